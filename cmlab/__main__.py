@@ -1,0 +1,5 @@
+"""python -m cmlab"""
+
+from .cli import main
+
+raise SystemExit(main())

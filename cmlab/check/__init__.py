@@ -1,0 +1,1 @@
+"""Exercise checks: each tests a property against the truth and names the likely slip."""

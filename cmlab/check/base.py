@@ -1,0 +1,75 @@
+"""What a check answers, and how it treats a stub, a slip and a crash."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+
+class Slip(Exception):
+    """A property fails, and this is the likely reason."""
+
+
+class NotAttempted(Exception):
+    """The stub is still a stub."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found. It shows itself at the end of a cell."""
+
+    state: str  # "passed", "slip" or "not attempted yet"
+    message: str
+
+    @property
+    def passed(self) -> bool:
+        return self.state == "passed"
+
+    def __str__(self) -> str:
+        mark = {"passed": "✓", "slip": "✗"}.get(self.state, "○")
+        return f"{mark} {self.state}: {self.message}" if self.message else f"{mark} {self.state}"
+
+    __repr__ = __str__
+
+
+def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
+    """Turn a check, which raises Slip or returns what it proved, into one that answers a Verdict.
+
+    An answer that is None or `...`, or that returns one of them, is a stub.
+    """
+
+    @wraps(check)
+    def ask(*answers: Any) -> Verdict:
+        if any(answer is None or answer is ... for answer in answers):
+            return Verdict("not attempted yet", "fill in the cell above, then run this one again")
+        try:
+            return Verdict("passed", check(*[guarded(answer) for answer in answers]))
+        except (NotAttempted, NotImplementedError):
+            return Verdict("not attempted yet", "fill in the cell above, then run this one again")
+        except Slip as slip:
+            return Verdict("slip", str(slip))
+        except Exception as error:  # noqa: BLE001  a learner's code may raise anything
+            return Verdict("slip", f"your code stopped with {type(error).__name__}: {error}")
+
+    return ask
+
+
+def guarded(answer: Any) -> Any:
+    """A function that says so when it still returns nothing."""
+    if not callable(answer):
+        return answer
+
+    @wraps(answer)
+    def call(*args: Any, **named: Any) -> Any:
+        value = answer(*args, **named)
+        if value is None or value is ...:
+            raise NotAttempted
+        return value
+
+    return call
+
+
+def expect(held: bool, slip: str) -> None:
+    """Raise Slip with this message unless the property held."""
+    if not held:
+        raise Slip(slip)

@@ -1,0 +1,66 @@
+"""One file on disk: tensors in safetensors, with a JSON record in its header. Never pickle.
+
+A file is written beside its place, forced to the disk, and renamed over the old one: whoever is
+killed, or out of space, leaves the last good file whole.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+KEY = "cmlab"  # the header entry that holds the record
+
+
+class BadFile(ValueError):
+    """A file that cannot be used, and why, in one sentence."""
+
+
+def write(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
+    """Write both atomically. Raises BadFile when the disk refuses."""
+    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    payload = save(flat, metadata={KEY: json.dumps(record)})
+    replace(path, lambda temporary: temporary.write_bytes(payload))
+
+
+def write_json(path: Path, record: dict) -> None:
+    """Write a readable record atomically. Raises BadFile when the disk refuses."""
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def replace(path: Path, fill: Callable[[Path], object]) -> None:
+    """Fill a temporary file, force it to the disk, and rename it over `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fill(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise BadFile(
+            f"{path} could not be written ({error.strerror}); free some space or choose another "
+            f"place, the file that was there before is whole"
+        ) from error
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and record. Raises BadFile for a missing, truncated or foreign file."""
+    if not path.is_file():
+        raise BadFile(f"{path} does not exist; give a run's folder or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {})[KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadFile(f"{path} is damaged or no safetensors file; remake or restore it") from error
+    except KeyError as error:
+        raise BadFile(f"{path} holds no cmlab record; give a file that cmlab wrote") from error

@@ -1,0 +1,164 @@
+"""The command line: cmlab train | sample | evaluate | doctor | labs.
+
+`train` and `evaluate` print one JSON object last. What cannot be done is said in one sentence
+on standard error, with exit status 2, before anything is written.
+"""
+
+import argparse
+import inspect
+import json
+import sys
+from ast import literal_eval
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import doctor, labs, runs
+from .checkpoint import BadFile
+from .data.toy import TOYS
+from .figures.samples import save_grid
+from .ops import seeded
+from .presets import PRESETS
+from .recipe import Recipe, change
+from .train import NotFinite
+
+
+class Refused(ValueError):
+    """What was asked for cannot be done, and what can, in one sentence."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser("cmlab", description="A lab on consistency models.")
+    verbs = top.add_subparsers(dest="verb", required=True)
+    train = verbs.add_parser("train", help="train a preset and score it")
+    train.add_argument("preset", help=", ".join(PRESETS))
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--set", metavar="key=value", action="append", default=[], nargs="+")
+    train.add_argument("--out", type=Path, help="the run's folder; default runs/PRESET-SEED")
+    train.add_argument("--resume", action="store_true", help="go on where the folder ends")
+    sample = verbs.add_parser("sample", help="draw a grid of samples")
+    sample.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
+    sample.add_argument("--n", type=int, default=64)
+    sample.add_argument("--steps", default="1,2", help="network calls, as in 1,2,4")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--out", type=Path, required=True, help="a .png file")
+    evaluate = verbs.add_parser("evaluate", help="score a run again")
+    evaluate.add_argument("run", type=Path)
+    verbs.add_parser("doctor", help="is everything here that the labs need?")
+    lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
+    lab.add_argument("words", nargs=argparse.REMAINDER)
+    return top
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 failed, 2 refused."""
+    given = parser().parse_args(words)
+    try:
+        return VERBS[given.verb](given)
+    except (Refused, BadFile) as error:
+        sys.stderr.write(f"cmlab: {error}\n")
+        return 2
+    except NotFinite as error:
+        sys.stderr.write(f"cmlab: {error}\n")
+        return 1
+
+
+def train(given: argparse.Namespace) -> int:
+    settings = [word for words in given.set for word in words]
+    recipe = recipe_of(given.preset, given.seed, settings)
+    folder = given.out or Path("runs") / f"{given.preset}-{given.seed}"
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"{folder} is a file; choose another --out")
+    if folder.exists() and any(folder.iterdir()) and not given.resume:
+        raise Refused(f"{folder} is not empty; add --resume to go on, or choose another --out")
+    trainer = runs.fit(recipe, folder, bar=sys.stderr.isatty())
+    facts = {
+        "preset": given.preset,
+        "settings": settings,
+        "seed": given.seed,
+        "steps": trainer.step,
+        "samples_seen": runs.samples_seen(trainer, recipe),
+        "seconds": round(runs.seconds(trainer, recipe, folder), 2),
+        "scores": runs.judged(trainer.ema.model, recipe),
+    }
+    runs.finish(trainer, recipe, folder, facts)
+    say({key: facts[key] for key in facts if key != "scores"} | facts["scores"])
+    return 0
+
+
+def sample(given: argparse.Namespace) -> int:
+    calls = [int(c) for c in given.steps.split(",") if c.strip().isdigit() and int(c) > 0]
+    if not calls or len(calls) != len(given.steps.split(",")) or given.n < 1:
+        raise Refused(f"--steps takes whole numbers such as 1,2,4 and --n one above 0, "
+                      f"not {given.steps} and {given.n}")  # fmt: skip
+    if given.out.suffix != ".png":
+        raise Refused(f"--out takes a .png file, not {given.out}")
+    model, recipe, _ = runs.load(given.run)
+    with seeded(torch.device("cpu"), given.seed):
+        save_grid(model, recipe, given.n, calls, given.out)
+    return 0
+
+
+def evaluate(given: argparse.Namespace) -> int:
+    model, recipe, record = runs.load(given.run)
+    kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
+    say(kept | runs.judged(model, recipe))
+    return 0
+
+
+def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
+    """The preset's recipe with settings applied. Raises Refused, saying what is allowed."""
+    if preset not in PRESETS:
+        raise Refused(f"there is no preset {preset!r}; allowed: {', '.join(PRESETS)}")
+    build = PRESETS[preset]
+    knobs = inspect.signature(build).parameters
+    pairs = [word.partition("=")[::2] for word in settings]
+    own = {key: knob(preset, key, text, knobs) for key, text in pairs if key in knobs}
+    recipe = build(**({"seed": seed} | own))
+    for key, text in pairs:
+        if key not in knobs:
+            try:
+                recipe = change(recipe, key, value_of(text))
+            except ValueError as error:
+                raise Refused(
+                    f"--set {key}={text}: {error}; or one of {preset}'s own: {', '.join(knobs)}"
+                ) from error
+    return recipe
+
+
+def knob(preset: str, key: str, text: str, knobs: Any) -> Any:
+    """The value of a preset's own setting."""
+    if key == "data":
+        if text not in TOYS:
+            raise Refused(f"--set data={text}: allowed: {', '.join(TOYS)}")
+        return TOYS[text]
+    value, default = value_of(text), knobs[key].default
+    if type(value) is not type(default) or (isinstance(value, int) and value < 0):
+        raise Refused(
+            f"--set {key}={text}: {preset} takes a {type(default).__name__} of 0 or more"
+        )
+    return value
+
+
+def value_of(text: str) -> Any:
+    """A Python number, truth value or tuple; anything else stays text."""
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def say(facts: dict[str, Any]) -> None:
+    """One JSON object on one line."""
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in facts.items()}
+    sys.stdout.write(json.dumps(rounded) + "\n")
+
+
+VERBS = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "doctor": lambda given: doctor.main(),
+    "labs": lambda given: labs.main(given.words),
+}

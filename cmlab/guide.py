@@ -1,0 +1,134 @@
+"""Two guides: the teacher moves x_t to x_r, the target labels what it finds there.
+
+Both answer with a denoiser, so solvers and samplers take either. The words are kept apart on
+purpose: the teacher φ is a fixed truth from outside, the target θ⁻ is the student's own shadow.
+"""
+
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .model import Model
+from .ops import expand
+from .oracle import Oracle
+from .process import EDM, Process
+from .schedule import Constant
+from .vocabulary import Data, Denoise, Schedule, Time
+
+
+class HasOracle(Protocol):
+    """A data set whose law is known."""
+
+    @property
+    def oracle(self) -> Oracle: ...
+
+
+@dataclass(frozen=True)
+class OneSample:
+    """Answers with the data point itself. It turns distillation into training."""
+
+    def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
+        return lambda x_t, t: x
+
+
+@dataclass(eq=False)
+class Pretrained:
+    """Answers with a frozen denoiser."""
+
+    network: nn.Module = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+
+    def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
+        return torch.no_grad()(lambda x_t, t: self.network(x_t, t, cond))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Answers with E[x | x_t] in closed form, for data whose law is known."""
+
+    data: HasOracle
+    process: Process = EDM()
+
+    def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
+        return self.denoise
+
+    def denoise(self, x_t: Data, t: Time) -> Data:
+        alpha, sigma = self.process(t)
+        return self.data.oracle.denoise(x_t / expand(alpha, x_t), sigma / alpha)
+
+
+class Target(ABC):
+    """f_θ⁻. A target with a memory takes its copy in `attach` and moves it in `update`."""
+
+    @abstractmethod
+    def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
+
+    @abstractmethod
+    def attach(self, model: nn.Module) -> None: ...
+
+    @abstractmethod
+    def update(self, model: nn.Module, step: int) -> None: ...
+
+    @abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """What a checkpoint must keep."""
+
+
+@dataclass(eq=False)
+class StopGrad(Target):
+    """θ⁻ = θ."""
+
+    def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
+        return torch.no_grad()(lambda x_r, r: model(x_r, r, cond))
+
+    def attach(self, model: nn.Module) -> None:
+        pass
+
+    def update(self, model: nn.Module, step: int) -> None:
+        pass
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {}
+
+
+@dataclass(eq=False)
+class MovingAverage(Target):
+    """θ⁻ ← μ(k) θ⁻ + (1 - μ(k)) θ after each step; buffers are copied."""
+
+    decay: Schedule = Constant(0.95)
+    network: nn.Module | None = field(default=None, init=False, repr=False)
+
+    def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
+        network = self.attached()
+        return torch.no_grad()(lambda x_r, r: network(x_r, r, cond))
+
+    def attached(self) -> nn.Module:
+        if self.network is None:
+            raise RuntimeError("the target has no network yet; call target.attach(model) first")
+        return self.network
+
+    def attach(self, model: nn.Module) -> None:
+        self.network = deepcopy(model).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        lerp_networks(self.attached(), model, 1 - self.decay(step))
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"target": self.attached()}
+
+
+@torch.no_grad()
+def lerp_networks(slow: nn.Module, fast: nn.Module, share: float) -> None:
+    """slow ← slow + share (fast - slow), parameters in one fused call and buffers copied."""
+    torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+        list(slow.parameters()), list(fast.parameters()), share
+    )
+    for kept, new in zip(slow.buffers(), fast.buffers(), strict=True):
+        kept.copy_(new)

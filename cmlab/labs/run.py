@@ -1,0 +1,72 @@
+"""The second step: the notebook is run, and what it shows is kept."""
+
+import os
+import time
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from .notebook import fingerprints, new_metadata, read, save, stale, tags
+from .snapshot import freeze
+
+
+def execute(notebook: Path, timeout: int = 600) -> float:
+    """Runs the notebook from top to bottom in its own folder and returns the seconds it took.
+
+    `timeout` is in seconds a cell. Raises nbclient's CellExecutionError, and then writes nothing.
+    """
+    from nbclient import NotebookClient
+
+    nb = read(notebook)
+    skip = _skipped(nb)
+    for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
+        if skip not in tags(cell) or stale(cell, fingerprint):
+            _clear(cell)
+    client = NotebookClient(
+        nb,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        skip_cells_with_tag=skip,
+        resources={"metadata": {"path": str(notebook.parent)}},
+    )
+    start = time.perf_counter()
+    client.execute(env=_kernel_environment())
+    seconds = time.perf_counter() - start
+    save(_finish(nb), notebook)
+    return seconds
+
+
+def _clear(cell: NotebookNode) -> None:
+    if cell.cell_type == "code":
+        cell.outputs, cell.execution_count = [], None
+        cell.metadata.pop("cmlab", None)
+
+
+def _finish(nb: NotebookNode) -> NotebookNode:
+    """Keeps what a reader sees; drops what belongs to one run or to a live kernel."""
+    freeze(nb)
+    nb.metadata = new_metadata() | {"cmlab": nb.metadata.get("cmlab", {})}
+    for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code" and cell.execution_count is not None:
+            cell.metadata["cmlab"] = {"sha": fingerprint}
+    return nb
+
+
+def _kernel_environment() -> dict[str, str]:
+    """Two threads unless OMP_NUM_THREADS says otherwise: run times are stated for two cores."""
+    environment = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "2", **os.environ}
+    environment.pop(
+        "MPLBACKEND", None
+    )  # a kernel chooses the inline backend only when it is unset
+    return environment
+
+
+def _skipped(nb: NotebookNode) -> str:
+    """The tag of the cells that are not run here; they keep what they showed elsewhere."""
+    if not any("gpu" in tags(cell) for cell in nb.cells):
+        return "skip-execution"
+    import torch
+
+    return "skip-execution" if torch.cuda.is_available() else "gpu"

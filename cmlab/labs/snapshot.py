@@ -1,0 +1,55 @@
+"""A live widget needs a kernel; a committed notebook shows how the widget opens instead."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+NOTE = "Run this cell for the live widget."
+
+
+def freeze(nb: NotebookNode) -> None:
+    """Replaces each widget by a note and the pictures and text it opened with."""
+    models = nb.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [still for output in cell.outputs for still in _still(output, models)]
+
+
+def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNode]:
+    view = output.get("data", {}).get(VIEW)
+    if view is None:
+        yield output
+        return
+    yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
+    for name in _reachable(view["model_id"], models):
+        yield from _shown(models[name])
+
+
+def _shown(model: dict[str, Any]) -> Iterator[NotebookNode]:
+    """What an Output widget holds, and an Image widget's picture."""
+    if model["model_name"] == "OutputModel":
+        for output in model["state"].get("outputs", []):
+            # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
+            if VIEW not in output.get("data", {}):
+                yield NotebookNode(output)
+    if model["model_name"] == "ImageModel" and model.get("buffers"):
+        kind = "image/" + model["state"].get("format", "png")
+        yield new_output("display_data", {kind: model["buffers"][0]["data"]})
+
+
+def _reachable(start: str, models: dict[str, Any]) -> list[str]:
+    """The widget and all inside it, each once, in the order in which they are laid out."""
+    found: list[str] = []
+    waiting = [start]
+    while waiting:
+        name = waiting.pop(0)
+        if name in models and name not in found:
+            found.append(name)
+            inside = re.findall(r"IPY_MODEL_(\w+)", str(models[name]["state"]))
+            waiting = inside + waiting
+    return found

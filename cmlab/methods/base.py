@@ -1,0 +1,24 @@
+"""What every method is: pairs of times, a target, and one loss per sample."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from ..guide import Target
+from ..model import Model
+from ..vocabulary import Data, Pairs, PerSample
+
+
+class Method(ABC):
+    """A paper's training loss.
+
+    `loss` draws its pair of times first: the trainer replays that draw to name the noise level
+    at which a loss was not finite.
+    """
+
+    pairs: Pairs
+    target: Target
+
+    @abstractmethod
+    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
+        """One number per sample; only the trainer averages."""

@@ -1,0 +1,37 @@
+"""Denoising, the base of everything (Karras et al. 2022, arXiv:2206.00364, Table 1).
+
+    sample x, z, ln σ ~ N(P_mean, P_std²)
+    L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  λ(σ) = (σ² + σ_d²) / (σ σ_d)²
+
+Code t is the paper's σ. It is the consistency loss with r = 0: there the target's answer is x
+itself. Followed: paper and the authors' code agree on the loss; the code's non-leaky
+augmentation is left out, and the sum over pixels is theirs.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..distance import EDMWeight, SquaredL2
+from ..guide import StopGrad, Target
+from ..model import Model
+from ..times import ToData
+from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
+from .base import Method
+
+
+@dataclass(eq=False)
+class EDM(Method):
+    """Denoising score matching; its optimum is the posterior mean E[x | x_t]."""
+
+    pairs: Pairs = ToData()
+    metric: Metric = SquaredL2()
+    weight: Weight = EDMWeight()
+    target: Target = field(default_factory=StopGrad)
+
+    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
+        process = model.process
+        t, r = self.pairs(process, x, step)
+        x_t = process.perturb(x, torch.randn_like(x), t)
+        return self.weight(t, r) * self.metric(model(x_t, t, cond), x)

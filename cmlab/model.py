@@ -1,0 +1,167 @@
+"""A denoiser is a bare network inside a preconditioning, and owns its process's clock.
+
+    D(x_t, t) = c_skip(t) x_t + c_out(t) F(c_in(t) x_t, c_noise(t))
+
+Denoiser and consistency function are one type: teacher, student, target and sampler share it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from .ops import expand
+from .process import EDM, Process, TrigFlow
+from .vocabulary import Data, Time
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A denoiser with a clock: what methods, targets and samplers read."""
+
+    @property
+    def process(self) -> Process: ...
+
+    def __call__(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data: ...
+
+
+Coefficients = tuple[Time, Time, Time, Time]  # c_skip, c_out, c_in, c_noise
+
+
+def quarter_log(level: Time) -> Time:
+    """EDM's time input ln(σ)/4, finite at σ = 0.
+
+    There c_out is 0 and the network's answer does not count, but 0 · inf would be NaN.
+    """
+    return level.clamp_min(1e-8).log() / 4
+
+
+class Precond(ABC):
+    """The four coefficients of a parametrisation, for one process."""
+
+    @property
+    @abstractmethod
+    def process(self) -> Process: ...
+
+    @abstractmethod
+    def __call__(self, t: Time) -> Coefficients:
+        """c_skip, c_out, c_in, c_noise at time t."""
+
+
+@dataclass(frozen=True)
+class EDMPrecond(Precond):
+    """Karras et al. 2022, Table 1. D(x, 0) = x."""
+
+    sigma_data: float = 0.5
+
+    @property
+    def process(self) -> Process:
+        return EDM()
+
+    def __call__(self, t: Time) -> Coefficients:
+        s2 = self.sigma_data**2
+        norm = (t**2 + s2).sqrt()
+        return s2 / norm**2, t * self.sigma_data / norm, 1 / norm, quarter_log(t)
+
+
+@dataclass(frozen=True)
+class CMPrecond(Precond):
+    """Song et al. 2023, Appendix C: EDM's form shifted, so that f(x, σ_min) = x exactly.
+
+    The root in c_out has t², not (t - σ_min)². The authors' PyTorch code multiplies c_noise by
+    1000 to suit its embedding; here, as in their JAX code, it is ln(t)/4.
+    """
+
+    sigma_data: float = 0.5
+    sigma_min: float = 0.002
+
+    @property
+    def process(self) -> Process:
+        return EDM()
+
+    def __call__(self, t: Time) -> Coefficients:
+        s2, shifted = self.sigma_data**2, t - self.sigma_min
+        norm = (t**2 + s2).sqrt()
+        return (
+            s2 / (shifted**2 + s2),
+            shifted * self.sigma_data / norm,
+            1 / norm,
+            quarter_log(t),
+        )
+
+
+@dataclass(frozen=True)
+class TrigPrecond(Precond):
+    """D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, t). Lu & Song 2025, Sec. 3."""
+
+    sigma_data: float = 0.5
+
+    @property
+    def process(self) -> Process:
+        return TrigFlow(self.sigma_data)
+
+    def __call__(self, t: Time) -> Coefficients:
+        inverse = torch.full_like(t, 1 / self.sigma_data)
+        return t.cos(), -self.sigma_data * t.sin(), inverse, t
+
+
+@dataclass(frozen=True)
+class UnitVariance(Precond):
+    """EDM's derivation for any process: unit variance in and out, least weight on the network.
+
+    With v = α² σ_d² + σ²: c_skip = α σ_d²/v, c_out = σ σ_d/√v, c_in = 1/√v. On `EDM` it is
+    EDMPrecond; on `TrigFlow` it is TrigPrecond with F -> -F and EDM's time input.
+    """
+
+    sigma_data: float
+    on: Process
+
+    @property
+    def process(self) -> Process:
+        return self.on
+
+    def __call__(self, t: Time) -> Coefficients:
+        alpha, sigma = self.on(t)
+        v = (alpha * self.sigma_data) ** 2 + sigma**2
+        c_out = sigma * self.sigma_data / v.sqrt()
+        return alpha * self.sigma_data**2 / v, c_out, 1 / v.sqrt(), quarter_log(sigma / alpha)
+
+
+class Denoiser(nn.Module):
+    """Network and preconditioning: (x_t, t, cond) -> an estimate of x."""
+
+    def __init__(self, net: nn.Module, precond: Precond) -> None:
+        super().__init__()
+        self.net = net
+        self.precond = precond
+
+    @property
+    def process(self) -> Process:
+        return self.precond.process
+
+    def raw(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+        """F, the bare network's answer: the velocity under TrigFlow, up to σ_d."""
+        _, _, c_in, c_noise = self.precond(t)
+        return self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
+
+    def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+        c_skip, c_out, _, _ = self.precond(t)
+        return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * self.raw(x_t, t, cond)
+
+
+class Reclocked(nn.Module):
+    """A trained denoiser read under another process's clock."""
+
+    def __init__(self, model: Denoiser, process: Process) -> None:
+        super().__init__()
+        self.model = model
+        self.process = process
+
+    def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+        native = self.model.process
+        alpha_t, _ = self.process(t)
+        s = native.time(self.process.level(t))
+        alpha_s, _ = native(s)
+        return self.model(expand(alpha_s / alpha_t, x_t) * x_t, s, cond)

@@ -1,0 +1,91 @@
+"""How a network is told the noise level (one number) and the class (one label)."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..vocabulary import Time
+
+
+class Embed(ABC):
+    """A choice of frequencies ω; the features of a number c are cos(ω c) and sin(ω c)."""
+
+    @abstractmethod
+    def frequencies(self) -> Tensor:
+        """The frequencies ω, in radians per unit of c_noise, (count,)."""
+
+
+@dataclass(frozen=True)
+class Fourier(Embed):
+    """Random frequencies ω ~ 2π · scale · N(0, 1), drawn from torch's global generator.
+
+    A consistency model needs a small scale: at 16 (NCSN++) the features of two neighbouring noise
+    levels have nothing in common, and the tangent df/dt is thousands of times too long.
+    """
+
+    count: int = 32
+    scale: float = 1.0
+
+    def frequencies(self) -> Tensor:
+        return 2 * math.pi * self.scale * torch.randn(self.count)
+
+
+@dataclass(frozen=True)
+class Positional(Embed):
+    """Geometric frequencies from 1 down to 1 / longest."""
+
+    count: int = 32
+    longest: float = 10_000.0
+
+    def frequencies(self) -> Tensor:
+        return self.longest ** -torch.linspace(0, 1, self.count)
+
+
+class Waves(nn.Module):
+    """c (b,) -> [cos(ω c), sin(ω c)], (b, 2 · count). ω is saved with the weights."""
+
+    def __init__(self, embed: Embed) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", embed.frequencies())
+        self.width = 2 * len(self.frequencies)
+
+    def forward(self, c: Time) -> Tensor:
+        angle = c[:, None] * self.frequencies.to(c.dtype)
+        return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+class Labels(nn.Module):
+    """One learned vector per class: cond (b,) of integers in [0, classes) -> (b, width).
+
+    Without classes it answers 0, and a label is refused rather than quietly ignored.
+    """
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.vector = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, cond: Tensor | None) -> Tensor | float:
+        self.check(cond)
+        return 0.0 if self.vector is None else self.vector(cond)
+
+    def check(self, cond: Tensor | None) -> None:
+        if self.vector is None and cond is not None:
+            raise ValueError(
+                "This network has no classes: leave cond out or build it with classes."
+            )
+        if self.vector is None:
+            return
+        last = self.classes - 1
+        if cond is None:
+            raise ValueError(f"This network needs cond: one label in 0…{last} per sample.")
+        if cond.is_floating_point() or cond.ndim != 1:
+            got = f"{cond.dtype} of shape {tuple(cond.shape)}"
+            raise ValueError(f"cond must hold whole numbers, one per sample, not {got}.")
+        if len(cond) and not 0 <= int(cond.min()) <= int(cond.max()) <= last:
+            raise ValueError(
+                f"cond must hold labels in 0…{last}, not {int(cond.min())}…{int(cond.max())}."
+            )

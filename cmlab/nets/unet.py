@@ -1,0 +1,195 @@
+"""A small UNet for square images of 8 to 32 pixels.
+
+    in ─ level 0 ─┬─ level 1 ─┬─ … ─ middle ─ … ─┬─ level 1 ─┬─ level 0 ─ out
+                  └───────────┴──────skips───────┴───────────┘
+
+A level halves the image by averaging 2×2 pixels; on the way up each pixel is repeated. The noise
+level and the class scale and shift the normalised activations of every block.
+
+Every operation has a forward-mode derivative: attention is written out as two products and a
+softmax because the fused kernel has none, and group normalisation is kept apart from its affine
+part because torch.compile fails on the derivative of the two together.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..vocabulary import Data, Time
+from .embedding import Embed, Fourier, Labels, Waves
+
+
+def silent(layer: nn.Module) -> nn.Module:
+    """The layer with all its weights at 0: its branch starts as nothing added."""
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
+    return layer
+
+
+class Norm(nn.Module):
+    """Group normalisation in at least float32, whatever autocast does around it."""
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.groups = math.gcd(8, channels)
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
+        self.shift = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = functional.group_norm(h.to(torch.promote_types(h.dtype, torch.float32)), self.groups)
+        return h if self.scale is None else h * self.scale + self.shift
+
+
+class Block(nn.Module):
+    """h + conv(drop(act(modulated norm(conv(act(norm(h))))))), the modulation read from e."""
+
+    def __init__(self, inputs: int, outputs: int, width_e: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_1, self.conv_1 = Norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm_2 = Norm(outputs, affine=False)
+        self.modulate = nn.Linear(width_e, 2 * outputs)
+        self.drop = nn.Dropout(dropout)
+        self.conv_2 = silent(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        self.act = nn.SiLU()
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        scale, shift = self.modulate(e)[:, :, None, None].chunk(2, dim=1)
+        inner = self.conv_1(self.act(self.norm_1(h)))
+        inner = self.norm_2(inner) * (1 + scale) + shift
+        return self.skip(h) + self.conv_2(self.drop(self.act(inner)))
+
+
+class Attention(nn.Module):
+    """h + what each pixel gathers from all others, in heads of at most 32 channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // 32)
+        self.norm = Norm(channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = silent(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        qkv = self.qkv(self.norm(h)).flatten(2)
+        q, k, v = qkv.unflatten(1, (3, self.heads, -1)).unbind(1)  # (b, heads, channels, pixels)
+        score = torch.einsum("bhcq,bhck->bhqk", q, k) / math.sqrt(q.shape[2])
+        share = score.to(torch.promote_types(score.dtype, torch.float32)).softmax(dim=3)
+        gathered = torch.einsum("bhqk,bhck->bhcq", share.to(v.dtype), v)
+        return h + self.out(gathered.reshape(h.shape))
+
+
+class Level(nn.Module):
+    """Blocks at one resolution, each followed by attention where the level has it."""
+
+    def __init__(
+        self, inputs: list[int], outputs: int, width_e: int, dropout: float, attention: bool
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(n, outputs, width_e, dropout) for n in inputs)
+        self.attention = nn.ModuleList(
+            Attention(outputs) if attention else nn.Identity() for _ in inputs
+        )
+
+    def down(self, h: Tensor, e: Tensor) -> list[Tensor]:
+        """The activations after each block."""
+        after = []
+        for block, attend in zip(self.blocks, self.attention, strict=True):
+            h = attend(block(h, e))
+            after.append(h)
+        return after
+
+    def up(self, h: Tensor, e: Tensor, skips: list[Tensor]) -> Tensor:
+        """h after all blocks, each of which also reads one skip (the latest first)."""
+        for block, attend in zip(self.blocks, self.attention, strict=True):
+            h = attend(block(torch.cat([h, skips.pop()], dim=1), e))
+        return h
+
+
+class UNet(nn.Module):
+    """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
+
+    `mults` gives the width of each level, finest first; `attention` names the levels that have it
+    (0 is the finest). The middle always has attention, on its smallest image. The weights come
+    from torch's global generator, and the last layer starts at 0.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        width: int = 32,
+        mults: tuple[int, ...] = (1, 2),
+        blocks: int = 1,
+        attention: tuple[int, ...] = (),
+        dropout: float = 0.0,
+        embed: Embed = Fourier(),  # noqa: B008 (frozen)
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        if not set(attention) <= set(range(len(mults))):
+            raise ValueError(f"attention must name levels in 0…{len(mults) - 1}, not {attention}.")
+        self.channels, self.halvings = channels, len(mults) - 1
+        width_e, widths = 4 * width, [width * m for m in mults]
+        self.waves, self.labels = Waves(embed), Labels(classes, width_e)
+        self.time = nn.Sequential(
+            nn.Linear(self.waves.width, width_e), nn.SiLU(), nn.Linear(width_e, width_e)
+        )
+        self.first = nn.Conv2d(channels, width, 3, padding=1)
+
+        def level(i: int, below: int, skip: int = 0) -> Level:
+            inputs = [below + skip] + [widths[i] + skip] * (blocks - 1)
+            return Level(inputs, widths[i], width_e, dropout, i in attention)
+
+        finer, coarser = [width, *widths[:-1]], [*widths[1:], widths[-1]]
+        self.down = nn.ModuleList(level(i, n) for i, n in enumerate(finer))
+        self.middle = Level([widths[-1]], widths[-1], width_e, dropout, attention=True)
+        ups = [level(i, n, widths[i]) for i, n in enumerate(coarser)]
+        self.up = nn.ModuleList(reversed(ups))
+        self.norm, self.act = Norm(widths[0]), nn.SiLU()
+        self.last = silent(nn.Conv2d(widths[0], channels, 3, padding=1))
+
+    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+        self.check(x)
+        e = self.act(self.time(self.waves(c_noise)) + self.labels(cond))
+        h, skips = self.first(x), []
+        for i, level in enumerate(self.down):
+            skips.append(level.down(h if i == 0 else functional.avg_pool2d(h, 2), e))
+            h = skips[-1][-1]
+        h = self.middle.down(h, e)[-1]
+        for i, level in enumerate(self.up):
+            h = h if i == 0 else functional.interpolate(h, scale_factor=2.0, mode="nearest")
+            h = level.up(h, e, skips.pop())
+        return self.last(self.act(self.norm(h))).to(x.dtype)
+
+    def check(self, x: Tensor) -> None:
+        step = 2**self.halvings
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise ValueError(
+                f"This UNet takes x of shape (b, {self.channels}, n, n), not {tuple(x.shape)}."
+            )
+        if x.shape[2] % step or x.shape[3] % step:
+            raise ValueError(
+                f"This UNet halves the image {self.halvings} times: pad its sides "
+                f"{tuple(x.shape[2:])} to a multiple of {step} pixels."
+            )
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """What a UNet is built from: the record a recipe keeps. The fields are UNet's arguments."""
+
+    channels: int = 1
+    width: int = 32
+    mults: tuple[int, ...] = (1, 2)
+    blocks: int = 1
+    attention: tuple[int, ...] = ()
+    dropout: float = 0.0
+    embed: Embed = Fourier()
+    classes: int = 0
+
+    def build(self) -> UNet:
+        """A fresh network. Seed torch first: the weights come from its global generator."""
+        return UNet(**vars(self))

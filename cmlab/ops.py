@@ -1,0 +1,54 @@
+"""The few tensor operations that every floor shares."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+from .vocabulary import Data, PerSample, Time
+
+
+def expand(t: Time, x: Data) -> Tensor:
+    """t with trailing axes of length one, so that it multiplies x: (b,) -> (b, 1, …, 1)."""
+    return t.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def sum_squares(x: Data) -> PerSample:
+    """‖x‖², summed over a sample and never over the batch."""
+    return x.flatten(1).square().sum(1)
+
+
+@contextmanager
+def rewind_rng(device: torch.device) -> Iterator[None]:
+    """Leave the random state as it was on entry, so that the next pass draws the same dropout.
+
+    On a GPU the generator that dropout uses is the device's: saving the CPU's alone, as some
+    public code does, gives two different masks.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def seeded(device: torch.device, *keys: int) -> Iterator[None]:
+    """Randomness as a function of the keys alone; the caller's random state is left untouched."""
+    digest = blake2b(repr(keys).encode(), digest_size=8).digest()
+    with rewind_rng(device):
+        torch.manual_seed(int.from_bytes(digest, "big") >> 1)
+        yield
+
+
+def jvp(
+    f: Callable[..., Tensor], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """f(primals) with its graph, and its derivative along the tangents as a constant.
+
+    Forward-mode differentiation works under no_grad. Running it there, beside an ordinary pass
+    for the value, gives the same gradient and keeps a fraction of the activations.
+    """
+    primals = tuple(p.contiguous() for p in primals)  # forward mode rejects expanded tensors
+    with torch.no_grad(), rewind_rng(primals[0].device):
+        tangent = torch.func.jvp(f, primals, tangents)[1]
+    return f(*primals), tangent

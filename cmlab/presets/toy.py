@@ -1,0 +1,74 @@
+"""Points in the plane whose exact consistency function is known."""
+
+from dataclasses import replace
+
+from ..data.toy import Ring, ToyData
+from ..distance import EDMWeight, InverseGap, PseudoHuber
+from ..guide import Exact, MovingAverage
+from ..judge import AgainstOracle
+from ..methods import CD, CT, ECT, EDM, ICT, Method
+from ..model import CMPrecond, EDMPrecond, Precond
+from ..nets.mlp import MLPShape
+from ..optimizer import Adam
+from ..recipe import Recipe
+from ..sample import FewSteps
+from ..schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, WarmupCosine
+from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, UniformIndex
+from ..train import TrainConfig
+
+RING = Ring()
+SIGMA_MIN, SIGMA_MAX, SIGMA_MID = 0.002, 10.0, 0.8
+GRID = KarrasGrid(SIGMA_MIN, SIGMA_MAX)
+LEVELS = LogNormal(-1.1, 2.0, SIGMA_MIN, SIGMA_MAX)
+
+
+def plane(data: ToyData, precond: Precond, method: Method, steps: int, seed: int) -> Recipe:
+    """What all toy runs share: the network, the optimizer and the judge."""
+    train = TrainConfig(
+        steps=steps,
+        batch=256,
+        optimizer=Adam(2e-3, 0.9, 0.99),
+        rate=WarmupCosine(steps, warmup=min(200, steps // 10)),
+        ema=Constant(0.999),
+        seed=seed,
+    )
+    sampler = FewSteps(SIGMA_MAX, SIGMA_MID)
+    judge = AgainstOracle(SIGMA_MIN)
+    return Recipe(data, MLPShape(), precond, method, train, sampler, judge)
+
+
+def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.edm"""
+    precond = EDMPrecond(data.sigma_data)
+    method = EDM(pairs=ToData(LEVELS), weight=EDMWeight(data.sigma_data))
+    return plane(data, precond, method, steps, seed)
+
+
+def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.cd"""
+    pairs = Neighbours(Doubling(10, 1280, steps), LEVELS, GRID)
+    method = CD(Exact(data), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
+    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
+
+
+def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.ct"""
+    points = SqrtGrowth(2, 150, steps)
+    pairs = Neighbours(points, UniformIndex(GRID), GRID)
+    method = CT(pairs=pairs, target=MovingAverage(GridDecay(points, 2, 0.9)))
+    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
+
+
+def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.ict"""
+    method = ICT(pairs=Neighbours(Doubling(10, 1280, steps), LEVELS, GRID))
+    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
+
+
+def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.ect"""
+    start = edm(data, steps // 2, seed)
+    every = max((steps - steps // 2) // 8, 1)
+    method = ECT(pairs=Shrink(Stages(2.0, every), LEVELS))
+    recipe = plane(data, EDMPrecond(data.sigma_data), method, steps - steps // 2, seed)
+    return replace(recipe, start=start)

@@ -1,0 +1,111 @@
+"""Where noise lives: x_t = α_t x + σ_t z.
+
+Each process has a clock t of its own, and all share the noise level σ_t / α_t. Everything that
+a method or a sampler does to a sample is one of four moves, written once: `perturb` jumps onto
+the trajectory, `noise` reads z back, `transport` slides along the line of fixed x and z (a DDIM
+step), and `velocity` is its derivative.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from .ops import expand
+from .vocabulary import Data, Time
+
+
+class Process(ABC):
+    """A clock: t -> (α_t, σ_t), and the way back from a noise level to t."""
+
+    @abstractmethod
+    def __call__(self, t: Time) -> tuple[Time, Time]:
+        """The signal and noise scales α_t and σ_t."""
+
+    @abstractmethod
+    def time(self, level: Time) -> Time:
+        """The time at which σ_t / α_t equals the noise level."""
+
+    def level(self, t: Time) -> Time:
+        """The noise level σ_t / α_t."""
+        alpha, sigma = self(t)
+        return sigma / alpha
+
+    def perturb(self, x: Data, z: Data, t: Time) -> Data:
+        """x_t, from data x and noise z."""
+        alpha, sigma = self(t)
+        return expand(alpha, x) * x + expand(sigma, x) * z
+
+    def noise(self, x_t: Data, x: Data, t: Time) -> Data:
+        """The noise z that leads from x to x_t."""
+        alpha, sigma = self(t)
+        # At σ_t = 0 the noise is 0/0. Any finite value will do: it is multiplied by σ_r later.
+        return (x_t - expand(alpha, x) * x) / expand(sigma, x).clamp_min(1e-8)
+
+    def transport(self, x_t: Data, x: Data, t: Time, r: Time) -> Data:
+        """x_r on the line through x and x_t: the same data, the same noise, another time."""
+        return self.perturb(x, self.noise(x_t, x, t), r)
+
+    def velocity(self, x_t: Data, x: Data, t: Time) -> Data:
+        """dx_t/dt along that line."""
+        z = self.noise(x_t, x, t)
+        one = torch.ones_like(t)
+        return torch.func.jvp(lambda t: self.perturb(x, z, t), (t.contiguous(),), (one,))[1]
+
+
+@dataclass(frozen=True)
+class EDM(Process):
+    """x_t = x + t z: time is the noise level. Karras et al. 2022."""
+
+    def __call__(self, t: Time) -> tuple[Time, Time]:
+        return torch.ones_like(t), t
+
+    def time(self, level: Time) -> Time:
+        return level
+
+
+@dataclass(frozen=True)
+class TrigFlow(Process):
+    """x_t = cos(t) x + sin(t) σ_d z, t in [0, π/2]. Lu & Song 2025, Sec. 3.
+
+    The paper's z has standard deviation σ_d; here z is standard and σ_d stands beside it.
+    """
+
+    sigma_data: float = 0.5
+
+    def __call__(self, t: Time) -> tuple[Time, Time]:
+        return t.cos(), t.sin() * self.sigma_data
+
+    def time(self, level: Time) -> Time:
+        return (level / self.sigma_data).atan()
+
+
+@dataclass(frozen=True)
+class RectifiedFlow(Process):
+    """x_t = (1 - t) x + t z, t in [0, 1]. Liu et al. 2023."""
+
+    def __call__(self, t: Time) -> tuple[Time, Time]:
+        return 1 - t, t
+
+    def time(self, level: Time) -> Time:
+        return level / (1 + level)
+
+
+@dataclass(frozen=True)
+class VariancePreserving(Process):
+    """α_t² = exp(-t β_min - t²/2 (β_max - β_min)), σ_t² = 1 - α_t², t in [0, 1].
+
+    Song et al. 2021, the continuous form of DDPM's linear β.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def __call__(self, t: Time) -> tuple[Time, Time]:
+        log_alpha2 = -t * self.beta_min - t**2 / 2 * (self.beta_max - self.beta_min)  # ln α_t²
+        return (log_alpha2 / 2).exp(), (-torch.expm1(log_alpha2)).sqrt()
+
+    def time(self, level: Time) -> Time:
+        slope = self.beta_max - self.beta_min
+        root = (self.beta_min**2 + 2 * slope * torch.log1p(level**2)).sqrt()
+        return (root - self.beta_min) / slope

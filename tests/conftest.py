@@ -1,0 +1,36 @@
+"""What holds for every test of the package: checked shapes, one thread, its own random numbers."""
+
+import matplotlib
+import pytest
+from jaxtyping import install_import_hook
+
+matplotlib.use("Agg")
+
+# Before cmlab is imported for the first time: from here on each call is checked against its
+# annotations, shapes included. The tower lets an int stand where a float is asked for.
+install_import_hook("cmlab", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_random_numbers():
+    """Each test starts from the same random state and leaves the others' untouched."""
+    import random
+
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)

@@ -1,0 +1,134 @@
+"""Each fault of a machine is one line of the report, with its remedy."""
+
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import jupyter_client.kernelspec
+import psutil
+import pytest
+
+from cmlab import doctor
+from cmlab.doctor import machine, project
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A small healthy repository, and the doctor called in it."""
+    (tmp_path / "labs").mkdir()
+    (tmp_path / "constraints.txt").write_text("numpy>=2\n")
+    weights = tmp_path / "data" / "checkpoints" / "digits.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    weights.with_suffix(".json").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines(*words):
+    """The findings that hold all these words."""
+    found = [
+        f for f in doctor.report() if all(w in f"{f.what} {f.found} {f.remedy}" for w in words)
+    ]
+    assert found, doctor.report()
+    return found
+
+
+def test_a_healthy_machine_has_nothing_to_stop_a_lab(checkout, capsys):
+    assert [f for f in doctor.report() if f.stops] == []
+    assert doctor.main() == 0
+    table = capsys.readouterr().out.splitlines()
+    assert all(row[:4] in ("ok  ", "note", "    ") for row in table)
+    for word in ("Python", "torch", "device", "threads", "free disk", "kernel python3", "labs"):
+        assert any(word in row for row in table)
+
+
+def test_a_fault_that_stops_a_lab_gives_status_1_and_a_remedy(checkout, capsys):
+    (checkout / "data" / "checkpoints" / "digits.json").unlink()
+    assert doctor.main() == 1
+    table = capsys.readouterr().out.splitlines()
+    stop = next(n for n, row in enumerate(table) if row.startswith("STOP"))
+    assert "digits has no record" in table[stop]
+    assert "-> run `git checkout" in table[stop + 1]
+
+
+def test_the_wrong_python_is_noticed(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 1))
+    assert lines("Python", "install Python 3.11")[0].stops
+
+
+@pytest.mark.parametrize(
+    ("found", "stops"), [("7.4.0", True), ("6.32.0", False), ("6.31.0", None), (None, True)]
+)
+def test_a_package_is_held_against_its_range_and_its_pin(checkout, monkeypatch, found, stops):
+    (checkout / "constraints.txt").write_text("ipykernel==6.31.0\n")
+    version = project.version
+
+    def other(name):
+        if name == "ipykernel" and found is None:
+            raise project.PackageNotFoundError(name)
+        return found if name == "ipykernel" else version(name)
+
+    monkeypatch.setattr(project, "version", other)
+    (finding,) = lines("ipykernel")
+    assert (finding.stops if finding.remedy else None) == stops
+
+
+def test_a_torch_that_does_not_load_is_reported_among_the_rest(checkout, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (finding,) = lines("device", "ModuleNotFoundError")
+    assert finding.stops and "make install" in finding.remedy
+    assert lines("free disk") and lines("kernel python3")
+
+
+def test_little_disk_and_memory_are_noticed(monkeypatch):
+    Usage = namedtuple("Usage", "free available", defaults=(5e7, 5e7))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage())
+    monkeypatch.setattr(psutil, "virtual_memory", Usage)
+    assert lines("free disk", "0.1 GB", "free at least 1 GB")[0].stops
+    assert not lines("free memory", "close other programs")[0].stops
+
+
+@pytest.mark.parametrize(
+    ("command", "stops"),
+    [
+        ("python", False),
+        (str(Path(sys.prefix) / "bin" / "python"), False),
+        (str(Path(sys.prefix).parent / "another" / "bin" / "python"), True),
+    ],
+)
+def test_a_kernel_of_another_python_is_noticed(monkeypatch, command, stops):
+    spec = jupyter_client.kernelspec.KernelSpec(argv=[command, "-m", "ipykernel_launcher"])
+    manager = jupyter_client.kernelspec.KernelSpecManager
+    monkeypatch.setattr(manager, "get_kernel_spec", lambda self, name: spec)
+    assert lines("kernel python3")[0].stops == stops
+
+
+def test_a_missing_kernel_is_noticed(monkeypatch):
+    monkeypatch.setattr(
+        jupyter_client.kernelspec.KernelSpecManager,
+        "_find_spec_directory",
+        lambda self, name: None,
+    )
+    assert lines("kernel", "NoSuchKernel")[0].stops
+
+
+def test_a_lab_out_of_step_is_noticed_and_does_not_stop(checkout):
+    (checkout / "labs" / "src").mkdir()
+    (checkout / "labs" / "src" / "00_new.py").write_text("# %%\n1 + 1\n")
+    assert not lines("labs", "00_new.ipynb is not built", "cmlab labs run")[0].stops
+
+
+def test_a_checkout_without_weights_is_noticed(checkout):
+    (checkout / "data" / "checkpoints" / "digits.safetensors").unlink()
+    (checkout / "data" / "checkpoints" / "digits.json").unlink()
+    assert lines("checkpoint", "none")[0].stops
+
+
+def test_outside_a_checkout_it_says_where_the_labs_are(monkeypatch):
+    def nowhere():
+        raise FileNotFoundError("clone it")
+
+    monkeypatch.setattr(project.labs, "checkout", nowhere)
+    assert lines("labs", "not here", "clone it")
+    assert [f for f in doctor.report() if f.stops] == []
