@@ -44,12 +44,13 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise BadFile(
             f"{path} could not be written ({error.strerror}); free some space or choose another "
             f"place, the file that was there before is whole"
         ) from error
+    finally:  # also when the user interrupts; after the renaming there is nothing left to remove
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

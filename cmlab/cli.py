@@ -10,7 +10,7 @@ import json
 import sys
 from ast import literal_eval
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -28,8 +28,15 @@ class Refused(ValueError):
     """What was asked for cannot be done, and what can, in one sentence."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"cmlab: {message}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser("cmlab", description="A lab on consistency models.")
+    top = Parser("cmlab", description="A lab on consistency models.")
     verbs = top.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train a preset and score it")
     train.add_argument("preset", help=", ".join(PRESETS))
@@ -72,6 +79,7 @@ def train(given: argparse.Namespace) -> int:
         raise Refused(f"{folder} is a file; choose another --out")
     if folder.exists() and any(folder.iterdir()) and not given.resume:
         raise Refused(f"{folder} is not empty; add --resume to go on, or choose another --out")
+    rehearse(recipe)
     trainer = runs.fit(recipe, folder, bar=sys.stderr.isatty())
     facts = {
         "preset": given.preset,
@@ -139,6 +147,23 @@ def knob(preset: str, key: str, text: str, knobs: Any) -> Any:
             f"--set {key}={text}: {preset} takes a {type(default).__name__} of 0 or more"
         )
     return value
+
+
+def rehearse(recipe: Recipe) -> None:
+    """A loss and two samples in memory: a setting of the right sort may still make no sense."""
+    try:
+        for part in (recipe.start or recipe, recipe):
+            if part.net != recipe.net:
+                raise ValueError("net and start.net have to be alike")
+            trainer = part.trainer()
+            trainer.backward(0)
+        with seeded(torch.device("cpu"), 0):
+            x, cond = recipe.data.sample(2)
+            process, model = recipe.precond.process, trainer.ema.model
+            recipe.sampler(process, lambda x_t, t: model(x_t, t, cond), torch.randn_like(x), 2)
+    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"these settings make no run, change one of --set: {said}") from error
 
 
 def value_of(text: str) -> Any:

@@ -39,7 +39,7 @@ class Components:
         total = w.double().sum()
         require(bool((w > 0).all()), f"the smallest weight is {w.min():g}: drop empty components")
         require(abs(total - 1) < 1e-4, f"the weights sum to {total:g}: divide them by their sum")
-        for name, value in (("weights", w / total), ("means", self.means), ("stds", s)):
+        for name, value in (("weights", w.double() / total), ("means", self.means), ("stds", s)):
             object.__setattr__(self, name, value.double())
 
     @cached_property

@@ -7,7 +7,7 @@ purpose: the teacher φ is a fixed truth from outside, the target θ⁻ is the s
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from .schedule import Constant
 from .vocabulary import Data, Denoise, Schedule, Time
 
 
+@runtime_checkable
 class HasOracle(Protocol):
     """A data set whose law is known."""
 
@@ -114,7 +115,8 @@ class MovingAverage(Target):
         return self.network
 
     def attach(self, model: nn.Module) -> None:
-        self.network = deepcopy(model).requires_grad_(False)
+        # In training mode even if the model was loaded for sampling: both drop the same units.
+        self.network = deepcopy(model).requires_grad_(False).train()
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:

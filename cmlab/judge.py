@@ -1,7 +1,7 @@
 """How a run is scored, as an ingredient of its recipe."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .evaluate.digits import score_digits
 from .evaluate.toy import score_toy
@@ -9,6 +9,7 @@ from .model import Denoiser
 from .sample import FewSteps
 
 
+@runtime_checkable
 class Judge(Protocol):
     """(model, data, sampler) -> named numbers."""
 

@@ -154,7 +154,7 @@ class Denoiser(nn.Module):
 class Reclocked(nn.Module):
     """A trained denoiser read under another process's clock."""
 
-    def __init__(self, model: Denoiser, process: Process) -> None:
+    def __init__(self, model: Model, process: Process) -> None:
         super().__init__()
         self.model = model
         self.process = process

@@ -107,13 +107,12 @@ class Oracle(ABC):
     def _exactly(self, law: Callable[..., Tensor], x_t: Tensor, *levels: Tensor) -> Tensor:
         """A law of x (b, D) and levels (b, 1) in float64, applied to a batch as it comes."""
         means, given = self.components.means, tuple(x_t.shape[1:])
-        require(
-            math.prod(given) == means.shape[1],
-            f"samples of shape {given} do not fit this law: give {self.shape}",
-        )
+        fits = math.prod(given) == means.shape[1]
+        require(fits, f"samples of shape {given} do not fit this law: give {self.shape}")
         for level in levels:
             _admit(level, len(x_t), self.components.std_min)
-        wide = (v.to(means).reshape(len(v), -1) for v in (x_t, *levels))
+        flat = x_t.reshape(len(x_t), means.shape[1])
+        wide = (v.to(means) for v in (flat, *(level[:, None] for level in levels)))
         rows = max(1, ENTRIES // max(means.shape))
         parts = zip(*(v.split(rows) for v in wide), strict=True)
         answer = torch.cat([law(*part) for part in parts]).to(x_t)
@@ -234,9 +233,11 @@ class Mixture1D(Oracle):
         goal = self._tail(x, level, side)
 
         def curve(y: Tensor) -> tuple[Tensor, Tensor]:
-            tail = self._tail(y, to, side)
+            height = self._tail(y, to, side) - goal
             density = self.components.log_terms(y, to).logsumexp(0)[:, None]
-            return side * (tail - goal), (density - tail).exp()
+            # Below rounding is at the goal: in an empty gap it keeps y where symmetry puts it.
+            height = torch.where(height.abs() < 4e-16, 0.0, height)
+            return side * height, (density - goal - height).exp()
 
         return solve.root(curve, low, high)
 
@@ -245,6 +246,4 @@ def _admit(level: Tensor, b: int, std_min: float) -> None:
     shape, low = tuple(level.shape), float(level.min()) if level.numel() else 1.0
     require(shape == (b,), f"{b} samples came with levels of shape {shape}: give one level each")
     require(low >= 0, f"a noise level is {low:g}: give levels of at least 0")
-    require(
-        low > 0 or std_min > 0, "a noise level is 0 and this law has bare points: stay above 0"
-    )
+    require(low > 0 or std_min > 0, "a noise level is 0 and the law has bare points: stay above 0")

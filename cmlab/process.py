@@ -106,6 +106,6 @@ class VariancePreserving(Process):
         return (log_alpha2 / 2).exp(), (-torch.expm1(log_alpha2)).sqrt()
 
     def time(self, level: Time) -> Time:
-        slope = self.beta_max - self.beta_min
-        root = (self.beta_min**2 + 2 * slope * torch.log1p(level**2)).sqrt()
-        return (root - self.beta_min) / slope
+        slope, log_v = self.beta_max - self.beta_min, torch.log1p(level**2)  # ln 1/α_t²
+        root = (self.beta_min**2 + 2 * slope * log_v).sqrt()
+        return 2 * log_v / (root + self.beta_min)  # (root - β_min) / slope, which cancels

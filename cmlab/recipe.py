@@ -7,7 +7,7 @@ Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": â
 import inspect
 from dataclasses import dataclass, fields, is_dataclass, replace
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -35,6 +35,7 @@ from .sample import FewSteps
 from .train import Source, TrainConfig, Trainer
 
 
+@runtime_checkable
 class Shape(Protocol):
     """The record of a network: its arguments, and how to build it."""
 

@@ -56,10 +56,10 @@ def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
 
 def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     """Seconds of training, those of the start counted; callbacks and scoring are not."""
-    if recipe.start is None:
+    path = folder / "start" / CHECKPOINT
+    if recipe.start is None or not path.exists():  # a start of 0 steps has none
         return trainer.seconds
-    _, record = checkpoint.read(folder / "start" / CHECKPOINT)
-    return trainer.seconds + record["seconds"]
+    return trainer.seconds + checkpoint.read(path)[1]["seconds"]
 
 
 def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
@@ -71,6 +71,8 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
 def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     """Go on from the folder's checkpoint, if it has one. Raises BadFile for another recipe's."""
     path = folder / CHECKPOINT
+    for part in folder.glob(".*.part"):  # what a kill left of a write
+        part.unlink(missing_ok=True)
     if not path.exists():
         return
     tensors, record = checkpoint.read(path)
@@ -132,13 +134,14 @@ def load(path: Path) -> tuple[Denoiser, Recipe, dict[str, Any]]:
     Raises BadFile in one sentence for what is no such thing.
     """
     file = path / MODEL if path.is_dir() else path
-    if path.is_dir() and not file.exists() and (path / CHECKPOINT).exists():
+    begun = any((path / name).exists() for name in (CHECKPOINT, RECORD, "start"))
+    if path.is_dir() and not file.exists() and begun:
         raise BadFile(f"{path} is not finished; go on with the same command and --resume")
     tensors, record = checkpoint.read(file)
     try:
         recipe = from_dict(record["recipe"])
         model = recipe.build()
         model.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise BadFile(f"{file} does not fit this cmlab: {str(error).splitlines()[0]}") from error
     return model.eval(), recipe, record

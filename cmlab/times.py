@@ -6,7 +6,7 @@ differ mostly here: EDM is the row r = 0.
 
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from .schedule import Doubling, Stages
 from .vocabulary import Data, Schedule, Time
 
 
+@runtime_checkable
 class Proposal(Protocol):
     """A law of noise levels: continuous, and as masses on the intervals of a grid."""
 

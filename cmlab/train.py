@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -28,6 +28,7 @@ from .schedule import Constant
 from .vocabulary import PerSample, Schedule
 
 
+@runtime_checkable
 class Source(Protocol):
     """Training data: n samples, and their classes or None."""
 
@@ -52,6 +53,14 @@ class TrainConfig:
     precision: str = "32-true"
     accelerator: str = "cpu"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        enough = self.steps >= 0 and self.batch >= 1 and self.accumulate >= 1
+        if not enough or self.batch % self.accumulate:
+            raise ValueError(
+                f"steps must be 0 or more and batch a multiple of accumulate, both at least 1, "
+                f"not {self.steps}, {self.batch} and {self.accumulate}"
+            )
 
 
 class Trainer:
@@ -101,13 +110,13 @@ class Trainer:
     def advance(self) -> None:
         """One optimizer step. Raises NotFinite before a bad number can reach the weights."""
         self.objective.train()
+        self.optimizer.zero_grad(set_to_none=True)  # what an interrupted step left behind
         losses = [self.backward(part) for part in range(self.config.accumulate)]
         self.check_gradient()
         rate = self.config.optimizer.lr * self.config.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         self.method.target.update(self.model, self.step)
         self.ema.update(self.model, self.step)
         self.step += 1
@@ -151,9 +160,9 @@ class Trainer:
 
     def check_gradient(self) -> None:
         """Clip the gradient; raise when its norm is not finite."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
-        if not bool(torch.isfinite(norm)):
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
+        if not bool(torch.isfinite(norm)):  # before clipping, which would spread the NaN
             where = [
                 name
                 for name, p in self.model.named_parameters()
@@ -163,6 +172,7 @@ class Trainer:
                 f"the gradient is not finite at step {self.step}, first in "
                 f"{where[0] if where else 'its norm'}; the weights are still those of that step"
             )
+        torch.nn.utils.clip_grads_with_norm_(parameters, self.config.clip, norm)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that resuming needs, by dotted name."""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cmlab.nets import MLP, Fourier, MLPShape, Positional, UNet, UNetShape
+from cmlab.nets.unet import Norm
 from cmlab.ops import rewind_rng
 
 
@@ -13,6 +14,10 @@ def loud(net: nn.Module) -> nn.Module:
     for weight in net.parameters():
         nn.init.normal_(weight, std=0.2)
     return net
+
+
+def conditional(net: MLP | UNet) -> bool:
+    return bool((net.labels if isinstance(net, MLP) else net.told.labels).classes)
 
 
 def size(net: nn.Module) -> int:
@@ -37,7 +42,7 @@ def test_the_forward_mode_derivative_equals_the_central_difference(build):
     net = loud(build()).double()
     x, c = (a.double() for a in inputs(net))
     dx, dc = torch.randn_like(x), torch.randn_like(c)
-    cond = torch.tensor([0, 3, 1]) if net.labels.classes else None
+    cond = torch.tensor([0, 3, 1]) if conditional(net) else None
     _, slope = torch.func.jvp(lambda x, c: net(x, c, cond), (x, c), (dx, dc))
     h = 1e-6
     difference = net(x + h * dx, c + h * dc, cond) - net(x - h * dx, c - h * dc, cond)
@@ -78,7 +83,7 @@ def test_a_fresh_unet_answers_zero():
 def test_noise_level_and_class_change_the_answer_and_samples_do_not_mix(build):
     net = loud(build())
     x, c = inputs(net)
-    cond = torch.tensor([0, 3, 1]) if net.labels.classes else None
+    cond = torch.tensor([0, 3, 1]) if conditional(net) else None
     y = net(x, c, cond)
     assert (y - net(x, c + 0.5, cond)).abs().amin(0).max() > 1e-3
     if cond is not None:
@@ -105,6 +110,7 @@ def test_norms_stay_in_float32_under_autocast_and_the_derivative_survives_it():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded, rounded_slope = torch.func.jvp(net, (x, c), (x, c))
     assert rounded.dtype == torch.float32
+    assert Norm(8)(torch.zeros(2, 8, 2, 2, dtype=torch.bfloat16)).dtype == torch.float32
     assert (rounded - exact).norm() < 0.05 * exact.norm()
     assert (rounded_slope - slope).norm() < 0.1 * slope.norm()
 

@@ -19,8 +19,8 @@ SPLIT_SEED = 0
 @cache
 def scans() -> tuple[np.ndarray, np.ndarray]:
     """All images (1797, 8, 8) as whole numbers 0…16, and their labels, in the source's order."""
-    bunch = load_digits()
-    return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
+    grey, labels = load_digits(return_X_y=True)
+    return np.reshape(grey, (-1, 8, 8)).astype(np.uint8), np.asarray(labels).astype(np.int64)
 
 
 @cache

@@ -14,7 +14,7 @@ from .frechet import frechet
 Generate = Callable[[Tensor, Tensor, int], Tensor]  # (z, labels, calls) -> images
 
 
-def nearest(x: Data, train: Data) -> PerSample:
+def nearest(x: Data, train: Tensor) -> PerSample:
     """Distance ‖x - x_i‖ to the nearest training image."""
     return torch.cdist(x.flatten(1), train.flatten(1)).amin(1)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..checkpoint import BadFile, read
+from ..ops import rewind_rng
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoints" / "digits-classifier.safetensors"
 TOTAL_VARIANCE = 1744.0  # of the training digits, summed over the features
@@ -19,6 +20,8 @@ TOTAL_VARIANCE = 1744.0  # of the training digits, summed over the features
 
 class DigitClassifier(nn.Module):
     """(b, 1, 8, 8) -> 10 logits, through 32 features. SiLU throughout, so that no unit is dead."""
+
+    unit: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +58,8 @@ class DigitClassifier(nn.Module):
 def load_classifier(path: Path = CHECKPOINT) -> DigitClassifier:
     """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
     tensors, _ = read(path)
-    classifier = DigitClassifier()
+    with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
+        classifier = DigitClassifier()
     try:
         classifier.load_state_dict(tensors)
     except RuntimeError as error:

@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Features = Float[Tensor, "n d"]
-
 
 def root(cov: Tensor) -> Tensor:
     """Σ^½ of a symmetric matrix, eigenvalues below 0 by rounding taken as 0."""
@@ -30,8 +28,8 @@ def frechet_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
     return max(float(apart + cov_a.trace() + cov_b.trace() - 2 * cross), 0.0)
 
 
-def frechet(a: Features, b: Features) -> float:
-    """d² between two sets (n, d) and (m, d), in float64.
+def frechet(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
+    """d² between two sets of samples in d = e features, in float64.
 
     Raises ValueError when a set has no more samples than features: its covariance says nothing
     about some directions, and the distance would be mostly bias.

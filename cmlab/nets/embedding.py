@@ -47,6 +47,8 @@ class Positional(Embed):
 class Waves(nn.Module):
     """c (b,) -> [cos(ω c), sin(ω c)], (b, 2 · count). ω is saved with the weights."""
 
+    frequencies: Tensor
+
     def __init__(self, embed: Embed) -> None:
         super().__init__()
         self.register_buffer("frequencies", embed.frequencies())

@@ -29,6 +29,20 @@ def silent(layer: nn.Module) -> nn.Module:
     return layer
 
 
+class Told(nn.Module):
+    """The noise level and the class as one vector: (b,), (b,) -> (b, width)."""
+
+    def __init__(self, embed: Embed, classes: int, width: int) -> None:
+        super().__init__()
+        self.waves, self.labels = Waves(embed), Labels(classes, width)
+        self.inner, self.outer = nn.Linear(self.waves.width, width), nn.Linear(width, width)
+        self.act = nn.SiLU()
+
+    def forward(self, c_noise: Time, cond: Tensor | None) -> Tensor:
+        told = self.outer(self.act(self.inner(self.waves(c_noise))))
+        return self.act(told + self.labels(cond))
+
+
 class Norm(nn.Module):
     """Group normalisation in at least float32, whatever autocast does around it."""
 
@@ -40,7 +54,9 @@ class Norm(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         h = functional.group_norm(h.to(torch.promote_types(h.dtype, torch.float32)), self.groups)
-        return h if self.scale is None else h * self.scale + self.shift
+        if self.scale is None or self.shift is None:
+            return h
+        return h * self.scale + self.shift
 
 
 class Block(nn.Module):
@@ -94,19 +110,14 @@ class Level(nn.Module):
             Attention(outputs) if attention else nn.Identity() for _ in inputs
         )
 
-    def down(self, h: Tensor, e: Tensor) -> list[Tensor]:
-        """The activations after each block."""
+    def forward(self, h: Tensor, e: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
+        """The activations after each block; given skips, each block reads one too, latest first."""
         after = []
         for block, attend in zip(self.blocks, self.attention, strict=True):
+            h = h if skips is None else torch.cat([h, skips.pop()], dim=1)
             h = attend(block(h, e))
             after.append(h)
         return after
-
-    def up(self, h: Tensor, e: Tensor, skips: list[Tensor]) -> Tensor:
-        """h after all blocks, each of which also reads one skip (the latest first)."""
-        for block, attend in zip(self.blocks, self.attention, strict=True):
-            h = attend(block(torch.cat([h, skips.pop()], dim=1), e))
-        return h
 
 
 class UNet(nn.Module):
@@ -131,38 +142,34 @@ class UNet(nn.Module):
         super().__init__()
         if not set(attention) <= set(range(len(mults))):
             raise ValueError(f"attention must name levels in 0…{len(mults) - 1}, not {attention}.")
-        self.channels, self.halvings = channels, len(mults) - 1
-        width_e, widths = 4 * width, [width * m for m in mults]
-        self.waves, self.labels = Waves(embed), Labels(classes, width_e)
-        self.time = nn.Sequential(
-            nn.Linear(self.waves.width, width_e), nn.SiLU(), nn.Linear(width_e, width_e)
-        )
-        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.channels, self.halvings, widths = channels, len(mults) - 1, [width * m for m in mults]
+        self.told = Told(embed, classes, 4 * width)
 
         def level(i: int, below: int, skip: int = 0) -> Level:
             inputs = [below + skip] + [widths[i] + skip] * (blocks - 1)
-            return Level(inputs, widths[i], width_e, dropout, i in attention)
+            return Level(inputs, widths[i], 4 * width, dropout, i in attention)
 
-        finer, coarser = [width, *widths[:-1]], [*widths[1:], widths[-1]]
-        self.down = nn.ModuleList(level(i, n) for i, n in enumerate(finer))
-        self.middle = Level([widths[-1]], widths[-1], width_e, dropout, attention=True)
-        ups = [level(i, n, widths[i]) for i, n in enumerate(coarser)]
+        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.down = nn.ModuleList(level(i, n) for i, n in enumerate([width, *widths[:-1]]))
+        self.middle = Level(widths[-1:], widths[-1], 4 * width, dropout, attention=True)
+        ups = [level(i, n, widths[i]) for i, n in enumerate([*widths[1:], widths[-1]])]
         self.up = nn.ModuleList(reversed(ups))
-        self.norm, self.act = Norm(widths[0]), nn.SiLU()
-        self.last = silent(nn.Conv2d(widths[0], channels, 3, padding=1))
+        self.last = nn.Sequential(
+            Norm(widths[0]), nn.SiLU(), silent(nn.Conv2d(widths[0], channels, 3, padding=1))
+        )
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         self.check(x)
-        e = self.act(self.time(self.waves(c_noise)) + self.labels(cond))
+        e = self.told(c_noise, cond)
         h, skips = self.first(x), []
         for i, level in enumerate(self.down):
-            skips.append(level.down(h if i == 0 else functional.avg_pool2d(h, 2), e))
+            skips.append(level(h if i == 0 else functional.avg_pool2d(h, 2), e))
             h = skips[-1][-1]
-        h = self.middle.down(h, e)[-1]
+        h = self.middle(h, e)[-1]
         for i, level in enumerate(self.up):
             h = h if i == 0 else functional.interpolate(h, scale_factor=2.0, mode="nearest")
-            h = level.up(h, e, skips.pop())
-        return self.last(self.act(self.norm(h))).to(x.dtype)
+            h = level(h, e, skips.pop())[-1]
+        return self.last(h).to(x.dtype)
 
     def check(self, x: Tensor) -> None:
         step = 2**self.halvings

@@ -8,6 +8,7 @@ from ..guide import Exact, MovingAverage
 from ..judge import AgainstOracle
 from ..methods import CD, CT, ECT, EDM, ICT, Method
 from ..model import CMPrecond, EDMPrecond, Precond
+from ..nets.embedding import Fourier
 from ..nets.mlp import MLPShape
 from ..optimizer import Adam
 from ..recipe import Recipe
@@ -27,14 +28,15 @@ def plane(data: ToyData, precond: Precond, method: Method, steps: int, seed: int
     train = TrainConfig(
         steps=steps,
         batch=256,
-        optimizer=Adam(2e-3, 0.9, 0.99),
+        optimizer=Adam(1e-3, 0.9, 0.99),
         rate=WarmupCosine(steps, warmup=min(200, steps // 10)),
         ema=Constant(0.999),
         seed=seed,
     )
     sampler = FewSteps(SIGMA_MAX, SIGMA_MID)
     judge = AgainstOracle(SIGMA_MIN)
-    return Recipe(data, MLPShape(), precond, method, train, sampler, judge)
+    net = MLPShape(dim=data.shape[0], width=192, embed=Fourier(32, 0.3))
+    return Recipe(data, net, precond, method, train, sampler, judge)
 
 
 def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
@@ -46,7 +48,7 @@ def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.cd"""
-    pairs = Neighbours(Doubling(10, 1280, steps), LEVELS, GRID)
+    pairs = Neighbours(Doubling(10, 160, steps), LEVELS, GRID)
     method = CD(Exact(data), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
@@ -67,8 +69,7 @@ def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ect"""
-    start = edm(data, steps // 2, seed)
-    every = max((steps - steps // 2) // 8, 1)
-    method = ECT(pairs=Shrink(Stages(2.0, every), LEVELS))
-    recipe = plane(data, EDMPrecond(data.sigma_data), method, steps - steps // 2, seed)
-    return replace(recipe, start=start)
+    before = steps // 4
+    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LEVELS)
+    recipe = plane(data, EDMPrecond(data.sigma_data), ECT(pairs=pairs), steps - before, seed)
+    return replace(recipe, start=edm(data, before, seed))

@@ -33,7 +33,9 @@ def slider(label: str, value: float, low: float, high: float, step: float = 1) -
     )  # fmt: skip
 
 
-def log_slider(label: str, value: float, low: float, high: float, steps: int = 40) -> ipw.DOMWidget:
+def log_slider(
+    label: str, value: float, low: float, high: float, steps: int = 40
+) -> ipw.DOMWidget:
     """A slider over decades: low, high and value are the numbers themselves."""
     span = log10(high) - log10(low)
     return ipw.FloatLogSlider(

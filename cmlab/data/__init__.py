@@ -1,0 +1,1 @@
+"""Data sets, each with what is known about its law."""

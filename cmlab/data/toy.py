@@ -1,0 +1,130 @@
+"""Points in the plane from mixtures of Gaussians, so that `oracle` judges every run exactly."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..oracle import Mixture, Oracle
+from ..vocabulary import Data
+
+
+class ToyData(ABC):
+    """Data for the trainer, with their law. A field that makes no law raises ValueError."""
+
+    sigma_min = 0.002  # far below the finest spread
+    sigma_max = 10.0  # the data, of size 1, are all but lost
+
+    def __post_init__(self) -> None:
+        _ = self.oracle  # a wrong field fails here
+
+    @property
+    @abstractmethod
+    def oracle(self) -> Oracle:
+        """The law, exactly."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return self.oracle.shape
+
+    @property
+    def sigma_data(self) -> float:
+        """The standard deviation of the data, root mean square over coordinates."""
+        return self.oracle.sigma_data
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Data, None]:
+        """n samples, and no condition."""
+        return self.oracle.sample(n, generator), None
+
+
+@dataclass(frozen=True)
+class Ring(ToyData):
+    """`modes` Gaussians evenly on a circle."""
+
+    modes: int = 8
+    radius: float = 1.0
+    std: float = 0.1
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        angle = torch.arange(max(self.modes, 0)).double() * 2 * math.pi / self.modes
+        return _even(self.radius * _circle(angle), self.std)
+
+
+@dataclass(frozen=True)
+class Moons(ToyData):
+    """Two half circles that reach into each other, 100 Gaussians along each."""
+
+    radius: float = 0.7
+    std: float = 0.06
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        moon = _circle(torch.linspace(0, math.pi, 100, dtype=torch.float64))
+        moon = self.radius * (moon - torch.tensor([0.5, 0.25]))
+        return _even(torch.cat([moon, -moon]), self.std)
+
+
+@dataclass(frozen=True)
+class Checkerboard(ToyData):
+    """The 8 dark fields of a 4 × 4 board on [-1, 1]², each a grid of 6 × 6 Gaussians."""
+
+    std: float = 0.05
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        line = (torch.arange(24).double() + 0.5) / 12 - 1
+        means = torch.cartesian_prod(line, line)
+        return _even(means[(2 * means).floor().sum(1) % 2 == 0], self.std)
+
+
+@dataclass(frozen=True)
+class Spiral(ToyData):
+    """Two arms that wind outwards to `radius`, 100 Gaussians along each, nearly even in length."""
+
+    turns: float = 1.25
+    radius: float = 1.2
+    std: float = 0.05
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        share = torch.linspace(0.15**2, 1, 100, dtype=torch.float64).sqrt()
+        arm = self.radius * share[:, None] * _circle(2 * math.pi * self.turns * share)
+        return _even(torch.cat([arm, -arm]), self.std)
+
+
+@dataclass(frozen=True)
+class TwoGaussians(ToyData):
+    """Two Gaussians, `distance` apart along the first of `dim` coordinates."""
+
+    dim: int = 2
+    distance: float = 2.0
+    std: float = 0.2
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        mean = self.distance / 2 * torch.eye(max(self.dim, 0))[:1]
+        return _even(torch.cat([-mean, mean]), self.std)
+
+
+def _circle(angle: Tensor) -> Tensor:
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def _even(means: Tensor, std: float) -> Mixture:
+    """The mixture with equal weights and spreads, in float64."""
+    one = torch.ones(len(means), dtype=torch.float64)
+    return Mixture(one / len(means), means.double(), one * std)
+
+
+TOYS: dict[str, ToyData] = dict(
+    ring=Ring(),
+    moons=Moons(),
+    checkerboard=Checkerboard(),
+    spiral=Spiral(),
+    two_gaussians=TwoGaussians(),
+)

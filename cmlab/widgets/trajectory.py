@@ -1,0 +1,88 @@
+"""Trajectory explorer: a law on the line, a start in the noise, and a solver to walk it home."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..figures.flow import ROLES, fan, journey
+from ..oracle import Mixture1D
+from ..process import EDM
+from ..sample import ddim, heun, ode
+from ..times import KarrasGrid
+from .base import Explorer, Picture, choice, slider
+
+HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
+SOLVERS = {"Euler": ddim, "Heun": heun}
+
+
+def explorer() -> Explorer:
+    """Knobs for the law, the start and the solver; the reading compares the two ends."""
+    knobs = {
+        "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
+        "steps": slider("steps N", 6, 1, 128),
+        "rho": slider("ρ of the grid", 7, 1, 15),
+        "solver": choice("solver", tuple(SOLVERS)),
+        "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
+        "upper": slider("upper mode at", 1.4, 0.5, 4.0, 0.1),
+        "below": slider("share of the lower mode", 0.3, 0.0, 0.5, 0.05),
+        "above": slider("share of the upper mode", 0.2, 0.0, 0.5, 0.05),
+        "width": slider("width of every mode", 0.2, 0.05, 1.0, 0.05),
+    }
+    return Explorer(draw, knobs)
+
+
+def draw(
+    start: float, steps: int, rho: int, solver: str,
+    lower: float, upper: float, below: float, above: float, width: float,
+) -> Picture:  # fmt: skip
+    """The picture for these knobs. The middle mode stands at 0 with what the others leave."""
+    modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
+    kept = tuple(mode for mode in modes if mode[2] > 1e-9)
+    law, paths = mixture(tuple(mode[1:] for mode in kept), width)
+    x, grid = HIGH * torch.tensor([[start]], dtype=torch.float64), levels(steps, rho)
+    exact = law.path(x, paths[0]).flatten()
+    walked, calls = walk(law, x, grid, solver)
+    reach = 1.3 * max(-lower, upper) + 3 * width
+    spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
+    figure = journey(law, paths, (paths[0], exact), (grid, walked), ROLES[solver], spans)
+    end, truth = walked[-1].item(), exact[-1].item()
+    gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
+    where = f"Both end nearest to the {right} mode"
+    if gone != right:
+        where = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    return Picture(
+        figure,
+        f"{solver}, {steps} step{'s' * (steps > 1)} from x = {x.item():.2f} at t = {HIGH:g}, "
+        f"ρ = {rho}: {calls} network call{'s' * (calls > 1)}.\n"
+        f"Endpoint {end:.4f}, exact endpoint {truth:.4f}, error {abs(end - truth):.2g}.\n"
+        f"{where}.",
+    )
+
+
+def levels(steps: int, rho: float) -> Tensor:
+    """A sampler's noise levels: N of them from σ_max on, and 0. One step goes straight to 0."""
+    grid = KarrasGrid(LOW, HIGH, rho)
+    return torch.cat([grid.at(torch.linspace(1, 0, steps).double()), torch.zeros(1).double()])
+
+
+@lru_cache(maxsize=64)
+def mixture(
+    modes: tuple[tuple[float, float], ...], width: float
+) -> tuple[Mixture1D, tuple[Tensor, Tensor]]:
+    """The law with these (position, share) modes of one width, and a fan of its exact paths."""
+    means, weights = torch.tensor(modes, dtype=torch.float64).T
+    law = Mixture1D(weights, means, torch.full_like(means, width))
+    return law, fan(law, HIGH, 24)
+
+
+def walk(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
+    """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
+    calls = [0]
+
+    def counted(x_t: Tensor, t: Tensor) -> Tensor:
+        calls[0] += 1
+        return law.denoise(x_t, t)
+
+    steps = ode(EDM(), counted, x, grid, SOLVERS[solver])
+    return torch.cat([x_t.flatten() for x_t in steps]), calls[0]

@@ -1,0 +1,281 @@
+"""The trainer: resumed equals unbroken, nothing bad reaches the weights, nothing leaks out."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import inf, isnan, nan
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cmlab import checkpoint
+from cmlab.callbacks import History, JsonLog, Progress, every
+from cmlab.data.digits import Digits
+from cmlab.data.toy import Ring
+from cmlab.guide import Exact
+from cmlab.methods import CD, CT, ECT, EDM, ICT
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond
+from cmlab.nets import MLP, UNet
+from cmlab.ops import seeded
+from cmlab.optimizer import Adam, RAdam
+from cmlab.schedule import WarmupCosine
+from cmlab.train import NotFinite, TrainConfig, Trainer
+
+CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)
+
+
+def points(method=None, **settings):
+    """A fresh trainer on the ring."""
+    with seeded(torch.device("cpu"), 0):
+        model = Denoiser(MLP(2, width=16), CMPrecond())
+    return Trainer(model, method or ICT(), Ring(), replace(CONFIG, **settings))
+
+
+def images(method=None, **settings):
+    """A fresh trainer on digits, with classes and dropout."""
+    with seeded(torch.device("cpu"), 0):
+        net = UNet(width=8, mults=(1, 2), dropout=0.3, classes=10)
+    return Trainer(
+        Denoiser(net, EDMPrecond()), method or CT(), Digits(), replace(CONFIG, **settings)
+    )
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def kept(trainer):
+    return {name: value.clone() for name, value in trainer.tensors().items()}
+
+
+@pytest.mark.parametrize(
+    "make, method, optimizer",
+    [
+        (images, CT(), Adam()),  # dropout, classes, and a moving-average target
+        (images, ECT(), RAdam()),
+        (points, CT(), RAdam()),
+        (points, CD(Exact(Ring())), Adam()),
+        (points, EDM(), Adam()),
+    ],
+)
+def test_five_steps_and_seven_from_a_file_are_twelve_bit_for_bit(
+    tmp_path, make, method, optimizer
+):
+    unbroken = make(method, optimizer=optimizer).fit()
+    first = make(method, optimizer=optimizer)
+    list(islice(first.run(), 5))
+    checkpoint.write(tmp_path / "c", first.tensors(), {})
+    torch.randn(17)  # the caller's randomness has no part in it
+    second = make(method, optimizer=optimizer)
+    second.load(checkpoint.read(tmp_path / "c")[0], 5, first.seconds, first.average)
+    second.fit()
+    assert second.step == 12 and second.average == unbroken.average
+    assert same(second.tensors(), unbroken.tensors())
+    assert not same(unbroken.tensors(), first.tensors())
+
+
+def test_a_checkpoint_of_another_network_is_refused():
+    with pytest.raises(RuntimeError, match="size mismatch|Missing key"):
+        points().load(images(EDM()).tensors(), 1, 0.0, 0.0)
+
+
+def test_training_leaves_the_callers_randomness_untouched_even_while_paused():
+    trainer = images()
+    before = torch.get_rng_state()
+    for _ in islice(trainer.run(), 3):
+        assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(NotFinite):
+        points(ICT(weight=lambda t, r: t * nan)).fit()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_seed_is_another_run_and_the_same_seed_the_same():
+    one, two, other = points().fit(), points().fit(), points(seed=4).fit()
+    assert same(one.tensors(), two.tensors()) and not same(one.tensors(), other.tensors())
+
+
+def test_a_run_may_be_paused_and_goes_on_as_if_it_had_not_been():
+    trainer, draws = points(), []
+    for _ in trainer.run():
+        draws.append(torch.randn(3))  # the caller does as it likes
+        if trainer.step == 5:
+            break
+    assert trainer.step == 5
+    trainer.fit()
+    assert trainer.step == 12 and same(trainer.tensors(), points().fit().tensors())
+    assert trainer.samples_seen == 12 * 8
+    assert list(trainer.run()) == []
+
+
+def test_an_interrupted_step_leaves_no_trace():
+    trainer, calls = points(accumulate=2), []
+    loss = trainer.method.loss
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 2:  # between the two parts of the first batch
+            raise KeyboardInterrupt
+        return loss(*args)
+
+    trainer.method.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    assert same(trainer.fit().tensors(), points(accumulate=2).fit().tensors())
+
+
+def gradients(trainer):
+    return {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
+
+
+def test_two_parts_of_a_batch_are_two_streams_of_half_the_size():
+    trainer = points(accumulate=2)
+    next(trainer.run())
+    found, fresh = gradients(trainer), points(accumulate=2)
+    for stream in (0, 1):
+        with seeded(torch.device("cpu"), 3, 0, stream):
+            x, _ = Ring().sample(4)
+            (fresh.method.loss(fresh.model, x, 0).mean() / 2).backward()
+    for name, gradient in gradients(fresh).items():
+        torch.testing.assert_close(found[name], gradient)
+    assert trainer.average != points().fit().average
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from test_train import gradients, points
+from cmlab.train import Trainer
+torch.set_num_threads(1)
+fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+fabric.launch()
+assert fabric.world_size == 2
+alone = points()
+trainer = Trainer(alone.model, alone.method, alone.data, alone.config, fabric)
+next(trainer.run())
+save_file(gradients(trainer) | {{"w": trainer.tensors()["model.net.last.weight"]}},
+          {out!r} + f"/{{fabric.global_rank}}")
+"""
+
+
+def test_two_processes_take_the_step_that_one_takes_in_two_parts(tmp_path, request):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(request.path.parent), out=str(tmp_path)))
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run([*run, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    ranks = [load_file(tmp_path / rank) for rank in "01"]
+    assert same(*ranks)
+    alone = points(accumulate=2)
+    next(alone.run())
+    for name, gradient in gradients(alone).items():
+        torch.testing.assert_close(ranks[0][name], gradient)
+    torch.testing.assert_close(ranks[0]["w"], alone.tensors()["model.net.last.weight"])
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """The ring, with one sample that is no number."""
+
+    def sample(self, n):
+        x = Ring().sample(n)[0]
+        x[n // 2] = nan
+        return x, None
+
+
+def test_a_sample_that_is_no_number_stops_the_run_before_the_weights_are_touched():
+    trainer = points()
+    list(islice(trainer.run(), 2))
+    before, trainer.data = kept(trainer), Spoilt()
+    with pytest.raises(NotFinite, match=r"loss is not finite at step 2 for 1 of 8 samples"):
+        trainer.advance()
+    assert same(trainer.tensors(), before) and trainer.step == 2
+    trainer.data = Ring()  # and once the cause is gone, it goes on
+    assert same(trainer.fit().tensors(), points().fit().tensors())
+
+
+def test_an_infinite_loss_is_reported_with_its_noise_level():
+    seen = []
+
+    def weight(t, r):
+        seen.append(t)
+        return torch.where(t > t.median(), inf, 1.0)
+
+    trainer = points(ICT(weight=weight), accumulate=2)
+    before = kept(trainer)
+    with pytest.raises(NotFinite) as error:
+        trainer.advance()
+    t = seen[0]
+    level = t[t > t.median()][0].item()
+    assert f"first at noise level {level:.4g};" in str(error.value)
+    assert same(trainer.tensors(), before)
+
+
+def test_a_gradient_that_is_no_number_is_reported_with_its_layer():
+    trainer = points()
+    trainer.model.net.layers[1].weight.register_hook(lambda gradient: gradient * nan)
+    before = kept(trainer)
+    with pytest.raises(NotFinite, match=r"gradient .* step 0, first in net\.layers\.1\.weight;"):
+        trainer.advance()
+    assert same(trainer.tensors(), before)
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm():
+    free, tied = points(), points(clip=1e-3)
+    next(free.run()), next(tied.run())
+    size = sum(g.square().sum() for g in gradients(free).values()).sqrt()
+    for name, gradient in gradients(tied).items():
+        torch.testing.assert_close(
+            gradient, gradients(free)[name] * 1e-3 / size, rtol=1e-3, atol=0
+        )
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    for wrong in (dict(batch=0), dict(steps=-1), dict(accumulate=0), dict(accumulate=3)):
+        with pytest.raises(ValueError, match="batch a multiple of accumulate"):
+            replace(CONFIG, **wrong)
+
+
+def test_callbacks_are_called_every_n_steps_and_at_the_end(tmp_path, capsys):
+    curve, log = History(), tmp_path / "log.jsonl"
+    trainer = points()
+    assert isnan(trainer.average)
+    losses = History(lambda trainer: trainer.average)
+    trainer.fit(losses, every(5, curve), every(6, JsonLog(log)), every(4, Progress("ring")))
+    assert curve.steps == [5, 10, 12] and losses.steps == list(range(1, 13))
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [6, 12]
+    assert rows[1]["loss"] == pytest.approx(trainer.average, abs=1e-6)
+    assert "12/12" in capsys.readouterr().err
+
+
+def test_the_average_forgets_two_percent_a_step():
+    trainer, losses = points(), []
+    backward = trainer.backward
+    trainer.backward = lambda part: losses.append(backward(part)) or losses[-1]
+    trainer.fit()
+    expected = losses[0]
+    for loss in losses[1:]:
+        expected += 0.02 * (loss - expected)
+    assert trainer.average == pytest.approx(expected)
+
+
+def test_a_teachers_weights_stay_out_of_the_checkpoint_and_a_target_is_in_it():
+    assert {name.split(".")[0] for name in points(CD(Exact(Ring()))).tensors()} == {"model", "ema"}
+    trainer = points(CT())
+    assert {name.split(".")[0] for name in trainer.tensors()} == {"model", "ema", "target"}
+    next(trainer.run())
+    assert any(name.startswith("optimizer.0.") for name in trainer.tensors())
+
+
+def test_two_trainers_of_one_method_share_no_target():
+    method = CT()
+    one, two = points(method), points(method)
+    assert one.method.target is not two.method.target
+    with pytest.raises(RuntimeError, match="attach"):
+        method.target.networks()
