@@ -41,8 +41,10 @@ $(INSTALLED): pyproject.toml constraints.txt $(if $(SICK),again)
 	    || { test ! -e $@ || rm -f $(UNFINISHED); exit 1; }
 	@echo "$(CURDIR)" > $@ && rm -f $(UNFINISHED)
 
+# As `default_url`, the first lab is also in the address that is printed where there is no browser.
 lab: install
-	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) labs/00_start_here.ipynb
+	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) \
+	    --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
 
 # One run of pytest checks the package, the style, the types, the notebooks and the browser, so that
 # one closing line tells all. A file stays on one worker: a notebook's cells share a kernel.

@@ -24,13 +24,13 @@ class BadFile(ValueError):
 def write(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
     """Write both atomically. Raises BadFile when the disk refuses."""
     flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    payload = save(flat, metadata={KEY: json.dumps(record)})
+    payload = save(flat, metadata={KEY: json.dumps(record, allow_nan=False)})
     replace(path, lambda temporary: temporary.write_bytes(payload))
 
 
 def write_json(path: Path, record: dict) -> None:
     """Write a readable record atomically. Raises BadFile when the disk refuses."""
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

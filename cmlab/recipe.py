@@ -6,7 +6,8 @@ Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": â
 
 import inspect
 from dataclasses import dataclass, fields, is_dataclass, replace
-from math import inf
+from functools import cache
+from math import inf, isfinite
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -25,6 +26,7 @@ from . import (
     schedule,
     times,
 )
+from .config import Source, TrainConfig
 from .data import digits, toy
 from .judge import Judge
 from .methods.base import Method
@@ -32,7 +34,7 @@ from .model import Denoiser, Precond
 from .nets import embedding, mlp, unet
 from .ops import seeded
 from .sample import FewSteps
-from .train import Source, TrainConfig, Trainer
+from .train import Trainer
 
 
 @runtime_checkable
@@ -77,6 +79,7 @@ MODULES = (
 )  # fmt: skip
 
 
+@cache
 def table() -> dict[str, Any]:
     """Kind -> dataclass or function, for all that a record may name."""
     kinds: dict[str, Any] = {kind_of(c): c for c in (Recipe, TrainConfig)}
@@ -97,7 +100,9 @@ def to_dict(thing: Any) -> Any:
     """A JSON value that `from_dict` turns back. Raises TypeError for what no record can hold."""
     if isinstance(thing, float) and thing == inf:
         return "inf"  # JSON has no infinity
-    if thing is None or isinstance(thing, bool | int | float | str):
+    if thing is None or isinstance(thing, bool | int | str):
+        return thing
+    if isinstance(thing, float) and isfinite(thing):
         return thing
     if isinstance(thing, tuple | list):
         return [to_dict(part) for part in thing]

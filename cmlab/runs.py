@@ -11,6 +11,7 @@ import inspect
 import platform
 import subprocess
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,10 @@ def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]
     checkpoint.write_json(folder / RECORD, record)
 
 
-def judged(model: Denoiser, recipe: Recipe) -> dict[str, float]:
-    """The scores of a model by its recipe's judge."""
-    return recipe.judge(model, recipe.data, recipe.sampler)
+def judged(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
+    """The scores of a model by its recipe's judge; None for one that is not finite."""
+    scores = recipe.judge(model, recipe.data, recipe.sampler)
+    return {name: score if isfinite(score) else None for name, score in scores.items()}
 
 
 def load(path: Path) -> tuple[Denoiser, Recipe, dict[str, Any]]:

@@ -9,58 +9,25 @@ one bit for bit on a CPU, and no random state is ever saved.
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
-from math import inf
 from time import perf_counter
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from .config import Source, TrainConfig
 from .ema import EMA
+from .finite import NotFinite, blame_loss, clip_gradient
 from .methods.base import Method
 from .model import Denoiser
 from .objective import Objective
 from .ops import seeded
-from .optimizer import Adam, Optimizer
-from .schedule import Constant
-from .vocabulary import PerSample, Schedule
+from .vocabulary import Time
 
+DEFAULT = TrainConfig()
 
-@runtime_checkable
-class Source(Protocol):
-    """Training data: n samples, and their classes or None."""
-
-    def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
-
-
-class NotFinite(ArithmeticError):
-    """A loss or a gradient was NaN or infinite; the weights are those of the step before."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""
-
-    steps: int = 4000  # optimizer steps
-    batch: int = 256  # samples a step, over all processes and accumulated parts
-    optimizer: Optimizer = Adam()
-    rate: Schedule = Constant(1.0)  # times the optimizer's lr
-    ema: Schedule = Constant(0.999)
-    clip: float = inf  # largest gradient norm
-    accumulate: int = 1  # parts of a batch, one after the other
-    precision: str = "32-true"
-    accelerator: str = "cpu"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        enough = self.steps >= 0 and self.batch >= 1 and self.accumulate >= 1
-        if not enough or self.batch % self.accumulate:
-            raise ValueError(
-                f"steps must be 0 or more and batch a multiple of accumulate, both at least 1, "
-                f"not {self.steps}, {self.batch} and {self.accumulate}"
-            )
+__all__ = ["NotFinite", "Source", "TrainConfig", "Trainer"]
 
 
 class Trainer:
@@ -71,7 +38,7 @@ class Trainer:
         model: Denoiser,
         method: Method,
         data: Source,
-        config: TrainConfig = TrainConfig(),
+        config: TrainConfig = DEFAULT,
         fabric: Fabric | None = None,
     ) -> None:
         self.fabric = fabric or Fabric(
@@ -112,7 +79,7 @@ class Trainer:
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)  # what an interrupted step left behind
         losses = [self.backward(part) for part in range(self.config.accumulate)]
-        self.check_gradient()
+        clip_gradient(self.model, self.config.clip, self.step)
         rate = self.config.optimizer.lr * self.config.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -136,43 +103,23 @@ class Trainer:
 
     def backward(self, part: int) -> float:
         """Loss and gradient of one part; its mean loss."""
-        with seeded(self.fabric.device, *self.keys(part)):
-            x, cond = self.batch()
-            loss = self.objective(x, self.step, cond)
-        if not bool(torch.isfinite(loss).all()):
-            raise NotFinite(self.explain(loss.detach(), part))
         last = part == self.config.accumulate - 1
+        # Around the forward pass too: that is where DDP decides whether to average.
         with self.fabric.no_backward_sync(self.objective, enabled=not last):
+            with seeded(self.fabric.device, *self.keys(part)):
+                x, cond = self.batch()
+                loss = self.objective(x, self.step, cond)
+            if not bool(torch.isfinite(loss).all()):
+                raise blame_loss(loss.detach(), self.levels(part), self.step)
             self.fabric.backward(loss.mean() / self.config.accumulate)
         return float(loss.detach().mean())
 
-    def explain(self, loss: PerSample, part: int) -> str:
-        """Replay the draw of times, which comes first in every loss, to name the noise level."""
+    def levels(self, part: int) -> Time:
+        """The noise levels of a part, drawn again: they come right after the data."""
         with seeded(self.fabric.device, *self.keys(part)):
             x, _ = self.batch()
             t, _ = self.method.pairs(self.model.process, x, self.step)
-        bad = ~torch.isfinite(loss)
-        level = float(self.model.process.level(t)[bad][0])
-        return (
-            f"the loss is not finite at step {self.step} for {int(bad.sum())} of {len(loss)} "
-            f"samples, first at noise level {level:.4g}; the weights are still those of that step"
-        )
-
-    def check_gradient(self) -> None:
-        """Clip the gradient; raise when its norm is not finite."""
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
-        if not bool(torch.isfinite(norm)):  # before clipping, which would spread the NaN
-            where = [
-                name
-                for name, p in self.model.named_parameters()
-                if p.grad is not None and not bool(torch.isfinite(p.grad).all())
-            ]
-            raise NotFinite(
-                f"the gradient is not finite at step {self.step}, first in "
-                f"{where[0] if where else 'its norm'}; the weights are still those of that step"
-            )
-        torch.nn.utils.clip_grads_with_norm_(parameters, self.config.clip, norm)
+        return self.model.process.level(t)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that resuming needs, by dotted name."""

@@ -89,8 +89,11 @@ def test_the_error_is_the_length_of_a_known_mistake():
 
 
 def test_a_score_depends_on_the_seed_alone():
+    seen = []
+
     def model(x, t):
-        return 0.1 * x
+        seen.append(x)
+        return 0 * x
 
     torch.manual_seed(1)
     first, state = score_toy(model, EDM(), Ring(), seed=3), torch.get_rng_state()
@@ -99,6 +102,10 @@ def test_a_score_depends_on_the_seed_alone():
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)  # and it leaves no trace in the run's own
     assert score_toy(model, EDM(), Ring(), seed=4) != first
+    # By the levels, then the one step, then the two steps, the last from fresh noise.
+    for again, other in zip(seen[4:8], seen[8:12], strict=True):
+        assert not torch.equal(again, other)
+    assert all(torch.equal(a, b) for a, b in zip(seen[:4], seen[4:8], strict=True))
 
 
 def test_the_sampler_decides_from_where_and_through_where():

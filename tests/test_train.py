@@ -155,7 +155,7 @@ torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()
 assert fabric.world_size == 2
-alone = points()
+alone = points(accumulate=2)
 trainer = Trainer(alone.model, alone.method, alone.data, alone.config, fabric)
 next(trainer.run())
 save_file(gradients(trainer) | {{"w": trainer.tensors()["model.net.last.weight"]}},
@@ -163,7 +163,7 @@ save_file(gradients(trainer) | {{"w": trainer.tensors()["model.net.last.weight"]
 """
 
 
-def test_two_processes_take_the_step_that_one_takes_in_two_parts(tmp_path, request):
+def test_two_processes_in_two_parts_take_the_step_that_one_takes_in_four(tmp_path, request):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(request.path.parent), out=str(tmp_path)))
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -171,7 +171,7 @@ def test_two_processes_take_the_step_that_one_takes_in_two_parts(tmp_path, reque
     assert done.returncode == 0, done.stderr
     ranks = [load_file(tmp_path / rank) for rank in "01"]
     assert same(*ranks)
-    alone = points(accumulate=2)
+    alone = points(accumulate=4)
     next(alone.run())
     for name, gradient in gradients(alone).items():
         torch.testing.assert_close(ranks[0][name], gradient)

@@ -27,7 +27,7 @@ def slips(denoise: Denoise, x: Tensor, t: float, r: float) -> list[tuple[str, Te
          x + h * (d + slope(x, r)) / 2),
         ("the slopes are added and not averaged: divide their sum by 2", x + h * (d + new)),
         (sign, up), (sign, x - h * (d + new) / 2), (sign, x - h * (d + slope(up, r)) / 2),
-        (mean, middle), (mean, x + h * slope(middle, r)), (mean, (euler + up) / 2),
+        (mean, middle), (mean, x + h * slope(middle, r))
     ]  # fmt: skip
 
 

@@ -20,14 +20,14 @@ def nearest(law: Mixture, x: Tensor) -> Tensor:
     return torch.cdist(x.double(), law.components.means).argmin(1)
 
 
-def basins(law: Mixture, noise: Tensor, high: float, cells: int = 150) -> Figure:
+def basins(law: Mixture, noise: Tensor, high: float, cells: int = 110) -> Figure:
     """The noise plane at level `high` by the mode that f leads to; f and D of noise (b, 2)."""
     level = noise.new_full((len(noise),), high)
     f, mean = law.consistency(noise, level), law.denoise(noise, level)
-    figure, axes = sheet(1, 3, 12.5, 4.2)
+    figure, axes = sheet(1, 3, 9.8, 3.4)
     colour_plane(axes[0, 0], law, noise, high, cells)
     cloud(axes[0, 1], law, f, "f puts each noise into a mode")
-    cloud(axes[0, 2], law, mean, "D puts them all in the empty middle")
+    cloud(axes[0, 2], law, mean, "D puts all in the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure

@@ -58,39 +58,39 @@ def maps(law: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.
     """
     x, t = plane(high, reach)
     f, mean = law.consistency(x, t), law.denoise(x, t)
-    figure, axes = sheet(1, 3, 12.5, 4.4)
+    figure, axes = sheet(1, 3, 9.8, 3.5)
     for ax, title in zip(axes[0], MAP_TITLES, strict=True):
         name_axes(ax, NOISE_LEVEL, POINT if ax is axes[0, 0] else "", title)
         ax.set(ylim=(-reach, reach), xlim=(0, high))
-    both, gaps = torch.linspace(-ends, ends, 19), torch.linspace(0, 1.2, 13)
+    both, gaps = torch.linspace(-ends, ends, 13), torch.linspace(0, 1.2, 9)
     filled(axes[0, 0], f, x, t, both, DIVERGING, lines=False)
     shown = filled(axes[0, 1], mean, x, t, both, DIVERGING)
-    figure.colorbar(shown, ax=axes[0, 1], label="$f$ and $D$ (data units)", ticks=both[::3])
+    figure.colorbar(shown, ax=axes[0, 1], label="$f$ and $D$ (data units)", ticks=both[::2])
     for ax, answer in ((axes[0, 0], f), (axes[0, 1], mean)):
         hatch_empty(ax, law, answer, x, t)
     shown = filled(axes[0, 2], (f - mean).abs(), x, t, gaps, SEQUENTIAL)
     figure.colorbar(shown, ax=axes[0, 2], label="$|f-D|$ (data units)", ticks=gaps[::2])
-    draw_fan(axes[0], law, high)
+    draw_fan(list(axes[0, :2]), law, high)
     return figure
 
 
 def draw_fan(panels: Sequence[Axes], law: Mixture1D, high: float) -> None:
     """Exact paths on each panel; on the first, each with the value that f has along it."""
-    levels, ways = fan(law, high, 13)
+    levels, ways = fan(law, high, 13, levels=40)
     for ax in panels:
         ax.plot(levels, ways, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4)
     for way in ways.T[1:-1:2]:
-        label(panels[0], 0.76 * high, float(way[-16]) - 0.1, f"{float(way[0]):.2f}")
+        label(panels[0], 0.76 * high, float(way[-10]) - 0.1, f"{float(way[0]):.2f}")
 
 
 def filled(
     ax: Axes, values: Tensor, x: Tensor, t: Tensor, edges: Tensor, cmap: str, lines: bool = True
 ) -> QuadContourSet:
-    """Filled contours over the plane, with every third edge drawn and written."""
+    """Filled contours over the plane, with every second edge drawn and written."""
     where = on_plane(t, t), on_plane(x, t), on_plane(values, t)
     shown = ax.contourf(*where, levels=edges.numpy(), cmap=cmap, extend="both")
     if lines:
-        drawn = ax.contour(*where, levels=edges[::3].numpy(), colors="#333333", linewidths=0.5)
+        drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="#333333", linewidths=0.5)
         for text in ax.clabel(drawn, fontsize=8, fmt="%.1f"):
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
     ax.grid(False)
@@ -106,7 +106,7 @@ def hatch_empty(ax: Axes, law: Mixture1D, answer: Tensor, x: Tensor, t: Tensor) 
     """Hatch where an answer falls between the modes, where the data have next to no density."""
     empty = between_modes(law, answer).double()
     where = on_plane(t, t), on_plane(x, t), on_plane(empty, t)
-    ax.contourf(*where, levels=[0.5, 1.5], colors="none", hatches=["////"])
+    ax.contourf(*where, levels=[0.5, 1.5], colors="none", hatches=["///"])
 
 
 def between_modes(law: Mixture1D, answer: Tensor, share: float = 0.01) -> Tensor:

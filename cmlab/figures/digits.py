@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import DATA, STUDENT, TRUTH, sheet
+from .style import sheet, styled
 
 ZOOM, GAP, EDGE = 6, 4, 0.72  # screen pixels of a dot, between two images, and the frame's grey
 
@@ -39,19 +39,33 @@ def contact(
 ) -> Axes:
     """A sheet of images (rows, columns, 1, h, w) with names above its columns and beside its rows.
 
-    A title starts at the first image, above the columns' names.
+    The title stands above the columns' names.
     """
     picture = page(images)
     down, across = images.shape[:2]
-    high, wide = (side / count for side, count in zip(picture.shape, (down, across), strict=True))
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.set_xticks((np.arange(across) + 0.5) * wide - 0.5, columns)
-    ax.set_yticks((np.arange(len(rows)) + 0.5) * high - 0.5, rows)
-    ax.tick_params(length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False)
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=6)
+    high, wide = picture.shape[0] / down, picture.shape[1] / across
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    ax.set_axis_off()
+    for k, name in enumerate(columns):
+        beside(ax, ((k + 0.5) * wide, 0), name, (0, 2), ("center", "bottom"))
+    for k, name in enumerate(rows):
+        beside(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
+    # With y given, matplotlib spares itself the search for a free place at every redraw.
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
     return ax
+
+
+def beside(
+    ax: Axes,
+    place: tuple[float, float],
+    text: str,
+    away: tuple[float, float],
+    align: tuple[str, str],
+) -> None:
+    """Text this many points away from a place on the picture."""
+    ax.annotate(
+        text, place, away, textcoords="offset points", ha=align[0], va=align[1], fontsize=9
+    )
 
 
 def path_strip(
@@ -61,7 +75,7 @@ def path_strip(
 
     `scan` is the image that the path ends in, drawn at the right of both rows' last column.
     """
-    figure, ((ax,),) = sheet(1, 1, 9.6, 2.9)
+    figure, ((ax,),) = sheet(1, 1, 9.6, 2.45)
     gap = torch.full_like(scan[None], torch.nan)
     rows = torch.stack(
         [
@@ -69,7 +83,7 @@ def path_strip(
             torch.cat([mean, gap, gap]),
         ]
     )
-    names = [f"t = {level:.3g}" for level in levels.tolist()]
+    names = [f"t = {level:.2g}" for level in levels.tolist()]
     title = "The exact path from noise ends in one of the training scans"
     sides = ("on the path: $x_t$", "mean: $D(x_t, t)$")
     contact(ax, rows, [*names, "", "nearest scan"], sides, title)
@@ -93,32 +107,29 @@ def desk(calls: tuple[Tensor, Tensor], scan: Tensor, along: Tensor, levels: Tens
     `calls` are what goes into and comes out of each network call, (c, 1, h, w); `along` are x_t,
     D and f_θ at each level of an exact path, (3, m, 1, h, w).
     """
-    figure, axes = sheet(2, 2, 8.4, 5.9)
-    figure.set_layout_engine("none")  # finding a layout takes a third of the time of a redraw
-    for ax in axes.flat:
-        ax.set_in_layout(False)
-    # One unit is an image: 8 across, 2 rows above and 3 below, so that all have the same scale.
-    unit, left = 0.111, 0.102
-    tall = unit * 8.4 / 5.9
-    boxes = (
-        (left, 0.605, 4 * unit, 2 * tall), (left + 4.15 * unit, 0.605, 3.85 * unit, 2 * tall),
-        (left, 0.015, 8 * unit, 3 * tall), (0, 0, 0, 0),
-    )  # fmt: skip
-    for ax, box in zip(axes.flat, boxes, strict=True):
-        ax.set_position(box)
-    axes[1, 1].set_visible(False)
+    figure, (left, right, below) = three_boards()
     count = len(calls[0])
     empty = torch.full((2, 4 - count, *scan.shape), torch.nan)
-    steps = torch.cat([torch.stack(calls), empty], 1)
-    names = [f"call {i + 1}" if i < count else "" for i in range(4)]
+    names = [f"call {i + 1}" for i in range(count)]
     title = f"{count} network call{'s' * (count > 1)}"
-    contact(axes[0, 0], steps, names, ("in: $x_t$", "out: $f_θ$"), title)
+    contact(left, torch.cat([torch.stack(calls), empty], 1), names, ("in: xₜ", "out: f"), title)
     pair = torch.stack([calls[1][-1], scan])[None]
-    contact(axes[0, 1], pair, ("made just now", "nearest training scan"), title="New, or a copy?")
+    contact(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
     names = [f"t = {level:.2g}" for level in levels.tolist()]
-    title = "Along one exact path: f says early what D only sees late"
-    rows = ("path: $x_t$", "mean: $D$", "answer: $f_θ$")
-    contact(axes[1, 0], along, names, rows, title)
-    for text, role in zip(axes[1, 0].get_yticklabels(), (DATA, TRUTH, STUDENT), strict=True):
-        text.set_color(role.color)
+    title = "Answers along one exact path: a perfect f would not change"
+    contact(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
     return figure
+
+
+def three_boards(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
+    """Boards of 4 × 2, 2 × 1 and 8 × 3 images, in inches; the last has the first one's scale."""
+    with styled():
+        figure = Figure(figsize=(width, height), dpi=100)
+    left, right, unit = 0.125, 0.995, (0.995 - 0.125) / 8
+    tall = unit * width / height
+    boxes = (
+        (left, 0.915 - 2 * tall, 4 * unit, 2 * tall),
+        (left + 4.2 * unit, 0.915 - 2 * tall, right - left - 4.2 * unit, 2 * tall),
+        (left, 0.01, 8 * unit, 3 * tall),
+    )
+    return figure, [figure.add_axes(box, anchor="NW") for box in boxes]

@@ -1,7 +1,5 @@
 """One point on the x–t plane: where its path ends (f), and where its tangent ends (D)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -9,51 +7,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..oracle import Mixture1D
-from .consistency import NOISE_LEVEL, POINT, between_modes, fan
+from .consistency import NOISE_LEVEL, POINT
+from .scene import REACH, SIGMA_MIN, Point, Scene, exact
 from .style import DATA, EXTRA, MEAN, TRUTH, Role, label, name_axes, sheet
 
-SIGMA_MIN = 0.002
-REACH = 4.6  # the largest |x| shown
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point (x, t) with the two answers that a network could be asked for."""
-
-    x: float
-    t: float
-    f: float
-    mean: float
-
-
-def point(law: Mixture1D, x: float, t: float) -> Point:
-    """The point at noise level t, with the exact f and D."""
-    here, level = torch.tensor([[x]]).double(), torch.tensor([t]).double()
-    return Point(x, t, float(law.consistency(here, level)), float(law.denoise(here, level)))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What stays the same while a point moves: levels (m,), paths (m, n), the data, their gap."""
-
-    law: Mixture1D
-    levels: Tensor
-    ways: Tensor
-    rows: Tensor
-    density: Tensor
-    empty: tuple[float, float]
-
-
-def scene(law: Mixture1D, high: float, paths: int = 15) -> Scene:
-    """The scene of a law up to noise level `high`."""
-    levels, ways = fan(law, high, paths, levels=40)
-    rows = torch.linspace(-REACH, REACH, 400).double()[:, None]
-    density = law.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
-    gap = rows[between_modes(law, rows)]
-    empty = (float(gap.min()), float(gap.max())) if len(gap) else (0.0, 0.0)
-    return Scene(law, levels, ways, rows[:, 0], density / density.max(), empty)
 
 
 def same_path(scene: Scene, on: Point, off: Point, mean: bool = True) -> Figure:
@@ -88,7 +46,7 @@ def draw_plane(ax: Axes, scene: Scene) -> None:
 def draw_way(ax: Axes, scene: Scene, at: Point, role: Role) -> None:
     """The whole exact path through a point, and the point."""
     t = scene.levels.flip(0)
-    here, ends = torch.tensor([[at.x]]).double(), torch.tensor([[at.t], [float(t[0])]]).double()
+    here, ends = exact([[at.x]]), exact([[at.t], [float(t[0])]])
     way = scene.law.path(scene.law.flow(here, *ends), t)[:, 0, 0]
     ax.plot(t, way, color=role.color, linestyle=role.line, linewidth=2.2)
     ax.plot(at.t, at.x, marker=role.marker, color=role.color, markersize=9)

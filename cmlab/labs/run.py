@@ -7,6 +7,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from .notebook import fingerprints, new_metadata, read, save, stale, tags
+from .pictures import lighten
 from .snapshot import freeze
 
 
@@ -46,6 +47,7 @@ def _clear(cell: NotebookNode) -> None:
 def _finish(nb: NotebookNode) -> NotebookNode:
     """Keeps what a reader sees; drops what belongs to one run or to a live kernel."""
     freeze(nb)
+    lighten(nb)
     nb.metadata = new_metadata() | {"cmlab": nb.metadata.get("cmlab", {})}
     for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
         cell.metadata.pop("execution", None)

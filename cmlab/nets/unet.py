@@ -99,19 +99,30 @@ class Attention(nn.Module):
 
 
 class Level(nn.Module):
-    """Blocks at one resolution, each followed by attention where the level has it."""
+    """Blocks at one resolution, each followed by attention where the level has it.
+
+    The first block takes `below` channels, and every block `skip` channels on top.
+    """
 
     def __init__(
-        self, inputs: list[int], outputs: int, width_e: int, dropout: float, attention: bool
+        self,
+        below: int,
+        outputs: int,
+        width_e: int,
+        dropout: float,
+        attention: bool,
+        blocks: int = 1,
+        skip: int = 0,
     ) -> None:
         super().__init__()
+        inputs = [below + skip] + [outputs + skip] * (blocks - 1)
         self.blocks = nn.ModuleList(Block(n, outputs, width_e, dropout) for n in inputs)
         self.attention = nn.ModuleList(
             Attention(outputs) if attention else nn.Identity() for _ in inputs
         )
 
     def forward(self, h: Tensor, e: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
-        """The activations after each block; given skips, each block reads one too, latest first."""
+        """The activations after each block, which also reads one of the skips, latest first."""
         after = []
         for block, attend in zip(self.blocks, self.attention, strict=True):
             h = h if skips is None else torch.cat([h, skips.pop()], dim=1)
@@ -142,21 +153,17 @@ class UNet(nn.Module):
         super().__init__()
         if not set(attention) <= set(range(len(mults))):
             raise ValueError(f"attention must name levels in 0…{len(mults) - 1}, not {attention}.")
-        self.channels, self.halvings, widths = channels, len(mults) - 1, [width * m for m in mults]
-        self.told = Told(embed, classes, 4 * width)
-
-        def level(i: int, below: int, skip: int = 0) -> Level:
-            inputs = [below + skip] + [widths[i] + skip] * (blocks - 1)
-            return Level(inputs, widths[i], 4 * width, dropout, i in attention)
-
+        self.channels, self.halvings = channels, len(mults) - 1
+        self.told, w = Told(embed, classes, 4 * width), [width * m for m in mults]
+        above, below = [width, *w[:-1]], [*w[1:], w[-1]]
+        shared = [(4 * width, dropout, i in attention, blocks) for i in range(len(w))]
         self.first = nn.Conv2d(channels, width, 3, padding=1)
-        self.down = nn.ModuleList(level(i, n) for i, n in enumerate([width, *widths[:-1]]))
-        self.middle = Level(widths[-1:], widths[-1], 4 * width, dropout, attention=True)
-        ups = [level(i, n, widths[i]) for i, n in enumerate([*widths[1:], widths[-1]])]
-        self.up = nn.ModuleList(reversed(ups))
-        self.last = nn.Sequential(
-            Norm(widths[0]), nn.SiLU(), silent(nn.Conv2d(widths[0], channels, 3, padding=1))
-        )
+        self.down = nn.ModuleList(map(lambda a, w, s: Level(a, w, *s), above, w, shared))
+        self.middle = Level(w[-1], w[-1], 4 * width, dropout, attention=True)
+        ups = map(lambda b, w, s: Level(b, w, *s, skip=w), below, w, shared)
+        self.up = nn.ModuleList(reversed(list(ups)))
+        zero = silent(nn.Conv2d(w[0], channels, 3, padding=1))
+        self.last = nn.Sequential(Norm(w[0]), nn.SiLU(), zero)
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         self.check(x)

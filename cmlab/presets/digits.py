@@ -7,6 +7,7 @@ from ..distance import EDMWeight
 from ..judge import AgainstHeldOut
 from ..methods import ECT, EDM, Method
 from ..model import EDMPrecond
+from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
 from ..optimizer import Adam
 from ..recipe import Recipe
@@ -20,27 +21,27 @@ DATA = Digits()
 
 def image(method: Method, steps: int, seed: int) -> Recipe:
     """What all digit runs share: the network, the optimizer and the judge."""
-    net = UNetShape(channels=1, width=32, mults=(1, 2), blocks=1, classes=10)
+    net = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
     train = TrainConfig(
         steps=steps,
         batch=64,
-        optimizer=Adam(1.5e-3, 0.9, 0.99),
+        optimizer=Adam(7e-4, 0.9, 0.999),
         rate=WarmupCosine(steps, warmup=min(100, steps // 10)),
         ema=Constant(0.99),
         seed=seed,
     )
-    sampler = FewSteps(80.0, 0.8)
+    sampler = FewSteps(80.0, 0.4)
     return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstHeldOut())
 
 
-def edm(steps: int = 1300, seed: int = 0) -> Recipe:
+def edm(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.edm"""
     method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return image(method, steps, seed)
 
 
-def ect(steps: int = 1300, seed: int = 0) -> Recipe:
+def ect(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.ect"""
     before = 2 * steps // 5
-    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.1, 2.0))
+    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
     return replace(image(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))

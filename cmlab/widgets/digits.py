@@ -63,7 +63,7 @@ def noise(seed: int, n: int = 1) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-def explorer(model: Denoiser, sampler: FewSteps = FewSteps(sigma_mid=0.8)) -> Explorer:
+def explorer(model: Denoiser, sampler: FewSteps) -> Explorer:
     """An explorer of a one-step generator. Knobs: `seed`, `digit` and `calls`."""
     knobs = {
         "seed": slider("noise: seed", 0, 0, 99),

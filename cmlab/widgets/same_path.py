@@ -2,10 +2,9 @@
 
 import functools
 
-import torch
-
 from ..figures.consistency import ranked
-from ..figures.same_path import Point, Scene, point, same_path, scene
+from ..figures.same_path import same_path
+from ..figures.scene import Point, Scene, exact, point, scene
 from ..oracle import Mixture1D
 from .base import Explorer, Picture, slider, toggle
 
@@ -32,8 +31,8 @@ def picture(
     scene: Scene, starts: list[float], path: int, t: float, offset: float, mean: bool
 ) -> Picture:
     """The point on its path, and pushed off it by the offset. `starts` are x at 1 %, 3 %, …"""
-    start = torch.tensor([[starts[path // 2]]]).double()
-    x = float(scene.law.flow(start, *torch.tensor([[HIGH], [t]]).double()))
+    start = exact([[starts[path // 2]]])
+    x = float(scene.law.flow(start, *exact([[HIGH], [t]])))
     on, off = point(scene.law, x, t), point(scene.law, x + offset, t)
     top = point(scene.law, starts[path // 2], HIGH)
     return Picture(same_path(scene, on, off, mean), reading(scene, top, on, off))

@@ -22,12 +22,12 @@ def explorer() -> Explorer:
         "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
         "steps": slider("steps N", 6, 1, 128),
         "rho": slider("ρ of the grid", 7, 1, 15),
-        "solver": choice("solver", tuple(SOLVERS)),
         "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
         "upper": slider("upper mode at", 1.4, 0.5, 4.0, 0.1),
         "below": slider("share of the lower mode", 0.3, 0.0, 0.5, 0.05),
         "above": slider("share of the upper mode", 0.2, 0.0, 0.5, 0.05),
         "width": slider("width of every mode", 0.2, 0.05, 1.0, 0.05),
+        "solver": choice("solver", tuple(SOLVERS)),
     }
     return Explorer(draw, knobs)
 

@@ -1,0 +1,42 @@
+"""What a run is set to: how long, how large, how fast, and where its data come from."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .optimizer import Adam, Optimizer
+from .schedule import Constant
+from .vocabulary import Schedule
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Training data: n samples, and their classes or None."""
+
+    def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""
+
+    steps: int = 4000  # optimizer steps
+    batch: int = 256  # samples a step, over all processes and accumulated parts
+    optimizer: Optimizer = Adam()
+    rate: Schedule = Constant(1.0)  # times the optimizer's lr
+    ema: Schedule = Constant(0.999)
+    clip: float = inf  # largest gradient norm
+    accumulate: int = 1  # parts of a batch, one after the other
+    precision: str = "32-true"
+    accelerator: str = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        enough = self.steps >= 0 and self.batch >= 1 and self.accumulate >= 1
+        if not enough or self.batch % self.accumulate:
+            raise ValueError(
+                f"steps must be 0 or more and batch a multiple of accumulate, both at least 1, "
+                f"not {self.steps}, {self.batch} and {self.accumulate}"
+            )
