@@ -149,8 +149,9 @@ def knobs(thing: Any) -> list[str]:
 
 
 def like(old: Any, value: Any, name: str) -> Any:
-    """The value, if it is of the old one's sort; a whole number will do for a float."""
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+    """The value, if it is of the old one's sort; a whole number will do for a float or None."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and (old is None or isinstance(old, float)):
         return float(value)
     if type(old) is not type(value) or is_dataclass(old):
         raise ValueError(f"{name} takes a {type(old).__name__} such as {old!r}, not {value!r}")

@@ -17,12 +17,13 @@ from cmlab import runs
 from cmlab.checkpoint import replace
 from cmlab.data.toy import Ring
 from cmlab.figures.basins import COLORS, nearest
-from cmlab.figures.samples import mosaic, png
+from cmlab.figures.digits import page
+from cmlab.figures.samples import png
 from cmlab.figures.style import styled
 from cmlab.widgets.digits import GENERATOR, noise
 
-HIGH, LOW = 3.0, 0.002
-COLUMNS, ROWS = 10, 6
+HIGH, LOW = 1.2, 0.002
+COLUMNS, ROWS = 10, 9
 
 
 def digits(run: Path, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -34,10 +35,14 @@ def digits(run: Path, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def pictures(ax: Axes, images: Tensor, words: str) -> None:
-    """A mosaic, ink on paper, with words below it."""
-    ax.imshow(1 - mosaic(images, COLUMNS)[..., 0], cmap="gray", vmin=0, vmax=1)
+    """A sheet of framed images, with words below it."""
+    ax.imshow(page(images.reshape(ROWS, COLUMNS, *images.shape[1:])), cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
-    ax.set_title(words, y=-0.17, fontsize=15)
+    below(ax, words)
+
+
+def below(ax: Axes, words: str) -> None:
+    ax.text(0.5, -0.035, words, transform=ax.transAxes, ha="center", va="top", fontsize=14)
 
 
 def arrow(figure: Figure, start: float, stop: float, height: float, words: str) -> None:
@@ -50,37 +55,35 @@ def arrow(figure: Figure, start: float, stop: float, height: float, words: str) 
                 color="#0072B2", fontweight="bold", linespacing=1.2)  # fmt: skip
 
 
-def flow(ax: Axes, paths: int = 420, levels: int = 90) -> None:
+def flow(ax: Axes, paths: int = 650, levels: int = 60) -> None:
     """Exact paths of eight Gaussians, from noise to data, each in the colour of its mode."""
-    law = Ring().oracle
-    z = torch.randn(paths, 2, generator=torch.Generator().manual_seed(4)).double()
-    t = torch.logspace(0, 1, levels, dtype=torch.float64)
-    t = LOW + (HIGH - LOW) * (10 - t) / 9
-    way = law.path(law.sample(paths, torch.Generator().manual_seed(5)).double() + HIGH * z, t)
-    mode = nearest(law, way[-1]).tolist()
-    lines = LineCollection(list(way.transpose(0, 1).numpy()), linewidths=0.7, alpha=0.45,
-                           colors=[COLORS[k] for k in mode])  # fmt: skip
-    ax.add_collection(lines)
-    ax.scatter(*way[0].T, s=7, color="#999999", linewidths=0, zorder=2)
-    ax.scatter(*way[-1].T, s=16, c=[COLORS[k] for k in mode], edgecolors="white",
-               linewidths=0.3, zorder=3)  # fmt: skip
-    reach = 2.1 * HIGH
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    law, seed = Ring().oracle, torch.Generator().manual_seed(5)
+    z = torch.randn(paths, 2, generator=seed).double()
+    t = LOW + (HIGH - LOW) * torch.linspace(1, 0, levels).double() ** 2
+    way = law.path(law.sample(paths, seed).double() + HIGH * z, t)
+    colors = [COLORS[k] for k in nearest(law, way[-1]).tolist()]
+    ways = list(way.transpose(0, 1).numpy())
+    ax.add_collection(LineCollection(ways, linewidths=0.8, alpha=0.55, colors=colors))
+    ax.scatter(*way[0].T, s=5, color="#777777", linewidths=0)
+    ax.scatter(*way[-1].T, s=20, c=colors, edgecolors="white", linewidths=0.4, zorder=3)
+    ax.set(xlim=(-3.1, 3.1), ylim=(-3.1, 3.1), aspect="equal")
     ax.set_axis_off()
-    ax.set_title("the exact flow: where each noise ends", y=-0.085, fontsize=15)
+    below(ax, "the exact flow, from noise to eight Gaussians")
 
 
 def hero(run: Path) -> Figure:
-    """Noise, arrow, digits; and the flow. 1600 × 560 pixels at 100 dpi."""
+    """Noise, arrow, digits; and the flow. 1600 × 500 pixels at 100 dpi."""
     with styled():
-        figure = Figure(figsize=(16, 5.6), dpi=100, facecolor="white")
-        z, x = digits(run)
-        left = figure.add_axes((0.012, 0.14, 0.285, 0.80))
-        right = figure.add_axes((0.383, 0.14, 0.285, 0.80))
-        pictures(left, 0.7 * z, "noise")
-        pictures(right, x, "digits that nobody wrote")
-        arrow(figure, 0.303, 0.377, 0.54, "one\nnetwork\ncall")
-        flow(figure.add_axes((0.690, 0.10, 0.30, 0.86)))
+        figure = Figure(figsize=(16, 5.0), dpi=100, facecolor="white")
+    z, x = digits(run)
+    left, right = (
+        figure.add_axes((0.01, 0.1, 0.29, 0.88)),
+        figure.add_axes((0.38, 0.1, 0.29, 0.88)),
+    )
+    pictures(left, 0.7 * z, "noise")
+    pictures(right, x, "digits that nobody wrote")
+    arrow(figure, 0.308, 0.374, 0.52, "one\nnetwork\ncall")
+    flow(figure.add_axes((0.7, 0.1, 0.285, 0.88)))
     return figure
 
 

@@ -67,11 +67,11 @@ def halved(x, goal, s, cdf, far=1000.0, rounds=80, upside_down=False):
 TWO_TIME_SLIPS = {
     "the times are swapped": lambda x, t, s, F: halved(x, F(x, s), t, F),
     "always ends at the data": lambda x, t, s, F: halved(x, F(x, t), 0 * s + 0.002, F),
-    "only where s = t": lambda x, t, s, F: halved(x, F(x, t), t, F),
-    "wrong way round": lambda x, t, s, F: halved(x, F(x, t), s, F, upside_down=True),
+    "never moves": lambda x, t, s, F: halved(x, F(x, t), t, F),
+    "the other half": lambda x, t, s, F: halved(x, F(x, t), s, F, upside_down=True),
     "make it wider": lambda x, t, s, F: halved(x, F(x, t), s, F, far=6.0),
     "more often": lambda x, t, s, F: halved(x, F(x, t), s, F, rounds=17),
-    "the same quantile": lambda x, t, s, F: x * s / t,
+    "the same rank": lambda x, t, s, F: x * s / t,
     "upwards": lambda x, t, s, F: halved(x, F(x, t), s.minimum(t), F),
 }
 

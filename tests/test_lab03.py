@@ -136,11 +136,12 @@ def test_the_same_seed_is_the_same_network_whose_answers_are_of_size_one():
 
 
 def test_the_figures_draw_what_they_were_given():
-    t = torch.logspace(-2, 1, 20).double()
     losses = {"exact f": [0.0, 0.0], "identity": [0.1, 0.2]}
-    figure = boundary(t, forms(0.5, 0.01), row(1.0, 2.0), losses)
+    figure = boundary(row(0.01, 1.0, 2.0), forms(0.5, 0.01), losses)
     skip, out, loss = figure.axes
+    t = torch.as_tensor(skip.lines[0].get_xdata())
     assert np.allclose(skip.lines[0].get_ydata(), CMPrecond(0.5, 0.01)(t)[0])
+    assert np.allclose(out.lines[0].get_ydata(), CMPrecond(0.5, 0.01)(t)[1])
     assert [list(li.get_ydata()) for li in loss.lines] == [[FLOOR, FLOOR], [0.1, 0.2]]
     assert any("exactly 0: exact f" in text.get_text() for text in loss.texts)
     assert len(variances(row(1.0, 2.0), {"right": [1, 1]}, {"right": [1, 1]}).axes) == 2

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..checkpoint import replace
 from ..model import Denoiser
@@ -17,18 +19,25 @@ from .style import DATA, STUDENT, bare, name_axes, sheet
 
 
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
-    """Images (N, C, H, W) in [-1, 1] as one array (rows H, columns W, C) in [0, 1]."""
+    """Images (N, C, H, W) in [-1, 1] as one array in [0, 1], a thin margin around each."""
+    paper = -1.0 if images.shape[1] == 1 else 1.0  # grey images are ink on paper
+    images = pad(images.clamp(-1, 1), (0, margin(images), 0, margin(images)), value=paper)
     n, c, h, w = images.shape
     rows = ceil(n / columns)
-    empty = images.new_ones(rows * columns - n, c, h, w)
-    grid = torch.cat([images.clamp(-1, 1), empty]).reshape(rows, columns, c, h, w)
+    empty = torch.full_like(images[:1], paper).expand(rows * columns - n, -1, -1, -1)
+    grid = torch.cat([images, empty]).reshape(rows, columns, c, h, w)
     flat = grid.permute(0, 3, 1, 4, 2).reshape(rows * h, columns * w, c)
     return ((flat + 1) / 2).cpu().numpy()
 
 
+def margin(images: Tensor) -> int:
+    """Pixels between two images: an eighth of one."""
+    return max(1, images.shape[-1] // 8)
+
+
 def image_sheets(groups: Sequence[Tensor], titles: Sequence[str], columns: int = 8) -> Figure:
     """One mosaic of images (N, C, H, W) beside another, each with its title."""
-    size = 2.6 if len(groups) > 2 else 3.4
+    size = 3.2 if len(groups) > 2 else 4.0
     rows = ceil(max(len(group) for group in groups) / columns)
     height = size * rows / columns + 0.35
     figure, axes = sheet(1, len(groups), size * len(groups), height)
@@ -58,11 +67,11 @@ def point_sheets(
 
 def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figure:
     """n samples at each number of network calls, from the same noise."""
-    data = recipe.data
+    data: Any = recipe.data
     real, cond = data.sample(n)
     z = torch.randn(n, *real.shape[1:])
     if cond is not None:
-        cond = torch.arange(n) % int(cond.max() + 1)
+        cond = torch.arange(n) % data.classes
     with torch.no_grad():
         groups = [
             recipe.sampler(model.process, lambda x_t, t: model(x_t, t, cond), z, c) for c in calls

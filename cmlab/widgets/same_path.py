@@ -19,10 +19,10 @@ def explorer(law: Mixture1D) -> Explorer:
     """
     starts = ranked(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
     knobs = {
-        "path": slider("which path (% of paths below it)", 47, 1, 99, 2),
-        "t": slider("along the path: noise level t", 1.5, 0.05, HIGH, 0.05),
-        "offset": slider("off the path: offset (data units)", 0.0, -2.0, 2.0, 0.1),
-        "mean": toggle("show the posterior mean D and its tangent", True),
+        "path": slider("path (% below it)", 47, 1, 99, 2),
+        "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
+        "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
+        "mean": toggle("show the posterior mean D", True),
     }
     return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs)
 

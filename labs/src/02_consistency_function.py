@@ -343,7 +343,7 @@ Markdown(f"""
 |---|---|---|
 | f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: {moves["the line"]:.0e} on the line, {moves["the ring"]:.0e} on the ring (solver) | shows |
 | f(x, ε) = x (boundary condition) | largest difference {boundary:.0e} | shows |
-| one call of f turns noise into a sample | W₁ distance to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; of other data to them: {floor.mean():.3f} ± {floor.std():.3f} | shows, for the exact f |
+| one call of f turns noise into a sample | W₁ distance to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; of other data to them: {floor.mean():.3f} ± {floor.std():.3f} | shows, for the exact f: as near to the data as other data are |
 | *not in the paper:* regression to x gives the average, not a sample | W₁ of D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; modes reached from t = 10, in three seeds, by f: {modes_f}, by D: {modes_D}, of 2 | shows |
 | *not in the paper:* f and D agree with little noise only | RMS gap {small:.1e} at t = 0.01, {large:.2f} at t = 10 | shows |
 | a network can learn f | nothing was trained | not tested here: labs 04 and 05 |
