@@ -87,7 +87,8 @@ class KarrasGrid:
 
     def down(self, points: int) -> Tensor:
         """N levels, descending, and 0 at the end: a sampler's grid of N steps."""
-        return torch.cat([self.up(points).flip(0), torch.zeros(1, dtype=torch.float64)])
+        u = torch.linspace(1, 0, points, dtype=torch.float64)  # one point is σ_max
+        return torch.cat([self.at(u), torch.zeros(1, dtype=torch.float64)])
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from .style import DATA, MEAN, NOISE, STUDENT, TEACHER, TRUTH, WRONG, label, nam
 LEVEL, POINT = "noise level $t$ (data units)", "$x_t$ (data units)"
 LOOK = {
     "CM form": STUDENT, "EDM form": TEACHER, "ε/t form": style.EXTRA, "none": WRONG,
-    "exact f": TRUTH, "minus f": style.TARGET, "constant": WRONG, "mean D": MEAN, "identity": NOISE,
-    "untrained": STUDENT, "right": STUDENT, "half": MEAN, "double": TEACHER,
+    "exact f": TRUTH, "minus f": style.TARGET, "constant": WRONG, "mean D": MEAN,
+    "identity": NOISE, "untrained": STUDENT, "right": STUDENT, "half": MEAN, "double": TEACHER,
 }  # fmt: skip
 HIGHER = {"right": 1.13, "exact f": 0.83, "untrained": 1.4, "mean D": 0.6}  # where names go
 FLOOR = 1e-9  # where a loss of 0 is drawn on a logarithmic axis
@@ -64,7 +64,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
             role = LOOK[name]
             ax.semilogx(t, values, color=role.color, linestyle=role.line)
             ax.plot(t[0], values[0], role.marker, color=role.color, markersize=8)
-    label(axes[0], 0.018, 0.84, "CM form\nEDM form", STUDENT.color)
+    label(axes[0], 0.018, 0.84, "CM and EDM", STUDENT.color)
     label(axes[0], 0.007, 0.3, "ε/t form", LOOK["ε/t form"].color)
     label(axes[0], 0.1, 0.03, "none", WRONG.color)
     name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε the skip must be 1 …")
@@ -88,8 +88,8 @@ def curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
     zeros = []
     for name, row in values.items():
         role, shown = LOOK[name], torch.as_tensor(row).clamp_min(FLOOR)
-        style = {"color": role.color, "linestyle": role.line, "marker": role.marker}
-        ax.loglog(levels, shown, markersize=4, linewidth=1.4, **style)
+        drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
+        ax.loglog(levels, shown, markersize=4, linewidth=1.4, **drawn)
         if bool((shown > FLOOR).all()):
             y = float(shown[at]) * HIGHER.get(name, 1.0 if at < 0 else 1.13)
             color = "#8a5c00" if role is MEAN else role.color  # dark enough for words
@@ -106,10 +106,9 @@ def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     titles = ("Wrong σ_data: the input is off near the data …", "… and the target far from them")
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
-        curves(ax, levels, values, at=2 if ax is axes[0] else -1)
+        curves(ax, levels, values, at=0 if ax is axes[0] else -1)
         ax.set(xlim=(float(levels[0]) / 1.4, 80), ylim=(0.1, 10))
-        what = "variance of the " + ("input" if ax is axes[0] else "target")
-        name_axes(ax, LEVEL, what, title)
+        name_axes(ax, LEVEL, "variance of the " + ("input", "target")[ax is axes[1]], title)
     decades(*axes)
     return figure
 
@@ -121,8 +120,8 @@ def collapse(levels: Tensor, truth: Tensor, spreads: Mapping[str, Mapping[str, T
         ax.loglog(levels, truth, color=TRUTH.color, linewidth=3)
         for name, rows in by_form.items():
             role = LOOK[name]
-            style = {"color": role.color, "linestyle": role.line, "marker": role.marker}
-            ax.loglog(levels, rows.T, markersize=4, linewidth=1.2, **style)
+            drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
+            ax.loglog(levels, rows.T, markersize=4, linewidth=1.2, **drawn)
             label(ax, 13, float(rows[:, -1].max()), name, role.color)
         ax.set(xlim=(0.0014, 90), ylim=(3e-4, 20))
         name_axes(ax, LEVEL, "spread of the answers (data units)" * (ax is axes[0]), title)

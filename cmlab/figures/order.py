@@ -54,7 +54,7 @@ def bends(levels: Tensor, errors: Tensor, width: float) -> Figure:
     ax.loglog(levels, middle, color=TEACHER.color)
     ax.axvline(width, color=DATA.color, linestyle=":")
     label(ax, width * 1.05, high.max() / 400, f"spread of the data, {width:.2f}", DATA.color)
-    label(ax, levels[-1] * 1.2, high.max() / 3, "line: median path\nband: 80 % of paths")
+    label(ax, 1.2 * float(levels[-1]), high.max() / 3, "line: median path\nband: 80 % of paths")
     title = "Paths bend in the middle: there a step misses most"
     name_axes(ax, LEVEL, "error of one step (data units)", title)
     return figure
