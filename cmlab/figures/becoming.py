@@ -38,7 +38,7 @@ def becoming(
     width = 3.1 * len(planes) + 4.3
     figure, axes = sheet(1, len(planes) + 1, width, 3.5, (*(1.0 for _ in planes), 1.3))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
-    figure.subplots_adjust(0.45 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.27)
+    figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.3)
     for ax, stage in zip(axes[0], planes, strict=False):
         plane(ax, stage, ends, modes)
     errors(axes[0, -1], start, planes[-1], levels, mean_error)
@@ -57,7 +57,7 @@ def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
-    name_axes(ax, "x₁ (data units)", "", f"Step {stage.step}: {off:.2f} off the ends")
+    name_axes(ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends")
 
 
 def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Watch a small network become consistent: eight Gaussians in the plane, trained live."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from ..data.toy import ToyData
 from ..evaluate.consistency import Truth, answers, rmse_by_level, truth
 from ..figures.becoming import Stage, becoming
-from ..model import Denoiser
+from ..model import Model
 from ..process import EDM
 from ..recipe import Recipe
 from ..times import KarrasGrid
@@ -30,7 +31,7 @@ class Bench:
     exact: Truth
     mean_error: Tensor
 
-    def stage(self, model: Denoiser, step: int) -> Stage:
+    def stage(self, model: Model, step: int) -> Stage:
         """Where this network stands."""
         flat = self.levels.repeat_interleave(self.path.shape[1])
         along = answers(model, model.process, self.path.flatten(0, 1), flat)
@@ -55,7 +56,7 @@ def bench(data: ToyData) -> Bench:
 
 def live(recipe: Recipe) -> LiveTraining:
     """A live training of a recipe whose data have an oracle, from step 0 and with its own seed."""
-    against = bench(recipe.data)
+    against = bench(cast(ToyData, recipe.data))
     start = against.stage(recipe.build(), 0)
 
     def draw(trainer: Trainer) -> Picture:
