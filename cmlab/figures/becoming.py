@@ -57,7 +57,9 @@ def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
-    name_axes(ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends")
+    name_axes(
+        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends"
+    )
 
 
 def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:

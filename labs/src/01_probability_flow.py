@@ -16,7 +16,7 @@
 # | Paper | Karras, Aittala, Aila & Laine 2022, *Elucidating the Design Space of Diffusion-Based Generative Models* (EDM), [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
 # | Time | 40 minutes |
-# | Run All | 10 s on 2 CPU cores |
+# | Run All | 8 s on 2 CPU cores |
 # | You need | the normal distribution, derivatives, a little Python; no lab before this one |
 #
 # After this lab you can
@@ -364,4 +364,4 @@ Markdown(claims)
 # ## Budget
 #
 # Network calls: 0, the denoiser is exact (a trained one would have been called just as often as the counts above say).
-# Samples seen in training: 0. 10 seconds for Run All on 2 CPU cores.
+# Samples seen in training: 0. 8 seconds for Run All on 2 CPU cores.

@@ -16,7 +16,7 @@
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 3 and Appendix C, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Karras et al. 2022 (EDM), Section 5, [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
 # | Time | 30 minutes |
-# | Run All | RUNTIME s on 2 CPU cores |
+# | Run All | 14 s on 2 CPU cores |
 # | You need | the consistency function f (lab 02), variances, square roots |
 #
 # After this lab you can
@@ -429,6 +429,6 @@ Markdown(f"""
 # ## Budget
 #
 # The exact part: no training, no samples seen. The demonstration: 12 runs × 300 steps × 128 samples = 460 800 samples and twice as many network calls; nothing was pre-trained.
-# RUNTIME seconds for Run All on 2 CPU cores.
+# 14 seconds for Run All on 2 CPU cores.
 #
 # **Next:** with the boundary in place f can be learned. Lab 04 has a teacher that knows the path; lab 05 has none.

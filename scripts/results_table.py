@@ -1,0 +1,45 @@
+"""The README's table of results, from the JSON lines that `cmlab train` printed.
+
+python scripts/results_table.py            prints the table
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
+COLUMNS = {
+    "toy": {"rmse": 3, "rmse_max": 3, "sw1": 3, "sw2": 3, "hq": 3, "modes": 0},
+    "digits": {"fd1": 1, "fd2": 1, "fd_floor": 1, "memorised": 4, "accuracy": 3},
+}
+
+
+def table(kind: str) -> str:
+    """Mean and range over the seeds of each preset of a kind, as Markdown."""
+    runs = defaultdict(list)
+    for line in RESULTS.read_text(encoding="utf-8").splitlines():
+        run = json.loads(line)
+        if run["preset"].startswith(f"{kind}."):
+            runs[run["preset"]].append(run)
+    columns = COLUMNS[kind]
+    head = ["preset", "seeds", "samples seen", *columns]
+    rows = [head, ["---"] * len(head)]
+    for preset, some in sorted(runs.items()):
+        seeds = ", ".join(str(run["seed"]) for run in some)
+        seen = f"{some[0]['samples_seen']:,}"
+        numbers = [cell([run[key] for run in some], digits) for key, digits in columns.items()]
+        rows.append([f"`{preset}`", seeds, seen, *numbers])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def cell(values: list[float], digits: int) -> str:
+    """Mean, and the range where there is one."""
+    mean, low, high = (
+        f"{v:.{digits}f}" for v in (sum(values) / len(values), min(values), max(values))
+    )
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n\n".join(table(kind) for kind in COLUMNS) + "\n")
