@@ -155,6 +155,16 @@ def test_the_digit_shown_is_the_samplers_own(desk):
     np.testing.assert_allclose(boards(desk)[1], made, atol=1e-6)
 
 
+def test_the_same_knobs_draw_the_same_picture_again(desk):
+    desk.knobs["calls"].value, desk.knobs["seed"].value = 4, 5
+    before = [np.array(board) for board in boards(desk)]
+    desk.knobs["seed"].value = 6
+    desk.knobs["seed"].value = 5
+    for a, b in zip(before, boards(desk), strict=True):
+        np.testing.assert_array_equal(a, b)
+    desk.knobs["calls"].value = 1
+
+
 def test_a_turn_of_a_knob_is_answered_in_time(desk):
     seconds = []
     for seed in range(20, 29):

@@ -66,7 +66,7 @@ def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tenso
     """The error against the noise level, with the posterior mean's for comparison."""
     rows = (
         ("mean D", mean_error, MEAN, 0.3, 0.35),
-        ("step 0", start.error, BEFORE, 0.55, 1.35),
+        ("step 0", start.error, BEFORE, 0.37, 2.6),
         (f"step {now.step}", now.error, STUDENT, 0.8, 0.4),
     )
     for name, error, role, share, up in rows[: 3 if now.step else 2]:

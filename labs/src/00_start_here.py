@@ -295,8 +295,8 @@ else:
 # ## What the paper claims, what you saw
 #
 # 2000 digits from each of three noise seeds, by *one* trained network. The judge is the Fréchet distance to 360 held-out scans in
-# the features of a small classifier: lower is better, and the training scans themselves, which no honest generator beats,
-# set the floor. *Copies* are images nearer to a training scan than 98 % of the held-out ones are; honest digits score up to 2 %.
+# the features of a small classifier: lower is better, and the training scans themselves
+# set the floor. *Copies* are images nearer to a training scan than 98 % of the held-out ones are; new scans of digits would score 2 %.
 
 # %%
 scores = [AgainstHeldOut(2000, seed)(model, recipe.data, recipe.sampler) for seed in range(3)]
