@@ -27,7 +27,7 @@ from . import (
     times,
 )
 from .config import Source, TrainConfig
-from .data import digits, toy
+from .data import digits, shapes, toy
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
@@ -75,7 +75,7 @@ class Recipe:
 
 MODULES = (
     coupling, digits, distance, embedding, guide, judge, methods, mlp, model, optimizer, process,
-    sample, schedule, times, toy, unet,
+    sample, schedule, shapes, times, toy, unet,
 )  # fmt: skip
 
 
