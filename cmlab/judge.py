@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from torch import Tensor
+
 from .evaluate.digits import score_digits
 from .evaluate.toy import score_toy
 from .model import Denoiser
@@ -35,7 +37,7 @@ class AgainstHeldOut:
     seed: int = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
-        def generate(z, labels, calls):  # noqa: ANN001, ANN202
+        def generate(z: Tensor, labels: Tensor, calls: int) -> Tensor:
             return sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, calls)
 
         return score_digits(generate, self.n, self.seed)

@@ -39,7 +39,7 @@ def image(method: Method, steps: int, seed: int) -> Recipe:
 
 
 def edm(steps: int = 3600, seed: int = 0) -> Recipe:
-    """cmlab train digits.edm: a denoiser of the same length as `ect`. Not scored as a sampler."""
+    """cmlab train digits.edm: a denoiser of the same length as `ect`. Not measured here."""
     method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return image(method, steps, seed)
 

@@ -22,7 +22,7 @@ from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, UniformIn
 from ..train import TrainConfig
 
 RING = Ring()
-SIGMA_MIN, SIGMA_MAX, SIGMA_MID = 0.002, 10.0, 0.8
+SIGMA_MIN, SIGMA_MAX, SIGMA_MID = ToyData.sigma_min, ToyData.sigma_max, 0.8
 GRID = KarrasGrid(SIGMA_MIN, SIGMA_MAX)
 LEVELS = LogNormal(-1.1, 2.0, SIGMA_MIN, SIGMA_MAX)
 

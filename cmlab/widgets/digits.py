@@ -1,7 +1,6 @@
 """One-step digits: a seed, a digit to ask for, and one, two or four network calls."""
 
 from functools import cache, partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,13 +13,14 @@ from ..model import Denoiser
 from ..ops import seeded
 from ..oracle import Empirical
 from ..process import EDM
+from ..runs import ROOT
 from ..sample import FewSteps, ode
 from ..times import KarrasGrid
 from ..vocabulary import Denoise
 from .base import Explorer, Picture, choice, slider
 
 # What `cmlab train digits.ect` leaves as model.safetensors.
-GENERATOR = Path(__file__).parents[2] / "data" / "checkpoints" / "digits-ect.safetensors"
+GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
 
 GRID = KarrasGrid().down(18)  # 35 network calls with Heun's method
 SHOWN = (0, 4, 7, 9, 10, 11, 12, 14)  # of its levels, those drawn

@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..check.calls import Watched
 from ..figures.flow import ROLES, fan, journey
 from ..oracle import Mixture1D
 from ..process import EDM
@@ -40,7 +41,8 @@ def draw(
     modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
     kept = tuple(mode for mode in modes if mode[2] > 1e-9)
     law, paths = mixture(tuple(mode[1:] for mode in kept), width)
-    x, grid = HIGH * torch.tensor([[start]], dtype=torch.float64), levels(steps, rho)
+    x = HIGH * torch.tensor([[start]], dtype=torch.float64)
+    grid = KarrasGrid(LOW, HIGH, rho).down(steps)
     exact = law.path(x, paths[0]).flatten()
     walked, calls = walk(law, x, grid, solver)
     reach = 1.3 * max(-lower, upper) + 3 * width
@@ -48,9 +50,8 @@ def draw(
     figure = journey(law, paths, (paths[0], exact), (grid, walked), ROLES[solver], spans)
     end, truth = walked[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
-    where = f"Both end nearest to the {right} mode"
-    if gone != right:
-        where = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    where = apart if gone != right else f"Both end nearest to the {right} mode"
     return Picture(
         figure,
         f"{solver}, {steps} step{'s' * (steps > 1)} from x = {x.item():.2f} at t = {HIGH:g}, "
@@ -58,12 +59,6 @@ def draw(
         f"Endpoint {end:.4f}, exact endpoint {truth:.4f}, error {abs(end - truth):.2g}.\n"
         f"{where}.",
     )
-
-
-def levels(steps: int, rho: float) -> Tensor:
-    """A sampler's noise levels: N of them from σ_max on, and 0. One step goes straight to 0."""
-    grid = KarrasGrid(LOW, HIGH, rho)
-    return torch.cat([grid.at(torch.linspace(1, 0, steps).double()), torch.zeros(1).double()])
 
 
 @lru_cache(maxsize=64)
@@ -78,11 +73,6 @@ def mixture(
 
 def walk(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
     """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
-    calls = [0]
-
-    def counted(x_t: Tensor, t: Tensor) -> Tensor:
-        calls[0] += 1
-        return law.denoise(x_t, t)
-
-    steps = ode(EDM(), counted, x, grid, SOLVERS[solver])
-    return torch.cat([x_t.flatten() for x_t in steps]), calls[0]
+    denoise = Watched(law.denoise)
+    steps = ode(EDM(), denoise, x, grid, SOLVERS[solver])
+    return torch.cat([x_t.flatten() for x_t in steps]), len(denoise.calls)

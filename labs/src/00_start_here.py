@@ -331,7 +331,8 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# A ± is the spread over noise seeds. It says nothing about other trainings: the network is one, from one seed.
+# A ± is the spread over noise seeds. It says nothing about other trainings. The network here is one of three: trained from
+# seeds 0, 1 and 2, they score 14.9, 19.8 and 17.8 with one call (noise seed 0), and this is the first, which is the best.
 #
 # ## Budget
 #
