@@ -1,4 +1,4 @@
-"""The command line: cmlab train | sample | evaluate | doctor | labs.
+"""The command line: cmlab train | sample | evaluate | record | doctor | labs.
 
 `train` and `evaluate` print one JSON object last. What cannot be done is said in one sentence
 on standard error, with exit status 2, before anything is written.
@@ -18,6 +18,8 @@ from .figures.samples import save_grid
 from .ops import seeded
 from .presets import PRESETS
 from .settings import Refused, recipe_of, rehearse
+from .studies import STUDIES
+from .studies.recording import FOLDER, write
 from .train import NotFinite
 
 
@@ -45,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", type=Path, required=True, help="a .png file")
     evaluate = verbs.add_parser("evaluate", help="score a run again")
     evaluate.add_argument("run", type=Path)
+    record = verbs.add_parser("record", help="make a recording that the labs replay")
+    record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
+    record.add_argument("arms", nargs="+", help="arms of the study, or all")
+    record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
+    record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
     lab.add_argument("words", nargs=argparse.REMAINDER)
@@ -108,6 +115,20 @@ def evaluate(given: argparse.Namespace) -> int:
     return 0
 
 
+def record(given: argparse.Namespace) -> int:
+    study = STUDIES[given.study]
+    arms = list(study.arms) if given.arms == ["all"] else given.arms
+    if strange := [arm for arm in arms if arm not in study.arms]:
+        raise Refused(f"{study.name} has no arm {strange[0]!r}; allowed: {', '.join(study.arms)}")
+    if not all(seed.isdigit() for seed in given.seeds.split(",")):
+        raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
+    for arm in arms:
+        recording = study.record(arm, [int(seed) for seed in given.seeds.split(",")])
+        path = write(recording, given.out)
+        say({"wrote": str(path), "seconds": sum(recording.record["seconds"])})
+    return 0
+
+
 def say(facts: dict[str, Any]) -> None:
     """One JSON object on one line."""
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in facts.items()}
@@ -118,6 +139,7 @@ VERBS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "record": record,
     "doctor": lambda given: doctor.main(),
     "labs": lambda given: labs.main(given.words),
 }

@@ -22,6 +22,14 @@ class SquaredL2:
 
 
 @dataclass(frozen=True)
+class L1:
+    """‖a - b‖₁, the sum of absolute differences: element by element by its nature."""
+
+    def __call__(self, a: Data, b: Data) -> PerSample:
+        return (a - b).abs().flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
 class PseudoHuber:
     """√(‖a - b‖² + c²) - c. With c = None it is iCT's rule c = 0.00054 √d, d numbers a sample.
 
@@ -45,6 +53,17 @@ class Cauchy:
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         return torch.log1p(sum_squares(a - b) / (2 * self.c**2))
+
+
+@dataclass(frozen=True)
+class GemanMcClure:
+    """‖a - b‖² / (‖a - b‖² + c²): bounded by 1, it all but forgets what is far beyond c."""
+
+    c: float = 0.03
+
+    def __call__(self, a: Data, b: Data) -> PerSample:
+        s = sum_squares(a - b)
+        return s / (s + self.c**2)
 
 
 @dataclass(frozen=True)

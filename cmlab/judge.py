@@ -1,13 +1,18 @@
 """How a run is scored, as an ingredient of its recipe."""
 
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from .data.toy import ToyData
 from .evaluate.digits import score_digits
+from .evaluate.patches import patch_distance
 from .evaluate.toy import score_toy
 from .model import Denoiser
+from .ops import seeded
 from .sample import FewSteps
 
 
@@ -20,13 +25,48 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class AgainstOracle:
-    """Distance to the exact consistency function of a toy law, on draws fixed by `seed`."""
+    """Distance to the exact consistency function of a toy law, on draws fixed by `seed`.
+
+    The law is that of the training data, unless another is given.
+    """
 
     sigma_min: float = 0.002
     seed: int = 0
+    law: ToyData | None = None
 
     def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
-        return score_toy(model, model.process, data, self.sigma_min, sampler, self.seed)
+        law = self.law or data
+        return score_toy(model, model.process, law, self.sigma_min, sampler, self.seed)
+
+
+@dataclass(frozen=True)
+class AgainstFresh:
+    """Patch distance of `n` generated pictures to as many fresh ones, mean of the levels.
+
+    pd1, pd2: in one and two calls; pd_floor: of other fresh pictures. Draws come from `seed`.
+    """
+
+    n: int = 500
+    seed: int = 0
+
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
+        with seeded(torch.device("cpu"), self.seed):
+            fresh, labels = data.sample(self.n)
+            other, _ = data.sample(self.n)
+            z = torch.randn_like(fresh)
+        parts = list(zip(z.split(100), labels.split(100), strict=True))
+
+        def made(calls: int) -> Tensor:
+            with seeded(torch.device("cpu"), self.seed, 1):
+                x = [
+                    sampler(model.process, lambda x_t, t, c=c: model(x_t, t, c), z, calls)
+                    for z, c in parts
+                ]
+            return torch.cat(x).clamp(-1, 1)
+
+        found = {"pd1": made(1), "pd2": made(2), "pd_floor": other}
+        return {name: mean(patch_distance(x, fresh)) for name, x in found.items()}
 
 
 @dataclass(frozen=True)

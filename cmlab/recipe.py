@@ -27,7 +27,7 @@ from . import (
     times,
 )
 from .config import Source, TrainConfig
-from .data import digits, shapes, toy
+from .data import digits, line, outliers, shapes, toy
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
@@ -74,8 +74,8 @@ class Recipe:
 
 
 MODULES = (
-    coupling, digits, distance, embedding, guide, judge, methods, mlp, model, optimizer, process,
-    sample, schedule, shapes, times, toy, unet,
+    coupling, digits, distance, embedding, guide, judge, line, methods, mlp, model, optimizer,
+    outliers, process, sample, schedule, shapes, times, toy, unet,
 )  # fmt: skip
 
 

@@ -30,11 +30,16 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     """What a reader needs to judge a run: recipe, versions, commit, and the loss's own source."""
     return {
         "recipe": to_dict(recipe),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("cmlab", "torch", "numpy", "lightning-fabric")},
+        "versions": versions(),
         "commit": commit(),
         "method_source": inspect.getsource(inspect.getmodule(type(recipe.method)) or Recipe),
     }
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on."""
+    names = ("cmlab", "torch", "numpy", "lightning-fabric")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
 def commit() -> str | None:

@@ -18,6 +18,7 @@ FLOORS = (
     {"data"},  # beside the floors: stands on the first four, serves those above
     {"evaluate"},  # likewise
     {"judge", "recipe", "presets", "runs", "settings"},
+    {"studies"},
     {"figures", "check"},
     {"widgets"},
     {"labs"},

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..recipe import Recipe
-from . import digits, toy
+from . import digits, shapes, toy
 
 PRESETS: dict[str, Callable[..., Recipe]] = {
     "toy.edm": toy.edm,
@@ -13,4 +13,7 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "toy.ect": toy.ect,
     "digits.edm": digits.edm,
     "digits.ect": digits.ect,
+    "digits.ict": digits.ict,
+    "shapes.edm": shapes.edm,
+    "shapes.ect": shapes.ect,
 }

@@ -9,15 +9,15 @@ from dataclasses import replace
 from ..data.digits import Digits
 from ..distance import EDMWeight
 from ..judge import AgainstHeldOut
-from ..methods import ECT, EDM, Method
-from ..model import EDMPrecond
+from ..methods import ECT, EDM, ICT, Method
+from ..model import CMPrecond, EDMPrecond
 from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
 from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
-from ..schedule import Constant, Stages, WarmupCosine
-from ..times import LogNormal, Shrink, ToData
+from ..schedule import Constant, Doubling, Stages, WarmupCosine
+from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData
 from ..train import TrainConfig
 
 DATA = Digits()
@@ -49,3 +49,10 @@ def ect(steps: int = 3600, seed: int = 0) -> Recipe:
     before = 2 * steps // 5
     pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
     return replace(image(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
+
+
+def ict(steps: int = 3600, seed: int = 0) -> Recipe:
+    """cmlab train digits.ict: no denoiser before it. Not measured at this length."""
+    pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
+    recipe = image(ICT(pairs=pairs), steps, seed)
+    return replace(recipe, precond=CMPrecond(DATA.sigma_data, 0.002))

@@ -1,0 +1,20 @@
+"""Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm."""
+
+from . import distil, ladder, outliers, target, tuning
+from .base import SEEDS, Study
+from .recording import Recording, read, write
+
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        distil.STUDY,
+        target.STUDY,
+        ladder.STUDY,
+        outliers.STUDY,
+        tuning.TOY,
+        tuning.DIGITS,
+        tuning.SHAPES,
+    )
+}
+
+__all__ = ["SEEDS", "STUDIES", "Recording", "Study", "read", "write"]

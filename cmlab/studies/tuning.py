@@ -1,0 +1,79 @@
+"""Is a denoiser half-way there? ECT after pre-training against the same without.
+
+tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
+scratch        ECT with random weights at the start, as many steps as both together
+scratch-short  the same, as many steps as the tuning alone
+denoiser       EDM alone, as many steps as both together
+fixed          toy: as `tuned`, but r stays at t/2
+"""
+
+from dataclasses import replace
+
+from ..methods import ECT
+from ..model import EDMPrecond
+from ..presets import digits, shapes, toy
+from ..recipe import Recipe
+from ..schedule import Constant, Stages
+from ..times import LogNormal, Shrink
+from .base import Study
+from .watch import Pictures
+
+TOY_STEPS, DIGIT_STEPS, SHAPE_STEPS = 4000, 2000, 1000
+LEVELS = LogNormal(-1.4, 2.0)
+
+
+def ect(levels: LogNormal, steps: int) -> ECT:
+    """Eight stages, one after the other, over this many steps."""
+    return ECT(pairs=Shrink(Stages(2.0, steps // 8), levels))
+
+
+def scratch_plane(steps: int, seed: int) -> Recipe:
+    precond = EDMPrecond(toy.RING.sigma_data)
+    return toy.plane(toy.RING, precond, ect(toy.LEVELS, steps), steps, seed)
+
+
+def fixed(seed: int) -> Recipe:
+    """ECT that never closes the gap."""
+    method = ECT(pairs=Shrink(Constant(0.5), toy.LEVELS, K=0.0))
+    return replace(toy.ect(steps=TOY_STEPS, seed=seed), method=method)
+
+
+TOY = Study(
+    "tuning-toy",
+    {
+        "tuned": lambda seed: toy.ect(steps=TOY_STEPS, seed=seed),
+        "scratch": lambda seed: scratch_plane(TOY_STEPS, seed),
+        "scratch-short": lambda seed: scratch_plane(3 * TOY_STEPS // 4, seed),
+        "denoiser": lambda seed: toy.edm(steps=TOY_STEPS, seed=seed),
+        "fixed": fixed,
+    },
+)
+
+DIGITS = Study(
+    "tuning-digits",
+    {
+        "tuned": lambda seed: digits.ect(DIGIT_STEPS, seed),
+        "scratch": lambda seed: digits.image(ect(LEVELS, DIGIT_STEPS), DIGIT_STEPS, seed),
+        "scratch-short": lambda seed: digits.image(
+            ect(LEVELS, 3 * DIGIT_STEPS // 5), 3 * DIGIT_STEPS // 5, seed
+        ),
+        "denoiser": lambda seed: digits.edm(DIGIT_STEPS, seed),
+        "ict": lambda seed: digits.ict(DIGIT_STEPS, seed),
+    },
+    Pictures(),
+    looks=5,
+)
+
+SHAPES = Study(
+    "tuning-shapes",
+    {
+        "tuned": lambda seed: shapes.ect(SHAPE_STEPS, seed),
+        "scratch": lambda seed: shapes.picture(ect(LEVELS, SHAPE_STEPS), SHAPE_STEPS, seed),
+        "scratch-short": lambda seed: shapes.picture(
+            ect(LEVELS, 3 * SHAPE_STEPS // 5), 3 * SHAPE_STEPS // 5, seed
+        ),
+        "denoiser": lambda seed: shapes.edm(SHAPE_STEPS, seed),
+    },
+    Pictures(),
+    looks=5,
+)
