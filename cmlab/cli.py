@@ -47,15 +47,18 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", type=Path, required=True, help="a .png file")
     evaluate = verbs.add_parser("evaluate", help="score a run again")
     evaluate.add_argument("run", type=Path)
-    record = verbs.add_parser("record", help="make a recording that the labs replay")
-    record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
-    record.add_argument("arms", nargs="+", help="arms of the study, or all")
-    record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
-    record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
+    add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
     lab.add_argument("words", nargs=argparse.REMAINDER)
     return top
+
+
+def add_record(record: argparse.ArgumentParser) -> None:
+    record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
+    record.add_argument("arms", nargs="+", help="arms of the study, or all")
+    record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
+    record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -7,10 +7,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from cmlab.distance import Cauchy, EDMWeight, InverseGap, PseudoHuber, SquaredL2, Uniform
+from cmlab.distance import (
+    L1,
+    Cauchy,
+    EDMWeight,
+    GemanMcClure,
+    InverseGap,
+    PseudoHuber,
+    SquaredL2,
+    Uniform,
+)
 from cmlab.times import Shrink
 
-METRICS = [SquaredL2(), PseudoHuber(), PseudoHuber(0.3), PseudoHuber(1e-8), Cauchy(0.3)]
+METRICS = [
+    SquaredL2(), PseudoHuber(), PseudoHuber(0.3), PseudoHuber(1e-8), Cauchy(0.3),
+    GemanMcClure(0.3),
+]  # fmt: skip
 by_metric = pytest.mark.parametrize("metric", METRICS, ids=repr)
 C = 0.00054 * sqrt(3072)  # 0.0299298379548, CIFAR-10
 HUBER = {  # r: (value, norm of the gradient)
@@ -147,3 +159,25 @@ def test_edms_weight_has_its_table_and_uniform_is_one():
         EDMWeight(0.7)(t, t * 0), (t**2 + 0.49) / (t * 0.7) ** 2, rtol=1e-12, atol=0
     )
     assert torch.equal(Uniform()(t, t / 2), torch.ones_like(t))
+
+
+def test_l1_is_the_sum_of_absolute_differences():
+    a, b = torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    per_sample = torch.nn.functional.l1_loss(a, b, reduction="none").sum((1, 2, 3))
+    assert torch.allclose(L1()(a, b), per_sample)
+    assert not torch.allclose(L1()(a, b), PseudoHuber(1e-8)(a, b))  # which is the norm
+
+
+def test_geman_mcclure_is_quadratic_near_and_bounded_far():
+    near, far = at_distance(1e-4), at_distance(1e4)
+    metric = GemanMcClure(0.5)
+    assert metric(*near).item() == pytest.approx((1e-4 / 0.5) ** 2, rel=1e-4)
+    assert metric(*far).item() == pytest.approx(1, abs=1e-8)
+    assert metric(*at_distance(0.5)).item() == pytest.approx(0.5)
+
+
+def test_geman_mcclure_pulls_hardest_at_c_over_root_three():
+    pull = [
+        gradient(GemanMcClure(0.5), *at_distance(r)).norm() for r in (0.25, 0.5 / 3**0.5, 0.35)
+    ]
+    assert pull[1] > pull[0] and pull[1] > pull[2]

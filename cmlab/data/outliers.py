@@ -5,7 +5,7 @@ from functools import cached_property
 
 import torch
 
-from ..oracle import Mixture
+from ..oracle import Mixture, Oracle
 from .toy import Ring, ToyData
 
 
@@ -31,7 +31,9 @@ class Contaminated(ToyData):
         return self.clean.sigma_data
 
     @cached_property
-    def oracle(self) -> Mixture:
+    def oracle(self) -> Oracle:
+        if self.share == 0:
+            return self.clean.oracle
         law = self.clean.oracle.components
         far = torch.full((1,), self.spread, dtype=torch.float64)
         weights = torch.cat([(1 - self.share) * law.weights, torch.full_like(far, self.share)])

@@ -35,7 +35,7 @@ def patches(x: Data, seed: int) -> Tensor:
     return every.gather(1, place[..., None].expand(-1, -1, every.shape[-1])).flatten(0, 1)
 
 
-def patch_distance(x: Data, y: Data, seed: int = 0) -> list[float]:
+def patch_distance(x: Tensor, y: Tensor, seed: int = 0) -> list[float]:
     """Sliced W₂ between the patches of two sets of n pictures, finest level first.
 
     In units of the pixels' values, for levels of 32, 16 and 8 pixels a side from pictures of 32.

@@ -1,6 +1,6 @@
 """Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm."""
 
-from . import distil, ladder, outliers, target, tuning
+from . import distil, ladder, outliers, target, teacher, tuning
 from .base import SEEDS, Study
 from .recording import Recording, read, write
 
@@ -8,6 +8,7 @@ STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
         distil.STUDY,
+        teacher.STUDY,
         target.STUDY,
         ladder.STUDY,
         outliers.STUDY,

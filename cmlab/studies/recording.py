@@ -67,7 +67,8 @@ def read(study: str, arm: str, folder: Path = FOLDER) -> Recording:
     if not path.is_file():
         raise BadFile(f"there is no recording {path.name} of {study}; {remake}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return Recording(arrays, json.loads(str(arrays.pop(RECORD))))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -1,7 +1,7 @@
 """What is looked at while a run trains, and once at its end."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ..train import Trainer
 Arrays = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Two looks: one repeated while training, stacked over the moments, and one at the end."""
 

@@ -1,0 +1,49 @@
+"""The learned teacher of `distil`, by itself: its answers, and where its own steps end.
+
+A student that follows its teacher perfectly ends where the teacher's steps end. Same seeds, steps
+and data as the arms called learned-…, so that these are the very denoisers that taught there.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.toy import ToyData
+from ..ops import seeded
+from ..presets import toy
+from ..recipe import Recipe
+from ..sample import heun, ode
+from ..train import Trainer
+from .base import Study
+from .distil import GRIDS, LINE, STEPS
+from .watch import Arrays, MapOnLine
+
+
+def start(data: ToyData, points: int = 512) -> Tensor:
+    """x_T (points, *d), the noise from which every recording's `cloud` was made."""
+    with seeded(torch.device("cpu"), 0):
+        return toy.SIGMA_MAX * torch.randn_like(data.sample(points)[0])
+
+
+@dataclass(frozen=True)
+class Walking(MapOnLine):
+    """`MapOnLine`, and the denoiser as a sampler.
+
+    walked (grids, 512, d) where Heun's steps over a grid of N points end, from the cloud's noise
+    """
+
+    @torch.no_grad()
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, x_T = trainer.ema.model, start(self.law)
+        grids = (toy.GRID.up(points).flip(0) for points in GRIDS)
+        ends = [[*ode(model.process, model, x_T, grid, heun)][-1] for grid in grids]
+        return super().last(trainer, recipe) | {"walked": torch.stack(ends).numpy()}
+
+
+def denoiser(seed: int) -> Recipe:
+    """What `distil.learned` trains before the student begins."""
+    return toy.edm(LINE, STEPS, seed)
+
+
+STUDY = Study("teacher", {"denoiser": denoiser}, Walking(LINE))
