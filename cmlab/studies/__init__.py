@@ -1,6 +1,6 @@
 """Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm."""
 
-from . import distil, ladder, outliers, target, teacher, tuning
+from . import distil, ladder, metric, outlier_scale, outliers, pairs, target, teacher, tuning
 from .base import SEEDS, Study
 from .recording import Recording, read, write
 
@@ -8,10 +8,13 @@ STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
         distil.STUDY,
+        pairs.STUDY,
         teacher.STUDY,
         target.STUDY,
         ladder.STUDY,
         outliers.STUDY,
+        outlier_scale.STUDY,
+        metric.STUDY,
         tuning.TOY,
         tuning.DIGITS,
         tuning.SHAPES,

@@ -21,9 +21,14 @@ from .watch import Arrays, MapOnLine
 
 
 def start(data: ToyData, points: int = 512) -> Tensor:
-    """x_T (points, *d), the noise from which every recording's `cloud` was made."""
-    with seeded(torch.device("cpu"), 0):
-        return toy.SIGMA_MAX * torch.randn_like(data.sample(points)[0])
+    """x_T (points, *d) float32, the noise from which every recording's `cloud` was made."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
+    try:
+        with seeded(torch.device("cpu"), 0):
+            return toy.SIGMA_MAX * torch.randn_like(data.sample(points)[0])
+    finally:
+        torch.set_default_dtype(usual)
 
 
 @dataclass(frozen=True)
