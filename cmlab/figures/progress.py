@@ -11,7 +11,7 @@ from .digits import contact
 from .emphasis import LEVEL, plain
 from .ladder import Scores
 from .schedules import STEP
-from .style import EXTRA, MEAN, STUDENT, TEACHER, label, name_axes, sheet
+from .style import EXTRA, MEAN, STUDENT, TEACHER, Role, label, name_axes, sheet
 
 FOUR = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
 INK = {MEAN: "#8a5c00"}  # dark enough for words
@@ -42,12 +42,17 @@ def where_and_when(
     return figure
 
 
+def band(ax: Axes, x: np.ndarray, row: np.ndarray, role: Role) -> None:
+    """The mean over seeds of one row (seeds, len(x)), and its range."""
+    ax.fill_between(x, row.min(0), row.max(0), color=role.color, alpha=0.2, linewidth=0)
+    ax.plot(x, row.mean(0), color=role.color, linestyle=role.line)
+
+
 def ranges(ax: Axes, x: np.ndarray, rows: Scores, factor: float = 1.18) -> None:
     """The mean over seeds of each row (seeds, len(x)), range as a band, name at the end."""
     places = apart([float(row.mean(0)[-1]) for row in rows.values()], factor)
     for role, place, (name, row) in zip(FOUR[-len(rows) :], places, rows.items(), strict=True):
-        ax.fill_between(x, row.min(0), row.max(0), color=role.color, alpha=0.2, linewidth=0)
-        ax.plot(x, row.mean(0), color=role.color, linestyle=role.line)
+        band(ax, x, row, role)
         label(ax, x[-1] * 1.06, place, name, INK.get(role, role.color))
         ax.texts[-1].set_verticalalignment("center")
     ax.set_yscale("log")
@@ -70,13 +75,17 @@ def on_digits(
     classes 0 to 9 in turn.
     """
     figure, ((left, right),) = sheet(1, 2, 10.4, 3.4, ratios=(1, 1.35))
-    ranges(left, steps, runs)
-    places = apart([float(found.mean()) for found in beside.values()], 1.3)
-    for place, (name, found) in zip(places, beside.items(), strict=True):
-        left.plot([1.08 * steps[-1]] * len(found), found, TEACHER.marker, color=TEACHER.color)
-        label(left, 1.13 * steps[-1], place * 0.95, name, TEACHER.color)
+    for name, found in runs.items():  # the first look is at noise, far above the rest
+        band(left, steps[1:], found[:, 1:], STUDENT)
+        label(left, 1.15 * steps[1], found[:, 1].mean(), name, STUDENT.color)
+    for i, (name, found) in enumerate(beside.items()):
+        x = (1.12 + 0.12 * i) * steps[-1]
+        left.plot([x] * len(found), found, TEACHER.marker, color=TEACHER.color)
+        y = found.max() * 1.08 if i else found.min() * 0.84  # the first below, the next above
+        label(left, x - 0.03 * steps[-1], y, name, TEACHER.color)
+    left.set_yscale("log")
     left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
-    plain(left.yaxis, (10, 30, 100, 300, 1000))
+    plain(left.yaxis, (10, 20, 50, 100))
     name_axes(left, STEP, "Fréchet distance, one call", "Nearer to the held-out digits")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
