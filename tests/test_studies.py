@@ -151,12 +151,12 @@ def test_outliers_are_judged_by_the_clean_law():
     assert recipe.data.sigma_data == CLEAN.sigma_data
 
 
-@pytest.mark.parametrize("study,arm", KEPT, ids="/".join)
+@pytest.mark.parametrize("study,arm", KEPT, ids=map("/".join, KEPT))
 def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm):
     recording, path = read(study, arm), path_of(study, arm)
     assert shlex.split(recording.record["command"])[:4] == ["cmlab", "record", study, arm]
     assert recording.record["seeds"] == [0, 1, 2]
-    assert path.stat().st_size < 120_000
+    assert path.stat().st_size < (400_000 if "pictures" in recording.arrays else 120_000)
 
 
 def test_every_arm_has_been_recorded():

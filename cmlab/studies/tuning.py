@@ -2,9 +2,10 @@
 
 tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
 scratch        ECT with random weights at the start, as many steps as both together
-scratch-short  the same, as many steps as the tuning alone
-denoiser       EDM alone, as many steps as both together
-fixed          toy: as `tuned`, but r stays at t/2
+scratch-short  ring, digits: the same, as many steps as the tuning alone
+denoiser       ring, digits: EDM alone, as many steps as both together
+fixed          ring: as `tuned`, but r stays at t/2
+ict            digits: iCT, as many steps as both together
 """
 
 from dataclasses import replace
@@ -69,10 +70,6 @@ SHAPES = Study(
     {
         "tuned": lambda seed: shapes.ect(SHAPE_STEPS, seed),
         "scratch": lambda seed: shapes.picture(ect(LEVELS, SHAPE_STEPS), SHAPE_STEPS, seed),
-        "scratch-short": lambda seed: shapes.picture(
-            ect(LEVELS, 3 * SHAPE_STEPS // 5), 3 * SHAPE_STEPS // 5, seed
-        ),
-        "denoiser": lambda seed: shapes.edm(SHAPE_STEPS, seed),
     },
     Pictures(),
     looks=5,

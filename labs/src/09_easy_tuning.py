@@ -257,8 +257,8 @@ curriculum(pairs, 2)
 # |---|---|
 # | tuned | a denoiser first (a quarter of the samples on the ring, two fifths on pictures), then ECT from its averaged weights |
 # | scratch | ECT from random weights, as many samples as both together |
-# | scratch-short | the same, as many samples as the tuning alone |
-# | denoiser | no tuning at all, the samples of both together; its answer in one call |
+# | scratch-short | (ring, digits) the same, as many samples as the tuning alone |
+# | denoiser | (ring, digits) no tuning at all, the samples of both together; its answer in one call |
 # | fixed | (ring) as tuned, but r stays at t/2 |
 # | ict | (digits) iCT from random weights |
 #
@@ -321,6 +321,10 @@ gallery(digits, shown, "Digits, each in one call") if digits else "not recorded 
 # %%
 shown = Shapes().sample(10, torch.Generator().manual_seed(0))[0]
 gallery(shapes, shown, "Shapes, each in one call") if shapes else "not recorded yet"
+
+# %% [markdown]
+# The shapes are 32 × 32 pixels in colour, and 1000 steps of 32 pictures were what a processor could afford. They do not suffice: no arm draws a shape yet.
+# So the row of the shapes compares two beginnings. Which of them ends better is not known from it; that takes a GPU, and was not run.
 
 # %% [markdown]
 # ## Exercises

@@ -1,0 +1,154 @@
+"""Runs on a ring with outliers, judged by the clean ring: recorded ones, and new ones live."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.outliers import Contaminated
+from ..evaluate.consistency import rmse_by_level, truth
+from ..figures.outlier_runs import FAR, Errors, run
+from ..process import EDM
+from ..studies import Recording, read
+from ..studies.outliers import CLEAN, SHARES, contaminated
+from ..train import Trainer
+from .base import Explorer, Picture, choice
+from .live import LiveTraining
+
+NAMES = {
+    "squared L2": "l2", "L1": "l1", "pseudo-Huber": "huber", "Cauchy": "cauchy",
+    "Geman–McClure": "geman",
+}  # fmt: skip
+SHOWN = {f"{share:.0%}": share for share in SHARES}
+
+
+@lru_cache(maxsize=32)
+def recording(loss: str, share: float) -> Recording:
+    """The recorded run of a loss, by its full name, at a share of outliers."""
+    return read("outliers", f"{NAMES[loss]}-{share:g}")
+
+
+@lru_cache(maxsize=8)
+def faithful(share: float, levels: int = 32, points: int = 192) -> Tensor:
+    """How far the contaminated law's own f* lies from the clean one's, RMS by level (levels,).
+
+    A network that learned its data perfectly, outliers and all, would have this error.
+    """
+    exact = truth(CLEAN, levels=levels, points=points)
+    law = Contaminated(CLEAN, share).oracle
+    return rmse_by_level(lambda x, t: law.consistency(x.double(), t.double()), EDM(), exact)
+
+
+@lru_cache(maxsize=1)
+def clean_points() -> Tensor:
+    return CLEAN.sample(1500, torch.Generator().manual_seed(5))[0]
+
+
+def errors(seen: Recording) -> Errors:
+    """Mean and range over the seeds of the average's error."""
+    rows = seen["average_error"]
+    return Errors(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
+
+
+def course(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """The steps, and the error over all levels while training (seeds, moments)."""
+    return seen["steps"][0], np.sqrt(np.square(seen["error"]).mean(2))
+
+
+def replay() -> Explorer:
+    """Knobs: `loss`, `share` of outliers in training, and `seed` of the samples shown."""
+    knobs = {
+        "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
+        "share": choice("outliers", tuple(SHOWN), "5%"),
+        "seed": choice("seed of the samples", (0, 1, 2)),
+    }
+    return Explorer(recorded, knobs)
+
+
+def recorded(loss: str, share: str, seed: int) -> Picture:
+    """A recorded run beside the four other losses on the same data."""
+    runs = {name: recording(name, SHOWN[share]) for name in NAMES}
+    points, floor = runs[loss]["cloud"][seed], faithful(SHOWN[share]).numpy()
+    lines = {name: errors(seen) for name, seen in runs.items()}
+    figure = run(loss, share, points, clean_points(), lines, floor,
+                 {name: course(seen) for name, seen in runs.items()})  # fmt: skip
+    return Picture(figure, reading(runs, loss, share, points, floor))
+
+
+def reading(
+    runs: Mapping[str, Recording], loss: str, share: str, points: np.ndarray, floor: np.ndarray
+) -> str:
+    """What the picture shows, in three lines."""
+    rmse, near = runs[loss].score("rmse"), runs[loss].score("hq")
+    best = min(runs, key=lambda name: runs[name].score("rmse").mean())
+    far = (np.linalg.norm(points, axis=1) > FAR).mean()
+    whole = np.sqrt(np.square(floor).mean())
+    return (
+        f"{loss}, {share} outliers: RMS error to the clean f* {span(rmse)}; "
+        f"{span(near, '.0%')} of the samples lie at a mode.\n"
+        f"{far:.1%} of the samples shown lie more than {FAR:g} from the middle (crosses).\n"
+        f"The smallest mean error at this share: {best}. "
+        f"The exact f* of the data as they are is {whole:.2f} off."
+    )
+
+
+def span(values: np.ndarray, form: str = ".3f") -> str:
+    """The mean over seeds, and the lowest and highest in brackets."""
+    low, mean, high = (format(v, form) for v in (values.min(), values.mean(), values.max()))
+    return f"{mean} ({low} to {high})"
+
+
+class Retrain(ipw.VBox):
+    """The same runs live, seed 0: choose the loss and the share, then press Start.
+
+    `live` is the training itself. Another choice puts it back to step 0.
+    """
+
+    def __init__(self) -> None:
+        self.knobs: dict[str, Any] = {
+            "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
+            "share": choice("outliers", tuple(SHOWN), "15%"),
+        }
+        self.live = LiveTraining(self.trainer, self.draw)
+        for name, knob in self.knobs.items():
+            knob.add_class(f"lab-train-{name}")
+            knob.observe(lambda change: self.live.reset(), names="value")
+        super().__init__([ipw.VBox(list(self.knobs.values())), self.live])
+
+    def trainer(self) -> Trainer:
+        """A fresh trainer, and a course with nothing in it yet."""
+        self.steps: list[int] = []
+        self.seen: list[float] = []
+        loss, share = self.chosen
+        return contaminated(NAMES[loss], SHOWN[share], 0).trainer()
+
+    @property
+    def chosen(self) -> tuple[str, str]:
+        """The loss and the share that the buttons stand on."""
+        return self.knobs["loss"].value, self.knobs["share"].value
+
+    @torch.no_grad()
+    def draw(self, trainer: Trainer) -> Picture:
+        """Samples, errors by level, and the course so far."""
+        model, (loss, share) = trainer.ema.model, self.chosen
+        z = torch.randn(512, *CLEAN.shape, generator=torch.Generator().manual_seed(0))
+        points = model(10 * z, torch.full((512,), 10.0)).numpy()
+        exact = truth(CLEAN, levels=12, points=96)
+        error = rmse_by_level(model, model.process, exact).numpy()
+        self.steps.append(trainer.step)
+        self.seen.append(float(np.sqrt(np.square(error).mean())))
+        lines = {loss: Errors(exact.levels.numpy(), error, error, error)}
+        floor = faithful(SHOWN[share], 12, 96).numpy()
+        figure = run(loss, share, points, clean_points(), lines, floor,
+                     {loss: (np.array(self.steps), np.array([self.seen]))})  # fmt: skip
+        far = (np.linalg.norm(points, axis=1) > FAR).mean()
+        return Picture(
+            figure,
+            f"Step {trainer.step}: {self.seen[-1]:.3f} from the clean f* (RMS over 12 levels).\n"
+            f"{far:.1%} of 512 samples lie more than {FAR:g} from the middle (crosses).\n"
+            f"The exact f* of the data as they are is {np.sqrt(np.square(floor).mean()):.2f} off.",
+        )
