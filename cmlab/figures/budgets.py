@@ -1,6 +1,7 @@
 """Error against all images seen, pre-training included, from recorded runs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..checkpoint import BadFile
 from ..studies import STUDIES, Recording, read
 from ..studies.recording import FOLDER
 from . import style
+from .emphasis import decades
 from .samples import mosaic
 from .style import DATA, STUDENT, TRUTH, bare, label, name_axes, sheet
 
@@ -46,10 +48,8 @@ def recorded(study: str, folder: Path = FOLDER) -> dict[str, Recording]:
     """The arms of a study that have been recorded, in the study's order."""
     found = {}
     for arm in STUDIES[study].arms:
-        try:
+        with suppress(BadFile):
             found[arm] = read(study, arm, folder)
-        except BadFile:
-            continue
     return found
 
 
@@ -122,6 +122,7 @@ def draw(ax: Axes, panel: Panel) -> None:
         ax.axhline(panel.floor, color=TRUTH.color, linewidth=1, linestyle=":")
         ax.text(0, panel.floor, " real data", fontsize=9, va="bottom")
     ax.set(yscale="log", xlim=(0, 1.42 * end))
+    decades(ax)
     ax.set_xticks([x for x in ax.get_xticks() if x <= end])
     ax.set_xlim(0, 1.42 * end)
     at_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])

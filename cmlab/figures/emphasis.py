@@ -87,3 +87,12 @@ def plain(axis: Any, ticks: Sequence[float]) -> None:
     """Ticks of a logarithmic axis in plain numbers."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
+
+
+def decades(ax: Axes) -> None:
+    """Plain ticks on a logarithmic y axis: 1, 2 and 5 of each decade, of many decades 1 alone."""
+    low, high = ax.get_ylim()
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    ticks = [m * 10.0**k for k in range(-4, 6) for m in steps]
+    plain(ax.yaxis, [tick for tick in ticks if low <= tick <= high])
+    ax.set_ylim(low, high)

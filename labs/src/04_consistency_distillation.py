@@ -16,7 +16,7 @@
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 4 and Algorithm 2, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
 # | Time | 45 minutes |
-# | Run All | 10 s on 2 CPU cores |
+# | Run All | 8 s on 2 CPU cores |
 # | You need | the probability flow and its solvers (lab 01), f (lab 02), the boundary condition (lab 03) |
 #
 # After this lab you can
@@ -388,6 +388,6 @@ print("Network calls a sample: 2 of the student, one of them with a gradient,")
 print("and of the teacher none (one sample), 1 (Euler) or 2 (Heun).")
 
 # %% [markdown]
-# This notebook itself trains nothing, and takes 10 seconds on 2 CPU cores.
+# This notebook itself trains nothing, and takes 8 seconds on 2 CPU cores.
 #
 # **Next:** lab 05 takes the teacher away. One sample in its place is wrong at every single step, and right on average: when is that enough?

@@ -16,7 +16,7 @@
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 5 and Algorithm 3, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
 # | Time | 45 minutes |
-# | Run All | 18 s on 2 CPU cores (processor time) |
+# | Run All | 15 s on 2 CPU cores |
 # | You need | the consistency function f and the posterior mean D (lab 02), Euler's step and a teacher (lab 04), means and standard deviations |
 #
 # After this lab you can
@@ -448,6 +448,6 @@ print("Run All itself trains nothing: one untrained network, 6 × 256 calls.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
-# 18 seconds of processor time for Run All.
+# Run All takes 15 seconds on 2 CPU cores.
 #
 # **Next:** the targets here come from the network's own weights. The paper takes them from a slow average of the weights. Lab 06 asks what that does.

@@ -16,7 +16,7 @@
 # | Paper | Song & Dhariwal 2024, *Improved Techniques for Training Consistency Models* (iCT), [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); it improves on Song et al. 2023 (CT), [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
 # | Time | 60 minutes |
-# | Run All | 11 s of processor time, on a machine with 2 CPU cores |
+# | Run All | 8 s on 2 CPU cores |
 # | You need | consistency training (lab 05), the slow teacher (lab 06), logarithms |
 #
 # After this lab you can
@@ -445,6 +445,6 @@ nothing was pre-trained. The digits: {", ".join(f"{name} {run.record['samples']:
 """)
 
 # %% [markdown]
-# Run All itself: 11 seconds of processor time.
+# Run All itself: 8 seconds on 2 CPU cores.
 #
 # **Next:** lab 08 takes the distance apart. What does it do to outliers?

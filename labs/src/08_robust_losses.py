@@ -16,7 +16,7 @@
 # | Papers | Song & Dhariwal 2024 (iCT), *Improved Techniques for Training Consistency Models*, Section 3.3, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); Dao et al. 2025 (sLCT), *Improved Training Technique for Latent Consistency Models*, [arXiv:2502.01441](https://arxiv.org/abs/2502.01441) |
 # | Level | 2 of 3 |
 # | Time | 40 minutes |
-# | Run All | 16 s on 2 CPU cores |
+# | Run All | 15 s on 2 CPU cores |
 # | You need | consistency training (lab 05), iCT (lab 07), derivatives, means and medians |
 #
 # After this lab you can
@@ -544,6 +544,6 @@ Markdown(f"""
 # ## Budget
 #
 # *Run All* trains nothing. The recordings: 17 arms × 3 seeds × 4000 steps × 256 samples = 52 million samples, two network calls for each; nothing was pre-trained.
-# A run takes about 20 seconds of one idle CPU core. Run All: 16 seconds of processor time, measured on 2 CPU cores that others used as well.
+# A run takes about 20 seconds of one idle CPU core. Run All: 15 seconds on 2 CPU cores.
 #
 # **Next:** the loss, the schedule and the grid are chosen; lab 09 asks where to start from.
