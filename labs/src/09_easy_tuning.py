@@ -452,6 +452,6 @@ print(f"They trained for {seconds:.0f} s on a machine that did other work too; t
 # Run All takes 12 seconds on 2 CPU cores.
 #
 # Three lines to take with you: a denoiser is the consistency loss at its widest gap, and each stage closes the gap further. Even the ideal answers need all stages, and the metric decides where they lead.
-# What pre-training buys depends on who pays for it.
+# What pre-training buys could not be seen at this size, whoever pays for it.
 #
 # **Next:** lab 10 takes the gap to zero and differentiates.
