@@ -5,6 +5,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import jupyter_client.kernelspec
+import numpy as np
 import psutil
 import pytest
 
@@ -21,6 +22,8 @@ def checkout(tmp_path, monkeypatch):
     weights.parent.mkdir(parents=True)
     weights.touch()
     weights.with_suffix(".json").touch()
+    (tmp_path / "data" / "runs" / "ladder").mkdir(parents=True)
+    np.savez(tmp_path / "data" / "runs" / "ladder" / "ict.npz", a=np.zeros(1))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -123,6 +126,15 @@ def test_a_checkout_without_weights_is_noticed(checkout):
     (checkout / "data" / "checkpoints" / "digits.safetensors").unlink()
     (checkout / "data" / "checkpoints" / "digits.json").unlink()
     assert lines("checkpoint", "none")[0].stops
+
+
+def test_a_damaged_or_missing_recording_is_noticed(checkout):
+    recording = checkout / "data" / "runs" / "ladder" / "ict.npz"
+    assert not lines("recordings", "1")[0].stops
+    recording.write_bytes(recording.read_bytes()[:40])
+    assert lines("recordings", "ladder/ict.npz is damaged", "git checkout")[0].stops
+    recording.unlink()
+    assert lines("recordings", "none")[0].stops
 
 
 def test_outside_a_checkout_it_says_where_the_labs_are(monkeypatch):

@@ -14,6 +14,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     machine.kernel,
     project.pairs,
     project.checkpoints,
+    project.recordings,
 )
 
 

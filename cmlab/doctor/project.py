@@ -1,7 +1,8 @@
-"""What the doctor asks of the project: its packages, its notebooks, its shipped weights."""
+"""What the doctor asks of the project: packages, notebooks, shipped weights and recordings."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 
@@ -67,3 +68,20 @@ def checkpoints() -> Iterator[Finding]:
         yield Finding("checkpoint", "none", remedy, True)
     for name in sorted(weights & records):
         yield Finding("checkpoint", name)
+
+
+def recordings() -> Iterator[Finding]:
+    """What labs 04 to 09 replay: how many, and which are damaged."""
+    try:
+        folder = labs.checkout() / "data" / "runs"
+    except FileNotFoundError:
+        return
+    remedy = "run `git checkout -- data/runs`"
+    found = sorted(folder.glob("*/*.npz"))
+    for path in found:
+        if not is_zipfile(path):
+            yield Finding("recordings", f"{path.parent.name}/{path.name} is damaged", remedy, True)
+    if found:
+        yield Finding("recordings", f"{len(found)}")
+    else:
+        yield Finding("recordings", "none", remedy, True)
