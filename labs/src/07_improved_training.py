@@ -440,7 +440,7 @@ Markdown(f"""
 runs = [run for arm in kept.values() for run in arm.record["seconds"]]
 samples = sum(arm.record["samples"] * len(arm.record["seeds"]) for arm in kept.values())
 Markdown(f"""
-Recorded beforehand: {len(runs)} runs of {STEPS} steps on the ring ({len(kept)} arms, 3 seeds), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes of CPU time in all;
+Recorded beforehand: {len(runs)} runs of {STEPS} steps on the ring ({len(kept)} arms, 3 seeds), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
 nothing was pre-trained. The digits: {", ".join(f"{name} {run.record['samples']:,} samples a run" for name, run in digits.items()) or "not recorded yet"}. While you read: no training, 63 network calls on 16 digits each.
 """)
 
