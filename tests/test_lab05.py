@@ -147,6 +147,19 @@ def test_one_point_of_data_is_learned_at_once_by_every_rule(rule):
     assert limit.error() < 1e-3
 
 
+def test_one_level_of_the_mean_is_the_posterior_mean_of_the_targets():
+    """Against Bayes' rule on a fine grid, with targets that bend."""
+    law, x_t = Bumps().oracle, torch.linspace(-2, 2, 9).double()
+    t, r = (torch.full((9,), level).double() for level in (1.0, 0.5))
+    x = torch.linspace(-6, 6, 20_001).double()
+    weight = law.log_density(x[:, None], torch.zeros_like(x)).exp()
+    weight = weight * (-((x_t[:, None] - x) ** 2) / 2).exp()
+    target = torch.tanh(3 * (x + 0.5 * (x_t[:, None] - x)))
+    exact = (weight * target).sum(1) / weight.sum(1)
+    found = mean_of(shared)(law, lambda x_r: torch.tanh(3 * x_r), x_t, t, r)
+    assert torch.allclose(found, exact, atol=1e-6)
+
+
 def test_for_one_gaussian_the_fixed_point_is_a_product_of_euler_steps():
     """There E[f(x_r)] is linear, and so the mean goes where an exact teacher's Euler steps go."""
     one, levels = Mixture1D(row(1.0), row(0.0), row(0.5)), KarrasGrid(0.002, 10.0).up(12)
