@@ -125,6 +125,10 @@ def record(given: argparse.Namespace) -> int:
         raise Refused(f"{study.name} has no arm {strange[0]!r}; allowed: {', '.join(study.arms)}")
     if not all(seed.isdigit() for seed in given.seeds.split(",")):
         raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
+    try:
+        given.out.mkdir(parents=True, exist_ok=True)  # before the training, not after it
+    except OSError as error:
+        raise Refused(f"{given.out} is no folder to write to; choose another --out") from error
     for arm in arms:
         recording = study.record(arm, [int(seed) for seed in given.seeds.split(",")])
         path = write(recording, given.out)

@@ -188,6 +188,12 @@ def test_what_cannot_be_recorded_is_said_in_one_sentence(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_training(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["record", "ladder", "ict", "--out", str(tmp_path / "file" / "runs")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
 def test_recording_mappings_are_read_by_name():
     recording = Recording({"a": np.float32([[1]])}, {"scores": [{"rmse": 2.0}, {"rmse": None}]})
     assert recording["a"].dtype == np.float64
