@@ -11,10 +11,11 @@ from cmlab.data.line import Bumps
 from cmlab.evaluate.fixed_point import euler, fixed_point, mean_of, median_of
 from cmlab.evaluate.pairs import fresh, losses, posterior, shared, target, target_cdf
 from cmlab.figures.consistency import ranked
-from cmlab.figures.limits import draw_errors, ends, landed, limits, table, told
+from cmlab.figures.limits import draw_errors, ends, landed, limits, table
 from cmlab.figures.pairs import along, by_gap, off, order, orders, slopes, targets, typical
 from cmlab.figures.style import STUDENT, WRONG
 from cmlab.oracle import Mixture1D
+from cmlab.studies import ranged
 from cmlab.studies.pairs import STUDY
 from cmlab.times import KarrasGrid
 from cmlab.widgets.pair_sampler import explorer
@@ -243,7 +244,7 @@ def test_the_figures_draw_what_they_were_given():
     figure = limits({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))
     found = np.array([0.1, 0.2, 0.3])
-    assert told(found) == "0.200 (0.100 to 0.300)"
+    assert ranged(found) == "0.200 (0.100 to 0.300)"
     assert "| 5 | 0.200 (0.100 to 0.300) | 0.2" in table({"a": ({5: limit}, {5: found})})
     draw_errors(figure.axes[0], {5: limit}, {5: found}, STUDENT)
     assert figure.axes[0].lines[-1].get_ydata() == [pytest.approx(0.2)]

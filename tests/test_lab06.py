@@ -14,10 +14,10 @@ from cmlab.distance import Uniform
 from cmlab.figures.point_mass import pull_and_pace
 from cmlab.figures.trap import apart, blind, two_recipes, unmasked
 from cmlab.figures.wavefront import PACES, Run, arrival, front, moment, wavefronts
-from cmlab.studies import read
+from cmlab.studies import ranged, read
 from cmlab.studies.target import DECAYS, GRIDS, name
 from cmlab.times import KarrasGrid
-from cmlab.widgets.wavefront import Retrain, explorer, ranged, within
+from cmlab.widgets.wavefront import Retrain, explorer, within
 
 LAB = lab("06")
 CHECKS = (lab06.ema_update, lab06.rescaled_gradient)

@@ -11,7 +11,7 @@ from cmlab.check import lab09
 from cmlab.data.line import Bumps
 from cmlab.figures import budgets, rungs, tuning
 from cmlab.schedule import Constant
-from cmlab.studies import STUDIES, Recording
+from cmlab.studies import STUDIES, Recording, ranged
 from cmlab.studies.recording import write
 from cmlab.times import LogNormal, Shrink
 from cmlab.widgets.curriculum import edge, explorer
@@ -221,7 +221,7 @@ def test_ranges_decide_and_two_seeds_do_not():
     assert budgets.told_apart([4, 5, 6], [1, 2, 3]) == "higher"
     assert budgets.told_apart([1, 2, 4], [3, 5, 6]) == "not told apart"
     assert budgets.told_apart([1, 2], [3, 4]) == "too few seeds"
-    assert budgets.span([0.1, 0.2, 0.3]) == "0.2 (0.1 to 0.3)"
+    assert ranged([0.1, 0.2, 0.3], ".3g") == "0.2 (0.1 to 0.3)"
 
 
 def test_what_is_not_recorded_is_left_out(tmp_path):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..checkpoint import BadFile
-from ..studies import STUDIES, Recording, read
+from ..studies import STUDIES, Recording, ranged, read
 from ..studies.recording import FOLDER
 from . import style
 from .emphasis import decades
@@ -69,12 +69,6 @@ def named(recording: Recording, score: str) -> np.ndarray:
     return recording["scores"][:, :, names.index(score)]
 
 
-def span(values: Sequence[float] | np.ndarray, digits: int = 3) -> str:
-    """Mean, and lowest to highest seed."""
-    v = np.asarray(values, dtype=float)
-    return f"{v.mean():.{digits}g} ({v.min():.{digits}g} to {v.max():.{digits}g})"
-
-
 def told_apart(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
     """How errors of several seeds compare: "lower", "higher", or "not told apart"."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
@@ -92,7 +86,8 @@ def versus(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
     order = told_apart(found[a], found[b])
-    return f"{a} {span(found[a])}, {b} {span(found[b])}", VERDICT.get(order, order)
+    scores = ", ".join(f"{arm} {ranged(found[arm], '.3g')}" for arm in (a, b))
+    return scores, VERDICT.get(order, order)
 
 
 def budgets(panels: Mapping[str, Panel]) -> Figure:

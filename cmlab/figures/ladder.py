@@ -81,8 +81,3 @@ def lower(before: np.ndarray, after: np.ndarray) -> str:
     if after.mean() < before.mean():
         return f"shows in part: {won}"
     return f"does not show: the mean is higher, {won}"
-
-
-def spelled(scores: np.ndarray) -> str:
-    """Mean (low to high)."""
-    return f"{scores.mean():.3f} ({scores.min():.3f} to {scores.max():.3f})"

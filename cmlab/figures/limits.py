@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..data.line import Bumps
 from ..evaluate.fixed_point import Limit, Rule, fixed_point
-from ..studies import read
+from ..studies import ranged, read
 from ..studies.recording import path_of
 from ..times import KarrasGrid
 from .consistency import POINT
@@ -63,11 +63,6 @@ def scores(study: str, arms: Mapping[int, str]) -> dict[int, np.ndarray]:
     return {points: read(study, arm).score("rmse") for points, arm in kept.items()}
 
 
-def told(found: np.ndarray) -> str:
-    """Mean and range over seeds."""
-    return f"{found.mean():.3f} ({found.min():.3f} to {found.max():.3f})"
-
-
 def table(columns: Mapping[str, tuple[Mapping[int, Limit], Mapping[int, np.ndarray]]]) -> str:
     """By N, trained networks and fixed points in two columns for each name (Markdown)."""
     names = [part for name in columns for part in (name, "its fixed point")]
@@ -75,7 +70,7 @@ def table(columns: Mapping[str, tuple[Mapping[int, Limit], Mapping[int, np.ndarr
     for n in sorted({n for pair in columns.values() for part in pair for n in part}):
         cells = [str(n)]
         for predicted, trained in columns.values():
-            cells.append(told(trained[n]) if n in trained else "")
+            cells.append(ranged(trained[n]) if n in trained else "")
             cells.append(f"{predicted[n].rms():.3f}" if n in predicted else "")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .emphasis import plain
 from .losses import LOOK, ink
 from .style import DATA, STUDENT, TEACHER, TRUTH, label, name_axes, sheet
 
@@ -148,9 +148,3 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, Errors], faithful: np.nda
     label(ax, 0.4, 1.4e-3, f"broad: {loss}", ink(loss))
     name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)",
               "Error to the clean f*")  # fmt: skip
-
-
-def plain(axis: Axis, ticks: Sequence[float]) -> None:
-    """A logarithmic axis in plain numbers."""
-    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_ticks([], minor=True)

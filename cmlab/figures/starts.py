@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +38,3 @@ def starts(data: Bumps, level: float = 10.0) -> Starts:
     weight = torch.empty_like(rank)
     weight[order] = torch.cat([edge[:1], middle, edge[1:]]).diff()
     return Starts(x, rank, weight, data.oracle.consistency(x, t))
-
-
-def ranged(values: np.ndarray) -> str:
-    """One number a seed, as mean (low to high)."""
-    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"

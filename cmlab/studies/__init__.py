@@ -2,7 +2,7 @@
 
 from . import distil, ladder, metric, outlier_scale, outliers, pairs, target, teacher, tuning
 from .base import SEEDS, Study
-from .recording import Recording, read, write
+from .recording import Recording, ranged, read, write
 
 STUDIES: dict[str, Study] = {
     study.name: study
@@ -21,4 +21,4 @@ STUDIES: dict[str, Study] = {
     )
 }
 
-__all__ = ["SEEDS", "STUDIES", "Recording", "Study", "read", "write"]
+__all__ = ["SEEDS", "STUDIES", "Recording", "Study", "ranged", "read", "write"]

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,13 @@ class Recording:
         """One number for each seed; nan for a run that came to nothing."""
         found = [scores[name] for scores in self.record["scores"]]
         return np.array([np.nan if score is None else score for score in found])
+
+
+def ranged(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
+    """One number for each seed in words: mean (lowest to highest); of a single one, itself."""
+    v = np.asarray(values, dtype=float)
+    mean, low, high = (format(x, form) for x in (v.mean(), v.min(), v.max()))
+    return mean if len(v) == 1 else f"{mean} ({low} to {high})"
 
 
 def path_of(study: str, arm: str, folder: Path = FOLDER) -> Path:

@@ -13,7 +13,7 @@ from ..data.outliers import Contaminated
 from ..evaluate.consistency import rmse_by_level, truth
 from ..figures.outlier_runs import FAR, Errors, run
 from ..process import EDM
-from ..studies import Recording, read
+from ..studies import Recording, ranged, read
 from ..studies.outliers import CLEAN, SHARES, contaminated
 from ..train import Trainer
 from .base import Explorer, Picture, choice
@@ -88,18 +88,12 @@ def reading(
     far = (np.linalg.norm(points, axis=1) > FAR).mean()
     whole = np.sqrt(np.square(floor).mean())
     return (
-        f"{loss}, {share} outliers: RMS error to the clean f* {span(rmse)}; "
-        f"{span(near, '.0%')} of the samples lie at a mode.\n"
+        f"{loss}, {share} outliers: RMS error to the clean f* {ranged(rmse)}; "
+        f"{ranged(near, '.0%')} of the samples lie at a mode.\n"
         f"{far:.1%} of the samples shown lie more than {FAR:g} from the middle (crosses).\n"
         f"The smallest mean error at this share: {best}. "
         f"The exact f* of the data as they are is {whole:.2f} off."
     )
-
-
-def span(values: np.ndarray, form: str = ".3f") -> str:
-    """The mean over seeds, and the lowest and highest in brackets."""
-    low, mean, high = (format(v, form) for v in (values.min(), values.mean(), values.max()))
-    return f"{mean} ({low} to {high})"
 
 
 class Retrain(ipw.VBox):

@@ -1,6 +1,5 @@
 """The wavefront: recorded runs moment by moment, and a run of your own."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from ..data.toy import Ring
 from ..evaluate.consistency import rmse_by_level, truth
 from ..figures.wavefront import NEAR, Run, centre, moment
-from ..studies import read
+from ..studies import ranged, read
 from ..studies.ladder import DOUBLING
 from ..studies.target import DECAYS, arm, name
 from ..train import Trainer
@@ -69,16 +68,10 @@ def reading(run: Run, now: int, points: int, beside: Run | None) -> str:
     if beside:
         says.append(f"With μ = 0 the front is at t = {centre(beside)[now]:.2g} at the same step.")
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
-    says.append(f"Error over all noise levels: {ranged(error)}; loss {ranged(run.loss[:, now])}.")
+    loss = run.loss[:, now]
+    told = "not there yet" if np.isnan(loss).any() else ranged(loss)
+    says.append(f"Error over all noise levels: {ranged(error)}; loss {told}.")
     return "\n".join(says)
-
-
-def ranged(values: Sequence[float] | np.ndarray, digits: int = 3) -> str:
-    """Mean (lowest to highest) of the seeds."""
-    if np.isnan(values).any():
-        return "not there yet"
-    mean, low, high = (f"{v:.{digits}f}" for v in (np.mean(values), min(values), max(values)))
-    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
 class Retrain(ipw.VBox):

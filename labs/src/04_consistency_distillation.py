@@ -37,12 +37,12 @@ from cmlab.data.line import Bumps
 from cmlab.figures.distil import compositions, orders, teachers
 from cmlab.figures.map_panel import map_panel
 from cmlab.figures.order import slope
-from cmlab.figures.starts import ranged, starts
+from cmlab.figures.starts import starts
 from cmlab.guide import Exact, OneSample, Pretrained, StopGrad
 from cmlab.methods import CD
 from cmlab.process import EDM
 from cmlab.sample import ddim, heun, ode
-from cmlab.studies import STUDIES, read
+from cmlab.studies import STUDIES, ranged, read
 from cmlab.times import KarrasGrid
 from cmlab.widgets import Predict, show_source, start_lab
 from cmlab.widgets.stepper import explorer

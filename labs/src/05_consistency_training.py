@@ -36,14 +36,14 @@ from cmlab.data.line import Bumps
 from cmlab.evaluate.fixed_point import euler, mean_of, median_of
 from cmlab.evaluate.pairs import fresh, losses, shared
 from cmlab.figures.consistency import ranked
-from cmlab.figures.limits import ends, errors, landed, limits, scores, table, told
+from cmlab.figures.limits import ends, errors, landed, limits, scores, table
 from cmlab.figures.pairs import along, by_gap, off, order, orders, rms, slopes, targets, typical
 from cmlab.figures.style import STUDENT, WRONG
 from cmlab.guide import OneSample, StopGrad
 from cmlab.methods import CD, CT
 from cmlab.presets import toy
 from cmlab.sample import ddim, heun
-from cmlab.studies import read
+from cmlab.studies import ranged, read
 from cmlab.widgets import Predict, show_source, start_lab
 from cmlab.widgets.pair_sampler import explorer
 
@@ -407,14 +407,14 @@ last = max(trained)
 
 risen = trained[last].min() > trained[best].max()
 rise = "shows: few levels are biased, many are noisy" if risen else "shows in part: the bias falls; a rise at the end is not beyond the range of the seeds"
-share = told(read("pairs", "shared-20").score("rmse"))
-strangers = told(read("pairs", "fresh-20").score("rmse"))
+share = ranged(read("pairs", "shared-20").score("rmse"))
+strangers = ranged(read("pairs", "fresh-20").score("rmse"))
 
 # %%
 known = sorted(huber[1])
-still = ", ".join(f"{told(huber[1][n])} at N = {n}" for n in (known[0], known[-1]))
+still = ", ".join(f"{ranged(huber[1][n])} at N = {n}" for n in (known[0], known[-1]))
 above = huber[1][80] / squared[1][80].mean()
-stuck = f"shows on the line: {told(above)} times the error of ‖·‖² at N = 80" if above.min() > 1.2 else "does not show"
+stuck = f"shows on the line: {ranged(above)} times the error of ‖·‖² at N = 80" if above.min() > 1.2 else "does not show"
 
 # %%
 Markdown(f"""
@@ -425,7 +425,7 @@ Markdown(f"""
 | their gradients agree, with the target held fixed (Song, Theorem 6, in the limit) | relative difference of order {powers[2]:.1f} in the gap, {pull[-1]:.1%} at the finest | shows |
 | *not in the paper:* bias of order 2 in the gap, spread of order 1 | at a typical point {order(gaps, b):.2f} and {order(gaps, s):.2f}; where f is steep the bias falls more slowly until the gap is very small | shows at typical points |
 | no teacher is needed (Song, Section 5) | three networks, N = 20: {share}, predicted {mean_20.rms():.3f} | shows |
-| small N is biased, large N noisy (Song, Section 6: small N converges faster, to worse samples) | error at N = 5: {told(trained[5])}; lowest at N = {best}: {told(trained[best])}; N = {last}: {told(trained[last])}. Range over seeds as a share of the mean: {wide[5]:.0%} at N = 5, {wide[last]:.0%} at N = {last} | {rise} |
+| small N is biased, large N noisy (Song, Section 6: small N converges faster, to worse samples) | error at N = 5: {ranged(trained[5])}; lowest at N = {best}: {ranged(trained[best])}; N = {last}: {ranged(trained[last])}. Range over seeds as a share of the mean: {wide[5]:.0%} at N = 5, {wide[last]:.0%} at N = {last} | {rise} |
 | *not in the paper:* the noise must be shared | fresh noise, N = 20: {strangers}, predicted {fresh_20.rms():.3f} | shows |
 | *not in the paper:* with pseudo-Huber and its tiny c, networks tend to another function than f | {still}; fixed points {huber[0][20].rms():.2f} at N = 20, {huber[0][80].rms():.2f} at N = 80 | {stuck} |
 """)

@@ -42,10 +42,10 @@ from cmlab.figures.trap import blind, two_recipes, unmasked
 from cmlab.figures.wavefront import arrival, wavefronts
 from cmlab.guide import MovingAverage, StopGrad, lerp_networks
 from cmlab.schedule import GridDecay, SqrtGrowth
-from cmlab.studies import STUDIES, read
+from cmlab.studies import STUDIES, ranged, read
 from cmlab.studies.target import DECAYS, GRIDS, name
 from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.wavefront import Retrain, explorer, masked, ranged, within
+from cmlab.widgets.wavefront import Retrain, explorer, masked, within
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 

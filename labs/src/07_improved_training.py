@@ -38,7 +38,7 @@ from cmlab.check import lab07
 from cmlab.data.digits import Digits
 from cmlab.distance import InverseGap, Uniform
 from cmlab.figures.emphasis import effective, emphasis
-from cmlab.figures.ladder import ladder, lower, spelled, steps_of
+from cmlab.figures.ladder import ladder, lower, steps_of
 from cmlab.figures.neighbours import alike, dropout, features
 from cmlab.figures.progress import on_digits, where_and_when
 from cmlab.figures.schedules import counts
@@ -48,7 +48,7 @@ from cmlab.ops import rewind_rng, seeded
 from cmlab.presets.toy import GRID, LEVELS, RING
 from cmlab.runs import ROOT, load
 from cmlab.schedule import Constant, Doubling
-from cmlab.studies import read
+from cmlab.studies import ranged, read
 from cmlab.studies.ladder import CHANGED, DOUBLING, INDEX, RUNGS, SQRT, STEPS
 from cmlab.studies.recording import path_of
 from cmlab.times import LogNormal, Neighbours
@@ -404,14 +404,14 @@ tested = (
 )
 table = ["| each change lowers the error | one rung up | put back into iCT |", "|---" * 3 + "|"]
 for claim, before, after, back in tested:
-    up = f"{spelled(rmse[before])} → {spelled(rmse[after])}: **{lower(rmse[before], rmse[after])}**"
-    inside = f"{spelled(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{lower(rmse[back], rmse['ict'])}**"
+    up = f"{ranged(rmse[before])} → {ranged(rmse[after])}: **{lower(rmse[before], rmse[after])}**"
+    inside = f"{ranged(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{lower(rmse[back], rmse['ict'])}**"
     table.append(f"| {claim} | {up} | {inside} |")
 Markdown("\n".join(table))
 
 # %%
 against = {name: lower(rmse[f"ict-n-{name}"], rmse["ict"]) for name in (11, 161, 1281)}
-grids = "; ".join(f"N = {n}: {spelled(rmse[f'ict-n-{n}'])}, {v}" for n, v in against.items())
+grids = "; ".join(f"N = {n}: {ranged(rmse[f'ict-n-{n}'])}, {v}" for n, v in against.items())
 wins = sum(rmse["ict"].mean() < rmse[f"ict-n-{n}"].mean() for n in against)
 last, floor = one[-1].mean().item(), two[-1].mean().item()
 on_images = "not recorded yet"
@@ -423,9 +423,9 @@ if "iCT" in digits:
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| all changes together: iCT beats CT | {spelled(rmse["ct"])} → {spelled(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {lower(rmse["ct"], rmse["ict"])} |
-| doubling beats any fixed N | doubling {spelled(rmse["ict"])}; {grids} | {wins} of 3 in the mean; the ranges say how clearly |
-| a small Fourier scale is needed | scale 16: {spelled(rmse["ict-fourier-16"])}; 0.3: {spelled(rmse["ict"])}; 0.02: {spelled(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {lower(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {lower(rmse["ict"], rmse["ict-fourier-0.02"])} |
+| all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {lower(rmse["ct"], rmse["ict"])} |
+| doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | {wins} of 3 in the mean; the ranges say how clearly |
+| a small Fourier scale is needed | scale 16: {ranged(rmse["ict-fourier-16"])}; 0.3: {ranged(rmse["ict"])}; 0.02: {ranged(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {lower(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {lower(rmse["ict"], rmse["ict-fourier-0.02"])} |
 | both passes must share their dropout | at t − r = 0.004 answers differ by {last:.4f} with one mask, by {floor:.4f} with two | shows for the difference; its effect on training is not tested here |
 | iCT makes good images in one call without distillation | {on_images} | the paper's scale is not tested here |
 """)

@@ -44,11 +44,11 @@ from cmlab.figures.outlier_runs import FAR, Made, Score, clouds, ranges
 from cmlab.figures.outliers import gaps
 from cmlab.ops import seeded
 from cmlab.presets.toy import GRID, LEVELS
-from cmlab.studies import read
+from cmlab.studies import ranged, read
 from cmlab.studies.outliers import CLEAN, LOSSES, SHARES
 from cmlab.times import KarrasGrid, LogNormal
 from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.outlier_runs import NAMES, Retrain, course, faithful, recording, replay, span
+from cmlab.widgets.outlier_runs import NAMES, Retrain, course, faithful, recording, replay
 from cmlab.widgets.outliers import explorer
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
@@ -261,7 +261,7 @@ for n in grids_asked:
             found.append(float(force[bad].sum() / force.sum()))
         rows[name].append(np.array(found))
 head = "| loss, c as in the runs | " + " | ".join(f"N = {n}" for n in grids_asked) + " |\n"
-body = [f"| {k} | " + " | ".join(span(v, ".1%") for v in row) + " |" for k, row in rows.items()]
+body = [f"| {k} | " + " | ".join(ranged(v, ".1%") for v in row) + " |" for k, row in rows.items()]
 Markdown(head + "|---" * (len(grids_asked) + 1) + "|\n" + "\n".join(body))
 
 # %% [markdown]
@@ -328,13 +328,13 @@ off = {share: float(faithful(share).square().mean().sqrt()) for share in SHARES}
 rmse = {n: {share: seen.score("rmse") for share, seen in runs[n].items()} for n in names}
 far = {n: {s: (np.linalg.norm(runs[n][s]["cloud"], axis=2) > FAR).mean(1) for s in SHARES} for n in names}
 print(
-    f"The exact f* of the 5 % data is {off[0.05]:.2f} from the clean f* (RMS); squared L2 ends {span(rmse['squared L2'][0.05], '.2f')} from it: a faithful learner of bad data."
+    f"The exact f* of the 5 % data is {off[0.05]:.2f} from the clean f* (RMS); squared L2 ends {ranged(rmse['squared L2'][0.05], '.2f')} from it: a faithful learner of bad data."
 )
 print(
-    f"Pseudo-Huber ends {span(rmse['pseudo-Huber'][0.05], '.2f')} and L1 {span(rmse['L1'][0.05], '.2f')}: nearer to the clean f* than the data's own exact answer is."
+    f"Pseudo-Huber ends {ranged(rmse['pseudo-Huber'][0.05], '.2f')} and L1 {ranged(rmse['L1'][0.05], '.2f')}: nearer to the clean f* than the data's own exact answer is."
 )
 print(
-    f"Beyond 1.5: {float((ends[0.05].norm(dim=1) > FAR).double().mean()):.1%} of the exact samples, {span(far['pseudo-Huber'][0.05], '.1%')} of pseudo-Huber's. They are still made."
+    f"Beyond 1.5: {float((ends[0.05].norm(dim=1) > FAR).double().mean()):.1%} of the exact samples, {ranged(far['pseudo-Huber'][0.05], '.1%')} of pseudo-Huber's. They are still made."
 )
 
 # %% [markdown]
@@ -376,7 +376,7 @@ for name in names:
     for part in (low, high):
         for share in (0.0, 0.05):
             rows_seen = runs[name][share]["average_error"][:, part]
-            cells.append(span(np.sqrt(np.square(rows_seen).mean(1))))
+            cells.append(ranged(np.sqrt(np.square(rows_seen).mean(1))))
     table.append(f"| {name} | " + " | ".join(cells) + f" | {times(name, 0.05)} |")
 Markdown("\n".join(table))
 
@@ -397,7 +397,7 @@ path |= {
 }
 table = ["| loss | " + " | ".join(f"N = {n}" for n in moments) + " |", "|---" * 7 + "|"]
 for name, (steps, found) in path.items():
-    cells = [span(found[:, list(steps).index(step)], ".2f") for step in moments.values()]
+    cells = [ranged(found[:, list(steps).index(step)], ".2f") for step in moments.values()]
     table.append(f"| {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
@@ -507,7 +507,7 @@ lab08.irls_mean(irls_mean)
 def said(a, b, share, key="rmse", form=".2f"):
     """Two losses at one share: their spans, and whether they are apart."""
     x, y = (runs[n][share].score(key) for n in (a, b))
-    return f"{a} {span(x, form)}, {b} {span(y, form)}: {'apart' if apart(x, y) else 'not apart'}"
+    return f"{a} {ranged(x, form)}, {b} {ranged(y, form)}: {'apart' if apart(x, y) else 'not apart'}"
 
 
 early = {n: f[:, list(s).index(1500)] for n, (s, f) in path.items()}
@@ -529,11 +529,11 @@ Markdown(f"""
 | pseudo-Huber trains better than squared L2 without any outliers (iCT, Section 3.3) | RMS error: {said("pseudo-Huber", "squared L2", 0.0)} | shows |
 | pseudo-Huber is less sensitive to outliers than squared L2 (iCT, Section 3.3) | 5 %: {said("pseudo-Huber", "squared L2", 0.05)}; 15 %: {said("pseudo-Huber", "squared L2", 0.15)} | shows in absolute numbers; in relative ones not: 5 % of outliers multiply the error by {times("pseudo-Huber", 0.05)} and {times("squared L2", 0.05)} |
 | the bulk is learned better | samples at a mode, 5 %: {said("pseudo-Huber", "squared L2", 0.05, "hq", ".0%")} | shows |
-| outliers are no longer generated (*not claimed*) | beyond 1.5, 5 %: pseudo-Huber {span(far["pseudo-Huber"][0.05], ".1%")}, the exact samples {float((ends[0.05].norm(dim=1) > FAR).double().mean()):.1%}; root mean square distance of those {np.mean(inward[1]):.1f} and {inward[0]:.1f}; 15 %: {span(far["pseudo-Huber"][0.15], ".1%")} and {float((ends[0.15].norm(dim=1) > FAR).double().mean()):.1%} | does not show: fewer at 15 %, nearer in, but there |
-| squared L2 is misled by outliers (*a common way to say it*) | 5 %: {span(rmse["squared L2"][0.05], ".2f")} from the clean f*, where the exact f* of its data is {off[0.05]:.2f}; 15 %: {span(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f}. Samples lie {span(from_own("squared L2", 0.05), ".2f")} from the latter at 5 %, pseudo-Huber's {span(from_own("pseudo-Huber", 0.05), ".2f")} | does not show: it learns its data as they are, with some error of its own |
+| outliers are no longer generated (*not claimed*) | beyond 1.5, 5 %: pseudo-Huber {ranged(far["pseudo-Huber"][0.05], ".1%")}, the exact samples {float((ends[0.05].norm(dim=1) > FAR).double().mean()):.1%}; root mean square distance of those {np.mean(inward[1]):.1f} and {inward[0]:.1f}; 15 %: {ranged(far["pseudo-Huber"][0.15], ".1%")} and {float((ends[0.15].norm(dim=1) > FAR).double().mean()):.1%} | does not show: fewer at 15 %, nearer in, but there |
+| squared L2 is misled by outliers (*a common way to say it*) | 5 %: {ranged(rmse["squared L2"][0.05], ".2f")} from the clean f*, where the exact f* of its data is {off[0.05]:.2f}; 15 %: {ranged(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f}. Samples lie {ranged(from_own("squared L2", 0.05), ".2f")} from the latter at 5 %, pseudo-Huber's {ranged(from_own("pseudo-Huber", 0.05), ".2f")} | does not show: it learns its data as they are, with some error of its own |
 | pseudo-Huber beats L1 (*not claimed*) | 5 %: {said("pseudo-Huber", "L1", 0.05, form=".3f")}; 15 %: {said("pseudo-Huber", "L1", 0.15, form=".3f")} | 5 % and 15 %: a tie |
-| Cauchy is more robust than pseudo-Huber (sLCT, for latents) | c = 0.03 all through, 5 %: {said("Cauchy", "pseudo-Huber", 0.05)}; 15 %, while N = 41: {span(cauchy, ".2f")} and {span(huber, ".2f")}; at the end {said("Cauchy", "pseudo-Huber", 0.15)}; with c = 0.003 {span(small["Cauchy"], ".2f")}, {verdict["Cauchy"]} from pseudo-Huber | shows in part: where c is below the outliers' differences; with a fixed c = 0.03 it ends behind |
-| the same for Geman–McClure (*not claimed*) | 5 %: {said("Geman–McClure", "pseudo-Huber", 0.05)}; 15 %, c = 0.01: {span(small["Geman–McClure"], ".2f")}, {verdict["Geman–McClure"]} from pseudo-Huber | shows in part, as for Cauchy |
+| Cauchy is more robust than pseudo-Huber (sLCT, for latents) | c = 0.03 all through, 5 %: {said("Cauchy", "pseudo-Huber", 0.05)}; 15 %, while N = 41: {ranged(cauchy, ".2f")} and {ranged(huber, ".2f")}; at the end {said("Cauchy", "pseudo-Huber", 0.15)}; with c = 0.003 {ranged(small["Cauchy"], ".2f")}, {verdict["Cauchy"]} from pseudo-Huber | shows in part: where c is below the outliers' differences; with a fixed c = 0.03 it ends behind |
+| the same for Geman–McClure (*not claimed*) | 5 %: {said("Geman–McClure", "pseudo-Huber", 0.05)}; 15 %, c = 0.01: {ranged(small["Geman–McClure"], ".2f")}, {verdict["Geman–McClure"]} from pseudo-Huber | shows in part, as for Cauchy |
 | c = 0.00054 √d is the best rule (iCT) | not searched | not tested here |
 """)
 

@@ -43,7 +43,6 @@ from cmlab.figures.budgets import (
     curve,
     gallery,
     recorded,
-    span,
     told_apart,
     versus,
 )
@@ -53,6 +52,7 @@ from cmlab.figures.tuning import curriculum, ideals, wandering
 from cmlab.methods import ECT, EDM
 from cmlab.presets import toy
 from cmlab.schedule import Constant, Stages
+from cmlab.studies import ranged
 from cmlab.times import LogNormal, Shrink, ToData
 from cmlab.widgets import Predict, show_source, start_lab
 from cmlab.widgets.curriculum import explorer
@@ -191,7 +191,7 @@ table = ["| | " + " | ".join(modes) + " | RMS to f\\* |", "|---" * 5 + "|"]
 for name, rows in ends.items():
     shares = [((rows > low) & (rows < high)).double().mean(1) for low, high in modes.values()]
     off = (rows - exact).square().mean(1).sqrt()
-    table.append(f"| {name} | " + " | ".join(span(v) if len(v) > 1 else f"{v[0]:.3f}" for v in (*shares, off)) + " |")
+    table.append(f"| {name} | " + " | ".join(ranged(v, ".3g") if len(v) > 1 else f"{v[0]:.3f}" for v in (*shares, off)) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -288,7 +288,7 @@ budgets(panels)
 # %%
 for name, found in finals.items():
     if {"tuned", "scratch"} <= set(found):
-        print(f"{name:7} tuned {span(found['tuned'])}, scratch {span(found['scratch'])}: {verdicts[name]}.")
+        print(f"{name:7} tuned {ranged(found['tuned'], '.3g')}, scratch {ranged(found['scratch'], '.3g')}: {verdicts[name]}.")
     else:
         print(f"{name:7} not recorded yet.")
 
@@ -302,7 +302,7 @@ two = {"ring": "sw2", "digits": "fd2", "shapes": "pd2"}
 for name, (runs, score) in scores.items():
     for arm, run in runs.items():
         seen = f"{run.record['samples']:,}".replace(",", " ")
-        cells = [name, arm, seen, f"{score} {span(run.score(score))}", f"{two[name]} {span(run.score(two[name]))}"]
+        cells = [name, arm, seen, f"{score} {ranged(run.score(score), '.3g')}", f"{two[name]} {ranged(run.score(two[name]), '.3g')}"]
         rows.append("| " + " | ".join(cells) + " |")
 Markdown("\n".join(rows))
 
