@@ -18,6 +18,14 @@ class Source(Protocol):
     def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """Data whose standard deviation is known, root mean square over coordinates."""
+
+    @property
+    def sigma_data(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""

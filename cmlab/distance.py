@@ -93,3 +93,15 @@ class EDMWeight:
 
     def __call__(self, t: Time, r: Time) -> PerSample:
         return 1 / t**2 + 1 / self.sigma_data**2
+
+
+@dataclass(frozen=True)
+class TrigWeight:
+    """λ = 1 / (σ_d sin t)²: EDM's weight in TrigFlow's clock, by which λ ‖D - x‖² is the paper's
+    ‖σ_d F - v_t‖² / σ_d². Lu & Song 2025, Sec. 3.
+    """
+
+    sigma_data: float = 0.5
+
+    def __call__(self, t: Time, r: Time) -> PerSample:
+        return 1 / (self.sigma_data * t.sin()) ** 2

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .vocabulary import PerSample, Time
+from .vocabulary import Data, PerSample, Time
 
 
 class NotFinite(ArithmeticError):
@@ -20,6 +20,18 @@ def blame_loss(loss: PerSample, level: Time, step: int) -> NotFinite:
         f"the loss is not finite at step {step} for {int(bad.sum())} of {len(loss)} samples, "
         f"first at noise level {first:.4g}; the weights are still those of that step"
     )
+
+
+def finite_tangent(g: Data, level: Time, step: int) -> Data:
+    """The tangent itself. Raises NotFinite before a bound or a norm can hide what is in it."""
+    bad = ~torch.isfinite(g).flatten(1).all(1)
+    if bool(bad.any()):
+        raise NotFinite(
+            f"the tangent cos(t) df/dt is not finite at step {step} for {int(bad.sum())} of "
+            f"{len(g)} samples, first at noise level {float(level[bad][0]):.4g}; try a smaller "
+            f"Fourier scale or learning rate; the weights are still those of that step"
+        )
+    return g
 
 
 def clip_gradient(model: nn.Module, largest: float, step: int) -> None:
@@ -38,5 +50,5 @@ def first_bad(model: nn.Module) -> str:
     """The first parameter whose gradient is not finite."""
     for name, p in model.named_parameters():
         if p.grad is not None and not bool(torch.isfinite(p.grad).all()):
-            return name
+            return name.removeprefix("model.")
     return "its norm"

@@ -64,11 +64,8 @@ class Exact:
         return self.data.oracle.denoise(x_t / expand(alpha, x_t), sigma / alpha)
 
 
-class Target(ABC):
-    """f_θ⁻. A target with a memory takes its copy in `attach` and moves it in `update`."""
-
-    @abstractmethod
-    def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
+class Memory(ABC):
+    """An ingredient with networks of its own: made in `attach`, moved by `update` each step."""
 
     @abstractmethod
     def attach(self, model: nn.Module) -> None: ...
@@ -78,7 +75,36 @@ class Target(ABC):
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
-        """What a checkpoint must keep."""
+        """What a checkpoint must keep; weights that require a gradient are trained."""
+
+
+@dataclass(eq=False)
+class AsBegun(Memory):
+    """Answers with the denoiser that the student began as: for a student that starts from one."""
+
+    network: nn.Module | None = field(default=None, init=False, repr=False)
+
+    def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
+        if self.network is None:
+            raise RuntimeError("the teacher has no network yet; call teacher.attach(model) first")
+        network = self.network
+        return torch.no_grad()(lambda x_t, t: network(x_t, t, cond))
+
+    def attach(self, model: nn.Module) -> None:
+        self.network = deepcopy(model).eval().requires_grad_(False)
+
+    def update(self, model: nn.Module, step: int) -> None:
+        pass
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {}  # a run that goes on finds it where it began
+
+
+class Target(Memory):
+    """f_θ⁻. A target with a memory takes its copy in `attach` and moves it in `update`."""
+
+    @abstractmethod
+    def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
 
 
 @dataclass(eq=False)

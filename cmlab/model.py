@@ -6,6 +6,7 @@ Denoiser and consistency function are one type: teacher, student, target and sam
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,6 +29,7 @@ class Model(Protocol):
 
 
 Coefficients = tuple[Time, Time, Time, Time]  # c_skip, c_out, c_in, c_noise
+TimeInput = Callable[[Process, Time], Time]  # t -> c_noise, what the network is told of the time
 
 
 def quarter_log(level: Time) -> Time:
@@ -93,18 +95,39 @@ class CMPrecond(Precond):
 
 
 @dataclass(frozen=True)
+class Angle:
+    """c_noise = t, so that dF/dt stays bounded. Lu & Song 2025, Sec. 4.1."""
+
+    def __call__(self, process: Process, t: Time) -> Time:
+        return t
+
+
+@dataclass(frozen=True)
+class QuarterLog:
+    """c_noise = ln(σ)/4, as EDM's networks are told; its slope grows like 1/(4 sin t cos t)."""
+
+    def __call__(self, process: Process, t: Time) -> Time:
+        return quarter_log(process.level(t))
+
+
+@dataclass(frozen=True)
 class TrigPrecond(Precond):
-    """D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, t). Lu & Song 2025, Sec. 3."""
+    """D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, c_noise(t)). Lu & Song 2025, Sec. 3.
+
+    Raises ValueError for a t outside [0, π/2].
+    """
 
     sigma_data: float = 0.5
+    c_noise: TimeInput = Angle()
 
     @property
-    def process(self) -> Process:
+    def process(self) -> TrigFlow:
         return TrigFlow(self.sigma_data)
 
     def __call__(self, t: Time) -> Coefficients:
+        self.process.check(t)
         inverse = torch.full_like(t, 1 / self.sigma_data)
-        return t.cos(), -self.sigma_data * t.sin(), inverse, t
+        return t.cos(), -self.sigma_data * t.sin(), inverse, self.c_noise(self.process, t)
 
 
 @dataclass(frozen=True)
@@ -149,19 +172,3 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
         c_skip, c_out, _, _ = self.precond(t)
         return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * self.raw(x_t, t, cond)
-
-
-class Reclocked(nn.Module):
-    """A trained denoiser read under another process's clock."""
-
-    def __init__(self, model: Model, process: Process) -> None:
-        super().__init__()
-        self.model = model
-        self.process = process
-
-    def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
-        native = self.model.process
-        alpha_t, _ = self.process(t)
-        s = native.time(self.process.level(t))
-        alpha_s, _ = native(s)
-        return self.model(expand(alpha_s / alpha_t, x_t) * x_t, s, cond)

@@ -8,6 +8,7 @@ step), and `velocity` is its derivative.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import pi
 
 import torch
 
@@ -78,6 +79,17 @@ class TrigFlow(Process):
 
     def time(self, level: Time) -> Time:
         return (level / self.sigma_data).atan()
+
+    def check(self, t: Time) -> None:
+        """Raise ValueError for a t outside [0, π/2]. A noise level given as t is caught here."""
+        if torch.compiler.is_compiling() or not t.numel():
+            return
+        low, high = torch.aminmax(t.detach())
+        if not (0 <= float(low) and float(high) <= pi / 2 + 1e-6):  # also false for NaN
+            raise ValueError(
+                f"TrigFlow's t is an angle in [0, π/2], not {float(low):.4g} to "
+                f"{float(high):.4g}; process.time turns a noise level into one"
+            )
 
 
 @dataclass(frozen=True)

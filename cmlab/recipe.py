@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from . import (
+    balance,
     coupling,
     distance,
     guide,
@@ -24,6 +25,7 @@ from . import (
     process,
     sample,
     schedule,
+    tangent,
     times,
 )
 from .config import Source, TrainConfig
@@ -31,7 +33,7 @@ from .data import digits, line, outliers, shapes, toy
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import embedding, mlp, unet
+from .nets import embedding, mlp, norm, unet
 from .ops import seeded
 from .sample import FewSteps
 from .train import Trainer
@@ -74,8 +76,8 @@ class Recipe:
 
 
 MODULES = (
-    coupling, digits, distance, embedding, guide, judge, line, methods, mlp, model, optimizer,
-    outliers, process, sample, schedule, shapes, times, toy, unet,
+    balance, coupling, digits, distance, embedding, guide, judge, line, methods, mlp, model, norm,
+    optimizer, outliers, process, sample, schedule, shapes, tangent, times, toy, unet,
 )  # fmt: skip
 
 
@@ -100,9 +102,8 @@ def to_dict(thing: Any) -> Any:
     """A JSON value that `from_dict` turns back. Raises TypeError for what no record can hold."""
     if isinstance(thing, float) and thing == inf:
         return "inf"  # JSON has no infinity
-    if thing is None or isinstance(thing, bool | int | str):
-        return thing
-    if isinstance(thing, float) and isfinite(thing):
+    plain = thing is None or isinstance(thing, bool | int | str)
+    if plain or (isinstance(thing, float) and isfinite(thing)):
         return thing
     if isinstance(thing, tuple | list):
         return [to_dict(part) for part in thing]

@@ -18,6 +18,7 @@ from typing import Any
 from . import checkpoint
 from .callbacks import Callback, JsonLog, Progress, every
 from .checkpoint import BadFile
+from .convert import carried
 from .model import Denoiser
 from .recipe import Recipe, from_dict, to_dict
 from .train import Trainer
@@ -118,7 +119,7 @@ def begin(recipe: Recipe, folder: Path | None, keep: int, bar: bool) -> Denoiser
     model = recipe.build()
     if recipe.start:
         first = fit(recipe.start, folder / "start" if folder else None, keep=keep, bar=bar)
-        model.net.load_state_dict(first.ema.model.net.state_dict())
+        model.net.load_state_dict(carried(first.ema.model, recipe.precond).net.state_dict())
     return model
 
 

@@ -143,6 +143,17 @@ class ToData:
 
 
 @dataclass(frozen=True)
+class Together:
+    """t from a continuous law and r = t, the limit of no gap."""
+
+    proposal: Proposal = LogNormal(-1.0, 1.4)
+
+    def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
+        t = process.time(self.proposal.sample(x))
+        return t, t
+
+
+@dataclass(frozen=True)
 class At:
     """Always the same noise level, and r at a ratio of it: for a loss against noise plot."""
 

@@ -14,14 +14,14 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import Source, TrainConfig
 from .ema import EMA
 from .finite import NotFinite, blame_loss, clip_gradient
 from .methods.base import Method
 from .model import Denoiser
-from .objective import Objective
+from .objective import Objective, look
 from .ops import seeded
 from .vocabulary import Time
 
@@ -47,10 +47,11 @@ class Trainer:
             precision=config.precision,  # type: ignore[arg-type]
         )
         self.model, self.method, self.data, self.config = model, deepcopy(method), data, config
+        look(self.method, model.to(self.fabric.device), data, config.seed)
+        self.parts = Objective(model, self.method)
         self.objective, self.optimizer = self.fabric.setup(
-            Objective(model, self.method), config.optimizer(model.parameters())
+            self.parts, config.optimizer(self.parts.parameters())
         )
-        self.method.target.attach(model)
         self.ema = EMA(model, config.ema)
         self.step, self.seconds, self.average = 0, 0.0, float("nan")
 
@@ -79,12 +80,11 @@ class Trainer:
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)  # what an interrupted step left behind
         losses = [self.backward(part) for part in range(self.config.accumulate)]
-        clip_gradient(self.model, self.config.clip, self.step)
-        rate = self.config.optimizer.lr * self.config.rate(self.step)
+        clip_gradient(self.parts, self.config.clip, self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.config.optimizer.lr * self.config.rate(self.step)
         self.optimizer.step()
-        self.method.target.update(self.model, self.step)
+        self.parts.update(self.step)
         self.ema.update(self.model, self.step)
         self.step += 1
         loss, old = sum(losses) / len(losses), self.average
@@ -121,18 +121,21 @@ class Trainer:
             t, _ = self.method.pairs(self.model.process, x, self.step)
         return self.model.process.level(t)
 
+    def networks(self) -> dict[str, nn.Module]:
+        """What a checkpoint keeps, by name."""
+        return {"model": self.model, "ema": self.ema.model, **self.parts.kept()}
+
     def tensors(self) -> dict[str, Tensor]:
         """All that resuming needs, by dotted name."""
-        kept = {"model": self.model, "ema": self.ema.model, **self.method.target.networks()}
-        state = {f"{k}.{n}": v for k, m in kept.items() for n, v in m.state_dict().items()}
+        networks = self.networks().items()
+        state = {f"{k}.{n}": v for k, m in networks for n, v in m.state_dict().items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{n}": v for n, v in slots.items()}
         return state
 
     def load(self, state: dict[str, Tensor], step: int, seconds: float, average: float) -> None:
         """Go on from `tensors()`. Raises RuntimeError when the networks do not match."""
-        kept = {"model": self.model, "ema": self.ema.model, **self.method.target.networks()}
-        for k, module in kept.items():
+        for k, module in self.networks().items():
             module.load_state_dict(under(state, k))
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in under(state, "optimizer").items():

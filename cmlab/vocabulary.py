@@ -27,3 +27,6 @@ Coupling = Callable[[Tensor, Tensor], Tensor]  # (x, z) -> z in the order in whi
 Metric = Callable[[Tensor, Tensor], Tensor]  # d(a, b), one number per sample
 Weight = Callable[[Tensor, Tensor], Tensor]  # λ(t, r)
 Schedule = Callable[[int], float]  # step -> value
+Prior = Callable[[Tensor, float], Tensor]  # (t, σ_d) -> what df/dt is multiplied by in sCM
+Bound = Callable[[Tensor], Tensor]  # a tangent -> a shorter one
+Balance = Callable[[Tensor, Tensor], Tensor]  # (t, loss) -> loss, one number per sample

@@ -13,13 +13,30 @@ from cmlab.data.toy import TwoGaussians
 from cmlab.distance import EDMWeight, InverseGap, PseudoHuber
 from cmlab.evaluate.consistency import rmse_by_level, truth
 from cmlab.guide import Exact, MovingAverage
-from cmlab.methods import CD, CT, ECT, EDM, ICT
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond
-from cmlab.nets import MLP
+from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
+from cmlab.nets import MLP, Positional
 from cmlab.ops import seeded
 from cmlab.optimizer import Adam
-from cmlab.schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, WarmupCosine
-from cmlab.times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, UniformIndex
+from cmlab.schedule import (
+    Constant,
+    Doubling,
+    GridDecay,
+    SqrtGrowth,
+    Stages,
+    Warmup,
+    WarmupCosine,
+)
+from cmlab.tangent import Clip, Secant, Tangent
+from cmlab.times import (
+    KarrasGrid,
+    LogNormal,
+    Neighbours,
+    Shrink,
+    ToData,
+    Together,
+    UniformIndex,
+)
 from cmlab.train import TrainConfig, Trainer
 
 DATA = TwoGaussians()
@@ -29,10 +46,11 @@ BOUNDARY = CMPrecond(DATA.sigma_data, DATA.sigma_min)
 STEPS = 600
 
 
-def train(method, precond, steps=STEPS, start=None):
+def train(method, precond, steps=STEPS, start=None, embed=None):
     """The averaged model after a short training on seed 0."""
     with seeded(torch.device("cpu"), 0):
-        model = Denoiser(MLP(2, width=64), precond)
+        net = MLP(2, width=64, embed=embed) if embed else MLP(2, width=64)
+        model = Denoiser(net, precond)
     if start is not None:
         model.load_state_dict(start.state_dict())
     rate = WarmupCosine(steps, warmup=20)
@@ -87,6 +105,22 @@ def test_ect_tunes_a_denoiser_into_the_exact_consistency_function():
     method = ECT(pairs=Shrink(Stages(4.0, STEPS // 8, last=3), LEVELS))
     model = train(method, EDMPrecond(DATA.sigma_data), start=denoiser(300))
     assert error(model) < 0.40  # (0.303)
+
+
+TRIG = TrigPrecond(DATA.sigma_data)
+ANGLES = Together(LogNormal(-1.0, 1.4, DATA.sigma_min, DATA.sigma_max))
+
+
+@pytest.mark.parametrize("slope", [Tangent(), Secant(1e-3)], ids=repr)
+def test_sct_learns_the_exact_consistency_function_from_data_alone(slope):
+    method = SCM(pairs=ANGLES, slope=slope, warmup=Warmup(STEPS // 16))
+    assert error(train(method, TRIG, embed=Positional(16))) < 0.18  # (0.119)
+
+
+def test_scd_learns_the_exact_consistency_function_from_an_exact_teacher():
+    teacher = Exact(DATA, TRIG.process)
+    method = SCM(teacher, ANGLES, warmup=Warmup(STEPS // 16), bound=Clip())
+    assert error(train(method, TRIG, embed=Positional(16))) < 0.09  # (0.060)
 
 
 @pytest.mark.parametrize("precond", [BOUNDARY, EDMPrecond(DATA.sigma_data)])

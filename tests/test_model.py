@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from cmlab.convert import Reclocked
 from cmlab.data.toy import Ring
 from cmlab.distance import EDMWeight
 from cmlab.guide import Exact
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, Reclocked, TrigPrecond, UnitVariance
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond, UnitVariance
 from cmlab.nets import MLP
 from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
 

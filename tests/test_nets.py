@@ -1,12 +1,18 @@
 """Networks: the promises that methods build on (derivatives, dropout, conditioning, errors)."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
-from cmlab.nets import MLP, Fourier, MLPShape, Positional, UNet, UNetShape
-from cmlab.nets.unet import Norm
+from cmlab.nets import MLP, DoubleNorm, Fourier, MLPShape, Positional, ScaleShift, UNet, UNetShape
+from cmlab.nets.norm import Norm, pixel_norm
 from cmlab.ops import rewind_rng
+
+DATA = Path(__file__).parents[1] / "data" / "checkpoints"
+DRAWN, ANSWER = 278059.3914, 134.145646  # what its weights add up to, and its answer
 
 
 def loud(net: nn.Module) -> nn.Module:
@@ -34,6 +40,7 @@ NETS = [
     lambda: MLP(3, width=16, classes=4),
     lambda: UNet(width=8, mults=(1, 2), attention=(0, 1)),
     lambda: UNet(channels=3, width=8, mults=(1, 1, 2), blocks=2, embed=Positional(), classes=4),
+    lambda: UNet(width=8, mults=(1, 2), modulation=DoubleNorm(), classes=4),
 ]
 
 
@@ -64,6 +71,62 @@ def test_parameter_counts_are_those_of_a_count_by_hand():
     mlp = (2 * 128 + 128) + 2 * (128 * 128 + 128) + 3 * 64 * 128 + (128 * 2 + 2)
     assert size(MLP(2)) == mlp == 58_242
     assert size(UNet(width=32, mults=(1, 2), classes=10)) == 419_201
+
+
+def test_the_default_network_is_the_one_that_older_records_and_weights_mean():
+    """The numbers are those of the code that trained the networks in data/."""
+    shape = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
+    assert shape.modulation == ScaleShift()
+    torch.manual_seed(0)
+    net = shape.build()
+    drawn = sum(i * w.abs().sum().item() for i, w in enumerate(net.state_dict().values()))
+    assert drawn == pytest.approx(DRAWN, rel=1e-6)
+    answer = loud(net).eval()(torch.randn(3, 1, 8, 8), torch.randn(3), torch.tensor([0, 3, 1]))
+    assert answer.abs().sum().item() == pytest.approx(ANSWER, rel=1e-4)
+    with safe_open(DATA / "digits-ect.safetensors", "pt") as saved:
+        names = {name.split("net.", 1)[-1] for name in saved.keys()}  # noqa: SIM118
+    assert names == set(net.state_dict())
+
+
+def test_pixel_norm_has_a_mean_square_of_one_over_the_channels():
+    torch.testing.assert_close(
+        pixel_norm(torch.tensor([[3.0, 4.0, 0.0, 0.0]])), torch.tensor([[1.2, 1.6, 0.0, 0.0]])
+    )
+    a = torch.randn(3, 8, 2, 2)
+    torch.testing.assert_close(pixel_norm(a).square().mean(1), torch.ones(3, 2, 2))
+    torch.testing.assert_close(pixel_norm(100 * a), pixel_norm(a))
+    assert pixel_norm(torch.zeros(1, 4)).abs().max() == 0
+    assert pixel_norm(torch.ones(1, 4, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def test_both_modulations_are_their_formulas():
+    h, e = torch.randn(2, 16, 4, 4), torch.randn(2, 5)
+    for modulation in (ScaleShift(), DoubleNorm()):
+        part = modulation.build(5, 16)
+        s, b = (e @ part.weight.T + part.bias)[:, :, None, None].chunk(2, dim=1)
+        normal = Norm(16, affine=False)(h)
+        if isinstance(modulation, DoubleNorm):
+            answer = normal * pixel_norm(s) + pixel_norm(b)
+        else:
+            answer = normal * (1 + s) + b
+        torch.testing.assert_close(part(h, e), answer)
+
+
+def test_double_normalisation_bounds_what_the_noise_level_does_and_scale_shift_does_not():
+    h, e = torch.randn(64, 32, 4, 4), torch.randn(64, 5)
+    for modulation, bounded in ((DoubleNorm(), True), (ScaleShift(), False)):
+        part = modulation.build(5, 32)
+        size = [part(h, k * e).square().mean().sqrt().item() for k in (1, 1000)]
+        assert size[0] == pytest.approx(2**0.5, rel=0.05) or not bounded
+        assert (size[1] < 1.05 * size[0]) is bounded
+
+
+def test_double_normalisation_does_not_start_at_zero():
+    """There its answer would be 0, and the slope of the pixel norm 1e4."""
+    part = DoubleNorm().build(64, 32)
+    assert part.weight.abs().min() > 0
+    zero, one = torch.zeros(1, 4), torch.ones(1, 4)
+    assert torch.func.jvp(pixel_norm, (zero,), (one,))[1].max() == pytest.approx(1e4)
 
 
 def test_the_output_has_the_shape_of_the_input():

@@ -10,18 +10,20 @@ from math import inf, isnan, nan
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from cmlab import checkpoint
 from cmlab.callbacks import History, JsonLog, Progress, every
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
-from cmlab.guide import Exact
-from cmlab.methods import CD, CT, ECT, EDM, ICT
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond
-from cmlab.nets import MLP, UNet
+from cmlab.guide import AsBegun, Exact
+from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
+from cmlab.nets import MLP, Positional, UNet
 from cmlab.ops import seeded
 from cmlab.optimizer import Adam, RAdam
 from cmlab.schedule import WarmupCosine
+from cmlab.tangent import Clip, Difference, Unbounded, UnitNorm
 from cmlab.train import NotFinite, TrainConfig, Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)
@@ -43,6 +45,14 @@ def images(method=None, **settings):
     )
 
 
+def angles(method=None, **settings):
+    """A fresh trainer on digits in TrigFlow's clock, with classes and dropout."""
+    with seeded(torch.device("cpu"), 0):
+        net = UNet(width=8, mults=(1, 2), dropout=0.3, classes=10, embed=Positional(16))
+    model = Denoiser(net, TrigPrecond(Digits().sigma_data))
+    return Trainer(model, method or SCM(), Digits(), replace(CONFIG, **settings))
+
+
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -59,6 +69,8 @@ def kept(trainer):
         (points, CT(), RAdam()),
         (points, CD(Exact(Ring())), Adam()),
         (points, EDM(), Adam()),
+        (angles, SCM(), RAdam()),  # a weight that is learned along
+        (angles, SCM(AsBegun()), Adam()),
     ],
 )
 def test_five_steps_and_seven_from_a_file_are_twelve_bit_for_bit(
@@ -271,6 +283,78 @@ def test_a_teachers_weights_stay_out_of_the_checkpoint_and_a_target_is_in_it():
     assert {name.split(".")[0] for name in trainer.tensors()} == {"model", "ema", "target"}
     next(trainer.run())
     assert any(name.startswith("optimizer.0.") for name in trainer.tensors())
+
+
+def test_a_weight_that_is_learned_along_is_trained_and_kept():
+    trainer = angles()
+    before = kept(trainer)
+    assert {name.split(".")[0] for name in before} == {"model", "ema", "weight"}
+    next(trainer.run())
+    after = trainer.tensors()
+    moved = [n for n in before if n.startswith("weight.linear") and not after[n].equal(before[n])]
+    assert moved == ["weight.linear.weight", "weight.linear.bias"]
+    last = len(list(trainer.model.parameters())) + 1
+    assert f"optimizer.{last}.exp_avg" in after
+
+
+def test_a_teacher_as_begun_stays_what_the_student_was():
+    trainer = angles(SCM(AsBegun()))
+    begun = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.fit()
+    teacher = trainer.method.teacher.network
+    assert same(teacher.state_dict(), begun) and not same(trainer.model.state_dict(), begun)
+    assert not teacher.training
+    assert {name.split(".")[0] for name in angles(SCM(AsBegun())).tensors()} == {
+        "model", "ema", "weight",
+    }  # fmt: skip
+    with pytest.raises(RuntimeError, match="teacher.attach"):
+        AsBegun()(torch.zeros(2, 2), None)
+
+
+class Broken(nn.Module):
+    """A network whose derivative in x is infinite where an entry of x is above 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(2))
+
+    def forward(self, x, c_noise, cond=None):
+        return (1 - x).clamp_min(0).sqrt() + self.shift
+
+
+@pytest.mark.parametrize("bound", [UnitNorm(), Clip(), Unbounded()], ids=repr)
+def test_a_tangent_that_is_no_number_stops_before_a_bound_can_hide_it(bound):
+    model = Denoiser(Broken(), TrigPrecond(Ring().sigma_data))
+    trainer = Trainer(model, SCM(bound=bound), Ring(), CONFIG)
+    before = kept(trainer)
+    with pytest.raises(
+        NotFinite, match=r"tangent .* at step 0 for \d of 8 .* noise level [\d.]+;"
+    ):
+        trainer.fit()
+    assert same(trainer.tensors(), before) and trainer.step == 0
+
+
+def test_what_scm_cannot_train_is_refused_before_the_first_step():
+    spread = Ring().sigma_data
+    batch = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = batch
+
+        def forward(self, x, c_noise, cond=None):
+            return self.inner(x)
+
+    for model, error, sentence in (
+        (Denoiser(MLP(2), EDMPrecond()), TypeError, "written for TrigFlow, not EDM"),
+        (Denoiser(MLP(2), TrigPrecond(0.5)), ValueError, "deviation 0.714.*sigma_data = 0.5"),
+        (Denoiser(Plain(), TrigPrecond(spread)), TypeError, "'inner.1' .BatchNorm1d. has no"),
+    ):
+        with pytest.raises(error, match=sentence):
+            Trainer(model, SCM(), Ring(), CONFIG)
+    other = SCM(slope=Difference())  # needs no derivative
+    assert Trainer(Denoiser(Plain(), TrigPrecond(spread)), other, Ring(), CONFIG).fit().step == 12
 
 
 def test_two_trainers_of_one_method_share_no_target():

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from ..guide import Target
-from ..model import Model
+from ..model import Denoiser, Model
 from ..vocabulary import Data, Pairs, PerSample
 
 
@@ -22,3 +22,14 @@ class Method(ABC):
     @abstractmethod
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         """One number per sample; only the trainer averages."""
+
+
+class Choosy(Method):
+    """A loss that not every model can be trained with."""
+
+    @abstractmethod
+    def check(self, model: Denoiser, x: Data, cond: Tensor | None, spread: float | None) -> None:
+        """Raise TypeError or ValueError, in one sentence, before training; x are two samples.
+
+        spread is the data's standard deviation, root mean square over coordinates, if known.
+        """

@@ -35,7 +35,11 @@ class Fourier(Embed):
 
 @dataclass(frozen=True)
 class Positional(Embed):
-    """Geometric frequencies from 1 down to 1 / longest."""
+    """Geometric frequencies from 1 down to 1 / longest.
+
+    sCM feeds them the time itself, c_noise = t ≤ π/2: no feature turns by more than a quarter, and
+    none moves faster than t. With ln tan t in its place, d/dt would carry 1 / (sin t cos t).
+    """
 
     count: int = 32
     longest: float = 10_000.0

@@ -4,14 +4,11 @@
                   └───────────┴──────skips───────┴───────────┘
 
 A level halves the image by averaging 2×2 pixels; on the way up each pixel is repeated. The noise
-level and the class scale and shift the normalised activations of every block.
+level and the class steer the normalised activations of every block.
 
-Every operation has a forward-mode derivative: attention is written out as two products and a
-softmax because the fused kernel has none, and group normalisation is kept apart from its affine
-part because torch.compile fails on the derivative of the two together.
+Every operation has a forward-mode derivative, which torch's fused attention for one lacks.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..vocabulary import Data, Time
+from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
+from .norm import Modulation, Norm, ScaleShift
+
+
+def conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def silent(layer: nn.Module) -> nn.Module:
@@ -43,39 +46,22 @@ class Told(nn.Module):
         return self.act(told + self.labels(cond))
 
 
-class Norm(nn.Module):
-    """Group normalisation in at least float32, whatever autocast does around it."""
-
-    def __init__(self, channels: int, affine: bool = True) -> None:
-        super().__init__()
-        self.groups = math.gcd(8, channels)
-        self.scale = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
-        self.shift = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
-
-    def forward(self, h: Tensor) -> Tensor:
-        h = functional.group_norm(h.to(torch.promote_types(h.dtype, torch.float32)), self.groups)
-        if self.scale is None or self.shift is None:
-            return h
-        return h * self.scale + self.shift
-
-
 class Block(nn.Module):
     """h + conv(drop(act(modulated norm(conv(act(norm(h))))))), the modulation read from e."""
 
-    def __init__(self, inputs: int, outputs: int, width_e: int, dropout: float) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width_e: int, dropout: float, modulation: Modulation
+    ) -> None:
         super().__init__()
-        self.norm_1, self.conv_1 = Norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm_2 = Norm(outputs, affine=False)
-        self.modulate = nn.Linear(width_e, 2 * outputs)
+        self.norm_1, self.conv_1 = Norm(inputs), conv(inputs, outputs)
+        self.modulate = modulation.build(width_e, outputs)
         self.drop = nn.Dropout(dropout)
-        self.conv_2 = silent(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv_2 = silent(conv(outputs, outputs))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.act = nn.SiLU()
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        scale, shift = self.modulate(e)[:, :, None, None].chunk(2, dim=1)
-        inner = self.conv_1(self.act(self.norm_1(h)))
-        inner = self.norm_2(inner) * (1 + scale) + shift
+        inner = self.modulate(self.conv_1(self.act(self.norm_1(h))), e)
         return self.skip(h) + self.conv_2(self.drop(self.act(inner)))
 
 
@@ -91,11 +77,8 @@ class Attention(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         qkv = self.qkv(self.norm(h)).flatten(2)
-        q, k, v = qkv.unflatten(1, (3, self.heads, -1)).unbind(1)  # (b, heads, channels, pixels)
-        score = torch.einsum("bhcq,bhck->bhqk", q, k) / math.sqrt(q.shape[2])
-        share = score.to(torch.promote_types(score.dtype, torch.float32)).softmax(dim=3)
-        gathered = torch.einsum("bhqk,bhck->bhcq", share.to(v.dtype), v)
-        return h + self.out(gathered.reshape(h.shape))
+        q, k, v = qkv.unflatten(1, (3, self.heads, -1)).transpose(3, 4).unbind(1)
+        return h + self.out(attention(q, k, v).transpose(2, 3).reshape(h.shape))
 
 
 class Level(nn.Module):
@@ -110,13 +93,16 @@ class Level(nn.Module):
         outputs: int,
         width_e: int,
         dropout: float,
+        modulation: Modulation,
         attention: bool,
         blocks: int = 1,
         skip: int = 0,
     ) -> None:
         super().__init__()
         inputs = [below + skip] + [outputs + skip] * (blocks - 1)
-        self.blocks = nn.ModuleList(Block(n, outputs, width_e, dropout) for n in inputs)
+        self.blocks = nn.ModuleList(
+            Block(n, outputs, width_e, dropout, modulation) for n in inputs
+        )
         self.attention = nn.ModuleList(
             Attention(outputs) if attention else nn.Identity() for _ in inputs
         )
@@ -129,6 +115,11 @@ class Level(nn.Module):
             h = attend(block(h, e))
             after.append(h)
         return after
+
+
+def check_levels(attention: tuple[int, ...], levels: int) -> None:
+    if not set(attention) <= set(range(levels)):
+        raise ValueError(f"attention must name levels in 0…{levels - 1}, not {attention}.")
 
 
 class UNet(nn.Module):
@@ -149,21 +140,21 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         embed: Embed = Fourier(),  # noqa: B008 (frozen)
         classes: int = 0,
+        modulation: Modulation = ScaleShift(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        if not set(attention) <= set(range(len(mults))):
-            raise ValueError(f"attention must name levels in 0…{len(mults) - 1}, not {attention}.")
+        check_levels(attention, len(mults))
         self.channels, self.halvings = channels, len(mults) - 1
         self.told, w = Told(embed, classes, 4 * width), [width * m for m in mults]
         above, below = [width, *w[:-1]], [*w[1:], w[-1]]
-        shared = [(4 * width, dropout, i in attention, blocks) for i in range(len(w))]
-        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        told = (4 * width, dropout, modulation)
+        shared = [(*told, i in attention, blocks) for i in range(len(w))]
+        self.first = conv(channels, width)
         self.down = nn.ModuleList(map(lambda a, w, s: Level(a, w, *s), above, w, shared))
-        self.middle = Level(w[-1], w[-1], 4 * width, dropout, attention=True)
+        self.middle = Level(w[-1], w[-1], *told, attention=True)
         ups = map(lambda b, w, s: Level(b, w, *s, skip=w), below, w, shared)
         self.up = nn.ModuleList(reversed(list(ups)))
-        zero = silent(nn.Conv2d(w[0], channels, 3, padding=1))
-        self.last = nn.Sequential(Norm(w[0]), nn.SiLU(), zero)
+        self.last = nn.Sequential(Norm(w[0]), nn.SiLU(), silent(conv(w[0], channels)))
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         self.check(x)
@@ -203,6 +194,7 @@ class UNetShape:
     dropout: float = 0.0
     embed: Embed = Fourier()
     classes: int = 0
+    modulation: Modulation = ScaleShift()
 
     def build(self) -> UNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""

@@ -5,20 +5,24 @@ How the settings were found: docs/settings.md.
 """
 
 from dataclasses import replace
+from typing import cast
 
 from ..data.digits import Digits
-from ..distance import EDMWeight
+from ..distance import EDMWeight, TrigWeight
+from ..guide import AsBegun, OneSample
 from ..judge import AgainstHeldOut
-from ..methods import ECT, EDM, ICT, Method
-from ..model import CMPrecond, EDMPrecond
-from ..nets.embedding import Fourier
+from ..methods import ECT, EDM, ICT, SCM, Method
+from ..model import CMPrecond, EDMPrecond, TrigPrecond
+from ..nets.embedding import Fourier, Positional
+from ..nets.norm import DoubleNorm
 from ..nets.unet import UNetShape
 from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
-from ..schedule import Constant, Doubling, Stages, WarmupCosine
-from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData
+from ..schedule import Constant, Doubling, Stages, Warmup, WarmupCosine
+from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together
 from ..train import TrainConfig
+from ..vocabulary import Teacher
 
 DATA = Digits()
 
@@ -56,3 +60,29 @@ def ict(steps: int = 3600, seed: int = 0) -> Recipe:
     pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
     recipe = image(ICT(pairs=pairs), steps, seed)
     return replace(recipe, precond=CMPrecond(DATA.sigma_data, 0.002))
+
+
+def sct(steps: int = 3600, seed: int = 0) -> Recipe:
+    """cmlab train digits.sct: two fifths of the steps are TrigFlow diffusion."""
+    return tuned(OneSample(), steps, seed)
+
+
+def scd(steps: int = 3600, seed: int = 0) -> Recipe:
+    """cmlab train digits.scd: the same diffusion first, which then is the teacher too."""
+    return tuned(AsBegun(), steps, seed)
+
+
+def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
+    """sCM with the paper's network parts, from a denoiser of its own."""
+    before = 2 * steps // 5
+    method = SCM(teacher, Together(LogNormal(-1.0, 1.4)), warmup=Warmup((steps - before) // 8))
+    denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
+    start = trigflow(denoising, before, seed)
+    return replace(trigflow(method, steps - before, seed), start=start)
+
+
+def trigflow(method: Method, steps: int, seed: int) -> Recipe:
+    """`image` under TrigFlow: the time as it is, positional features, double normalisation."""
+    recipe = image(method, steps, seed)
+    net = replace(cast(UNetShape, recipe.net), embed=Positional(32), modulation=DoubleNorm())
+    return replace(recipe, net=net, precond=TrigPrecond(DATA.sigma_data))

@@ -4,19 +4,21 @@ No search was done: proposal, weight and rate are the digits', the network one s
 """
 
 from dataclasses import replace
+from typing import cast
 
 from ..data.shapes import Shapes
-from ..distance import EDMWeight
+from ..distance import EDMWeight, TrigWeight
 from ..judge import AgainstFresh
-from ..methods import ECT, EDM, Method
-from ..model import EDMPrecond
-from ..nets.embedding import Fourier
+from ..methods import ECT, EDM, SCM, Method
+from ..model import EDMPrecond, TrigPrecond
+from ..nets.embedding import Fourier, Positional
+from ..nets.norm import DoubleNorm
 from ..nets.unet import UNetShape
 from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
-from ..schedule import Constant, Stages, WarmupCosine
-from ..times import LogNormal, Shrink, ToData
+from ..schedule import Constant, Stages, Warmup, WarmupCosine
+from ..times import LogNormal, Shrink, ToData, Together
 from ..train import TrainConfig
 
 DATA = Shapes()
@@ -50,3 +52,19 @@ def ect(steps: int = 3000, seed: int = 0) -> Recipe:
     before = 2 * steps // 5
     pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
     return replace(picture(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
+
+
+def sct(steps: int = 3000, seed: int = 0) -> Recipe:
+    """cmlab train shapes.sct: two fifths of the steps are TrigFlow diffusion. Not measured."""
+    before = 2 * steps // 5
+    method = SCM(pairs=Together(LogNormal(-1.0, 1.4)), warmup=Warmup((steps - before) // 8))
+    denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
+    start = trigflow(denoising, before, seed)
+    return replace(trigflow(method, steps - before, seed), start=start)
+
+
+def trigflow(method: Method, steps: int, seed: int) -> Recipe:
+    """`picture` under TrigFlow: the time as it is, positional features, double normalisation."""
+    recipe = picture(method, steps, seed)
+    net = replace(cast(UNetShape, recipe.net), embed=Positional(32), modulation=DoubleNorm())
+    return replace(recipe, net=net, precond=TrigPrecond(DATA.sigma_data))

@@ -7,27 +7,36 @@ and all else in docs/results.jsonl. How the settings were found: docs/settings.m
 from dataclasses import replace
 
 from ..data.toy import Ring, ToyData
-from ..distance import EDMWeight, InverseGap, PseudoHuber
+from ..distance import EDMWeight, InverseGap, PseudoHuber, TrigWeight
 from ..guide import Exact, MovingAverage
 from ..judge import AgainstOracle
-from ..methods import CD, CT, ECT, EDM, ICT, Method
-from ..model import CMPrecond, EDMPrecond, Precond
-from ..nets.embedding import Fourier
+from ..methods import CD, CT, ECT, EDM, ICT, SCM, Method
+from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
+from ..nets.embedding import Embed, Fourier, Positional
 from ..nets.mlp import MLPShape
 from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
-from ..schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, WarmupCosine
-from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, UniformIndex
+from ..schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, Warmup, WarmupCosine
+from ..tangent import Clip
+from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together, UniformIndex
 from ..train import TrainConfig
 
 RING = Ring()
 SIGMA_MIN, SIGMA_MAX, SIGMA_MID = ToyData.sigma_min, ToyData.sigma_max, 0.8
 GRID = KarrasGrid(SIGMA_MIN, SIGMA_MAX)
 LEVELS = LogNormal(-1.1, 2.0, SIGMA_MIN, SIGMA_MAX)
+ANGLES = Together(LogNormal(-1.0, 1.4, SIGMA_MIN, SIGMA_MAX))
 
 
-def plane(data: ToyData, precond: Precond, method: Method, steps: int, seed: int) -> Recipe:
+def plane(
+    data: ToyData,
+    precond: Precond,
+    method: Method,
+    steps: int,
+    seed: int,
+    embed: Embed = Fourier(32, 0.3),  # noqa: B008 (frozen)
+) -> Recipe:
     """What all toy runs share: the network, the optimizer and the judge."""
     train = TrainConfig(
         steps=steps,
@@ -39,7 +48,7 @@ def plane(data: ToyData, precond: Precond, method: Method, steps: int, seed: int
     )
     sampler = FewSteps(SIGMA_MAX, SIGMA_MID)
     judge = AgainstOracle(SIGMA_MIN)
-    net = MLPShape(dim=data.shape[0], width=192, embed=Fourier(32, 0.3))
+    net = MLPShape(dim=data.shape[0], width=192, embed=embed)
     return Recipe(data, net, precond, method, train, sampler, judge)
 
 
@@ -80,3 +89,30 @@ def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LEVELS)
     recipe = plane(data, EDMPrecond(data.sigma_data), ECT(pairs=pairs), steps - before, seed)
     return replace(recipe, start=edm(data, before, seed))
+
+
+def angle(data: ToyData, method: Method, steps: int, seed: int) -> Recipe:
+    """What runs under TrigFlow share: the time as it is, on the paper's positional features."""
+    return plane(data, TrigPrecond(data.sigma_data), method, steps, seed, Positional(32))
+
+
+def sct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.sct: no gap, no teacher, no denoiser before it."""
+    return angle(data, SCM(pairs=ANGLES, warmup=Warmup(steps // 16)), steps, seed)
+
+
+def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.scd: half of the steps is TrigFlow diffusion; then the exact teacher.
+
+    The tangent is clipped, not normalised: a teacher without noise lets it shrink to nothing.
+    """
+    before = steps // 2
+    teacher = Exact(data, TrigPrecond(data.sigma_data).process)
+    method = SCM(teacher, ANGLES, warmup=Warmup(steps // 16), bound=Clip())
+    start = angle(data, denoising(data), before, seed)
+    return replace(angle(data, method, steps - before, seed), start=start)
+
+
+def denoising(data: ToyData) -> EDM:
+    """TrigFlow's diffusion loss."""
+    return EDM(pairs=ToData(LEVELS), weight=TrigWeight(data.sigma_data))
