@@ -161,33 +161,33 @@ sys.path.insert(0, {tests!r})
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
-from test_train import gradients, points
+from test_train import {make} as make, gradients
 from cmlab.train import Trainer
 torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()
 assert fabric.world_size == 2
-alone = points(accumulate=2)
+alone = make(accumulate=2)
 trainer = Trainer(alone.model, alone.method, alone.data, alone.config, fabric)
 next(trainer.run())
-save_file(gradients(trainer) | {{"w": trainer.tensors()["model.net.last.weight"]}},
+save_file(gradients(trainer) | {{n: v.contiguous() for n, v in trainer.tensors().items()}},
           {out!r} + f"/{{fabric.global_rank}}")
 """
 
 
-def test_two_processes_in_two_parts_take_the_step_that_one_takes_in_four(tmp_path, request):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=str(request.path.parent), out=str(tmp_path)))
+@pytest.mark.parametrize("make", [points, angles], ids=["ict", "sct"])
+def test_two_processes_in_two_parts_take_the_step_that_one_takes_in_four(tmp_path, request, make):
+    script, tests = tmp_path / "script.py", str(request.path.parent)
+    script.write_text(SCRIPT.format(tests=tests, out=str(tmp_path), make=make.__name__))
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run([*run, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     ranks = [load_file(tmp_path / rank) for rank in "01"]
     assert same(*ranks)
-    alone = points(accumulate=4)
+    alone = make(accumulate=4)
     next(alone.run())
-    for name, gradient in gradients(alone).items():
-        torch.testing.assert_close(ranks[0][name], gradient)
-    torch.testing.assert_close(ranks[0]["w"], alone.tensors()["model.net.last.weight"])
+    for name, value in (gradients(alone) | alone.tensors()).items():
+        torch.testing.assert_close(ranks[0][name], value)
 
 
 @dataclass(frozen=True)
