@@ -1,6 +1,18 @@
 """Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm."""
 
-from . import distil, ladder, metric, outlier_scale, outliers, pairs, target, teacher, tuning
+from . import (
+    distil,
+    gap,
+    ladder,
+    metric,
+    outlier_scale,
+    outliers,
+    pairs,
+    stabilisers,
+    target,
+    teacher,
+    tuning,
+)
 from .base import SEEDS, Study
 from .recording import Recording, ranged, read, write
 
@@ -18,6 +30,8 @@ STUDIES: dict[str, Study] = {
         tuning.TOY,
         tuning.DIGITS,
         tuning.SHAPES,
+        stabilisers.STUDY,
+        gap.STUDY,
     )
 }
 

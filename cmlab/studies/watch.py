@@ -1,13 +1,16 @@
 """What is looked at while a run trains, and once at its end."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data.toy import ToyData
 from ..evaluate.consistency import answers, rmse_by_level, truth
+from ..methods import SCM
+from ..model import Denoiser
 from ..ops import seeded
 from ..recipe import Recipe
 from ..runs import judged
@@ -82,6 +85,46 @@ class MapOnLine:
         model, flat = trainer.ema.model, level.repeat_interleave(self.places)
         found = answers(model, model.process, x.reshape(-1, 1), flat).reshape(x.shape)
         return base | {"place": place.numpy(), "map": found.numpy().astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """`AgainstLaw` for sCM, and how long the tangent is.
+
+    tangent (levels, 3) median, 99th percentile and maximum of ‖cos(t) df/dt‖ before it is bounded,
+                        from 256 samples a level, the warm-up taken as done
+    weight  (levels,)   the learned w_φ(t) at the end; 0 where there is none
+    """
+
+    points: int = 256
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = AgainstLaw().look(trainer, recipe)
+        lengths = tangent_lengths(trainer.model, cast(SCM, trainer.method), recipe, self.points)
+        q = torch.tensor([0.5, 0.99, 1.0])
+        return base | {"tangent": lengths.quantile(q, dim=1).T.float().numpy()}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = AgainstLaw().last(trainer, recipe)
+        level = torch.from_numpy(base["levels"]).float()
+        t, balance = trainer.model.process.time(level), cast(SCM, trainer.method).balance
+        with torch.no_grad():  # e^w · 0 - w
+            w = -balance(t, torch.zeros_like(t))
+        return base | {"weight": w.numpy()}
+
+
+def tangent_lengths(model: Denoiser, method: SCM, recipe: Recipe, points: int) -> Tensor:
+    """‖cos(t) df/dt‖ at the levels of the truth, (levels, points), from a fixed x and z."""
+    levels = truth(cast(ToyData, recipe.data)).levels.float()
+    with seeded(torch.device("cpu"), 1):
+        x, _ = recipe.data.sample(len(levels) * points)
+        z = torch.randn_like(x)
+    process, t = model.process, model.process.time(levels).repeat_interleave(points)
+    x_t = process.perturb(x, z, t)
+    dx_t = process.velocity(x_t, method.teacher(x, None)(x_t, t), t)
+    with torch.no_grad():
+        _, g = method.tangent(model, x_t, t, dx_t, 10**9)
+    return g.norm(dim=1).reshape(len(levels), points)
 
 
 @dataclass(frozen=True)

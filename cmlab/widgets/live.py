@@ -84,6 +84,7 @@ class LiveTraining(ipw.VBox):
             while perf_counter() < end and next(self.steps, None) is not None:
                 pass
         except NotFinite as error:
+            self.show()  # now, or a picture that is due would write over the sentence
             self.words.value = f"<p role='alert'>Stopped: {error}.</p>"
             return False
         self.bar.value = self.trainer.step

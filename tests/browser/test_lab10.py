@@ -32,11 +32,11 @@ def test_knobs_of_the_microscope_turn_by_keyboard_and_nothing_trains_unasked(pag
     assert after != before
     assert ink(after) > ENOUGH_INK
 
-    press(page, "lab-bound", "none")
-    wait_for_text(page, "lab-out", "No bound")
     slide(page, "lab-r", key="End")
     press(page, "lab-embed", "Fourier 16")
     wait_for_text(page, "lab-out", "Fourier scale 16")
+    press(page, "lab-bound", "none")
+    wait_for_text(page, "lab-out", "No bound")
 
     # The last box belongs to the training on request: at step 0 until Start is pressed.
     assert "Step 0;" in page.locator(".lab-out").last.inner_text()
