@@ -3,14 +3,14 @@
     python benchmarks/step.py [--threads 1] [--steps 40]
 
 Prints one JSON line for each network. The two take turns, step by step, so that whatever else the
-machine does falls on both; the seconds are medians.
+machine does falls on both; the seconds are medians of CPU time.
 """
 
 import argparse
 import json
 from dataclasses import replace
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 
@@ -36,9 +36,9 @@ def seconds(trainers: dict[str, Trainer], steps: int) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in range(steps):
         for name, trainer in trainers.items():
-            start = perf_counter()
+            start = process_time()
             trainer.advance()
-            taken[name].append(perf_counter() - start)
+            taken[name].append(process_time() - start)
     return {name: median(row[len(row) // 5 :]) for name, row in taken.items()}
 
 

@@ -76,12 +76,12 @@ class SCM(Choosy):
     ) -> tuple[Data, Data]:
         """F with its graph, and g = c(t) df/dt before it is bounded."""
         sigma_data, r = trigflow(model).sigma_data, self.slope.earlier(t)
-        scale = self.prior(t, sigma_data)  # cos(t)
-        cos, sin = scale * r.cos(), scale * r.sin()
-        F, dF = self.slope(lambda x_t, t: model.raw(x_t, t, cond), x_t, t, dx_t, sin)
+        c = self.prior(t, sigma_data)  # cos(t)
+        cc, cs = c * r.cos(), c * r.sin()  # cos²(t), cos(t) sin(t)
+        F, dF = self.slope(lambda x_t, t: model.raw(x_t, t, cond), x_t, t, dx_t, cs)  # cs · dF/dt
 
-        g = -expand(cos, x_t) * (sigma_data * F.detach() - dx_t)
-        return F, g - self.warmup(step) * (expand(sin, x_t) * x_t + sigma_data * dF)
+        g = -expand(cc, x_t) * (sigma_data * F.detach() - dx_t)
+        return F, g - self.warmup(step) * (expand(cs, x_t) * x_t + sigma_data * dF)
 
     def check(self, model: Denoiser, x: Data, cond: Tensor | None, spread: float | None) -> None:
         check_clocks(trigflow(model), spread, self.teacher)

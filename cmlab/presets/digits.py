@@ -5,7 +5,6 @@ How the settings were found: docs/settings.md.
 """
 
 from dataclasses import replace
-from typing import cast
 
 from ..data.digits import Digits
 from ..distance import EDMWeight, TrigWeight
@@ -13,13 +12,13 @@ from ..guide import AsBegun, OneSample
 from ..judge import AgainstHeldOut
 from ..methods import ECT, EDM, ICT, SCM, Method
 from ..model import CMPrecond, EDMPrecond, TrigPrecond
-from ..nets.embedding import Fourier, Positional
-from ..nets.norm import DoubleNorm
+from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
 from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
 from ..schedule import Constant, Doubling, Stages, Warmup, WarmupCosine
+from ..tangent import Clip
 from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together
 from ..train import TrainConfig
 from ..vocabulary import Teacher
@@ -73,16 +72,14 @@ def scd(steps: int = 3600, seed: int = 0) -> Recipe:
 
 
 def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
-    """sCM with the paper's network parts, from a denoiser of its own."""
-    before = 2 * steps // 5
-    method = SCM(teacher, Together(LogNormal(-1.0, 1.4)), warmup=Warmup((steps - before) // 8))
+    """sCM with a clipped tangent, from a denoiser of its own."""
+    before, levels = 2 * steps // 5, Together(LogNormal(-1.0, 1.4))
+    method = SCM(teacher, levels, warmup=Warmup((steps - before) // 8), bound=Clip())
     denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
     start = trigflow(denoising, before, seed)
     return replace(trigflow(method, steps - before, seed), start=start)
 
 
 def trigflow(method: Method, steps: int, seed: int) -> Recipe:
-    """`image` under TrigFlow: the time as it is, positional features, double normalisation."""
-    recipe = image(method, steps, seed)
-    net = replace(cast(UNetShape, recipe.net), embed=Positional(32), modulation=DoubleNorm())
-    return replace(recipe, net=net, precond=TrigPrecond(DATA.sigma_data))
+    """`image` in TrigFlow's clock: the network is told the angle."""
+    return replace(image(method, steps, seed), precond=TrigPrecond(DATA.sigma_data))

@@ -18,6 +18,7 @@ from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
 from ..schedule import Constant, Stages, Warmup, WarmupCosine
+from ..tangent import Clip
 from ..times import LogNormal, Shrink, ToData, Together
 from ..train import TrainConfig
 
@@ -57,14 +58,15 @@ def ect(steps: int = 3000, seed: int = 0) -> Recipe:
 def sct(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.sct: two fifths of the steps are TrigFlow diffusion. Not measured."""
     before = 2 * steps // 5
-    method = SCM(pairs=Together(LogNormal(-1.0, 1.4)), warmup=Warmup((steps - before) // 8))
+    levels, warmup = Together(LogNormal(-1.0, 1.4)), Warmup((steps - before) // 8)
+    method = SCM(pairs=levels, warmup=warmup, bound=Clip())
     denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
     start = trigflow(denoising, before, seed)
     return replace(trigflow(method, steps - before, seed), start=start)
 
 
 def trigflow(method: Method, steps: int, seed: int) -> Recipe:
-    """`picture` under TrigFlow: the time as it is, positional features, double normalisation."""
+    """`picture` with the paper's network parts: the angle, positional features, double norm."""
     recipe = picture(method, steps, seed)
     net = replace(cast(UNetShape, recipe.net), embed=Positional(32), modulation=DoubleNorm())
     return replace(recipe, net=net, precond=TrigPrecond(DATA.sigma_data))
