@@ -263,7 +263,7 @@ bounds(smooth, wild, ("Positional", "Fourier 16"), after)
 # |---|---|
 # | $\tau \sim \mathcal N(P_\text{mean}, P_\text{std}^2)$, $t = \arctan(e^\tau/\sigma_d)$ | `self.pairs`, with r = t |
 # | $\mathrm d x_t/\mathrm d t$ from z and x, or from a teacher | `process.velocity(x_t, self.teacher(x, cond)(x_t, t), t)` |
-# | $\cos t \sin t\, \sigma_d\, \mathrm d F/\mathrm d t$ by a JVP whose tangents carry cos t sin t | `self.slope` with `scale`, times `sigma_data` |
+# | $\cos t \sin t\, \sigma_d\, \mathrm d F/\mathrm d t$ by a JVP whose tangents carry cos t sin t | `self.slope` with `cs`, times `sigma_data` |
 # | r | `self.warmup(step)` |
 # | $g/(\lVert g\rVert + c)$ | `self.bound` |
 # | $e^{w_\varphi(t)}/D\, \lVert\cdot\rVert^2 - w_\varphi(t)$ | `self.balance` |
@@ -303,7 +303,7 @@ for name, a, b in (("F_trig = −F_edm", trig.raw(x_t, t), -edm.raw(x_sigma, sig
 #
 # The tangent microscope: one batch of samples from the ring under a lens. Each dot is a sample. Left: the two brackets of its g. Middle: ‖g‖ before and after the bound. Right: how loud each time is in the loss, and the weight that would even it out.
 #
-# Three things to try. Change the time features from positional to Fourier 16: which bracket grows, and where? Choose the weights *f\* itself* and the exact teacher: what is left of g, and what if you take one sample instead?
+# Three things to try. Change the time features from positional to Fourier 16: which bracket grows, and where? Then take the weights *after 50 steps of sCT*. Choose the weights *f\* itself* and the exact teacher: what is left of g, and what if you take one sample instead?
 # Lower the warm-up r to 0: which bracket remains, and what would training then learn?
 
 # %%
