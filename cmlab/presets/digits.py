@@ -62,12 +62,12 @@ def ict(steps: int = 3600, seed: int = 0) -> Recipe:
 
 
 def sct(steps: int = 3600, seed: int = 0) -> Recipe:
-    """cmlab train digits.sct: two fifths of the steps are TrigFlow diffusion."""
+    """cmlab train digits.sct: two fifths are TrigFlow diffusion; fd1 20.2, fd2 15.0."""
     return tuned(OneSample(), steps, seed)
 
 
 def scd(steps: int = 3600, seed: int = 0) -> Recipe:
-    """cmlab train digits.scd: the same diffusion first, which then is the teacher too."""
+    """cmlab train digits.scd: the same, and the denoiser teaches; fd1 21.8, fd2 15.7."""
     return tuned(AsBegun(), steps, seed)
 
 
