@@ -16,7 +16,7 @@
 # | Paper | Lu & Song 2025, *Simplifying, Stabilizing and Scaling Continuous-Time Consistency Models* (sCM), [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
 # | Level | 3 of 3 |
 # | Time | 60 minutes |
-# | Run All | 12 s on 2 CPU cores |
+# | Run All | 14 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05), derivatives along a direction, float32 and float64 |
 #
 # After this lab you can
