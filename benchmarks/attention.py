@@ -3,9 +3,10 @@
     python benchmarks/attention.py --out attention.jsonl
 
 prints one JSON line per sequence length, formula and device: the median seconds of one jvp and
-the peak memory it adds, both without gradients. Each line is measured in a process of its own;
-lines that the file has already, from the same card or processor, are not measured again. On a
-CPU the seconds are those of the process, summed over its threads, whatever else runs beside it.
+the peak memory it adds, both without gradients, and the tangent's relative error against the
+formula in float64. Each line is measured in a process of its own; lines that the file has
+already, from the same card or processor, are not measured again. On a CPU the seconds are those
+of the process, summed over its threads, whatever else runs beside it.
 
 On a CPU "dense" is the formula written out and "blocks" cmlab.nets.attention. On an NVIDIA GPU
 "dense" is torch's fused attention on its math backend, and "blocks" runs the Triton kernel.
@@ -18,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,16 @@ def measure(what: dict) -> dict:
         once(x, t)
         after = torch.cuda.max_memory_allocated() if cuda else resident()
         seconds = statistics.median(once(x, t) for _ in range(20 if cuda else 5))
-    return {"seconds": round(seconds, 6), "peak_mib": round((after - before) / MIB, 1)}
+    found = {"seconds": round(seconds, 6), "peak_mib": round((after - before) / MIB, 1)}
+    return found | {"error": float(f"{error(f, x, t):.1e}")}
+
+
+def error(f: Callable[..., Tensor], x: tuple[Tensor, ...], t: tuple[Tensor, ...]) -> float:
+    """How far the tangent is from the dense formula's in float64, relative, as a norm."""
+    with torch.no_grad():
+        found = torch.func.jvp(f, x, t)[1].double()
+        exact = torch.func.jvp(code.dense, *(tuple(a.double() for a in part) for part in (x, t)))
+    return float((found - exact[1]).norm() / exact[1].norm())
 
 
 def lines(path: Path | None) -> list[dict[str, Any]]:
@@ -116,7 +127,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, nargs="+", default=[256, 1024, 4096])
     parser.add_argument("--heads", type=int, default=1)
     parser.add_argument("--channels", type=int, default=32)
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument(
+        "--dtype", default="float32", choices=["float64", "float32", "bfloat16", "float16"]
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="a file of JSON lines to continue")
     parser.add_argument("--one", help=argparse.SUPPRESS)

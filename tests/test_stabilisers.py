@@ -1,9 +1,13 @@
 """The bars of continuous time, on the recorded runs: three seeds that no setting was chosen by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cmlab.nets import Fourier
 from cmlab.studies import STUDIES, read
+from cmlab.studies.stabilisers import SCD
 
 
 def score(study, arm, name="rmse"):
@@ -38,3 +42,11 @@ def test_every_arm_but_the_loud_ones_learns_the_ring():
     arms = [arm for arm in STUDIES["stabilisers"].arms if "fourier-16" not in arm]
     assert len(arms) >= 12
     assert max(score("stabilisers", arm).max() for arm in arms) < 0.3
+
+
+@pytest.mark.parametrize("arm", list(STUDIES["stabilisers"].arms) + ["other features"])
+def test_the_network_of_an_arm_is_that_of_its_start_or_the_start_would_overrule_it(arm):
+    arms = {**STUDIES["stabilisers"].arms, "other features": replace(SCD, embed=Fourier(32, 0.3))}
+    recipe = arms[arm](0)
+    if recipe.start:
+        assert (recipe.start.net, recipe.start.precond) == (recipe.net, recipe.precond)

@@ -23,7 +23,7 @@ class Fourier(Embed):
     """Random frequencies ω ~ 2π · scale · N(0, 1), drawn from torch's global generator.
 
     A consistency model needs a small scale: at 16 (NCSN++) the features of two neighbouring noise
-    levels have nothing in common, and the tangent df/dt is thousands of times too long.
+    levels have nothing in common, and the tangent df/dt is hundreds of times too long.
     """
 
     count: int = 32

@@ -54,7 +54,8 @@ class Arm:
         )
         net = replace(cast(MLPShape, recipe.net), embed=self.embed)
         precond = replace(cast(TrigPrecond, recipe.precond), c_noise=self.told)
-        return replace(recipe, method=method, net=net, precond=precond)
+        start = recipe.start and replace(recipe.start, net=net, precond=precond)
+        return replace(recipe, method=method, net=net, precond=precond, start=start)
 
 
 SCT, LOUD = Arm("sCT"), Fourier(32, 16.0)

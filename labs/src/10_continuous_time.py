@@ -22,7 +22,7 @@
 # After this lab you can
 #
 # 1. **derive** sCM's loss from the discrete one, and say why its value tells you nothing;
-# 2. **trace** a tangent that is a thousand times too long back to the clock that the network reads;
+# 2. **trace** a tangent that is hundreds of times too long back to the clock that the network reads;
 # 3. **judge** which of the paper's stabilisers a small problem needs, and when a difference may stand in for a derivative.
 #
 # **Two methods, one loss.** sCT trains from data alone, sCD distils a teacher. They differ in one vector, the velocity $\mathrm{d}x_t/\mathrm{d}t$, just as CT and CD did.
@@ -537,7 +537,7 @@ rows, steep = [], order(gaps, errors["float64"], 1e-4, 1e-1)
 rows.append(("the discrete gradient tends to the continuous one", f"error of order {steep:.2f} in the gap, over three decades", "shows"))
 rows.append(("‖F − F⁻ − g‖² has that gradient (App. D)", f"in all weights of a network: cosine {cosine:.6f}, ratio {ratio_2:.6f} to that of w ⟨f, df/dt⟩", "shows: twice the gradient"))
 said = ", ".join(ranged(v, ".3g") for v in wild16)
-rows.append(("fast time features make it unstable (Sec. 4.1)", f"Fourier 16: with the angle, with ln(σ)/4, and with neither norm nor warm-up: {said}; slow features {ranged(full)}", needed(np.concatenate(wild16), full) + "; no stabiliser mends it"))
+rows.append(("fast time features make it unstable (Sec. 4.1)", f"Fourier 16: with the angle, with ln(σ)/4, and with neither norm nor warm-up: {said}; slow features {ranged(full)}", needed(np.concatenate(wild16), full) + ", with the stabilisers on and without"))
 runaway, log = list(speeds.values())[1][-1], rmse("sct-log")
 rows.append(("ln(σ) as time input is unstable near pure noise (Sec. 4.1)", f"its speed has no bound: {runaway:.0f} at t = 1.56; trained, with slow features: {ranged(log)}, {effect(log, full)}", "shows as a formula; trained: " + needed(log, full)))
 
