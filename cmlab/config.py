@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from .optimizer import Adam, Optimizer
@@ -19,6 +20,13 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Resident(Protocol):
+    """Data that can lie on the device itself, and draw there."""
+
+    def on(self, device: torch.device) -> Source: ...
+
+
+@runtime_checkable
 class Measured(Protocol):
     """Data whose standard deviation is known, root mean square over coordinates."""
 
@@ -31,20 +39,20 @@ class TrainConfig:
     """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""
 
     steps: int = 4000  # optimizer steps
-    batch: int = 256  # samples a step, over all processes and accumulated parts
+    batch: int = 256  # samples a step, all processes together
     optimizer: Optimizer = Adam()
     rate: Schedule = Constant(1.0)  # times the optimizer's lr
     ema: Schedule = Constant(0.999)
     clip: float = inf  # largest gradient norm
-    accumulate: int = 1  # parts of a batch, one after the other
+    parts: int = 1  # of a batch, each with noise of its own; processes share them out
     precision: str = "32-true"
     accelerator: str = "cpu"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        enough = self.steps >= 0 and self.batch >= 1 and self.accumulate >= 1
-        if not enough or self.batch % self.accumulate:
+        enough = self.steps >= 0 and self.batch >= 1 and self.parts >= 1
+        if not enough or self.batch % self.parts:
             raise ValueError(
-                f"steps must be 0 or more and batch a multiple of accumulate, both at least 1, "
-                f"not {self.steps}, {self.batch} and {self.accumulate}"
+                f"steps must be 0 or more and batch a multiple of parts, both at least 1, "
+                f"not {self.steps}, {self.batch} and {self.parts}"
             )

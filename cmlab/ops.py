@@ -15,6 +15,11 @@ def expand(t: Time, x: Data) -> Tensor:
     return t.reshape(-1, *(1,) * (x.ndim - 1))
 
 
+def on_host(t: Tensor) -> bool:
+    """Whether its numbers can be looked at for nothing: on a GPU the host would wait for them."""
+    return not t.is_cuda
+
+
 def sum_squares(x: Data) -> PerSample:
     """‖x‖², summed over a sample and never over the batch."""
     return x.flatten(1).square().sum(1)

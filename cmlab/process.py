@@ -12,7 +12,7 @@ from math import pi
 
 import torch
 
-from .ops import expand
+from .ops import expand, on_host
 from .vocabulary import Data, Time
 
 
@@ -81,8 +81,8 @@ class TrigFlow(Process):
         return (level / self.sigma_data).atan()
 
     def check(self, t: Time) -> None:
-        """Raise ValueError for a t outside [0, π/2]. A noise level given as t is caught here."""
-        if torch.compiler.is_compiling() or not t.numel():
+        """Raise ValueError for a t outside [0, π/2], as a noise level would be. Not on a GPU."""
+        if torch.compiler.is_compiling() or not t.numel() or not on_host(t):
             return
         low, high = torch.aminmax(t.detach())
         if not (0 <= float(low) and float(high) <= pi / 2 + 1e-6):  # also false for NaN

@@ -124,7 +124,7 @@ def refused(capsys, *words):
         (["toy.ict", "--set", "steps=-3"], "of 0 or more"),
         (["toy.ict", "--set", "steps"], "--set steps=: "),
         (["toy.ict", "--set", "train.batch=0"], "both at least 1"),
-        (["toy.ict", "--set", "train.accumulate=7"], "batch a multiple of accumulate"),
+        (["toy.ict", "--set", "train.parts=7"], "batch a multiple of parts"),
         (["toy.ict", "--set", "train.optimizer.lr=fast"], "takes a float such as"),
         (["toy.ict", "--set", "train.precision=loud"], "these settings make no run"),
         (["toy.ict", "--set", "net.width=-1"], "these settings make no run"),

@@ -14,7 +14,18 @@ FLOORS = (
     {"times", "distance", "model", "nets", "tangent"},
     {"guide", "sample", "inverse", "convert", "balance"},
     {"methods"},
-    {"objective", "ema", "optimizer", "config", "train", "callbacks"},
+    {
+        "objective",
+        "ema",
+        "optimizer",
+        "config",
+        "engine",
+        "batches",
+        "blame",
+        "state",
+        "train",
+        "callbacks",
+    },
     {"data"},  # beside the floors: stands on the first four, serves those above
     {"evaluate"},  # likewise
     {"judge", "recipe", "presets", "runs", "settings"},

@@ -11,15 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from cmlab import checkpoint
+from cmlab import checkpoint, process
 from cmlab.callbacks import History, JsonLog, Progress, every
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
+from cmlab.engine import hold_back
 from cmlab.guide import AsBegun, Exact
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
-from cmlab.nets import MLP, Positional, UNet
+from cmlab.nets import MLP, Positional, UNet, embedding
 from cmlab.ops import seeded
 from cmlab.optimizer import Adam, RAdam
 from cmlab.schedule import WarmupCosine
@@ -123,7 +125,7 @@ def test_a_run_may_be_paused_and_goes_on_as_if_it_had_not_been():
 
 
 def test_an_interrupted_step_leaves_no_trace():
-    trainer, calls = points(accumulate=2), []
+    trainer, calls = points(parts=2), []
     loss = trainer.method.loss
 
     def interrupted(*args):
@@ -135,7 +137,7 @@ def test_an_interrupted_step_leaves_no_trace():
     trainer.method.loss = interrupted
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
-    assert same(trainer.fit().tensors(), points(accumulate=2).fit().tensors())
+    assert same(trainer.fit().tensors(), points(parts=2).fit().tensors())
 
 
 def gradients(trainer):
@@ -143,9 +145,9 @@ def gradients(trainer):
 
 
 def test_two_parts_of_a_batch_are_two_streams_of_half_the_size():
-    trainer = points(accumulate=2)
+    trainer = points(parts=2)
     next(trainer.run())
-    found, fresh = gradients(trainer), points(accumulate=2)
+    found, fresh = gradients(trainer), points(parts=2)
     for stream in (0, 1):
         with seeded(torch.device("cpu"), 3, 0, stream):
             x, _ = Ring().sample(4)
@@ -167,8 +169,8 @@ torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()
 assert fabric.world_size == 2
-alone = make(accumulate=2)
-trainer = Trainer(alone.model, alone.method, alone.data, alone.config, fabric)
+alone = make(parts=4)
+trainer = Trainer(alone.model, alone.method, alone.batches.data, alone.config, fabric)
 next(trainer.run())
 save_file(gradients(trainer) | {{n: v.contiguous() for n, v in trainer.tensors().items()}},
           {out!r} + f"/{{fabric.global_rank}}")
@@ -176,7 +178,9 @@ save_file(gradients(trainer) | {{n: v.contiguous() for n, v in trainer.tensors()
 
 
 @pytest.mark.parametrize("make", [points, angles], ids=["ict", "sct"])
-def test_two_processes_in_two_parts_take_the_step_that_one_takes_in_four(tmp_path, request, make):
+def test_two_processes_share_four_parts_and_take_the_step_that_one_takes_alone(
+    tmp_path, request, make
+):
     script, tests = tmp_path / "script.py", str(request.path.parent)
     script.write_text(SCRIPT.format(tests=tests, out=str(tmp_path), make=make.__name__))
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -184,7 +188,7 @@ def test_two_processes_in_two_parts_take_the_step_that_one_takes_in_four(tmp_pat
     assert done.returncode == 0, done.stderr
     ranks = [load_file(tmp_path / rank) for rank in "01"]
     assert same(*ranks)
-    alone = make(accumulate=4)
+    alone = make(parts=4)
     next(alone.run())
     for name, value in (gradients(alone) | alone.tensors()).items():
         torch.testing.assert_close(ranks[0][name], value)
@@ -203,11 +207,11 @@ class Spoilt:
 def test_a_sample_that_is_no_number_stops_the_run_before_the_weights_are_touched():
     trainer = points()
     list(islice(trainer.run(), 2))
-    before, trainer.data = kept(trainer), Spoilt()
+    before, trainer.batches.data = kept(trainer), Spoilt()
     with pytest.raises(NotFinite, match=r"loss is not finite at step 2 for 1 of 8 samples"):
         trainer.advance()
     assert same(trainer.tensors(), before) and trainer.step == 2
-    trainer.data = Ring()  # and once the cause is gone, it goes on
+    trainer.batches.data = Ring()  # and once the cause is gone, it goes on
     assert same(trainer.fit().tensors(), points().fit().tensors())
 
 
@@ -218,7 +222,7 @@ def test_an_infinite_loss_is_reported_with_its_noise_level():
         seen.append(t)
         return torch.where(t > t.median(), inf, 1.0)
 
-    trainer = points(ICT(weight=weight), accumulate=2)
+    trainer = points(ICT(weight=weight), parts=2)
     before = kept(trainer)
     with pytest.raises(NotFinite) as error:
         trainer.advance()
@@ -237,6 +241,77 @@ def test_a_gradient_that_is_no_number_is_reported_with_its_layer():
     assert same(trainer.tensors(), before)
 
 
+def lazy(**settings):
+    """A trainer that looks at its guard every fifth step, as one does on a GPU."""
+    trainer = points(**settings)
+    assert hold_back(trainer.optimizer.optimizer, trainer.guard.bad)
+    trainer.patience = 5
+    return trainer
+
+
+def test_the_host_need_not_look_at_each_step():
+    assert same(lazy().fit().tensors(), points().fit().tensors())
+    assert lazy().fit().average == points().fit().average
+
+
+def test_a_bad_number_that_is_seen_late_has_not_reached_the_weights():
+    trainer, before = lazy(), []
+
+    class SpoiltAtSeven:
+        def sample(self, n):
+            return (Spoilt() if trainer.step == 7 else Ring()).sample(n)
+
+    advance, trainer.batches.data = trainer.advance, SpoiltAtSeven()
+
+    def watched():
+        before.append({name: p.clone() for name, p in trainer.model.state_dict().items()})
+        advance()
+
+    trainer.advance = watched
+    with pytest.raises(NotFinite, match=r"loss is not finite at step 7 for 1 of 8 samples"):
+        trainer.fit()
+    assert len(before) == 10 and trainer.step == 7  # it came up at the look after ten steps
+    assert same(dict(trainer.model.state_dict()), before[7])
+    assert not same(before[7], before[6])
+    trainer.batches.data = Ring()
+    trainer.advance = advance
+    assert trainer.fit().step == 12  # the guard is down again
+
+
+def test_the_layer_in_which_a_loss_turned_bad_is_named():
+    trainer = points()
+    layer = trainer.model.net.layers[1]
+    layer.register_forward_hook(lambda layer, given, out: out * nan)
+    with pytest.raises(NotFinite, match=r"loss .* at noise level [\d.e-]+, in net\.layers\.1;"):
+        trainer.advance()
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would make the host wait for a GPU."""
+
+    count = 0
+
+    def __torch_dispatch__(self, f, types, args=(), kwargs=None):
+        self.count += f in (torch.ops.aten._local_scalar_dense.default,)
+        return f(*args, **(kwargs or {}))
+
+
+def test_between_two_looks_no_step_reads_a_number_from_the_device(monkeypatch):
+    for part in (process, embedding):
+        monkeypatch.setattr(part, "on_host", lambda t: False)  # as it is on a GPU
+    for make in (images, angles):
+        trainer = make(ECT() if make is images else SCM(bound=Clip()))
+        hold_back(trainer.optimizer.optimizer, trainer.guard.bad)
+        trainer.patience = 5
+        with Reads() as reads:
+            for _ in range(4):
+                trainer.advance()
+        assert reads.count == 0
+        with Reads() as reads:
+            trainer.advance()
+        assert reads.count == 1
+
+
 def test_a_gradient_is_clipped_to_its_largest_norm():
     free, tied = points(), points(clip=1e-3)
     next(free.run()), next(tied.run())
@@ -248,8 +323,8 @@ def test_a_gradient_is_clipped_to_its_largest_norm():
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    for wrong in (dict(batch=0), dict(steps=-1), dict(accumulate=0), dict(accumulate=3)):
-        with pytest.raises(ValueError, match="batch a multiple of accumulate"):
+    for wrong in (dict(batch=0), dict(steps=-1), dict(parts=0), dict(parts=3)):
+        with pytest.raises(ValueError, match="batch a multiple of parts"):
             replace(CONFIG, **wrong)
 
 
@@ -271,9 +346,9 @@ def test_the_average_forgets_two_percent_a_step():
     backward = trainer.backward
     trainer.backward = lambda part: losses.append(backward(part)) or losses[-1]
     trainer.fit()
-    expected = losses[0]
+    expected = float(losses[0].mean())
     for loss in losses[1:]:
-        expected += 0.02 * (loss - expected)
+        expected += 0.02 * (float(loss.mean()) - expected)
     assert trainer.average == pytest.approx(expected)
 
 

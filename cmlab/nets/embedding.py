@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..ops import on_host
 from ..vocabulary import Time
 
 
@@ -91,7 +92,7 @@ class Labels(nn.Module):
         if cond.is_floating_point() or cond.ndim != 1:
             got = f"{cond.dtype} of shape {tuple(cond.shape)}"
             raise ValueError(f"cond must hold whole numbers, one per sample, not {got}.")
-        if len(cond) and not 0 <= int(cond.min()) <= int(cond.max()) <= last:
+        if len(cond) and on_host(cond) and not 0 <= int(cond.min()) <= int(cond.max()) <= last:
             raise ValueError(
                 f"cond must hold labels in 0…{last}, not {int(cond.min())}…{int(cond.max())}."
             )
