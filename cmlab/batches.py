@@ -1,6 +1,7 @@
 """Which part of a batch a process draws, and from which randomness."""
 
 from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -13,6 +14,20 @@ from .process import Process
 from .vocabulary import Pairs, Time
 
 
+@runtime_checkable
+class Ranked(Protocol):
+    """One of several processes on a device: Fabric, as far as the batches are concerned."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def world_size(self) -> int: ...
+
+    @property
+    def global_rank(self) -> int: ...
+
+
 class Batches:
     """The parts of each step's batch that fall to this process: `mine` of them.
 
@@ -20,7 +35,7 @@ class Batches:
     processes there are, nor of what was drawn before.
     """
 
-    def __init__(self, data: Source, config: TrainConfig, fabric: Fabric) -> None:
+    def __init__(self, data: Source, config: TrainConfig, fabric: Ranked) -> None:
         self.device, self.config = fabric.device, config
         self.data = data.on(self.device) if isinstance(data, Resident) else data
         self.processes, self.rank = fabric.world_size, fabric.global_rank

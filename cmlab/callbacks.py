@@ -1,9 +1,9 @@
 """Callables on the trainer: a callback is anything that takes it, `every` the one combinator."""
 
-import json
+import math
 from collections.abc import Callable
-from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from .train import Trainer
@@ -37,20 +37,19 @@ class Progress:
             self.bar.close()
 
 
-class JsonLog:
-    """One line a call, {"step", "loss", "seconds"}, appended to a file."""
+# Twelve bins of noise levels, each 2.4 times as wide as the one before; named by their middles.
+EDGES = torch.logspace(math.log10(0.002), math.log10(80), 13, dtype=torch.float64)
+LEVELS = tuple((EDGES[1:] * EDGES[:-1]).sqrt().tolist())
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def __call__(self, trainer: Trainer) -> None:
-        row = {
-            "step": trainer.step,
-            "loss": round(trainer.average, 6),
-            "seconds": round(trainer.seconds, 3),
-        }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+def by_level(trainer: Trainer) -> list[float | None]:
+    """The mean loss of the last step in each bin of noise levels; None for an empty bin."""
+    batches, part = trainer.batches, trainer.batches.mine - 1
+    levels = batches.levels(trainer.method.pairs, trainer.model.process, part, trainer.step - 1)
+    place = torch.bucketize(levels.double().cpu(), EDGES[1:-1])
+    losses = trainer.losses.double().cpu()
+    bins = [losses[place == i] for i in range(len(LEVELS))]
+    return [float(f"{bin.mean():.4g}") if len(bin) else None for bin in bins]
 
 
 class History:

@@ -34,6 +34,17 @@ def write_json(path: Path, record: dict) -> None:
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def read_json(path: Path) -> dict:
+    """A record that `write_json` wrote. Raises BadFile for a missing or damaged one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} is missing or no JSON record; remake or restore it") from error
+    if not isinstance(record, dict):
+        raise BadFile(f"{path} holds no JSON record; remake or restore it")
+    return record
+
+
 def replace(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a temporary file, force it to the disk, and rename it over `path`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

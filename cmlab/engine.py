@@ -4,16 +4,37 @@ Nothing here is part of a recipe: it changes how soon the result comes, not whic
 drawn.
 """
 
+import platform
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision.amp import MixedPrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from .config import TrainConfig
 from .model import Denoiser
-from .ops import rewind_rng
+
+
+class OnlyTheNetwork(MixedPrecision):
+    """Autocast that leaves the data in float32.
+
+    Fabric's own rounds what goes into the loss: x, and with it t, z and t - r, would have three
+    digits. Only the layers of the network compute in bfloat16; preconditioning and loss do not.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def in_precision(config: TrainConfig) -> dict[str, Any]:
+    """The argument by which Fabric is told of the precision."""
+    if config.precision != "bf16-mixed":
+        return {"precision": config.precision}
+    kind = "cpu" if config.accelerator == "cpu" or not torch.cuda.is_available() else "cuda"
+    return {"plugins": [OnlyTheNetwork("bf16-mixed", kind)]}
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,6 @@ class Engine:
 
     devices: int = 1
     nodes: int = 1
-    compile: bool = False  # the network, by torch.compile; without a compiler it goes on without
 
     @property
     def processes(self) -> int:
@@ -41,12 +61,18 @@ class Engine:
             devices=self.devices,
             num_nodes=self.nodes,
             strategy=ddp if self.processes > 1 else "auto",
-            precision=config.precision,  # type: ignore[arg-type]
+            **in_precision(config),
         )
         if fabric.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
             torch.backends.cudnn.benchmark = True  # one size of image, so the search pays
         return fabric
+
+    @staticmethod
+    def device(fabric: Fabric) -> str:
+        """The name of the card, or of the processor's kind."""
+        gpu = fabric.device.type == "cuda"
+        return torch.cuda.get_device_name(fabric.device) if gpu else platform.machine()
 
 
 def share(parts: int, processes: int) -> int:
@@ -80,22 +106,3 @@ def hold_back(optimizer: torch.optim.Optimizer, flag: Tensor) -> bool:
         return False
     vars(optimizer).update(grad_scale=None, found_inf=flag)  # what a gradient scaler would set
     return True
-
-
-def compile_network(model: Denoiser, x: Tensor, cond: Tensor | None) -> str:
-    """Compile the network in place and try it on x (b, …); a sentence on what came of it."""
-    # Compiled dropout would otherwise draw numbers of its own, and the two passes of a pair
-    # must drop the same units.
-    torch._inductor.config.fallback_random = True  # pyright: ignore
-    t = model.process.time(torch.ones(len(x), device=x.device))
-    try:
-        model.net.compile()
-        with rewind_rng(x.device):
-            model(x, t, cond).sum().backward()
-    except Exception as error:  # whatever a compiler may raise, the run goes on without it
-        model.net._compiled_call_impl = None
-        said = (str(error).splitlines() or [""])[0][:120]
-        return f"not compiled ({type(error).__name__}: {said}); the run goes on without"
-    finally:
-        model.zero_grad(set_to_none=True)
-    return "compiled"

@@ -5,12 +5,13 @@ Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": â
 """
 
 import inspect
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from math import inf, isfinite
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from . import (
@@ -29,11 +30,12 @@ from . import (
     times,
 )
 from .config import Source, TrainConfig
-from .data import digits, line, outliers, shapes, toy
+from .data import cifar10, digits, line, outliers, shapes, toy
+from .evaluate import inception, spaces
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import embedding, mlp, norm, unet
+from .nets import ddpmpp, embedding, mlp, norm, unet
 from .ops import seeded
 from .sample import FewSteps
 from .train import Trainer
@@ -64,9 +66,9 @@ class Recipe:
         with seeded(torch.device("cpu"), self.train.seed):
             return Denoiser(self.net.build(), self.precond)
 
-    def trainer(self, model: Denoiser | None = None) -> Trainer:
+    def trainer(self, model: Denoiser | None = None, fabric: Fabric | None = None) -> Trainer:
         """A trainer at step 0, of a fresh model or of the one given."""
-        return Trainer(model or self.build(), self.method, self.data, self.train)
+        return Trainer(model or self.build(), self.method, self.data, self.train, fabric)
 
     @property
     def samples(self) -> int:
@@ -76,8 +78,9 @@ class Recipe:
 
 
 MODULES = (
-    balance, coupling, digits, distance, embedding, guide, judge, line, methods, mlp, model, norm,
-    optimizer, outliers, process, sample, schedule, shapes, tangent, times, toy, unet,
+    balance, cifar10, coupling, ddpmpp, digits, distance, embedding, guide, inception, judge, line,
+    methods, mlp, model, norm, optimizer, outliers, process, sample, schedule, shapes, spaces,
+    tangent, times, toy, unet,
 )  # fmt: skip
 
 
@@ -88,7 +91,9 @@ def table() -> dict[str, Any]:
     for module in MODULES:
         for thing in vars(module).values():
             own = getattr(thing, "__module__", "").startswith(module.__name__)
-            if own and (is_dataclass(thing) or inspect.isfunction(thing)):
+            if own and (
+                inspect.isclass(thing) and is_dataclass(thing) or inspect.isfunction(thing)
+            ):
                 kinds[kind_of(thing)] = thing
     return kinds
 
@@ -131,29 +136,3 @@ def from_dict(value: Any) -> Any:
         return kinds[kind](**inner)
     except TypeError as error:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
-
-
-def change(thing: Any, path: str, value: Any) -> Any:
-    """A copy with the field at a dotted path set. Raises ValueError naming what is allowed."""
-    name, _, rest = path.partition(".")
-    if name not in (names := knobs(thing)):
-        raise ValueError(f"there is no {name!r} here; allowed: {', '.join(names) or 'nothing'}")
-    old = getattr(thing, name)
-    if rest:
-        return replace(thing, **{name: change(old, rest, value)})
-    return replace(thing, **{name: like(old, value, path)})
-
-
-def knobs(thing: Any) -> list[str]:
-    """The fields that can be set; none for a number or a function."""
-    return [f.name for f in fields(thing) if f.init] if is_dataclass(thing) else []
-
-
-def like(old: Any, value: Any, name: str) -> Any:
-    """The value, if it is of the old one's sort; a whole number will do for a float or None."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and (old is None or isinstance(old, float)):
-        return float(value)
-    if type(old) is not type(value) or is_dataclass(old):
-        raise ValueError(f"{name} takes a {type(old).__name__} such as {old!r}, not {value!r}")
-    return value

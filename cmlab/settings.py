@@ -2,14 +2,17 @@
 
 import inspect
 from ast import literal_eval
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from .change import change
+from .config import TrainConfig
 from .data.toy import TOYS
 from .ops import seeded
 from .presets import PRESETS
-from .recipe import Recipe, change
+from .recipe import Recipe
 
 
 class Refused(ValueError):
@@ -53,10 +56,12 @@ def knob(preset: str, key: str, text: str, knobs: Any) -> Any:
 def rehearse(recipe: Recipe) -> None:
     """A loss and two samples in memory: a setting of the right sort may still make no sense."""
     try:
+        sizes = set()
         for part in (recipe.start or recipe, recipe):
-            if part.net != recipe.net:
+            trainer = replace(part, train=lightened(part.train)).trainer()
+            sizes.add(tuple(weight.shape for weight in trainer.model.parameters()))
+            if len(sizes) > 1:
                 raise ValueError("net and start.net have to be alike")
-            trainer = part.trainer()
             trainer.backward(0)
         with seeded(torch.device("cpu"), 0):
             x, cond = recipe.data.sample(2)
@@ -65,6 +70,11 @@ def rehearse(recipe: Recipe) -> None:
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise Refused(f"these settings make no run, change one of --set: {said}") from error
+
+
+def lightened(config: TrainConfig) -> TrainConfig:
+    """The same with a batch of a few samples: a rehearsal should not take minutes."""
+    return replace(config, batch=config.parts * min(config.batch // config.parts, 8))
 
 
 def value_of(text: str) -> Any:

@@ -8,10 +8,11 @@ import torch
 
 from cmlab import checkpoint, runs
 from cmlab.callbacks import History
+from cmlab.change import change
 from cmlab.checkpoint import BadFile
 from cmlab.nets import MLPShape
 from cmlab.presets import toy
-from cmlab.recipe import change, to_dict
+from cmlab.recipe import to_dict
 from cmlab.schedule import Constant
 
 
@@ -54,7 +55,7 @@ def test_a_finished_run_is_loaded_with_its_weights_recipe_and_record(tmp_path):
     assert set(written["versions"]) >= {"python", "torch", "cmlab", "numpy"}
     assert "class ICT(Method)" in written["method_source"]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {runs.CHECKPOINT, runs.MODEL, runs.RECORD, "log.jsonl"}
+    assert names == {runs.CHECKPOINT, runs.MODEL, runs.RECORD, "log.jsonl", "state.json"}
 
 
 @pytest.mark.parametrize("build", [toy.ict, toy.ct, toy.ect])
@@ -113,7 +114,7 @@ def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path, path
     recipe = replace(tiny(), method=replace(tiny().method, metric=toy.PseudoHuber(0.1)))
     runs.fit(recipe, tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(BadFile, match="holds a run of another recipe; choose another --out"):
+    with pytest.raises(BadFile, match=f"another recipe, whose {path} is .* and not {value}; "):
         runs.fit(change(recipe, path, value), tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 

@@ -1,13 +1,18 @@
 """Bare networks: (x, c_noise, cond) -> an array shaped like x. They know nothing of diffusion."""
 
+from .ddpmpp import LEAN, PAPER, DDPMpp, DDPMppShape
 from .embedding import Embed, Fourier, Positional
 from .forward import check_forward
 from .mlp import MLP, MLPShape
-from .norm import DoubleNorm, Modulation, ScaleShift
+from .norm import DoubleNorm, Modulation, ScaleShift, Shift
 from .unet import UNet, UNetShape
 
 __all__ = [
+    "LEAN",
     "MLP",
+    "PAPER",
+    "DDPMpp",
+    "DDPMppShape",
     "DoubleNorm",
     "Embed",
     "Fourier",
@@ -15,6 +20,7 @@ __all__ = [
     "Modulation",
     "Positional",
     "ScaleShift",
+    "Shift",
     "UNet",
     "UNetShape",
     "check_forward",

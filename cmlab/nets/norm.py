@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,22 +19,51 @@ def at_least_float32(h: Tensor) -> Tensor:
 class Norm(nn.Module):
     """Group normalisation in at least float32, whatever autocast does around it.
 
+    `groups` is 0 for as many as divide the channels, at most 8. Raises ValueError for a number of
+    groups that does not divide them.
+
     On a CPU autocast hands bfloat16 to group normalisation, whose forward-mode derivative then
     mixes two types and fails; and torch.compile fails on the derivative of normalisation and
-    affine part together. Here the type is float32 and the two are apart.
+    affine part together. Here the type is float32 and the two are apart. Its derivative also wants
+    an image's pixels together in memory, as its kernel on a GPU does: channels_last is copied.
     """
 
-    def __init__(self, channels: int, affine: bool = True) -> None:
+    def __init__(
+        self, channels: int, affine: bool = True, groups: int = 0, eps: float = 1e-5
+    ) -> None:
         super().__init__()
-        self.groups = math.gcd(8, channels)
+        self.groups, self.eps = groups or math.gcd(8, channels), eps
+        if channels % self.groups:
+            raise ValueError(
+                f"{self.groups} groups do not divide {channels} channels: take another width."
+            )
         self.scale = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
         self.shift = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
 
     def forward(self, h: Tensor) -> Tensor:
-        h = functional.group_norm(at_least_float32(h), self.groups)
+        h = functional.group_norm(at_least_float32(h).contiguous(), self.groups, eps=self.eps)
         if self.scale is None or self.shift is None:
             return h
         return h * self.scale + self.shift
+
+
+BuildNorm = Callable[[int, bool], Norm]  # (channels, affine) -> the normalisation of a layer
+
+
+def uncast(device: torch.device) -> AbstractContextManager:
+    """Where autocast has no say; on devices that know none, such as "meta", nothing."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
+def read(e: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """What a linear layer reads from e, as an image of one pixel: (b, width_e) -> (b, c, 1, 1).
+
+    Not in bfloat16: to its two digits neighbouring noise levels are one.
+    """
+    with uncast(e.device):
+        return functional.linear(e.to(weight.dtype), weight, bias)[:, :, None, None]
 
 
 def pixel_norm(a: Tensor) -> Tensor:
@@ -50,24 +80,40 @@ class Modulated(nn.Module):
     """
 
     def __init__(
-        self, width_e: int, channels: int, combine: Callable[[Tensor, Tensor, Tensor], Tensor]
+        self,
+        width_e: int,
+        channels: int,
+        combine: Callable[[Tensor, Tensor, Tensor], Tensor],
+        norm: BuildNorm = Norm,
     ) -> None:
         super().__init__()
-        read = nn.Linear(width_e, 2 * channels)
-        self.weight, self.bias = read.weight, read.bias
-        self.norm, self.combine = Norm(channels, affine=False), combine
+        layer = nn.Linear(width_e, 2 * channels)
+        self.weight, self.bias = layer.weight, layer.bias
+        self.norm, self.combine = norm(channels, False), combine
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        read = functional.linear(e, self.weight, self.bias)
-        s, b = read[:, :, None, None].chunk(2, dim=1)
+        s, b = read(e, self.weight, self.bias).chunk(2, dim=1)
         return self.combine(self.norm(h), s, b)
+
+
+class Shifted(nn.Module):
+    """norm(h + b), where a linear layer reads b from e and the norm scales and shifts as well."""
+
+    def __init__(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> None:
+        super().__init__()
+        layer = nn.Linear(width_e, channels)
+        self.weight, self.bias = layer.weight, layer.bias
+        self.norm = norm(channels, True)
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        return self.norm(at_least_float32(h) + read(e, self.weight, self.bias))
 
 
 class Modulation(ABC):
     """How a block is told the noise level (and the class): a choice that builds a module."""
 
     @abstractmethod
-    def build(self, width_e: int, channels: int) -> Modulated:
+    def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated | Shifted:
         """The module (h, e) -> modulated norm of h. Its weights are drawn globally."""
 
 
@@ -80,11 +126,19 @@ def double_norm(h: Tensor, s: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Shift(Modulation):
+    """norm(h + b(e)), as in DDPM++: what is added to all pixels of a channel shifts its group."""
+
+    def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Shifted:
+        return Shifted(width_e, channels, norm)
+
+
+@dataclass(frozen=True)
 class ScaleShift(Modulation):
     """norm(h) · (1 + s(e)) + b(e), as in most diffusion networks. Nothing bounds s."""
 
-    def build(self, width_e: int, channels: int) -> Modulated:
-        return Modulated(width_e, channels, scale_shift)
+    def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated:
+        return Modulated(width_e, channels, scale_shift, norm)
 
 
 @dataclass(frozen=True)
@@ -96,5 +150,5 @@ class DoubleNorm(Modulation):
     common elsewhere: the block would answer 0, and there the slope of pnorm is 1e4.
     """
 
-    def build(self, width_e: int, channels: int) -> Modulated:
-        return Modulated(width_e, channels, double_norm)
+    def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated:
+        return Modulated(width_e, channels, double_norm, norm)

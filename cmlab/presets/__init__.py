@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..recipe import Recipe
-from . import digits, shapes, toy
+from . import cifar10, cifar10_paper, digits, shapes, toy
 
 PRESETS: dict[str, Callable[..., Recipe]] = {
     "toy.edm": toy.edm,
@@ -21,4 +21,14 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "shapes.edm": shapes.edm,
     "shapes.ect": shapes.ect,
     "shapes.sct": shapes.sct,
+    "cifar10.edm-sprint": cifar10.edm,
+    "cifar10.edm-paper": cifar10_paper.edm,
+    "cifar10.ect-sprint": cifar10.ect,
+    "cifar10.ect-paper": cifar10_paper.ect,
+    "cifar10.ict-sprint": cifar10.ict,
+    "cifar10.ict-paper": cifar10_paper.ict,
+    "cifar10.sct-sprint": cifar10.sct,
+    "cifar10.sct-paper": cifar10_paper.sct,
+    "cifar10.scd-sprint": cifar10.scd,
+    "cifar10.scd-paper": cifar10_paper.scd,
 }

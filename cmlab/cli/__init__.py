@@ -1,26 +1,29 @@
-"""The command line: cmlab train | sample | evaluate | record | doctor | labs.
+"""The command line: cmlab train | sample | evaluate | record | data | doctor | labs.
 
 `train` and `evaluate` print one JSON object last. What cannot be done is said in one sentence
 on standard error, with exit status 2, before anything is written.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 
-from . import doctor, labs, runs
-from .checkpoint import BadFile
-from .figures.samples import save_grid
-from .ops import seeded
-from .presets import PRESETS
-from .settings import Refused, recipe_of, rehearse
-from .studies import STUDIES
-from .studies.recording import FOLDER, write
-from .train import NotFinite
+from .. import doctor, labs, runs
+from ..checkpoint import BadFile
+from ..data import command as data
+from ..figures.samples import save_grid
+from ..ops import seeded
+from ..settings import Refused
+from ..sitting import Stopped
+from ..studies import STUDIES
+from ..studies.recording import FOLDER, write
+from ..train import NotFinite
+from .evaluate import add_evaluate, evaluate
+from .say import say
+from .train import STOPPED, add_train, train
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,11 +37,7 @@ def parser() -> argparse.ArgumentParser:
     top = Parser("cmlab", description="A lab on consistency models.")
     verbs = top.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train a preset and score it")
-    train.add_argument("preset", help=", ".join(PRESETS))
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--set", metavar="key=value", action="append", default=[], nargs="+")
-    train.add_argument("--out", type=Path, help="the run's folder; default runs/PRESET-SEED")
-    train.add_argument("--resume", action="store_true", help="go on where the folder ends")
+    add_train(train)
     sample = verbs.add_parser("sample", help="draw a grid of samples")
     sample.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
     sample.add_argument("--n", type=int, default=64)
@@ -46,8 +45,9 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--out", type=Path, required=True, help="a .png file")
     evaluate = verbs.add_parser("evaluate", help="score a run again")
-    evaluate.add_argument("run", type=Path)
+    add_evaluate(evaluate)
     add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
+    data.add_arguments(verbs.add_parser("data", help="is CIFAR-10 here? get it if asked"))
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
     lab.add_argument("words", nargs=argparse.REMAINDER)
@@ -62,7 +62,7 @@ def add_record(record: argparse.ArgumentParser) -> None:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 failed, 2 refused."""
+    """Exit status: 0 done, 1 failed, 2 refused, 3 stopped as asked."""
     given = parser().parse_args(words)
     try:
         return VERBS[given.verb](given)
@@ -72,30 +72,9 @@ def main(words: list[str] | None = None) -> int:
     except NotFinite as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 1
-
-
-def train(given: argparse.Namespace) -> int:
-    settings = [word for words in given.set for word in words]
-    recipe = recipe_of(given.preset, given.seed, settings)
-    folder = given.out or Path("runs") / f"{given.preset}-{given.seed}"
-    if folder.exists() and not folder.is_dir():
-        raise Refused(f"{folder} is a file; choose another --out")
-    if folder.exists() and any(folder.iterdir()) and not given.resume:
-        raise Refused(f"{folder} is not empty; add --resume to go on, or choose another --out")
-    rehearse(recipe)
-    trainer = runs.fit(recipe, folder, bar=sys.stderr.isatty())
-    facts = {
-        "preset": given.preset,
-        "settings": settings,
-        "seed": given.seed,
-        "steps": trainer.step,
-        "samples_seen": runs.samples_seen(trainer, recipe),
-        "seconds": round(runs.seconds(trainer, recipe, folder), 2),
-        "scores": runs.judged(trainer.ema.model, recipe),
-    }
-    runs.finish(trainer, recipe, folder, facts)
-    say({key: facts[key] for key in facts if key != "scores"} | facts["scores"])
-    return 0
+    except Stopped as error:
+        sys.stderr.write(f"cmlab: {error}\n")
+        return STOPPED
 
 
 def sample(given: argparse.Namespace) -> int:
@@ -108,13 +87,6 @@ def sample(given: argparse.Namespace) -> int:
     model, recipe, _ = runs.load(given.run)
     with seeded(torch.device("cpu"), given.seed):
         save_grid(model, recipe, given.n, calls, given.out)
-    return 0
-
-
-def evaluate(given: argparse.Namespace) -> int:
-    model, recipe, record = runs.load(given.run)
-    kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
-    say(kept | runs.judged(model, recipe))
     return 0
 
 
@@ -136,17 +108,12 @@ def record(given: argparse.Namespace) -> int:
     return 0
 
 
-def say(facts: dict[str, Any]) -> None:
-    """One JSON object on one line."""
-    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in facts.items()}
-    sys.stdout.write(json.dumps(rounded) + "\n")
-
-
 VERBS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
     "record": record,
+    "data": data.main,
     "doctor": lambda given: doctor.main(),
     "labs": lambda given: labs.main(given.words),
 }

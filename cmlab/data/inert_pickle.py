@@ -1,0 +1,140 @@
+"""What a pickle holds, without running it: plain containers, and notes of what it wants called.
+
+A pickle is a program for a stack machine, and some of its instructions import and call whatever
+the file names. So it is not run here. `pickletools`, the standard library's disassembler, cuts it
+into instructions, and `Machine` follows only those that arrays and plain containers need: a name
+stays a name, and a call stays a note of what would be called. All text is kept as bytes, as
+Python 2 wrote it.
+"""
+
+import pickletools
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+INSTRUCTIONS = 100_000  # a published batch has about 30 000; each may cost memory
+
+
+class Refused(ValueError):
+    """What is wrong with a pickle, as the end of a sentence that begins with the file's name."""
+
+
+@dataclass
+class Note:
+    """What a pickle wants called, with which arguments, and the state it then wants set."""
+
+    name: str  # module and name, with a space between
+    arguments: Any = None
+    state: Any = None
+
+
+def contents(payload: bytes, admitted: Collection[str]) -> Any:
+    """The value in a pickle. Raises Refused for other names than these, and for damaged files."""
+    machine = Machine(admitted)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
+            if opcode.name not in STEPS or count == INSTRUCTIONS:
+                raise Refused("holds more than arrays and plain containers")
+            STEPS[opcode.name](machine, argument)
+        (value,) = machine.stack
+    except Refused:
+        raise
+    except (ValueError, LookupError) as error:
+        raise Refused("is truncated or no batch in the Python layout") from error
+    return value
+
+
+@dataclass
+class Machine:
+    """Stack, stacks set aside, and memory of the instructions followed so far."""
+
+    admitted: Collection[str]
+    stack: list[Any] = field(default_factory=list)
+    aside: list[list[Any]] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def push(self, value: Any) -> None:
+        """Onto the stack that is there once the value is, also when the value ends a mark."""
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        self.aside.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> tuple[Any, ...]:
+        values, self.stack = tuple(self.stack), self.aside.pop()
+        return values
+
+    def take(self, n: int) -> tuple[Any, ...]:
+        """The last n values, in the order in which they came."""
+        return tuple(reversed([self.stack.pop() for _ in range(n)]))
+
+    def top(self, kind: type) -> Any:
+        if type(self.stack[-1]) is not kind:
+            raise ValueError(f"expected a {kind.__name__}")
+        return self.stack[-1]
+
+    def extend(self, values: tuple[Any, ...]) -> None:
+        self.top(list).extend(values)
+
+    def update(self, pairs: tuple[Any, ...]) -> None:
+        """Only text is a key: to hash a tuple of tuples of tuples could take for ever."""
+        if any(type(key) is not bytes for key in pairs[::2]):
+            raise ValueError("expected text as the key")
+        self.top(dict).update(zip(pairs[::2], pairs[1::2], strict=True))
+
+    def name(self, name: str) -> None:
+        if name not in self.admitted:
+            raise Refused(f"names {name[:60]!r}, and a batch holds arrays and plain containers")
+        self.stack.append(Note(name))
+
+    def qualified(self, parts: tuple[Any, ...]) -> None:
+        """As `name`, from a module and a name on the stack."""
+        if any(type(part) is not bytes for part in parts):
+            raise ValueError("expected a name")
+        self.name(b" ".join(parts).decode())
+
+    def call(self, arguments: Any) -> None:
+        self.stack.append(Note(self.top(Note).name, arguments))
+        del self.stack[-2]
+
+    def build(self, state: Any) -> None:
+        self.top(Note).state = state
+
+
+Step = Callable[[Machine, Any], None]
+
+
+def same(step: Step, *names: str) -> dict[str, Step]:
+    return dict.fromkeys(names, step)
+
+
+STEPS: dict[str, Step] = {  # what pickletools calls an instruction -> what is done, m, argument a
+    **same(lambda m, a: None, "PROTO", "FRAME", "STOP"),
+    **same(lambda m, a: m.stack.append(a), "BININT", "BININT1", "BININT2", "LONG1"),
+    **same(lambda m, a: m.stack.append(a), "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+    **same(lambda m, a: m.stack.append(a.encode("latin-1")), "SHORT_BINSTRING", "BINSTRING"),
+    **same(lambda m, a: m.stack.append(a.encode()), "SHORT_BINUNICODE", "BINUNICODE"),
+    **same(lambda m, a: m.memo.update({a: m.stack[-1]}), "BINPUT", "LONG_BINPUT"),
+    **same(lambda m, a: m.stack.append(m.memo[a]), "BINGET", "LONG_BINGET"),
+    "MEMOIZE": lambda m, a: m.memo.update({len(m.memo): m.stack[-1]}),
+    "NONE": lambda m, a: m.stack.append(None),
+    "NEWTRUE": lambda m, a: m.stack.append(True),
+    "NEWFALSE": lambda m, a: m.stack.append(False),
+    "EMPTY_DICT": lambda m, a: m.stack.append({}),
+    "EMPTY_LIST": lambda m, a: m.stack.append([]),
+    "EMPTY_TUPLE": lambda m, a: m.stack.append(()),
+    "MARK": lambda m, a: m.mark(),
+    "TUPLE": lambda m, a: m.push(m.since_mark()),
+    "TUPLE1": lambda m, a: m.stack.append(m.take(1)),
+    "TUPLE2": lambda m, a: m.stack.append(m.take(2)),
+    "TUPLE3": lambda m, a: m.stack.append(m.take(3)),
+    "APPEND": lambda m, a: m.extend(m.take(1)),
+    "APPENDS": lambda m, a: m.extend(m.since_mark()),
+    "SETITEM": lambda m, a: m.update(m.take(2)),
+    "SETITEMS": lambda m, a: m.update(m.since_mark()),
+    "GLOBAL": lambda m, a: m.name(a),
+    "STACK_GLOBAL": lambda m, a: m.qualified(m.take(2)),
+    "REDUCE": lambda m, a: m.call(*m.take(1)),
+    "BUILD": lambda m, a: m.build(*m.take(1)),
+}

@@ -1,0 +1,104 @@
+"""What a training will cost, said before it starts: memory, floating-point operations, time."""
+
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from .config import Resident
+from .recipe import Recipe
+from .train import Trainer
+
+FEW = 2  # samples that the counts are taken on
+TIMED = 3  # steps, after one that is not
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One training of a recipe, its start apart, on one device of this machine."""
+
+    parameters: int
+    memory: int  # bytes: weights, gradients, moments, averages, activations, data
+    flops: int  # of one step
+    seconds: float  # of one step
+    steps: int
+    samples: int
+
+    @property
+    def hours(self) -> float:
+        return self.seconds * self.steps / 3600
+
+
+def forecast(recipe: Recipe, processes: int = 1) -> list[Forecast]:
+    """The forecasts of a recipe's trainings, its start first. Takes the time of a few steps."""
+    before = forecast(recipe.start, processes) if recipe.start else []
+    few = replace(recipe.train, batch=FEW, parts=1)
+    trainer = replace(recipe, train=few, start=None).trainer()
+    part = recipe.train.batch // max(recipe.train.parts, processes)
+    per_sample, flops = counted(trainer)
+    kept = standing(trainer)
+    counts = {
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "memory": kept + per_sample * part,
+        "flops": flops * recipe.train.batch,
+    }
+    seconds = timed(recipe, trainer) / processes
+    steps, samples = recipe.train.steps, recipe.train.steps * recipe.train.batch
+    return [*before, Forecast(**counts, seconds=seconds, steps=steps, samples=samples)]
+
+
+def standing(trainer: Trainer) -> int:
+    """Bytes that stay: networks, a gradient and two moments for each weight trained, data."""
+    networks = sum(size(t) for m in trainer.networks().values() for t in m.state_dict().values())
+    trained = sum(size(p) for p in trainer.bare.parameters() if p.requires_grad)
+    data = trainer.batches.data
+    images = getattr(data, "images", None) if isinstance(data, Resident) else None
+    return networks + 3 * trained + (size(images) if isinstance(images, Tensor) else 0)
+
+
+def counted(trainer: Trainer) -> tuple[int, int]:
+    """Bytes that a loss keeps for its gradient, and operations of both, for one sample."""
+    seen = {p.untyped_storage().data_ptr(): 0 for p in trainer.bare.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen.setdefault(storage.data_ptr(), storage.nbytes())
+        return tensor
+
+    with FlopCounterMode(display=False) as flops:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            with trainer.fabric.autocast():
+                loss = trainer.loss(trainer.bare, 0)
+        loss.mean().backward()
+    trainer.optimizer.zero_grad(set_to_none=True)
+    return sum(seen.values()) // FEW, int(flops.get_total_flops()) // FEW
+
+
+def timed(recipe: Recipe, few: Trainer) -> float:
+    """Seconds of a step: measured on a GPU, and scaled up from a few samples on a CPU."""
+    gpu = few.fabric.device.type == "cuda"
+    trainer = replace(recipe, start=None).trainer() if gpu else few
+    trainer.advance()
+    float(trainer.losses[0])  # which waits for the GPU
+    start = perf_counter()
+    for _ in range(TIMED):
+        trainer.advance()
+    float(trainer.losses[0])
+    return (perf_counter() - start) / TIMED * recipe.train.batch / trainer.config.batch
+
+
+def size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def table(forecasts: list[Forecast]) -> dict[str, Any]:
+    """The whole in JSON: the trainings one by one, and together."""
+    return {
+        "trainings": [asdict(f) for f in forecasts],
+        "memory_gb": round(max(f.memory for f in forecasts) / 1e9, 3),
+        "hours": round(sum(f.hours for f in forecasts), 4),
+        "samples": sum(f.samples for f in forecasts),
+    }

@@ -1,0 +1,84 @@
+"""CIFAR-10, unconditional, 32 × 32, in one sitting on one card, pre-training included.
+
+The lean network, bf16, fused Adam with cosine rates, 6.1 million images: meant for 20 minutes on a
+card such as an H200. The settings are carried over from the digits and the shapes; no run has
+tuned them. No card was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan`
+says what one will cost on yours. The papers' own budgets are in cifar10_paper.
+"""
+
+from dataclasses import replace
+
+from ..distance import EDMWeight, TrigWeight
+from ..guide import AsBegun, OneSample
+from ..methods import ECT, EDM, ICT, SCM
+from ..model import CMPrecond, EDMPrecond, TrigPrecond
+from ..nets.ddpmpp import LEAN
+from ..nets.embedding import Fourier
+from ..optimizer import Adam
+from ..recipe import Recipe
+from ..schedule import Constant, Doubling, Stages, Warmup, WarmupCosine
+from ..tangent import Clip
+from ..times import KarrasGrid, LogNormal, Neighbours, Shrink
+from ..train import TrainConfig
+from ..vocabulary import Teacher
+from .cifar10_paper import DENOISING, SIGMA, recipe
+
+SPRINT = 12_000  # steps of 512 images, the denoiser's included
+
+
+def sprint(steps: int, lr: float, seed: int) -> TrainConfig:
+    """Batches of 512, fused Adam with a cosine to 0, bf16."""
+    return TrainConfig(
+        steps=steps,
+        batch=512,
+        optimizer=Adam(lr, 0.9, 0.99),
+        rate=WarmupCosine(steps, warmup=min(500, steps // 10)),
+        ema=Constant(0.999),
+        seed=seed,
+        precision="bf16-mixed",
+        accelerator="auto",
+    )
+
+
+def edm(steps: int = SPRINT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.edm-sprint: a denoiser as long as the others' whole. Here: not run."""
+    method = EDM(DENOISING, weight=EDMWeight(SIGMA))
+    net = replace(LEAN, dropout=0.1)
+    return recipe(net, method, sprint(steps, 1e-3, seed), EDMPrecond(SIGMA))
+
+
+def ect(steps: int = SPRINT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.ect-sprint: seven twelfths are EDM, the rest ECT. Here: not run."""
+    before = 7 * steps // 12
+    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.1, 2.0))
+    train = sprint(steps - before, 3e-4, seed)
+    tuned = recipe(replace(LEAN, dropout=0.1), ECT(pairs=pairs), train, EDMPrecond(SIGMA))
+    return replace(tuned, start=edm(before, seed))
+
+
+def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.ict-sprint: consistency training all the way. Here: not run."""
+    pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
+    net = replace(LEAN, dropout=0.1, embed=Fourier(64, 0.02))
+    return recipe(net, ICT(pairs=pairs), sprint(steps, 5e-4, seed), CMPrecond(SIGMA))
+
+
+def sct(steps: int = SPRINT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.sct-sprint: seven twelfths are diffusion, the rest sCT. Not run."""
+    return hurried(OneSample(), steps, seed)
+
+
+def scd(steps: int = SPRINT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.scd-sprint: the same, and the denoiser teaches. Here: not run."""
+    return hurried(AsBegun(), steps, seed)
+
+
+def hurried(teacher: Teacher, steps: int, seed: int) -> Recipe:
+    """sCM in a sitting: a clipped tangent, as for the digits."""
+    before = 7 * steps // 12
+    net = replace(LEAN, dropout=0.1)
+    method = SCM(teacher, warmup=Warmup(max((steps - before) // 8, 1)), bound=Clip())
+    denoising = EDM(DENOISING, weight=TrigWeight(SIGMA))
+    start = recipe(net, denoising, sprint(before, 1e-3, seed), TrigPrecond(SIGMA))
+    tuned = recipe(net, method, sprint(steps - before, 3e-4, seed), TrigPrecond(SIGMA))
+    return replace(tuned, start=start)
