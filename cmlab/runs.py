@@ -132,7 +132,7 @@ def begin(
     if recipe.start:
         place = folder / "start" if folder else None
         first = replace(sitting, stage=(1, 2)) if sitting else None
-        begun = fit(
+        before = fit(
             recipe.start,
             place,
             keep=keep,
@@ -141,7 +141,10 @@ def begin(
             sitting=first,
             compiled=compiled,
         )
-        average = begun.ema.model.cpu()
+        if place and before.fabric.is_global_zero and not (place / MODEL).exists():
+            facts = {"steps": before.step, "samples_seen": before.samples_seen}
+            finish(before, recipe.start, place, facts | {"seconds": round(before.seconds, 2)})
+        average = before.ema.model.cpu()
         model.net.load_state_dict(carried(average, recipe.precond).net.state_dict())
     return model
 

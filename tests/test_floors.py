@@ -42,6 +42,7 @@ FLOORS = (
         "forecast",
         "runs",
         "settings",
+        "ship",
     },
     {"studies"},
     {"figures", "check"},

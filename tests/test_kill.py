@@ -20,33 +20,39 @@ from cmlab.cli import main
 from cmlab.judge import AgainstOracle
 from cmlab.train import Trainer
 
-# A start of 6 steps and a run of 6, with a checkpoint after every second step.
+# A start of 3 steps and a run of 9, with a checkpoint after every second step and the last.
 WORDS = ["train", "toy.ect", "--set", "steps=12", "net.width=8", "start.net.width=8"]
 WORDS += ["train.batch=8", "start.train.batch=8"]
-MOMENTS = {  # what is called, which call of it, and which share of a file is written before
-    "in the first step of the start": (Trainer, "advance", 1, 0),
-    "in the start, before its second checkpoint": (Trainer, "advance", 4, 0),
-    "while the start's first checkpoint is written": (Path, "write_bytes", 1, 0.5),
-    "while the start's last checkpoint is written": (Path, "write_bytes", 3, 0.9),
-    "before the start's last checkpoint is renamed": (Path, "replace", 4, 0),
-    "between the start and the run": (Trainer, "advance", 7, 0),
-    "in the run, before its first checkpoint": (Trainer, "advance", 8, 0),
-    "while the run's first checkpoint is written": (Path, "write_bytes", 4, 0.5),
-    "before the run's second checkpoint is renamed": (Path, "replace", 7, 0),
-    "in the run's last step": (Trainer, "advance", 12, 0),
-    "while the run is scored": (AgainstOracle, "__call__", 1, 0),
-    "while the model is written": (Path, "write_bytes", 7, 0.5),
-    "before the last record is renamed": (Path, "replace", 10, 0),
+STEP, SCORE = (Trainer, "advance"), (AgainstOracle, "__call__")
+WRITE, RENAME = (Path, "write_bytes"), (Path, "replace")
+MOMENTS = {  # what is called, for which file, which call of it, and the share of it written before
+    "in the first step of the start": (STEP, "", 1, 0),
+    "in the start, before its second checkpoint": (STEP, "", 3, 0),
+    "while the start's first checkpoint is written": (WRITE, "start/.checkpoint", 1, 0.5),
+    "while the start's last checkpoint is written": (WRITE, "start/.checkpoint", 2, 0.9),
+    "before the start's last checkpoint is renamed": (RENAME, "start/.checkpoint", 2, 0),
+    "while the start's model is written": (WRITE, "start/.model", 1, 0.5),
+    "between the start and the run": (STEP, "", 4, 0),
+    "in the run, before its first checkpoint": (STEP, "", 5, 0),
+    "while the run's first checkpoint is written": (WRITE, "run/.checkpoint", 1, 0.5),
+    "before the run's second checkpoint is renamed": (RENAME, "run/.checkpoint", 2, 0),
+    "before it is said how far the run is": (RENAME, "run/.state", 1, 0),
+    "in the run's last step": (STEP, "", 12, 0),
+    "while the run is scored": (SCORE, "", 1, 0),
+    "while the model is written": (WRITE, "run/.model", 1, 0.5),
+    "before the last record is renamed": (RENAME, "run/.record", 2, 0),
 }
 
 
-def kill_at(owner, name, call, share):
-    """From now on, that call of the method kills this process."""
+def kill_at(what, file, call, share):
+    """From now on, that call of the method, for that file, kills this process."""
+    owner, name = what
     method, calls = getattr(owner, name), []
 
     def deadly(self, *args):
-        calls.append(args)
-        if len(calls) < call:
+        if file in str(self):
+            calls.append(args)
+        if len(calls) < call or file not in str(self):
             return method(self, *args)
         if share:
             method(self, args[0][: int(share * len(args[0]))])
@@ -78,7 +84,7 @@ def drive(folder):
     runs.fit.__kwdefaults__["keep"] = 2
     ends = {"unbroken": [main([*WORDS, "--out", str(folder / "unbroken")])]}
     for moment, fault in MOMENTS.items():
-        words = [*WORDS, "--out", str(folder / moment), "--resume"]
+        words = [*WORDS, "--out", str(folder / moment / "run"), "--resume"]
         killed = ending(forked(words, lambda fault=fault: kill_at(*fault)))
         ends[moment] = [killed, ending(forked(words))]
     start = time.perf_counter()
@@ -114,9 +120,10 @@ def driven(tmp_path_factory):
 def test_a_run_killed_there_and_resumed_has_the_weights_of_an_unbroken_one(driven, moment):
     ends = json.loads((driven / "ends.json").read_text())
     assert ends[moment] == [-signal.SIGKILL, 0]
-    assert same(weights(driven / moment), weights(driven / "unbroken"))
-    assert not list((driven / moment).rglob("*.part"))  # what was half written is swept up
-    record = json.loads((driven / moment / runs.RECORD).read_text())
+    run = driven / moment / "run"
+    assert same(weights(run), weights(driven / "unbroken"))
+    assert not list(run.rglob("*.part"))  # what was half written is swept up
+    record = json.loads((run / runs.RECORD).read_text())
     assert record["samples_seen"] == 12 * 8 and record["scores"]["rmse"] > 0
 
 

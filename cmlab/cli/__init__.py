@@ -1,4 +1,4 @@
-"""The command line: cmlab train | sample | evaluate | record | data | doctor | labs.
+"""The command line: cmlab train | sample | evaluate | ship | record | data | doctor | labs.
 
 `train` and `evaluate` print one JSON object last. What cannot be done is said in one sentence
 on standard error, with exit status 2, before anything is written.
@@ -12,6 +12,7 @@ from typing import NoReturn
 import torch
 
 from .. import doctor, labs, runs
+from .. import ship as shipping
 from ..checkpoint import BadFile
 from ..data import command as data
 from ..figures.samples import save_grid
@@ -46,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", type=Path, required=True, help="a .png file")
     evaluate = verbs.add_parser("evaluate", help="score a run again")
     add_evaluate(evaluate)
+    ships = verbs.add_parser("ship", help="a finished run in four small files")
+    ships.add_argument("run", type=Path, help="a run's folder")
+    ships.add_argument("--out", type=Path, required=True, help="without a suffix")
     add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
     data.add_arguments(verbs.add_parser("data", help="is CIFAR-10 here? get it if asked"))
     verbs.add_parser("doctor", help="is everything here that the labs need?")
@@ -90,6 +94,13 @@ def sample(given: argparse.Namespace) -> int:
     return 0
 
 
+def ship(given: argparse.Namespace) -> int:
+    record = shipping.ship(given.run, given.out)
+    size = given.out.with_suffix(".safetensors").stat().st_size
+    say({"wrote": str(given.out), "bytes": size, "samples_seen": record.get("samples_seen")})
+    return 0
+
+
 def record(given: argparse.Namespace) -> int:
     study = STUDIES[given.study]
     arms = list(study.arms) if given.arms == ["all"] else given.arms
@@ -112,6 +123,7 @@ VERBS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "ship": ship,
     "record": record,
     "data": data.main,
     "doctor": lambda given: doctor.main(),
