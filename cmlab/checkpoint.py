@@ -55,13 +55,27 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise BadFile(
-            f"{path} could not be written ({error.strerror}); free some space or choose another "
-            f"place, the file that was there before is whole"
-        ) from error
+        raise refused(path, error) from error
     finally:  # also when the user interrupts; after the renaming there is nothing left to remove
         with suppress(OSError):
             temporary.unlink()
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a log. Raises BadFile when the disk refuses; half of it may be there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> BadFile:
+    return BadFile(
+        f"{path} could not be written ({error.strerror}); free some space or choose another "
+        f"place, the file that was there before is whole"
+    )
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .callbacks import by_level
-from .checkpoint import replace
+from .checkpoint import append, replace
 from .ops import seeded
 from .recipe import Recipe
 from .train import Trainer
@@ -34,8 +34,7 @@ class Log:
         self.path, self.before = folder / LOG, (0, 0.0)
 
     def __call__(self, trainer: Trainer) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self.row(trainer)) + "\n")
+        append(self.path, json.dumps(self.row(trainer)) + "\n")
         self.before = trainer.step, trainer.seconds
 
     def row(self, trainer: Trainer) -> dict[str, object]:

@@ -22,6 +22,19 @@ from .train import Trainer
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
 
 
+def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
+    """Training samples so far, those of the start counted."""
+    return trainer.samples_seen + (recipe.start.samples if recipe.start else 0)
+
+
+def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
+    """Seconds of training, those of the start counted; callbacks and scoring are not."""
+    path = folder / "start" / CHECKPOINT
+    if recipe.start is None or not path.exists():  # a start of 0 steps has none
+        return trainer.seconds
+    return trainer.seconds + checkpoint.read(path)[1]["seconds"]
+
+
 def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     """Everything that resuming needs, in one file."""
     tensors = trainer.tensors()

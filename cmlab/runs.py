@@ -1,5 +1,6 @@
 """Train a recipe in a folder, its start first, on however many devices; and score it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -8,12 +9,13 @@ from lightning_fabric import Fabric
 
 from . import checkpoint
 from .callbacks import Callback, Progress, every
+from .checkpoint import BadFile
 from .compiling import compile_network
 from .convert import carried
 from .diary import Autosave, Log, Strip, pictured
 from .engine import Engine, share
 from .finite import NotFinite
-from .folder import CHECKPOINT, MODEL, RECORD, finish, load, resume, save
+from .folder import CHECKPOINT, MODEL, RECORD, finish, load, resume, samples_seen, save, seconds
 from .model import Denoiser
 from .provenance import ROOT, commit, provenance, versions
 from .recipe import Recipe
@@ -27,19 +29,6 @@ __all__ = [
     "CHECKPOINT", "MODEL", "RECORD", "ROOT", "begin", "commit", "finish", "fit", "judged", "load",
     "provenance", "resume", "samples_seen", "save", "seconds", "shared", "versions",
 ]  # fmt: skip
-
-
-def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
-    """Training samples so far, those of the start counted."""
-    return trainer.samples_seen + (recipe.start.samples if recipe.start else 0)
-
-
-def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
-    """Seconds of training, those of the start counted; callbacks and scoring are not."""
-    path = folder / "start" / CHECKPOINT
-    if recipe.start is None or not path.exists():  # a start of 0 steps has none
-        return trainer.seconds
-    return trainer.seconds + checkpoint.read(path)[1]["seconds"]
 
 
 def shared(recipe: Recipe, processes: int, folder: Path | None = None) -> Recipe:
@@ -87,9 +76,10 @@ def fit(
         heard += [every(20, Progress(type(recipe.method).__name__))]
     try:
         return trainer.fit(*heard)
-    except NotFinite as error:
+    except (NotFinite, BadFile) as error:
         if sitting and fabric.is_global_zero:
-            sitting.tell("failed", trainer, str(error))
+            with suppress(BadFile):  # a full disk may have no room for this either
+                sitting.tell("failed", trainer, str(error))
         raise
 
 
@@ -111,7 +101,8 @@ def diary(
     watched, saved = Watched(sitting, kept, note), every(keep, Autosave(kept))
     if not trainer.fabric.is_global_zero:
         return [saved, watched]
-    checkpoint.write_json(folder / RECORD, provenance(recipe))
+    if trainer.step < trainer.config.steps:  # the record of a finished run says more
+        checkpoint.write_json(folder / RECORD, provenance(recipe))
     written: list[Callback] = [every(LINES, Log(folder))]
     if pictured(recipe):
         written += [every(max(recipe.train.steps // SHEETS, 1), Strip(recipe, folder))]

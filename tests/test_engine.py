@@ -1,10 +1,13 @@
 """How many processes train changes the time, not the batches; and a run outlives its machine."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -187,3 +190,45 @@ def test_in_bfloat16_only_the_network_is_rounded():
     one = trainer.batches.levels(trainer.method.pairs, trainer.model.process, 0, 0)
     two = plain.batches.levels(plain.method.pairs, plain.model.process, 0, 0)
     assert torch.equal(one, two)
+
+
+def test_a_full_disk_ends_the_run_in_a_sentence_and_leaves_the_last_checkpoint(tmp_path, capsys):
+    words = [*WORDS, "--out", str(tmp_path / "run")]
+    write_bytes, wrote = Path.write_bytes, []
+
+    def full(self, payload):
+        wrote.append(self)
+        if len(wrote) > 3:  # two checkpoints and a model of the start are written
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(self, payload)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "fit", partial(runs.fit, keep=4))
+        patch.setattr(Path, "write_bytes", full)
+        assert main(words) == 2
+        said = capsys.readouterr().err
+    assert "could not be written (No space left on device); free some space" in said
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["state"] == "failed"
+    assert not list(tmp_path.rglob("*.part"))
+    assert main([*words, "--resume"]) == 0
+
+
+def test_an_unreadable_checkpoint_is_refused_and_nothing_is_lost(tmp_path, capsys):
+    assert main([*WORDS, "--out", str(tmp_path)]) == 0
+    path = tmp_path / runs.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    del before[tmp_path / "state.json"]
+    capsys.readouterr()
+    assert main([*WORDS, "--out", str(tmp_path), "--resume"]) == 2
+    assert "is damaged or no safetensors file; remake or restore it" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_device_that_is_too_small_is_said_with_the_remedy(tmp_path, monkeypatch, capsys):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(runs, "fit", full)
+    assert main([*WORDS, "--out", str(tmp_path)]) == 1
+    assert "too little memory" in (said := capsys.readouterr().err) and "train.parts=2" in said

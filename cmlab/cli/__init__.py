@@ -26,6 +26,11 @@ from .evaluate import add_evaluate, evaluate
 from .say import say
 from .train import STOPPED, add_train, train
 
+NO_ROOM = (
+    "the device has too little memory for this; the same batch in twice as many parts needs less: "
+    "begin a new run with --set train.parts=2 (and start.train.parts=2), or take a smaller network"
+)
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage before it."""
@@ -75,6 +80,9 @@ def main(words: list[str] | None = None) -> int:
         return 2
     except NotFinite as error:
         sys.stderr.write(f"cmlab: {error}\n")
+        return 1
+    except torch.OutOfMemoryError:
+        sys.stderr.write(f"cmlab: {NO_ROOM}\n")
         return 1
     except Stopped as error:
         sys.stderr.write(f"cmlab: {error}\n")
