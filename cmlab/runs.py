@@ -23,7 +23,7 @@ from .sitting import Sitting, Watched
 from .train import Trainer
 
 SHEETS = 40  # of samples in the whole of a run
-LINES = 100  # steps between two lines of the log
+LINES = 100  # steps between two lines of the log, fewer in a short run
 
 __all__ = [
     "CHECKPOINT", "MODEL", "RECORD", "ROOT", "begin", "commit", "finish", "fit", "judged", "load",
@@ -103,7 +103,9 @@ def diary(
         return [saved, watched]
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
         checkpoint.write_json(folder / RECORD, provenance(recipe))
-    written: list[Callback] = [every(LINES, Log(folder))]
+    written: list[Callback] = [
+        every(min(LINES, max(recipe.train.steps // SHEETS, 1)), Log(folder))
+    ]
     if pictured(recipe):
         written += [every(max(recipe.train.steps // SHEETS, 1), Strip(recipe, folder))]
     return [*written, saved, watched]

@@ -20,7 +20,7 @@ from .checkpoint import BadFile
 from .diary import LOG, STRIPS
 from .folder import load
 
-ROWS, SHEETS = 120, 8  # of the log and of the sheets, at most
+ROWS, SHEETS = 120, 16  # of the log and of the sheets, at most
 
 
 def ship(run: Path, out: Path) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def stoppable(sitting: Sitting) -> Iterator[None]:
     before: dict[int, object] = {}
 
     def ask(number: int, frame: object) -> None:
+        if not sitting.folder.exists():  # nothing was begun that could be kept
+            raise KeyboardInterrupt
         sitting.ask(STOP)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

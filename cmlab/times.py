@@ -5,12 +5,14 @@ differ mostly here: EDM is the row r = 0.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from .ops import on_host
 from .process import Process
 from .schedule import Doubling, Stages
 from .vocabulary import Data, Schedule, Time
@@ -103,10 +105,22 @@ class Neighbours:
     grid: KarrasGrid = KarrasGrid()
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
-        levels = self.grid.up(int(self.points(step)))
-        i = torch.multinomial(self.proposal.masses(levels), len(x), replacement=True)
+        table = intervals if on_host(x) else lasting_intervals
+        levels, masses = table(self.grid, self.proposal, int(self.points(step)), x.device)
+        i = torch.multinomial(masses, len(x), replacement=True)
         t, r = levels[i + 1].to(x), levels[i].to(x)
         return process.time(t), process.time(r)
+
+
+def intervals(
+    grid: KarrasGrid, proposal: Proposal, points: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The grid's levels (points,) and the proposal's masses (points - 1,) on a device."""
+    levels = grid.up(points)
+    return levels.to(device), proposal.masses(levels).to(device)
+
+
+lasting_intervals = lru_cache(maxsize=64)(intervals)  # a copy to a GPU makes the host wait
 
 
 @dataclass(frozen=True)

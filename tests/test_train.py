@@ -341,6 +341,19 @@ def test_callbacks_are_called_every_n_steps_and_at_the_end(tmp_path, capsys):
     assert "12/12" in capsys.readouterr().err
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", [EDM(), ECT(), ICT()], ids=["edm", "ect", "ict"])
+def test_on_a_gpu_no_step_makes_the_host_wait(method):
+    trainer = images(method, accelerator="cuda", steps=100)
+    trainer.advance()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            trainer.advance()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_average_forgets_two_percent_a_step():
     trainer, losses = points(), []
     backward = trainer.backward

@@ -37,9 +37,10 @@ def _shown(model: dict[str, Any]) -> Iterator[NotebookNode]:
             # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
             if VIEW not in output.get("data", {}):
                 yield NotebookNode(output)
-    if model["model_name"] == "ImageModel" and model.get("buffers"):
+    pictures = [part["data"] for part in model.get("buffers", ()) if part["data"]]
+    if model["model_name"] == "ImageModel" and pictures:  # an empty one has nothing to show
         kind = "image/" + model["state"].get("format", "png")
-        yield new_output("display_data", {kind: model["buffers"][0]["data"]})
+        yield new_output("display_data", {kind: pictures[0]})
 
 
 def _reachable(start: str, models: dict[str, Any]) -> list[str]:

@@ -1,0 +1,81 @@
+"""What the one-step lab opens: the shipped generator, and pictures to hold its own against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import runs
+from ..checkpoint import BadFile
+from ..data.cifar10 import CIFAR10
+from ..evaluate.nearest import nearest
+from ..evaluate.spaces import pixels
+from ..model import Denoiser
+from ..recipe import Recipe
+
+SHIPPED = runs.ROOT / "data" / "checkpoints"
+CIFAR, SHAPES = SHIPPED / "cifar10-ect.safetensors", SHIPPED / "shapes-ect.safetensors"
+FRESH = 2048  # pictures of an endless source that stand in for a training set
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Pictures that a made one is held against, and how near unseen real ones come to them."""
+
+    images: Tensor  # (n, 3, h, w) uint8
+    name: str
+    held_out: Tensor  # (m, 3, h, w), real pictures that are not among them
+
+    @cached_property
+    def typical(self) -> float:
+        """Median distance of unseen real pictures to their nearest here."""
+        x = self.held_out.float() / 127.5 - 1
+        return float(nearest(x, self.images, 1)[0].median())
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained generator of colour pictures, with its recipe and its record."""
+
+    model: Denoiser
+    recipe: Recipe
+    record: dict[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """How many it can be asked for; 0 if it takes no wishes."""
+        return int(getattr(self.recipe.net, "classes", 0))
+
+    @cached_property
+    def pool(self) -> Pool | None:
+        """CIFAR-10's training pictures, None where they are not at hand; fresh ones of a rule."""
+        data: Any = self.recipe.data
+        if not isinstance(data, CIFAR10):
+            g = torch.Generator().manual_seed(16)
+            drawn = pixels(data.sample(FRESH + 100, g)[0])
+            return Pool(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
+        try:
+            held_out = replace(data, train=False).images[:100]
+            return Pool(data.images, f"{len(data)} to train on", held_out)
+        except BadFile:
+            return None
+
+    def asked(self, wish: int, n: int) -> Tensor | None:
+        """The class for n pictures, None where there is none to ask for."""
+        return torch.full((n,), wish) if self.classes else None
+
+
+def shipped(paths: Sequence[Path] = (CIFAR, SHAPES)) -> Generator:
+    """The first of these that is there. Raises BadFile when none is."""
+    for path in paths:
+        if path.exists():
+            model, recipe, record = runs.load(path)
+            return Generator(model.requires_grad_(False), recipe, record)
+    raise BadFile(
+        f"{paths[-1].name} is not in {paths[-1].parent}; remake it with `cmlab train shapes.ect "
+        f"--out DIR` and copy DIR/model.safetensors there"
+    )
