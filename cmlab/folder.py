@@ -73,7 +73,9 @@ def difference(before: Any, now: Any, name: str = "") -> str:
 
 
 def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]) -> None:
-    """Write the averaged weights and the whole record."""
+    """Write the averaged weights and the whole record: one process of all."""
+    if not trainer.fabric.is_global_zero:
+        return
     record = provenance(recipe) | facts
     checkpoint.write(folder / MODEL, trainer.ema.model.state_dict(), record)
     checkpoint.write_json(folder / RECORD, record)

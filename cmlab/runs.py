@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
@@ -74,10 +75,15 @@ def fit(
         heard += diary(trainer, recipe, folder, keep, sitting, note)
     if bar and fabric.is_global_zero:
         heard += [every(20, Progress(type(recipe.method).__name__))]
+    return to_the_end(trainer, heard, sitting)
+
+
+def to_the_end(trainer: Trainer, heard: list[Callback], sitting: Sitting | None) -> Trainer:
+    """Train; a run that fails leaves the reason for those who watch."""
     try:
         return trainer.fit(*heard)
     except (NotFinite, BadFile) as error:
-        if sitting and fabric.is_global_zero:
+        if sitting and trainer.fabric.is_global_zero:
             with suppress(BadFile):  # a full disk may have no room for this either
                 sitting.tell("failed", trainer, str(error))
         raise
@@ -125,18 +131,10 @@ def begin(
     if recipe.start:
         place = folder / "start" if folder else None
         first = replace(sitting, stage=(1, 2)) if sitting else None
-        before = fit(
-            recipe.start,
-            place,
-            keep=keep,
-            bar=bar,
-            fabric=fabric,
-            sitting=first,
-            compiled=compiled,
-        )
-        if place and before.fabric.is_global_zero and not (place / MODEL).exists():
-            facts = {"steps": before.step, "samples_seen": before.samples_seen}
-            finish(before, recipe.start, place, facts | {"seconds": round(before.seconds, 2)})
+        train = partial(fit, keep=keep, bar=bar, fabric=fabric, compiled=compiled)
+        before = train(recipe.start, place, sitting=first)
+        if place and not (place / MODEL).exists():
+            finish(before, recipe.start, place, {"samples_seen": before.samples_seen})
         average = before.ema.model.cpu()
         model.net.load_state_dict(carried(average, recipe.precond).net.state_dict())
     return model

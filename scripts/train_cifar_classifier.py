@@ -96,7 +96,7 @@ def judged(model: CifarClassifier, train: CIFAR10, test: CIFAR10) -> dict:
     right = float((test_logits.argmax(1) == test.labels).double().mean())
     noise = torch.randn(test.images.shape, generator=torch.Generator().manual_seed(0))
     apart = {"10 000 test images against the training images": frechet(test_features, features)}
-    for sigma in (0.1, 0.2, 0.4):
+    for sigma in (0.02, 0.05, 0.1, 0.2):
         noisy = ((values(test.images) + sigma * noise).clamp(-1, 1) * 127.5 + 127.5).round().byte()
         apart[f"test images with noise {sigma}, against themselves"] = frechet(
             seen(model, noisy)[1], test_features

@@ -14,9 +14,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cmlab import checkpoint, process
-from cmlab.callbacks import History, JsonLog, Progress, every
+from cmlab.callbacks import History, Progress, every
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
+from cmlab.diary import LOG, Log
 from cmlab.engine import hold_back
 from cmlab.guide import AsBegun, Exact
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
@@ -329,11 +330,11 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 
 def test_callbacks_are_called_every_n_steps_and_at_the_end(tmp_path, capsys):
-    curve, log = History(), tmp_path / "log.jsonl"
+    curve, log = History(), tmp_path / LOG
     trainer = points()
     assert isnan(trainer.average)
     losses = History(lambda trainer: trainer.average)
-    trainer.fit(losses, every(5, curve), every(6, JsonLog(log)), every(4, Progress("ring")))
+    trainer.fit(losses, every(5, curve), every(6, Log(tmp_path)), every(4, Progress("ring")))
     assert curve.steps == [5, 10, 12] and losses.steps == list(range(1, 13))
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert [row["step"] for row in rows] == [6, 12]

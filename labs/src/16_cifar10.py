@@ -391,4 +391,4 @@ print(f"CIFAR-10, sprint: {PRESETS['cifar10.ect-sprint']().samples:,} images pla
 #
 # Three lines to take with you: the loss for photographs is the loss for digits. What it costs can be counted before it starts, and what it is worth cannot. And a distance without its space, n and floor is no result.
 #
-# **Next:** lab 17 puts all methods on one oracle and asks which is best for what budget.
+# **Next:** train your own. And if you have a card: the rows above that say *not run here* are waiting.
