@@ -102,6 +102,7 @@ def run(
         "settings": settings,
         "seed": given.seed,
         "processes": engine.processes,
+        "compile": given.compile,
         "device": engine.device(fabric),
         **spent(trainer, recipe, folder),
         "scores": runs.judged(trainer.ema.model, recipe),
