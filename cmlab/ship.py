@@ -38,15 +38,20 @@ def ship(run: Path, out: Path) -> dict[str, Any]:
         name: value.to(torch.bfloat16) if value.is_floating_point() else value
         for name, value in model.state_dict().items()
     }
-    checkpoint.write(out.with_suffix(".safetensors"), small, record)
-    checkpoint.write_json(out.with_suffix(".json"), record)
+    checkpoint.write(beside(out, ".safetensors"), small, record)
+    checkpoint.write_json(beside(out, ".json"), record)
     lines = "".join(json.dumps(rows[i]) + "\n" for i in spread(len(rows), ROWS))
-    checkpoint.replace(out.with_suffix(".jsonl"), lambda path: path.write_text(lines))
+    checkpoint.replace(beside(out, ".jsonl"), lambda path: path.write_text(lines))
     if chosen:
         picture = Image.fromarray(np.concatenate([np.asarray(Image.open(p)) for _, p in chosen]))
         write = lambda path: picture.save(path, format="PNG", optimize=True)  # noqa: E731
-        checkpoint.replace(out.with_suffix(".png"), write)
+        checkpoint.replace(beside(out, ".png"), write)
     return record
+
+
+def beside(out: Path, suffix: str) -> Path:
+    """The path with a suffix more; a dot in its name is part of the name."""
+    return out.with_name(out.name + suffix)
 
 
 def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:

@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=10_000)
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes - MARGIN
+    name = given.preset.split("-")[0].replace(".", "-")
     run, cmlab = given.work / "run", [sys.executable, "-m", "cmlab"]
     place = ["--data", str(given.data)] if given.data else []
     given.work.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def main() -> int:
         spoken([*cmlab, "evaluate", str(run / "start"), "--heun", *judge], before)
     if finished and not scores.exists() and time.monotonic() < end:
         spoken([*cmlab, "evaluate", str(run), *judge], scores)
-        spoken([*cmlab, "ship", str(run), "--out", str(given.out / given.preset.split("-")[0])])
+        spoken([*cmlab, "ship", str(run), "--out", str(given.out / name)])
     for path in (speed, scores, before, run / "log.jsonl", run / "record.json"):
         if path.exists():
             shutil.copy(path, given.out / path.name)

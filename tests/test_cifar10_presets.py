@@ -93,7 +93,15 @@ def place(tmp_path_factory):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-WORDS = ["train", "cifar10.ect-sprint", "--accelerator", "cpu", "--set", "steps=200", "judge.n=300"]
+WORDS = [
+    "train",
+    "cifar10.ect-sprint",
+    "--accelerator",
+    "cpu",
+    "--set",
+    "steps=200",
+    "judge.n=300",
+]
 SMALL = [
     "net.width=8",
     "net.blocks=1",

@@ -51,6 +51,12 @@ def test_the_log_and_the_sheets_count_the_samples_of_the_start(run, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text())["sheets"] == record["sheets"]
 
 
+def test_a_dot_in_the_name_is_part_of_the_name(run, tmp_path):
+    ship(run, tmp_path / "digits.ect")
+    names = {f"digits.ect.{suffix}" for suffix in ("safetensors", "json", "jsonl", "png")}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 def test_an_unfinished_run_is_not_shipped_and_nothing_is_written(run, tmp_path, capsys):
     begun = tmp_path / "begun"
     begun.mkdir()

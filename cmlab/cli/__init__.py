@@ -104,7 +104,7 @@ def sample(given: argparse.Namespace) -> int:
 
 def ship(given: argparse.Namespace) -> int:
     record = shipping.ship(given.run, given.out)
-    size = given.out.with_suffix(".safetensors").stat().st_size
+    size = shipping.beside(given.out, ".safetensors").stat().st_size
     say({"wrote": str(given.out), "bytes": size, "samples_seen": record.get("samples_seen")})
     return 0
 

@@ -11,6 +11,7 @@ from PIL import Image
 from ..callbacks import LEVELS
 from ..checkpoint import BadFile, read_json
 from ..diary import CALLS
+from ..ship import beside
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Diary:
 
 def diary(path: Path) -> Diary:
     """Read what `cmlab ship RUN --out PATH` wrote. Raises BadFile where a file is none of it."""
-    rows, record = read_log(path.with_suffix(".jsonl")), read_json(path.with_suffix(".json"))
-    with Image.open(path.with_suffix(".png")) as file:
+    rows, record = read_log(beside(path, ".jsonl")), read_json(beside(path, ".json"))
+    with Image.open(beside(path, ".png")) as file:
         whole = np.asarray(file.convert("RGB"))
     samples = np.array([row["samples"] for row in rows])
     losses = [[np.nan if v is None else v for v in row["by_level"]] for row in rows]
