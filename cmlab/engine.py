@@ -33,8 +33,14 @@ def in_precision(config: TrainConfig) -> dict[str, Any]:
     """The argument by which Fabric is told of the precision."""
     if config.precision != "bf16-mixed":
         return {"precision": config.precision}
-    kind = "cpu" if config.accelerator == "cpu" or not torch.cuda.is_available() else "cuda"
+    kind = "cpu" if accelerator(config) == "cpu" else "cuda"
     return {"plugins": [OnlyTheNetwork("bf16-mixed", kind)]}
+
+
+def accelerator(config: TrainConfig) -> str:
+    """Fabric's word for it. "auto" is a CUDA card or the CPU: others lack float64."""
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    return best if config.accelerator == "auto" else config.accelerator
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Engine:
         # Our buffers are constants: there is no need to send them round at every step.
         ddp = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
         fabric = Fabric(
-            accelerator=config.accelerator,
+            accelerator=accelerator(config),
             devices=self.devices,
             num_nodes=self.nodes,
             strategy=ddp if self.processes > 1 else "auto",

@@ -20,7 +20,7 @@ from cmlab.compiling import compile_network
 from cmlab.config import TrainConfig
 from cmlab.data.digits import Digits
 from cmlab.distance import SquaredL2
-from cmlab.engine import Engine, share
+from cmlab.engine import Engine, accelerator, share
 from cmlab.presets import digits, toy
 
 WORDS = ["train", "digits.ect", "--set", "steps=20", "train.batch=8", "start.train.batch=8"]
@@ -232,3 +232,11 @@ def test_a_device_that_is_too_small_is_said_with_the_remedy(tmp_path, monkeypatc
     monkeypatch.setattr(runs, "fit", full)
     assert main([*WORDS, "--out", str(tmp_path)]) == 1
     assert "too little memory" in (said := capsys.readouterr().err) and "train.parts=2" in said
+
+
+def test_auto_is_a_card_or_the_cpu(monkeypatch):
+    config = TrainConfig(accelerator="auto")
+    for there, word in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert accelerator(config) == word
+    assert accelerator(TrainConfig(accelerator="cpu")) == "cpu"

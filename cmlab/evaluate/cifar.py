@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checkpoint import BadFile, read
-from ..ops import rewind_rng
+from .features import shipped
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoints" / "cifar10-classifier.safetensors"
 FEATURES = 256  # also the sum of their variances over the training images
@@ -77,14 +76,4 @@ class CifarClassifier(nn.Module):
 
 def load_cifar_classifier(path: Path = CHECKPOINT) -> CifarClassifier:
     """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
-    tensors, _ = read(path)
-    with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
-        classifier = CifarClassifier()
-    try:
-        classifier.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise BadFile(
-            f"{path} does not hold the CIFAR-10 classifier; remake it with "
-            f"python scripts/train_cifar_classifier.py"
-        ) from error
-    return classifier.eval().requires_grad_(False)
+    return shipped(CifarClassifier, path, "scripts/train_cifar_classifier.py")

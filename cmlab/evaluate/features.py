@@ -5,7 +5,9 @@ sum to 1744. Nothing else is done to them. The classifier is remade by
 `python scripts/train_digits_classifier.py`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -57,14 +59,19 @@ class DigitClassifier(nn.Module):
 
 def load_classifier(path: Path = CHECKPOINT) -> DigitClassifier:
     """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
+    return shipped(DigitClassifier, path, "scripts/train_digits_classifier.py")
+
+
+Classifier = TypeVar("Classifier", bound=nn.Module)
+
+
+def shipped(kind: Callable[[], Classifier], path: Path, script: str) -> Classifier:
+    """A classifier with the weights in a file, frozen. Raises BadFile, naming what remakes it."""
     tensors, _ = read(path)
     with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
-        classifier = DigitClassifier()
+        classifier = kind()
     try:
         classifier.load_state_dict(tensors)
     except RuntimeError as error:
-        raise BadFile(
-            f"{path} does not hold the digit classifier; remake it with "
-            f"python scripts/train_digits_classifier.py"
-        ) from error
+        raise BadFile(f"{path} holds another network; remake it with python {script}") from error
     return classifier.eval().requires_grad_(False)

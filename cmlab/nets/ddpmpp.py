@@ -21,7 +21,7 @@ from ..vocabulary import Data, Time
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast
-from .unet import Told, check_levels
+from .unet import Told, check_image, check_levels
 
 HALF = sqrt(0.5)  # keeps the variance of a sum of two branches
 FAINT = 1e-5  # the last layer of a branch starts almost, but not quite, at 0
@@ -169,7 +169,7 @@ class DDPMpp(nn.Module):
         self.last = output(levels[0].channels, channels)
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
-        self.check(x)
+        check_image("DDPMpp", x, self.channels, self.halvings)
         with uncast(x.device):
             e = self.told(c_noise.to(self.told.inner.weight.dtype), cond)
         skips = [h := self.first(x)]
@@ -178,18 +178,6 @@ class DDPMpp(nn.Module):
         for level in self.decoder:
             h = level(h, e, skips)
         return self.last(h).to(x.dtype)
-
-    def check(self, x: Tensor) -> None:
-        step = 2**self.halvings
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"This DDPMpp takes x of shape (b, {self.channels}, n, n), not {tuple(x.shape)}."
-            )
-        if x.shape[2] % step or x.shape[3] % step:
-            raise ValueError(
-                f"This DDPMpp halves the image {self.halvings} times: pad its sides "
-                f"{tuple(x.shape[2:])} to a multiple of {step} pixels."
-            )
 
 
 def encoder(width: int, levels: list[Level], blocks: int) -> tuple[nn.ModuleList, list[int]]:

@@ -122,6 +122,20 @@ def check_levels(attention: tuple[int, ...], levels: int) -> None:
         raise ValueError(f"attention must name levels in 0…{levels - 1}, not {attention}.")
 
 
+def check_image(net: str, x: Tensor, channels: int, halvings: int) -> None:
+    """Raise ValueError for images that the network of this name cannot take."""
+    step = 2**halvings
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(
+            f"This {net} takes x of shape (b, {channels}, n, n), not {tuple(x.shape)}."
+        )
+    if x.shape[2] % step or x.shape[3] % step:
+        raise ValueError(
+            f"This {net} halves the image {halvings} times: pad its sides "
+            f"{tuple(x.shape[2:])} to a multiple of {step} pixels."
+        )
+
+
 class UNet(nn.Module):
     """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
 
@@ -157,7 +171,7 @@ class UNet(nn.Module):
         self.last = nn.Sequential(Norm(w[0]), nn.SiLU(), silent(conv(w[0], channels)))
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
-        self.check(x)
+        check_image("UNet", x, self.channels, self.halvings)
         e = self.told(c_noise, cond)
         h, skips = self.first(x), []
         for i, level in enumerate(self.down):
@@ -168,18 +182,6 @@ class UNet(nn.Module):
             h = h if i == 0 else functional.interpolate(h, scale_factor=2.0, mode="nearest")
             h = level(h, e, skips.pop())[-1]
         return self.last(h).to(x.dtype)
-
-    def check(self, x: Tensor) -> None:
-        step = 2**self.halvings
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"This UNet takes x of shape (b, {self.channels}, n, n), not {tuple(x.shape)}."
-            )
-        if x.shape[2] % step or x.shape[3] % step:
-            raise ValueError(
-                f"This UNet halves the image {self.halvings} times: pad its sides "
-                f"{tuple(x.shape[2:])} to a multiple of {step} pixels."
-            )
 
 
 @dataclass(frozen=True)
