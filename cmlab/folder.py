@@ -47,8 +47,9 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
 def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     """Go on from the folder's checkpoint, if it has one. Raises BadFile for another recipe's."""
     path = folder / CHECKPOINT
-    for part in folder.glob(".*.part"):  # what a kill left of a write
-        part.unlink(missing_ok=True)
+    if trainer.fabric.is_global_zero:  # which alone writes
+        for part in folder.glob(".*.part"):  # what a kill left of a write
+            part.unlink(missing_ok=True)
     if not path.exists():
         return
     tensors, record = checkpoint.read(path)

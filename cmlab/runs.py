@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -104,9 +104,11 @@ def diary(
     def kept(trainer: Trainer) -> None:
         save(trainer, recipe, folder)
 
-    watched, saved = Watched(sitting, kept, note), every(keep, Autosave(kept))
+    watched = Watched(sitting, kept, note)
     if not trainer.fabric.is_global_zero:
-        return [saved, watched]
+        return [watched]
+    # After a step in which all processes have looked for bad numbers: one alone cannot.
+    saved = every(ceil(keep / trainer.patience) * trainer.patience, Autosave(kept))
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
         checkpoint.write_json(folder / RECORD, provenance(recipe))
     written: list[Callback] = [

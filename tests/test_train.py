@@ -195,6 +195,35 @@ def test_two_processes_share_four_parts_and_take_the_step_that_one_takes_alone(
         torch.testing.assert_close(ranks[0][name], value)
 
 
+ONE_SPOILT = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from lightning_fabric import Fabric
+from test_train import NotFinite, Ring, Spoilt, Trainer, points
+torch.set_num_threads(1)
+fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+fabric.launch()
+alone = points(parts=2)
+data = Spoilt() if fabric.global_rank else Ring()
+trainer = Trainer(alone.model, alone.method, data, alone.config, fabric)
+try:
+    trainer.fit()
+except NotFinite as error:
+    open({out!r} + f"/{{fabric.global_rank}}", "w").write(str(error))
+"""
+
+
+def test_a_bad_number_in_one_process_stops_all_and_each_knows_where_it_began(tmp_path, request):
+    script = tmp_path / "script.py"
+    script.write_text(ONE_SPOILT.format(tests=str(request.path.parent), out=str(tmp_path)))
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run([*run, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    first, second = ((tmp_path / rank).read_text() for rank in "01")
+    assert first == second and "loss is not finite at step 0 for 1 of 4 samples" in first
+
+
 @dataclass(frozen=True)
 class Spoilt:
     """The ring, with one sample that is no number."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
 from .. import forecast, runs
 from ..checkpoint import BadFile
 from ..engine import Engine
@@ -101,9 +103,7 @@ def run(
         "preset": given.preset,
         "settings": settings,
         "seed": given.seed,
-        "processes": engine.processes,
-        "compile": given.compile,
-        "device": engine.device(fabric),
+        **given_to(engine, fabric, given.compile),
         **spent(trainer, recipe, folder),
         "scores": runs.judged(trainer.ema.model, recipe),
     }
@@ -111,6 +111,15 @@ def run(
     sitting.tell("finished", trainer)
     say({key: facts[key] for key in facts if key != "scores"} | facts["scores"])
     return 0
+
+
+def given_to(engine: Engine, fabric: Fabric, compiled: bool) -> dict[str, Any]:
+    """The machine that the run was given."""
+    return {
+        "processes": engine.processes,
+        "device": engine.device(fabric),
+        "compile": compiled,
+    }
 
 
 def spent(trainer: Trainer, recipe: Recipe, folder: Path) -> dict[str, Any]:
