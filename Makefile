@@ -60,5 +60,5 @@ format: install
 	$(BIN)/ruff format --quiet
 
 constraints:
-	env -u UV_FIND_LINKS uv pip compile --quiet --universal --all-extras --no-annotate --no-header \
+	env -u UV_FIND_LINKS uv pip compile --quiet --universal --extra test --no-annotate --no-header \
 	    pyproject.toml -o constraints.txt

@@ -187,7 +187,7 @@ def test_training_starts_on_request_only_and_another_choice_goes_back_to_the_sta
     watch.knobs["loss"].value = "squared L2"
     assert watch.live.trainer.step == 0 and watch.chosen == ("squared L2", "15%")
     assert watch.live.trainer.method.metric == SquaredL2()
-    assert watch.live.trainer.data.share == 0.15
+    assert watch.live.trainer.batches.data.share == 0.15
 
 
 def test_start_trains_and_pause_stops():
