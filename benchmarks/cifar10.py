@@ -56,6 +56,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cmlab.compiling import COMPILED, compile_network
 from cmlab.config import TrainConfig
 from cmlab.data.cifar10 import Resident
 from cmlab.methods import ECT
@@ -224,8 +225,8 @@ def our_step(row: Row, given: Settings) -> tuple[Step, nn.Module]:
     )
     net = network(row, given)
     trainer = Trainer(Denoiser(net, EDMPrecond()), ECT(), source(given), config)
-    if row.compiled:
-        net.compile()  # from within: the names of the weights stay
+    if row.compiled and (said := compile_network(trainer)) != COMPILED:
+        raise RuntimeError(said)
     return trainer.advance, net
 
 

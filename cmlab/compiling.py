@@ -7,6 +7,8 @@ import torch
 if TYPE_CHECKING:
     from .train import Trainer
 
+COMPILED = "the network is compiled"
+
 
 def compile_network(trainer: "Trainer") -> str:
     """Compile the trainer's network in place, try it on one loss, and say what came of it.
@@ -26,4 +28,4 @@ def compile_network(trainer: "Trainer") -> str:
         return f"the network is not compiled ({type(error).__name__}: {said})"
     finally:
         trainer.optimizer.zero_grad(set_to_none=True)
-    return "the network is compiled"
+    return COMPILED

@@ -1,6 +1,6 @@
 """The eye that judges CIFAR-10 with no download: 256 features of a small classifier.
 
-The network is of the family that learns CIFAR-10 fastest (Jordan 2024, arXiv:2404.00498): a fixed
+The network is of a family made to learn CIFAR-10 fast (Jordan 2024, arXiv:2404.00498): a fixed
 whitening layer, then three blocks of two convolutions. The unit of its features is fixed by one
 number: over the training images their variances sum to 256. The classifier is remade by
 `python scripts/train_cifar_classifier.py`.

@@ -16,7 +16,7 @@
 # | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548); beside it iCT, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189), and sCM, [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
 # | Level | 3 of 3 |
 # | Time | 30 minutes, and the run: on a GPU about 25 minutes are planned for; nobody has measured them here |
-# | Run All | 25 s on 2 CPU cores; no GPU and no CIFAR-10 are needed for it |
+# | Run All | 22 s on 2 CPU cores; no GPU and no CIFAR-10 are needed for it |
 # | You need | ECT and its budget (lab 09), what one and two calls do (lab 00) |
 #
 # After this lab you can
@@ -387,7 +387,7 @@ print(f"The diary of the key figure: {run.samples[-1]:,} images, the denoiser's 
 print(f"CIFAR-10, sprint: {PRESETS['cifar10.ect-sprint']().samples:,} images planned; seconds and scores: not run here.")
 
 # %% [markdown]
-# Run All takes 25 seconds on 2 CPU cores. On a GPU the sprint is planned for about 25 minutes in all; not run here.
+# Run All takes 22 seconds on 2 CPU cores. On a GPU the sprint is planned for about 25 minutes in all; not run here.
 #
 # Three lines to take with you: the loss for photographs is the loss for digits. What it costs can be counted before it starts, and what it is worth cannot. And a distance without its space, n and floor is no result.
 #
