@@ -27,7 +27,7 @@ def blame(trainer: "Trainer") -> NotFinite | None:
     trainer.optimizer.zero_grad(set_to_none=True)
     try:
         for part in range(trainer.batches.mine):
-            with layers_watched(trainer.bare) as layers, blaming():
+            with layers_watched(trainer.bare) as layers, blaming(), trainer.fabric.autocast():
                 loss = trainer.loss(trainer.bare, part)
             if not bool(torch.isfinite(loss).all()):
                 pairs, process = trainer.method.pairs, trainer.model.process

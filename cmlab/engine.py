@@ -5,6 +5,8 @@ drawn.
 """
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +75,21 @@ class Engine:
             torch.set_float32_matmul_precision("high")
             torch.backends.cudnn.benchmark = True  # one size of image, so the search pays
         return fabric
+
+    @contextmanager
+    def together(self, config: TrainConfig) -> Iterator[Fabric]:
+        """The same, launched; in the end the processes part.
+
+        One that left without parting could abort at its exit, and take the others along.
+        """
+        fabric = self.fabric(config)
+        if self.processes > 1:
+            fabric.launch()
+        try:
+            yield fabric
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
     @staticmethod
     def device(fabric: Fabric) -> str:

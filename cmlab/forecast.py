@@ -1,11 +1,13 @@
 """What a training will cost, said before it starts: memory, floating-point operations, time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .config import Resident
@@ -61,20 +63,30 @@ def standing(trainer: Trainer) -> int:
 
 def counted(trainer: Trainer) -> tuple[int, int]:
     """Bytes that a loss keeps for its gradient, and operations of both, for one sample."""
-    seen = {p.untyped_storage().data_ptr(): 0 for p in trainer.bare.parameters()}
+    with FlopCounterMode(display=False) as flops:
+        with kept_bytes(trainer.bare) as kept, trainer.fabric.autocast():
+            loss = trainer.loss(trainer.bare, 0)
+        loss.mean().backward()
+    trainer.optimizer.zero_grad(set_to_none=True)
+    return sum(kept.values()) // FEW, int(flops.get_total_flops()) // FEW
+
+
+@contextmanager
+def kept_bytes(owner: nn.Module) -> Iterator[dict[int, int]]:
+    """Bytes of each storage that a pass keeps for its gradient, the owner's weights apart."""
+    found: dict[int, int] = {}
+    alive = [p.untyped_storage() for p in owner.parameters()]  # an address is used only once
+    own = {storage._cdata for storage in alive}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        seen.setdefault(storage.data_ptr(), storage.nbytes())
+        if storage._cdata not in own and storage._cdata not in found:
+            alive.append(storage)
+            found[storage._cdata] = storage.nbytes()
         return tensor
 
-    with FlopCounterMode(display=False) as flops:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            with trainer.fabric.autocast():
-                loss = trainer.loss(trainer.bare, 0)
-        loss.mean().backward()
-    trainer.optimizer.zero_grad(set_to_none=True)
-    return sum(seen.values()) // FEW, int(flops.get_total_flops()) // FEW
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield found
 
 
 def timed(recipe: Recipe, few: Trainer) -> float:

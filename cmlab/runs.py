@@ -1,6 +1,7 @@
 """Train a recipe in a folder, its start first, on however many devices; and score it."""
 
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from math import ceil, isfinite
@@ -17,6 +18,7 @@ from .diary import Autosave, Log, Strip, pictured
 from .engine import Engine, share
 from .finite import NotFinite
 from .folder import CHECKPOINT, MODEL, RECORD, finish, load, resume, samples_seen, save, seconds
+from .judge import AgainstTest
 from .model import Denoiser
 from .provenance import ROOT, commit, provenance, versions
 from .recipe import Recipe
@@ -111,11 +113,10 @@ def diary(
     saved = every(ceil(keep / trainer.patience) * trainer.patience, Autosave(kept))
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
         checkpoint.write_json(folder / RECORD, provenance(recipe))
-    written: list[Callback] = [
-        every(min(LINES, max(recipe.train.steps // SHEETS, 1)), Log(folder))
-    ]
+    now_and_then = max(recipe.train.steps // SHEETS, 1)
+    written: list[Callback] = [every(min(LINES, now_and_then), Log(folder))]
     if pictured(recipe):
-        written += [every(max(recipe.train.steps // SHEETS, 1), Strip(recipe, folder))]
+        written += [every(now_and_then, Strip(recipe, folder))]
     return [*written, saved, watched]
 
 
@@ -143,6 +144,11 @@ def begin(
 
 
 def judged(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
-    """The scores of a model by its recipe's judge; None for one that is not finite."""
+    """The scores of a model by its recipe's judge; None for one that is not finite.
+
+    Judges of small data draw on the CPU, so there they get a copy of a model on a GPU.
+    """
+    there = isinstance(recipe.judge, AgainstTest) or not next(model.parameters()).is_cuda
+    model = model if there else deepcopy(model).cpu()
     scores = recipe.judge(model, recipe.data, recipe.sampler)
     return {name: score if isfinite(score) else None for name, score in scores.items()}

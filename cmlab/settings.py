@@ -63,8 +63,8 @@ def rehearse(recipe: Recipe) -> None:
             if len(sizes) > 1:
                 raise ValueError("net and start.net have to be alike")
             trainer.backward(0)
-        with seeded(torch.device("cpu"), 0):
-            x, cond = recipe.data.sample(2)
+        with seeded(trainer.fabric.device, 0):
+            x, cond = trainer.batches.draw()  # on the device of the model
             process, model = recipe.precond.process, trainer.ema.model
             recipe.sampler(process, lambda x_t, t: model(x_t, t, cond), torch.randn_like(x), 2)
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:

@@ -240,3 +240,8 @@ def test_auto_is_a_card_or_the_cpu(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert accelerator(config) == word
     assert accelerator(TrainConfig(accelerator="cpu")) == "cpu"
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_run_is_rehearsed_trained_and_scored(tmp_path):
+    assert main([*WORDS, "--accelerator", "cuda", "--out", str(tmp_path)]) == 0

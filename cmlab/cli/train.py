@@ -38,7 +38,8 @@ def add_train(train: argparse.ArgumentParser) -> None:
 
 def first_process() -> bool:
     """Whether this is the process that the command was given to, of all that share the run."""
-    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 def train(given: argparse.Namespace) -> int:
@@ -90,11 +91,9 @@ def cut(recipe: Recipe, engine: Engine, folder: Path) -> Recipe:
 def run(
     given: argparse.Namespace, settings: list[str], recipe: Recipe, folder: Path, engine: Engine
 ) -> int:
-    fabric = engine.fabric(recipe.train)
-    if engine.processes > 1:
-        fabric.launch()
     bar = sys.stderr.isatty()
-    trainer = runs.fit(recipe, folder, bar=bar, fabric=fabric, compiled=given.compile)
+    with engine.together(recipe.train) as fabric:
+        trainer = runs.fit(recipe, folder, bar=bar, fabric=fabric, compiled=given.compile)
     if not fabric.is_global_zero:
         return 0
     sitting = Sitting(folder, (2, 2) if recipe.start else (1, 1))

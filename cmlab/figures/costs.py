@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..forecast import FEW, kept_bytes
 from ..recipe import Recipe
-
-FEW = 2  # images that are counted together
 
 
 @dataclass(frozen=True)
@@ -45,22 +44,12 @@ def cost(recipe: Recipe) -> Cost:
 
 def passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
     """For one image: operations of a forward pass, of both passes, and bytes kept in between."""
-    kept: dict[int, torch.UntypedStorage] = {}
-    own = {p.untyped_storage()._cdata for p in net.parameters()}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage
-        return tensor
-
     with FlopCounterMode(display=False) as flops:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        with kept_bytes(net) as kept:
             out = net(x, c_noise)
         there = flops.get_total_flops()
         out.mean().backward()
-    bytes_kept = sum(storage.nbytes() for storage in kept.values())
-    return there // FEW, flops.get_total_flops() // FEW, bytes_kept // FEW
+    return there // FEW, flops.get_total_flops() // FEW, sum(kept.values()) // FEW
 
 
 def table(costs: Mapping[str, Cost]) -> str:

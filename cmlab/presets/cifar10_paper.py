@@ -1,8 +1,8 @@
 """CIFAR-10, unconditional, 32 × 32, by the papers' own tables.
 
-EDM's, CM's and sCM's numbers are the papers'; iCT's and ECT's are as reported. What differs from
-theirs in all: no geometric augmentation before the tuning, horizontal flips alone; and one network
-family, DDPM++, where iCT took NCSN++.
+EDM's numbers are those of its authors' code and sCM's the paper's; iCT's and ECT's are as
+reported. What differs from theirs in all: no geometric augmentation before the tuning, horizontal
+flips alone; and one network family, DDPM++, where iCT took NCSN++.
 
 No card was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan` says what one
 will cost on yours. Published scores are Inception FIDs of 50 000 samples in one and two calls. A
