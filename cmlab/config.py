@@ -42,6 +42,7 @@ class TrainConfig:
     batch: int = 256  # samples a step, all processes together
     optimizer: Optimizer = Adam()
     rate: Schedule = Constant(1.0)  # times the optimizer's lr
+    momentum: Schedule | None = None  # in place of the optimizer's beta1
     ema: Schedule = Constant(0.999)
     clip: float = inf  # largest gradient norm
     parts: int = 1  # of a batch, each with noise of its own; processes share them out
@@ -56,3 +57,10 @@ class TrainConfig:
                 f"steps must be 0 or more and batch a multiple of parts, both at least 1, "
                 f"not {self.steps}, {self.batch} and {self.parts}"
             )
+
+    def steer(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Set the learning rate of this step, and β₁ where it follows a schedule."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.optimizer.lr * self.rate(step)
+            if self.momentum:
+                group["betas"] = (self.momentum(step), group["betas"][1])

@@ -17,14 +17,14 @@ from .evaluate.spaces import CifarSpace, Space
 from .evaluate.toy import score_toy
 from .model import Denoiser
 from .ops import seeded
-from .sample import FewSteps
+from .sample import Sampler
 
 
 @runtime_checkable
 class Judge(Protocol):
     """(model, data, sampler) -> named numbers."""
 
-    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]: ...
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class AgainstOracle:
     seed: int = 0
     law: ToyData | None = None
 
-    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         law = self.law or data
         return score_toy(model, model.process, law, self.sigma_min, sampler, self.seed)
 
@@ -54,7 +54,7 @@ class AgainstFresh:
     seed: int = 0
 
     @torch.no_grad()
-    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         with seeded(torch.device("cpu"), self.seed):
             fresh, labels = data.sample(self.n)
             other, _ = data.sample(self.n)
@@ -80,7 +80,7 @@ class AgainstHeldOut:
     n: int = 2000
     seed: int = 0
 
-    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         def generate(z: Tensor, labels: Tensor, calls: int) -> Tensor:
             return sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, calls)
 
@@ -102,10 +102,10 @@ class AgainstTest:
     heun: bool = False
     batch: int = 500
 
-    def __call__(self, model: Denoiser, data: Any, sampler: FewSteps) -> dict[str, float]:
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return self.table(model, data, sampler).scores()
 
-    def table(self, model: Denoiser, data: Any, sampler: FewSteps) -> Table:
+    def table(self, model: Denoiser, data: Any, sampler: Sampler) -> Table:
         """Every number with what it carries. Raises ValueError for data without a test split."""
         splits = hasattr(data, "train") and hasattr(data, "flip")
         require(splits, f"{type(data).__name__} has no test split: judge a run on CIFAR10")

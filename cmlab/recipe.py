@@ -15,9 +15,11 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from . import (
+    adversary,
     balance,
     coupling,
     distance,
+    guidance,
     guide,
     judge,
     methods,
@@ -30,14 +32,14 @@ from . import (
     times,
 )
 from .config import Source, TrainConfig
-from .data import cifar10, digits, line, outliers, shapes, toy
+from .data import cifar10, digits, line, outliers, shapes, toy, unlabelled
 from .evaluate import inception, spaces
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import ddpmpp, embedding, mlp, norm, unet
+from .nets import critic, ddpmpp, embedding, mlp, norm, unet
 from .ops import seeded
-from .sample import FewSteps
+from .sample import Sampler
 from .train import Trainer
 
 
@@ -57,7 +59,7 @@ class Recipe:
     precond: Precond
     method: Method
     train: TrainConfig
-    sampler: FewSteps
+    sampler: Sampler
     judge: Judge
     start: "Recipe | None" = None
 
@@ -78,9 +80,9 @@ class Recipe:
 
 
 MODULES = (
-    balance, cifar10, coupling, ddpmpp, digits, distance, embedding, guide, inception, judge, line,
-    methods, mlp, model, norm, optimizer, outliers, process, sample, schedule, shapes, spaces,
-    tangent, times, toy, unet,
+    adversary, balance, cifar10, coupling, critic, ddpmpp, digits, distance, embedding, guidance,
+    guide, inception, judge, line, methods, mlp, model, norm, optimizer, outliers, process, sample,
+    schedule, shapes, spaces, tangent, times, toy, unet, unlabelled,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ Solvers and samplers take any denoiser and any process. Samplers are generators:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -77,6 +78,16 @@ def multistep(process: Process, denoise: Denoise, x_t: Data, times: Tensor) -> I
         t = tau.repeat(len(x))
         x = denoise(process.perturb(x, torch.randn_like(x), t), t)
         yield x
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Samples from standard normal noise z after this many calls; σ_max is where it starts."""
+
+    @property
+    def sigma_max(self) -> float: ...
+
+    def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data: ...
 
 
 @dataclass(frozen=True)

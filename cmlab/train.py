@@ -98,8 +98,7 @@ class Trainer:
         self.guard.see(self.batches.bad_anywhere(loss.sum() + norm, self.fabric), self.step)
         if self.patience == 1:
             self.look()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.lr * self.config.rate(self.step)
+        self.config.steer(self.optimizer.optimizer, self.step)
         self.optimizer.step()
         self.bare.update(self.step)
         self.ema.update(self.model, self.step)

@@ -12,7 +12,7 @@ FLOORS = (
     {"vocabulary", "ops", "schedule", "checkpoint", "finite"},
     {"process", "coupling", "oracle", "components", "solve"},
     {"times", "distance", "model", "nets", "tangent"},
-    {"guide", "sample", "inverse", "convert", "balance"},
+    {"guide", "guidance", "adversary", "sample", "inverse", "convert", "balance"},
     {"methods"},
     {
         "objective",

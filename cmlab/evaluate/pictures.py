@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..model import Model
 from ..ops import expand, seeded
-from ..sample import FewSteps, ode
+from ..sample import Sampler, ode
 from ..times import KarrasGrid
 from .spaces import pixels
 
@@ -18,12 +18,12 @@ LEVELS = 18  # of the diffusion sampler: 35 calls
 CALLS = (1, 2, 4)
 
 
-def few_steps(model: Model, sampler: FewSteps, calls: int, z: Tensor) -> Tensor:
+def few_steps(model: Model, sampler: Sampler, calls: int, z: Tensor) -> Tensor:
     """A consistency model's samples in so many calls."""
     return sampler(model.process, model, z, calls)
 
 
-def diffusion(model: Model, sampler: FewSteps, z: Tensor) -> Tensor:
+def diffusion(model: Model, sampler: Sampler, z: Tensor) -> Tensor:
     """Heun's method down 18 levels to 0, Karras et al. 2022 for CIFAR-10: 35 calls.
 
     From the few-step sampler's σ_max to 0.002. It suits a denoiser: a consistency model answers
@@ -36,7 +36,7 @@ def diffusion(model: Model, sampler: FewSteps, z: Tensor) -> Tensor:
     return x
 
 
-def draws(model: Model, sampler: FewSteps, heun: bool = False) -> Mapping[str, Draw]:
+def draws(model: Model, sampler: Sampler, heun: bool = False) -> Mapping[str, Draw]:
     """Ways to sample by name: in 1, 2 and 4 calls and, if asked, by the diffusion sampler."""
     ways = {
         f"{calls} call{'s' * (calls > 1)}": partial(few_steps, model, sampler, calls)

@@ -9,7 +9,7 @@ from ..components import Components
 from ..data.toy import ToyData
 from ..ops import seeded
 from ..process import Process
-from ..sample import FewSteps
+from ..sample import FewSteps, Sampler
 from ..vocabulary import Data, Denoise
 from .consistency import rmse_by_level, truth
 from .wasserstein import sliced
@@ -24,7 +24,7 @@ def score_toy(
     process: Process,
     data: ToyData,
     sigma_min: float = 0.002,
-    sampler: FewSteps = FEW_STEPS,
+    sampler: Sampler = FEW_STEPS,
     seed: int = 0,
 ) -> dict[str, float]:
     """Six numbers, on draws that depend on the seed alone.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from ..figures.digits import visible
 from ..figures.great_circle import lerp, slerp
 from ..figures.one_step import Scene, desk
 from ..ops import seeded
+from ..sample import FewSteps
 from ..vocabulary import Denoise
 from .base import Explorer, Picture, choice, log_slider, slider
 from .generator import Generator, Pool
@@ -26,9 +27,14 @@ def noise(seed: int, shape: Sequence[int]) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
 
 
+def few_steps(generator: Generator) -> FewSteps:
+    """Its sampler: what is shipped here jumps and adds noise."""
+    return cast(FewSteps, generator.recipe.sampler)
+
+
 def explorer(generator: Generator) -> Explorer:
     """Knobs: `seed`, `other`, `share`, `wish` where there are classes, `calls` and `middle`."""
-    middle = generator.recipe.sampler.sigma_mid
+    middle = few_steps(generator).sigma_mid
     knobs = {
         "seed": slider("first noise: seed", 0, 0, 99),
         "other": slider("second noise: seed", 1, 0, 99),
@@ -50,7 +56,7 @@ def picture(
     data: Any = generator.recipe.data
     z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
     f = Watched(answers(generator, wish, 1))
-    sampler = replace(generator.recipe.sampler, sigma_mid=middle)
+    sampler = replace(few_steps(generator), sigma_mid=middle)
     with seeded(z.device, seed):  # fresh noise between two calls
         sampler(generator.model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))

@@ -1,0 +1,69 @@
+"""Critics: networks that answer with one number, for points and for images."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..vocabulary import Data, PerSample, Time
+from .embedding import Embed, Fourier
+from .mlp import MLP
+from .unet import Told, conv
+
+
+class PointCritic(nn.Module):
+    """x (b, dim), c_noise (b,), cond -> (b,): an MLP, its answers summed."""
+
+    def __init__(self, dim: int, width: int, embed: Embed, classes: int) -> None:
+        super().__init__()
+        self.body = MLP(dim, width, 2, embed, classes)
+        self.last = nn.Linear(dim, 1)
+
+    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
+        return self.last(self.body(x, c_noise, cond))[:, 0]
+
+
+@dataclass(frozen=True)
+class PointCriticShape:
+    """What a PointCritic is built from."""
+
+    dim: int = 2
+    width: int = 64
+    embed: Embed = Fourier(16, 0.3)
+    classes: int = 0
+
+    def build(self) -> PointCritic:
+        """A fresh network from torch's global generator."""
+        return PointCritic(self.dim, self.width, self.embed, self.classes)
+
+
+class ImageCritic(nn.Module):
+    """x (b, channels, n, m), c_noise (b,), cond -> (b,): the mean over places of a score.
+
+    Three convolutions that halve the image twice; noise level and class are added to the middle
+    one. Each place judges its own neighbourhood, as the heads of the papers' critics do.
+    """
+
+    def __init__(self, channels: int, width: int, embed: Embed, classes: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(channels, width), conv(width, 2 * width)
+        self.told, self.last = Told(embed, classes, 2 * width), conv(2 * width, 1)
+        self.act, self.pool = nn.LeakyReLU(0.2), nn.AvgPool2d(2)
+
+    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
+        h = self.pool(self.act(self.first(x)))
+        h = self.pool(self.act(self.second(h) + self.told(c_noise, cond)[:, :, None, None]))
+        return self.last(h).flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class ImageCriticShape:
+    """What an ImageCritic is built from."""
+
+    channels: int = 1
+    width: int = 16
+    embed: Embed = Fourier(16, 0.06)
+    classes: int = 0
+
+    def build(self) -> ImageCritic:
+        """A fresh network from torch's global generator."""
+        return ImageCritic(self.channels, self.width, self.embed, self.classes)
