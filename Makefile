@@ -17,13 +17,14 @@ SICK := $(shell test -d $(VENV) && { test -e $(UNFINISHED) \
     || ! $(BIN)/python -c '$(IN_RANGE)' >/dev/null 2>&1; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test labs format constraints again
+.PHONY: help install lab test labs class format constraints again
 
 help:
 	@echo "make lab          open the labs in JupyterLab (sets everything up the first time)"
 	@echo "make test         run every test"
 	@echo "make install      only set up $(VENV)"
 	@echo "make labs         rebuild the notebooks whose text in labs/src has changed"
+	@echo "make class        add nbgrader, to mark learners' copies of the labs"
 	@echo "make format       put the code into its standard form"
 	@echo "make constraints  pin the dependencies of pyproject.toml again (needs uv)"
 
@@ -55,10 +56,13 @@ labs: install
 	$(BIN)/cmlab labs sync
 	$(BIN)/cmlab labs run
 
+class: install
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[class]'
+
 format: install
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
 constraints:
-	env -u UV_FIND_LINKS uv pip compile --quiet --universal --extra test --no-annotate --no-header \
+	env -u UV_FIND_LINKS uv pip compile --quiet --universal --extra test --extra class --no-annotate --no-header \
 	    pyproject.toml -o constraints.txt

@@ -19,7 +19,7 @@ import cmlab
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NEEDED = [Requirement(r) for r in PROJECT["dependencies"] + EXTRAS["test"]]
+NEEDED = [Requirement(r) for r in PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["class"]]
 PINS = [Requirement(r) for r in (ROOT / "constraints.txt").read_text().splitlines() if r]
 MAKEFILE = (ROOT / "Makefile").read_text()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -64,7 +64,7 @@ def test_conda_installs_what_make_installs():
     assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python}.0")
     assert pip == INSTALL
     assert " ".join(INSTALL).replace(".[test]", "'.[test]'") in MAKEFILE
-    assert set(EXTRAS) == {"test", "inception"}  # the second one only where it is asked for
+    assert set(EXTRAS) == {"test", "class", "inception"}  # all but the first only where asked for
     assert "--extra test" in MAKEFILE and "--all-extras" not in MAKEFILE
 
 

@@ -25,6 +25,10 @@ class Verdict:
     def passed(self) -> bool:
         return self.state == "passed"
 
+    def points(self, full: float) -> float:
+        """What a grader books: all or nothing."""
+        return full if self.passed else 0
+
     def __str__(self) -> str:
         mark = {"passed": "✓", "slip": "✗"}.get(self.state, "○")
         return f"{mark} {self.state}: {self.message}" if self.message else f"{mark} {self.state}"

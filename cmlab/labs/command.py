@@ -1,29 +1,67 @@
-"""`sync` carries the text into the notebooks, `run` what changed, `check` finds faults."""
+"""`sync` carries the text into the notebooks, `run` what changed, `check` finds faults.
+
+`build` writes copies for a class into folders of their own: --student, --instructor. `papers`
+writes labs/PAPERS.md.
+"""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .faults import out_of_date, problems
 from .merge import sync
 from .notebook import checkout, find, source_of
+from .papers import PAGE, papers
 from .run import execute
+from .student import fresh_place, student
+from .teacher import instructor
+
+Build = Callable[[Path, Path], Path]  # (a lab, a folder) -> the copy written there
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if all is well, 1 if a lab failed or is faulty, 2 if a name is unknown."""
     parser = argparse.ArgumentParser(prog="cmlab labs", description=__doc__)
-    parser.add_argument("action", choices=("sync", "run", "check"))
+    parser.add_argument("action", choices=("sync", "run", "check", "build", "papers"))
     parser.add_argument("names", nargs="*", metavar="NN", help="such as 00; none means all")
-    wanted = parser.parse_args(argv)
+    parser.add_argument("--student", type=Path, metavar="DIR", help="build: learners' copies")
+    parser.add_argument("--instructor", type=Path, metavar="DIR", help="build: teachers' copies")
+    wanted = parser.parse_intermixed_args(argv)  # names may follow a folder
+    if (wanted.action == "build") != bool(wanted.student or wanted.instructor):
+        parser.error("build goes with --student DIR or --instructor DIR, and they with build")
     try:
+        if wanted.action == "papers":
+            return _papers(checkout())
         notebooks = find(checkout() / "labs", wanted.names)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    if wanted.action == "build":
+        return _build(notebooks, {student: wanted.student, instructor: wanted.instructor})
     actions = {"sync": _sync, "run": _run_named if wanted.names else _run, "check": _check}
     return max((actions[wanted.action](notebook) for notebook in notebooks), default=0)
+
+
+def _papers(root: Path) -> int:
+    (root / PAGE).write_text(papers(root), encoding="utf-8")
+    print(PAGE)
+    return 0
+
+
+def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
+    """Nothing is written unless all of it can be."""
+    wanted = [(build, nb, folder) for build, folder in folders.items() if folder
+              for nb in notebooks]  # fmt: skip
+    try:
+        for _, notebook, folder in wanted:
+            fresh_place(notebook, folder)
+        for build, notebook, folder in wanted:
+            print(build(notebook, folder))
+    except (OSError, ValueError, KeyError) as error:
+        print(error.args[-1] if isinstance(error, KeyError) else error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _sync(notebook: Path) -> int:

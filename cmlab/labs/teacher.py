@@ -1,0 +1,125 @@
+"""A lab as its teacher gets it: the solutions in place, and beside each step what to say.
+
+The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
+prediction, questions to discuss, and what earns the points.
+"""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from .notebook import read, save, tags
+from .student import POINTS, SOLVED, fresh_place
+
+NOTES = "teaching.toml"
+FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+Notes = dict[str, Any]
+
+
+def instructor(notebook: Path, folder: Path) -> Path:
+    """Write the teacher's copy of a built lab into a folder, and say where.
+
+    Raises FileExistsError for a copy that is there already, KeyError for a lab without notes.
+    """
+    place = fresh_place(notebook, folder)
+    nb, notes = read(notebook), notes_of(notebook)
+    nb.cells = [opening(notes), *annotated(nb.cells, notes), closing(notes)]
+    nb.metadata.pop("cmlab", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(nb, place)
+    return place
+
+
+def notes_of(notebook: Path) -> Notes:
+    """What the teaching notes say of a lab."""
+    path = notebook.parent / "src" / NOTES
+    every = tomllib.loads(path.read_text(encoding="utf-8"))
+    if notebook.stem not in every:
+        raise KeyError(f"{path.name} has no notes on {notebook.stem}: write them there first.")
+    return every[notebook.stem]
+
+
+def annotated(cells: list[NotebookNode], notes: Notes) -> Iterator[NotebookNode]:
+    """The lab's cells, each stub answered by its solution, each prediction with its replies."""
+    solutions = iter([solution(cell) for cell in cells if SOLVED in tags(cell)])
+    for cell in cells:
+        cell.metadata.pop("cmlab", None)
+        found = tags(cell)
+        if "check" in found:
+            yield answer(next(solutions), cell.id)
+            cell.outputs, cell.execution_count = [], None
+        yield cell
+        if cell.cell_type == "code" and (options := wrong_options(cell.source)):
+            yield misconceptions(options, notes, cell.id)
+
+
+def solution(cell: NotebookNode) -> str:
+    """The code of a folded solution."""
+    (code,) = FENCED.findall(cell.source)
+    return code.rstrip()
+
+
+def answer(code: str, above: str) -> NotebookNode:
+    """The solution as a cell that runs, so that the check below it passes."""
+    return new_code_cell(f"# the solution\n{code}", id=f"{above}-s")
+
+
+def wrong_options(source: str) -> list[str]:
+    """The wrong options of the predictions that a cell asks for."""
+    if "Predict(" not in source:
+        return []
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Predict":
+            named = {k.arg: k.value for k in node.keywords}
+            replies = named.get("replies", node.args[1] if len(node.args) > 1 else None)
+            right = named.get("right", node.args[2] if len(node.args) > 2 else None)
+            if isinstance(replies, ast.Dict) and isinstance(right, ast.Constant):
+                options = [k.value for k in replies.keys if isinstance(k, ast.Constant)]
+                found += [str(option) for option in options if option != right.value]
+    return found
+
+
+def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode:
+    """A table: the wrong option, where it breaks, what to say."""
+    rows = {note["option"]: note for note in notes["misconceptions"]}
+    lines = [
+        f"| {option} | {rows[option]['broken_by']} | {rows[option]['say']} |" for option in options
+    ]
+    head = ["| who says | look under | and say |", "|---|---|---|"]
+    text = "\n".join(["**For the teacher: what breaks a wrong prediction**", "", *head, *lines])
+    return new_markdown_cell(text, id=f"{above}-m")
+
+
+def opening(notes: Notes) -> NotebookNode:
+    """What to know before class, and where the minutes go."""
+    rows = [f"| {heading} | {minutes} |" for heading, minutes in notes["sections"]]
+    total = sum(minutes for _, minutes in notes["sections"])
+    lines = [
+        "# For the teacher",
+        "",
+        notes["before"],
+        "",
+        "| section | minutes |",
+        "|---|---|",
+        *rows,
+        f"| together | {total} |",
+    ]
+    return new_markdown_cell("\n".join(lines), id="teacher-opening")
+
+
+def closing(notes: Notes) -> NotebookNode:
+    """Questions to discuss, and the marking rubric."""
+    lines = ["# For the teacher: to discuss, and to mark", "", "## Questions", ""]
+    for n, note in enumerate(notes["discussion"], 1):
+        lines += [f"{n}. **{note['question']}**", f"   {note['answer']}", ""]
+    lines += ["## Rubric", "", f"| exercise | {POINTS} points | part | 0 |", "|---|---|---|---|"]
+    for note in notes["rubric"]:
+        lines.append(f"| {note['exercise']} | {note['full']} | {note['part']} | {note['none']} |")
+    return new_markdown_cell("\n".join(lines), id="teacher-closing")

@@ -1,0 +1,132 @@
+"""Copies for a class: learners get no solution, teachers all of them, and nbgrader can mark."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import nbformat
+import pytest
+from exercises import lab, solutions
+
+from cmlab.check.base import Verdict
+from cmlab.labs.command import main
+from cmlab.labs.notebook import read, tags
+from cmlab.labs.student import POINTS, student
+from cmlab.labs.teacher import instructor, wrong_options
+
+LABS = Path(__file__).parents[1] / "labs"
+NOTEBOOKS = sorted(LABS.glob("[0-9]*.ipynb"))
+
+
+def lines_of(notebook):
+    """The code lines of a lab's solutions that stand nowhere else in it."""
+    rest = "\n".join(c.source for c in read(notebook).cells if "solution" not in tags(c))
+    found = {
+        line.strip() for code in solutions(lab(notebook.stem[:2])) for line in code.split("\n")
+    }
+    return {line for line in found if len(line) > 12 and line not in rest}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_learners_copy_holds_no_solution_and_no_outcome_of_an_exercise(notebook, tmp_path):
+    copy = read(student(notebook, tmp_path))
+    text = "\n".join(cell.source for cell in copy.cells)
+    assert lines_of(notebook) and not [line for line in lines_of(notebook) if line in text]
+    marked = [
+        c for c in copy.cells if {"exercise", "check"} & set(tags(c)) or "nbgrader" in c.metadata
+    ]
+    assert len(marked) == 6 and all(not c.outputs for c in marked)
+    assert any(c.get("outputs") for c in copy.cells)  # the figures are still there
+    nbformat.validate(copy)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_teachers_copy_holds_every_solution_and_every_misconception(notebook, tmp_path):
+    copy = read(instructor(notebook, tmp_path))
+    code = "\n".join(c.source for c in copy.cells if c.cell_type == "code")
+    said = "\n".join(c.source for c in copy.cells if c.cell_type == "markdown")
+    assert all(piece.rstrip() in code for piece in solutions(lab(notebook.stem[:2])))
+    wrong = [
+        o for c in read(notebook).cells if c.cell_type == "code" for o in wrong_options(c.source)
+    ]
+    assert wrong and all(f"| {option} |" in said for option in wrong)
+    assert "## Rubric" in said and "## Questions" in said
+    nbformat.validate(copy)
+
+
+def test_what_nbgrader_is_told_of_a_lab(tmp_path):
+    told = [
+        cell.metadata.nbgrader
+        for cell in read(student(NOTEBOOKS[0], tmp_path)).cells
+        if "nbgrader" in cell.metadata
+    ]
+    names = ["lab00-a", "lab00-a-points", "lab00-b", "lab00-b-points"]
+    assert [t["grade_id"] for t in told] == names
+    assert [t["solution"] for t in told] == [True, False] * 2
+    assert [t["grade"] for t in told] == [t["locked"] for t in told] == [False, True] * 2
+    assert [t.get("points") for t in told] == [None, POINTS] * 2
+
+
+def test_points_are_all_or_nothing():
+    assert Verdict("passed", "").points(10) == 10
+    assert Verdict("slip", "").points(10) == Verdict("not attempted yet", "").points(10) == 0
+
+
+def test_copies_are_the_same_each_time_and_never_written_over(tmp_path, capsys):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        words = ["build", "--student", str(folder / "s"), "--instructor", str(folder / "i"), "00"]
+        assert main(words) == 0
+    for path in one.rglob("*.ipynb"):
+        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
+    kept = next((one / "s").glob("*.ipynb"))
+    kept.write_text("somebody's work")
+    assert (
+        main(["build", "--student", str(one / "s"), "--instructor", str(tmp_path / "i"), "00"])
+        == 1
+    )
+    assert kept.read_text() == "somebody's work" and not (tmp_path / "i").exists()
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["build"], ["check", "--student", "s"]])
+def test_build_wants_a_folder_and_nothing_else_takes_one(words, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "build goes with" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not find_spec("nbgrader"), reason="nbgrader is not installed: make class")
+def test_nbgrader_gives_a_filled_copy_full_marks_and_an_untouched_one_none(tmp_path):
+    name = "03_boundary_condition.ipynb"
+    student(LABS / name, tmp_path / "source" / "week1")
+    (tmp_path / "nbgrader_config.py").write_text("get_config().CourseDirectory.course_id = 'c'\n")
+    bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def nbgrader(*words):
+        command = [sys.executable, "-m", "nbgrader", *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"PATH": bins}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    nbgrader("generate_assignment", "week1")
+    for who in ("filled", "untouched"):
+        copy = nbformat.read(tmp_path / "release" / "week1" / name, 4)
+        stubs = [c for c in copy.cells if c.metadata.get("nbgrader", {}).get("solution")]
+        if who == "filled":
+            for cell, code in zip(stubs, solutions(lab("03")), strict=True):
+                cell.source = code
+        place = tmp_path / "submitted" / who / "week1" / name
+        place.parent.mkdir(parents=True)
+        nbformat.write(copy, place)
+    nbgrader("autograde", "week1")
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
+        scores = {
+            s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("week1")
+        }
+    assert scores == {"filled": (2 * POINTS, 2 * POINTS), "untouched": (0, 2 * POINTS)}
