@@ -1,6 +1,6 @@
 """An explorer: knobs, a picture that answers them, and the same in words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
 from time import perf_counter
@@ -62,10 +62,18 @@ class Explorer(ipw.VBox):
 
     `knobs[name].value = …` turns a knob from code; `picture` is what is on the screen and
     `seconds` what it took. Knob `name` has the CSS class lab-name, the picture lab-out.
+    `call` is how a lab makes this explorer, for `to_code`.
     """
 
-    def __init__(self, draw: Callable[..., Picture], knobs: Mapping[str, Any]) -> None:
-        self.draw, self.knobs = draw, dict(knobs)
+    def __init__(
+        self,
+        draw: Callable[..., Picture],
+        knobs: Mapping[str, Any],
+        call: str = "explorer()",
+    ) -> None:
+        self.draw, self.knobs, self.call = draw, dict(knobs), call
+        self.hidden: tuple[str, ...] = ()
+        self.waiting = False
         self.image = ipw.Image(format="png", layout=ipw.Layout(max_width="100%"))
         self.words = ipw.HTML()
         for name, knob in self.knobs.items():
@@ -73,12 +81,40 @@ class Explorer(ipw.VBox):
             knob.observe(lambda change: self.refresh(), names="value")
         shown = ipw.VBox([self.image, self.words])
         shown.add_class("lab-out")
-        row = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
-        super().__init__([ipw.Box(list(self.knobs.values()), layout=row), shown])
+        wrap = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
+        self.row = ipw.Box(list(self.knobs.values()), layout=wrap)
+        super().__init__([self.row, shown])
         self.refresh()
+
+    def turn(self, values: Mapping[str, Any], hide: Collection[str] = ()) -> "Explorer":
+        """Turn several knobs at once and take those in `hide` away; itself, to end a cell with.
+
+        Raises ValueError for a knob that it lacks.
+        """
+        if unknown := {*values, *hide} - set(self.knobs):
+            raise ValueError(
+                f"no knob {', '.join(sorted(unknown))}: it has {', '.join(self.knobs)}"
+            )
+        self.waiting = True
+        try:
+            for name, value in values.items():
+                self.knobs[name].value = value
+        finally:
+            self.waiting = False
+        self.hidden = tuple(name for name in self.knobs if name in hide)
+        self.row.children = [knob for name, knob in self.knobs.items() if name not in hide]
+        self.refresh()
+        return self
+
+    def to_code(self) -> str:
+        """The one call that restores what is on the screen."""
+        values = {name: knob.value for name, knob in self.knobs.items()}
+        return f"{self.call}.turn({values}{f', hide={self.hidden}' if self.hidden else ''})"
 
     def refresh(self) -> None:
         """Draw with the knobs as they stand. What is wrong is said in place of the reading."""
+        if self.waiting:
+            return
         start = perf_counter()
         try:
             self.picture = self.draw(**{name: knob.value for name, knob in self.knobs.items()})

@@ -70,7 +70,7 @@ def explorer(model: Denoiser, sampler: FewSteps) -> Explorer:
         "digit": slider("digit to ask for", 3, 0, 9),
         "calls": choice("network calls", (1, 2, 4)),
     }
-    return Explorer(partial(picture, model, sampler), knobs)
+    return Explorer(partial(picture, model, sampler), knobs, "explorer(model, recipe.sampler)")
 
 
 @torch.no_grad()

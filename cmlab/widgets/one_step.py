@@ -44,7 +44,7 @@ def explorer(generator: Generator) -> Explorer:
     }
     if generator.classes:
         knobs["wish"] = slider("class to ask for", 0, 0, generator.classes - 1)
-    return Explorer(partial(picture, generator), knobs)
+    return Explorer(partial(picture, generator), knobs, "explorer(generator)")
 
 
 @torch.no_grad()

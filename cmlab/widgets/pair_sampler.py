@@ -24,7 +24,7 @@ def explorer(law: Mixture1D) -> Explorer:
         "ratio": slider("ratio r/t", 0.5, 0.0, 0.98, 0.02),
         "place": slider("rank of x_t (%)", 41, 1, 99, 2),
     }
-    return Explorer(functools.partial(picture, scene(law, HIGH)), knobs)
+    return Explorer(functools.partial(picture, scene(law, HIGH)), knobs, "explorer(law)")
 
 
 def picture(scene: Scene, noise: str, t: float, ratio: float, place: int) -> Picture:

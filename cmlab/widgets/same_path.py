@@ -24,7 +24,7 @@ def explorer(law: Mixture1D) -> Explorer:
         "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
         "mean": toggle("show the posterior mean D", True),
     }
-    return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs)
+    return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs, "explorer(law)")
 
 
 def picture(
