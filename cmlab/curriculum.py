@@ -1,0 +1,141 @@
+"""A curriculum over noise: all levels at first, and ever fewer of the easy ones.
+
+CLTS, in Xu, Mi, Wang & Chen 2024, "Towards Faster Training of Diffusion Models: An Inspiration of
+A Consistency Phenomenon" (arXiv:2404.07946). Nearly pure noise is easy to denoise, so the paper
+trains on it less and less often. With τ the share of the run that is done, here
+
+    sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²) restricted to [0, 1]
+    L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  σ = the axis's level at u
+
+The paper's density is not known to us: this form is ours, and only its peak, near 0.3 of the way
+from data to noise, is as reported. Nor does 0.3 say much by itself. The paper's u is the timestep
+of a diffusion model over the number of timesteps (`Clock`); here u runs over the quantiles of the
+proposal that EDM uses anyway (`Quantiles`), so that the flat start is EDM, to the bit, and what
+is measured is the curriculum and not a change of axis.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from .process import Process, VariancePreserving
+from .schedule import Warmup
+from .times import LogNormal
+from .vocabulary import Data, Schedule, Time
+
+
+@runtime_checkable
+class Axis(Protocol):
+    """From u in [0, 1], data to noise, to a noise level. KarrasGrid is one, too."""
+
+    def at(self, u: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """u is the share of a law of levels that lies below: even in u is that law itself."""
+
+    law: LogNormal = LogNormal(-1.2, 1.2)
+
+    def at(self, u: Tensor) -> Tensor:
+        low, high = self.law.cdf(torch.tensor([self.law.low, self.law.high])).tolist()
+        z = torch.special.ndtri((low + u.double() * (high - low)).clamp(1e-12, 1 - 1e-12))
+        return (self.law.mean + self.law.std * z).exp()
+
+
+@dataclass(frozen=True)
+class Clock:
+    """u is a process's own time, such as the timestep of DDPM over the number of timesteps."""
+
+    process: Process = VariancePreserving()
+    first: float = 1e-3  # at u = 0, where the level itself would be 0
+
+    def at(self, u: Tensor) -> Tensor:
+        return self.process.level(self.first + u.double() * (1 - self.first))
+
+
+@runtime_checkable
+class Share(Protocol):
+    """A law of u on [0, 1]: its density, its distribution function, and that one's inverse."""
+
+    def density(self, u: Tensor) -> Tensor: ...
+
+    def cdf(self, u: Tensor) -> Tensor: ...
+
+    def at(self, p: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Every u alike."""
+
+    def density(self, u: Tensor) -> Tensor:
+        return torch.ones_like(u)
+
+    def cdf(self, u: Tensor) -> Tensor:
+        return u
+
+    def at(self, p: Tensor) -> Tensor:
+        return p
+
+
+@dataclass(frozen=True)
+class Bump:
+    """N(mean, std²) restricted to [0, 1]: nothing is heaped up at the ends."""
+
+    mean: float = 0.3
+    std: float = 0.25
+
+    def phi(self, u: Tensor) -> Tensor:
+        """The normal law's own distribution function."""
+        return torch.special.ndtr((u.double() - self.mean) / self.std)
+
+    def ends(self) -> tuple[float, float]:
+        low, high = self.phi(torch.tensor([0.0, 1.0])).tolist()
+        return low, high
+
+    def density(self, u: Tensor) -> Tensor:
+        (low, high), z = self.ends(), (u.double() - self.mean) / self.std
+        return (-(z**2) / 2).exp() / (self.std * (2 * torch.pi) ** 0.5 * (high - low))
+
+    def cdf(self, u: Tensor) -> Tensor:
+        low, high = self.ends()
+        return (self.phi(u) - low) / (high - low)
+
+    def at(self, p: Tensor) -> Tensor:
+        low, high = self.ends()
+        return self.mean + self.std * torch.special.ndtri(low + p.double() * (high - low))
+
+
+@dataclass(frozen=True)
+class Easing:
+    """t from p_τ = (1 - τ) first + τ last, τ the progress in [0, 1], and r = 0: denoising."""
+
+    progress: Schedule = Warmup(4000)
+    last: Share = Bump()
+    first: Share = Flat()
+    axis: Axis = Quantiles()
+
+    def density(self, u: Tensor, step: int) -> Tensor:
+        """p_τ(u) at this step, per unit of u."""
+        tau = self.progress(step)
+        return (1 - tau) * self.first.density(u) + tau * self.last.density(u)
+
+    def cdf(self, u: Tensor, step: int) -> Tensor:
+        """The share of samples below u at this step."""
+        tau = self.progress(step)
+        return (1 - tau) * self.first.cdf(u) + tau * self.last.cdf(u)
+
+    def draw(self, v: Tensor, step: int) -> Tensor:
+        """u ~ p_τ from v even on [0, 1]: v < τ goes to the last law, the rest to the first."""
+        tau = self.progress(step)
+        late = self.last.at((v / max(tau, 1e-12)).clamp(0, 1))
+        early = self.first.at(((v - tau) / max(1 - tau, 1e-12)).clamp(0, 1))
+        return torch.where(v < tau, late, early)
+
+    def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
+        v = torch.rand(len(x), device=x.device, dtype=torch.float64)
+        level = self.axis.at(self.draw(v, step)).to(x.dtype)
+        return process.time(level), process.time(torch.zeros_like(level))

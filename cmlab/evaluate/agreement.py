@@ -1,0 +1,83 @@
+"""Do two networks answer alike? Their distance on shared noise, against shuffled pairs.
+
+Whether a distance is small depends on the data, so the yardstick is the data's own: pair the
+answers of one network with those of the other at random, and measure again. If shared noise
+meant nothing, the pairs as they are would be one more shuffle, and
+
+    p = (1 + number of shuffles whose distance is no larger) / (1 + number of shuffles)
+
+would be even on its values: the pairs as they are belong to the count, above and below.
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from ..components import require
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """A test of two sets of answers to the same noises."""
+
+    distance: float  # mean ‖a_i - b_i‖, in the data's unit
+    shuffled: Tensor  # (P,) the same after each shuffle, the pairs as they are not among them
+    p: float
+
+    @property
+    def ratio(self) -> float:
+        """The distance over its mean after shuffling: 0 for the same answers, about 1 for none."""
+        return self.distance / float(self.shuffled.mean())
+
+
+def between(a: Tensor, b: Tensor) -> Tensor:
+    """‖a_i - b_j‖ for all i and j, (n, n), in float64."""
+    require(a.shape == b.shape and len(a) > 1, f"answers of shapes {tuple(a.shape)} and "
+            f"{tuple(b.shape)}: give both networks the same noises, two or more")  # fmt: skip
+    return torch.cdist(a.flatten(1).double(), b.flatten(1).double(),
+                       compute_mode="donot_use_mm_for_euclid_dist")  # fmt: skip
+
+
+def tested(away: Tensor, orders: Tensor) -> Agreement:
+    """From distances (n, n) and the orders (P, n) in which the second side is shuffled."""
+    seen = float(away.diagonal().mean())
+    shuffled = away[torch.arange(len(away)), orders].mean(1)
+    # A shuffle that is no shuffle must count as equal, whatever its sum's last bit says.
+    near = int((shuffled <= seen * (1 + 1e-9)).sum())
+    return Agreement(seen, shuffled, (1 + near) / (1 + len(orders)))
+
+
+def agreement(
+    a: Tensor, b: Tensor, shuffles: int = 999, seed: int = 0, groups: Tensor | None = None
+) -> Agreement:
+    """The test on answers a and b (n, *d), with this many random shuffles.
+
+    With groups (n,) only members of one group change places: two networks that were asked for
+    the same class agree on it without any help from the noise.
+    """
+    away = between(a, b)
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.rand(shuffles, len(a), generator=generator, dtype=torch.float64)
+    if groups is None:
+        return tested(away, u.argsort(1))
+    places = groups.argsort(stable=True)
+    orders = torch.empty(shuffles, len(a), dtype=torch.long)
+    orders[:, places] = (u + groups.double()).argsort(1)  # u < 1: groups stay together
+    return tested(away, orders)
+
+
+def exact_agreement(a: Tensor, b: Tensor) -> Agreement:
+    """The test with every order there is, for 8 answers at most; the one as it is counts once."""
+    require(len(a) <= 8, f"{len(a)} answers have too many orders to try: use `agreement`")
+    _, *others = permutations(range(len(a)))  # the first one leaves all as it is
+    return tested(between(a, b), torch.tensor(others))
+
+
+def same(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """The share of equal labels in pairs (n,), and what shuffled pairs would have on average."""
+    kinds = int(max(a.max(), b.max())) + 1
+    counts = (torch.bincount(v, minlength=kinds).double() / len(v) for v in (a, b))
+    first, second = counts
+    return float((a == b).double().mean()), float((first * second).sum())
