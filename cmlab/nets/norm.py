@@ -47,7 +47,15 @@ class Norm(nn.Module):
         return h * self.scale + self.shift
 
 
-BuildNorm = Callable[[int, bool], Norm]  # (channels, affine) -> the normalisation of a layer
+BuildNorm = Callable[[int, bool], nn.Module]  # (channels, affine) -> a layer's normalisation
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Builds `Norm`, with as many groups as divide the channels, at most 8."""
+
+    def __call__(self, channels: int, affine: bool = True) -> Norm:
+        return Norm(channels, affine)
 
 
 def uncast(device: torch.device) -> AbstractContextManager:

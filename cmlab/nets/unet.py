@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..vocabulary import Data, Time
 from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
-from .norm import Modulation, Norm, ScaleShift
+from .norm import BuildNorm, Grouped, Modulation, ScaleShift
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -50,11 +50,17 @@ class Block(nn.Module):
     """h + conv(drop(act(modulated norm(conv(act(norm(h))))))), the modulation read from e."""
 
     def __init__(
-        self, inputs: int, outputs: int, width_e: int, dropout: float, modulation: Modulation
+        self,
+        inputs: int,
+        outputs: int,
+        width_e: int,
+        dropout: float,
+        modulation: Modulation,
+        norm: BuildNorm,
     ) -> None:
         super().__init__()
-        self.norm_1, self.conv_1 = Norm(inputs), conv(inputs, outputs)
-        self.modulate = modulation.build(width_e, outputs)
+        self.norm_1, self.conv_1 = norm(inputs, True), conv(inputs, outputs)
+        self.modulate = modulation.build(width_e, outputs, norm)
         self.drop = nn.Dropout(dropout)
         self.conv_2 = silent(conv(outputs, outputs))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
@@ -68,10 +74,10 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """h + what each pixel gathers from all others, in heads of at most 32 channels."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: BuildNorm) -> None:
         super().__init__()
         self.heads = max(1, channels // 32)
-        self.norm = Norm(channels)
+        self.norm = norm(channels, True)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = silent(nn.Conv2d(channels, channels, 1))
 
@@ -94,6 +100,7 @@ class Level(nn.Module):
         width_e: int,
         dropout: float,
         modulation: Modulation,
+        norm: BuildNorm,
         attention: bool,
         blocks: int = 1,
         skip: int = 0,
@@ -101,10 +108,10 @@ class Level(nn.Module):
         super().__init__()
         inputs = [below + skip] + [outputs + skip] * (blocks - 1)
         self.blocks = nn.ModuleList(
-            Block(n, outputs, width_e, dropout, modulation) for n in inputs
+            Block(n, outputs, width_e, dropout, modulation, norm) for n in inputs
         )
         self.attention = nn.ModuleList(
-            Attention(outputs) if attention else nn.Identity() for _ in inputs
+            Attention(outputs, norm) if attention else nn.Identity() for _ in inputs
         )
 
     def forward(self, h: Tensor, e: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
@@ -117,9 +124,11 @@ class Level(nn.Module):
         return after
 
 
-def check_levels(attention: tuple[int, ...], levels: int) -> None:
+def check_levels(attention: tuple[int, ...], levels: int) -> int:
+    """How many levels, once it is sure that attention names some of them."""
     if not set(attention) <= set(range(levels)):
         raise ValueError(f"attention must name levels in 0…{levels - 1}, not {attention}.")
+    return levels
 
 
 def check_image(net: str, x: Tensor, channels: int, halvings: int) -> None:
@@ -155,20 +164,20 @@ class UNet(nn.Module):
         embed: Embed = Fourier(),  # noqa: B008 (frozen)
         classes: int = 0,
         modulation: Modulation = ScaleShift(),  # noqa: B008 (frozen)
+        norm: BuildNorm = Grouped(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        check_levels(attention, len(mults))
-        self.channels, self.halvings = channels, len(mults) - 1
+        self.channels, self.halvings = channels, check_levels(attention, len(mults)) - 1
         self.told, w = Told(embed, classes, 4 * width), [width * m for m in mults]
         above, below = [width, *w[:-1]], [*w[1:], w[-1]]
-        told = (4 * width, dropout, modulation)
+        told = (4 * width, dropout, modulation, norm)
         shared = [(*told, i in attention, blocks) for i in range(len(w))]
         self.first = conv(channels, width)
         self.down = nn.ModuleList(map(lambda a, w, s: Level(a, w, *s), above, w, shared))
         self.middle = Level(w[-1], w[-1], *told, attention=True)
-        ups = map(lambda b, w, s: Level(b, w, *s, skip=w), below, w, shared)
-        self.up = nn.ModuleList(reversed(list(ups)))
-        self.last = nn.Sequential(Norm(w[0]), nn.SiLU(), silent(conv(w[0], channels)))
+        ups = [*map(lambda b, w, s: Level(b, w, *s, skip=w), below, w, shared)]
+        self.up = nn.ModuleList(ups[::-1])
+        self.last = nn.Sequential(norm(w[0], True), nn.SiLU(), silent(conv(w[0], channels)))
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         check_image("UNet", x, self.channels, self.halvings)
@@ -197,6 +206,7 @@ class UNetShape:
     embed: Embed = Fourier()
     classes: int = 0
     modulation: Modulation = ScaleShift()
+    norm: BuildNorm = Grouped()
 
     def build(self) -> UNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""

@@ -1,0 +1,98 @@
+"""A small convolutional autoencoder: pictures to latents of half the side, or a quarter, and back.
+
+    pixels ─ fold 2×2 into channels ─ conv ─ residual ─ … ─ mean and log-variance
+    latents ─ conv ─ residual ─ spread channels over 2×2 ─ … ─ pixels
+
+The bottleneck is that of a variational autoencoder with a tiny weight on its KL term, as latent
+diffusion uses it (Rombach et al. 2022, as reported): the mean is the latent, and the variance is
+there for training only. It knows nothing of diffusion.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..vocabulary import PerSample
+from .norm import Norm
+
+
+def conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class Residual(nn.Module):
+    """h + conv(act(norm(conv(act(norm(h)))))), of so many channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            Norm(channels), nn.SiLU(), conv(channels, channels),
+            Norm(channels), nn.SiLU(), conv(channels, channels),
+        )  # fmt: skip
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.inner(h)
+
+
+def down(channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """Each width halves the side."""
+    layers, inputs = [], channels
+    for width in widths:
+        layers += [nn.PixelUnshuffle(2), conv(4 * inputs, width), Residual(width)]
+        inputs = width
+    return nn.Sequential(*layers, Norm(inputs), nn.SiLU(), conv(inputs, outputs))
+
+
+def up(inputs: int, widths: tuple[int, ...], channels: int) -> nn.Sequential:
+    """Each width doubles the side; widths finest first, as in `down`."""
+    layers: list[nn.Module] = [conv(inputs, widths[-1])]
+    for width, after in zip(reversed(widths), (*reversed(widths[:-1]), channels), strict=True):
+        layers += [Residual(width), Norm(width), nn.SiLU(), conv(width, 4 * after)]
+        layers += [nn.PixelShuffle(2)]
+    return nn.Sequential(*layers)
+
+
+class Autoencoder(nn.Module):
+    """x (b, channels, n, n) <-> latents (b, latent, m, m), m = n / 2 ** len(widths).
+
+    Pictures are in [-1, 1]; a decoded one may lie a little outside.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...], latent: int) -> None:
+        super().__init__()
+        self.encoder = down(channels, widths, 2 * latent)
+        self.decoder = up(latent, widths, channels)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean of the latents."""
+        return self.moments(x)[0]
+
+    def decode(self, h: Tensor) -> Tensor:
+        """Pictures from latents."""
+        return self.decoder(h)
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the latents and their log-variance, which is kept within ±20."""
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 20)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, PerSample]:
+        """For training: x decoded from latents with noise, and KL(latents ‖ N(0, I))."""
+        mean, log_variance = self.moments(x)
+        h = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        kl = (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+        return self.decode(h), kl.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class AutoencoderShape:
+    """What an autoencoder is built from."""
+
+    channels: int = 1
+    widths: tuple[int, ...] = (32,)  # of each level, finest first
+    latent: int = 4  # channels
+
+    def build(self) -> Autoencoder:
+        """A fresh network. Seed torch first: the weights come from its global generator."""
+        return Autoencoder(self.channels, self.widths, self.latent)
