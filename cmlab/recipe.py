@@ -14,33 +14,26 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+# isort: off
 from . import (
-    adversary,
-    balance,
-    coupling,
-    distance,
-    guidance,
-    guide,
-    judge,
-    methods,
-    model,
-    optimizer,
-    process,
-    sample,
-    schedule,
-    tangent,
-    times,
-)
+    adversary, balance, by_ends, by_walk, coupling, curriculum, decoded, distance, guidance, guide,
+    judge, methods, model, momentum, optimizer, phases, process, sample, schedule, tangent,
+    tightening, times,
+)  # fmt: skip
 from .config import Source, TrainConfig
-from .data import cifar10, digits, line, outliers, shapes, toy, unlabelled
-from .evaluate import inception, spaces
+from .data import (
+    cifar10, coder, digits, impulses, latents, line, outliers, parts, shapes, sound, toy, tunes,
+    unlabelled,
+)  # fmt: skip
+from .evaluate import inception, music, spaces
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import critic, ddpmpp, embedding, mlp, norm, unet
+from .nets import critic, ddpmpp, ear, embedding, mlp, nonscaling, norm, shipped, strip, unet
 from .ops import seeded
 from .sample import Sampler
 from .train import Trainer
+# isort: on
 
 
 @runtime_checkable
@@ -80,9 +73,11 @@ class Recipe:
 
 
 MODULES = (
-    adversary, balance, cifar10, coupling, critic, ddpmpp, digits, distance, embedding, guidance,
-    guide, inception, judge, line, methods, mlp, model, norm, optimizer, outliers, process, sample,
-    schedule, shapes, spaces, tangent, times, toy, unet, unlabelled,
+    adversary, balance, by_ends, by_walk, cifar10, coder, coupling, critic, curriculum, ddpmpp,
+    decoded, digits, distance, ear, embedding, guidance, guide, impulses, inception, judge,
+    latents, line, methods, mlp, model, momentum, music, nonscaling, norm, optimizer, outliers,
+    parts, phases, process, sample, schedule, shapes, shipped, sound, spaces, strip, tangent,
+    tightening, times, toy, tunes, unet, unlabelled,
 )  # fmt: skip
 
 

@@ -9,10 +9,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmlab"
 
 FLOORS = (
-    {"vocabulary", "ops", "schedule", "checkpoint", "finite"},
+    {"vocabulary", "ops", "schedule", "momentum", "checkpoint", "finite", "tightening"},
     {"process", "coupling", "oracle", "components", "solve"},
-    {"times", "distance", "model", "nets", "tangent"},
-    {"guide", "guidance", "adversary", "sample", "inverse", "convert", "balance"},
+    {"times", "curriculum", "distance", "model", "nets", "tangent", "operators", "bases"},
+    {
+        "windows",
+        "guide",
+        "guidance",
+        "adversary",
+        "sample",
+        "phases",
+        "inverse",
+        "editing",
+        "convert",
+        "balance",
+    },
     {"methods"},
     {
         "objective",
@@ -31,6 +42,9 @@ FLOORS = (
     {"evaluate"},  # likewise
     {
         "judge",
+        "decoded",
+        "by_ends",
+        "by_walk",
         "scores",
         "recipe",
         "presets",

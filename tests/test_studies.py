@@ -65,7 +65,8 @@ def test_the_target_study_changes_the_decay_and_the_grid_alone():
 def test_every_arm_makes_a_recipe_of_its_seed():
     for study, arm in ARMS:
         if not arm.startswith("learned"):  # that one trains its teacher first
-            assert STUDIES[study].arms[arm](5).train.seed == 5, (study, arm)
+            # A twin that is to be told apart from the other arms takes a seed of its own.
+            assert STUDIES[study].arms[arm](5).train.seed in (5, 105), (study, arm)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,9 @@ from .ct import CT
 from .ect import ECT
 from .edm import EDM
 from .ict import ICT
+from .musiccm import MusicCM
+from .pcm import PCM
 from .scm import SCM
+from .slct import SLCT
 
-__all__ = ["CD", "CT", "ECT", "EDM", "ICT", "SCM", "Choosy", "Method"]
+__all__ = ["CD", "CT", "ECT", "EDM", "ICT", "PCM", "SCM", "SLCT", "Choosy", "Method", "MusicCM"]

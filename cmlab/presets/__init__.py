@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..recipe import Recipe
-from . import cifar10, cifar10_paper, digits, shapes, toy
+from . import cifar10, cifar10_paper, digits, faster, latent, music, phased, shapes, toy
 
 PRESETS: dict[str, Callable[..., Recipe]] = {
     "toy.edm": toy.edm,
@@ -18,9 +18,19 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "digits.ict": digits.ict,
     "digits.sct": digits.sct,
     "digits.scd": digits.scd,
+    "digits.ict-latents": latent.digits_ict,
+    "digits.slct": latent.digits_slct,
     "shapes.edm": shapes.edm,
     "shapes.ect": shapes.ect,
     "shapes.sct": shapes.sct,
+    "shapes.slct": latent.shapes_slct,
+    "music.edm": music.edm,
+    "music.cd": music.cd,
+    "toy.pcm": phased.ring,
+    "digits.pcm": phased.digit,
+    "toy.edm-fast": faster.ring,
+    "digits.edm-fast": faster.digit,
+    "shapes.edm-fast": faster.shape,
     "cifar10.edm-sprint": cifar10.edm,
     "cifar10.edm-paper": cifar10_paper.edm,
     "cifar10.ect-sprint": cifar10.ect,

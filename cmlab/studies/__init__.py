@@ -4,14 +4,21 @@ from . import (
     distil,
     gap,
     ladder,
+    latents,
     metric,
+    music,
     outlier_scale,
     outliers,
     pairs,
+    phased_digits,
+    phases,
+    pretraining,
     stabilisers,
     target,
     teacher,
+    transport,
     tuning,
+    twins,
 )
 from .base import SEEDS, Study
 from .recording import Recording, ranged, read, write
@@ -31,7 +38,19 @@ STUDIES: dict[str, Study] = {
         tuning.DIGITS,
         tuning.SHAPES,
         stabilisers.STUDY,
+        music.TEACHER,
+        music.STUDENT,
         gap.STUDY,
+        latents.STUDY,
+        transport.STUDY,
+        phases.STUDY,
+        phased_digits.STUDY,
+        pretraining.TOY,
+        pretraining.RATES,
+        pretraining.DIGITS,
+        pretraining.SHAPES,
+        twins.TOY,
+        twins.DIGITS,
     )
 }
 

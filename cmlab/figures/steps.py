@@ -1,0 +1,135 @@
+"""More steps: routes through noise levels, and where they end by the number of network calls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..oracle import Oracle
+from ..process import EDM
+from ..vocabulary import Denoise
+from .style import DATA, EXTRA, MEAN, STUDENT, TEACHER, TRUTH, WRONG, Role, label, name_axes, sheet
+
+LEVEL = "noise level $\\sigma$ (data units)"
+CALLS = (1, 2, 4, 8)
+LOW = 0.01  # where level 0 is drawn
+HIDDEN = 1e-4  # below this a value is 0, which a log axis does not have
+LOOK: dict[str, Role] = {
+    "exact f*": TRUTH, "good f": STUDENT, "bad f": WRONG, "phased": EXTRA, "DDIM": TEACHER,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """Places (m, b) of b samples and the noise level of each: calls lead down, noise leads up."""
+
+    levels: Sequence[float]
+    places: Tensor
+
+
+def by_renoising(denoise: Denoise, x_t: Tensor, levels: Sequence[float], z: Tensor) -> Route:
+    """Jump to the data, add fresh noise z (m - 1, b, 1), jump again. Under EDM."""
+    seen, at = [x_t], [levels[0]]
+    for i, level in enumerate(levels):
+        x = denoise(seen[-1], torch.full((len(x_t),), level).to(x_t))
+        seen, at = [*seen, x], [*at, 0.0]
+        if i + 1 < len(levels):
+            seen, at = [*seen, x + levels[i + 1] * z[i]], [*at, levels[i + 1]]
+    return Route(at, torch.stack(seen)[..., 0])
+
+
+def by_lines(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Route:
+    """Along the line to the estimate of x, from each level to the next. Under EDM."""
+    seen = [x_t]
+    for t, s in zip(levels[:-1], levels[1:], strict=True):
+        time, edge = (torch.full((len(x_t),), v).to(x_t) for v in (t, s))
+        seen.append(EDM().transport(seen[-1], denoise(seen[-1], time), time, edge))
+    return Route(levels, torch.stack(seen)[..., 0])
+
+
+def routes(law: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -> Figure:
+    """Routes of samples x_t (b, 1) from one level, each over the exact paths, by title."""
+    figure, (axes,) = sheet(1, len(panels), 10.4, 3.7)
+    for ax, (title, (route, role)) in zip(axes, panels.items(), strict=True):
+        levels = torch.logspace(np.log10(route.levels[0]), -2, 90, dtype=torch.float64)
+        scale = (levels**2 + law.sigma_data**2).sqrt()[:, None]
+        ax.plot(levels, law.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
+                linewidth=3.5, alpha=0.28)  # fmt: skip
+        at = torch.tensor(route.levels, dtype=torch.float64)
+        size = (at**2 + law.sigma_data**2).sqrt()[:, None]
+        ax.plot(at.clamp_min(LOW), route.places / size, color=role.color, linestyle=role.line,
+                marker=role.marker, markersize=4.5, linewidth=1.2)  # fmt: skip
+        ax.set(xscale="log", xlim=(route.levels[0] * 1.15, LOW * 0.85))
+        ax.set_xticks([10, 1, 0.1, LOW], ["10", "1", "0.1", "0"])
+        ax.minorticks_off()
+        what = "place $x/\\sqrt{\\sigma^2 + \\sigma_d^2}$" * (ax is axes[0])
+        name_axes(ax, LEVEL, what, title)
+    return figure
+
+
+def strand(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text: str,
+           shift: float = 1.0) -> None:  # fmt: skip
+    """One curve: its mean over seeds (seeds, n), the range as a band, its name at the end."""
+    mean = values.mean(0)
+    ax.plot(calls, mean, color=role.color, marker=role.marker, linestyle=role.line, markersize=5)
+    ax.fill_between(calls, values.min(0), values.max(0), color=role.color, alpha=0.2, linewidth=0)
+    label(ax, calls[-1] * 1.07, mean[-1] * shift, text, role.color)
+
+
+def against_calls(
+    panels: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str],
+    floors: Sequence[float], shifts: Sequence[Mapping[str, float]] = ({}, {}),
+) -> Figure:  # fmt: skip
+    """Panels by title; in each, curves (seeds, 4) at 1, 2, 4, 8 calls by name. Grey: a floor.
+
+    `shifts` moves names of curves, by a factor, where they would lie on each other.
+    """
+    figure, (axes,) = sheet(1, len(panels), 10.4, 4.1)
+    for ax, (title, curves), measure, floor, shift in zip(
+        axes, panels.items(), measures, floors, shifts, strict=True
+    ):
+        for name, values in curves.items():
+            values = np.where(values < HIDDEN, np.nan, np.atleast_2d(values))
+            strand(ax, CALLS, values, LOOK[name], name, shift.get(name, 1.0))
+        ax.set(xscale="log", yscale="log", xlim=(0.9, 15))
+        ax.set_xticks(CALLS, [str(n) for n in CALLS])
+        plain(ax)
+        if floor > 0:
+            ax.axhline(floor, color=DATA.color, linewidth=1, linestyle=":")
+            label(ax, 0.95, floor * 0.88, "two clouds of real data", DATA.color)
+        name_axes(ax, "network calls", measure, title)
+    return figure
+
+
+def plain(ax: Axes) -> None:
+    """Ticks of a log axis in plain numbers."""
+    low, high = ax.get_ylim()
+    ticks = [v for v in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1) if low <= v <= high]
+    ax.minorticks_off()
+    ax.set_yticks(ticks, [f"{v:g}" for v in ticks])
+
+
+def middle(
+    levels: Sequence[float], curves: Mapping[str, Sequence[float]],
+    asked: Mapping[str, Sequence[tuple[float, float]]], title: str,
+) -> Figure:  # fmt: skip
+    """The score of a two-call sampler by its middle level, and where a search has asked."""
+    figure, axes = sheet(1, 1, 8.0, 3.4)
+    ax = axes[0, 0]
+    for name, values in curves.items():
+        role = LOOK[name]
+        ax.plot(levels, values, color=role.color, linestyle=role.line)
+        label(ax, levels[-1] * 1.05, values[-1], name, role.color)
+        places = np.array(asked.get(name, [])).reshape(-1, 2)
+        ax.plot(*places.T, role.marker, color=role.color, markersize=6, fillstyle="none")
+        if len(places):
+            ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
+    ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 1.9))
+    plain(ax)
+    ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
+    name_axes(ax, "middle " + LEVEL, "sliced $W_2$ (data units)", title)
+    return figure

@@ -1,0 +1,60 @@
+"""Phased consistency models, four phases each: for samples in four calls.
+
+Scores are means over seeds 0, 1, 2. The settings were found on seed 10.
+"""
+
+from dataclasses import replace
+
+from ..by_ends import ByEnds, DigitsByCalls
+from ..data.toy import ToyData
+from ..distance import InverseGap, PseudoHuber
+from ..guide import AsBegun, Exact
+from ..methods import PCM
+from ..model import EDMPrecond
+from ..nets.embedding import Fourier
+from ..nets.mlp import MLPShape
+from ..phases import PhasedSteps, cut
+from ..recipe import Recipe
+from ..sample import ddim, heun
+from ..schedule import Constant
+from ..times import KarrasGrid, LogNormal, Neighbours
+from ..vocabulary import Teacher
+from . import digits as d
+from . import toy
+
+POINTS = 64  # steps of the solver, shared out among the phases
+GRID = KarrasGrid(0.002, 80.0)
+
+
+def ring(data: ToyData = toy.RING, steps: int = 4000, seed: int = 0, phases: int = 4) -> Recipe:
+    """cmlab train toy.pcm: distils the exact denoiser; 0.020 from the exact ends. 17 s.
+
+    Heun's steps, and iCT's metric, weight and proposal, as in `toy.cd`.
+    """
+    precond, pairs = (
+        EDMPrecond(data.sigma_data),
+        Neighbours(Constant(POINTS), toy.LEVELS, toy.GRID),
+    )
+    method = PCM(
+        Exact(data), cut(toy.GRID, POINTS, phases), heun, pairs, PseudoHuber(), InverseGap()
+    )
+    recipe = toy.plane(data, precond, method, steps, seed)
+    net = MLPShape(dim=data.shape[0], width=128, embed=Fourier(32, 0.3))
+    sampler, judge = PhasedSteps(toy.GRID, POINTS), ByEnds(phases)
+    return replace(recipe, net=net, sampler=sampler, judge=judge)
+
+
+def digit(
+    steps: int = 3600, seed: int = 0, phases: int = 4, teacher: Teacher | None = None
+) -> Recipe:
+    """cmlab train digits.pcm: two fifths of the steps are EDM, then the denoiser teaches.
+
+    With 1500 steps fd4 is 29.1, and 116 for the teacher's DDIM in as many calls.
+    """
+    before, pairs = 2 * steps // 5, Neighbours(Constant(POINTS), LogNormal(-1.4, 2.0), GRID)
+    method = PCM(
+        teacher or AsBegun(), cut(GRID, POINTS, phases), ddim, pairs, PseudoHuber(), InverseGap()
+    )
+    recipe = d.image(method, steps - before, seed)
+    sampler, judge = PhasedSteps(GRID, POINTS), DigitsByCalls()
+    return replace(recipe, sampler=sampler, judge=judge, start=d.edm(before, seed))
