@@ -10,7 +10,9 @@ import torch
 from cmlab import ops
 from cmlab.checkpoint import BadFile
 from cmlab.cli import main
+from cmlab.evaluate.race import CALLS
 from cmlab.presets import toy
+from cmlab.provenance import ROOT
 from cmlab.recipe import to_dict
 from cmlab.schedule import Constant
 from cmlab.studies import STUDIES, Recording, Study, read, write
@@ -157,14 +159,23 @@ def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm
     recording, path = read(study, arm), path_of(study, arm)
     assert shlex.split(recording.record["command"])[:4] == ["cmlab", "record", study, arm]
     assert recording.record["seeds"] == [0, 1, 2]
-    assert path.stat().st_size < (400_000 if "pictures" in recording.arrays else 120_000)
+    heavy = {"pictures", "weights"} & set(recording.arrays)
+    assert path.stat().st_size < (400_000 if heavy else 120_000)
 
 
 def test_every_arm_has_been_recorded():
     assert [arm for arm in ARMS if arm not in KEPT] == []
-    assert {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*.npz")} == {
-        f"{study}/{arm}.npz" for study, arm in ARMS
-    }
+    trained = {f"{study}/{arm}.npz" for study, arm in ARMS}
+    raced = {f"race-{where}/{estimate}.npz" for where in ("rings", "digits") for estimate in CALLS}
+    assert {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*.npz")} == trained | raced
+
+
+@pytest.mark.parametrize("estimate", sorted(CALLS))
+@pytest.mark.parametrize("where", ["rings", "digits"])
+def test_a_race_names_the_script_that_made_it_and_the_seeds_it_was_tuned_on(where, estimate):
+    record = read(f"race-{where}", estimate).record
+    assert (ROOT / record["command"].removeprefix("python ")).exists()
+    assert record["seeds"] == [0, 1, 2] and not set(record["tuning seeds"]) & {0, 1, 2}
 
 
 def test_a_recording_can_be_remade(tmp_path, capsys):

@@ -3,30 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..editing import slerp
 from .style import NOISE, STUDENT, WRONG, label, name_axes, sheet
 
 Mix = Callable[[Tensor, Tensor, float], Tensor]
-
-
-def slerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
-    """(sin((1-s) Ω) z1 + sin(s Ω) z2) / sin Ω, with Ω the angle between z1 and z2 (any shape).
-
-    The whole tensor is one vector. It turns at an even pace, and keeps the norm where both have
-    the same. Parallel ones are mixed straight. Raises ValueError for opposite ones: there every
-    great circle leads from one to the other.
-    """
-    cosine = torch.cosine_similarity(z1.flatten().double(), z2.flatten().double(), dim=0)
-    angle = cosine.clamp(-1, 1).acos()
-    if angle > torch.pi - 1e-4:
-        raise ValueError("two opposite noises have no one way between them; take another seed")
-    if angle < 1e-4:
-        return lerp(z1, z2, share)
-    near, far = ((1 - share) * angle).sin() / angle.sin(), (share * angle).sin() / angle.sin()
-    return near.to(z1) * z1 + far.to(z2) * z2
 
 
 def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:

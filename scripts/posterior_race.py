@@ -1,0 +1,75 @@
+"""Record the races of lab 13: the posterior mean against the consistency model, in the plane and
+on digits. About three minutes on one core; `rings` or `digits` as an argument runs one of them.
+"""
+
+import sys
+
+import torch
+
+from cmlab import runs
+from cmlab.data.digits import Digits
+from cmlab.evaluate.digits import nearest
+from cmlab.evaluate.features import load_classifier
+from cmlab.evaluate.race import CALLS, Course, Heat, Scores, Task, rings
+from cmlab.inverse import Measurement
+from cmlab.operators import Absolute, Blur, Classifier, DownSample, Mask
+from cmlab.studies.race import race
+from cmlab.studies.recording import write
+from cmlab.times import KarrasGrid
+from cmlab.widgets.digits import GENERATOR, exact
+
+ZETAS = {
+    "rings": (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    "digits": (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+}
+BUDGETS = {"rings": (4, 8, 16, 32, 64, 128), "digits": (20,)}
+EACH = 60  # digits a seed
+
+
+def digits() -> Course:
+    """Held-out scans from their measurements: D of the training scans, and the shipped network."""
+    model, _, _ = runs.load(GENERATOR)
+    model.requires_grad_(False)
+    eye, held_out = load_classifier(), Digits(train=False)
+    top = torch.zeros(1, 8, 8)
+    top[:, :4] = 1
+    tasks = {
+        "mask": Task(Mask(top)),
+        "blur": Task(Blur(1.0)),
+        "down-sample": Task(DownSample(4)),
+        "|x|": Task(Absolute()),
+        "features": Task(Classifier(eye.body)),
+    }
+
+    def heat(seed: int, copies: int) -> Heat:
+        g = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
+        asked = held_out.labels[chosen]
+        D = exact(asked)
+        f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
+        return Heat(held_out.images[chosen], D, {"mean": D, "cm": f})
+
+    def judge(task: Task, heat: Heat, measured: Measurement, x: torch.Tensor) -> Scores:
+        away = (x - heat.truth).flatten(1).norm(dim=1)
+        return {
+            "error": away,
+            "mismatch": measured.mismatch(x),
+            "nearest": nearest(x, Digits().images),
+        }
+
+    return Course(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)
+
+
+def main(wanted: list[str]) -> None:
+    torch.set_num_threads(1)
+    for name, build in (("rings", rings), ("digits", digits)):
+        if wanted and name not in wanted:
+            continue
+        course = build()
+        for estimate in CALLS:
+            found = race(f"race-{name}", course, estimate, BUDGETS[name], ZETAS[name])
+            sys.stdout.write(f"{write(found)}: {found.record['seconds']} s\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
