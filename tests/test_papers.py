@@ -31,7 +31,10 @@ def test_every_method_of_a_paper_has_its_row_and_its_defaults():
 
 
 def test_a_sentence_ends_at_its_stop_and_not_at_an_abbreviation():
-    text = "One thing. See Sec. 4.2 of Lu et al. 2025 for it, and App. E has a slip.\n\n    a box. Not me."
+    text = (
+        "One thing. See Sec. 4.2 of Lu et al. 2025 for it, and App. E has a slip."
+        "\n\n    a box. Not me."
+    )
     assert sentences(text) == [
         "One thing.",
         "See Sec. 4.2 of Lu et al. 2025 for it, and App. E has a slip.",

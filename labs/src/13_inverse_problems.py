@@ -40,7 +40,7 @@ from cmlab.data.digits import Digits
 from cmlab.data.shapes import Shapes
 from cmlab.editing import Edit, colouring, edit, inpainting, interpolated, stroke, super_resolution
 from cmlab.evaluate.posterior import PathEnd, line_through, posterior
-from cmlab.evaluate.reach import errors, noisy, pull_quantiles, told
+from cmlab.evaluate.reach import errors, pull_quantiles, told
 from cmlab.figures.bench import task_sheet
 from cmlab.figures.budgets import told_apart
 from cmlab.figures.posterior import planes, slopes
@@ -128,7 +128,8 @@ axis = (r"mean radius $\|x\|$ (data units)", "median $\\ln p(x)$ (nats)", "mean 
 curves(levels, {t: (a, {n: r[:, k] for n, r in rows.items()}) for k, (t, a) in enumerate(zip(titles, axis, strict=True))})
 
 # %% tags=["nbval-check-output"]
-print("mean radius at σ =     2      1    0.5   0.25     (the data's: {:.2f})".format(float(law.sample(20_000, g).norm(dim=1).mean())))
+own = float(law.sample(20_000, g).norm(dim=1).mean())
+print(f"mean radius at σ =     2      1    0.5   0.25     (the data's: {own:.2f})")
 table = told(law, torch.tensor([2.0, 1.0, 0.5, 0.25]).double(), Radius(), 4000)
 for name, row in table.items():
     print(f"{name:17}" + "".join(f"{v:7.2f}" for v in row[:, 0]))

@@ -1,0 +1,130 @@
+"""A long canvas through a network that knows short clips: overlapping windows, fused.
+
+    D(x_t, t) on the canvas = argmin_X Σ_i ‖crop_i(X) - D(crop_i(x_t), t)‖²
+
+The least squares have a closed form: each cell is the mean of the answers of the windows over it
+(MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024). `fused` makes a denoiser of it,
+so every sampler takes it, and noise is drawn once, on the canvas: the mean of k windows' own
+noises would have 1/√k of the size. The canvas runs along the last axis.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .ops import expand
+from .process import Process
+from .sample import FewSteps, descending
+from .vocabulary import Data, Denoise
+
+
+def starts(length: int, window: int, step: int) -> list[int]:
+    """Where the windows begin: every `step`, and the last at length - window whatever the step.
+
+    (length - window) / step + 1 of them where that is whole. Raises ValueError for a canvas
+    shorter than a window, or a step that skips cells or stands still.
+    """
+    if length < window:
+        raise ValueError(
+            f"a canvas of {length} is shorter than a window of {window}: make it longer"
+        )
+    if not 1 <= step <= window:
+        raise ValueError(f"windows of {window} take a step of 1 to {window}, not {step}")
+    last = length - window
+    return [*range(0, last, step), last]
+
+
+def crops(x: Tensor, at: Sequence[int], window: int) -> list[Tensor]:
+    """The canvas (…, length) seen through each window, (…, window)."""
+    return [x[..., first : first + window] for first in at]
+
+
+def fuse(windows: Sequence[Tensor], at: Sequence[int], length: int) -> Tensor:
+    """The canvas (…, length) that fits all windows (…, window) best: the mean over each cell."""
+    total = windows[0].new_zeros(*windows[0].shape[:-1], length)
+    count = windows[0].new_zeros(length)
+    for first, part in zip(at, windows, strict=True):
+        total[..., first : first + part.shape[-1]] += part
+        count[first : first + part.shape[-1]] += 1
+    return total / count
+
+
+def fused(denoise: Denoise, window: int, step: int) -> Denoise:
+    """A denoiser of canvases of any length, from one of clips of `window`."""
+
+    def canvas(x_t: Tensor, t: Tensor) -> Tensor:
+        length = x_t.shape[-1]
+        at = starts(length, window, step)
+        return fuse([denoise(part, t) for part in crops(x_t, at, window)], at, length)
+
+    return canvas
+
+
+def seams(length: int, window: int, step: int) -> list[int]:
+    """The cells in which a window begins or the one before has ended, ascending."""
+    at = starts(length, window, step)
+    return sorted({*at[1:], *(first + window for first in at[:-1])} - {length})
+
+
+def averaged_noise(like: Tensor, window: int, step: int) -> Tensor:
+    """Noise of each window's own, fused: too small by 1/√k where k windows lie. A mistake."""
+    length = like.shape[-1]
+    at = starts(length, window, step)
+    return fuse([torch.randn_like(part) for part in crops(like, at, window)], at, length)
+
+
+def renoised(
+    process: Process, denoise: Denoise, x_t: Data, times: Tensor, noise: Callable[[Tensor], Tensor]
+) -> Iterator[Data]:
+    """`sample.multistep`, with the fresh noise from `noise`: to see what a wrong one does."""
+    first, *rest = descending(times.to(x_t))
+    x = denoise(x_t, first.repeat(len(x_t)))
+    yield x
+    for tau in rest:
+        t = tau.repeat(len(x))
+        x = denoise(process.perturb(x, noise(x), t), t)
+        yield x
+
+
+@dataclass(frozen=True)
+class OwnNoise:
+    """A sampler that draws noise for each window and averages it. The mistake, to compare with."""
+
+    levels: FewSteps
+    window: int
+    step: int
+
+    @property
+    def sigma_max(self) -> float:
+        return self.levels.sigma_max
+
+    def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
+        times = process.time(self.levels.levels(calls)).to(z)
+        _, sigma = process(times[:1].repeat(len(z)))
+
+        def noise(x: Tensor) -> Tensor:
+            return averaged_noise(x, self.window, self.step)
+
+        *_, x = renoised(process, denoise, expand(sigma, z) * noise(z), times, noise)
+        return x
+
+
+def side_by_side(
+    draw: Callable[[Tensor], Tensor], z: Data, window: int, step: int
+) -> tuple[Data, list[int]]:
+    """Clips drawn each on its own from its part of z, cut in mid-overlap; and where the cuts are.
+
+    Nothing is shared but the noise under the overlaps.
+    """
+    length = z.shape[-1]
+    at = starts(length, window, step)
+    clips = [draw(part) for part in crops(z, at, window)]
+    cuts = [(a + window + b) // 2 for a, b in zip(at, at[1:], strict=False)]
+    edges = [0, *cuts, length]
+    parts = [
+        clip[..., low - first : high - first]
+        for clip, first, low, high in zip(clips, at, edges, edges[1:], strict=False)
+    ]
+    return torch.cat(parts, -1), cuts
