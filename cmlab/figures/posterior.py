@@ -142,5 +142,5 @@ def slopes(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
     ax.minorticks_off()
-    title = "The mean passes the pull on evenly, the path's end does not"
+    title = "At high noise the mean passes the pull on evenly, the path's end does not"
     return name_axes(ax, LEVEL, "$\\|J^\\top u\\|$", title).figure  # type: ignore

@@ -53,7 +53,6 @@ def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
     """cmlab train music.cd: MusicCM's student of the shipped teacher, with or without a critic."""
     heads = Critic(EarCriticShape(32, DATA.classes), gamma=0.1) if critic else None
     pairs = Neighbours(Constant(30), UniformIndex(GRID))
-    # With share = 50 (about √2560, as if the norm were a mean) the critic ruined the student.
     method = MusicCM(Guided(AsBegun(), 2.0, DATA.null), pairs=pairs, critic=heads, share=1.0)
     recipe = clip(method, steps, 16, 3e-4, seed)
     return replace(recipe, data=DATA.data, net=Shipped(NET, TEACHER))

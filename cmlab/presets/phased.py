@@ -31,14 +31,12 @@ def ring(data: ToyData = toy.RING, steps: int = 4000, seed: int = 0, phases: int
 
     Heun's steps, and iCT's metric, weight and proposal, as in `toy.cd`.
     """
-    precond, pairs = (
-        EDMPrecond(data.sigma_data),
+    pairs, edges = (
         Neighbours(Constant(POINTS), toy.LEVELS, toy.GRID),
+        cut(toy.GRID, POINTS, phases),
     )
-    method = PCM(
-        Exact(data), cut(toy.GRID, POINTS, phases), heun, pairs, PseudoHuber(), InverseGap()
-    )
-    recipe = toy.plane(data, precond, method, steps, seed)
+    method = PCM(Exact(data), edges, heun, pairs, PseudoHuber(), InverseGap())
+    recipe = toy.plane(data, EDMPrecond(data.sigma_data), method, steps, seed)
     net = MLPShape(dim=data.shape[0], width=128, embed=Fourier(32, 0.3))
     sampler, judge = PhasedSteps(toy.GRID, POINTS), ByEnds(phases)
     return replace(recipe, net=net, sampler=sampler, judge=judge)
@@ -52,9 +50,8 @@ def digit(
     With 1500 steps fd4 is 29.1, and 116 for the teacher's DDIM in as many calls.
     """
     before, pairs = 2 * steps // 5, Neighbours(Constant(POINTS), LogNormal(-1.4, 2.0), GRID)
-    method = PCM(
-        teacher or AsBegun(), cut(GRID, POINTS, phases), ddim, pairs, PseudoHuber(), InverseGap()
-    )
+    edges = cut(GRID, POINTS, phases)
+    method = PCM(teacher or AsBegun(), edges, ddim, pairs, PseudoHuber(), InverseGap())
     recipe = d.image(method, steps - before, seed)
     sampler, judge = PhasedSteps(GRID, POINTS), DigitsByCalls()
     return replace(recipe, sampler=sampler, judge=judge, start=d.edm(before, seed))

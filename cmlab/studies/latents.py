@@ -6,6 +6,7 @@ cauchy, cauchy-impulses  iCT with the Cauchy loss and c(N), nothing else changed
 slct, slct-impulses      all of sLCT
 slct-independent         sLCT without optimal transport
 slct-across              sLCT whose optimal transport pairs across classes
+slct-8c                  sLCT with eight times the c
 
 Impulses multiply 0.1 % of all latent elements by 50. Judged by the clean held-out digits.
 """
@@ -13,6 +14,7 @@ Impulses multiply 0.1 % of all latent elements by 50. Judged by the clean held-o
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import log
 
 from ..coupling import Independent, MinibatchOT
 from ..data.impulses import Decodable, Impulses
@@ -22,6 +24,7 @@ from ..nets.nonscaling import NonScaling
 from ..nets.norm import Grouped
 from ..presets.latent import DIGITS, STEPS, digits_ict, digits_slct, grid, improved, latent
 from ..recipe import Recipe
+from ..tightening import Tightening
 from ..vocabulary import Coupling
 from .base import Study
 from .residuals import Residuals
@@ -48,6 +51,15 @@ def cauchy(data: Decodable, seed: int) -> Recipe:
     return latent(method, STEPS, seed, Grouped(), data)
 
 
+def wider(factor: float, seed: int) -> Recipe:
+    """sLCT that calls things far later: c(N) times this factor."""
+    method = improved(STEPS)
+    c = method.c
+    assert isinstance(c, Tightening) and c.first is not None
+    c = replace(c, intercept=c.intercept + log(factor), first=c.first * factor)
+    return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
+
+
 def other_pairs(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
     """sLCT with its noise paired in another way."""
     method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
@@ -60,6 +72,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "slct": partial(slct, DIGITS),
     "slct-independent": partial(other_pairs, Independent(), True),
     "slct-across": partial(other_pairs, MinibatchOT(), False),
+    "slct-8c": partial(wider, 8.0),
     "huber-impulses": partial(ict, IMPULSES),
     "l2-impulses": partial(squared, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),

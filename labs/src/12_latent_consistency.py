@@ -37,7 +37,7 @@ from IPython.display import Markdown
 
 from cmlab.check import lab12
 from cmlab.checkpoint import read_json
-from cmlab.coupling import MinibatchOT
+from cmlab.coupling import Independent, MinibatchOT
 from cmlab.data.coder import CHECKPOINTS
 from cmlab.data.digits import Digits
 from cmlab.data.impulses import Impulses
@@ -53,6 +53,7 @@ from cmlab.figures.pairing import gains
 from cmlab.methods import ICT, SLCT
 from cmlab.methods.slct import averaged
 from cmlab.nets.nonscaling import NonScalingNorm
+from cmlab.presets import toy
 from cmlab.presets.latent import DIGITS
 from cmlab.studies import ranged
 from cmlab.studies.residuals import BANDS
@@ -204,9 +205,6 @@ show_source(NonScalingNorm.forward)
 # With pseudo-Huber, no denoising term and noise as drawn, the loss is iCT's, to the bit:
 
 # %% tags=["nbval-check-output"]
-from cmlab.coupling import Independent
-from cmlab.presets import toy
-
 recipe = toy.ict()
 model, data = recipe.build(), Ring().sample(64)[0]
 bare = SLCT(recipe.method.pairs, PseudoHuber(), c=None, coupling=Independent(), denoising=0.0)
@@ -267,7 +265,7 @@ for said, found in trained.items():
 
 # %% [markdown]
 # A lower variance of the target is not a lower error. The pairs have another law: with transport $x_t$ and z belong together, and the function that training finds is another one. Started from noise that was *not* paired, it is not what was trained.
-# The RMS is also measured against the f\* of independent noise, which is not what transport aims at. The sliced distance of the samples is fair to both.
+# The RMS is also measured against the f\* of independent noise, which is not what transport aims at. The sliced distance of the samples has no such bias; but the samples start from noise as drawn, as a user's must, and at the highest level the training points of transport lie a little farther out than those.
 #
 # ## The key figure
 #
@@ -301,7 +299,26 @@ for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impu
 # %% [markdown]
 # ### Deaf to the label
 #
-# The arm `slct-across` lets optimal transport pair across classes; `slct` pairs within each class only. Everything else is one. `accuracy` is how often the digit classifier reads the class that was asked for:
+# Where the classes trade noises, the noise tells the class. Here a listener guesses the class from the noise alone: the class whose mean latent points most in its direction.
+
+# %%
+latents, labels = DIGITS.latents.flatten(1), DIGITS.labels
+means = torch.stack([latents[labels == k].mean(0) for k in range(10)]) - latents.mean(0)
+ways = {"as drawn": SLCT(coupling=Independent()), "across classes": SLCT(by_class=False), "within classes": SLCT()}
+torch.manual_seed(0)
+for name, method in ways.items():
+    right = []
+    for _ in range(40):
+        batch, of = DIGITS.sample(64)
+        z = method.paired(batch, torch.randn_like(batch), of)
+        right.append(((z.flatten(1) @ means.T).argmax(1) == of).double().mean())
+    print(f"noise paired {name:14}: the class is guessed from the noise in {torch.stack(right).mean():.0%} of 2560 cases")
+
+# %% [markdown]
+# Pairing within a class cures that, and leaves little to pair: a batch of 64 with ten classes has about six points for each transport problem.
+#
+# The arm `slct-across` lets optimal transport pair across classes; `slct` pairs within each class only. Everything else is one. `accuracy` is how often the digit classifier reads the class that was asked for.
+# `slct-8c` is a try to mend sLCT: eight times the c, after a look at the residuals (two figures on) and at one other seed.
 
 # %%
 table = ["| arm | fd1 | fd2 | the class that was asked for | memorised |", "|---" * 5 + "|"]
@@ -325,7 +342,7 @@ run = arms.get("slct") or arms.get("cauchy") or arms.get("ict")
 if run:
     stages = run["intervals"][0, 1:].astype(int)
     q = run["size"][:, 1:, :, :][..., [0, 2, 4]].mean(0)
-    rule = [lab12.c_of(n) for n in stages]
+    rule = [0.03456 if n == stages[0] else lab12.c_of(n) for n in stages]  # the code's first stage has its own
     figure = sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
 figure if run else "not recorded yet"
 
@@ -335,6 +352,7 @@ if run:
     falls = -np.polyfit(np.log(stages), np.log(middle), 1)[0]
     print(f"From N = {stages[0]} to {stages[-1]} the median residual for t from 0.2 to 2 falls like N^-{falls:.2f}; c(N) falls like N^-1.15.")
     print(f"It is {middle[0] / rule[0]:.1f} c at N = {stages[0]} and {middle[-1] / rule[-1]:.1f} c at N = {stages[-1]}; Cauchy pulls hardest at 1.4 c.")
+    print("So the typical residual lies beyond the hump: Cauchy pulls the less, the larger it is." if (middle > 1.4 * np.array(rule)).all() else "So the typical residual is not beyond the hump at every stage.")
 
 # %%
 heads = "| run | " + " | ".join(f"N = {n}" for n in (10, 40, 160, 640)) + " |"
@@ -447,6 +465,7 @@ sw = {arm: run.score("sw1") for arm, run in plane.items()}
 table = ["| claim | here | verdict |", "|---|---|---|", f"| Latents have heavier tails than pixels (paper, box plots) | kurtosis: {kinds} | {real} |"]
 table += [line("sLCT is better than iCT on latents (paper)", fd1, "slct", "ict")]
 table += [line("… and with injected impulses", fd1, "slct-impulses", "huber-impulses")]
+table += [line("Eight times the c is better than c(N) as it is (ours)", fd1, "slct-8c", "slct")]
 table += [line("With impulses, the Cauchy loss alone is better than pseudo-Huber", fd1, "cauchy-impulses", "huber-impulses")]
 table += [line("… and pseudo-Huber better than squared L2", fd1, "huber-impulses", "l2-impulses")]
 table += [line("Optimal transport lowers the error: digits", fd1, "slct", "slct-independent"), line("… the ring, sliced W₂", sw, "ot", "independent")]
@@ -455,7 +474,7 @@ Markdown("\n".join(table))
 
 # %% [markdown]
 # The paper's own numbers are of another size: on 256 × 256 faces it reports an FID of 7.27 in one call where iCT on latents has 37.15, as reported. Nothing here speaks for or against that.
-# What a verdict here is worth: one network, one length, nothing tuned, autoencoders of at most 350 000 weights, and small pictures.
+# What a verdict here is worth: one network, one length, nothing tuned but that c, autoencoders of at most 350 000 weights, and small pictures.
 #
 # ## Budget
 

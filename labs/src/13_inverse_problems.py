@@ -187,7 +187,7 @@ for name, h in ends.items():
 # With a strong pull both are right, and the unmeasured coordinate is left alone (a hundred steps make it a little narrow). In between, ζ gives a compromise that belongs to no posterior: it says how much you trust y, not how noisy y is.
 #
 # What does the pull look like where the data have modes? Below, the length of $J^\top u$: how far a unit pull at h is felt at $x_t$. Thick lines are medians over $x_t$, dotted ones are exceeded by one $x_t$ in a hundred.
-# The mean passes a pull on to all alike. The path's end does not: it stays on its mode, until $x_t$ comes to the border of another mode's paths. There it jumps, and the gradient is large and says little about which way to go.
+# At high noise the mean passes a pull on to all alike. The path's end does not: it stays on its mode, until $x_t$ comes to the border of another mode's paths. There it jumps, and the gradient is large and says little about which way to go.
 
 # %%
 quantiles = {"posterior mean": pull_quantiles(law, law.denoise, levels), "path's end": pull_quantiles(law, PathEnd(law, 16), levels)}
@@ -295,7 +295,7 @@ z1, z2 = (torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(s)) for s
 shares = [k / 9 for k in range(10)]
 between = {}
 for digit in (3, 8):
-    of = lambda x_t, t: model(x_t, t, torch.full((len(x_t),), digit))
+    of = lambda x_t, t, digit=digit: model(x_t, t, torch.full((len(x_t),), digit))
     between[f"noise to noise, {digit}"] = interpolated(EDM(), of, z1, z2, shares, torch.full((10,), 80.0))
 scans, t = held.images[:10], torch.full((10,), 0.6)
 spoilt = scans + 0.6 * torch.randn(scans.shape, generator=torch.Generator().manual_seed(1))
@@ -394,7 +394,7 @@ rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
 WORDS = {"higher": "the mean is higher", "lower": "the path's end is higher"}
 order = [[told_apart(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
-race(rings, {task: WORDS.get(order[k][-1], order[k][-1]) for k, task in enumerate(tasks)})
+race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])} at {steps[-1]} steps" for k, task in enumerate(tasks)})
 
 # %%
 BAR, ARROWS = r"\|", {"higher": " ◄", "lower": " ►"}
@@ -538,7 +538,8 @@ far = {name: [f"{value[1]:.2f}" for value in found.values()] for name, found in 
 radius = ", ".join(f"{name} {row[0, 0]:.2f}" for name, row in table.items())
 n, more, less = len(flat), flat.count("lower"), flat.count("higher")
 ordered_class = order[tasks.index("class")]
-lead = "shows" if more > n / 2 else "shows in part" if more > less else "does not show at this size: the mean is ahead"
+behind = "the mean is ahead" if less > more else "not told apart"
+lead = "shows" if more > n / 2 else "shows in part" if more > less else f"does not show at this size: {behind}"
 both = (ordered_class.count("lower") > len(steps) / 2, nearer_truth["features"] == "network f")
 neural = ("does not show here", "shows in part", "shows")[sum(both)]
 said = lambda held: "shows" if held else "does not show at this size"

@@ -115,7 +115,7 @@ split = modes(nets[0]) != modes(nets[1])
 borders(start.at(top, top), modes(exact), split, top, f"{int(split.sum())} of 512 noises divide the networks, at borders")
 
 # %% [markdown]
-# At a border a small error of either network decides the mode. Elsewhere nothing can.
+# At a border a small error of either network decides the mode. Elsewhere only a large one can.
 #
 # ### By more than chance?
 #
@@ -435,6 +435,8 @@ for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits
 Markdown("\n".join(table))
 
 # %% [markdown]
+# No arm trains on the curriculum's last law from the first step. So where a curriculum gains, this table cannot say whether it is by *moving*, or by looking elsewhere.
+#
 # ## Budget
 
 # %%
