@@ -5,10 +5,10 @@ from dataclasses import replace
 from ..adversary import Critic
 from ..data.tunes import Tunes
 from ..data.unlabelled import Unlabelled
-from ..distance import EDMWeight
+from ..distance import EDMWeight, InverseGap
 from ..evaluate.music import AgainstTunes
 from ..guidance import Guided
-from ..guide import AsBegun
+from ..guide import AsBegun, StopGrad
 from ..methods import EDM, Method, MusicCM
 from ..model import EDMPrecond
 from ..nets.ear import EarCriticShape
@@ -19,7 +19,7 @@ from ..optimizer import Adam
 from ..recipe import Recipe
 from ..sample import FewSteps
 from ..schedule import Constant, WarmupCosine
-from ..times import KarrasGrid, LogNormal, Neighbours, ToData, UniformIndex
+from ..times import KarrasGrid, LogNormal, Neighbours, ToData
 from ..train import TrainConfig
 
 DATA = Unlabelled(Tunes(), share=0.1)
@@ -50,9 +50,18 @@ def edm(steps: int = 2500, seed: int = 0) -> Recipe:
 
 
 def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
-    """cmlab train music.cd: MusicCM's student of the shipped teacher, with or without a critic."""
+    """cmlab train music.cd: MusicCM's student of the shipped teacher, with or without a critic.
+
+    Not the paper's: iCT's weight, a log-normal proposal, and θ⁻ = θ, which got there sooner.
+    """
     heads = Critic(EarCriticShape(32, DATA.classes), gamma=0.1) if critic else None
-    pairs = Neighbours(Constant(30), UniformIndex(GRID))
-    method = MusicCM(Guided(AsBegun(), 2.0, DATA.null), pairs=pairs, critic=heads, share=1.0)
-    recipe = clip(method, steps, 16, 3e-4, seed)
+    law = LogNormal(-0.4, 1.6, GRID.sigma_min, GRID.sigma_max)
+    method = MusicCM(
+        Guided(AsBegun(), 2.0, DATA.null),
+        pairs=Neighbours(Constant(30), law, GRID),
+        weight=InverseGap(),
+        target=StopGrad(),
+        critic=heads,
+    )
+    recipe = clip(method, steps, 16, 1e-3, seed)
     return replace(recipe, data=DATA.data, net=Shipped(NET, TEACHER))

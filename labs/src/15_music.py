@@ -178,7 +178,7 @@ noise_spread(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie
 # | critic: hinge loss, *data* against answers, and a penalty on its slope | `judge` |
 # | $L = L_G + 3\, L_\text{distil}$ | the last line; `share` is the weight of $L_G$ |
 #
-# In the paper text asks for the music, and a large network pre-trained on sound is the critic's ear. Here a label asks for one of four loops, and the ear is a small network that reads notes, trained in seconds. The paper works on latents of spectrograms of 10 seconds, this lab on the spectrograms themselves.
+# In the paper text asks for the music, and a large network pre-trained on sound is the critic's ear. Here a label asks for one of four loops, and the ear is a small network that reads notes, trained in seconds. The paper works on latents of spectrograms of 10 seconds, this lab on the spectrograms themselves. And one thing the trained student has from lab 07 and not from this paper: the weight 1/(t − r), levels from a log-normal, and θ⁻ = θ.
 
 # %%
 show_source(MusicCM.loss)
