@@ -28,6 +28,7 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "music.cd": music.cd,
     "toy.pcm": phased.ring,
     "digits.pcm": phased.digit,
+    "digits.pcm-guided": phased.guided,
     "toy.edm-fast": faster.ring,
     "digits.edm-fast": faster.digit,
     "shapes.edm-fast": faster.shape,

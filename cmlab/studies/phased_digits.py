@@ -1,9 +1,4 @@
-"""Four phases on digits: 1500 steps in all, 600 of them a denoiser that then teaches.
-
-pcm          the preset
-pcm-guided   its teacher is guided by w = 1; a tenth of the labels was kept back from both
-pcm-critic   with the adversarial term
-"""
+"""Four phases on digits: 1500 steps in all, 600 of them a denoiser that then teaches. One arm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,15 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..adversary import Critic
 from ..data.digits import Digits
-from ..data.unlabelled import Labelled, Unlabelled
 from ..evaluate.ends import digits_by_calls
-from ..guidance import Guided
-from ..guide import AsBegun
 from ..methods import PCM
-from ..nets.critic import ImageCriticShape
-from ..nets.unet import UNetShape
 from ..ops import seeded
 from ..phases import PhasedSteps
 from ..presets import phased
@@ -87,29 +76,4 @@ def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.n
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-def critical(seed: int) -> Recipe:
-    """With a critic of small pictures."""
-    recipe = phased.digit(STEPS, seed)
-    critic = Critic(ImageCriticShape(1, 16, classes=10), seed=seed)
-    return replace(recipe, method=replace(cast(PCM, recipe.method), critic=critic))
-
-
-def guided(seed: int, scale: float = 1.0) -> Recipe:
-    """Both networks know an eleventh label that stands for none."""
-    data = Unlabelled(cast(Labelled, Digits()))
-    recipe = phased.digit(STEPS, seed, teacher=Guided(AsBegun(), scale, data.null))
-    net = replace(cast(UNetShape, recipe.net), classes=data.classes)
-    assert recipe.start is not None
-    return replace(recipe, data=data, net=net, start=replace(recipe.start, data=data, net=net))
-
-
-STUDY = Study(
-    "phased-digits",
-    {
-        "pcm": lambda seed: phased.digit(STEPS, seed),
-        "pcm-guided": guided,
-        "pcm-critic": critical,
-    },
-    ByCalls(),
-    looks=5,
-)
+STUDY = Study("phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, ByCalls(), looks=5)
