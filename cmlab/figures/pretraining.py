@@ -17,7 +17,6 @@ from .style import STUDENT, TEACHER, WRONG, label, name_axes, sheet
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
     "rate alone": style.MEAN, "uniform": TEACHER, "curriculum": STUDENT,
-    "by index": style.EXTRA, "by index, curriculum": WRONG,
     "neither": TEACHER, "both techniques": STUDENT,
 }  # fmt: skip
 

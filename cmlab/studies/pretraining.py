@@ -9,8 +9,8 @@ both        momentum to 0, and the rate that compensates
 momentum    momentum to 0, and the rate as it was
 rate        the compensating rate, and momentum as it was
 
-Ring, two more: `index` even over Karras's grid index, and `index-curriculum` from there. And the
-paces again at half and twice the base rate, in a study of their own: pace-rate in thousandths.
+And the first two paces on the ring at half and twice the base rate, in a study of their own:
+pace-rate in thousandths.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,9 @@ from dataclasses import replace
 from functools import partial
 
 from ..by_walk import EDM_LAW
-from ..curriculum import Easing
 from ..data.digits import Digits
-from ..methods import EDM
 from ..presets import faster, shapes, toy
 from ..recipe import Recipe
-from ..schedule import Constant, Warmup
 from ..times import LogNormal
 from .base import Study
 from .shared_noise import ToyWalks, Walks
@@ -72,22 +69,13 @@ def arms(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) 
     }
 
 
-def by_index(last: bool, seed: int) -> Recipe:
-    """Even over the index of Karras's grid, at first or all the time."""
-    recipe = faster.plane(seed=seed)
-    progress = Warmup(recipe.train.steps) if last else Constant(0.0)
-    method = EDM(Easing(progress, axis=toy.GRID), weight=recipe.method.weight)  # pyright: ignore
-    return replace(recipe, method=method)
-
-
 def at_rate(pace: Change, lr: float, seed: int) -> Recipe:
     return pace(faster.plane(seed=seed, lr=lr))
 
 
 TOY = Study(
     "pretraining-toy",
-    arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES))
-    | {"index": partial(by_index, False), "index-curriculum": partial(by_index, True)},
+    arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
     ToyWalks(toy.RING, RING_LEVELS, 512),
     looks=8,
 )
@@ -95,8 +83,8 @@ TOY = Study(
 RATES = Study(
     "pretraining-rates",
     {
-        f"{name}-{thousandths}": partial(at_rate, pace, thousandths / 1000)
-        for name, pace in PACES.items()
+        f"{name}-{thousandths}": partial(at_rate, PACES[name], thousandths / 1000)
+        for name in ("constant", "both")
         for thousandths in (2, 8)
     },
     ToyWalks(toy.RING, (10.0,), 512),

@@ -1,7 +1,7 @@
 """Networks that share nothing but the data's law, and answer the same noise.
 
 whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scans, no classes
-narrow  the same with half the width, so with a quarter of the weights
+narrow  ring: the same with half the width, so with a quarter of the weights
 half-a  digits: every other scan alone
 half-b  digits: the other scans, and other seeds, so that nothing is shared
 """
@@ -32,12 +32,11 @@ def narrow_ring(seed: int) -> Recipe:
     return replace(recipe, net=replace(recipe.net, width=recipe.net.width // 2))
 
 
-def scans(data: Part, seed: int, share: int = 1) -> Recipe:
-    """A denoiser of some scans without classes, its width over `share`."""
+def scans(data: Part, seed: int) -> Recipe:
+    """A denoiser of some scans, without classes."""
     recipe = faster.scan(seed=seed)
     assert isinstance(recipe.net, UNetShape)
-    net = replace(recipe.net, classes=0, width=recipe.net.width // share)
-    return replace(recipe, data=data, net=net)
+    return replace(recipe, data=data, net=replace(recipe.net, classes=0))
 
 
 TOY = Study("twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), looks=1)
@@ -46,7 +45,6 @@ DIGITS = Study(
     "twins-digits",
     {
         "whole": lambda seed: scans(Part(), seed),
-        "narrow": lambda seed: scans(Part(), seed, 2),
         "half-a": lambda seed: scans(Part(Digits(), 0, 2), seed),
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
     },

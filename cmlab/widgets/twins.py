@@ -32,7 +32,6 @@ PAIRS: dict[str, tuple[Twin, Twin]] = {
     "ring: half the width": (ring_twin("uniform-constant", 0), Twin("twins-toy", "narrow", 1)),
     "ring: other training": (ring_twin("uniform-constant", 0), ring_twin("curriculum-both", 1)),
     "digits: two seeds": (scan_twin("whole", 0), scan_twin("whole", 1)),
-    "digits: half the width": (scan_twin("whole", 0), scan_twin("narrow", 1)),
     "digits: two halves of the scans": (scan_twin("half-a", 0), scan_twin("half-b", 0)),
 }
 

@@ -262,7 +262,7 @@ by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode in {least:
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
 ring = recorded("pretraining-toy")
 paces = {word: course(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
-laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant", "by index": "index", "by index, curriculum": "index-curriculum"}
+laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
 laws = {word: course(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
 courses({finding("Pace", paces): paces, finding("Law", laws): laws}, "excess of the loss (no unit)")
 
