@@ -1,11 +1,12 @@
 """A long canvas through a network that knows short clips: overlapping windows, fused.
 
-    D(x_t, t) on the canvas = argmin_X Σ_i ‖crop_i(X) - D(crop_i(x_t), t)‖²
+    D(x_t, t) on the canvas = argmin_X Σ_i ‖√w (crop_i(X) - D(crop_i(x_t), t))‖²
 
-The least squares have a closed form: each cell is the mean of the answers of the windows over it
-(MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024). `fused` makes a denoiser of it,
-so every sampler takes it, and noise is drawn once, on the canvas: the mean of k windows' own
-noises would have 1/√k of the size. The canvas runs along the last axis.
+The least squares have a closed form: each cell is the mean of the answers of the windows over it,
+weighted by w (MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024: there w = 1). A w
+that falls to nothing at a window's ends, `taper`, leaves no jump where it ends; that is ours.
+`fused` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the canvas:
+the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the last axis.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,23 +42,34 @@ def crops(x: Tensor, at: Sequence[int], window: int) -> list[Tensor]:
     return [x[..., first : first + window] for first in at]
 
 
-def fuse(windows: Sequence[Tensor], at: Sequence[int], length: int) -> Tensor:
-    """The canvas (…, length) that fits all windows (…, window) best: the mean over each cell."""
+def taper(window: int) -> Tensor:
+    """Weights (window,) of a window's cells, sin² from nearly 0 at both ends to 1 between."""
+    return ((torch.arange(window) + 0.5) * torch.pi / window).sin() ** 2
+
+
+def fuse(
+    windows: Sequence[Tensor], at: Sequence[int], length: int, weight: Tensor | None = None
+) -> Tensor:
+    """The canvas (…, length) that fits all windows (…, window) best: the mean over each cell.
+
+    weight (window,), positive, says how much each cell of a window counts; None is alike.
+    """
     total = windows[0].new_zeros(*windows[0].shape[:-1], length)
     count = windows[0].new_zeros(length)
     for first, part in zip(at, windows, strict=True):
-        total[..., first : first + part.shape[-1]] += part
-        count[first : first + part.shape[-1]] += 1
+        w = torch.ones_like(count[: part.shape[-1]]) if weight is None else weight.to(part)
+        total[..., first : first + part.shape[-1]] += w * part
+        count[first : first + part.shape[-1]] += w
     return total / count
 
 
-def fused(denoise: Denoise, window: int, step: int) -> Denoise:
+def fused(denoise: Denoise, window: int, step: int, weight: Tensor | None = None) -> Denoise:
     """A denoiser of canvases of any length, from one of clips of `window`."""
 
     def canvas(x_t: Tensor, t: Tensor) -> Tensor:
         length = x_t.shape[-1]
         at = starts(length, window, step)
-        return fuse([denoise(part, t) for part in crops(x_t, at, window)], at, length)
+        return fuse([denoise(part, t) for part in crops(x_t, at, window)], at, length, weight)
 
     return canvas
 

@@ -18,6 +18,7 @@ from cmlab.windows import (
     seams,
     side_by_side,
     starts,
+    taper,
 )
 
 
@@ -137,3 +138,21 @@ def test_seams_are_where_windows_begin_or_have_ended():
 def test_what_makes_no_windows_is_refused(length, step, message):
     with pytest.raises(ValueError, match=message):
         starts(length, 8, step)
+
+
+def test_weighted_windows_fuse_to_the_weighted_least_squares():
+    at, g = starts(30, 8, 5), torch.Generator().manual_seed(0)
+    windows = [torch.randn(8, generator=g).double() for _ in at]
+    w = taper(8).double()
+    rows = torch.cat([torch.eye(30).double()[a : a + 8] * w.sqrt()[:, None] for a in at])
+    sides = torch.cat([w.sqrt() * part for part in windows])
+    best = torch.linalg.lstsq(rows, sides[:, None]).solution[:, 0]
+    torch.testing.assert_close(fuse(windows, at, 30, w), best)
+    same = fuse(windows, at, 30, torch.full((8,), 0.3).double())
+    torch.testing.assert_close(same, fuse(windows, at, 30))
+
+
+def test_a_tapered_window_counts_fully_in_the_middle_and_hardly_at_its_ends():
+    w = taper(64)
+    torch.testing.assert_close(w, w.flip(0))
+    assert (w > 0).all() and w.max() > 0.999 and w[0] < 0.001

@@ -1,7 +1,8 @@
-"""Long clips in three ways, and how loud their seams are.
+"""Long clips in four ways, and how loud their seams are.
 
 side by side  every window on its own, from noise of its own, cut in mid-overlap
 fused         one canvas, one noise, the windows' answers averaged at each call
+tapered       fused, each window counting less and less towards its ends
 own noise     fused, but each window draws its noise and these are averaged too: the mistake
 """
 
@@ -15,12 +16,12 @@ from ..model import Model
 from ..ops import seeded
 from ..sample import FewSteps
 from ..vocabulary import Data
-from ..windows import OwnNoise, fused, seams, side_by_side
+from ..windows import OwnNoise, fused, seams, side_by_side, taper
 from .music import pitch_accuracy, seam_error
 
 LENGTH = 160  # columns of a long clip: 5.1 s
 OVERLAPS = (0, 8, 16, 32, 48)  # columns that two windows share
-WAYS = ("side by side", "fused", "own noise")
+WAYS = ("side by side", "fused", "tapered", "own noise")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def long_clip(
         z = torch.randn(len(labels), 1, bands, length)
         if way == WAYS[0]:
             return LongClip(*side_by_side(alone, z, COLUMNS, step))
-        draw = sampler if way == WAYS[1] else OwnNoise(sampler, COLUMNS, step)
-        x = draw(model.process, fused(f, COLUMNS, step), z, calls)
+        draw = OwnNoise(sampler, COLUMNS, step) if way == WAYS[3] else sampler
+        weight = taper(COLUMNS) if way == WAYS[2] else None
+        x = draw(model.process, fused(f, COLUMNS, step, weight), z, calls)
         return LongClip(x, seams(length, COLUMNS, step))
 
 

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from ..data.sound import Sound
 from .music import line_over
-from .style import DATA, STUDENT, TEACHER, TRUTH, WRONG, label, name_axes, sheet
+from .style import DATA, STUDENT, TARGET, TEACHER, TRUTH, WRONG, label, name_axes, sheet
 
-WAY_ROLES = {"side by side": TEACHER, "fused": STUDENT, "own noise": WRONG}
+WAY_ROLES = {"side by side": TEACHER, "fused": STUDENT, "tapered": TARGET, "own noise": WRONG}
 
 
 def seam_curves(

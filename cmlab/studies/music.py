@@ -3,7 +3,6 @@
 music-teacher  teacher    the shipped denoiser, guided (w = 2) and not, by DDIM steps; nothing is
                           trained, the seed is that of the noise
 music          student    MusicCM from the shipped teacher
-               no-critic  the same without the adversarial term
 """
 
 from dataclasses import dataclass, replace
@@ -31,10 +30,6 @@ SCALES = (0.0, 2.0)
 
 def student(seed: int) -> Recipe:
     return music.cd(STEPS, seed)
-
-
-def without_critic(seed: int) -> Recipe:
-    return music.cd(STEPS, seed, critic=False)
 
 
 @dataclass(frozen=True)
@@ -106,5 +101,5 @@ def untrained(seed: int) -> Recipe:
     return replace(music.edm(0, seed), net=Shipped(music.NET, music.TEACHER))
 
 
-STUDENT = Study("music", {"student": student, "no-critic": without_critic}, LongAndShort(), 1)
+STUDENT = Study("music", {"student": student}, LongAndShort(), 1)
 TEACHER = Study("music-teacher", {"teacher": untrained}, BySolver(), 1)
