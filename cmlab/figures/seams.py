@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from ..data.sound import Sound
 from .music import line_over
 from .style import DATA, STUDENT, TARGET, TEACHER, TRUTH, WRONG, label, name_axes, sheet
+from .trap import apart
 
 WAY_ROLES = {"side by side": TEACHER, "fused": STUDENT, "tapered": TARGET, "own noise": WRONG}
 
@@ -18,7 +19,10 @@ def seam_curves(
     """Seam error (seeds, overlaps) of each way, against the overlap in columns."""
     figure, ((ax,),) = sheet(1, 1, 7.2, 3.6)
     for name, rows in ways.items():
-        line_over(ax, list(overlaps), rows, name, WAY_ROLES[name])
+        line_over(ax, list(overlaps), rows, name, WAY_ROLES[name], beside=False)
+    ends = apart({name: float(rows[:, -1].mean()) for name, rows in ways.items()}, 0.17)
+    for name, height in ends.items():
+        label(ax, overlaps[-1], height, f" {name}", WAY_ROLES[name].color)
     ax.axhspan(0, 1.1, color=DATA.color, alpha=0.08, linewidth=0)
     ax.axhline(1, color=TRUTH.color, linestyle=":", linewidth=1.2)
     label(ax, 0, 1, "no louder than the music", TRUTH.color)

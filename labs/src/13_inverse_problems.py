@@ -16,7 +16,7 @@
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Algorithm 4 and Appendix D, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Xu et al. 2024, on consistency models as posterior samples in diffusion inverse solvers, [arXiv:2403.12063](https://arxiv.org/abs/2403.12063) |
 # | Level | 2 of 3 |
 # | Time | 45 minutes |
-# | Run All | 25 s on 2 CPU cores |
+# | Run All | 26 s on 2 CPU cores |
 # | You need | the posterior mean D and the consistency function f (lab 02), multistep sampling (lab 00), a gradient by autograd |
 #
 # After this lab you can
@@ -577,7 +577,7 @@ print(f"Network calls for the figures of this lab: {4 * 4 * 21 + 4 * 21 + 180 * 
 print(f"Recorded races: {sum(r.record['seconds'] for r in recorded):.0f} s of one core, tuning included; `python scripts/posterior_race.py` makes them again.")
 
 # %% [markdown]
-# Run All takes 25 seconds on 2 CPU cores.
+# Run All takes 26 seconds on 2 CPU cores.
 #
 # Three lines to take with you: a mean is what a linear operator wants and what every other one should not be shown. A sample from a deterministic map is a plausible point, and not the posterior.
 # And a true diagnostic can support a wrong forecast: race it.

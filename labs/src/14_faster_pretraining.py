@@ -16,7 +16,7 @@
 # | Paper | Xu, Mi, Wang & Chen 2024, *Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon*, [arXiv:2404.07946](https://arxiv.org/abs/2404.07946) |
 # | Level | 2 of 3 |
 # | Time | 40 minutes |
-# | Run All | 20 s on 2 CPU cores |
+# | Run All | 9 s on 2 CPU cores |
 # | You need | denoisers and the paths they make (lab 01), the consistency function (lab 02), Adam's momentum |
 #
 # After this lab you can
@@ -449,7 +449,7 @@ each = f"{count:,} samples".replace(",", " ")
 print(f"Recorded: {len(runs)} arms, three seeds each: {each}, {seconds:.0f} s of training on a machine that did other work too.")
 
 # %% [markdown]
-# Run All takes 20 seconds on 2 CPU cores.
+# Run All takes 9 seconds on 2 CPU cores.
 #
 # Three lines to take with you: networks agree because the data leave them one answer. A momentum and its rate belong together, and a decay of the rate alone is the arm to compare with. And *uniform* is a word that needs an axis.
 #
