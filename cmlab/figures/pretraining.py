@@ -16,8 +16,8 @@ from .style import STUDENT, TEACHER, WRONG, label, name_axes, sheet
 
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
-    "rate alone": style.MEAN, "uniform": TEACHER, "curriculum": STUDENT,
-    "neither": TEACHER, "both techniques": STUDENT,
+    "rate alone": style.MEAN, "uniform": TEACHER, "curriculum": style.EXTRA,
+    "neither": TEACHER, "both techniques": style.TARGET,
 }  # fmt: skip
 
 

@@ -392,9 +392,9 @@ for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
 # %%
 rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
-WORDS = {"higher": "the mean is higher", "lower": "the path's end is higher"}
+WORDS = {"higher": "mean ahead", "lower": "path's end ahead"}
 order = [[told_apart(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
-race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])} at {steps[-1]} steps" for k, task in enumerate(tasks)})
+race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])} at {steps[-1]}" for k, task in enumerate(tasks)})
 
 # %%
 BAR, ARROWS = r"\|", {"higher": " ◄", "lower": " ►"}
