@@ -64,7 +64,8 @@ def test_conda_installs_what_make_installs():
     assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python}.0")
     assert pip == INSTALL
     assert " ".join(INSTALL).replace(".[test]", "'.[test]'") in MAKEFILE
-    assert set(EXTRAS) == {"test", "class", "inception"}  # all but the first only where asked for
+    # All but the first only where asked for.
+    assert set(EXTRAS) == {"test", "class", "inception", "latents"}
     assert "--extra test" in MAKEFILE and "--all-extras" not in MAKEFILE
 
 

@@ -394,7 +394,7 @@ rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
 WORDS = {"higher": "mean ahead", "lower": "path's end ahead"}
 order = [[told_apart(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
-race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])} at {steps[-1]}" for k, task in enumerate(tasks)})
+race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])}, {steps[-1]} steps" for k, task in enumerate(tasks)})
 
 # %%
 BAR, ARROWS = r"\|", {"higher": " ◄", "lower": " ►"}
