@@ -19,11 +19,11 @@ from functools import partial
 
 from ..by_walk import EDM_LAW
 from ..data.digits import Digits
-from ..presets import faster, shapes, toy
+from ..presets import faster, toy
 from ..recipe import Recipe
 from ..times import LogNormal
 from .base import Study
-from .shared_noise import ToyWalks, Walks
+from .shared_noise import Scores, ToyWalks, Walks
 
 Change = Callable[[Recipe], Recipe]
 Arms = dict[str, Callable[[int], Recipe]]
@@ -104,6 +104,6 @@ SHAPES = Study(
         "uniform-constant": lambda seed: faster.picture(seed=seed),
         "curriculum-both": lambda seed: faster.shape(seed=seed),
     },
-    Walks(shapes.DATA, (80.0,), 20),
+    Scores(),
     looks=1,
 )

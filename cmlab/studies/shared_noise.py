@@ -44,6 +44,23 @@ def starts(source: Source, n: int) -> Starts:
         torch.set_default_dtype(usual)
 
 
+def scored(trainer: Trainer, recipe: Recipe) -> Arrays:
+    """scores (names,): the judge's numbers of the averaged weights."""
+    scores = judged(trainer.ema.model, recipe).values()
+    return {"scores": np.array([np.nan if s is None else s for s in scores])}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The judge's numbers at each look, and nothing more at the end."""
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return scored(trainer, recipe)
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+
 @dataclass(frozen=True)
 class Walks:
     """A denoiser, by its averaged weights.
@@ -58,8 +75,7 @@ class Walks:
     n: int
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        scores = judged(trainer.ema.model, recipe).values()
-        return {"scores": np.array([np.nan if s is None else s for s in scores])}
+        return scored(trainer, recipe)
 
     @torch.no_grad()
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
@@ -82,7 +98,7 @@ class ToyWalks(Walks):
     law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        scores = Walks.look(self, trainer, recipe)
+        scores = scored(trainer, recipe)
         model = trainer.model.eval()
         found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
         model.train()
