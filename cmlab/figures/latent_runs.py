@@ -22,8 +22,7 @@ from .style import (
 
 ARM_LOOK = {
     "ict": STUDENT, "cauchy": TEACHER, "slct": EXTRA, "slct-independent": MEAN,
-    "slct-across": WRONG, "huber-impulses": STUDENT, "l2-impulses": WRONG,
-    "cauchy-impulses": TEACHER, "slct-impulses": EXTRA,
+    "slct-across": WRONG, "slct-8c": TARGET, "huber": STUDENT, "l2": WRONG,
 }  # fmt: skip
 
 

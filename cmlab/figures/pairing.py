@@ -38,7 +38,7 @@ def pairing(
         below.scatter(*x_t[name].T, s=7, color=LOOK[name].color, marker=LOOK[name].marker)
         reach = 1.3 + 2.6 * t
         below.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        below.set_title(f"{name}: x + t z, t = {t:.2g}", fontsize=10, loc="left")
+        below.set_title(f"{name}, t = {t:.2g}", fontsize=10, loc="left")
     axes[0, 0].set_ylabel(Y)
     for ax in axes[0]:
         ax.set_xlabel(X)

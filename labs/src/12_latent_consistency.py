@@ -288,7 +288,8 @@ def verdict(found, a, b):
 # %%
 floor = float(next(iter(arms.values())).score("fd_coded")[0]) if arms else 9.47
 panels = {f"Clean: {verdict(fd1, 'slct', 'ict')}": clean}
-panels[f"Impulses: {verdict(fd1, 'slct-impulses', 'huber-impulses')}"] = spoilt
+bare = {name.removesuffix("-impulses"): v for name, v in spoilt.items()}
+panels[f"Impulses: {verdict(bare, 'slct', 'huber')}"] = bare
 race(panels, floor, "Fréchet distance fd1")
 
 # %%
