@@ -1,6 +1,6 @@
 """A curriculum over noise: all levels at first, and ever fewer of the easy ones.
 
-CLTS, in Xu, Mi, Wang & Chen 2024, "Towards Faster Training of Diffusion Models: An Inspiration of
+CLTS, in Xu et al. 2024, "Towards Faster Training of Diffusion Models: An Inspiration of
 A Consistency Phenomenon" (arXiv:2404.07946). Nearly pure noise is easy to denoise, so the paper
 trains on it less and less often. With τ the share of the run that is done, here
 

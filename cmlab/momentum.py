@@ -1,6 +1,6 @@
 """Momentum that decays, and a learning rate that makes up for it: functions of the step.
 
-MDLRC, in Xu, Mi, Wang & Chen 2024, "Towards Faster Training of Diffusion Models: An Inspiration
+MDLRC, in Xu et al. 2024, "Towards Faster Training of Diffusion Models: An Inspiration
 of A Consistency Phenomenon" (arXiv:2404.07946). With τ the share of the run that is done:
 
     β(τ) = β0 (1 - τ) / ((1 - β0) + β0 (1 - τ)),  so that β / (1 - β) = (1 - τ) β0 / (1 - β0)

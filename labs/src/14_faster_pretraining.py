@@ -13,7 +13,7 @@
 #
 # | | |
 # |---|---|
-# | Paper | Xu, Mi, Wang & Chen 2024, *Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon*, [arXiv:2404.07946](https://arxiv.org/abs/2404.07946) |
+# | Paper | Xu et al. 2024, *Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon*, [arXiv:2404.07946](https://arxiv.org/abs/2404.07946) |
 # | Level | 2 of 3 |
 # | Time | 40 minutes |
 # | Run All | 9 s on 2 CPU cores |
