@@ -159,8 +159,10 @@ def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm
     recording, path = read(study, arm), path_of(study, arm)
     assert shlex.split(recording.record["command"])[:4] == ["cmlab", "record", study, arm]
     assert recording.record["seeds"] == [0, 1, 2]
-    heavy = {"pictures", "weights"} & set(recording.arrays)
-    assert path.stat().st_size < (400_000 if heavy else 120_000)
+    most = 400_000 if "pictures" in recording.arrays else 120_000
+    if "weights" in recording.arrays:  # 58 242 of each seed, in float16
+        most = 140_000
+    assert path.stat().st_size < most
 
 
 def test_every_arm_has_been_recorded():
