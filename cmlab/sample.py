@@ -5,7 +5,7 @@ Solvers and samplers take any denoiser and any process. Samplers are generators:
     *path, x = ode(process, denoise, x_T, times)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -64,7 +64,13 @@ def ode(
         yield x_t
 
 
-def multistep(process: Process, denoise: Denoise, x_t: Data, times: Tensor) -> Iterator[Data]:
+def multistep(
+    process: Process,
+    denoise: Denoise,
+    x_t: Data,
+    times: Tensor,
+    noise: Callable[[Tensor], Tensor] = torch.randn_like,
+) -> Iterator[Data]:
     """The estimate of x after each call: jump to the data, add fresh noise, jump again.
 
     Song et al. 2023, Algorithm 1. The noise added at level τ has scale τ, as in ECT's code;
@@ -76,7 +82,7 @@ def multistep(process: Process, denoise: Denoise, x_t: Data, times: Tensor) -> I
     yield x
     for tau in rest:
         t = tau.repeat(len(x))
-        x = denoise(process.perturb(x, torch.randn_like(x), t), t)
+        x = denoise(process.perturb(x, noise(x), t), t)
         yield x
 
 

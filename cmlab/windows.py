@@ -9,7 +9,7 @@ that falls to nothing at a window's ends, `taper`, leaves no jump where it ends;
 the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the last axis.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .ops import expand
 from .process import Process
-from .sample import FewSteps, descending
+from .sample import FewSteps, multistep
 from .vocabulary import Data, Denoise
 
 
@@ -87,19 +87,6 @@ def averaged_noise(like: Tensor, window: int, step: int) -> Tensor:
     return fuse([torch.randn_like(part) for part in crops(like, at, window)], at, length)
 
 
-def renoised(
-    process: Process, denoise: Denoise, x_t: Data, times: Tensor, noise: Callable[[Tensor], Tensor]
-) -> Iterator[Data]:
-    """`sample.multistep`, with the fresh noise from `noise`: to see what a wrong one does."""
-    first, *rest = descending(times.to(x_t))
-    x = denoise(x_t, first.repeat(len(x_t)))
-    yield x
-    for tau in rest:
-        t = tau.repeat(len(x))
-        x = denoise(process.perturb(x, noise(x), t), t)
-        yield x
-
-
 @dataclass(frozen=True)
 class OwnNoise:
     """A sampler that draws noise for each window and averages it. The mistake, to compare with."""
@@ -119,7 +106,7 @@ class OwnNoise:
         def noise(x: Tensor) -> Tensor:
             return averaged_noise(x, self.window, self.step)
 
-        *_, x = renoised(process, denoise, expand(sigma, z) * noise(z), times, noise)
+        *_, x = multistep(process, denoise, expand(sigma, z) * noise(z), times, noise)
         return x
 
 
