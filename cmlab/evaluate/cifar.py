@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import shipped
+from ..nets.shipped import frozen
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoints" / "cifar10-classifier.safetensors"
 FEATURES = 256  # also the sum of their variances over the training images
@@ -76,4 +76,4 @@ class CifarClassifier(nn.Module):
 
 def load_cifar_classifier(path: Path = CHECKPOINT) -> CifarClassifier:
     """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
-    return shipped(CifarClassifier, path, "scripts/train_cifar_classifier.py")
+    return frozen(CifarClassifier, path, "scripts/train_cifar_classifier.py")

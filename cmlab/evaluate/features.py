@@ -5,16 +5,13 @@ sum to 1744. Nothing else is done to them. The classifier is remade by
 `python scripts/train_digits_classifier.py`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..checkpoint import BadFile, read
-from ..ops import rewind_rng
+from ..nets.shipped import frozen
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoints" / "digits-classifier.safetensors"
 TOTAL_VARIANCE = 1744.0  # of the training digits, summed over the features
@@ -59,19 +56,4 @@ class DigitClassifier(nn.Module):
 
 def load_classifier(path: Path = CHECKPOINT) -> DigitClassifier:
     """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
-    return shipped(DigitClassifier, path, "scripts/train_digits_classifier.py")
-
-
-Classifier = TypeVar("Classifier", bound=nn.Module)
-
-
-def shipped(kind: Callable[[], Classifier], path: Path, script: str) -> Classifier:
-    """A classifier with the weights in a file, frozen. Raises BadFile, naming what remakes it."""
-    tensors, _ = read(path)
-    with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
-        classifier = kind()
-    try:
-        classifier.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise BadFile(f"{path} holds another network; remake it with python {script}") from error
-    return classifier.eval().requires_grad_(False)
+    return frozen(DigitClassifier, path, "scripts/train_digits_classifier.py")

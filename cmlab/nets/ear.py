@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import BadFile, read
-from ..ops import rewind_rng
 from ..vocabulary import Data, PerSample, Time
 from .embedding import Labels
+from .shipped import frozen
 from .strip import along
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoints" / "music-ear.safetensors"
@@ -43,15 +42,7 @@ class Ear(nn.Module):
 
 def load_ear(path: Path = CHECKPOINT) -> Ear:
     """The shipped ear, frozen. Raises BadFile for a file that is not it."""
-    tensors, _ = read(path)
-    with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
-        ear = Ear()
-    try:
-        ear.load_state_dict(tensors)
-    except RuntimeError as error:
-        message = f"{path} holds another network; remake it with scripts/train_music_ear.py"
-        raise BadFile(message) from error
-    return ear.eval().requires_grad_(False)
+    return frozen(Ear, path, "scripts/train_music_ear.py")
 
 
 class Head(nn.Module):

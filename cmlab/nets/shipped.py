@@ -1,14 +1,32 @@
-"""A network that begins with the weights of a shipped generator, as a student may."""
+"""Networks with shipped weights: frozen ones that judge, and a student that begins with them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import nn
 
 from ..checkpoint import BadFile, read
+from ..ops import rewind_rng
 
 CHECKPOINTS = Path(__file__).parents[2] / "data" / "checkpoints"
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def frozen(kind: Callable[[], Network], path: Path, script: str) -> Network:
+    """A network with the weights in a file. Raises BadFile, naming the script that remakes it."""
+    tensors, _ = read(path)
+    with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
+        network = kind()
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadFile(f"{path} holds another network; remake it with python {script}") from error
+    return network.eval().requires_grad_(False)
 
 
 @runtime_checkable
