@@ -58,7 +58,7 @@ FLOORS = (
         "settings",
         "ship",
     },
-    {"studies"},
+    {"studies", "atlas"},
     {"figures", "check"},
     {"widgets"},
     {"labs"},

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from cmlab.atlas import ENTRIES
 from cmlab.cli import main
 from cmlab.data.toy import Ring
 from cmlab.forecast import FEW, counted, forecast, standing
@@ -54,6 +55,14 @@ def test_a_recipe_with_a_start_has_two_forecasts_and_leaves_no_trace():
     assert (first.steps, second.steps) == (40, 60) and second.flops > first.flops
     assert first.hours == pytest.approx(first.seconds * 40 / 3600)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loss_with_a_gradient_within_is_planned_too():
+    """MusicCM's critic is penalised by its slope."""
+    recipe = ENTRIES["musiccm"].parts["f"](8, 0)
+    without = replace(recipe, method=replace(recipe.method, critic=None))
+    (plan,), (plain,) = forecast(recipe), forecast(without)
+    assert plan.flops > plain.flops and plan.memory > plain.memory
 
 
 def test_the_command_plans_and_writes_nothing(tmp_path, monkeypatch, capsys):

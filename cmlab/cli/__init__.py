@@ -1,4 +1,4 @@
-"""The command line: cmlab train | sample | evaluate | ship | record | data | doctor | labs.
+"""The command line: cmlab train | sample | evaluate | ship | record | bench | data | …
 
 `train` and `evaluate` print one JSON object last. What cannot be done is said in one sentence
 on standard error, with exit status 2, before anything is written.
@@ -13,6 +13,7 @@ import torch
 
 from .. import doctor, labs, runs
 from .. import ship as shipping
+from ..atlas import command as atlas
 from ..checkpoint import BadFile
 from ..data import command as data
 from ..figures.samples import save_grid
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="without a suffix")
     add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
+    atlas.add_arguments(verbs.add_parser("bench", help="all methods on one law, one budget"))
     data.add_arguments(verbs.add_parser("data", help="is CIFAR-10 here? get it if asked"))
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
@@ -133,6 +135,7 @@ VERBS = {
     "evaluate": evaluate,
     "ship": ship,
     "record": record,
+    "bench": atlas.main,
     "data": data.main,
     "doctor": lambda given: doctor.main(),
     "labs": lambda given: labs.main(given.words),

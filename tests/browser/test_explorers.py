@@ -1,0 +1,35 @@
+"""The explorers of labs 11 to 15 in a real browser: a slider of each, moved by keyboard."""
+
+import pytest
+from browser.harness import ENOUGH_INK, ink, open_and_run, settle
+
+pytestmark = pytest.mark.browser
+
+KNOBS = {  # one slider of each explorer of a lab
+    "11_steps_and_phases": ["calls"],
+    "12_latent_consistency": ["factor", "batch"],
+    "13_inverse_problems": ["level", "calls"],
+    "14_faster_pretraining": ["draw"],
+    "15_music": ["seed"],
+}
+ALL_ALONG = {"draw"}  # chooses which pairs are shown; the words are about all of them
+BESIDE = "*[contains(@class, 'lab-out')]"
+PICTURE = f"xpath=ancestor::*[following-sibling::{BESIDE}]/following-sibling::{BESIDE}"
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_arrow_keys_turn_a_knob_and_picture_and_words_answer(page, jupyter, name):
+    open_and_run(page, jupyter, name)
+    for knob in KNOBS[name]:
+        slider = page.locator(f".lab-{knob} [role=slider]").first
+        shown = slider.locator(PICTURE).first
+        picture, words = shown.locator("img").first, shown.locator("[role=status]").first
+        before = picture.get_attribute("src"), words.inner_text()
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        settle(page)
+        after = picture.get_attribute("src"), words.inner_text()
+        assert after[0] != before[0], f"{name}: the picture of {knob}"
+        assert knob in ALL_ALONG or after[1] != before[1], f"{name}: the words of {knob}"
+        assert ink(picture.screenshot()) > ENOUGH_INK
