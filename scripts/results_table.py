@@ -1,12 +1,14 @@
-"""The README's table of results, from the JSON lines that `cmlab train` printed.
+"""The tables of README and docs/results.md: from what `cmlab train` printed, and from the atlas.
 
-python scripts/results_table.py            prints the table
+python scripts/results_table.py            prints them
 """
 
 import json
 import sys
 from collections import defaultdict
 from pathlib import Path
+
+from cmlab.atlas import league, read_rows
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
 COLUMNS = {
@@ -41,5 +43,11 @@ def cell(values: list[float], digits: int) -> str:
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
+def atlas() -> list[str]:
+    """The three tables of the atlas."""
+    rows = read_rows()
+    return [league.few(rows), league.diffusion(rows), league.guesses(rows)]
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n\n".join(table(kind) for kind in COLUMNS) + "\n")
+    sys.stdout.write("\n\n".join([*atlas(), *(table(kind) for kind in COLUMNS)]) + "\n")

@@ -28,9 +28,9 @@ def spoken(words: list[str], out: Path | None = None) -> int:
     """Run a command; its standard output goes into a file, whole or not at all."""
     if out is None:
         return subprocess.run(words).returncode
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     if done.returncode == 0:
-        out.write_text(done.stdout)
+        out.write_text(done.stdout, encoding="utf-8")
     return done.returncode
 
 
@@ -72,7 +72,7 @@ def main() -> int:
     words += ["--set", *settings] if settings else []
     finished = (run / "model.safetensors").exists() or trained(words, run, end)
     state = run / "state.json"
-    print(state.read_text() if state.exists() else "nothing was trained")
+    print(state.read_text("utf-8") if state.exists() else "nothing was trained")
 
     scores, before = given.work / "scores.jsonl", given.work / "scores-start.jsonl"
     judge = ["--space", "cmlab-cifar", "--n", str(given.n), *place]

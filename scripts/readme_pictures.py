@@ -1,10 +1,14 @@
-"""Draw docs/hero.png: one network call from noise to digits, and the exact flow that it learns.
+"""Make the README's pictures: python scripts/readme_pictures.py [hero] [learner] [teacher] …
 
-python scripts/readme_picture.py [--out docs/hero.png] [--run a_run_or_file.safetensors]
+`teacher` opens JupyterLab in Chromium; the others are drawn.
 """
 
 import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from matplotlib.axes import Axes
@@ -20,8 +24,15 @@ from cmlab.figures.basins import COLORS, nearest
 from cmlab.figures.digits import page
 from cmlab.figures.samples import png
 from cmlab.figures.style import styled
+from cmlab.figures.trap import unmasked
+from cmlab.labs import notebook
+from cmlab.labs.student import student
+from cmlab.studies import read
+from cmlab.studies.target import name
 from cmlab.widgets.digits import GENERATOR, noise
+from cmlab.widgets.wavefront import masked
 
+ROOT = Path(__file__).parents[1]
 HIGH, LOW = 1.2, 0.002
 COLUMNS, ROWS = 10, 9
 
@@ -71,7 +82,7 @@ def flow(ax: Axes, paths: int = 650, levels: int = 60) -> None:
     below(ax, "the exact flow, from noise to eight Gaussians")
 
 
-def hero(run: Path) -> Figure:
+def hero(run: Path = GENERATOR) -> Figure:
     """Noise, arrow, digits; and the flow. 1600 × 500 pixels at 100 dpi."""
     with styled():
         figure = Figure(figsize=(16, 5.0), dpi=100, facecolor="white")
@@ -87,13 +98,70 @@ def hero(run: Path) -> Figure:
     return figure
 
 
+def learner() -> Figure:
+    """Lab 06's trap: of four runs the one with the lowest loss has learned nothing."""
+    runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in masked().items()}
+    clouds = {title: read("target", name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
+    return unmasked(runs, clouds, Ring().oracle.components.means.numpy())
+
+
+SLIP = '''def ct_pair(x, z, t, r):
+    """The neighbours x_t and x_r, in this order, made of the data x and the noise z."""
+    wide = lambda v: v.reshape(-1, *[1] * (x.ndim - 1))
+    x_t = x + wide(t) * z
+    x_r = wide(r / t) * x_t
+    return x_t, x_r'''
+
+
+def teacher() -> bytes:
+    """A learner's copy of lab 05 in JupyterLab: an answer with a likely slip, and the reply."""
+    from playwright.sync_api import sync_playwright
+
+    sys.path.insert(0, str(ROOT / "tests"))
+    from browser.harness import chromium, open_and_run, serve
+
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "labs"
+        lab = student(ROOT / "labs" / "05_consistency_training.ipynb", folder)
+        nb = notebook.read(lab)
+        cell = next(c for c in nb.cells if "exercise" in notebook.tags(c))
+        cell.source = SLIP
+        notebook.save(nb, lab)
+        with serve(folder) as jupyter, sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1180, "height": 900}, device_scale_factor=2)
+            page.set_default_timeout(120_000)
+            open_and_run(page, jupyter, lab.stem)
+            page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+            asked = page.locator(".jp-MarkdownCell", has_text="A · guided: the pair").first
+            asked.scroll_into_view_if_needed()
+            page.wait_for_timeout(1000)
+            top = asked.bounding_box()
+            said = page.locator(
+                ".jp-CodeCell", has_text="lab05.ct_pair(ct_pair)"
+            ).first.bounding_box()
+            assert top and said
+            return page.screenshot(clip={
+                "x": top["x"], "y": top["y"], "width": top["width"],
+                "height": said["y"] + said["height"] - top["y"],
+            })  # fmt: skip
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "hero": lambda: png(hero()),
+    "learner": lambda: png(learner(), dpi=150),
+    "teacher": teacher,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs/hero.png"))
-    parser.add_argument("--run", type=Path, default=GENERATOR)
+    parser.add_argument("names", nargs="*", help="all, or: " + ", ".join(PICTURES))
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
     given = parser.parse_args()
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    replace(given.out, lambda temporary: temporary.write_bytes(png(hero(given.run))))
+    for wanted in given.names or PICTURES:
+        write = partial(Path.write_bytes, data=PICTURES[wanted]())
+        replace(given.out / f"{wanted}.png", write)
 
 
 if __name__ == "__main__":
