@@ -15,7 +15,7 @@ BUDGETS = (4, 16, 40)
 def few(rows: Sequence[Row]) -> str:
     """Error to the truth in 1, 2 and 4 calls, and what the training took."""
     head = ["method", "arXiv", "told", *[f"{n} call{'s' * (n > 1)}" for n in FEW], "rmse to f\\*",
-            "CPU s", "MB"]  # fmt: skip
+            "samples (pre-training)", "CPU s", "MB"]  # fmt: skip
     body = [line(rows, arm) for arm in ENTRIES if arm not in GUESSES and arm != "truth"]
     return markdown([head, *body])
 
@@ -25,11 +25,18 @@ def line(rows: Sequence[Row], arm: str) -> list[str]:
     entry, way = ENTRIES[arm], ways(rows, arm)[0]
     law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
     if not entry.parts:
-        return [entry.title, entry.paper, "all", *law, "", "", ""]
-    took = (score(rows, arm, "seconds").mean(), score(rows, arm, "bytes").mean() / 1e6)
-    cost = [f"{number:.0f}" for number in took]
-    return [entry.title, entry.paper, entry.teacher or "nothing", *law,
-            ranged(score(rows, arm, "rmse")), *cost]  # fmt: skip
+        return [entry.title, entry.paper, "all", *law, "", "", "", ""]
+    told = entry.teacher or "nothing"
+    return [entry.title, entry.paper, told, *law, ranged(score(rows, arm, "rmse")),
+            *cost(rows, arm)]  # fmt: skip
+
+
+def cost(rows: Sequence[Row], arm: str) -> list[str]:
+    """Samples, CPU seconds and megabytes of one method's training: means."""
+    names = ("samples", "pretraining", "seconds", "bytes")
+    samples, before, seconds, size = (score(rows, arm, name).mean() for name in names)
+    seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
+    return [seen, f"{seconds:.0f}", f"{size / 1e6:.1f}"]
 
 
 def diffusion(rows: Sequence[Row]) -> str:
