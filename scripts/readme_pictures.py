@@ -1,10 +1,11 @@
 """Make the README's pictures: python scripts/readme_pictures.py [hero] [learner] [teacher] …
 
-`teacher` opens JupyterLab in Chromium; the others are drawn.
+`hero` is drawn, `teacher` opens JupyterLab in Chromium, the others are taken from the labs.
 """
 
 import argparse
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,9 @@ from cmlab.figures.basins import COLORS, nearest
 from cmlab.figures.digits import page
 from cmlab.figures.samples import png
 from cmlab.figures.style import styled
-from cmlab.figures.trap import unmasked
 from cmlab.labs import notebook
 from cmlab.labs.student import student
-from cmlab.studies import read
-from cmlab.studies.target import name
 from cmlab.widgets.digits import GENERATOR, noise
-from cmlab.widgets.wavefront import masked
 
 ROOT = Path(__file__).parents[1]
 HIGH, LOW = 1.2, 0.002
@@ -98,11 +95,12 @@ def hero(run: Path = GENERATOR) -> Figure:
     return figure
 
 
-def learner() -> Figure:
-    """Lab 06's trap: of four runs the one with the lowest loss has learned nothing."""
-    runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in masked().items()}
-    clouds = {title: read("target", name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
-    return unmasked(runs, clouds, Ring().oracle.components.means.numpy())
+def shown(lab: str, call: str) -> bytes:
+    """The picture that a lab shows below the cell with this call."""
+    nb = notebook.read(ROOT / "labs" / f"{lab}.ipynb")
+    (cell,) = (c for c in nb.cells if c.cell_type == "code" and call in c.source)
+    (picture,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+    return b64decode(picture)
 
 
 SLIP = '''def ct_pair(x, z, t, r):
@@ -149,8 +147,9 @@ def teacher() -> bytes:
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "hero": lambda: png(hero()),
-    "learner": lambda: png(learner(), dpi=150),
+    "learner": lambda: shown("06_ema_teacher", "unmasked("),
     "teacher": teacher,
+    "researcher": lambda: shown("17_atlas", "league(rows"),
 }
 
 

@@ -1,9 +1,13 @@
 """The README says what was measured."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
+
+from cmlab.atlas import read_rows, score
+from cmlab.studies import ranged
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,14 +21,30 @@ def results_table():
     return module
 
 
-@pytest.mark.parametrize("kind", ["toy", "digits"])
-def test_the_readmes_numbers_are_those_of_the_recorded_runs(kind):
-    assert results_table().table(kind) in README
+@pytest.mark.parametrize(("kind", "page"), [("toy", "docs/results.md"), ("digits", "README.md")])
+def test_the_tables_of_the_presets_are_those_of_the_recorded_runs(kind, page):
+    assert results_table().table(kind) in (ROOT / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", range(3), ids=["few calls", "diffusion", "guesses"])
+def test_the_readmes_atlas_is_the_table_that_bench_wrote(number):
+    assert results_table().atlas()[number] in README
+
+
+def test_what_the_readme_says_of_the_truth_is_in_the_table():
+    rows = read_rows()
+    for name, way in (("law", "truth"), ("w1", "truth"), ("w1", "prior")):
+        assert ranged(score(rows, "truth", name, way)) in README
+
+
+def test_every_picture_of_the_readme_is_made_by_its_script():
+    script = (ROOT / "scripts" / "readme_pictures.py").read_text(encoding="utf-8")
+    made = set(re.findall(r'^    "(\w+)": ', script, re.MULTILINE))
+    shown = set(re.findall(r"\]\(docs/(\w+)\.png\)", README))
+    assert made == shown == {path.stem for path in (ROOT / "docs").glob("*.png")}
 
 
 def test_every_lab_and_every_local_link_in_the_readme_exists():
-    import re
-
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
