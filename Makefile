@@ -17,13 +17,14 @@ SICK := $(shell test -d $(VENV) && { test -e $(UNFINISHED) \
     || ! $(BIN)/python -c '$(IN_RANGE)' >/dev/null 2>&1; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test labs class format constraints again
+.PHONY: help install lab test labs gallery class format constraints again
 
 help:
 	@echo "make lab          open the labs in JupyterLab (sets everything up the first time)"
 	@echo "make test         run every test"
 	@echo "make install      only set up $(VENV)"
 	@echo "make labs         rebuild the notebooks whose text in labs/src has changed"
+	@echo "make gallery      write all labs as web pages into site/, to read without running"
 	@echo "make class        add nbgrader, to mark learners' copies of the labs"
 	@echo "make format       put the code into its standard form"
 	@echo "make constraints  pin the dependencies of pyproject.toml again (needs uv)"
@@ -31,6 +32,7 @@ help:
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt $(if $(SICK),again)
+	@if [ -n "$(SICK)" ] && [ ! -w $(VENV) ]; then echo "$(VENV) does not work for you and is not yours to remove: clone into a folder of your own." >&2; exit 1; fi
 	@if [ -n "$(SICK)" ]; then echo "Making $(VENV) again: it was incomplete, moved, or lost its Python."; rm -rf $(VENV); fi
 	@if [ ! -x $(BIN)/python ]; then \
 	    for p in $(PYTHONS); do if "$$p" -c '$(IN_RANGE)' >/dev/null 2>&1; then found=$$p; break; fi; done; \
@@ -55,6 +57,10 @@ test: install
 labs: install
 	$(BIN)/cmlab labs sync
 	$(BIN)/cmlab labs run
+
+# SOURCE is the address at which the files of this repository can be read, if there is one.
+gallery: install
+	$(BIN)/cmlab gallery --out site $(if $(SOURCE),--source '$(SOURCE)')
 
 class: install
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[class]'

@@ -1,10 +1,26 @@
 """python -m cmlab, and the command cmlab. `doctor` and `labs` work even where torch does not."""
 
 import sys
+from io import TextIOWrapper
+
+AGAIN = "remove the folder .venv, then run `make install`"
 
 
 def main() -> int:
     """Exit status: 0 done, 1 failed, 2 refused."""
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter shows its number
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return run()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cmlab"):
+            raise
+        sys.stderr.write(f"cmlab: {error.name} is not installed; {AGAIN}\n")
+        return 1
+
+
+def run() -> int:
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb == "doctor" and len(sys.argv) == 2:
         from . import doctor

@@ -51,7 +51,7 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fill(temporary)
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows forces only a writable file to the disk
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -32,8 +32,10 @@ def commit() -> str | None:
     """The git commit of this checkout, "+changes" when files differ from it; None outside one."""
     git = ["git", "-C", str(ROOT)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+        head, status = (
+            subprocess.run([*git, *words], capture_output=True, text=True, encoding="utf-8")
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
     except OSError:
         return None
     if head.returncode:

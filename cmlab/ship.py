@@ -41,7 +41,7 @@ def ship(run: Path, out: Path) -> dict[str, Any]:
     checkpoint.write(beside(out, ".safetensors"), small, record)
     checkpoint.write_json(beside(out, ".json"), record)
     lines = "".join(json.dumps(rows[i]) + "\n" for i in spread(len(rows), ROWS))
-    checkpoint.replace(beside(out, ".jsonl"), lambda path: path.write_text(lines))
+    checkpoint.replace(beside(out, ".jsonl"), lambda path: path.write_text(lines, "utf-8"))
     if chosen:
         picture = Image.fromarray(np.concatenate([np.asarray(Image.open(p)) for _, p in chosen]))
         write = lambda path: picture.save(path, format="PNG", optimize=True)  # noqa: E731
@@ -58,7 +58,7 @@ def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
     """The lines of the log and the sheets, each with the samples seen by then, start included."""
     before, rows, sheets = 0, [], []
     for stage, folder in enumerate(f for f in (run / "start", run) if (f / LOG).exists()):
-        mine = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+        mine = [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
         batch = mine[-1]["samples"] // mine[-1]["step"]
         rows += [row | {"samples": before + row["samples"], "stage": stage} for row in mine]
         pictures = sorted((folder / STRIPS).glob("*.png"))

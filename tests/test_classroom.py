@@ -1,6 +1,8 @@
 """Copies for a class: learners get no solution, teachers all of them, and nbgrader can mark."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,22 +20,33 @@ from cmlab.labs.teacher import instructor, wrong_options
 
 LABS = Path(__file__).parents[1] / "labs"
 NOTEBOOKS = sorted(LABS.glob("[0-9]*.ipynb"))
+MARKED = ("01_probability_flow.ipynb", "03_boundary_condition.ipynb")  # two short ones
+needs_nbgrader = pytest.mark.skipif(
+    not find_spec("nbgrader"), reason="nbgrader is not installed: make class"
+)
 
 
 def lines_of(notebook):
-    """The code lines of a lab's solutions that stand nowhere else in it."""
-    rest = "\n".join(c.source for c in read(notebook).cells if "solution" not in tags(c))
-    found = {
-        line.strip() for code in solutions(lab(notebook.stem[:2])) for line in code.split("\n")
-    }
-    return {line for line in found if len(line) > 12 and line not in rest}
+    """For each solution of a lab its code lines that stand nowhere else: in no text, no output."""
+    own = {"solution", "exercise", "check"}
+    kept = [c for c in read(notebook).cells if not own & set(tags(c))]
+    stubs = [c.source for c in read(notebook).cells if {"exercise", "check"} & set(tags(c))]
+    rest = json.dumps([kept, stubs], ensure_ascii=False)
+    codes = [{line.strip() for line in s.split("\n")} for s in solutions(lab(notebook.stem[:2]))]
+    return [{x for x in code if len(x) > 12 and quoted(x) not in rest} for code in codes]
+
+
+def quoted(line):
+    """A line of code as it stands in a notebook's file."""
+    return json.dumps(line, ensure_ascii=False)[1:-1]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_learners_copy_holds_no_solution_and_no_outcome_of_an_exercise(notebook, tmp_path):
     copy = read(student(notebook, tmp_path))
-    text = "\n".join(cell.source for cell in copy.cells)
-    assert lines_of(notebook) and not [line for line in lines_of(notebook) if line in text]
+    raw = next(tmp_path.iterdir()).read_text("utf-8")
+    for found in lines_of(notebook):
+        assert found and not [line for line in found if quoted(line) in raw]
     marked = [
         c for c in copy.cells if {"exercise", "check"} & set(tags(c)) or "nbgrader" in c.metadata
     ]
@@ -48,11 +61,16 @@ def test_a_teachers_copy_holds_every_solution_and_every_misconception(notebook, 
     code = "\n".join(c.source for c in copy.cells if c.cell_type == "code")
     said = "\n".join(c.source for c in copy.cells if c.cell_type == "markdown")
     assert all(piece.rstrip() in code for piece in solutions(lab(notebook.stem[:2])))
+    assert all(line in code for found in lines_of(notebook) for line in found)
     wrong = [
         o for c in read(notebook).cells if c.cell_type == "code" for o in wrong_options(c.source)
     ]
     assert wrong and all(f"| {option} |" in said for option in wrong)
     assert "## Rubric" in said and "## Questions" in said
+    (stated,) = re.findall(
+        r"^# \| Run All \| (.+) \|$", lab(notebook.stem[:2]).read_text("utf-8"), re.M
+    )
+    assert f"*Run All*: {stated}. " in copy.cells[0].source
     nbformat.validate(copy)
 
 
@@ -77,9 +95,11 @@ def test_points_are_all_or_nothing():
 def test_copies_are_the_same_each_time_and_never_written_over(tmp_path, capsys):
     one, two = tmp_path / "one", tmp_path / "two"
     for folder in (one, two):
-        words = ["build", "--student", str(folder / "s"), "--instructor", str(folder / "i"), "00"]
+        words = ["build", "--student", str(folder / "s"), "--instructor", str(folder / "i")]
         assert main(words) == 0
-    for path in one.rglob("*.ipynb"):
+    made = list(one.rglob("*.ipynb"))
+    assert len(made) == 2 * len(NOTEBOOKS)
+    for path in made:
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
     kept = next((one / "s").glob("*.ipynb"))
     kept.write_text("somebody's work")
@@ -98,10 +118,31 @@ def test_build_wants_a_folder_and_nothing_else_takes_one(words, capsys):
     assert "build goes with" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not find_spec("nbgrader"), reason="nbgrader is not installed: make class")
+@needs_nbgrader
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_nbgrader_finds_no_fault_in_a_learners_copy(notebook, tmp_path):
+    from nbgrader.nbgraderformat import MetadataValidator
+    from nbgrader.preprocessors import CheckCellMetadata
+
+    copy = read(student(notebook, tmp_path))
+    MetadataValidator().validate_nb(copy)
+    CheckCellMetadata().preprocess(copy, {})  # which finds names used twice, and cells without
+
+
+def handed_in(released, who):
+    """The released copy as it comes back: with the lab's own solutions, or as it went out."""
+    copy = nbformat.read(released, 4)
+    stubs = [c for c in copy.cells if c.metadata.get("nbgrader", {}).get("solution")]
+    if who == "filled":
+        for cell, code in zip(stubs, solutions(lab(released.name[:2])), strict=True):
+            cell.source = code
+    return copy
+
+
+@needs_nbgrader
 def test_nbgrader_gives_a_filled_copy_full_marks_and_an_untouched_one_none(tmp_path):
-    name = "03_boundary_condition.ipynb"
-    student(LABS / name, tmp_path / "source" / "week1")
+    for name in MARKED:
+        student(LABS / name, tmp_path / "source" / "week1")
     (tmp_path / "nbgrader_config.py").write_text("get_config().CourseDirectory.course_id = 'c'\n")
     bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -114,19 +155,22 @@ def test_nbgrader_gives_a_filled_copy_full_marks_and_an_untouched_one_none(tmp_p
 
     nbgrader("generate_assignment", "week1")
     for who in ("filled", "untouched"):
-        copy = nbformat.read(tmp_path / "release" / "week1" / name, 4)
-        stubs = [c for c in copy.cells if c.metadata.get("nbgrader", {}).get("solution")]
-        if who == "filled":
-            for cell, code in zip(stubs, solutions(lab("03")), strict=True):
-                cell.source = code
-        place = tmp_path / "submitted" / who / "week1" / name
-        place.parent.mkdir(parents=True)
-        nbformat.write(copy, place)
+        place = tmp_path / "submitted" / who / "week1"
+        place.mkdir(parents=True)
+        for name in MARKED:
+            nbformat.write(handed_in(tmp_path / "release" / "week1" / name, who), place / name)
     nbgrader("autograde", "week1")
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         scores = {
-            s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("week1")
+            (s.student.id, n.name): (n.score, n.max_score)
+            for s in book.assignment_submissions("week1")
+            for n in s.notebooks
         }
-    assert scores == {"filled": (2 * POINTS, 2 * POINTS), "untouched": (0, 2 * POINTS)}
+    full = 2 * POINTS
+    assert scores == {
+        (who, Path(name).stem): (full if who == "filled" else 0, full)
+        for who in ("filled", "untouched")
+        for name in MARKED
+    }

@@ -8,9 +8,10 @@ import jupyter_client.kernelspec
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from cmlab import doctor
-from cmlab.doctor import machine, project
+from cmlab.doctor import machine, places, project
 
 
 @pytest.fixture
@@ -85,11 +86,41 @@ def test_a_torch_that_does_not_load_is_reported_among_the_rest(checkout, monkeyp
 
 
 def test_little_disk_and_memory_are_noticed(monkeypatch):
-    Usage = namedtuple("Usage", "free available", defaults=(5e7, 5e7))
+    Usage = namedtuple("Usage", "free available total", defaults=(5e7, 5e7, 2e9))
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage())
     monkeypatch.setattr(psutil, "virtual_memory", Usage)
     assert lines("free disk", "0.1 GB", "free at least 1 GB")[0].stops
     assert not lines("free memory", "close other programs")[0].stops
+    assert not lines("memory", "2.0 GB of the 4 GB meant", "one lab at a time")[0].stops
+
+
+def test_a_container_with_little_memory_is_noticed(tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(machine, "LIMITS", (limit, tmp_path / "none"))
+    limit.write_text("max\n")
+    assert machine.allowed() == float("inf")
+    limit.write_text("1500000000\n")
+    assert lines("memory", "1.5 GB of the 4 GB meant")
+
+
+def test_a_home_and_a_checkout_that_cannot_be_written_are_noticed(checkout, monkeypatch):
+    assert lines("home")[0].remedy == lines("checkout")[0].remedy == ""
+    monkeypatch.setattr(places, "writable", lambda folder: False)
+    assert lines("home", "JupyterLab needs it", "HOME=")[0].stops
+    assert not lines("checkout", "cannot be written", "not saved")[0].stops
+
+
+def test_a_folder_that_is_not_there_yet_is_as_writable_as_where_it_would_be(tmp_path):
+    (tmp_path / "file").touch()
+    assert places.writable(tmp_path / "a" / "b")
+    assert not places.writable(tmp_path / "file" / "a")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_machine_without_gpu_and_network_is_told_that_it_needs_none(checkout):
+    assert lines("network", "not needed")
+    if not torch.cuda.is_available():
+        assert "enough for all labs" in lines("device")[0].found
 
 
 @pytest.mark.parametrize(

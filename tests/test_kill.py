@@ -20,6 +20,8 @@ from cmlab.cli import main
 from cmlab.judge import AgainstOracle
 from cmlab.train import Trainer
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
 # A start of 3 steps and a run of 9, with a checkpoint after every second step and the last.
 WORDS = ["train", "toy.ect", "--set", "steps=12", "net.width=8", "start.net.width=8"]
 WORDS += ["train.batch=8", "start.train.batch=8"]

@@ -7,7 +7,10 @@ The way there loses the phase and merges frequencies into bands, so the way back
 """
 
 import io
+import os
+import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import log2
 from pathlib import Path
 from types import ModuleType
@@ -99,6 +102,10 @@ class Sound:
 
 def library() -> ModuleType:
     """librosa, imported when it is first needed: that takes about a second."""
+    place = find_spec("librosa")
+    homes = [Path.home(), *([Path(place.origin).parent] if place and place.origin else [])]
+    if not any(os.access(home, os.W_OK) for home in homes):  # where numba keeps what it compiles
+        os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="cmlab-"))
     import librosa
 
     return librosa

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import machine, project
+from . import machine, places, project
 from .finding import AGAIN, Finding
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -12,6 +12,9 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     machine.memory,
     machine.disk,
     machine.kernel,
+    places.home,
+    places.checkout,
+    places.network,
     project.pairs,
     project.checkpoints,
     project.recordings,

@@ -11,6 +11,11 @@ from .finding import AGAIN, Finding
 
 FREE_DISK = 1.0  # GB: room for a run's checkpoints and samples
 FREE_MEMORY = 2.0  # GB: for JupyterLab and a training beside it
+MEMORY = 3.5  # GB: what a machine sold with 4 GB shows at least
+LIMITS = (  # bytes a container may use; what psutil tells is its host's
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 def python() -> Iterator[Finding]:
@@ -29,16 +34,25 @@ def device() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding("device", "mps")
     else:
-        yield Finding("device", "cpu")
+        yield Finding("device", "cpu: enough for all labs; only lab 16's training wants a GPU")
     yield Finding("threads", f"{threads} of {os.cpu_count()} processors")
 
 
 def memory() -> Iterator[Finding]:
     import psutil
 
-    free = psutil.virtual_memory().available / 1e9
+    found = psutil.virtual_memory()
+    whole, free = min(found.total, allowed()) / 1e9, found.available / 1e9
+    remedy = "" if whole >= MEMORY else "open one lab at a time; shut each kernel down after it"
+    yield Finding("memory", f"{whole:.1f} GB{' of the 4 GB meant' if remedy else ''}", remedy)
     remedy = "" if free >= FREE_MEMORY else "close other programs: a lab may be killed"
     yield Finding("free memory", f"{free:.1f} GB", remedy)
+
+
+def allowed() -> float:
+    """Bytes of memory that a container grants; infinite where there is none."""
+    said = [path.read_text("utf-8").strip() for path in LIMITS if path.is_file()]
+    return min((float(limit) for limit in said if limit.isdigit()), default=float("inf"))
 
 
 def disk() -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def _package(needed: Requirement, pin: Requirement | None) -> Finding:
 
 def _pins() -> dict[str, Requirement]:
     try:
-        lines = (labs.checkout() / "constraints.txt").read_text().splitlines()
+        lines = (labs.checkout() / "constraints.txt").read_text("utf-8").splitlines()
     except FileNotFoundError:
         return {}
     pins = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]

@@ -7,6 +7,7 @@ writes labs/PAPERS.md.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from errno import EACCES, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from .faults import out_of_date, problems
@@ -17,6 +18,7 @@ from .run import execute
 from .student import fresh_place, student
 from .teacher import instructor
 
+CLOSED = (EACCES, EPERM, EROFS, ENOSPC)  # a folder that does not take the file
 Build = Callable[[Path, Path], Path]  # (a lab, a folder) -> the copy written there
 
 
@@ -31,12 +33,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (wanted.action == "build") != bool(wanted.student or wanted.instructor):
         parser.error("build goes with --student DIR or --instructor DIR, and they with build")
     try:
-        if wanted.action == "papers":
-            return _papers(checkout())
-        notebooks = find(checkout() / "labs", wanted.names)
+        root = checkout()
+        notebooks = find(root / "labs", wanted.names)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    try:
+        return _act(wanted, root, notebooks)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        print(f"{error.filename}: {error.strerror}; work in a folder that you can write to.",
+              file=sys.stderr)  # fmt: skip
+        return 1
+
+
+def _act(wanted: argparse.Namespace, root: Path, notebooks: list[Path]) -> int:
+    if wanted.action == "papers":
+        return _papers(root)
     if wanted.action == "build":
         return _build(notebooks, {student: wanted.student, instructor: wanted.instructor})
     actions = {"sync": _sync, "run": _run_named if wanted.names else _run, "check": _check}
@@ -58,7 +72,7 @@ def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
             fresh_place(notebook, folder)
         for build, notebook, folder in wanted:
             print(build(notebook, folder))
-    except (OSError, ValueError, KeyError) as error:
+    except (FileExistsError, FileNotFoundError, ValueError, KeyError) as error:
         print(error.args[-1] if isinstance(error, KeyError) else error, file=sys.stderr)
         return 1
     return 0

@@ -2,7 +2,9 @@
 
 import os
 import time
+from errno import EACCES
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nbformat import NotebookNode
 
@@ -14,28 +16,41 @@ from .snapshot import freeze
 def execute(notebook: Path, timeout: int = 600) -> float:
     """Runs the notebook from top to bottom in its own folder and returns the seconds it took.
 
-    `timeout` is in seconds a cell. Raises nbclient's CellExecutionError, and then writes nothing.
+    `timeout` is in seconds a cell. Raises nbclient's CellExecutionError, and then writes nothing;
+    PermissionError before anything runs if the result could not be kept.
     """
-    from nbclient import NotebookClient
-
+    if not os.access(notebook.parent, os.W_OK):
+        raise PermissionError(EACCES, os.strerror(EACCES), str(notebook.parent))
     nb = read(notebook)
     skip = _skipped(nb)
     for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
         if skip not in tags(cell) or stale(cell, fingerprint):
             _clear(cell)
-    client = NotebookClient(
-        nb,
-        timeout=timeout,
-        kernel_name="python3",
-        record_timing=False,
-        skip_cells_with_tag=skip,
-        resources={"metadata": {"path": str(notebook.parent)}},
-    )
     start = time.perf_counter()
-    client.execute(env=_kernel_environment())
+    _run(nb, notebook.parent, timeout, skip)
     seconds = time.perf_counter() - start
     save(_finish(nb), notebook)
     return seconds
+
+
+def _run(nb: NotebookNode, folder: Path, timeout: int, skip: str) -> None:
+    """The kernel's connection is noted in a folder of its own: the home may be read-only."""
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
+    with TemporaryDirectory(ignore_cleanup_errors=True) as own:
+        note = Config({"ConnectionFileMixin": {"connection_file": str(Path(own) / "kernel.json")}})
+        client = NotebookClient(
+            nb,
+            timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,
+            skip_cells_with_tag=skip,
+            resources={"metadata": {"path": str(folder)}},
+            coalesce_streams=True,  # a slow machine prints in more pieces
+            config=note,
+        )
+        client.execute(env=_kernel_environment())
 
 
 def _clear(cell: NotebookNode) -> None:

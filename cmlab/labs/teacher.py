@@ -19,6 +19,7 @@ from .student import POINTS, SOLVED, fresh_place
 
 NOTES = "teaching.toml"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RUN_ALL = re.compile(r"^\| Run All \| (.+?) \|$", re.MULTILINE)
 Notes = dict[str, Any]
 
 
@@ -29,7 +30,7 @@ def instructor(notebook: Path, folder: Path) -> Path:
     """
     place = fresh_place(notebook, folder)
     nb, notes = read(notebook), notes_of(notebook)
-    nb.cells = [opening(notes), *annotated(nb.cells, notes), closing(notes)]
+    nb.cells = [opening(notes, run_all(nb)), *annotated(nb.cells, notes), closing(notes)]
     nb.metadata.pop("cmlab", None)
     folder.mkdir(parents=True, exist_ok=True)
     save(nb, place)
@@ -89,27 +90,26 @@ def wrong_options(source: str) -> list[str]:
 def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode:
     """A table: the wrong option, where it breaks, what to say."""
     rows = {note["option"]: note for note in notes["misconceptions"]}
-    lines = [
-        f"| {option} | {rows[option]['broken_by']} | {rows[option]['say']} |" for option in options
-    ]
-    head = ["| who says | look under | and say |", "|---|---|---|"]
-    text = "\n".join(["**For the teacher: what breaks a wrong prediction**", "", *head, *lines])
-    return new_markdown_cell(text, id=f"{above}-m")
+    lines = ["**For the teacher: what breaks a wrong prediction**", ""]
+    lines += ["| who says | look under | and say |", "|---|---|---|"]
+    lines += [f"| {o} | {rows[o]['broken_by']} | {rows[o]['say']} |" for o in options]
+    return new_markdown_cell("\n".join(lines), id=f"{above}-m")
 
 
-def opening(notes: Notes) -> NotebookNode:
-    """What to know before class, and where the minutes go."""
+def run_all(nb: NotebookNode) -> str:
+    """How long *Run All* takes, as the lab's first table says it was measured."""
+    (stated,) = RUN_ALL.findall("\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
+    return stated
+
+
+def opening(notes: Notes, run_all: str) -> NotebookNode:
+    """What to know before class, where the minutes go, and how long the machine is busy."""
     rows = [f"| {heading} | {minutes} |" for heading, minutes in notes["sections"]]
     total = sum(minutes for _, minutes in notes["sections"])
     lines = [
-        "# For the teacher",
-        "",
-        notes["before"],
-        "",
-        "| section | minutes |",
-        "|---|---|",
-        *rows,
-        f"| together | {total} |",
+        *("# For the teacher", "", notes["before"], ""),
+        *("| section | minutes |", "|---|---|", *rows, f"| together | {total} |", ""),
+        f"*Run All*: {run_all}. The minutes are a learner's.",
     ]
     return new_markdown_cell("\n".join(lines), id="teacher-opening")
 
