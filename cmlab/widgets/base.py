@@ -45,7 +45,7 @@ def log_slider(
 
 
 def choice(label: str, options: Sequence[Any], value: Any = None) -> ipw.DOMWidget:
-    """One of a few options, as buttons that the arrow keys walk through."""
+    """One of a few options, as buttons: Tab walks through them, Enter or Space chooses."""
     chosen = options[0] if value is None else value
     return ipw.ToggleButtons(
         options=options, value=chosen, description=label, style=WIDE | {"button_width": "auto"}

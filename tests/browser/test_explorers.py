@@ -1,4 +1,4 @@
-"""The explorers of labs 11 to 15 in a real browser: a slider of each, moved by keyboard."""
+"""The explorers of labs 11 to 15 and 17 in a real browser: a slider of each, moved by keyboard."""
 
 import pytest
 from browser.harness import ENOUGH_INK, ink, open_and_run, settle
@@ -11,6 +11,7 @@ KNOBS = {  # one slider of each explorer of a lab
     "13_inverse_problems": ["level", "calls"],
     "14_faster_pretraining": ["draw"],
     "15_music": ["seed"],
+    "17_atlas": ["seed"],
 }
 ALL_ALONG = {"draw"}  # chooses which pairs are shown; the words are about all of them
 BESIDE = "*[contains(@class, 'lab-out')]"
