@@ -59,9 +59,9 @@ FLOORS = (
         "ship",
     },
     {"studies", "atlas"},
-    {"figures", "check"},
+    {"figures", "check", "moving"},
     {"widgets"},
-    {"labs"},
+    {"labs", "gallery"},
     {"doctor"},
     {"cli", "__main__", "__init__"},
 )

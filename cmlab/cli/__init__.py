@@ -17,6 +17,7 @@ from ..atlas import command as atlas
 from ..checkpoint import BadFile
 from ..data import command as data
 from ..figures.samples import save_grid
+from ..gallery import command as gallery
 from ..ops import seeded
 from ..settings import Refused
 from ..sitting import Stopped
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
     atlas.add_arguments(verbs.add_parser("bench", help="all methods on one law, one budget"))
     data.add_arguments(verbs.add_parser("data", help="is CIFAR-10 here? get it if asked"))
+    gallery.add_arguments(verbs.add_parser("gallery", help="the labs as web pages"))
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
     lab.add_argument("words", nargs=argparse.REMAINDER)
@@ -137,6 +139,7 @@ VERBS = {
     "record": record,
     "bench": atlas.main,
     "data": data.main,
+    "gallery": gallery.main,
     "doctor": lambda given: doctor.main(),
     "labs": lambda given: labs.main(given.words),
 }
