@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from . import line, pairs, phases, posterior, pull, ring, training, vee
+from . import atlas, line, pairs, phases, posterior, pull, ring, training, vee
 from .base import Moving
 
 # By the number of the lab; made on demand, since some take a second or two.
@@ -17,6 +17,7 @@ MOVING: Mapping[str, tuple[Callable[[], Moving], ...]] = {
     "11": (phases.calls,),
     "13": (posterior.under,),
     "14": (pairs.twins,),
+    "17": (atlas.worth,),
 }
 
 __all__ = ["MOVING", "Moving"]
