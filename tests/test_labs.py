@@ -6,9 +6,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cmlab import labs
 from cmlab.labs.notebook import read, save
+from cmlab.labs.snapshot import STATE, VIEW, freeze
+from cmlab.widgets.show import titles
 
 LABS = Path(__file__).parents[1] / "labs"
 
@@ -176,6 +180,43 @@ def test_a_widget_is_committed_as_the_picture_it_opened_with(notebook):
     assert [next(iter(o.get("data", o))) for o in outputs][0] == "text/markdown"
     assert "image/png" in outputs[1].data
     assert outputs[2].text == "drawn k=3\n"
+
+
+def test_the_picture_of_a_widget_keeps_the_words_that_stand_below_it():
+    def model(name, **state):
+        return {"model_name": name, "state": state}
+
+    reading = "<p role='status'>One<br><b>two</b>, x &lt; 3</p>"
+    models = {
+        "box": model("VBoxModel", children=["IPY_MODEL_a", "IPY_MODEL_b"]),
+        "a": model("ImageModel", format="png") | {"buffers": [{"data": "cGljdHVyZQ=="}]},
+        "b": model("HTMLModel", value=reading),
+    }
+    view = {VIEW: {"model_id": "box"}}
+    nb = new_notebook(cells=[new_code_cell("1", outputs=[new_output("display_data", view)])])
+    nb.metadata["widgets"] = {STATE: {"state": models}}
+    freeze(nb)
+    _, picture = nb.cells[0].outputs
+    assert picture.data == {"image/png": "cGljdHVyZQ==", "text/plain": "One two, x < 3"}
+
+
+def test_a_figure_says_its_titles_to_those_who_do_not_see_it():
+    figure = Figure()
+    left, _, right = figure.subplots(1, 3)
+    left.set_title("A finding\nin two lines", loc="left")
+    right.set_title("another")
+    assert titles(figure) == "A finding in two lines. another"
+    figure.suptitle("Above all")
+    assert titles(figure).startswith("Above all. A finding")
+    assert titles(Figure()).startswith("<Figure")
+
+
+@pytest.mark.parametrize("lab", labs.find(LABS), ids=lambda path: path.stem)
+def test_every_picture_of_a_lab_comes_with_words(lab):
+    outputs = [o for c in read(lab).cells if c.cell_type == "code" for o in c.outputs]
+    pictures = [o.data for o in outputs if "image/png" in o.get("data", {})]
+    assert pictures
+    assert [d for d in pictures if d.get("text/plain", "<Figure").startswith("<Figure")] == []
 
 
 def test_the_command_checks_syncs_and_refuses_unknown_names(notebook, monkeypatch, capsys):

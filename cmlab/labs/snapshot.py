@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 from nbformat import NotebookNode
@@ -26,12 +27,21 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
         yield output
         return
     yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
-    for name in _reachable(view["model_id"], models):
-        yield from _shown(models[name])
+    inside = [models[name] for name in _reachable(view["model_id"], models)]
+    for place, model in enumerate(inside):
+        yield from _shown(model, _words([*inside[place:], *inside[:place]]))
 
 
-def _shown(model: dict[str, Any]) -> Iterator[NotebookNode]:
-    """What an Output widget holds, and an Image widget's picture."""
+def _words(models: list[dict[str, Any]]) -> str:
+    """The first text among widgets, without its marks: an explorer's reading of its picture."""
+    texts = (m["state"].get("value", "") for m in models if m["model_name"] == "HTMLModel")
+    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in texts)
+    plain = (" ".join(unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in lines)
+    return next(filter(None, plain), "")
+
+
+def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
+    """What an Output widget holds, and an Image widget's picture with the words for it."""
     if model["model_name"] == "OutputModel":
         for output in model["state"].get("outputs", []):
             # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
@@ -40,7 +50,8 @@ def _shown(model: dict[str, Any]) -> Iterator[NotebookNode]:
     pictures = [part["data"] for part in model.get("buffers", ()) if part["data"]]
     if model["model_name"] == "ImageModel" and pictures:  # an empty one has nothing to show
         kind = "image/" + model["state"].get("format", "png")
-        yield new_output("display_data", {kind: pictures[0]})
+        said = {"text/plain": words} if words else {}
+        yield new_output("display_data", {kind: pictures[0]} | said)
 
 
 def _reachable(start: str, models: dict[str, Any]) -> list[str]:

@@ -46,7 +46,7 @@ def worth() -> Moving:
     frame = partial(shot, rows, exact, aside)
     shots = [frame(n, made("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
     finding = "Diffusion needs many calls to come as near to the data as one call of a student"
-    return moving("worth", finding, "network calls of diffusion", [PLANE, PLANE], still, shots, 2)
+    return moving("worth", finding, "network calls", [PLANE, PLANE], still, shots, 2)
 
 
 def joined(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
