@@ -70,5 +70,5 @@ format: install
 	$(BIN)/ruff format --quiet
 
 constraints:
-	env -u UV_FIND_LINKS uv pip compile --quiet --universal --extra test --extra class --no-annotate --no-header \
+	uv pip compile --quiet --universal --extra test --extra class --no-annotate --no-header \
 	    pyproject.toml -o constraints.txt

@@ -37,6 +37,8 @@ def main(given: argparse.Namespace) -> int:
     if given.steps < 8 or given.out.suffix != ".jsonl":
         raise Refused(f"--steps takes a number of 8 or more and --out a .jsonl file, not "
                       f"{given.steps} and {given.out}")  # fmt: skip
+    if given.steps != STEPS and given.out == LEDGER:
+        raise Refused(f"--steps {given.steps} makes another table: name it with --out")
     torch.set_num_threads(1)
     for seed in [int(seed) for seed in given.seeds.split(",")]:
         for arm in arms:

@@ -82,14 +82,15 @@ def slct(steps: int, seed: int) -> Recipe:
     return plain(SLCT(pairs, c=Tightening(pairs.points), clean=clean), steps, seed)
 
 
-def musiccm(steps: int, seed: int) -> Recipe:
+def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
     """As `music.cd`, with the exact denoiser, unguided, since the ring has no labels."""
+    heads = Critic(PointCriticShape(2, 64), gamma=0.1) if critic else None
     method = MusicCM(
         Exact(DATA),
         pairs=Neighbours(Constant(30), toy.LEVELS, toy.GRID),
         weight=InverseGap(),
         target=StopGrad(),
-        critic=Critic(PointCriticShape(2, 64), gamma=0.1),
+        critic=heads,
     )
     return plain(method, steps, seed)
 
@@ -108,7 +109,7 @@ ENTRIES: dict[str, Entry] = {
     "exact": Entry("diffusion, exact denoiser", "2206.00364", DIFFUSION, teacher=EXACT),
     "edm": Entry("EDM diffusion", "2206.00364", DIFFUSION, preset(toy.edm)),
     "edm-fast": Entry("EDM, faster pre-training", "2404.07946", DIFFUSION, preset(faster.ring)),
-    "cd": Entry("CD", "2303.01469", FEW, preset(toy.cd), EXACT),
+    "cd": Entry("CD, with iCT's loss", "2303.01469", FEW, preset(toy.cd), EXACT),
     "ct": Entry("CT", "2303.01469", FEW, preset(toy.ct)),
     "ict": Entry("iCT", "2310.14189", FEW, preset(toy.ict)),
     "ect": Entry("ECT", "2406.14548", FEW, preset(toy.ect)),
@@ -118,15 +119,18 @@ ENTRIES: dict[str, Entry] = {
     "pcm-2": Entry("PCM, 2 phases", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
     "pcm-4": Entry("PCM, 4 phases", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
     "musiccm": Entry("MusicCM", "2404.13358", FEW, {"f": musiccm}, EXACT),
+    "musiccm-plain": Entry(
+        "MusicCM, no critic", "2404.13358", FEW, {"f": partial(musiccm, critic=False)}, EXACT
+    ),
     "editing": Entry(
         "zero-shot editing", "2303.01469", Edits(GUESSES, (1, 2, 4, 16, 40)), preset(toy.ict)
     ),
     "dps": Entry(
-        "posterior sampling, D shown", "2209.14687",
+        "DPS: the mean D is compared with y", "2209.14687",
         Guesses(GUESSES, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
     ),
     "cm-dis": Entry(
-        "posterior sampling, f shown", "2403.12063",
+        "CM-DIS: f is compared with y", "2403.12063",
         Guesses(GUESSES, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
         {"denoiser": half(toy.edm), "f": half(toy.ict)},
     ),

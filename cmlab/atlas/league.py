@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..studies.recording import ranged
+from .asked import Generates
 from .entries import ENTRIES
 from .ledger import Row, score
 
@@ -10,39 +11,50 @@ FEW = (1, 2, 4)
 DIFFUSION = ("exact", "edm", "edm-fast")
 GUESSES = ("dps", "cm-dis", "editing")
 BUDGETS = (4, 16, 40)
+GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generates))
+NAMES = {"ddim": "DDIM", "heun": "Heun"}
 
 
 def few(rows: Sequence[Row]) -> str:
-    """Error to the truth in 1, 2 and 4 calls, and what the training took."""
-    head = ["method", "arXiv", "told", *[f"{n} call{'s' * (n > 1)}" for n in FEW], "rmse to f\\*",
-            "samples (pre-training)", "CPU s", "MB"]  # fmt: skip
-    body = [line(rows, arm) for arm in ENTRIES if arm not in GUESSES and arm != "truth"]
+    """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
+    head = ["method", "arXiv", "told", *[counted(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
+    return markdown([head, *[line(rows, arm) for arm in GENERATORS]])
+
+
+def costs(rows: Sequence[Row]) -> str:
+    """What the trainings took, and how far the networks are from f*."""
+    head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
+    trained = [arm for arm in GENERATORS if ENTRIES[arm].parts]
+    body = [[ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost(rows, a)] for a in trained]
     return markdown([head, *body])
+
+
+def counted(calls: int) -> str:
+    return f"{calls} call{'s' * (calls > 1)}"
 
 
 def line(rows: Sequence[Row], arm: str) -> list[str]:
     """One method's row of `few`."""
     entry, way = ENTRIES[arm], ways(rows, arm)[0]
     law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
-    if not entry.parts:
-        return [entry.title, entry.paper, "all", *law, "", "", "", ""]
-    told = entry.teacher or "nothing"
-    return [entry.title, entry.paper, told, *law, ranged(score(rows, arm, "rmse")),
-            *cost(rows, arm)]  # fmt: skip
+    near = [ranged(score(rows, arm, "hq", way, n)) for n in FEW]
+    told = entry.teacher or "nothing" if entry.parts else "the exact law"
+    return [entry.title, entry.paper, told, *law, *near]
 
 
 def cost(rows: Sequence[Row], arm: str) -> list[str]:
-    """Samples, CPU seconds and megabytes of one method's training: means."""
-    names = ("samples", "pretraining", "seconds", "bytes")
-    samples, before, seconds, size = (score(rows, arm, name).mean() for name in names)
+    """Samples, CPU seconds with their range, and megabytes of one method's training."""
+    samples, before, size = (
+        score(rows, arm, n).mean() for n in ("samples", "pretraining", "bytes")
+    )
     seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
-    return [seen, f"{seconds:.0f}", f"{size / 1e6:.1f}"]
+    return [seen, ranged(score(rows, arm, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
 
 
 def diffusion(rows: Sequence[Row]) -> str:
     """The same error in more calls, for what needs them."""
     asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
-    head = ["method", *[f"{way}, {n}" for way, n in asked]]
+    head = ["method", *[f"{NAMES[way]}, {counted(n)}" for way, n in asked]]
     body = [
         [ENTRIES[arm].title, *[ranged(score(rows, arm, "law", *ask)) for ask in asked]]
         for arm in DIFFUSION

@@ -22,8 +22,12 @@ SIGMA_MIN = 0.002
 
 
 def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
-    """A hash of all that a run is a function of but its code: a row with another one is stale."""
-    text = json.dumps({role: to_dict(recipe) for role, recipe in recipes.items()}, sort_keys=True)
+    """A hash of what a run is asked to do: a row with another one is stale. The code is not in it.
+
+    Recipes name their law; where nothing is trained the law is named instead.
+    """
+    kept = {role: to_dict(recipe) for role, recipe in recipes.items()} or repr(entry.data)
+    text = json.dumps(kept, sort_keys=True)
     return hashlib.sha256(f"{text} {entry.asked!r}".encode()).hexdigest()[:12]
 
 
