@@ -22,7 +22,9 @@ SENTENCE = re.compile(
     r"(?<=[a-z0-9)\]²σθ.])[.;](?=\s+[A-Zθλσ(`])(?<!Sec\.)(?<!App\.)(?<!eq\.)(?<!et al\.)"
 )
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{5})")
-BUILDERS = {"labs", "check", "figures", "widgets", "studies", "presets"}  # they cite to teach
+BUILDERS = {  # they cite to teach
+    "atlas", "check", "figures", "gallery", "labs", "moving", "presets", "studies", "widgets",
+}  # fmt: skip
 HEAD = """# Paper ↔ code
 
 Made from the docstrings by `cmlab labs papers`; a test keeps it in step. Equation numbers are the
