@@ -6,6 +6,7 @@ import torch
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.atlas import ENTRIES, read_rows
+from cmlab.atlas.league import GUESSES
 from cmlab.check import lab17
 from cmlab.evaluate.ends import exact_ends
 from cmlab.figures import atlas, atlas_costs, method_marks, winners
@@ -178,12 +179,24 @@ def test_ranks_that_agree_do_so_by_chance_in_one_order_of_all():
 
 def test_contestants_are_told_with_their_calls_together():
     names = ["iCT, 2 calls", "PCM, 4 phases, 4 calls", "iCT, 1 call"]
-    assert winners.gathered(names) == "iCT in 2 or 1 calls; PCM, 4 phases in 4 calls"
+    assert winners.gathered(names) == "iCT in 1 or 2 calls; PCM, 4 phases in 4 calls"
 
 
 @pytest.fixture(scope="module")
 def rows():
     return read_rows()
+
+
+def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
+    curve = winners.by_calls(rows, "edm", "ddim") | winners.by_calls(rows, "edm", "heun")
+    assert winners.worth(curve, winners.by_calls(rows, "ict")[1]) == (9, 35)
+    assert "Between nine and thirty-five" in LAB.read_text(encoding="utf-8")
+
+
+def test_contestants_can_be_told_by_another_number(rows):
+    near = winners.contestants(rows, ["ict"], 2, "hq")
+    assert list(near) == ["iCT, 1 call", "iCT, 2 calls"]
+    assert near["iCT, 2 calls"].tolist() == winners.by_calls(rows, "ict", name="hq")[2].tolist()
 
 
 def test_the_league_has_every_method_that_draws_samples(rows):
@@ -201,9 +214,7 @@ def test_the_league_has_every_method_that_draws_samples(rows):
 
 
 def test_every_method_has_a_look_of_its_own():
-    looks = [
-        (r.color, r.marker) for arm, r in method_marks.LOOK.items() if arm not in method_marks.USES
-    ]
+    looks = [(r.color, r.marker) for arm, r in method_marks.LOOK.items() if arm not in GUESSES]
     assert set(method_marks.LOOK) == set(ENTRIES) - {"truth"} and len(set(looks)) == len(looks)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..figures.winners import beats, front, unbeaten, whole
+from ..figures.winners import beats, front, judged, unbeaten
 from .base import exercise, expect
 
 NAN = float("nan")
@@ -25,7 +25,7 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 
 
-def by(beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = whole) -> Rule:
+def by(beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = judged) -> Rule:
     """Keep what no other beats, by this rule of beating and this reading of errors."""
 
     def rule(table: Table) -> list[str]:
@@ -37,7 +37,7 @@ def by(beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = whole)
 
 def leader(table: Table) -> list[str]:
     """Those that the lowest mean does not beat."""
-    best = min(table, key=lambda name: whole(table[name]).mean(), default=None)
+    best = min(table, key=lambda name: judged(table[name]).mean(), default=None)
     return [name for name in table if best and not beats(table[best], table[name])]
 
 
@@ -117,7 +117,7 @@ def priced(
 
     def rule(methods: Priced) -> list[str]:
         cost = {name: price(before, after) for name, (before, after, _) in methods.items()}
-        of = {name: whole(errors) for name, (_, _, errors) in methods.items()}
+        of = {name: judged(errors) for name, (_, _, errors) in methods.items()}
         lost = {a for a in of for b in of
                 if a != b and allowed(cost[b], cost[a]) and beaten(of[b], of[a])}  # fmt: skip
         return sorted(of.keys() - lost, key=lambda name: cost[name])
@@ -160,4 +160,4 @@ def worth_the_price(answer: Callable[..., Any]) -> str:
 def frontier(methods: Priced) -> list[str]:
     """The right answer."""
     cost = {name: before + after for name, (before, after, _) in methods.items()}
-    return front(cost, {name: whole(errors) for name, (_, _, errors) in methods.items()})
+    return front(cost, {name: judged(errors) for name, (_, _, errors) in methods.items()})

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..atlas import ENTRIES, Row, score
+from ..atlas.league import DIFFUSION
 from .method_marks import LAW, LOOK, SPAN, TALL, column, floor, frame, strand
 from .style import TRUTH, sheet
-from .winners import by_calls, crossing, here, whole
+from .winners import by_calls, crossing, here, judged
 
-DIFFUSION = ("exact", "edm", "edm-fast")
 SOLVERS = {"ddim": "DDIM", "heun": "Heun"}
 
 
@@ -65,12 +65,12 @@ def students(ax: Axes, rows: Sequence[Row], panel: Panel) -> None:
     """Curves at 1, 2 and 4 calls over the ruler's."""
     ddim = by_calls(rows, panel.ruler, "ddim")
     last = strand(ax, panel.ruler, ddim, thin=True)
-    ax.annotate(f"{last.text}, DDIM", (2, whole(ddim[2]).mean()), (6, 5), fontsize=9,
+    ax.annotate(f"{last.text}, DDIM", (2, judged(ddim[2]).mean()), (6, 5), fontsize=9,
                 textcoords="offset points", color=last.color)  # fmt: skip
     column(ax, [strand(ax, arm, by_calls(rows, arm)) for arm in panel.arms], 5.4)
     if panel.carried:
         one = by_calls(rows, panel.carried)[1]
-        carry(ax, float(whole(one).mean()), crossing(ddim, one))
+        carry(ax, float(judged(one).mean()), crossing(ddim, one))
 
 
 def carry(ax: Axes, error: float, calls: float) -> None:
@@ -92,7 +92,7 @@ def exact(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
             curve = by_calls(rows, "exact", solver, name)
             strand(ax, "exact", curve, thin=solver == "heun")
             n = sorted(curve)[1]
-            ax.annotate(words, (n, whole(curve[n]).mean()), (8, 5), fontsize=9,
+            ax.annotate(words, (n, judged(curve[n]).mean()), (8, 5), fontsize=9,
                         textcoords="offset points")  # fmt: skip
     floor(axes[0], score(rows, "truth", "law", "truth", 0))
     return figure

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..atlas import ENTRIES, Row, score
-from .method_marks import LAW, LOOK, Tag, apart, column, dark, floor, strand
+from .method_marks import LAW, LOOK, OTHER, Tag, apart, column, dark, floor, strand
 from .style import NOISE, name_axes, sheet
-from .winners import by_calls, whole
+from .winners import by_calls, judged
 
 CALLS = "network calls an answer"
 RIGHT = 92  # CPU seconds: where the names stand
@@ -23,7 +23,7 @@ def costs(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.ndarray]],
     """
     figure, (axes,) = sheet(1, len(panels), 4.9 * len(panels), 4.2)
     for ax, (title, errors) in zip(axes, panels.items(), strict=True):
-        ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 230))
+        ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 280))
         tags = {priced(ax, a, score(rows, a, "seconds"), e): a for a, e in errors.items()}
         for tag, y in apart(ax, list(tags), 0.066):
             mark(ax, tags[tag], RIGHT, y)
@@ -52,7 +52,7 @@ def axis(put: Callable[..., object], ticks: Sequence[float]) -> None:
 
 def priced(ax: Axes, arm: str, seconds: np.ndarray, errors: np.ndarray) -> Tag:
     """One method: means, and the ranges over the seeds both ways."""
-    role, errors = LOOK[arm], whole(errors)
+    role, errors = LOOK[arm], judged(errors)
     x, y = float(seconds.mean()), float(errors.mean())
     look = {"color": role.color, "linewidth": 3, "alpha": 0.35}
     ax.hlines(y, seconds.min(), seconds.max(), **look)
@@ -65,7 +65,7 @@ def levels(rows: Sequence[Row], arms: Sequence[str], at: np.ndarray, title: str)
     """RMS distance to f* by noise level (L,): means over the seeds with their range."""
     figure, axes = sheet(1, 1, 8.6, 3.9)
     ax = axes[0, 0]
-    ax.set(xscale="log", yscale="log", xlim=(at[0], at[-1] * 4.5), ylim=(0.0007, 1.4))
+    ax.set(xscale="log", yscale="log", xlim=(at[0], at[-1] * 8), ylim=(0.0007, 1.4))
     tags = [along(ax, arm, at, by_level(rows, arm)) for arm in arms]
     axis(ax.set_xticks, (0.002, 0.01, 0.05, 0.2, 1, 10))
     axis(ax.set_yticks, (0.001, 0.01, 0.1, 1))
@@ -88,15 +88,16 @@ def along(ax: Axes, arm: str, at: np.ndarray, seen: np.ndarray) -> Tag:
     ax.plot(at, mean, color=role.color, linestyle=role.line, marker=role.marker, markevery=4,
             markersize=4, markerfacecolor=fill)  # fmt: skip
     ax.fill_between(at, seen.min(0), seen.max(0), color=role.color, alpha=0.2, linewidth=0)
-    return Tag(at[-1], float(mean[-1]), ENTRIES[arm].title, dark(arm))
+    title = ENTRIES[arm].title + " (not f*)" * (arm in OTHER)
+    return Tag(at[-1], float(mean[-1]), title, dark(arm))
 
 
 def uses(rows: Sequence[Row], arms: Sequence[str], title: str) -> Figure:
     """W₁ to the exact posterior of a hidden coordinate, with its floor and without any answer."""
-    figure, axes = sheet(1, 1, 7.6, 3.9)
+    figure, axes = sheet(1, 1, 8.6, 3.9)
     ax = axes[0, 0]
     real, blind = (score(rows, "truth", "w1", way, 0) for way in ("truth", "prior"))
-    ax.set(xscale="log", yscale="log", xlim=(0.85, 330), ylim=(0.05, 0.6))
+    ax.set(xscale="log", yscale="log", xlim=(0.85, 440), ylim=(0.05, 0.6))
     tags = [strand(ax, arm, by_calls(rows, arm, name="w1")) for arm in arms]
     ax.axhline(blind.mean(), color=NOISE.color, linestyle=":", linewidth=1.4)
     ax.text(47, blind.mean() * 1.04, "y unheard: the prior", fontsize=9, color="#555555")

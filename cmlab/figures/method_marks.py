@@ -21,7 +21,7 @@ from .style import (
     Role,
     name_axes,
 )  # fmt: skip
-from .winners import whole
+from .winners import judged
 
 LAW = "sliced $W_2$ to fresh data (data units)"
 CALLS = "network calls a sample"
@@ -31,10 +31,10 @@ LOOK: dict[str, Role] = {
     "ct": WRONG, "ict": STUDENT, "ect": EXTRA, "sct": TARGET, "slct": Role(VIOLET, "<", ":"),
     "cd": Role(STUDENT.color, "o", "-"), "scd": Role(TARGET.color, "d", "--"),
     "pcm-2": Role(EXTRA.color, "p", ":"), "pcm-4": Role(EXTRA.color, "h", "-."),
-    "musiccm": Role(BROWN, ">", (0, (3, 1, 1, 1))),
+    "musiccm": Role(BROWN, ">", (0, (3, 1, 1, 1))), "musiccm-plain": Role(BROWN, "<", ":"),
     "editing": STUDENT, "dps": TEACHER, "cm-dis": EXTRA,
 }  # fmt: skip
-USES = ("editing", "dps", "cm-dis")  # what answers another question
+OTHER = ("edm", "slct")  # a denoiser, and paired noise: what they learn is not f*
 SPAN, TALL = (0.007, 1.3), (0.007, 4.2)
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
@@ -62,8 +62,8 @@ def strand(
 ) -> Tag:
     """Means over the seeds with their range; hollow marks were told by the exact denoiser."""
     role, calls = LOOK[arm], sorted(curve)
-    mean = np.array([whole(curve[n]).mean() for n in calls])
-    low, high = (np.array([f(whole(curve[n])) for n in calls]) for f in (np.min, np.max))
+    mean = np.array([judged(curve[n]).mean() for n in calls])
+    low, high = (np.array([f(judged(curve[n])) for n in calls]) for f in (np.min, np.max))
     ax.vlines(calls, low, high, color=role.color, linewidth=3.5, alpha=0.35)
     ax.plot(calls, mean, color=role.color, marker=role.marker, linestyle=role.line,
             markersize=4 if thin else 6, linewidth=1.0 if thin else 1.6,
@@ -89,7 +89,7 @@ def column(ax: Axes, tags: Sequence[Tag], x: float, gap: float = 0.058) -> None:
     for tag, y in apart(ax, tags, gap):
         ax.annotate(tag.text, (tag.x, tag.y), (x, y), fontsize=9, color=tag.color, va="center",
                     path_effects=[HALO], arrowprops={"arrowstyle": "-", "color": tag.color,
-                    "linewidth": 0.6, "shrinkB": 4})  # fmt: skip
+                    "linewidth": 0.6, "shrinkB": 4, "relpos": (0, 0.5)})  # fmt: skip
 
 
 def frame(
@@ -108,5 +108,5 @@ def floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real data") -
     """Nothing can be told to be better than the highest that the exact answers score."""
     low, high = ax.get_ylim()
     ax.axhspan(low, values.max(), color=DATA.color, alpha=0.16, linewidth=0)
-    ax.text(0.02, (low * values.max()) ** 0.5, text, fontsize=8.5, color=DATA.color, va="center",
+    ax.text(0.02, low * 1.04, text, fontsize=8.5, color=DATA.color, va="bottom",
             transform=ax.get_yaxis_transform())  # fmt: skip

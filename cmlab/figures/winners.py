@@ -16,7 +16,7 @@ SOLVERS = ("ddim", "heun")  # the ways of denoisers; all others are those of stu
 SEEDS = 3
 
 
-def whole(errors: Iterable[float]) -> np.ndarray:
+def judged(errors: Iterable[float]) -> np.ndarray:
     """Errors with a failed run's as infinite."""
     found = np.asarray(list(errors), dtype=float)
     return np.where(np.isnan(found), np.inf, found)
@@ -24,13 +24,13 @@ def whole(errors: Iterable[float]) -> np.ndarray:
 
 def beats(a: Iterable[float], b: Iterable[float]) -> bool:
     """Every seed of a is below every seed of b."""
-    return bool(whole(a).max() < whole(b).min())
+    return bool(judged(a).max() < judged(b).min())
 
 
 def unbeaten(scores: Scores) -> list[str]:
     """Those that no other beats, the lowest mean first: one of them is the best, unknown which."""
     found = [a for a in scores if not any(beats(scores[b], scores[a]) for b in scores)]
-    return sorted(found, key=lambda name: whole(scores[name]).mean())
+    return sorted(found, key=lambda name: judged(scores[name]).mean())
 
 
 def front(costs: Mapping[str, float], scores: Scores) -> list[str]:
@@ -67,14 +67,15 @@ def by_calls(rows: Sequence[Row], arm: str, solver: str = "",
     return {n: score(rows, arm, name, w, n) for w, n in mine if solver or w not in SOLVERS}
 
 
-def contestants(rows: Sequence[Row], arms: Iterable[str], most: int) -> dict[str, np.ndarray]:
-    """The errors of every arm in every way of at most so many calls, by "title, n calls"."""
+def contestants(rows: Sequence[Row], arms: Iterable[str], most: int,
+                name: str = "law") -> dict[str, np.ndarray]:  # fmt: skip
+    """One number a seed of every arm and way in at most so many calls, by "title, n calls"."""
     found = {}
     for arm in arms:
-        for way, n in asked(rows, arm):
+        for way, n in asked(rows, arm, name):
             if 0 < n <= most:
                 title = ENTRIES[arm].title + " by Heun's method" * (way == "heun")
-                found[f"{title}, {n} call{'s' * (n > 1)}"] = score(rows, arm, "law", way, n)
+                found[f"{title}, {n} call{'s' * (n > 1)}"] = score(rows, arm, name, way, n)
     return found
 
 
@@ -93,8 +94,8 @@ def crossing(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> float:
     nan if it never does.
     """
     calls = sorted(curve)
-    here = float(whole(errors).mean())
-    means = [float(whole(curve[n]).mean()) for n in calls]
+    here = float(judged(errors).mean())
+    means = [float(judged(curve[n]).mean()) for n in calls]
     for (a, b), (high, low) in zip(pairwise(calls), pairwise(means), strict=True):
         if low <= here <= high:
             share = np.log(high / here) / np.log(high / low)
@@ -112,12 +113,14 @@ def in_words(found: tuple[int, int | None]) -> str:
 
 def gathered(names: Iterable[str]) -> str:
     """Contestants in words, their numbers of calls together."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[int]] = {}
     for name in names:
         title, calls = name.rsplit(", ", 1)
-        found.setdefault(title, []).append(calls.replace(" calls", "").replace(" call", ""))
-    plural = {title: "s" * (calls != ["1"]) for title, calls in found.items()}
-    return "; ".join(f"{t} in {' or '.join(n)} call{plural[t]}" for t, n in found.items())
+        found.setdefault(title, []).append(int(calls.split()[0]))
+    return "; ".join(
+        f"{title} in {' or '.join(map(str, sorted(n)))} call{'s' * (n != [1])}"
+        for title, n in found.items()
+    )
 
 
 def together(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

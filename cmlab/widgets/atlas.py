@@ -22,11 +22,11 @@ from ..vocabulary import Data, Denoise
 from .base import Explorer, Picture, choice, slider
 from .planner import Walk, lean
 
-POINTS, CALLS, SEEDS = 192, (1, 2, 4, 8, 16, 32), 9
+POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
 EXACT_STEPS = 64  # Heun's: within 0.001 of the exact ends on average
 SHORT = {
-    "exact": "exact denoiser", "edm": "EDM", "edm-fast": "EDM faster", "pcm-2": "PCM-2",
-    "pcm-4": "PCM-4",
+    "exact": "exact denoiser", "edm": "EDM", "edm-fast": "EDM faster", "cd": "CD",
+    "pcm-2": "PCM-2", "pcm-4": "PCM-4",
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -39,7 +39,7 @@ def explorer() -> Explorer:
         "method": choice("method", titles, first),
         "other": choice("beside it", titles),
         "calls": choice("network calls", CALLS, 1),
-        "seed": slider("noise: seed", 0, 0, SEEDS),
+        "seed": slider("noise: seed", 0, 0, LAST_SEED),
     }  # fmt: skip
     return Explorer(picture, knobs)
 
@@ -100,7 +100,7 @@ def table(arm: str, calls: int) -> str:
     return "In the table: not asked for in so many calls."
 
 
-@lru_cache(maxsize=SEEDS + 1)
+@lru_cache(maxsize=LAST_SEED + 1)
 def paths(seed: int) -> tuple[Tensor, Tensor]:
     """Standard normal noises (b, 2), and where their exact paths end."""
     z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
