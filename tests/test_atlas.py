@@ -215,10 +215,10 @@ def test_a_run_that_is_not_finite_leaves_its_reason(tmp_path):
 
 
 def test_a_new_run_takes_the_place_of_the_old_one_and_the_order_is_fixed():
-    old = [{"arm": "ict", "seed": 1, "x": 0}, {"arm": "cd", "seed": 0}]
+    old = [{"arm": "ict", "seed": 1, "x": 0}, {"arm": "cd", "seed": 1}]
     rows = merged(merged(old, {"arm": "ict", "seed": 1, "x": 1}), {"arm": "ict", "seed": 0})
     assert [(r["arm"], r["seed"], r.get("x")) for r in rows] == [
-        ("cd", 0, None), ("ict", 0, None), ("ict", 1, 1),
+        ("cd", 1, None), ("ict", 0, None), ("ict", 1, 1),
     ]  # fmt: skip
 
 
