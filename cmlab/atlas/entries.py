@@ -1,4 +1,4 @@
-"""The methods as they are compared: on the ring, with one network, 4000 steps of 256 in all.
+"""The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all.
 
 Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, guesses with
 two networks) was tried on seeds 10 and 11, see docs/settings.md.
@@ -33,7 +33,7 @@ MULTISTEP = ("multistep", FewSteps(toy.SIGMA_MAX, toy.SIGMA_MID), (1, 2, 4))
 PHASES = ("phases", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4))
 DDIM = ("ddim", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4, 8, 16, 32))
 HEUN = ("heun", HeunSteps(toy.GRID), (5, 9, 17, 35))
-GUESSES = KarrasGrid(0.02, toy.SIGMA_MAX)
+LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
 
 
 @dataclass(frozen=True)
@@ -102,36 +102,36 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
 
 
 EXACT = "the exact denoiser"
-FEW = Generates((MULTISTEP,))
-PHASED, DIFFUSION = Generates((PHASES,)), Generates((DDIM, HEUN))
+ASK_FEW = Generates((MULTISTEP,))
+ASK_PHASES, ASK_WALKS = Generates((PHASES,)), Generates((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
     "truth": Entry("the data themselves", "", Truth()),
-    "exact": Entry("diffusion, exact denoiser", "2206.00364", DIFFUSION, teacher=EXACT),
-    "edm": Entry("EDM diffusion", "2206.00364", DIFFUSION, preset(toy.edm)),
-    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", DIFFUSION, preset(faster.ring)),
-    "cd": Entry("CD, with iCT's loss", "2303.01469", FEW, preset(toy.cd), EXACT),
-    "ct": Entry("CT", "2303.01469", FEW, preset(toy.ct)),
-    "ict": Entry("iCT", "2310.14189", FEW, preset(toy.ict)),
-    "ect": Entry("ECT", "2406.14548", FEW, preset(toy.ect)),
-    "sct": Entry("sCT", "2410.11081", FEW, preset(toy.sct)),
-    "scd": Entry("sCD", "2410.11081", FEW, preset(toy.scd), EXACT),
-    "slct": Entry("sLCT", "2502.01441", FEW, {"f": slct}),
-    "pcm-2": Entry("PCM, 2 phases", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
-    "pcm-4": Entry("PCM, 4 phases", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
-    "musiccm": Entry("MusicCM", "2404.13358", FEW, {"f": musiccm}, EXACT),
+    "exact": Entry("diffusion, exact denoiser", "2206.00364", ASK_WALKS, teacher=EXACT),
+    "edm": Entry("EDM diffusion", "2206.00364", ASK_WALKS, preset(toy.edm)),
+    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", ASK_WALKS, preset(faster.ring)),
+    "cd": Entry("CD, with iCT's loss", "2303.01469", ASK_FEW, preset(toy.cd), EXACT),
+    "ct": Entry("CT", "2303.01469", ASK_FEW, preset(toy.ct)),
+    "ict": Entry("iCT", "2310.14189", ASK_FEW, preset(toy.ict)),
+    "ect": Entry("ECT", "2406.14548", ASK_FEW, preset(toy.ect)),
+    "sct": Entry("sCT", "2410.11081", ASK_FEW, preset(toy.sct)),
+    "scd": Entry("sCD", "2410.11081", ASK_FEW, preset(toy.scd), EXACT),
+    "slct": Entry("sLCT", "2502.01441", ASK_FEW, {"f": slct}),
+    "pcm-2": Entry("PCM, 2 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 2)}, EXACT),
+    "pcm-4": Entry("PCM, 4 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 4)}, EXACT),
+    "musiccm": Entry("MusicCM", "2404.13358", ASK_FEW, {"f": musiccm}, EXACT),
     "musiccm-plain": Entry(
-        "MusicCM, no critic", "2404.13358", FEW, {"f": partial(musiccm, critic=False)}, EXACT
+        "MusicCM, no critic", "2404.13358", ASK_FEW, {"f": partial(musiccm, critic=False)}, EXACT
     ),
     "editing": Entry(
-        "zero-shot editing", "2303.01469", Edits(GUESSES, (1, 2, 4, 16, 40)), preset(toy.ict)
+        "zero-shot editing", "2303.01469", Edits(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
     ),
     "dps": Entry(
         "DPS: the mean D is compared with y", "2209.14687",
-        Guesses(GUESSES, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
+        Guesses(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
     ),
     "cm-dis": Entry(
         "CM-DIS: f is compared with y", "2403.12063",
-        Guesses(GUESSES, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
+        Guesses(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
         {"denoiser": half(toy.edm), "f": half(toy.ict)},
     ),
 }  # fmt: skip
