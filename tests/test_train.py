@@ -175,6 +175,7 @@ trainer = Trainer(alone.model, alone.method, alone.batches.data, alone.config, f
 next(trainer.run())
 save_file(gradients(trainer) | {{n: v.contiguous() for n, v in trainer.tensors().items()}},
           {out!r} + f"/{{fabric.global_rank}}")
+torch.distributed.barrier()  # nobody leaves while another still needs the group
 torch.distributed.destroy_process_group()
 """
 
@@ -212,6 +213,7 @@ try:
     trainer.fit()
 except NotFinite as error:
     open({out!r} + f"/{{fabric.global_rank}}", "w").write(str(error))
+torch.distributed.barrier()  # nobody leaves while another still needs the group
 torch.distributed.destroy_process_group()
 """
 
