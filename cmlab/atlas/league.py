@@ -12,7 +12,7 @@ DIFFUSION = ("exact", "edm", "edm-fast")
 GUESSES = ("dps", "cm-dis", "editing")
 BUDGETS = (4, 16, 40)
 GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generates))
-NAMES = {"ddim": "DDIM", "heun": "Heun"}
+NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others are students'
 
 
 def few(rows: Sequence[Row]) -> str:

@@ -9,12 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..atlas import ENTRIES, Row, score
-from ..atlas.league import DIFFUSION
+from ..atlas.league import DIFFUSION, NAMES
 from .method_marks import LAW, LOOK, SPAN, TALL, column, floor, frame, strand
 from .style import TRUTH, sheet
 from .winners import by_calls, crossing, here, judged
-
-SOLVERS = {"ddim": "DDIM", "heun": "Heun"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def league(rows: Sequence[Row], title: str, panels: Sequence[Panel]) -> Figure:
 def denoisers(ax: Axes, rows: Sequence[Row]) -> None:
     """Diffusion by both solvers. Its curves lie on each other, so a legend names them."""
     for arm in here(rows, DIFFUSION):
-        for solver in SOLVERS:
+        for solver in NAMES:
             strand(ax, arm, by_calls(rows, arm, solver), thin=solver == "heun")
     for words, place in (("DDIM", (2.6, 0.24)), ("Heun", (11.5, 0.24))):
         ax.text(*place, words, fontsize=9)
@@ -88,7 +86,7 @@ def exact(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
     measures = {"law": LAW, "end": "RMS distance to the exact end (data units)"}
     for ax, (name, measure), title in zip(axes, measures.items(), titles, strict=True):
         frame(ax, title, True, measure, TALL)
-        for solver, words in SOLVERS.items():
+        for solver, words in NAMES.items():
             curve = by_calls(rows, "exact", solver, name)
             strand(ax, "exact", curve, thin=solver == "heun")
             n = sorted(curve)[1]

@@ -10,9 +10,9 @@ from itertools import pairwise, permutations
 import numpy as np
 
 from ..atlas import ENTRIES, Row, score
+from ..atlas.league import NAMES
 
 Scores = Mapping[str, np.ndarray]  # by name, one error for each seed; lower is better
-SOLVERS = ("ddim", "heun")  # the ways of denoisers; all others are those of students
 SEEDS = 3
 
 
@@ -64,7 +64,7 @@ def by_calls(rows: Sequence[Row], arm: str, solver: str = "",
              name: str = "law") -> dict[int, np.ndarray]:  # fmt: skip
     """Errors (seeds,) by network calls: by this solver, or by a student's own way."""
     mine = [(w, n) for w, n in asked(rows, arm, name) if (w == solver or not solver)]
-    return {n: score(rows, arm, name, w, n) for w, n in mine if solver or w not in SOLVERS}
+    return {n: score(rows, arm, name, w, n) for w, n in mine if solver or w not in NAMES}
 
 
 def contestants(rows: Sequence[Row], arms: Iterable[str], most: int,

@@ -37,7 +37,7 @@ class Outputs:
         data = output.get("data", {})
         if "image/png" in data:
             title = data.get("text/plain", "")
-            return self.picture(data["image/png"], alternative(title, above, live), source)
+            return self.picture(data["image/png"], alternative(title, above, live))
         if "audio" in data.get("text/html", ""):
             return self.sound(data["text/html"])
         if NOTE in data.get("text/plain", ""):
@@ -56,7 +56,7 @@ class Outputs:
             return f'<figure class="source"><figcaption>{label}</figcaption>\n{box}</figure>\n'
         return printed(plain) if plain else ""
 
-    def picture(self, encoded: str, alt: str, source: str) -> str:
+    def picture(self, encoded: str, alt: str) -> str:
         address, width, height = self.files.picture(encoded)
         return (
             '<figure class="picture"><div class="sheet" tabindex="0" role="group" '
