@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from .guide import Memory
+from .ingredients import ingredient
 from .model import quarter_log
 from .ops import seeded, sum_squares
 from .vocabulary import Data, PerSample, Time
@@ -28,6 +29,7 @@ class CriticShape(Protocol):
     def build(self) -> nn.Module: ...
 
 
+@ingredient
 @dataclass(eq=False)
 class Critic(Memory):
     """D(x, level, cond). γ = 0 leaves the penalty out; the first weights come from `seed`."""

@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 from .guide import Memory
+from .ingredients import ingredient
 from .nets.embedding import Embed, Positional, Waves
 from .vocabulary import PerSample, Time
 
 
+@ingredient
 @dataclass(frozen=True)
 class Even:
     """The loss as it is."""
@@ -32,6 +34,7 @@ class LogWeight(nn.Module):
         return self.linear(self.waves(t))[:, 0]
 
 
+@ingredient
 @dataclass(eq=False)
 class Adaptive(Memory):
     """e^{w_φ(t)} loss - w_φ(t): the best w_φ(t) is -ln E[loss | t], so each time counts alike.

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from .evaluate.ends import digits_by_calls, score_ends
+from .ingredients import ingredient
 from .model import Denoiser
 from .sample import Sampler
 
 
+@ingredient
 @dataclass(frozen=True)
 class ByEnds:
     """Toy data: where the samples end, after `calls` calls, against the exact paths' ends."""
@@ -22,6 +24,7 @@ class ByEnds:
         return score_ends(model, model.process, data, sampler, self.calls, self.seed)
 
 
+@ingredient
 @dataclass(frozen=True)
 class DigitsByCalls:
     """Fréchet distance of generated digits to held-out ones, for each number of calls."""

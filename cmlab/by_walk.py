@@ -14,6 +14,7 @@ from .evaluate.frechet import frechet
 from .evaluate.patches import patch_distance
 from .evaluate.walks import CPU, conditioned, exact_walks, excess, noisy_loss, walk
 from .evaluate.wasserstein import sliced
+from .ingredients import ingredient
 from .model import Denoiser
 from .ops import seeded, sum_squares
 from .sample import Sampler
@@ -22,6 +23,7 @@ from .times import LogNormal
 EDM_LAW = LogNormal(-1.2, 1.2)
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstExactWalk:
     """A toy denoiser beside the exact one, on draws fixed by `seed`.
@@ -47,6 +49,7 @@ class AgainstExactWalk:
         }
 
 
+@ingredient
 @dataclass(frozen=True)
 class HeldOutWalk:
     """A denoiser of digits: `loss` on held-out scans, and `fd35`, Fréchet distance to them.
@@ -74,6 +77,7 @@ class HeldOutWalk:
         }
 
 
+@ingredient
 @dataclass(frozen=True)
 class FreshWalk:
     """A denoiser of endless pictures: `loss` on fresh ones, and `pd35`, patch distance to them."""

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .ingredients import ingredient
 from .optimizer import Adam, Optimizer
 from .schedule import Constant
 from .vocabulary import Schedule
@@ -34,6 +35,7 @@ class Measured(Protocol):
     def sigma_data(self) -> float: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class TrainConfig:
     """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""

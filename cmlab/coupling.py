@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from .ingredients import ingredient
 from .vocabulary import Data
 
 
+@ingredient
 @dataclass(frozen=True)
 class Independent:
     """The noise as it was drawn."""
@@ -16,6 +18,7 @@ class Independent:
         return z
 
 
+@ingredient
 @dataclass(frozen=True)
 class MinibatchOT:
     """The noise of the batch, permuted so that Σ ‖x_i - z_i‖² is least (exact assignment).

@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .ingredients import ingredient
 from .process import Process, VariancePreserving
 from .schedule import Warmup
 from .times import LogNormal
@@ -33,6 +34,7 @@ class Axis(Protocol):
     def at(self, u: Tensor) -> Tensor: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Quantiles:
     """u is the share of a law of levels that lies below: even in u is that law itself."""
@@ -45,6 +47,7 @@ class Quantiles:
         return (self.law.mean + self.law.std * z).exp()
 
 
+@ingredient
 @dataclass(frozen=True)
 class Clock:
     """u is a process's own time, such as the timestep of DDPM over the number of timesteps."""
@@ -67,6 +70,7 @@ class Share(Protocol):
     def at(self, p: Tensor) -> Tensor: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Flat:
     """Every u alike."""
@@ -81,6 +85,7 @@ class Flat:
         return p
 
 
+@ingredient
 @dataclass(frozen=True)
 class Bump:
     """N(mean, std²) restricted to [0, 1]: nothing is heaped up at the ends."""
@@ -109,6 +114,7 @@ class Bump:
         return self.mean + self.std * torch.special.ndtri(low + p.double() * (high - low))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Easing:
     """t from p_τ = (1 - τ) first + τ last, τ the progress in [0, 1], and r = 0: denoising."""

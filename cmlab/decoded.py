@@ -13,6 +13,7 @@ from .evaluate.digits import score_digits
 from .evaluate.features import load_classifier
 from .evaluate.frechet import frechet
 from .evaluate.patches import patch_distance
+from .ingredients import ingredient
 from .model import Denoiser
 from .ops import seeded
 from .sample import Sampler
@@ -41,6 +42,7 @@ def drawn(
     return data.decode(torch.cat(found)).clamp(-1, 1)
 
 
+@ingredient
 @dataclass(frozen=True)
 class DecodedHeldOut:
     """Fréchet distance of decoded digits to held-out ones, as `AgainstHeldOut` of digits.
@@ -67,6 +69,7 @@ def coded(data: Any) -> float:
     return frechet(eye.features(made), eye.features(Digits(train=False).images))
 
 
+@ingredient
 @dataclass(frozen=True)
 class DecodedFresh:
     """Patch distance of `n` decoded pictures to as many fresh ones, mean of the levels.

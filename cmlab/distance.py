@@ -9,10 +9,12 @@ from math import sqrt
 
 import torch
 
+from .ingredients import ingredient
 from .ops import sum_squares
 from .vocabulary import Data, PerSample, Time
 
 
+@ingredient
 @dataclass(frozen=True)
 class SquaredL2:
     """‖a - b‖²."""
@@ -21,6 +23,7 @@ class SquaredL2:
         return sum_squares(a - b)
 
 
+@ingredient
 @dataclass(frozen=True)
 class L1:
     """‖a - b‖₁, the sum of absolute differences: element by element by its nature."""
@@ -29,6 +32,7 @@ class L1:
         return (a - b).abs().flatten(1).sum(1)
 
 
+@ingredient
 @dataclass(frozen=True)
 class PseudoHuber:
     """√(‖a - b‖² + c²) - c. With c = None it is iCT's rule c = 0.00054 √d, d numbers a sample.
@@ -45,6 +49,7 @@ class PseudoHuber:
         return s / ((s + c * c).sqrt() + c)  # the same number; √(s + c²) - c cancels
 
 
+@ingredient
 @dataclass(frozen=True)
 class Cauchy:
     """ln(1 + ‖a - b‖² / (2 c²)): its pull falls off beyond √2 c. sLCT (Dao et al. 2025)."""
@@ -55,6 +60,7 @@ class Cauchy:
         return torch.log1p(sum_squares(a - b) / (2 * self.c**2))
 
 
+@ingredient
 @dataclass(frozen=True)
 class GemanMcClure:
     """‖a - b‖² / (‖a - b‖² + c²): bounded by 1, it all but forgets what is far beyond c."""
@@ -66,6 +72,7 @@ class GemanMcClure:
         return s / (s + self.c**2)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Uniform:
     """λ = 1."""
@@ -74,6 +81,7 @@ class Uniform:
         return torch.ones_like(t)
 
 
+@ingredient
 @dataclass(frozen=True)
 class InverseGap:
     """λ = 1 / (t - r) in the process's own time: iCT's and ECT's weight under EDM."""
@@ -82,6 +90,7 @@ class InverseGap:
         return 1 / (t - r)
 
 
+@ingredient
 @dataclass(frozen=True)
 class EDMWeight:
     """λ = (t² + σ_d²) / (t σ_d)², which makes every level's loss about 1 at the start.
@@ -95,6 +104,7 @@ class EDMWeight:
         return 1 / t**2 + 1 / self.sigma_data**2
 
 
+@ingredient
 @dataclass(frozen=True)
 class TrigWeight:
     """λ = 1 / (σ_d sin t)²: EDM's weight in TrigFlow's clock, by which λ ‖D - x‖² is the paper's

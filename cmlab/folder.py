@@ -16,7 +16,7 @@ from .checkpoint import BadFile
 from .diary import shorten
 from .model import Denoiser
 from .provenance import provenance
-from .recipe import Recipe, from_dict, to_dict
+from .recipe import Recipe, from_dict, to_dict, updated
 from .train import Trainer
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
@@ -53,7 +53,7 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     if not path.exists():
         return
     tensors, record = checkpoint.read(path)
-    if other := difference(record["recipe"], to_dict(recipe)):
+    if other := difference(updated(record["recipe"]), to_dict(recipe)):
         raise BadFile(
             f"{folder} holds a run of another recipe, {other}; choose another --out, or its recipe"
         )

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from .guide import Memory
+from .ingredients import ingredient
 from .vocabulary import Data, Denoise, Teacher
 
 
+@ingredient
 @dataclass(eq=False)
 class Guided(Memory):
     """A teacher, guided by w = `scale`. `null` is the label that stands for none.

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from .ingredients import ingredient
 from .model import Model
 from .ops import expand
 from .oracle import Oracle
@@ -28,6 +29,7 @@ class HasOracle(Protocol):
     def oracle(self) -> Oracle: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class OneSample:
     """Answers with the data point itself. It turns distillation into training."""
@@ -36,6 +38,7 @@ class OneSample:
         return lambda x_t, t: x
 
 
+@ingredient
 @dataclass(eq=False)
 class Pretrained:
     """Answers with a frozen denoiser."""
@@ -49,6 +52,7 @@ class Pretrained:
         return torch.no_grad()(lambda x_t, t: self.network(x_t, t, cond))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Exact:
     """Answers with E[x | x_t] in closed form, for data whose law is known."""
@@ -78,6 +82,7 @@ class Memory(ABC):
         """What a checkpoint must keep; weights that require a gradient are trained."""
 
 
+@ingredient
 @dataclass(eq=False)
 class AsBegun(Memory):
     """Answers with the denoiser that the student began as: for a student that starts from one."""
@@ -107,6 +112,7 @@ class Target(Memory):
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
 
 
+@ingredient
 @dataclass(eq=False)
 class StopGrad(Target):
     """θ⁻ = θ."""
@@ -124,6 +130,7 @@ class StopGrad(Target):
         return {}
 
 
+@ingredient
 @dataclass(eq=False)
 class MovingAverage(Target):
     """θ⁻ ← μ(k) θ⁻ + (1 - μ(k)) θ after each step; buffers are copied."""

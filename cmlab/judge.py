@@ -15,6 +15,7 @@ from .evaluate.pictures import draws, pictures
 from .evaluate.report import Table, table
 from .evaluate.spaces import CifarSpace, Space
 from .evaluate.toy import score_toy
+from .ingredients import ingredient
 from .model import Denoiser
 from .ops import seeded
 from .sample import Sampler
@@ -27,6 +28,7 @@ class Judge(Protocol):
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstOracle:
     """Distance to the exact consistency function of a toy law, on draws fixed by `seed`.
@@ -43,6 +45,7 @@ class AgainstOracle:
         return score_toy(model, model.process, law, self.sigma_min, sampler, self.seed)
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstFresh:
     """Patch distance of `n` generated pictures to as many fresh ones, mean of the levels.
@@ -73,6 +76,7 @@ class AgainstFresh:
         return {name: mean(patch_distance(x, fresh)) for name, x in found.items()}
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstHeldOut:
     """Fréchet distance of generated digits to held-out ones, `n` images from `seed`."""
@@ -87,6 +91,7 @@ class AgainstHeldOut:
         return score_digits(generate, self.n, self.seed)
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstTest:
     """Generated photographs against the test split, in a named space; noise from `seed`.

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from .ingredients import ingredient
 from .ops import expand
 from .process import EDM, Process, TrigFlow
 from .vocabulary import Data, Time
@@ -52,6 +53,7 @@ class Precond(ABC):
         """c_skip, c_out, c_in, c_noise at time t."""
 
 
+@ingredient
 @dataclass(frozen=True)
 class EDMPrecond(Precond):
     """Karras et al. 2022, Table 1. D(x, 0) = x."""
@@ -68,6 +70,7 @@ class EDMPrecond(Precond):
         return s2 / norm**2, t * self.sigma_data / norm, 1 / norm, quarter_log(t)
 
 
+@ingredient
 @dataclass(frozen=True)
 class CMPrecond(Precond):
     """Song et al. 2023, Appendix C: EDM's form shifted, so that f(x, σ_min) = x exactly.
@@ -94,6 +97,7 @@ class CMPrecond(Precond):
         )
 
 
+@ingredient
 @dataclass(frozen=True)
 class Angle:
     """c_noise = t, so that dF/dt stays bounded. Lu & Song 2025, Sec. 4.1."""
@@ -102,6 +106,7 @@ class Angle:
         return t
 
 
+@ingredient
 @dataclass(frozen=True)
 class QuarterLog:
     """c_noise = ln(σ)/4, as EDM's networks are told; its slope grows like 1/(4 sin t cos t)."""
@@ -110,6 +115,7 @@ class QuarterLog:
         return quarter_log(process.level(t))
 
 
+@ingredient
 @dataclass(frozen=True)
 class TrigPrecond(Precond):
     """D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, c_noise(t)). Lu & Song 2025, Sec. 3.
@@ -130,6 +136,7 @@ class TrigPrecond(Precond):
         return t.cos(), -self.sigma_data * t.sin(), inverse, self.c_noise(self.process, t)
 
 
+@ingredient
 @dataclass(frozen=True)
 class UnitVariance(Precond):
     """EDM's derivation for any process: unit variance in and out, least weight on the network.

@@ -14,9 +14,11 @@ was read, and the two formulas come second hand, from public code that names the
 
 from dataclasses import dataclass
 
+from .ingredients import ingredient
 from .vocabulary import Schedule
 
 
+@ingredient
 @dataclass(frozen=True)
 class MomentumDecay:
     """β from beta0 at the start to 0 at `total` steps and after; its memory falls evenly."""
@@ -36,6 +38,7 @@ class MomentumDecay:
         return self.beta0 * left / ((1 - self.beta0) + self.beta0 * left)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Compensation:
     """The factor on the learning rate that goes with a momentum, (1 - β(0)) / (1 - β(k)).
@@ -49,6 +52,7 @@ class Compensation:
         return (1 - self.momentum(0)) / (1 - self.momentum(step))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Times:
     """The product of two schedules, such as a warm-up and a compensation."""

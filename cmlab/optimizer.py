@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from .ingredients import ingredient
+
 
 @runtime_checkable
 class Optimizer(Protocol):
@@ -18,6 +20,7 @@ class Optimizer(Protocol):
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Adam:
     """Adam; lr is the peak learning rate."""
@@ -32,6 +35,7 @@ class Adam:
         return torch.optim.Adam(parameters, self.lr, betas, self.eps, fused=True)
 
 
+@ingredient
 @dataclass(frozen=True)
 class RAdam:
     """Rectified Adam, the choice of CM, iCT, ECT and sCM; its rectifier is a warm-up."""

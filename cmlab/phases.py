@@ -15,6 +15,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from .ingredients import ingredient
 from .ops import expand
 from .process import Process
 from .sample import descending
@@ -22,6 +23,7 @@ from .times import KarrasGrid
 from .vocabulary import Data, Denoise, Time
 
 
+@ingredient
 @dataclass(frozen=True)
 class Phases:
     """The edges s_0 < … < s_M in noise levels: M phases, samples leave at s_0. ValueError.
@@ -105,6 +107,7 @@ def jumps(
         yield x_t
 
 
+@ingredient
 @dataclass(frozen=True)
 class PhasedSteps:
     """From σ_max to 0 in jumps, one for each phase of the solver's grid; n calls cut it into n.

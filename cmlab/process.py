@@ -12,6 +12,7 @@ from math import pi
 
 import torch
 
+from .ingredients import ingredient
 from .ops import expand, on_host
 from .vocabulary import Data, Time
 
@@ -54,6 +55,7 @@ class Process(ABC):
         return torch.func.jvp(lambda t: self.perturb(x, z, t), (t.contiguous(),), (one,))[1]
 
 
+@ingredient
 @dataclass(frozen=True)
 class EDM(Process):
     """x_t = x + t z: time is the noise level. Karras et al. 2022."""
@@ -65,6 +67,7 @@ class EDM(Process):
         return level
 
 
+@ingredient
 @dataclass(frozen=True)
 class TrigFlow(Process):
     """x_t = cos(t) x + sin(t) σ_d z, t in [0, π/2]. Lu & Song 2025, Sec. 3.
@@ -92,6 +95,7 @@ class TrigFlow(Process):
             )
 
 
+@ingredient
 @dataclass(frozen=True)
 class RectifiedFlow(Process):
     """x_t = (1 - t) x + t z, t in [0, 1]. Liu et al. 2023."""
@@ -103,6 +107,7 @@ class RectifiedFlow(Process):
         return level / (1 + level)
 
 
+@ingredient
 @dataclass(frozen=True)
 class VariancePreserving(Process):
     """α_t² = exp(-t β_min - t²/2 (β_max - β_min)), σ_t² = 1 - α_t², t in [0, 1].

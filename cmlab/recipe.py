@@ -1,12 +1,12 @@
 """A whole run as one frozen record, and the record as JSON.
 
-Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": …, fields},
-`from_dict` looks each kind up in one explicit table and never runs anything else.
+Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": …, fields}, and
+`from_dict` looks each kind up by name among the package's ingredients and never runs anything
+else.
 """
 
 import inspect
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from math import inf, isfinite
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,26 +14,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-# isort: off
-from . import (
-    adversary, balance, by_ends, by_walk, coupling, curriculum, decoded, distance, guidance, guide,
-    judge, methods, model, momentum, optimizer, phases, process, sample, schedule, tangent,
-    tightening, times,
-)  # fmt: skip
+from .aliases import ALIASES, FIELDS
 from .config import Source, TrainConfig
-from .data import (
-    cifar10, coder, digits, impulses, latents, line, outliers, parts, shapes, sound, toy, tunes,
-    unlabelled,
-)  # fmt: skip
-from .evaluate import inception, music, spaces
+from .ingredients import first_kind, ingredient, is_ingredient, kind_of, resolve
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import critic, ddpmpp, ear, embedding, mlp, nonscaling, norm, shipped, strip, unet
 from .ops import seeded
 from .sample import Sampler
 from .train import Trainer
-# isort: on
 
 
 @runtime_checkable
@@ -43,6 +32,7 @@ class Shape(Protocol):
     def build(self) -> nn.Module: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Recipe:
     """All that a run is a function of. `start` is trained first; its average is where we begin."""
@@ -72,34 +62,6 @@ class Recipe:
         return before + self.train.steps * self.train.batch
 
 
-MODULES = (
-    adversary, balance, by_ends, by_walk, cifar10, coder, coupling, critic, curriculum, ddpmpp,
-    decoded, digits, distance, ear, embedding, guidance, guide, impulses, inception, judge,
-    latents, line, methods, mlp, model, momentum, music, nonscaling, norm, optimizer, outliers,
-    parts, phases, process, sample, schedule, shapes, shipped, sound, spaces, strip, tangent,
-    tightening, times, toy, tunes, unet, unlabelled,
-)  # fmt: skip
-
-
-@cache
-def table() -> dict[str, Any]:
-    """Kind -> dataclass or function, for all that a record may name."""
-    kinds: dict[str, Any] = {kind_of(c): c for c in (Recipe, TrainConfig)}
-    for module in MODULES:
-        for thing in vars(module).values():
-            own = getattr(thing, "__module__", "").startswith(module.__name__)
-            if own and (
-                inspect.isclass(thing) and is_dataclass(thing) or inspect.isfunction(thing)
-            ):
-                kinds[kind_of(thing)] = thing
-    return kinds
-
-
-def kind_of(thing: Any) -> str:
-    """The name of a class or function in a record: its place below cmlab."""
-    return f"{thing.__module__.removeprefix('cmlab.')}.{thing.__qualname__}"
-
-
 def to_dict(thing: Any) -> Any:
     """A JSON value that `from_dict` turns back. Raises TypeError for what no record can hold."""
     if isinstance(thing, float) and thing == inf:
@@ -109,27 +71,81 @@ def to_dict(thing: Any) -> Any:
         return thing
     if isinstance(thing, tuple | list):
         return [to_dict(part) for part in thing]
-    if inspect.isfunction(thing) and kind_of(thing) in table():
+    if inspect.isfunction(thing) and is_ingredient(thing):
         return {"kind": kind_of(thing)}
-    if is_dataclass(thing) and kind_of(type(thing)) in table():
+    if is_dataclass(thing) and is_ingredient(type(thing)):
         inner = {f.name: to_dict(getattr(thing, f.name)) for f in fields(thing) if f.init}
         return {"kind": kind_of(type(thing)), **inner}
     raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
 
 
 def from_dict(value: Any) -> Any:
-    """The thing a record speaks of. Raises ValueError for a kind or field that cmlab lacks."""
+    """The thing a record speaks of, whichever version wrote it.
+
+    Raises ValueError for a kind or field that cmlab lacks.
+    """
     if isinstance(value, list):
         return tuple(from_dict(part) for part in value)
     if not isinstance(value, dict):
         return inf if value == "inf" else value
-    kinds, kind = table(), value.get("kind")
-    if kind not in kinds:
-        raise ValueError(f"the record names {kind!r}, which this cmlab lacks; update cmlab")
-    if inspect.isfunction(kinds[kind]):
-        return kinds[kind]
-    inner = {name: from_dict(part) for name, part in value.items() if name != "kind"}
+    kind = value.get("kind")
+    thing = resolve(kind)
+    if inspect.isfunction(thing):
+        return thing
+    names = FIELDS.get(kind, {})
+    inner = {names.get(k, k): from_dict(part) for k, part in value.items() if k != "kind"}
     try:
-        return kinds[kind](**inner)
+        return thing(**inner)
     except TypeError as error:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
+
+
+def updated(record: Any) -> Any:
+    """A record with the kinds and fields of today, to be compared with what `to_dict` gives."""
+    if isinstance(record, list):
+        return [updated(part) for part in record]
+    if not isinstance(record, dict):
+        return record
+    kind = record.get("kind")
+    names = FIELDS.get(kind, {}) if isinstance(kind, str) else {}
+    found = {names.get(k, k): updated(part) for k, part in record.items()}
+    return found | {"kind": ALIASES.get(kind, kind)} if isinstance(kind, str) else found
+
+
+def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
+    """A class's or function's earliest recorded kind, and its fields' earlier names by today's."""
+    kind = first_kind(thing)
+    return kind, {now: then for then, now in FIELDS.get(kind, {}).items()}
+
+
+def canonical(thing: Any) -> Any:
+    """As `to_dict`, with each kind and field under its earliest recorded name: for hashes.
+
+    It stays the same when classes and fields move or are renamed.
+    """
+    return _canonical(to_dict(thing))
+
+
+def _canonical(record: Any) -> Any:
+    if isinstance(record, list):
+        return [_canonical(part) for part in record]
+    if not isinstance(record, dict):
+        return record
+    kind, names = _first_names(resolve(record["kind"]))
+    return {names.get(k, k): _canonical(v) for k, v in record.items()} | {"kind": kind}
+
+
+def canonical_repr(thing: Any) -> str:
+    """As `repr`, with each dataclass and field under its earliest name: for hashes."""
+    if isinstance(thing, tuple):
+        inner = ", ".join(map(canonical_repr, thing))
+        return f"({inner},)" if len(thing) == 1 else f"({inner})"
+    if not is_dataclass(thing) or isinstance(thing, type):
+        return repr(thing)
+    kind, names = _first_names(type(thing))
+    shown = [
+        f"{names.get(f.name, f.name)}={canonical_repr(getattr(thing, f.name))}"
+        for f in fields(thing)
+        if f.repr
+    ]
+    return f"{kind.rpartition('.')[2]}({', '.join(shown)})"

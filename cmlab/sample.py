@@ -12,17 +12,20 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .ingredients import ingredient
 from .ops import expand
 from .process import Process
 from .times import KarrasGrid
 from .vocabulary import Data, Denoise, Solver, Time
 
 
+@ingredient
 def ddim(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
     """Slide along the line through x_t and its estimate of x. Under EDM it is the Euler step."""
     return process.transport(x_t, denoise(x_t, t), t, r)
 
 
+@ingredient
 def heun(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
     """Heun's second-order step in the noise level, Karras et al. 2022, Algorithm 1; r > 0.
 
@@ -96,6 +99,7 @@ class Sampler(Protocol):
     def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class FewSteps:
     """The noise levels of a few-step sampler: σ_max for one call; down to σ_mid for more.

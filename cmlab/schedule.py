@@ -6,9 +6,11 @@ N(k) counts grid points, as in the papers' text; s0 and s1 count intervals.
 from dataclasses import dataclass
 from math import ceil, cos, exp, floor, log, log2, pi, sqrt
 
+from .ingredients import ingredient
 from .vocabulary import Schedule
 
 
+@ingredient
 @dataclass(frozen=True)
 class Constant:
     """The same value at every step."""
@@ -19,6 +21,7 @@ class Constant:
         return self.value
 
 
+@ingredient
 @dataclass(frozen=True)
 class SqrtGrowth:
     """CT's number of grid points, N(k) = ⌈√(k/K ((s1+1)² - s0²) + s0²) - 1⌉ + 1.
@@ -36,6 +39,7 @@ class SqrtGrowth:
         return max(ceil(root - 1), 1) + 1
 
 
+@ingredient
 @dataclass(frozen=True)
 class GridDecay:
     """CT's decay of the target network, μ(k) = exp(s0 ln μ0 / N(k)).
@@ -52,6 +56,7 @@ class GridDecay:
         return exp(self.s0 * log(self.mu0) / self.points(step))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Doubling:
     """iCT's number of grid points, N(k) = min(s0 2^⌊k/K'⌋, s1) + 1, K' = ⌊K/(log2⌊s1/s0⌋ + 1)⌋.
@@ -69,6 +74,7 @@ class Doubling:
         return min(self.s0 * 2 ** (step // stage_length), self.s1) + 1
 
 
+@ingredient
 @dataclass(frozen=True)
 class Stages:
     """ECT's relative gap, q^-a with a = first + ⌊k/every⌋, at most `last`.
@@ -87,6 +93,7 @@ class Stages:
         return self.q ** -min(self.first + step // self.every, self.last)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Warmup:
     """From 0 to 1 in `steps` steps, then 1."""
@@ -97,6 +104,7 @@ class Warmup:
         return min(step / self.steps, 1.0) if self.steps else 1.0
 
 
+@ingredient
 @dataclass(frozen=True)
 class WarmupCosine:
     """A learning-rate factor: up to 1 in `warmup` steps, then half a cosine down to `floor`."""
@@ -112,6 +120,7 @@ class WarmupCosine:
         return self.floor + (1 - self.floor) * (1 + cos(pi * share)) / 2
 
 
+@ingredient
 @dataclass(frozen=True)
 class PowerDecay:
     """An EMA decay that remembers a constant share of the run, (1 - 1/(k+1))^(γ+1).

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .ingredients import ingredient
 from .ops import again, chord, expand, jvp, sum_squares
 from .vocabulary import Data, Denoise, Time
 
@@ -31,6 +32,7 @@ class Slope(ABC):
     ) -> tuple[Data, Data]: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Tangent(Slope):
     """The derivative itself, in forward mode. Sec. 5.1: the scale rides in the tangents.
@@ -47,6 +49,7 @@ class Tangent(Slope):
         return jvp(F, (x_t, t), (expand(scale, x_t) * dx_t, scale))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Difference(Slope):
     """Central differences of F at x_t ± h dx_t, t ± h with h = `step` radians times the scale.
@@ -69,6 +72,7 @@ class Difference(Slope):
         return chord(F, (x_t, t), (expand(scale, x_t) * dx_t, scale), self.step)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Secant(Slope):
     """The discrete twin, App. E: (cos δ F(x_t, t) - F(x_r, r)) / sin δ with δ = t - r the gap.
@@ -95,6 +99,7 @@ class Secant(Slope):
         return F_t, expand(scale, x_t) * (cos * F_t.detach() - F_r) / sin
 
 
+@ingredient
 @dataclass(frozen=True)
 class InverseTan:
     """w(t) = 1 / (σ_d tan t): c(t) = w σ_d sin t = cos t, finite at both ends. Sec. 4.2."""
@@ -103,6 +108,7 @@ class InverseTan:
         return t.cos()
 
 
+@ingredient
 @dataclass(frozen=True)
 class Flat:
     """w(t) = 1: c(t) = σ_d sin t."""
@@ -111,6 +117,7 @@ class Flat:
         return sigma_data * t.sin()
 
 
+@ingredient
 @dataclass(frozen=True)
 class UnitNorm:
     """g / (‖g‖ + c), the norm taken over all numbers of a sample. Algorithm 1."""
@@ -124,6 +131,7 @@ class UnitNorm:
         return g / (expand(sum_squares(g).sqrt(), g) + self.c)
 
 
+@ingredient
 @dataclass(frozen=True)
 class UnitRMS:
     """g / (rms(g) + c): as a public reimplementation has it, so that c does not fade with size."""
@@ -137,6 +145,7 @@ class UnitRMS:
         return g / (expand((sum_squares(g) / g[0].numel()).sqrt(), g) + self.c)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Clip:
     """Each number of g to [-limit, limit], the paper's alternative to its norm. Sec. 4.2."""
@@ -150,6 +159,7 @@ class Clip:
         return g.clamp(-self.limit, self.limit)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Unbounded:
     """g as it is."""

@@ -7,10 +7,12 @@ redescending loss into squared L2 before training ends (lab 08 measures that).
 from dataclasses import dataclass
 from math import exp, log
 
+from .ingredients import ingredient
 from .schedule import Doubling
 from .vocabulary import Schedule
 
 
+@ingredient
 @dataclass(frozen=True)
 class Tightening:
     """c(N) = exp(slope · ln N + intercept), N the number of intervals of the grid at this step.

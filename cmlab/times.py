@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .ingredients import ingredient
 from .ops import on_host
 from .process import Process
 from .schedule import Doubling, Stages
@@ -27,6 +28,7 @@ class Proposal(Protocol):
     def masses(self, levels: Tensor) -> Tensor: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class LogNormal:
     """ln level ~ N(mean, std²), restricted to [low, high]."""
@@ -56,6 +58,7 @@ class LogNormal:
         return mass / mass.sum()
 
 
+@ingredient
 @dataclass(frozen=True)
 class UniformIndex:
     """Every interval of the grid alike, as in CT and CD; `grid` gives the continuous law."""
@@ -70,6 +73,7 @@ class UniformIndex:
         return torch.full((len(levels) - 1,), 1 / (len(levels) - 1), dtype=torch.float64)
 
 
+@ingredient
 @dataclass(frozen=True)
 class KarrasGrid:
     """σ_i = (σ_min^{1/ρ} + (i-1)/(N-1) (σ_max^{1/ρ} - σ_min^{1/ρ}))^ρ, i = 1 … N, ascending.
@@ -96,6 +100,7 @@ class KarrasGrid:
         return torch.cat([self.at(u), torch.zeros(1, dtype=torch.float64)])
 
 
+@ingredient
 @dataclass(frozen=True)
 class Neighbours:
     """t and r are neighbours on a grid of N(k) levels, the interval drawn by the proposal."""
@@ -123,6 +128,7 @@ def intervals(
 lasting_intervals = lru_cache(maxsize=64)(intervals)  # a copy to a GPU makes the host wait
 
 
+@ingredient
 @dataclass(frozen=True)
 class Shrink:
     """t from a continuous law and r = t max(0, 1 - gap(k) n(t)), n(t) = 1 + K sigmoid(-b t).
@@ -145,6 +151,7 @@ class Shrink:
         return process.time(level), process.time(level * self.ratio(level, step))
 
 
+@ingredient
 @dataclass(frozen=True)
 class ToData:
     """t from a continuous law and r = 0: denoising."""
@@ -156,6 +163,7 @@ class ToData:
         return process.time(level), process.time(torch.zeros_like(level))
 
 
+@ingredient
 @dataclass(frozen=True)
 class Together:
     """t from a continuous law and r = t, the limit of no gap."""
@@ -167,6 +175,7 @@ class Together:
         return t, t
 
 
+@ingredient
 @dataclass(frozen=True)
 class At:
     """Always the same noise level, and r at a ratio of it: for a loss against noise plot."""

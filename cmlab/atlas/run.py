@@ -11,7 +11,7 @@ from ..evaluate.consistency import rmse_by_level, truth
 from ..forecast import forecast
 from ..guide import Exact
 from ..model import Denoiser
-from ..recipe import Recipe, to_dict
+from ..recipe import Recipe, canonical, canonical_repr, to_dict
 from ..runs import begin, versions
 from ..train import NotFinite
 from .asked import Networks
@@ -24,11 +24,12 @@ SIGMA_MIN = 0.002
 def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
     """A hash of what a run is asked to do: a row with another one is stale. The code is not in it.
 
-    Recipes name their law; where nothing is trained the law is named instead.
+    Recipes name their law; where nothing is trained the law is named instead. Classes and fields
+    stand under their earliest recorded names, so that moving or renaming one makes no row stale.
     """
-    kept = {role: to_dict(recipe) for role, recipe in recipes.items()} or repr(entry.data)
-    text = json.dumps(kept, sort_keys=True)
-    return hashlib.sha256(f"{text} {entry.asked!r}".encode()).hexdigest()[:12]
+    kept = {role: canonical(recipe) for role, recipe in recipes.items()}
+    text = json.dumps(kept or canonical_repr(entry.data), sort_keys=True)
+    return hashlib.sha256(f"{text} {canonical_repr(entry.asked)}".encode()).hexdigest()[:12]
 
 
 def recipes_of(entry: Entry, seed: int, steps: int = STEPS) -> dict[str, Recipe]:

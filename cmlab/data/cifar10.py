@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from ..ingredients import ingredient
 from ..vocabulary import Data
 from .batch_file import IMAGES, PIXELS
 from .places import TEST, TRAIN, Place, find
@@ -21,6 +22,7 @@ CLASSES = (  # in order of their label
 )  # fmt: skip
 
 
+@ingredient
 @dataclass(frozen=True)
 class CIFAR10:
     """The 50 000 training images, or with `train=False` the 10 000 to judge with; no classes.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import BadFile, read
+from ..ingredients import ingredient
 from ..nets.autoencoder import Autoencoder, AutoencoderShape
 from ..ops import rewind_rng
 
@@ -60,6 +61,7 @@ def digest(weights: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+@ingredient
 @dataclass(frozen=True)
 class Shipped:
     """An autoencoder that comes with the repository, or one of the same kind at `path`.
@@ -106,6 +108,7 @@ class Same:
         return h
 
 
+@ingredient
 @dataclass(frozen=True)
 class Pixels:
     """No autoencoder: pictures are their own latents, to compare with."""

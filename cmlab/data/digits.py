@@ -13,6 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Generator, Tensor
 
+from ..ingredients import ingredient
+
 SPLIT_SEED = 0
 
 
@@ -34,6 +36,7 @@ def split() -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Digits:
     """The training digits, or with `train=False` the 360 held-out ones."""

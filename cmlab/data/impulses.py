@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..ingredients import ingredient
 from ..vocabulary import Data
 from .latents import Latents
 
 
+@ingredient
 @dataclass(frozen=True)
 class Impulses:
     """Samples of `data`, each element multiplied by `factor` with probability `share`.

@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..checkpoint import BadFile, read, write
+from ..ingredients import first_kind, ingredient
 from ..ops import seeded
 from ..vocabulary import Data
 from .coder import Coder, Shipped
@@ -44,6 +45,7 @@ class Labelled(Protocol):
     def classes(self) -> int: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Latents:
     """A Source of standardised latents. `n` pictures are drawn once; 0 takes all of a finite set.
@@ -138,7 +140,8 @@ def pictures(data: Pictures, n: int) -> tuple[Tensor, Tensor]:
 def stored(data: Pictures, coder: Coder, n: int, cache: str) -> tuple[Tensor, Tensor]:
     """Latents and labels, from the cache file if there is one."""
     opened, path = coder.open(), Path(cache)
-    made_by = {"encoder": opened.digest, "data": type(data).__name__, "n": n}
+    name = first_kind(type(data)).rpartition(".")[2]
+    made_by = {"encoder": opened.digest, "data": name, "n": n}
     if cache and path.exists():
         held, record = read(path)
         if record != made_by or set(held) != {"latents", "labels"}:

@@ -5,10 +5,12 @@ from functools import cached_property
 
 import torch
 
+from ..ingredients import ingredient
 from ..oracle import Mixture1D
 from .toy import ToyData
 
 
+@ingredient
 @dataclass(frozen=True)
 class Bumps(ToyData):
     """Gaussians on the line; samples are (n, 1)."""

@@ -5,10 +5,12 @@ from functools import cached_property
 
 import torch
 
+from ..ingredients import ingredient
 from ..oracle import Mixture, Oracle
 from .toy import Ring, ToyData
 
 
+@ingredient
 @dataclass(frozen=True)
 class Contaminated(ToyData):
     """Samples of `clean`, a `share` of them replaced by draws of N(0, spread² I).

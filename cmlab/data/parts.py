@@ -7,9 +7,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import require
+from ..ingredients import ingredient
 from .digits import Digits
 
 
+@ingredient
 @dataclass(frozen=True)
 class Part:
     """Every `of`-th digit from number `part` on, and no labels; parts share no picture."""

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
+from ..ingredients import ingredient
 from ..vocabulary import Data
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")  # the classes, in order of their label
@@ -40,6 +41,7 @@ class Factors:
     turn: Tensor  # (n,) in radians
 
 
+@ingredient
 @dataclass(frozen=True)
 class Shapes:
     """An endless data set with the trainer's interface; the label is the shape."""

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import replace
+from ..ingredients import ingredient
 
 
+@ingredient
 @dataclass(frozen=True)
 class Sound:
     """How sound is turned into pictures x of `bands` rows, one column every `hop` samples.

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..ingredients import ingredient
 from ..oracle import Mixture, Oracle
 from ..vocabulary import Data
 
@@ -41,6 +42,7 @@ class ToyData(ABC):
         return self.oracle.sample(n, generator), None
 
 
+@ingredient
 @dataclass(frozen=True)
 class Ring(ToyData):
     """`modes` Gaussians evenly on a circle."""
@@ -55,6 +57,7 @@ class Ring(ToyData):
         return _even(self.radius * _circle(angle), self.std)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Moons(ToyData):
     """Two half circles that reach into each other, 100 Gaussians along each."""
@@ -69,6 +72,7 @@ class Moons(ToyData):
         return _even(torch.cat([moon, -moon]), self.std)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Checkerboard(ToyData):
     """The 8 dark fields of a 4 × 4 board on [-1, 1]², each a grid of 6 × 6 Gaussians."""
@@ -82,6 +86,7 @@ class Checkerboard(ToyData):
         return _even(means[(2 * means).floor().sum(1) % 2 == 0], self.std)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Spiral(ToyData):
     """Two arms that wind outwards to `radius`, 100 Gaussians along each, nearly even in length."""
@@ -97,6 +102,7 @@ class Spiral(ToyData):
         return _even(torch.cat([arm, -arm]), self.std)
 
 
+@ingredient
 @dataclass(frozen=True)
 class TwoGaussians(ToyData):
     """Two Gaussians, `distance` apart along the first of `dim` coordinates."""

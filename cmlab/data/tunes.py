@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ..ingredients import ingredient
 from .sound import Sound
 from .strings import Note, mixed
 
@@ -45,6 +46,7 @@ def composed(label: int, rng: np.random.Generator, beat: float, beats: int = BEA
     return notes
 
 
+@ingredient
 @dataclass(frozen=True)
 class Tunes:
     """Clips cut out of pieces at any column; the label is the loop. `train=False`: other pieces.

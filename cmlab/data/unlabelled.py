@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from ..ingredients import ingredient
+
 
 @runtime_checkable
 class Labelled(Protocol):
@@ -23,6 +25,7 @@ class Labelled(Protocol):
     def sample(self, n: int) -> tuple[Tensor, Tensor]: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Unlabelled:
     """The same samples; each label becomes `null` with probability `share`. Raises ValueError.

@@ -16,6 +16,7 @@ from types import ModuleType
 import torch
 
 from ..components import require
+from ..ingredients import ingredient
 from .spaces import Eye, Space
 
 LIBRARY = "torch_fidelity.feature_extractor_inceptionv3"
@@ -25,6 +26,7 @@ DIGEST = "6726825d"  # how the SHA-256 of the file begins
 MEGABYTES = 96
 
 
+@ingredient
 @dataclass(frozen=True)
 class InceptionSpace(Space):
     """2048 features of Inception v3, through torch-fidelity: `pip install cmlab[inception]`.

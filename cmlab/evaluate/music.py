@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..data.tunes import BEAT, CHORDS, COLUMNS, LOOPS, Tunes
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import seeded
 from ..sample import Sampler
@@ -110,6 +111,7 @@ def seam_error(x: Data, borders: Sequence[int]) -> float:
 Draw = Callable[[Tensor, Tensor], Tensor]  # (z, labels) -> clips
 
 
+@ingredient
 @dataclass(frozen=True)
 class AgainstTunes:
     """Distance of `n` clips to the held-out pieces, and the right chords, for 1, 2, 4, 8 calls.

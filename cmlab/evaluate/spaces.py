@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..components import require
+from ..ingredients import ingredient
 from .cifar import CHECKPOINT, FEATURES, load_cifar_classifier
 
 Eye = Callable[[Tensor], Tensor]  # pixels, uint8 (b, 3, h, w) -> features (b, size)
@@ -63,6 +64,7 @@ def opened(space: Space, device: torch.device) -> Eye:
     return space.open(device)
 
 
+@ingredient
 @dataclass(frozen=True)
 class CifarSpace(Space):
     """The classifier of CIFAR-10 that comes with the repository, or one trained anew at `path`."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..distance import SquaredL2, Uniform
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng
 from ..sample import heun
@@ -27,6 +28,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class CD(Method):
     """Follow a teacher's path, one grid step at a time."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..distance import SquaredL2, Uniform
 from ..guide import MovingAverage, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng
 from ..schedule import GridDecay, SqrtGrowth
@@ -27,6 +28,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class CT(Method):
     """Learn the consistency function from data alone, with a moving-average target."""

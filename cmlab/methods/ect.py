@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..distance import InverseGap, PseudoHuber
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng
 from ..times import Shrink
@@ -24,6 +25,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class ECT(Method):
     """Tune a denoiser into a consistency function by letting r approach t."""

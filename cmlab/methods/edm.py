@@ -15,12 +15,14 @@ from torch import Tensor
 
 from ..distance import EDMWeight, SquaredL2
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..times import ToData
 from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class EDM(Method):
     """Denoising score matching; its optimum is the posterior mean E[x | x_t]."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..distance import InverseGap, PseudoHuber
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng
 from ..times import Neighbours
@@ -23,6 +24,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class ICT(Method):
     """Consistency training without a lagging target, on grids that double."""

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..adversary import Critic
 from ..distance import PseudoHuber, Uniform
 from ..guide import MovingAverage, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng
 from ..sample import ddim
@@ -31,6 +32,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class MusicCM(Method):
     """Follow a guided teacher's path, and sound like data on the way."""

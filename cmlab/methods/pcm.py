@@ -24,6 +24,7 @@ from torch import Tensor
 from ..adversary import Critic
 from ..distance import PseudoHuber, Uniform
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import expand, rewind_rng
 from ..phases import Phases, cut, noisier
@@ -35,6 +36,7 @@ from ..vocabulary import Data, Metric, Pairs, PerSample, Solver, Teacher, Time, 
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class PCM(Method):
     """Follow a teacher's path to the next edge."""

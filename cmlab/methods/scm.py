@@ -22,6 +22,7 @@ from torch import Tensor
 from ..balance import Adaptive
 from ..finite import finite_tangent
 from ..guide import OneSample, StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Denoiser
 from ..ops import expand, sum_squares
 from ..schedule import Warmup
@@ -42,6 +43,7 @@ from .base import Choosy
 from .demands import check_clocks, check_slope, trigflow
 
 
+@ingredient
 @dataclass(eq=False)
 class SCM(Choosy):
     """sCT from data alone, sCD with a teacher."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from ..coupling import MinibatchOT
 from ..distance import Cauchy, EDMWeight, InverseGap
 from ..guide import StopGrad, Target
+from ..ingredients import ingredient
 from ..model import Model
 from ..ops import rewind_rng, sum_squares
 from ..schedule import Doubling
@@ -35,6 +36,7 @@ from ..vocabulary import Coupling, Data, Metric, Pairs, PerSample, Schedule, Wei
 from .base import Method
 
 
+@ingredient
 @dataclass(eq=False)
 class SLCT(Method):
     """Consistency training for data with impulses. `c` None leaves the metric as it is."""

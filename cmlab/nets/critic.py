@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, PerSample, Time
 from .embedding import Embed, Fourier
 from .mlp import MLP
@@ -22,6 +23,7 @@ class PointCritic(nn.Module):
         return self.last(self.body(x, c_noise, cond))[:, 0]
 
 
+@ingredient
 @dataclass(frozen=True)
 class PointCriticShape:
     """What a PointCritic is built from."""
@@ -55,6 +57,7 @@ class ImageCritic(nn.Module):
         return self.last(h).flatten(1).mean(1)
 
 
+@ingredient
 @dataclass(frozen=True)
 class ImageCriticShape:
     """What an ImageCritic is built from."""

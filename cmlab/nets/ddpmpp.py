@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, Time
 from .attention import attention as attend
 from .embedding import Embed, Positional
@@ -209,6 +210,7 @@ def decoder(skips: list[int], levels: list[Level], blocks: int) -> nn.ModuleList
     return made
 
 
+@ingredient
 @dataclass(frozen=True)
 class DDPMppShape:
     """What a DDPMpp is built from: the record a recipe keeps. The fields are its arguments."""

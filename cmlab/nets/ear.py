@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, PerSample, Time
 from .embedding import Labels
 from .shipped import frozen
@@ -72,6 +73,7 @@ class EarCritic(nn.Module):
         return torch.stack([head(h, cond) for head, h in pairs]).mean(0)
 
 
+@ingredient
 @dataclass(frozen=True)
 class EarCriticShape:
     """What an EarCritic is built from, beside the shipped ear."""

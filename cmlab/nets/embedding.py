@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..ingredients import ingredient
 from ..ops import on_host
 from ..vocabulary import Time
 
@@ -19,6 +20,7 @@ class Embed(ABC):
         """The frequencies ω, in radians per unit of c_noise, (count,)."""
 
 
+@ingredient
 @dataclass(frozen=True)
 class Fourier(Embed):
     """Random frequencies ω ~ 2π · scale · N(0, 1), drawn from torch's global generator.
@@ -34,6 +36,7 @@ class Fourier(Embed):
         return 2 * math.pi * self.scale * torch.randn(self.count)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Positional(Embed):
     """Geometric frequencies from 1 down to 1 / longest.

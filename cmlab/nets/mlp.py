@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, Time
 from .embedding import Embed, Fourier, Labels, Waves
 
@@ -45,6 +46,7 @@ class MLP(nn.Module):
         return self.last(h).to(x.dtype)
 
 
+@ingredient
 @dataclass(frozen=True)
 class MLPShape:
     """What an MLP is built from: the record a recipe keeps. The fields are MLP's arguments."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..ingredients import ingredient
 from .norm import at_least_float32
 
 
@@ -32,6 +33,7 @@ class NonScalingNorm(nn.Module):
         return h + self.shift.reshape(-1, *(1,) * (h.ndim - 2))
 
 
+@ingredient
 @dataclass(frozen=True)
 class NonScaling:
     """Builds `NonScalingNorm` where a network asks for a norm."""

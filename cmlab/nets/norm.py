@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..ingredients import ingredient
+
 
 def at_least_float32(h: Tensor) -> Tensor:
     """A mean of squares taken in bfloat16 keeps two digits, and a tangent through it fewer."""
@@ -50,6 +52,7 @@ class Norm(nn.Module):
 BuildNorm = Callable[[int, bool], nn.Module]  # (channels, affine) -> a layer's normalisation
 
 
+@ingredient
 @dataclass(frozen=True)
 class Grouped:
     """Builds `Norm`, with as many groups as divide the channels, at most 8."""
@@ -133,6 +136,7 @@ def double_norm(h: Tensor, s: Tensor, b: Tensor) -> Tensor:
     return h * pixel_norm(s) + pixel_norm(b)
 
 
+@ingredient
 @dataclass(frozen=True)
 class Shift(Modulation):
     """norm(h + b(e)), as in DDPM++: what is added to all pixels of a channel shifts its group."""
@@ -141,6 +145,7 @@ class Shift(Modulation):
         return Shifted(width_e, channels, norm)
 
 
+@ingredient
 @dataclass(frozen=True)
 class ScaleShift(Modulation):
     """norm(h) · (1 + s(e)) + b(e), as in most diffusion networks. Nothing bounds s."""
@@ -149,6 +154,7 @@ class ScaleShift(Modulation):
         return Modulated(width_e, channels, scale_shift, norm)
 
 
+@ingredient
 @dataclass(frozen=True)
 class DoubleNorm(Modulation):
     """norm(h) · pnorm(s(e)) + pnorm(b(e)): adaptive double normalisation, sCM section 4.1.

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import BadFile, read
+from ..ingredients import ingredient
 from ..ops import rewind_rng
 
 CHECKPOINTS = Path(__file__).parents[2] / "data" / "checkpoints"
@@ -36,6 +37,7 @@ class Buildable(Protocol):
     def build(self) -> nn.Module: ...
 
 
+@ingredient
 @dataclass(frozen=True)
 class Shipped:
     """What `net` builds, with the weights of data/checkpoints/NAME.safetensors."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, Time
 from .embedding import Embed, Fourier
 from .norm import Norm, ScaleShift
@@ -85,6 +86,7 @@ class StripUNet(nn.Module):
             )
 
 
+@ingredient
 @dataclass(frozen=True)
 class StripUNetShape:
     """What a StripUNet is built from: the record a recipe keeps."""

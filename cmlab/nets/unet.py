@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..ingredients import ingredient
 from ..vocabulary import Data, Time
 from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
@@ -193,6 +194,7 @@ class UNet(nn.Module):
         return self.last(h).to(x.dtype)
 
 
+@ingredient
 @dataclass(frozen=True)
 class UNetShape:
     """What a UNet is built from: the record a recipe keeps. The fields are UNet's arguments."""

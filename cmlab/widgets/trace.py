@@ -13,6 +13,7 @@ from ..checkpoint import BadFile, read_json
 from ..diary import LOG
 from ..figures.desk import Phase
 from ..folder import RECORD
+from ..recipe import updated
 from .standing import Standing
 
 
@@ -80,7 +81,7 @@ class Trace:
         """The method's name and the samples of a step; ("", 0) before the record is written."""
         if place not in self.known:
             try:
-                recipe = read_json(place / RECORD)["recipe"]
+                recipe = updated(read_json(place / RECORD)["recipe"])
                 name = str(recipe["method"]["kind"]).rpartition(".")[2]
                 self.known[place] = name, int(recipe["train"]["batch"])
             except (BadFile, KeyError, TypeError, ValueError):

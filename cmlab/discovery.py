@@ -1,0 +1,81 @@
+"""Find modules and marked objects of the package by name, without a registry kept by hand.
+
+`late_import` is the one place through which cmlab loads the code of the labs, for the commands,
+presets and recorded kinds listed here.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+COMMANDS = {
+    "bench": "cmlab.atlas.command",
+    "record": "cmlab.studies.command",
+    "labs": "cmlab.labs",
+    "gallery": "cmlab.gallery.command",
+}
+PRESETS = {
+    "music.edm": "cmlab.presets.music",
+    "music.cd": "cmlab.presets.music",
+}
+KINDS = (
+    "cmlab.data.sound.Sound",
+    "cmlab.data.tunes.Tunes",
+    "cmlab.evaluate.music.AgainstTunes",
+    "cmlab.nets.ear.EarCriticShape",
+    "cmlab.nets.strip.StripUNetShape",
+)
+
+
+class LabsMissing(ValueError):
+    """The labs' code is needed and is not installed."""
+
+
+def late_import(name: str) -> ModuleType:
+    """The labs' module behind a command, preset or recorded kind.
+
+    Args:
+        name: one of COMMANDS, PRESETS or KINDS.
+
+    Raises:
+        KeyError: for any other name.
+        LabsMissing: if the labs' package is not installed.
+    """
+    kinds = {kind: kind.rpartition(".")[0] for kind in KINDS}
+    place = {**COMMANDS, **PRESETS, **kinds}[name]
+    package = place.partition(".")[0]
+    if find_spec(package) is None:
+        raise LabsMissing(f"{name} needs {package}, which is not installed; install cmlab again")
+    return import_module(place)
+
+
+@cache
+def module_names(package: str) -> tuple[str, ...]:
+    """Dotted names of a package and all modules in it, from its files; none of them is imported.
+
+    The parents of a nested package are imported.
+    """
+    found = find_spec(package)
+    names = set()
+    for folder in map(Path, (found and found.submodule_search_locations) or ()):
+        for file in folder.rglob("*.py"):
+            parts = file.relative_to(folder).with_suffix("").parts
+            names.add(".".join((package, *(part for part in parts if part != "__init__"))))
+    return tuple(sorted(names))
+
+
+def public_objects(package: str) -> Iterator[Any]:
+    """The objects of all modules in a package, in order of definition; imports the modules.
+
+    Functions and classes that a module merely imports are left out, as are private modules.
+    """
+    for name in module_names(package):
+        if "._" in name:
+            continue
+        for thing in list(vars(import_module(name)).values()):
+            if getattr(thing, "__module__", name) == name or not hasattr(thing, "__qualname__"):
+                yield thing
