@@ -27,9 +27,13 @@ def run() -> int:
 
         return doctor.main()
     if verb == "labs":
-        from . import labs
+        from .discovery import LabsMissing, late_import
 
-        return labs.main(sys.argv[2:])
+        try:
+            return late_import("labs").main(sys.argv[2:])
+        except LabsMissing as error:
+            sys.stderr.write(f"cmlab: {error}\n")
+            return 2
     from . import cli
 
     return cli.main()

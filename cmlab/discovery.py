@@ -55,12 +55,12 @@ def late_import(name: str) -> ModuleType:
 
 @cache
 def module_names(package: str) -> tuple[str, ...]:
-    """Dotted names of a package and all modules in it, from its files; none of them is imported.
+    """Dotted names of a module or package and of all modules in it.
 
-    The parents of a nested package are imported.
+    They are read from the names of files. Only the parents of `package` are imported.
     """
     found = find_spec(package)
-    names = set()
+    names = {package} if found else set()
     for folder in map(Path, (found and found.submodule_search_locations) or ()):
         for file in folder.rglob("*.py"):
             parts = file.relative_to(folder).with_suffix("").parts

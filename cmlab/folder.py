@@ -16,7 +16,7 @@ from .checkpoint import BadFile
 from .diary import shorten
 from .model import Denoiser
 from .provenance import provenance
-from .recipe import Recipe, from_dict, to_dict, updated
+from .recipe import Recipe, from_dict, to_dict
 from .train import Trainer
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
@@ -53,7 +53,11 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     if not path.exists():
         return
     tensors, record = checkpoint.read(path)
-    if other := difference(updated(record["recipe"]), to_dict(recipe)):
+    try:  # through `from_dict`, which knows earlier names and gives later fields their defaults
+        before = to_dict(from_dict(record["recipe"]))
+    except ValueError as error:
+        raise BadFile(f"{path} does not fit this cmlab: {error}") from error
+    if other := difference(before, to_dict(recipe)):
         raise BadFile(
             f"{folder} holds a run of another recipe, {other}; choose another --out, or its recipe"
         )

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from .aliases import ALIASES, FIELDS
+from .aliases import ADDED, FIELDS
 from .config import Source, TrainConfig
 from .ingredients import first_kind, ingredient, is_ingredient, kind_of, resolve
 from .judge import Judge
@@ -100,18 +100,6 @@ def from_dict(value: Any) -> Any:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
 
 
-def updated(record: Any) -> Any:
-    """A record with the kinds and fields of today, to be compared with what `to_dict` gives."""
-    if isinstance(record, list):
-        return [updated(part) for part in record]
-    if not isinstance(record, dict):
-        return record
-    kind = record.get("kind")
-    names = FIELDS.get(kind, {}) if isinstance(kind, str) else {}
-    found = {names.get(k, k): updated(part) for k, part in record.items()}
-    return found | {"kind": ALIASES.get(kind, kind)} if isinstance(kind, str) else found
-
-
 def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
     """A class's or function's earliest recorded kind, and its fields' earlier names by today's."""
     kind = first_kind(thing)
@@ -121,7 +109,8 @@ def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
 def canonical(thing: Any) -> Any:
     """As `to_dict`, with each kind and field under its earliest recorded name: for hashes.
 
-    It stays the same when classes and fields move or are renamed.
+    It stays the same when classes and fields move or are renamed, and when a field is added that
+    `aliases.ADDED` lists and that holds its default.
     """
     return _canonical(to_dict(thing))
 
@@ -131,8 +120,15 @@ def _canonical(record: Any) -> Any:
         return [_canonical(part) for part in record]
     if not isinstance(record, dict):
         return record
-    kind, names = _first_names(resolve(record["kind"]))
-    return {names.get(k, k): _canonical(v) for k, v in record.items()} | {"kind": kind}
+    thing = resolve(record["kind"])
+    kind, names = _first_names(thing)
+    plain = {f.name: f.default for f in fields(thing)} if is_dataclass(thing) else {}
+    kept = {
+        name: value
+        for name, value in record.items()
+        if name not in ADDED.get(kind, ()) or value != to_dict(plain[name])
+    }
+    return {names.get(k, k): _canonical(v) for k, v in kept.items()} | {"kind": kind}
 
 
 def canonical_repr(thing: Any) -> str:

@@ -21,7 +21,7 @@ from .folder import CHECKPOINT, MODEL, RECORD, finish, load, resume, samples_see
 from .judge import AgainstTest
 from .model import Denoiser
 from .provenance import ROOT, commit, provenance, versions
-from .recipe import Recipe, updated
+from .recipe import Recipe, from_dict
 from .sitting import Sitting, Watched
 from .train import Trainer
 
@@ -43,7 +43,7 @@ def shared(recipe: Recipe, processes: int, folder: Path | None = None) -> Recipe
     parts = recipe.train.parts
     record = folder / RECORD if folder else None
     if record and record.exists():
-        parts = int(updated(checkpoint.read_json(record)["recipe"])["train"]["parts"])
+        parts = from_dict(checkpoint.read_json(record)["recipe"]).train.parts
         share(parts, processes)
     elif parts % processes:
         parts = processes

@@ -17,11 +17,12 @@ from cmlab.gallery.site import HERO, write_site
 from cmlab.gallery.swap import MARK, swap
 from cmlab.gallery.words import Words
 from cmlab.labs.notebook import find, read, tags
-from cmlab.moving import MOVING
+from cmlab.moving import animations
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
 COUNTS = ("training step", "rung", "network calls", "grid points N")  # these have no unit
+MOVING = animations()
 EVERYTHING = [make for makes in MOVING.values() for make in makes]
 
 

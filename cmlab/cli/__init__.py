@@ -7,22 +7,19 @@ on standard error, with exit status 2, before anything is written.
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
-from .. import doctor, labs, runs
+from .. import doctor, runs
 from .. import ship as shipping
-from ..atlas import command as atlas
 from ..checkpoint import BadFile
 from ..data import command as data
+from ..discovery import LabsMissing, late_import
 from ..figures.samples import save_grid
-from ..gallery import command as gallery
 from ..ops import seeded
 from ..settings import Refused
 from ..sitting import Stopped
-from ..studies import STUDIES
-from ..studies.recording import FOLDER, write
 from ..train import NotFinite
 from .evaluate import add_evaluate, evaluate
 from .say import say
@@ -41,7 +38,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"cmlab: {message}; see {self.prog} --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
+LATE = {
+    "record": "make a recording that the labs replay",
+    "bench": "all methods on one law, one budget",
+    "gallery": "the labs as web pages",
+}
+
+
+def parser(verb: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command; of the labs' commands only `verb` is loaded."""
     top = Parser("cmlab", description="A lab on consistency models.")
     verbs = top.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train a preset and score it")
@@ -57,29 +62,33 @@ def parser() -> argparse.ArgumentParser:
     ships = verbs.add_parser("ship", help="a finished run in four small files")
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="without a suffix")
-    add_record(verbs.add_parser("record", help="make a recording that the labs replay"))
-    atlas.add_arguments(verbs.add_parser("bench", help="all methods on one law, one budget"))
+    for name in ("record", "bench"):
+        add_late(verbs, name, verb)
     data.add_arguments(verbs.add_parser("data", help="is CIFAR-10 here? get it if asked"))
-    gallery.add_arguments(verbs.add_parser("gallery", help="the labs as web pages"))
+    add_late(verbs, "gallery", verb)
     verbs.add_parser("doctor", help="is everything here that the labs need?")
     lab = verbs.add_parser("labs", help="pair, run and check the notebooks", add_help=False)
     lab.add_argument("words", nargs=argparse.REMAINDER)
     return top
 
 
-def add_record(record: argparse.ArgumentParser) -> None:
-    record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
-    record.add_argument("arms", nargs="+", help="arms of the study, or all")
-    record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
-    record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
+def add_late(verbs: Any, name: str, verb: str) -> None:
+    """A command of the labs, with its arguments if it is the one that was called."""
+    command = verbs.add_parser(name, help=LATE[name])
+    if name == verb:
+        late_import(name).add_arguments(command)
 
 
 def main(words: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 failed, 2 refused, 3 stopped as asked."""
-    given = parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
     try:
+        given = parser(next((word for word in words if not word.startswith("-")), ""))
+        given = given.parse_args(words)
+        if given.verb in LATE:
+            return late_import(given.verb).main(given)
         return VERBS[given.verb](given)
-    except (Refused, BadFile) as error:
+    except (Refused, BadFile, LabsMissing) as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 2
     except NotFinite as error:
@@ -113,33 +122,12 @@ def ship(given: argparse.Namespace) -> int:
     return 0
 
 
-def record(given: argparse.Namespace) -> int:
-    study = STUDIES[given.study]
-    arms = list(study.arms) if given.arms == ["all"] else given.arms
-    if strange := [arm for arm in arms if arm not in study.arms]:
-        raise Refused(f"{study.name} has no arm {strange[0]!r}; allowed: {', '.join(study.arms)}")
-    if not all(seed.isdigit() for seed in given.seeds.split(",")):
-        raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
-    try:
-        given.out.mkdir(parents=True, exist_ok=True)  # before the training, not after it
-    except OSError as error:
-        raise Refused(f"{given.out} is no folder to write to; choose another --out") from error
-    for arm in arms:
-        recording = study.record(arm, [int(seed) for seed in given.seeds.split(",")])
-        path = write(recording, given.out)
-        say({"wrote": str(path), "seconds": sum(recording.record["seconds"])})
-    return 0
-
-
 VERBS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
     "ship": ship,
-    "record": record,
-    "bench": atlas.main,
     "data": data.main,
-    "gallery": gallery.main,
     "doctor": lambda given: doctor.main(),
-    "labs": lambda given: labs.main(given.words),
+    "labs": lambda given: late_import("labs").main(given.words),
 }

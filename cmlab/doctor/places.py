@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import labs
+from ..discovery import late_import
 from .finding import Finding
 
 ELSEWHERE = "give it another home for this sitting: `HOME=/a/folder/you/can/write make lab`"
@@ -34,7 +34,7 @@ def home() -> Iterator[Finding]:
 
 def checkout() -> Iterator[Finding]:
     try:
-        folder = labs.checkout()
+        folder = late_import("labs").checkout()
     except FileNotFoundError:
         return
     good = all(writable(place) for place in (folder, folder / "labs"))

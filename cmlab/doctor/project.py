@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from types import ModuleType
 from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 
-from .. import labs
+from ..discovery import late_import
 from .finding import AGAIN, Finding
+
+
+def _labs() -> ModuleType:
+    return late_import("labs")
 
 
 def packages() -> Iterator[Finding]:
@@ -32,7 +37,7 @@ def _package(needed: Requirement, pin: Requirement | None) -> Finding:
 
 def _pins() -> dict[str, Requirement]:
     try:
-        lines = (labs.checkout() / "constraints.txt").read_text("utf-8").splitlines()
+        lines = (_labs().checkout() / "constraints.txt").read_text("utf-8").splitlines()
     except FileNotFoundError:
         return {}
     pins = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
@@ -41,12 +46,12 @@ def _pins() -> dict[str, Requirement]:
 
 def pairs() -> Iterator[Finding]:
     try:
-        folder = labs.checkout() / "labs"
+        folder = _labs().checkout() / "labs"
     except FileNotFoundError as error:
         yield Finding("labs", "not here", str(error))
         return
-    notebooks = labs.find(folder)
-    bad = [fault for notebook in notebooks for fault in labs.problems(notebook)]
+    notebooks = _labs().find(folder)
+    bad = [fault for notebook in notebooks for fault in _labs().problems(notebook)]
     remedy = "run `cmlab labs run`; a notebook that you edited is set aside"
     yield from (Finding("labs", fault, remedy) for fault in bad)
     if not bad:
@@ -55,7 +60,7 @@ def pairs() -> Iterator[Finding]:
 
 def checkpoints() -> Iterator[Finding]:
     try:
-        folder = labs.checkout() / "data" / "checkpoints"
+        folder = _labs().checkout() / "data" / "checkpoints"
     except FileNotFoundError:
         return
     remedy = "run `git checkout -- data/checkpoints`"
@@ -73,7 +78,7 @@ def checkpoints() -> Iterator[Finding]:
 def recordings() -> Iterator[Finding]:
     """What labs 04 to 09 replay: how many, and which are damaged."""
     try:
-        folder = labs.checkout() / "data" / "runs"
+        folder = _labs().checkout() / "data" / "runs"
     except FileNotFoundError:
         return
     remedy = "run `git checkout -- data/runs`"

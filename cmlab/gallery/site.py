@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..labs.notebook import find
-from ..moving import MOVING
+from ..moving import animations
 from ..moving.base import Moving
 from .cells import Cells, contents
 from .facts import Lab, lab
@@ -89,7 +89,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     pages = {f"labs/{one.path.name}": one.page for one in labs}
     links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
     numbers = {one.number for one in labs} | {HERO}
-    figures = {n: [make() for make in makes] for n, makes in MOVING.items() if n in numbers}
+    figures = {n: [make() for make in makes] for n, makes in animations().items() if n in numbers}
     site = Site(root, folder, links, Files(folder), figures)
     site.assets()
     for before, one, after in zip([None, *labs], labs, [*labs[1:], None], strict=False):

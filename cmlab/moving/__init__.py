@@ -1,23 +1,23 @@
-"""Figures that move: each the key idea of its lab, from exact results or from recordings."""
+"""Animations: each the key idea of its lab, from exact results or from recordings.
 
-from collections.abc import Callable, Mapping
+A function is one by `@animation("10")`, with the number of the lab that shows it.
+"""
 
-from . import atlas, line, pairs, phases, posterior, pull, ring, training, vee
-from .base import Moving
+from collections.abc import Callable
 
-# By the number of the lab; made on demand, since some take a second or two.
-MOVING: Mapping[str, tuple[Callable[[], Moving], ...]] = {
-    "01": (ring.flow, ring.euler),
-    "02": (line.maps,),
-    "04": (line.students,),
-    "06": (training.wavefront,),
-    "07": (training.ladder,),
-    "08": (pull.pull,),
-    "10": (vee.vee,),
-    "11": (phases.calls,),
-    "13": (posterior.under,),
-    "14": (pairs.twins,),
-    "17": (atlas.worth,),
-}
+from ..discovery import public_objects
+from .base import MARK, Moving
 
-__all__ = ["MOVING", "Moving"]
+PLACE = "cmlab.moving"  # where animations are looked for
+
+
+def animations() -> dict[str, tuple[Callable[[], Moving], ...]]:
+    """What makes the animations of a lab, by its number; made on demand, as some take a second."""
+    found: dict[str, tuple[Callable[[], Moving], ...]] = {}
+    for thing in public_objects(PLACE):
+        if lab := getattr(thing, MARK, ""):
+            found[lab] = (*found.get(lab, ()), thing)
+    return dict(sorted(found.items()))
+
+
+__all__ = ["Moving", "animations"]

@@ -13,7 +13,7 @@ from ..presets import toy
 from ..process import Process
 from ..studies import ranged
 from ..vocabulary import Data
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, ways, words
 from .panel import Panel, Shot
 
@@ -32,6 +32,7 @@ def made(arm: str, way: str, calls: int, z: Data) -> Tensor:
     return sampler(process, model, z, calls)
 
 
+@animation("17")
 def worth() -> Moving:
     """iCT in one call beside EDM's denoiser in 1 to 32, from the same noises."""
     rows, ends = read_rows(), exact_ends(toy.RING, toy.SIGMA_MAX)

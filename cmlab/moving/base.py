@@ -1,9 +1,9 @@
 """A moving figure: frames, a knob that walks through them, and a sentence for each frame."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import plotly.graph_objects as go
 
@@ -20,6 +20,20 @@ RUN = {
     "fromcurrent": True,
     "transition": {"duration": 0},
 }
+
+
+MARK = "__animation__"
+M = TypeVar("M", bound=Callable[..., "Moving"])
+
+
+def animation(lab: str) -> Callable[[M], M]:
+    """Show what a function makes in the lab of this number. A decorator."""
+
+    def mark(make: M) -> M:
+        setattr(make, MARK, lab)
+        return make
+
+    return mark
 
 
 @dataclass(frozen=True, eq=False)

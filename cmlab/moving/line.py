@@ -9,7 +9,7 @@ from ..figures.style import DATA, MEAN, STUDENT, TRUTH
 from ..oracle import Mixture1D
 from ..studies import Recording, read
 from ..studies.distil import GRIDS
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import dots, ink, line, ways, words
 from .panel import INK, Panel, Shot
 
@@ -19,6 +19,7 @@ T, X_T = "noise level t (data units)", "noisy point x<sub>t</sub> (data units)"
 SCALED = "x<sub>t</sub> / √(t² + σ<sub>d</sub>²) at t = 10 (no unit)"
 
 
+@animation("02")
 def maps(frames: int = 41) -> Moving:
     """f and D over x at one noise level, with the exact paths that pass through it."""
     levels, rows = fan(LAW, HIGH, 13)
@@ -64,6 +65,7 @@ def crossed(level: Tensor, here: Tensor) -> Shot:
     return Shot(now, reading, titles, traces)
 
 
+@animation("04")
 def students() -> Moving:
     """Recorded students of Heun's steps on grids of N levels: their map from pure noise."""
     law, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}

@@ -10,7 +10,7 @@ from ..figures.style import DATA, STUDENT, TEACHER, WRONG
 from ..presets import toy
 from ..studies.pretraining import RING_LEVELS
 from ..studies.twins import Twin
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, ways, words
 from .panel import Panel, Shot
 
@@ -20,6 +20,7 @@ MODES = toy.RING.oracle.components.means
 PLANE = "x<sub>{}</sub> (data units)"
 
 
+@animation("14")
 def twins() -> Moving:
     """Answers of two seeds joined by lines: noise shared and shuffled, by the level it is at."""
     a, b = (Twin("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))

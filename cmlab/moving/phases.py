@@ -15,7 +15,7 @@ from ..process import Process
 from ..studies import read
 from ..studies.phases import COUNTS, KEEPS, revived, ring
 from ..vocabulary import Data
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, ink, ways, words
 from .panel import Panel, Shot
 
@@ -44,6 +44,7 @@ def drawn(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float
     return [joined, cloud(x, role, panel, 8, 1, (symbols, colors))], share
 
 
+@animation("11")
 def calls() -> Moving:
     """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
     ends = exact_ends(toy.RING, ring(1, 0).sampler.sigma_max)

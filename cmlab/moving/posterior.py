@@ -9,7 +9,7 @@ from ..data.rings import TwoRings
 from ..evaluate.posterior import posterior
 from ..figures.posterior import LOOKS, ink
 from ..figures.style import DATA, NOISE, TRUTH
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, dots, line, words
 from .panel import INK, Panel, Shot
 
@@ -30,6 +30,7 @@ def away(x: Tensor) -> float:
     return float(torch.cdist(x, LAW.components.means).min(1).values.mean())
 
 
+@animation("13")
 def under(frames: int = 31) -> Moving:
     """Posterior samples of one x_t, their mean and its path's end, and how near the data."""
     levels = torch.logspace(-1.3, 0.7, frames).double()

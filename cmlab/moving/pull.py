@@ -11,7 +11,7 @@ from ..evaluate.centre import weigh
 from ..figures.losses import LOOK, ink
 from ..figures.style import DATA
 from ..vocabulary import Metric
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import dots, line, words
 from .panel import INK, Panel, Shot
 
@@ -42,6 +42,7 @@ def curves(names: Sequence[str], c: float) -> list[go.Scatter]:
     return drawn
 
 
+@animation("08")
 def pull(frames: int = 33) -> Moving:
     """Loss and influence by distance, and what an outlier then weighs."""
     shots = [pulled(c) for c in torch.logspace(-2, 0.5, frames).tolist()]

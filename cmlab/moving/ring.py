@@ -11,7 +11,7 @@ from ..figures.style import DATA, MEAN, TEACHER, TRUTH
 from ..process import EDM
 from ..sample import ddim, ode
 from ..times import KarrasGrid
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, dots, ink, line, ways, words
 from .panel import INK, Panel, Shot
 
@@ -32,6 +32,7 @@ def starts(n: int = 128) -> Tensor:
     return HIGH * torch.randn(n, 2, generator=torch.Generator().manual_seed(2)).double()
 
 
+@animation("01")
 def flow(frames: int = 43) -> Moving:
     """Exact paths as t runs from noise to data; beside them f, which knows, and D, which waits."""
     t = KarrasGrid(0.02, HIGH, 3.0).down(frames - 1)[: frames - 1]
@@ -68,6 +69,7 @@ def passing(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]]) 
     return Shot(now, reading, titles, [ways(tails, DATA, 0, 0.8, 0.35), *marks])
 
 
+@animation("01")
 def euler() -> Moving:
     """Euler's steps from the same noises, more and more of them, against the exact ends."""
     x = starts()[:64]

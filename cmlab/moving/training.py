@@ -10,7 +10,7 @@ from ..figures.wavefront import NEAR, PACES, Run, centre
 from ..studies import Recording, ranged, read
 from ..studies.ladder import RUNGS
 from ..studies.target import DECAYS, name
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import cloud, dots, ink, line, words
 from .panel import Panel, Shot
 
@@ -26,6 +26,7 @@ def recorded(mu: float) -> Run:
     return Run(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
 
 
+@animation("06")
 def wavefront() -> Moving:
     """The error by noise level as training runs, for targets that lag more and more."""
     runs = [recorded(mu) for mu in DECAYS]
@@ -54,6 +55,7 @@ def moment(runs: Sequence[Run], fronts: Sequence[np.ndarray], now: int) -> Shot:
     return Shot(str(step), reading, titles, traces)
 
 
+@animation("07")
 def ladder() -> Moving:
     """One-call samples and the error by level, one change a rung."""
     runs = {arm: read("ladder", arm) for arm in RUNGS}

@@ -16,7 +16,7 @@ from ..ops import chord
 from ..process import TrigFlow
 from ..studies import STUDIES
 from ..vocabulary import Denoise
-from .base import Moving, moving
+from .base import Moving, animation, moving
 from .ink import dots, ink, line, words
 from .panel import Panel, Shot
 
@@ -40,6 +40,7 @@ def secant(F: Denoise, path: along.Along, h: float) -> Tensor:
     return chord(F, (path.x_t, path.t), (path.dx_t, torch.ones_like(path.t)), h)[1][:, 0]
 
 
+@animation("10")
 def vee() -> Moving:
     """dF/dt of an untrained network over t by differences of step h, and their error over h."""
     net = STUDIES["stabilisers"].arms["sct"](0).build().double()

@@ -21,6 +21,7 @@ from ..tangent import Clip
 from ..times import KarrasGrid, LogNormal, Neighbours, Shrink
 from ..train import TrainConfig
 from ..vocabulary import Teacher
+from . import preset
 from .cifar10_paper import DENOISING, SIGMA, recipe
 
 SPRINT = 12_000  # steps of 512 images, the denoiser's included
@@ -40,6 +41,7 @@ def sprint(steps: int, lr: float, seed: int) -> TrainConfig:
     )
 
 
+@preset("cifar10.edm-sprint")
 def edm(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.edm-sprint: a denoiser as long as the others' whole. Here: not run."""
     method = EDM(DENOISING, weight=EDMWeight(SIGMA))
@@ -47,6 +49,7 @@ def edm(steps: int = SPRINT, seed: int = 0) -> Recipe:
     return recipe(net, method, sprint(steps, 1e-3, seed), EDMPrecond(SIGMA))
 
 
+@preset("cifar10.ect-sprint")
 def ect(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-sprint: seven twelfths are EDM, the rest ECT. Here: not run."""
     before = 7 * steps // 12
@@ -56,6 +59,7 @@ def ect(steps: int = SPRINT, seed: int = 0) -> Recipe:
     return replace(tuned, start=edm(before, seed))
 
 
+@preset("cifar10.ict-sprint")
 def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ict-sprint: consistency training all the way. Here: not run."""
     pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
@@ -63,11 +67,13 @@ def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
     return recipe(net, ICT(pairs=pairs), sprint(steps, 5e-4, seed), CMPrecond(SIGMA))
 
 
+@preset("cifar10.sct-sprint")
 def sct(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.sct-sprint: seven twelfths are diffusion, the rest sCT. Not run."""
     return hurried(OneSample(), steps, seed)
 
 
+@preset("cifar10.scd-sprint")
 def scd(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.scd-sprint: the same, and the denoiser teaches. Here: not run."""
     return hurried(AsBegun(), steps, seed)

@@ -27,6 +27,7 @@ from ..schedule import Constant, Doubling, Warmup
 from ..times import KarrasGrid, LogNormal, Neighbours, ToData
 from ..train import TrainConfig
 from ..vocabulary import Teacher
+from . import preset
 
 DATA = CIFAR10()
 SIGMA = DATA.sigma_data
@@ -52,6 +53,7 @@ def paper(batch: int, steps: int, lr: float, ema: Constant, seed: int) -> TrainC
     )
 
 
+@preset("cifar10.edm-paper")
 def edm(seed: int = 0) -> Recipe:
     """cmlab train cifar10.edm-paper: Karras et al. 2022, 200 million images.
 
@@ -66,6 +68,7 @@ def edm(seed: int = 0) -> Recipe:
     return recipe(net, EDM(DENOISING, weight=EDMWeight(SIGMA)), train, EDMPrecond(SIGMA))
 
 
+@preset("cifar10.ect-paper")
 def ect(seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-paper: Geng et al. 2025, 25.6 million images after EDM's 200.
 
@@ -76,6 +79,7 @@ def ect(seed: int = 0) -> Recipe:
     return replace(tuned, start=edm(seed))
 
 
+@preset("cifar10.ict-paper")
 def ict(seed: int = 0) -> Recipe:
     """cmlab train cifar10.ict-paper: Song & Dhariwal 2024, 410 million images, no denoiser.
 
@@ -88,11 +92,13 @@ def ict(seed: int = 0) -> Recipe:
     return recipe(net, ICT(pairs=pairs), train, CMPrecond(SIGMA))
 
 
+@preset("cifar10.sct-paper")
 def sct(seed: int = 0) -> Recipe:
     """cmlab train cifar10.sct-paper: Lu & Song 2025 from data. Published 2.85, 2.06. Not run."""
     return continuous(OneSample(), 0.2, seed)
 
 
+@preset("cifar10.scd-paper")
 def scd(seed: int = 0) -> Recipe:
     """cmlab train cifar10.scd-paper: the same from its denoiser. Published 3.66, 2.52. Not run."""
     return continuous(AsBegun(), 0.0, seed)

@@ -22,6 +22,7 @@ from ..tangent import Clip
 from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together
 from ..train import TrainConfig
 from ..vocabulary import Teacher
+from . import preset
 
 DATA = Digits()
 
@@ -41,12 +42,14 @@ def image(method: Method, steps: int, seed: int) -> Recipe:
     return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstHeldOut())
 
 
+@preset("digits.edm")
 def edm(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.edm: a denoiser of the same length as `ect`. Not measured here."""
     method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return image(method, steps, seed)
 
 
+@preset("digits.ect")
 def ect(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.ect: two fifths of the steps are EDM; fd1 17.5, fd2 12.8. 160 s."""
     before = 2 * steps // 5
@@ -54,6 +57,7 @@ def ect(steps: int = 3600, seed: int = 0) -> Recipe:
     return replace(image(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
 
 
+@preset("digits.ict")
 def ict(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.ict: no denoiser before it. Not measured at this length."""
     pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
@@ -61,11 +65,13 @@ def ict(steps: int = 3600, seed: int = 0) -> Recipe:
     return replace(recipe, precond=CMPrecond(DATA.sigma_data, 0.002))
 
 
+@preset("digits.sct")
 def sct(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.sct: two fifths are TrigFlow diffusion; fd1 20.2, fd2 15.0."""
     return tuned(OneSample(), steps, seed)
 
 
+@preset("digits.scd")
 def scd(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.scd: the same, and the denoiser teaches; fd1 21.8, fd2 15.7."""
     return tuned(AsBegun(), steps, seed)

@@ -17,7 +17,7 @@ from ..optimizer import Adam
 from ..recipe import Recipe
 from ..schedule import Warmup
 from ..times import LogNormal
-from . import digits, shapes, toy
+from . import digits, preset, shapes, toy
 
 
 def plain(recipe: Recipe, lr: float, judge: Judge) -> Recipe:
@@ -63,16 +63,19 @@ def picture(steps: int = 200, seed: int = 0, lr: float = 2e-3) -> Recipe:
     return plain(shapes.edm(steps, seed), lr, FreshWalk())
 
 
+@preset("toy.edm-fast")
 def ring(steps: int = 2000, seed: int = 0) -> Recipe:
     """cmlab train toy.edm-fast: excess loss 0.0039, 0.0079 with neither technique. 9 s."""
     return decayed(eased(plane(steps, seed), toy.LEVELS))
 
 
+@preset("digits.edm-fast")
 def digit(steps: int = 400, seed: int = 0) -> Recipe:
     """cmlab train digits.edm-fast: its scores beside those of `scan` are in lab 14."""
     return decayed(eased(scan(steps, seed), EDM_LAW))
 
 
+@preset("shapes.edm-fast")
 def shape(steps: int = 200, seed: int = 0) -> Recipe:
     """cmlab train shapes.edm-fast: its scores beside those of `picture` are in lab 14."""
     return decayed(eased(picture(steps, seed), EDM_LAW))

@@ -26,6 +26,7 @@ from ..schedule import Constant, Doubling, WarmupCosine
 from ..tightening import Tightening
 from ..times import KarrasGrid, LogNormal, Neighbours
 from ..train import TrainConfig
+from . import preset
 
 DIGITS = Latents(Digits(), Shipped("digits"))
 SHAPES = Latents(Shapes(), Shipped("shapes"), n=4096)
@@ -56,11 +57,13 @@ def latent(
     return Recipe(data, net, precond, method, train, sampler, DecodedHeldOut())
 
 
+@preset("digits.ict-latents")
 def digits_ict(steps: int = STEPS, seed: int = 0, data: Decodable = DIGITS) -> Recipe:
     """cmlab train digits.ict-latents: iCT as it is; fd1 48, fd2 51. 64 s alone on its core."""
     return latent(ICT(pairs=grid(steps)), steps, seed, Grouped(), data)
 
 
+@preset("digits.slct")
 def digits_slct(steps: int = STEPS, seed: int = 0, data: Decodable = DIGITS) -> Recipe:
     """cmlab train digits.slct: all of sLCT."""
     return latent(improved(steps), steps, seed, NonScaling(), data)
@@ -72,6 +75,7 @@ def improved(steps: int) -> SLCT:
     return SLCT(pairs, c=Tightening(pairs.points), clean=EDMWeight(DIGITS.sigma_data))
 
 
+@preset("shapes.slct")
 def shapes_slct(steps: int = STEPS, seed: int = 0) -> Recipe:
     """cmlab train shapes.slct: the same on latents of 4096 shapes. Not measured."""
     recipe = digits_slct(steps, seed, SHAPES)

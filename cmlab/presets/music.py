@@ -21,6 +21,7 @@ from ..sample import FewSteps
 from ..schedule import Constant, WarmupCosine
 from ..times import KarrasGrid, LogNormal, Neighbours, ToData
 from ..train import TrainConfig
+from . import preset
 
 DATA = Unlabelled(Tunes(), share=0.1)
 SPREAD = 1.0  # of the data, standardised; asking them would render the corpus at every import
@@ -43,12 +44,14 @@ def clip(method: Method, steps: int, batch: int, lr: float, seed: int) -> Recipe
     return Recipe(DATA, NET, EDMPrecond(SPREAD), method, train, SAMPLER, AgainstTunes())
 
 
+@preset("music.edm")
 def edm(steps: int = 2500, seed: int = 0) -> Recipe:
     """cmlab train music.edm: the teacher, a denoiser that knows the loop, or no loop."""
     method = EDM(pairs=ToData(LogNormal(-0.8, 1.4)), weight=EDMWeight(SPREAD))
     return clip(method, steps, 32, 1e-3, seed)
 
 
+@preset("music.cd")
 def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
     """cmlab train music.cd: MusicCM's student of the shipped teacher, with or without a critic.
 

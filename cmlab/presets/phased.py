@@ -24,12 +24,13 @@ from ..schedule import Constant
 from ..times import KarrasGrid, LogNormal, Neighbours
 from ..vocabulary import Teacher
 from . import digits as d
-from . import toy
+from . import preset, toy
 
 POINTS = 64  # steps of the solver, shared out among the phases
 GRID = KarrasGrid(0.002, 80.0)
 
 
+@preset("toy.pcm")
 def ring(data: ToyData = toy.RING, steps: int = 4000, seed: int = 0, phases: int = 4) -> Recipe:
     """cmlab train toy.pcm: distils the exact denoiser; 0.020 from the exact ends. 17 s.
 
@@ -46,6 +47,7 @@ def ring(data: ToyData = toy.RING, steps: int = 4000, seed: int = 0, phases: int
     return replace(recipe, net=net, sampler=sampler, judge=judge)
 
 
+@preset("digits.pcm")
 def digit(
     steps: int = 3600, seed: int = 0, phases: int = 4, teacher: Teacher | None = None
 ) -> Recipe:
@@ -61,6 +63,7 @@ def digit(
     return replace(recipe, sampler=sampler, judge=judge, start=d.edm(before, seed))
 
 
+@preset("digits.pcm-guided")
 def guided(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.pcm-guided: the teacher is guided by w = 1. Not measured.
 

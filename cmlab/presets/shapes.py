@@ -21,6 +21,7 @@ from ..schedule import Constant, Stages, Warmup, WarmupCosine
 from ..tangent import Clip
 from ..times import LogNormal, Shrink, ToData, Together
 from ..train import TrainConfig
+from . import preset
 
 DATA = Shapes()
 
@@ -42,12 +43,14 @@ def picture(method: Method, steps: int, seed: int) -> Recipe:
     return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstFresh())
 
 
+@preset("shapes.edm")
 def edm(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.edm: a denoiser of the same length as `ect`. Not measured here."""
     method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return picture(method, steps, seed)
 
 
+@preset("shapes.ect")
 def ect(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.ect: two fifths of the steps are EDM. Not measured at this length."""
     before = 2 * steps // 5
@@ -55,6 +58,7 @@ def ect(steps: int = 3000, seed: int = 0) -> Recipe:
     return replace(picture(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
 
 
+@preset("shapes.sct")
 def sct(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.sct: two fifths of the steps are TrigFlow diffusion. Not measured."""
     before = 2 * steps // 5

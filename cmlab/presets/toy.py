@@ -21,6 +21,7 @@ from ..schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, Warmup
 from ..tangent import Clip
 from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together, UniformIndex
 from ..train import TrainConfig
+from . import preset
 
 RING = Ring()
 SIGMA_MIN, SIGMA_MAX, SIGMA_MID = ToyData.sigma_min, ToyData.sigma_max, 0.8
@@ -52,6 +53,7 @@ def plane(
     return Recipe(data, net, precond, method, train, sampler, judge)
 
 
+@preset("toy.edm")
 def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.edm: a denoiser; its rmse to f* is 0.52, one call being too few. 14 s."""
     precond = EDMPrecond(data.sigma_data)
@@ -59,6 +61,7 @@ def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     return plane(data, precond, method, steps, seed)
 
 
+@preset("toy.cd")
 def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.cd: distils the exact denoiser; rmse 0.038. 21 s.
 
@@ -69,6 +72,7 @@ def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
+@preset("toy.ct")
 def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ct: the recipe of 2023; rmse 0.39, not converged. 19 s."""
     points = SqrtGrowth(2, 150, steps)
@@ -77,12 +81,14 @@ def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
+@preset("toy.ict")
 def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ict: rmse 0.048. 19 s."""
     method = ICT(pairs=Neighbours(Doubling(10, 1280, steps), LEVELS, GRID))
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
+@preset("toy.ect")
 def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ect: a quarter of the steps is EDM; rmse 0.062. 16 s."""
     before = steps // 4
@@ -96,11 +102,13 @@ def angle(data: ToyData, method: Method, steps: int, seed: int) -> Recipe:
     return plane(data, TrigPrecond(data.sigma_data), method, steps, seed, Positional(32))
 
 
+@preset("toy.sct")
 def sct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.sct: no gap, no teacher; rmse 0.053. 45 s."""
     return angle(data, SCM(pairs=ANGLES, warmup=Warmup(steps // 16)), steps, seed)
 
 
+@preset("toy.scd")
 def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.scd: half is diffusion, then the exact teacher; rmse 0.044. 32 s.
 

@@ -13,7 +13,7 @@ from ..checkpoint import BadFile, read_json
 from ..diary import LOG
 from ..figures.desk import Phase
 from ..folder import RECORD
-from ..recipe import updated
+from ..recipe import from_dict
 from .standing import Standing
 
 
@@ -81,10 +81,9 @@ class Trace:
         """The method's name and the samples of a step; ("", 0) before the record is written."""
         if place not in self.known:
             try:
-                recipe = updated(read_json(place / RECORD)["recipe"])
-                name = str(recipe["method"]["kind"]).rpartition(".")[2]
-                self.known[place] = name, int(recipe["train"]["batch"])
-            except (BadFile, KeyError, TypeError, ValueError):
+                recipe = from_dict(read_json(place / RECORD)["recipe"])
+                self.known[place] = type(recipe.method).__name__, recipe.train.batch
+            except (BadFile, AttributeError, KeyError, TypeError, ValueError):
                 return "", 0
         return self.known[place]
 
