@@ -100,7 +100,5 @@ def _is_ours(place: str) -> bool:
     """Whether a module of this name is a file of the package; it is not imported."""
     if place not in module_names(PACKAGE):
         return False
-    spec = find_spec(place)
-    return bool(
-        spec and spec.origin and Path(spec.origin).resolve().is_relative_to(Path(__file__).parent)
-    )
+    spec, package = find_spec(place), Path(str(import_module(PACKAGE).__file__)).parent
+    return bool(spec and spec.origin and Path(spec.origin).is_relative_to(package))

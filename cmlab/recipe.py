@@ -92,8 +92,9 @@ def from_dict(value: Any) -> Any:
     thing = resolve(kind)
     if inspect.isfunction(thing):
         return thing
-    names = FIELDS.get(kind, {})
-    inner = {names.get(k, k): from_dict(part) for k, part in value.items() if k != "kind"}
+    earlier = FIELDS.get(str(kind), {})
+    names = {str(name): earlier.get(str(name), str(name)) for name in value if name != "kind"}
+    inner = {now: from_dict(value[name]) for name, now in names.items()}
     try:
         return thing(**inner)
     except TypeError as error:

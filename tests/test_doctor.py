@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cmlab import doctor
+from cmlab.discovery import late_import
 from cmlab.doctor import machine, places, project
 
 
@@ -172,6 +173,6 @@ def test_outside_a_checkout_it_says_where_the_labs_are(monkeypatch):
     def nowhere():
         raise FileNotFoundError("clone it")
 
-    monkeypatch.setattr(project.labs, "checkout", nowhere)
+    monkeypatch.setattr(late_import("labs"), "checkout", nowhere)
     assert lines("labs", "not here", "clone it")
     assert [f for f in doctor.report() if f.stops] == []
