@@ -29,7 +29,7 @@ from .evaluate import inception, music, spaces
 from .judge import Judge
 from .methods.base import Method
 from .model import Denoiser, Precond
-from .nets import critic, ddpmpp, ear, embedding, mlp, nonscaling, norm, shipped, strip, unet
+from .nets import critic, ddpmpp, ear, embedding, mlp, nonscaling, norm, patches, shipped, strip, unet
 from .ops import seeded
 from .sample import Sampler
 from .train import Trainer
@@ -76,7 +76,7 @@ MODULES = (
     adversary, balance, by_ends, by_walk, cifar10, coder, coupling, critic, curriculum, ddpmpp,
     decoded, digits, distance, ear, embedding, guidance, guide, impulses, inception, judge,
     latents, line, methods, mlp, model, momentum, music, nonscaling, norm, optimizer, outliers,
-    parts, phases, process, sample, schedule, shapes, shipped, sound, spaces, strip, tangent,
+    parts, patches, phases, process, sample, schedule, shapes, shipped, sound, spaces, strip, tangent,
     tightening, times, toy, tunes, unet, unlabelled,
 )  # fmt: skip
 

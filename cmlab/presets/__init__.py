@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..recipe import Recipe
-from . import cifar10, cifar10_paper, digits, faster, latent, music, phased, shapes, toy
+from . import cifar10, cifar10_laptop, cifar10_paper, digits, faster, latent, music, phased, shapes, toy
 
 PRESETS: dict[str, Callable[..., Recipe]] = {
     "toy.edm": toy.edm,
@@ -33,6 +33,8 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "digits.edm-fast": faster.digit,
     "shapes.edm-fast": faster.shape,
     "cifar10.edm-sprint": cifar10.edm,
+    "cifar10.edm-laptop": cifar10_laptop.edm,
+    "cifar10.ect-laptop": cifar10_laptop.ect,
     "cifar10.edm-paper": cifar10_paper.edm,
     "cifar10.ect-sprint": cifar10.ect,
     "cifar10.ect-paper": cifar10_paper.ect,
