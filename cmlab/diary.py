@@ -38,7 +38,7 @@ class Log:
         self.before = trainer.step, trainer.seconds
 
     def row(self, trainer: Trainer) -> dict[str, object]:
-        """Steps, samples and seconds so far, loss, samples a second, bytes on the GPU at most."""
+        """Steps, samples, seconds and CPU seconds so far, loss, samples a second, bytes on the GPU at most."""
         step, seconds = self.before
         speed = (trainer.step - step) * trainer.config.batch / max(trainer.seconds - seconds, 1e-9)
         gpu = trainer.fabric.device.type == "cuda"
@@ -47,6 +47,7 @@ class Log:
             "samples": trainer.samples_seen,
             "loss": round(trainer.average, 6),
             "seconds": round(trainer.seconds, 3),
+            "cpu_seconds": round(trainer.cpu_seconds, 3),
             "rate": round(speed, 2) if step or not seconds else None,
             "memory": torch.cuda.max_memory_allocated(trainer.fabric.device) if gpu else None,
             "by_level": by_level(trainer),

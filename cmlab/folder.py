@@ -35,10 +35,23 @@ def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     return trainer.seconds + checkpoint.read(path)[1]["seconds"]
 
 
+def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
+    """Hours of processor time spent on training steps, by one process, those of the start too."""
+    path, before = folder / "start" / CHECKPOINT, 0.0
+    if recipe.start is not None and path.exists():
+        before = checkpoint.read(path)[1].get("cpu_seconds", 0.0)
+    return (trainer.cpu_seconds + before) / 3600
+
+
 def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     """Everything that resuming needs, in one file."""
     tensors = trainer.tensors()
-    state = {"step": trainer.step, "seconds": trainer.seconds, "average": trainer.average}
+    state = {
+        "step": trainer.step,
+        "seconds": trainer.seconds,
+        "average": trainer.average,
+        "cpu_seconds": trainer.cpu_seconds,
+    }
     if trainer.fabric.is_global_zero:
         record = {"recipe": to_dict(recipe), **state}
         checkpoint.write(folder / CHECKPOINT, tensors, record)
@@ -61,7 +74,8 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
         raise BadFile(
             f"{folder} holds a run of another recipe, {other}; choose another --out, or its recipe"
         )
-    trainer.load(tensors, record["step"], record["seconds"], record["average"])
+    cpu_seconds = record.get("cpu_seconds", 0.0)  # older checkpoints did not count them
+    trainer.load(tensors, record["step"], record["seconds"], record["average"], cpu_seconds)
     if trainer.fabric.is_global_zero:
         shorten(folder, trainer.step)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .components import require
 from .data.toy import ToyData
+from .data.unlabelled import Unlabelled
 from .evaluate.digits import score_digits
 from .evaluate.patches import patch_distance
 from .evaluate.pictures import draws, pictures
@@ -112,6 +113,7 @@ class AgainstTest:
 
     def table(self, model: Denoiser, data: Any, sampler: Sampler) -> Table:
         """Every number with what it carries. Raises ValueError for data without a test split."""
+        data = data.data if isinstance(data, Unlabelled) else data
         splits = hasattr(data, "train") and hasattr(data, "flip")
         require(splits, f"{type(data).__name__} has no test split: judge a run on CIFAR10")
         train = replace(data, train=True, flip=False).images
@@ -125,8 +127,10 @@ class AgainstTest:
         def seen(x: Tensor) -> Tensor:
             return self.space.features(x, device, self.batch)
 
+        classes = getattr(data, "classes", 0)
+        size = (data.shape, self.n, device, self.seed, self.batch, classes)
         made = {
-            way: seen(pictures(draw, data.shape, self.n, device, self.seed, self.batch))
+            way: seen(pictures(draw, *size))
             for way, draw in draws(model, sampler, self.heun).items()
         }
         return table(made, seen(train[mine]), seen(test[theirs]), self.space.name)

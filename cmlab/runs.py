@@ -17,7 +17,9 @@ from .convert import carried
 from .diary import Autosave, Log, Strip, pictured
 from .engine import Engine, share
 from .finite import NotFinite
-from .folder import CHECKPOINT, MODEL, RECORD, finish, load, resume, samples_seen, save, seconds
+from .folder import (
+    CHECKPOINT, MODEL, RECORD, cpu_hours, finish, load, resume, samples_seen, save, seconds,
+)  # fmt: skip
 from .judge import AgainstTest
 from .model import Denoiser
 from .provenance import ROOT, commit, provenance, versions
@@ -29,8 +31,8 @@ SHEETS = 40  # of samples in the whole of a run
 LINES = 100  # steps between two lines of the log, fewer in a short run
 
 __all__ = [
-    "CHECKPOINT", "MODEL", "RECORD", "ROOT", "begin", "commit", "finish", "fit", "judged", "load",
-    "provenance", "resume", "samples_seen", "save", "seconds", "shared", "versions",
+    "CHECKPOINT", "MODEL", "RECORD", "ROOT", "begin", "commit", "cpu_hours", "finish", "fit",
+    "judged", "load", "provenance", "resume", "samples_seen", "save", "seconds", "shared", "versions",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ out: how many there are changes the time, not the batches.
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 from lightning_fabric import Fabric
@@ -60,7 +60,7 @@ class Trainer:
             self.patience = PATIENCE
         self.losses = torch.full((1,), torch.nan, device=device)  # of the last part
         self.running = torch.full((), torch.nan, dtype=torch.float64, device=device)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     @property
     def samples_seen(self) -> int:
@@ -75,9 +75,10 @@ class Trainer:
     def run(self) -> Iterator["Trainer"]:
         """One optimizer step, then self, until `config.steps` are done."""
         while self.step < self.config.steps:
-            start = perf_counter()
+            start, cpu = perf_counter(), process_time()
             self.advance()
             self.seconds += perf_counter() - start
+            self.cpu_seconds += process_time() - cpu  # of all threads of this process
             yield self
 
     def fit(self, *callbacks: Callable[["Trainer"], None]) -> "Trainer":
@@ -143,8 +144,15 @@ class Trainer:
         self.look()
         return flat(self.networks(), self.optimizer.optimizer)
 
-    def load(self, state: dict[str, Tensor], step: int, seconds: float, average: float) -> None:
+    def load(
+        self,
+        state: dict[str, Tensor],
+        step: int,
+        seconds: float,
+        average: float,
+        cpu_seconds: float = 0.0,
+    ) -> None:
         """Go on from `tensors()`. Raises RuntimeError when the networks do not match."""
         restore(state, self.networks(), self.optimizer.optimizer)
         self.running.fill_(average)
-        self.step, self.seconds = step, seconds
+        self.step, self.seconds, self.cpu_seconds = step, seconds, cpu_seconds

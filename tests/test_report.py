@@ -237,3 +237,15 @@ def test_spaces_have_names_and_what_does_not_fit_them_is_refused():
         space_of("vgg")
     with pytest.raises(Refused, match="leave out --download"):
         space_of("cmlab-cifar", download=True)
+
+
+def test_pictures_of_classes_are_asked_for_in_turn_whatever_the_batch():
+    asked: list[torch.Tensor] = []
+
+    def draw(z: torch.Tensor, cond: torch.Tensor | None) -> torch.Tensor:
+        assert cond is not None
+        asked.append(cond)
+        return z
+
+    pictures(draw, (3, 8, 8), 23, torch.device("cpu"), batch=7, classes=10)
+    assert torch.cat(asked).tolist() == [i % 10 for i in range(23)]

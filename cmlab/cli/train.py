@@ -128,4 +128,5 @@ def spent(trainer: Trainer, recipe: Recipe, folder: Path) -> dict[str, Any]:
         "batch": recipe.train.batch,
         "samples_seen": runs.samples_seen(trainer, recipe),
         "seconds": round(runs.seconds(trainer, recipe, folder), 2),
+        "cpu_hours": round(runs.cpu_hours(trainer, recipe, folder), 3),
     }

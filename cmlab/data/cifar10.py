@@ -25,7 +25,9 @@ CLASSES = (  # in order of their label
 @ingredient
 @dataclass(frozen=True)
 class CIFAR10:
-    """The 50 000 training images, or with `train=False` the 10 000 to judge with; no classes.
+    """The 50 000 training images, or with `train=False` the 10 000 to judge with.
+
+    With `labelled=True` each comes with its class, an index into CLASSES; else with None.
 
     `path` is a folder or an archive in a published layout, or a folder with one in it; "" is what
     CMLAB_DATA names, or the repository's data/. Each image is turned left to right with
@@ -35,6 +37,7 @@ class CIFAR10:
     path: str = ""
     train: bool = True
     flip: bool = True
+    labelled: bool = False
 
     @cached_property
     def images(self) -> UInt8[Tensor, "n 3 32 32"]:
@@ -60,6 +63,11 @@ class CIFAR10:
         return (3, 32, 32)
 
     @property
+    def classes(self) -> int:
+        """How many classes the labels name; 0 where they are kept back."""
+        return len(CLASSES) if self.labelled else 0
+
+    @property
     def sigma_data(self) -> float:
         """The convention of Karras et al. 2022 (EDM), kept by all who follow; measured: 0.503."""
         return 0.5
@@ -67,13 +75,14 @@ class CIFAR10:
     def __len__(self) -> int:
         return IMAGES * len(TRAIN if self.train else TEST)
 
-    def sample(self, n: int) -> tuple[Data, None]:
-        """n images (n, 3, 32, 32) in [-1, 1], drawn uniformly with replacement, and no classes."""
+    def sample(self, n: int) -> tuple[Data, Tensor | None]:
+        """n images (n, 3, 32, 32) in [-1, 1], drawn uniformly with replacement, and their classes."""
         return self.resident.sample(n)
 
     def on(self, device: torch.device | str) -> "Resident":
         """The same source on a device: it draws there, from that device's random numbers."""
-        return Resident(self.images.to(device), self.flip)
+        labels = self.labels.to(device) if self.labelled else None
+        return Resident(self.images.to(device), self.flip, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +91,7 @@ class Resident:
 
     images: Tensor  # (n, 3, 32, 32) uint8
     flip: bool
+    labels: Tensor | None = None  # (n,) int64
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,14 +105,15 @@ class Resident:
     def __len__(self) -> int:
         return len(self.images)
 
-    def sample(self, n: int) -> tuple[Data, None]:
+    def sample(self, n: int) -> tuple[Data, Tensor | None]:
         """As CIFAR10's."""
         device = self.images.device
-        x = self.images[torch.randint(len(self.images), (n,), device=device)]
+        drawn = torch.randint(len(self.images), (n,), device=device)
+        x = self.images[drawn]
         if self.flip:
             turned = torch.rand(n, device=device) < 0.5
             x = torch.where(turned[:, None, None, None], x.flip(3), x)
-        return x.float() / 127.5 - 1, None
+        return x.float() / 127.5 - 1, None if self.labels is None else self.labels[drawn]
 
 
 @lru_cache(maxsize=2)  # training and test images of one place

@@ -150,8 +150,9 @@ class UNet(nn.Module):
     """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
 
     `mults` gives the width of each level, finest first; `attention` names the levels that have it
-    (0 is the finest). The middle always has attention, on its smallest image. The weights come
-    from torch's global generator, and the last layer starts at 0.
+    (0 is the finest). The middle always has attention, on its smallest image. Noise level and class
+    become one vector of `embedding` numbers, or of 4 * width where that is 0. The weights come from
+    torch's global generator, and the last layer starts at 0.
     """
 
     def __init__(
@@ -166,12 +167,14 @@ class UNet(nn.Module):
         classes: int = 0,
         modulation: Modulation = ScaleShift(),  # noqa: B008 (frozen)
         norm: BuildNorm = Grouped(),  # noqa: B008 (frozen)
+        embedding: int = 0,
     ) -> None:
         super().__init__()
         self.channels, self.halvings = channels, check_levels(attention, len(mults)) - 1
-        self.told, w = Told(embed, classes, 4 * width), [width * m for m in mults]
+        width_e = embedding or 4 * width
+        self.told, w = Told(embed, classes, width_e), [width * m for m in mults]
         above, below = [width, *w[:-1]], [*w[1:], w[-1]]
-        told = (4 * width, dropout, modulation, norm)
+        told = (width_e, dropout, modulation, norm)
         shared = [(*told, i in attention, blocks) for i in range(len(w))]
         self.first = conv(channels, width)
         self.down = nn.ModuleList(map(lambda a, w, s: Level(a, w, *s), above, w, shared))
@@ -209,6 +212,7 @@ class UNetShape:
     classes: int = 0
     modulation: Modulation = ScaleShift()
     norm: BuildNorm = Grouped()
+    embedding: int = 0  # width of the embedding of noise level and class; 0 is 4 * width
 
     def build(self) -> UNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""

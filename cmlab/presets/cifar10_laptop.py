@@ -1,0 +1,68 @@
+"""CIFAR-10 with classes, 32 × 32, in one night on two cores of a processor, pre-training included.
+
+A small network on patches of 2 × 2 pixels, bfloat16 where the processor has it, batches of 128.
+What was tried before the settings were fixed, and on which seeds, stands in docs/settings.md.
+"""
+
+from dataclasses import replace
+
+from ..data.cifar10 import CIFAR10
+from ..data.unlabelled import Unlabelled
+from ..distance import EDMWeight
+from ..judge import AgainstTest
+from ..methods import ECT, EDM, Method
+from ..model import EDMPrecond
+from ..nets.embedding import Fourier
+from ..nets.patches import PatchesShape
+from ..nets.unet import UNetShape
+from ..optimizer import Adam
+from ..recipe import Recipe
+from ..sample import FewSteps
+from ..schedule import PowerDecay, Stages, WarmupCosine
+from ..times import LogNormal, Shrink, ToData
+from ..train import TrainConfig
+from . import preset
+
+DATA = Unlabelled(CIFAR10(labelled=True), share=0.1)
+NET = PatchesShape(
+    UNetShape(
+        channels=64,
+        width=80,
+        mults=(1, 2),
+        embed=Fourier(32, 0.06),
+        classes=DATA.classes,
+        embedding=128,
+    ),
+    size=2,
+)
+DENOISING, TUNING = 56_000, 42_000  # steps of 128 images: some 20 core-hours
+
+
+def night(method: Method, steps: int, lr: float, seed: int) -> Recipe:
+    """What both halves of the night share."""
+    train = TrainConfig(
+        steps=steps,
+        batch=128,
+        optimizer=Adam(lr, 0.9, 0.99),
+        rate=WarmupCosine(steps, warmup=min(500, steps // 10)),
+        ema=PowerDecay(),
+        seed=seed,
+        precision="bf16-mixed",
+        accelerator="cpu",
+    )
+    sampler, judge = FewSteps(80.0, 0.821), AgainstTest(heun=True)
+    return Recipe(DATA, NET, EDMPrecond(DATA.sigma_data), method, train, sampler, judge)
+
+
+@preset("cifar10.edm-laptop")
+def edm(steps: int = DENOISING, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.edm-laptop: the denoiser that `ect` starts from."""
+    method = EDM(ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
+    return night(method, steps, 2e-3, seed)
+
+
+@preset("cifar10.ect-laptop")
+def ect(steps: int = TUNING, before: int = DENOISING, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.ect-laptop: a consistency model in one night, its denoiser included."""
+    pairs = Shrink(Stages(2.0, max(steps // 6, 1), last=6), LogNormal(-1.1, 2.0))
+    return replace(night(ECT(pairs=pairs), steps, 5e-4, seed), start=edm(before, seed))
