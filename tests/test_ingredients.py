@@ -172,12 +172,12 @@ def test_the_presets_have_the_names_that_they_always_had():
         "shapes": "edm ect sct edm-fast slct",
         "music": "edm cd",
         "cifar10": "edm-sprint ect-sprint ict-sprint sct-sprint scd-sprint "
-        "edm-paper ect-paper ict-paper sct-paper scd-paper",
+        "edm-laptop ect-laptop edm-paper ect-paper ict-paper sct-paper scd-paper",
     }
     assert list(PRESETS) == [f"{d}.{m}" for d, names in methods.items() for m in names.split()]
     for name, build in PRESETS.items():
         assert f"cmlab train {name}" in (build.__doc__ or ""), name
-    assert "toy.nothing" not in PRESETS and len(PRESETS) == 36
+    assert "toy.nothing" not in PRESETS and len(PRESETS) == 38
 
 
 def test_the_studies_have_the_names_that_they_always_had():
