@@ -26,9 +26,9 @@ from . import preset
 DATA = Unlabelled(CIFAR10(labelled=True), share=0.1)
 NET = PatchesShape(
     UNetShape(
-        channels=64,
-        width=80,
-        mults=(1, 2),
+        channels=12,  # of 2 × 2 pixels
+        width=64,
+        mults=(1, 2, 2),
         embed=Fourier(32, 0.06),
         classes=DATA.classes,
         embedding=128,
