@@ -56,15 +56,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmlab.compiling import COMPILED, compile_network
-from cmlab.config import TrainConfig
 from cmlab.data.cifar10 import Resident
 from cmlab.methods import ECT
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import DDPMppShape, Positional
-from cmlab.optimizer import RAdam
-from cmlab.schedule import Constant
-from cmlab.train import Trainer
+from cmlab.schedules import Constant
+from cmlab.train.config import RAdam, TrainConfig
+from cmlab.train.trainer import COMPILED, Trainer, compile_network
 
 DROPOUT, RATE, DECAY = 0.2, 1e-4, 0.9999
 IMAGES = 4096  # random ones: what they show makes no difference to the time

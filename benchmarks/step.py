@@ -15,10 +15,10 @@ from time import process_time
 import torch
 
 from cmlab.methods import SCM
+from cmlab.methods.scm import Difference, Secant, Slope, Tangent
 from cmlab.presets import digits, toy
-from cmlab.recipe import Recipe
-from cmlab.tangent import Difference, Secant, Slope, Tangent
-from cmlab.train import Trainer
+from cmlab.train.recipe import Recipe
+from cmlab.train.trainer import Trainer
 
 SLOPES: dict[str, Slope] = {"sct": Tangent(), "difference": Difference(), "secant": Secant()}
 

@@ -23,7 +23,7 @@ def main() -> int:
 def run() -> int:
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb == "doctor" and len(sys.argv) == 2:
-        from . import doctor
+        from .cli import doctor
 
         return doctor.main()
     if verb == "labs":
@@ -34,9 +34,9 @@ def run() -> int:
         except LabsMissing as error:
             sys.stderr.write(f"cmlab: {error}\n")
             return 2
-    from . import cli
+    from .cli import main
 
-    return cli.main()
+    return main.main()
 
 
 if __name__ == "__main__":

@@ -13,21 +13,21 @@ from types import ModuleType
 from typing import Any
 
 COMMANDS = {
-    "bench": "cmlab.atlas.command",
-    "record": "cmlab.studies.command",
-    "labs": "cmlab.labs",
-    "gallery": "cmlab.gallery.command",
+    "bench": "cmlab_labs.lab17_atlas.benchmark",
+    "record": "cmlab_labs.tools.record",
+    "labs": "cmlab_labs.tools.notebooks.command",
+    "gallery": "cmlab_labs.tools.gallery.command",
 }
 PRESETS = {
-    "music.edm": "cmlab.presets.music",
-    "music.cd": "cmlab.presets.music",
+    "music.edm": "cmlab_labs.lab15_music.preset",
+    "music.cd": "cmlab_labs.lab15_music.preset",
 }
 KINDS = (
-    "cmlab.data.sound.Sound",
-    "cmlab.data.tunes.Tunes",
-    "cmlab.evaluate.music.AgainstTunes",
-    "cmlab.nets.ear.EarCriticShape",
-    "cmlab.nets.strip.StripUNetShape",
+    "cmlab_labs.lab15_music.data.Sound",
+    "cmlab_labs.lab15_music.data.Tunes",
+    "cmlab_labs.lab15_music.analysis.AgainstTunes",
+    "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "cmlab_labs.lab15_music.networks.StripUNetShape",
 )
 
 
@@ -68,13 +68,14 @@ def module_names(package: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def public_objects(package: str) -> Iterator[Any]:
+def public_objects(package: str, files: tuple[str, ...] = ()) -> Iterator[Any]:
     """The objects of all modules in a package, in order of definition; imports the modules.
 
-    Functions and classes that a module merely imports are left out, as are private modules.
+    Functions and classes that a module merely imports are left out, as are private modules and,
+    where `files` are named, all modules of other names.
     """
     for name in module_names(package):
-        if "._" in name:
+        if "._" in name or (files and name.rpartition(".")[2] not in files):
             continue
         for thing in list(vars(import_module(name)).values()):
             if getattr(thing, "__module__", name) == name or not hasattr(thing, "__qualname__"):

@@ -1,7 +1,16 @@
-"""What a record may name: dataclasses and functions of the package marked as ingredients.
+"""Ingredients: what a record may name, looked up by dotted name, and earlier names.
 
-A kind is the full dotted name of an ingredient, such as "cmlab.distance.PseudoHuber". Records
+What a record may name: dataclasses and functions of the package marked as ingredients.
+
+A kind is the full dotted name of an ingredient, such as "cmlab.methods.ict.PseudoHuber". Records
 written under earlier names are read through the tables in `aliases`.
+
+Earlier names of ingredients and of their fields, as they stand in records.
+
+On the left are names as records hold them: they are never changed, since runs, shipped weights
+and the benchmark's table were written with them. On the right is where the thing is now. When an
+ingredient moves or is renamed, change its right side; when one that was never listed moves, add
+its earlier full name on the left.
 """
 
 import inspect
@@ -11,8 +20,163 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .aliases import ALIASES, PRINTED
 from .discovery import KINDS, late_import, module_names
+
+# Earlier names of ingredients and of their fields, as they stand in records
+
+ALIASES: dict[str, str] = {
+    "adversary.Critic": "cmlab.methods.critic.Critic",
+    "balance.Adaptive": "cmlab.methods.scm.Adaptive",
+    "balance.Even": "cmlab.methods.scm.Even",
+    "by_ends.ByEnds": "cmlab.metrics.evaluators.ByEnds",
+    "by_ends.DigitsByCalls": "cmlab.metrics.evaluators.DigitsByCalls",
+    "by_walk.AgainstExactWalk": "cmlab.metrics.denoiser.AgainstExactWalk",
+    "by_walk.FreshWalk": "cmlab.metrics.denoiser.FreshWalk",
+    "by_walk.HeldOutWalk": "cmlab.metrics.denoiser.HeldOutWalk",
+    "config.TrainConfig": "cmlab.train.config.TrainConfig",
+    "coupling.Independent": "cmlab.methods.slct.Independent",
+    "coupling.MinibatchOT": "cmlab.methods.slct.MinibatchOT",
+    "curriculum.Bump": "cmlab.methods.faster_training.Bump",
+    "curriculum.Clock": "cmlab.methods.faster_training.Clock",
+    "curriculum.Easing": "cmlab.methods.faster_training.Easing",
+    "curriculum.Flat": "cmlab.methods.faster_training.Flat",
+    "curriculum.Quantiles": "cmlab.methods.faster_training.Quantiles",
+    "data.cifar10.CIFAR10": "cmlab.data.cifar10.CIFAR10",
+    "data.coder.Pixels": "cmlab.data.latents.Pixels",
+    "data.coder.Shipped": "cmlab.data.latents.Shipped",
+    "data.digits.Digits": "cmlab.data.digits.Digits",
+    "data.impulses.Impulses": "cmlab.data.latents.Impulses",
+    "data.latents.Latents": "cmlab.data.latents.Latents",
+    "data.line.Bumps": "cmlab.data.toy.Bumps",
+    "data.outliers.Contaminated": "cmlab.data.toy.Contaminated",
+    "data.parts.Part": "cmlab.data.digits.Part",
+    "data.shapes.Shapes": "cmlab.data.shapes.Shapes",
+    "data.sound.Sound": "cmlab_labs.lab15_music.data.Sound",
+    "data.toy.Checkerboard": "cmlab.data.toy.Checkerboard",
+    "data.toy.Moons": "cmlab.data.toy.Moons",
+    "data.toy.Ring": "cmlab.data.toy.Ring",
+    "data.toy.Spiral": "cmlab.data.toy.Spiral",
+    "data.toy.TwoGaussians": "cmlab.data.toy.TwoGaussians",
+    "data.tunes.Tunes": "cmlab_labs.lab15_music.data.Tunes",
+    "data.unlabelled.Unlabelled": "cmlab.data.digits.Unlabelled",
+    "decoded.DecodedFresh": "cmlab.metrics.latent.DecodedFresh",
+    "decoded.DecodedHeldOut": "cmlab.metrics.latent.DecodedHeldOut",
+    "distance.Cauchy": "cmlab.methods.slct.Cauchy",
+    "distance.EDMWeight": "cmlab.methods.edm.EDMWeight",
+    "distance.GemanMcClure": "cmlab.losses.GemanMcClure",
+    "distance.InverseGap": "cmlab.methods.ict.InverseGap",
+    "distance.L1": "cmlab.losses.L1",
+    "distance.PseudoHuber": "cmlab.methods.ict.PseudoHuber",
+    "distance.SquaredL2": "cmlab.losses.SquaredL2",
+    "distance.TrigWeight": "cmlab.losses.TrigWeight",
+    "distance.Uniform": "cmlab.losses.Uniform",
+    "evaluate.inception.InceptionSpace": "cmlab.metrics.feature_extractors.InceptionSpace",
+    "evaluate.music.AgainstTunes": "cmlab_labs.lab15_music.analysis.AgainstTunes",
+    "evaluate.spaces.CifarSpace": "cmlab.metrics.feature_extractors.CifarSpace",
+    "guidance.Guided": "cmlab.teacher.Guided",
+    "guide.AsBegun": "cmlab.teacher.AsBegun",
+    "guide.Exact": "cmlab.teacher.Exact",
+    "guide.MovingAverage": "cmlab.teacher.MovingAverage",
+    "guide.OneSample": "cmlab.teacher.OneSample",
+    "guide.Pretrained": "cmlab.teacher.Pretrained",
+    "guide.StopGrad": "cmlab.teacher.StopGrad",
+    "judge.AgainstFresh": "cmlab.metrics.evaluators.AgainstFresh",
+    "judge.AgainstHeldOut": "cmlab.metrics.evaluators.AgainstHeldOut",
+    "judge.AgainstOracle": "cmlab.metrics.evaluators.AgainstOracle",
+    "judge.AgainstTest": "cmlab.metrics.evaluators.AgainstTest",
+    "methods.cd.CD": "cmlab.methods.cd.CD",
+    "methods.ct.CT": "cmlab.methods.ct.CT",
+    "methods.ect.ECT": "cmlab.methods.ect.ECT",
+    "methods.edm.EDM": "cmlab.methods.edm.EDM",
+    "methods.ict.ICT": "cmlab.methods.ict.ICT",
+    "methods.musiccm.MusicCM": "cmlab.methods.musiccm.MusicCM",
+    "methods.pcm.PCM": "cmlab.methods.pcm.PCM",
+    "methods.scm.SCM": "cmlab.methods.scm.SCM",
+    "methods.slct.SLCT": "cmlab.methods.slct.SLCT",
+    "model.Angle": "cmlab.model.Angle",
+    "model.CMPrecond": "cmlab.model.CMPrecond",
+    "model.EDMPrecond": "cmlab.model.EDMPrecond",
+    "model.QuarterLog": "cmlab.model.QuarterLog",
+    "model.TrigPrecond": "cmlab.model.TrigPrecond",
+    "model.UnitVariance": "cmlab.model.UnitVariance",
+    "momentum.Compensation": "cmlab.methods.faster_training.Compensation",
+    "momentum.MomentumDecay": "cmlab.methods.faster_training.MomentumDecay",
+    "momentum.Times": "cmlab.methods.faster_training.Times",
+    "nets.critic.ImageCriticShape": "cmlab.nets.critic.ImageCriticShape",
+    "nets.critic.PointCriticShape": "cmlab.nets.critic.PointCriticShape",
+    "nets.ddpmpp.DDPMppShape": "cmlab.nets.ddpmpp.DDPMppShape",
+    "nets.ear.EarCriticShape": "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "nets.embedding.Fourier": "cmlab.nets.embedding.Fourier",
+    "nets.embedding.Positional": "cmlab.nets.embedding.Positional",
+    "nets.mlp.MLPShape": "cmlab.nets.mlp.MLPShape",
+    "nets.nonscaling.NonScaling": "cmlab.nets.norm.NonScaling",
+    "nets.norm.DoubleNorm": "cmlab.nets.norm.DoubleNorm",
+    "nets.norm.Grouped": "cmlab.nets.norm.Grouped",
+    "nets.norm.ScaleShift": "cmlab.nets.norm.ScaleShift",
+    "nets.norm.Shift": "cmlab.nets.norm.Shift",
+    "nets.shipped.Shipped": "cmlab.nets.pretrained.Shipped",
+    "nets.patches.PatchesShape": "cmlab.nets.patches.PatchesShape",
+    "nets.strip.StripUNetShape": "cmlab_labs.lab15_music.networks.StripUNetShape",
+    "nets.unet.UNetShape": "cmlab.nets.unet.UNetShape",
+    "optimizer.Adam": "cmlab.train.config.Adam",
+    "optimizer.RAdam": "cmlab.train.config.RAdam",
+    "phases.PhasedSteps": "cmlab.methods.pcm.PhasedSteps",
+    "phases.Phases": "cmlab.methods.pcm.Phases",
+    "process.EDM": "cmlab.process.EDM",
+    "process.RectifiedFlow": "cmlab.process.RectifiedFlow",
+    "process.TrigFlow": "cmlab.process.TrigFlow",
+    "process.VariancePreserving": "cmlab.process.VariancePreserving",
+    "recipe.Recipe": "cmlab.train.recipe.Recipe",
+    "sample.FewSteps": "cmlab.sampling.FewSteps",
+    "sample.ddim": "cmlab.sampling.ddim",
+    "sample.heun": "cmlab.sampling.heun",
+    "schedule.Constant": "cmlab.schedules.Constant",
+    "schedule.Doubling": "cmlab.methods.ict.Doubling",
+    "schedule.GridDecay": "cmlab.methods.ct.GridDecay",
+    "schedule.PowerDecay": "cmlab.schedules.PowerDecay",
+    "schedule.SqrtGrowth": "cmlab.methods.ct.SqrtGrowth",
+    "schedule.Stages": "cmlab.methods.ect.Stages",
+    "schedule.Warmup": "cmlab.schedules.Warmup",
+    "schedule.WarmupCosine": "cmlab.schedules.WarmupCosine",
+    "tangent.Clip": "cmlab.methods.scm.Clip",
+    "tangent.Difference": "cmlab.methods.scm.Difference",
+    "tangent.Flat": "cmlab.methods.scm.Flat",
+    "tangent.InverseTan": "cmlab.methods.scm.InverseTan",
+    "tangent.Secant": "cmlab.methods.scm.Secant",
+    "tangent.Tangent": "cmlab.methods.scm.Tangent",
+    "tangent.Unbounded": "cmlab.methods.scm.Unbounded",
+    "tangent.UnitNorm": "cmlab.methods.scm.UnitNorm",
+    "tangent.UnitRMS": "cmlab.methods.scm.UnitRMS",
+    "tightening.Tightening": "cmlab.methods.slct.Tightening",
+    "times.At": "cmlab.noise_levels.At",
+    "times.KarrasGrid": "cmlab.noise_levels.KarrasGrid",
+    "times.LogNormal": "cmlab.noise_levels.LogNormal",
+    "times.Neighbours": "cmlab.noise_levels.Neighbours",
+    "times.Shrink": "cmlab.methods.ect.Shrink",
+    "times.ToData": "cmlab.noise_levels.ToData",
+    "times.Together": "cmlab.noise_levels.Together",
+    "times.UniformIndex": "cmlab.noise_levels.UniformIndex",
+}
+
+# Fields by the recorded kind, the left side of the tables here: earlier name -> name today.
+FIELDS: dict[str, dict[str, str]] = {}
+
+# Fields by the recorded kind that came later: left out of hashes while they hold their defaults.
+ADDED: dict[str, tuple[str, ...]] = {
+    "data.cifar10.CIFAR10": ("labelled",),
+    "nets.unet.UNetShape": ("embedding",),
+}
+
+# Classes that no record holds but whose printed form is part of the benchmark's fingerprints.
+PRINTED: dict[str, str] = {
+    "atlas.asked.Generates": "cmlab_labs.lab17_atlas.benchmark.Generates",
+    "atlas.asked.HeunSteps": "cmlab_labs.lab17_atlas.benchmark.HeunSteps",
+    "atlas.guesses.Edits": "cmlab_labs.lab17_atlas.benchmark.Edits",
+    "atlas.guesses.Guess": "cmlab_labs.lab17_atlas.benchmark.Guess",
+    "atlas.guesses.Guesses": "cmlab_labs.lab17_atlas.benchmark.Guesses",
+    "atlas.guesses.Truth": "cmlab_labs.lab17_atlas.benchmark.Truth",
+}
+
 
 PACKAGE = "cmlab"
 MARK = "__ingredient__"

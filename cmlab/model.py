@@ -1,4 +1,6 @@
-"""A denoiser is a bare network inside a preconditioning, and owns its process's clock.
+"""Model: a network with a preconditioning (c_skip, c_out, c_in, c_noise) is a denoiser.
+
+A denoiser is a bare network inside a preconditioning, and owns its process's clock.
 
     D(x_t, t) = c_skip(t) x_t + c_out(t) F(c_in(t) x_t, c_noise(t))
 
@@ -7,6 +9,7 @@ Denoiser and consistency function are one type: teacher, student, target and sam
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 from .ingredients import ingredient
 from .ops import expand
 from .process import EDM, Process, TrigFlow
-from .vocabulary import Data, Time
+from .types import Data, Time
 
 
 @runtime_checkable
@@ -179,3 +182,56 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
         c_skip, c_out, _, _ = self.precond(t)
         return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * self.raw(x_t, t, cond)
+
+
+# A trained denoiser in another process's clock: wrapped, or with its own network carried over
+
+
+class Reclocked(nn.Module):
+    """A trained denoiser read under another process's clock."""
+
+    def __init__(self, model: Model, process: Process) -> None:
+        super().__init__()
+        self.model = model
+        self.process = process
+
+    def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+        native = self.model.process
+        alpha_t, _ = self.process(t)
+        s = native.time(self.process.level(t))
+        alpha_s, _ = native(s)
+        return self.model(expand(alpha_s / alpha_t, x_t) * x_t, s, cond)
+
+
+def carried(model: Denoiser, precond: Precond) -> Denoiser:
+    """A copy of a trained denoiser, its own network under another preconditioning.
+
+    Between EDM and TrigFlow it is the same function of data and noise: the network sees the same
+    numbers, since c_in(σ) x_σ = x_t / σ_d, and F_trig = -F_edm (Lu & Song 2025, App. B), so the
+    last layer changes its sign. TrigFlow must then tell the network ln(σ)/4, which it was
+    trained on; a network trained on the angle cannot go back. Raises ValueError.
+    """
+    net, old = deepcopy(model.net), model.precond
+    if same(old, precond) or same(precond, old):
+        negate(net)
+    elif isinstance(old, TrigPrecond) != isinstance(precond, TrigPrecond) or (
+        isinstance(old, TrigPrecond) and old != precond
+    ):
+        raise ValueError(
+            f"a network trained with {old} cannot be carried over to {precond}: both must have "
+            f"one sigma_data and TrigFlow c_noise = QuarterLog(); or wrap it in Reclocked"
+        )
+    return Denoiser(net, precond)
+
+
+def same(edm: Precond, trig: Precond) -> bool:
+    """Is this EDM's and TrigFlow's, with the same numbers at the network's entrance?"""
+    return isinstance(edm, EDMPrecond) and trig == TrigPrecond(edm.sigma_data, QuarterLog())
+
+
+@torch.no_grad()
+def negate(net: nn.Module) -> None:
+    """F -> -F in place: the last layer's weights change their sign."""
+    *_, layer = net.get_submodule("last").modules()
+    for weight in layer.parameters():
+        weight.neg_()

@@ -7,7 +7,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from .vocabulary import Data, PerSample, Time
+from .types import Data, PerSample, Time
 
 
 def expand(t: Time, x: Data) -> Tensor:

@@ -25,9 +25,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from . import solve
-from .components import Components, require
-from .vocabulary import Data, PerSample, Time
+from . import gaussian_mixture
+from .gaussian_mixture import Components, require
+from .types import Data, PerSample, Time
 
 ENTRIES = 2**18  # samples times components held at once: 2 MiB, about a core's cache
 
@@ -239,7 +239,7 @@ class Mixture1D(Oracle):
             height = torch.where(height.abs() < 4e-16, 0.0, height)
             return side * height, (density - goal - height).exp()
 
-        return solve.root(curve, low, high)
+        return gaussian_mixture.root(curve, low, high)
 
 
 def _admit(level: Tensor, b: int, std_min: float) -> None:

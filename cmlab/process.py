@@ -14,7 +14,7 @@ import torch
 
 from .ingredients import ingredient
 from .ops import expand, on_host
-from .vocabulary import Data, Time
+from .types import Data, Time
 
 
 class Process(ABC):

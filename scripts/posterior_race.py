@@ -5,18 +5,24 @@ on digits. About three minutes on one core; `rings` or `digits` as an argument r
 import sys
 
 import torch
+from cmlab_labs.common.explorers_digits import GENERATOR, exact
+from cmlab_labs.common.study import write
+from cmlab_labs.lab13_inverse.analysis import CALLS, Course, Heat, Scores, Task, rings
+from cmlab_labs.lab13_inverse.study import race
 
-from cmlab import runs
 from cmlab.data.digits import Digits
-from cmlab.evaluate.digits import nearest
-from cmlab.evaluate.features import load_classifier
-from cmlab.evaluate.race import CALLS, Course, Heat, Scores, Task, rings
-from cmlab.inverse import Measurement
-from cmlab.operators import Absolute, Blur, Classifier, DownSample, Mask
-from cmlab.studies.race import race
-from cmlab.studies.recording import write
-from cmlab.times import KarrasGrid
-from cmlab.widgets.digits import GENERATOR, exact
+from cmlab.methods.posterior_sampling import (
+    Absolute,
+    Blur,
+    Classifier,
+    DownSample,
+    Mask,
+    Measurement,
+)
+from cmlab.metrics.digits import distance_to_nearest
+from cmlab.metrics.feature_extractors import load_classifier
+from cmlab.noise_levels import KarrasGrid
+from cmlab.train import runs
 
 ZETAS = {
     "rings": (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -54,7 +60,7 @@ def digits() -> Course:
         return {
             "error": away,
             "mismatch": measured.mismatch(x),
-            "nearest": nearest(x, Digits().images),
+            "nearest": distance_to_nearest(x, Digits().images),
         }
 
     return Course(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)

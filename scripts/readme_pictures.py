@@ -12,22 +12,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from cmlab_labs.common.explorers_digits import GENERATOR, noise
+from cmlab_labs.common.plots_samples import page
+from cmlab_labs.lab02_consistency.figures import COLORS, nearest
+from cmlab_labs.tools.notebooks import build
+from cmlab_labs.tools.notebooks.classroom import student
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from torch import Tensor
 
-from cmlab import runs
-from cmlab.checkpoint import replace
 from cmlab.data.toy import Ring
-from cmlab.figures.basins import COLORS, nearest
-from cmlab.figures.digits import page
-from cmlab.figures.samples import png
-from cmlab.figures.style import styled
-from cmlab.labs import notebook
-from cmlab.labs.student import student
-from cmlab.widgets.digits import GENERATOR, noise
+from cmlab.metrics.plots import png, styled
+from cmlab.train import runs
+from cmlab.train.checkpoint import replace
 
 ROOT = Path(__file__).parents[1]
 HIGH, LOW = 1.2, 0.002
@@ -97,7 +96,7 @@ def hero(run: Path = GENERATOR) -> Figure:
 
 def shown(lab: str, call: str) -> bytes:
     """The picture that a lab shows below the cell with this call."""
-    nb = notebook.read(ROOT / "labs" / f"{lab}.ipynb")
+    nb = build.read(ROOT / "labs" / f"{lab}.ipynb")
     (cell,) = (c for c in nb.cells if c.cell_type == "code" and call in c.source)
     (picture,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
     return b64decode(picture)
@@ -121,10 +120,10 @@ def teacher() -> bytes:
     with TemporaryDirectory() as place:
         folder = Path(place) / "labs"
         lab = student(ROOT / "labs" / "05_consistency_training.ipynb", folder)
-        nb = notebook.read(lab)
-        cell = next(c for c in nb.cells if "exercise" in notebook.tags(c))
+        nb = build.read(lab)
+        cell = next(c for c in nb.cells if "exercise" in build.tags(c))
         cell.source = SLIP
-        notebook.save(nb, lab)
+        build.save(nb, lab)
         with serve(folder) as jupyter, sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1180, "height": 900}, device_scale_factor=2)

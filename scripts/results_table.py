@@ -8,7 +8,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from cmlab.atlas import league, read_rows
+from cmlab_labs.lab17_atlas import benchmark
+from cmlab_labs.lab17_atlas.benchmark import read_rows
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
 COLUMNS = {
@@ -46,7 +47,7 @@ def cell(values: list[float], digits: int) -> str:
 def atlas() -> list[str]:
     """The three tables of the atlas."""
     rows = read_rows()
-    return [league.few(rows), league.diffusion(rows), league.guesses(rows)]
+    return [benchmark.few(rows), benchmark.diffusion(rows), benchmark.guesses(rows)]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from cmlab.sitting import STOP, Sitting
+from cmlab.train.control import STOP, Sitting
 
 HERE = Path(__file__).parent
 MARGIN = 45  # seconds that a stop, a checkpoint and a copy may take

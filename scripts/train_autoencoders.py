@@ -15,17 +15,17 @@ from pathlib import Path
 from time import process_time
 
 import torch
+from cmlab_labs.lab12_latent.analysis import impulsiveness
 from torch import Tensor
 
-from cmlab.checkpoint import write, write_json
-from cmlab.config import Source
 from cmlab.data.cifar10 import CIFAR10
-from cmlab.data.coder import CHECKPOINTS, digest
 from cmlab.data.digits import Digits
+from cmlab.data.latents import CHECKPOINTS, digest
 from cmlab.data.shapes import Shapes
-from cmlab.evaluate.impulses import impulsiveness
 from cmlab.nets.autoencoder import Autoencoder, AutoencoderShape
-from cmlab.schedule import WarmupCosine
+from cmlab.schedules import WarmupCosine
+from cmlab.train.checkpoint import write, write_json
+from cmlab.train.config import Source
 
 BATCH, RATE = {"digits": 64, "shapes": 32, "cifar10": 32}, 2e-3
 KL = {"digits": 0.05, "shapes": 1e-3, "cifar10": 1e-3}  # weight, against the sum of squares

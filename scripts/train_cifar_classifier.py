@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmlab.checkpoint import write, write_json
 from cmlab.data.cifar10 import CIFAR10
-from cmlab.evaluate.cifar import CHECKPOINT, CifarClassifier
-from cmlab.evaluate.frechet import frechet
+from cmlab.metrics.feature_extractors import CIFAR10_CHECKPOINT, CifarClassifier
+from cmlab.metrics.frechet import frechet
+from cmlab.train.checkpoint import write, write_json
 
 BATCH, SHIFT = 256, 2  # images a step, pixels an image is moved by at most
 RATE, DECAY, SMOOTHING = 0.2, 5e-4, 0.2
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=float, default=16)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=CHECKPOINT.with_suffix(""))
+    parser.add_argument("--out", type=Path, default=CIFAR10_CHECKPOINT.with_suffix(""))
     choice = parser.parse_args()
     torch.set_num_threads(1)  # sums in one order, so the same weights on each run
     data, start = CIFAR10(choice.data), process_time()

@@ -13,10 +13,10 @@ from time import process_time
 import torch
 from torch.nn import functional
 
-from cmlab.checkpoint import write, write_json
 from cmlab.data.digits import Digits
-from cmlab.evaluate.features import CHECKPOINT, DigitClassifier
-from cmlab.evaluate.frechet import frechet
+from cmlab.metrics.feature_extractors import DIGITS_CHECKPOINT, DigitClassifier
+from cmlab.metrics.frechet import frechet
+from cmlab.train.checkpoint import write, write_json
 
 EPOCHS, BATCH, RATE, NOISE = 20, 120, 2e-3, 0.2
 TRAIN, HELD_OUT = Digits(), Digits(train=False)
@@ -58,7 +58,7 @@ def main() -> None:
     """Train, write the weights and the record beside them, and print the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=CHECKPOINT.with_suffix(""))
+    parser.add_argument("--out", type=Path, default=DIGITS_CHECKPOINT.with_suffix(""))
     choice = parser.parse_args()
     torch.set_num_threads(1)  # sums in one order, so the same weights on each run
     start = process_time()

@@ -11,12 +11,12 @@ from pathlib import Path
 from time import process_time
 
 import torch
+from cmlab_labs.lab15_music.data import COLUMNS, Tunes
+from cmlab_labs.lab15_music.networks import CHECKPOINT, NOTES, Ear
 from torch import Tensor
 from torch.nn import functional
 
-from cmlab.checkpoint import write, write_json
-from cmlab.data.tunes import COLUMNS, Tunes
-from cmlab.nets.ear import CHECKPOINT, NOTES, Ear
+from cmlab.train.checkpoint import write, write_json
 
 STEPS, BATCH, RATE, NOISE = 1500, 32, 2e-3, 0.2
 

@@ -8,7 +8,9 @@ matplotlib.use("Agg")
 
 # Before cmlab is imported for the first time: from here on each call is checked against its
 # annotations, shapes included. The tower lets an int stand where a float is asked for.
-install_import_hook("cmlab", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+install_import_hook(
+    ["cmlab", "cmlab_labs"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cmlab.labs.notebook import read_source, tags
+from cmlab_labs.tools.notebooks.build import read_source, tags
 
 LABS = Path(__file__).parents[1] / "labs" / "src"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)

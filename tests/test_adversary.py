@@ -5,17 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmlab.adversary import Critic
-from cmlab.data.digits import Digits
-from cmlab.data.unlabelled import Unlabelled
-from cmlab.guidance import Guided
-from cmlab.guide import AsBegun
+from cmlab.data.digits import Digits, Unlabelled
+from cmlab.methods.critic import Critic
 from cmlab.nets.critic import ImageCriticShape, PointCriticShape
-from cmlab.optimizer import Adam, RAdam
 from cmlab.presets import toy
-from cmlab.recipe import from_dict, to_dict
-from cmlab.schedule import Constant, Warmup
-from cmlab.train import Trainer
+from cmlab.schedules import Constant, Warmup
+from cmlab.teacher import AsBegun, Guided
+from cmlab.train.config import Adam, RAdam
+from cmlab.train.recipe import from_dict, to_dict
+from cmlab.train.trainer import Trainer
 
 
 @pytest.fixture

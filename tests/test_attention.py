@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import cmlab.nets.attention as code
+from cmlab.nets import attention as code
 from cmlab.nets.attention import BLOCK, attention
 
 
@@ -232,7 +232,7 @@ def kernels(monkeypatch):
     spec = importlib.util.spec_from_file_location("attention_kernels", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setitem(sys.modules, "cmlab.nets.kernels", module)
+    monkeypatch.setitem(sys.modules, "cmlab.nets.attention_kernels", module)
     code.kernels.cache_clear()
     yield module
     code.kernels.cache_clear()
@@ -275,7 +275,7 @@ def test_on_a_gpu_the_kernel_is_in_use_and_tangents_are_right(kernels):
 
 
 def test_without_triton_nothing_asks_for_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cmlab.nets.kernels", None)
+    monkeypatch.setitem(sys.modules, "cmlab.nets.attention_kernels", None)
     code.kernels.cache_clear()
     assert code.kernels() is None
     code.kernels.cache_clear()

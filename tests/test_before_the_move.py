@@ -13,17 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.lab17_atlas.benchmark import ENTRIES, fingerprint, read_rows, recipes_of
 
-from cmlab import checkpoint, runs
-from cmlab.aliases import ADDED, ALIASES, FIELDS, PRINTED
-from cmlab.atlas import ENTRIES, read_rows
-from cmlab.atlas.run import fingerprint, recipes_of
-from cmlab.checkpoint import BadFile
-from cmlab.cli import main
+from cmlab.cli.main import main
+from cmlab.cli.settings import recipe_of
 from cmlab.cli.train import check
-from cmlab.ingredients import first_kind, kind_of, resolve
-from cmlab.recipe import Recipe, canonical, canonical_repr, from_dict, to_dict
-from cmlab.settings import recipe_of
+from cmlab.ingredients import ADDED, ALIASES, FIELDS, PRINTED, first_kind, kind_of, resolve
+from cmlab.train import checkpoint, runs
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import Recipe, canonical, canonical_repr, from_dict, to_dict
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path(__file__).parent / "before_the_move"
@@ -96,7 +94,7 @@ def test_every_shipped_network_is_loaded_from_its_record(path):
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=part)
 def test_every_recording_is_read(path):
-    from cmlab.studies import read
+    from cmlab_labs.common.study import read
 
     recording = read(path.parent.name, path.stem)
     assert recording.arrays and set(recorded(dict(recording.record))) <= set(ALIASES)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cmlab import checkpoint
-from cmlab.checkpoint import BadFile
+from cmlab.train import checkpoint
+from cmlab.train.checkpoint import BadFile
 
 TENSORS = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1.5)}
 RECORD = {"recipe": {"kind": "x"}, "σ_d": 0.5, "none": None}

@@ -13,12 +13,13 @@ import pytest
 import torch
 from cifar_files import BATCHES, TEST, TRAIN, as_python, as_python2, pictures
 
-from cmlab.checkpoint import BadFile
-from cmlab.config import Measured, Source
-from cmlab.data import command, places
-from cmlab.data.batch_file import from_python
+from cmlab.cli import data
+from cmlab.data import cifar10_files
 from cmlab.data.cifar10 import CIFAR10, CLASSES, load
-from cmlab.data.inert_pickle import Refused
+from cmlab.data.cifar10_files import from_python
+from cmlab.data.safe_unpickle import Refused
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.config import Measured, Source
 
 FOLDER = {"binary": "cifar-10-batches-bin", "python": "cifar-10-batches-py"}
 SUFFIX = {"binary": ".bin", "python": ""}
@@ -96,10 +97,10 @@ def test_an_archive_holds_what_its_folder_holds_in_whatever_order(home, tar):
 
 
 def test_a_path_may_be_the_folder_or_its_parent_or_that_of_an_archive(home, tar, monkeypatch):
-    assert places.find(str(home)) == places.find(str(home / FOLDER["binary"]))
-    assert places.find(str(tar.parent)) == places.find(str(tar))
-    monkeypatch.setattr(places, "DATA", home)
-    assert places.find("").path == home / FOLDER["binary"]
+    assert cifar10_files.find(str(home)) == cifar10_files.find(str(home / FOLDER["binary"]))
+    assert cifar10_files.find(str(tar.parent)) == cifar10_files.find(str(tar))
+    monkeypatch.setattr(cifar10_files, "DATA", home)
+    assert cifar10_files.find("").path == home / FOLDER["binary"]
 
 
 def test_reading_an_archive_leaves_nothing_on_the_disk(tar):
@@ -309,7 +310,7 @@ def test_a_member_of_another_size_is_refused(tmp_path):
 
 
 def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("cmlab.data.tarball.LARGEST", 2**22)
+    monkeypatch.setattr("cmlab.data.cifar10_files.LARGEST", 2**22)
     member = ("cifar-10-batches-bin/big", tarfile.REGTYPE, bytes(2**23))
     assert "unpacks to more" in refusal(archive(tmp_path / "a.tar.gz", member))
     header = ("cifar-10-batches-bin/big", tarfile.XHDTYPE, bytes(2**23))
@@ -333,8 +334,8 @@ def test_nothing_there_is_said_with_both_remedies(tmp_path):
 
 def check(*words):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.main(parser.parse_args(["cifar10", *map(str, words)]))
+    data.add_arguments(parser)
+    return data.main(parser.parse_args(["cifar10", *map(str, words)]))
 
 
 def test_the_command_says_what_is_there(home, capsys):
@@ -349,7 +350,7 @@ def test_the_command_says_what_is_there(home, capsys):
 
 def test_the_moments_of_a_channel_are_numpys():
     images = torch.randint(256, (50, 3, 32, 32), dtype=torch.uint8)
-    mean, deviation = command.moments(images)
+    mean, deviation = data.moments(images)
     assert np.allclose(mean, images.numpy().mean((0, 2, 3)), rtol=1e-12)
     assert np.allclose(deviation, images.numpy().std((0, 2, 3)), rtol=1e-12)
 

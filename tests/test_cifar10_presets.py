@@ -11,11 +11,11 @@ import pytest
 import torch
 from cifar_files import write_binary
 
-from cmlab import runs
-from cmlab.checkpoint import read
+from cmlab.methods.scm import UnitNorm
 from cmlab.presets import PRESETS
-from cmlab.recipe import from_dict, to_dict
-from cmlab.tangent import UnitNorm
+from cmlab.train import runs
+from cmlab.train.checkpoint import read
+from cmlab.train.recipe import from_dict, to_dict
 
 NAMES = [
     f"cifar10.{m}-{b}" for m in ("edm", "ect", "ict", "sct", "scd") for b in ("sprint", "paper")

@@ -6,12 +6,17 @@ import json
 import pytest
 import torch
 
-from cmlab.checkpoint import BadFile, write
-from cmlab.evaluate.cifar import CHECKPOINT, FEATURES, CifarClassifier, load_cifar_classifier
-from cmlab.evaluate.frechet import frechet
+from cmlab.metrics.feature_extractors import (
+    CIFAR10_CHECKPOINT,
+    FEATURES,
+    CifarClassifier,
+    load_cifar_classifier,
+)
+from cmlab.metrics.frechet import frechet
 from cmlab.ops import seeded
+from cmlab.train.checkpoint import BadFile, write
 
-RECORD = json.loads(CHECKPOINT.with_suffix(".json").read_text())
+RECORD = json.loads(CIFAR10_CHECKPOINT.with_suffix(".json").read_text())
 
 
 def noise(n, seed=0):
@@ -20,9 +25,9 @@ def noise(n, seed=0):
 
 
 def test_the_shipped_file_is_the_one_that_was_measured():
-    assert hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest() == RECORD["sha256"]
+    assert hashlib.sha256(CIFAR10_CHECKPOINT.read_bytes()).hexdigest() == RECORD["sha256"]
     assert RECORD["accuracy"]["test"] >= 0.93
-    assert CHECKPOINT.stat().st_size < 9e6
+    assert CIFAR10_CHECKPOINT.stat().st_size < 9e6
 
 
 def test_whitening_makes_the_patches_white():

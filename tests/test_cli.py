@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from cmlab import checkpoint
-from cmlab.cli import main
+from cmlab.cli.main import main
+from cmlab.train import checkpoint
 
 TINY = ["--set", "steps=4", "train.batch=8", "net.width=8"]
 SCORES = {"rmse", "rmse_max", "sw1", "sw2", "hq", "modes"}

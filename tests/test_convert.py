@@ -5,15 +5,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmlab import runs
-from cmlab.convert import Reclocked, carried
 from cmlab.data.toy import Ring
-from cmlab.guide import Pretrained
 from cmlab.methods import SCM
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, QuarterLog, TrigPrecond
+from cmlab.model import (
+    CMPrecond,
+    Denoiser,
+    EDMPrecond,
+    QuarterLog,
+    Reclocked,
+    TrigPrecond,
+    carried,
+)
 from cmlab.nets import MLP, UNet
 from cmlab.presets import digits, toy
 from cmlab.process import TrigFlow
+from cmlab.teacher import Pretrained
+from cmlab.train import runs
 
 SD = 0.5
 TRIG = TrigPrecond(SD, QuarterLog())

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 import torch
 
-from cmlab.coupling import Independent, MinibatchOT
+from cmlab.methods.slct import Independent, MinibatchOT
 from cmlab.ops import sum_squares
 
 X = torch.tensor([[0.0, 0], [1, 0], [0, 1]])

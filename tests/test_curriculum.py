@@ -6,16 +6,25 @@ import pytest
 import torch
 from scipy import stats
 
-from cmlab.curriculum import Axis, Bump, Clock, Easing, Flat, Quantiles
-from cmlab.evaluate.walks import middles
 from cmlab.methods import EDM as Denoising
-from cmlab.momentum import Compensation, MomentumDecay, Times
+from cmlab.methods.faster_training import (
+    Axis,
+    Bump,
+    Clock,
+    Compensation,
+    Easing,
+    Flat,
+    MomentumDecay,
+    Quantiles,
+    Times,
+)
+from cmlab.metrics.denoiser import middles
+from cmlab.noise_levels import KarrasGrid, LogNormal, ToData
 from cmlab.ops import seeded
 from cmlab.presets import PRESETS, faster, toy
 from cmlab.process import EDM
-from cmlab.recipe import from_dict, to_dict
-from cmlab.schedule import Constant, Warmup
-from cmlab.times import KarrasGrid, LogNormal, ToData
+from cmlab.schedules import Constant, Warmup
+from cmlab.train.recipe import from_dict, to_dict
 
 CPU = torch.device("cpu")
 TAUS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)

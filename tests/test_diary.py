@@ -7,16 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from cmlab import runs
-from cmlab.callbacks import EDGES, LEVELS, by_level
-from cmlab.diary import LOG, STRIPS, Autosave, Log, Strip, sheet_of, shorten
 from cmlab.methods import EDM
+from cmlab.noise_levels import At
 from cmlab.presets import digits, toy
-from cmlab.times import At
+from cmlab.train import runs
+from cmlab.train.callbacks import EDGES, LEVELS, by_level
+from cmlab.train.run_log import LOG, STRIPS, Autosave, Log, Strip, sheet_of, shorten
 
 
 def tiny(steps=12):
-    from cmlab.settings import recipe_of
+    from cmlab.cli.settings import recipe_of
 
     words = [f"steps={steps}", "train.batch=8", "start.train.batch=8", "net.width=8"]
     return recipe_of("digits.ect", 0, [*words, "start.net.width=8"])
@@ -118,7 +118,7 @@ def clocked(monkeypatch):
 
     def kept(seconds):
         clock, steps, run = [0.0], [], digits.edm(1000).trainer()
-        monkeypatch.setattr("cmlab.diary.perf_counter", lambda: clock[0])
+        monkeypatch.setattr("cmlab.train.run_log.perf_counter", lambda: clock[0])
 
         def keep(trainer):
             steps.append(trainer.step)

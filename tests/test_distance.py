@@ -7,17 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from cmlab.distance import (
-    L1,
-    Cauchy,
-    EDMWeight,
-    GemanMcClure,
-    InverseGap,
-    PseudoHuber,
-    SquaredL2,
-    Uniform,
-)
-from cmlab.times import Shrink
+from cmlab.losses import L1, GemanMcClure, SquaredL2, Uniform
+from cmlab.methods.ect import Shrink
+from cmlab.methods.edm import EDMWeight
+from cmlab.methods.ict import InverseGap, PseudoHuber
+from cmlab.methods.slct import Cauchy
 
 METRICS = [
     SquaredL2(), PseudoHuber(), PseudoHuber(0.3), PseudoHuber(1e-8), Cauchy(0.3),

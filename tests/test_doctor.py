@@ -10,9 +10,8 @@ import psutil
 import pytest
 import torch
 
-from cmlab import doctor
+from cmlab.cli import doctor
 from cmlab.discovery import late_import
-from cmlab.doctor import machine, places, project
 
 
 @pytest.fixture
@@ -67,14 +66,14 @@ def test_the_wrong_python_is_noticed(monkeypatch):
 )
 def test_a_package_is_held_against_its_range_and_its_pin(checkout, monkeypatch, found, stops):
     (checkout / "constraints.txt").write_text("ipykernel==6.31.0\n")
-    version = project.version
+    version = doctor.version
 
     def other(name):
         if name == "ipykernel" and found is None:
-            raise project.PackageNotFoundError(name)
+            raise doctor.PackageNotFoundError(name)
         return found if name == "ipykernel" else version(name)
 
-    monkeypatch.setattr(project, "version", other)
+    monkeypatch.setattr(doctor, "version", other)
     (finding,) = lines("ipykernel")
     assert (finding.stops if finding.remedy else None) == stops
 
@@ -88,7 +87,7 @@ def test_a_torch_that_does_not_load_is_reported_among_the_rest(checkout, monkeyp
 
 def test_little_disk_and_memory_are_noticed(monkeypatch):
     Usage = namedtuple("Usage", "free available total", defaults=(5e7, 5e7, 2e9))
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage())
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage())
     monkeypatch.setattr(psutil, "virtual_memory", Usage)
     assert lines("free disk", "0.1 GB", "free at least 1 GB")[0].stops
     assert not lines("free memory", "close other programs")[0].stops
@@ -97,24 +96,24 @@ def test_little_disk_and_memory_are_noticed(monkeypatch):
 
 def test_a_container_with_little_memory_is_noticed(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(machine, "LIMITS", (limit, tmp_path / "none"))
+    monkeypatch.setattr(doctor, "LIMITS", (limit, tmp_path / "none"))
     limit.write_text("max\n")
-    assert machine.allowed() == float("inf")
+    assert doctor.allowed() == float("inf")
     limit.write_text("1500000000\n")
     assert lines("memory", "1.5 GB of the 4 GB meant")
 
 
 def test_a_home_and_a_checkout_that_cannot_be_written_are_noticed(checkout, monkeypatch):
     assert lines("home")[0].remedy == lines("checkout")[0].remedy == ""
-    monkeypatch.setattr(places, "writable", lambda folder: False)
+    monkeypatch.setattr(doctor, "writable", lambda folder: False)
     assert lines("home", "JupyterLab needs it", "HOME=")[0].stops
     assert not lines("checkout", "cannot be written", "not saved")[0].stops
 
 
 def test_a_folder_that_is_not_there_yet_is_as_writable_as_where_it_would_be(tmp_path):
     (tmp_path / "file").touch()
-    assert places.writable(tmp_path / "a" / "b")
-    assert not places.writable(tmp_path / "file" / "a")
+    assert doctor.writable(tmp_path / "a" / "b")
+    assert not doctor.writable(tmp_path / "file" / "a")
     assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
 
 

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cmlab.checkpoint import BadFile
-from cmlab.data import command, download, published
+from cmlab.cli import data
+from cmlab.data import cifar10_files, download
+from cmlab.data.cifar10_files import BINARY, PYTHON, Published
 from cmlab.data.download import download as fetch
-from cmlab.data.published import BINARY, PYTHON, Published
+from cmlab.train.checkpoint import BadFile
 
 PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
 NAME = "cifar-10-binary.tar.gz"
@@ -252,7 +253,7 @@ def test_the_progress_bar_is_for_people_alone(server, tmp_path, capsys):
 
 def given(*words):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    data.add_arguments(parser)
     return parser.parse_args(["cifar10", *map(str, words)])
 
 
@@ -261,24 +262,24 @@ def test_the_command_downloads_only_on_request_and_then_reads_what_came(
     tmp_path, monkeypatch, layout
 ):
     wanted = []
-    monkeypatch.setattr(command, "download", lambda *words: wanted.append(words))
+    monkeypatch.setattr(data, "download", lambda *words: wanted.append(words))
     with pytest.raises(BadFile, match="there is no CIFAR-10"):
-        command.main(given("--path", tmp_path))
+        data.main(given("--path", tmp_path))
     assert wanted == []
     with pytest.raises(BadFile, match="there is no CIFAR-10"):
-        command.main(given("--path", tmp_path, "--download", "--layout", layout))
+        data.main(given("--path", tmp_path, "--download", "--layout", layout))
     assert wanted == [({"binary": BINARY, "python": PYTHON}[layout], tmp_path)]
 
 
 def test_the_command_wants_a_folder_to_download_into(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadFile, match="give --path a folder"):
-        command.main(given("--path", tmp_path / "file", "--download"))
+        data.main(given("--path", tmp_path / "file", "--download"))
 
 
 def test_the_archives_are_the_published_ones_and_git_ignores_them():
     assert (BINARY.size, BINARY.md5[:8]) == (170_052_171, "c32a1d4a")
     assert (PYTHON.size, PYTHON.md5[:8]) == (170_498_071, "c58f3010")
     assert BINARY.address.startswith("https://") and PYTHON.address.startswith("https://")
-    ignored = (Path(published.__file__).parents[2] / ".gitignore").read_text().splitlines()
+    ignored = (Path(cifar10_files.__file__).parents[2] / ".gitignore").read_text().splitlines()
     assert "/data/cifar-10-*" in ignored and BINARY.name.startswith("cifar-10-")

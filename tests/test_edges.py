@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cmlab_labs.lab15_music import data
+from cmlab_labs.tools.notebooks import build
 
-from cmlab import checkpoint, labs
-from cmlab.data import sound
+from cmlab.train import checkpoint
 
 ROOT = Path(__file__).parents[1]
 CODE = sorted([*(ROOT / "cmlab").rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
@@ -80,7 +81,7 @@ def small(tmp_path):
     (tmp_path / "here" / "labs" / "src").mkdir(parents=True)
     (tmp_path / "here" / "constraints.txt").touch()
     (tmp_path / "here" / "labs" / "src" / "00_small.py").write_text(SMALL)
-    labs.sync(tmp_path / "here" / "labs" / "00_small.ipynb")
+    build.sync(tmp_path / "here" / "labs" / "00_small.ipynb")
     return tmp_path / "here"
 
 
@@ -152,11 +153,11 @@ def test_only_a_file_open_for_writing_is_forced_to_the_disk(tmp_path, monkeypatc
 def test_sound_finds_a_place_for_what_it_compiles_where_all_is_read_only(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "")
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    sound.library()
+    data.library()
     assert "NUMBA_CACHE_DIR" not in os.environ  # beside librosa, or in the home, as ever
     monkeypatch.setattr(os, "access", lambda *asked: False)
-    monkeypatch.setattr(sound.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
-    sound.library()
+    monkeypatch.setattr(data.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    data.library()
     assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path)
 
 

@@ -2,25 +2,29 @@
 
 import pytest
 import torch
+from cmlab_labs.common.plots_posterior import PathEnd, line_through
 
-from cmlab.bases import GREY, Luminance, Patches, Pixels, orthogonal
 from cmlab.data.toy import Ring
-from cmlab.editing import (
+from cmlab.methods.editing import (
+    GREY,
     Edit,
+    Luminance,
+    Patches,
+    Pixels,
     colouring,
     denoised,
     edit,
     inpainting,
     interpolated,
+    orthogonal,
     slerp,
     stroke,
     super_resolution,
 )
-from cmlab.evaluate.posterior import PathEnd, line_through
+from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Mixture
 from cmlab.process import EDM, TrigFlow
-from cmlab.sample import multistep
-from cmlab.times import KarrasGrid
+from cmlab.sampling import multistep
 
 LEVELS = KarrasGrid(0.1, 10.0).up(6).flip(0)
 DRAWN = torch.Generator()

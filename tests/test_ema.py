@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cmlab.ema import EMA
-from cmlab.schedule import Constant
+from cmlab.schedules import Constant
+from cmlab.teacher import EMA
 
 
 class Line(nn.Module):

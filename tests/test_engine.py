@@ -12,16 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmlab import runs
-from cmlab.batches import Batches
-from cmlab.checkpoint import BadFile, read
-from cmlab.cli import main
-from cmlab.compiling import compile_network
-from cmlab.config import TrainConfig
+from cmlab.cli.main import main
 from cmlab.data.digits import Digits
-from cmlab.distance import SquaredL2
-from cmlab.engine import Engine, accelerator, share
+from cmlab.losses import SquaredL2
 from cmlab.presets import digits, toy
+from cmlab.train import runs
+from cmlab.train.checkpoint import BadFile, read
+from cmlab.train.config import TrainConfig
+from cmlab.train.distributed import Engine, accelerator, share
+from cmlab.train.trainer import Batches, compile_network
 
 WORDS = ["train", "digits.ect", "--set", "steps=20", "train.batch=8", "start.train.batch=8"]
 WORDS += ["net.width=8", "start.net.width=8"]

@@ -5,14 +5,21 @@ import math
 import pytest
 import torch
 
-from cmlab.data.line import Bumps
-from cmlab.data.toy import TOYS, Checkerboard, Ring
-from cmlab.evaluate.consistency import along_path, answers, rmse_by_level, spread, truth
-from cmlab.evaluate.toy import coverage, floor, score_toy
-from cmlab.evaluate.wasserstein import sliced, wasserstein
+from cmlab.data.toy import TOYS, Bumps, Checkerboard, Ring
+from cmlab.metrics.toy import (
+    along_path,
+    answers,
+    coverage,
+    floor,
+    rmse_by_level,
+    score_toy,
+    spread,
+    truth,
+)
+from cmlab.metrics.wasserstein import sliced, wasserstein
 from cmlab.ops import expand
 from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
-from cmlab.sample import FewSteps
+from cmlab.sampling import FewSteps
 
 PROCESSES = [EDM(), TrigFlow(0.7), RectifiedFlow(), VariancePreserving()]
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)

@@ -6,18 +6,18 @@ import json
 import pytest
 import torch
 
-from cmlab.checkpoint import BadFile, write
 from cmlab.data.digits import Digits
-from cmlab.evaluate.digits import memorised, score_digits
-from cmlab.evaluate.features import CHECKPOINT, DigitClassifier, load_classifier
-from cmlab.evaluate.frechet import frechet
+from cmlab.metrics.digits import memorised, score_digits
+from cmlab.metrics.feature_extractors import DIGITS_CHECKPOINT, DigitClassifier, load_classifier
+from cmlab.metrics.frechet import frechet
+from cmlab.train.checkpoint import BadFile, write
 
 FLOOR = 7.0853
 
 
 def test_the_shipped_file_is_the_one_its_record_describes():
-    record = json.loads(CHECKPOINT.with_suffix(".json").read_text(encoding="utf-8"))
-    assert hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest() == record["sha256"]
+    record = json.loads(DIGITS_CHECKPOINT.with_suffix(".json").read_text(encoding="utf-8"))
+    assert hashlib.sha256(DIGITS_CHECKPOINT.read_bytes()).hexdigest() == record["sha256"]
     assert record["accuracy"]["held out"] >= 0.98
 
 
@@ -79,7 +79,7 @@ def test_a_missing_damaged_or_foreign_file_is_one_sentence(tmp_path):
     with pytest.raises(BadFile, match="does not exist"):
         load_classifier(tmp_path / "none.safetensors")
     broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(CHECKPOINT.read_bytes()[:1000])
+    broken.write_bytes(DIGITS_CHECKPOINT.read_bytes()[:1000])
     with pytest.raises(BadFile, match="damaged"):
         load_classifier(broken)
     foreign = tmp_path / "foreign.safetensors"

@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cmlab_labs.lab17_atlas.benchmark import ENTRIES
 from torch import nn
 
-from cmlab.atlas import ENTRIES
-from cmlab.cli import main
+from cmlab.cli.main import main
 from cmlab.data.toy import Ring
-from cmlab.forecast import FEW, counted, forecast, standing
 from cmlab.methods import ECT, EDM
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import MLP
 from cmlab.presets import digits, toy
-from cmlab.train import TrainConfig, Trainer
+from cmlab.train.config import TrainConfig
+from cmlab.train.cost import FEW, counted, forecast, standing
+from cmlab.train.trainer import Trainer
 
 
 def trainer(method, width=16):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cmlab.evaluate.frechet import frechet, frechet_gaussians
+from cmlab.metrics.frechet import frechet, frechet_gaussians
 
 
 def gaussian(d: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

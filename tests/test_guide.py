@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from cmlab.data.toy import Ring
-from cmlab.guide import Exact, MovingAverage, OneSample, Pretrained, StopGrad
 from cmlab.methods import CT, ICT
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import MLP
 from cmlab.oracle import Gaussian
 from cmlab.process import EDM, TrigFlow
-from cmlab.schedule import Constant
+from cmlab.schedules import Constant
+from cmlab.teacher import Exact, MovingAverage, OneSample, Pretrained, StopGrad
 
 
 class Line(nn.Module):

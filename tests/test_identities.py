@@ -10,16 +10,18 @@ import torch
 from jaxtyping import TypeCheckError
 from torch import nn
 
-from cmlab.distance import InverseGap, PseudoHuber, SquaredL2, Uniform
-from cmlab.guide import MovingAverage, OneSample, StopGrad
+from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods import CD, CT, ECT, EDM, ICT
+from cmlab.methods.ect import Shrink
+from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, UNet
+from cmlab.noise_levels import At, KarrasGrid, Neighbours, UniformIndex
 from cmlab.ops import expand, rewind_rng, sum_squares
 from cmlab.process import EDM as Sigma
-from cmlab.sample import ddim, heun
-from cmlab.schedule import Constant
-from cmlab.times import At, KarrasGrid, Neighbours, Shrink, UniformIndex
+from cmlab.sampling import ddim, heun
+from cmlab.schedules import Constant
+from cmlab.teacher import MovingAverage, OneSample, StopGrad
 
 GRID_18 = Neighbours(Constant(18), UniformIndex(KarrasGrid()))
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmlab.data.batch_file import from_python
-from cmlab.data.inert_pickle import STEPS, Note, Refused, contents
+from cmlab.data.cifar10_files import from_python
+from cmlab.data.safe_unpickle import STEPS, Note, Refused, contents
 
 NUMPY = ("numpy._core.multiarray _reconstruct", "numpy dtype", "numpy ndarray")
 
@@ -141,7 +141,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("payload", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_costs_neither_memory_nor_time(payload, monkeypatch):
-    monkeypatch.setattr("cmlab.data.inert_pickle.INSTRUCTIONS", 20_000)
+    monkeypatch.setattr("cmlab.data.safe_unpickle.INSTRUCTIONS", 20_000)
     tracemalloc.start()
     start = time.process_time()
     try:
@@ -154,7 +154,7 @@ def test_a_bomb_costs_neither_memory_nor_time(payload, monkeypatch):
 
 
 def test_more_instructions_than_a_batch_has_are_refused(monkeypatch):
-    monkeypatch.setattr("cmlab.data.inert_pickle.INSTRUCTIONS", 10)
+    monkeypatch.setattr("cmlab.data.safe_unpickle.INSTRUCTIONS", 10)
     assert contents(b"]" + b"Na" * 4 + b".", ()) == [None] * 4
     with pytest.raises(Refused):
         contents(b"]" + b"Na" * 5 + b".", ())

@@ -5,16 +5,15 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+from cmlab_labs.registry import STUDIES, animations
 
 from cmlab import discovery
 from cmlab.discovery import LabsMissing, late_import, module_names, public_objects
-from cmlab.distance import PseudoHuber
 from cmlab.ingredients import MARK, ingredient, is_ingredient, kind_of, resolve
-from cmlab.moving import animations
+from cmlab.methods.ict import PseudoHuber
 from cmlab.presets import PRESETS
-from cmlab.recipe import from_dict, to_dict
-from cmlab.sample import ddim
-from cmlab.studies import STUDIES
+from cmlab.sampling import ddim
+from cmlab.train.recipe import from_dict, to_dict
 
 OUTSIDE = (
     "os.system", "subprocess.Popen", "builtins.eval", "pathlib.Path", "torch.nn.Linear",
@@ -22,29 +21,40 @@ OUTSIDE = (
     "tests.test_ingredients.Here", "__main__.Thing", "dataclasses.dataclass",
 )  # fmt: skip
 PRIVATE = (
-    "cmlab.data.toy._circle", "cmlab.ingredients._find", "cmlab.recipe.__name__",
-    "cmlab.recipe.Recipe.__init__", "cmlab.__main__.main", "cmlab._hidden.Thing",
-    "cmlab.distance.PseudoHuber.__class__",
+    "cmlab.data.toy._circle", "cmlab.ingredients._find", "cmlab.train.recipe.__name__",
+    "cmlab.train.recipe.Recipe.__init__", "cmlab.__main__.main", "cmlab._hidden.Thing",
+    "cmlab.methods.ict.PseudoHuber.__class__",
 )  # fmt: skip
 NO_INGREDIENT = (
-    "cmlab.recipe.from_dict", "cmlab.checkpoint.write", "cmlab.engine.Engine",
-    "cmlab.sitting.Sitting", "cmlab.data.cifar10.Resident", "cmlab.model.Denoiser",
-    "cmlab.train.Trainer", "cmlab.vocabulary.Data", "cmlab.presets.toy.RING",
-    "cmlab.methods.base.Method", "cmlab.data.toy.ToyData", "cmlab.times.intervals",
+    "cmlab.train.recipe.from_dict", "cmlab.train.checkpoint.write",
+    "cmlab.train.distributed.Engine", "cmlab.train.control.Sitting", "cmlab.data.cifar10.Resident", "cmlab.model.Denoiser",
+    "cmlab.train.trainer.Trainer", "cmlab.types.Data", "cmlab.presets.toy.RING",
+    "cmlab.methods.base.Method", "cmlab.data.toy.ToyData", "cmlab.noise_levels.intervals",
 )  # fmt: skip
 IMPORTED = (  # named where they are imported, not where they are defined
-    "cmlab.methods.ICT", "cmlab.presets.toy.PseudoHuber", "cmlab.recipe.TrainConfig",
-    "cmlab.recipe.torch", "cmlab.recipe.os.path", "cmlab.presets.toy.replace",
+    "cmlab.methods.ICT", "cmlab.methods.ict.PseudoHuber", "cmlab.train.recipe.TrainConfig",
+    "cmlab.train.recipe.torch", "cmlab.train.recipe.os.path", "cmlab.presets.toy.replace",
 )  # fmt: skip
 TRICKS = (
     "", ".", "..", "cmlab", "cmlab.", ".distance.PseudoHuber", "cmlab..distance.PseudoHuber",
-    "cmlab/distance.PseudoHuber", "cmlab.distance:PseudoHuber", "cmlab.distance.PseudoHuber()",
-    "cmlab.distance.PseudoHuber ", "cmlab.distance.pseudohuber", "CMLAB.distance.PseudoHuber",
-    "cmlab.distance\n.PseudoHuber", "../cmlab.distance.PseudoHuber", "cmlab.distance",
-    "cmlab.distance.PseudoHuber.c", "cmlab.recipe.Recipe.start.x.y.z", "distance.pseudoHuber",
-    "cmlab." + "a." * 40 + "b", "cmlab.distance." + "P" * 10_000, "a" * 1_000_000, "\x00", "kind",
+    "cmlab/distance.PseudoHuber", "cmlab.losses:PseudoHuber", "cmlab.methods.ict.PseudoHuber()",
+    "cmlab.methods.ict.PseudoHuber ", "cmlab.losses.pseudohuber", "CMLAB.distance.PseudoHuber",
+    "cmlab.losses\n.PseudoHuber", "../cmlab.methods.ict.PseudoHuber", "cmlab.losses",
+    "cmlab.methods.ict.PseudoHuber.c", "cmlab.train.recipe.Recipe.start.x.y.z",
+    "distance.pseudoHuber",
+    "cmlab." + "a." * 40 + "b", "cmlab.losses." + "P" * 10_000, "a" * 1_000_000, "\x00", "kind",
 )  # fmt: skip
-NO_TEXT = (None, 3, 1.5, True, [], {}, ["cmlab.distance.PseudoHuber"], {"kind": "os.system"}, b"x")
+NO_TEXT = (
+    None,
+    3,
+    1.5,
+    True,
+    [],
+    {},
+    ["cmlab.methods.ict.PseudoHuber"],
+    {"kind": "os.system"},
+    b"x",
+)
 
 
 EVERY = (*OUTSIDE, *PRIVATE, *NO_INGREDIENT, *IMPORTED, *TRICKS, *NO_TEXT)
@@ -63,7 +73,7 @@ def test_a_module_outside_the_package_is_not_run_to_find_out(tmp_path):
     """Neither one on the path nor one beside the package that a name could lead to."""
     (tmp_path / "trap.py").write_text("raise SystemExit('it was run')")
     code = (
-        "from cmlab.recipe import from_dict\n"
+        "from cmlab.train.recipe import from_dict\n"
         "for kind in ('trap.Thing', 'cmlab.trap.Thing', 'cmlab.data.trap.Thing'):\n"
         "    try:\n        from_dict({'kind': kind})\n"
         "    except ValueError as error:\n        assert 'lacks' in str(error)\n"
@@ -86,7 +96,7 @@ def test_a_class_that_only_claims_to_be_of_the_package_is_no_ingredient():
     assert not is_ingredient(Here)
     with pytest.raises(TypeError, match="a record cannot hold"):
         to_dict(Here())
-    Here.__module__, Here.__qualname__ = "cmlab.distance", "PseudoHuber"
+    Here.__module__, Here.__qualname__ = "cmlab.losses", "PseudoHuber"
     assert not is_ingredient(Here) and is_ingredient(PseudoHuber)
 
 
@@ -115,9 +125,11 @@ def test_only_frozen_dataclasses_and_functions_can_be_marked():
 
 
 def test_a_kind_is_the_full_dotted_name():
-    assert kind_of(PseudoHuber) == "cmlab.distance.PseudoHuber"
+    assert kind_of(PseudoHuber) == "cmlab.methods.ict.PseudoHuber"
     assert to_dict(PseudoHuber()) == {"kind": kind_of(PseudoHuber), "c": None}
-    assert resolve("cmlab.sample.ddim") is ddim and to_dict(ddim) == {"kind": "cmlab.sample.ddim"}
+    assert resolve("cmlab.sampling.ddim") is ddim and to_dict(ddim) == {
+        "kind": "cmlab.sampling.ddim"
+    }
 
 
 # What the labs bring.
@@ -133,7 +145,7 @@ def test_every_late_import_is_there_and_has_what_is_asked_of_it():
 
 
 def test_what_is_not_on_the_list_is_not_imported_late():
-    for name in ("os", "cmlab.distance", "cmlab.distance.PseudoHuber", ""):
+    for name in ("os", "cmlab.losses", "cmlab.methods.ict.PseudoHuber", ""):
         with pytest.raises(KeyError):
             late_import(name)
 
@@ -200,10 +212,9 @@ def test_every_animation_is_shown_in_the_lab_of_its_key_idea():
 
 def test_training_loads_no_command_of_the_labs():
     code = (
-        "import sys\nfrom cmlab.cli import parser\n"
+        "import sys\nfrom cmlab.cli.main import parser\n"
         "parser('train').parse_args(['train', 'toy.ict'])\n"
-        "late = ('cmlab.atlas', 'cmlab.studies', 'cmlab.gallery', 'cmlab.labs', 'cmlab.moving')\n"
-        "print([name for name in sys.modules if name.startswith(late)])"
+        "print([name for name in sys.modules if name.startswith('cmlab_labs')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -4,15 +4,36 @@ import math
 
 import pytest
 import torch
+from cmlab_labs.common.plots_posterior import PathEnd, posterior, seen, three_points
+from cmlab_labs.lab13_inverse.analysis import (
+    Task,
+    errors,
+    finish,
+    noisy,
+    on_mode,
+    parity,
+    pull_quantiles,
+    rings,
+    told,
+    tuned,
+)
 
-from cmlab.data.rings import TwoRings
-from cmlab.evaluate.posterior import PathEnd, posterior, seen, three_points
-from cmlab.evaluate.race import Task, finish, on_mode, parity, rings, tuned
-from cmlab.evaluate.reach import errors, noisy, pull_quantiles, told
-from cmlab.inverse import CrossEntropy, Measurement, Norm, ancestral, pull, restore
-from cmlab.operators import Absolute, Classifier, Mask, Radius, Square
+from cmlab.data.toy import TwoRings
+from cmlab.methods.posterior_sampling import (
+    Absolute,
+    Classifier,
+    CrossEntropy,
+    Mask,
+    Measurement,
+    Norm,
+    Radius,
+    Square,
+    ancestral,
+    pull,
+    restore,
+)
+from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Gaussian, Mixture, Mixture1D
-from cmlab.times import KarrasGrid
 
 FIRST = Mask(torch.tensor([1.0, 0.0]))
 LAW = TwoRings().oracle

@@ -4,9 +4,8 @@ import pytest
 import torch
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from cmlab.evaluate import kernel
-from cmlab.evaluate.errorbar import parts
-from cmlab.evaluate.kernel import kernel_distance, mmd2
+from cmlab.metrics import frechet
+from cmlab.metrics.frechet import kernel_distance, mmd2, parts
 
 
 def test_it_is_the_double_sum_over_pairs_of_different_samples():
@@ -23,7 +22,7 @@ def test_it_is_the_double_sum_over_pairs_of_different_samples():
 def test_blocks_of_rows_change_nothing(monkeypatch):
     a, b = torch.randn(50, 4), torch.randn(61, 4) + 1
     whole = mmd2(a, b)
-    monkeypatch.setattr(kernel, "ROWS", 7)
+    monkeypatch.setattr(frechet, "ROWS", 7)
     assert mmd2(a, b) == pytest.approx(whole, rel=1e-12)
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmlab import runs
-from cmlab.checkpoint import read
-from cmlab.cli import main
-from cmlab.judge import AgainstOracle
-from cmlab.train import Trainer
+from cmlab.cli.main import main
+from cmlab.metrics.evaluators import AgainstOracle
+from cmlab.train import runs
+from cmlab.train.checkpoint import read
+from cmlab.train.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 

@@ -8,22 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.lab12_latent.analysis import beyond, fences, impulsiveness, kurtosis
 from scipy import stats
 
-from cmlab.checkpoint import BadFile, read, read_json, write
 from cmlab.data.cifar10 import CIFAR10
-from cmlab.data.coder import CHECKPOINTS, Pixels, Shipped, digest
 from cmlab.data.digits import Digits
-from cmlab.data.impulses import Impulses
-from cmlab.data.latents import Latents
-from cmlab.data.public_coder import PublicCoder
+from cmlab.data.latents import CHECKPOINTS, Impulses, Latents, Pixels, PublicCoder, Shipped, digest
 from cmlab.data.shapes import Shapes
-from cmlab.evaluate.impulses import beyond, fences, impulsiveness, kurtosis
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.autoencoder import AutoencoderShape
 from cmlab.presets import PRESETS
-from cmlab.recipe import from_dict, to_dict
-from cmlab.sample import FewSteps
+from cmlab.sampling import FewSteps
+from cmlab.train.checkpoint import BadFile, read, read_json, write
+from cmlab.train.recipe import from_dict, to_dict
 
 TINY = AutoencoderShape(3, (8, 16), 2)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from cmlab.evaluate import manifold
-from cmlab.evaluate.manifold import precision_recall, precision_recall_error, radii
+from cmlab.metrics import precision_recall as recall
+from cmlab.metrics.precision_recall import precision_recall, precision_recall_error, radii
 
 
 def by_neighbours(generated, real, k=3):
@@ -33,7 +33,7 @@ def test_they_are_the_shares_that_a_search_of_neighbours_finds():
 def test_blocks_of_rows_change_nothing(monkeypatch):
     generated, real = torch.randn(60, 3) * 0.8 + 0.5, torch.randn(45, 3)
     whole = precision_recall(generated, real)
-    monkeypatch.setattr(manifold, "ROWS", 7)
+    monkeypatch.setattr(recall, "ROWS", 7)
     assert precision_recall(generated, real) == whole
 
 

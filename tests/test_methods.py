@@ -10,34 +10,21 @@ import pytest
 import torch
 
 from cmlab.data.toy import TwoGaussians
-from cmlab.distance import EDMWeight, InverseGap, PseudoHuber
-from cmlab.evaluate.consistency import rmse_by_level, truth
-from cmlab.guide import Exact, MovingAverage
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
+from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.edm import EDMWeight
+from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
+from cmlab.methods.scm import Clip, Secant, Tangent
+from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, Positional
+from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
 from cmlab.ops import seeded
-from cmlab.optimizer import Adam
-from cmlab.schedule import (
-    Constant,
-    Doubling,
-    GridDecay,
-    SqrtGrowth,
-    Stages,
-    Warmup,
-    WarmupCosine,
-)
-from cmlab.tangent import Clip, Secant, Tangent
-from cmlab.times import (
-    KarrasGrid,
-    LogNormal,
-    Neighbours,
-    Shrink,
-    ToData,
-    Together,
-    UniformIndex,
-)
-from cmlab.train import TrainConfig, Trainer
+from cmlab.schedules import Constant, Warmup, WarmupCosine
+from cmlab.teacher import Exact, MovingAverage
+from cmlab.train.config import Adam, TrainConfig
+from cmlab.train.trainer import Trainer
 
 DATA = TwoGaussians()
 GRID = KarrasGrid(DATA.sigma_min, DATA.sigma_max)

@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from cmlab.convert import Reclocked
 from cmlab.data.toy import Ring
-from cmlab.distance import EDMWeight
-from cmlab.guide import Exact
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond, UnitVariance
+from cmlab.methods.edm import EDMWeight
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, Reclocked, TrigPrecond, UnitVariance
 from cmlab.nets import MLP
 from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.teacher import Exact
 
 EDM_TABLE = {  # σ: c_skip, c_out, c_in, c_noise, λ
     0.002: (0.999984000256, 0.00199998400019, 1.99998400019, -1.55365202461, 250004),

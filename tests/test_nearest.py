@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cmlab.evaluate import nearest as module
-from cmlab.evaluate.nearest import nearest, nearest_features
+from cmlab.metrics import precision_recall as module
+from cmlab.metrics.precision_recall import nearest_features, nearest_images
 
 
 def pictures(n):
@@ -13,8 +13,8 @@ def pictures(n):
 
 def test_the_neighbours_are_those_of_every_distance_computed(monkeypatch):
     images, x = pictures(200), torch.rand(5, 3, 8, 8) * 2 - 1
-    monkeypatch.setattr(module, "ROWS", 33)
-    distances, indices = nearest(x, images, k=4)
+    monkeypatch.setattr(module, "NEIGHBOUR_ROWS", 33)
+    distances, indices = nearest_images(x, images, k=4)
     byte, known = (x * 127.5 + 127.5).round() / 127.5 - 1, images / 127.5 - 1
     every = torch.stack(
         [torch.cdist(y.flatten(1), known.flatten(1)) for y in (byte, byte.flip(3))]
@@ -27,7 +27,7 @@ def test_the_neighbours_are_those_of_every_distance_computed(monkeypatch):
 def test_a_copy_and_a_mirrored_copy_are_at_distance_zero():
     images = pictures(100)
     x = torch.stack([images[7], images[31].flip(-1)]) / 127.5 - 1
-    distances, indices = nearest(x, images, k=2)
+    distances, indices = nearest_images(x, images, k=2)
     assert indices[:, 0].tolist() == [7, 31]
     assert distances[:, 0].tolist() == [0, 0]
     assert distances[:, 1].min() > 1
@@ -38,7 +38,9 @@ def test_one_byte_beside_a_copy_costs_its_distance():
     images[3, 0, 0, 0] = 100
     x = images[3:4].clone()
     x[0, 0, 0, 0] = 151
-    assert nearest(x / 127.5 - 1, images, k=1)[0].item() == pytest.approx(51 / 127.5, rel=1e-6)
+    assert nearest_images(x / 127.5 - 1, images, k=1)[0].item() == pytest.approx(
+        51 / 127.5, rel=1e-6
+    )
 
 
 def test_features_have_neighbours_too():
@@ -51,6 +53,6 @@ def test_features_have_neighbours_too():
 
 def test_more_neighbours_than_images_are_one_sentence():
     with pytest.raises(ValueError, match="give k from 1 to 5"):
-        nearest(torch.zeros(1, 3, 8, 8), pictures(5), k=6)
+        nearest_images(torch.zeros(1, 3, 8, 8), pictures(5), k=6)
     with pytest.raises(ValueError, match="give k from 1 to 5"):
         nearest_features(torch.zeros(1, 2), torch.zeros(5, 2), k=0)

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from cmlab.evaluate.features import load_classifier
-from cmlab.operators import Absolute, Blur, Classifier, DownSample, Mask, Radius, Square
+from cmlab.methods.posterior_sampling import (
+    Absolute,
+    Blur,
+    Classifier,
+    DownSample,
+    Mask,
+    Radius,
+    Square,
+)
+from cmlab.metrics.feature_extractors import load_classifier
 
 KEEP = (torch.arange(64).reshape(1, 8, 8) % 3 > 0).float()
 LINEAR = {"mask": Mask(KEEP), "blur": Blur(1.3), "down-sample": DownSample(4)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmlab.optimizer import Adam, RAdam
+from cmlab.train.config import Adam, RAdam
 
 RECTIFIER = {6: 0.02582, 100: 0.21534, 1000: 0.64533, 5000: 0.98288}  # β2 = 0.999
 

@@ -7,11 +7,10 @@ import pytest
 import torch
 from scipy import integrate
 
-from cmlab import components, solve
-from cmlab.components import Components
-from cmlab.data.line import Bumps
-from cmlab.data.toy import TOYS, Ring
-from cmlab.evaluate.wasserstein import sliced, wasserstein
+from cmlab import gaussian_mixture
+from cmlab.data.toy import TOYS, Bumps, Ring
+from cmlab.gaussian_mixture import Components
+from cmlab.metrics.wasserstein import sliced, wasserstein
 from cmlab.oracle import Empirical, Gaussian, Mixture, Mixture1D, _admit
 
 
@@ -230,7 +229,7 @@ def test_a_hundred_times_less_tolerance_moves_no_end_by_1e_5(name, monkeypatch):
     t = 0.002 * 5000 ** torch.rand(len(x)).double()
     x = x + t[:, None] * torch.randn_like(x)
     loose = law.consistency(x, t)
-    monkeypatch.setattr(components, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(gaussian_mixture, "TOLERANCE", 1e-9)
     assert float(norm(loose - law.consistency(x, t)).max()) < 1e-5
 
 
@@ -343,11 +342,11 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(monkeypatch):
 
 def test_the_tableau_is_dormand_and_prince():
     method = integrate.RK45
-    np.testing.assert_array_equal(method.C[1:], solve.NODES[:-1])
-    for row, theirs in zip(solve.ROWS[:-1], method.A[1:], strict=True):
+    np.testing.assert_array_equal(method.C[1:], gaussian_mixture.NODES[:-1])
+    for row, theirs in zip(gaussian_mixture.ROWS[:-1], method.A[1:], strict=True):
         np.testing.assert_allclose(row, theirs[: len(row)], rtol=1e-15)
-    np.testing.assert_allclose(solve.ROWS[-1], method.B, rtol=1e-15)
-    np.testing.assert_allclose(solve.ERROR, -method.E, rtol=1e-15)
+    np.testing.assert_allclose(gaussian_mixture.ROWS[-1], method.B, rtol=1e-15)
+    np.testing.assert_allclose(gaussian_mixture.ERROR, -method.E, rtol=1e-15)
 
 
 def test_a_step_is_of_order_five_and_its_error_estimate_too():
@@ -356,7 +355,7 @@ def test_a_step_is_of_order_five_and_its_error_estimate_too():
 
     x, u = tensor([1.0]), tensor([0.3])
     exact = [math.exp(math.sin(0.3 + h) - math.sin(0.3)) for h in (0.2, 0.1)]
-    steps = [solve.step(slope, x, u, tensor([h]), slope(x, u)) for h in (0.2, 0.1)]
+    steps = [gaussian_mixture.step(slope, x, u, tensor([h]), slope(x, u)) for h in (0.2, 0.1)]
     wrong = [abs(float(s[0]) - e) for s, e in zip(steps, exact, strict=True)]
     assert math.log2(wrong[0] / wrong[1]) == pytest.approx(6, abs=0.5)
     assert math.log2(float(steps[0][2] / steps[1][2])) == pytest.approx(5, abs=0.5)
@@ -365,19 +364,19 @@ def test_a_step_is_of_order_five_and_its_error_estimate_too():
 def test_samples_with_levels_of_their_own_go_up_down_and_nowhere_in_one_call():
     x = tensor([1.0], [1.0], [1.0])
     start, stop = tensor([0.0], [0.0], [2.0]), tensor([1.0], [-1.0], [2.0])
-    end = solve.ode(lambda x, u: x, x, start, stop, 1e-9)
+    end = gaussian_mixture.ode(lambda x, u: x, x, start, stop, 1e-9)
     torch.testing.assert_close(end, (stop - start).exp(), rtol=1e-8, atol=0)
 
 
 def test_a_path_without_end_is_an_error_and_not_a_hang():
     one = tensor([1.0])
     with pytest.raises(ArithmeticError, match="does not end"):
-        solve.ode(lambda x, u: x * math.nan, one, 0 * one, one, 1e-7)
+        gaussian_mixture.ode(lambda x, u: x * math.nan, one, 0 * one, one, 1e-7)
 
 
 def test_a_root_is_found_where_newton_alone_would_leave():
     low, high = tensor([-50.0]), tensor([70.0])
-    found = solve.root(lambda y: (y.atan() - 1, 1 / (1 + y**2)), low, high)
+    found = gaussian_mixture.root(lambda y: (y.atan() - 1, 1 / (1 + y**2)), low, high)
     assert float(found) == pytest.approx(math.tan(1), abs=1e-12)
 
 

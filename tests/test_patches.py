@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 
 from cmlab.data.shapes import Shapes
-from cmlab.evaluate.patches import patch_distance, patches, pyramid
-from cmlab.judge import AgainstFresh
+from cmlab.metrics.evaluators import AgainstFresh
+from cmlab.metrics.patches import patch_distance, patches, pyramid
 from cmlab.presets import shapes
 
 

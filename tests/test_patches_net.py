@@ -8,7 +8,7 @@ import torch
 from cmlab.nets.embedding import Fourier
 from cmlab.nets.patches import PatchesShape
 from cmlab.nets.unet import UNetShape
-from cmlab.recipe import from_dict, to_dict
+from cmlab.train.recipe import from_dict, to_dict
 
 
 def shape(size: int = 2, channels: int = 12) -> PatchesShape:

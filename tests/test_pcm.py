@@ -9,30 +9,31 @@ from math import cos, sin, sqrt
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.common.studies_shared import weights
+from cmlab_labs.common.study import read
+from cmlab_labs.registry import STUDIES
 from torch import nn
 
-from cmlab.adversary import Critic
 from cmlab.data.toy import Ring, TwoGaussians
-from cmlab.distance import InverseGap, PseudoHuber, SquaredL2, Uniform
-from cmlab.evaluate.ends import ExactJumps, score_ends
-from cmlab.guidance import Guided
-from cmlab.guide import Exact, OneSample, Pretrained
+from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods import CD, ICT, PCM
+from cmlab.methods.critic import Critic
+from cmlab.methods.ict import InverseGap, PseudoHuber
+from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps, noisier
+from cmlab.metrics.evaluators import ExactJumps, score_ends
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP
 from cmlab.nets.critic import PointCriticShape
+from cmlab.noise_levels import At, KarrasGrid, LogNormal, Neighbours, UniformIndex
 from cmlab.ops import seeded
-from cmlab.optimizer import Adam
 from cmlab.oracle import Gaussian
-from cmlab.phases import PhasedSteps, Phases, cut, jumps, noisier
 from cmlab.process import EDM, RectifiedFlow, TrigFlow
-from cmlab.recipe import to_dict
-from cmlab.sample import ddim, heun, multistep, ode
-from cmlab.schedule import Constant, WarmupCosine
-from cmlab.studies import STUDIES, read
-from cmlab.studies.phases import weights
-from cmlab.times import At, KarrasGrid, LogNormal, Neighbours, UniformIndex
-from cmlab.train import TrainConfig, Trainer
+from cmlab.sampling import ddim, heun, multistep, ode
+from cmlab.schedules import Constant, WarmupCosine
+from cmlab.teacher import Exact, Guided, OneSample, Pretrained
+from cmlab.train.config import Adam, TrainConfig
+from cmlab.train.recipe import to_dict
+from cmlab.train.trainer import Trainer
 
 GRID = KarrasGrid(0.02, 20.0)
 PAIRS = Neighbours(Constant(24), UniformIndex(GRID), GRID)
@@ -394,7 +395,7 @@ def test_four_phases_end_at_most_half_as_far_from_the_exact_end_as_one():
 
 
 def test_a_recording_keeps_the_first_seeds_network():
-    from cmlab.studies.phases import revived
+    from cmlab_labs.common.studies_shared import revived
 
     kept = read("phases", "m4")
     model = revived("m4", kept["weights"][0])

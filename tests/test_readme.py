@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-
-from cmlab.atlas import read_rows, score
-from cmlab.studies import ranged
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab17_atlas.benchmark import read_rows, score
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

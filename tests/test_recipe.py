@@ -6,14 +6,13 @@ from math import inf, nan
 import pytest
 import torch
 
-from cmlab.change import change
-from cmlab.distance import PseudoHuber
-from cmlab.guide import Exact
 from cmlab.methods import CD
-from cmlab.nets.shipped import Shipped
+from cmlab.methods.ict import PseudoHuber
+from cmlab.nets.pretrained import Shipped
 from cmlab.presets import PRESETS, toy
-from cmlab.recipe import Recipe, from_dict, to_dict
-from cmlab.sample import ddim
+from cmlab.sampling import ddim
+from cmlab.teacher import Exact
+from cmlab.train.recipe import Recipe, change, from_dict, to_dict
 
 each_preset = pytest.mark.parametrize("preset", PRESETS)
 

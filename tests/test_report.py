@@ -8,19 +8,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cmlab import runs
-from cmlab.evaluate.errorbar import frechet_error, moments_without, parts
-from cmlab.evaluate.frechet import frechet
-from cmlab.evaluate.pictures import diffusion, draws, pictures
-from cmlab.evaluate.report import NAMES, Reading, table
-from cmlab.evaluate.spaces import CifarSpace, Space
-from cmlab.judge import AgainstTest
+from cmlab.cli.evaluate import score, space_of
+from cmlab.cli.settings import Refused
+from cmlab.metrics.evaluators import AgainstTest
+from cmlab.metrics.feature_extractors import CifarSpace, Space
+from cmlab.metrics.frechet import frechet, frechet_error, moments_without, parts
+from cmlab.metrics.report import NAMES, Reading, diffusion, draws, pictures, table
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets.mlp import MLP
 from cmlab.process import EDM
-from cmlab.sample import FewSteps
-from cmlab.scores import score, space_of
-from cmlab.settings import Refused
+from cmlab.sampling import FewSteps
+from cmlab.train import runs
 
 ONE = Reading("fd", "1 call", 8.0, 0.3, "cmlab-cifar", 10000, "test", 10000)
 OTHER = replace(ONE, of="35 calls", value=5.0, error=0.4)

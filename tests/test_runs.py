@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmlab import checkpoint, runs
-from cmlab.callbacks import History
-from cmlab.change import change
-from cmlab.checkpoint import BadFile
+from cmlab.methods import ict
 from cmlab.nets import MLPShape
 from cmlab.presets import toy
-from cmlab.recipe import to_dict
-from cmlab.schedule import Constant
+from cmlab.schedules import Constant
+from cmlab.train import checkpoint, runs
+from cmlab.train.callbacks import History
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import change, to_dict
 
 
 def tiny(build=toy.ict, steps=6, seed=0):
@@ -111,7 +111,7 @@ def test_what_a_kill_left_of_a_write_is_swept_up_and_not_read(tmp_path):
     "path, value", [("train.seed", 1), ("method.metric.c", 0.5), ("sampler.sigma_mid", 0.7)]
 )
 def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path, path, value):
-    recipe = replace(tiny(), method=replace(tiny().method, metric=toy.PseudoHuber(0.1)))
+    recipe = replace(tiny(), method=replace(tiny().method, metric=ict.PseudoHuber(0.1)))
     runs.fit(recipe, tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(BadFile, match=f"another recipe, whose {path} is .* and not {value}; "):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from cmlab.data.toy import Ring
-from cmlab.guide import Exact
+from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
-from cmlab.sample import FewSteps, ddim, heun, multistep, ode
-from cmlab.times import KarrasGrid
+from cmlab.sampling import FewSteps, ddim, heun, multistep, ode
+from cmlab.teacher import Exact
 
 PROCESSES = [EDM(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
 SD = 0.5

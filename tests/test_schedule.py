@@ -6,16 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from cmlab.schedule import (
-    Constant,
-    Doubling,
-    GridDecay,
-    PowerDecay,
-    SqrtGrowth,
-    Stages,
-    Warmup,
-    WarmupCosine,
-)
+from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.methods.ect import Stages
+from cmlab.methods.ict import Doubling
+from cmlab.schedules import Constant, PowerDecay, Warmup, WarmupCosine
 
 # k: (N(k), μ(k)) of the paper's formulas, K = 800,000, s0 = 2, s1 = 150, μ0 = 0.9
 CT = {

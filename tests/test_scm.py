@@ -10,18 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from cmlab.balance import Adaptive, Even
 from cmlab.data.toy import Ring
-from cmlab.guide import Exact, OneSample, Pretrained
 from cmlab.methods import SCM
-from cmlab.model import Denoiser, EDMPrecond, QuarterLog, TrigPrecond
-from cmlab.nets import MLP, Positional
-from cmlab.ops import expand
-from cmlab.process import TrigFlow
-from cmlab.schedule import Constant
-from cmlab.tangent import (
+from cmlab.methods.scm import (
+    Adaptive,
     Clip,
     Difference,
+    Even,
     Flat,
     InverseTan,
     Secant,
@@ -30,7 +25,13 @@ from cmlab.tangent import (
     UnitNorm,
     UnitRMS,
 )
-from cmlab.times import Together
+from cmlab.model import Denoiser, EDMPrecond, QuarterLog, TrigPrecond
+from cmlab.nets import MLP, Positional
+from cmlab.noise_levels import Together
+from cmlab.ops import expand
+from cmlab.process import TrigFlow
+from cmlab.schedules import Constant
+from cmlab.teacher import Exact, OneSample, Pretrained
 
 SD = 0.5
 PLAIN = SCM(warmup=Constant(1.0), bound=Unbounded(), balance=Even())

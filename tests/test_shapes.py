@@ -10,7 +10,7 @@ from cmlab.data.shapes import COLOURS, DISTANCES, GROUND, SHAPES, TEXTURES, Shap
 from cmlab.methods import ECT
 from cmlab.nets.unet import UNetShape
 from cmlab.presets.digits import image
-from cmlab.recipe import from_dict, to_dict
+from cmlab.train.recipe import from_dict, to_dict
 
 AREA = {  # in units of the radius squared
     "disc": math.pi,

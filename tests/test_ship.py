@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cmlab import runs
-from cmlab.checkpoint import BadFile
-from cmlab.cli import main
-from cmlab.diary import LOG, STRIPS
-from cmlab.recipe import to_dict
-from cmlab.ship import SHEETS, history, ship, spread
+from cmlab.cli.main import main
+from cmlab.cli.ship import SHEETS, history, ship, spread
+from cmlab.train import runs
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import to_dict
+from cmlab.train.run_log import LOG, STRIPS
 
 WORDS = ["steps=30", "train.batch=4", "start.train.batch=4", "net.width=8", "start.net.width=8"]
 

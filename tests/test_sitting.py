@@ -11,18 +11,18 @@ import time
 import pytest
 import torch
 
-from cmlab import runs
-from cmlab.checkpoint import read
-from cmlab.cli import main
+from cmlab.cli.main import main
 from cmlab.presets import digits
-from cmlab.sitting import PAUSE, STATE, STOP, WANT, Sitting, Stopped, Watched
+from cmlab.train import nonfinite, runs
+from cmlab.train.checkpoint import read
+from cmlab.train.control import PAUSE, STATE, STOP, WANT, Sitting, Stopped, Watched
 
 WORDS = ["train", "digits.ect", "--set", "steps=30", "train.batch=4", "start.train.batch=4"]
 WORDS += ["net.width=8", "start.net.width=8"]
 
 
 def tiny():
-    from cmlab.settings import recipe_of
+    from cmlab.cli.settings import recipe_of
 
     return recipe_of("digits.ect", 0, WORDS[3:])
 
@@ -40,7 +40,7 @@ def unbroken():
 def eager(monkeypatch):
     """A run that looks after every step whether something is wanted of it."""
     clock = iter(range(0, 10**9, 2))
-    monkeypatch.setattr("cmlab.sitting.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("cmlab.train.control.time.monotonic", lambda: next(clock))
 
 
 def state(folder):
@@ -111,7 +111,7 @@ def test_a_run_that_failed_leaves_the_sentence_for_those_who_watch(tmp_path):
         if trainer.step == 3:
             trainer.model.net.first.weight.data.fill_(torch.nan)
 
-    with pytest.raises(runs.NotFinite):
+    with pytest.raises(nonfinite.NotFinite):
         runs.fit(recipe, tmp_path, spoil)
     told = state(tmp_path)
     assert told["state"] == "failed" and told["step"] == 3

@@ -5,21 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmlab.coupling import Independent, MinibatchOT
 from cmlab.data.toy import Ring
-from cmlab.distance import Cauchy, GemanMcClure, PseudoHuber, SquaredL2
+from cmlab.losses import GemanMcClure, SquaredL2
 from cmlab.methods import ICT, SLCT
-from cmlab.methods.slct import averaged
+from cmlab.methods.ict import Doubling, PseudoHuber
+from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening, averaged
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.mlp import MLPShape
-from cmlab.nets.nonscaling import NonScaling, NonScalingNorm
+from cmlab.nets.norm import NonScaling, NonScalingNorm
 from cmlab.nets.unet import UNetShape
+from cmlab.noise_levels import At, KarrasGrid, Neighbours
 from cmlab.ops import sum_squares
 from cmlab.presets import toy
-from cmlab.recipe import from_dict, to_dict
-from cmlab.schedule import Constant, Doubling
-from cmlab.tightening import Tightening
-from cmlab.times import At, KarrasGrid, Neighbours
+from cmlab.schedules import Constant
+from cmlab.train.recipe import from_dict, to_dict
 
 GRID = Neighbours(Doubling(10, 640, 700))
 BARE = SLCT(GRID, PseudoHuber(), c=None, coupling=Independent(), denoising=0.0)

@@ -8,11 +8,9 @@ import types
 import pytest
 import torch
 
-from cmlab import checkpoint
-from cmlab.evaluate import inception, spaces
-from cmlab.evaluate.cifar import CifarClassifier
-from cmlab.evaluate.inception import InceptionSpace
-from cmlab.evaluate.spaces import CifarSpace, pixels
+from cmlab.metrics import feature_extractors
+from cmlab.metrics.feature_extractors import CifarClassifier, CifarSpace, InceptionSpace, pixels
+from cmlab.train import checkpoint
 
 
 @pytest.fixture
@@ -42,10 +40,10 @@ class Extractor(torch.nn.Module):
 @pytest.fixture
 def stub(monkeypatch, tmp_path):
     """The library's place taken, with weights whose digest is the expected one."""
-    module = types.ModuleType(inception.LIBRARY)
+    module = types.ModuleType(feature_extractors.LIBRARY)
     module.FeatureExtractorInceptionV3 = Extractor
     monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
-    monkeypatch.setitem(sys.modules, inception.LIBRARY, module)
+    monkeypatch.setitem(sys.modules, feature_extractors.LIBRARY, module)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     return lambda content: weights(tmp_path, monkeypatch, content)
 
@@ -54,7 +52,7 @@ def weights(folder, monkeypatch, content):
     path = folder / "given.pth"
     torch.save(content, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(inception, "DIGEST", digest[:8])
+    monkeypatch.setattr(feature_extractors, "DIGEST", digest[:8])
     return path
 
 
@@ -114,7 +112,7 @@ def test_weights_that_carry_code_are_refused_before_it_runs(stub, tmp_path):
 
 def test_a_file_of_another_network_is_refused_unread(stub, monkeypatch):
     space = InceptionSpace(str(stub({"gain": torch.tensor(1.0)})))
-    monkeypatch.setattr(inception, "DIGEST", "6726825d")
+    monkeypatch.setattr(feature_extractors, "DIGEST", "6726825d")
     with pytest.raises(ValueError, match="damaged or another network"):
         space.features(torch.zeros(1, 3, 8, 8))
 
@@ -131,10 +129,10 @@ def test_nothing_is_downloaded_unless_asked(stub, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="96 MB from https://github.com/toshas/torch-fidelity"):
         InceptionSpace().features(torch.zeros(1, 3, 8, 8))
     assert asked == []
-    path = inception.cached(download=True)
+    path = feature_extractors.cached(download=True)
     assert path.is_file() and path.is_relative_to(tmp_path)
-    inception.cached(download=True)
-    assert asked == [(inception.URL + inception.FILE, inception.DIGEST)]
+    feature_extractors.cached(download=True)
+    assert asked == [(feature_extractors.URL + feature_extractors.FILE, feature_extractors.DIGEST)]
 
 
 def test_a_broken_transfer_is_one_sentence(stub, monkeypatch):
@@ -143,22 +141,22 @@ def test_a_broken_transfer_is_one_sentence(stub, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     with pytest.raises(ValueError, match="no route to host.*try again"):
-        inception.cached(download=True)
+        feature_extractors.cached(download=True)
 
 
 def test_without_the_extra_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    monkeypatch.setitem(sys.modules, inception.LIBRARY, None)
+    monkeypatch.setitem(sys.modules, feature_extractors.LIBRARY, None)
     with pytest.raises(ValueError, match=r"pip install cmlab\[inception\]"):
         InceptionSpace().features(torch.zeros(1, 3, 8, 8))
 
 
 def test_the_network_is_opened_once(eye, monkeypatch):
     _, space = eye
-    spaces.opened.cache_clear()
+    feature_extractors.opened.cache_clear()
     for _ in range(3):
         space.features(torch.zeros(1, 3, 32, 32))
-    assert spaces.opened.cache_info().misses == 1
+    assert feature_extractors.opened.cache_info().misses == 1
 
 
 @pytest.mark.skipif(

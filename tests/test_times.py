@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from cmlab.distance import InverseGap
+from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ict import InverseGap
+from cmlab.noise_levels import At, KarrasGrid, LogNormal, Neighbours, ToData, UniformIndex
 from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
-from cmlab.schedule import Constant, Stages
-from cmlab.times import At, KarrasGrid, LogNormal, Neighbours, Shrink, ToData, UniformIndex
+from cmlab.schedules import Constant
 
 ICT = LogNormal(-1.1, 2.0)
 KARRAS_18 = [

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmlab.data.line import Bumps
-from cmlab.data.toy import TOYS, Checkerboard, Moons, Ring, Spiral, TwoGaussians
-from cmlab.evaluate.wasserstein import sliced
+from cmlab.data.toy import TOYS, Bumps, Checkerboard, Moons, Ring, Spiral, TwoGaussians
+from cmlab.metrics.wasserstein import sliced
 
 ALL = {**TOYS, "bumps": Bumps()}
 every_toy = pytest.mark.parametrize("data", ALL.values(), ids=ALL)

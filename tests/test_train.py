@@ -13,21 +13,23 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cmlab import checkpoint, process
-from cmlab.callbacks import History, Progress, every
+from cmlab import process
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
-from cmlab.diary import LOG, Log
-from cmlab.engine import hold_back
-from cmlab.guide import AsBegun, Exact
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
+from cmlab.methods.scm import Clip, Difference, Unbounded, UnitNorm
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, Positional, UNet, embedding
 from cmlab.ops import seeded
-from cmlab.optimizer import Adam, RAdam
-from cmlab.schedule import WarmupCosine
-from cmlab.tangent import Clip, Difference, Unbounded, UnitNorm
-from cmlab.train import NotFinite, TrainConfig, Trainer
+from cmlab.schedules import WarmupCosine
+from cmlab.teacher import AsBegun, Exact
+from cmlab.train import checkpoint
+from cmlab.train.callbacks import History, Progress, every
+from cmlab.train.config import Adam, RAdam, TrainConfig
+from cmlab.train.distributed import hold_back
+from cmlab.train.nonfinite import NotFinite
+from cmlab.train.run_log import LOG, Log
+from cmlab.train.trainer import Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)
 
@@ -165,7 +167,7 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from test_train import {make} as make, gradients
-from cmlab.train import Trainer
+from cmlab.train.trainer import Trainer
 torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()

@@ -1,14 +1,55 @@
-"""cmlab evaluate: a run scored again, by its own judge or in a space for photographs."""
+"""`cmlab evaluate`: score a finished run again, on a test split or in other feature spaces."""
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from .. import runs
-from ..judge import AgainstTest
-from ..scores import SPACES, score, space_of
-from .say import say
+import torch
+
+from ..metrics.evaluators import AgainstTest
+from ..metrics.feature_extractors import CifarSpace, InceptionSpace, Space
+from ..metrics.report import Table
+from ..train import runs
+from ..train.checkpoint import BadFile
+from ..train.recipe import change
+from .settings import Refused, say
+
+# A finished run against the test split: the long table behind `cmlab evaluate RUN --space`
+
+SPACES = (CifarSpace.name, InceptionSpace.name)
+
+
+def space_of(name: str, weights: str = "", download: bool = False) -> Space:
+    """The space of a name. Raises Refused, saying what is allowed."""
+    spaces: Mapping[str, Space] = {
+        CifarSpace.name: CifarSpace(weights),
+        InceptionSpace.name: InceptionSpace(weights, download),
+    }
+    if name not in spaces:
+        raise Refused(f"there is no space {name!r}; allowed: {', '.join(spaces)}")
+    if download and name != InceptionSpace.name:
+        raise Refused(f"the space {name} comes with the repository; leave out --download")
+    return spaces[name]
+
+
+def score(
+    run: Path, judge: AgainstTest, path: str = "", device: torch.device | None = None
+) -> Table:
+    """The table of a run's folder or shipped file; `path` is where its photographs lie now.
+
+    Raises Refused or BadFile in one sentence for what cannot be measured.
+    """
+    model, recipe, _ = runs.load(run)
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        data = change(recipe.data, "path", path) if path else recipe.data
+        return judge.table(model.to(device or best), data, recipe.sampler)
+    except BadFile:
+        raise
+    except ValueError as error:
+        raise Refused(f"{run} cannot be measured: {error}") from error
 
 
 def add_evaluate(evaluate: argparse.ArgumentParser) -> None:

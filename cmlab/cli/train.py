@@ -9,15 +9,14 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from .. import forecast, runs
-from ..checkpoint import BadFile
-from ..engine import Engine
 from ..presets import PRESETS
-from ..recipe import Recipe
-from ..settings import Refused, recipe_of, rehearse
-from ..sitting import Sitting, stoppable
-from ..train import Trainer
-from .say import say
+from ..train import cost, runs
+from ..train.checkpoint import BadFile
+from ..train.control import Sitting, stoppable
+from ..train.distributed import Engine
+from ..train.recipe import Recipe
+from ..train.trainer import Trainer
+from .settings import Refused, recipe_of, rehearse, say
 
 STOPPED = 3  # exit status of a run that was asked to stop
 
@@ -54,7 +53,7 @@ def train(given: argparse.Namespace) -> int:
     folder = given.out or Path("runs") / f"{given.preset}-{given.seed}"
     engine = Engine(given.devices, given.nodes)
     if given.plan:
-        say(forecast.table(forecast.forecast(recipe, engine.processes)))
+        say(cost.table(cost.forecast(recipe, engine.processes)))
         return 0
     if first_process():
         check(folder, given.resume)

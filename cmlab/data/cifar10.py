@@ -13,9 +13,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ..ingredients import ingredient
-from ..vocabulary import Data
-from .batch_file import IMAGES, PIXELS
-from .places import TEST, TRAIN, Place, find
+from ..types import Data
+from .cifar10_files import IMAGES, PIXELS, TEST, TRAIN, Place, find
 
 CLASSES = (  # in order of their label
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -76,7 +75,7 @@ class CIFAR10:
         return IMAGES * len(TRAIN if self.train else TEST)
 
     def sample(self, n: int) -> tuple[Data, Tensor | None]:
-        """n images (n, 3, 32, 32) in [-1, 1], drawn uniformly with replacement, and their classes."""
+        """n images (n, 3, 32, 32) in [-1, 1], drawn with replacement, and their classes."""
         return self.resident.sample(n)
 
     def on(self, device: torch.device | str) -> "Resident":

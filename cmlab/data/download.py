@@ -17,8 +17,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from ..checkpoint import BadFile
-from .published import Published
+from ..train.checkpoint import BadFile
+from .cifar10_files import Published
 
 TRIES = 4  # in a row in which nothing arrives
 PAUSE = 2.0  # seconds before the next try

@@ -1,25 +1,136 @@
-"""Pictures as latents: encoded once, standardised, and decoded when one wants to see them.
+"""Latents: an autoencoder's codes of images as a data set, with latents of known outliers.
+
+Pictures as latents: encoded once, standardised, and decoded when one wants to see them.
 
     x = σ_d (h - mean) / std,  mean and std of each channel over all latents h
 
 so that every channel has standard deviation σ_d = 0.5, as pixels nearly have. sLCT (Dao et al.
 2025), as reported from the authors' code.
+
+A public image autoencoder, read from a folder on this machine through the library diffusers.
+
+Nothing is downloaded, and only safetensors are read. The library is optional.
 """
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
-from ..checkpoint import BadFile, read, write
 from ..ingredients import first_kind, ingredient
-from ..ops import seeded
-from ..vocabulary import Data
-from .coder import Coder, Shipped
+from ..nets.autoencoder import Autoencoder, AutoencoderShape
+from ..ops import rewind_rng, seeded
+from ..train.checkpoint import BadFile, read, write
+from ..types import Data
 from .digits import Digits
+
+# Autoencoders by name: what opens one, and a digest that tells one from another
+
+CHECKPOINTS = Path(__file__).parents[2] / "data" / "checkpoints"
+REMAKE = "python scripts/train_autoencoders.py"
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Pictures (b, c, n, n) in [-1, 1] to latents and back; without a gradient."""
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+    def decode(self, h: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Coder(Protocol):
+    """The record of an autoencoder, which opens it."""
+
+    def open(self) -> "Opened": ...
+
+
+class Opened:
+    """A frozen autoencoder, and the digest of its weights."""
+
+    def __init__(self, codec: Codec, weights: dict[str, Tensor], batch: int = 250) -> None:
+        self.codec, self.digest, self.batch = codec, digest(weights), batch
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Latents, `batch` pictures at a time."""
+        return torch.cat([self.codec.encode(part) for part in x.split(self.batch)])
+
+    @torch.no_grad()
+    def decode(self, h: Tensor) -> Tensor:
+        """Pictures, `batch` latents at a time."""
+        return torch.cat([self.codec.decode(part) for part in h.split(self.batch)])
+
+
+def digest(weights: dict[str, Tensor]) -> str:
+    """16 hexadecimal digits that change with any bit of the weights."""
+    found = blake2b(digest_size=8)
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+@ingredient
+@dataclass(frozen=True)
+class Shipped:
+    """An autoencoder that comes with the repository, or one of the same kind at `path`.
+
+    Names are digits, shapes and cifar10.
+    """
+
+    name: str = "digits"
+    path: str = ""
+
+    def open(self) -> Opened:
+        """Raises BadFile when the file is missing, damaged or none of these."""
+        file = self.path or CHECKPOINTS / f"{self.name}-autoencoder.safetensors"
+        return load_coder(Path(file), self.name)
+
+
+@lru_cache(maxsize=4)
+def load_coder(path: Path, name: str) -> Opened:
+    """The autoencoder in a file, frozen."""
+    weights, record = read(path)
+    try:
+        shape = AutoencoderShape(**record["shape"] | {"widths": tuple(record["shape"]["widths"])})
+        with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
+            network: Autoencoder = shape.build()
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        remake = f"{REMAKE} {name}"
+        raise BadFile(f"{path} holds no autoencoder of cmlab; remake it with {remake}") from error
+    return Opened(frozen(network), weights)
+
+
+def frozen(network: Autoencoder) -> Autoencoder:
+    network.eval().requires_grad_(False)
+    return network
+
+
+class Same:
+    """Nothing is encoded."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+    def decode(self, h: Tensor) -> Tensor:
+        return h
+
+
+@ingredient
+@dataclass(frozen=True)
+class Pixels:
+    """No autoencoder: pictures are their own latents, to compare with."""
+
+    def open(self) -> Opened:
+        return Opened(Same(), {})
 
 
 @runtime_checkable
@@ -152,3 +263,109 @@ def stored(data: Pictures, coder: Coder, n: int, cache: str) -> tuple[Tensor, Te
     if cache:
         write(path, found, made_by)
     return found["latents"], found["labels"]
+
+
+# Rare, huge values: a share of all elements, each multiplied by a large factor
+
+
+@ingredient
+@dataclass(frozen=True)
+class Impulses:
+    """Samples of `data`, each element multiplied by `factor` with probability `share`.
+
+    Drawn afresh at each sample. Raises ValueError for a share outside [0, 1).
+    """
+
+    data: Latents = Latents()
+    share: float = 0.001
+    factor: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(f"a share of {self.share:g} impulses: give one from 0 to below 1")
+
+    @property
+    def classes(self) -> int:
+        return self.clean.classes
+
+    @property
+    def sigma_data(self) -> float:
+        """The clean data's, so that the impulses change nothing but the samples."""
+        return self.data.sigma_data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def clean(self) -> Latents:
+        """The latents without impulses."""
+        return self.data
+
+    def decode(self, x: Tensor) -> Tensor:
+        """As the clean data's."""
+        return self.data.decode(x)
+
+    def sample(self, n: int) -> tuple[Data, Tensor | None]:
+        """n samples and their labels."""
+        x, labels = self.data.sample(n)
+        hit = torch.rand_like(x) < self.share
+        return torch.where(hit, self.factor * x, x), labels
+
+
+Decodable = Latents | Impulses  # samples that can be turned into pictures
+
+
+# A public image autoencoder, read from a folder on this machine through the library diffusers
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+
+@dataclass(frozen=True)
+class PublicCoder:
+    """An AutoencoderKL as diffusers saves it: a folder with config.json and safetensors.
+
+    The latent is the mean; the model's own scaling factor is not used, since latents are
+    standardised. Raises ValueError where diffusers is not installed, and BadFile for a folder
+    that holds no such autoencoder.
+    """
+
+    path: str
+
+    def open(self) -> Opened:
+        return load_public_coder(Path(self.path).expanduser())
+
+
+class MeanOf:
+    """diffusers' autoencoder as a codec."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.network.encode(x).latent_dist.mode()
+
+    def decode(self, h: Tensor) -> Tensor:
+        return self.network.decode(h).sample
+
+
+@lru_cache(maxsize=1)
+def load_public_coder(folder: Path) -> Opened:
+    """The autoencoder in a folder, frozen; pictures are encoded 16 at a time."""
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise BadFile(f"{folder} has no {name}; give the folder of an AutoencoderKL")
+    try:
+        from diffusers import AutoencoderKL  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ValueError(
+            "a public autoencoder is read through diffusers; install it with pip install diffusers"
+        ) from error
+    try:
+        network = AutoencoderKL.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadFile(f"{folder} holds no AutoencoderKL that diffusers can read") from error
+    network.eval().requires_grad_(False)
+    return Opened(MeanOf(network), network.state_dict(), batch=16)

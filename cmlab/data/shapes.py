@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..ingredients import ingredient
-from ..vocabulary import Data
+from ..types import Data
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")  # the classes, in order of their label
 TEXTURES = ("plain", "stripes", "checks")

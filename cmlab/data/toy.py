@@ -1,4 +1,4 @@
-"""Points in the plane from mixtures of Gaussians, so that `oracle` judges every run exactly."""
+"""Toy data in one and two dimensions whose distribution is known in closed form."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..ingredients import ingredient
-from ..oracle import Mixture, Oracle
-from ..vocabulary import Data
+from ..oracle import Mixture, Mixture1D, Oracle
+from ..types import Data
 
 
 class ToyData(ABC):
@@ -134,3 +134,76 @@ TOYS: dict[str, ToyData] = dict(
     spiral=Spiral(),
     two_gaussians=TwoGaussians(),
 )
+
+
+# Numbers on the line, whose consistency function has a closed form
+
+
+@ingredient
+@dataclass(frozen=True)
+class Bumps(ToyData):
+    """Gaussians on the line; samples are (n, 1)."""
+
+    weights: tuple[float, ...] = (0.3, 0.5, 0.2)
+    means: tuple[float, ...] = (-1.2, 0.2, 1.4)
+    stds: tuple[float, ...] = (0.15, 0.25, 0.1)
+
+    @cached_property
+    def oracle(self) -> Mixture1D:
+        rows = (self.weights, self.means, self.stds)
+        return Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
+
+
+# A law with outliers among its samples. Both the clean and the contaminated law are exact
+
+
+@ingredient
+@dataclass(frozen=True)
+class Contaminated(ToyData):
+    """Samples of `clean`, a `share` of them replaced by draws of N(0, spread² I).
+
+    `oracle` is the law of what is sampled; `clean.oracle` that of what one would like to learn.
+    """
+
+    clean: ToyData = Ring()
+    share: float = 0.05
+    spread: float = 3.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(f"a share of {self.share:g} outliers: give one from 0 to below 1")
+        super().__post_init__()
+
+    @property
+    def sigma_data(self) -> float:
+        """The clean law's, so that contamination changes nothing but the samples."""
+        return self.clean.sigma_data
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        if self.share == 0:
+            return self.clean.oracle
+        law = self.clean.oracle.components
+        far = torch.full((1,), self.spread, dtype=torch.float64)
+        weights = torch.cat([(1 - self.share) * law.weights, torch.full_like(far, self.share)])
+        means = torch.cat([law.means, torch.zeros_like(law.means[:1])])
+        return Mixture(weights, means, torch.cat([law.stds, far]))
+
+
+# Points in the plane on two circles: their mean lies where no point is, at every noise level
+
+
+@dataclass(frozen=True)
+class TwoRings(ToyData):
+    """`modes` Gaussians evenly on each of two circles about the origin, all of one weight."""
+
+    modes: int = 8
+    inner: float = 0.5
+    outer: float = 1.0
+    std: float = 0.05
+
+    @cached_property
+    def oracle(self) -> Mixture:
+        rings = [Ring(self.modes, r, self.std).oracle for r in (self.inner, self.outer)]
+        means, stds = (torch.cat([getattr(o, n) for o in rings]) for n in ("means", "stds"))
+        return Mixture(torch.cat([o.weights for o in rings]) / 2, means, stds)

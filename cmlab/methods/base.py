@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from ..guide import Target
 from ..model import Denoiser, Model
-from ..vocabulary import Data, Pairs, PerSample
+from ..teacher import Target
+from ..types import Data, Pairs, PerSample
 
 
 class Method(ABC):

@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..distance import SquaredL2, Uniform
-from ..guide import StopGrad, Target
 from ..ingredients import ingredient
+from ..losses import SquaredL2, Uniform
 from ..model import Model
+from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
 from ..ops import rewind_rng
-from ..sample import heun
-from ..schedule import Constant
-from ..times import KarrasGrid, Neighbours, UniformIndex
-from ..vocabulary import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
+from ..sampling import heun
+from ..schedules import Constant
+from ..teacher import StopGrad, Target
+from ..types import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
 
 

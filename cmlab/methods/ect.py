@@ -6,7 +6,7 @@
 The loss is iCT's, line by line; a grid of pairs has become a continuum. With r = 0 it is
 denoising. Defaults are the authors' CIFAR-10 script: ln t ~ N(-1.1, 2²), q = 2, weight
 1/(t - r), the plain norm ‖·‖. Paper against code: the code's stages start at a = 1 (followed,
-see `schedule.Stages`); its c = 0 gives NaN where f_t = f_r, so c = 1e-8 here; it evaluates
+see `ect.Stages`); its c = 0 gives NaN where f_t = f_r, so c = 1e-8 here; it evaluates
 with a preconditioning shifted by σ_min = 0.003 (not followed: trained and sampled alike).
 """
 
@@ -15,14 +15,57 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..distance import InverseGap, PseudoHuber
-from ..guide import StopGrad, Target
 from ..ingredients import ingredient
 from ..model import Model
+from ..noise_levels import LogNormal, Proposal
 from ..ops import rewind_rng
-from ..times import Shrink
-from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
+from ..process import Process
+from ..teacher import StopGrad, Target
+from ..types import Data, Metric, Pairs, PerSample, Schedule, Time, Weight
 from .base import Method
+from .ict import InverseGap, PseudoHuber
+
+
+@ingredient
+@dataclass(frozen=True)
+class Stages:
+    """ECT's relative gap, q^-a with a = first + ⌊k/every⌋, at most `last`.
+
+    Geng et al. 2025. As reported, the paper counts a from 0, where the gap is all of t and the
+    loss is denoising; the authors' code starts at a = 1, since it starts from a trained
+    denoiser. The code is followed here; `first=0` is the paper.
+    """
+
+    q: float = 2.0
+    every: int = 25_000
+    first: int = 1
+    last: int = 8
+
+    def __call__(self, step: int) -> float:
+        return self.q ** -min(self.first + step // self.every, self.last)
+
+
+@ingredient
+@dataclass(frozen=True)
+class Shrink:
+    """t from a continuous law and r = t max(0, 1 - gap(k) n(t)), n(t) = 1 + K sigmoid(-b t).
+
+    Geng et al. 2025 (ECT), in noise levels. K is the paper's k.
+    """
+
+    gap: Schedule = Stages()
+    proposal: Proposal = LogNormal(-1.1, 2.0)
+    K: float = 8.0
+    b: float = 1.0
+
+    def ratio(self, level: Tensor, step: int) -> Tensor:
+        """r / t at a noise level t."""
+        n = 1 + self.K * torch.sigmoid(-self.b * level)
+        return (1 - self.gap(step) * n).clamp_min(0)
+
+    def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
+        level = self.proposal.sample(x)
+        return process.time(level), process.time(level * self.ratio(level, step))
 
 
 @ingredient

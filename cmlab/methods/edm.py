@@ -13,13 +13,27 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..distance import EDMWeight, SquaredL2
-from ..guide import StopGrad, Target
 from ..ingredients import ingredient
+from ..losses import SquaredL2
 from ..model import Model
-from ..times import ToData
-from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
+from ..noise_levels import ToData
+from ..teacher import StopGrad, Target
+from ..types import Data, Metric, Pairs, PerSample, Time, Weight
 from .base import Method
+
+
+@ingredient
+@dataclass(frozen=True)
+class EDMWeight:
+    """λ = (t² + σ_d²) / (t σ_d)², which makes every level's loss about 1 at the start.
+
+    Karras et al. 2022, Table 1. Written for EDM's clock, where t is the noise level.
+    """
+
+    sigma_data: float = 0.5
+
+    def __call__(self, t: Time, r: Time) -> PerSample:
+        return 1 / t**2 + 1 / self.sigma_data**2
 
 
 @ingredient

@@ -10,18 +10,62 @@ often take the norm per element or draw two dropout masks; neither is this loss.
 """
 
 from dataclasses import dataclass, field
+from math import floor, log2, sqrt
 
 import torch
 from torch import Tensor
 
-from ..distance import InverseGap, PseudoHuber
-from ..guide import StopGrad, Target
 from ..ingredients import ingredient
 from ..model import Model
-from ..ops import rewind_rng
-from ..times import Neighbours
-from ..vocabulary import Data, Metric, Pairs, PerSample, Weight
+from ..noise_levels import Neighbours
+from ..ops import rewind_rng, sum_squares
+from ..teacher import StopGrad, Target
+from ..types import Data, Metric, Pairs, PerSample, Time, Weight
 from .base import Method
+
+
+@ingredient
+@dataclass(frozen=True)
+class PseudoHuber:
+    """√(‖a - b‖² + c²) - c. With c = None it is iCT's rule c = 0.00054 √d, d numbers a sample.
+
+    iCT (Song & Dhariwal 2024), Sec. 3.3. With a tiny c it is ECT's norm ‖a - b‖, and keeps a
+    gradient at a = b, where the root alone gives NaN.
+    """
+
+    c: float | None = None
+
+    def __call__(self, a: Data, b: Data) -> PerSample:
+        c = 0.00054 * sqrt(a[0].numel()) if self.c is None else self.c
+        s = sum_squares(a - b)
+        return s / ((s + c * c).sqrt() + c)  # the same number; √(s + c²) - c cancels
+
+
+@ingredient
+@dataclass(frozen=True)
+class InverseGap:
+    """λ = 1 / (t - r) in the process's own time: iCT's and ECT's weight under EDM."""
+
+    def __call__(self, t: Time, r: Time) -> PerSample:
+        return 1 / (t - r)
+
+
+@ingredient
+@dataclass(frozen=True)
+class Doubling:
+    """iCT's number of grid points, N(k) = min(s0 2^⌊k/K'⌋, s1) + 1, K' = ⌊K/(log2⌊s1/s0⌋ + 1)⌋.
+
+    Song & Dhariwal 2024, Table 1. A run that stops early misses the fine grids, so `total`
+    is the length of the run itself.
+    """
+
+    s0: int = 10
+    s1: int = 1280
+    total: int = 400_000
+
+    def __call__(self, step: int) -> float:
+        stage_length = max(floor(self.total / (log2(self.s1 // self.s0) + 1)), 1)
+        return min(self.s0 * 2 ** (step // stage_length), self.s1) + 1
 
 
 @ingredient
@@ -29,7 +73,7 @@ from .base import Method
 class ICT(Method):
     """Consistency training without a lagging target, on grids that double."""
 
-    pairs: Pairs = Neighbours()
+    pairs: Pairs = Neighbours(Doubling())
     metric: Metric = PseudoHuber()
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)

@@ -19,17 +19,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..adversary import Critic
-from ..distance import PseudoHuber, Uniform
-from ..guide import MovingAverage, Target
 from ..ingredients import ingredient
+from ..losses import Uniform
 from ..model import Model
+from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
 from ..ops import rewind_rng
-from ..sample import ddim
-from ..schedule import Constant
-from ..times import KarrasGrid, Neighbours, UniformIndex
-from ..vocabulary import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
+from ..sampling import ddim
+from ..schedules import Constant
+from ..teacher import MovingAverage, Target
+from ..types import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
+from .critic import Critic
+from .ict import PseudoHuber
 
 
 @ingredient

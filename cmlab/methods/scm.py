@@ -12,35 +12,283 @@ cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. The loss's 
 Paper against code: the authors released none. FastGen takes a root mean square for ‖g‖ (here
 `UnitRMS`; the paper's norm is the default); rCM leaves dF/dt out of the warm-up (not followed).
 App. E writes dx/dt = F of the teacher, without σ_d (a slip). Guidance of the teacher is left out.
+
+The ingredients of sCM's tangent: how dF/dt is taken, how it is weighed, how it is bounded.
+
+Lu & Song 2025, arXiv:2410.11081. Times are TrigFlow's angles, in radians.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from math import isclose
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..balance import Adaptive
-from ..finite import finite_tangent
-from ..guide import OneSample, StopGrad, Target
 from ..ingredients import ingredient
 from ..model import Denoiser
-from ..ops import expand, sum_squares
-from ..schedule import Warmup
-from ..tangent import InverseTan, Slope, Tangent, UnitNorm
-from ..times import LogNormal, Together
-from ..vocabulary import (
-    Balance,
-    Bound,
-    Data,
-    Pairs,
-    PerSample,
-    Prior,
-    Schedule,
-    Teacher,
-    Time,
-)
+from ..nets.embedding import Embed, Positional, Waves
+from ..nets.forward_mode import check_forward
+from ..noise_levels import LogNormal, Together
+from ..ops import again, chord, expand, jvp, sum_squares
+from ..process import TrigFlow
+from ..schedules import Warmup
+from ..teacher import Exact, Memory, OneSample, Pretrained, StopGrad, Target
+from ..train.nonfinite import finite_tangent
+from ..types import Balance, Bound, Data, Denoise, Pairs, PerSample, Prior, Schedule, Teacher, Time
 from .base import Choosy
-from .demands import check_clocks, check_slope, trigflow
+
+# How much each time counts in sCM's loss: alike, or by a weight that is learned along
+
+
+@ingredient
+@dataclass(frozen=True)
+class Even:
+    """The loss as it is."""
+
+    def __call__(self, t: Time, loss: PerSample) -> PerSample:
+        return loss
+
+
+class LogWeight(nn.Module):
+    """w_φ(t): one linear layer on features of the time; 0 before training."""
+
+    def __init__(self, embed: Embed) -> None:
+        super().__init__()
+        self.waves = Waves(embed)
+        self.linear = nn.Linear(self.waves.width, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, t: Time) -> PerSample:
+        return self.linear(self.waves(t))[:, 0]
+
+
+@ingredient
+@dataclass(eq=False)
+class Adaptive(Memory):
+    """e^{w_φ(t)} loss - w_φ(t): the best w_φ(t) is -ln E[loss | t], so each time counts alike.
+
+    Karras et al. 2024 (EDM2) for diffusion; Lu & Song 2025, Sec. 4.2. In the paper w_φ reads the
+    network's own time embedding; here it has features of its own.
+    """
+
+    embed: Embed = Positional(16)
+    network: nn.Module | None = field(default=None, init=False, repr=False)
+
+    def __call__(self, t: Time, loss: PerSample) -> PerSample:
+        if self.network is None:
+            raise RuntimeError("the weight has no network yet; call balance.attach(model) first")
+        w = self.network(t).to(loss.dtype)
+        return w.exp() * loss - w
+
+    def attach(self, model: nn.Module) -> None:
+        like = next(model.parameters())
+        with torch.random.fork_rng([]):  # the layer is zeroed: what it drew must not count
+            self.network = LogWeight(self.embed).to(like.device, like.dtype)
+
+    def update(self, model: nn.Module, step: int) -> None:
+        pass
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {} if self.network is None else {"weight": self.network}
+
+
+# What sCM asks of a model: TrigFlow's clock, the data's spread, a network with a derivative
+
+
+def trigflow(model: Denoiser) -> TrigFlow:
+    """The model's process. Raises TypeError for another one than TrigFlow."""
+    if not isinstance(model.process, TrigFlow):
+        raise TypeError(
+            f"SCM is written for TrigFlow, not {model.process}; build the model with TrigPrecond, "
+            f"or carry a trained one over with convert.carried"
+        )
+    return model.process
+
+
+def check_clocks(process: TrigFlow, spread: float | None, teacher: Teacher) -> None:
+    """Raise ValueError for data, or a teacher, that the process was not made for."""
+    if spread is not None and not isclose(process.sigma_data, spread, rel_tol=0.05):
+        raise ValueError(
+            f"the data have standard deviation {spread:.4g} and TrigFlow has sigma_data = "
+            f"{process.sigma_data:.4g}; build the model with TrigPrecond({spread:.4g})"
+        )
+    clock = None
+    if isinstance(teacher, Exact):
+        clock = teacher.process
+    elif isinstance(teacher, Pretrained):
+        clock = teacher.network.process
+    if clock not in (None, process):
+        raise ValueError(
+            f"the teacher reads {clock} and the student {process}; wrap the teacher in Reclocked, "
+            f"or give Exact the student's process"
+        )
+
+
+def check_slope(model: Denoiser, x: Data, cond: Tensor | None) -> None:
+    """Raise TypeError, naming the layer, for a network without a forward derivative."""
+    t = x.new_full((len(x),), 0.5)
+    _, _, c_in, c_noise = model.precond(t)
+    check_forward(model.net, expand(c_in, x) * x, c_noise, cond)
+
+
+# The ingredients of sCM's tangent: how dF/dt is taken, how it is weighed, how it is bounded
+
+
+def positive(name: str, value: float) -> None:
+    """Raise ValueError for a number that is not above 0, such as NaN."""
+    if not value > 0:
+        raise ValueError(f"{name} must be above 0, not {value}")
+
+
+class Slope(ABC):
+    """dF/dt along a path with velocity dx_t, times `scale`; and F itself, with its graph."""
+
+    @abstractmethod
+    def earlier(self, t: Time) -> Time:
+        """The time r ≤ t at which the path is looked at a second time; t itself in the limit."""
+
+    @abstractmethod
+    def __call__(
+        self, F: Denoise, x_t: Data, t: Time, dx_t: Data, scale: Time
+    ) -> tuple[Data, Data]: ...
+
+
+@ingredient
+@dataclass(frozen=True)
+class Tangent(Slope):
+    """The derivative itself, in forward mode. Sec. 5.1: the scale rides in the tangents.
+
+    So the product of a small scale and a large dF/dt is formed inside, and never overflows.
+    """
+
+    def earlier(self, t: Time) -> Time:
+        return t
+
+    def __call__(
+        self, F: Denoise, x_t: Data, t: Time, dx_t: Data, scale: Time
+    ) -> tuple[Data, Data]:
+        return jvp(F, (x_t, t), (expand(scale, x_t) * dx_t, scale))
+
+
+@ingredient
+@dataclass(frozen=True)
+class Difference(Slope):
+    """Central differences of F at x_t ± h dx_t, t ± h with h = `step` radians times the scale.
+
+    For a network without a forward derivative. Near the ends of [0, π/2] the scale cos t sin t
+    keeps t ± h inside.
+    """
+
+    step: float = 1e-2
+
+    def __post_init__(self) -> None:
+        positive("the step", self.step)
+
+    def earlier(self, t: Time) -> Time:
+        return t
+
+    def __call__(
+        self, F: Denoise, x_t: Data, t: Time, dx_t: Data, scale: Time
+    ) -> tuple[Data, Data]:
+        return chord(F, (x_t, t), (expand(scale, x_t) * dx_t, scale), self.step)
+
+
+@ingredient
+@dataclass(frozen=True)
+class Secant(Slope):
+    """The discrete twin, App. E: (cos δ F(x_t, t) - F(x_r, r)) / sin δ with δ = t - r the gap.
+
+    x_r is a DDIM step from x_t. With no derivative at all; its limit δ -> 0 is dF/dt.
+    """
+
+    gap: float = 1e-3
+
+    def __post_init__(self) -> None:
+        positive("the gap", self.gap)
+
+    def earlier(self, t: Time) -> Time:
+        return (t - self.gap).clamp_min(0)
+
+    def __call__(
+        self, F: Denoise, x_t: Data, t: Time, dx_t: Data, scale: Time
+    ) -> tuple[Data, Data]:
+        r = self.earlier(t)
+        cos, sin = expand((t - r).cos(), x_t), expand((t - r).sin(), x_t)
+        with torch.no_grad():
+            F_r = again(F, cos * x_t - sin * dx_t, r)
+        F_t = F(x_t, t)
+        return F_t, expand(scale, x_t) * (cos * F_t.detach() - F_r) / sin
+
+
+@ingredient
+@dataclass(frozen=True)
+class InverseTan:
+    """w(t) = 1 / (σ_d tan t): c(t) = w σ_d sin t = cos t, finite at both ends. Sec. 4.2."""
+
+    def __call__(self, t: Time, sigma_data: float) -> Time:
+        return t.cos()
+
+
+@ingredient
+@dataclass(frozen=True)
+class Flat:
+    """w(t) = 1: c(t) = σ_d sin t."""
+
+    def __call__(self, t: Time, sigma_data: float) -> Time:
+        return sigma_data * t.sin()
+
+
+@ingredient
+@dataclass(frozen=True)
+class UnitNorm:
+    """g / (‖g‖ + c), the norm taken over all numbers of a sample. Algorithm 1."""
+
+    c: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive("c", self.c)
+
+    def __call__(self, g: Data) -> Data:
+        return g / (expand(sum_squares(g).sqrt(), g) + self.c)
+
+
+@ingredient
+@dataclass(frozen=True)
+class UnitRMS:
+    """g / (rms(g) + c): as a public reimplementation has it, so that c does not fade with size."""
+
+    c: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive("c", self.c)
+
+    def __call__(self, g: Data) -> Data:
+        return g / (expand((sum_squares(g) / g[0].numel()).sqrt(), g) + self.c)
+
+
+@ingredient
+@dataclass(frozen=True)
+class Clip:
+    """Each number of g to [-limit, limit], the paper's alternative to its norm. Sec. 4.2."""
+
+    limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive("the limit", self.limit)
+
+    def __call__(self, g: Data) -> Data:
+        return g.clamp(-self.limit, self.limit)
+
+
+@ingredient
+@dataclass(frozen=True)
+class Unbounded:
+    """g as it is."""
+
+    def __call__(self, g: Data) -> Data:
+        return g
 
 
 @ingredient

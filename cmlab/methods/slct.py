@@ -15,25 +15,92 @@ on the coarsest. Here it is one bound on t. Where no sample lies below it, that 
 over none is not a number. z is permuted, so labels stay with x; and it is permuted within each
 class, which the paper's data do not have: pairing across classes makes the noise tell the class,
 and a network that reads it there is deaf to the label that a user gives (lab 12 measures it).
+
+How far counts as far: c(N), which shrinks as the grid of N(k) levels gets finer. sLCT.
+
+The differences that a loss sees shrink with the steps of the grid, so a fixed c would turn a
+redescending loss into squared L2 before training ends (lab 08 measures that).
 """
 
 from dataclasses import dataclass, field, replace
-from math import sqrt
+from math import exp, log, sqrt
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ..coupling import MinibatchOT
-from ..distance import Cauchy, EDMWeight, InverseGap
-from ..guide import StopGrad, Target
 from ..ingredients import ingredient
 from ..model import Model
+from ..noise_levels import Neighbours
 from ..ops import rewind_rng, sum_squares
-from ..schedule import Doubling
-from ..tightening import Tightening
-from ..times import Neighbours
-from ..vocabulary import Coupling, Data, Metric, Pairs, PerSample, Schedule, Weight
+from ..teacher import StopGrad, Target
+from ..types import Coupling, Data, Metric, Pairs, PerSample, Schedule, Weight
 from .base import Method
+from .edm import EDMWeight
+from .ict import Doubling, InverseGap
+
+
+@ingredient
+@dataclass(frozen=True)
+class Cauchy:
+    """ln(1 + ‖a - b‖² / (2 c²)): its pull falls off beyond √2 c. sLCT (Dao et al. 2025)."""
+
+    c: float = 0.03
+
+    def __call__(self, a: Data, b: Data) -> PerSample:
+        return torch.log1p(sum_squares(a - b) / (2 * self.c**2))
+
+
+# Which noise meets which data
+
+
+@ingredient
+@dataclass(frozen=True)
+class Independent:
+    """The noise as it was drawn."""
+
+    def __call__(self, x: Data, z: Data) -> Data:
+        return z
+
+
+@ingredient
+@dataclass(frozen=True)
+class MinibatchOT:
+    """The noise of the batch, permuted so that Σ ‖x_i - z_i‖² is least (exact assignment).
+
+    Dao et al. 2025 (sLCT) after Pooladian et al. 2023. The law of z given x is no longer the
+    standard normal, though the law of z is.
+    """
+
+    def __call__(self, x: Data, z: Data) -> Data:
+        cost = torch.cdist(x.flatten(1).double(), z.flatten(1).double()).square()
+        _, order = linear_sum_assignment(cost.cpu().numpy())
+        return z[torch.as_tensor(order, device=z.device)]
+
+
+# How far counts as far: c(N), which shrinks as the grid of N(k) levels gets finer. sLCT
+
+
+@ingredient
+@dataclass(frozen=True)
+class Tightening:
+    """c(N) = exp(slope · ln N + intercept), N the number of intervals of the grid at this step.
+
+    Numbers and `first` are those of the authors' code: in the first stage c is `first`, whatever
+    N is, and the formula rules from the second stage on; first = None uses it from the start.
+    N is here points(step) - 1. The unit is that of one coordinate, see methods/slct.py.
+    """
+
+    points: Schedule = Doubling(10, 640)
+    slope: float = -1.15
+    intercept: float = -0.85
+    first: float | None = 0.03456
+
+    def __call__(self, step: int) -> float:
+        points = self.points(step)
+        if self.first is not None and points == self.points(0):
+            return self.first
+        return exp(self.slope * log(points - 1) + self.intercept)
 
 
 @ingredient

@@ -2,7 +2,7 @@
 
 from .ddpmpp import LEAN, PAPER, DDPMpp, DDPMppShape
 from .embedding import Embed, Fourier, Positional
-from .forward import check_forward
+from .forward_mode import check_forward
 from .mlp import MLP, MLPShape
 from .norm import DoubleNorm, Modulation, ScaleShift, Shift
 from .unet import UNet, UNetShape

@@ -72,7 +72,7 @@ def check(q: Tensor, k: Tensor, v: Tensor) -> None:
 def kernels() -> ModuleType | None:
     """The module that needs Triton, or None without it: a machine without a GPU never asks."""
     try:
-        return import_module("cmlab.nets.kernels")
+        return import_module("cmlab.nets.attention_kernels")
     except ImportError:
         return None
 

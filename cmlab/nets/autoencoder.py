@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..vocabulary import PerSample
+from ..types import PerSample
 from .norm import Norm
 
 

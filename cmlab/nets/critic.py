@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..vocabulary import Data, PerSample, Time
+from ..types import Data, PerSample, Time
 from .embedding import Embed, Fourier
 from .mlp import MLP
 from .unet import Told, conv

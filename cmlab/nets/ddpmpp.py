@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..vocabulary import Data, Time
+from ..types import Data, Time
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ingredients import ingredient
 from ..ops import on_host
-from ..vocabulary import Time
+from ..types import Time
 
 
 class Embed(ABC):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..vocabulary import Data, Time
+from ..types import Data, Time
 from .embedding import Embed, Fourier, Labels, Waves
 
 

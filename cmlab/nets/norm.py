@@ -1,4 +1,11 @@
-"""Normalisations, and how the noise level steers the normalised activations of a block."""
+"""Normalisation layers and how they are modulated by the noise level.
+
+Non-scaling layer normalisation: the factor that a norm learns is left out, its shift stays.
+
+sLCT (Dao et al. 2025): a learned factor can blow up the channels that hold outliers. In the
+authors' code the weight of the norm is held at 1 and the bias is learned, and the mean and the
+variance are those of all channels and pixels of a sample.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -166,3 +173,35 @@ class DoubleNorm(Modulation):
 
     def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated:
         return Modulated(width_e, channels, double_norm, norm)
+
+
+# Non-scaling layer normalisation: the factor that a norm learns is left out, its shift stays
+
+
+class NonScalingNorm(nn.Module):
+    """(h - mean h) / √(var h + eps) + shift, over a whole sample: (b, channels, n, n) or (b, c).
+
+    Without `affine` there is no shift either. In at least float32, as `Norm`.
+    """
+
+    def __init__(self, channels: int, affine: bool = True, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.shift = nn.Parameter(torch.zeros(channels)) if affine else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = functional.group_norm(at_least_float32(h).contiguous(), 1, eps=self.eps)
+        if self.shift is None:
+            return h
+        return h + self.shift.reshape(-1, *(1,) * (h.ndim - 2))
+
+
+@ingredient
+@dataclass(frozen=True)
+class NonScaling:
+    """Builds `NonScalingNorm` where a network asks for a norm."""
+
+    eps: float = 1e-5
+
+    def __call__(self, channels: int, affine: bool = True) -> NonScalingNorm:
+        return NonScalingNorm(channels, affine, self.eps)

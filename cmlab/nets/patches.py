@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..vocabulary import Data, Time
+from ..types import Data, Time
 from .unet import check_image
 
 

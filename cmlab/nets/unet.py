@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..vocabulary import Data, Time
+from ..types import Data, Time
 from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
 from .norm import BuildNorm, Grouped, Modulation, ScaleShift
@@ -150,9 +150,9 @@ class UNet(nn.Module):
     """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
 
     `mults` gives the width of each level, finest first; `attention` names the levels that have it
-    (0 is the finest). The middle always has attention, on its smallest image. Noise level and class
-    become one vector of `embedding` numbers, or of 4 * width where that is 0. The weights come from
-    torch's global generator, and the last layer starts at 0.
+    (0 is the finest). The middle always has attention, on its smallest image. Noise level and
+    class become one vector of `embedding` numbers, or of 4 * width where that is 0. The weights
+    come from torch's global generator, and the last layer starts at 0.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from .. import discovery
-from ..recipe import Recipe
+from ..train.recipe import Recipe
 
 MARK = "__preset__"
 DATA = ("toy", "digits", "shapes", "music", "cifar10")  # the order in which presets are listed

@@ -8,19 +8,20 @@ says what one will cost on yours. The papers' own budgets are in cifar10_paper.
 
 from dataclasses import replace
 
-from ..distance import EDMWeight, TrigWeight
-from ..guide import AsBegun, OneSample
-from ..methods import ECT, EDM, ICT, SCM
+from ..losses import TrigWeight
+from ..methods.ect import ECT, Shrink, Stages
+from ..methods.edm import EDM, EDMWeight
+from ..methods.ict import ICT, Doubling
+from ..methods.scm import SCM, Clip
 from ..model import CMPrecond, EDMPrecond, TrigPrecond
 from ..nets.ddpmpp import LEAN
 from ..nets.embedding import Fourier
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..schedule import Constant, Doubling, Stages, Warmup, WarmupCosine
-from ..tangent import Clip
-from ..times import KarrasGrid, LogNormal, Neighbours, Shrink
-from ..train import TrainConfig
-from ..vocabulary import Teacher
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours
+from ..schedules import Constant, Warmup, WarmupCosine
+from ..teacher import AsBegun, OneSample
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
+from ..types import Teacher
 from . import preset
 from .cifar10_paper import DENOISING, SIGMA, recipe
 

@@ -7,20 +7,20 @@ What was tried before the settings were fixed, and on which seeds, stands in doc
 from dataclasses import replace
 
 from ..data.cifar10 import CIFAR10
-from ..data.unlabelled import Unlabelled
-from ..distance import EDMWeight
-from ..judge import AgainstTest
-from ..methods import ECT, EDM, Method
+from ..data.digits import Unlabelled
+from ..methods.base import Method
+from ..methods.ect import ECT, Shrink, Stages
+from ..methods.edm import EDM, EDMWeight
+from ..metrics.evaluators import AgainstTest
 from ..model import EDMPrecond
 from ..nets.embedding import Fourier
 from ..nets.patches import PatchesShape
 from ..nets.unet import UNetShape
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import PowerDecay, Stages, WarmupCosine
-from ..times import LogNormal, Shrink, ToData
-from ..train import TrainConfig
+from ..noise_levels import LogNormal, ToData
+from ..sampling import FewSteps
+from ..schedules import PowerDecay, WarmupCosine
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
 from . import preset
 
 DATA = Unlabelled(CIFAR10(labelled=True), share=0.1)

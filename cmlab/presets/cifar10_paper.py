@@ -12,21 +12,24 @@ run here is judged in another space (see its judge), and the two never stand bes
 from dataclasses import replace
 
 from ..data.cifar10 import CIFAR10
-from ..distance import EDMWeight, TrigWeight
-from ..guide import AsBegun, OneSample
-from ..judge import AgainstTest
-from ..methods import ECT, EDM, ICT, SCM, Method
+from ..losses import TrigWeight
+from ..methods.base import Method
+from ..methods.ect import ECT
+from ..methods.edm import EDM, EDMWeight
+from ..methods.ict import ICT, Doubling
+from ..methods.scm import SCM
+from ..metrics.evaluators import AgainstTest
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
 from ..nets.ddpmpp import PAPER, DDPMppShape
 from ..nets.embedding import Fourier
 from ..nets.norm import DoubleNorm
-from ..optimizer import Adam, RAdam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import Constant, Doubling, Warmup
-from ..times import KarrasGrid, LogNormal, Neighbours, ToData
-from ..train import TrainConfig
-from ..vocabulary import Teacher
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData
+from ..sampling import FewSteps
+from ..schedules import Constant, Warmup
+from ..teacher import AsBegun, OneSample
+from ..train.config import Adam, RAdam, TrainConfig
+from ..train.recipe import Recipe
+from ..types import Teacher
 from . import preset
 
 DATA = CIFAR10()

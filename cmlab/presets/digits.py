@@ -7,21 +7,23 @@ How the settings were found: docs/settings.md.
 from dataclasses import replace
 
 from ..data.digits import Digits
-from ..distance import EDMWeight, TrigWeight
-from ..guide import AsBegun, OneSample
-from ..judge import AgainstHeldOut
-from ..methods import ECT, EDM, ICT, SCM, Method
+from ..losses import TrigWeight
+from ..methods.base import Method
+from ..methods.ect import ECT, Shrink, Stages
+from ..methods.edm import EDM, EDMWeight
+from ..methods.ict import ICT, Doubling
+from ..methods.scm import SCM, Clip
+from ..metrics.evaluators import AgainstHeldOut
 from ..model import CMPrecond, EDMPrecond, TrigPrecond
 from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import Constant, Doubling, Stages, Warmup, WarmupCosine
-from ..tangent import Clip
-from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together
-from ..train import TrainConfig
-from ..vocabulary import Teacher
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together
+from ..sampling import FewSteps
+from ..schedules import Constant, Warmup, WarmupCosine
+from ..teacher import AsBegun, OneSample
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
+from ..types import Teacher
 from . import preset
 
 DATA = Digits()

@@ -8,15 +8,13 @@ technique, of 0.7, 2 and 4 on digits (seed 10, 300 steps) 4; on shapes nothing w
 
 from dataclasses import replace
 
-from ..by_walk import EDM_LAW, AgainstExactWalk, FreshWalk, HeldOutWalk
-from ..curriculum import Easing, Quantiles
-from ..judge import Judge
-from ..methods import EDM
-from ..momentum import Compensation, MomentumDecay, Times
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..schedule import Warmup
-from ..times import LogNormal
+from ..methods.edm import EDM
+from ..methods.faster_training import Compensation, Easing, MomentumDecay, Quantiles, Times
+from ..metrics.denoiser import EDM_LAW, AgainstExactWalk, FreshWalk, HeldOutWalk
+from ..noise_levels import LogNormal
+from ..schedules import Warmup
+from ..train.config import Adam
+from ..train.recipe import Judge, Recipe
 from . import digits, preset, shapes, toy
 
 

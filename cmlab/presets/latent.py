@@ -6,26 +6,23 @@ denoising term are those of the authors' code, see methods/slct.
 
 from dataclasses import replace
 
-from ..data.coder import Shipped
 from ..data.digits import Digits
-from ..data.impulses import Decodable
-from ..data.latents import Latents
+from ..data.latents import Decodable, Latents, Shipped
 from ..data.shapes import Shapes
-from ..decoded import DecodedFresh, DecodedHeldOut
-from ..distance import EDMWeight
-from ..methods import ICT, SLCT, Method
+from ..methods.base import Method
+from ..methods.edm import EDMWeight
+from ..methods.ict import ICT, Doubling
+from ..methods.slct import SLCT, Tightening
+from ..metrics.latent import DecodedFresh, DecodedHeldOut
 from ..model import CMPrecond
 from ..nets.embedding import Fourier
-from ..nets.nonscaling import NonScaling
-from ..nets.norm import BuildNorm, Grouped
+from ..nets.norm import BuildNorm, Grouped, NonScaling
 from ..nets.unet import UNetShape
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import Constant, Doubling, WarmupCosine
-from ..tightening import Tightening
-from ..times import KarrasGrid, LogNormal, Neighbours
-from ..train import TrainConfig
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours
+from ..sampling import FewSteps
+from ..schedules import Constant, WarmupCosine
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
 from . import preset
 
 DIGITS = Latents(Digits(), Shipped("digits"))

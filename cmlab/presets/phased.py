@@ -6,23 +6,21 @@ Scores are means over seeds 0, 1, 2. The settings were found on seed 10.
 from dataclasses import replace
 from typing import cast
 
-from ..by_ends import ByEnds, DigitsByCalls
+from ..data.digits import Labelled, Unlabelled
 from ..data.toy import ToyData
-from ..data.unlabelled import Labelled, Unlabelled
-from ..distance import InverseGap, PseudoHuber
-from ..guidance import Guided
-from ..guide import AsBegun, Exact
-from ..methods import PCM
+from ..methods.ict import InverseGap, PseudoHuber
+from ..methods.pcm import PCM, PhasedSteps, cut
+from ..metrics.evaluators import ByEnds, DigitsByCalls
 from ..model import EDMPrecond
 from ..nets.embedding import Fourier
 from ..nets.mlp import MLPShape
 from ..nets.unet import UNetShape
-from ..phases import PhasedSteps, cut
-from ..recipe import Recipe
-from ..sample import ddim, heun
-from ..schedule import Constant
-from ..times import KarrasGrid, LogNormal, Neighbours
-from ..vocabulary import Teacher
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours
+from ..sampling import ddim, heun
+from ..schedules import Constant
+from ..teacher import AsBegun, Exact, Guided
+from ..train.recipe import Recipe
+from ..types import Teacher
 from . import digits as d
 from . import preset, toy
 

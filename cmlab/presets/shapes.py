@@ -7,20 +7,21 @@ from dataclasses import replace
 from typing import cast
 
 from ..data.shapes import Shapes
-from ..distance import EDMWeight, TrigWeight
-from ..judge import AgainstFresh
-from ..methods import ECT, EDM, SCM, Method
+from ..losses import TrigWeight
+from ..methods.base import Method
+from ..methods.ect import ECT, Shrink, Stages
+from ..methods.edm import EDM, EDMWeight
+from ..methods.scm import SCM, Clip
+from ..metrics.evaluators import AgainstFresh
 from ..model import EDMPrecond, TrigPrecond
 from ..nets.embedding import Fourier, Positional
 from ..nets.norm import DoubleNorm
 from ..nets.unet import UNetShape
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import Constant, Stages, Warmup, WarmupCosine
-from ..tangent import Clip
-from ..times import LogNormal, Shrink, ToData, Together
-from ..train import TrainConfig
+from ..noise_levels import LogNormal, ToData, Together
+from ..sampling import FewSteps
+from ..schedules import Constant, Warmup, WarmupCosine
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
 from . import preset
 
 DATA = Shapes()

@@ -7,20 +7,24 @@ and all else in docs/results.jsonl. How the settings were found: docs/settings.m
 from dataclasses import replace
 
 from ..data.toy import Ring, ToyData
-from ..distance import EDMWeight, InverseGap, PseudoHuber, TrigWeight
-from ..guide import Exact, MovingAverage
-from ..judge import AgainstOracle
-from ..methods import CD, CT, ECT, EDM, ICT, SCM, Method
+from ..losses import TrigWeight
+from ..methods.base import Method
+from ..methods.cd import CD
+from ..methods.ct import CT, GridDecay, SqrtGrowth
+from ..methods.ect import ECT, Shrink, Stages
+from ..methods.edm import EDM, EDMWeight
+from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
+from ..methods.scm import SCM, Clip
+from ..metrics.evaluators import AgainstOracle
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
 from ..nets.embedding import Embed, Fourier, Positional
 from ..nets.mlp import MLPShape
-from ..optimizer import Adam
-from ..recipe import Recipe
-from ..sample import FewSteps
-from ..schedule import Constant, Doubling, GridDecay, SqrtGrowth, Stages, Warmup, WarmupCosine
-from ..tangent import Clip
-from ..times import KarrasGrid, LogNormal, Neighbours, Shrink, ToData, Together, UniformIndex
-from ..train import TrainConfig
+from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
+from ..sampling import FewSteps
+from ..schedules import Constant, Warmup, WarmupCosine
+from ..teacher import Exact, MovingAverage
+from ..train.config import Adam, TrainConfig
+from ..train.recipe import Recipe
 from . import preset
 
 RING = Ring()

@@ -33,26 +33,26 @@
 
 # %%
 import torch
+from cmlab_labs.common.exercise import Watched
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorers_digits import GENERATOR, exact, explorer, nearest_scan, noise
+from cmlab_labs.common.plots_samples import one_beside_many, path_strip, visible
+from cmlab_labs.lab00_start import checks
+from cmlab_labs.lab00_start.explorer import bench, live
 from IPython.display import Markdown, display
 
-from cmlab import runs
-from cmlab.check import lab00
-from cmlab.check.calls import Watched
 from cmlab.data.digits import Digits
-from cmlab.evaluate.digits import memorised, nearest
-from cmlab.evaluate.features import load_classifier
-from cmlab.evaluate.frechet import frechet
-from cmlab.figures.digits import one_beside_many, path_strip, visible
-from cmlab.figures.samples import image_sheets
-from cmlab.judge import AgainstHeldOut
 from cmlab.methods import ECT
+from cmlab.metrics.digits import distance_to_nearest, memorised
+from cmlab.metrics.evaluators import AgainstHeldOut
+from cmlab.metrics.feature_extractors import load_classifier
+from cmlab.metrics.frechet import frechet
+from cmlab.metrics.plots import image_sheets
+from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import toy
 from cmlab.process import EDM
-from cmlab.sample import multistep, ode
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.becoming import bench, live
-from cmlab.widgets.digits import GENERATOR, exact, explorer, nearest_scan, noise
+from cmlab.sampling import multistep, ode
+from cmlab.train import runs
 
 start_lab(threads=1)  # the networks are small: a second thread would hardly help
 
@@ -88,7 +88,7 @@ D = Watched(exact(asked))  # keeps count of its calls
 path = torch.cat(list(ode(EDM(), D, 80 * z, levels)))
 
 # %% tags=["nbval-check-output"]
-away = nearest(path, Digits().images)
+away = distance_to_nearest(path, Digits().images)
 print(f"{len(D.calls)} calls of D on the way")
 print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 
@@ -204,7 +204,7 @@ names = ["noise", "D, 1 call", *(f"{min(2 * k, calls)} calls" for k in steps)]
 one_beside_many(left, torch.stack([z, mean, *seen], 1), ["noise", "1 call", "nearest scan"], names)
 
 # %%
-gaps = [", ".join(f"{v:.1f}" for v in nearest(x, Digits().images)) for x in (one, path[-1])]
+gaps = [", ".join(f"{v:.1f}" for v in distance_to_nearest(x, Digits().images)) for x in (one, path[-1])]
 print(f"Left: one call makes a digit. Distances to the nearest scan, top to bottom: {gaps[0]}.")
 print("Right: asked once, the denoiser gives the mean of all scans of that digit.")
 print(f"Asked {calls} times, it gives a scan. Distances to the nearest scan: {gaps[1]}.")
@@ -227,7 +227,7 @@ def one_call(f, z, sigma_max):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab00.one_call(one_call)
+checks.one_call(one_call)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -259,7 +259,7 @@ def two_calls(f, z, fresh, sigma_max, sigma_mid):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab00.two_calls(two_calls)
+checks.two_calls(two_calls)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

@@ -29,18 +29,16 @@
 
 # %%
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import bends, order, ranks, ring, slope
+from cmlab_labs.lab01_flow import checks
+from cmlab_labs.lab01_flow.analysis import end_error
+from cmlab_labs.lab01_flow.explorer import explorer
 
-from cmlab.check import lab01
-from cmlab.data.line import Bumps
-from cmlab.data.toy import Ring
-from cmlab.evaluate.paths import end_error
-from cmlab.figures.flow import ranks
-from cmlab.figures.order import bends, order, ring, slope
+from cmlab.data.toy import Bumps, Ring
+from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM
-from cmlab.sample import ddim, heun, ode
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.trajectory import explorer
+from cmlab.sampling import ddim, heun, ode
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -250,7 +248,7 @@ def karras_sigmas(n, sigma_min, sigma_max, rho):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab01.karras_sigmas(karras_sigmas)
+checks.karras_sigmas(karras_sigmas)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -287,7 +285,7 @@ def heun_step(denoise, x, t, r):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab01.heun_step(heun_step)
+checks.heun_step(heun_step)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

@@ -29,15 +29,14 @@
 
 # %%
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import between_modes, maps, ranked
+from cmlab_labs.lab02_consistency import checks
+from cmlab_labs.lab02_consistency.explorer import explorer
+from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest, rms_gap
 from IPython.display import Markdown
 
-from cmlab.check import lab02
-from cmlab.figures.basins import basins, nearest
-from cmlab.figures.consistency import between_modes, maps, ranked
-from cmlab.figures.gap import gap_curves, rms_gap
 from cmlab.oracle import Mixture, Mixture1D, Oracle
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.same_path import explorer
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -243,7 +242,7 @@ def f_gaussian(x, t, mu, s, eps):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab02.f_gaussian(f_gaussian)
+checks.f_gaussian(f_gaussian)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -280,7 +279,7 @@ def two_time(x, t, s, cdf):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab02.two_time(two_time)
+checks.two_time(two_time)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

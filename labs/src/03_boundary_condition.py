@@ -32,18 +32,17 @@
 from itertools import pairwise, product
 
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.lab03_boundary import checks
+from cmlab_labs.lab03_boundary.explorer import explorer, forms, untrained
+from cmlab_labs.lab03_boundary.figures import boundary, collapse, variances
 from IPython.display import Markdown
 
-from cmlab.check import lab03
-from cmlab.data.line import Bumps
-from cmlab.data.toy import Ring
-from cmlab.distance import EDMWeight
-from cmlab.figures.coefficients import boundary, collapse, variances
-from cmlab.figures.consistency import ranked
+from cmlab.data.toy import Bumps, Ring
+from cmlab.methods.edm import EDMWeight
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.coefficients import explorer, forms, untrained
+from cmlab.noise_levels import KarrasGrid
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -331,7 +330,7 @@ def cm_coefficients(t, sigma_data, eps):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab03.cm_coefficients(cm_coefficients)
+checks.cm_coefficients(cm_coefficients)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -368,7 +367,7 @@ def anchored(c_skip, c_out, eps):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab03.anchored(anchored)
+checks.anchored(anchored)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

@@ -30,22 +30,21 @@
 # %%
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import slope
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab04_distillation import checks
+from cmlab_labs.lab04_distillation.explorer import explorer
+from cmlab_labs.lab04_distillation.figures import compositions, map_panel, orders, starts, teachers
+from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown
 
-from cmlab.check import lab04
-from cmlab.data.line import Bumps
-from cmlab.figures.distil import compositions, orders, teachers
-from cmlab.figures.map_panel import map_panel
-from cmlab.figures.order import slope
-from cmlab.figures.starts import starts
-from cmlab.guide import Exact, OneSample, Pretrained, StopGrad
+from cmlab.data.toy import Bumps
 from cmlab.methods import CD
+from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM
-from cmlab.sample import ddim, heun, ode
-from cmlab.studies import STUDIES, ranged, read
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.stepper import explorer
+from cmlab.sampling import ddim, heun, ode
+from cmlab.teacher import Exact, OneSample, Pretrained, StopGrad
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -277,7 +276,7 @@ def cd_loss(f, denoise, x, z, t, r):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab04.cd_loss(cd_loss)
+checks.cd_loss(cd_loss)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -315,7 +314,7 @@ def ideal_student(x, levels, denoise):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab04.ideal_student(ideal_student)
+checks.ideal_student(ideal_student)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

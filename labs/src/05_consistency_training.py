@@ -29,23 +29,37 @@
 
 # %%
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab05_training import checks
+from cmlab_labs.lab05_training.analysis import euler, fresh, losses, mean_of, median_of, shared
+from cmlab_labs.lab05_training.explorer import explorer
+from cmlab_labs.lab05_training.figures import (
+    along,
+    by_gap,
+    ends,
+    errors,
+    landed,
+    limits,
+    off,
+    order,
+    orders,
+    rms,
+    scores,
+    slopes,
+    table,
+    targets,
+    typical,
+)
 from IPython.display import Markdown
 
-from cmlab.check import lab05
-from cmlab.data.line import Bumps
-from cmlab.evaluate.fixed_point import euler, mean_of, median_of
-from cmlab.evaluate.pairs import fresh, losses, shared
-from cmlab.figures.consistency import ranked
-from cmlab.figures.limits import ends, errors, landed, limits, scores, table
-from cmlab.figures.pairs import along, by_gap, off, order, orders, rms, slopes, targets, typical
-from cmlab.figures.style import STUDENT, WRONG
-from cmlab.guide import OneSample, StopGrad
+from cmlab.data.toy import Bumps
 from cmlab.methods import CD, CT
+from cmlab.metrics.plots import STUDENT, WRONG
 from cmlab.presets import toy
-from cmlab.sample import ddim, heun
-from cmlab.studies import ranged, read
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.pair_sampler import explorer
+from cmlab.sampling import ddim, heun
+from cmlab.teacher import OneSample, StopGrad
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -324,7 +338,7 @@ def ct_pair(x, z, t, r):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab05.ct_pair(ct_pair)
+checks.ct_pair(ct_pair)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -361,7 +375,7 @@ def ct_bias(x_t, t, r, density, f):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab05.ct_bias(ct_bias)
+checks.ct_bias(ct_bias)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

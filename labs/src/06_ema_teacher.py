@@ -31,21 +31,21 @@
 
 # %%
 import numpy as np
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_training import arrival, blind, two_recipes, unmasked, wavefronts
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab06_ema import checks
+from cmlab_labs.lab06_ema.analysis import PointMass
+from cmlab_labs.lab06_ema.explorer import Retrain, explorer, masked, within
+from cmlab_labs.lab06_ema.figures import pull_and_pace
+from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, name
+from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown
 
-from cmlab.check import lab06
-from cmlab.data.point_mass import PointMass
 from cmlab.data.toy import Ring
-from cmlab.distance import Uniform
-from cmlab.figures.point_mass import pull_and_pace
-from cmlab.figures.trap import blind, two_recipes, unmasked
-from cmlab.figures.wavefront import arrival, wavefronts
-from cmlab.guide import MovingAverage, StopGrad, lerp_networks
-from cmlab.schedule import GridDecay, SqrtGrowth
-from cmlab.studies import STUDIES, ranged, read
-from cmlab.studies.target import DECAYS, GRIDS, name
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.wavefront import Retrain, explorer, masked, within
+from cmlab.losses import Uniform
+from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.teacher import MovingAverage, StopGrad, lerp_networks
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 
@@ -302,7 +302,7 @@ def ema_update(target, online, mu):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab06.ema_update(ema_update)
+checks.ema_update(ema_update)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -344,7 +344,7 @@ def rescaled_gradient(theta, target, xi, levels):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab06.rescaled_gradient(rescaled_gradient)
+checks.rescaled_gradient(rescaled_gradient)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

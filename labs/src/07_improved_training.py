@@ -32,28 +32,35 @@ import json
 
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_noise import effective, emphasis
+from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
+from cmlab_labs.common.study import path_of, ranged, read
+from cmlab_labs.lab07_ict import checks
+from cmlab_labs.lab07_ict.explorer import explorer
+from cmlab_labs.lab07_ict.figures import (
+    alike,
+    counts,
+    dropout,
+    features,
+    ladder,
+    lower,
+    on_digits,
+    steps_of,
+    where_and_when,
+)
 from IPython.display import Markdown
 
-from cmlab.check import lab07
 from cmlab.data.digits import Digits
-from cmlab.distance import InverseGap, Uniform
-from cmlab.figures.emphasis import effective, emphasis
-from cmlab.figures.ladder import ladder, lower, steps_of
-from cmlab.figures.neighbours import alike, dropout, features
-from cmlab.figures.progress import on_digits, where_and_when
-from cmlab.figures.schedules import counts
+from cmlab.losses import Uniform
 from cmlab.methods import ICT
+from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.nets.embedding import Fourier
+from cmlab.noise_levels import LogNormal, Neighbours
 from cmlab.ops import rewind_rng, seeded
 from cmlab.presets.toy import GRID, LEVELS, RING
-from cmlab.runs import ROOT, load
-from cmlab.schedule import Constant, Doubling
-from cmlab.studies import ranged, read
-from cmlab.studies.ladder import CHANGED, DOUBLING, INDEX, RUNGS, SQRT, STEPS
-from cmlab.studies.recording import path_of
-from cmlab.times import LogNormal, Neighbours
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.schedules import explorer
+from cmlab.schedules import Constant
+from cmlab.train.runs import ROOT, load
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -87,7 +94,7 @@ Predict(
 # CT grows N like a root, iCT doubles it at regular times. On the right: what doubling does to the grid.
 
 # %%
-counts({"CT": SQRT, "iCT": DOUBLING}, STEPS, GRID, (11, 21, 41, 81, 161))
+counts({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 161))
 
 # %% [markdown]
 # ### How often and how hard: p(i) and λ(i)
@@ -325,7 +332,7 @@ def ict_steps(k, K, s0, s1):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab07.ict_steps(ict_steps)
+checks.ict_steps(ict_steps)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -365,7 +372,7 @@ def level_masses(levels, mean, std):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab07.level_masses(level_masses)
+checks.level_masses(level_masses)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -440,7 +447,7 @@ Markdown(f"""
 runs = [run for arm in kept.values() for run in arm.record["seconds"]]
 samples = sum(arm.record["samples"] * len(arm.record["seeds"]) for arm in kept.values())
 Markdown(f"""
-Recorded beforehand: {len(runs)} runs of {STEPS} steps on the ring ({len(kept)} arms, 3 seeds), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
+Recorded beforehand: {len(runs)} runs of {LADDER_STEPS} steps on the ring ({len(kept)} arms, 3 seeds), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
 nothing was pre-trained. The digits: {", ".join(f"{name} {run.record['samples']:,} samples a run" for name, run in digits.items()) or "not recorded yet"}. While you read: no training, 63 network calls on 16 digits each.
 """)
 

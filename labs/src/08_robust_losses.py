@@ -32,24 +32,40 @@ from math import sqrt
 
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab08_robust import checks
+from cmlab_labs.lab08_robust.explorer import (
+    NAMES,
+    Retrain,
+    course,
+    explorer,
+    faithful,
+    recording,
+    replay,
+)
+from cmlab_labs.lab08_robust.figures import (
+    FAR,
+    Made,
+    Score,
+    clouds,
+    curves,
+    gaps,
+    ranges,
+    whole_or_parts,
+)
+from cmlab_labs.lab08_robust.study import CLEAN, LOSSES, SHARES
 from IPython.display import Markdown
 
-from cmlab.check import lab08
-from cmlab.data.outliers import Contaminated
-from cmlab.distance import L1, Cauchy, GemanMcClure, PseudoHuber, SquaredL2
-from cmlab.evaluate.toy import coverage
-from cmlab.evaluate.wasserstein import sliced
-from cmlab.figures.losses import curves, whole_or_parts
-from cmlab.figures.outlier_runs import FAR, Made, Score, clouds, ranges
-from cmlab.figures.outliers import gaps
+from cmlab.data.toy import Contaminated
+from cmlab.losses import L1, GemanMcClure, SquaredL2
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Cauchy
+from cmlab.metrics.toy import coverage
+from cmlab.metrics.wasserstein import sliced
+from cmlab.noise_levels import KarrasGrid, LogNormal
 from cmlab.ops import seeded
 from cmlab.presets.toy import GRID, LEVELS
-from cmlab.studies import ranged, read
-from cmlab.studies.outliers import CLEAN, LOSSES, SHARES
-from cmlab.times import KarrasGrid, LogNormal
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.outlier_runs import NAMES, Retrain, course, faithful, recording, replay
-from cmlab.widgets.outliers import explorer
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -435,7 +451,7 @@ def pseudo_huber(a, b, c):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab08.pseudo_huber(pseudo_huber)
+checks.pseudo_huber(pseudo_huber)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -472,7 +488,7 @@ def irls_mean(points, c):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab08.irls_mean(irls_mean)
+checks.irls_mean(irls_mean)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

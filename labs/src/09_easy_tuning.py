@@ -29,14 +29,9 @@
 
 # %%
 import torch
-from IPython.display import Markdown
-
-from cmlab.check import lab09
-from cmlab.data.digits import Digits
-from cmlab.data.line import Bumps
-from cmlab.data.shapes import Shapes
-from cmlab.distance import EDMWeight, InverseGap, PseudoHuber, SquaredL2
-from cmlab.figures.budgets import (
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.plots_noise import (
     Panel,
     budgets,
     clouds,
@@ -46,16 +41,33 @@ from cmlab.figures.budgets import (
     told_apart,
     versus,
 )
-from cmlab.figures.consistency import ranked
-from cmlab.figures.rungs import Rung, away, levels, mean_rungs, median_answers, walks
-from cmlab.figures.tuning import curriculum, ideals, wandering
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab09_ect import checks
+from cmlab_labs.lab09_ect.explorer import explorer
+from cmlab_labs.lab09_ect.figures import (
+    Rung,
+    away,
+    curriculum,
+    ideals,
+    levels,
+    mean_rungs,
+    median_answers,
+    walks,
+    wandering,
+)
+from IPython.display import Markdown
+
+from cmlab.data.digits import Digits
+from cmlab.data.shapes import Shapes
+from cmlab.data.toy import Bumps
+from cmlab.losses import SquaredL2
 from cmlab.methods import ECT, EDM
+from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.edm import EDMWeight
+from cmlab.methods.ict import InverseGap, PseudoHuber
+from cmlab.noise_levels import LogNormal, ToData
 from cmlab.presets import toy
-from cmlab.schedule import Constant, Stages
-from cmlab.studies import ranged
-from cmlab.times import LogNormal, Shrink, ToData
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.curriculum import explorer
+from cmlab.schedules import Constant
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -343,7 +355,7 @@ def t_to_r(t, stage, q, K, b):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab09.t_to_r(t_to_r)
+checks.t_to_r(t_to_r)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -380,7 +392,7 @@ def resume(trainer, kept):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab09.resume(resume)
+checks.resume(resume)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

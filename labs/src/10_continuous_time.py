@@ -33,30 +33,46 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab10_scm import analysis as along
+from cmlab_labs.lab10_scm import checks
+from cmlab_labs.lab10_scm.explorer import Retrain, explorer
+from cmlab_labs.lab10_scm.figures import (
+    Errors,
+    Lengths,
+    against,
+    arms,
+    bounds,
+    by_gap,
+    clocks,
+    effect,
+    first_and_last,
+    in_the_mean,
+    kept,
+    needed,
+    order,
+    over_training,
+    overlap,
+    pulled,
+    rmse,
+    times,
+    to_the_limit,
+    vees,
+)
+from cmlab_labs.lab10_scm.study import GAPS
+from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown
 
-from cmlab.balance import Even
-from cmlab.check import lab10
-from cmlab.convert import carried
 from cmlab.data.toy import Ring
-from cmlab.evaluate import derivative as along
-from cmlab.figures.clocks import Lengths, bounds, clocks
-from cmlab.figures.continuous import in_the_mean, order, pulled, to_the_limit
-from cmlab.figures.effects import against, effect, first_and_last, needed, overlap, rmse, times
-from cmlab.figures.stabilisers import arms, by_gap, kept, over_training
-from cmlab.figures.vee import Errors, vees
 from cmlab.methods import SCM
-from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond
+from cmlab.methods.scm import Clip, Even, Unbounded, UnitNorm
+from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond, carried
 from cmlab.nets import MLP, Positional
 from cmlab.nets.embedding import Fourier
 from cmlab.ops import jvp
 from cmlab.presets import toy
-from cmlab.schedule import Constant
-from cmlab.studies import STUDIES, ranged, read
-from cmlab.studies.gap import GAPS
-from cmlab.tangent import Clip, Unbounded, UnitNorm
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.microscope import Retrain, explorer
+from cmlab.schedules import Constant
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 
@@ -465,7 +481,7 @@ def trig_coefficients(t, sigma_data):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab10.trig_coefficients(trig_coefficients)
+checks.trig_coefficients(trig_coefficients)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -500,7 +516,7 @@ def tangent(F, x_t, dx_t, t, r, sigma_data):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab10.tangent(tangent)
+checks.tangent(tangent)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

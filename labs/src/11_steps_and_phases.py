@@ -29,30 +29,37 @@
 
 # %%
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorers_steps import explorer
+from cmlab_labs.common.plots_noise import recorded, told_apart, versus
+from cmlab_labs.common.plots_training import (
+    CALLS,
+    against_calls,
+    by_lines,
+    by_renoising,
+    middle,
+    routes,
+)
+from cmlab_labs.common.studies_shared import revived
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab11_phases import checks
+from cmlab_labs.lab11_phases.analysis import ternary
+from cmlab_labs.lab11_phases.figures import digit_rows
 from IPython.display import Markdown
 
-from cmlab.check import lab11
-from cmlab.data.line import Bumps
-from cmlab.evaluate.consistency import rmse_by_level, truth
-from cmlab.evaluate.ends import ExactJumps, against, exact_ends, score_ends
-from cmlab.evaluate.middle import ternary
-from cmlab.figures.budgets import recorded, told_apart, versus
-from cmlab.figures.phased_digits import digit_rows
-from cmlab.figures.steps import CALLS, against_calls, by_lines, by_renoising, middle, routes
-from cmlab.figures.style import EXTRA, STUDENT, TEACHER
-from cmlab.guide import Exact, OneSample
+from cmlab.data.toy import Bumps
 from cmlab.methods import CD, ICT, PCM
+from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps
+from cmlab.metrics.evaluators import ExactJumps, against, exact_ends, score_ends
+from cmlab.metrics.plots import EXTRA, STUDENT, TEACHER
+from cmlab.metrics.toy import rmse_by_level, truth
+from cmlab.noise_levels import Neighbours
 from cmlab.ops import seeded
-from cmlab.phases import PhasedSteps, Phases, cut, jumps
 from cmlab.presets import toy
 from cmlab.process import EDM, TrigFlow
-from cmlab.sample import ddim, multistep
-from cmlab.schedule import Constant
-from cmlab.studies import ranged
-from cmlab.studies.phases import revived
-from cmlab.times import Neighbours
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.planner import explorer
+from cmlab.sampling import ddim, multistep
+from cmlab.schedules import Constant
+from cmlab.teacher import Exact, OneSample
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 
@@ -376,7 +383,7 @@ def several_calls(f, x_T, levels):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab11.multistep(several_calls)
+checks.multistep(several_calls)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -413,7 +420,7 @@ def search(score, low, high, rounds):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab11.middle(search)
+checks.middle(search)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

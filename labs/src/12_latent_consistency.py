@@ -33,33 +33,33 @@
 
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_noise import gallery, recorded, told_apart
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab12_latent import checks
+from cmlab_labs.lab12_latent.analysis import (
+    COUPLINGS,
+    Impulsiveness,
+    cost_ratio,
+    impulsiveness,
+    paired,
+    spread_of_target,
+)
+from cmlab_labs.lab12_latent.explorer import latent_bench, transport_bench
+from cmlab_labs.lab12_latent.figures import gains, race, sizes, tails
+from cmlab_labs.lab12_latent.study import BANDS
 from IPython.display import Markdown
 
-from cmlab.check import lab12
-from cmlab.checkpoint import read_json
-from cmlab.coupling import Independent, MinibatchOT
-from cmlab.data.coder import CHECKPOINTS
 from cmlab.data.digits import Digits
-from cmlab.data.impulses import Impulses
-from cmlab.data.latents import Latents
+from cmlab.data.latents import CHECKPOINTS, Impulses, Latents
 from cmlab.data.toy import Ring
-from cmlab.distance import PseudoHuber
-from cmlab.evaluate.impulses import Impulsiveness, impulsiveness
-from cmlab.evaluate.transport import COUPLINGS, cost_ratio, paired, spread_of_target
-from cmlab.figures.budgets import gallery, recorded, told_apart
-from cmlab.figures.impulses import tails
-from cmlab.figures.latent_runs import race, sizes
-from cmlab.figures.pairing import gains
 from cmlab.methods import ICT, SLCT
-from cmlab.methods.slct import averaged
-from cmlab.nets.nonscaling import NonScalingNorm
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening, averaged
+from cmlab.nets.norm import NonScalingNorm
 from cmlab.presets import toy
 from cmlab.presets.latent import DIGITS
-from cmlab.studies import ranged
-from cmlab.studies.residuals import BANDS
-from cmlab.tightening import Tightening
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.latents import latent_bench, transport_bench
+from cmlab.train.checkpoint import read_json
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -144,7 +144,7 @@ for name, found in rows.items():
 # %% [markdown]
 # Hollow markers stand for none at all; dotted lines are normal numbers. Read your own row of the table before you go on: how far is the farthest latent?
 # These are small autoencoders on small pictures. Their latents are *not* those of a large one, which the paper looks at, and you should not expect the paper's tails. An adapter reads a public autoencoder from a folder
-# (`cmlab.data.public_coder.PublicCoder`), so you can measure its latents with the same functions.
+# (`cmlab.data.latents.PublicCoder`), so you can measure its latents with the same functions.
 #
 # Hence the second half of the experiment: impulses are **injected**, 0.1 % of all latent elements times 50, and every loss is trained with and without them.
 
@@ -343,7 +343,7 @@ run = arms.get("slct") or arms.get("cauchy") or arms.get("ict")
 if run:
     stages = run["intervals"][0, 1:].astype(int)
     q = run["size"][:, 1:, :, :][..., [0, 2, 4]].mean(0)
-    rule = [0.03456 if n == stages[0] else lab12.c_of(n) for n in stages]  # the code's first stage has its own
+    rule = [0.03456 if n == stages[0] else checks.c_of(n) for n in stages]  # the code's first stage has its own
     figure = sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
 figure if run else "not recorded yet"
 
@@ -383,7 +383,7 @@ def tight_cauchy(a, b, N):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab12.tight_cauchy(tight_cauchy)
+checks.tight_cauchy(tight_cauchy)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -417,7 +417,7 @@ def denoising(f_t, x, t, small, sigma_data):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab12.denoising(denoising)
+checks.denoising(denoising)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

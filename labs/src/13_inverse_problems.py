@@ -31,30 +31,47 @@
 # %%
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorers_digits import GENERATOR
+from cmlab_labs.common.plots_noise import told_apart
+from cmlab_labs.common.plots_posterior import PathEnd, line_through, planes, posterior, slopes
+from cmlab_labs.common.plots_posterior import told as curves
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab13_inverse import checks, explorer
+from cmlab_labs.lab13_inverse.analysis import errors, pull_quantiles, told
+from cmlab_labs.lab13_inverse.figures import nearer, race, task_sheet, tuning
 from IPython.display import Markdown
 
-from cmlab import runs
-from cmlab.bases import GREY, Luminance
-from cmlab.check import lab13
 from cmlab.data.digits import Digits
 from cmlab.data.shapes import Shapes
-from cmlab.editing import Edit, colouring, edit, inpainting, interpolated, stroke, super_resolution
-from cmlab.evaluate.posterior import PathEnd, line_through, posterior
-from cmlab.evaluate.reach import errors, pull_quantiles, told
-from cmlab.figures.bench import task_sheet
-from cmlab.figures.budgets import told_apart
-from cmlab.figures.posterior import planes, slopes
-from cmlab.figures.posterior import told as curves
-from cmlab.figures.race import nearer, race, tuning
-from cmlab.figures.samples import image_sheets
-from cmlab.inverse import Measurement, pull, restore
-from cmlab.operators import Absolute, Blur, Classifier, DownSample, Mask, Radius, Square
+from cmlab.methods.editing import (
+    GREY,
+    Edit,
+    Luminance,
+    colouring,
+    edit,
+    inpainting,
+    interpolated,
+    stroke,
+    super_resolution,
+)
+from cmlab.methods.posterior_sampling import (
+    Absolute,
+    Blur,
+    Classifier,
+    DownSample,
+    Mask,
+    Measurement,
+    Radius,
+    Square,
+    pull,
+    restore,
+)
+from cmlab.metrics.plots import image_sheets
+from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Gaussian, Mixture, Mixture1D
 from cmlab.process import EDM
-from cmlab.studies import ranged, read
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, measurement, retouch, show_source, start_lab
-from cmlab.widgets.digits import GENERATOR
+from cmlab.train import runs
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -120,7 +137,7 @@ for level in (2.0, 1.0):
 # The two circles, 8 modes on each. 1000 noisy points at each level. Black is the truth: exact posterior samples.
 
 # %%
-law = measurement.LAW
+law = explorer.LAW
 levels = torch.logspace(-1.3, 1, 13).double()
 rows = told(law, levels, Absolute())
 titles = ("The mean shrinks, the path's end does not", "The mean leaves the data", "And A(h) shrinks with it")
@@ -224,10 +241,10 @@ model, _, _ = runs.load(GENERATOR)
 model.requires_grad_(False)
 held, asked = Digits(train=False), torch.tensor([2, 3, 5, 7])
 f = lambda x_t, t: model(x_t, t, asked.repeat_interleave(len(x_t) // 4))
-truth = torch.cat([retouch.scan(d, 4) for d in asked.tolist()])
+truth = torch.cat([explorer.scan(d, 4) for d in asked.tolist()])
 grid = {n: KarrasGrid(0.1, 80.0).up(max(n, 2)).flip(0)[:n] for n in (1, 4, 16)}
 sheets, kept = {}, {}
-for name, task in retouch.EDITS.items():
+for name, task in explorer.EDITS.items():
     given = task.project(torch.zeros_like(truth), truth)
     torch.manual_seed(0)
     made = {n: list(edit(EDM(), f, task, truth, grid[n])) for n in grid}
@@ -251,7 +268,7 @@ for name, off in kept.items():
 
 # %%
 x, labels = held.images[:180], held.labels[:180]
-lower, rows = retouch.EDITS["lower half missing"], {}
+lower, rows = explorer.EDITS["lower half missing"], {}
 hidden, F = lower.missing.bool().expand_as(x), lambda x_t, t: model(x_t, t, labels)
 for n in (1, 2, 4, 8, 16):
     grid_n, out = KarrasGrid(0.1, 80.0).up(max(n, 2)).flip(0)[:n], []
@@ -346,7 +363,7 @@ for n, row in zip(calls, away.T, strict=True):
 # Three things to try: a linear A, and see which marker sits on the dotted line. Then *radius* at σ = 2: where is the mean? Then walk through the seeds at σ = 0.6 and find a path's end in a mode that the posterior hardly holds.
 
 # %%
-measurement.explorer()
+explorer.explorer()
 
 # %% [markdown]
 # ### On digits, with the shipped network
@@ -355,7 +372,7 @@ measurement.explorer()
 # Turn up σ: which of the three still has the contrast of a digit, and does it have the smaller mismatch?
 
 # %%
-retouch.bench(model)
+explorer.retouch_bench(model)
 
 # %% [markdown]
 # ### The retouching desk
@@ -363,7 +380,7 @@ retouch.bench(model)
 # Give a part, spend 1 to 16 calls, and see six answers. Try *lower half missing* with 1 call and with 8. Try *4 × 4 means given*: what is left of the digit, and how sure are the six?
 
 # %%
-retouch.desk(model)
+explorer.desk(model)
 
 # %% [markdown]
 # ## The key figure
@@ -373,7 +390,7 @@ retouch.desk(model)
 # %%
 panels = []
 for level, title in ((2.0, "σ = 2: the mean is nowhere"), (0.6, "σ = 0.6: still between modes"), (0.2, "σ = 0.2: both are near")):
-    _, x_t, drawn, points = measurement.scene(level, 11)
+    _, x_t, drawn, points = explorer.scene(level, 11)
     panels.append((title, drawn, x_t, points))
 planes(law.components.means, panels)
 
@@ -469,7 +486,7 @@ def edit_step(f, x_t, t, r, y, missing, A, back, z):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab13.edit_step(edit_step)
+checks.edit_step(edit_step)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -504,7 +521,7 @@ def push(estimate, A, y, x_t, t, zeta):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab13.push(push)
+checks.push(push)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

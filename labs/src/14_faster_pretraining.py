@@ -30,30 +30,38 @@
 # %%
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_noise import recorded
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab14_pretraining import checks
+from cmlab_labs.lab14_pretraining.analysis import agreement, exact_agreement, limit, same, spread
+from cmlab_labs.lab14_pretraining.explorer import available, explorer, modes, seen
+from cmlab_labs.lab14_pretraining.figures import (
+    borders,
+    by_level,
+    by_rate,
+    claim,
+    course,
+    courses,
+    easing,
+    face_to_face,
+    finding,
+    pace,
+    pairs_and_test,
+    sped,
+    unrest,
+)
+from cmlab_labs.lab14_pretraining.study import RING_LEVELS, Twin, ends, starts
 from IPython.display import Markdown
 
-from cmlab.check import lab14
-from cmlab.config import TrainConfig
-from cmlab.curriculum import Clock, Easing, Quantiles
-from cmlab.evaluate.agreement import agreement, exact_agreement, same
-from cmlab.evaluate.bowl import limit, spread
-from cmlab.evaluate.walks import walk
-from cmlab.figures.budgets import recorded
-from cmlab.figures.easing import easing, pace, unrest
-from cmlab.figures.pretraining import by_rate, claim, course, courses, finding, sped
-from cmlab.figures.twins import borders, by_level, face_to_face, pairs_and_test
-from cmlab.guide import Exact
-from cmlab.momentum import Compensation, MomentumDecay
+from cmlab.methods.faster_training import Clock, Compensation, Easing, MomentumDecay, Quantiles
+from cmlab.metrics.denoiser import walk
+from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import faster, toy
 from cmlab.process import EDM
-from cmlab.schedule import Warmup
-from cmlab.studies import ranged
-from cmlab.studies.pretraining import RING_LEVELS
-from cmlab.studies.shared_noise import starts
-from cmlab.studies.twins import Twin, ends
-from cmlab.times import KarrasGrid
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.twins import available, explorer, modes, seen
+from cmlab.schedules import Warmup
+from cmlab.teacher import Exact
+from cmlab.train.config import TrainConfig
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -346,7 +354,7 @@ def my_pace(tau, beta0):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab14.pace(my_pace)
+checks.pace(my_pace)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -382,7 +390,7 @@ def my_test(a, b, orders):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab14.permutation_p(my_test)
+checks.permutation_p(my_test)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

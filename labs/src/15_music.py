@@ -30,24 +30,28 @@
 # %%
 import numpy as np
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.plots_noise import recorded, versus
+from cmlab_labs.common.study import ranged, read
+from cmlab_labs.lab15_music import checks
+from cmlab_labs.lab15_music.analysis import CALLS, OVERLAPS, WAYS, pitch_accuracy
+from cmlab_labs.lab15_music.data import LOOPS, Sound, Tunes, cents, hertz, string
+from cmlab_labs.lab15_music.explorer import rendered, shipped, synth
+from cmlab_labs.lab15_music.figures import (
+    LOOP_NAMES,
+    by_steps,
+    cells,
+    noise_spread,
+    seam_curves,
+    spectrograms,
+    within,
+)
+from cmlab_labs.lab15_music.study import SOLVER_STEPS
+from cmlab_labs.lab15_music.windows import averaged_noise, fuse, fused, starts
 from IPython.display import Audio, Markdown
 
-from cmlab.check import lab15
-from cmlab.data.sound import Sound, cents, hertz
-from cmlab.data.strings import string
-from cmlab.data.tunes import LOOPS, Tunes
-from cmlab.evaluate.longclips import OVERLAPS, WAYS
-from cmlab.evaluate.music import CALLS, pitch_accuracy
-from cmlab.figures.budgets import recorded, versus
-from cmlab.figures.music import LOOP_NAMES, by_steps, spectrograms, within
-from cmlab.figures.seams import cells, noise_spread, seam_curves
-from cmlab.guidance import Guided
 from cmlab.methods import MusicCM
-from cmlab.studies import ranged, read
-from cmlab.studies.music import SOLVER_STEPS
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.synth import rendered, shipped, synth
-from cmlab.windows import averaged_noise, fuse, fused, starts
+from cmlab.teacher import Guided
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 
@@ -297,7 +301,7 @@ def fuse_windows(windows, length, step):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab15.fuse(fuse_windows)
+checks.fuse(fuse_windows)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -338,7 +342,7 @@ def guided_step(x_t, t, r, D, c, null, w):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab15.guided_step(guided_step)
+checks.guided_step(guided_step)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

@@ -29,24 +29,27 @@
 
 # %%
 import torch
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorers_digits import CIFAR, SHAPES, shipped
+from cmlab_labs.lab16_cifar10 import checks, figures
+from cmlab_labs.lab16_cifar10.explorer import explorer
+from cmlab_labs.lab16_cifar10.figures import (
+    against_size,
+    coarse,
+    diary,
+    drift,
+    norms,
+    scored,
+    sharpening,
+)
+from cmlab_labs.lab16_cifar10.training_desk import desk
 from IPython.display import Markdown
 
-from cmlab import checkpoint
-from cmlab.check import lab16
 from cmlab.data.shapes import Shapes
-from cmlab.evaluate.patches import patch_distance
-from cmlab.figures import costs, published
-from cmlab.figures.great_circle import norms
-from cmlab.figures.run_diary import diary
-from cmlab.figures.set_size import against_size, coarse, drift
-from cmlab.figures.sharpening import sharpening
-from cmlab.figures.strip_score import scored
 from cmlab.methods import ECT
+from cmlab.metrics.patches import patch_distance
 from cmlab.presets import PRESETS, cifar10, shapes
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.desk import desk
-from cmlab.widgets.generator import CIFAR, SHAPES, shipped
-from cmlab.widgets.one_step import explorer
+from cmlab.train import checkpoint
 
 start_lab(threads=1)  # the networks are small: a second thread would hardly help
 
@@ -88,8 +91,8 @@ Predict(
 
 # %%
 names = ("digits.ect", "shapes.ect", "cifar10.ect-sprint", "cifar10.ect-paper")
-found = {name: costs.cost(PRESETS[name]()) for name in names}
-Markdown(costs.table(found))
+found = {name: figures.cost(PRESETS[name]()) for name in names}
+Markdown(figures.cost_table(found))
 
 # %% tags=["nbval-check-output"]
 ratio = found["cifar10.ect-paper"].step / found["cifar10.ect-paper"].call
@@ -267,7 +270,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars: they do not warn o
 # Our own distances have other spaces and are not in this table.
 
 # %%
-Markdown(published.table((CIFAR.with_suffix(".json"), None, None)))
+Markdown(figures.table((CIFAR.with_suffix(".json"), None, None)))
 
 # %% [markdown]
 # Read the budget columns first.
@@ -294,7 +297,7 @@ def decay(batch, half_life):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab16.decay(decay)
+checks.decay(decay)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -333,7 +336,7 @@ def between(z1, z2, share):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab16.between(between)
+checks.between(between)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -368,7 +371,7 @@ names = next(pair for pair in (("fd1", "fd2"), ("pd1", "pd2")) if pair[0] in sco
 one_call, two_calls = (scores[name] for name in names)
 two = f"{two_calls / one_call:.2f} times the distance of one; " + ("shows in part: one run" if two_calls < 0.9 * one_call else "not told apart by one run" if two_calls < 1.1 * one_call else "does not show in this run")
 rows = [
-    ("ECT: 1 and 2 calls reach FID 3.60 and 2.11 (as reported)", published.NOT_RUN, "not tested"),
+    ("ECT: 1 and 2 calls reach FID 3.60 and 2.11 (as reported)", figures.NOT_RUN, "not tested"),
     ("… in a fraction of iCT's training", f"images alone: {(200 + 51.2) / 409.6:.2f} of iCT's, the denoiser's counted", "arithmetic on reported numbers"),
     ("tuning makes a one-step generator of a denoiser", f"shapes, 8 pictures: {before:.3f} → {after:.3f}; real ones {score.floor[0]:.3f} to {score.floor[1]:.3f}", "shows in part: one run" if better else "does not show in this run"),
     ("a second call helps", f"the generator above: {names[0]} {one_call:.3g}, {names[1]} {two_calls:.3g}", two),

@@ -29,38 +29,50 @@
 
 # %%
 import numpy as np
-from IPython.display import Markdown
-
-from cmlab import runs
-from cmlab.atlas import ENTRIES, Generates, read_rows, score, weights_of
-from cmlab.atlas.league import DIFFUSION, few
-from cmlab.atlas.run import recipes_of
-from cmlab.check import lab17
-from cmlab.evaluate.consistency import rmse_by_level, truth
-from cmlab.figures.atlas import Panel, exact, league
-from cmlab.figures.atlas_costs import by_level, costs, levels, uses
-from cmlab.figures.method_marks import OTHER
-from cmlab.figures.winners import (
+from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab17_atlas import checks
+from cmlab_labs.lab17_atlas.benchmark import (
+    DIFFUSION,
+    ENTRIES,
+    Generates,
+    few,
+    read_rows,
+    recipes_of,
+    score,
+    weights_of,
+)
+from cmlab_labs.lab17_atlas.explorer import explorer
+from cmlab_labs.lab17_atlas.figures import (
+    OTHER,
+    Panel,
     beats,
     by_calls,
+    by_level,
     contestants,
+    costs,
     crossing,
+    exact,
     front,
     gathered,
     generators,
     here,
     in_words,
     judged,
+    league,
+    levels,
     together,
     told,
     unbeaten,
+    uses,
     verdict,
     worth,
 )
+from IPython.display import Markdown
+
+from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.presets import toy
-from cmlab.studies import ranged
-from cmlab.widgets import Predict, show_source, start_lab
-from cmlab.widgets.atlas import explorer
+from cmlab.train import runs
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 rows = read_rows()
@@ -400,7 +412,7 @@ def not_beaten(scores):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab17.not_beaten(not_beaten)
+checks.not_beaten(not_beaten)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -447,7 +459,7 @@ def worth_the_price(methods):
 
 
 # %% tags=["check", "nbval-check-output"]
-lab17.worth_the_price(worth_the_price)
+checks.worth_the_price(worth_the_price)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>

@@ -3,13 +3,12 @@
 import nbformat
 import pytest
 from browser.harness import ENOUGH_INK, ink, open_and_run, picture, settle, wait_for_text
-
-from cmlab.labs.notebook import new_metadata
+from cmlab_labs.tools.notebooks.build import new_metadata
 
 pytestmark = pytest.mark.browser
 
 DESK = """\
-from cmlab.widgets.desk import desk
+from cmlab_labs.lab16_cifar10.training_desk import desk
 
 desk("digits.ect", "runs/desk", ("steps=4000", "net.width=8", "start.net.width=8"))
 """

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser.harness import FLAGS, chromium
-
-from cmlab.gallery.site import write_site
+from cmlab_labs.tools.gallery.site import write_site
 
 pytestmark = pytest.mark.browser
 

@@ -11,8 +11,7 @@ from browser.harness import (
     slide,
     wait_for_text,
 )
-
-from cmlab.labs.notebook import new_metadata
+from cmlab_labs.tools.notebooks.build import new_metadata
 
 pytestmark = pytest.mark.browser
 

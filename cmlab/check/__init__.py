@@ -1,1 +1,0 @@
-"""Exercise checks: each tests a property against the truth and names the likely slip."""

@@ -1,0 +1,262 @@
+"""`cmlab doctor`: can the labs run on this machine? What is wrong, and the remedy."""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from types import ModuleType
+from zipfile import is_zipfile
+
+from packaging.requirements import Requirement
+
+from ..discovery import late_import
+
+# One line of the doctor's report
+
+AGAIN = "make the environment again: remove .venv, then run `make install`"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Without a remedy all is well; with one, `stops` says how bad it is."""
+
+    what: str
+    found: str
+    remedy: str = ""
+    stops: bool = False
+
+
+# What the doctor asks of the machine: Python, device, memory, disk, and the Jupyter kernel
+
+FREE_DISK = 1.0  # GB: room for a run's checkpoints and samples
+FREE_MEMORY = 2.0  # GB: for JupyterLab and a training beside it
+MEMORY = 3.5  # GB: what a machine sold with 4 GB shows at least
+LIMITS = (  # bytes a container may use; what psutil tells is its host's
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def python() -> Iterator[Finding]:
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    remedy = "" if good else f"install Python 3.11, 3.12 or 3.13; {AGAIN}"
+    yield Finding("Python", f"{platform.python_version()} in {sys.prefix}", remedy, not good)
+
+
+def device() -> Iterator[Finding]:
+    import torch
+
+    threads = torch.get_num_threads()
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        yield Finding("device", f"cuda, {card.name}, {card.total_memory / 1e9:.0f} GB")
+    elif torch.backends.mps.is_available():
+        yield Finding("device", "mps")
+    else:
+        yield Finding("device", "cpu: enough for all labs; only lab 16's training wants a GPU")
+    yield Finding("threads", f"{threads} of {os.cpu_count()} processors")
+
+
+def memory() -> Iterator[Finding]:
+    import psutil
+
+    found = psutil.virtual_memory()
+    whole, free = min(found.total, allowed()) / 1e9, found.available / 1e9
+    remedy = "" if whole >= MEMORY else "open one lab at a time; shut each kernel down after it"
+    yield Finding("memory", f"{whole:.1f} GB{' of the 4 GB meant' if remedy else ''}", remedy)
+    remedy = "" if free >= FREE_MEMORY else "close other programs: a lab may be killed"
+    yield Finding("free memory", f"{free:.1f} GB", remedy)
+
+
+def allowed() -> float:
+    """Bytes of memory that a container grants; infinite where there is none."""
+    said = [path.read_text("utf-8").strip() for path in LIMITS if path.is_file()]
+    return min((float(limit) for limit in said if limit.isdigit()), default=float("inf"))
+
+
+def disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    remedy = "" if free >= FREE_DISK else f"free at least {FREE_DISK:.0f} GB"
+    yield Finding("free disk", f"{free:.1f} GB", remedy, stops=free < FREE_DISK / 10)
+
+
+def kernel() -> Iterator[Finding]:
+    """Bare `python` in a kernel's command stands for the Python that starts it, which is this."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    command = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
+    here = not command.is_absolute() or command.is_relative_to(sys.prefix)
+    remedy = "" if here else "it is another Python's: run `jupyter kernelspec remove python3`"
+    yield Finding("kernel python3", str(command), remedy, not here)
+
+
+# What the doctor asks of folders: a home that Jupyter can write to, labs that can be saved
+
+ELSEWHERE = "give it another home for this sitting: `HOME=/a/folder/you/can/write make lab`"
+READ_ONLY = "labs open and run but are not saved: clone into a folder of your own"
+
+
+def writable(folder: Path) -> bool:
+    """Whether a file can be made there; for a folder that is not there yet, where it would be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def home() -> Iterator[Finding]:
+    """JupyterLab does not start without its runtime folder, nor save without its data folder."""
+    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
+
+    folders = (jupyter_runtime_dir(), jupyter_data_dir(), jupyter_config_dir())
+    shut = [folder for folder in folders if not writable(Path(folder))]
+    found = f"{shut[0]} cannot be written: JupyterLab needs it" if shut else str(Path.home())
+    yield Finding("home", found, ELSEWHERE if shut else "", bool(shut))
+
+
+def checkout() -> Iterator[Finding]:
+    try:
+        folder = late_import("labs").checkout()
+    except FileNotFoundError:
+        return
+    good = all(writable(place) for place in (folder, folder / "labs"))
+    found = str(folder) if good else f"{folder} cannot be written"
+    yield Finding("checkout", found, "" if good else READ_ONLY)
+
+
+def network() -> Iterator[Finding]:
+    yield Finding("network", "not needed: the labs' data and weights are in the repository")
+
+
+# What the doctor asks of the project: packages, notebooks, shipped weights and recordings
+
+
+def _labs() -> ModuleType:
+    return late_import("labs")
+
+
+def packages() -> Iterator[Finding]:
+    """Each package cmlab needs, against its range and, in a checkout, against its pin."""
+    pins = _pins()
+    for needed in map(Requirement, requires("cmlab") or []):
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            yield _package(needed, pins.get(needed.name))
+
+
+def _package(needed: Requirement, pin: Requirement | None) -> Finding:
+    try:
+        found = version(needed.name)
+    except PackageNotFoundError:
+        return Finding(needed.name, "missing", AGAIN, stops=True)
+    if not needed.specifier.contains(found, prereleases=True):
+        return Finding(needed.name, f"{found}, needed {needed.specifier}", AGAIN, stops=True)
+    if pin is not None and not pin.specifier.contains(found):
+        return Finding(needed.name, f"{found}, tested with {pin.specifier}", AGAIN)
+    return Finding(needed.name, found)
+
+
+def _pins() -> dict[str, Requirement]:
+    try:
+        lines = (_labs().checkout() / "constraints.txt").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    pins = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {p.name: p for p in pins if p.marker is None or p.marker.evaluate()}
+
+
+def pairs() -> Iterator[Finding]:
+    try:
+        folder = _labs().checkout() / "labs"
+    except FileNotFoundError as error:
+        yield Finding("labs", "not here", str(error))
+        return
+    notebooks = _labs().find(folder)
+    bad = [fault for notebook in notebooks for fault in _labs().problems(notebook)]
+    remedy = "run `cmlab labs run`; a notebook that you edited is set aside"
+    yield from (Finding("labs", fault, remedy) for fault in bad)
+    if not bad:
+        yield Finding("labs", f"{len(notebooks)}, each in step with its source")
+
+
+def checkpoints() -> Iterator[Finding]:
+    try:
+        folder = _labs().checkout() / "data" / "checkpoints"
+    except FileNotFoundError:
+        return
+    remedy = "run `git checkout -- data/checkpoints`"
+    weights = {p.stem for p in folder.glob("*.safetensors")}
+    records = {p.stem for p in folder.glob("*.json")}
+    for name in sorted(weights ^ records):
+        missing = "weights" if name in records else "record"
+        yield Finding("checkpoint", f"{name} has no {missing}", remedy, True)
+    if not weights & records:
+        yield Finding("checkpoint", "none", remedy, True)
+    for name in sorted(weights & records):
+        yield Finding("checkpoint", name)
+
+
+def recordings() -> Iterator[Finding]:
+    """What labs 04 to 09 replay: how many, and which are damaged."""
+    try:
+        folder = _labs().checkout() / "data" / "runs"
+    except FileNotFoundError:
+        return
+    remedy = "run `git checkout -- data/runs`"
+    found = sorted(folder.glob("*/*.npz"))
+    for path in found:
+        if not is_zipfile(path):
+            yield Finding("recordings", f"{path.parent.name}/{path.name} is damaged", remedy, True)
+    if found:
+        yield Finding("recordings", f"{len(found)}")
+    else:
+        yield Finding("recordings", "none", remedy, True)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    python,
+    packages,
+    device,
+    memory,
+    disk,
+    kernel,
+    home,
+    checkout,
+    network,
+    pairs,
+    checkpoints,
+    recordings,
+)
+
+
+def main() -> int:
+    """Prints the report; exit status 1 if something found would stop a lab."""
+    findings = report()
+    width = max(len(f.what) for f in findings)
+    for f in findings:
+        mark = "ok  " if not f.remedy else "STOP" if f.stops else "note"
+        print(f"{mark}  {f.what:<{width}}  {f.found}")
+        if f.remedy:
+            print(f"{'':6}{'':<{width}}  -> {f.remedy}")
+    return int(any(f.stops for f in findings))
+
+
+def report() -> list[Finding]:
+    """All findings. A check that itself fails is one of them."""
+    return [finding for check in CHECKS for finding in _safely(check)]
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:  # the doctor must see all the rest of a broken machine
+        reason = next(iter(str(error).splitlines()), "")
+        found = f"{type(error).__name__}: {reason}"[:90]
+        yield Finding(check.__name__, found, AGAIN, stops=True)

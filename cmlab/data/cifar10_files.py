@@ -1,0 +1,298 @@
+"""CIFAR-10 files: where they are looked for, how the published archive is checked and read.
+
+Where CIFAR-10 lies on this machine, and the bytes of its batches: folders and archives.
+
+Archives are read as they are and never unpacked: members count by their exact name alone, and no
+more is decompressed than the published archives hold.
+
+The two archives in which CIFAR-10 is published, at https://www.cs.toronto.edu/~kriz/cifar.html.
+
+The MD5 are the published ones, which torchvision (Python layout) and others check as well; the
+sizes are as reported by those who downloaded the archives.
+"""
+
+import hashlib
+import os
+import tarfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from gzip import GzipFile
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..train.checkpoint import BadFile
+from .safe_unpickle import Note, Refused, contents
+
+# One batch of CIFAR-10 from the bytes of its file, in each of the two published layouts
+
+IMAGES = 10_000  # in every batch
+PIXELS = 3 * 32 * 32  # bytes of an image: all red, all green, all blue, each row by row
+RECORD = 1 + PIXELS  # in the binary layout: the label, then the image
+
+# Two names of one function: numpy 2 moved it.
+ARRAY = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+DTYPE, CLASS = "numpy dtype", "numpy ndarray"
+
+Batch = tuple[np.ndarray, np.ndarray]  # images (10 000, 3072) and labels (10 000,), uint8
+
+
+def from_binary(payload: bytes) -> Batch:
+    """Records of one label byte and 3072 pixel bytes. Raises Refused for labels above 9."""
+    if len(payload) != IMAGES * RECORD:
+        raise Refused(f"has {len(payload)} bytes where a batch has {IMAGES * RECORD}")
+    records = np.frombuffer(payload, np.uint8).reshape(IMAGES, RECORD)
+    return records[:, 1:], checked(records[:, 0])
+
+
+def from_python(payload: bytes) -> Batch:
+    """A pickled dictionary with `data` and `labels`. Raises Refused for anything else."""
+    record = contents(payload, {*ARRAY, DTYPE, CLASS})
+    if type(record) is dict and b"fine_labels" in record:
+        raise Refused("holds CIFAR-100")
+    if type(record) is not dict or not {b"data", b"labels"} <= record.keys():
+        raise Refused("holds no images and labels")
+    labels = record[b"labels"]
+    if type(labels) is not list or any(type(label) is not int for label in labels):
+        raise Refused("has labels that are no list of whole numbers")
+    if len(labels) != IMAGES or not all(0 <= label <= 255 for label in labels):
+        raise Refused(f"does not have {IMAGES} labels from 0 to 9")
+    return pixels(record[b"data"]), checked(np.array(labels, np.uint8))
+
+
+def pixels(note: Any) -> np.ndarray:
+    """The array that numpy would make of its own note: (10 000, 3072) uint8, or Refused."""
+    state = note.state if type(note) is Note and note.name in ARRAY else None
+    if type(state) is not tuple or len(state) != 5:
+        raise Refused("has images that are no array")
+    _, shape, dtype, by_column, raw = state
+    described = type(dtype) is Note and dtype.name == DTYPE and type(dtype.arguments) is tuple
+    unit = dtype.arguments[:1] if described else ()
+    whole = type(raw) is bytes and len(raw) == IMAGES * PIXELS
+    if unit != (b"u1",) or shape != (IMAGES, PIXELS) or not whole:
+        raise Refused(f"has an array of images that is not {IMAGES} × {PIXELS} bytes")
+    return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if by_column is True else "C")
+
+
+def checked(labels: np.ndarray) -> np.ndarray:
+    if labels.max() > 9:
+        raise Refused(f"has the label {labels.max()}, and CIFAR-10's are 0 to 9")
+    return labels
+
+
+# The two archives in which CIFAR-10 is published, at https://www.cs.toronto.edu/~kriz/cifar.html
+
+PAGE = "https://www.cs.toronto.edu/~kriz"
+
+
+@dataclass(frozen=True)
+class Published:
+    """An archive as its author published it."""
+
+    address: str
+    size: int  # bytes
+    md5: str
+
+    @property
+    def name(self) -> str:
+        return self.address.rsplit("/", 1)[1]
+
+    def whole(self, path: Path) -> bool:
+        """Whether this file is that archive, to the last bit."""
+        return path.is_file() and path.stat().st_size == self.size and md5(path) == self.md5
+
+
+BINARY = Published(
+    f"{PAGE}/cifar-10-binary.tar.gz", 170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"
+)
+PYTHON = Published(
+    f"{PAGE}/cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a"
+)
+
+
+def md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+# A tar.gz archive gone through once, never unpacked, and never more of it than it may hold
+
+REMEDY = "remove it and run cmlab data cifar10 --download, or give another path"
+BLOCK = 2**20  # bytes read at once
+LARGEST = 256 * 2**20  # bytes that an archive may hold; the published ones hold 187 MB
+
+
+class Bounded(BufferedIOBase):
+    """A file that ends in BadFile after so many bytes: a small archive may unpack to terabytes."""
+
+    def __init__(self, file: GzipFile, path: Path) -> None:
+        self.file, self.path, self.left = file, path, LARGEST
+
+    def read(self, n: int | None = -1, /) -> bytes:
+        block = self.file.read(n)
+        self.left -= len(block)
+        if self.left < 0:
+            raise BadFile(f"{self.path} unpacks to more than CIFAR-10 holds; {REMEDY}")
+        return block
+
+
+@contextmanager
+def members(path: Path) -> Iterator[tarfile.TarFile]:
+    """The archive, to be gone through once from its beginning. Raises BadFile for a bad one."""
+    try:
+        with (
+            GzipFile(path) as file,
+            tarfile.open(fileobj=Bounded(file, path), mode="r|", bufsize=BLOCK) as tar,
+        ):
+            yield tar
+    except BadFile:
+        raise
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, LookupError) as error:
+        raise BadFile(f"{path} is truncated or no tar.gz archive; {REMEDY}") from error
+
+
+SIZE = IMAGES * RECORD  # bytes of a batch
+DATA = Path(__file__).parents[2] / "data"
+TRAIN, TEST = tuple(f"data_batch_{k}" for k in range(1, 6)), ("test_batch",)
+HUNDRED = ("cifar-100-binary", "cifar-100-python", "train.bin", "fine_label_names.txt")
+GET = "run cmlab data cifar10 --download, or give a folder or archive that holds it"
+
+
+class Missing(BadFile):
+    """A batch that is not there."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One of the two forms in which the set is published."""
+
+    name: str
+    folder: str
+    suffix: str  # of the file names of its batches
+    smallest: int  # size of a batch in bytes
+    largest: int
+    decode: Callable[[bytes], Batch]
+    archive: Published
+
+
+LAYOUTS = (  # in the order in which they are looked for
+    Layout("binary", "cifar-10-batches-bin", ".bin", SIZE, SIZE, from_binary, BINARY),
+    Layout("python", "cifar-10-batches-py", "", SIZE, 33_000_000, from_python, PYTHON),
+)
+
+
+@dataclass(frozen=True)
+class Place(ABC):
+    """A folder or an archive that holds batches of one layout."""
+
+    path: Path
+    layout: Layout
+
+    @abstractmethod
+    def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """These batches and their bytes, in any order; what is not there is left out."""
+
+    def batches(self, names: Sequence[str]) -> Iterator[tuple[int, Batch]]:
+        """Each with its index in `names`. Raises BadFile for a bad or missing one."""
+        missing = list(names)
+        for name, payload in self.files(names):
+            missing.remove(name)
+            with self.blamed(name):
+                yield names.index(name), self.layout.decode(payload)
+        if missing:
+            raise Missing(f"{self.path} lacks {missing[0]}{self.layout.suffix}; {REMEDY}")
+
+    @contextmanager
+    def blamed(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Refused as error:
+            where = f"{name}{self.layout.suffix} in {self.path}"
+            raise BadFile(f"{where} {error}; {REMEDY}") from error
+
+    def fits(self, size: int) -> None:
+        """Before a byte is read."""
+        least, most = self.layout.smallest, self.layout.largest
+        if not least <= size <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise Refused(f"has {size} bytes where a batch of CIFAR-10 has {wanted}")
+
+
+@dataclass(frozen=True)
+class Folder(Place):
+    def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            path = self.path / f"{name}{self.layout.suffix}"
+            if not path.is_file():
+                continue
+            with self.blamed(name):
+                self.fits(path.stat().st_size)
+            try:
+                payload = path.read_bytes()
+            except OSError as error:
+                raise BadFile(f"{path} cannot be read ({error.strerror}); {REMEDY}") from error
+            yield name, payload
+
+
+@dataclass(frozen=True)
+class Archive(Place):
+    def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        wanted = {f"{self.layout.folder}/{name}{self.layout.suffix}": name for name in names}
+        with members(self.path) as archive:
+            for member in archive:
+                name = wanted.pop(member.name, None) if member.isreg() else None
+                if name is None:
+                    continue
+                with self.blamed(name):
+                    self.fits(member.size)
+                file = archive.extractfile(member)
+                assert file is not None  # a regular file
+                yield name, file.read()
+                if not wanted:
+                    return
+
+
+def find(path: str) -> Place:
+    """What a path means: batches, an archive, or a folder with one of them.
+
+    "" is what the environment's CMLAB_DATA names, or data/: so a recipe need not name a place on
+    one machine. Raises BadFile when CIFAR-10 is not there.
+    """
+    path = path or os.environ.get("CMLAB_DATA", "")
+    root = (Path(path).expanduser() if path else DATA).resolve()
+    if root.is_file():
+        return Archive(root, inside(root))
+    for layout in LAYOUTS:
+        for folder in (root, root / layout.folder):
+            if folder.is_dir() and belongs(folder, layout):
+                return Folder(folder, layout)
+    for archive in (root / layout.archive.name for layout in LAYOUTS):
+        if archive.is_file():
+            return Archive(archive, inside(archive))
+    other = any((root / name).exists() for name in HUNDRED) or root.name in HUNDRED
+    where = f"{root} holds CIFAR-100, not CIFAR-10" if other else f"there is no CIFAR-10 in {root}"
+    raise BadFile(f"{where}; {GET}")
+
+
+def belongs(folder: Path, layout: Layout) -> bool:
+    """By its own name, or by those of its files."""
+    one = any((folder / f"{name}{layout.suffix}").is_file() for name in (*TRAIN, *TEST))
+    return one or folder.name == layout.folder
+
+
+def inside(path: Path) -> Layout:
+    """The layout in an archive, whatever its own name is. Raises BadFile when there is none."""
+    with members(path) as archive:
+        for member in archive:
+            folder = member.name.split("/")[0]
+            for layout in LAYOUTS:
+                if folder == layout.folder:
+                    return layout
+            if folder in HUNDRED:
+                raise BadFile(f"{path} holds CIFAR-100, not CIFAR-10; {GET}")
+    raise BadFile(f"{path} holds no batches of CIFAR-10; {GET}")

@@ -1,1 +1,0 @@
-"""Figures: functions from arrays to a matplotlib figure whose title states the finding."""

@@ -1,0 +1,216 @@
+"""Evaluation report: a table of all scores of generated images, and sheets of samples.
+
+What every number carries: its error bar, space, sample count and reference, and the floor.
+
+The floor is what real training images score against the same reference, as many of them as were
+generated. The Fréchet distance is biased upwards by the number of samples, precision and recall
+depend on it, and all depend on the space: numbers compare only where all of this agrees.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..gaussian_mixture import require
+from ..model import Model
+from ..noise_levels import KarrasGrid
+from ..ops import expand, seeded
+from ..sampling import Sampler, ode
+from ..types import Denoise
+from .feature_extractors import pixels
+from .frechet import PARTS, frechet, frechet_error, kernel_distance
+from .precision_recall import precision_recall, precision_recall_error
+
+# Pictures by the thousand from a sampler, in batches, kept as bytes
+
+# Standard normal noise (b, *d), and the classes (b,) asked for or None -> samples (b, *d).
+Draw = Callable[[Tensor, Tensor | None], Tensor]
+
+LEVELS = 18  # of the diffusion sampler: 35 calls
+CALLS = (1, 2, 4)
+
+
+def asked(model: Model, cond: Tensor | None) -> Denoise:
+    """The model, asked for these classes."""
+    return lambda x_t, t: model(x_t, t, cond)
+
+
+def few_steps(
+    model: Model, sampler: Sampler, calls: int, z: Tensor, cond: Tensor | None = None
+) -> Tensor:
+    """A consistency model's samples in so many calls."""
+    return sampler(model.process, asked(model, cond), z, calls)
+
+
+def diffusion(model: Model, sampler: Sampler, z: Tensor, cond: Tensor | None = None) -> Tensor:
+    """Heun's method down 18 levels to 0, Karras et al. 2022 for CIFAR-10: 35 calls.
+
+    From the few-step sampler's σ_max to 0.002. It suits a denoiser: a consistency model answers
+    with where its path ends, and not with the mean that the ODE's slope is made of.
+    """
+    process = model.process
+    times = process.time(KarrasGrid(sigma_max=sampler.sigma_max).down(LEVELS)).to(z)
+    _, sigma = process(times[:1].repeat(len(z)))
+    *_, x = ode(process, asked(model, cond), expand(sigma, z) * z, times)
+    return x
+
+
+def draws(model: Model, sampler: Sampler, heun: bool = False) -> Mapping[str, Draw]:
+    """Ways to sample by name: in 1, 2 and 4 calls and, if asked, by the diffusion sampler."""
+    ways = {
+        f"{calls} call{'s' * (calls > 1)}": partial(few_steps, model, sampler, calls)
+        for calls in CALLS
+    }
+    return ways | ({"35 calls": partial(diffusion, model, sampler)} if heun else {})
+
+
+@torch.no_grad()
+def pictures(
+    draw: Draw,
+    shape: tuple[int, ...],
+    n: int,
+    device: torch.device,
+    seed: int = 0,
+    batch: int = 500,
+    classes: int = 0,
+) -> Tensor:
+    """n pictures (n, *shape) as bytes on the CPU, drawn from the seed.
+
+    Where there are classes, picture i is asked to be of class i modulo `classes`.
+
+    The first noise is the CPU's and the same everywhere. That of later calls is the device's, and
+    depends on the batch as well.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for start in range(0, n, batch):
+        z = torch.randn(min(batch, n - start), *shape, generator=generator).to(device)
+        cond = torch.arange(start, start + len(z), device=device) % classes if classes else None
+        with seeded(device, seed, start):
+            found.append(pixels(draw(z, cond)).cpu())
+    return torch.cat(found)
+
+
+# What every number carries: its error bar, space, sample count and reference, and the floor
+
+NAMES = {
+    "fd": "Fréchet distance",
+    "kd": "kernel distance",
+    "precision": "precision",
+    "recall": "recall",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number: `name` is a key of NAMES, `of` says whose it is, `error` is a standard error."""
+
+    name: str
+    of: str
+    value: float
+    error: float
+    space: str
+    samples: int
+    reference: str  # the split that it is held against
+    reference_samples: int
+
+    def line(self) -> str:
+        """For people: 1 call: Fréchet distance 7.03 ± 0.05 (cmlab-cifar, 10000 …)."""
+        return (
+            f"{self.of}: {NAMES[self.name]} {self.value:.4g} ± {self.error:.2g} "
+            f"({self.space}, {self.samples} against {self.reference_samples} of {self.reference})"
+        )
+
+    def minus(self, other: "Reading") -> tuple[float, float]:
+        """The difference and its standard error, as of two independent numbers."""
+        self.check(other)
+        return self.value - other.value, (self.error**2 + other.error**2) ** 0.5
+
+    def over(self, other: "Reading") -> tuple[float, float]:
+        """The ratio and its standard error, to first order in the errors."""
+        self.check(other)
+        ratio = self.value / other.value
+        own, others = self.error / other.value, ratio * other.error / other.value
+        return ratio, (own**2 + others**2) ** 0.5
+
+    def check(self, other: "Reading") -> None:
+        """Raises ValueError, naming what differs, unless the two may be compared."""
+        for field in ("name", "space", "samples", "reference", "reference_samples"):
+            own, others = getattr(self, field), getattr(other, field)
+            require(own == others, f"{self.of} has {field.replace('_', ' ')} {own} and {other.of} "
+                    f"has {others}: measure both alike to compare them")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """Readings of one space and one reference; those of the floor apart."""
+
+    readings: tuple[Reading, ...]
+    floors: tuple[Reading, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a number, the floor's value and error beside it, fit for JSON."""
+        floor = {reading.name: reading for reading in self.floors}
+        return [
+            asdict(own) | {"floor": floor[own.name].value, "floor_error": floor[own.name].error}
+            for own in self.readings
+        ]
+
+    def lines(self) -> list[str]:
+        """For people: one line a number, the floor's last."""
+        return [reading.line() for reading in (*self.readings, *self.floors)]
+
+    def scores(self) -> dict[str, float]:
+        """fd1, fd1_error, …, fd_floor: names with the number of calls that `of` begins with."""
+        found = {}
+        for reading in self.readings:
+            key = f"{reading.name}{reading.of.split()[0]}"
+            found |= {key: reading.value, f"{key}_error": reading.error}
+        for reading in self.floors:
+            key = f"{reading.name}_floor"
+            found |= {key: reading.value, f"{key}_error": reading.error}
+        return found
+
+
+def measure(x: Tensor, real: Tensor) -> dict[str, tuple[float, float]]:
+    """Value and standard error of each of NAMES, for features (n, d) against features (m, d)."""
+    d, least = real.shape[1], min(len(x), len(real))
+    need = max((d + 1) * PARTS // (PARTS - 1) + 1, 5 * PARTS)
+    require(least >= need, f"{least} images are too few for {d} features: give at least {need}")
+    precision, recall = precision_recall(x, real)
+    of_precision, of_recall = precision_recall_error(x, real)
+    return {
+        "fd": (frechet(x, real), frechet_error(x, real)),
+        "kd": kernel_distance(x, real),
+        "precision": (precision, of_precision),
+        "recall": (recall, of_recall),
+    }
+
+
+def table(
+    generated: Mapping[str, Tensor],
+    train: Tensor,
+    reference: Tensor,
+    space: str,
+    split: str = "test",
+) -> Table:
+    """All readings of each set of features, and of as many of training images for the floor.
+
+    `generated` is by what made them, as in "1 call". Raises ValueError for unequal numbers.
+    """
+    for of, x in generated.items():
+        require(len(x) == len(train), f"{of} has {len(x)} images and the floor {len(train)}: give "
+                "equally many, or the floor says nothing about it")  # fmt: skip
+
+    def read(of: str, x: Tensor) -> tuple[Reading, ...]:
+        return tuple(
+            Reading(name, of, *found, space, len(x), split, len(reference))
+            for name, found in measure(x, reference).items()
+        )
+
+    readings = [reading for of, x in generated.items() for reading in read(of, x)]
+    return Table(tuple(readings), read("train", train))

@@ -1,0 +1,128 @@
+"""Sampling: solvers of the probability-flow ODE and samplers of few steps.
+
+From noise to data: one step of the ODE, many steps, or a consistency model's few jumps.
+
+Solvers and samplers take any denoiser and any process. Samplers are generators:
+
+    *path, x = ode(process, denoise, x_T, times)
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from .ingredients import ingredient
+from .noise_levels import KarrasGrid
+from .ops import expand
+from .process import Process
+from .types import Data, Denoise, Solver, Time
+
+
+@ingredient
+def ddim(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
+    """Slide along the line through x_t and its estimate of x. Under EDM it is the Euler step."""
+    return process.transport(x_t, denoise(x_t, t), t, r)
+
+
+@ingredient
+def heun(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
+    """Heun's second-order step in the noise level, Karras et al. 2022, Algorithm 1; r > 0.
+
+    In x_t / α_t against σ_t / α_t the ODE's slope is the noise z, so the two ends' noises are
+    averaged. Two calls of the denoiser.
+    """
+    x = denoise(x_t, t)
+    z_t = process.noise(x_t, x, t)
+    x_r = process.transport(x_t, x, t, r)
+    z_r = process.noise(x_r, denoise(x_r, r), r)
+    (alpha_t, _), (alpha_r, sigma_r) = process(t), process(r)
+    slide = expand(sigma_r - alpha_r * process.level(t), x_t)
+    return expand(alpha_r / alpha_t, x_t) * x_t + slide * (z_t + z_r) / 2
+
+
+def descending(times: Tensor) -> Tensor:
+    """The times, once it is sure that they walk down. Raises ValueError."""
+    if times.ndim != 1 or len(times) < 1 or not bool((times.diff() < 0).all()):
+        raise ValueError(
+            f"sampling times must be one strictly descending row, noisiest first, "
+            f"not {[round(v, 4) for v in times.flatten().tolist()]}; try times.flip(0)"
+        )
+    return times
+
+
+def ode(
+    process: Process, denoise: Denoise, x_t: Data, times: Tensor, solver: Solver = heun
+) -> Iterator[Data]:
+    """x at times[0], times[1], …: Karras et al. 2022, Algorithm 1.
+
+    A step that ends at noise level 0 is a `ddim` step, since Heun's slope there is 0/0. With
+    Heun, N steps down to 0 are 2 N - 1 calls.
+    """
+    times = descending(times.to(x_t))
+    yield x_t
+    for t, r in zip(times[:-1], times[1:], strict=True):
+        step = solver if r > 0 else ddim
+        x_t = step(process, denoise, x_t, t.repeat(len(x_t)), r.repeat(len(x_t)))
+        yield x_t
+
+
+def multistep(
+    process: Process,
+    denoise: Denoise,
+    x_t: Data,
+    times: Tensor,
+    noise: Callable[[Tensor], Tensor] = torch.randn_like,
+) -> Iterator[Data]:
+    """The estimate of x after each call: jump to the data, add fresh noise, jump again.
+
+    Song et al. 2023, Algorithm 1. The noise added at level τ has scale τ, as in ECT's code;
+    Algorithm 1 has √(τ² - σ_min²), which differs by 2.4e-6 at τ = 0.8. No clamping, no noise
+    after the last call.
+    """
+    first, *rest = descending(times.to(x_t))
+    x = denoise(x_t, first.repeat(len(x_t)))
+    yield x
+    for tau in rest:
+        t = tau.repeat(len(x))
+        x = denoise(process.perturb(x, noise(x), t), t)
+        yield x
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Samples from standard normal noise z after this many calls; σ_max is where it starts."""
+
+    @property
+    def sigma_max(self) -> float: ...
+
+    def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data: ...
+
+
+@ingredient
+@dataclass(frozen=True)
+class FewSteps:
+    """The noise levels of a few-step sampler: σ_max for one call; down to σ_mid for more.
+
+    n calls stand on a Karras grid of n levels between the two, so two calls are σ_max, σ_mid.
+    """
+
+    sigma_max: float = 80.0
+    sigma_mid: float = 0.821
+    rho: float = 7.0
+
+    def levels(self, calls: int) -> Tensor:
+        """`calls` noise levels, descending, float64. Raises ValueError for fewer than one."""
+        if calls < 1:
+            raise ValueError(f"a sampler needs at least one call, not {calls}")
+        grid = KarrasGrid(self.sigma_mid, self.sigma_max, self.rho)
+        return grid.up(calls).flip(0) if calls > 1 else torch.tensor([grid.sigma_max]).double()
+
+    def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
+        """Samples from standard normal noise z, after this many calls."""
+        times = process.time(self.levels(calls)).to(z)
+        _, sigma = process(times[:1].repeat(len(z)))
+        *_, x = multistep(process, denoise, expand(sigma, z) * z, times)
+        return x

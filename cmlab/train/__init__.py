@@ -1,0 +1,1 @@
+"""Training: recipes, the trainer, runs in folders, checkpoints and logs."""

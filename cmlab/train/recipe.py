@@ -1,0 +1,184 @@
+"""Recipe: a whole run as one frozen dataclass, to JSON and back.
+
+A whole run as one frozen record, and the record as JSON.
+
+Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": …, fields}, and
+`from_dict` looks each kind up by name among the package's ingredients and never runs anything
+else.
+"""
+
+import inspect
+from dataclasses import dataclass, fields, is_dataclass, replace
+from math import inf, isfinite
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from ..ingredients import ADDED, FIELDS, first_kind, ingredient, is_ingredient, kind_of, resolve
+from ..methods.base import Method
+from ..model import Denoiser, Precond
+from ..ops import seeded
+from ..sampling import Sampler
+from .config import Source, TrainConfig
+from .trainer import Trainer
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """(model, data, sampler) -> named numbers."""
+
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]: ...
+
+
+@runtime_checkable
+class Shape(Protocol):
+    """The record of a network: its arguments, and how to build it."""
+
+    def build(self) -> nn.Module: ...
+
+
+@ingredient
+@dataclass(frozen=True)
+class Recipe:
+    """All that a run is a function of. `start` is trained first; its average is where we begin."""
+
+    data: Source
+    net: Shape
+    precond: Precond
+    method: Method
+    train: TrainConfig
+    sampler: Sampler
+    judge: Judge
+    start: "Recipe | None" = None
+
+    def build(self) -> Denoiser:
+        """The denoiser with its initial weights, a function of the seed."""
+        with seeded(torch.device("cpu"), self.train.seed):
+            return Denoiser(self.net.build(), self.precond)
+
+    def trainer(self, model: Denoiser | None = None, fabric: Fabric | None = None) -> Trainer:
+        """A trainer at step 0, of a fresh model or of the one given."""
+        return Trainer(model or self.build(), self.method, self.data, self.train, fabric)
+
+    @property
+    def samples(self) -> int:
+        """Training samples of the whole recipe, its start included."""
+        before = self.start.samples if self.start else 0
+        return before + self.train.steps * self.train.batch
+
+
+def to_dict(thing: Any) -> Any:
+    """A JSON value that `from_dict` turns back. Raises TypeError for what no record can hold."""
+    if isinstance(thing, float) and thing == inf:
+        return "inf"  # JSON has no infinity
+    plain = thing is None or isinstance(thing, bool | int | str)
+    if plain or (isinstance(thing, float) and isfinite(thing)):
+        return thing
+    if isinstance(thing, tuple | list):
+        return [to_dict(part) for part in thing]
+    if inspect.isfunction(thing) and is_ingredient(thing):
+        return {"kind": kind_of(thing)}
+    if is_dataclass(thing) and is_ingredient(type(thing)):
+        inner = {f.name: to_dict(getattr(thing, f.name)) for f in fields(thing) if f.init}
+        return {"kind": kind_of(type(thing)), **inner}
+    raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
+
+
+def from_dict(value: Any) -> Any:
+    """The thing a record speaks of, whichever version wrote it.
+
+    Raises ValueError for a kind or field that cmlab lacks.
+    """
+    if isinstance(value, list):
+        return tuple(from_dict(part) for part in value)
+    if not isinstance(value, dict):
+        return inf if value == "inf" else value
+    kind = value.get("kind")
+    thing = resolve(kind)
+    if inspect.isfunction(thing):
+        return thing
+    earlier = FIELDS.get(str(kind), {})
+    names = {str(name): earlier.get(str(name), str(name)) for name in value if name != "kind"}
+    inner = {now: from_dict(value[name]) for name, now in names.items()}
+    try:
+        return thing(**inner)
+    except TypeError as error:
+        raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
+
+
+def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
+    """A class's or function's earliest recorded kind, and its fields' earlier names by today's."""
+    kind = first_kind(thing)
+    return kind, {now: then for then, now in FIELDS.get(kind, {}).items()}
+
+
+def canonical(thing: Any) -> Any:
+    """As `to_dict`, with each kind and field under its earliest recorded name: for hashes.
+
+    It stays the same when classes and fields move or are renamed, and when a field is added that
+    `ingredients.ADDED` lists and that holds its default.
+    """
+    return _canonical(to_dict(thing))
+
+
+def _canonical(record: Any) -> Any:
+    if isinstance(record, list):
+        return [_canonical(part) for part in record]
+    if not isinstance(record, dict):
+        return record
+    thing = resolve(record["kind"])
+    kind, names = _first_names(thing)
+    plain = {f.name: f.default for f in fields(thing)} if is_dataclass(thing) else {}
+    kept = {
+        name: value
+        for name, value in record.items()
+        if name not in ADDED.get(kind, ()) or value != to_dict(plain[name])
+    }
+    return {names.get(k, k): _canonical(v) for k, v in kept.items()} | {"kind": kind}
+
+
+def canonical_repr(thing: Any) -> str:
+    """As `repr`, with each dataclass and field under its earliest name: for hashes."""
+    if isinstance(thing, tuple):
+        inner = ", ".join(map(canonical_repr, thing))
+        return f"({inner},)" if len(thing) == 1 else f"({inner})"
+    if not is_dataclass(thing) or isinstance(thing, type):
+        return repr(thing)
+    kind, names = _first_names(type(thing))
+    shown = [
+        f"{names.get(f.name, f.name)}={canonical_repr(getattr(thing, f.name))}"
+        for f in fields(thing)
+        if f.repr
+    ]
+    return f"{kind.rpartition('.')[2]}({', '.join(shown)})"
+
+
+# A recipe, or any ingredient, with one thing changed
+
+
+def change(thing: Any, path: str, value: Any) -> Any:
+    """A copy with the field at a dotted path set. Raises ValueError naming what is allowed."""
+    name, _, rest = path.partition(".")
+    if name not in (names := knobs(thing)):
+        raise ValueError(f"there is no {name!r} here; allowed: {', '.join(names) or 'nothing'}")
+    old = getattr(thing, name)
+    if rest:
+        return replace(thing, **{name: change(old, rest, value)})
+    return replace(thing, **{name: like(old, value, path)})
+
+
+def knobs(thing: Any) -> list[str]:
+    """The fields that can be set; none for a number or a function."""
+    return [f.name for f in fields(thing) if f.init] if is_dataclass(thing) else []
+
+
+def like(old: Any, value: Any, name: str) -> Any:
+    """The value, if it is of the old one's sort; a whole number will do for a float or None."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and (old is None or isinstance(old, float)):
+        return float(value)
+    if type(old) is not type(value) or is_dataclass(old):
+        raise ValueError(f"{name} takes a {type(old).__name__} such as {old!r}, not {value!r}")
+    return value

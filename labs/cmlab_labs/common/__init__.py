@@ -1,0 +1,1 @@
+"""What several labs share: plot style, explorers, exercises, studies and recordings."""

@@ -1,0 +1,301 @@
+"""Explorers: interactive figures with sliders, predictions, live training, and shown source."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log10
+from time import perf_counter
+from typing import Any
+
+import ipywidgets as ipw
+import torch
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.getipython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
+from IPython.display import Code
+from matplotlib.figure import Figure
+
+from cmlab.metrics.plots import png
+from cmlab.train.nonfinite import NotFinite
+from cmlab.train.trainer import Trainer
+
+WIDE = {"description_width": "initial"}
+LONG = ipw.Layout(width="330px")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and its three-line reading for those who do not see it."""
+
+    figure: Figure
+    reading: str
+
+
+def slider(label: str, value: float, low: float, high: float, step: float = 1) -> ipw.DOMWidget:
+    """A slider, whole-numbered when all its numbers are. It acts on release and on arrow keys."""
+    whole = all(isinstance(v, int) for v in (value, low, high, step))
+    kind = ipw.IntSlider if whole else ipw.FloatSlider
+    return kind(
+        value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=LONG,
+        continuous_update=False,
+    )  # fmt: skip
+
+
+def log_slider(
+    label: str, value: float, low: float, high: float, steps: int = 40
+) -> ipw.DOMWidget:
+    """A slider over decades: low, high and value are the numbers themselves."""
+    span = log10(high) - log10(low)
+    return ipw.FloatLogSlider(
+        value=value, min=log10(low), max=log10(high), step=span / steps, description=label,
+        style=WIDE, layout=LONG, continuous_update=False, readout_format=".3g",
+    )  # fmt: skip
+
+
+def choice(label: str, options: Sequence[Any], value: Any = None) -> ipw.DOMWidget:
+    """One of a few options, as buttons: Tab walks through them, Enter or Space chooses."""
+    chosen = options[0] if value is None else value
+    return ipw.ToggleButtons(
+        options=options, value=chosen, description=label, style=WIDE | {"button_width": "auto"}
+    )
+
+
+def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
+    """On or off."""
+    return ipw.Checkbox(value=value, description=label, indent=False, layout=LONG)
+
+
+class Explorer(ipw.VBox):
+    """draw(**values of the knobs) -> Picture, drawn again at every turn of a knob.
+
+    `knobs[name].value = …` turns a knob from code; `picture` is what is on the screen and
+    `seconds` what it took. Knob `name` has the CSS class lab-name, the picture lab-out.
+    `call` is how a lab makes this explorer, for `to_code`.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., Picture],
+        knobs: Mapping[str, Any],
+        call: str = "explorer()",
+    ) -> None:
+        self.draw, self.knobs, self.call = draw, dict(knobs), call
+        self.hidden: tuple[str, ...] = ()
+        self.waiting = False
+        self.image = ipw.Image(format="png", layout=ipw.Layout(max_width="100%"))
+        self.words = ipw.HTML()
+        for name, knob in self.knobs.items():
+            knob.add_class(f"lab-{name}")
+            knob.observe(lambda change: self.refresh(), names="value")
+        shown = ipw.VBox([self.image, self.words])
+        shown.add_class("lab-out")
+        wrap = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
+        self.row = ipw.Box(list(self.knobs.values()), layout=wrap)
+        super().__init__([self.row, shown])
+        self.refresh()
+
+    def turn(self, values: Mapping[str, Any], hide: Collection[str] = ()) -> "Explorer":
+        """Turn several knobs at once and take those in `hide` away; itself, to end a cell with.
+
+        Raises ValueError for a knob that it lacks.
+        """
+        if unknown := {*values, *hide} - set(self.knobs):
+            raise ValueError(
+                f"no knob {', '.join(sorted(unknown))}: it has {', '.join(self.knobs)}"
+            )
+        self.waiting = True
+        try:
+            for name, value in values.items():
+                self.knobs[name].value = value
+        finally:
+            self.waiting = False
+        self.hidden = tuple(name for name in self.knobs if name in hide)
+        self.row.children = [knob for name, knob in self.knobs.items() if name not in hide]
+        self.refresh()
+        return self
+
+    def to_code(self) -> str:
+        """The one call that restores what is on the screen."""
+        values = {name: knob.value for name, knob in self.knobs.items()}
+        return f"{self.call}.turn({values}{f', hide={self.hidden}' if self.hidden else ''})"
+
+    def refresh(self) -> None:
+        """Draw with the knobs as they stand. What is wrong is said in place of the reading."""
+        if self.waiting:
+            return
+        start = perf_counter()
+        try:
+            self.picture = self.draw(**{name: knob.value for name, knob in self.knobs.items()})
+        except (ValueError, ArithmeticError) as error:
+            self.words.value = f"<p role='alert'>{error}</p>"
+            return
+        self.image.value = png(self.picture.figure, dpi=90)
+        self.words.value = reading_html(self.picture.reading)
+        self.seconds = perf_counter() - start
+
+
+def reading_html(reading: str) -> str:
+    """The lines of a reading, announced by screen readers when they change."""
+    lines = "<br>".join(reading.strip().splitlines())
+    return f"<p role='status' aria-live='polite' style='line-height:1.4;margin:4px 0'>{lines}</p>"
+
+
+# Training that is watched: start, pause and reset answer while the kernel works
+
+SLICE = 0.08  # seconds of training between two looks at the buttons
+PICTURES = 40  # in a whole run
+
+
+class LiveTraining(ipw.VBox):
+    """make() -> a fresh trainer; draw(trainer) -> the picture of where it stands.
+
+    Training runs in slices on the kernel's own event loop, so buttons answer between two of
+    them and nothing runs in a second thread. A `draw` that takes less than 0.15 s keeps every
+    answer under 0.2 s. `work()` is one slice, for tests and for cells.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Trainer],
+        draw: Callable[[Trainer], Picture],
+    ) -> None:
+        self.make, self.draw = make, draw
+        self.image = ipw.Image(format="png", layout=ipw.Layout(max_width="100%"))
+        self.words = ipw.HTML()
+        self.bar = ipw.IntProgress(description="steps", layout=ipw.Layout(width="300px"))
+        self.go, self.again = (ipw.Button(description=name) for name in ("Start", "Reset"))
+        for name, button in (("start", self.go), ("reset", self.again)):
+            button.add_class(f"lab-{name}")
+        self.go.on_click(lambda button: self.pause() if self.running else self.start())
+        self.again.on_click(lambda button: self.reset())
+        self.task: asyncio.Task | None = None
+        shown = ipw.VBox([self.image, self.words])
+        shown.add_class("lab-out")
+        super().__init__([ipw.HBox([self.go, self.again, self.bar]), shown])
+        self.reset()
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def reset(self) -> None:
+        """Back to step 0, with fresh weights from the same seed."""
+        self.pause()
+        self.trainer = self.make()
+        self.steps: Iterator[Trainer] = self.trainer.run()
+        self.bar.max = self.trainer.config.steps
+        self.show()
+
+    def start(self) -> None:
+        """Train in the background of the running event loop."""
+        if not self.running:
+            self.task = asyncio.get_running_loop().create_task(self.train())
+            self.go.description = "Pause"
+
+    def pause(self) -> None:
+        """Stop after the slice that is running; Start goes on from here."""
+        if self.task is not None:
+            self.task.cancel()
+        self.task = None
+        self.go.description = "Start"
+
+    async def train(self) -> None:
+        more = True
+        while more:
+            more = self.work()
+            await asyncio.sleep(0.005)  # the kernel reads its messages here, and below
+            if self.due:
+                self.show()
+                await asyncio.sleep(0.005)
+        self.go.description = "Start"
+
+    def work(self, seconds: float = SLICE) -> bool:
+        """Train for this long, and say whether there is more to do."""
+        end = perf_counter() + seconds
+        try:
+            while perf_counter() < end and next(self.steps, None) is not None:
+                pass
+        except NotFinite as error:
+            self.show()  # now, or a picture that is due would write over the sentence
+            self.words.value = f"<p role='alert'>Stopped: {error}.</p>"
+            return False
+        self.bar.value = self.trainer.step
+        return self.trainer.step < self.trainer.config.steps
+
+    @property
+    def due(self) -> bool:
+        """Whether the picture is a fortieth of the run old, or the run is over."""
+        done, total = self.trainer.step, self.trainer.config.steps
+        return done != self.drawn and (done == total or (done - self.drawn) * PICTURES >= total)
+
+    def show(self) -> None:
+        """Draw the trainer where it stands."""
+        self.picture = self.draw(self.trainer)
+        self.drawn = self.bar.value = self.trainer.step
+        self.image.value = png(self.picture.figure, dpi=90)
+        self.words.value = reading_html(self.picture.reading)
+
+
+# A prediction made before the figure is seen; the reply names the misconception
+
+
+class Predict(ipw.VBox):
+    """A question, its options, and for each the reply that it gets once committed."""
+
+    def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
+        if right not in replies:
+            raise ValueError(f"the right answer {right!r} must be one of {list(replies)}")
+        self.replies, self.right = dict(replies), right
+        self.options = ipw.RadioButtons(
+            options=list(replies), value=None, layout=ipw.Layout(width="auto")
+        )
+        self.options.add_class("lab-predict")
+        self.commit = ipw.Button(description="This is my prediction", disabled=True,
+                                 layout=ipw.Layout(width="auto"))  # fmt: skip
+        self.commit.add_class("lab-commit")
+        self.reply = ipw.HTML()
+        self.options.observe(self.ready, names="value")
+        self.commit.on_click(self.answer)
+        asked = ipw.HTML(f"<b>Predict.</b> {question}")
+        super().__init__([asked, self.options, self.commit, self.reply])
+
+    def ready(self, change: dict) -> None:
+        self.commit.disabled = change["new"] is None
+
+    def answer(self, button: ipw.Button | None = None) -> None:
+        """Lock the prediction in and show its reply."""
+        chosen = self.options.value
+        if chosen is None:
+            return
+        self.options.disabled = self.commit.disabled = True
+        verdict = "Yes." if chosen == self.right else "Not quite."
+        said = f"<b>{verdict}</b> {self.replies[chosen]}"
+        self.reply.value = f"<p role='status' aria-live='polite'>{said}</p>"
+
+
+# What a lab's first cell needs: figures that show, and the package's own source
+
+
+def start_lab(threads: int = 2) -> None:
+    """Let a cell that ends in a figure show it, and use this many CPU threads."""
+    torch.set_num_threads(threads)
+    shell = get_ipython()
+    if shell is None:
+        return
+    select_figure_formats(shell, {"png"}, bbox_inches=None)
+    if isinstance(shell.display_formatter, DisplayFormatter):
+        plain = shell.display_formatter.formatters["text/plain"]
+        plain.for_type(Figure, lambda figure, printer, cycle: printer.text(titles(figure)))
+
+
+def titles(figure: Figure) -> str:
+    """What a figure calls itself, its panels from left to right: for those who do not see it."""
+    said = [figure.get_suptitle()]
+    said += [ax.get_title(place) for ax in figure.axes for place in ("left", "center", "right")]
+    return ". ".join(" ".join(title.split()) for title in said if title.strip()) or repr(figure)
+
+
+def show_source(thing: Any) -> Code:
+    """The source of a class or function as it stands in the package."""
+    return Code(inspect.getsource(thing), language="python")

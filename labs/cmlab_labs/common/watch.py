@@ -1,0 +1,152 @@
+"""What is looked at while a run trains, and once at its end."""
+
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.data.toy import ToyData
+from cmlab.methods import SCM
+from cmlab.metrics.toy import answers, rmse_by_level, truth
+from cmlab.model import Denoiser
+from cmlab.ops import seeded
+from cmlab.train.recipe import Recipe
+from cmlab.train.runs import judged
+from cmlab.train.trainer import Trainer
+
+Arrays = dict[str, np.ndarray]
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """Two looks: one repeated while training, stacked over the moments, and one at the end."""
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
+
+
+@dataclass(frozen=True)
+class AgainstLaw:
+    """A toy run against an exact law. `law` defaults to the data's own.
+
+    error  (levels,) √(mean ‖f_θ - f*‖²) of the weights as they train, by noise level
+    levels (levels,) those levels, once
+    cloud  (points, d) one-step samples of the averaged weights, from noise of a fixed seed
+    """
+
+    law: ToyData | None = None
+    points: int = 512
+
+    def exact(self, recipe: Recipe) -> ToyData:
+        return self.law or recipe.data  # type: ignore[return-value]
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        exact = truth(self.exact(recipe))
+        error = rmse_by_level(trainer.model.eval(), trainer.model.process, exact)
+        trainer.model.train()
+        return {"error": error.numpy().astype(np.float32)}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        exact, model = truth(self.exact(recipe)), trainer.ema.model
+        with seeded(torch.device("cpu"), 0):
+            z = torch.randn_like(recipe.data.sample(self.points)[0])
+        with torch.no_grad():
+            cloud = recipe.sampler(model.process, model, z, 1)
+        error = rmse_by_level(model, model.process, exact)
+        return {
+            "cloud": cloud.numpy().astype(np.float16),
+            "levels": exact.levels.numpy(),
+            "average_error": error.numpy().astype(np.float32),
+        }
+
+
+@dataclass(frozen=True)
+class MapOnLine:
+    """A run on the line: `AgainstLaw`, and the whole function at its end.
+
+    map  (levels, places) f_θ(x, σ) of the averaged weights at x = place · √(σ² + σ_d²)
+    """
+
+    law: ToyData
+    places: int = 121
+    reach: float = 3.0  # in standard deviations of the noisy data
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return AgainstLaw().look(trainer, recipe)
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = AgainstLaw().last(trainer, recipe)
+        level = torch.from_numpy(base["levels"])
+        place = torch.linspace(-self.reach, self.reach, self.places, dtype=torch.float64)
+        x = place * (level[:, None] ** 2 + self.law.sigma_data**2).sqrt()
+        model, flat = trainer.ema.model, level.repeat_interleave(self.places)
+        found = answers(model, model.process, x.reshape(-1, 1), flat).reshape(x.shape)
+        return base | {"place": place.numpy(), "map": found.numpy().astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """`AgainstLaw` for sCM, and how long the tangent is.
+
+    tangent (levels, 3) median, 99th percentile and maximum of ‖cos(t) df/dt‖ before it is bounded,
+                        from 256 samples a level, the warm-up taken as done
+    weight  (levels,)   the learned w_φ(t) at the end; 0 where there is none
+    """
+
+    points: int = 256
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = AgainstLaw().look(trainer, recipe)
+        lengths = tangent_lengths(trainer.model, cast(SCM, trainer.method), recipe, self.points)
+        q = torch.tensor([0.5, 0.99, 1.0])
+        return base | {"tangent": lengths.quantile(q, dim=1).T.float().numpy()}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = AgainstLaw().last(trainer, recipe)
+        level = torch.from_numpy(base["levels"]).float()
+        t, balance = trainer.model.process.time(level), cast(SCM, trainer.method).balance
+        with torch.no_grad():  # e^w · 0 - w
+            w = -balance(t, torch.zeros_like(t))
+        return base | {"weight": w.numpy()}
+
+
+def tangent_lengths(model: Denoiser, method: SCM, recipe: Recipe, points: int) -> Tensor:
+    """‖cos(t) df/dt‖ at the levels of the truth, (levels, points), from a fixed x and z."""
+    levels = truth(cast(ToyData, recipe.data)).levels.float()
+    with seeded(torch.device("cpu"), 1):
+        x, _ = recipe.data.sample(len(levels) * points)
+        z = torch.randn_like(x)
+    process, t = model.process, model.process.time(levels).repeat_interleave(points)
+    x_t = process.perturb(x, z, t)
+    dx_t = process.velocity(x_t, method.teacher(x, None)(x_t, t), t)
+    with torch.no_grad():
+        _, g = method.tangent(model, x_t, t, dx_t, 10**9)
+    return g.norm(dim=1).reshape(len(levels), points)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A run on images: samples of a fixed noise, and the score at every look.
+
+    scores   (names,) the judge's numbers for the averaged weights, at each look
+    pictures (n, *d) one-step samples of the averaged weights at the end, uint8
+    """
+
+    n: int = 40
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        scores = judged(trainer.ema.model, recipe).values()
+        return {"scores": np.array([np.nan if s is None else s for s in scores])}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, classes = trainer.ema.model, getattr(recipe.net, "classes", 0)
+        with seeded(torch.device("cpu"), 0):
+            z = torch.randn_like(recipe.data.sample(self.n)[0])
+        cond = torch.arange(self.n) % classes if classes else None
+        with torch.no_grad():
+            x = recipe.sampler(model.process, lambda x_t, t: model(x_t, t, cond), z, 1)
+        grey = (x.clamp(-1, 1) + 1) * 127.5
+        return {"pictures": grey.round().to(torch.uint8).numpy()}

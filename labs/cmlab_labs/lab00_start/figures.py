@@ -1,0 +1,86 @@
+"""Figures of lab 00, start here.
+
+A network on its way to the consistency function: its answers along a path become one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet
+
+BEFORE = Role(DATA.color, "o", ":")
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A network at one step: its answers along paths (m, p, 2), and its error at each level."""
+
+    step: int
+    along: Tensor
+    error: Tensor  # (L,), root mean square of ‖f_θ - f*‖
+
+
+def becoming(
+    start: Stage,
+    planes: Sequence[Stage],
+    ends: Tensor,
+    levels: Tensor,
+    mean_error: Tensor,
+    modes: Tensor,
+) -> Figure:
+    """One plane a stage, and the errors of the start and the last stage by noise level (L,).
+
+    `ends` (p, 2) are where the exact paths end; `mean_error` (L,) is the error of the posterior
+    mean, D in place of f; `modes` (K, 2) are the data's.
+    """
+    width = 3.1 * len(planes) + 4.3
+    figure, axes = sheet(1, len(planes) + 1, width, 3.5, (*(1.0 for _ in planes), 1.3))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.3)
+    for ax, stage in zip(axes[0], planes, strict=False):
+        plane(ax, stage, ends, modes)
+    errors(axes[0, -1], start, planes[-1], levels, mean_error)
+    return figure
+
+
+def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
+    """The network's answers along each path as a line, from pure noise (square) to the data."""
+    ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
+    ways = stage.along.transpose(0, 1).numpy()
+    ax.add_collection(LineCollection(list(ways), colors=STUDENT.color, linewidths=1, alpha=0.8))
+    ax.scatter(*ends.T, s=16, color=TRUTH.color, zorder=3, linewidths=0)
+    ax.scatter(*stage.along[0].T, s=22, marker=STUDENT.marker, color=STUDENT.color, zorder=4,
+               edgecolors="white", linewidths=0.6)  # fmt: skip
+    ax.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal")
+    ax.set_xticks([-1, 0, 1])
+    ax.set_yticks([-1, 0, 1])
+    off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
+    name_axes(
+        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends"
+    )
+
+
+def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
+    """The error against the noise level, with the posterior mean's for comparison."""
+    rows = (
+        ("mean D", mean_error, MEAN, 0.3, 0.35),
+        ("step 0", start.error, BEFORE, 0.37, 2.6),
+        (f"step {now.step}", now.error, STUDENT, 0.8, 0.4),
+    )
+    for name, error, role, share, up in rows[: 3 if now.step else 2]:
+        ax.plot(levels, error, color=role.color, linestyle=role.line, marker=role.marker,
+                markersize=4)  # fmt: skip
+        place = int(share * (len(levels) - 1))
+        color = "#8a5c00" if role is MEAN else role.color
+        label(ax, float(levels[place]), float(error[place]) * up, name, color)
+    ax.set(xscale="log", yscale="log", ylim=(1e-3, 2))
+    for axis, ticks in ((ax.xaxis, (0.01, 0.1, 1, 10)), (ax.yaxis, (0.001, 0.01, 0.1, 1))):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    title = f"Step {now.step}: within {float(now.error.max()):.2f} of the exact f"
+    name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)", title)

@@ -1,0 +1,82 @@
+"""Explorers of lab 01, probability flow: interactive figures.
+
+Trajectory explorer: a law on the line, a start in the noise, and a solver to walk it home.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture1D
+from cmlab.process import EDM
+from cmlab.sampling import ddim, heun, ode
+
+from ..common.exercise import Watched
+from ..common.explorer import Explorer, Picture, choice, slider
+from ..common.plots_line import ROLES, flow_fan, journey
+
+HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
+SOLVERS = {"Euler": ddim, "Heun": heun}
+
+
+def explorer() -> Explorer:
+    """Knobs for the law, the start and the solver; the reading compares the two ends."""
+    knobs = {
+        "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
+        "steps": slider("steps N", 6, 1, 128),
+        "rho": slider("ρ of the grid", 7, 1, 15),
+        "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
+        "upper": slider("upper mode at", 1.4, 0.5, 4.0, 0.1),
+        "below": slider("share of the lower mode", 0.3, 0.0, 0.5, 0.05),
+        "above": slider("share of the upper mode", 0.2, 0.0, 0.5, 0.05),
+        "width": slider("width of every mode", 0.2, 0.05, 1.0, 0.05),
+        "solver": choice("solver", tuple(SOLVERS)),
+    }
+    return Explorer(draw, knobs)
+
+
+def draw(
+    start: float, steps: int, rho: int, solver: str,
+    lower: float, upper: float, below: float, above: float, width: float,
+) -> Picture:  # fmt: skip
+    """The picture for these knobs. The middle mode stands at 0 with what the others leave."""
+    modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
+    kept = tuple(mode for mode in modes if mode[2] > 1e-9)
+    law, paths = mixture(tuple(mode[1:] for mode in kept), width)
+    x = HIGH * torch.tensor([[start]], dtype=torch.float64)
+    grid = KarrasGrid(LOW, HIGH, rho).down(steps)
+    exact = law.path(x, paths[0]).flatten()
+    walked, calls = walk(law, x, grid, solver)
+    reach = 1.3 * max(-lower, upper) + 3 * width
+    spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
+    figure = journey(law, paths, (paths[0], exact), (grid, walked), ROLES[solver], spans)
+    end, truth = walked[-1].item(), exact[-1].item()
+    gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
+    apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    where = apart if gone != right else f"Both end nearest to the {right} mode"
+    return Picture(
+        figure,
+        f"{solver}, {steps} step{'s' * (steps > 1)} from x = {x.item():.2f} at t = {HIGH:g}, "
+        f"ρ = {rho}: {calls} network call{'s' * (calls > 1)}.\n"
+        f"Endpoint {end:.4f}, exact endpoint {truth:.4f}, error {abs(end - truth):.2g}.\n"
+        f"{where}.",
+    )
+
+
+@lru_cache(maxsize=64)
+def mixture(
+    modes: tuple[tuple[float, float], ...], width: float
+) -> tuple[Mixture1D, tuple[Tensor, Tensor]]:
+    """The law with these (position, share) modes of one width, and a fan of its exact paths."""
+    means, weights = torch.tensor(modes, dtype=torch.float64).T
+    law = Mixture1D(weights, means, torch.full_like(means, width))
+    return law, flow_fan(law, HIGH, 24)
+
+
+def walk(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
+    """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
+    denoise = Watched(law.denoise)
+    steps = ode(EDM(), denoise, x, grid, SOLVERS[solver])
+    return torch.cat([x_t.flatten() for x_t in steps]), len(denoise.calls)

@@ -1,0 +1,55 @@
+"""Explorers of lab 02, the consistency function: interactive figures.
+
+Same path, same end: slide a point along an exact path, then push it off.
+"""
+
+import functools
+
+from cmlab.oracle import Mixture1D
+
+from ..common.explorer import Explorer, Picture, slider, toggle
+from ..common.plots_line import Point, Scene, exact, point, ranked, same_path, scene
+
+HIGH = 3.0  # the largest noise level shown
+
+
+def explorer(law: Mixture1D) -> Explorer:
+    """An explorer of f and D for a law on the line.
+
+    Knobs: `path` (the share of paths below it, in %), `t` (the noise level along it), `offset`
+    (how far off the path the point is pushed, in data units) and `mean` (show D).
+    """
+    starts = ranked(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
+    knobs = {
+        "path": slider("path (% below it)", 47, 1, 99, 2),
+        "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
+        "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
+        "mean": toggle("show the posterior mean D", True),
+    }
+    return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs, "explorer(law)")
+
+
+def picture(
+    scene: Scene, starts: list[float], path: int, t: float, offset: float, mean: bool
+) -> Picture:
+    """The point on its path, and pushed off it by the offset. `starts` are x at 1 %, 3 %, …"""
+    start = exact([[starts[path // 2]]])
+    x = float(scene.law.flow(start, *exact([[HIGH], [t]])))
+    on, off = point(scene.law, x, t), point(scene.law, x + offset, t)
+    top = point(scene.law, starts[path // 2], HIGH)
+    return Picture(same_path(scene, on, off, mean), reading(scene, top, on, off))
+
+
+def reading(scene: Scene, top: Point, on: Point, off: Point) -> str:
+    """What the picture shows, in three lines."""
+    along = (
+        f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "
+        f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."
+    )
+    aside = f"Pushed off by {off.x - on.x:+.1f}, it is on another path: f = {off.f:.2f}."
+    if off.x == on.x:
+        aside = "Offset 0: the point is on its path. The third slider pushes it off."
+    empty = scene.empty[0] < off.mean < scene.empty[1]
+    where = "in the gap between the modes" if empty else "where the data are"
+    gap = f"Posterior mean D = {off.mean:.2f}, {where}; |f − D| = {abs(off.f - off.mean):.2f}."
+    return "\n".join((along, aside, gap))

@@ -1,0 +1,121 @@
+"""Explorers of lab 03, the boundary condition: interactive figures.
+
+Coefficient bench: four parametrisations, σ_data and ε, and what untrained networks answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cmlab.model import CMPrecond, Coefficients, Denoiser, EDMPrecond, Precond
+from cmlab.nets import MLP
+from cmlab.nets.embedding import Fourier
+from cmlab.ops import seeded
+from cmlab.process import EDM, Process
+from cmlab.types import Time
+
+from ..common.explorer import Explorer, Picture, choice, log_slider
+from .figures import bench
+
+HIGH = 10.0  # the largest noise level shown
+X = torch.linspace(-2, 2, 81, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class RatioPrecond(Precond):
+    """c_skip = ε/t, c_out = 1 - ε/t: the shortest form with f(x, ε) = x. c_in is EDM's."""
+
+    sigma_data: float = 0.5
+    sigma_min: float = 0.002
+
+    @property
+    def process(self) -> Process:
+        return EDM()
+
+    def __call__(self, t: Time) -> Coefficients:
+        ratio = self.sigma_min / t
+        return ratio, 1 - ratio, *EDMPrecond(self.sigma_data)(t)[2:]
+
+
+@dataclass(frozen=True)
+class BarePrecond(Precond):
+    """c_skip = 0, c_out = 1: the network alone, and no boundary. c_in is EDM's."""
+
+    sigma_data: float = 0.5
+
+    @property
+    def process(self) -> Process:
+        return EDM()
+
+    def __call__(self, t: Time) -> Coefficients:
+        zero = torch.zeros_like(t)
+        return zero, zero + 1, *EDMPrecond(self.sigma_data)(t)[2:]
+
+
+def forms(sigma_data: float, sigma_min: float) -> dict[str, Precond]:
+    """The four parametrisations by name."""
+    both = (sigma_data, sigma_min)
+    held = {"CM form": CMPrecond(*both), "EDM form": EDMPrecond(sigma_data)}
+    return held | {"ε/t form": RatioPrecond(*both), "none": BarePrecond(sigma_data)}
+
+
+def untrained(precond: Precond, seed: int) -> Denoiser:
+    """A small random network on the line, its answers scaled to mean square 1."""
+    with seeded(torch.device("cpu"), seed), torch.no_grad():
+        net = MLP(1, width=32, depth=2, embed=Fourier(8, 0.3)).double()
+        u, c_noise = torch.randn(1000, 1).double(), torch.linspace(-1.5, 0.6, 1000).double()
+        size = net(u, c_noise).square().mean().sqrt()
+        net.last.weight /= size
+        net.last.bias /= size
+    return Denoiser(net, precond)
+
+
+@lru_cache(maxsize=8)
+def network(seed: int) -> torch.nn.Module:
+    """The bare network of `untrained`, kept: it is the same in every form."""
+    return untrained(EDMPrecond(), seed).net
+
+
+def explorer() -> Explorer:
+    """Knobs: `form`, `sigma_data` and `eps`, the smallest noise level ε."""
+    knobs = {
+        "form": choice("form", tuple(forms(0.5, 0.002))),
+        "sigma_data": log_slider("σ_data (data units)", 0.94, 0.2, 2.0),
+        "eps": log_slider("ε = σ_min (data units)", 0.002, 0.002, 0.5),
+    }
+    return Explorer(picture, knobs)
+
+
+def picture(form: str, sigma_data: float, eps: float, networks: int = 5) -> Picture:
+    """The chosen form, and f of untrained networks at ε and two levels above it."""
+    precond = forms(sigma_data, eps)[form]
+    levels = eps * (HIGH / eps) ** torch.tensor([0.0, 0.4, 0.8], dtype=torch.float64)
+    answers = torch.stack([answer(precond, t, networks) for t in levels])
+    figure = bench(form, precond, levels, X, answers)
+    return Picture(figure, reading(precond, levels, float((answers[0] - X).abs().max())))
+
+
+@torch.no_grad()
+def answer(precond: Precond, t: Tensor, networks: int) -> Tensor:
+    """f(X, t) of untrained networks 0, 1, …: (networks, points)."""
+    at = t.expand(len(X))
+    models = [Denoiser(network(seed), precond) for seed in range(networks)]
+    return torch.stack([model(X[:, None], at)[:, 0] for model in models])
+
+
+def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: float) -> str:
+    """What the picture shows, in three lines."""
+    skip, out, c_in, _ = (c.tolist() for c in precond(levels))
+    held = "the boundary holds for every network" if off < 1e-9 else "no boundary at ε"
+    if 1e-9 <= off < 0.05:
+        held = "close to the boundary, but not on it"
+    spread = c_in[0] * (0.94**2 + float(levels[0]) ** 2) ** 0.5
+    return (
+        f"c_skip(ε) = {skip[0]:.6g} and c_out(ε) = {out[0]:.3g}: {held}.\n"
+        f"Five untrained networks miss f(x, ε) = x by at most {off:.2g} (dashed: f = x).\n"
+        f"At t = {levels[1]:.2g} a network's error counts {out[1]:.2g} times. "
+        f"Data of spread 0.94 enter the network at ε with spread {spread:.2f}."
+    )

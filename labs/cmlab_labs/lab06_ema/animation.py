@@ -1,0 +1,100 @@
+"""Animation of lab 06, the EMA teacher.
+
+Recorded training in motion: the wavefront of the error, and the ladder from CT to iCT.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cmlab.data.toy import Ring
+from cmlab.metrics.plots import DATA, STUDENT
+
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    dots,
+    ink,
+    line,
+    moving,
+    words,
+)
+from ..common.plots_training import NEAR, PACES, Run, centre
+from ..common.studies_shared import RUNGS
+from ..common.study import Recording, ranged, read
+from .study import DECAYS, name
+
+LEVEL, ERROR = "noise level t (data units)", "RMS of f<sub>θ</sub> − f* (data units)"
+POINTS = 161
+BY_LEVEL = Panel(LEVEL, ERROR, (0.002, 11), (0.001, 2), "xy", x_ticks=(0.01, 0.1, 1, 10),
+                 y_ticks=(0.001, 0.01, 0.1, 1))  # fmt: skip
+
+
+def recorded(mu: float) -> Run:
+    """The runs of one decay on a grid of 161 points."""
+    found = read("target", name(mu, POINTS))
+    return Run(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
+
+
+@animation("06")
+def wavefront() -> Moving:
+    """The error by noise level as training runs, for targets that lag more and more."""
+    runs = [recorded(mu) for mu in DECAYS]
+    fronts, steps = [centre(run) for run in runs], runs[0].steps
+    shots = [moment(runs, fronts, now) for now in range(len(steps))]
+    still = [line([0.002, 11], [NEAR, NEAR], DATA, width=0.8)]
+    for k, run in enumerate(runs):
+        still.append(words([0.0024], [1.35 * 0.62**k], [f"μ = {run.mu:g}"], ink(PACES[run.mu])))
+    far = Panel("training step", f"level t with error below {NEAR}", (0, float(steps[-1])),
+                (0.08, 14), "y", y_ticks=(0.1, 1, 10))  # fmt: skip
+    finding = "Truth spreads from the data outward, and a target that lags holds it back"
+    return moving("wavefront", finding, "training step", [BY_LEVEL, far], still, shots, 12)
+
+
+def moment(runs: Sequence[Run], fronts: Sequence[np.ndarray], now: int) -> Shot:
+    """All runs at one recorded step."""
+    step, traces, far = int(runs[0].steps[now]), [], []
+    for run, front in zip(runs, fronts, strict=True):
+        role = PACES[run.mu]
+        traces.append(line(run.levels, run.mean[now], role))
+        traces.append(line(run.steps[: now + 1], front[: now + 1], role, 1))
+        traces.append(dots([step], [front[now]], role, 1, 11))
+        far.append(f"{front[now]:.2g} for μ = {run.mu:g}")
+    reading = f"At step {step} the error is below {NEAR} up to noise level t = {', '.join(far)}."
+    titles = f"The error at step {step}", f"Below {NEAR} up to t = {far[0]}"
+    return Shot(str(step), reading, titles, traces)
+
+
+@animation("07")
+def ladder() -> Moving:
+    """One-call samples and the error by level, one change a rung."""
+    runs = {arm: read("ladder", arm) for arm in RUNGS}
+    first = runs[next(iter(RUNGS))]
+    still = [
+        cloud(Ring().oracle.components.means, DATA, size=34, opacity=0.22),
+        line(first["levels"][0], first["average_error"].mean(0), DATA, 1, 1.4),
+        words([0.0024], [1.2], ["thin line: CT 2023"], DATA.color, 1),
+        words([0.0024], [0.72], ["thick line: this rung"], STUDENT.color, 1),
+    ]
+    plane = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.6, 1.6),
+                  (-1.6, 1.6), square=True)  # fmt: skip
+    shots = [rung(RUNGS[arm].title.replace("t - r", "t − r"), run) for arm, run in runs.items()]
+    finding = "From CT to iCT, one change a rung: not every change helps when it arrives"
+    return moving("ladder", finding, "rung", [plane, BY_LEVEL], still, shots)
+
+
+def rung(title: str, run: Recording) -> Shot:
+    """One recorded arm: the samples of its first seed, and the mean error of all."""
+    near = np.mean([scores["hq"] for scores in run.record["scores"]])
+    reading = (
+        f"{title}: error {ranged(run.score('rmse'))} over three seeds; {near:.0%} of the samples "
+        "lie within 3 standard deviations of a mode."
+    )
+    error = line(run["levels"][0], run["average_error"].mean(0), STUDENT, 1, 3)
+    samples = cloud(run["cloud"][0], STUDENT, size=4, opacity=0.75)
+    return Shot(
+        title, reading, (title, f"RMS error {run.score('rmse').mean():.2g}"), [samples, error]
+    )

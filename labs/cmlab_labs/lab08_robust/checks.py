@@ -1,0 +1,142 @@
+"""Exercise checks of lab 08, robust losses and outliers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from cmlab.methods.ict import PseudoHuber
+
+from ..common.exercise import exercise, expect
+from .analysis import centres
+
+C = 0.3
+
+
+@exercise
+def pseudo_huber(answer: Callable[..., Tensor]) -> str:
+    """(a, b, c) -> (b,): its value, its limits r²/2c and r, and its gradient at a = b."""
+    g = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 6, 3, 4, 4, generator=g, dtype=torch.float64)
+    said, delta = torch.as_tensor(answer(a, b, C)), a - b
+    for slip, wrong in slips(delta, C).items():
+        expect(not same(said, wrong), slip)
+    expect(said.shape == (6,), f"one number for each sample: shape (6,), not {tuple(said.shape)}")
+    u = delta / delta.flatten(1).norm(dim=1)[:, None, None, None]
+    for r, limit, words in ((1e-3, 1e-6 / (2 * C), "near 0 it must be r²/(2c)"),
+                            (1e3, 1e3 - C, "far out it must be r − c")):  # fmt: skip
+        found = answer(r * u, 0 * u, C)
+        close = same(found, torch.full_like(found, limit), 1e-4 if r < 1 else 1e-5)
+        expect(close, f"{words}: at r = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
+    expect(same(said, PseudoHuber(C)(a, b), 1e-9), "right in both limits, wrong between them: "
+           "it is √(‖a − b‖² + c²) − c")  # fmt: skip
+    expect(same(answer(a, b, 1.7), PseudoHuber(1.7)(a, b), 1e-9), "use the argument c")
+    at = a.clone().requires_grad_()
+    slope = torch.autograd.grad(answer(at, a, C).sum(), at)[0]
+    expect(bool(slope.isfinite().all()), "its gradient at a = b is not a number: √ of a sum that "
+           "is 0 has no slope, so add c² under the root before you take it")  # fmt: skip
+    return "one number a sample, r²/2c near 0, r − c far out, and gradient 0 at a = b"
+
+
+def same(a: Tensor, b: Tensor, tolerance: float = 1e-9) -> bool:
+    a = torch.as_tensor(a).detach()
+    return a.shape == b.shape and torch.allclose(a.double(), b, rtol=tolerance, atol=1e-14)
+
+
+def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
+    """What to say, and what the slip answers to differences (b, *d)."""
+    flat = delta.flatten(1)
+    s, r, parts = flat.square().sum(1), flat.norm(dim=1), (flat.square() + c * c).sqrt()
+    whole = "the norm is that of the whole sample: sum the squares first, then take one root"
+    return {
+        f"you apply it to each element and sum: {whole}": (parts - c).sum(1),
+        f"you apply it to each element and take the mean: {whole}": (parts - c).mean(1),
+        "you forgot − c: at a = b the loss must be 0": (s + c * c).sqrt(),
+        "you take the mean of the squares: ‖a − b‖² is their sum, and c is made for that": (
+            (s / flat.shape[1] + c * c).sqrt() - c
+        ),
+        "c is not squared under the root, so it has another unit than ‖a − b‖²": (
+            (s + c).sqrt() - c
+        ),
+        "‖a − b‖ is not squared under the root": (r + c * c).sqrt() - c,
+        "you sum over the batch as well: give one number for each sample": (
+            ((s + c * c).sqrt() - c).sum()
+        ),
+        "you take one norm of the whole batch: sum each sample's squares, flatten(1).sum(1)": (
+            (s.sum() + c * c).sqrt() - c
+        ),
+        "you sum over the first axis of a sample only: flatten(1) takes all of them": (
+            (delta.square().sum(1) + c * c).sqrt() - c
+        ),
+    }  # fmt: skip
+
+
+def contaminated(seed: int) -> tuple[Tensor, Tensor]:
+    """A clean cloud (40, 2), and the same with eight outliers far to one side."""
+    g = torch.Generator().manual_seed(seed)
+    clean = torch.randn(40, 2, generator=g, dtype=torch.float64) * torch.tensor([0.5, 1.0])
+    far = torch.tensor([6.0, 1.0]) + torch.randn(8, 2, generator=g, dtype=torch.float64)
+    return clean, torch.cat([clean, far])
+
+
+@exercise
+def irls_mean(answer: Callable[..., Tensor]) -> str:
+    """(points, c) -> m: against the minimiser and the clean mean on 3 seeds."""
+    moved = []
+    for seed in range(3):
+        clean, points = contaminated(seed)
+        said = torch.as_tensor(answer(points, C)).detach().double()
+        shape = tuple(said.shape)
+        expect(shape == (2,), f"the centre is one point of shape (2,), not {shape}")
+        for slip, wrong in wrong_centres(points, C).items():
+            expect(not near(said, wrong, 1e-6), slip)
+        exact = centres(PseudoHuber(C), points, tolerance=1e-12).best
+        off = float((said - exact).norm())
+        expect(off < 1e-3, f"your centre is {off:.2g} from the minimum of Σ ρ on seed {seed}: "
+               "repeat until it stands still, 100 rounds are plenty")  # fmt: skip
+        start = points.mean(0) - clean.mean(0)
+        moved.append(float((said - clean.mean(0)).norm() / start.norm()))
+    expect(near(answer(points, 2.0), centres(PseudoHuber(2.0), points).best, 1e-3),
+           "right for one c, wrong for another: use the argument c")  # fmt: skip
+    return f"the minimum of Σ ρ to 1e-3 on 3 seeds; outliers move it {max(moved):.0%} as far as the mean, or less"  # fmt: skip  # noqa: E501
+
+
+def near(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    return float((torch.as_tensor(a) - b).norm()) < tolerance
+
+
+def reweighted(points: Tensor, c: float, weigh: Callable[[Tensor], Tensor], rounds: int) -> Tensor:
+    """Reweighted means from the ordinary one; weigh(m - points) is (n, 1) or (n, d)."""
+    m = points.mean(0)
+    for _ in range(rounds):
+        w = weigh(points - m)
+        m = (w * points).sum(0) / w.sum(0)
+    return m
+
+
+def square(delta: Tensor) -> Tensor:
+    """r² of differences (n, d), as (n, 1)."""
+    return delta.square().sum(1, keepdim=True)
+
+
+def wrong_centres(points: Tensor, c: float) -> dict[str, Tensor]:
+    """What to say, and where the slip puts the centre."""
+    return {
+        "this is the ordinary mean: every point has the same weight": points.mean(0),
+        "this is one round only: weigh again at the new centre, and repeat": (
+            reweighted(points, c, lambda d: 1 / (square(d) + c * c).sqrt(), 1)
+        ),
+        "each coordinate has weights of its own: a point has one, from its distance ‖x − m‖": (
+            reweighted(points, c, lambda d: 1 / (d.square() + c * c).sqrt(), 100)
+        ),
+        "your weight is ψ, which grows with the distance: it is ψ / r": (
+            reweighted(points, c, lambda d: (square(d) / (square(d) + c * c)).sqrt(), 100)
+        ),
+        "your weight is ρ, which grows with the distance: it is ψ / r": (
+            reweighted(points, c, lambda d: (square(d) + c * c).sqrt() - c, 100)
+        ),
+        "your weight has no root, 1 / (r² + c²): that is a redescending loss like Cauchy's": (
+            reweighted(points, c, lambda d: 1 / (square(d) + c * c), 100)
+        ),
+        "this is the median of each coordinate, the centre of L1": points.quantile(0.5, 0),
+    }

@@ -1,0 +1,236 @@
+"""Explorers of lab 08, robust losses and outliers: interactive figures."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.data.toy import Contaminated
+from cmlab.losses import L1, GemanMcClure, SquaredL2
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Cauchy
+from cmlab.metrics.toy import rmse_by_level, truth
+from cmlab.process import EDM
+from cmlab.train.trainer import Trainer
+from cmlab.types import Metric
+
+from ..common.explorer import Explorer, LiveTraining, Picture, choice, log_slider, slider
+from ..common.study import Recording, ranged, read
+from .analysis import Centres, centres, weigh
+from .figures import FAR, Errors, Scene, bench, miss, run
+from .study import CLEAN, SHARES, contaminated
+
+# Runs on a ring with outliers, judged by the clean ring: recorded ones, and new ones live
+
+NAMES = {
+    "squared L2": "l2", "L1": "l1", "pseudo-Huber": "huber", "Cauchy": "cauchy",
+    "Geman–McClure": "geman",
+}  # fmt: skip
+SHOWN = {f"{share:.0%}": share for share in SHARES}
+
+
+@lru_cache(maxsize=32)
+def recording(loss: str, share: float) -> Recording:
+    """The recorded run of a loss, by its full name, at a share of outliers."""
+    return read("outliers", f"{NAMES[loss]}-{share:g}")
+
+
+@lru_cache(maxsize=8)
+def faithful(share: float, levels: int = 32, points: int = 192) -> Tensor:
+    """How far the contaminated law's own f* lies from the clean one's, RMS by level (levels,).
+
+    A network that learned its data perfectly, outliers and all, would have this error.
+    """
+    exact = truth(CLEAN, levels=levels, points=points)
+    law = Contaminated(CLEAN, share).oracle
+    return rmse_by_level(lambda x, t: law.consistency(x.double(), t.double()), EDM(), exact)
+
+
+@lru_cache(maxsize=1)
+def clean_points() -> Tensor:
+    return CLEAN.sample(1500, torch.Generator().manual_seed(5))[0]
+
+
+def errors(seen: Recording) -> Errors:
+    """Mean and range over the seeds of the average's error."""
+    rows = seen["average_error"]
+    return Errors(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
+
+
+def course(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """The steps, and the error over all levels while training (seeds, moments)."""
+    return seen["steps"][0], np.sqrt(np.square(seen["error"]).mean(2))
+
+
+def replay() -> Explorer:
+    """Knobs: `loss`, `share` of outliers in training, and `seed` of the samples shown."""
+    knobs = {
+        "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
+        "share": choice("outliers", tuple(SHOWN), "5%"),
+        "seed": choice("seed of the samples", (0, 1, 2)),
+    }
+    return Explorer(recorded, knobs)
+
+
+def recorded(loss: str, share: str, seed: int) -> Picture:
+    """A recorded run beside the four other losses on the same data."""
+    runs = {name: recording(name, SHOWN[share]) for name in NAMES}
+    points, floor = runs[loss]["cloud"][seed], faithful(SHOWN[share]).numpy()
+    lines = {name: errors(seen) for name, seen in runs.items()}
+    figure = run(loss, share, points, clean_points(), lines, floor,
+                 {name: course(seen) for name, seen in runs.items()})  # fmt: skip
+    return Picture(figure, runs_reading(runs, loss, share, points, floor))
+
+
+def runs_reading(
+    runs: Mapping[str, Recording], loss: str, share: str, points: np.ndarray, floor: np.ndarray
+) -> str:
+    """What the picture shows, in three lines."""
+    rmse, near = runs[loss].score("rmse"), runs[loss].score("hq")
+    best = min(runs, key=lambda name: runs[name].score("rmse").mean())
+    far = (np.linalg.norm(points, axis=1) > FAR).mean()
+    whole = np.sqrt(np.square(floor).mean())
+    return (
+        f"{loss}, {share} outliers: RMS error to the clean f* {ranged(rmse)}; "
+        f"{ranged(near, '.0%')} of the samples lie at a mode.\n"
+        f"{far:.1%} of the samples shown lie more than {FAR:g} from the middle (crosses).\n"
+        f"The smallest mean error at this share: {best}. "
+        f"The exact f* of the data as they are is {whole:.2f} off."
+    )
+
+
+class Retrain(ipw.VBox):
+    """The same runs live, seed 0: choose the loss and the share, then press Start.
+
+    `live` is the training itself. Another choice puts it back to step 0.
+    """
+
+    def __init__(self) -> None:
+        self.knobs: dict[str, Any] = {
+            "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
+            "share": choice("outliers", tuple(SHOWN), "15%"),
+        }
+        self.live = LiveTraining(self.trainer, self.draw)
+        for name, knob in self.knobs.items():
+            knob.add_class(f"lab-train-{name}")
+            knob.observe(lambda change: self.live.reset(), names="value")
+        super().__init__([ipw.VBox(list(self.knobs.values())), self.live])
+
+    def trainer(self) -> Trainer:
+        """A fresh trainer, and a course with nothing in it yet."""
+        self.steps: list[int] = []
+        self.seen: list[float] = []
+        loss, share = self.chosen
+        return contaminated(NAMES[loss], SHOWN[share], 0).trainer()
+
+    @property
+    def chosen(self) -> tuple[str, str]:
+        """The loss and the share that the buttons stand on."""
+        return self.knobs["loss"].value, self.knobs["share"].value
+
+    @torch.no_grad()
+    def draw(self, trainer: Trainer) -> Picture:
+        """Samples, errors by level, and the course so far."""
+        model, (loss, share) = trainer.ema.model, self.chosen
+        z = torch.randn(512, *CLEAN.shape, generator=torch.Generator().manual_seed(0))
+        points = model(10 * z, torch.full((512,), 10.0)).numpy()
+        exact = truth(CLEAN, levels=12, points=96)
+        error = rmse_by_level(model, model.process, exact).numpy()
+        self.steps.append(trainer.step)
+        self.seen.append(float(np.sqrt(np.square(error).mean())))
+        lines = {loss: Errors(exact.levels.numpy(), error, error, error)}
+        floor = faithful(SHOWN[share], 12, 96).numpy()
+        figure = run(loss, share, points, clean_points(), lines, floor,
+                     {loss: (np.array(self.steps), np.array([self.seen]))})  # fmt: skip
+        far = (np.linalg.norm(points, axis=1) > FAR).mean()
+        return Picture(
+            figure,
+            f"Step {trainer.step}: {self.seen[-1]:.3f} from the clean f* (RMS over 12 levels).\n"
+            f"{far:.1%} of 512 samples lie more than {FAR:g} from the middle (crosses).\n"
+            f"The exact f* of the data as they are is {np.sqrt(np.square(floor).mean()):.2f} off.",
+        )
+
+
+# Outlier bench: move one point of a cloud and see where each loss puts the centre
+
+REACH, SPREAD = 6.0, 0.5  # of the plane shown, and of the clean points
+STRAYS = (3.0, 2.0)  # where the strays lie: one that pulls to all sides alike moves no mean
+STARTS = 12
+
+
+def losses(c: float) -> dict[str, Metric]:
+    """The five losses by name, three of them with this c."""
+    return {
+        "squared L2": SquaredL2(),
+        "L1": L1(),
+        "pseudo-Huber": PseudoHuber(c),
+        "Cauchy": Cauchy(c),
+        "Geman–McClure": GemanMcClure(c),
+    }
+
+
+@lru_cache(maxsize=2)
+def draws(seed: int = 1) -> tuple[Tensor, Tensor]:
+    """Standard normal draws for the clean points and the strays: more points add to fewer."""
+    g = torch.Generator().manual_seed(seed)
+    clean = torch.randn(100, 2, generator=g, dtype=torch.float64)
+    return clean, torch.randn(100, 2, generator=g, dtype=torch.float64)
+
+
+def explorer() -> Explorer:
+    """Knobs: `x`, `y` of your outlier, `c`, `share` of strays in per cent, and `points`."""
+    knobs = {
+        "x": slider("your outlier: x₁ (data units)", 4.5, -6.0, 6.0, 0.25),
+        "y": slider("your outlier: x₂ (data units)", -3.0, -6.0, 6.0, 0.25),
+        "c": log_slider("c (data units)", 0.5, 0.05, 5.0),
+        "share": slider("strays (% of the points)", 10, 0, 30, 2),
+        "points": slider("points of the cloud", 20, 10, 80, 5),
+    }
+    return Explorer(picture, knobs)
+
+
+def picture(x: float, y: float, c: float, share: int, points: int) -> Picture:
+    """The cloud, its strays, your outlier, and the centre of each loss."""
+    (clean, far), count = draws(), round(share / 100 * points)
+    clean, strays = SPREAD * clean[: points - count], far[:count] + torch.tensor(STRAYS)
+    moved = torch.tensor([x, y], dtype=torch.float64)
+    everything = torch.cat([moved[None], strays, clean])
+    found = {name: minima(metric, everything) for name, metric in losses(c).items()}
+    scene = Scene(clean, strays, moved, {name: f.places for name, f in found.items()})
+    return Picture(bench(scene, REACH, close=1.25), reading(scene, everything, c))
+
+
+def minima(metric: Metric, points: Tensor) -> Centres:
+    """Minima from the mean and, where there can be several, from a dozen of the points."""
+    several = isinstance(metric, Cauchy | GemanMcClure)
+    some = points[:: max(1, len(points) // STARTS)]
+    return centres(metric, points, some if several else None, tolerance=1e-5)
+
+
+def reading(scene: Scene, points: Tensor, c: float) -> str:
+    """What the bench shows, in three lines."""
+    off = {name: miss(scene, name) for name in scene.minima}
+    order = sorted(off, key=lambda name: off[name])
+    shown = [f"{name} {share:.1%}" for name, share in weights(scene, points, c).items()]
+    wells = ", ".join(f"{name} {len(scene.minima[name])}" for name in ("Cauchy", "Geman–McClure"))
+    return (
+        f"The centre of {order[0]} is nearest to the clean mean (+), {off[order[0]]:.2f} off; "
+        f"that of {order[-1]} is {off[order[-1]]:.2f} off.\n"
+        f"Weight of your outlier at the centre, of all weight: {', '.join(shown)}.\n"
+        f"Local minima found: {wells}; small hollow markers are the higher ones. "
+        "The other three losses are convex and have one."
+    )
+
+
+def weights(scene: Scene, points: Tensor, c: float) -> dict[str, float]:
+    """The share of all weight that the moved point, the first of `points`, has at the centre."""
+    found = {}
+    for name, metric in losses(c).items():
+        if not isinstance(metric, L1):  # it has no one weight: it weighs each coordinate
+            w = weigh(metric, points - scene.minima[name][0])[1]
+            found[name] = float(w[0] / w.sum())
+    return found

@@ -1,0 +1,352 @@
+"""Explorers of lab 10, continuous-time consistency models (sCM): interactive figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import inf, sqrt
+from typing import Any, cast
+
+import ipywidgets as ipw
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cmlab.data.toy import ToyData
+from cmlab.methods import SCM
+from cmlab.methods.scm import (
+    Clip,
+    Difference,
+    Flat,
+    InverseTan,
+    Slope,
+    Tangent,
+    Unbounded,
+    UnitNorm,
+    UnitRMS,
+)
+from cmlab.metrics.toy import truth
+from cmlab.model import Angle, Denoiser, QuarterLog, TimeInput, TrigPrecond
+from cmlab.nets.embedding import Embed, Fourier, Positional
+from cmlab.ops import expand, seeded
+from cmlab.presets import toy
+from cmlab.presets.toy import RING
+from cmlab.schedules import Constant, Warmup
+from cmlab.teacher import Exact, OneSample
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import Recipe
+from cmlab.train.trainer import Trainer
+from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
+
+from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.study import ranged, read
+from ..common.watch import Arrays, Tangents
+from .figures import NOTHING, Course, TangentTerms, long, microscope, short, training
+from .study import NONE, STEPS, STUDY, Arm
+
+# sCT live: choose time features, bound and warm-up, and watch the error and the tangent
+
+EMBEDS: dict[str, Embed] = {
+    "positional": Positional(32),
+    "Fourier 0.3": Fourier(32, 0.3),
+    "Fourier 16": Fourier(32, 16.0),
+}
+BOUNDS: dict[str, Bound] = {
+    "norm": UnitNorm(0.1), "RMS": UnitRMS(0.1), "clip": Clip(), "none": Unbounded()
+}  # fmt: skip
+WARMUPS: dict[str, Schedule] = {
+    "none": NONE, "250 steps": Warmup(STEPS // 16), "1000 steps": Warmup(STEPS // 4)
+}  # fmt: skip
+FRESH_SEED = 3  # the recordings have 0, 1 and 2
+WATCH = Tangents(points=32)
+
+
+@lru_cache(maxsize=8)
+def recorded_tangents(arm: str) -> Course | None:
+    """The recorded runs of an arm of the study "stabilisers", in the mean of their seeds.
+
+    None where there is no recording.
+    """
+    try:
+        found = read("stabilisers", arm)
+    except BadFile:
+        return None
+    error = np.sqrt(np.square(found["error"]).mean(0))
+    return Course(found["steps"][0], found["levels"][0], error, found["tangent"].mean(0))
+
+
+class Retrain(ipw.VBox):
+    """A fresh run of sCT with these ingredients, while you watch. Nothing runs before Start.
+
+    `knobs` has `embed`, `bound` and `warmup`; turning one stops the run and sets it back to
+    step 0. `live` is the training itself.
+    """
+
+    def __init__(self) -> None:
+        self.knobs: dict[str, Any] = {
+            "embed": choice("time features", tuple(EMBEDS), "Fourier 16"),
+            "bound": choice("bound", tuple(BOUNDS)),
+            "warmup": choice("warm-up", tuple(WARMUPS), "250 steps"),
+        }
+        self.seen: list[Arrays] = []
+        self.live = LiveTraining(self.fresh, self.look)
+        for name, knob in self.knobs.items():
+            knob.add_class(f"lab-train-{name}")
+            knob.observe(lambda change: self.live.reset(), names="value")
+        row = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
+        super().__init__([ipw.Box(list(self.knobs.values()), layout=row), self.live])
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the knobs stand on."""
+        embed, bound, warmup = (knob.value for knob in self.knobs.values())
+        chosen = Arm("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
+        return chosen(FRESH_SEED)
+
+    def fresh(self) -> Trainer:
+        """A trainer at step 0, and nothing seen yet."""
+        self.seen.clear()
+        return self.recipe.trainer()
+
+    def look(self, trainer: Trainer) -> Picture:
+        """Add where the trainer stands to the course."""
+        here = WATCH.look(trainer, self.recipe)
+        self.seen.append(here | {"steps": np.array(trainer.step)})
+        run = self.course
+        return Picture(
+            training(run, recorded_tangents("sct"), trainer.config.steps), self.reading(run)
+        )
+
+    @property
+    def course(self) -> Course:
+        """What has been seen so far."""
+        rows = [
+            np.stack([one[name] for one in self.seen]) for name in ("steps", "error", "tangent")
+        ]
+        return Course(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
+
+    def reading(self, run: Course) -> str:
+        """What the picture shows, in three lines."""
+        embed, bound, warmup = (knob.value for knob in self.knobs.values())
+        says = [
+            f"Step {run.steps[-1]}; time features {embed}, bound {bound}, warm-up {warmup}: "
+            f"RMS error over all noise levels {run.total[-1]:.3g}.",
+            f"Tangents before the bound: median {run.median[-1]:.3g}, longest "
+            f"{run.longest[-1]:.3g}. At step 0 they were {run.median[0]:.3g} and "
+            f"{run.longest[0]:.3g}.",
+        ]
+        return "\n".join([*says, *told(recorded_tangents("sct"), int(run.steps[-1]))])
+
+
+def told(old: Course | None, step: int) -> list[str]:
+    """The recorded run at the same step."""
+    if old is None:
+        return []
+    at = old.at(step)
+    return [
+        f"Recorded sCT (positional, norm, warm-up 250; 3 seeds) at step {old.steps[at]}: "
+        f"error {old.total[at]:.3g}, longest tangent {old.longest[at]:.3g}."
+    ]
+
+
+# What lies under the tangent microscope: a batch, three kinds of weights, the parts of g
+
+PRECOND = TrigPrecond(RING.sigma_data)
+TIMES, SAMPLES, SPECIMEN_STEPS = 20, 24, 50
+TOLD: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
+TEACHERS: dict[str, Teacher] = {
+    "one sample (sCT)": OneSample(),
+    "exact (sCD)": Exact(cast(ToyData, RING), PRECOND.process),
+}
+PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": Flat()}
+
+
+@lru_cache(maxsize=128)
+def brackets(
+    embed: str, told: str, weights: str, teacher: str, prior: str
+) -> tuple[Tensor, Tensor]:
+    """The two parts of g, (times, samples, 2) each: at r = 0 the first, what r = 1 adds."""
+    (x, t, x_t), kind = batch(), WEIGHTS[weights]
+    guide, model = TEACHERS[teacher], kind.build(embed, told)
+    dx_t = PRECOND.process.velocity(x_t, guide(x, None)(x_t, t), t)
+    method = SCM(guide, slope=kind.slope, prior=PRIORS[prior])
+    with torch.no_grad():
+        first, whole = (
+            replace(method, warmup=Constant(r)).tangent(model, x_t, t, dx_t, 0)[1]
+            for r in (0.0, 1.0)
+        )
+    shape = (TIMES, SAMPLES, *RING.shape)
+    return first.reshape(shape), (whole - first).reshape(shape)
+
+
+@lru_cache(maxsize=1)
+def batch() -> tuple[Data, Time, Data]:
+    """Samples x, times t even in the angle, and x_t, in float64."""
+    t = torch.linspace(0.03, 1.5, TIMES, dtype=torch.float64).repeat_interleave(SAMPLES)
+    with seeded(torch.device("cpu"), 0):
+        x = RING.sample(len(t))[0].double()
+        z = torch.randn_like(x)
+    return x, t, PRECOND.process.perturb(x, z, t)
+
+
+def recipe(embed: str, told: str) -> Recipe:
+    """toy.sct with these ingredients, from a seed that no recording has seen.
+
+    Tangent and rate start at full size, the rate at twice the preset's: few steps must do.
+    """
+    found = Arm("", warmup=NONE, embed=EMBEDS[embed], told=TOLD[told])(FRESH_SEED)
+    return replace(found, train=replace(found.train, batch=128, rate=Constant(2.0)))
+
+
+def drawn(embed: str, told: str) -> Denoiser:
+    """As the random numbers left them."""
+    return recipe(embed, told).build().double()
+
+
+@lru_cache(maxsize=8)
+def trained(embed: str, told: str) -> Denoiser:
+    """After the first steps of sCT, the tangent normalised; about a second, once."""
+    trainer = recipe(embed, told).trainer()
+    steps = trainer.run()
+    while trainer.step < SPECIMEN_STEPS:
+        next(steps)
+    return trainer.model.double()
+
+
+def exact(embed: str, told: str) -> Denoiser:
+    """f* of the ring, whatever the ingredients of a network would be."""
+    return Denoiser(ExactF(), PRECOND)
+
+
+class ExactF(nn.Module):
+    """F of the ring's consistency function: (cos(t) x_t - f*(x_t, t)) / (σ_d sin t)."""
+
+    def forward(self, u: Data, t: Time, cond: Tensor | None = None) -> Data:
+        process, x_t = PRECOND.process, RING.sigma_data * u
+        alpha, sigma = (expand(v, u) for v in process(t))
+        ends = RING.oracle.flow(x_t / alpha, process.level(t), torch.zeros_like(t))
+        return (alpha * x_t - ends) / sigma
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How a model of these features comes about, and how its tangent is taken."""
+
+    build: Callable[[str, str], Denoiser]
+    slope: Slope = Tangent()
+
+
+WEIGHTS = {
+    "as drawn": Weights(drawn),
+    f"after {SPECIMEN_STEPS} steps of sCT": Weights(trained),
+    "f* itself": Weights(exact, Difference(1e-4)),
+}
+
+
+# The tangent microscope: one batch of samples, and what each stabiliser does to its tangents
+
+SAMPLE, EXACT = TEACHERS
+DRAWN, TRAINED, TRUE = WEIGHTS
+PROMISES = {"norm": 1.0, "RMS": sqrt(2), "clip": sqrt(2), "none": inf}  # of ‖g‖, D being 2
+
+
+def explorer() -> Explorer:
+    """Knobs: `embed`, `told`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
+    knobs = {
+        "embed": choice("time features", tuple(EMBEDS)),
+        "told": choice("the network is told", tuple(TOLD)),
+        "weights": choice("weights", tuple(WEIGHTS)),
+        "teacher": choice("teacher", tuple(TEACHERS)),
+        "bound": choice("bound", tuple(BOUNDS)),
+        "prior": choice("prior weight", tuple(PRIORS)),
+        "r": slider("warm-up r", 1.0, 0.0, 1.0, 0.05),
+    }
+    return Explorer(picture, knobs)
+
+
+def picture(
+    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+) -> Picture:
+    """The batch's tangents under these ingredients."""
+    seen = tangents(embed, told, weights, teacher, bound, prior, r)
+    lines = [parts(seen), *remarks(seen, weights, teacher), left(seen, bound)]
+    if weights != TRUE:
+        lines += outcome(embed, told, teacher, bound, prior)
+    return Picture(microscope(seen, bound), "\n".join(lines))
+
+
+def tangents(
+    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+) -> TangentTerms:
+    """g of every sample, in its two parts and bounded."""
+    first, second = brackets(embed, told, weights, teacher, prior)
+    second = r * second
+    bounded = BOUNDS[bound]((first + second).flatten(0, 1)).reshape(first.shape)
+    t = batch()[1].reshape(TIMES, SAMPLES)[:, 0]
+    arrays = (v.numpy() for v in (first, second, bounded))
+    return TangentTerms(t.numpy(), *arrays, promise=PROMISES[bound])
+
+
+def parts(seen: TangentTerms) -> str:
+    """The longest tangent, where it is and which bracket makes it."""
+    t = float(seen.t[seen.longest[0]])
+    level = PRECOND.process.sigma_data * np.tan(t)
+    lengths = [long(v) for v in (seen.g, seen.first, seen.second)]
+    g, first, second = (short(v[seen.longest]) for v in lengths)
+    middle = [short(float(np.median(v))) for v in lengths]
+    return (
+        f"Longest tangent ‖g‖ = {g} at t = {t:.2f} (noise level {level:.2g}): "
+        f"first bracket {first}, second {second}. "
+        f"Medians: ‖g‖ {middle[0]}, brackets {middle[1]} and {middle[2]}."
+    )
+
+
+def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
+    """What a learner might take for a fault."""
+    if weights != TRUE:
+        return []
+    says = "f* has no time features and is told nothing: the first two knobs do nothing here."
+    if long(seen.g).max() < NOTHING:
+        return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
+    if teacher == SAMPLE and seen.second.any():
+        return [f"{says} One sample is not the exact velocity: that noise is all of g."]
+    return [f"{says} Only both brackets together cancel."]
+
+
+def left(seen: TangentTerms, bound: str) -> str:
+    """What the bound lets through, and what the weight would even out."""
+    g, after, loss = long(seen.g), long(seen.bounded), seen.loss
+    told = (
+        f"Bound {bound}: longest {short(g.max())} → {short(after.max())}, "
+        f"median {short(float(np.median(g)))} → {short(float(np.median(after)))}."
+        if np.isfinite(seen.promise)
+        else "No bound: the gradient gets them as they are."
+    )
+    return f"{told} E‖g‖²/D by time: {short(loss.min())} to {short(loss.max())}; times e^(w*), 1."
+
+
+def outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list[str]:
+    """What training with these ingredients came to, where it was recorded."""
+    preset = toy.scd if teacher == EXACT else toy.sct
+    wanted = (EMBEDS[embed], TOLD[told], BOUNDS[bound], PRIORS[prior], preset, Tangent(), True)
+    for name, arm in STUDY.arms.items():
+        if isinstance(arm, Arm) and ingredients(arm) == wanted:
+            return recorded(name, arm.title)
+    return []
+
+
+def ingredients(arm: Arm) -> tuple[object, ...]:
+    """What the knobs choose, warm-up apart."""
+    return (arm.embed, arm.told, arm.bound, arm.prior, arm.preset, arm.slope, arm.learned)
+
+
+def recorded(name: str, title: str) -> list[str]:
+    try:
+        found = read("stabilisers", name)
+    except BadFile:
+        return []
+    longest = found["tangent"][:, -1, :, 2].max(1)
+    form = ".3g" if longest.max() < 1000 else ",.0f"
+    return [
+        f"Recorded after {found['steps'][0, -1]} steps ({title}; {len(longest)} seeds): RMS "
+        f"error {ranged(found.score('rmse'), '.3g')}, longest tangent {ranged(longest, form)}."
+    ]

@@ -1,0 +1,652 @@
+"""Figures of lab 10, continuous-time consistency models (sCM)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cmlab.metrics.plots import (
+    DATA,
+    EXTRA,
+    MEAN,
+    NOISE,
+    STUDENT,
+    TARGET,
+    TEACHER,
+    TRUTH,
+    WRONG,
+    Role,
+    label,
+    name_axes,
+    sheet,
+)
+
+from ..common.plots_noise import plain
+from ..common.study import Recording, path_of, ranged, read
+from ..registry import STUDIES
+
+# From the gap to its limit: what vanishes along a path, what the gradient tends to, who pulls
+
+ANGLE = "time $t$ (radians)"
+GAP = "gap $t - r$ (radians)"
+PRECISIONS = {"float64": STUDENT, "float32": TEACHER}
+NAMED = {"float64": "64 bits", "float32": "32 bits"}
+
+
+def binned(x: np.ndarray, y: np.ndarray, bins: int = 21) -> tuple[np.ndarray, np.ndarray]:
+    """Means of x and y (n,) in bins of equal width over the middle 98 % of x."""
+    low, high = np.quantile(x, (0.01, 0.99))
+    edges = np.linspace(low, high, bins + 1)
+    where = np.digitize(x, edges)
+    rows = [where == i for i in range(1, bins + 1)]
+    return np.array([x[row].mean() for row in rows]), np.array([y[row].mean() for row in rows])
+
+
+def steepness(x: np.ndarray, y: np.ndarray) -> float:
+    """The slope of the straight line through the points (x, y) of least squared error."""
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def in_the_mean(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+    """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
+    figure, (axes,) = sheet(1, len(panels), 9.8, 3.6)
+    for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
+        ax.plot(x[:800], sampled[:800], ".", color=NOISE.color, markersize=3, alpha=0.5)
+        order = np.argsort(x)
+        ax.plot(x[order], exact[order], color=TRUTH.color, linewidth=2)
+        ax.plot(*binned(x, sampled), MEAN.marker, color=MEAN.color, markersize=7)
+        reach = float(np.quantile(np.abs(x), 0.995))
+        ax.set(xlim=(-reach, reach), ylim=(-0.55, 0.55))
+        name_axes(ax, "$x_t$ (data units)", "", title)
+    axes[0].set_ylabel("$g = \\cos t\\; df/dt$ (data units)")
+    rows = (
+        ("grey dots: paths of single samples", "#666666"),
+        ("triangles: their mean", "#8a5c00"),
+    )
+    for number, (text, color) in enumerate((*rows, ("black line: the exact path", "black"))):
+        label(axes[0], 0.95 * axes[0].get_xlim()[0], 0.47 - 0.08 * number, text, color)
+    return figure
+
+
+def order(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
+    """The slope of ln y against ln x for low ≤ x ≤ high."""
+    a, b = np.log(x), np.log(y)
+    inside = (np.asarray(x) >= low * 0.99) & (np.asarray(x) <= high * 1.01)
+    return steepness(a[inside], b[inside])
+
+
+def to_the_limit(
+    gaps: Sequence[float], errors: Mapping[str, Sequence[float]], floors: Mapping[str, float]
+) -> Figure:
+    """Error of the discrete gradient over the gap, by precision; floors: the limit's own error."""
+    figure, ((ax,),) = sheet(1, 1, 7.6, 3.9)
+    for name, row in errors.items():
+        role = PRECISIONS[name]
+        ax.loglog(gaps, row, color=role.color, linestyle=role.line, marker=role.marker)
+    for name, floor in floors.items():
+        ax.axhline(floor, color=PRECISIONS[name].color, linewidth=1, linestyle=":")
+        label(ax, gaps[0] * 0.9, floor * 1.5, f"the limit itself, {NAMED[name]}",
+              PRECISIONS[name].color)  # fmt: skip
+    places = {"float32": (0.1, 0.06), "float64": (0.5, 0.06)}
+    for name, (right, up) in places.items():
+        middle = len(gaps) * 5 // 8
+        label(ax, gaps[middle] * right, errors[name][middle] * up, NAMED[name],
+              PRECISIONS[name].color)  # fmt: skip
+    fitted = order(gaps, errors["float64"], 1e-4, 1e-1)
+    best = gaps[int(np.argmin(errors["float32"]))]
+    ax.set(xlim=(max(gaps) * 1.8, min(gaps) / 1.8), ylim=(2e-10, 5))
+    title = f"Slope {fitted:.2f} over three decades; in 32 bits a gap of {best:g} is best"
+    name_axes(ax, GAP + ", smaller to the right", "relative error of the gradient", title)
+    return figure
+
+
+def pulled(
+    places: Sequence[float], pulls: Sequence[float], ours: np.ndarray, theirs: np.ndarray
+) -> Figure:
+    """F and g (one sample on the line, step by step), and two gradients entry by entry."""
+    figure, (axes,) = sheet(1, 2, 9.8, 3.7)
+    walk(axes[0], places, pulls)
+    ax, reach = axes[1], 1.1 * float(np.abs(theirs).max())
+    ax.plot([-reach, reach], [-2 * reach, 2 * reach], color=TRUTH.color, linewidth=1)
+    ax.plot(theirs, ours, ".", color=STUDENT.color, markersize=4)
+    ax.set(xlim=(-reach, reach), ylim=(-2 * reach, 2 * reach))
+    ax.locator_params(axis="x", nbins=5)
+    ratio = float(np.linalg.norm(ours) / np.linalg.norm(theirs))
+    cosine = float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs))
+    label(ax, -0.9 * reach, 1.5 * reach, f"a dot for each of {len(ours):,} weights\nline: twice")
+    name_axes(ax, "gradient of $w\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
+              "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
+              f"Cosine {cosine:.6f}, ratio {ratio:.6f}")  # fmt: skip
+    return figure
+
+
+def walk(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
+    """A parabola for each step: F stands on its flank, and its bottom is g away."""
+    low = min(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
+    high = max(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
+    room = 0.25 * (high - low)
+    s = np.linspace(low - room, high + room, 200)
+    for number, (F, g) in enumerate(zip(places, pulls, strict=True)):
+        alpha = 0.35 + 0.65 * number / max(len(places) - 1, 1)
+        ax.plot(s, (s - F - g) ** 2, color=STUDENT.color, linewidth=1.2, alpha=alpha)
+        ax.plot(F, g**2, STUDENT.marker, color=STUDENT.color, markersize=8, alpha=alpha)
+        ax.plot(F + g, 0, EXTRA.marker, color=EXTRA.color, markersize=8, alpha=alpha)
+        ax.annotate(f"{number}", (F, g**2), xytext=(7, 3), textcoords="offset points", fontsize=9)
+    tall = 3 * max(g**2 for g in pulls)
+    ax.axhline(pulls[0] ** 2, color=DATA.color, linewidth=0.8, linestyle=":")
+    ax.set(ylim=(-0.08 * tall, tall))
+    label(ax, s[0], 0.92 * tall, "squares: $F$ at each step, by number", STUDENT.color)
+    label(ax, s[0], 0.82 * tall, "crosses: where it is pulled, $F^- + g$", EXTRA.color)
+    name_axes(
+        ax,
+        "answer $F$ of the network",
+        "loss of one sample",
+        "Never at the bottom: the bottom is $g$ away",
+    )
+
+
+# Where a tangent is long: the clock that the network reads, and the two brackets of g
+
+FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and where names go
+END = np.pi / 2
+
+
+def clocks(
+    t: np.ndarray, told: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
+) -> Figure:
+    """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
+    figure, (axes,) = sheet(1, 2, 9.8, 3.8)
+    looks = {name: role for name, role in zip(told, (STUDENT, TEACHER), strict=True)}
+    for name, speed in told.items():
+        axes[0].semilogy(t, speed, color=looks[name].color, linestyle=looks[name].line)
+        up = 1.35 if name == next(iter(told)) else 0.5
+        label(axes[0], 0.75, float(np.interp(0.75, t, speed)) * up, name, looks[name].color)
+    last = list(told.values())[-1]
+    axes[0].set(ylim=(0.03, 300), xlim=(0, END))
+    title = f"ln(σ)/4 runs away, to {last[-1]:.0f} at t = {t[-1]:.2f}"
+    name_axes(axes[0], ANGLE, "$\\sin t \\cdot |d\\,c_{noise}/dt|$", title)
+    for (name, speed), (role, up) in zip(features.items(), FEATURES, strict=True):
+        axes[1].semilogy(t, speed, color=role.color, linestyle=role.line)
+        label(axes[1], 0.55, float(np.interp(0.65, t, speed)) * up, name, role.color)
+    axes[1].set(ylim=(0.03, 2e5), xlim=(0, END))
+    name_axes(axes[1], ANGLE, "$\\sin t \\cdot |d\\,features/dt|$",
+              "The scale of the features counts more")  # fmt: skip
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Lengths:
+    """‖·‖ of the first and the second bracket and of g at angles t (m,): each (m, samples)."""
+
+    t: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    whole: np.ndarray
+
+
+def band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
+    """Median and the middle 98 % of lengths (m, samples); the highest of what is shown."""
+    low, middle, high = np.quantile(lengths, (0.01, 0.5, 0.99), axis=1)
+    ax.fill_between(t, low, high, color=role.color, alpha=0.18, linewidth=0)
+    ax.semilogy(t, middle, color=role.color, linestyle=role.line)
+    return float(high.max())
+
+
+def bounds(
+    smooth: Lengths, loud: Lengths, titles: tuple[str, str], after: Mapping[str, np.ndarray]
+) -> Figure:
+    """The brackets of two networks, and the second's ‖g‖ (m, samples) after each stabiliser."""
+    figure, (axes,) = sheet(1, 3, 11.2, 3.8)
+    for ax, seen, title in zip(axes, (smooth, loud), titles, strict=False):
+        band(ax, seen.t, seen.first, TEACHER)
+        top = band(ax, seen.t, seen.second, STUDENT)
+        label(ax, 0.08, 0.025, "first bracket", TEACHER.color)
+        label(ax, 0.7, 1.3 * top, "second bracket", STUDENT.color)
+        ratio = np.median(seen.second, axis=1).max() / np.median(seen.first, axis=1).max()
+        name_axes(ax, ANGLE, "", f"{title}: second = {ratio:.1f} × first")
+    stabilised(axes[2], loud, after)
+    name_axes(axes[2], ANGLE, "", f"{titles[1]}, stabilised: 99 %")
+    for ax in axes:
+        ax.set(xlim=(0, END), ylim=(8e-3, 60))
+        ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+        ax.minorticks_off()
+    axes[0].set_ylabel("length (data units)")
+    return figure
+
+
+def stabilised(ax: Axes, seen: Lengths, after: Mapping[str, np.ndarray]) -> None:
+    """The 99th percentile of ‖g‖ (m, samples), as it is and after each stabiliser."""
+    high = np.quantile(seen.whole, 0.99, axis=1)
+    ax.semilogy(seen.t, high, color=TRUTH.color, linewidth=2.4)
+    label(ax, 0.7, 1.3 * float(high.max()), "as it is")
+    for (name, lengths), role in zip(after.items(), (STUDENT, EXTRA, MEAN), strict=True):
+        row = np.quantile(lengths, 0.99, axis=1)
+        ax.semilogy(seen.t, row, color=role.color, linestyle=role.line, label=name)
+    ax.legend(loc="lower center", fontsize=9, frameon=False)
+
+
+# What the recordings of continuous time say: by arm, by moment, and by gap
+
+RMSE, STEP = "RMS error to $f^*$ (data units)", "step"
+STABILISER_TICKS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+STABILISER_LENGTH = "median of $\\|\\cos t\\; df/dt\\|$ (data units)"
+LOOKS: dict[str, Role] = {
+    "sct": STUDENT, "sct-no-norm": TARGET, "sct-fourier-16": WRONG, "scd": TEACHER,
+    "scd-norm": MEAN, "scd-no-bound": EXTRA, "sct-fourier-16-bare": NOISE,
+}  # fmt: skip
+
+
+def kept(study: str, arms: Iterable[str]) -> dict[str, Recording]:
+    """The recordings of these arms that there are, in this order."""
+    return {arm: read(study, arm) for arm in arms if path_of(study, arm).is_file()}
+
+
+def title_of(study: str, arm: str) -> str:
+    """The arm in words."""
+    return STUDIES[study].arms[arm].title  # type: ignore[attr-defined]
+
+
+def rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
+    """A row for each arm, a mark for each seed, and a line at the mean."""
+    order = list(runs)[::-1]
+    for height, arm in enumerate(order):
+        found = runs[arm].score("rmse")
+        ax.plot(found, [height] * len(found), role.marker, color=role.color, markersize=6)
+        ax.plot([found.mean()] * 2, [height - 0.3, height + 0.3], color=role.color, linewidth=2)
+    low, high = runs[base].score("rmse").min(), runs[base].score("rmse").max()
+    ax.axvspan(low, high, color=role.color, alpha=0.15, linewidth=0)
+    names = [title_of("stabilisers", arm) for arm in order]
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set(ylim=(-0.6, len(names) - 0.4))
+
+
+def arms(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
+    """Panels by title: the recordings and the arm that they are held against. `log`: one title."""
+    figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
+    for ax, (title, (runs, base)), role in zip(
+        axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
+    ):
+        rows(ax, runs, base, role)
+        means = {arm: run.score("rmse").mean() for arm, run in runs.items()}
+        others = [mean / means[base] for arm, mean in means.items() if arm != base]
+        ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
+        name_axes(ax, RMSE, "", f"{title}: {' to '.join(ends)}")
+        high = max(run.score("rmse").max() for run in runs.values())
+        ax.set_xlim(0, 1.1 * high)
+        if title == log:
+            ax.set(xscale="log", xlim=(0.02, 2.5 * high))
+            ax.minorticks_off()
+    return figure
+
+
+def over_training(runs: Mapping[str, Recording]) -> Figure:
+    """Median length of the tangent, and the error, means over levels, by step and arm."""
+    figure, (axes,) = sheet(1, 2, 10.4, 3.9)
+    for arm, run in runs.items():
+        role, steps = LOOKS[arm], run["steps"].mean(0)
+        for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
+            by_seed = values.mean(2)
+            ax.semilogy(steps, by_seed.mean(0), color=role.color, linestyle=role.line)
+            ax.fill_between(steps, by_seed.min(0), by_seed.max(0), color=role.color, alpha=0.15,
+                            linewidth=0)  # fmt: skip
+        end = float(run["tangent"][..., 0].mean((0, 2))[-1])
+        up = {"scd": 0.6, "scd-norm": 1.3}.get(arm, 1.0)
+        label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", arm), role.color)
+    axes[0].set_xlim(-200, 5600)
+    axes[0].set_ylim(bottom=0.02)
+    name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features stretch it, a teacher shrinks it")
+    name_axes(axes[1], STEP, RMSE, "The error of the same runs")
+    return figure
+
+
+def by_gap(
+    gaps: Mapping[float, Recording], limit: Recording, difference: Recording | None = None
+) -> Figure:
+    """RMS error of discrete twins by gap, a mark for each seed, beside the limit's range."""
+    figure, ((ax,),) = sheet(1, 1, 7.6, 3.8)
+    base = limit.score("rmse")
+    ax.axhspan(base.min(), base.max(), color=STUDENT.color, alpha=0.2, linewidth=0)
+    ax.axhline(base.mean(), color=STUDENT.color, linewidth=1)
+    label(ax, max(gaps) * 1.6, base.max() * 1.03, "the limit", STUDENT.color)
+    found = {gap: run.score("rmse") for gap, run in sorted(gaps.items())}
+    for gap, scores in found.items():
+        ax.plot([gap] * len(scores), scores, MEAN.marker, color=MEAN.color, markersize=6)
+    ax.plot(list(found), [s.mean() for s in found.values()], color=MEAN.color, linestyle="--")
+    if difference:
+        scores = difference.score("rmse")
+        ax.plot([1.5e-6] * len(scores), scores, DATA.marker, color=DATA.color)
+        label(ax, 4e-6, scores.max() * 1.06, "differences of F", DATA.color)
+    ax.set(xscale="log", yscale="log", xlim=(max(gaps) * 2, 8e-7))
+    low, high = ax.get_ylim()
+    ticks = [v for v in STABILISER_TICKS if low <= v <= high]
+    ax.set_yticks(ticks, [f"{v:g}" for v in ticks])
+    ax.set_yticks([], minor=True)
+    name_axes(ax, "gap $t - r$ (radians), smaller to the right", RMSE, gap_title(found, base))
+    return figure
+
+
+def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
+    """What the smallest error over the gaps says."""
+    off = {gap: scores.mean() / base.mean() - 1 for gap, scores in found.items()}
+    near = [gap for gap, share in off.items() if abs(share) <= 0.1]
+    if not near:
+        return "No gap comes within 10 % of the limit"
+    return f"Within 10 % of the limit: gaps of {min(near):g} to {max(near):g}"
+
+
+# Arms of a study against one of them: how much worse, and whether the seeds can tell
+
+
+def rmse(arm: str, study: str = "stabilisers") -> np.ndarray:
+    """The RMS error to f* of each seed of a recorded arm."""
+    return read(study, arm).score("rmse")
+
+
+def first_and_last(values: np.ndarray) -> str:
+    """In words: values (seeds, moments, levels), averaged over levels, at both ends."""
+    return f"{ranged(values[:, 0].mean(1), '.2g')} → {ranged(values[:, -1].mean(1), '.2g')}"
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do the ranges of two sets of seeds have a number in common?"""
+    return bool(a.min() <= b.max() and b.min() <= a.max())
+
+
+def times(found: np.ndarray, base: np.ndarray) -> float:
+    """The ratio of the means."""
+    return float(found.mean() / base.mean())
+
+
+def effect(found: np.ndarray, base: np.ndarray) -> str:
+    """In words: the ratio of the means, and whether the ranges of the seeds are apart."""
+    if overlap(found, base):
+        return f"×{times(found, base):.2f}, the ranges overlap"
+    return f"×{times(found, base):.3g}, the ranges are apart"
+
+
+def needed(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
+    """A verdict on a part of a recipe, from the scores without it and with it."""
+    if overlap(found, base):
+        return "does not show at this size: no difference beyond the seeds"
+    if found.mean() < base.mean():
+        return "does not show at this size: it is better without"
+    big = times(found, base) > ruin
+    return (
+        "shows, unmistakably"
+        if big
+        else "shows in part: it helps, and nothing is ruined without it"
+    )
+
+
+def against(runs: Mapping[str, Recording], beside: str, study: str = "stabilisers") -> str:
+    """A table (Markdown): each arm's scores, and its error beside that of `beside`."""
+    base = runs[beside].score("rmse")
+    lines = [
+        "| | RMS error to f* | samples near a mode | RMS error beside the first |",
+        "|---" * 4 + "|",
+    ]
+    for arm, run in runs.items():
+        found = run.score("rmse")
+        row = (
+            title_of(study, arm),
+            ranged(found, ".3g"),
+            ranged(run.score("hq"), ".0%"),
+            "" if arm == beside else effect(found, base),
+        )
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+# The tangent g = cos t df/dt under the microscope: its two brackets, its bound, its weight
+
+TIME = "time t (radians)"
+LENGTH = "length (data units)"
+FLOOR, TOP = 1e-3, 1e5  # lengths shown: what the exact f* leaves is far below, or above if it is
+LIMITS = ((FLOOR, TOP), (FLOOR, TOP), (1e-6, 1e6))
+TICKS = ((0.01, 1, 100, 10_000), (0.01, 1, 100, 10_000), (0.001, 1, 1000))
+NOTHING = 1e-4  # shorter than this is zero but for rounding
+INK = {MEAN: "#8a5c00"}  # dark enough for words
+
+
+@dataclass(frozen=True, eq=False)
+class TangentTerms:
+    """Tangents of n samples at m times t (m,), every other array (m, n, D).
+
+    first, second  the brackets -cos²t (σ_d F - dx/dt) and -r cos t sin t (x_t + σ_d dF/dt)
+    bounded        their sum g after its bound, which promises at most `promise` for ‖g‖
+    """
+
+    t: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    bounded: np.ndarray
+    promise: float
+
+    @property
+    def g(self) -> np.ndarray:
+        return self.first + self.second
+
+    @property
+    def longest(self) -> tuple[int, int]:
+        """Which time and which sample has the longest g."""
+        where = np.unravel_index(long(self.g).argmax(), long(self.g).shape)
+        return int(where[0]), int(where[1])
+
+    @property
+    def loss(self) -> np.ndarray:
+        """E‖g‖²/D of the bounded tangent at each time: (m,)."""
+        return np.square(self.bounded).mean((1, 2))
+
+
+def long(g: np.ndarray) -> np.ndarray:
+    """‖g‖ of each sample."""
+    return np.linalg.norm(g, axis=-1)
+
+
+def short(value: float) -> str:
+    """Three digits, and no powers of ten for large numbers."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
+
+
+def microscope(seen: TangentTerms, bound: str) -> Figure:
+    """Brackets, length before and after the bound, and the weight w* that this loss asks for."""
+    figure, (axes,) = sheet(1, 3, 10.6, 3.5)
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(left=0.078, right=0.982, bottom=0.145, top=0.9, wspace=0.21)
+    for ax, (low, high), ticks in zip(axes, LIMITS, TICKS, strict=True):
+        ax.set(yscale="log", xlim=(0, np.pi / 2), ylim=(low, high))
+        ax.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
+        plain(ax.yaxis, ticks)
+    brackets(axes[0], seen)
+    before_and_after(axes[1], seen, bound)
+    weighed(axes[2], seen)
+    return figure
+
+
+def cloud(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role, shift: float) -> None:
+    """A dot for each sample (m, n), and their median over t."""
+    places = np.repeat(t + shift, values.shape[1])
+    ax.plot(places, values.ravel(), ".", color=role.color, markersize=2.5, alpha=0.45)
+    row(ax, t + shift, np.median(values, 1), role)
+
+
+def row(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role) -> None:
+    """One number for each time."""
+    ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker, markersize=4.5,
+            markevery=3)  # fmt: skip
+
+
+def key(ax: Axes, line: int, text: str, role: Role) -> None:
+    """A label at the top left, in that line."""
+    low, high = np.log(ax.get_ylim())
+    label(ax, 0.05, float(np.exp(high - (high - low) * 0.075 * line)), text,
+          INK.get(role, role.color))  # fmt: skip
+
+
+def brackets(ax: Axes, seen: TangentTerms) -> None:
+    """How long the two parts of g are."""
+    cloud(ax, seen.t, long(seen.first), TEACHER, -0.008)
+    key(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
+    cloud(ax, seen.t, long(seen.second), STUDENT, 0.008)
+    on = "r cos t sin t (x_t + σ_d dF/dt)" if seen.second.any() else "off, r = 0"
+    key(ax, 2, f"■ second: {on}", STUDENT)
+    parts = [long(g)[seen.longest] for g in (seen.first, seen.second)]
+    which = ("first", "second")[int(np.argmax(parts))]
+    title = f"The longest: mostly the {which}"
+    name_axes(ax, TIME, LENGTH, "They cancel" if long(seen.g).max() < NOTHING else title)
+
+
+def before_and_after(ax: Axes, seen: TangentTerms, bound: str) -> None:
+    """The length of g, what the bound leaves of it, and the band that it promises."""
+    g, after = long(seen.g), long(seen.bounded)
+    bounded = np.isfinite(seen.promise)
+    if bounded:
+        ax.axhspan(FLOOR / 10, seen.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
+        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {seen.promise:.3g}", EXTRA.color)
+    cloud(ax, seen.t, g, DATA, -0.008)
+    key(ax, 1, "● ‖g‖ as it is", DATA)
+    if bounded:
+        cloud(ax, seen.t, after, EXTRA, 0.008)
+        key(ax, 2, f"✚ after the bound: {bound}", EXTRA)
+    if g.max() < FLOOR:
+        label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
+    title = f"Longest: {short(g.max())}"
+    name_axes(ax, TIME, "", f"{title}, bounded {short(after.max())}" if bounded else title)
+
+
+def weighed(ax: Axes, seen: TangentTerms) -> None:
+    """The loss by time, the weight that evens it, and what the two make together."""
+    weight = 1 / np.maximum(seen.loss, 1e-300)
+    row(ax, seen.t, seen.loss, STUDENT)
+    key(ax, 1, "■ loss E‖g‖²/D", STUDENT)
+    row(ax, seen.t, weight, MEAN)
+    key(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
+    ax.plot(seen.t, seen.loss * weight, color=TRUTH.color, linestyle=":")
+    key(ax, 3, "dotted: their product", TRUTH)
+    uneven = seen.loss.max() / max(seen.loss.min(), 1e-300)
+    title = f"Uneven ×{short(uneven)}; w* evens it"
+    gone = seen.loss.max() < NOTHING**2
+    name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
+
+
+# A run of sCM while it trains: its error by noise level, and how long its tangents are
+
+LEVEL, ERROR = "noise level σ_d tan t (data units)", "RMS of f − f* (data units)"
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A run of sCM: steps (T,), levels (L,), error (T, L), tangent (T, L, 3).
+
+    tangent holds median, 99th percentile and maximum of ‖g‖ before it is bounded.
+    """
+
+    steps: np.ndarray
+    levels: np.ndarray
+    error: np.ndarray
+    tangent: np.ndarray
+
+    @property
+    def median(self) -> np.ndarray:
+        """Of the medians at all levels, (T,)."""
+        return np.median(self.tangent[..., 0], 1)
+
+    @property
+    def longest(self) -> np.ndarray:
+        """(T,)."""
+        return self.tangent[..., 2].max(1)
+
+    @property
+    def total(self) -> np.ndarray:
+        """RMS of the error over all levels, (T,)."""
+        return np.sqrt(np.square(self.error).mean(1))
+
+    def at(self, step: float) -> int:
+        """The moment nearest to a step."""
+        return int(np.abs(self.steps - step).argmin())
+
+
+def training(run: Course, beside: Course | None, whole: int) -> Figure:
+    """Where a run of `whole` steps stands: error by level, and length of g so far.
+
+    `beside` is another run: its error is drawn at the same step.
+    """
+    figure, (axes,) = sheet(1, 2, 9.6, 3.5, ratios=(1, 1.15))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.9, wspace=0.24)
+    now = int(run.steps[-1])
+    if beside:
+        draw(axes, beside, now, DATA, "recorded sCT", 1.4)
+    draw(axes, run, now, STUDENT, "this run", 2.2)
+    by_level, by_step = axes
+    by_level.set(xscale="log", yscale="log", xlim=(0.002, 10), ylim=(1e-3, 100))
+    plain(by_level.xaxis, (0.01, 0.1, 1, 10))
+    plain(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
+    name_axes(by_level, LEVEL, ERROR, f"Step {now}: {run.total[-1]:.3g} off in all")
+    by_step.set(yscale="log", xlim=(0, whole), ylim=(0.1, 1e6))
+    by_step.set_xticks([0, whole // 2, whole])
+    plain(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
+    label(by_step, 0.03 * whole, 3e5, "dashed: the longest; solid: the median")
+    name_axes(by_step, "training step", "‖g‖ before its bound (data units)",
+              f"Longest tangent: {run.longest[-1]:.3g}")  # fmt: skip
+    return figure
+
+
+def draw(axes: np.ndarray, run: Course, now: int, role: Role, name: str, width: float) -> None:
+    """One run in both panels: its error at the step `now`, its tangents at all its steps."""
+    look = {"color": role.color, "linewidth": width}
+    axes[0].plot(run.levels, run.error[run.at(now)], linestyle=role.line, **look)
+    label(axes[0], 0.0025, 45 if role is STUDENT else 18, name, role.color)
+    axes[1].plot(run.steps, run.median, linestyle="-", **look)
+    axes[1].plot(run.steps, run.longest, linestyle=(0, (5, 2)), **look)
+
+
+# A difference needs a step and a derivative does not: error against step, and what each costs
+
+VEE_STEP = "step $h$ of the difference (radians)"
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Relative errors of dF/dt: differences by precision, each (steps,), and forward mode."""
+
+    differences: Mapping[str, Sequence[float]]
+    forward: Mapping[str, float]
+
+    def best(self, name: str, steps: Sequence[float]) -> tuple[float, float]:
+        """The step of least error, and that error."""
+        row = self.differences[name]
+        i = int(np.argmin(row))
+        return steps[i], row[i]
+
+
+def vees(steps: Sequence[float], panels: Mapping[str, Errors]) -> Figure:
+    """One panel for each network; dotted: the derivative in forward mode, which has no step."""
+    figure, (axes,) = sheet(1, len(panels), 10.4, 4.2)
+    for ax, (name, errors) in zip(axes, panels.items(), strict=True):
+        for precision, row in errors.differences.items():
+            role = PRECISIONS[precision]
+            ax.loglog(steps, row, color=role.color, linestyle=role.line, marker=role.marker,
+                      markersize=4)  # fmt: skip
+        forward(ax, steps, errors)
+        h, least = errors.best("float32", steps)
+        name_axes(ax, VEE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
+        ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
+        ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
+    axes[0].set_ylabel("relative error of $dF/dt$")
+    return figure
+
+
+def forward(ax: Axes, steps: Sequence[float], errors: Errors) -> None:
+    """The derivative's own error in 32 bits, and the names of the two curves."""
+    role, floor = PRECISIONS["float32"], errors.forward["float32"]
+    ax.axhline(floor, color=role.color, linewidth=1.6, linestyle=":")
+    label(ax, 1.2e-8, floor * 1.6, "forward mode, 32 bits: no step", role.color)
+    i = int(np.argmin(np.abs(np.log(np.asarray(steps) / 1e-7))))
+    label(ax, steps[i] / 30, errors.differences["float32"][i] * 0.03,
+          f"difference, {NAMED['float32']}", role.color)  # fmt: skip
+    j = int(np.argmin(errors.differences["float64"]))
+    label(ax, steps[j] * 0.02, errors.differences["float64"][j] * 0.12,
+          f"difference, {NAMED['float64']}", STUDENT.color)  # fmt: skip

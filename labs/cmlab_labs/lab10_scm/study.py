@@ -1,0 +1,130 @@
+"""Studies of lab 10, continuous-time consistency models (sCM): trained variants that it replays.
+
+sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher.
+
+sct-…    4000 steps from random weights. `sct` has the time as it is, positional features, the
+         normalised tangent, a warm-up of 250 steps, the prior and the learned weight
+scd-…    2000 steps of diffusion, then 2000 with the exact teacher; `scd` clips the tangent
+fourier  random features in place of positional ones, of this scale; "log" tells the network
+         ln(σ)/4 in place of the angle
+
+The gap goes to zero: the discrete twin of sCM at several gaps, and the limit.
+
+sct-…  from data alone and scd-… with the exact teacher, the limit being `sct` and `scd` of the
+study "stabilisers". Gaps are radians of TrigFlow's time. "difference" takes central differences
+of F along the path in place of its derivative.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from cmlab.methods import SCM
+from cmlab.methods.scm import (
+    Adaptive,
+    Clip,
+    Difference,
+    Even,
+    Flat,
+    InverseTan,
+    Secant,
+    Slope,
+    Tangent,
+    Unbounded,
+    UnitNorm,
+)
+from cmlab.model import Angle, QuarterLog, TimeInput, TrigPrecond
+from cmlab.nets.embedding import Embed, Fourier, Positional
+from cmlab.nets.mlp import MLPShape
+from cmlab.presets import toy
+from cmlab.schedules import Constant, Warmup
+from cmlab.train.recipe import Recipe
+from cmlab.types import Bound, Prior, Schedule
+
+from ..common.study import Study
+from ..common.watch import Tangents
+
+# sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher
+
+STEPS = 4000
+NONE = Constant(1.0)  # a warm-up of no steps
+
+
+@dataclass(frozen=True)
+class Arm:
+    """sCT of these ingredients, or sCD where the preset is; seed -> recipe."""
+
+    title: str
+    bound: Bound = UnitNorm(0.1)
+    warmup: Schedule = Warmup(STEPS // 16)
+    learned: bool = True  # the weight w_φ(t)
+    prior: Prior = InverseTan()
+    embed: Embed = Positional(32)
+    told: TimeInput = Angle()
+    slope: Slope = Tangent()
+    preset: Callable[..., Recipe] = toy.sct
+
+    def __call__(self, seed: int) -> Recipe:
+        recipe = self.preset(steps=STEPS, seed=seed)
+        method = replace(
+            cast(SCM, recipe.method),
+            bound=self.bound,
+            warmup=self.warmup,
+            prior=self.prior,
+            slope=self.slope,
+            balance=Adaptive() if self.learned else Even(),
+        )
+        net = replace(cast(MLPShape, recipe.net), embed=self.embed)
+        precond = replace(cast(TrigPrecond, recipe.precond), c_noise=self.told)
+        start = recipe.start and replace(recipe.start, net=net, precond=precond)
+        return replace(recipe, method=method, net=net, precond=precond, start=start)
+
+
+SCT, LOUD = Arm("sCT"), Fourier(32, 16.0)
+SCD = Arm("sCD, clipped", Clip(), preset=toy.scd)
+
+FROM_DATA = {
+    "sct": SCT,
+    "sct-no-norm": replace(SCT, title="no normalisation", bound=Unbounded()),
+    "sct-clip": replace(SCT, title="clipped", bound=Clip()),
+    "sct-no-warmup": replace(SCT, title="no warm-up", warmup=NONE),
+    "sct-no-norm-no-warmup": replace(
+        SCT, title="neither of the two", bound=Unbounded(), warmup=NONE
+    ),
+    "sct-even": replace(SCT, title="no learned weight", learned=False),
+    "sct-flat": replace(SCT, title="no prior weight", prior=Flat()),
+    "sct-bare": Arm("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
+    "sct-fourier-0.3": replace(SCT, title="Fourier scale 0.3", embed=Fourier(32, 0.3)),
+    "sct-log": replace(SCT, title="ln(σ)/4", told=QuarterLog()),
+    "sct-fourier-16": replace(SCT, title="Fourier scale 16", embed=LOUD),
+    "sct-fourier-16-log": replace(
+        SCT, title="Fourier scale 16, ln(σ)/4", embed=LOUD, told=QuarterLog()
+    ),
+    "sct-fourier-16-bare": replace(
+        SCT, title="Fourier scale 16, no norm", embed=LOUD, bound=Unbounded(), warmup=NONE
+    ),
+}
+WITH_TEACHER = {
+    "scd": SCD,
+    "scd-norm": replace(SCD, title="sCD, normalised", bound=UnitNorm(0.1)),
+    "scd-no-bound": replace(SCD, title="sCD, as it is", bound=Unbounded()),
+    "scd-norm-even": replace(
+        SCD, title="sCD, normalised, no learned weight", bound=UnitNorm(0.1), learned=False
+    ),
+    "scd-even": replace(SCD, title="sCD, clipped, no learned weight", learned=False),
+}
+
+STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, Tangents())
+
+
+# The gap goes to zero: the discrete twin of sCM at several gaps, and the limit
+
+GAPS = (0.3, 0.1, 0.03, 0.01, 0.001, 0.0001, 0.00001)
+
+ARMS = {f"sct-{gap:g}": replace(SCT, title=f"gap {gap:g}", slope=Secant(gap)) for gap in GAPS}
+ARMS |= {
+    f"scd-{gap:g}": replace(SCD, title=f"gap {gap:g}", slope=Secant(gap)) for gap in (0.1, 0.001)
+}
+ARMS["sct-difference"] = replace(SCT, title="differences of F", slope=Difference())
+
+GAP_STUDY = Study("gap", ARMS, Tangents())

@@ -1,0 +1,166 @@
+"""Exercise checks of lab 12, latent consistency models (sLCT)."""
+
+from collections.abc import Callable
+from math import exp, log, log10, sqrt
+
+import torch
+from torch import Tensor
+
+from cmlab.methods.slct import Cauchy, Tightening, averaged
+
+from ..common.exercise import exercise, expect
+
+# Lab 12: a denoising term over the samples with small noise, of which there may be none
+
+
+def answered(n: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """What a network said (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64) / 2
+    f_t = x + 0.1 * torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64)
+    return f_t, x, torch.logspace(-2, 1, n, dtype=torch.float64)
+
+
+SMALL, SIGMA = 0.17, 0.5
+
+
+@exercise
+def denoising(answer: Callable[..., Tensor]) -> str:
+    """(f_t, x, t, small, sigma_data) -> one number: the mean over t ≤ small, and 0 for none."""
+    f_t, x, t = answered()
+    said = torch.as_tensor(answer(f_t, x, t, SMALL, SIGMA)).detach().double()
+    for slip, wrong in wrong_terms(f_t, x, t).items():
+        expect(not (said.shape == wrong.shape and torch.allclose(said, wrong)), slip)
+    expect(said.shape == (), f"give one number for the batch, not a shape of {tuple(said.shape)}")
+    right = term(f_t, x, t, SMALL, SIGMA)
+    expect(bool(torch.isclose(said, right)), f"yours is {float(said):.6g}, and the mean over the "
+           f"{int((t <= SMALL).sum())} with t ≤ {SMALL} is {float(right):.6g}")  # fmt: skip
+    far, shown = t + 1, f_t.clone().requires_grad_()
+    none = torch.as_tensor(answer(shown, x, far, SMALL, SIGMA))
+    expect(bool(none.isfinite().all()), "no sample of this batch has small noise, and your term "
+           "is not a number: a mean over none is 0/0; guard it")  # fmt: skip
+    expect(float(none.detach()) == 0, "no sample has small noise: the term must be 0, and yours "
+           f"is {float(none.detach()):.3g}")  # fmt: skip
+    for small, sigma in ((1.0, 0.5), (0.17, 2.0), (10.0, 0.5)):
+        found = torch.as_tensor(answer(f_t, x, t, small, sigma)).detach().double()
+        expect(bool(torch.isclose(found, term(f_t, x, t, small, sigma))),
+               f"right for one case, wrong at small = {small:g}, sigma_data = {sigma:g}: use "
+               "the arguments")  # fmt: skip
+    return "the mean over t ≤ small in four cases, and a finite 0 where none is small"
+
+
+def term(f_t: Tensor, x: Tensor, t: Tensor, small: float, sigma: float) -> Tensor:
+    each = (1 / t**2 + 1 / sigma**2) * (f_t - x).square().flatten(1).mean(1)
+    return averaged(each, t <= small).mean()
+
+
+def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
+    """What to say, and the number that the slip gives."""
+    square, low = (f_t - x).square().flatten(1), t <= SMALL
+    weight = 1 / t**2 + 1 / SIGMA**2
+    each = weight * square.mean(1)
+    return {
+        "you average over all samples: the mean is over the chosen ones": (each * low).mean(),
+        "you sum over the chosen: take their mean": (each * low).sum(),
+        "every sample is counted: choose t ≤ small": each.mean(),
+        "you chose the samples with large noise: it is t ≤ small": each[~low].mean(),
+        "the weight 1/t² + 1/σ_d² is missing": square.mean(1)[low].mean(),
+        "the weight lacks 1/σ_d²": (square.mean(1) / t**2)[low].mean(),
+        "the weight is 1/t² + 1/σ_d², the squares are missing": (
+            ((1 / t + 1 / SIGMA) * square.mean(1))[low].mean()
+        ),
+        "you sum the squares of a sample: the convention here is their mean": (
+            (weight * square.sum(1))[low].mean()
+        ),
+        "this is one number for each sample: give their mean over the chosen": each,
+    }
+
+
+CASES = (20, 160, 640)  # intervals
+
+
+def c_of(intervals: float) -> float:
+    """c(N) of the authors' code, without the exception for the first stage."""
+    rule = Tightening(first=None)
+    return exp(rule.slope * log(intervals) + rule.intercept)
+
+
+def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
+    """Answers of two neighbours: six samples of shape (4, 4, 4), one with an impulse."""
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(6, 4, 4, 4, generator=g, dtype=torch.float64)
+    off = size * torch.randn(6, 4, 4, 4, generator=g, dtype=torch.float64)
+    off[0, 0, 0, 0] += 50 * size
+    return a, a + off
+
+
+@exercise
+def tight_cauchy(answer: Callable[..., Tensor]) -> str:
+    """(a, b, N) -> (b,): values, the authors' c(N), its slope, and its digits at tiny errors."""
+    a, b = draws()
+    said = {n: torch.as_tensor(answer(a, b, n)).detach() for n in CASES}
+    wrong = {n: slips(a - b, n) for n in CASES}
+    for slip in wrong[CASES[0]]:
+        expect(not all(same(said[n], wrong[n][slip]) for n in CASES), slip)
+    for n in CASES:
+        shape = tuple(said[n].shape)
+        expect(shape == (6,), f"one number for each sample: shape (6,), not {shape}")
+        right = exact(a, b, n)
+        expect(same(said[n], right), f"at N = {n} yours is {float(said[n][1]):.6g} for the second "
+               f"sample, and ln(1 + m / 2c²) is {float(right[1]):.6g}")  # fmt: skip
+    u, v = (torch.full((1, 1), value, dtype=torch.float32) for value in (0.0, 1e-6))
+    tiny = float(torch.as_tensor(answer(u, v, 20)).detach())
+    right = float(exact(u.double(), v.double(), 20))
+    expect(abs(tiny / right - 1) < 1e-3,
+           f"in float32 an error of 1e-6 gives {tiny:.3g} and must give {right:.3g}: adding 1 to "
+           "a small number, or taking two logarithms apart, loses its digits; "
+           "torch.log1p keeps them")  # fmt: skip
+    return "one number a sample, the authors' c(N) at three N, and no lost digits"
+
+
+def exact(a: Tensor, b: Tensor, intervals: float) -> Tensor:
+    return Cauchy(c_of(intervals) * sqrt(a[0].numel()))(a, b)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a.double(), b, rtol=1e-6, atol=1e-12)
+
+
+def slips(delta: Tensor, intervals: float) -> dict[str, Tensor]:
+    """What to say, and what the slip answers to differences (b, *d)."""
+    flat, c = delta.flatten(1), c_of(intervals)
+    m = flat.square().mean(1)
+    whole = "take the mean of the squares first, then one logarithm for the whole sample"
+    return slips_in_c(m, intervals) | {
+        f"you take a logarithm of each element: {whole}": cauchy(flat.square(), c).mean(1),
+        f"you take a logarithm of each element and sum: {whole}": cauchy(flat.square(), c).sum(1),
+        "m is the mean of the squares in this lab's convention, not their sum": (
+            cauchy(flat.square().sum(1), c)
+        ),
+        "you average over the batch as well: give one number for each sample": cauchy(m, c).mean(),
+        "the squares are missing: m is the mean of (a − b)²": cauchy(flat.abs().mean(1), c),
+        "this is the root of m: it is m itself inside the logarithm": cauchy(m.sqrt(), c),
+        "the 1 inside the logarithm is missing: at a = b the loss must be 0": (
+            (m / (2 * c * c)).log()
+        ),
+        "½ m + c² has its own logarithm: subtract 2 ln c, so that a = b gives 0": (
+            (m / 2 + c * c).log()
+        ),
+    }
+
+
+def cauchy(m: Tensor, c: float) -> Tensor:
+    return (m / (2 * c * c)).log1p()
+
+
+def slips_in_c(m: Tensor, intervals: float) -> dict[str, Tensor]:
+    """The same for slips in c and its place."""
+    c, grown = c_of(intervals), exp(1.15 * log(intervals) - 0.85)
+    ten = exp(-1.15 * log10(intervals) - 0.85)
+    return {
+        "c is not squared: m / 2c has a unit": (m / (2 * c)).log1p(),
+        "the 2 is missing: it is m / (2 c²)": (m / (c * c)).log1p(),
+        "c grows with N: the exponent is −1.15 ln N − 0.85": cauchy(m, grown),
+        "c(N) is exp(−1.15 ln N − 0.85) with the natural logarithm, not log10": cauchy(m, ten),
+        "N counts intervals already: do not add 1": cauchy(m, c_of(intervals + 1)),
+    }

@@ -1,0 +1,198 @@
+"""Studies of lab 12, latent consistency models (sLCT): trained variants that it replays.
+
+Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part.
+
+ict, huber-impulses      iCT as it is, with its pseudo-Huber loss
+l2-impulses              iCT with squared L2
+cauchy, cauchy-impulses  iCT with the Cauchy loss and c(N), nothing else changed
+slct, slct-impulses      all of sLCT
+slct-independent         sLCT without optimal transport
+slct-across              sLCT whose optimal transport pairs across classes
+slct-8c                  sLCT with eight times the c
+
+Impulses multiply 0.1 % of all latent elements by 50. Judged by the clean held-out digits.
+
+Optimal transport in the plane: consistency training on the ring, the noise paired or not.
+
+independent  iCT's loss, the noise as drawn
+ot           the same, the noise of each batch paired with its data by optimal transport
+
+Half of the toy presets' batch. RMS is against the f* of the law with independent noise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import log
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.data.latents import Decodable, Impulses
+from cmlab.losses import SquaredL2
+from cmlab.methods import ICT, SLCT
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening
+from cmlab.metrics.latent import drawn
+from cmlab.nets.norm import Grouped, NonScaling
+from cmlab.noise_levels import Neighbours
+from cmlab.ops import expand, seeded, sum_squares
+from cmlab.presets import toy
+from cmlab.presets.latent import DIGITS, STEPS, digits_ict, digits_slct, grid, improved, latent
+from cmlab.train.recipe import Recipe
+from cmlab.train.runs import judged
+from cmlab.train.trainer import Trainer
+from cmlab.types import Coupling, Data, Time
+
+from ..common.study import Study
+from ..common.watch import Arrays
+from .analysis import INNER, OUTER, beyond, kurtosis
+
+# A watch of runs on latents: the differences that the loss sees, by stage, and the score
+
+BANDS = (0.002, 0.02, 0.2, 2.0, 80.0)  # noise levels; the bands lie between them
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+NONE = torch.full((6,), torch.nan)  # of a band that no pair fell into
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """f_t - f_r of `n` pairs as in training, with the weights and the grid of the stage that ends.
+
+    scores    (names,) the judge's numbers for the averaged weights
+    intervals ()       N, the number of intervals of the grid
+    size      (bands, 6) quantiles of the root mean square of a sample's residual, see QUANTILES,
+              by band of the noise level t
+    tails     (bands, 3) shares of the residual's elements beyond the inner and the outer fence,
+              and their kurtosis; each sample's residual divided by t - r
+    """
+
+    n: int = 2048
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        step = max(trainer.step - 1, 0)
+        scores = judged(trainer.ema.model, recipe).values()
+        return {
+            "scores": np.array([np.nan if s is None else s for s in scores]),
+            "intervals": np.array(trainer.method.pairs.points(step) - 1),  # type: ignore[union-attr]
+            **measured(*residuals(trainer, recipe, step, self.n)),
+        }
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        """pictures (40, c, n, n): decoded one-step samples of the averaged weights, uint8."""
+        labels = torch.arange(40) % recipe.net.classes  # type: ignore[attr-defined]
+        x = drawn(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
+        return {"pictures": ((x + 1) * 127.5).round().to(torch.uint8).numpy()}
+
+
+@torch.no_grad()
+def residuals(trainer: Trainer, recipe: Recipe, step: int, n: int) -> tuple[Time, Time, Data]:
+    """t, r and f_t - f_r of n pairs, drawn as in training from a seed of their own."""
+    model = trainer.model.eval()
+    with seeded(torch.device("cpu"), 2):
+        x, labels = recipe.data.sample(n)
+        t, r = trainer.method.pairs(model.process, x, step)
+        z = torch.randn_like(x)
+    x_t, x_r = (model.process.perturb(x, z, time) for time in (t, r))
+    apart = model(x_t, t, labels) - model(x_r, r, labels)
+    trainer.model.train()
+    return t, r, apart
+
+
+def measured(t: Time, r: Time, apart: Data) -> Arrays:
+    """Sizes and tails by band."""
+    size = (sum_squares(apart) / apart[0].numel()).sqrt()
+    slope = apart / expand(t - r, apart)
+    which = torch.bucketize(t, torch.tensor(BANDS[1:-1]))
+    sizes, tails = [], []
+    for band in range(len(BANDS) - 1):
+        here = which == band
+        sizes.append(size[here].quantile(torch.tensor(QUANTILES)) if here.any() else NONE[:6])
+        tails.append(heaviness(slope[here]) if here.any() else NONE[:3])
+    return {
+        "size": torch.stack(sizes).numpy().astype(np.float32),
+        "tails": torch.stack(tails).numpy().astype(np.float32),
+    }
+
+
+def heaviness(x: Tensor) -> Tensor:
+    """Shares beyond the inner and the outer fence, and the kurtosis."""
+    return torch.tensor([beyond(x, INNER), beyond(x, OUTER), kurtosis(x)])
+
+
+# Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part
+
+IMPULSES = Impulses(DIGITS)
+
+
+def ict(data: Decodable, seed: int) -> Recipe:
+    return digits_ict(STEPS, seed, data)
+
+
+def slct(data: Decodable, seed: int) -> Recipe:
+    return digits_slct(STEPS, seed, data)
+
+
+def squared(data: Decodable, seed: int) -> Recipe:
+    """iCT with another loss."""
+    return replace(ict(data, seed), method=ICT(grid(STEPS), SquaredL2()))
+
+
+def cauchy(data: Decodable, seed: int) -> Recipe:
+    """iCT with Cauchy and c(N): sLCT without its other parts."""
+    method = replace(improved(STEPS), coupling=Independent(), denoising=0.0)
+    return latent(method, STEPS, seed, Grouped(), data)
+
+
+def wider(factor: float, seed: int) -> Recipe:
+    """sLCT that calls things far later: c(N) times this factor."""
+    method = improved(STEPS)
+    c = method.c
+    assert isinstance(c, Tightening) and c.first is not None
+    c = replace(c, intercept=c.intercept + log(factor), first=c.first * factor)
+    return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
+
+
+def other_pairs(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
+    """sLCT with its noise paired in another way."""
+    method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
+    return latent(method, STEPS, seed, NonScaling(), DIGITS)
+
+
+ARMS: dict[str, Callable[[int], Recipe]] = {
+    "ict": partial(ict, DIGITS),
+    "cauchy": partial(cauchy, DIGITS),
+    "slct": partial(slct, DIGITS),
+    "slct-independent": partial(other_pairs, Independent(), True),
+    "slct-across": partial(other_pairs, MinibatchOT(), False),
+    "slct-8c": partial(wider, 8.0),
+    "huber-impulses": partial(ict, IMPULSES),
+    "l2-impulses": partial(squared, IMPULSES),
+    "cauchy-impulses": partial(cauchy, IMPULSES),
+    "slct-impulses": partial(slct, IMPULSES),
+}
+
+STUDY = Study("latents", ARMS, Residuals(), looks=7)
+
+
+# Optimal transport in the plane: consistency training on the ring, the noise paired or not
+
+TRANSPORT_STEPS, BATCH = 2000, 128
+
+
+def paired(coupling: Coupling, seed: int) -> Recipe:
+    """sLCT with iCT's metric, no denoising term, and this coupling."""
+    recipe = toy.ict(steps=TRANSPORT_STEPS, seed=seed)
+    pairs = recipe.method.pairs
+    assert isinstance(pairs, Neighbours)
+    method = SLCT(pairs, PseudoHuber(), c=None, coupling=coupling, denoising=0.0)
+    return replace(recipe, method=method, train=replace(recipe.train, batch=BATCH))
+
+
+TRANSPORT_ARMS: dict[str, Callable[[int], Recipe]] = {
+    "independent": partial(paired, Independent()),
+    "ot": partial(paired, MinibatchOT()),
+}
+
+TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, looks=8)

@@ -1,0 +1,228 @@
+"""Explorers of lab 13, inverse problems: interactive figures."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import torch
+from torch import Tensor
+
+from cmlab.data.digits import Digits
+from cmlab.data.toy import TwoRings
+from cmlab.methods.editing import Edit, edit, inpainting, stroke, super_resolution
+from cmlab.methods.posterior_sampling import Absolute, Blur, Classifier, DownSample, Mask, Operator
+from cmlab.metrics.feature_extractors import load_classifier
+from cmlab.model import Denoiser
+from cmlab.noise_levels import KarrasGrid
+from cmlab.ops import seeded
+from cmlab.types import Data
+
+from ..common.explorer import Explorer, Picture, choice, log_slider, slider
+from ..common.explorers_digits import exact, law
+from ..common.plots_posterior import bench, posterior
+from ..common.plots_samples import visible
+from .analysis import parity
+from .figures import retouched, stand_ins
+
+# Measurement bench in the plane: what an operator answers to each point that could stand in
+
+LAW, DRAWN = TwoRings().oracle, 600
+odd = parity(LAW)
+
+# By name: one number for each x, the name of its axis, and the span shown.
+MEASURED: dict[str, tuple[Callable[[Tensor], Tensor], str, tuple[float, float]]] = {
+    "mask": (lambda x: x[:, 0], "$A(x) = x_1$ (data units)", (-1.2, 1.2)),
+    "down-sample": (lambda x: x.mean(1), "$A(x) = (x_1 + x_2)/2$ (data units)", (-1.2, 1.2)),
+    "blur": (
+        lambda x: 0.75 * x[:, 0] + 0.25 * x[:, 1], "$A(x) = (3 x_1 + x_2)/4$ (data units)",
+        (-1.2, 1.2),
+    ),
+    "|x|": (lambda x: x[:, 0].abs(), "$A(x) = |x_1|$ (data units)", (-0.05, 1.25)),
+    "radius": (lambda x: x.norm(dim=1), r"$A(x) = \|x\|$ (data units)", (-0.05, 1.25)),
+    "class": (
+        lambda x: odd(x).softmax(1)[:, 1], "$A(x)$ = a classifier's probability of 'odd'",
+        (-0.05, 1.05),
+    ),
+}  # fmt: skip
+LINEAR = ("mask", "down-sample", "blur")
+
+
+@lru_cache(maxsize=64)
+def scene(level: float, seed: int) -> tuple[Tensor, Tensor, Tensor, dict[str, Data]]:
+    """x, x_t, posterior samples, and the two points, for one noise of this seed."""
+    g = torch.Generator().manual_seed(seed)
+    x = LAW.sample(1, g).double()
+    x_t = x + level * torch.randn(1, 2, generator=g, dtype=torch.float64)
+    t = torch.tensor([level], dtype=torch.float64)
+    drawn = posterior(LAW, x_t, t).sample(DRAWN, g)[0]
+    points = {"posterior mean": LAW.denoise(x_t, t)[0], "path's end": LAW.consistency(x_t, t)[0]}
+    return x[0], x_t[0], drawn, points
+
+
+def explorer() -> Explorer:
+    """An explorer of what A(.) is shown. Knobs: `operator`, `level` (σ) and `seed`."""
+    knobs = {
+        "operator": choice("A", list(MEASURED), "radius"),
+        "level": log_slider("noise level σ", 0.6, 0.05, 10.0),
+        "seed": slider("noise: seed", 4, 0, 99),
+    }
+    return Explorer(picture, knobs)
+
+
+def picture(operator: str, level: float, seed: int) -> Picture:
+    """One x_t, its exact posterior, and three answers."""
+    measure, name, span = MEASURED[operator]
+    x, x_t, drawn, points = scene(level, seed)
+    answers = measure(drawn)
+    found = {point: float(measure(at[None])) for point, at in points.items()}
+    figure = bench(LAW.components.means, drawn, x_t, points, answers, found, name, span)
+    return Picture(figure, reading(operator, level, x, answers, found, points))
+
+
+def reading(
+    operator: str, level: float, x: Tensor, answers: Tensor, found: dict[str, float],
+    points: dict[str, Data],
+) -> str:  # fmt: skip
+    """The numbers, in three lines."""
+    mean, spread = float(answers.mean()), float(answers.std())
+    at_mean, at_end = (density(at[None]) for at in points.values())
+    truth = float(MEASURED[operator][0](x[None]))
+    kind = "linear: the mean's answer is E[A] itself" if operator in LINEAR else "not linear"
+    told = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
+    return (
+        f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
+        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {told}.\n"
+        f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
+        f"{typical():.1f} on average."
+    )
+
+
+def density(x: Tensor) -> float:
+    """ln p(x) under the data's own law, averaged over x (n, 2)."""
+    return float(LAW.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
+
+
+@lru_cache(maxsize=1)
+def typical() -> float:
+    """The mean of ln p(x) over 4000 points of the law."""
+    return density(LAW.sample(4000, torch.Generator().manual_seed(0)).double())
+
+
+# Digits at the bench: what A(.) answers to the mean, to the network, to a sample; and edits
+
+SIDE, MANY = 8, 6
+
+
+def half() -> Tensor:
+    """1 on the upper half of a digit."""
+    return (torch.arange(SIDE)[None, :, None] < SIDE // 2).float().expand(1, SIDE, SIDE)
+
+
+def hole() -> Tensor:
+    """1 on the middle 4 × 4 pixels."""
+    inside = (torch.arange(SIDE) - 3.5).abs() < 2
+    return (inside[:, None] & inside).float()[None]
+
+
+def operators() -> dict[str, Operator]:
+    """What a digit can be measured by."""
+    eye = load_classifier()
+    return {
+        "mask": Mask(half()), "blur": Blur(1.0), "down-sample": DownSample(4), "|x|": Absolute(),
+        "classifier": Classifier(eye.body),
+    }  # fmt: skip
+
+
+EDITS: dict[str, Edit] = {
+    "lower half missing": inpainting(1 - half()),
+    "hole in the middle": inpainting(hole()),
+    "2 × 2 means given": super_resolution(2),
+    "4 × 4 means given": super_resolution(4),
+}
+STROKE = "a blurred stroke"
+TOP = {STROKE: 1.5}  # noise level at the start; 80 elsewhere
+
+
+def scan(digit: int, seed: int) -> Tensor:
+    """A held-out scan of this digit, (1, 1, 8, 8)."""
+    held_out = Digits(train=False)
+    mine = held_out.images[held_out.labels == digit]
+    return mine[seed % len(mine)][None]
+
+
+def retouch_bench(model: Denoiser) -> Explorer:
+    """An explorer of what A(.) is shown. Knobs: `operator`, `level` (σ), `digit` and `seed`."""
+    known = operators()
+    knobs = {
+        "operator": choice("A", list(known)),
+        "level": log_slider("noise level σ", 3.0, 0.1, 30.0),
+        "digit": slider("digit", 3, 0, 9),
+        "seed": slider("scan and noise: seed", 1, 0, 35),
+    }
+    return Explorer(lambda operator, **at: seen(model, operator, known[operator], **at), knobs)
+
+
+@torch.no_grad()
+def seen(model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int) -> Picture:
+    """One noisy scan, what could stand in for it, and the measurement of each."""
+    g, x, t = torch.Generator().manual_seed(seed), scan(digit, seed), torch.tensor([level])
+    x_t, asked = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g), torch.tensor([digit])
+    drawn = posterior(law(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
+    points = {"mean D": exact(asked)(x_t, t), "network f": model(x_t, t, asked)}
+    points["posterior sample"] = drawn
+    images = torch.cat([x, visible(x_t, t, Digits().sigma_data), *points.values()])
+    measured = A(images)
+    far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
+    names = ("truth", f"$x_t$, σ = {level:.2g}", *points)
+    figure = stand_ins(
+        images, measured, names, far, f"What A is shown, and what it answers: {name}"
+    )
+    told = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
+    sharp = ", ".join(f"{n} {float(h.norm()):.1f}" for n, h in (("truth", x), *points.items()))
+    return Picture(figure, (
+        f"Digit {digit}, held-out scan and noise {seed}, σ = {level:.2g}, A: {name}.\n"
+        f"‖y − A(h)‖: {told}.\nContrast ‖h‖: {sharp}."
+    ))  # fmt: skip
+
+
+def desk(model: Denoiser) -> Explorer:
+    """An explorer of zero-shot editing. Knobs: `task`, `calls`, `digit` and `seed`."""
+    knobs = {
+        "task": choice("given", [*EDITS, STROKE]),
+        "calls": slider("network calls", 4, 1, 16),
+        "digit": slider("digit", 5, 0, 9),
+        "seed": slider("scan and noise: seed", 2, 0, 35),
+    }
+    return Explorer(partial(made, model), knobs)
+
+
+@torch.no_grad()
+def made(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Picture:
+    """Six edits of one scan, each from its own noise."""
+    x, asked = scan(digit, seed), torch.full((MANY,), digit)
+    f, y = (lambda x_t, t: model(x_t, t, asked)), x.expand(MANY, -1, -1, -1)
+    grid = KarrasGrid(0.1, TOP.get(task, 80.0)).up(max(calls, 2)).flip(0)[:calls]
+    with seeded(torch.device("cpu"), seed):
+        if task == STROKE:
+            given = Blur(1.2)(x)
+            *_, out = stroke(model.process, f, given.expand_as(y), grid)
+        else:
+            given = EDITS[task].project(torch.zeros_like(x), x)
+            *_, out = edit(model.process, f, EDITS[task], y, grid)
+    title = f"{calls} network call{'s' * (calls > 1)}, six noises"
+    figure = retouched(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
+    return Picture(figure, told(task, x, given, out, calls))
+
+
+def told(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
+    """What is kept, how far the rest is from the truth, and how much it varies."""
+    kept = "nothing is kept exactly: the stroke is a start"
+    if task != STROKE:
+        again = EDITS[task].project(torch.zeros_like(out), out)
+        kept = f"the given part is off by at most {float((again - given).abs().max()):.0e}"
+    away = (out - x).flatten(1).norm(dim=1).mean()
+    return (
+        f"Given: {task}; {calls} call{'s' * (calls > 1)} for each of {MANY}; {kept}.\n"
+        f"Distance to the truth {float(away):.2f} (mean); with the rest left grey "
+        f"{float((given - x).norm()):.2f}.\n"
+        f"Spread between the six, root mean square a pixel: {float(out.std(0).mean()):.2f}."
+    )

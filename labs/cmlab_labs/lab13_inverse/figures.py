@@ -1,0 +1,155 @@
+"""Figures of lab 13, inverse problems."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, Role, label, name_axes, sheet
+
+from ..common.plots_posterior import ink
+from ..common.plots_samples import contact
+from ..common.study import Recording
+
+# Digits under a measurement: what could stand in for the truth, and what A makes of it
+
+ROLES: dict[str, Role] = {"mean D": MEAN, "network f": STUDENT, "posterior sample": TRUTH}
+
+
+def as_picture(y: Tensor) -> Tensor:
+    """Measurements (n, …) as images (n, 1, 8, 8): enlarged; features are 4 × 8 fields."""
+    if y.ndim == 2:
+        return (y / y.abs().max().clamp_min(1e-6)).reshape(-1, 1, 4, 8).repeat_interleave(2, 2)
+    return y.repeat_interleave(8 // y.shape[-1], 2).repeat_interleave(8 // y.shape[-1], 3)
+
+
+def stand_ins(
+    images: Tensor, measured: Tensor, names: Sequence[str], far: Mapping[str, float], title: str
+) -> Figure:
+    """Images (n, 1, 8, 8) over their measurements, and the mismatch ‖A(h) - y‖ of each."""
+    figure, (axes,) = sheet(1, 2, 9.6, 2.9, ratios=(2.1, 1))
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.17, top=0.83, wspace=0.32)
+    rows = torch.stack([images, as_picture(measured)])
+    contact(axes[0], rows, names, ("h", "A(h)"), title)
+    for place, (name, value) in enumerate(far.items()):
+        role = ROLES[name]
+        axes[1].barh(place, value, 0.6, color=role.color, alpha=0.85)
+        axes[1].text(value, place, f" {value:.2f}", va="center", fontsize=9, color=ink(role))
+    axes[1].set(yticks=range(len(far)), xlim=(0, 1.25 * max(*far.values(), 1e-3)))
+    axes[1].set_yticklabels(list(far), fontsize=9)
+    axes[1].invert_yaxis()
+    least = min(far, key=lambda name: far[name])
+    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Least: {least}")
+    return figure
+
+
+def retouched(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
+    """What was given beside what was made of it: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
+    figure, (axes,) = sheet(
+        1, 2, 9.0, 0.7 + 1.0 * max(len(made), 2), ratios=(1, made.shape[1] / 1.0)
+    )
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.02, top=0.84, wspace=0.12)
+    contact(axes[0], given[:, None], [""], ("truth", "given"))
+    contact(axes[1], made, [""] * made.shape[1], names, title)
+    return figure
+
+
+def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -> Figure:
+    """Images (n, 1, 8, 8) by row, each column with its name."""
+    images = torch.stack(list(rows.values()))
+    figure, ((ax,),) = sheet(1, 1, 1.0 * images.shape[1] + 1.4, 0.95 * len(rows) + 0.6)
+    contact(ax, images, columns, list(rows), title)
+    return figure
+
+
+# The race of two guides, and how editing comes nearer to the exact posterior
+
+ARMS = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
+CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
+
+
+def race(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
+    """Success against network calls by task, means over seeds with their range."""
+    figure, (axes,) = sheet(1, len(titles), 2.6 * len(titles), 3.7)
+    for ax, (task, title) in zip(axes, titles.items(), strict=True):
+        for arm, run in runs.items():
+            role, name = ARMS[arm]
+            seen = run["success"][:, run.record["tasks"].index(task)]
+            calls = run["steps"] * run.record["calls a step"]
+            ax.plot(calls, seen.mean(0), color=role.color, marker=role.marker, ls=role.line, ms=5)
+            ax.fill_between(calls, seen.min(0), seen.max(0), color=role.color, alpha=0.25, lw=0)
+            if ax is axes[0]:
+                spot = 2 if arm == "mean" else 3
+                away = (-6, 4) if arm == "mean" else (6, -12)
+                ax.annotate(name, (calls[spot], seen[:, spot].mean()), away, color=ink(role),
+                            textcoords="offset points", fontsize=9,
+                            ha="right" if arm == "mean" else "left")  # fmt: skip
+        ax.axhline(CEILING, color=TRUTH.color, linewidth=0.9, linestyle=":")
+        ax.set(xscale="log", ylim=(0, 1.04))
+        ax.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
+        ax.minorticks_off()
+        name_axes(ax, "network calls", "success (share)" * (ax is axes[0]), f"{task}:\n{title}")
+    return figure
+
+
+def tuning(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
+    """Success against ζ: the tuning seeds, one budget."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
+    for arm, run in runs.items():
+        role, name = ARMS[arm]
+        at = (run.record["tasks"].index(task), list(run["steps"]).index(budget))
+        row, zetas = run["tuning"][:, at[0], at[1]].mean(0), run["zetas"]
+        place = np.maximum(zetas, zetas[1] / 2)  # ζ = 0 has no place on a log axis
+        ax.plot(place, row, color=role.color, marker=role.marker, linestyle=role.line, ms=5)
+        best = int(row.argmax())
+        up = 0.05 if arm == "mean" else -0.14
+        label(
+            ax, 0.35 * place[best], row[best] + up, f"{name}: best at {zetas[best]:g}", ink(role)
+        )
+    ax.set(xscale="log", ylim=(0, 1.12))
+    ticks = [place[0], 0.01, 0.1, 1, 10]
+    ax.set_xticks(ticks, ["0", "0.01", "0.1", "1", "10"])
+    ax.minorticks_off()
+    title = f"{task}, {budget} steps: too weak a pull, and too strong a one"
+    return name_axes(ax, "strength $\\zeta$", "success (share)", title).figure  # type: ignore
+
+
+def nearer(
+    steps: Sequence[int],
+    away: np.ndarray,
+    floor: float,
+    prior: float,
+    clouds: Mapping[str, np.ndarray],
+) -> Figure:
+    """W₁ to the exact posterior (seeds, steps), and histograms of the missing coordinate."""
+    figure, (axes,) = sheet(1, 2, 9.6, 3.5, ratios=(1, 1.25))
+    left: Axes = axes[0]
+    left.plot(steps, away.mean(0), color=STUDENT.color, marker=STUDENT.marker)
+    left.fill_between(steps, away.min(0), away.max(0), color=STUDENT.color, alpha=0.25, lw=0)
+    for level, word in ((floor, "two sets of exact samples"), (prior, "nothing given")):
+        left.axhline(level, color=TRUTH.color, linewidth=1, linestyle=":")
+        label(left, steps[0], level * 1.06, word)
+    left.set(xscale="log", yscale="log", ylim=(0.01, 2))
+    left.set_xticks(list(steps), [str(s) for s in steps])
+    left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    left.minorticks_off()
+    name_axes(left, "calls of the exact f", "$W_1$ to the exact posterior (data units)",
+              "More calls: nearer, slowly")  # fmt: skip
+    densities(axes[1], clouds)
+    return figure
+
+
+def densities(ax: Axes, clouds: Mapping[str, np.ndarray]) -> None:
+    """Outlines of three histograms by name: the truth, and two that should be like it."""
+    looks = ((TRUTH, "-", 2.4), (STUDENT, "-", 1.6), (NOISE, "--", 1.6))
+    for (role, line, wide), (name, values) in zip(looks, clouds.items(), strict=True):
+        tall, edges = np.histogram(values, np.linspace(-2.6, 2.6, 40), density=True)
+        ax.stairs(tall, edges, color=role.color, linestyle=line, linewidth=wide, label=name)
+    ax.legend(loc="upper left", fontsize=9)
+    name_axes(ax, "the missing coordinate (data units)", "density",
+              "Exactly kept, and not a posterior sample")  # fmt: skip

@@ -1,0 +1,124 @@
+"""Explorers of lab 14, faster pre-training: interactive figures.
+
+Twin nets: two trained networks, one noise, and whether their answers agree by chance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cmlab.gaussian_mixture import require
+from cmlab.metrics.feature_extractors import DigitClassifier, load_classifier
+from cmlab.presets import toy
+
+from ..common.explorer import Explorer, Picture, choice, slider
+from .analysis import Agreement, agreement, same
+from .figures import face_to_face, pairs_and_test
+from .study import PICTURE_LEVELS, RING_LEVELS, Twin
+
+STARTS = ("pure noise", "a lot", "half", "some", "little")  # how much noise is in the start
+
+
+def ring_twin(arm: str, seed: int) -> Twin:
+    return Twin("pretraining-toy", arm, seed)
+
+
+def scan_twin(arm: str, seed: int) -> Twin:
+    return Twin("twins-digits", arm, seed)
+
+
+PAIRS: dict[str, tuple[Twin, Twin]] = {
+    "ring: two seeds": (ring_twin("uniform-constant", 0), ring_twin("uniform-constant", 1)),
+    "ring: half the width": (ring_twin("uniform-constant", 0), Twin("twins-toy", "narrow", 1)),
+    "ring: other training": (ring_twin("uniform-constant", 0), ring_twin("curriculum-both", 1)),
+    "digits: two seeds": (scan_twin("whole", 0), scan_twin("whole", 1)),
+    "digits: two halves of the scans": (scan_twin("half-a", 0), scan_twin("half-b", 0)),
+}
+
+
+def available() -> list[str]:
+    """The pairs whose both networks are recorded."""
+    return [name for name, pair in PAIRS.items() if all(twin.recorded for twin in pair)]
+
+
+def modes(x: Tensor) -> Tensor:
+    """The ring's mode that is nearest to each point (n, 2)."""
+    return torch.cdist(x.double(), toy.RING.oracle.components.means).argmin(1)
+
+
+@lru_cache(maxsize=1)
+def eye() -> DigitClassifier:
+    return load_classifier()
+
+
+def classes(x: Tensor) -> Tensor:
+    """What the shipped classifier reads on each image."""
+    with torch.no_grad():
+        return eye()(x.clamp(-1, 1)).argmax(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A pair's answers from one start, and what the test says of them."""
+
+    a: Tensor
+    b: Tensor
+    test: Agreement
+    share: float  # in the same mode, or of the same class
+    chance: float  # the same for shuffled pairs
+
+
+@lru_cache(maxsize=64)
+def seen(pair: str, start: int) -> Seen:
+    """The answers of a pair from the start of this number."""
+    a, b = (twin.ends(start) for twin in PAIRS[pair])
+    kind: Callable[[Tensor], Tensor] = modes if a.ndim == 2 else classes
+    share, chance = same(kind(a), kind(b))
+    return Seen(a, b, agreement(a, b, 999), share, chance)
+
+
+def explorer() -> Explorer:
+    """Knobs: `pair`, `start` (how much noise they share) and `draw` (which noises are shown)."""
+    pairs = available()
+    require(bool(pairs), "no pair is recorded yet: run cmlab record pretraining-toy all")
+    knobs = {
+        "pair": choice("two networks", pairs),
+        "start": choice("noise in the start", STARTS),
+        "draw": slider("noise: seed", 0, 0, 9),
+    }
+    return Explorer(picture, knobs)
+
+
+def picture(pair: str, start: str, draw: int) -> Picture:
+    """Some of the pairs, and the test on all of them."""
+    number = STARTS.index(start)
+    found = seen(pair, number)
+    on_ring = found.a.ndim == 2
+    level = (RING_LEVELS if on_ring else PICTURE_LEVELS)[number]
+    shown = torch.randperm(len(found.a), generator=torch.Generator().manual_seed(draw))
+    shown = shown[: 48 if on_ring else 16]
+    a, b = found.a[shown], found.b[shown]
+    if on_ring:
+        titles = ("One noise, two networks", "The same, shuffled", f"p = {found.test.p:.3f}")
+        figure = pairs_and_test(a, b, toy.RING.oracle.components.means, found.test, titles)
+    else:
+        titles = ("One noise, two networks", f"p = {found.test.p:.3f}")
+        figure = face_to_face(a.clamp(-1, 1), b.clamp(-1, 1), found.test, titles)
+    return Picture(figure, reading(found, level, number, "mode" if on_ring else "class"))
+
+
+def reading(found: Seen, level: float, start: int, kind: str) -> str:
+    """What the test says, in three lines."""
+    test = found.test
+    alone = "the noise is all that they share" if start == 0 else "they share some data as well"
+    return (
+        f"Start at noise level {level:g}: {alone}.\n"
+        f"Mean distance of a pair {test.distance:.3f}; of shuffled pairs "
+        f"{float(test.shuffled.mean()):.3f}, at least {float(test.shuffled.min()):.3f} in "
+        f"{len(test.shuffled)} shuffles: p = {test.p:.3f}.\n"
+        f"The same {kind} in {found.share:.0%} of {len(found.a)} pairs; shuffled "
+        f"{found.chance:.0%}."
+    )

@@ -1,0 +1,343 @@
+"""Figures of lab 14, faster pre-training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cmlab.methods.faster_training import Axis, Compensation, Easing, MomentumDecay
+from cmlab.metrics import plots
+from cmlab.metrics.plots import (
+    DATA,
+    MEAN,
+    NOISE,
+    STUDENT,
+    TARGET,
+    TEACHER,
+    TRUTH,
+    WRONG,
+    bare,
+    label,
+    mosaic,
+    name_axes,
+    sheet,
+)
+
+from ..common.plots_noise import DARK, decades, named, versus
+from ..common.study import Recording, ranged
+from .analysis import Agreement, limit, spread
+
+# The curriculum's law of levels, the momentum's decay, and what a bowl makes of the two
+
+U = torch.linspace(0, 1, 401, dtype=torch.float64)
+INNER = U[2:-2]
+
+
+def dark(color: str) -> str:
+    """A colour dark enough for words."""
+    return DARK.get(color, color)
+
+
+def easing(pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]) -> Figure:
+    """p_τ(u) at these steps, and which noise level u is, by axis."""
+    figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
+    for number, step in enumerate(steps):
+        height, share = pairs.density(U, step), number / max(len(steps) - 1, 1)
+        look = {"color": STUDENT.color, "alpha": 0.3 + 0.7 * share}
+        left.plot(U, height, linewidth=1.2 + share, **look)
+        top = int(height.argmax()) if number else 40
+        label(left, float(U[top]), float(height[top]) + 0.03, f"τ = {step / total:g}")
+    left.set(xlim=(0, 1), ylim=(0, 2.05))
+    name_axes(left, "$u$, from data (0) to noise (1)", "density $p_τ(u)$",
+              "Ever less of the nearly pure noise")  # fmt: skip
+    for (name, axis), role in zip(axes.items(), (STUDENT, TEACHER, WRONG), strict=False):
+        right.plot(INNER, axis.at(INNER), color=role.color, linestyle=role.line)
+        at = float(axis.at(torch.tensor([0.3], dtype=torch.float64)))
+        right.plot(0.3, at, role.marker, color=role.color)
+        label(right, 0.32, at * 0.62, f"{name}: {at:.2f}", dark(role.color))
+    right.set(yscale="log", xlim=(0, 1), ylim=(0.002, 200))
+    right.axvline(0.3, color=NOISE.color, linewidth=0.8, linestyle=":")
+    name_axes(right, "$u$, from data (0) to noise (1)", "noise level $σ$ (data units)",
+              "u = 0.3 is another noise on every axis")  # fmt: skip
+    return figure
+
+
+def pace(beta: MomentumDecay) -> Figure:
+    """β, its memory and the rate over a run; and the bowl's two limits."""
+    figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
+    tau = torch.linspace(0, 1, 201).tolist()
+    b = [beta(round(t * beta.total)) for t in tau]
+    rate = [Compensation(beta)(round(t * beta.total)) for t in tau]
+    memory = [v / (1 - v) * (1 - beta.beta0) / beta.beta0 for v in b]
+    lines = ((b, STUDENT, "momentum β", 120), (rate, TEACHER, "rate / rate₀", 60),
+             (memory, MEAN, "memory β/(1−β), share", 100))  # fmt: skip
+    for values, role, name, place in lines:
+        left.plot(tau, values, color=role.color, linestyle=role.line)
+        label(left, tau[place] + 0.01, values[place] + 0.02, name, dark(role.color))
+    left.set(xlim=(0, 1), ylim=(0, 1.05))
+    name_axes(left, "τ, share of the run that is done", "value (no unit)",
+              "Memory and rate fall evenly, β late")  # fmt: skip
+    room(right, b, rate, tau)
+    return figure
+
+
+def room(ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]) -> None:
+    """How much steeper a bowl may be before descent with momentum runs away."""
+    alone = [limit(v) for v in b]
+    with_rate = [limit(v) / r for v, r in zip(b, rate, strict=True)]
+    for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
+        ax.plot(tau, values, color=role.color, linestyle=role.line)
+        label(ax, 0.55, values[110] * 1.15, name, dark(role.color))
+        ax.plot(1, values[-1], role.marker, color=role.color, clip_on=False)
+    ax.set(yscale="log", xlim=(0, 1), ylim=(1, 60))
+    ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    ax.minorticks_off()
+    name_axes(ax, "τ, share of the run that is done", "largest rate₀ · curvature (no unit)",
+              "Without compensation the room is lost")  # fmt: skip
+
+
+def unrest(rate: float, beta: MomentumDecay, tau: float) -> Figure:
+    """The spread at rest in bowls of all curvatures, at the start and at a share τ of the run."""
+    figure, ((ax,),) = sheet(1, 1, 6.0, 3.6)
+    step = round(tau * beta.total)
+    h = np.geomspace(0.01, 100, 400)
+    cases = (("start", 1.0, beta.beta0, TEACHER), ("momentum alone", 1.0, beta(step), WRONG),
+             ("momentum and rate", Compensation(beta)(step), beta(step), STUDENT))  # fmt: skip
+    for number, (name, factor, b, role) in enumerate(cases):
+        values = np.array([spread(rate * factor, b, v) * v for v in h])
+        ax.plot(rate * h, values / rate, color=role.color, linestyle=role.line)
+        place = (260, 60, 60)[number]
+        label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
+              dark(role.color))  # fmt: skip
+    ax.set(xscale="log", yscale="log", ylim=(0.04, 20))
+    name_axes(ax, "rate₀ · curvature (no unit)", "spread at rest · curvature / rate₀",
+              f"At τ = {tau:g}: only the rate brings calm")  # fmt: skip
+    return figure
+
+
+# What a curriculum and a decaying momentum did to training, from recorded runs
+
+LOOKS = {
+    "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
+    "rate alone": plots.MEAN, "uniform": TEACHER, "curriculum": plots.EXTRA,
+    "neither": TEACHER, "both techniques": plots.TARGET,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What a judge saw of one arm: steps (m,), values (seeds, m)."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+    def until(self, goal: Sequence[float] | np.ndarray) -> np.ndarray:
+        """The first step at which each seed is at its goal or below, between looks on a straight
+        line in ln value; nan where it never is."""
+        found = []
+        for row, wanted in zip(np.log(self.values), np.log(goal), strict=True):
+            below = np.flatnonzero(row <= wanted + 1e-12)
+            if not len(below) or below[0] == 0:
+                found.append(np.nan if not len(below) else float(self.steps[0]))
+                continue
+            k = below[0]
+            share = (row[k - 1] - wanted) / (row[k - 1] - row[k])
+            found.append(self.steps[k - 1] + share * (self.steps[k] - self.steps[k - 1]))
+        return np.array(found)
+
+
+def course(recording: Recording, score: str) -> Course:
+    """A named score of the averaged weights as they trained."""
+    return Course(recording["steps"][0], named(recording, score))
+
+
+def speed(base: Course, other: Course) -> np.ndarray:
+    """Steps of the base over those that the other took to the base's last value, by seed."""
+    return base.steps[-1] / other.until(base.values[:, -1])
+
+
+def sped(base: Course, other: Course) -> str:
+    """`speed` in words, or how many seeds come to the base's last value at all."""
+    found = speed(base, other)
+    there = np.isfinite(found)
+    return ranged(found, ".2f") if there.all() else f"{there.sum()} of {len(found)} seeds"
+
+
+def claim(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
+    """A row of a table: what is claimed, the scores of two arms, and the verdict."""
+    return "| {} | {} | {} |".format(text, *versus(found, a, b))
+
+
+def finding(what: str, arms: Mapping[str, Course]) -> str:
+    """A title: the arm that ends lowest, if its range lies below all others'."""
+    last = {name: seen.values[:, -1] for name, seen in arms.items()}
+    if len(last) < 2:
+        return what
+    best = min(last, key=lambda name: float(last[name].mean()))
+    alone = all(last[best].max() < last[name].min() for name in last if name != best)
+    return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are not told apart"
+
+
+def courses(panels: Mapping[str, Mapping[str, Course]], measure: str) -> Figure:
+    """A panel by title, in it arms by the names in LOOKS: means and ranges over the seeds."""
+    figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
+    for ax, (title, arms) in zip(axes, panels.items(), strict=True):
+        name_axes(ax, "optimizer step", measure * (ax is axes[0]), title)
+        if not arms:
+            ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
+            continue
+        for name, seen in arms.items():
+            band(ax, seen, LOOKS[name])
+        ax.set(yscale="log")
+        decades(ax)
+        at_ends(ax, arms)
+    return figure
+
+
+def band(ax: Axes, seen: Course, role: plots.Role) -> None:
+    """One arm's mean, and its range over the seeds."""
+    ax.fill_between(seen.steps, seen.values.min(0), seen.values.max(0), color=role.color,
+                    alpha=0.15)  # fmt: skip
+    ax.plot(seen.steps, seen.values.mean(0), color=role.color, linestyle=role.line, linewidth=1.6)
+    ax.plot(seen.steps[-1], seen.values.mean(0)[-1], role.marker, color=role.color)
+
+
+def at_ends(ax: Axes, arms: Mapping[str, Course]) -> None:
+    """The arms' names beside their last points, kept apart."""
+    right = max(seen.steps[-1] for seen in arms.values())
+    ax.set_xlim(0, 1.55 * right)
+    ax.set_xticks([x for x in ax.get_xticks() if x <= right])
+    low, high = np.log(ax.get_ylim())
+    last = -np.inf
+    for name, seen in sorted(arms.items(), key=lambda item: item[1].values[:, -1].mean()):
+        last = max(np.log(seen.values[:, -1].mean()) - 0.02, last + 0.065 * (high - low))
+        label(ax, 1.03 * right, float(np.exp(last)), name, dark(LOOKS[name].color))
+
+
+def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str) -> Figure:
+    """The last value (seeds,) of each pace at each base rate."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.9)
+    for number, (name, at) in enumerate(found.items()):
+        role, rates = LOOKS[name], np.array(sorted(at))
+        x = rates * 1.04 ** (number - 1.5)  # side by side
+        values = np.stack([at[rate] for rate in sorted(at)], 1)
+        ax.plot(x, values.mean(0), color=role.color, linestyle=role.line, marker=role.marker)
+        ax.vlines(x, values.min(0), values.max(0), color=role.color, linewidth=1.2)
+        label(ax, x[-1] * 1.06, values.mean(0)[-1], name, dark(role.color))
+    every = sorted({rate for at in found.values() for rate in at})
+    ax.set(xscale="log", yscale="log")
+    if every:
+        ax.set_xlim(every[0] / 1.25, every[-1] * 2.1)
+        ax.set_xticks(every, [f"{rate:g}" for rate in every])
+    ax.minorticks_off()
+    decades(ax)
+    name_axes(ax, "base rate (Adam's lr)", measure, title)
+    return figure
+
+
+# Two networks on shared noise: their answers joined by lines, and how far shuffled ones lie
+
+
+def joined(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
+    """Answers of one network (n, 2), lines to those of the other, over the data's modes (K, 2)."""
+    ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
+    lines = torch.stack([a, b], 1).numpy()
+    ax.add_collection(LineCollection(list(lines), colors=WRONG.color, linewidths=1.0, zorder=1))
+    ax.scatter(*a.T, s=18, marker=STUDENT.marker, color=STUDENT.color, linewidths=0)
+    ax.scatter(*b.T, s=18, marker=TEACHER.marker, color=TEACHER.color, linewidths=0)
+    ax.set(
+        xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1)
+    )
+    name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
+
+
+def histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
+    """Mean distances after each shuffle, and that of the pairs as they are."""
+    shuffled = test.shuffled.numpy()
+    ax.stairs(*np.histogram(shuffled, 30), fill=True, color=TARGET.color, alpha=0.8)
+    ax.axvline(test.distance, color=STUDENT.color, linewidth=2.4)
+    top = ax.get_ylim()[1]
+    right = max(float(shuffled.max()), test.distance)
+    ax.set(xlim=(0, 1.12 * right), ylim=(0, 1.3 * top))
+    label(ax, test.distance + 0.01 * right, 1.18 * top, "the pairs as they are", STUDENT.color)
+    label(ax, float(np.median(shuffled)) - 0.25 * right, 1.03 * top, "shuffled pairs", "#1f6f9c")
+    name_axes(ax, f"mean distance of a pair ({unit})", "number of shuffles", title)
+
+
+def fixed(figure: Figure, left: float) -> None:
+    """A layout that is not searched for: a slider is waiting."""
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=left, right=0.985, bottom=0.15, top=0.91, wspace=0.24)
+
+
+def pairs_and_test(
+    a: Tensor, b: Tensor, modes: Tensor, test: Agreement, titles: Sequence[str], shown: int = 60
+) -> Figure:
+    """Some pairs of points joined, the same shuffled, and the test on all."""
+    figure, ((left, middle, right),) = sheet(1, 3, 11.0, 3.7)
+    fixed(figure, 0.06)
+    joined(left, a[:shown], b[:shown], modes, titles[0])
+    joined(middle, a[:shown], b[:shown].roll(1, 0), modes, titles[1])
+    histogram(right, test, "data units", titles[2])
+    return figure
+
+
+def face_to_face(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -> Figure:
+    """Images of one network (n, c, h, w) over the other's, each pair in a column; and the test."""
+    figure, ((left, right),) = sheet(1, 2, 10.0, 3.3, ratios=(1.6, 1))
+    fixed(figure, 0.04)
+    rows = [v for k in range(0, len(a), 8) for v in (a[k : k + 8], b[k : k + 8])]
+    picture = mosaic(torch.cat(rows), min(8, len(a)))
+    grey = picture.shape[2] == 1
+    bare(left).imshow(1 - picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=1)
+    left.set_title(titles[0], loc="left", fontsize=11, fontweight="bold")
+    names = ("B ", "A ") * (len(rows) // 2)
+    height = picture.shape[0] / len(rows)
+    for k, name in enumerate(reversed(names)):
+        left.text(-1, (k + 0.5) * height, name, ha="right", va="center", fontsize=9)
+    histogram(right, test, "pixels' unit, whole image", titles[1])
+    return figure
+
+
+def borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) -> Figure:
+    """Noise (n, 2), numbered by where its exact path ends; a cross where two networks disagree."""
+    figure, ((ax,),) = sheet(1, 1, 5.4, 5.0)
+    z, kinds = x_T / level, int(mode.max()) + 1
+    grey = [f"{0.62 + 0.3 * (k % 2):.2f}" for k in range(kinds)]
+    for k in range(kinds):
+        mine = mode == k
+        ax.scatter(*z[mine & ~apart].T, s=16, color=grey[k], linewidths=0)
+        far = z[mine & (z.norm(dim=1) > 1.2)]
+        if len(far):
+            ax.text(*far.mean(0).tolist(), str(k), fontsize=11, ha="center", va="center")
+    ax.scatter(*z[apart].T, s=42, marker=WRONG.marker, color=WRONG.color, linewidths=0, zorder=3)
+    ax.set(xlim=(-3.3, 3.3), ylim=(-3.3, 3.3), aspect="equal")
+    name_axes(ax, "noise $z_1$ (standard deviations)", "noise $z_2$ (standard deviations)", title)
+    return figure
+
+
+def by_level(
+    rows: Mapping[str, tuple[Sequence[float], np.ndarray]], chance: float, title: str
+) -> Figure:
+    """Share in the same mode (pairs, levels) by the level at which noise is shared."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.6)
+    for (name, (levels, share)), role in zip(
+        rows.items(), (STUDENT, TEACHER, TRUTH, WRONG), strict=False
+    ):
+        ax.plot(levels, share.mean(0), color=role.color, linestyle=role.line, marker=role.marker)
+        ax.vlines(levels, share.min(0), share.max(0), color=role.color)
+        label(ax, levels[0] * 1.06, float(share.mean(0)[0]), name, role.color)
+    ax.axhline(chance, color=TRUTH.color, linewidth=0.8, linestyle=":")
+    ax.text(0.3, chance + 0.02, "shuffled pairs", fontsize=9)
+    ax.set(xscale="log", ylim=(0, 1.04))
+    ax.set_xlim(right=ax.get_xlim()[1] * 3)
+    every = sorted({level for levels, _ in rows.values() for level in levels})
+    ax.set_xticks(every, [f"{level:g}" for level in every])
+    ax.minorticks_off()
+    name_axes(ax, "level $σ$ of the shared noise (data units)", "share in the same mode", title)
+    return figure

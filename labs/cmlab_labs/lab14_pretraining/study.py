@@ -1,0 +1,279 @@
+"""Studies of lab 14, faster pre-training: trained variants that it replays.
+
+Do a curriculum over noise and a decaying momentum make pre-training faster?
+
+An arm is a law of noise levels and a pace.
+
+uniform     EDM's own law of levels: even over its quantiles
+curriculum  from there towards N(0.3, 0.25²) over the same quantiles
+constant    momentum β0 and a constant rate
+both        momentum to 0, and the rate that compensates
+momentum    momentum to 0, and the rate as it was
+rate        the compensating rate, and momentum as it was
+
+And the first two paces on the ring at half and twice the base rate, in a study of their own:
+pace-rate in thousandths.
+
+Networks that share nothing but the data's law, and answer the same noise.
+
+whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scans, no classes
+narrow  ring: the same with half the width, so with a quarter of the weights
+half-a  digits: every other scan alone
+half-b  digits: the other scans, and other seeds, so that nothing is shared
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.data.digits import Digits, Part
+from cmlab.data.toy import ToyData
+from cmlab.metrics.denoiser import CPU, EDM_LAW, conditioned, excess, walk
+from cmlab.nets.mlp import MLPShape
+from cmlab.nets.unet import UNetShape
+from cmlab.noise_levels import LogNormal
+from cmlab.ops import seeded
+from cmlab.presets import faster, toy
+from cmlab.train.config import Source
+from cmlab.train.recipe import Recipe
+from cmlab.train.runs import judged
+from cmlab.train.trainer import Trainer
+
+from ..common.study import Study, path_of, read
+from ..common.watch import Arrays
+
+# Denoisers watched by their walks: the judge's scores on the way, the ends from shared noise
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """x (n, *d), its labels, and z (n, *d); points x + level · z, and at the top pure noise."""
+
+    x: Tensor
+    labels: Tensor | None
+    z: Tensor
+
+    def at(self, level: float, top: float) -> Tensor:
+        """The points at a level; from `top` on the data are left out, as a sampler does."""
+        return level * self.z if level >= top else self.x + level * self.z
+
+
+@lru_cache(maxsize=8)
+def starts(source: Source, n: int) -> Starts:
+    """n points of the source with noise of a fixed seed: the same in every recording."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
+    try:
+        with seeded(CPU, 7):
+            x, labels = source.sample(n)
+            return Starts(x, labels, torch.randn_like(x))
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def scored(trainer: Trainer, recipe: Recipe) -> Arrays:
+    """scores (names,): the judge's numbers of the averaged weights."""
+    scores = judged(trainer.ema.model, recipe).values()
+    return {"scores": np.array([np.nan if s is None else s for s in scores])}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The judge's numbers at each look, and nothing more at the end."""
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return scored(trainer, recipe)
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+
+@dataclass(frozen=True)
+class Walks:
+    """A denoiser, by its averaged weights.
+
+    scores (names,) the judge's numbers, at each look
+    ends   (levels, n, *d) where walks from shared points of `source` end, the first level being
+           the sampler's σ_max; float16
+    """
+
+    source: Source
+    levels: tuple[float, ...]
+    n: int
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return scored(trainer, recipe)
+
+    @torch.no_grad()
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, shared = trainer.ema.model, starts(self.source, self.n)
+        cond = shared.labels if recipe.data.sample(1)[1] is not None else None
+        ends = [
+            walk(model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level)
+            for level in self.levels
+        ]
+        return {"ends": torch.stack(ends).numpy().astype(np.float16)}
+
+
+@dataclass(frozen=True)
+class ToyWalks(Walks):
+    """`Walks`, and the loss above its minimum by level.
+
+    excess  (32,) of the weights in training, at each look: without the average's calm
+    """
+
+    law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        scores = scored(trainer, recipe)
+        model = trainer.model.eval()
+        found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
+        model.train()
+        return scores | {"excess": found}
+
+
+# Do a curriculum over noise and a decaying momentum make pre-training faster?
+
+Change = Callable[[Recipe], Recipe]
+Arms = dict[str, Callable[[int], Recipe]]
+
+RING_LEVELS = (10.0, 3.0, 1.0, 0.5, 0.25)
+PICTURE_LEVELS = (80.0, 5.0, 2.0, 1.0, 0.5)
+
+
+def same(recipe: Recipe) -> Recipe:
+    return recipe
+
+
+def momentum_alone(recipe: Recipe) -> Recipe:
+    """Decay without compensation."""
+    train = replace(faster.decayed(recipe).train, rate=recipe.train.rate)
+    return replace(recipe, train=train)
+
+
+def rate_alone(recipe: Recipe) -> Recipe:
+    """The compensating rate, with nothing to compensate."""
+    return replace(recipe, train=replace(faster.decayed(recipe).train, momentum=None))
+
+
+PACES: dict[str, Change] = {
+    "constant": same,
+    "both": faster.decayed,
+    "momentum": momentum_alone,
+    "rate": rate_alone,
+}
+
+
+def arms(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) -> Arms:
+    """Every law of levels at every pace."""
+    laws: dict[str, Change] = {"uniform": same, "curriculum": lambda r: faster.eased(r, law)}
+
+    def arm(laid: Change, paced: Change, seed: int) -> Recipe:
+        return paced(laid(base(seed)))
+
+    return {
+        f"{name}-{pace}": partial(arm, laid, PACES[pace])
+        for name, laid in laws.items()
+        for pace in paces
+    }
+
+
+def at_rate(pace: Change, lr: float, seed: int) -> Recipe:
+    return pace(faster.plane(seed=seed, lr=lr))
+
+
+TOY = Study(
+    "pretraining-toy",
+    arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
+    ToyWalks(toy.RING, RING_LEVELS, 512),
+    looks=8,
+)
+
+RATES = Study(
+    "pretraining-rates",
+    {
+        f"{name}-{thousandths}": partial(at_rate, PACES[name], thousandths / 1000)
+        for name in ("constant", "both")
+        for thousandths in (2, 8)
+    },
+    ToyWalks(toy.RING, (10.0,), 512),
+    looks=1,
+)
+
+DIGITS = Study(
+    "pretraining-digits",
+    arms(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
+    Walks(Digits(train=False), PICTURE_LEVELS, 60),
+    looks=4,
+)
+
+SHAPES = Study(
+    "pretraining-shapes",
+    {
+        "uniform-constant": lambda seed: faster.picture(seed=seed),
+        "curriculum-both": lambda seed: faster.shape(seed=seed),
+    },
+    Scores(),
+    looks=1,
+)
+
+
+# Networks that share nothing but the data's law, and answer the same noise
+
+OTHER = 100  # what is added to a seed, so that two halves share no weights either
+
+
+def narrow_ring(seed: int) -> Recipe:
+    recipe = faster.plane(seed=seed)
+    assert isinstance(recipe.net, MLPShape)
+    return replace(recipe, net=replace(recipe.net, width=recipe.net.width // 2))
+
+
+def scans(data: Part, seed: int) -> Recipe:
+    """A denoiser of some scans, without classes."""
+    recipe = faster.scan(seed=seed)
+    assert isinstance(recipe.net, UNetShape)
+    return replace(recipe, data=data, net=replace(recipe.net, classes=0))
+
+
+TWINS_TOY = Study(
+    "twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), looks=1
+)
+
+TWINS_DIGITS = Study(
+    "twins-digits",
+    {
+        "whole": lambda seed: scans(Part(), seed),
+        "half-a": lambda seed: scans(Part(Digits(), 0, 2), seed),
+        "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
+    },
+    Walks(Digits(train=False), PICTURE_LEVELS, 60),
+    looks=1,
+)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One trained network, by where its answers are recorded."""
+
+    study: str
+    arm: str
+    seed: int  # its place in the recording
+
+    @property
+    def recorded(self) -> bool:
+        return path_of(self.study, self.arm).exists()
+
+    def ends(self, level: int) -> Tensor:
+        """Where its walks from the shared points of the study's level number `level` end."""
+        return ends(self.study, self.arm)[self.seed, level]
+
+
+@lru_cache(maxsize=16)
+def ends(study: str, arm: str) -> Tensor:
+    """All recorded ends of an arm, (seeds, levels, n, *d) float32."""
+    return torch.from_numpy(read(study, arm)["ends"]).float()

@@ -1,0 +1,156 @@
+"""Exercise checks of lab 15, music."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.process import EDM
+from cmlab.sampling import ddim
+
+from ..common.exercise import exercise, expect
+from .windows import crops, starts
+from .windows import fuse as exact_fuse
+
+CASES = ((10, 4, 3), (11, 4, 3), (9, 5, 2), (6, 6, 4))  # length, window, step
+SIGNAL, NULL = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.2, 0.4, -0.1])
+WEIGHTS = (0.0, 1.0, 2.0)
+
+
+@exercise
+def fuse(answer: Callable[..., Any]) -> str:
+    """(windows, length, step) -> the canvas: least squares, the last window at the end."""
+    found = [canvas(answer, case) for case in CASES]
+    for number, (slip, _) in enumerate(fuse_slips(*examples(CASES[0]))):
+        wrong = [fuse_slips(*examples(case))[number][1] for case in CASES]
+        expect(not all(map(same, found, wrong)), slip)
+    for case, values in zip(CASES, found, strict=True):
+        windows, at, length = examples(case)
+        rows = np.concatenate(
+            [np.eye(length)[a : a + len(w)] for a, w in zip(at, windows, strict=True)]
+        )
+        best = np.linalg.lstsq(rows, torch.cat(windows).numpy(), rcond=None)[0]
+        expect(same(values, torch.from_numpy(best)),
+               f"a canvas of {length} with windows of {case[1]} at {at}: yours is not the "
+               f"canvas that fits all windows best")  # fmt: skip
+    whole = torch.randn(2, 3, 11, generator=torch.Generator().manual_seed(0)).double()
+    again = torch.as_tensor(answer(crops(whole, starts(11, 4, 3), 4), 11, 3))
+    expect(
+        again.shape == whole.shape and same(again, whole),
+        "windows cut from one canvas (2, 3, 11) do not give it back: work on the last axis",
+    )
+    return "least squares on 4 canvases, the last window anchored; cut and fused again is the same"
+
+
+def examples(case: tuple[int, int, int]) -> tuple[list[Tensor], list[int], int]:
+    """Windows with answers that differ, where they begin, and the canvas's length."""
+    length, window, step = case
+    at = starts(*case)
+    return [torch.arange(window).double() + 10 * i for i in range(len(at))], at, length
+
+
+def canvas(answer: Callable[..., Any], case: tuple[int, int, int]) -> Tensor:
+    windows, _, length = examples(case)
+    values = torch.as_tensor(answer([w.clone() for w in windows], length, case[2])).double()
+    expect(
+        values.shape == (length,),
+        f"the canvas has {length} cells, yours has the shape "
+        f"{tuple(values.shape)}: a last window that runs over the end is not anchored",
+    )
+    return values
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b.to(a.dtype), rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
+def fuse_slips(windows: list[Tensor], at: list[int], length: int) -> list[tuple[str, Tensor]]:
+    """What to say, and the canvas that the slip gives."""
+    total, count, last = torch.zeros(length).double(), torch.zeros(length).double(), None
+    for first, part in zip(at, windows, strict=True):
+        total[first : first + len(part)] += part
+        count[first : first + len(part)] += 1
+    last, first_wins = total * 0, total * 0
+    for first, part in zip(at, windows, strict=True):
+        last[first : first + len(part)] = part
+    for first, part in reversed(list(zip(at, windows, strict=True))):
+        first_wins[first : first + len(part)] = part
+    return [
+        ("the windows are summed: divide each cell by the number of windows over it", total),
+        ("you divide by the number of all windows: each cell has a count of its own",
+         total / len(windows)),
+        ("a later window overwrites an earlier one: where two lie, take their mean", last),
+        ("the earlier window wins: where two lie, take their mean", first_wins),
+        ("the last window is not anchored: it begins at length − window, whatever the step",
+         loose(windows, at, length)),
+    ]  # fmt: skip
+
+
+def loose(windows: list[Tensor], at: list[int], length: int) -> Tensor:
+    """Fused with the last window one step on, its end cut off; cells with no window are 0."""
+    step = at[1] - at[0] if len(at) > 1 else 1
+    places = [step * i for i in range(len(at))]
+    return exact_fuse([w[: length - a] for a, w in zip(places, windows, strict=True)], places,
+                      length)  # fmt: skip
+
+
+@exercise
+def guided_step(answer: Callable[..., Any]) -> str:
+    """(x_t, t, r, D, c, null, w) -> x_r: the DDIM step of D(c) + w (D(c) - D(null)), under EDM."""
+    x_t = torch.tensor([[3.0, -1.0, 2.0], [0.5, 4.0, -2.0]], dtype=torch.float64)
+    t, r = torch.tensor([4.0, 2.0]).double(), torch.tensor([1.0, 0.5]).double()
+    found = [stepped(answer, x_t, t, r, w) for w in WEIGHTS]
+    for number, (slip, _) in enumerate(step_slips(x_t, t, r, 0.0)):
+        wrong = [step_slips(x_t, t, r, w)[number][1] for w in WEIGHTS]
+        expect(not all(map(same, found, wrong)), slip)
+    for w, x_r in zip(WEIGHTS, found, strict=True):
+        right = exact_step(x_t, t, r, told(w))
+        expect(same(x_r, right), f"at w = {w:g} yours begins with {x_r[0, 0]:.4f} and the step "
+               f"of the guided teacher with {right[0, 0]:.4f}")  # fmt: skip
+    return "w = 0 is the plain step, w = 2 leads past D(c), away from D(null)"
+
+
+def D(x_t: Tensor, t: Tensor, label: Any) -> Tensor:
+    """A denoiser of two sharp classes: class 1 is drawn to SIGNAL, no class to NULL."""
+    ends = SIGNAL if label == 1 else NULL
+    share = 1 / (1 + t[:, None] ** 2)
+    return share * x_t + (1 - share) * ends.to(x_t)
+
+
+def told(w: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x_t, t: D(x_t, t, 1) + w * (D(x_t, t, 1) - D(x_t, t, 0))
+
+
+def stepped(answer: Callable[..., Any], x_t: Tensor, t: Tensor, r: Tensor, w: float) -> Tensor:
+    x_r = torch.as_tensor(answer(x_t.clone(), t, r, D, 1, 0, w))
+    expect(x_r.shape == x_t.shape, "x_r must have the shape of x_t; times are (b,), so t[:, None]")
+    return x_r
+
+
+def exact_step(
+    x_t: Tensor, t: Tensor, r: Tensor, denoise: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    return ddim(EDM(), denoise, x_t, t, r)
+
+
+def step_slips(x_t: Tensor, t: Tensor, r: Tensor, w: float) -> list[tuple[str, Tensor]]:
+    """What to say, and the x_r that the slip gives."""
+    cond, null = D(x_t, t, 1), D(x_t, t, 0)
+    guided, share = cond + w * (cond - null), (r / t)[:, None]
+
+    def to(x: Tensor) -> Tensor:
+        return x + share * (x_t - x)
+
+    return [
+        ("w counts from D(null) in yours, so that w = 1 is no guidance: here w = 0 is none, "
+         "D(c) + w (D(c) − D(null))", to(null + w * (cond - null))),
+        ("c and null are swapped: this leads away from the label", to(null + w * (null - cond))),
+        ("the sign of the guidance is wrong: away from D(null), not towards it",
+         to(cond - w * (cond - null))),
+        ("the guidance is missing: this is the plain step", to(cond)),
+        ("this is the guided D itself: step from x_t towards it, as far as r", guided),
+        ("the step goes the wrong share of the way: of the noise, r/t remains",
+         guided + (1 - share) * (x_t - guided)),
+    ]  # fmt: skip

@@ -1,0 +1,120 @@
+"""Explorers of lab 15, music: interactive figures.
+
+A tiny synth: a long clip in 1 to 8 calls, its windows' overlap, and what it sounds like.
+"""
+
+from functools import lru_cache
+
+import ipywidgets as ipw
+import numpy as np
+import torch
+
+from cmlab.model import Denoiser
+from cmlab.train import runs
+
+from ..common.explorer import Explorer, Picture, choice, slider
+from ..common.explorers_digits import SHIPPED
+from .analysis import LENGTH, OVERLAPS, WAYS, LongClip, heard, long_clip, pitch_accuracy
+from .data import COLUMNS, Sound, wav
+from .figures import LOOP_NAMES, long_picture
+from .preset import SAMPLER
+from .windows import starts
+
+CALLS = (1, 2, 4, 8)
+ROUNDS = 16  # of Griffin & Lim's algorithm: more are slower and sound the same
+
+
+@lru_cache(maxsize=4)
+def shipped(name: str = "music-student") -> tuple[Denoiser, dict]:
+    """A shipped music generator and its record. Raises BadFile without the file."""
+    model, _, record = runs.load(SHIPPED / f"{name}.safetensors")
+    return model.eval(), record
+
+
+@lru_cache(maxsize=256)
+def made(loop: int, calls: int, overlap: int, way: str, seed: int) -> LongClip:
+    """One long clip of the shipped student."""
+    model, _ = shipped()
+    return long_clip(model, SAMPLER, way, overlap, calls, torch.tensor([loop]), seed)
+
+
+@lru_cache(maxsize=64)
+def rendered(loop: int, calls: int, overlap: int, way: str, seed: int) -> bytes:
+    """The same as a WAV file."""
+    sound = Sound()
+    return wav(sound.audio(made(loop, calls, overlap, way, seed).x[0, 0], ROUNDS), sound.rate)
+
+
+def picture(loop: str, calls: int, overlap: int, way: str, seed: int) -> Picture:
+    """The clip's spectrogram with its windows, and what the measures say of it."""
+    label, step = LOOP_NAMES.index(loop), COLUMNS - overlap
+    clip = made(label, calls, overlap, way, seed)
+    right = pitch_accuracy(clip.x, torch.tensor([label]))
+    windows = len(starts(LENGTH, COLUMNS, step))
+    title = f"{loop} in {calls} call{'s' * (calls > 1)}, {way}: seam error {clip.seam_error:.2f}"
+    figure = long_picture(clip.x[0, 0], clip.borders, step, COLUMNS, Sound(), title)
+    return Picture(figure, reading(windows, overlap, calls, clip, right))
+
+
+def reading(windows: int, overlap: int, calls: int, clip: LongClip, right: float) -> str:
+    """What the picture shows, in three lines."""
+    seconds = Sound().seconds
+    changes = int(np.count_nonzero(heard(clip.x)[0].diff()))
+    return (
+        f"{windows} windows of {COLUMNS * seconds:.1f} s, overlapping by {overlap * seconds:.2f} "
+        f"s, {calls * windows} network calls in all.\n"
+        f"At the dashed borders the sound jumps {clip.seam_error:.2f} times as far as elsewhere "
+        f"(1: no seam).\n"
+        f"{right:.0%} of the columns have the chord that was asked for; {changes} changes of "
+        f"chord were heard."
+    )
+
+
+class Synth(ipw.VBox):
+    """An explorer with a player below. The sound is made on request, or at once if it is kept.
+
+    `explorer` has the knobs, `play` is the button, `player` the sound; it plays by keyboard too.
+    """
+
+    def __init__(self) -> None:
+        knobs = {
+            "loop": choice("loop", LOOP_NAMES),
+            "calls": choice("network calls", CALLS, 4),
+            "overlap": choice("overlap / columns", OVERLAPS, 32),
+            "way": choice("windows", WAYS, "fused"),
+            "seed": slider("seed of the noise", 0, 0, 99),
+        }
+        self.explorer = Explorer(picture, knobs)
+        self.play = ipw.Button(description="Make it sound", tooltip="Takes about half a second")
+        self.play.add_class("lab-play")
+        self.player = ipw.Audio(format="wav", autoplay=False, loop=False, controls=True)
+        self.player.add_class("lab-player")
+        self.words = ipw.HTML()
+        self.play.on_click(lambda button: self.sound())
+        for knob in knobs.values():
+            knob.observe(lambda change: self.silence(), names="value")
+        super().__init__([self.explorer, ipw.HBox([self.play, self.player]), self.words])
+        self.sound()
+
+    def asked(self) -> tuple[int, int, int, str, int]:
+        """What the knobs ask for."""
+        now = {name: knob.value for name, knob in self.explorer.knobs.items()}
+        loop = LOOP_NAMES.index(now["loop"])
+        return loop, now["calls"], now["overlap"], now["way"], now["seed"]
+
+    def sound(self) -> None:
+        """Render the clip on the screen, and hand it to the player."""
+        self.player.value = rendered(*self.asked())
+        self.told("This is the clip on the screen.")
+
+    def silence(self) -> None:
+        """The sound in the player is no longer that of the picture."""
+        self.told("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
+
+    def told(self, words: str) -> None:
+        self.words.value = f"<p role='status' aria-live='polite'>{words}</p>"
+
+
+def synth() -> Synth:
+    """The synth at its first clip."""
+    return Synth()

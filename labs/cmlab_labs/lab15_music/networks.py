@@ -1,0 +1,185 @@
+"""Networks for music: a U-Net on spectrogram strips and a pretrained discriminator.
+
+A UNet along time alone, for spectrograms: each column of the picture is one vector.
+
+`unet.UNet` slides its filters up the frequencies too, as if a chord were the same a band higher.
+Here every filter sees all bands of three columns at once, which fits notes that stay where they
+are, and costs a third. Levels halve the columns only.
+
+A frozen ear and light heads that listen through it: the critic of MusicCM.
+
+The ear reads the notes of each column of a log-mel spectrogram; it is remade by
+`python scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmlab.ingredients import ingredient
+from cmlab.nets.embedding import Embed, Fourier, Labels
+from cmlab.nets.norm import Norm, ScaleShift
+from cmlab.nets.pretrained import frozen
+from cmlab.nets.unet import Attention, Told, silent
+from cmlab.types import Data, PerSample, Time
+
+# A UNet along time alone, for spectrograms: each column of the picture is one vector
+
+
+def along(inputs: int, outputs: int) -> nn.Conv2d:
+    """A convolution over three columns, (b, inputs, 1, columns) -> (b, outputs, 1, columns)."""
+    return nn.Conv2d(inputs, outputs, (1, 3), padding=(0, 1))
+
+
+class StripBlock(nn.Module):
+    """h + conv(act(modulated norm(conv(act(norm(h)))))), the modulation read from e."""
+
+    def __init__(self, inputs: int, outputs: int, width_e: int) -> None:
+        super().__init__()
+        self.norm, self.conv_1 = Norm(inputs), along(inputs, outputs)
+        self.modulate = ScaleShift().build(width_e, outputs)
+        self.conv_2 = silent(along(outputs, outputs))
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        self.act = nn.SiLU()
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        inner = self.modulate(self.conv_1(self.act(self.norm(h))), e)
+        return self.skip(h) + self.conv_2(self.act(inner))
+
+
+class StripUNet(nn.Module):
+    """x (b, 1, bands, columns) -> the same shape; columns must divide by 2 ** (levels - 1).
+
+    Every level has `width` channels; the middle has attention on its few columns, with no place
+    of their own, so that a clip of another length is understood too.
+    """
+
+    def __init__(
+        self,
+        bands: int = 40,
+        width: int = 96,
+        levels: int = 3,
+        embed: Embed = Fourier(32, 0.06),  # noqa: B008 (frozen)
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.bands, self.step = bands, 2 ** (levels - 1)
+        self.told = Told(embed, classes, 2 * width)
+        self.first = along(bands, width)
+        self.down = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(levels))
+        self.middle = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(2))
+        self.attention = Attention(width, Norm)
+        self.up = nn.ModuleList(StripBlock(2 * width, width, 2 * width) for _ in range(levels))
+        self.last = nn.Sequential(Norm(width), nn.SiLU(), silent(along(width, bands)))
+
+    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+        self.check(x)
+        e, h, skips = self.told(c_noise, cond), self.first(x.transpose(1, 2)), []
+        for i, block in enumerate(self.down):
+            h = block(h if i == 0 else functional.avg_pool2d(h, (1, 2)), e)
+            skips.append(h)
+        before, after = self.middle
+        h = after(self.attention(before(h, e)), e)
+        for i, block in enumerate(self.up):
+            h = h if i == 0 else functional.interpolate(h, scale_factor=(1.0, 2.0))
+            h = block(torch.cat([h, skips.pop()], 1), e)
+        return self.last(h).transpose(1, 2).to(x.dtype)
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError for pictures of sound that the network cannot take."""
+        if x.ndim != 4 or x.shape[1:3] != (1, self.bands) or x.shape[3] % self.step:
+            raise ValueError(
+                f"this StripUNet takes x of shape (b, 1, {self.bands}, columns) with columns a "
+                f"multiple of {self.step}, not {tuple(x.shape)}"
+            )
+
+
+@ingredient
+@dataclass(frozen=True)
+class StripUNetShape:
+    """What a StripUNet is built from: the record a recipe keeps."""
+
+    bands: int = 40
+    width: int = 96
+    levels: int = 3
+    embed: Embed = Fourier(32, 0.06)
+    classes: int = 0
+
+    def build(self) -> StripUNet:
+        """A fresh network. Seed torch first: the weights come from its global generator."""
+        return StripUNet(**vars(self))
+
+
+# A frozen ear and light heads that listen through it: the critic of MusicCM
+
+CHECKPOINT = Path(__file__).parents[3] / "data" / "checkpoints" / "music-ear.safetensors"
+NOTES = (60, 89)  # semitones as in MIDI, the last one excluded
+
+
+class Ear(nn.Module):
+    """x (b, 1, bands, columns) -> logits (b, notes, columns): does this note sound here?"""
+
+    def __init__(self, bands: int = 40, width: int = 48) -> None:
+        super().__init__()
+        self.width = width
+        self.layers = nn.ModuleList([along(bands, width), *(along(width, width) for _ in "ab")])
+        self.act, self.head = nn.SiLU(), nn.Conv2d(width, NOTES[1] - NOTES[0], 1)
+
+    def maps(self, x: Data) -> list[Tensor]:
+        """The activations of the layers, (b, width, 1, columns) each."""
+        h, found = x.transpose(1, 2), []
+        for layer in self.layers:
+            h = self.act(layer(h))
+            found.append(h)
+        return found
+
+    def forward(self, x: Data) -> Tensor:
+        return self.head(self.maps(x)[-1])[:, :, 0]
+
+
+def load_ear(path: Path = CHECKPOINT) -> Ear:
+    """The shipped ear, frozen. Raises BadFile for a file that is not it."""
+    return frozen(Ear, path, "scripts/train_music_ear.py")
+
+
+class Head(nn.Module):
+    """A score of each column and its neighbours, one layer of the ear and the class given."""
+
+    def __init__(self, inputs: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.first, self.last = along(inputs, width), along(width, 1)
+        self.labels, self.act = Labels(classes, width), nn.LeakyReLU(0.2)
+
+    def forward(self, h: Tensor, cond: Tensor | None) -> PerSample:
+        told = self.labels(cond)
+        told = told[:, :, None, None] if isinstance(told, Tensor) else told
+        return self.last(self.act(self.first(h) + told)).flatten(1).mean(1)
+
+
+class EarCritic(nn.Module):
+    """(x, c_noise, cond) -> (b,): the heads' mean. It hears clean sound: c_noise is ignored."""
+
+    def __init__(self, ear: Ear, width: int, classes: int) -> None:
+        super().__init__()
+        self.ear = ear
+        self.heads = nn.ModuleList(Head(ear.width, width, classes) for _ in ear.layers)
+
+    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
+        pairs = zip(self.heads, self.ear.maps(x), strict=True)
+        return torch.stack([head(h, cond) for head, h in pairs]).mean(0)
+
+
+@ingredient
+@dataclass(frozen=True)
+class EarCriticShape:
+    """What an EarCritic is built from, beside the shipped ear."""
+
+    width: int = 32
+    classes: int = 0
+
+    def build(self) -> EarCritic:
+        """Fresh heads from torch's global generator. Raises BadFile without the ear."""
+        return EarCritic(load_ear(), self.width, self.classes)

@@ -1,0 +1,106 @@
+"""Studies of lab 15, music: trained variants that it replays.
+
+How many steps does music take? A guided teacher step by step, and its students.
+
+music-teacher  teacher    the shipped denoiser, guided (w = 2) and not, by DDIM steps; nothing is
+                          trained, the seed is that of the noise
+music          student    MusicCM from the shipped teacher
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from cmlab.model import Denoiser
+from cmlab.nets.pretrained import Shipped
+from cmlab.sampling import ddim, ode
+from cmlab.teacher import Guided, Pretrained
+from cmlab.train.recipe import Recipe
+from cmlab.train.trainer import Trainer
+
+from ..common.study import Study
+from ..common.watch import Arrays
+from . import preset
+from .analysis import AgainstTunes, by_overlap
+
+STEPS = 2400
+SOLVER_STEPS = (2, 4, 8, 16, 50)
+SCALES = (0.0, 2.0)
+
+
+def student(seed: int) -> Recipe:
+    return preset.cd(STEPS, seed)
+
+
+@dataclass(frozen=True)
+class LongAndShort:
+    """A student's clips at the end; its scores are the judge's.
+
+    pictures (8, bands, columns) clips in 4 calls, labels in turn, of a fixed noise
+    seams, long_pitch (ways, overlaps) seam error and pitch accuracy of long clips
+    """
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, sampler = trainer.ema.model, preset.SAMPLER
+        kept: list[torch.Tensor] = []
+
+        def draw(z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            kept.append(sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, 4))
+            return kept[0]
+
+        AgainstTunes(8).score(draw)
+        seams, pitch = (table.numpy() for table in by_overlap(model, sampler))
+        pictures = kept[0][:, 0].numpy().astype(np.float16)
+        return {"pictures": pictures, "seams": seams, "long_pitch": pitch}
+
+
+@dataclass(frozen=True)
+class BySolver:
+    """A denoiser's clips by DDIM steps; the seed of the noise is the run's.
+
+    distance, pitch (scales, solver steps) of clips guided by each of SCALES
+    pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `LongAndShort`'s
+    """
+
+    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, judge = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
+        found = np.array([[judge.score(Solved(model, w, n)) for n in SOLVER_STEPS]
+                          for w in SCALES])  # fmt: skip
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            z, labels = torch.randn(8, *preset.DATA.shape), torch.arange(8) % 4
+        shown = torch.stack([Solved(model, w, 50)(z, labels)[:, 0] for w in SCALES])
+        return {"distance": found[..., 0], "pitch": found[..., 1],
+                "pictures": shown.numpy().astype(np.float16)}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Clips of a guided denoiser by so many DDIM steps: (z, labels) -> x."""
+
+    model: Denoiser
+    scale: float
+    steps: int
+
+    @torch.no_grad()
+    def __call__(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        guided = Guided(Pretrained(self.model), self.scale, preset.DATA.null)(z, labels)
+        times = preset.GRID.down(self.steps).to(z)
+        *_, x = ode(self.model.process, guided, times[0] * z, times, ddim)
+        return x
+
+
+def untrained(seed: int) -> Recipe:
+    """The shipped teacher as it is."""
+    return replace(preset.edm(0, seed), net=Shipped(preset.NET, preset.TEACHER))
+
+
+STUDENT = Study("music", {"student": student}, LongAndShort(), 1)
+TEACHER = Study("music-teacher", {"teacher": untrained}, BySolver(), 1)

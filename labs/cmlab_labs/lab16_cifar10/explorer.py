@@ -1,0 +1,118 @@
+"""Explorers of lab 16, CIFAR-10: interactive figures.
+
+One-step pictures: two noises, the way between them, and one, two or four network calls.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from cmlab.methods.editing import slerp
+from cmlab.metrics.precision_recall import nearest_images
+from cmlab.ops import seeded
+from cmlab.sampling import FewSteps
+from cmlab.types import Denoise
+
+from ..common.exercise import Watched
+from ..common.explorer import Explorer, Picture, choice, log_slider, slider
+from ..common.explorers_digits import Generator, Pool
+from ..common.plots_samples import visible
+from .figures import Scene, desk, lerp
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def noise(seed: int, shape: Sequence[int]) -> Tensor:
+    """Standard normal noise (1, *shape), a function of the seed."""
+    return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def few_steps(generator: Generator) -> FewSteps:
+    """Its sampler: what is shipped here jumps and adds noise."""
+    return cast(FewSteps, generator.recipe.sampler)
+
+
+def explorer(generator: Generator) -> Explorer:
+    """Knobs: `seed`, `other`, `share`, `wish` where there are classes, `calls` and `middle`."""
+    middle = few_steps(generator).sigma_mid
+    knobs = {
+        "seed": slider("first noise: seed", 0, 0, 99),
+        "other": slider("second noise: seed", 1, 0, 99),
+        "share": slider("share of the second noise", 0.0, 0.0, 1.0, 0.05),
+        "calls": choice("network calls", (1, 2, 4)),
+        "middle": log_slider("noise level of the last call", middle, 0.02, 20),
+    }
+    if generator.classes:
+        knobs["wish"] = slider("class to ask for", 0, 0, generator.classes - 1)
+    return Explorer(partial(picture, generator), knobs, "explorer(generator)")
+
+
+@torch.no_grad()
+def picture(
+    generator: Generator, seed: int, other: int, share: float, calls: int, middle: float,
+    wish: int = 0,
+) -> Picture:  # fmt: skip
+    """What the generator makes of the noise at this share of the way from one to the other."""
+    data: Any = generator.recipe.data
+    z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
+    f = Watched(answers(generator, wish, 1))
+    sampler = replace(few_steps(generator), sigma_mid=middle)
+    with seeded(z.device, seed):  # fresh noise between two calls
+        sampler(generator.model.process, f, z, calls)
+    x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
+    near, distances = neighbours(generator.pool, x_out[-1:])
+    ways = between(generator, seed, other, wish)
+    scene = Scene(
+        (visible(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
+        *ways, SHARES,
+    )  # fmt: skip
+    short = float(lerp(noise(seed, data.shape), noise(other, data.shape), 0.5).norm() / z.norm())
+    said = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}", short)
+    return Picture(desk(scene), said)
+
+
+def answers(generator: Generator, wish: int, n: int) -> Denoise:
+    asked = generator.asked(wish, n)
+    return lambda x_t, t: generator.model(x_t, t, asked)
+
+
+@lru_cache(maxsize=32)
+@torch.no_grad()
+def between(generator: Generator, seed: int, other: int, wish: int) -> tuple[Tensor, Tensor]:
+    """One-call pictures at each of SHARES, on the great circle and on the straight way."""
+    data: Any = generator.recipe.data
+    ends = noise(seed, data.shape), noise(other, data.shape)
+    mixed = [slerp(*ends, s) for s in SHARES] + [lerp(*ends, s) for s in SHARES[1:-1]]
+    process, z = generator.model.process, torch.cat(mixed)
+    made = generator.recipe.sampler(process, answers(generator, wish, len(z)), z, 1)
+    round_way, inner = made[: len(SHARES)], made[len(SHARES) :]
+    return round_way, torch.cat([round_way[:1], inner, round_way[-1:]])
+
+
+def neighbours(pool: Pool | None, x: Tensor) -> tuple[Tensor, list[float]]:
+    """The three nearest pictures in [-1, 1] and their distances; none without a pool."""
+    if pool is None:
+        return x[:0], []
+    distances, which = nearest_images(x, pool.images, 3)
+    return pool.images[which[0]].float() / 127.5 - 1, distances[0].tolist()
+
+
+def reading(
+    generator: Generator, times: Tensor, distances: Sequence[float], mix: str, short: float
+) -> str:
+    """What the picture shows, in three lines."""
+    at = ", ".join(f"{t:.3g}" for t in times.tolist())
+    one = len(times) == 1
+    calls = f"{len(times)} network call{'s' * (not one)}, at noise level{'s' * (not one)} {at}."
+    lazy = " With one call the level of the last call has no effect." if one else ""
+    pool = generator.pool
+    near = "The training pictures are not on this machine: no neighbours are shown."
+    if pool:
+        near = (f"The nearest of {pool.name} is {distances[0]:.1f} away; unseen real pictures "
+                f"are at {pool.typical:.1f} (median), and a copy would be at 0.")  # fmt: skip
+    way = f"Half-way between the two, the straight mix has {short:.2f} of the norm of noise."
+    return "\n".join((f"{mix}: {calls}{lazy}", near, way))

@@ -1,0 +1,680 @@
+"""Figures of lab 16, CIFAR-10.
+
+One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost.
+
+Every FID here is Inception's, of 50 000 samples against the training images, unconditional, as
+published. Distances measured in this repository are in other spaces and have other tables.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+from torch.utils.flop_counter import FlopCounterMode
+
+from cmlab.cli.ship import with_suffix
+from cmlab.gaussian_mixture import require
+from cmlab.methods.editing import slerp
+from cmlab.metrics.frechet import frechet
+from cmlab.metrics.patches import patch_distance
+from cmlab.metrics.plots import (
+    DATA,
+    MEAN,
+    NOISE,
+    STUDENT,
+    TEACHER,
+    WRONG,
+    Role,
+    label,
+    name_axes,
+    sheet,
+    styled,
+)
+from cmlab.presets import PRESETS
+from cmlab.train.callbacks import LEVELS
+from cmlab.train.checkpoint import BadFile, read_json
+from cmlab.train.cost import FEW, kept_bytes
+from cmlab.train.recipe import Recipe
+from cmlab.train.run_log import CALLS
+
+from ..common.plots_samples import beside
+
+# What one image costs a network, counted on tensors that have shapes and no content
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one recipe's network. `call` and `step` are operations, `kept` bytes, for one image."""
+
+    weights: int
+    call: int  # one forward pass
+    step: int  # of ECT: two forward passes, and the way back through one of them
+    kept: int  # what one forward pass keeps for the way back, in float32
+    samples: int  # of the whole run, its start counted
+
+    @property
+    def run(self) -> float:
+        """Operations of the run, counted as if every image of it had an ECT step."""
+        return float(self.step) * self.samples
+
+
+def cost(recipe: Recipe) -> Cost:
+    """Count; nothing is computed and no weight is allocated, so it takes a second for any size."""
+    net: Any = recipe.net
+    data: Any = recipe.data
+    with torch.device("meta"):
+        whole = net.build()
+        # The class costs a row of a table, and a label without a number cannot be looked up.
+        bare = replace(net, classes=0).build()
+        x, c_noise = torch.empty(FEW, *data.shape), torch.empty(FEW)
+    call, there_and_back, kept = passes(bare, x, c_noise)
+    weights = sum(p.numel() for p in whole.parameters())
+    return Cost(weights, call, call + there_and_back, kept, recipe.samples)
+
+
+def passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
+    """For one image: operations of a forward pass, of both passes, and bytes kept in between."""
+    with FlopCounterMode(display=False) as flops:
+        with kept_bytes(net) as kept:
+            out = net(x, c_noise)
+        there = flops.get_total_flops()
+        out.mean().backward()
+    return there // FEW, flops.get_total_flops() // FEW, sum(kept.values()) // FEW
+
+
+def cost_table(costs: Mapping[str, Cost]) -> str:
+    """A Markdown table, one row a preset."""
+    heads = ("preset", "weights", "one call, one image", "one ECT step, one image",
+             "kept for the gradient, one image", "images, whole run")  # fmt: skip
+    rows = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    for name, found in costs.items():
+        cells = (f"`{name}`", f"{found.weights / 1e6:.2f} M", giga(found.call), giga(found.step),
+                 f"{found.kept / 1e6:.1f} MB", f"{found.samples / 1e6:.2f} M")  # fmt: skip
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def giga(operations: float) -> str:
+    return f"{operations / 1e9:.3g} GFLOP"
+
+
+# A training as the desk shows it: its loss, the loss by noise level, its samples sharpening
+
+LEVEL, LOSS = "noise level σ/α (data units)", "loss (weighted, no unit)"
+AVERAGED_LINES = 3  # log lines that a line by noise level is the mean of
+BEFORE = Role(DATA.color, "o", ":")
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One training of a run: samples (n,) counted from the run's first, loss (n,), and the
+    loss by noise level (n, 12), NaN where a batch had none."""
+
+    name: str
+    samples: np.ndarray
+    loss: np.ndarray
+    by_level: np.ndarray
+
+
+def curves(phases: Sequence[Phase]) -> Figure:
+    """The loss over samples, and by noise level at first and now. Two phases at most."""
+    figure, ((left, right),) = sheet(1, 2, 10.0, 3.3)
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(0.09, 0.165, 0.985, 0.89, wspace=0.25)
+    over_samples(left, phases)
+    by_level(right, phases[-1] if phases else None)
+    for ax in (left, right) if not phases else ():
+        ax.set_yticks([])
+        ax.annotate("a point every 100 steps", (0.5, 0.5), xycoords="axes fraction", ha="center",
+                    color=DATA.color)  # fmt: skip
+    return figure
+
+
+def over_samples(ax: Axes, phases: Sequence[Phase]) -> None:
+    """One line a phase, each with its own look: the losses of two methods are not comparable."""
+    most = phases[-1].samples[-1] if phases else 0
+    unit, name = (1e6, "millions") if most > 2e6 else (1, "count")
+    roles = (TEACHER, STUDENT)[-len(phases) :] if phases else ()
+    for phase, role in zip(phases, roles, strict=True):
+        marker = role.marker if len(phase.loss) < 30 else ""
+        ax.plot(phase.samples / unit, phase.loss, color=role.color, linestyle=role.line,
+                marker=marker, markersize=5, label=phase.name)  # fmt: skip
+    name_axes(ax, f"samples seen ({name})", LOSS, headline(phases))
+    if not phases:
+        ax.set_xticks([])
+    else:
+        ax.xaxis.set_major_formatter(lambda value, place: f"{value:,g}")
+        ax.locator_params(axis="x", nbins=5)
+        decades(ax)
+        ax.set_xlim(0, 1.05 * most / unit)
+        ax.legend(loc="best", fontsize=9, frameon=False)
+
+
+def decades(ax: Axes) -> None:
+    """A logarithmic axis of losses with plain numbers, at least two of them."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def headline(phases: Sequence[Phase]) -> str:
+    if not phases:
+        return "Loss over training"
+    first, last = phases[-1].loss[0], phases[-1].loss[-1]
+    where = phases[-1].name.partition(":")[0]
+    return f"Loss {last:.3g} in {where}" + (f", from {first:.3g}" * (len(phases[-1].loss) > 1))
+
+
+def by_level(ax: Axes, phase: Phase | None) -> None:
+    """The mean of the first and of the latest few log lines of one phase."""
+    title = "By noise level"
+    if phase is not None:
+        early, late = early_and_late(phase.by_level)
+        seen = int(phase.samples[-1])
+        if early is not None:
+            line(ax, early, BEFORE, "its first log lines")
+            title = verdict(early, late)
+        line(ax, late, STUDENT, f"now, after {seen:,} samples")
+        decades(ax)
+        ax.legend(loc="best", fontsize=9, frameon=False)
+    ax.set(xscale="log", xlim=(0.0015, 110))
+    ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    ax.set_xticks([], minor=True)
+    name_axes(ax, LEVEL, LOSS, title)
+
+
+def line(ax: Axes, loss: np.ndarray, role: Role, name: str) -> None:
+    known = np.isfinite(loss) & (loss > 0)
+    ax.plot(np.array(LEVELS)[known], loss[known], color=role.color, linestyle=role.line,
+            marker=role.marker, markersize=5, label=name)  # fmt: skip
+
+
+def early_and_late(rows: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Means (12,) of the first and the last few rows; no first one where they would overlap."""
+    few = min(AVERAGED_LINES, len(rows) // 2)
+    return (mean_of_finite(rows[:few]) if few else None), mean_of_finite(rows[-max(few, 1) :])
+
+
+def mean_of_finite(rows: np.ndarray) -> np.ndarray:
+    """The mean of each column over what is known in it; NaN where nothing is."""
+    known = np.isfinite(rows)
+    total = np.where(known, rows, 0.0).sum(0)
+    return np.divide(total, known.sum(0), out=np.full(rows.shape[1], np.nan), where=total > 0)
+
+
+def verdict(early: np.ndarray, late: np.ndarray) -> str:
+    """Where the loss is the smallest and the largest part of what it was."""
+    share = late / early
+    if not np.isfinite(share).any():
+        return "By noise level"
+    best = int(np.nanargmin(share))
+    return f"Fell most at noise level {LEVELS[best]:.2g}: × {share[best]:.2g}"
+
+
+def strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
+    """A sheet of samples (height, width, 3) in uint8: a row for each number of calls."""
+    figure, ((ax,),) = sheet(1, 1, 7.0, 3.1)
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(0.1, 0.13, 0.99, 0.9)
+    ax.imshow(pixels, interpolation="nearest")
+    high, wide = pixels.shape[0] / len(CALLS), pixels.shape[1] / columns
+    ax.set_yticks([(i + 0.5) * high for i in range(len(CALLS))], [str(c) for c in CALLS])
+    ax.set_xticks(
+        [(i + 0.5) * wide for i in range(columns)], [f"$z_{i + 1}$" for i in range(columns)]
+    )
+    ax.grid(False)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    name_axes(ax, "the same noise all along", "network calls", title)
+    return figure
+
+
+# Between two noises: on the great circle, where a mix is noise of full strength, or straight
+
+Mix = Callable[[Tensor, Tensor, float], Tensor]
+
+
+def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
+    """(1 - s) z1 + s z2, the straight way."""
+    return (1 - share) * z1 + share * z2
+
+
+def norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
+    """‖z‖ / √d on both ways from z1 to z2, over where other noises (n, …) lie."""
+    shares, root = np.linspace(0, 1, 41), z1.numel() ** 0.5
+    ways: dict[str, Mix] = {"slerp": slerp, "lerp": lerp}
+    found = {
+        name: [float(mix(z1, z2, float(s)).norm()) / root for s in shares]
+        for name, mix in ways.items()
+    }
+    lengths = others.flatten(1).norm(dim=1) / root
+    low, high = float(lengths.min()), float(lengths.max())
+    figure, ((ax,),) = sheet(1, 1, 7.6, 3.0)
+    ax.axhspan(low, high, color=NOISE.color, alpha=0.35, lw=0)
+    label(ax, 0.02, high + 0.012, f"all of {len(others)} noises: {low:.3f} to {high:.3f}")
+    for (name, values), role in zip(found.items(), (STUDENT, WRONG), strict=True):
+        ax.plot(shares, values, color=role.color, ls=role.line, marker=role.marker,
+                markevery=5, ms=5)  # fmt: skip
+        below = -0.045 if name == "slerp" else -0.05
+        label(ax, 0.52, values[20] + below, name, role.color)
+    ax.set_ylim(0.62, 1.1)
+    short = min(found["lerp"])
+    title = f"Half-way, the straight mix has {short:.2f} of the strength of noise"
+    name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{d}$", title)
+    return figure
+
+
+# A generator of colour pictures at work: its calls, its neighbours, the way between noises
+
+GAP = 3  # dots between two pictures
+WIDE, HIGH = 8.8, 6.4  # inches
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn: pictures (n, 3, h, w) in [-1, 1], each group with its names."""
+
+    calls: tuple[Tensor, Tensor]  # what goes into each network call, and what comes out
+    made: Tensor  # (3, h, w)
+    near: Tensor  # (k, 3, h, w), k ≤ 3: its nearest neighbours
+    distances: Sequence[float]
+    round_way: Tensor  # one for each of `shares`, mixed on the great circle
+    straight: Tensor  # the same, mixed straight
+    shares: Sequence[float]
+
+
+def page(pictures: Tensor) -> np.ndarray:
+    """Pictures (rows, columns, 3, h, w) in [-1, 1] side by side, those of NaN left white."""
+    rows, columns, _, height, width = pictures.shape
+    out = torch.ones(rows, columns, height + GAP, width + GAP, 3)
+    shown = ((pictures.clamp(-1, 1) + 1) / 2).nan_to_num(1.0)
+    out[:, :, 1 : height + 1, 1 : width + 1] = shown.permute(0, 1, 3, 4, 2).float()
+    return out.permute(0, 2, 1, 3, 4).reshape(rows * (height + GAP), -1, 3).numpy()
+
+
+def board(
+    ax: Axes, pictures: Tensor, columns: Sequence[str], rows: Sequence[str] = (), title: str = ""
+) -> Axes:
+    """A sheet of pictures with names above its columns and beside its rows."""
+    image = page(pictures)
+    down, across = pictures.shape[:2]
+    high, wide = image.shape[0] / down, image.shape[1] / across
+    ax.imshow(image, interpolation="none")
+    ax.set_axis_off()
+    for k, name in enumerate(columns):
+        beside(ax, ((k + 0.5) * wide - 2, 0), name, (0, 2), ("center", "bottom"))
+    for k, name in enumerate(rows):
+        beside(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
+    # With y given, matplotlib spares itself the search for a free place at every redraw.
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
+    return ax
+
+
+def filled_up(pictures: Tensor, count: int) -> Tensor:
+    """`count` pictures: these, and then empty places."""
+    empty = torch.full((count - len(pictures), *pictures.shape[1:]), torch.nan)
+    return torch.cat([pictures, empty])
+
+
+def desk(scene: Scene) -> Figure:
+    """The calls, the neighbours, and the ways from one noise to another."""
+    figure, (left, right, below) = three_boards(len(scene.shares))
+    calls = torch.stack([filled_up(pictures, 4) for pictures in scene.calls])
+    count = len(scene.calls[0])
+    names = [f"call {i + 1}" for i in range(count)]
+    title = f"{count} network call{'s' * (count > 1)}"
+    board(left, calls, names, ("in: xₜ", "out: f"), title)
+    four = filled_up(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
+    board(right, four, (), (), "Made, and its nearest" if scene.distances else "Made")
+    named(right, ["made", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP)
+    ways = torch.stack([scene.round_way, scene.straight])
+    names = [f"{share:.0%}" for share in scene.shares]
+    board(below, ways, names, ("great circle", "straight"),
+          "From the first noise to the second, one call each")  # fmt: skip
+    return figure
+
+
+def named(ax: Axes, names: Sequence[str], side: int) -> None:
+    """Names above the first row and below the second of a board of 2 × 2."""
+    for k, name in enumerate(names):
+        across, down = ((k % 2) + 0.5) * side - 2, (2 * side - 1) * (k // 2)
+        align = "top" if k // 2 else "bottom"
+        beside(ax, (across, down), name, (0, -2 if k // 2 else 2), ("center", align))
+
+
+def three_boards(columns: int) -> tuple[Figure, list[Axes]]:
+    """Boards of 4 × 2, 2 × 2 and `columns` × 2 pictures, those above in one scale."""
+    with styled():
+        figure = Figure(figsize=(WIDE, HIGH), dpi=100)
+    left, unit = 0.105, 0.134  # shares of the width
+    tall = unit * WIDE / HIGH
+    low = min(0.885 / columns, 0.148)
+    boxes = (
+        (left, 0.92 - 2 * tall, 4 * unit, 2 * tall),
+        (left + 4.35 * unit, 0.92 - 2 * tall, 2 * unit, 2 * tall),
+        (left, 0.02, columns * low, 2 * low * WIDE / HIGH),
+    )
+    return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
+
+
+# One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost
+
+READ, REPORTED = "read in the paper", "as reported"
+NOT_RUN = "not run here"
+SPACE = "Inception, 50 000 samples against train"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row: FIDs by number of calls, and millions of images seen; NaN or None is unknown."""
+
+    method: str
+    source: str
+    one: float | None
+    two: float | None
+    before: float | None  # millions of images that the denoiser had seen, 0 without one
+    images: float | None  # millions of images after it
+    standing: str
+    note: str = ""
+
+
+ROWS = (
+    Published("EDM, diffusion, 35 calls", "2206.00364", None, None, 0, 200, REPORTED,
+              "1.97 with 35 calls; flips and geometric augmentation"),
+    Published("CD, LPIPS", "2303.01469", 3.55, 2.93, None, 409.6, READ,
+              "from a denoiser of their own; its images are not counted here"),
+    Published("CT, LPIPS", "2303.01469", 8.70, 5.83, 0, 409.6, READ),
+    Published("iCT", "2310.14189", 2.83, 2.46, 0, 409.6, REPORTED),
+    Published("iCT-deep", "2310.14189", 2.51, 2.24, 0, None, REPORTED, "a network twice as deep"),
+    Published("ECT, 100 000 steps of 128", "2406.14548", 4.54, 2.20, 200, 12.8, REPORTED,
+              "from EDM's network"),
+    Published("ECT, 200 000 steps", "2406.14548", 3.86, 2.15, 200, 25.6, REPORTED),
+    Published("ECT, 400 000 steps", "2406.14548", 3.60, 2.11, 200, 51.2, REPORTED),
+    Published("sCT", "2410.11081", 2.85, 2.06, 204.8, None, READ,
+              "the length of the second part is not stated"),
+    Published("sCD", "2410.11081", 3.66, 2.52, 204.8, None, READ,
+              "the length of the second part is not stated"),
+)  # fmt: skip
+
+OURS = ("cifar10.ect-sprint", "cifar10.ect-paper", "cifar10.ict-paper")
+HEADS = ("method", "FID, 1 call", "FID, 2 calls", "images before, M", "images, M", "how known",
+         "note")  # fmt: skip
+
+
+def cells(row: Published) -> tuple[str, ...]:
+    """One published row as text; what is not known is a dash."""
+    paper = f"{row.method} ([{row.source}](https://arxiv.org/abs/{row.source}))"
+    fids = (f"{v:.2f}" if v is not None else "–" for v in (row.one, row.two))
+    seen = (f"{v:g}" if v is not None else "–" for v in (row.before, row.images))
+    return paper, *fids, *seen, row.standing, row.note
+
+
+def ours(preset: str, record: Path | None = None) -> tuple[str, ...]:
+    """The same for one of our presets: images from the recipe, FIDs from a run's record if any."""
+    recipe = PRESETS[preset]()
+    before = recipe.start.samples if recipe.start else 0
+    fids = measured(record) if record else {}
+    seen = (f"{round(count / 1e6, 2):g}" for count in (before, recipe.samples - before))
+    known = "measured here" if fids else "images from the preset"
+    one, two = (fids.get(calls, NOT_RUN) for calls in ("1", "2"))
+    return f"here: `{preset}`", one, two, *seen, known, ""
+
+
+def measured(record: Path) -> dict[str, str]:
+    """FIDs by calls in a run's record: readings of Inception's space, 50 000 against train."""
+    if not record.exists():
+        return {}
+    readings = json.loads(record.read_text(encoding="utf-8")).get("readings", [])
+    return {
+        row["of"].split()[0]: f"{row['value']:.2f} ± {row['error']:.2f}"
+        for row in readings
+        if (row["space"], row["name"]) == ("inception", "fd")
+        and (row["samples"], row["reference"]) == (50_000, "train")
+    }
+
+
+def table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
+    """The whole as Markdown: published rows, then ours."""
+    rows = [cells(row) for row in ROWS]
+    rows += [ours(preset, record) for preset, record in zip(OURS, records, strict=True)]
+    lines = ["| " + " | ".join(row) + " |" for row in (HEADS, *rows)]
+    lines.insert(1, "|---|---:|---:|---:|---:|---|---|")
+    return "\n".join(lines)
+
+
+# What a shipped run wrote down while it trained, its start first: losses, sheets of samples
+
+
+@dataclass(frozen=True)
+class Diary:
+    """One run, its start in front of it: what its log and its sheets of samples hold."""
+
+    before: int  # images seen by the start
+    samples: np.ndarray  # (rows,) images seen, the start's counted
+    losses: np.ndarray  # (rows, levels), NaN where no image had that noise
+    seen: np.ndarray  # (sheets,) images seen at each sheet
+    sheets: np.ndarray  # (sheets, rows of calls, h, w, 3) uint8
+
+    def strip(self, index: int, calls: int = 1) -> np.ndarray:
+        """The row of samples after so many calls on one sheet: uint8 (h, w, 3)."""
+        return self.sheets[index, CALLS.index(calls)]
+
+
+def diary(path: Path) -> Diary:
+    """Read what `cmlab ship RUN --out PATH` wrote. Raises BadFile where a file is none of it."""
+    rows, record = read_log(with_suffix(path, ".jsonl")), read_json(with_suffix(path, ".json"))
+    with Image.open(with_suffix(path, ".png")) as file:
+        whole = np.asarray(file.convert("RGB"))
+    samples = np.array([row["samples"] for row in rows])
+    losses = [[np.nan if v is None else v for v in row["by_level"]] for row in rows]
+    first = [row["samples"] for row in rows if row["stage"] < rows[-1]["stage"]]
+    seen = np.array(record["sheets"])
+    sheets = whole.reshape(len(seen), len(CALLS), -1, *whole.shape[1:])
+    return Diary(max(first, default=0), samples, np.array(losses, float), seen, sheets)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Its lines. Raises BadFile for those of another kind of log, or for none."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        complete = all(len(row["by_level"]) == len(LEVELS) and row["samples"] for row in rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        rows, complete = [], False
+    if not rows or not complete:
+        raise BadFile(f"{path} is no log of a run; make it with `cmlab ship RUN --out NAME`")
+    return rows
+
+
+# A Fréchet distance against the number of samples: what it adds, and what that leads to
+
+SIDE = 4  # pixels a side of what is left of a picture
+
+
+def coarse(x: Tensor) -> Tensor:
+    """A picture as its means over 4 × 4 fields: 48 features in colour, in the pixels' unit."""
+    return avg_pool2d(x.clamp(-1, 1), x.shape[-1] // SIDE).flatten(1)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Distances (sizes, repeats) of n pictures to one fixed large set, at each n of `sizes`."""
+
+    sizes: tuple[int, ...]
+    values: Tensor
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.values.mean(1).numpy()
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation over the repeats: what an error bar of one measurement shows."""
+        return self.values.std(1).numpy()
+
+    @property
+    def limit(self) -> float:
+        """a of the least-squares fit a + b/n, weighted by the spread: what no n adds to."""
+        slope, limit = np.polyfit(1 / np.array(self.sizes), self.mean, 1, w=1 / self.spread)
+        return float(limit)
+
+
+def drift(made: Tensor, real: Tensor, sizes: Sequence[int], repeats: int) -> Drift:
+    """Sets of n from the features `made` against all of `real` (m, d), `repeats` sets at each n.
+
+    Raises ValueError where there are not enough for sets that share none.
+    """
+    need = max(sizes) * repeats
+    require(len(made) >= need, f"{repeats} sets of {max(sizes)} take {need} pictures: draw more")
+    rows = [[frechet(part, real) for part in made.split(n)[:repeats]] for n in sizes]
+    return Drift(tuple(sizes), torch.tensor(rows).double())
+
+
+def against_size(drifts: Mapping[str, Drift], title: str) -> Figure:
+    """Mean and spread of each against n; dotted where it tends to."""
+    figure, ((ax,),) = sheet(1, 1, 8.2, 3.8)
+    for (name, found), role in zip(drifts.items(), (DATA, STUDENT, TEACHER, WRONG), strict=False):
+        n = np.array(found.sizes)
+        ax.errorbar(n, found.mean, found.spread, color=role.color, marker=role.marker,
+                    ls=role.line, ms=5, capsize=3)  # fmt: skip
+        label(ax, n[-1] * 1.12, found.mean[-1], name, role.color)
+        if found.limit > found.mean[-1] / 50:
+            ax.axhline(found.limit, color=role.color, ls=":", lw=1)
+    ax.set(xscale="log", yscale="log", xlim=(n[0] / 1.2, n[-1] * 4.5))
+    y = "Fréchet distance, 4 × 4 fields\n(pixel values squared)"
+    name_axes(ax, "pictures measured, n", y, title)
+    return figure
+
+
+# How near the few pictures of a strip are to real ones: a rough look at quality on the way
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Patch distances of each sheet's pictures, and of as many real ones: (sheets,) and bounds."""
+
+    values: np.ndarray
+    floor: tuple[float, float]  # lowest and highest of real pictures against others
+    pictures: int  # in each set
+
+
+def pictures(strip: np.ndarray) -> Tensor:
+    """The pictures of a strip, uint8 (h + 1, n (w + 1), 3), as (n, 3, h, w) in [-1, 1]."""
+    side = len(strip)
+    count = strip.shape[1] // side
+    x = torch.from_numpy(strip.copy()).reshape(side, count, side, 3)[:-1, :, :-1]
+    return x.permute(1, 3, 0, 2).float() / 127.5 - 1
+
+
+def scored(run: Diary, real: Tensor, calls: int = 1) -> Scored:
+    """Mean distance of each sheet to the sets of `real` (sets, n, 3, h, w), and theirs to others.
+
+    The first half of the sets is the reference, the second half stands in for what was made.
+    """
+    reference, others = real[: len(real) // 2], real[len(real) // 2 :]
+
+    def away(x: Tensor) -> float:
+        return mean(mean(patch_distance(x, y)) for y in reference)
+
+    values = [away(pictures(run.strip(k, calls))) for k in range(len(run.sheets))]
+    floor = [away(x) for x in others]
+    return Scored(np.array(values), (min(floor), max(floor)), real.shape[1])
+
+
+# How samples from fixed noise sharpen while a run goes on, read from the run's own diary
+
+# Which of LEVELS are averaged into one curve: noise below, about and above the data's own size.
+BANDS = {"t < 0.1": (0, 4), "0.1 to 5": (4, 9), "t > 5": (9, 12)}
+SHARPENING_WIDE, BELOW = 8.8, 3.2  # inches: of the figure, and of its lower part
+
+
+def chosen(seen: np.ndarray, count: int, before: int) -> list[int]:
+    """Indices of `count` sheets at most: half of them up to the start's end, and the last one."""
+    stages = [(0, before), (before, int(seen[-1]))] if before else [(0, int(seen[-1]))]
+    found: set[int] = set()
+    for low, high in stages:
+        marks = low + np.geomspace((high - low) / 12, high - low, count // len(stages))
+        found |= {int(np.abs(seen - mark).argmin()) for mark in marks}
+    return sorted(found)
+
+
+def sharpening(run: Diary, score: Scored, title: str, count: int = 6, calls: int = 1) -> Figure:
+    """Strips of samples at `count` moments, over the loss by noise level and a score of each."""
+    picked = chosen(run.seen, count, run.before)
+    strips = [run.strip(index, calls) for index in picked]
+    above = 0.86 * SHARPENING_WIDE * sum(len(strip) for strip in strips) / strips[0].shape[1]
+    high = above + BELOW + 0.35
+    with styled():
+        figure = Figure(figsize=(SHARPENING_WIDE, high), dpi=100)
+        top = figure.add_axes((0.13, BELOW / high, 0.86, above / high))
+        left = figure.add_axes((0.08, 0.5 / high, 0.4, 2.2 / high))
+        right = figure.add_axes((0.58, 0.5 / high, 0.4, 2.2 / high))
+    stacked(top, strips, [moment(run, index) for index in picked], title)
+    by_band(left, run)
+    by_score(right, run, score)
+    for ax in (left, right):
+        ax.plot(run.seen[picked] / 1e3, [0.03] * len(picked), "|", color="black", ms=7,
+                transform=ax.get_xaxis_transform())  # fmt: skip
+        if run.before:
+            ax.axvline(run.before / 1e3, color=NOISE.color, lw=1.2, ls="--")
+    return figure
+
+
+def moment(run: Diary, index: int) -> str:
+    """Images seen, and in which of the two trainings."""
+    stage = "denoiser" if run.seen[index] <= run.before and run.before else "consistency"
+    return f"{run.seen[index]:,}".replace(",", " ") + f"\n{stage}"
+
+
+def stacked(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], title: str) -> None:
+    ax.imshow(np.concatenate(strips), interpolation="none", aspect="auto")
+    ax.set_axis_off()
+    for k, name in enumerate(names):
+        beside(ax, (0, (k + 0.5) * len(strips[0])), name, (-6, 0), ("right", "center"))
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", x=-0.145)
+
+
+def by_band(ax: Axes, run: Diary) -> None:
+    """The loss in each of BANDS, a running median over the log."""
+    for (name, bins), role in zip(BANDS.items(), (STUDENT, MEAN, TEACHER), strict=True):
+        for later in (False, True):  # the two losses have two units: no line joins them
+            x, y = smoothed(run, bins, later)
+            ax.plot(x, y, color=role.color, ls=role.line, marker=role.marker, ms=5,
+                    markevery=max(len(x) // 4, 1), label="" if later else name)  # fmt: skip
+    ax.set_yscale("log")
+    ax.legend(fontsize=8, title="noise level", title_fontsize=8)
+    name_axes(ax, "thousands of images seen", "loss", "Loss by noise level")
+
+
+def smoothed(run: Diary, bins: tuple[int, int], later: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Thousands of images and a running median of the loss in these bins, of one training."""
+    mean = np.ma.masked_invalid(run.losses[:, slice(*bins)]).mean(1).filled(np.nan)
+    kept = np.isfinite(mean) & ((run.samples > run.before) == later)
+    values = mean[kept]
+    smooth = [np.median(values[max(i - 3, 0) : i + 4]) for i in range(len(values))]
+    return run.samples[kept] / 1e3, np.array(smooth)
+
+
+def by_score(ax: Axes, run: Diary, score: Scored) -> None:
+    """The score of each sheet's pictures, over that of as many real ones."""
+    low, high = score.floor
+    ax.axhspan(low, high, color=DATA.color, alpha=0.2, lw=0)
+    count = f"{score.pictures} real pictures"
+    label(ax, 0, low * 0.87, count, DATA.color)
+    ax.plot(run.seen / 1e3, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
+            markevery=max(len(run.seen) // 12, 1))  # fmt: skip
+    ax.set_ylim(bottom=0)
+    name_axes(ax, "thousands of images seen", "patch distance", "Nearness to real ones")

@@ -1,0 +1,503 @@
+"""Training in a child process: start, watch, steer and stop a run from a notebook.
+
+Training in a process of its own, which outlives the kernel; and how to find it again.
+
+Beside the run's folder lie, since the folder itself has to be empty for a new run:
+NAME.desk  which process was started, when, and what was asked for
+NAME.said  what it printed
+"""
+
+import inspect
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import psutil
+from safetensors import SafetensorError, safe_open
+
+from cmlab.presets import PRESETS
+from cmlab.train.callbacks import LEVELS
+from cmlab.train.checkpoint import KEY, BadFile, read_json, write_json
+from cmlab.train.control import PAUSE, STATE, STOP, Sitting
+from cmlab.train.recipe import from_dict
+from cmlab.train.run_log import LOG
+from cmlab.train.runs import CHECKPOINT, RECORD
+
+from .figures import Phase
+
+# What a run is asked for at the training desk, and the command line that asks for the same
+
+PICTURES = tuple(name for name in PRESETS if not name.startswith("toy."))
+
+
+def own_steps(preset: str) -> int | None:
+    """The optimizer steps of a preset, its start counted; None if they cannot be chosen."""
+    steps = inspect.signature(PRESETS[preset]).parameters.get("steps")
+    return steps.default if steps else None
+
+
+def all_steps(preset: str) -> int:
+    """The same, whether or not they can be chosen."""
+    recipe = PRESETS[preset]()
+    return recipe.train.steps + (recipe.start.train.steps if recipe.start else 0)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A preset, where it goes, and how; `steps` None are the preset's own."""
+
+    preset: str
+    folder: str
+    steps: int | None = None
+    settings: tuple[str, ...] = ()  # as in key=value
+    data: str = ""
+    devices: int = 1
+    compiled: bool = False
+    accelerator: str = ""
+
+    def words(self, resume: bool = False, plan: bool = False) -> list[str]:
+        """What comes after `cmlab`."""
+        steps = [f"steps={self.steps}"] if self.steps not in (None, own_steps(self.preset)) else []
+        parts = {
+            "--set": [*steps, *self.settings],
+            "--data": [self.data] if self.data else [],
+            "--devices": [str(self.devices)] if self.devices > 1 else [],
+            "--accelerator": [self.accelerator] if self.accelerator else [],
+            "--out": [self.folder],
+        }
+        words = [word for key, values in parts.items() if values for word in (key, *values)]
+        flags = {"--compile": self.compiled, "--resume": resume and not plan, "--plan": plan}
+        return ["train", self.preset, *words, *(flag for flag, on in flags.items() if on)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def order_of(kept: Mapping[str, Any]) -> Order | None:
+    """The order that `to_dict` gave; None for anything else, or for a preset that is gone."""
+    try:
+        order = Order(**{**kept, "settings": tuple(kept["settings"])})
+    except (KeyError, TypeError):
+        return None
+    return order if order.preset in PRESETS else None
+
+
+def apart(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
+    """The number in steps=…, if it is among the settings, and the rest of them."""
+    chosen = [word.removeprefix("steps=") for word in settings if word.startswith("steps=")]
+    if not (chosen and chosen[-1].isdigit()):
+        return None, tuple(settings)
+    return int(chosen[-1]), tuple(word for word in settings if not word.startswith("steps="))
+
+
+def shell(words: Sequence[str]) -> str:
+    """The command line, quoted for the shell of this machine."""
+    whole = ["python", "-m", "cmlab", *words]
+    return shlex.join(whole) if os.name == "posix" else subprocess.list2cmdline(whole)
+
+
+# Training in a process of its own, which outlives the kernel; and how to find it again
+
+SLACK = 60.0  # seconds by which clocks may differ
+TAIL = 8192  # bytes of what it printed that are looked at
+SENTENCE = re.compile(r"^(?:cmlab: (.+)|((?:\w+\.)*\w*(?:Error|Exception)\b.*))$", re.MULTILINE)
+STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has to reap them
+
+
+def command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
+    """Start cmlab with these words. One `apart` is not ended with the kernel or by Ctrl-C."""
+    own = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cmlab", *words],
+        cwd=here,
+        env=own,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        start_new_session=apart and os.name == "posix",
+        creationflags=group if apart else 0,
+    )
+    STARTED[process.pid] = process
+    return process
+
+
+def alive(pid: Any, since: float) -> bool:
+    """Whether the process that had this number at that time (unix seconds) still runs."""
+    if not isinstance(pid, int) or pid < 1:
+        return False
+    if pid in STARTED and STARTED[pid].poll() is None:  # which reaps it, if it has ended
+        return True
+    try:
+        process = psutil.Process(pid)
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return not ended and process.create_time() < since + SLACK
+    except psutil.Error:
+        return False
+
+
+def last_sentence(text: str) -> str:
+    """The last error in what a process printed; empty if there is none."""
+    found = SENTENCE.findall(text)
+    return "".join(found[-1]).strip() if found else ""
+
+
+@dataclass(frozen=True)
+class Child:
+    """The process that trains into `folder`; the command runs in `here`."""
+
+    folder: Path
+    here: Path
+
+    @property
+    def note(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.desk")
+
+    @property
+    def said(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.said")
+
+    def noted(self) -> dict[str, Any]:
+        """What was noted when it was started last; empty if it never was."""
+        try:
+            return read_json(self.note)
+        except BadFile:
+            return {}
+
+    def pid(self) -> int:
+        """The process, if one lives; else 0."""
+        noted = self.noted()
+        pid, since = noted.get("pid"), noted.get("time", 0.0)
+        return pid if isinstance(pid, int) and alive(pid, since) else 0
+
+    def code(self) -> int | None:
+        """The exit status, if this kernel started it and it has ended."""
+        process = STARTED.get(self.noted().get("pid", 0))
+        return process.poll() if process else None
+
+    def start(self, order: Order, resume: bool) -> None:
+        """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        if not self.pid():
+            self.note.unlink(missing_ok=True)
+        try:
+            with self.note.open("x", encoding="utf-8") as file:  # one of two desks gets it
+                json.dump({"pid": os.getpid(), "time": time.time()}, file)
+        except FileExistsError as error:
+            raise BadFile(f"a process trains into {order.folder} already; watch it") from error
+        try:
+            with self.said.open("wb") as out:
+                process = command(order.words(resume), self.here, out, apart=True)
+        except OSError:
+            self.note.unlink(missing_ok=True)
+            raise
+        kept = {"pid": process.pid, "time": time.time(), "order": order.to_dict()}
+        write_json(self.note, kept | {"resume": resume})
+
+    def last_words(self) -> str:
+        """The error that it ended with, in its own last sentence; empty if it said none."""
+        with suppress(OSError), self.said.open("rb") as file:
+            file.seek(max(0, self.said.stat().st_size - TAIL))
+            return last_sentence(file.read().decode("utf-8", "replace"))
+        return ""
+
+
+# Where a run stands: what its folder says, held against which processes live
+
+ACTIVE = ("training", "paused", "scoring")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A word, and what there is to say about it.
+
+    nothing, starting, training, paused, scoring, stopped, finished, failed; `gone` when the
+    process ended without a word, `refused` when it would not start.
+    """
+
+    word: str = "nothing"
+    pid: int = 0  # of the process that is alive; 0 if none is
+    sentence: str = ""
+    stage: tuple[int, int] = (1, 1)
+    step: int = 0
+    steps: int = 0
+    time: float = 0.0  # when this was told, in unix seconds
+
+
+def told(folder: Path) -> Standing:
+    """What the run's own state file says, whoever is alive; `nothing` if there is no such file."""
+    try:
+        said = read_json(folder / STATE)
+        now, total = (int(n) for n in said["stage"])
+        numbers = (int(said["step"]), int(said["steps"]), float(said["time"]))
+        word, pid, sentence = str(said["state"]), int(said["pid"]), str(said["sentence"])
+        return Standing(word, pid, sentence, (now, total), *numbers)
+    except (BadFile, KeyError, TypeError, ValueError):
+        return Standing()
+
+
+def standing(folder: Path, child: Child) -> Standing:
+    """Where the run stands now."""
+    said, own = told(folder), child.pid()
+    elsewhere = said.word in ACTIVE and alive(said.pid, said.time)
+    if own and own != said.pid:
+        return replace(said, word="starting", pid=own, sentence="")
+    if own or elsewhere:
+        return said
+    return ended(replace(said, pid=0), said.pid, child)
+
+
+def ended(said: Standing, pid: int, child: Child) -> Standing:
+    """The same of a run whose process is not alive, with the reason where one is known."""
+    noted, why, code = child.noted(), child.last_words(), child.code()
+    mute = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > said.time
+    if mute and why:
+        return replace(said, word="refused", sentence=why)
+    if said.word in ACTIVE or (mute and code is not None):
+        return replace(said, word="gone", sentence=why or from_outside(code))
+    return said
+
+
+def from_outside(code: int | None) -> str:
+    """What an exit status says of a process that said nothing itself."""
+    if code is None or code >= 0:
+        return ""
+    return f"ended from outside, signal {-code}" + ("; often for want of memory" * (code == -9))
+
+
+def kept(folder: Path) -> str:
+    """Where the checkpoints of a run end, in words."""
+    for place, phase in ((folder, ""), (folder / "start", " of phase 1")):
+        if (record := header(place / CHECKPOINT)) is not None:
+            return f"step {record.get('step', 0):,}{phase}"
+    return "the beginning"
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """The record in a checkpoint's header, without reading its tensors."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads((file.metadata() or {})[KEY])
+    except (SafetensorError, OSError, ValueError, KeyError):
+        return None
+
+
+# A run handled from outside: start it, ask for a pause or a stop, and know where it stands
+
+
+class Remote:
+    """The run in a folder, whoever started it.
+
+    A wish is written until a run that is up has it: one that still starts would not hear it.
+    """
+
+    def __init__(self, folder: str, here: Path) -> None:
+        self.folder, self.here = here / folder, here
+        self.child, self.sitting = Child(self.folder, here), Sitting(self.folder)
+        self.wish: str | None = None
+
+    def known(self, order: Order) -> Order:
+        """What was asked for when the folder's run was started, if it is still under way."""
+        noted = order_of(self.child.noted().get("order") or {})
+        live = bool(self.child.pid())
+        if noted is None or not (live or self.fixed):
+            return order
+        if live:
+            return replace(noted, folder=order.folder)
+        return replace(order, preset=noted.preset, steps=noted.steps, settings=noted.settings,
+                       accelerator=noted.accelerator)  # fmt: skip
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are files in the folder: then the command has to say --resume."""
+        with suppress(OSError):
+            return any(self.folder.iterdir())
+        return False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is a checkpoint, which goes on with its own recipe alone."""
+        places = (self.folder, self.folder / "start")
+        return any((place / CHECKPOINT).exists() for place in places)
+
+    @property
+    def want(self) -> str:
+        """What is wanted of the run, whoever asked for it."""
+        return self.sitting.want() if self.wish is None else self.wish
+
+    def now(self) -> Standing:
+        """Where the run stands."""
+        return standing(self.folder, self.child)
+
+    def line(self, order: Order, now: Standing) -> str:
+        """The command line: the one that runs, else the one that Start or Resume would run."""
+        noted = order_of(self.child.noted().get("order") or {})
+        if now.pid:
+            resumed = bool(self.child.noted().get("resume"))
+            own = self.child.pid() == now.pid and noted
+            return shell(noted.words(resumed)) if own and noted else ""
+        return shell(order.words(self.begun and now.word != "finished"))
+
+    def start(self, order: Order) -> None:
+        """Start or resume; a run that is alive, or finished, is left alone.
+
+        Raises OSError or BadFile when the machine refuses, or another desk was faster.
+        """
+        now = self.now()
+        if not now.pid and now.word != "finished":
+            self.wish = None
+            self.sitting.ask("")
+            self.child.start(order, self.begun)
+
+    def pause(self) -> None:
+        """Pause; or go on, if a pause is what was asked for."""
+        self.wish = "" if self.want == PAUSE else PAUSE
+
+    def stop(self) -> None:
+        """Let the run write a checkpoint and end."""
+        self.wish = STOP
+
+    def urge(self, now: Standing) -> None:
+        """Write the wish where the run looks for it. Raises OSError when the disk refuses."""
+        wish, up = self.wish, now.word != "starting"
+        if wish is None:
+            return
+        if up or not now.pid:
+            self.wish = None  # even if it cannot be written: the desk says so once
+        if now.pid:
+            with nullcontext() if up else suppress(FileNotFoundError):  # no folder yet
+                self.sitting.ask(wish)
+
+
+# What a run has written so far, read as it grows: the log of each phase, and its pace
+
+
+class Follow:
+    """The rows of a log, of which `read` takes in only what is new."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.forget()
+
+    def forget(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.offset, self.file = 0, 0
+
+    def read(self) -> bool:
+        """Whether there was anything new. A line that is half written waits for its end."""
+        try:
+            with self.path.open("rb") as file:
+                return self.take(file.fileno(), file)
+        except OSError:
+            known = bool(self.rows)
+            self.forget()
+            return known
+
+    def take(self, number: int, file: Any) -> bool:
+        size, same = self.path.stat().st_size, self.path.stat().st_ino
+        if same != self.file or size < self.offset:  # a resumed run puts a shorter one in place
+            self.forget()
+        self.file = same
+        file.seek(self.offset)
+        whole = file.read().rpartition(b"\n")[0]
+        self.offset += len(whole) + bool(whole)
+        rows = [row for line in whole.splitlines() if (row := parsed(line))]
+        self.rows += rows
+        return bool(rows)
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """A row of the log; None for a line that is none."""
+    try:
+        row = json.loads(line)
+        known = all(isinstance(row[name], int | float) for name in ("step", "samples", "loss"))
+        return row if known and len(row["by_level"]) == len(LEVELS) else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class Trace:
+    """A run's phases, one or two: names and batches from its records, rows from its logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = (folder / "start", folder)
+        self.logs = tuple(Follow(place / LOG) for place in self.folders)
+        self.known: dict[Path, tuple[str, int]] = {}
+
+    def read(self) -> bool:
+        return any([log.read() for log in self.logs])
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Those of the latest phase that has any."""
+        return self.logs[1].rows or self.logs[0].rows
+
+    def facts(self, place: Path) -> tuple[str, int]:
+        """The method's name and the samples of a step; ("", 0) before the record is written."""
+        if place not in self.known:
+            try:
+                recipe = from_dict(read_json(place / RECORD)["recipe"])
+                self.known[place] = type(recipe.method).__name__, recipe.train.batch
+            except (BadFile, AttributeError, KeyError, TypeError, ValueError):
+                return "", 0
+        return self.known[place]
+
+    def phases(self) -> list[Phase]:
+        """What there is to draw: samples counted through both phases."""
+        before, found = 0, []
+        for place, log in zip(self.folders, self.logs, strict=True):
+            if log.rows:
+                found.append(phase(self.facts(place)[0], log.rows, before, len(found) + 1))
+                before += int(log.rows[-1]["samples"])
+        return found
+
+    def here(self, now: Standing) -> tuple[str, int]:
+        """The method's name and the samples of a step, in the phase that the run is in."""
+        return self.facts(self.folders[now.stage[0] == now.stage[1]])
+
+    def samples(self, now: Standing) -> int:
+        """Samples seen so far, those of the first phase counted."""
+        first = self.logs[0].rows if now.stage == (2, 2) else []
+        return now.step * self.here(now)[1] + (int(first[-1]["samples"]) if first else 0)
+
+
+def phase(name: str, rows: Sequence[dict[str, Any]], before: int, number: int) -> Phase:
+    levels = np.array([[np.nan if v is None else v for v in r["by_level"]] for r in rows], float)
+    samples = np.array([before + r["samples"] for r in rows], float)
+    title = f"phase {number}" + (f": {name}" if name else "")
+    return Phase(title, samples, np.array([r["loss"] for r in rows], float), levels)
+
+
+class Pace:
+    """Steps a second over the last half minute of training, from what the run tells of itself."""
+
+    def __init__(self) -> None:
+        self.seen: deque[tuple[float, int]] = deque(maxlen=30)
+        self.kind: tuple[object, ...] = ()
+
+    def see(self, now: Standing) -> None:
+        kind = (now.word, now.pid, now.stage)
+        if kind != self.kind:
+            self.seen.clear()
+        self.kind = kind
+        if now.word == "training" and (not self.seen or now.time > self.seen[-1][0]):
+            self.seen.append((now.time, now.step))
+
+    @property
+    def steps(self) -> float:
+        """0 as long as it is not known."""
+        if len(self.seen) < 2:
+            return 0.0
+        (start, first), (end, last) = self.seen[0], self.seen[-1]
+        return (last - first) / (end - start)

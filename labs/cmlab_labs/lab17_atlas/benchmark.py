@@ -1,0 +1,653 @@
+"""Benchmark of all methods on one distribution with one network and one budget.
+
+What a trained network is asked to do, and how far from the truth it is by network calls.
+
+A question takes networks by role and a seed for its draws, and answers with records
+{"way", "calls", one number each}. All of it is on toy laws, whose truth is exact.
+
+Questions about a hidden coordinate: one is measured, the exact posterior of the other known.
+
+Answers have `w1`, the mean W₁ of the guesses to the exact law of what is hidden.
+
+The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all.
+
+Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, guesses with
+two networks) was tried on seeds 10 and 11, see docs/settings.md.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.cli.settings import Refused
+from cmlab.data.toy import ToyData
+from cmlab.methods import SLCT, Method, MusicCM
+from cmlab.methods.critic import Critic
+from cmlab.methods.editing import edit, inpainting
+from cmlab.methods.edm import EDMWeight
+from cmlab.methods.ict import Doubling, InverseGap
+from cmlab.methods.pcm import PhasedSteps
+from cmlab.methods.posterior_sampling import Mask, Measurement, restore
+from cmlab.methods.slct import Tightening
+from cmlab.metrics.evaluators import against, exact_ends
+from cmlab.metrics.toy import coverage, rmse_by_level, truth
+from cmlab.metrics.wasserstein import sliced
+from cmlab.model import CMPrecond, Denoiser
+from cmlab.nets.critic import PointCriticShape
+from cmlab.noise_levels import KarrasGrid, Neighbours
+from cmlab.ops import expand, seeded
+from cmlab.oracle import Mixture
+from cmlab.presets import faster, phased, toy
+from cmlab.process import Process
+from cmlab.sampling import FewSteps, Sampler, heun, ode
+from cmlab.schedules import Constant
+from cmlab.teacher import Exact, StopGrad
+from cmlab.train import checkpoint
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.cost import forecast
+from cmlab.train.nonfinite import NotFinite
+from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
+from cmlab.train.runs import ROOT, begin, versions
+from cmlab.types import Data, Denoise
+
+from ..common.plots_posterior import line_through
+from ..common.study import ranged
+
+# What a trained network is asked to do, and how far from the truth it is by network calls
+
+CPU = torch.device("cpu")
+Networks = Mapping[str, tuple[Process, Denoise]]
+Answer = dict[str, Any]
+
+
+@runtime_checkable
+class Question(Protocol):
+    """(networks by role, the law, a seed) -> answers."""
+
+    def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]: ...
+
+
+@dataclass(frozen=True)
+class HeunSteps:
+    """Heun's method on a Karras grid, its last step Euler's: an odd number of calls, 3 or more."""
+
+    grid: KarrasGrid = KarrasGrid()
+
+    @property
+    def sigma_max(self) -> float:
+        return self.grid.sigma_max
+
+    def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
+        """Samples from standard normal noise z. Raises ValueError for a number it cannot have."""
+        if calls < 3 or calls % 2 == 0:
+            raise ValueError(f"Heun's method takes 3, 5, 7, … calls, not {calls}")
+        times = process.time(self.grid.down((calls + 1) // 2)).to(z)
+        _, sigma = process(times[:1].repeat(len(z)))
+        *_, x = ode(process, denoise, expand(sigma, z) * z, times, heun)
+        return x
+
+
+@dataclass(frozen=True)
+class Generates:
+    """Samples from noise, by each way in each number of calls; the role is "f".
+
+    law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `Truth`
+    end    RMS distance to the end of the exact path through the same noise
+    hq     share of the samples within three standard deviations of a mode (exact: 0.989)
+    modes  modes that hold over a fifth of their share
+    """
+
+    ways: tuple[tuple[str, Sampler, tuple[int, ...]], ...]
+    n: int = 32768
+
+    @torch.no_grad()
+    def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
+        process, f = networks["f"]
+        found = []
+        for way, sampler, counts in self.ways:
+            ends = exact_ends(data, sampler.sigma_max, self.n, seed)
+            for calls in counts:
+                with seeded(CPU, seed, 4):
+                    x = sampler(process, f, ends.z.float(), calls)
+                near, modes = coverage(x, data.oracle.components)
+                told = against(data, x, ends)
+                numbers = {"law": told["sw"], "end": told["rms"], "hq": near, "modes": modes}
+                found.append({"way": way, "calls": calls} | numbers)
+        return found
+
+
+# Questions about a hidden coordinate: one is measured, the exact posterior of the other known
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The second coordinate when the first is known, against its exact law, by W₁.
+
+    `truths` points of the law are measured, and each is guessed `copies` times.
+    """
+
+    truths: int = 128
+    copies: int = 128
+
+    def drawn(self, data: ToyData, seed: int) -> Tensor:
+        """The points that are measured, each repeated: (truths · copies, 2), float64."""
+        g = torch.Generator().manual_seed(seed)
+        return data.oracle.sample(self.truths, g).double().repeat_interleave(self.copies, 0)
+
+    def exact(self, data: ToyData, measured: Tensor, seed: int) -> Tensor:
+        """As many samples of the exact posterior: (truths, copies)."""
+        law, g = data.oracle, torch.Generator().manual_seed(seed)
+        if not isinstance(law, Mixture):
+            raise ValueError(f"the posterior is known for mixtures of Gaussians, not {law}")
+        values = measured[:: self.copies, 0].tolist()
+        return torch.stack(
+            [line_through(law, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
+        )
+
+    def apart(self, x: Tensor, exact: Tensor) -> float:
+        """Mean W₁ over the points, in units of x: sorted guesses against sorted exact samples."""
+        mine = x[:, 1].double().reshape(exact.shape).sort(1).values
+        return float((mine - exact.sort(1).values).abs().mean())
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Zero-shot editing with f: `w1` is `Guess.apart`, on the first levels of a grid."""
+
+    grid: KarrasGrid
+    calls: tuple[int, ...]
+    guess: Guess = Guess()
+
+    @torch.no_grad()
+    def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
+        process, f = networks["f"]
+        y, task = self.guess.drawn(data, seed), inpainting(torch.tensor([0.0, 1.0]))
+        exact, found = self.guess.exact(data, y, seed + 100), []
+        for calls in self.calls:
+            levels = self.grid.up(max(calls, 2)).flip(0)[:calls]
+            with seeded(CPU, seed, 5):
+                *_, x = edit(process, f, task, y.float(), process.time(levels))
+            found.append({"way": "edit", "calls": calls, "w1": self.guess.apart(x, exact)})
+        return found
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Posterior sampling with a denoiser; what the operator sees is `shown`, "denoiser" or "f".
+
+    `zeta` is the strength of the pull by number of steps; with f a step is two calls.
+    """
+
+    grid: KarrasGrid
+    zeta: tuple[tuple[int, float], ...]
+    shown: str = "denoiser"
+    guess: Guess = Guess()
+
+    def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
+        each = 1 if self.shown == "denoiser" else 2
+        rows = ((n, self.once(networks, data, seed, n, zeta)) for n, zeta in self.zeta)
+        return [{"way": self.shown, "calls": each * n, "w1": w1} for n, w1 in rows]
+
+    def once(self, networks: Networks, data: ToyData, seed: int, steps: int, zeta: float) -> float:
+        """W₁ after so many steps with this ζ."""
+        D, shown = networks["denoiser"][1], networks[self.shown][1]
+        y = self.guess.drawn(data, seed)
+        exact, keep = self.guess.exact(data, y, seed + 100), Mask(torch.tensor([1.0, 0.0]))
+        measured = Measurement(keep, keep(y.float()))
+        with seeded(CPU, seed, 5):
+            x_t = self.grid.sigma_max * torch.randn_like(y.float())
+            *_, x = restore(D, shown, measured, x_t, self.grid.down(steps), zeta)
+        return self.guess.apart(x, exact)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the exact answers score on the same draws, without any call: no method can do better.
+
+    law of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
+    """
+
+    n: int = 32768
+    guess: Guess = Guess()
+
+    def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
+        with seeded(CPU, seed, 6):
+            one, two, other = (data.oracle.sample(n) for n in (self.n, self.n, self.size))
+        y = self.guess.drawn(data, seed)
+        exact, again = (self.guess.exact(data, y, seed + s) for s in (100, 200))
+        posterior = torch.stack([y[:, 0], again.flatten()], 1)
+        return [
+            {"way": "truth", "calls": 0, "law": sliced(one, two)},
+            {"way": "truth", "calls": 0, "w1": self.guess.apart(posterior, exact)},
+            {"way": "prior", "calls": 0, "w1": self.guess.apart(other.double(), exact)},
+        ]
+
+    @property
+    def size(self) -> int:
+        return self.guess.truths * self.guess.copies
+
+
+# The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all
+
+DATA: ToyData = toy.RING
+STEPS = 4000  # of all trainings of a run together
+Make = Callable[[int, int], Recipe]  # (steps, seed) -> recipe
+
+MULTISTEP = ("multistep", FewSteps(toy.SIGMA_MAX, toy.SIGMA_MID), (1, 2, 4))
+PHASES = ("phases", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4))
+DDIM = ("ddim", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4, 8, 16, 32))
+HEUN = ("heun", HeunSteps(toy.GRID), (5, 9, 17, 35))
+LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method: the recipes of its networks by role, what they are asked, and what it was given.
+
+    `teacher` is what it is told that data alone does not say: "the exact denoiser" or nothing.
+    """
+
+    title: str
+    paper: str  # its number on arXiv
+    asked: Question
+    parts: Mapping[str, Make] = field(default_factory=dict)
+    teacher: str = ""
+
+    @property
+    def data(self) -> ToyData:
+        return DATA
+
+
+def whole(make: Callable[..., Recipe]) -> Make:
+    """A preset of the ring with all of the steps."""
+    return lambda steps, seed: make(steps=steps, seed=seed)
+
+
+def half(make: Callable[..., Recipe]) -> Make:
+    """The same with half of them, for one of two networks."""
+    return lambda steps, seed: make(steps=steps // 2, seed=seed)
+
+
+def preset(make: Callable[..., Recipe]) -> dict[str, Make]:
+    """One network, of a preset."""
+    return {"f": whole(make)}
+
+
+def plain(method: Method, steps: int, seed: int) -> Recipe:
+    """A method with f's preconditioning, as `toy.cd`."""
+    precond = CMPrecond(DATA.sigma_data, toy.SIGMA_MIN)
+    return toy.plane(DATA, precond, method, steps, seed)
+
+
+def slct(steps: int, seed: int) -> Recipe:
+    """sLCT without its normalisation, which has no place in this network."""
+    pairs = Neighbours(Doubling(10, 640, steps), toy.LEVELS, toy.GRID)
+    clean = EDMWeight(DATA.sigma_data)
+    return plain(SLCT(pairs, c=Tightening(pairs.points), clean=clean), steps, seed)
+
+
+def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
+    """As `music.cd`, with the exact denoiser, unguided, since the ring has no labels."""
+    heads = Critic(PointCriticShape(2, 64), gamma=0.1) if critic else None
+    method = MusicCM(
+        Exact(DATA),
+        pairs=Neighbours(Constant(30), toy.LEVELS, toy.GRID),
+        weight=InverseGap(),
+        target=StopGrad(),
+        critic=heads,
+    )
+    return plain(method, steps, seed)
+
+
+def pcm(phases: int, steps: int, seed: int) -> Recipe:
+    """The preset, with the network of all the others."""
+    recipe = phased.ring(DATA, steps, seed, phases)
+    return replace(recipe, net=toy.ict().net)
+
+
+EXACT = "the exact denoiser"
+ASK_FEW = Generates((MULTISTEP,))
+ASK_PHASES, ASK_WALKS = Generates((PHASES,)), Generates((DDIM, HEUN))
+ENTRIES: dict[str, Entry] = {
+    "truth": Entry("the data themselves", "", Truth()),
+    "exact": Entry("diffusion, exact denoiser", "2206.00364", ASK_WALKS, teacher=EXACT),
+    "edm": Entry("EDM diffusion", "2206.00364", ASK_WALKS, preset(toy.edm)),
+    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", ASK_WALKS, preset(faster.ring)),
+    "cd": Entry("CD, with iCT's loss", "2303.01469", ASK_FEW, preset(toy.cd), EXACT),
+    "ct": Entry("CT", "2303.01469", ASK_FEW, preset(toy.ct)),
+    "ict": Entry("iCT", "2310.14189", ASK_FEW, preset(toy.ict)),
+    "ect": Entry("ECT", "2406.14548", ASK_FEW, preset(toy.ect)),
+    "sct": Entry("sCT", "2410.11081", ASK_FEW, preset(toy.sct)),
+    "scd": Entry("sCD", "2410.11081", ASK_FEW, preset(toy.scd), EXACT),
+    "slct": Entry("sLCT", "2502.01441", ASK_FEW, {"f": slct}),
+    "pcm-2": Entry("PCM, 2 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 2)}, EXACT),
+    "pcm-4": Entry("PCM, 4 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 4)}, EXACT),
+    "musiccm": Entry("MusicCM", "2404.13358", ASK_FEW, {"f": musiccm}, EXACT),
+    "musiccm-plain": Entry(
+        "MusicCM, no critic", "2404.13358", ASK_FEW, {"f": partial(musiccm, critic=False)}, EXACT
+    ),
+    "editing": Entry(
+        "zero-shot editing", "2303.01469", Edits(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
+    ),
+    "dps": Entry(
+        "DPS: the mean D is compared with y", "2209.14687",
+        Guesses(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
+    ),
+    "cm-dis": Entry(
+        "CM-DIS: f is compared with y", "2403.12063",
+        Guesses(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
+        {"denoiser": half(toy.edm), "f": half(toy.ict)},
+    ),
+}  # fmt: skip
+
+
+# The table of all runs: one JSON line a run, sorted, and the first seed's networks beside it
+
+LEDGER = ROOT / "data" / "atlas.jsonl"
+Row = dict[str, Any]
+
+
+def read_rows(path: Path = LEDGER) -> list[Row]:
+    """The runs of a table, none if there is no such file. Raises BadFile naming a bad line."""
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} cannot be read as text; choose another --out") from error
+    return [row_of(line, f"line {i} of {path}") for i, line in enumerate(lines, 1)]
+
+
+def row_of(line: str, place: str) -> Row:
+    """One run. Raises BadFile."""
+    try:
+        row = json.loads(line)
+        known = row["arm"] in ENTRIES and isinstance(row["seed"], int)
+    except (ValueError, KeyError, TypeError):
+        known, row = False, {}
+    if not known:
+        raise BadFile(
+            f"{place} is no run of the atlas; take the line out, and bench makes it anew"
+        )
+    return row
+
+
+def merged(rows: Iterable[Row], row: Row) -> list[Row]:
+    """The rows with this one in place of an earlier run of the same arm and seed, in order."""
+    order = {arm: i for i, arm in enumerate(ENTRIES)}
+    others = [r for r in rows if (r["arm"], r["seed"]) != (row["arm"], row["seed"])]
+    return sorted([*others, row], key=lambda r: (order[r["arm"]], r["seed"]))
+
+
+def write_rows(rows: Iterable[Row], path: Path = LEDGER) -> None:
+    """Write the whole table or nothing. Raises BadFile when the disk refuses."""
+    text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    checkpoint.replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def weights_of(arm: str, role: str = "f", table: Path = LEDGER) -> Path:
+    """Where a network of seed 0 lies: a file for `runs.load`."""
+    return table.with_suffix("") / f"{arm}{'' if role == 'f' else '-' + role}.safetensors"
+
+
+def score(rows: Sequence[Row], arm: str, name: str, way: str = "", calls: int = 0) -> np.ndarray:
+    """One number for each seed: a fact of the run, or an answer's by way and calls; nan if failed.
+
+    Raises KeyError where no run of the arm has it.
+    """
+    mine = [row for row in rows if row["arm"] == arm]
+    found = [value_of(row, name, way, calls) for row in mine]
+    if not mine or all(
+        value is None and "failed" not in row for value, row in zip(found, mine, strict=True)
+    ):
+        raise KeyError(
+            f"no run of {arm!r} has {name!r} {way} in {calls} calls; run `cmlab bench {arm}`"
+        )
+    return np.array([np.nan if value is None else value for value in found], dtype=float)
+
+
+def value_of(row: Row, name: str, way: str, calls: int) -> float | None:
+    """A fact of a run, or one number of one of its answers."""
+    if not way:
+        return row.get(name)
+    answers = (a for a in row.get("answers", []) if (a["way"], a["calls"]) == (way, calls))
+    return next((a[name] for a in answers if name in a), None)
+
+
+# The table of all methods as Markdown: mean and range over the seeds
+
+FEW = (1, 2, 4)
+DIFFUSION = ("exact", "edm", "edm-fast")
+GUESSES = ("dps", "cm-dis", "editing")
+BUDGETS = (4, 16, 40)
+GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generates))
+NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others are students'
+
+
+def few(rows: Sequence[Row]) -> str:
+    """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
+    head = ["method", "arXiv", "told", *[counted(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
+    return markdown([head, *[line(rows, arm) for arm in GENERATORS]])
+
+
+def league_costs(rows: Sequence[Row]) -> str:
+    """What the trainings took, and how far the networks are from f*."""
+    head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
+    trained = [arm for arm in GENERATORS if ENTRIES[arm].parts]
+    body = [[ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost(rows, a)] for a in trained]
+    return markdown([head, *body])
+
+
+def counted(calls: int) -> str:
+    return f"{calls} call{'s' * (calls > 1)}"
+
+
+def line(rows: Sequence[Row], arm: str) -> list[str]:
+    """One method's row of `few`."""
+    entry, way = ENTRIES[arm], ways(rows, arm)[0]
+    law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
+    near = [ranged(score(rows, arm, "hq", way, n)) for n in FEW]
+    told = entry.teacher or "nothing" if entry.parts else "the exact law"
+    return [entry.title, entry.paper, told, *law, *near]
+
+
+def cost(rows: Sequence[Row], arm: str) -> list[str]:
+    """Samples, CPU seconds with their range, and megabytes of one method's training."""
+    samples, before, size = (
+        score(rows, arm, n).mean() for n in ("samples", "pretraining", "bytes")
+    )
+    seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
+    return [seen, ranged(score(rows, arm, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
+
+
+def diffusion(rows: Sequence[Row]) -> str:
+    """The same error in more calls, for what needs them."""
+    asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
+    head = ["method", *[f"{NAMES[way]}, {counted(n)}" for way, n in asked]]
+    body = [
+        [ENTRIES[arm].title, *[ranged(score(rows, arm, "law", *ask)) for ask in asked]]
+        for arm in DIFFUSION
+    ]
+    return markdown([head, *body])
+
+
+def guesses(rows: Sequence[Row]) -> str:
+    """W₁ to the exact posterior, by calls."""
+    head = ["method", "arXiv", *[f"{n} calls" for n in BUDGETS]]
+    body = [
+        [ENTRIES[arm].title, ENTRIES[arm].paper,
+         *[ranged(score(rows, arm, "w1", ways(rows, arm)[0], n)) for n in BUDGETS]]
+        for arm in GUESSES
+    ]  # fmt: skip
+    return markdown([head, *body])
+
+
+def answers(rows: Sequence[Row], arm: str) -> list[Row]:
+    """The answers of an arm's first run that came to something."""
+    return next((row["answers"] for row in rows if row["arm"] == arm and "answers" in row), [])
+
+
+def ways(rows: Sequence[Row], arm: str) -> list[str]:
+    """The ways of an arm, in order."""
+    return list(dict.fromkeys(a["way"] for a in answers(rows, arm)))
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the first the head."""
+    head, *body = table
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+# One run of one method: its networks are trained, asked, and accounted for
+
+SIGMA_MIN = 0.002
+
+
+def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
+    """A hash of what a run is asked to do: a row with another one is stale. The code is not in it.
+
+    Recipes name their law; where nothing is trained the law is named instead. Classes and fields
+    stand under their earliest recorded names, so that moving or renaming one makes no row stale.
+    """
+    kept = {role: canonical(recipe) for role, recipe in recipes.items()}
+    text = json.dumps(kept or canonical_repr(entry.data), sort_keys=True)
+    return hashlib.sha256(f"{text} {canonical_repr(entry.asked)}".encode()).hexdigest()[:12]
+
+
+def recipes_of(entry: Entry, seed: int, steps: int = STEPS) -> dict[str, Recipe]:
+    """The recipes of an entry's networks, by role."""
+    return {role: make(steps, seed) for role, make in entry.parts.items()}
+
+
+def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path = LEDGER) -> Row:
+    """Train, ask, and answer with the row; seed 0 leaves its networks beside the table.
+
+    seconds  of this process's CPU, for training alone; bytes of memory are counted, not measured.
+    A run whose loss is not finite leaves "failed", the reason, in place of answers.
+    """
+    recipes, start = recipes_of(entry, seed, steps), process_time()
+    row: Row = {"arm": arm, "seed": seed, "key": fingerprint(recipes, entry)}
+    try:
+        models = {role: trained(recipe) for role, recipe in recipes.items()}
+    except NotFinite as error:
+        return row | {"failed": str(error)}
+    row |= {"seconds": round(process_time() - start, 2)} | costs(recipes)
+    if seed == 0:
+        for role, model in models.items():
+            keep(model, recipes[role], weights_of(arm, role, table))
+    if "f" in models:
+        row |= map_errors(models["f"], entry)
+    answers = entry.asked(networks(models, entry), entry.data, seed)
+    return row | {"answers": [rounded(a) for a in answers], "versions": versions()}
+
+
+def trained(recipe: Recipe) -> Denoiser:
+    """The averaged network at the end of a run."""
+    trainer = recipe.trainer(begin(recipe, None, recipe.train.steps, False)).fit()
+    return trainer.ema.model.eval().requires_grad_(False)
+
+
+def networks(models: Mapping[str, Denoiser], entry: Entry) -> Networks:
+    """What is asked, by role; the exact denoiser stands in where nothing was trained."""
+    exact = Exact(entry.data)
+    found = {role: (model.process, model) for role, model in models.items()}
+    return found or {"f": (exact.process, exact.denoise)}
+
+
+def costs(recipes: Mapping[str, Recipe]) -> Row:
+    """Samples of all trainings, those before the last one apart, and the most bytes at once."""
+    plans = [forecast(recipe) for recipe in recipes.values()]
+    before = sum(r.start.samples for r in recipes.values() if r.start)
+    return {
+        "samples": sum(r.samples for r in recipes.values()),
+        "pretraining": before,
+        "bytes": max((f.memory for plan in plans for f in plan), default=0),
+    }
+
+
+def map_errors(model: Denoiser, entry: Entry) -> Row:
+    """RMS distance to f*: over 32 noise levels, at the top one, and at each."""
+    levels = truth(entry.data, SIGMA_MIN, seed=0)
+    error = rmse_by_level(model, model.process, levels)
+    return {
+        "rmse": round(float(error.square().mean().sqrt()), 5),
+        "rmse_max": round(float(error[-1]), 5),
+        "rmse_by_level": [round(e, 5) for e in error.tolist()],
+    }
+
+
+def keep(model: Denoiser, recipe: Recipe, path: Path) -> None:
+    """The weights in half precision, with the recipe in the header."""
+    half = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
+    checkpoint.write(path, half, {"recipe": to_dict(recipe), "dtype": "float16"})
+
+
+def rounded(answer: Row) -> Row:
+    """Five digits are more than the seeds share."""
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in answer.items()}
+
+
+# `cmlab bench`: make the table of all methods, or what is missing of it
+
+
+def add_arguments(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("arms", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
+    bench.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
+    bench.add_argument(
+        "--steps", type=int, default=STEPS, help="of all trainings of a run together"
+    )
+    bench.add_argument("--again", action="store_true", help="also what the table has already")
+    bench.add_argument("--out", type=Path, default=LEDGER, help="default data/atlas.jsonl")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run after run; a run that is in the table with the same settings is left as it is.
+
+    One thread, so that seconds can be compared. Each line is written when its run ends: stopped
+    at any moment, the same command goes on.
+    """
+    arms = given.arms or list(ENTRIES)
+    if strange := [arm for arm in arms if arm not in ENTRIES]:
+        raise Refused(f"the atlas has no {strange[0]!r}; allowed: {', '.join(ENTRIES)}")
+    if not all(seed.isdigit() for seed in given.seeds.split(",")):
+        raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
+    if given.steps < 8 or given.out.suffix != ".jsonl":
+        raise Refused(f"--steps takes a number of 8 or more and --out a .jsonl file, not "
+                      f"{given.steps} and {given.out}")  # fmt: skip
+    if given.steps != STEPS and given.out == LEDGER:
+        raise Refused(f"--steps {given.steps} makes another table: name it with --out")
+    torch.set_num_threads(1)
+    for seed in [int(seed) for seed in given.seeds.split(",")]:
+        for arm in arms:
+            once(arm, seed, given.steps, given.out, given.again)
+    return 0
+
+
+def once(arm: str, seed: int, steps: int, out: Path, again: bool) -> None:
+    """One run, unless the table has it."""
+    entry, rows = ENTRIES[arm], read_rows(out)
+    key = fingerprint(recipes_of(entry, seed, steps), entry)
+    if not again and any((r["arm"], r["seed"], r["key"]) == (arm, seed, key) for r in rows):
+        return
+    start = time.perf_counter()
+    row = measured(arm, entry, seed, steps, out)
+    write_rows(merged(read_rows(out), row), out)
+    took = row.get("failed") or f"{time.perf_counter() - start:.0f} s"
+    sys.stdout.write(f"{arm}, seed {seed}: {took}\n")
+    sys.stdout.flush()

@@ -1,0 +1,135 @@
+"""Explorers of lab 17, the atlas of methods: interactive figures.
+
+Method switch on one oracle: the trained networks of the atlas, two at a time, on one noise.
+"""
+
+from functools import cache, lru_cache
+
+import torch
+from torch import Tensor
+
+from cmlab.methods.pcm import Phases
+from cmlab.metrics.evaluators import nearest_mode
+from cmlab.metrics.toy import coverage
+from cmlab.ops import seeded
+from cmlab.presets import toy
+from cmlab.process import EDM, Process
+from cmlab.sampling import Sampler
+from cmlab.train import runs
+from cmlab.types import Data, Denoise
+
+from ..common.explorer import Explorer, Picture, choice, slider
+from ..common.explorers_steps import Walk, lean
+from ..common.study import ranged
+from .benchmark import ENTRIES, Generates, read_rows, weights_of
+from .figures import LOOK, asked, duel, here
+
+POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
+EXACT_STEPS = 64  # Heun's: within 0.001 of the exact ends on average
+SHORT = {
+    "exact": "exact denoiser", "edm": "EDM", "edm-fast": "EDM faster", "cd": "CD",
+    "pcm-2": "PCM-2", "pcm-4": "PCM-4",
+}  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def explorer() -> Explorer:
+    """An explorer of two methods. Knobs: `method`, `other`, `calls`, and `seed` of the noise."""
+    titles = list(arms())
+    first = "iCT" if "iCT" in titles else titles[0]
+    knobs = {
+        "method": choice("method", titles, first),
+        "other": choice("beside it", titles),
+        "calls": choice("network calls", CALLS, 1),
+        "seed": slider("noise: seed", 0, 0, LAST_SEED),
+    }  # fmt: skip
+    return Explorer(picture, knobs)
+
+
+@cache
+def arms() -> dict[str, str]:
+    """The arms that can be drawn, by a short title: the exact denoiser, and what seed 0 left."""
+    return {
+        SHORT.get(arm, entry.title): arm
+        for arm, entry in ENTRIES.items()
+        if isinstance(entry.asked, Generates) and (not entry.parts or weights_of(arm).exists())
+    }
+
+
+def picture(method: str, other: str, calls: int, seed: int) -> Picture:
+    """Two clouds over the exact ends, and the same in numbers."""
+    exact, panels, lines = paths(seed)[1], [], []
+    for title in (method, other):
+        arm = arms()[title]
+        x = drawn(arm, calls, seed)
+        far = float((x - exact).norm(dim=1).mean())
+        name = f"{title}, {calls} call{'s' * (calls > 1)}: {far:.2f} off"
+        panels.append((name, x.numpy(), LOOK[arm]))
+        lines.append(line(title, x, exact, far, table(arm, calls)))
+    return Picture(duel(panels, exact.numpy()), "\n".join([*lines, aside(calls)]))
+
+
+def line(title: str, x: Data, exact: Data, far: float, recorded: str) -> str:
+    """One method in words."""
+    near, modes = coverage(x, toy.RING.oracle.components)
+    same = (nearest_mode(toy.RING, x) == nearest_mode(toy.RING, exact)).double().mean()
+    where = f"within 3 std of one of {modes} modes" if modes else "within 3 std of a mode"
+    return (
+        f"<b>{title}</b>: mean distance to the exact ends {far:.3f}, the same mode for "
+        f"{same:.0%}; {near:.0%} {where}. {recorded}"
+    )
+
+
+def aside(calls: int) -> str:
+    """What the circles are, and why strokes grow long."""
+    why = (
+        " Where noise is drawn anew between calls, the strokes are long: other paths."
+        if calls > 1
+        else ""
+    )
+    return f"Circles: exact ends of the same {POINTS} noises; real data: 99% within 3 std.{why}"
+
+
+@cache
+def table(arm: str, calls: int) -> str:
+    """What the recorded table says of it."""
+    rows = read_rows()
+    for way, n in asked(rows, arm) if here(rows, [arm]) else []:
+        if n == calls:
+            found = [a["law"] for row in rows if row["arm"] == arm for a in row.get("answers", ())
+                     if (a["way"], a["calls"]) == (way, n)]  # fmt: skip
+            return f"In the table: sliced W₂ {ranged(found)}."
+    return "In the table: not asked for in so many calls."
+
+
+@lru_cache(maxsize=LAST_SEED + 1)
+def paths(seed: int) -> tuple[Tensor, Tensor]:
+    """Standard normal noises (b, 2), and where their exact paths end."""
+    z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
+    top = torch.full((POINTS,), toy.SIGMA_MAX)
+    return z, Walk(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
+
+
+@lru_cache(maxsize=512)
+def drawn(arm: str, calls: int, seed: int) -> Data:
+    """Samples of an arm from these noises; a denoiser's by DDIM."""
+    process, denoise = network(arm)
+    with torch.no_grad(), seeded(CPU, seed, 4):
+        return sampler(arm)(process, denoise, paths(seed)[0], calls)
+
+
+def sampler(arm: str) -> Sampler:
+    """The first of the ways in which an arm is asked."""
+    question = ENTRIES[arm].asked
+    if not isinstance(question, Generates):
+        raise ValueError(f"{arm} draws no samples from noise; take another method")
+    return question.ways[0][1]
+
+
+@cache
+def network(arm: str) -> tuple[Process, Denoise]:
+    """The denoiser of seed 0 and its clock."""
+    if not ENTRIES[arm].parts:
+        return EDM(), lean
+    model, _, _ = runs.load(weights_of(arm))
+    return model.process, model.requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Tools of the labs: the notebook builder, the gallery, recordings."""

@@ -1,0 +1,1 @@
+"""The labs as web pages: static HTML that needs no kernel, no server and no network."""

@@ -1,0 +1,301 @@
+"""Gallery cells: code, outputs, predictions and animations of a notebook as HTML."""
+
+import ast
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from nbformat import NotebookNode
+
+from ...common.animation import Moving
+from ..notebooks.build import NOTE, tags
+from .markdown import Words, code_box, printed
+
+# What a figure shows, for those who do not see it: its titles, or what the lab says of it
+
+MARKS = re.compile(r"[*`#]|\[([^\]]*)\]\([^)]*\)")
+FIGURE_OUTPUT = re.compile(r"<(Figure|IPython|PIL)|^Run this cell")
+
+
+def alternative(title: str, above: str, live: bool) -> str:
+    """Words in place of a picture. `title` is what the figure calls itself in plain text."""
+    if title and not FIGURE_OUTPUT.search(title):
+        return " ".join(title.split())
+    said = plain(above)
+    return f"A widget as it opens. {said}" if live else said
+
+
+def plain(markdown: str, most: int = 280) -> str:
+    """The last paragraph of a text without marks or formulas' signs, cut at a sentence."""
+    paragraphs = [p for p in re.split(r"\n\s*\n", markdown.strip()) if p.strip()]
+    prose = [p for p in paragraphs if not p.lstrip().startswith(("|", "#", "$$", "<", "```"))]
+    heads = [p for p in paragraphs if p.lstrip().startswith("#")]
+    words = " ".join(MARKS.sub(r"\1", (prose or heads or ["Figure"])[-1]).split())
+    words = words.replace("$", "").replace("\\", "")
+    sentences = re.findall(r".+?(?:[.:?!](?=\s|$)|$)", words)
+    kept = sentences[:1] + [s for k, s in enumerate(sentences[1:], 2)
+                            if len("".join(sentences[:k])) <= most]  # fmt: skip
+    return "".join(kept).strip()
+
+
+# Pictures and sounds of the pages, each kept once under a name made of what is in it
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Writes below `folder`; the addresses that it answers with are relative to it."""
+
+    folder: Path
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def keep(self, content: bytes, kind: str, suffix: str) -> str:
+        """The address of this content in the folder `kind`."""
+        address = f"{kind}/{hashlib.sha256(content).hexdigest()[:16]}.{suffix}"
+        path = self.folder / address
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_bytes(content)
+        return address
+
+    def picture(self, encoded: str) -> tuple[str, int, int]:
+        """A PNG in base 64: its address, its width and its height in pixels."""
+        from PIL import Image
+
+        content = base64.b64decode(encoded)
+        address = self.keep(content, "pictures", "png")
+        if address not in self.sizes:
+            with Image.open(BytesIO(content)) as image:
+                self.sizes[address] = image.size
+        return address, *self.sizes[address]
+
+
+# What a cell showed when it was run, as HTML: words, tables, pictures, sounds, sources
+
+AUDIO = re.compile(r'src="data:audio/(\w+);base64,([^"]+)"')
+LIVE = (
+    '<p class="note">A live widget in JupyterLab: its knobs turn there. Below, how it opens.</p>\n'
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Shows the outputs of one page's cells; `above` is the text that stands over a figure."""
+
+    words: Words
+    files: Files
+
+    def html(self, cell: NotebookNode, above: str) -> str:
+        live = any(NOTE in output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+        return "".join(self.one(output, cell.source, above, live) for output in cell.outputs)
+
+    def one(self, output: NotebookNode, source: str, above: str, live: bool) -> str:
+        if output.output_type == "stream":
+            return printed(output.text)
+        data = output.get("data", {})
+        if "image/png" in data:
+            title = data.get("text/plain", "")
+            return self.picture(data["image/png"], alternative(title, above, live))
+        if "audio" in data.get("text/html", ""):
+            return self.sound(data["text/html"])
+        if NOTE in data.get("text/plain", ""):
+            return LIVE
+        if "text/markdown" in data:
+            return self.words.html(data["text/markdown"])
+        return self.text(data, source)
+
+    def text(self, data: NotebookNode, source: str) -> str:
+        """A source that was asked for, or what a value calls itself."""
+        plain = data.get("text/plain", "")
+        if source.strip().startswith("show_source("):
+            name = source.strip().removeprefix("show_source(").removesuffix(")")
+            label = f"<code>{escape(name)}</code>, as the package runs it"
+            box = code_box(dedent(plain), label=f"Source of {name}")
+            return f'<figure class="source"><figcaption>{label}</figcaption>\n{box}</figure>\n'
+        return printed(plain) if plain else ""
+
+    def picture(self, encoded: str, alt: str) -> str:
+        address, width, height = self.files.picture(encoded)
+        return (
+            '<figure class="picture"><div class="sheet" tabindex="0" role="group" '
+            f'aria-label="Figure"><img src="{address}" width="{width}" height="{height}" '
+            f'loading="lazy" alt="{escape(alt)}"></div></figure>\n'
+        )
+
+    def sound(self, html: str) -> str:
+        """A player for each sound, with the sound in a file of its own."""
+        players = ""
+        for suffix, encoded in AUDIO.findall(html):
+            address = self.files.keep(base64.b64decode(encoded), "sounds", suffix)
+            players += (
+                f'<audio controls preload="none" src="{address}" aria-label="Listen"></audio>\n'
+            )
+        return f'<div class="sound">{players}</div>\n'
+
+
+# A prediction on paper: the question, and each answer with its reply folded under it
+
+PREDICT_NOTE = (
+    "Choose before you unfold. In JupyterLab you commit to one answer, and it replies to that."
+)
+
+
+def calls(source: str, name: str) -> list[ast.Call]:
+    """The calls of this name in a cell; none where the cell is no Python."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except SyntaxError:
+        return []
+    return [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == name]
+
+
+def prediction(source: str) -> str | None:
+    """HTML for a cell that asks for a prediction; None for any other cell."""
+    for call in calls(source, "Predict"):
+        try:
+            question, replies, *rest = [ast.literal_eval(value) for value in call.args]
+            named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+        except (ValueError, TypeError):
+            return None
+        return paper(question, replies, rest[0] if rest else named.get("right"))
+    return None
+
+
+def paper(question: str, replies: dict[str, str], right: Any) -> str:
+    rows = "".join(
+        f"<li><details><summary>{escape(option)}</summary><p><strong>"
+        f"{'Yes.' if option == right else 'Not quite.'}</strong> {escape(reply)}</p>"
+        "</details></li>\n"
+        for option, reply in replies.items()
+    )
+    return (
+        f'<div class="predict"><p class="question"><strong>Predict.</strong> {escape(question)}'
+        f'</p>\n<ul>\n{rows}</ul>\n<p class="note">{PREDICT_NOTE}</p></div>\n'
+    )
+
+
+# A notebook's cells as HTML; what needs a kernel says so and shows what it can without
+
+YOURS = (
+    '<p class="note">Your turn, in JupyterLab: write it there, and the check below it '
+    "names the likely slip.</p>\n"
+)
+SETUP = '<details class="setup"><summary>Set-up: what this lab imports</summary>\n{}</details>\n'
+SETTLES = ("start_lab", "torch.set_default_dtype")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Writes the cells of one page."""
+
+    words: Words
+    outputs: Outputs
+
+    def html(self, nb: NotebookNode, motion: str = "") -> str:
+        """All cells; what moves stands before the lab's own explorer, or its key figure."""
+        parts, above, heading = [], "", stands_before(nb)
+        for cell in nb.cells:
+            if cell.cell_type != "markdown":
+                parts.append(self.one(cell, above))
+                continue
+            above = cell.source
+            before, found, after = split(above, heading)
+            parts += [self.words.html(before), motion if found else "", self.words.html(after)]
+        return "".join(parts if heading else [*parts, motion])
+
+    def one(self, cell: NotebookNode, above: str) -> str:
+        if asked := prediction(cell.source):
+            return asked
+        shown = self.outputs.html(cell, above)
+        if cell.source.strip().startswith("show_source("):
+            return shown
+        code = code_box(cell.source, label="Code of this cell")
+        if sets_up(cell.source):
+            code = SETUP.format(code)
+        if "exercise" in tags(cell):
+            return f'<div class="exercise">{YOURS}{code}</div>\n{shown}'
+        return code + shown
+
+
+def sets_up(source: str) -> bool:
+    """Whether a cell does nothing but import and settle what holds for the whole lab."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return False
+    calls = [n.value for n in body if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    settled = sum(ast.unparse(call.func) in SETTLES for call in calls)
+    imports = sum(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+    return imports > 0 and imports + settled == len(body)
+
+
+def stands_before(nb: NotebookNode) -> str:
+    """The heading that what moves stands before; empty where a lab has none of them."""
+    lines = [line for cell in nb.cells if cell.cell_type == "markdown"
+             for line in cell.source.splitlines()]  # fmt: skip
+    return next((h for h in ("## Explore", "## The key figure") if h in lines), "")
+
+
+def split(text: str, heading: str) -> tuple[str, bool, str]:
+    """What stands before this heading, whether it is there, and the heading with what follows."""
+    lines = text.splitlines()
+    if not heading or heading not in lines:
+        return text, False, ""
+    place = lines.index(heading)
+    return "\n".join(lines[:place]), True, "\n".join(lines[place:])
+
+
+def contents(words: Words) -> str:
+    """The second-level headings as a list of links."""
+    rows = "".join(
+        f'<li><a href="#{escape(anchor)}">{re.sub("</?a[^>]*>", "", html)}</a></li>\n'
+        for level, anchor, html in words.outline.found
+        if level == 2
+    )
+    return (
+        '<nav class="contents" aria-label="In this lab"><details><summary>In this lab</summary>'
+        f"<ul>\n{rows}</ul></details></nav>\n"
+    )
+
+
+# A moving figure on a page: its data, the browser's own slider and buttons, and a reading
+
+FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}>
+<figcaption>{finding}</figcaption>
+<div class="plot" role="img" aria-label="{finding}" aria-describedby="reading-{name}"></div>
+<p class="note still">The drawing needs JavaScript. What it shows at first: {reading}</p>
+<div class="controls" hidden>
+<button type="button" class="back" aria-label="Frame before">◂</button>
+<button type="button" class="play" aria-label="Play">▶</button>
+<button type="button" class="on" aria-label="Next frame">▸</button>
+<label for="knob-{name}">{knob}</label>
+<input type="range" id="knob-{name}" min="0" max="{last}" step="1" value="{start}">
+<output for="knob-{name}">{value}</output>
+</div>
+<p class="reading" id="reading-{name}" aria-live="polite">{reading}</p>
+<script type="application/json">{data}</script>
+</figure>
+"""
+
+
+def stage(moving: Moving, autoplay: bool = False) -> str:
+    """HTML of one moving figure. With `autoplay` it runs once, where motion is welcome."""
+    told = {"values": list(moving.values), "readings": list(moving.readings)}
+    data = json.dumps({**moving.parts(), **told}, ensure_ascii=False, separators=(",", ":"))
+    return FIGURE.format(
+        name=escape(moving.name), finding=escape(moving.finding), knob=escape(moving.knob),
+        start=moving.start, last=len(moving.values) - 1, value=escape(moving.values[moving.start]),
+        reading=escape(moving.readings[moving.start]), auto=" data-auto" if autoplay else "",
+        data=data.replace("</", "<\\/"),
+    )  # fmt: skip
+
+
+def motion(figures: list[Moving], words: str) -> str:
+    """The section of a lab in which things move; `words` is its heading in HTML."""
+    return words + "".join(map(stage, figures)) if figures else ""

@@ -1,0 +1,356 @@
+"""Gallery site: all labs as static HTML that needs no kernel, no server and no network."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from ...common.animation import Moving
+from ...registry import animations
+from ..notebooks.build import find, read
+from .cells import Cells, Files, Outputs, contents, motion, stage
+from .markdown import Links, Words
+
+# What a lab says of itself in its first cell, and a picture out of it
+
+PNG = "image/png"
+
+
+@dataclass(frozen=True, eq=False)
+class Lab:
+    """A lab's notebook and its page, with the facts that a card tells."""
+
+    path: Path
+    nb: NotebookNode
+    number: str
+    title: str
+    question: str
+    level: str
+    minutes: str
+
+    @property
+    def page(self) -> str:
+        return f"{self.path.stem}.html"
+
+    @property
+    def picture(self) -> str | None:
+        """The key figure in base 64, or else the lab's first picture."""
+        pictures = [(n, o.data[PNG]) for n, cell in enumerate(self.nb.cells)
+                    for o in cell.get("outputs", []) if PNG in o.get("data", {})]  # fmt: skip
+        heading = re.compile(r"^## The key figure", re.MULTILINE)
+        key = next((n for n, cell in enumerate(self.nb.cells)
+                    if heading.search(cell.source)), 0)  # fmt: skip
+        after = [encoded for number, encoded in pictures if number > key]
+        return next(iter(after or [encoded for _, encoded in pictures]), None)
+
+
+def lab(path: Path) -> Lab:
+    """Reads a lab. Raises ValueError for one whose first cell has no title and question."""
+    nb = read(path)
+    first = nb.cells[0].source if nb.cells else ""
+    title = re.search(r"^# (\w+) · (.+)$", first, re.MULTILINE)
+    question = re.search(r"^\*\*(.+\?)\*\*$", first, re.MULTILINE)
+    if not (title and question):
+        raise ValueError(f"{path.name} needs a first cell with '# NN · title' and '**question?**'")
+    rows = dict(re.findall(r"^\| ([\w ]+) \| (.+?) \|$", first, re.MULTILINE))
+    return Lab(path, nb, title[1], title[2].strip(), question[1],
+               rows.get("Level", ""), rows.get("Time", ""))  # fmt: skip
+
+
+# The frame of every page: head, bar, text, foot
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<meta name="description" content="{about}">
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="assets/style.css">
+<script src="assets/theme.js"></script>
+{scripts}</head>
+<body class="{kind}">
+<a class="skip" href="#main">Skip to the text</a>
+<header class="bar">
+<nav aria-label="Site">
+{links}</nav>
+<button type="button" id="theme" hidden>Dark</button>
+</header>
+<main id="main">
+{body}</main>
+<footer><p>{foot}</p></footer>
+</body>
+</html>
+"""
+MOVES = (
+    '<script src="assets/plotly.min.js" defer></script>\n'
+    '<script src="assets/moving.js" defer></script>\n'
+)
+FOOT = "Made from the notebooks by <code>make gallery</code>."
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to write: its file, its title, what it holds, and its neighbours (file, title)."""
+
+    file: str
+    title: str
+    about: str
+    body: str
+    kind: str = "text"
+    before: tuple[str, str] | None = None
+    after: tuple[str, str] | None = None
+
+    def html(self) -> str:
+        moves = 'class="moving"' in self.body
+        name = "cmlab" if self.kind == "front" else f"{self.title} · cmlab"
+        return PAGE.format(
+            title=escape(name), about=escape(self.about), scripts=MOVES if moves else "",
+            kind=self.kind, links=self.links(), body=self.body, foot=FOOT,
+        )  # fmt: skip
+
+    def links(self) -> str:
+        here = ' aria-current="page"' if self.kind == "front" else ""
+        rows = [f'<a class="home" href="index.html"{here}>cmlab</a>\n']
+        for neighbour, sign in ((self.before, "‹ {}"), (self.after, "{} ›")):
+            if neighbour:
+                word = "Before" if neighbour is self.before else "Next"
+                label = f"{word}: {neighbour[1]}"
+                short = sign.format(neighbour[1].split(" ")[0])
+                rows.append(f'<a href="{neighbour[0]}" aria-label="{escape(label)}" '
+                            f'title="{escape(neighbour[1])}">{escape(short)}</a>\n')  # fmt: skip
+        return "".join(rows)
+
+
+def turn(page_before: tuple[str, str] | None, page_after: tuple[str, str] | None) -> str:
+    """Links to the neighbours under a lab's last line."""
+    parts = [f'<a href="{file}"><span>{word}</span> {escape(title)}</a>\n'
+             for word, (file, title) in (("Before", page_before or ("", "")),
+                                         ("Next", page_after or ("", ""))) if file]  # fmt: skip
+    return f'<nav class="turn" aria-label="Before and next">\n{"".join(parts)}</nav>\n'
+
+
+def heading(words: Words, level: int, text: str) -> str:
+    """A heading that the page's outline knows."""
+    return words.html(f"{'#' * level} {text}")
+
+
+# The front page: what this is, the idea in motion, ways in, the labs, how to run them
+
+WAYS = (
+    ("Learn", "{first}", "Begin with lab {number}",
+     "Predict, look, then read the method's source beside its equation."),
+    ("Teach", "teaching.html", "Notes for teachers",
+     "Copies for a class, where the minutes go, what goes wrong, how to mark."),
+    ("Research", "papers.html", "Paper and code, side by side",
+     "Where each equation lives, and where authors' code departs from their paper."),
+)  # fmt: skip
+CARD = """<li class="card">
+<a href="{page}" aria-label="{number} {title}"><div class="thumb">{picture}</div>
+<p class="name"><span>{number}</span> {title}</p></a>
+<p class="asks">{question}</p>
+<p class="meta">{meta}</p>
+</li>
+"""
+
+
+def front(labs: Sequence[Lab], hero: Moving, readme: str, words: Words, files: Files) -> Page:
+    """The page. What it says of labs comes from them, the rest from README's own sections."""
+    said = paragraphs(readme)
+    body = [
+        f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
+        words.html(said[1]), "</div></div>\n", stage(hero, autoplay=True), ways(labs),
+        heading(words, 2, "The labs"), cards(labs, files),
+    ]  # fmt: skip
+    for name in ("Start", "Found on the way"):
+        if text := section(readme, name):
+            body.append(words.html(f"## {name}\n\n{text}"))
+    return Page("index.html", said[0], plain(said[1]), "".join(body), "front")
+
+
+def paragraphs(readme: str) -> tuple[str, str]:
+    """README's title and its first paragraph. Raises ValueError where it has none."""
+    found = re.match(r"# (.+)\n\s*\n((?:[^\n#!][^\n]*\n)+)", readme)
+    if not found:
+        raise ValueError("README.md needs a title and a paragraph at its top")
+    return found[1].strip(), found[2].strip()
+
+
+def plain(markdown: str) -> str:
+    return " ".join(re.sub(r"[*`]", "", markdown).split())
+
+
+def section(readme: str, name: str) -> str:
+    """The text under a second-level heading; empty where README has none of this name."""
+    found = re.search(
+        rf"^## {re.escape(name)}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL
+    )
+    return found[1].strip() if found else ""
+
+
+def ways(labs: Sequence[Lab]) -> str:
+    """Three ways in."""
+    rows = "".join(
+        f'<li><p class="who">{who}</p><a href="{page.format(first=labs[0].page)}">'
+        f"{link.format(number=labs[0].number)}</a><p>{why}</p></li>\n"
+        for who, page, link, why in WAYS
+    )
+    return f'<ul class="ways" aria-label="Ways in">\n{rows}</ul>\n'
+
+
+def cards(labs: Sequence[Lab], files: Files) -> str:
+    """A card for each lab, with a picture out of it."""
+    rows = ""
+    for lab in labs:
+        level = f"level {lab.level}" if lab.level else ""
+        minutes = lab.minutes.split(",")[0]
+        rows += CARD.format(
+            page=lab.page, number=escape(lab.number), title=escape(lab.title),
+            question=escape(lab.question), picture=thumbnail(lab, files),
+            meta=escape(" · ".join(word for word in (minutes, level) if word)),
+        )  # fmt: skip
+    return f'<ol class="cards">\n{rows}</ol>\n'
+
+
+def thumbnail(lab: Lab, files: Files) -> str:
+    """The lab's picture; it says nothing that the card does not, so it has no words of its own."""
+    if lab.picture is None:
+        return ""
+    address, width, height = files.picture(lab.picture)
+    return f'<img src="{address}" width="{width}" height="{height}" loading="lazy" alt="">'
+
+
+ASSETS = Path(__file__).parent / "assets"
+TEXTS = {
+    "labs/README.md": "labs.html",
+    "labs/TEACHING.md": "teaching.html",
+    "labs/PAPERS.md": "papers.html",
+}
+HERO = "01"  # the lab whose first moving figure opens the front page
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Writes pages into `folder` for the repository at `root`.
+
+    `figures` makes the moving figures of a lab, by its number.
+    """
+
+    root: Path
+    folder: Path
+    links: Links
+    files: Files
+    figures: Mapping[str, Sequence[Moving]]
+
+    def words(self, folder: str = "labs") -> Words:
+        return Words(self.links, folder)
+
+    def write(self, page: Page) -> None:
+        (self.folder / page.file).write_text(page.html(), encoding="utf-8")
+
+    def assets(self) -> None:
+        """Style and scripts, and plotly's once for all pages."""
+        from plotly.offline import get_plotlyjs
+
+        shutil.copytree(ASSETS, self.folder / "assets")
+        (self.folder / "assets" / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+
+    def lab_page(self, one: Lab, before: Lab | None, after: Lab | None) -> Page:
+        """A lab with its neighbours."""
+        words = self.words()
+        cells = Cells(words, Outputs(words, self.files))
+        figures = list(self.figures.get(one.number, ()))
+        nb, first = one.nb, words.html(one.nb.cells[0].source)
+        rest = type(nb)(cells=nb.cells[1:])
+        moving = (
+            motion(figures, heading(Words(self.links, "labs"), 1, "In motion")) if figures else ""
+        )
+        body = cells.html(rest, moving.replace("<h1", "<h2").replace("</h1>", "</h2>"))
+        near = [(n.page, f"{n.number} · {n.title}") if n else None for n in (before, after)]
+        first = first.replace(f"{one.number} · ", f"<span>{one.number} ·</span> ", 1)
+        whole = f'<div class="opening">{first}</div>\n{contents(words)}{body}{turn(*near)}'
+        return Page(one.page, f"{one.number} · {one.title}", one.question, whole, "lab", *near)
+
+    def text_page(self, path: str, file: str) -> Page:
+        """A page from a text beside the labs."""
+        text = (self.root / path).read_text(encoding="utf-8")
+        words = self.words("labs")
+        body = words.html(text)
+        title = plain(text.partition("\n")[0].lstrip("# "))
+        return Page(file, title, f"{title}: cmlab, a lab on consistency models.", body)
+
+
+def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] = ()) -> int:
+    """Writes the whole site into an empty folder, and says how many pages it has.
+
+    `names` are the labs to write, all of them if there are none. Raises ValueError for a text that
+    cannot be shown.
+    """
+    labs = [lab(path) for path in find(root / "labs", names) if path.exists()]
+    texts = {path: file for path, file in TEXTS.items() if (root / path).is_file()}
+    pages = {f"labs/{one.path.name}": one.page for one in labs}
+    links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
+    numbers = {one.number for one in labs} | {HERO}
+    figures = {n: [make() for make in makes] for n, makes in animations().items() if n in numbers}
+    site = Site(root, folder, links, Files(folder), figures)
+    site.assets()
+    for before, one, after in zip([None, *labs], labs, [*labs[1:], None], strict=False):
+        site.write(site.lab_page(one, before, after))
+    for path, file in texts.items():
+        site.write(site.text_page(path, file))
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    site.write(front(labs, figures[HERO][0], readme, site.words(""), site.files))
+    return len(labs) + len(texts) + 1
+
+
+# A folder that is whole or not there: made beside its place, and put there when it is done
+
+MARK = ".cmlab-gallery"  # tells a former gallery from a folder that is somebody's own
+
+
+def swap(out: Path, fill: Callable[[Path], object]) -> None:
+    """Replaces the gallery at `out` by what `fill` writes into an empty folder.
+
+    Raises FileExistsError for a place that is no former gallery, and whatever `fill` raises;
+    then what was there is there still.
+    """
+    refuse(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        fresh.chmod(0o755)
+        fill(fresh)
+        (fresh / MARK).write_text("made by cmlab gallery, which may replace this folder\n")
+        put(fresh, out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def refuse(out: Path) -> None:
+    """Raises unless `out` is free, empty, or a former gallery."""
+    taken = out.is_symlink() or (out.exists() and not out.is_dir())
+    if taken or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
+        raise FileExistsError(
+            f"{out} was not made by cmlab gallery; choose another --out or move it away"
+        )
+
+
+def put(fresh: Path, out: Path) -> None:
+    """The new folder in place of the old; if the last step fails the old one comes back."""
+    old = fresh.with_name(fresh.name + "-old")
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(fresh, out)
+    except OSError:
+        if old.exists():
+            os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,329 @@
+"""Build notebooks: from the text in labs/src to the executed notebook in labs/."""
+
+import hashlib
+import os
+import re
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from errno import EACCES
+from html import unescape
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+# A lab is two files: labs/src/NN_name.py, which people edit, and labs/NN_name.ipynb
+
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+
+
+def new_metadata() -> NotebookNode:
+    """What every lab says of itself: nothing that depends on who built it."""
+    return NotebookNode(kernelspec=dict(KERNEL), language_info=dict(LANGUAGE))
+
+
+def checkout() -> Path:
+    """The folder of the repository, looked for upwards from here and from the package.
+
+    Raises FileNotFoundError where there is none, as in an installed package.
+    """
+    here, package = Path.cwd(), Path(__file__).resolve().parents[3]
+    for folder in (here, *here.parents, package.parent):
+        if (folder / "labs").is_dir() and (folder / "constraints.txt").is_file():
+            return folder
+    raise FileNotFoundError("The labs are in the cmlab repository: clone it and work from there.")
+
+
+def source_of(notebook: Path) -> Path:
+    """The text that a notebook is built from."""
+    return notebook.parent / "src" / f"{notebook.stem}.py"
+
+
+def find(labs: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of a folder, built or not, in order; all, or those whose name starts so.
+
+    Raises ValueError for a name that no lab has.
+    """
+    files = (*labs.glob("[0-9]*.ipynb"), *labs.glob("src/[0-9]*.py"))
+    stems = sorted({p.stem for p in files if "." not in p.stem})  # a dot: set aside by `sync`
+    for name in names:
+        if not any(stem.startswith(name) for stem in stems):
+            raise ValueError(f"No lab is called {name!r}: choose from {', '.join(stems)}.")
+    chosen = [s for s in stems if not names or s.startswith(tuple(names))]
+    return [labs / f"{stem}.ipynb" for stem in chosen]
+
+
+def read_source(path: Path) -> NotebookNode:
+    """The cells of a py:percent file, without ids or outputs worth keeping."""
+    import jupytext
+
+    return jupytext.read(path, fmt="py:percent")
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook as it is on disk: nothing missing is filled in."""
+    return nbformat.v4.reads_json(path.read_text(encoding="utf-8"))
+
+
+def save(nb: NotebookNode, path: Path) -> None:
+    """Writes the whole file or nothing."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return sorted(cell.get("metadata", {}).get("tags", []))
+
+
+def fingerprints(cells: Sequence[NotebookNode]) -> list[str]:
+    """For each cell a hash of its code and all code above it: what its output rests on."""
+    digest, prints = hashlib.sha256(), []
+    for cell in cells:
+        if cell.cell_type == "code":
+            digest.update(cell.source.encode() + b"\0")
+        prints.append(digest.hexdigest()[:12])
+    return prints
+
+
+def stale(cell: NotebookNode, fingerprint: str) -> bool:
+    """Whether a code cell shows what it printed when it, or a cell above, read otherwise."""
+    return cell.metadata.get("cmlab", {}).get("sha") != fingerprint
+
+
+def text_fingerprint(cells: Sequence[NotebookNode]) -> str:
+    """A hash of all words and code: it tells a notebook as built from one edited by hand."""
+    text = "\0".join(f"{cell.cell_type} {cell.source}" for cell in cells)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# The first step: the source's text goes into the notebook, which keeps what still holds
+
+
+def sync(notebook: Path) -> str:
+    """Brings the notebook to its source's text; says what it did, or "" if nothing was to do.
+
+    Cells keep their ids. An output stays only while its cell and all code above it are the same.
+    A notebook that was edited by hand is set aside, never lost.
+    """
+    old = read(notebook) if notebook.exists() else nbformat.v4.new_notebook()
+    new = nbformat.v4.new_notebook(metadata=new_metadata())
+    new.cells = _merge(read_source(source_of(notebook)).cells, old.cells)
+    new.metadata["cmlab"] = {"text": text_fingerprint(new.cells)}
+    if new == old:
+        return ""
+    aside = _set_aside(notebook, old)
+    save(new, notebook)
+    return "brought to its source" + (f"; what was edited by hand is now {aside}" if aside else "")
+
+
+def _set_aside(notebook: Path, nb: NotebookNode) -> str:
+    if not nb.cells or nb.metadata.get("cmlab", {}).get("text") == text_fingerprint(nb.cells):
+        return ""
+    aside = notebook.with_suffix(time.strftime(".edited-%Y%m%d-%H%M%S.ipynb"))
+    os.replace(notebook, aside)
+    return aside.name
+
+
+def _merge(source: list[NotebookNode], old: list[NotebookNode]) -> list[NotebookNode]:
+    from jupytext.combine import map_outputs_to_inputs
+
+    partners = map_outputs_to_inputs(source, old)
+    taken = {str(old[j].get("id")) for j in partners if j is not None}
+    cells = []
+    for cell, j, fingerprint in zip(source, partners, fingerprints(source), strict=True):
+        fresh = _bare(cell)
+        if j is None or not old[j].get("id"):
+            fresh.id = _new_id(cell, taken)
+        else:
+            fresh.id = old[j].id
+        if j is not None and cell.cell_type == "code" and not stale(old[j], fingerprint):
+            fresh.update(outputs=old[j].outputs, execution_count=old[j].execution_count)
+            fresh.metadata["cmlab"] = old[j].metadata.cmlab
+        cells.append(fresh)
+    return cells
+
+
+def _bare(cell: NotebookNode) -> NotebookNode:
+    new = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
+    return new(cell.source, metadata={"tags": cell.metadata.tags} if tags(cell) else {})
+
+
+def _new_id(cell: NotebookNode, taken: set[str]) -> str:
+    """From the text, so that a notebook built again from nothing is the same file."""
+    name, n = cell.cell_type + cell.source, 0
+    while (fresh := hashlib.sha256(f"{name}{n}".encode()).hexdigest()[:8]) in taken:
+        n += 1
+    taken.add(fresh)
+    return fresh
+
+
+# A plot has few colours: with a palette its picture takes less than half the room on disk
+
+PNG = "image/png"
+
+
+def lighten(nb: NotebookNode) -> None:
+    """Gives every committed picture the 256 colours that suit it best, where that saves room."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if PNG in output.get("data", {}):
+                output.data[PNG] = _smaller(output.data[PNG])
+
+
+def _smaller(encoded: str) -> str:
+    from PIL import Image
+
+    with Image.open(BytesIO(b64decode(encoded))) as image:
+        if image.mode == "P":
+            return encoded
+        buffer = BytesIO()
+        flat = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        flat.save(buffer, "PNG", optimize=True)
+    return min(encoded, b64encode(buffer.getvalue()).decode(), key=len)
+
+
+# A live widget needs a kernel; a committed notebook shows how the widget opens instead
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+NOTE = "Run this cell for the live widget."
+
+
+def freeze(nb: NotebookNode) -> None:
+    """Replaces each widget by a note and the pictures and text it opened with."""
+    models = nb.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [still for output in cell.outputs for still in _still(output, models)]
+
+
+def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNode]:
+    view = output.get("data", {}).get(VIEW)
+    if view is None:
+        yield output
+        return
+    yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
+    inside = [models[name] for name in _reachable(view["model_id"], models)]
+    for place, model in enumerate(inside):
+        yield from _shown(model, _words([*inside[place:], *inside[:place]]))
+
+
+def _words(models: list[dict[str, Any]]) -> str:
+    """The first text among widgets, without its marks: an explorer's reading of its picture."""
+    texts = (m["state"].get("value", "") for m in models if m["model_name"] == "HTMLModel")
+    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in texts)
+    plain = (" ".join(unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in lines)
+    return next(filter(None, plain), "")
+
+
+def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
+    """What an Output widget holds, and an Image widget's picture with the words for it."""
+    if model["model_name"] == "OutputModel":
+        for output in model["state"].get("outputs", []):
+            # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
+            if VIEW not in output.get("data", {}):
+                yield NotebookNode(output)
+    pictures = [part["data"] for part in model.get("buffers", ()) if part["data"]]
+    if model["model_name"] == "ImageModel" and pictures:  # an empty one has nothing to show
+        kind = "image/" + model["state"].get("format", "png")
+        said = {"text/plain": words} if words else {}
+        yield new_output("display_data", {kind: pictures[0]} | said)
+
+
+def _reachable(start: str, models: dict[str, Any]) -> list[str]:
+    """The widget and all inside it, each once, in the order in which they are laid out."""
+    found: list[str] = []
+    waiting = [start]
+    while waiting:
+        name = waiting.pop(0)
+        if name in models and name not in found:
+            found.append(name)
+            inside = re.findall(r"IPY_MODEL_(\w+)", str(models[name]["state"]))
+            waiting = inside + waiting
+    return found
+
+
+# The second step: the notebook is run, and what it shows is kept
+
+
+def execute(notebook: Path, timeout: int = 600) -> float:
+    """Runs the notebook from top to bottom in its own folder and returns the seconds it took.
+
+    `timeout` is in seconds a cell. Raises nbclient's CellExecutionError, and then writes nothing;
+    PermissionError before anything runs if the result could not be kept.
+    """
+    if not os.access(notebook.parent, os.W_OK):
+        raise PermissionError(EACCES, os.strerror(EACCES), str(notebook.parent))
+    nb = read(notebook)
+    skip = _skipped(nb)
+    for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
+        if skip not in tags(cell) or stale(cell, fingerprint):
+            _clear(cell)
+    start = time.perf_counter()
+    _run(nb, notebook.parent, timeout, skip)
+    seconds = time.perf_counter() - start
+    save(_finish(nb), notebook)
+    return seconds
+
+
+def _run(nb: NotebookNode, folder: Path, timeout: int, skip: str) -> None:
+    """The kernel's connection is noted in a folder of its own: the home may be read-only."""
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
+    with TemporaryDirectory(ignore_cleanup_errors=True) as own:
+        note = Config({"ConnectionFileMixin": {"connection_file": str(Path(own) / "kernel.json")}})
+        client = NotebookClient(
+            nb,
+            timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,
+            skip_cells_with_tag=skip,
+            resources={"metadata": {"path": str(folder)}},
+            coalesce_streams=True,  # a slow machine prints in more pieces
+            config=note,
+        )
+        client.execute(env=_kernel_environment())
+
+
+def _clear(cell: NotebookNode) -> None:
+    if cell.cell_type == "code":
+        cell.outputs, cell.execution_count = [], None
+        cell.metadata.pop("cmlab", None)
+
+
+def _finish(nb: NotebookNode) -> NotebookNode:
+    """Keeps what a reader sees; drops what belongs to one run or to a live kernel."""
+    freeze(nb)
+    lighten(nb)
+    nb.metadata = new_metadata() | {"cmlab": nb.metadata.get("cmlab", {})}
+    for cell, fingerprint in zip(nb.cells, fingerprints(nb.cells), strict=True):
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code" and cell.execution_count is not None:
+            cell.metadata["cmlab"] = {"sha": fingerprint}
+    return nb
+
+
+def _kernel_environment() -> dict[str, str]:
+    """Two threads unless OMP_NUM_THREADS says otherwise: run times are stated for two cores."""
+    environment = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "2", **os.environ}
+    environment.pop(
+        "MPLBACKEND", None
+    )  # a kernel chooses the inline backend only when it is unset
+    return environment
+
+
+def _skipped(nb: NotebookNode) -> str:
+    """The tag of the cells that are not run here; they keep what they showed elsewhere."""
+    if not any("gpu" in tags(cell) for cell in nb.cells):
+        return "skip-execution"
+    import torch
+
+    return "skip-execution" if torch.cuda.is_available() else "gpu"

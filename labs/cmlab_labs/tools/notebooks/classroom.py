@@ -1,0 +1,216 @@
+"""Classroom copies of a lab: for learners, and with solutions for teachers.
+
+A lab as a class gets it: without solutions, and with what nbgrader needs to grade it.
+
+Each exercise becomes two cells that nbgrader knows: the stub, which learners fill in, and below
+the check a locked cell that ends on a number of points. It never raises, so that *Run All* goes
+through an untouched copy.
+
+A lab as its teacher gets it: the solutions in place, and beside each step what to say.
+
+The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
+prediction, questions to discuss, and what earns the points.
+"""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from .build import read, save, tags
+
+# A lab as a class gets it: without solutions, and with what nbgrader needs to grade it
+
+POINTS = 10  # an exercise
+SCHEMA = 3  # of nbgrader's metadata
+SOLVED = "solution"
+
+
+def student(notebook: Path, folder: Path) -> Path:
+    """Write the learner's copy of a built lab into a folder, and say where.
+
+    Raises ValueError for a lab whose exercises cannot be graded, FileExistsError for a copy that
+    is there already: it may hold somebody's work.
+    """
+    place = fresh_place(notebook, folder)
+    nb = read(notebook)
+    nb.cells = list(without_solutions(nb.cells, notebook.stem.split("_")[0]))
+    nb.metadata.pop("cmlab", None)  # the lab's own book-keeping
+    folder.mkdir(parents=True, exist_ok=True)
+    save(nb, place)
+    return place
+
+
+def fresh_place(notebook: Path, folder: Path) -> Path:
+    """Where a copy of the lab goes. Raises FileExistsError if something is there."""
+    place = folder / notebook.name
+    if place.exists():
+        raise FileExistsError(f"{place} is there already: name an empty folder.")
+    return place
+
+
+def without_solutions(cells: list[NotebookNode], number: str) -> Iterator[NotebookNode]:
+    """The cells of a learner's copy; exercises are called 06-a, 06-b and so on."""
+    letters = iter("abcdefgh")
+    name = ""
+    for cell in cells:
+        cell.metadata.pop("cmlab", None)
+        found = tags(cell)
+        if SOLVED in found:
+            continue
+        if "exercise" in found:
+            name = f"lab{number}-{next(letters)}"
+            cell.metadata["nbgrader"] = duty(name, solution=True)
+        if {"exercise", "check"} & set(found):
+            cell.outputs, cell.execution_count = [], None
+        yield cell
+        if "check" in found:
+            yield graded(cell, name)
+
+
+def graded(check: NotebookNode, name: str) -> NotebookNode:
+    """The locked cell that books points for the exercise above."""
+    if not name or not call(check.source):
+        raise ValueError(
+            f"the check {check.source!r} cannot be graded: let it follow an exercise, as one call"
+        )
+    cell = new_code_cell(
+        f"# for graders: {POINTS} points if the check above passes\n"
+        f"{check.source.strip()}.points({POINTS})",
+        id=f"{check.id}-p",
+    )
+    cell.metadata["nbgrader"] = duty(f"{name}-points", solution=False) | {"points": POINTS}
+    return cell
+
+
+def duty(name: str, solution: bool) -> dict[str, object]:
+    """nbgrader's metadata of a cell that learners write (`solution`) or that grades them."""
+    return {
+        "grade": not solution,
+        "grade_id": name,
+        "locked": not solution,
+        "schema_version": SCHEMA,
+        "solution": solution,
+        "task": False,
+    }
+
+
+def call(source: str) -> bool:
+    """Is the code one function call?"""
+    body = ast.parse(source).body
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
+
+
+# A lab as its teacher gets it: the solutions in place, and beside each step what to say
+
+NOTES = "teaching.toml"
+FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RUN_ALL = re.compile(r"^\| Run All \| (.+?) \|$", re.MULTILINE)
+Notes = dict[str, Any]
+
+
+def instructor(notebook: Path, folder: Path) -> Path:
+    """Write the teacher's copy of a built lab into a folder, and say where.
+
+    Raises FileExistsError for a copy that is there already, KeyError for a lab without notes.
+    """
+    place = fresh_place(notebook, folder)
+    nb, notes = read(notebook), notes_of(notebook)
+    nb.cells = [opening(notes, run_all(nb)), *annotated(nb.cells, notes), closing(notes)]
+    nb.metadata.pop("cmlab", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(nb, place)
+    return place
+
+
+def notes_of(notebook: Path) -> Notes:
+    """What the teaching notes say of a lab."""
+    path = notebook.parent / "src" / NOTES
+    every = tomllib.loads(path.read_text(encoding="utf-8"))
+    if notebook.stem not in every:
+        raise KeyError(f"{path.name} has no notes on {notebook.stem}: write them there first.")
+    return every[notebook.stem]
+
+
+def annotated(cells: list[NotebookNode], notes: Notes) -> Iterator[NotebookNode]:
+    """The lab's cells, each stub answered by its solution, each prediction with its replies."""
+    solutions = iter([solution(cell) for cell in cells if SOLVED in tags(cell)])
+    for cell in cells:
+        cell.metadata.pop("cmlab", None)
+        found = tags(cell)
+        if "check" in found:
+            yield answer(next(solutions), cell.id)
+            cell.outputs, cell.execution_count = [], None
+        yield cell
+        if cell.cell_type == "code" and (options := wrong_options(cell.source)):
+            yield misconceptions(options, notes, cell.id)
+
+
+def solution(cell: NotebookNode) -> str:
+    """The code of a folded solution."""
+    (code,) = FENCED.findall(cell.source)
+    return code.rstrip()
+
+
+def answer(code: str, above: str) -> NotebookNode:
+    """The solution as a cell that runs, so that the check below it passes."""
+    return new_code_cell(f"# the solution\n{code}", id=f"{above}-s")
+
+
+def wrong_options(source: str) -> list[str]:
+    """The wrong options of the predictions that a cell asks for."""
+    if "Predict(" not in source:
+        return []
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Predict":
+            named = {k.arg: k.value for k in node.keywords}
+            replies = named.get("replies", node.args[1] if len(node.args) > 1 else None)
+            right = named.get("right", node.args[2] if len(node.args) > 2 else None)
+            if isinstance(replies, ast.Dict) and isinstance(right, ast.Constant):
+                options = [k.value for k in replies.keys if isinstance(k, ast.Constant)]
+                found += [str(option) for option in options if option != right.value]
+    return found
+
+
+def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode:
+    """A table: the wrong option, where it breaks, what to say."""
+    rows = {note["option"]: note for note in notes["misconceptions"]}
+    lines = ["**For the teacher: what breaks a wrong prediction**", ""]
+    lines += ["| who says | look under | and say |", "|---|---|---|"]
+    lines += [f"| {o} | {rows[o]['broken_by']} | {rows[o]['say']} |" for o in options]
+    return new_markdown_cell("\n".join(lines), id=f"{above}-m")
+
+
+def run_all(nb: NotebookNode) -> str:
+    """How long *Run All* takes, as the lab's first table says it was measured."""
+    (stated,) = RUN_ALL.findall("\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
+    return stated
+
+
+def opening(notes: Notes, run_all: str) -> NotebookNode:
+    """What to know before class, where the minutes go, and how long the machine is busy."""
+    rows = [f"| {heading} | {minutes} |" for heading, minutes in notes["sections"]]
+    total = sum(minutes for _, minutes in notes["sections"])
+    lines = [
+        *("# For the teacher", "", notes["before"], ""),
+        *("| section | minutes |", "|---|---|", *rows, f"| together | {total} |", ""),
+        f"*Run All*: {run_all}. The minutes are a learner's.",
+    ]
+    return new_markdown_cell("\n".join(lines), id="teacher-opening")
+
+
+def closing(notes: Notes) -> NotebookNode:
+    """Questions to discuss, and the marking rubric."""
+    lines = ["# For the teacher: to discuss, and to mark", "", "## Questions", ""]
+    for n, note in enumerate(notes["discussion"], 1):
+        lines += [f"{n}. **{note['question']}**", f"   {note['answer']}", ""]
+    lines += ["## Rubric", "", f"| exercise | {POINTS} points | part | 0 |", "|---|---|---|---|"]
+    for note in notes["rubric"]:
+        lines.append(f"| {note['exercise']} | {note['full']} | {note['part']} | {note['none']} |")
+    return new_markdown_cell("\n".join(lines), id="teacher-closing")

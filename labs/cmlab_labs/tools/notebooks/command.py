@@ -1,0 +1,117 @@
+"""`cmlab labs`: sync, run, check and build the notebooks.
+
+`sync` carries the text into the notebooks, `run` what changed, `check` finds faults.
+
+`build` writes copies for a class into folders of their own: --student, --instructor. `papers`
+writes labs/PAPERS.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from errno import EACCES, ENOSPC, EPERM, EROFS
+from pathlib import Path
+
+from .build import checkout, execute, find, source_of, sync
+from .check import out_of_date, problems
+from .classroom import fresh_place, instructor, student
+from .papers import PAGE, papers
+
+CLOSED = (EACCES, EPERM, EROFS, ENOSPC)  # a folder that does not take the file
+Build = Callable[[Path, Path], Path]  # (a lab, a folder) -> the copy written there
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 if all is well, 1 if a lab failed or is faulty, 2 if a name is unknown."""
+    parser = argparse.ArgumentParser(prog="cmlab labs", description=__doc__)
+    parser.add_argument("action", choices=("sync", "run", "check", "build", "papers"))
+    parser.add_argument("names", nargs="*", metavar="NN", help="such as 00; none means all")
+    parser.add_argument("--student", type=Path, metavar="DIR", help="build: learners' copies")
+    parser.add_argument("--instructor", type=Path, metavar="DIR", help="build: teachers' copies")
+    wanted = parser.parse_intermixed_args(argv)  # names may follow a folder
+    if (wanted.action == "build") != bool(wanted.student or wanted.instructor):
+        parser.error("build goes with --student DIR or --instructor DIR, and they with build")
+    try:
+        root = checkout()
+        notebooks = find(root / "labs", wanted.names)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        return _act(wanted, root, notebooks)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        print(f"{error.filename}: {error.strerror}; work in a folder that you can write to.",
+              file=sys.stderr)  # fmt: skip
+        return 1
+
+
+def _act(wanted: argparse.Namespace, root: Path, notebooks: list[Path]) -> int:
+    if wanted.action == "papers":
+        return _papers(root)
+    if wanted.action == "build":
+        return _build(notebooks, {student: wanted.student, instructor: wanted.instructor})
+    actions = {"sync": _sync, "run": _run_named if wanted.names else _run, "check": _check}
+    return max((actions[wanted.action](notebook) for notebook in notebooks), default=0)
+
+
+def _papers(root: Path) -> int:
+    (root / PAGE).write_text(papers(root), encoding="utf-8")
+    print(PAGE)
+    return 0
+
+
+def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
+    """Nothing is written unless all of it can be."""
+    wanted = [(build, nb, folder) for build, folder in folders.items() if folder
+              for nb in notebooks]  # fmt: skip
+    try:
+        for _, notebook, folder in wanted:
+            fresh_place(notebook, folder)
+        for build, notebook, folder in wanted:
+            print(build(notebook, folder))
+    except (FileExistsError, FileNotFoundError, ValueError, KeyError) as error:
+        print(error.args[-1] if isinstance(error, KeyError) else error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _sync(notebook: Path) -> int:
+    if not source_of(notebook).exists():
+        return _check(notebook)
+    print(f"{notebook.stem}: {sync(notebook) or 'in step'}")
+    return 0
+
+
+def _run(notebook: Path) -> int:
+    """Runs what would otherwise show old outputs."""
+    if not source_of(notebook).exists():
+        return _check(notebook)
+    if done := sync(notebook):
+        print(f"{notebook.stem}: {done}")
+    return _run_named(notebook) if out_of_date(notebook) else 0
+
+
+def _run_named(notebook: Path) -> int:
+    """Runs it in any case: the package it shows may have changed."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    if not source_of(notebook).exists():
+        return _check(notebook)
+    print(f"{notebook.stem}: {sync(notebook) or 'in step'}; running", flush=True)
+    try:
+        seconds = execute(notebook)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        print(f"{notebook.stem}: stopped, and nothing was written.\n{error}", file=sys.stderr)
+        return 1
+    size = notebook.stat().st_size / 1000
+    print(f"{notebook.stem}: {seconds:.1f} s, {size:.0f} kB", flush=True)
+    return _check(notebook)
+
+
+def _check(notebook: Path) -> int:
+    found = problems(notebook)
+    for fault in found:
+        print(fault)
+    return int(bool(found))

@@ -1,0 +1,288 @@
+"""The labs as pages: whole, without a network, in order, and readable without eyes or a mouse."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from cmlab_labs.registry import animations
+from cmlab_labs.tools.gallery import command
+from cmlab_labs.tools.gallery.cells import alternative, prediction
+from cmlab_labs.tools.gallery.markdown import Links, Words, mathml
+from cmlab_labs.tools.gallery.site import HERO, MARK, lab, swap, write_site
+from cmlab_labs.tools.notebooks.build import find, read, tags
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
+COUNTS = ("training step", "rung", "network calls", "grid points N")  # these have no unit
+MOVING = animations()
+EVERYTHING = [make for makes in MOVING.values() for make in makes]
+
+
+class Reader(HTMLParser):
+    """The tags of a page with their attributes, and its text outside scripts and code."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.prose, self.within = [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("script", "style", "pre", "code"):
+            self.within.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.within and tag == self.within[-1]:
+            self.within.pop()
+
+    def handle_data(self, data):
+        if not self.within:
+            self.prose += data
+
+    def all(self, *names):
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Two labs, the texts beside them and the front page."""
+    folder = tmp_path_factory.mktemp("gallery")
+    write_site(ROOT, folder, names=["02", "15"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path.name: Reader(path.read_text()) for path in sorted(site.glob("*.html"))}
+
+
+def test_the_site_has_a_front_page_the_labs_and_the_texts_beside_them(pages):
+    assert set(pages) == {
+        "index.html", "02_consistency_function.html", "15_music.html", "labs.html",
+        "teaching.html", "papers.html",
+    }  # fmt: skip
+
+
+def test_every_link_leads_to_a_page_and_a_place_that_are_there(site, pages):
+    places = {name: {a["id"] for _, a in page.tags if "id" in a} for name, page in pages.items()}
+    followed = 0
+    for name, page in pages.items():
+        for link in page.all("a", "link", "script", "img", "audio"):
+            address = link.get("href") or link.get("src") or ""
+            if re.match(r"https?:|data:|mailto:", address) or not address:
+                continue
+            file, _, place = address.partition("#")
+            assert not file.startswith("/") and (site / (file or name)).is_file(), (name, address)
+            assert not place or place in places[file or name], (name, address)
+            followed += 1
+    assert followed > 60
+
+
+def test_nothing_is_asked_of_another_host(site, pages):
+    """Addresses of other hosts are there for people to follow, and nothing follows them itself."""
+    for name, page in pages.items():
+        for tag, attributes in page.tags:
+            loads = {"src", "srcset", "data", "poster", "action"} | (
+                {"href"} - {""} if tag == "link" else set()
+            )
+            for key in loads & set(attributes):
+                assert not re.match(r"(https?:)?//", attributes[key]), (name, tag, attributes[key])
+    for asset in (site / "assets").glob("*.css"):
+        assert "url(" not in asset.read_text() and "@import" not in asset.read_text()
+    for script in ("theme.js", "moving.js"):
+        assert "http" not in (site / "assets" / script).read_text()
+
+
+def test_headings_come_in_order_and_each_page_says_what_it_is(pages):
+    for name, page in pages.items():
+        levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1 and levels.count(1) == 1, name
+        assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False)), name
+        assert page.all("html")[0]["lang"] == "en" and page.all("title") and page.all("main")
+        assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
+        anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(anchors) == len(set(anchors)), name
+
+
+def test_a_heading_that_leaves_a_level_out_is_brought_into_order():
+    html = Words(Links({}), "labs").html("# One\n\n# Two\n\n#### Three\n\n## Two")
+    assert re.findall(r'<(h\d) id="([^"]+)"', html) == [
+        ("h1", "one"), ("h2", "two"), ("h3", "three"), ("h2", "two-1"),
+    ]  # fmt: skip
+
+
+def test_every_picture_in_a_lab_has_words_in_its_place(pages):
+    for name in ("02_consistency_function.html", "15_music.html"):
+        words = [image["alt"] for image in pages[name].all("img")]
+        assert len(words) > 3 and all(len(alt) > 20 for alt in words), words
+
+
+def test_a_figure_that_names_itself_is_named_so_and_others_by_the_sentence_above():
+    assert alternative("f: one value along each path", "Look here.", False).startswith("f: one")
+    above = "## Key\n\n$f$ is **here**. Look at the colours.\n\n| a | b |"
+    assert alternative("<Figure size 980x350 with 3 Axes>", above, False) == (
+        "f is here. Look at the colours."
+    )
+
+
+def test_solutions_are_folded_and_sounds_are_files(site, pages):
+    for name in ("02_consistency_function.html", "15_music.html"):
+        folds = pages[name].all("details")
+        assert len(folds) > 8 and not any("open" in fold for fold in folds)
+    sounds = pages["15_music.html"].all("audio")
+    assert len(sounds) == 2 and all("controls" in sound for sound in sounds)
+    assert all((site / sound["src"]).read_bytes()[:4] == b"RIFF" for sound in sounds)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_every_formula_of_a_lab_becomes_mathml(notebook):
+    words = Words(Links({}), "labs")
+    cells = read(notebook).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    texts += [data["text/markdown"] for data in shown if "text/markdown" in data]
+    html = "\n".join(map(words.html, texts))
+    assert "$" not in Reader(html).prose
+    asked = sum(len(re.findall(r"(?<!\\)\$", text)) for text in texts)
+    assert html.count("<math") > 0 or asked == 0
+
+
+def test_a_formula_is_set_as_it_is_meant():
+    assert "<mi>crop</mi>" in mathml(r"\mathrm{crop}_i")
+    assert "<munder><mo>∑</mo>" in mathml(r"\sum_i i", display=True)
+    assert "𝒩" in mathml(r"\mathcal N(0, 1)") and "‖" in mathml(r"\bigl\lVert x \bigr\rVert")
+    assert 'alttext="x_t"' in mathml("x_t")
+    with pytest.raises(ValueError, match="cannot be shown"):
+        mathml(r"\nonsense x")
+
+
+def test_a_link_leads_to_a_page_to_the_source_or_nowhere():
+    links = Links(
+        {"labs/02_a.ipynb": "02_a.html", "README.md": "index.html"}, "https://host/me/it"
+    )
+    assert links.to("02_a.ipynb", "labs") == "02_a.html"
+    assert links.to("../README.md#the-labs", "labs") == "index.html#the-labs"
+    assert links.to("../cmlab/ema.py#L1", "labs") == "https://host/me/it/blob/main/cmlab/ema.py#L1"
+    assert Links({}).to("../cmlab/ema.py", "labs") is None
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_a_lab_tells_its_card_and_its_predictions_are_on_paper(notebook):
+    one = lab(notebook)
+    assert one.number == notebook.stem[:2] and one.question.endswith("?")
+    assert one.level and one.minutes and one.picture
+    asked = [cell.source for cell in one.nb.cells if cell.source.startswith("Predict(")]
+    assert asked and all(prediction(source) for source in asked)
+
+
+def test_a_prediction_keeps_its_replies_folded_and_code_in_it_is_only_text():
+    html = prediction('Predict("Which?", {"<b>A": "Because.", "B": "No."}, right="<b>A")')
+    assert (
+        html.count("<details>") == 2 and "&lt;b&gt;A" in html and "Yes.</strong> Because." in html
+    )
+    assert prediction("Predict(asked(), {})") is None and prediction("1 +") is None
+
+
+def test_a_build_that_fails_leaves_the_gallery_as_it_was(tmp_path):
+    out = tmp_path / "site"
+    swap(out, lambda folder: (folder / "index.html").write_text("first"))
+    assert (out / MARK).is_file() and (out / "index.html").read_text() == "first"
+
+    def fail(folder):
+        (folder / "index.html").write_text("half")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        swap(out, fail)
+    assert (out / "index.html").read_text() == "first"
+    swap(out, lambda folder: (folder / "other.html").write_text("second"))
+    assert sorted(p.name for p in out.iterdir()) == [MARK, "other.html"]
+    assert [p.name for p in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    for out in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+        with pytest.raises(FileExistsError, match="was not made by cmlab gallery"):
+            swap(out, lambda folder: None)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+    (tmp_path / "empty").mkdir()
+    swap(tmp_path / "empty", lambda folder: (folder / "a").write_text("b"))
+    assert (tmp_path / "empty" / "a").is_file()
+
+
+def test_an_address_that_is_none_is_refused_in_one_sentence(tmp_path, capsys):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = parser.parse_args(["--out", str(tmp_path / "site"), "--source", "my-repository"])
+    assert command.main(given) == 2 and not (tmp_path / "site").exists()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("make", EVERYTHING, ids=lambda make: make.__name__)
+def test_a_moving_figure_is_small_and_each_of_its_frames_is_told(make):
+    moving = make()
+    parts, count = moving.parts(), len(moving.values)
+    assert count >= 4 and len(set(moving.readings)) == count and len(set(moving.values)) == count
+    assert len(json.dumps(parts, separators=(",", ":"))) < 400_000
+    assert "(" in moving.knob or moving.knob in COUNTS
+    for name, axis in parts["layout"].items():
+        if name.startswith(("xaxis", "yaxis")):
+            assert axis["title"]["text"] and axis["autorange"] is False and len(axis["range"]) == 2
+    drawn = [trace for trace in parts["data"] if trace["mode"] != "text"]
+    symbols = {str(t["marker"]["symbol"]) for t in drawn if t["mode"] == "markers"}
+    dashes = {t["line"]["dash"] for t in drawn if t["mode"] == "lines"}
+    widths = {t["line"]["width"] for t in drawn if t["mode"] == "lines"}
+    assert len(symbols) + len(dashes) + len(widths) > 3, "colour alone would tell its parts apart"
+    for frame in parts["frames"]:
+        assert len(frame["data"]) == len(frame["traces"])
+        assert all(head["text"] for head in frame["layout"]["annotations"])
+
+
+def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
+    moving = MOVING["07"][0]()
+    figure = moving.alone()
+    assert len(figure.layout.sliders[0].steps) == len(figure.frames) == len(moving.values)
+    assert not moving.figure.layout.sliders  # the page has its own
+    assert {step.args[0][0] for step in figure.layout.sliders[0].steps} == {
+        f.name for f in figure.frames
+    }
+
+
+def test_the_flow_on_the_front_page_is_the_exact_one():
+    """D starts in the middle of the ring and ends where f has been all the time."""
+    import numpy as np
+
+    parts = MOVING[HERO][0]().parts()
+    f = np.array([parts["data"][0]["x"], parts["data"][0]["y"]])
+    first, last = (np.array([frame["data"][2][axis] for axis in "xy"], dtype=float)
+                   for frame in (parts["frames"][0], parts["frames"][-1]))  # fmt: skip
+    assert np.abs(first).max() < 0.3 and np.abs(last - f).max() < 0.02
+
+
+def test_the_workflow_makes_what_the_makefile_makes():
+    import yaml
+
+    workflow = yaml.safe_load((ROOT / ".github/workflows/gallery.yml").read_text())
+    triggers = workflow[True]  # YAML reads the key `on` as true
+    assert triggers["push"]["branches"] == ["main"] and "workflow_dispatch" in triggers
+    (job,) = workflow["jobs"].values()
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert [run.split(" ")[:2] for run in runs] == [["make", "gallery"]]
+    recipe = re.search(
+        r"^gallery:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert recipe and "cmlab gallery" in recipe[1] and "$(SOURCE)" in recipe[1]
+    path = next(step["with"]["path"] for step in job["steps"] if "upload" in step.get("uses", ""))
+    assert f"--out {path} " in recipe[1] and "SOURCE=" in runs[0]
+
+
+def test_an_exercise_cell_says_where_it_runs(site):
+    text = (site / "02_consistency_function.html").read_text()
+    nb = read(ROOT / "labs" / "02_consistency_function.ipynb")
+    assert text.count('class="exercise"') == sum("exercise" in tags(c) for c in nb.cells) > 0

@@ -1,0 +1,275 @@
+"""Lab 05: its checks name each slip, its exact targets are right, its sampler shows them."""
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.study import ranged
+from cmlab_labs.lab05_training import checks
+from cmlab_labs.lab05_training.analysis import (
+    euler,
+    fixed_point,
+    fresh,
+    losses,
+    mean_of,
+    median_of,
+    posterior,
+    shared,
+    target,
+    target_cdf,
+)
+from cmlab_labs.lab05_training.checks import bias, bias_slips
+from cmlab_labs.lab05_training.explorer import explorer
+from cmlab_labs.lab05_training.figures import (
+    along,
+    by_gap,
+    draw_errors,
+    ends,
+    landed,
+    limits,
+    off,
+    order,
+    orders,
+    slopes,
+    table,
+    targets,
+    typical,
+)
+from cmlab_labs.lab05_training.study import STUDY
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.data.toy import Bumps
+from cmlab.metrics.plots import STUDENT, WRONG
+from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture1D
+
+LAB = lab("05")
+CHECKS = (checks.ct_pair, checks.ct_bias)
+
+
+def row(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+LAW = Bumps().oracle
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+def wide(level, x):
+    return level.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def pair(x, z, t, r):
+    return x + wide(t, x) * z, x + wide(r, x) * z
+
+
+PAIR_SLIPS = {
+    "the order is swapped": lambda x, z, t, r: pair(x, z, r, t),
+    "noise in x_r is not z": lambda x, z, t, r: (
+        pair(x, z, t, r)[0], x + wide(r, x) * torch.randn_like(x)
+    ),
+    "give t trailing axes": lambda x, z, t, r: (x + t * z, x + r * z),
+    "over the last axis": lambda x, z, t, r: (
+        (x + t * z, x + r * z) if x.shape[-1] == len(t) else pair(x, z, t, r)
+    ),
+    "scaled by the gap": lambda x, z, t, r: pair(x, z, t, t - r),
+    "moved away from the data": lambda x, z, t, r: pair(x, z, t, 2 * t - r),
+    "both points are at level t": lambda x, z, t, r: pair(x, z, t, t),
+    "shrinks the data too": lambda x, z, t, r: (
+        pair(x, z, t, r)[0], pair(x, z, t, r)[0] * wide(r / t, x)
+    ),
+    "not by t² or √t": lambda x, z, t, r: pair(x, z, t**2, r**2),
+    "return two tensors": lambda x, z, t, r: pair(x, z, t, r)[0],
+    "must have x's shape": lambda x, z, t, r: tuple(v.flatten() for v in pair(x, z, t, r)),
+    "with the same x and the same z": lambda x, z, t, r: (x, z),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", PAIR_SLIPS)
+def test_each_slip_in_the_pair_gets_its_own_message(message):
+    verdict = checks.ct_pair(PAIR_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def number_of(x_t, t, r):
+    """The check's own law, read from what it hands over."""
+    return Mixture1D(row(0.3, 0.7), row(-0.9, 0.8), row(0.25, 0.35)), x_t, t, r
+
+
+SLIPS = [slip for slip, _ in bias_slips(*number_of(0.4, 1.0, 0.5))]
+
+
+@pytest.mark.parametrize("number", range(len(SLIPS)))
+def test_each_slip_in_the_bias_gets_its_own_message(number):
+    verdict = checks.ct_bias(
+        lambda x_t, t, r, density, f: bias_slips(*number_of(x_t, t, r))[number][1]
+    )
+    assert verdict.state == "slip" and verdict.message == SLIPS[number], verdict
+    assert len(set(SLIPS)) == len(SLIPS)
+
+
+def test_other_wrong_biases_are_told_apart():
+    coarse = checks.ct_bias(lambda x_t, t, r, density, f: 0.9 * bias(*number_of(x_t, t, r)))
+    assert "is the grid wide" in coarse.message
+    assert "one number" in checks.ct_bias(lambda *given: torch.zeros(5)).message
+
+
+def test_the_law_of_a_neighbour_is_that_of_samples():
+    g = torch.Generator().manual_seed(0)
+    x, z = LAW.sample(400_000, g).double(), torch.randn(400_000, 2, generator=g).double()
+    x_t, t, r = x[:, 0] + z[:, 0], row(1.0), row(0.6)
+    near = (x_t - 0.5).abs() < 0.02
+    for neighbour, x_r in ((shared, x[:, 0] + 0.6 * z[:, 0]), (fresh, x[:, 0] + 0.6 * z[:, 1])):
+        blend = neighbour(LAW, row(0.5), t, r)
+        assert float(blend.mean) == pytest.approx(float(x_r[near].mean()), abs=0.03)
+        assert float(blend.std) == pytest.approx(float(x_r[near].std()), rel=0.03)
+        assert float(blend.cdf(blend.median()[:, None])) == pytest.approx(0.5, abs=1e-9)
+
+
+def test_the_posterior_mean_is_the_denoiser_and_r_at_zero_is_denoising():
+    x_t, t, low = row(-2.0, 0.1, 1.7), row(0.3, 1.0, 3.0), row(0.002, 0.002, 0.002)
+    D = LAW.denoise(x_t[:, None], t)[:, 0]
+    assert torch.allclose(posterior(LAW, x_t, t).mean, D, atol=1e-12)
+    mean, _ = target(LAW, shared(LAW, x_t, t, low), low)
+    assert torch.allclose(mean, D, atol=0.005)
+
+
+def test_the_mean_target_is_that_of_its_distribution_function():
+    x_t, t, r, y = row(0.9), row(1.0), row(0.5), torch.linspace(-2.5, 2.7, 4000).double()
+    blend = shared(LAW, x_t, t, r)
+    cdf = target_cdf(LAW, blend, 0.5, y)[0]
+    by_parts = float(y[-1]) - float(torch.trapezoid(cdf, y))
+    assert float(target(LAW, blend, r)[0]) == pytest.approx(by_parts, abs=1e-3)
+
+
+def test_at_a_typical_point_the_spread_is_of_order_one_and_the_bias_of_order_two():
+    gaps = [0.05, 0.025, 0.0125, 0.00625]
+    bias_, spread = ([typical(v) for v in rows] for rows in by_gap(LAW, 1.0, gaps))
+    assert order(gaps, bias_) == pytest.approx(2, abs=0.1)
+    assert order(gaps, spread) == pytest.approx(1, abs=0.1)
+
+
+def test_the_two_losses_differ_by_the_spread_and_their_gradients_tend_to_the_same():
+    x_t, t = ranked(LAW, 1.0, 60)[:, 0], torch.ones(60)
+    (cd, ct, far), (_, _, near) = (
+        losses(LAW, LAW.denoise, x_t, t, t * (1 - gap)) for gap in (0.05, 0.0125)
+    )
+    assert ct > 1.5 * cd and near < far / 3
+
+
+@pytest.mark.parametrize("rule", [mean_of(shared), euler, median_of(shared)])
+def test_one_point_of_data_is_learned_at_once_by_every_rule(rule):
+    narrow = Mixture1D(row(1.0), row(0.3), row(1e-4))
+    limit = fixed_point(narrow, KarrasGrid(0.002, 10.0).up(12), rule, places=101)
+    assert limit.error() < 1e-3
+
+
+def test_one_level_of_the_mean_is_the_posterior_mean_of_the_targets():
+    """Against Bayes' rule on a fine grid, with targets that bend."""
+    law, x_t = Bumps().oracle, torch.linspace(-2, 2, 9).double()
+    t, r = (torch.full((9,), level).double() for level in (1.0, 0.5))
+    x = torch.linspace(-6, 6, 20_001).double()
+    weight = law.log_density(x[:, None], torch.zeros_like(x)).exp()
+    weight = weight * (-((x_t[:, None] - x) ** 2) / 2).exp()
+    target = torch.tanh(3 * (x + 0.5 * (x_t[:, None] - x)))
+    exact = (weight * target).sum(1) / weight.sum(1)
+    found = mean_of(shared)(law, lambda x_r: torch.tanh(3 * x_r), x_t, t, r)
+    assert torch.allclose(found, exact, atol=1e-6)
+
+
+def test_for_one_gaussian_the_fixed_point_is_a_product_of_euler_steps():
+    """There E[f(x_r)] is linear, and so the mean goes where an exact teacher's Euler steps go."""
+    one, levels = Mixture1D(row(1.0), row(0.0), row(0.5)), KarrasGrid(0.002, 10.0).up(12)
+    slope = torch.ones(()).double()
+    for r, t in zip(levels[:-1], levels[1:], strict=True):
+        slope = slope * (1 + (r - t) * t / (0.25 + t**2))
+    x = row(-3.0, 5.0)
+    for rule in (mean_of(shared), euler, median_of(shared)):
+        assert torch.allclose(fixed_point(one, levels, rule)(x), slope * x, atol=1e-6)
+
+
+def test_shared_noise_tends_to_f_and_fresh_noise_to_a_constant():
+    near = [ends(mean_of(shared), n).error() for n in (2, 5, 20, 80)]
+    assert near == sorted(near, reverse=True) and near[-1] < 0.12
+    strangers = ends(mean_of(fresh), 20)
+    assert float(strangers(row(-20.0, 20.0)).diff().abs()) < 0.05
+    assert strangers.error() == pytest.approx(LAW.sigma_data, rel=0.01)
+
+
+def test_every_arm_of_the_study_differs_in_its_grid_or_its_noise_alone():
+    recipes = {name: make(3) for name, make in STUDY.arms.items()}
+    assert all(type(r.method.metric).__name__ == "SquaredL2" for r in recipes.values())
+    assert [int(r.method.pairs.points(0)) for r in recipes.values()] == [5, 20, 80, 320, 1280, 20]
+    x, t, r = torch.zeros(2000, 1), torch.ones(2000), torch.full((2000,), 0.5)
+    model = recipes["fresh-20"].build()
+    x_r = recipes["fresh-20"].method.solver(model.process, lambda x_t, t: x, x + 1, t, r)
+    assert float(x_r.std()) == pytest.approx(0.5, rel=0.1) and abs(float(x_r.mean())) < 0.05
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return explorer(LAW)
+
+
+def turn(seen, **values):
+    for name, value in values.items():
+        seen.knobs[name].value = value
+
+
+def test_the_sampler_draws_what_the_quadrature_finds(seen):
+    turn(seen, noise="shared", t=1.5, ratio=0.8, place=41)
+    ax = seen.picture.figure.axes[1]
+    exact, mean, average = (float(line.get_ydata()[0]) for line in ax.lines)
+    x_t = ranked(LAW, 1.5, 50)[20]
+    here = off(LAW, x_t, row(1.5), row(1.2))
+    assert exact == pytest.approx(float(here.exact), abs=1e-6)
+    assert mean == pytest.approx(float(here.mean), abs=1e-3)
+    assert average == pytest.approx(float(LAW.denoise(x_t[:, None], row(1.5))), abs=1e-6)
+    assert sum(ax.patches[0].get_data().values) == pytest.approx(1, abs=0.01)
+
+
+def test_fresh_noise_and_denoising_are_said_in_words(seen):
+    turn(seen, noise="fresh", ratio=0.8)
+    assert "noise of its own" in seen.picture.reading
+    turn(seen, noise="shared", ratio=0.0)
+    assert "this is denoising" in seen.picture.reading
+    turn(seen, ratio=0.98)
+    assert "Targets to average" in seen.picture.reading
+
+
+@pytest.mark.parametrize(
+    "knob, value", [("noise", "fresh"), ("t", 3.0), ("ratio", 0.0), ("place", 99)]
+)
+def test_every_knob_has_a_label_and_changes_the_picture(seen, knob, value):
+    turn(seen, noise="shared", t=1.0, ratio=0.5, place=41)
+    before = seen.image.value
+    turn(seen, **{knob: value})
+    assert seen.image.value != before and seen.knobs[knob].description
+    assert "role='status'" in seen.words.value
+
+
+def test_the_figures_draw_what_they_were_given():
+    g = torch.Generator().manual_seed(0)
+    x, z = LAW.sample(20_000, g).flatten().double(), torch.randn(20_000, generator=g).double()
+    assert len(slopes(LAW, 1.0, x, z).axes[0].lines) == 3
+    panel = targets(LAW, 38, (5, 20)).axes[1]
+    assert np.allclose(panel.lines[1].get_ydata(), along(LAW, 38, 20)[1].mean)
+    seen = orders(LAW, 1.0, [0.05, 0.025, 0.0125, 0.00625]).axes[0].get_title(loc="left")
+    assert seen == "Bias of order 2.0, spread of order 1.0"
+    limit = ends(mean_of(shared), 5)
+    figure = limits({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
+    assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))
+    found = np.array([0.1, 0.2, 0.3])
+    assert ranged(found) == "0.200 (0.100 to 0.300)"
+    assert "| 5 | 0.200 (0.100 to 0.300) | 0.2" in table({"a": ({5: limit}, {5: found})})
+    draw_errors(figure.axes[0], {5: limit}, {5: found}, STUDENT)
+    assert figure.axes[0].lines[-1].get_ydata() == [pytest.approx(0.2)]
+    drawn = landed({"a": ("pairs", "shared-20", limit), "b": ("pairs", "no-such-arm", limit)})
+    assert len(drawn.axes) == 1 and len(drawn.axes[0].lines) == 5

@@ -1,0 +1,269 @@
+"""Lab 07: the ladder's order on its recordings, its checks, its bench and its figures."""
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.plots_noise import effective, emphasis
+from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
+from cmlab_labs.common.study import read
+from cmlab_labs.lab07_ict import checks
+from cmlab_labs.lab07_ict.explorer import explorer
+from cmlab_labs.lab07_ict.figures import (
+    alike,
+    apart,
+    counts,
+    dropout,
+    features,
+    ladder,
+    lower,
+    on_digits,
+    steps_of,
+    where_and_when,
+)
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.losses import Uniform
+from cmlab.methods.ict import Doubling, InverseGap
+from cmlab.noise_levels import LogNormal, Neighbours
+from cmlab.presets.toy import GRID, LEVELS
+from cmlab.schedules import Constant
+
+LAB = lab("07")
+CHECKS = (checks.ict_steps, checks.level_masses)
+
+
+@pytest.fixture(scope="module")
+def rmse():
+    return {arm: read("ladder", arm).score("rmse") for arm in RUNGS | CHANGED}
+
+
+@pytest.mark.parametrize(
+    "before, after", [("huber", "weight"), ("weight", "lognormal"), ("lognormal", "ict")]
+)
+def test_weight_lognormal_and_doubling_each_lower_the_mean_error(rmse, before, after):
+    assert len(rmse[after]) == 3 and rmse[after].mean() < rmse[before].mean()
+
+
+def test_a_slow_teacher_inside_ict_raises_the_error_more_than_four_times(rmse):
+    assert rmse["ict-ema-0.999"].mean() > 4 * rmse["ict"].mean()
+
+
+@pytest.mark.parametrize("points", [11, 161, 1281])
+def test_doubling_beats_a_fixed_grid_in_the_mean(rmse, points):
+    assert rmse["ict"].mean() < rmse[f"ict-n-{points}"].mean()
+
+
+def test_the_prediction_is_answered_by_the_recordings(rmse):
+    order = [rmse[arm].mean() for arm in ("ict-flat", "ict-l2", "ict-index", "lognormal", "ict")]
+    assert order == sorted(order, reverse=True)
+    assert rmse["huber"].mean() > rmse["no-ema"].mean()  # which the lab says, too
+
+
+def test_a_verdict_needs_separate_ranges():
+    low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    assert lower(high, low) == "shows"
+    assert lower(high, np.array([2.0, 3.5])).startswith("shows in part: lower in 2 of 2")
+    assert lower(low, high) == "does not show: higher in every seed, the ranges do not overlap"
+    assert lower(low, low + 0.5).startswith("does not show: the mean is higher")
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+@pytest.mark.parametrize("message", checks.WRONG_STEPS)
+def test_each_slip_in_the_number_of_points_gets_its_own_message(message):
+    verdict = checks.ict_steps(checks.WRONG_STEPS[message])
+    assert verdict.state == "slip" and verdict.message == message
+
+
+def counter():
+    """The slip of public code: a count that doubles whenever a stage is over."""
+    seen = {}
+
+    def steps(k, K, s0, s1):
+        length = int(K // checks.stages(s0, s1))
+        now = seen.setdefault((K, s0, s1), [s0, 0])
+        if k // length > now[1] and now[0] < s1:
+            now[:] = [min(Doubling(s0, s1, K)(k) - 1, s1), k // length]
+        return now[0] + 1
+
+    return steps
+
+
+def test_a_schedule_with_a_memory_is_caught_by_asking_in_another_order():
+    steps = counter()
+    assert [steps(k, 400, 10, 1280) for k in (0, 50, 399)] == [11, 21, 1281]  # once it is right
+    verdict = checks.ict_steps(counter())
+    assert verdict.state == "slip" and "depends on the calls before it" in verdict.message
+
+
+def falling(k, K, s0, s1):
+    return {0: s0 + 1, K: s1 + 1}.get(k, max(s0 + 1, 500 - k))
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda k, K, s0, s1: float(Doubling(s0, s1, K)(k)), "return an int, not a float"),
+        (lambda k, K, s0, s1: s0 + 2, "N(0) is 12"),
+        (lambda k, K, s0, s1: s0 + 1, "should be s1 + 1"),
+        (lambda k, K, s0, s1: falling(k, K, s0, s1), "falls somewhere"),
+        (lambda k, K, s0, s1: s1 + 1 if k else s0 + 1, "N(49999) is 1281 and should be 11"),
+    ],
+)
+def test_other_wrong_numbers_of_points_are_told_apart(wrong, message):
+    assert message in checks.ict_steps(wrong).message
+
+
+@pytest.mark.parametrize("number", range(len(checks.WRONG_MASSES)))
+@pytest.mark.parametrize("normalised", [True, False])
+def test_each_slip_in_the_masses_gets_its_own_message(number, normalised):
+    message, wrong = checks.WRONG_MASSES[number]
+
+    def answer(levels, mean, std):
+        mass = wrong(levels, mean, std).double()
+        return mass / mass.sum() if normalised else mass
+
+    verdict = checks.level_masses(answer)
+    assert verdict.state == "slip" and verdict.message == message
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda v, m, s: torch.cat([LogNormal(m, s).masses(v), v[:1]]), "one mass each"),
+        (lambda v, m, s: LogNormal(m, s).cdf(v).diff(), "sum to 0.9917, not 1"),
+        (lambda v, m, s: -LogNormal(m, s).masses(v), "a mass is negative"),
+        (lambda v, m, s: LogNormal(m, 1.1 * s).masses(v), "and should be"),
+        (lambda v, m, s: LogNormal(m, s).masses(v) / 0, "not finite"),
+    ],
+)
+def test_other_wrong_masses_are_told_apart(wrong, message):
+    assert message in checks.level_masses(wrong).message
+
+
+def four(points=161):
+    looks = {"uniform": INDEX, "log-normal": LEVELS}
+    pairs = {k: Neighbours(Constant(points), p, GRID) for k, p in looks.items()}
+    return {
+        "CT": emphasis(pairs["uniform"], Uniform(), 0),
+        "weight alone": emphasis(pairs["uniform"], InverseGap(), 0),
+        "proposal alone": emphasis(pairs["log-normal"], Uniform(), 0),
+        "iCT": emphasis(pairs["log-normal"], InverseGap(), 0),
+    }
+
+
+def test_the_effective_weight_is_the_normalised_product_and_its_density_integrates_to_one():
+    for seen in four().values():
+        assert torch.allclose(seen.share.sum(), torch.tensor(1.0).double())
+        assert torch.allclose(seen.share, seen.mass * seen.weight / (seen.mass @ seen.weight))
+        area = seen.density(seen.share) @ seen.levels.log().diff()
+        assert float(area) == pytest.approx(1)
+        assert float(seen.share[seen.levels[1:] <= seen.quantile(seen.share, 0.5)].sum()) < 0.5001
+
+
+def test_the_weight_moves_the_work_down_and_the_proposal_lifts_it_on_every_grid():
+    for points in (11, 161, 1281):
+        middle = {name: seen.quantile(seen.share, 0.5) for name, seen in four(points).items()}
+        assert middle["weight alone"] < middle["iCT"] < middle["proposal alone"] < middle["CT"]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return explorer()
+
+
+def turn(bench, **values):
+    for name, value in values.items():
+        bench.knobs[name].value = value
+
+
+def outlines(bench):
+    """The stairs of the panel below: CT's product, p(i), and the product twice."""
+    return [stairs.get_data().values for stairs in bench.picture.figure.axes[2].patches]
+
+
+def test_the_bench_shows_the_schedules_of_the_package(bench):
+    turn(bench, step=2000)
+    left, top, below = bench.picture.figure.axes
+    assert left.lines[1].get_ydata() == [DOUBLING(2000)]
+    levels = GRID.up(161)
+    assert np.allclose(top.patches[0].get_data().values, InverseGap()(levels[1:], levels[:-1]))
+    _, mass, _, share = outlines(bench)
+    assert np.allclose(mass, LEVELS.masses(levels) / levels.log().diff())
+    assert share.argmax() < mass.argmax()
+    assert "half of the effective weight lies below t = 0.018" in bench.picture.reading
+
+
+@pytest.mark.parametrize(
+    "knob, value",
+    [("kind", "square root"), ("kind", "constant"), ("proposal", "uniform index"), ("weight", "1"),
+     ("s0", 20), ("s1", 160), ("step", 0), ("mean", 1.1), ("std", 1.0)],
+)  # fmt: skip
+def test_every_knob_changes_the_picture(bench, knob, value):
+    start = {"kind": "doubling", "proposal": "log-normal", "weight": "1/(t − r)", "s0": 10}
+    turn(bench, **start, s1=1280, step=2000, mean=-1.1, std=2.0)
+    before = bench.image.value
+    turn(bench, **{knob: value})
+    assert bench.image.value != before and bench.knobs[knob].description
+
+
+def test_the_sign_slip_is_seen_on_the_bench(bench):
+    turn(bench, kind="doubling", proposal="log-normal", weight="1", s0=10, s1=1280, step=2000)
+    centre = []
+    for mean in (-1.1, 1.1):
+        turn(bench, mean=mean)
+        centre.append(bench.picture.figure.axes[2].lines[0].get_xdata()[0])
+    assert centre[1] > 4 * centre[0]
+
+
+def test_likeness_is_the_cosine_between_the_features():
+    w = torch.linspace(-3, 3, 8).double()
+    t = torch.tensor([0.2, 0.5]).double()
+    a, b = (torch.cat([(w * c).cos(), (w * c).sin()]) for c in t.log() / 4)
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
+    assert torch.allclose(alike(w, t[1] / t[0]), cosine)
+
+
+def drawn(line):
+    return np.asarray(line.get_data())
+
+
+def test_the_figures_draw_what_they_were_given():
+    left, right = counts({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21)).axes
+    assert drawn(left.lines[1])[1, -1] == 1281 and drawn(right.lines[1]).shape == (2, 21)
+    assert len(effective(four()).axes[2].patches) == 4
+    w = {s: s * torch.linspace(0.1, 3, 8) for s in (0.02, 0.3, 16.0)}
+    assert len(features(w, GRID.up(30), {"N = 11": 0.5}).axes) == 4
+    rows = torch.rand(3, 2) + 0.1
+    line = dropout([0.2, 0.1, 0.05], rows, rows + 1).axes[0].lines[0]
+    assert np.allclose(line.get_ydata(), rows.mean(1) + 1)
+
+
+def test_the_ladder_draws_each_seed_and_each_cloud():
+    scores = {"a": np.array([0.4, 0.5]), "b": np.array([0.1, 0.2])}
+    assert steps_of(scores) == {"a": 1.0, "b": pytest.approx(1 / 3)}
+    clouds = {name: np.random.default_rng(0).normal(size=(9, 2)) for name in scores}
+    left, right, *panels = ladder(scores, scores, clouds, np.zeros((1, 2))).axes
+    assert [list(drawn(line)[0]) for line in left.lines[1::2]] == [[0.4, 0.5], [0.1, 0.2]]
+    assert "3.0 times smaller" in left.get_title("left") and len(panels) == 2
+    assert [tick.get_text() for tick in right.get_yticklabels()] == ["b", "a"]
+
+
+def test_progress_says_where_and_when_and_keeps_labels_apart():
+    levels, steps = np.geomspace(0.01, 10, 5), np.arange(7) * 100
+    by_level = {name: np.full((3, 5), v) for name, v in zip("abcd", (4, 3, 2, 1.9), strict=True)}
+    by_step = {name: np.full((3, 7), v) for name, v in zip("efgh", (9, 3, 2, 1), strict=True)}
+    left, right = where_and_when(levels, by_level, steps, by_step).axes
+    assert left.get_title("left").endswith("every level") and "e stops" in right.get_title("left")
+    places = apart([1.0, 1.01, 5.0], 1.2)
+    assert places == [1.0, pytest.approx(1.2), 5.0]
+    pictures = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
+    runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
+    figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)
+    assert len(figure.axes[0].lines) == 2 and figure.axes[1].images

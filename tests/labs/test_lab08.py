@@ -1,0 +1,233 @@
+"""Lab 08: its checks name each slip, centres are minima, the bench and the replay answer."""
+
+import asyncio
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.lab08_robust import checks
+from cmlab_labs.lab08_robust.analysis import centres, settle, weigh
+from cmlab_labs.lab08_robust.checks import C, contaminated, slips, wrong_centres
+from cmlab_labs.lab08_robust.explorer import (
+    NAMES,
+    Retrain,
+    explorer,
+    faithful,
+    losses,
+    picture,
+    recording,
+    replay,
+)
+from cmlab_labs.lab08_robust.figures import Score, curves, gaps, ranges, whole_or_parts
+from cmlab_labs.lab08_robust.study import SHARES
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.losses import L1, GemanMcClure, SquaredL2
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Cauchy
+
+LAB = lab("08")
+CHECKS = (checks.pseudo_huber, checks.irls_mean)
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+HUBER_SLIPS = list(slips(torch.ones(2, 3, 1), C))
+CENTRE_SLIPS = list(wrong_centres(contaminated(0)[1], C))
+
+
+@pytest.mark.parametrize("slip", HUBER_SLIPS)
+def test_each_slip_in_pseudo_huber_gets_its_own_message(slip):
+    verdict = checks.pseudo_huber(lambda a, b, c: slips(a - b, c)[slip])
+    assert verdict.state == "slip" and verdict.message == slip
+
+
+OTHER_SLIPS = {
+    "one number for each sample": lambda a, b, c: PseudoHuber(c)(a, b)[:, None],
+    "near 0 it must be r²/(2c)": lambda a, b, c: 2 * PseudoHuber(c)(a, b),
+    "far out it must be r − c": lambda a, b, c: Cauchy(c)(a, b) * c,
+    "use the argument c": lambda a, b, c: PseudoHuber(C)(a, b),
+    "is not a number": lambda a, b, c: (
+        ((a - b).flatten(1).norm(dim=1) ** 2 + c * c).sqrt()
+        - c
+        + 0 * (a - b).flatten(1).square().sum(1).sqrt()
+    ),
+}
+
+
+@pytest.mark.parametrize("message", OTHER_SLIPS)
+def test_other_wrong_losses_are_told_apart(message):
+    verdict = checks.pseudo_huber(OTHER_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+@pytest.mark.parametrize("slip", CENTRE_SLIPS)
+def test_each_slip_in_the_centre_gets_its_own_message(slip):
+    verdict = checks.irls_mean(lambda points, c: wrong_centres(points, c)[slip])
+    assert verdict.state == "slip" and verdict.message == slip
+
+
+def test_other_wrong_centres_are_told_apart():
+    few = checks.irls_mean(lambda p, c: settle(PseudoHuber(c), p, p.mean(0, True), 4).best)
+    assert "from the minimum" in few.message
+    fixed = checks.irls_mean(lambda p, c: centres(PseudoHuber(C), p).best)
+    assert "use the argument c" in fixed.message
+    flat = checks.irls_mean(lambda p, c: centres(PseudoHuber(c), p).places)
+    assert "one point of shape (2,)" in flat.message
+
+
+@pytest.mark.parametrize("metric", [PseudoHuber(0.3), Cauchy(0.4), GemanMcClure(0.8)], ids=repr)
+def test_a_centre_is_a_minimum_that_no_step_lowers(metric):
+    points = contaminated(1)[1]
+    found = centres(metric, points, points[::5], tolerance=1e-12)
+
+    def height(m):
+        return metric(points, m.expand_as(points)).mean()
+
+    for place, stated in zip(found.places, found.heights, strict=True):
+        assert float(height(place)) == pytest.approx(float(stated))
+        for step in 1e-3 * torch.randn(20, 2, dtype=torch.float64):
+            assert height(place + step) >= stated
+    assert found.heights.equal(found.heights.sort().values)
+
+
+def test_squared_l2_has_its_mean_and_l1_the_median_of_each_coordinate():
+    points = contaminated(2)[1][:-1]
+    assert torch.allclose(centres(SquaredL2(), points).best, points.mean(0))
+    assert torch.allclose(centres(L1(), points).best, points.median(0).values)
+
+
+def test_weights_are_the_closed_ones():
+    r, c = torch.linspace(0.1, 5, 20, dtype=torch.float64), 0.7
+    delta = r[:, None] * torch.tensor([0.6, -0.8], dtype=torch.float64)
+    for metric, w in (
+        (SquaredL2(), 0 * r + 2),
+        (PseudoHuber(c), 1 / (r**2 + c**2).sqrt()),
+        (Cauchy(c), 1 / (c**2 + r**2 / 2)),
+        (GemanMcClure(c), 2 * c**2 / (r**2 + c**2) ** 2),
+    ):
+        assert torch.allclose(weigh(metric, delta)[1], w, rtol=1e-9), metric
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return explorer()
+
+
+def turn(seen, **values):
+    for name, value in values.items():
+        seen.knobs[name].value = value
+    return seen.picture
+
+
+def off(shown, name):
+    """How far the bench says that a loss's centre lies from the clean mean."""
+    (text,) = (t for t in shown.figure.axes[2].texts if t.get_text().strip().startswith(name))
+    return text.xy[0]
+
+
+def test_the_mean_follows_an_outlier_and_the_others_do_not(seen):
+    rest = {"y": 0.0, "c": 0.5, "share": 0, "points": 20}
+    near, far = ({n: off(turn(seen, x=x, **rest), n) for n in losses(1.0)} for x in (3.0, 6.0))
+    assert far["squared L2"] == pytest.approx(near["squared L2"] + 3 / 21, abs=0.02)
+    for name in ("L1", "pseudo-Huber", "Cauchy", "Geman–McClure"):
+        assert abs(far[name] - near[name]) < 0.02
+
+
+def test_a_large_c_turns_the_smooth_losses_into_squared_l2(seen):
+    shown = turn(seen, x=3.0, y=0.0, c=5.0, share=10, points=20)
+    found = {name: off(shown, name) for name in losses(5.0)}
+    assert found["pseudo-Huber"] == pytest.approx(found["squared L2"], rel=0.25)
+
+
+def test_the_reading_counts_the_minima(seen):
+    few, many = (turn(seen, x=4.5, y=-3.0, c=c, share=10).reading for c in (5.0, 0.05))
+    assert "Geman–McClure 1;" in few and "Geman–McClure 1;" not in many
+
+
+@pytest.mark.parametrize(
+    "knob, value", [("x", -2.0), ("y", 4.0), ("c", 0.1), ("share", 30), ("points", 60)]
+)
+def test_every_knob_changes_the_picture(seen, knob, value):
+    turn(seen, x=4.5, y=-3.0, c=0.5, share=10, points=20)
+    image = seen.image.value
+    turn(seen, **{knob: value})
+    assert seen.image.value != image and seen.knobs[knob].description
+
+
+def test_the_bench_holds_at_its_corners():
+    for share in (0, 30):
+        for points in (10, 80):
+            for c in (0.05, 5.0):
+                assert "nearest to the clean mean" in picture(0.0, 0.0, c, share, points).reading
+
+
+def test_the_replay_shows_the_recording_it_names():
+    shown = replay()
+    turn(shown, loss="Cauchy", share="15%", seed=2)
+    cloud = recording("Cauchy", 0.15)["cloud"][2]
+    dots = np.concatenate([c.get_offsets() for c in shown.picture.figure.axes[0].collections[1:]])
+    assert len(dots) == 512 and np.isclose(np.sort(dots[:, 0]), np.sort(cloud[:, 0])).all()
+    assert f"{recording('Cauchy', 0.15).score('rmse').mean():.3f}" in shown.picture.reading
+    image = shown.image.value
+    turn(shown, share="0%")
+    assert shown.image.value != image
+
+
+def test_the_contaminated_laws_own_f_is_far_from_the_clean_one_only_above_the_ring():
+    assert float(faithful(0.0).max()) < 1e-6
+    error = faithful(0.15)
+    assert float(error[0]) < 1e-3 < 0.5 < float(error[-1])
+
+
+def test_training_starts_on_request_only_and_another_choice_goes_back_to_the_start():
+    watch = Retrain()
+    assert not watch.live.running and watch.live.trainer.step == 0
+    watch.live.work(0.2)
+    watch.live.show()
+    assert watch.live.trainer.step > 0 and "Step" in watch.live.picture.reading
+    watch.knobs["loss"].value = "squared L2"
+    assert watch.live.trainer.step == 0 and watch.chosen == ("squared L2", "15%")
+    assert watch.live.trainer.method.metric == SquaredL2()
+    assert watch.live.trainer.batches.data.share == 0.15
+
+
+def test_start_trains_and_pause_stops():
+    async def some() -> int:
+        watch = Retrain()
+        watch.live.start()
+        await asyncio.sleep(0.3)
+        watch.live.pause()
+        return watch.live.trainer.step
+
+    assert asyncio.run(some()) > 0
+
+
+def test_every_arm_the_lab_reads_is_recorded():
+    for name in NAMES:
+        for share in SHARES:
+            assert recording(name, share)["cloud"].shape == (3, 512, 2)
+
+
+def test_the_figures_draw_what_they_were_given():
+    rho, psi, weight = curves(losses(1.0)).axes
+    huber = next(li for li in rho.lines if li.get_color() == "#0072B2")
+    r = huber.get_xdata()
+    assert np.allclose(huber.get_ydata(), np.sqrt(r**2 + 1) - 1, atol=1e-9)
+    row = torch.logspace(-6, 0, 61)
+    ways = {"whole vector": row, "per element": row}
+    spacing = {11: (row, row), 81: (row, row / 10)}
+    parts = whole_or_parts(row, ways, row, ways, spacing, 5e-4)
+    assert "N = 11" in parts.axes[2].get_title("left")
+    level, gap = torch.rand(200) * 2, torch.rand(200)
+    drawn = gaps(torch.tensor([0.0, 1.0, 2.0]), level, {"clean": gap, "contaminated": 3 * gap}, {})
+    assert "3.0 times" in drawn.axes[0].get_title("left")
+    runs = {name: np.ones((2, 3)) for name in NAMES}
+    one = Score("a", "b", runs, np.ones(2))
+    assert len(ranges((0.0, 0.1), (one, one)).axes[1].texts) == len(NAMES)

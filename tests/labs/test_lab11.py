@@ -1,0 +1,236 @@
+"""Lab 11: its checks tell answers from slips, its planner says where it ends, its figures draw."""
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common import explorers_steps, plots_training
+from cmlab_labs.lab11_phases import checks
+from cmlab_labs.lab11_phases.analysis import ternary
+from cmlab_labs.lab11_phases.figures import ROWS, digit_rows
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.data.toy import Bumps, Ring
+from cmlab.methods.pcm import Phases
+from cmlab.metrics.evaluators import ExactJumps, against, exact_ends
+from cmlab.metrics.plots import STUDENT
+from cmlab.process import EDM
+from cmlab.sampling import ddim, ode
+
+LAB = lab("11")
+CHECKS = (checks.multistep, checks.middle)
+TOP = 10.0
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+def sampler(scale=lambda n, at: at[n], levels=lambda at: at, noise=None, end=0.0, first=0.0):
+    """The multistep sampler with one thing wrong."""
+
+    def run(f, x_T, levels_):
+        at = levels(levels_)
+        x = f(x_T + first * torch.randn_like(x_T), at[0])
+        for n in range(1, len(at)):
+            z = torch.randn_like(x) if noise is None else noise(x_T)
+            x = f(x + scale(n, at) * z, at[n])
+        return x + end * torch.randn_like(x)
+
+    return run
+
+
+def twice_told(f, x_T, levels):
+    x = f(x_T, levels[0])
+    for level in levels:
+        x = f(x + level * torch.randn_like(x), level)
+    return x
+
+
+def frozen(f, x_T, levels):
+    torch.manual_seed(5)
+    return sampler()(f, x_T, levels)
+
+
+def not_last(f, x_T, levels):
+    kept = []
+    for level in levels:
+        x = x_T if not kept else kept[-1] + level * torch.randn_like(x_T)
+        kept.append(f(x, level))
+    return kept[-2] if len(kept) > 1 else kept[-1]
+
+
+MULTISTEP_SLIPS = {
+    "the order is wrong": sampler(levels=lambda at: at[::-1]),
+    "too few calls": sampler(levels=lambda at: at[:-1] if len(at) > 1 else at),
+    "too many calls": twice_told,
+    "noise was added after the last call": sampler(end=0.1),
+    "no noise was added": sampler(scale=lambda n, at: 0.0),
+    "the scale of the level before": sampler(scale=lambda n, at: at[n - 1]),
+    "x is clean": sampler(scale=lambda n, at: (at[n - 1] ** 2 - at[n] ** 2) ** 0.5),
+    "as its variance": sampler(scale=lambda n, at: at[n] ** 2),
+    "the root of the level": sampler(scale=lambda n, at: at[n] ** 0.5),
+    "the one that you started from": sampler(noise=lambda x_T: x_T / 9.0),
+    "must see x_T as it is": sampler(first=0.1),
+    "the same at every run": frozen,
+    "return the answer of the last": not_last,
+    "keep the shape": lambda f, x_T, levels: sampler()(f, x_T, levels)[:5],
+    "was never called": lambda f, x_T, levels: x_T,
+}
+
+
+@pytest.mark.parametrize("message", MULTISTEP_SLIPS)
+def test_each_slip_in_the_sampler_gets_its_own_message(message):
+    verdict = checks.multistep(MULTISTEP_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def thirds(score, low, high, rounds, wrong=False, cut=1 / 3, more=0, value=False):
+    """The search with one thing wrong."""
+    for _ in range(rounds):
+        left, right = low + (high - low) * cut, high - (high - low) * cut
+        beside_left = score(left) < score(right)
+        for _ in range(more):
+            score(left)
+        if beside_left != wrong:
+            high = right
+        else:
+            low = left
+    place = (low + high) / 2
+    return score(left) if value else place
+
+
+MIDDLE_SLIPS = {
+    "the wrong third was dropped": lambda s, a, b, n: thirds(s, a, b, n, wrong=True),
+    "at a third and at two thirds": lambda s, a, b, n: thirds(s, a, b, n, cut=0.25),
+    "two a round do": lambda s, a, b, n: thirds(s, a, b, n, more=1),
+    "outside the interval": lambda s, a, b, n: thirds(s, -b, b, n),
+    "was never asked": lambda s, a, b, n: (a + b) / 2,
+    "return the place": lambda s, a, b, n: s(
+        ternary(s, a, b, n - 1) if n > 1 else (b - a) / 3 + a
+    ),
+    "is not within": lambda s, a, b, n: thirds(s, a, b, n) + b / 2,
+}
+
+
+@pytest.mark.parametrize("message", MIDDLE_SLIPS)
+def test_each_slip_in_the_search_gets_its_own_message(message):
+    verdict = checks.middle(MIDDLE_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def test_a_ternary_search_keeps_two_thirds_a_round_and_the_lowest_place():
+    asked = []
+    place = ternary(lambda t: asked.append(t) or abs(t - 0.3), 0.0, 9.0, 30)
+    assert place == pytest.approx(0.3, abs=9 * (2 / 3) ** 30) and len(asked) == 60
+    assert asked[:2] == pytest.approx([3.0, 6.0])
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return explorers_steps.explorer()
+
+
+def turn(seen, **values):
+    for name, value in values.items():
+        seen.knobs[name].value = value
+
+
+def test_the_planner_keeps_the_sample_by_phases_and_loses_it_by_noise(seen):
+    turn(seen, calls=4, spread=explorers_steps.EVEN, way="phased, exact")
+    assert "mean distance 0.00" in seen.picture.reading and "100%" in seen.picture.reading
+    turn(seen, way="phased, network of 4")
+    assert "the same mode for 9" in seen.picture.reading
+    turn(seen, way="CM, exact f")
+    assert "4 calls, at noise levels 10, 2.52, 0.452, 0.0461" in seen.picture.reading
+    share = float(seen.picture.reading.split("the same mode for ")[1].split("%")[0])
+    assert share < 40
+
+
+KNOBS = {"way": "CM, bad network", "calls": 3, "spread": explorers_steps.OWN, "level2": 0.3}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_knob_changes_the_picture(seen, knob):
+    own = explorers_steps.OWN if knob == "level2" else explorers_steps.EVEN
+    turn(seen, way="CM, good network", calls=2, spread=own, level2=2.5)
+    image = seen.image.value
+    turn(seen, **{knob: KNOBS[knob]})
+    assert seen.image.value != image and seen.knobs[knob].description
+
+
+def test_the_planner_uses_as_many_sliders_as_calls_and_sorts_them(seen):
+    turn(
+        seen,
+        way="DDIM, exact denoiser",
+        spread=explorers_steps.OWN,
+        calls=3,
+        level2=0.5,
+        level3=2.0,
+    )
+    top = seen.picture.figure.axes[0].lines[-1]
+    assert list(top.get_ydata()) == pytest.approx([10.0, 2.0, 0.5], rel=0.02)
+    image = seen.image.value
+    turn(seen, level5=0.02)
+    assert seen.image.value == image  # the third call is the last
+
+
+def test_the_planners_exact_answers_are_nearly_the_oracles():
+    x, law = 3 * torch.randn(64, 2), Ring().oracle
+    t = torch.full((64,), 3.0)
+    torch.testing.assert_close(explorers_steps.lean(x, t), law.denoise(x, t), rtol=1e-4, atol=1e-5)
+    for phases in (Phases((0.0, TOP)), Phases((0.0, 0.5, TOP))):
+        gap = explorers_steps.Walk(phases)(x, t) - ExactJumps(law, phases)(x, t)
+        assert gap.norm(dim=1).mean() < 0.03
+
+
+def test_ends_that_are_exact_have_no_distance_and_foreign_ones_have():
+    ends = exact_ends(Ring(), TOP, n=512)
+    found = against(Ring(), ends.exact, ends)
+    assert found["end"] == found["rms"] == 0 and found["same"] == 1
+    foreign = against(Ring(), ends.fresh, ends)
+    assert foreign["end"] > 1 and foreign["same"] < 0.2
+    assert foreign["sw"] == 0 and found["sw"] < 0.1
+
+
+def test_routes_by_lines_are_ddims_and_phased_ones_stay_on_the_path():
+    law, levels = Bumps().oracle, [10.0, 3.0, 0.8, 0.0]
+    x_T = torch.tensor([[-4.0], [3.0]], dtype=torch.float64)
+    by_ddim = plots_training.by_lines(law.denoise, x_T, levels)
+    *_, end = ode(EDM(), law.denoise, x_T, torch.tensor(levels).double(), ddim)
+    torch.testing.assert_close(by_ddim.places[-1], end[:, 0])
+    exact = plots_training.by_lines(ExactJumps(law, Phases((0.0, 0.8, 3.0, 10.0))), x_T, levels)
+    path = law.path(x_T, torch.tensor(levels).double())[..., 0]
+    torch.testing.assert_close(exact.places, path, rtol=0, atol=1e-6)
+
+
+def test_renoised_routes_go_down_to_the_data_and_up_by_the_noise_given():
+    x_T, z = torch.ones(2, 1).double(), torch.ones(1, 2, 1).double()
+    route = plots_training.by_renoising(lambda x, t: 0 * x + 0.5, x_T, [5.0, 2.0], z)
+    assert route.levels == [5.0, 0.0, 2.0, 0.0]
+    assert route.places[:, 0].tolist() == [1.0, 0.5, 2.5, 0.5]
+    figure = plots_training.routes(Bumps().oracle, x_T, {"a": (route, STUDENT)})
+    assert figure.axes[0].lines[-1].get_xdata()[0] == 5.0
+
+
+def test_the_key_figure_draws_means_and_leaves_zeros_out():
+    seeds = np.array([[0.2, 0.2, 0.1, 0.1], [0.4, 0.2, 0.3, 0.1]])
+    zero = np.array([[0.0, 0.4, 1.0, 1.2]])
+    figure = plots_training.against_calls(
+        {"a": {"good f": seeds}, "b": {"exact f*": zero}}, ("x", "y"), (0.03, 0.0)
+    )
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([0.3, 0.2, 0.2, 0.1])
+    drawn = figure.axes[1].lines[0].get_ydata()
+    assert np.isnan(drawn[0]) and drawn[1:] == pytest.approx([0.4, 1.0, 1.2])
+    asked = {"good f": [(0.5, 0.1), (0.7, 0.05)]}
+    figure = plots_training.middle([0.1, 1.0], {"good f": [0.2, 0.1]}, asked, "t")
+    assert figure.axes[0].lines[-1].get_xdata() == pytest.approx([0.7])
+
+
+def test_the_figure_of_digits_has_a_row_for_each_way():
+    pictures = np.zeros((3, 3, 20, 1, 8, 8), np.uint8)
+    figure = digit_rows(pictures, "t")
+    assert [ax.get_ylabel() for ax in figure.axes] == list(ROWS)

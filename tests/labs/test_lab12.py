@@ -1,0 +1,235 @@
+"""Lab 12: its checks tell answers from slips, its benches answer, its figures draw the data."""
+
+from math import log, sqrt
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.lab12_latent import checks, figures
+from cmlab_labs.lab12_latent import study as lab12_study
+from cmlab_labs.lab12_latent.analysis import cost_ratio, impulsiveness, paired, spread_of_target
+from cmlab_labs.lab12_latent.explorer import INTERVALS, c_of, latent_bench, transport_bench
+from cmlab_labs.lab12_latent.study import BANDS, measured
+from cmlab_labs.registry import STUDIES
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.data.digits import Digits
+from cmlab.data.latents import Impulses
+from cmlab.data.toy import Ring
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening
+from cmlab.presets import latent as study
+from cmlab.presets.latent import DIGITS
+
+LAB = lab("12")
+CHECKS = (checks.tight_cauchy, checks.denoising)
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+CAUCHY_SLIPS = list(checks.slips(torch.ones(2, 3), 20))
+TERM_SLIPS = list(checks.wrong_terms(*checks.answered()))
+
+
+@pytest.mark.parametrize("slip", CAUCHY_SLIPS)
+def test_each_slip_in_the_cauchy_loss_gets_its_own_message(slip):
+    verdict = checks.tight_cauchy(lambda a, b, n: checks.slips(a - b, n)[slip])
+    assert verdict.state == "slip" and verdict.message == slip
+
+
+def two_logs(a, b, n):
+    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n)
+    return (m / 2 + c * c).log() - 2 * log(c)
+
+
+def one_plus(a, b, n):
+    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n)
+    return (1 + m / (2 * c * c)).log()
+
+
+def fixed_c(a, b, n):
+    return ((a - b).square().flatten(1).mean(1) / (2 * checks.c_of(20) ** 2)).log1p()
+
+
+OTHER = {
+    "torch.log1p keeps them": two_logs,
+    "loses its digits": one_plus,
+    "at N = 160 yours is": fixed_c,
+    "shape (6,)": lambda a, b, n: checks.exact(a, b, n)[:, None],
+}
+
+
+@pytest.mark.parametrize("message", OTHER)
+def test_other_wrong_losses_are_told_apart(message):
+    verdict = checks.tight_cauchy(OTHER[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+@pytest.mark.parametrize("slip", TERM_SLIPS)
+def test_each_slip_in_the_denoising_term_gets_its_own_message(slip):
+    verdict = checks.denoising(lambda f, x, t, small, sigma: checks.wrong_terms(f, x, t)[slip])
+    assert verdict.state == "slip" and verdict.message == slip
+
+
+def unguarded(f_t, x, t, small, sigma):
+    each = (1 / t**2 + 1 / sigma**2) * (f_t - x).square().flatten(1).mean(1)
+    return each[t <= small].mean()
+
+
+def test_a_mean_over_none_and_unused_arguments_are_told():
+    assert "a mean over none is 0/0; guard it" in checks.denoising(unguarded).message
+    stuck = checks.denoising(lambda f, x, t, small, sigma: checks.term(f, x, t, 0.17, 0.5))
+    assert "use the arguments" in stuck.message
+    high = checks.denoising(
+        lambda f, x, t, small, sigma: (
+            unguarded(f, x, t, small, sigma) if (t <= small).any() else f.sum()
+        )
+    )
+    assert "the term must be 0" in high.message
+
+
+def test_c_of_the_bench_and_of_the_check_is_the_methods():
+    points = STUDIES["latents"].arms["slct"](0).method.pairs.points
+    rule = Tightening(points)
+    for stage, intervals in enumerate(INTERVALS[1:], start=1):
+        step = stage * study.STEPS // 7
+        assert points(step) - 1 == intervals
+        assert c_of(intervals) == checks.c_of(intervals) == rule(step)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return latent_bench()
+
+
+def turn(seen, **values):
+    for name, value in values.items():
+        seen.knobs[name].value = value
+    return seen.picture
+
+
+REST = {"source": "digits, latents", "share": 0.1, "factor": 50, "intervals": 40, "size": 0.02}
+
+
+def test_without_impulses_normal_numbers_lie_within_the_fences(bench):
+    reading = turn(bench, **REST | {"share": 0.0, "source": "normal numbers"}).reading
+    assert "normal numbers: 0.70%" in reading and "0.0% of the samples hold" in reading
+    assert "kurtosis 2.9" in bench.picture.figure.axes[0].get_title("left")
+
+
+def test_squared_l2_gives_impulses_the_most_say_and_cauchy_the_least(bench):
+    words = turn(bench, **REST).reading.split("all pull: ")[1]
+    shares = [float(part.split()[-1].split("%")[0]) for part in words.splitlines()[0].split(",")]
+    assert shares[0] > shares[1] > shares[2]
+
+
+KNOBS = {"source": "digits, pixels", "share": 1.0, "factor": 5, "intervals": 640, "size": 0.5}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_knob_of_the_bench_changes_the_picture(bench, knob):
+    turn(bench, **REST)
+    image = bench.image.value
+    turn(bench, **{knob: KNOBS[knob]})
+    assert bench.image.value != image and bench.knobs[knob].description
+    turn(bench, **REST)
+
+
+def test_the_pairing_bench_shows_every_pair():
+    seen = transport_bench()
+    for knob, value in {"batch": 16, "t": 2.0, "seed": 3}.items():
+        image = seen.image.value
+        turn(seen, **{knob: value})
+        assert seen.image.value != image
+    left, right = (ax.collections[0].get_segments() for ax in seen.picture.figure.axes[:2])
+    lengths = [sum(np.square(a - b).sum() for a, b in lines) for lines in (left, right)]
+    assert len(left) == len(right) == 16 and lengths[1] < lengths[0]
+    assert f"{lengths[1] / lengths[0]:.0%} of that of the pairs" in seen.picture.reading
+
+
+def test_transport_saves_less_in_more_dimensions():
+    x, z = torch.randn(2, 64, 400)
+    assert cost_ratio(x[:, :2], z[:, :2]) < 0.4 < 0.8 < cost_ratio(x, z) < 1
+
+
+def test_the_spread_of_the_target_is_that_of_the_data_where_noise_hides_them():
+    g = torch.Generator().manual_seed(0)
+    x, z = paired(Ring(), Independent(), 128, 8, g)
+    far = spread_of_target(x, x + 1e4 * z)
+    assert far == pytest.approx(float(x.var(0).sum()), rel=0.1)
+    assert spread_of_target(x, x + 1e-4 * z, near=4) < 0.01
+    x, z = paired(Ring(), MinibatchOT(), 128, 8, g)
+    assert spread_of_target(x, x + 2 * z) < 0.5 * far
+
+
+def test_the_arms_differ_in_what_they_say():
+    arms = {name: build(1) for name, build in lab12_study.ARMS.items()}
+    assert all(
+        r.train == arms["ict"].train and r.judge == arms["ict"].judge for r in arms.values()
+    )
+    for name, recipe in arms.items():
+        assert isinstance(recipe.data, Impulses) == name.endswith("impulses")
+        assert recipe.data.clean == DIGITS
+    assert arms["slct-across"].method.by_class is False
+    assert isinstance(arms["slct-independent"].method.coupling, Independent)
+    assert arms["cauchy"].method.denoising == 0 and arms["cauchy"].net == arms["ict"].net
+    assert isinstance(arms["slct"].method.coupling, MinibatchOT)
+
+
+def test_residuals_are_measured_by_band_and_empty_bands_are_nan():
+    t = torch.tensor([0.01] * 500 + [5.0] * 500)
+    apart = torch.randn(1000, 4, 4, 4) * (t / 2)[:, None, None, None]
+    found = measured(t, t / 2, apart)
+    assert found["size"].shape == (len(BANDS) - 1, 6)
+    assert found["size"][0, 2] == pytest.approx(0.005, rel=0.02)
+    assert found["size"][3, 2] == pytest.approx(2.5, rel=0.02)
+    assert np.isnan(found["size"][1:3]).all() and np.isnan(found["tails"][1:3]).all()
+    assert found["tails"][3, 2] == pytest.approx(3, rel=0.05)
+    assert found["tails"][3, 0] == pytest.approx(0.007, rel=0.2)
+
+
+def test_the_figures_draw_what_they_were_given():
+    rows = {"a": impulsiveness(torch.randn(500)), "b": impulsiveness(Digits().images)}
+    left, right = figures.tails(rows, "t").axes
+    assert [li.get_xdata()[0] for li in right.lines[:2]] == [r.kurtosis for r in rows.values()]
+    scores = {"ict": np.array([10.0, 20.0, 30.0]), "slct": np.array([5.0, 6.0, 7.0])}
+    first = figures.race({"clean": scores, "more": scores}, 4.0, "fd1").axes[0]
+    assert list(first.lines[0].get_xdata()) == [10, 20, 30]
+    q = np.ones((3, 3)) * [1, 2, 3]
+    bands = {"0 to 1": q, "1 to 2": 2 * q}
+    drawn = figures.sizes([10, 20, 40], bands, [0.1, 0.05, 0.02], "t").axes[0]
+    assert list(drawn.lines[-1].get_ydata()) == [0.1, 0.05, 0.02]
+    two = np.ones((2, 3))
+    spread = {"as drawn": two, "optimal transport": two / 2}
+    score = {"as drawn": np.ones(3), "optimal transport": np.ones(3)}
+    figure = figures.gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
+    assert "50% saved in 2D" in figure.axes[0].get_title("left")
+
+
+def test_the_worked_example_of_shares_of_pull():
+    """One residual of 50 among 127 of 0.05, with c = 0.03456."""
+    lengths = torch.cat([torch.full((127,), 0.05), torch.tensor([50.0])])
+    shares = {}
+    for name, metric in {
+        "L2": impulses_metric("SquaredL2"),
+        "Huber": impulses_metric("PseudoHuber"),
+        "Cauchy": impulses_metric("Cauchy"),
+    }.items():
+        force = figures.pull(metric, lengths)
+        shares[name] = float(force[-1] / force.sum())
+    assert shares["L2"] == pytest.approx(0.887, abs=1e-3)
+    assert shares["Huber"] == pytest.approx(0.0095, abs=1e-4)
+    assert shares["Cauchy"] < 1e-4
+    assert sqrt(2) * 0.03456 < 0.05  # beyond its largest pull already
+
+
+def impulses_metric(name):
+    from cmlab import losses
+
+    kind = getattr(losses, name)
+    return kind() if name == "SquaredL2" else kind(0.03456)

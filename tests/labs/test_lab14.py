@@ -1,0 +1,257 @@
+"""Lab 14: its checks tell answers from slips, its figures draw what was recorded."""
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.lab14_pretraining import checks, figures
+from cmlab_labs.lab14_pretraining import figures as laws
+from cmlab_labs.lab14_pretraining.analysis import agreement, descend, limit, remembered, spread
+from cmlab_labs.lab14_pretraining.explorer import PAIRS, STARTS, available, explorer, modes, seen
+from cmlab_labs.lab14_pretraining.study import PACES, Twin, starts
+from cmlab_labs.registry import STUDIES
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.data.digits import Digits
+from cmlab.methods import EDM
+from cmlab.methods.faster_training import (
+    Bump,
+    Clock,
+    Compensation,
+    Easing,
+    MomentumDecay,
+    Quantiles,
+)
+from cmlab.noise_levels import KarrasGrid
+from cmlab.presets import toy
+from cmlab.schedules import Warmup
+from cmlab.train.recipe import to_dict
+
+LAB = lab("14")
+CHECKS = (checks.pace, checks.permutation_p)
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+SLIPS = [slip for slip, _ in checks.slips()]
+
+
+@pytest.mark.parametrize("number", range(len(SLIPS)))
+def test_each_slip_in_the_pace_gets_its_own_message(number):
+    table = dict(zip(checks.CASES, checks.slips()[number][1], strict=True))
+    verdict = checks.pace(lambda tau, beta0: table[tau, beta0])
+    assert verdict.state == "slip" and verdict.message == SLIPS[number]
+    assert len(set(SLIPS)) == len(SLIPS)
+
+
+def test_other_wrong_paces_are_told_by_a_property():
+    assert "an even fall has" in checks.pace(lambda t, b: (b * (1 - t) ** 2, 1.0)).message
+    assert (
+        "a new gradient enters" in checks.pace(lambda t, b: (checks.exact(t, b)[0], 0.5)).message
+    )
+    assert "must lie in [0, 1)" in checks.pace(lambda t, b: (1.2, 1.0)).message
+    assert "two numbers" in checks.pace(lambda t, b: b).message
+
+
+def far(a, b, orders):
+    return (a - b).norm(dim=1).mean(), (a - b[orders]).norm(dim=2).mean(1)
+
+
+def p_slips():
+    def of(count):
+        def p(a, b, orders):
+            now, shuffled = far(a, b, orders)
+            return count((shuffled <= now).sum(), (shuffled >= now).sum(), len(orders))
+
+        return p
+
+    def both(a, b, orders):
+        now = (a - b).norm(dim=1).mean()
+        shuffled = (a[orders] - b[orders]).norm(dim=2).mean(1)
+        return (1 + (shuffled <= now * (1 + 1e-9)).sum()) / (1 + len(orders))
+
+    def squared(a, b, orders):
+        now, shuffled = (a - b).square().sum(1).mean(), (a - b[orders]).square().sum(2).mean(1)
+        return (1 + (shuffled <= now).sum()) / (1 + len(orders))
+
+    return {
+        "add 1 above and below": of(lambda near, far, n: near / n),
+        "the 1 is missing below": of(lambda near, far, n: (1 + near) / n),
+        "the 1 is missing above": of(lambda near, far, n: near / (1 + n)),
+        "the wrong side is counted": of(lambda near, far, n: (1 + far) / (1 + n)),
+        "this doubles p": of(lambda near, far, n: min(1.0, 2 * (1 + near) / (1 + n))),
+        "both sides were shuffled alike": both,
+        "squared distances": squared,
+    }
+
+
+@pytest.mark.parametrize("message", p_slips())
+def test_each_slip_in_the_test_gets_its_own_message(message):
+    verdict = checks.permutation_p(p_slips()[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def test_the_spread_at_rest_is_that_of_a_long_walk():
+    rate, beta, h = 0.8, 0.7, 1.5
+    noise = torch.randn(400, 20_000, dtype=torch.float64)
+    steps = torch.ones(400, dtype=torch.float64)
+    theta = descend(rate * steps, beta * steps, h, noise, start=0.0)[-1]
+    assert float(theta.var()) == pytest.approx(spread(rate, beta, h), rel=0.05)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_beyond_the_limit_the_walk_runs_away_and_below_it_not(beta):
+    steps, still = torch.ones(3000, dtype=torch.float64), torch.zeros(3000, 1).double()
+    for factor, runs_away in ((0.98, False), (1.02, True)):
+        theta = descend(factor * limit(beta) * steps, beta * steps, 1.0, still)
+        assert (float(theta[-1].abs()) > 1) == runs_away
+        assert np.isinf(spread(factor * limit(beta), beta, 1.0)) == runs_away
+
+
+def test_with_the_compensation_a_new_gradient_does_at_once_what_it_did():
+    momentum = MomentumDecay(0.9, 4000)
+    beta = torch.tensor([momentum(k) for k in range(4000)], dtype=torch.float64)
+    rate = torch.tensor([Compensation(momentum)(k) for k in range(4000)], dtype=torch.float64)
+    for first in (0, 1000, 2000, 3000):
+        moved = remembered(rate, beta, first)
+        assert float(moved[0]) == pytest.approx(0.1)
+        memory = float(beta[first] / (1 - beta[first]))
+        assert float(moved[-1] / moved[0] - 1) == pytest.approx(memory, rel=0.02)
+
+
+def test_arms_differ_in_what_their_names_say():
+    arms = {name: make(3) for name, make in STUDIES["pretraining-toy"].arms.items()}
+    base = arms["uniform-constant"]
+    for name, recipe in arms.items():
+        law, _, pace = name.partition("-")
+        assert (recipe.method.pairs != base.method.pairs) == (law != "uniform")
+        assert (recipe.train.momentum is not None) == (pace in ("both", "momentum"))
+        assert (recipe.train.rate != base.train.rate) == (pace in ("both", "rate"))
+        assert recipe.net == base.net and recipe.train.seed == 3
+    assert set(PACES) <= {name.partition("-")[2] for name in arms}
+    assert isinstance(base.method, EDM)
+
+
+def test_the_rates_are_the_paces_at_other_rates():
+    for name, make in STUDIES["pretraining-rates"].arms.items():
+        pace, thousandths = name.split("-")
+        mine = to_dict(make(1))
+        other = to_dict(STUDIES["pretraining-toy"].arms[f"uniform-{pace}"](1))
+        assert mine["train"]["optimizer"]["lr"] == int(thousandths) / 1000
+        other["train"]["optimizer"]["lr"] = int(thousandths) / 1000
+        assert mine == other
+
+
+def test_halves_share_neither_scans_nor_seeds():
+    a, b = (STUDIES["twins-digits"].arms[arm](2) for arm in ("half-a", "half-b"))
+    assert a.data != b.data and a.train.seed != b.train.seed and a.net == b.net
+
+
+def test_shared_starts_are_the_same_in_any_precision_and_pure_noise_at_the_top():
+    usual = torch.get_default_dtype()
+    one = starts(toy.RING, 6)
+    starts.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    other = starts(toy.RING, 6)
+    torch.set_default_dtype(usual)
+    assert torch.equal(one.x, other.x) and torch.equal(one.z, other.z)
+    assert torch.equal(one.at(10.0, 10.0), 10 * one.z)
+    assert torch.equal(one.at(0.5, 10.0), one.x + 0.5 * one.z)
+
+
+def test_steps_to_a_goal_lie_between_the_looks():
+    steps = np.array([0, 100, 200])
+    falling = figures.Course(steps, np.array([[1.0, 0.1, 0.01], [1.0, 0.5, 0.4]]))
+    found = falling.until([0.1**0.5, 0.3])
+    assert found[0] == pytest.approx(50) and np.isnan(found[1])
+    assert figures.speed(falling, falling) == pytest.approx([1, 1])
+    assert figures.sped(falling, falling) == "1.00 (1.00 to 1.00)"
+    never = figures.Course(steps, np.ones((2, 3)))
+    assert figures.sped(falling, never) == "0 of 2 seeds"
+
+
+def test_the_figures_draw_what_they_were_given():
+    law = Easing(Warmup(10))
+    axes = {"q": Quantiles(), "c": Clock(), "k": KarrasGrid()}
+    left, right = laws.easing(law, (0, 10), 10, axes).axes
+    assert np.allclose(left.lines[1].get_ydata(), Bump().density(laws.U))
+    assert np.allclose(right.lines[0].get_ydata(), Quantiles().at(laws.INNER))
+    momentum = MomentumDecay(0.9, 1000)
+    left, right = laws.pace(momentum).axes
+    assert left.lines[0].get_ydata()[100] == pytest.approx(momentum(500))
+    assert right.lines[2].get_ydata()[-1] == pytest.approx(2, rel=1e-6)
+    calm = laws.unrest(1.0, momentum, 0.9).axes[0].lines[2].get_ydata()
+    assert calm[0] == pytest.approx(0.19 / 2, rel=0.01)
+    arm = figures.Course(np.array([0, 9]), np.array([[1.0, 0.2], [1.0, 0.4]]))
+    drawn, empty = figures.courses({"a": {"constant": arm}, "b": {}}, "m").axes
+    assert drawn.lines[0].get_ydata()[-1] == pytest.approx(0.3)
+    assert "not recorded" in empty.texts[0].get_text()
+    low = figures.Course(arm.steps, arm.values / 10)
+    assert figures.finding("a", {"x": arm, "y": low}) == "a: y ends lowest"
+    assert "not told apart" in figures.finding("a", {"x": arm, "y": arm})
+    at = {"constant": {0.002: np.array([1.0, 3.0]), 0.004: np.array([1.0, 1.0])}}
+    assert figures.by_rate(at, "m", "t").axes[0].lines[0].get_ydata() == pytest.approx([2, 1])
+
+
+def test_pairs_are_joined_and_the_test_is_marked():
+    a = torch.randn(30, 2)
+    b = a + 0.01
+    test = agreement(a, b, 99)
+    left, middle, right = figures.pairs_and_test(a, b, torch.zeros(8, 2), test, "abc", 12).axes
+    joined = np.stack(left.collections[1].get_segments())
+    assert np.allclose(joined[:, 0], a[:12], atol=1e-6)
+    assert np.allclose(joined[:, 1], b[:12], atol=1e-6)
+    assert right.lines[0].get_xdata()[0] == pytest.approx(test.distance)
+    images = Digits(train=False).images[:8]
+    assert len(figures.face_to_face(images, images.flip(0), test, "ab").axes) == 2
+    apart = torch.zeros(30, dtype=torch.bool)
+    apart[:3] = True
+    figure = figures.borders(a, modes(a), apart, 1.0, "t")
+    assert len(figure.axes[0].collections[-1].get_offsets()) == 3
+    shares = {"two seeds": ((10.0, 1.0), np.array([[0.9, 1.0], [0.7, 1.0]]))}
+    assert figures.by_level(shares, 0.1, "t").axes[0].lines[0].get_ydata() == pytest.approx(
+        [0.8, 1]
+    )
+
+
+@pytest.fixture(scope="module")
+def twin_nets():
+    return explorer()
+
+
+def turn(box, **values):
+    for name, value in values.items():
+        box.knobs[name].value = value
+
+
+def test_the_explorer_opens_on_recorded_networks_that_agree(twin_nets):
+    turn(twin_nets, pair="ring: two seeds", start="pure noise", draw=0)
+    found = seen("ring: two seeds", 0)
+    assert found.test.p == 0.001 and found.share > 0.7 > found.chance
+    assert "p = 0.001" in twin_nets.picture.reading
+    assert f"{found.test.distance:.3f}" in twin_nets.picture.reading
+
+
+@pytest.mark.parametrize("knob, value", [("start", "half"), ("draw", 4)])
+def test_every_knob_changes_the_picture(twin_nets, knob, value):
+    turn(twin_nets, pair="ring: two seeds", start="pure noise", draw=0)
+    image = twin_nets.image.value
+    turn(twin_nets, **{knob: value})
+    assert twin_nets.image.value != image and twin_nets.knobs[knob].description
+    segments = twin_nets.picture.figure.axes[0].collections[1].get_segments()
+    assert len(segments) == 48
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_recorded_pair_can_be_shown_from_every_start(twin_nets, pair):
+    if pair not in available():
+        pytest.skip("not recorded yet")
+    for start in STARTS:
+        turn(twin_nets, pair=pair, start=start)
+        assert "p = " in twin_nets.picture.reading
+    assert not Twin("pretraining-toy", "nothing", 0).recorded

@@ -1,0 +1,282 @@
+"""Lab 16: its checks tell answers from slips, its table is the data's, its explorer answers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.explorers_digits import SHAPES, Generator, Pool, shipped
+from cmlab_labs.lab16_cifar10 import checks, figures
+from cmlab_labs.lab16_cifar10.explorer import between, explorer, noise
+from cmlab_labs.lab16_cifar10.figures import (
+    Scored,
+    against_size,
+    chosen,
+    coarse,
+    drift,
+    lerp,
+    norms,
+    pictures,
+    scored,
+    sharpening,
+)
+from cmlab_labs.tools.notebooks.build import read_source
+from exercises import answers, lab, solutions, stubs
+from PIL import Image
+
+from cmlab.methods.editing import slerp
+from cmlab.presets import PRESETS, shapes
+from cmlab.train import cost
+from cmlab.train.callbacks import LEVELS
+from cmlab.train.checkpoint import BadFile
+
+LAB = lab("16")
+CHECKS = (checks.decay, checks.between)
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+FORGETS = [slip for slip, _ in checks.decay_slips(64, 64.0)]
+
+
+@pytest.mark.parametrize("number", range(len(FORGETS)))
+def test_each_slip_in_the_decay_gets_its_own_message(number):
+    verdict = checks.decay(lambda batch, images: checks.decay_slips(batch, images)[number][1])
+    assert verdict.state == "slip" and verdict.message == FORGETS[number]
+    assert len(set(FORGETS)) == len(FORGETS)
+
+
+def test_another_wrong_decay_is_told_by_the_half_life():
+    assert "of the old is left" in checks.decay(lambda batch, images: 0.999).message
+
+
+def test_the_decay_of_the_published_runs():
+    assert 0.5 ** (512 / 5e5) == pytest.approx(0.99929, abs=5e-6)
+    assert "0.99929" in checks.decay(lambda batch, images: 0.5 ** (batch / images)).message
+
+
+@pytest.mark.parametrize("slip", checks.MIXES)
+def test_each_slip_on_the_way_gets_its_own_message(slip):
+    verdict = checks.between(checks.MIXES[slip])
+    assert verdict.state == "slip" and verdict.message == slip
+
+
+def naive(z1, z2, share):
+    """The formula with nothing done where z1 and z2 are parallel."""
+    angle = ((z1 * z2).sum() / (z1.norm() * z2.norm())).clamp(-1, 1).acos()
+    near, far = ((1 - share) * angle).sin(), (share * angle).sin()
+    return (near * z1 + far * z2) / angle.sin()
+
+
+WAYS = {
+    "0/0 where": naive,
+    "before arccos": lambda a, b, s: slerp(a, b, s) + (a * b).sum().acos() * 0,
+    "the answer has shape": lambda a, b, s: slerp(a, b, s).flatten(),
+    "the norm is": lambda a, b, s: slerp(a, b, s) * (1 + s * (1 - s)),
+    "at share 1 the answer must be z2": lambda a, b, s: slerp(a, b, 0.9 * s),
+}
+
+
+@pytest.mark.parametrize("message", WAYS)
+def test_other_slips_on_the_way_are_told_by_a_property(message):
+    assert message in checks.between(WAYS[message]).message
+
+
+def test_the_great_circle_keeps_the_norm_and_the_straight_way_does_not():
+    z1, z2 = checks.pair(0.0)
+    assert float(slerp(z1, z2, 0.3).norm()) == pytest.approx(2, abs=1e-9)
+    assert float(lerp(z1, z2, 0.5).norm()) == pytest.approx(math.sqrt(2), abs=1e-9)
+    z = torch.randn(50, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    ways = norms(z[0], z[1], z).axes[0].lines
+    assert ways[1].get_ydata().min() < 0.8 < 0.9 < ways[0].get_ydata().min()
+    with pytest.raises(ValueError, match="opposite"):
+        slerp(z[0], -z[0], 0.5)
+
+
+def test_the_count_of_operations_is_the_forecasts():
+    recipe = shapes.picture(shapes.ect(10).method, 1, 0)
+    found = figures.cost(recipe)
+    few = shapes.replace(recipe, train=shapes.replace(recipe.train, batch=cost.FEW))
+    kept, flops = cost.counted(few.trainer())
+    assert found.step == flops and found.kept == pytest.approx(kept, rel=0.02)
+    assert found.weights == sum(p.numel() for p in recipe.build().parameters())
+    assert 3.9 < found.step / found.call < 4.1
+
+
+def test_the_papers_network_has_its_published_size():
+    assert figures.cost(PRESETS["cifar10.ect-paper"]()).weights == 55_732_739
+
+
+def test_the_lab_shows_exactly_the_table_of_the_package(tmp_path):
+    (cell,) = (c for c in read_source(LAB).cells if "published.table(" in c.source)
+    assert cell.source.startswith("Markdown(published.table((")
+    lines = figures.table((tmp_path / "no.json", None, None)).splitlines()
+    assert len(lines) == 2 + len(figures.ROWS) + len(figures.OURS)
+    for row, line in zip(figures.ROWS, lines[2:], strict=False):
+        assert " | ".join(figures.cells(row)) in line
+    for line in lines[-len(figures.OURS) :]:
+        assert line.count(figures.NOT_RUN) == 2
+
+
+def test_what_is_not_the_published_space_never_enters_the_table(tmp_path):
+    row = {"name": "fd", "of": "1 call", "value": 9.0, "error": 0.1, "space": "cmlab-cifar",
+           "samples": 50_000, "reference": "train"}  # fmt: skip
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"readings": [row, row | {"samples": 5000}], "fd1": 9.0}))
+    assert figures.measured(record) == {}
+    right = row | {"space": "inception", "value": 12.0}
+    record.write_text(json.dumps({"readings": [row, right, right | {"samples": 5000}]}))
+    assert figures.measured(record) == {"1": "12.00 ± 0.10"}
+    cells = figures.ours("cifar10.ect-sprint", record)
+    assert cells[1:3] == ("12.00 ± 0.10", figures.NOT_RUN)
+
+
+def test_only_what_was_read_is_called_read():
+    assert {row.source for row in figures.ROWS if row.standing == figures.READ} == {
+        "2303.01469",
+        "2410.11081",
+    }
+
+
+def test_the_distance_grows_as_n_falls_and_not_only_its_spread():
+    g = torch.Generator().manual_seed(0)
+    real, made = (torch.randn(6000, 8, generator=g).double() for _ in range(2))
+    found = drift(made, real, (50, 400), 10)
+    assert found.mean[0] - found.mean[1] > 5 * found.spread[0] / math.sqrt(10)
+    assert found.mean[0] / found.mean[1] == pytest.approx(8, rel=0.4)  # as 1/n
+    assert against_size({"a": found, "b": found}, "t").axes[0].get_title("left") == "t"
+    with pytest.raises(ValueError, match="draw more"):
+        drift(made, real, (4000,), 2)
+    assert coarse(torch.ones(2, 3, 32, 32)).shape == (2, 48)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What `cmlab ship` writes of a run: six lines of log, six sheets, half of them a start's."""
+    path, seen = tmp_path / "run", [320, 640, 960, 1600, 2240, 2880]
+    rows = [{"stage": k // 3, "samples": n, "by_level": [1.0] * 11 + [None]}
+            for k, n in enumerate(seen)]  # fmt: skip
+    path.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.with_suffix(".json").write_text(json.dumps({"sheets": seen}))
+    sheets = np.full((6, 3, 33, 8 * 33, 3), 255, np.uint8)
+    for k, sheet in enumerate(sheets):
+        sheet[0, :32] = 20 * (k + 1)
+    Image.fromarray(sheets.reshape(-1, 8 * 33, 3)).save(path.with_suffix(".png"))
+    return path
+
+
+def test_a_diary_counts_the_starts_images(run):
+    read = figures.diary(run)
+    assert read.before == 960 and read.samples[-1] == 2880
+    assert read.seen.tolist() == [320, 640, 960, 1600, 2240, 2880]
+    assert read.losses.shape == (6, len(LEVELS)) and np.isnan(read.losses[:, -1]).all()
+    x = pictures(read.strip(5))
+    assert x.shape == (8, 3, 32, 32) and float(x[0, 0, 0, 0]) == pytest.approx(120 / 127.5 - 1)
+
+
+def test_the_shipped_run_has_a_diary():
+    read, record = figures.diary(SHAPES.with_suffix("")), shipped([SHAPES]).record
+    assert read.samples[-1] == read.seen[-1] == record["samples_seen"]
+    assert 0 < read.before < read.samples[-1] and (np.diff(read.samples) > 0).all()
+    assert len(read.sheets) == len(record["sheets"]) and pictures(read.strip(0)).shape[0] == 8
+
+
+def test_a_path_without_a_diary_is_refused(tmp_path):
+    with pytest.raises(BadFile, match="is no log of a run; make it with `cmlab ship"):
+        figures.diary(tmp_path / "run")
+    (tmp_path / "run.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    with pytest.raises(BadFile, match="is no log of a run"):
+        figures.diary(tmp_path / "run")
+
+
+def test_the_moments_cover_both_trainings_and_end_at_the_end():
+    seen = np.arange(1, 81) * 800
+    picked = chosen(seen, 6, 25_600)
+    assert len(picked) == 6 and picked[-1] == 79 and seen[picked[2]] == 25_600
+
+
+def test_the_key_figure_draws_the_diary(run):
+    read = figures.diary(run)
+    score = scored(read, torch.zeros(4, 8, 3, 32, 32))
+    assert isinstance(score, Scored) and score.floor == (0, 0) and score.pictures == 8
+    top, left, right = sharpening(read, score, "t").axes
+    assert top.get_title("left") == "t" and len(left.lines) > 2
+    assert np.allclose(right.lines[0].get_ydata(), score.values)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(0)
+    recipe = shapes.ect(10)
+    model = recipe.build().eval().requires_grad_(False)
+    for weight in model.parameters():  # a fresh network does not heed its class
+        weight += 0.05 * torch.randn_like(weight)
+    return Generator(model, recipe, {})
+
+
+@pytest.fixture(scope="module")
+def seen(generator):
+    return explorer(generator)
+
+
+def turn(seen, **values):
+    for name, value in values.items():
+        seen.knobs[name].value = value
+
+
+RESET = {"seed": 0, "other": 1, "share": 0.3, "calls": 2, "middle": 0.8, "wish": 0}
+KNOBS = {"seed": 3, "other": 4, "share": 0.8, "calls": 4, "middle": 5.0, "wish": 2}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_knob_changes_the_picture(seen, knob):
+    turn(seen, **RESET)
+    image = seen.image.value
+    turn(seen, **{knob: KNOBS[knob]})
+    assert seen.image.value != image and seen.knobs[knob].description
+
+
+def test_the_reading_says_the_levels_and_the_neighbours_meaning(seen):
+    turn(seen, **RESET)
+    assert "2 network calls, at noise levels 80, 0.8" in seen.picture.reading
+    turn(seen, calls=1)
+    assert "no effect" in seen.picture.reading and "median" in seen.picture.reading
+
+
+def test_the_two_ways_share_their_ends_and_differ_half_way(generator):
+    round_way, straight = between(generator, 0, 1, 0)
+    assert torch.equal(round_way[[0, -1]], straight[[0, -1]])
+    assert not torch.allclose(round_way[2], straight[2])
+    assert torch.equal(noise(7, (3, 4, 4)), noise(7, (3, 4, 4)))
+
+
+def test_two_equal_seeds_are_one_noise_all_the_way(seen):
+    turn(seen, **RESET | {"other": 0, "calls": 1})
+    image = seen.image.value
+    turn(seen, share=0.9)
+    assert "1.00 of the norm" in seen.picture.reading and image
+    assert seen.words.value.count("alert") == 0
+
+
+def test_a_copy_is_at_zero_and_unseen_ones_are_not(generator):
+    pool = generator.pool
+    copy = Pool(pool.images[:50], "50", pool.images[:5])
+    assert copy.typical == 0 and pool.typical > 1
+
+
+def test_without_any_file_the_remedy_is_named(tmp_path):
+    with pytest.raises(BadFile, match="cmlab train shapes.ect"):
+        shipped([tmp_path / SHAPES.name])
+
+
+def test_without_cifar_10_the_reading_says_that_no_neighbours_are_shown(generator, monkeypatch):
+    monkeypatch.setattr(Generator, "pool", None)
+    bare = explorer(Generator(generator.model, generator.recipe, {}))
+    assert "not on this machine" in bare.picture.reading

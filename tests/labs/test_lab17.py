@@ -1,0 +1,293 @@
+"""Lab 17: its checks tell answers from slips, verdicts need ranges apart, its explorer draws."""
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.explorers_steps import Walk
+from cmlab_labs.lab17_atlas import checks, figures
+from cmlab_labs.lab17_atlas import explorer as widget
+from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, read_rows
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.methods import pcm
+from cmlab.metrics.evaluators import exact_ends
+from cmlab.metrics.plots import sheet
+from cmlab.presets import toy
+
+LAB = lab("17")
+CHECKS = (checks.not_beaten, checks.worth_the_price)
+NAN, INF = float("nan"), float("inf")
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+def keeps(worse, read=lambda errors: [INF if e != e else e for e in errors]):
+    """Keep the names of which no other makes `worse(other, own)` true."""
+
+    def answer(scores):
+        seen = {name: read(errors) for name, errors in scores.items()}
+        return [a for a in seen if not any(a != b and worse(seen[b], seen[a]) for b in seen)]
+
+    return answer
+
+
+def mean(errors):
+    return sum(errors) / len(errors)
+
+
+def finished(errors):
+    return [e for e in errors if e == e] or [INF]
+
+
+def leaders(scores):
+    whole = {name: [INF if e != e else e for e in errors] for name, errors in scores.items()}
+    best = min(whole, key=lambda name: mean(whole[name]), default="")
+    return [name for name in whole if not max(whole[best]) < min(whole[name])]
+
+
+NOT_BEATEN_SLIPS = {
+    "these are errors: lower is better": keeps(lambda b, a: min(b) > max(a)),
+    "you return those that are beaten": lambda scores: [
+        name for name in scores if name not in keeps(lambda b, a: max(b) < min(a))(scores)
+    ],
+    "you compare the means alone": keeps(lambda b, a: mean(b) < mean(a)),
+    "you compare with the lowest mean alone": leaders,
+    "ranges that touch are not apart": keeps(lambda b, a: max(b) <= min(a)),
+    "you leave failed runs out": keeps(lambda b, a: max(b) < min(a), finished),
+    "max and min go astray when one of the errors is nan": keeps(
+        lambda b, a: max(b) < min(a), list
+    ),
+    "nan is neither below nor above anything": keeps(lambda b, a: np.max(b) < np.min(a), np.array),
+    "you compare the best seeds alone": keeps(lambda b, a: min(b) < min(a)),
+    "you compare the worst seeds alone": keeps(lambda b, a: max(b) < max(a)),
+    "return a list of names, not the one name": lambda scores: min(scores, default="none"),
+    "not beaten are ['a']": lambda scores: list(scores),
+}
+
+
+@pytest.mark.parametrize("message", NOT_BEATEN_SLIPS)
+def test_each_slip_in_who_is_not_beaten_gets_its_own_message(message):
+    verdict = checks.not_beaten(NOT_BEATEN_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def fronts(
+    price=lambda before, after: before + after,
+    may=lambda b, a: b <= a,
+    worse=lambda b, a: max(b) < min(a),
+    back=False,
+):
+    """The front with one thing wrong."""
+
+    def answer(methods):
+        cost = {name: price(before, after) for name, (before, after, _) in methods.items()}
+        of = {name: errors for name, (_, _, errors) in methods.items()}
+        left = [
+            a
+            for a in of
+            if not any(a != b and may(cost[b], cost[a]) and worse(of[b], of[a]) for b in of)
+        ]
+        return sorted(left, key=lambda name: cost[name], reverse=back)  # fmt: skip
+
+    return answer
+
+
+PRICE_SLIPS = {
+    "the pre-training is not counted": fronts(price=lambda before, after: after),
+    "prices are not looked at": fronts(may=lambda b, a: True),
+    "the prices are compared the wrong way round": fronts(may=lambda b, a: b >= a),
+    "at equal prices the better one beats the other": fronts(may=lambda b, a: b < a),
+    "means alone decide": fronts(worse=lambda b, a: mean(b) < mean(a)),
+    "a dearer method that is not told apart was not beaten": fronts(
+        worse=lambda b, a: not max(a) < min(b)
+    ),
+    "these are errors: lower is better": fronts(worse=lambda b, a: min(b) > max(a)),
+    "but not in order: the cheapest comes first": fronts(back=True),
+    "worth their price are": lambda methods: list(methods),
+}
+
+
+@pytest.mark.parametrize("message", PRICE_SLIPS)
+def test_each_slip_in_the_price_gets_its_own_message(message):
+    verdict = checks.worth_the_price(PRICE_SLIPS[message])
+    assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def test_no_two_named_slips_are_the_same_rule():
+    for slips, tables in ((checks.SLIPS, checks.TABLES), (checks.UNWISE, checks.PRICED)):
+        found = {slip: str([sorted(rule(t)) for t in tables.values()])
+                 for slip, rule in slips.items()}  # fmt: skip
+        assert len(set(found.values())) == len(found)
+
+
+def test_one_beats_another_only_if_every_run_does():
+    assert figures.beats([0.1, 0.2], [0.3, 0.4]) and not figures.beats([0.3, 0.4], [0.1, 0.2])
+    assert not figures.beats([0.1, 0.3], [0.3, 0.4])
+    assert not figures.beats([0.1, NAN], [0.3, 0.4]) and figures.beats([0.3], [NAN, NAN])
+
+
+def test_the_lowest_mean_is_never_beaten_and_beaten_ones_have_a_victor():
+    g = np.random.default_rng(0)
+    for _ in range(50):
+        scores = {name: g.lognormal(g.normal(), 0.3, 3) for name in "abcdef"}
+        kept = figures.unbeaten(scores)
+        assert kept[0] == min(scores, key=lambda name: scores[name].mean())
+        for name in set(scores) - set(kept):
+            assert any(figures.beats(scores[b], scores[name]) for b in kept)
+
+
+def test_the_front_of_equal_prices_is_what_nobody_beats():
+    g = np.random.default_rng(1)
+    scores = {name: g.lognormal(g.normal(), 0.3, 3) for name in "abcd"}
+    front = figures.front(dict.fromkeys(scores, 1.0), scores)
+    assert sorted(front) == sorted(figures.unbeaten(scores))
+    assert figures.front({"a": 1.0, "b": 2.0}, {"a": np.ones(3), "b": 2 * np.ones(3)}) == ["a"]
+
+
+def test_a_call_is_worth_what_it_beats_and_less_than_what_beats_it():
+    curve = {n: np.array([1.0, 1.1, 1.2]) / n for n in (1, 2, 4, 8, 16)}
+    at_four = np.array([0.22, 0.23, 0.24])
+    assert figures.worth(curve, at_four) == (4, 8)
+    assert figures.worth(curve, curve[4]) == (2, 8)
+    assert figures.worth(curve, np.array([0.01])) == (16, None)
+    assert figures.crossing({n: np.array([1 / n]) for n in (1, 2, 4)}, np.array([0.4])) == (
+        pytest.approx(2.5)
+    )
+    assert np.isnan(figures.crossing(curve, np.array([0.01])))
+
+
+def test_a_verdict_needs_three_seeds_and_every_comparison():
+    low, high = np.array([0.1, 0.2, 0.1]), np.array([0.3, 0.4, 0.5])
+    assert figures.verdict([(low, high), (low, high)]) == "shows"
+    assert figures.verdict([(low, high), (low, low)]).startswith("shows in part: 1 of 2")
+    assert figures.verdict([(high, low)]) == "does not show at this size: higher"
+    assert figures.verdict([(low[:2], high)]) == "too few seeds yet"
+
+
+def test_ranks_that_agree_do_so_by_chance_in_one_order_of_all():
+    a, b = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.1, 0.2, 0.3, 9.0])
+    assert figures.together(a, b) == (pytest.approx(1), pytest.approx(1 / 24))
+    assert figures.together(a, -b) == (pytest.approx(-1), 1)
+
+
+def test_contestants_are_told_with_their_calls_together():
+    names = ["iCT, 2 calls", "PCM, 4 phases, 4 calls", "iCT, 1 call"]
+    assert figures.gathered(names) == "iCT in 1 or 2 calls; PCM, 4 phases in 4 calls"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return read_rows()
+
+
+def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
+    curve = figures.by_calls(rows, "edm", "ddim") | figures.by_calls(rows, "edm", "heun")
+    assert figures.worth(curve, figures.by_calls(rows, "ict")[1]) == (9, 35)
+    assert "Between nine and thirty-five" in LAB.read_text(encoding="utf-8")
+
+
+def test_contestants_can_be_told_by_another_number(rows):
+    near = figures.contestants(rows, ["ict"], 2, "hq")
+    assert list(near) == ["iCT, 1 call", "iCT, 2 calls"]
+    assert near["iCT, 2 calls"].tolist() == figures.by_calls(rows, "ict", name="hq")[2].tolist()
+
+
+def test_the_league_has_every_method_that_draws_samples(rows):
+    told = {t: [a for a in figures.generators(rows, t) if figures.by_calls(rows, a)]
+            for t in (False, True)}  # fmt: skip
+    panels = [
+        figures.Panel("a", told[False], "edm", "ict"),
+        figures.Panel("b", told[True], "exact"),
+    ]
+    figure = figures.league(rows, "t", panels)
+    for ax, arms in zip(figure.axes[1:], told.values(), strict=True):
+        names = [text.get_text() for text in ax.texts]
+        assert {ENTRIES[arm].title for arm in arms} <= set(names)
+    drawn = [tuple(line.get_xdata()) for line in figure.axes[1].lines]
+    assert drawn.count((1, 2, 4)) == len(told[False])
+    mean = figures.by_calls(rows, "ict")[1].mean()
+    assert any(line.get_ydata()[0] == pytest.approx(mean) for line in figure.axes[1].lines)
+
+
+def test_every_method_has_a_look_of_its_own():
+    looks = [(r.color, r.marker) for arm, r in figures.LOOK.items() if arm not in GUESSES]
+    assert set(figures.LOOK) == set(ENTRIES) - {"truth"} and len(set(looks)) == len(looks)
+
+
+def test_names_in_a_column_keep_apart():
+    figure, axes = sheet()
+    ax = axes[0, 0]
+    ax.set(xscale="log", yscale="log", xlim=(1, 40), ylim=(0.01, 1))
+    figures.column(ax, [figures.Tag(4, 0.02 + i / 1000, str(i), "k") for i in range(5)], 6, 0.06)
+    places = sorted(np.log(text.xyann[1]) for text in ax.texts)
+    assert min(np.diff(places)) == pytest.approx(0.06 * np.log(100)) and places[0] > np.log(0.01)
+
+
+def test_the_other_figures_draw_what_they_are_given(rows):
+    errors = {"ict": np.array([0.1, 0.2, 0.3]), "cd": np.array([NAN, 0.2, 0.2])}
+    figure = figures.costs(rows, {"t": errors}, {"t": ["ict"]})
+    assert "iCT" in [text.get_text() for text in figure.axes[0].texts]
+    figure = figures.uses(rows, ["editing"], "t")
+    assert list(figure.axes[0].lines[0].get_xdata()) == [1, 2, 4, 16, 40]
+    figure = figures.levels(rows, ["ict"], np.geomspace(0.002, 10, 32), "t")
+    assert len(figure.axes[0].lines[0].get_ydata()) == 32
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return widget.explorer()
+
+
+def turn(seen, **values):
+    return seen.turn(values).picture
+
+
+def far(picture, line=0):
+    return float(picture.reading.splitlines()[line].split("exact ends ")[1].split(",")[0])
+
+
+def test_the_explorer_knows_that_a_student_jumps_and_a_denoiser_walks(seen):
+    first = turn(seen, method="iCT", other="EDM", calls=1, seed=0)
+    assert far(first) < 0.15 < far(first, 1)
+    last = turn(seen, calls=32)
+    assert far(last, 1) < 0.1 and far(last) > 0.5  # small steps keep the path, fresh noise not
+
+
+def test_a_phased_network_is_nearest_in_its_own_number_of_calls(seen):
+    away = [far(turn(seen, method="PCM-4", calls=n)) for n in (1, 2, 4, 8)]
+    assert min(away) == away[2] < 0.1
+
+
+KNOBS = {"method": "ECT", "other": "CD", "calls": 2, "seed": 5}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_knob_changes_the_picture(seen, knob):
+    turn(seen, method="iCT", other="EDM", calls=1, seed=0)
+    image = seen.image.value
+    turn(seen, **{knob: KNOBS[knob]})
+    assert seen.image.value != image and seen.knobs[knob].description
+
+
+def test_two_panels_of_one_method_are_the_same_points(seen):
+    left, right = turn(seen, method="CD", other="CD", calls=4).figure.axes
+    assert np.array_equal(left.lines[-1].get_xydata(), right.lines[-1].get_xydata())
+
+
+def test_the_reading_quotes_the_table(seen, rows):
+    shown = turn(seen, method="iCT", calls=2).reading
+    assert f"{figures.by_calls(rows, 'ict')[2].mean():.3f}" in shown
+    assert "not asked for in so many calls" in turn(seen, calls=8).reading.splitlines()[0]
+
+
+def test_the_explorers_ends_are_nearly_the_oracles():
+    ends = exact_ends(toy.RING, toy.SIGMA_MAX, 64)
+    top = torch.full((64,), toy.SIGMA_MAX)
+    x = Walk(pcm.Phases((0.0, toy.SIGMA_MAX)), widget.EXACT_STEPS)(toy.SIGMA_MAX * ends.z, top)
+    assert (x.double() - ends.exact).norm(dim=1).mean() < 0.001

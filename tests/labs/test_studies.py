@@ -1,0 +1,213 @@
+"""Studies: what their arms differ in, and recordings that say what made them and can be remade."""
+
+import shlex
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.studies_shared import CHANGED, ICT, LINE, RUNGS
+from cmlab_labs.common.study import FOLDER, Recording, Study, path_of, read, write
+from cmlab_labs.common.watch import MapOnLine
+from cmlab_labs.lab06_ema.study import ALONE, PLAIN, WITHIN
+from cmlab_labs.lab08_robust.study import CLEAN
+from cmlab_labs.lab13_inverse.analysis import CALLS
+from cmlab_labs.registry import STUDIES
+
+from cmlab import ops
+from cmlab.cli.main import main
+from cmlab.presets import toy
+from cmlab.schedules import Constant
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import to_dict
+from cmlab.train.runs import ROOT
+
+ARMS = [(study, arm) for study in STUDIES for arm in STUDIES[study].arms]
+KEPT = [arm for arm in ARMS if path_of(*arm).exists()]
+
+
+def changed(a, b):
+    """The fields in which two arms differ, their titles apart."""
+    names = [field.name for field in fields(a) if field.name != "title"]
+    return [name for name in names if getattr(a, name) != getattr(b, name)]
+
+
+def short(recipe, steps=8):
+    return replace(recipe, train=replace(recipe.train, steps=steps, batch=8))
+
+
+def brief(name="brief", **arms):
+    return Study(name, arms or {"ict": lambda seed: short(ICT(seed))}, looks=4)
+
+
+def test_each_rung_changes_one_thing_and_the_last_is_the_preset():
+    rungs = list(RUNGS.values())
+    steps = [changed(a, b) for a, b in zip(rungs, rungs[1:], strict=False)]
+    assert steps == [["decay"], ["metric"], ["weight"], ["proposal"], ["points"]]
+    mine, preset = to_dict(RUNGS["ict"](7)), to_dict(toy.ict(seed=7))
+    mine["method"]["kind"] = preset["method"]["kind"]  # the two losses are one, line by line
+    assert mine == preset
+
+
+def test_the_first_rung_is_the_preset_of_2023():
+    assert to_dict(RUNGS["ct"](7)) == to_dict(toy.ct(seed=7))
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_is_left_out_or_changed_is_one_thing(name):
+    assert len(changed(CHANGED[name], ICT)) == 1
+
+
+def test_the_target_study_changes_the_decay_and_the_grid_alone():
+    assert all(set(changed(arm, ICT)) <= {"decay", "points"} for arm in WITHIN.values())
+    assert all(set(changed(arm, PLAIN)) <= {"decay"} for arm in ALONE.values())
+
+
+def test_every_arm_makes_a_recipe_of_its_seed():
+    for study, arm in ARMS:
+        if not arm.startswith("learned"):  # that one trains its teacher first
+            # A twin that is to be told apart from the other arms takes a seed of its own.
+            assert STUDIES[study].arms[arm](5).train.seed in (5, 105), (study, arm)
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return brief().record("ict", [3, 4])
+
+
+def test_a_recording_holds_one_row_a_seed_and_one_look_a_moment(recording):
+    assert recording["error"].shape == (2, 5, 32)
+    assert recording["steps"].tolist() == [[0, 2, 4, 6, 8]] * 2
+    assert np.isnan(recording["loss"]).tolist() == [[True, *[False] * 4]] * 2
+    assert recording["cloud"].shape == (2, 512, 2)
+    assert recording.score("rmse").shape == (2,) and recording.record["samples"] == 64
+
+
+def test_watching_changes_nothing(recording):
+    """The weights of a watched run are those of one that nobody looks at."""
+    alone = short(ICT(3)).trainer().fit()
+    _, scores, seen = brief().watched(short(ICT(3)))
+    ring = short(ICT(3))
+    with ops.seeded(torch.device("cpu"), 0):
+        z = torch.randn_like(ring.data.sample(512)[0])
+    with torch.no_grad():
+        cloud = ring.sampler(alone.model.process, alone.ema.model, z, 1)
+    assert np.array_equal(cloud.numpy().astype(np.float16), recording["cloud"][0])
+    assert scores == recording.record["scores"][0]
+
+
+def test_a_recording_comes_back_from_the_disk_as_it_was(recording, tmp_path):
+    path = write(recording, tmp_path)
+    again = read("brief", "ict", tmp_path)
+    assert path == tmp_path / "brief" / "ict.npz" and again.record == recording.record
+    assert all(np.array_equal(again[k], recording[k], equal_nan=True) for k in recording.arrays)
+    with pytest.raises(KeyError, match="it has steps, loss, error"):
+        again["errors"]
+
+
+@pytest.mark.parametrize("cut", [0, 10, 2000, -1])
+def test_a_damaged_recording_is_refused_with_the_command_that_remakes_it(recording, tmp_path, cut):
+    path = write(recording, tmp_path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BadFile, match="cmlab record brief ict"):
+        read("brief", "ict", tmp_path)
+
+
+def test_a_missing_recording_is_refused_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(BadFile, match="cmlab record ladder ict"):
+        read("ladder", "ict", tmp_path)
+
+
+def test_no_pickle_is_ever_read(tmp_path):
+    (tmp_path / "brief").mkdir()
+    np.savez(tmp_path / "brief" / "ict.npz", record=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BadFile):
+        read("brief", "ict", tmp_path)
+
+
+def test_a_run_that_blows_up_is_recorded_as_far_as_it_came():
+    def wild(seed):
+        recipe = short(ICT(seed))
+        return replace(recipe, train=replace(recipe.train, rate=Constant(1e30)))
+
+    recording = brief(wild=wild).record("wild", [0])
+    assert recording["steps"][0, -1] < 8
+    assert recording.record["scores"][0]["rmse"] is None and np.isnan(recording.score("rmse"))[0]
+
+
+def test_the_map_on_the_line_is_the_averaged_networks_answer():
+    def line(seed):
+        return short(STUDIES["distil"].arms["exact-heun-5"](seed))
+
+    trainer, _, seen = Study("line", {"a": line}, MapOnLine(LINE), looks=1).watched(line(0))
+    level, place = seen["levels"][20], seen["place"][30]
+    x = torch.tensor([[place * (level**2 + LINE.sigma_data**2) ** 0.5]]).float()
+    with torch.no_grad():
+        found = trainer.ema.model(x, torch.tensor([level]).float())
+    assert seen["map"][20, 30] == pytest.approx(float(found), abs=1e-6)
+
+
+def test_outliers_are_judged_by_the_clean_law():
+    recipe = STUDIES["outliers"].arms["l2-0.15"](0)
+    assert recipe.judge.law == CLEAN and recipe.data.clean == CLEAN
+    assert recipe.data.sigma_data == CLEAN.sigma_data
+
+
+@pytest.mark.parametrize("study,arm", KEPT, ids=map("/".join, KEPT))
+def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm):
+    recording, path = read(study, arm), path_of(study, arm)
+    assert shlex.split(recording.record["command"])[:4] == ["cmlab", "record", study, arm]
+    assert recording.record["seeds"] == [0, 1, 2]
+    most = 400_000 if "pictures" in recording.arrays else 120_000
+    if "weights" in recording.arrays:  # 58 242 of each seed, in float16
+        most = 140_000
+    assert path.stat().st_size < most
+
+
+def test_every_arm_has_been_recorded():
+    assert [arm for arm in ARMS if arm not in KEPT] == []
+    trained = {f"{study}/{arm}.npz" for study, arm in ARMS}
+    raced = {f"race-{where}/{estimate}.npz" for where in ("rings", "digits") for estimate in CALLS}
+    assert {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*.npz")} == trained | raced
+
+
+@pytest.mark.parametrize("estimate", sorted(CALLS))
+@pytest.mark.parametrize("where", ["rings", "digits"])
+def test_a_race_names_the_script_that_made_it_and_the_seeds_it_was_tuned_on(where, estimate):
+    record = read(f"race-{where}", estimate).record
+    assert (ROOT / record["command"].removeprefix("python ")).exists()
+    assert record["seeds"] == [0, 1, 2] and not set(record["tuning seeds"]) & {0, 1, 2}
+
+
+def test_a_recording_can_be_remade(tmp_path, capsys):
+    """To the bit with the versions and the kind of CPU that made it; elsewhere nearly so."""
+    assert main(["record", "tuning-toy", "denoiser", "--seeds", "0", "--out", str(tmp_path)]) == 0
+    made, kept = read("tuning-toy", "denoiser", tmp_path), read("tuning-toy", "denoiser")
+    assert made["steps"][0].tolist() == kept["steps"][0].tolist()
+    assert np.allclose(made["error"][0, 0], kept["error"][0, 0], rtol=1e-3)  # before training
+    assert np.allclose(made["loss"][0, 1], kept["loss"][0, 1], rtol=0.02)  # after 100 steps
+    assert made.score("rmse")[0] == pytest.approx(kept.score("rmse")[0], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "words,said",
+    [
+        (["record", "ladder", "icy"], "no arm 'icy'; allowed: ct, no-ema"),
+        (["record", "ladder", "ict", "--seeds", "a,b"], "whole numbers such as 0,1,2, not a,b"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_in_one_sentence(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_training(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["record", "ladder", "ict", "--out", str(tmp_path / "file" / "runs")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
+def test_recording_mappings_are_read_by_name():
+    recording = Recording({"a": np.float32([[1]])}, {"scores": [{"rmse": 2.0}, {"rmse": None}]})
+    assert recording["a"].dtype == np.float64
+    assert recording.score("rmse")[0] == 2 and np.isnan(recording.score("rmse")[1])
