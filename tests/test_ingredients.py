@@ -27,12 +27,13 @@ PRIVATE = (
 )  # fmt: skip
 NO_INGREDIENT = (
     "cmlab.train.recipe.from_dict", "cmlab.train.checkpoint.write",
-    "cmlab.train.distributed.Engine", "cmlab.train.control.Sitting", "cmlab.data.cifar10.Resident", "cmlab.model.Denoiser",
-    "cmlab.train.trainer.Trainer", "cmlab.types.Data", "cmlab.presets.toy.RING",
+    "cmlab.train.distributed.Engine", "cmlab.train.control.Sitting",
+    "cmlab.data.cifar10.Resident", "cmlab.model.Denoiser", "cmlab.train.trainer.Trainer",
+    "cmlab.types.Data", "cmlab.presets.toy.RING",
     "cmlab.methods.base.Method", "cmlab.data.toy.ToyData", "cmlab.noise_levels.intervals",
 )  # fmt: skip
 IMPORTED = (  # named where they are imported, not where they are defined
-    "cmlab.methods.ICT", "cmlab.methods.ict.PseudoHuber", "cmlab.train.recipe.TrainConfig",
+    "cmlab.methods.ICT", "cmlab.presets.toy.PseudoHuber", "cmlab.train.recipe.TrainConfig",
     "cmlab.train.recipe.torch", "cmlab.train.recipe.os.path", "cmlab.presets.toy.replace",
 )  # fmt: skip
 TRICKS = (
