@@ -27,7 +27,7 @@ from .wasserstein import sliced
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class ExactConsistency:
     """Points at L noise levels, ascending, and where their exact paths end; float64."""
 
     levels: Tensor  # (L,)
@@ -43,7 +43,7 @@ def truth(
     seed: int = 0,
     levels: int = 32,
     points: int = 192,
-) -> Truth:
+) -> ExactConsistency:
     """Exact answers on a Karras grid (ρ = 7), each level with its own points from the exact law.
 
     Kept in memory: the second request is free.
@@ -55,7 +55,7 @@ def truth(
         x_t = x + expand(level, x) * torch.randn_like(x)
     ends = data.oracle.consistency(x_t, level, sigma_min)
     shape = (levels, points, *data.shape)
-    return Truth(grid, x_t.reshape(shape), ends.reshape(shape))
+    return ExactConsistency(grid, x_t.reshape(shape), ends.reshape(shape))
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def answers(denoise: Denoise, process: Process, x: Data, level: Time) -> Data:
     return denoise(expand(alpha, x).to(x) * x, t.to(x)).double()
 
 
-def rmse_by_level(denoise: Denoise, process: Process, exact: Truth) -> Tensor:
+def rmse_by_level(denoise: Denoise, process: Process, exact: ExactConsistency) -> Tensor:
     """√(mean ‖f_θ - f*‖²) at each noise level of the truth: (L,)."""
     level = exact.levels.repeat_interleave(exact.x_t.shape[1])
     found = answers(denoise, process, exact.x_t.flatten(0, 1), level)

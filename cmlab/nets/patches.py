@@ -1,4 +1,4 @@
-"""Patches: a network that works on a smaller image with more channels (space to depth).
+"""PatchNet: a network that works on a smaller image with more channels (space to depth).
 
     F(x) = depth to space( inner network( space to depth(x) ) )
 
@@ -31,7 +31,7 @@ class ImageShape(Protocol):
     def build(self) -> nn.Module: ...
 
 
-class Patches(nn.Module):
+class PatchNet(nn.Module):
     """x (b, channels, n, n) -> the same shape, through a network on patches of size × size pixels.
 
     The inner network takes channels * size² channels: raises ValueError when its own are no such
@@ -62,11 +62,11 @@ class Patches(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class PatchesShape:
-    """The record of `Patches`: its arguments."""
+    """The record of `PatchNet`: its arguments."""
 
     inner: ImageShape
     size: int = 2
 
-    def build(self) -> Patches:
+    def build(self) -> PatchNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""
-        return Patches(**vars(self))
+        return PatchNet(**vars(self))

@@ -39,7 +39,7 @@ class Buildable(Protocol):
 
 @ingredient
 @dataclass(frozen=True)
-class Shipped:
+class PretrainedNet:
     """What `net` builds, with the weights of data/checkpoints/NAME.safetensors."""
 
     net: Buildable

@@ -7,7 +7,7 @@ denoising term are those of the authors' code, see methods/slct.
 from dataclasses import replace
 
 from ..data.digits import Digits
-from ..data.latents import Decodable, Latents, Shipped
+from ..data.latents import Decodable, Latents, ShippedCoder
 from ..data.shapes import Shapes
 from ..methods.base import Method
 from ..methods.edm import EDMWeight
@@ -25,8 +25,8 @@ from ..train.config import Adam, TrainConfig
 from ..train.recipe import Recipe
 from . import preset
 
-DIGITS = Latents(Digits(), Shipped("digits"))
-SHAPES = Latents(Shapes(), Shipped("shapes"), n=4096)
+DIGITS = Latents(Digits(), ShippedCoder("digits"))
+SHAPES = Latents(Shapes(), ShippedCoder("shapes"), n=4096)
 STEPS = 1050  # seven stages of 150
 
 
