@@ -1,7 +1,7 @@
-"""CIFAR-10 with classes, 32 × 32, in one night on two cores of a processor, pre-training included.
+"""Presets for CIFAR-10 with classes, 32 × 32: one night on two CPU cores, pre-training included.
 
-A small network on patches of 2 × 2 pixels, bfloat16 where the processor has it, batches of 128.
-What was tried before the settings were fixed, and on which seeds, stands in docs/settings.md.
+A small network on patches of 2 × 2 pixels, bfloat16 where the CPU has it, batches of 128. What was
+tried before the settings were fixed, and on which seeds, is in docs/settings.md.
 """
 
 from dataclasses import replace
@@ -18,10 +18,10 @@ from ..nets.patches import PatchesShape
 from ..nets.unet import UNetShape
 from ..noise_levels import LogNormal, ToData
 from ..sampling import FewSteps
-from ..schedules import PowerDecay, WarmupCosine
-from ..train.config import Adam, TrainConfig
+from ..schedules import PowerDecay
+from ..train.config import Adam
 from ..train.recipe import Recipe
-from . import preset
+from . import cosine_training, preset
 
 DATA = Unlabelled(CIFAR10(labelled=True), share=0.1)
 NET = PatchesShape(
@@ -38,18 +38,10 @@ NET = PatchesShape(
 DENOISING, TUNING = 56_000, 42_000  # steps of 128 images: some 20 core-hours
 
 
-def night(method: Method, steps: int, lr: float, seed: int) -> Recipe:
-    """What both halves of the night share."""
-    train = TrainConfig(
-        steps=steps,
-        batch=128,
-        optimizer=Adam(lr, 0.9, 0.99),
-        rate=WarmupCosine(steps, warmup=min(500, steps // 10)),
-        ema=PowerDecay(),
-        seed=seed,
-        precision="bf16-mixed",
-        accelerator="cpu",
-    )
+def recipe(method: Method, steps: int, lr: float, seed: int) -> Recipe:
+    """What denoiser and consistency model share: data, network, optimizer and evaluator."""
+    train = cosine_training(steps, 128, Adam(lr, 0.9, 0.99), PowerDecay(), seed, warmup=500)
+    train = replace(train, precision="bf16-mixed", accelerator="cpu")
     sampler, judge = FewSteps(80.0, 0.821), AgainstTest(heun=True)
     return Recipe(DATA, NET, EDMPrecond(DATA.sigma_data), method, train, sampler, judge)
 
@@ -58,11 +50,11 @@ def night(method: Method, steps: int, lr: float, seed: int) -> Recipe:
 def edm(steps: int = DENOISING, seed: int = 0) -> Recipe:
     """cmlab train cifar10.edm-laptop: the denoiser that `ect` starts from."""
     method = EDM(ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
-    return night(method, steps, 2e-3, seed)
+    return recipe(method, steps, 2e-3, seed)
 
 
 @preset("cifar10.ect-laptop")
 def ect(steps: int = TUNING, before: int = DENOISING, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-laptop: a consistency model in one night, its denoiser included."""
     pairs = Shrink(Stages(2.0, max(steps // 6, 1), last=6), LogNormal(-1.1, 2.0))
-    return replace(night(ECT(pairs=pairs), steps, 5e-4, seed), start=edm(before, seed))
+    return replace(recipe(ECT(pairs=pairs), steps, 5e-4, seed), start=edm(before, seed))
