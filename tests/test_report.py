@@ -176,7 +176,7 @@ def test_scores_repeat_and_leave_the_random_state_alone():
 
 
 def test_data_without_a_test_split_are_one_sentence():
-    with pytest.raises(ValueError, match="judge a run on CIFAR10"):
+    with pytest.raises(ValueError, match="evaluate a run on CIFAR10"):
         AgainstTest(space=Means())(Copier(Photographs().images), object(), FewSteps())
     with pytest.raises(ValueError, match="ask for 1 to 320"):
         AgainstTest(n=321, space=Means())(Copier(Photographs().images), Photographs(), FewSteps())

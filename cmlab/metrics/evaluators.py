@@ -369,7 +369,7 @@ class AgainstTest:
         """
         data = data.data if isinstance(data, Unlabelled) else data
         splits = hasattr(data, "train") and hasattr(data, "flip")
-        require(splits, f"{type(data).__name__} has no test split: judge a run on CIFAR10")
+        require(splits, f"{type(data).__name__} has no test split: evaluate a run on CIFAR10")
         train = replace(data, train=True, flip=False).images
         test = replace(data, train=False, flip=False).images
         require(0 < self.n <= len(train), f"the floor takes {self.n} of the training images: ask "
