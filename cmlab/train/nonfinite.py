@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -69,9 +70,11 @@ def finite_tangent(g: Data, level: Time, step: int) -> Data:
     return g.masked_fill(bad.reshape(-1, *(1,) * (g.ndim - 1)), torch.nan)
 
 
-def gradient_norm(model: nn.Module, largest: float) -> Tensor:
+def gradient_norm(weights: list[nn.Parameter], largest: float) -> Tensor:
     """The norm of the gradient, which is then clipped to the largest; a number on the device."""
-    parameters = [p for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm)
+    gradients = [p.grad for p in weights if p.grad is not None]
+    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    if largest < inf:
+        torch.nn.utils.clip_grads_with_norm_(weights, largest, norm)
     return norm

@@ -18,6 +18,7 @@ DDP a call to anything but `forward` would silently skip the gradient synchronis
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
+from math import isfinite
 from time import perf_counter, process_time
 from typing import Protocol, cast, runtime_checkable
 
@@ -197,6 +198,10 @@ class Trainer:
         self.objective, self.optimizer = self.fabric.setup(
             self.bare, config.optimizer(self.bare.parameters())
         )
+        # Fabric's wrapper casts and synchronises; where there is neither to do, it only takes time.
+        alone = self.batches.processes == 1 and config.precision == "32-true"
+        self.wrapped = self.bare if alone else self.objective
+        self.modules, self.weights = list(self.bare.modules()), list(self.bare.parameters())
         self.ema = EMA(model, config.ema)
         self.guard, self.patience = Guard(device), 1
         if device.type == "cuda" and hold_back(self.optimizer.optimizer, self.guard.bad):
@@ -233,23 +238,31 @@ class Trainer:
 
     def advance(self) -> None:
         """One optimizer step. Raises NotFinite before a bad number can reach the weights."""
-        self.objective.train()
+        if not all(module.training for module in self.modules):
+            self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)  # what an interrupted step left behind
         loss = torch.stack(
             [self.backward(part).mean().double() for part in range(self.batches.mine)]
         )
-        norm = gradient_norm(self.bare, self.config.clip)
-        self.guard.see(self.batches.bad_anywhere(loss.sum() + norm, self.fabric), self.step)
-        if self.patience == 1:
-            self.look()
+        norm = gradient_norm(self.weights, self.config.clip)
+        self.check(loss.sum() + norm)
         self.config.steer(self.optimizer.optimizer, self.step)
         self.optimizer.step()
         self.bare.update(self.step)
-        self.ema.update(self.model, self.step)
+        self.ema.update(self.step)
         self.step += 1
         old, new = self.running, loss.mean()
         self.running = torch.where(old.isnan(), new, 0.98 * old + 0.02 * new)
         if self.step % self.patience == 0 or self.step == self.config.steps:
+            self.look()
+
+    def check(self, number: Tensor) -> None:
+        """Take in whether the number is finite in all processes; on a CPU raise at once if not."""
+        here = self.patience == 1 and self.batches.processes == 1
+        if here and isfinite(float(number)):
+            return
+        self.guard.see(self.batches.bad_anywhere(number, self.fabric), self.step)
+        if self.patience == 1:
             self.look()
 
     def look(self) -> None:
@@ -273,7 +286,7 @@ class Trainer:
         last = part == self.batches.mine - 1
         # Around the forward pass too: that is where DDP decides whether to average.
         with self.fabric.no_backward_sync(self.objective, enabled=not last):
-            loss = self.loss(self.objective, part)
+            loss = self.loss(self.wrapped, part)
             self.fabric.backward(loss.mean() / self.batches.mine)
         self.losses = loss.detach()
         return self.losses
