@@ -31,7 +31,8 @@ def moved(model, ema, step):
 )
 def test_a_constant_decay_forgets_half_in_its_half_life(decay, steps):
     assert log(0.5) / log(decay) == pytest.approx(steps, abs=0.05)
-    model, ema = Line(), EMA(Line(), Constant(decay))
+    model = Line()
+    ema = EMA(model, Constant(decay))
     with torch.no_grad():
         model.weight.zero_()
     for step in range(10**6, 10**6 + round(steps)):  # far from the beginning

@@ -39,7 +39,7 @@ def close(a, b):
 def command(*words):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = [sys.executable, "-m", "cmlab", *map(str, words)]
-    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=240)
+    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=900)
 
 
 @pytest.fixture(scope="module")
