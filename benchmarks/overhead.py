@@ -25,7 +25,6 @@ from torch import Tensor
 from cmlab.nets.embedding import Positional
 from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
-from cmlab.train.trainer import Trainer
 
 BARS = {"toy.ict": 1.15, "toy.sct": 1.25}
 BATCH, RATE, DECAY, SIGMA_DATA, SIGMA_MIN = 256, 1e-3, 0.999, toy.RING.sigma_data, toy.SIGMA_MIN

@@ -198,7 +198,7 @@ class Trainer:
         self.objective, self.optimizer = self.fabric.setup(
             self.bare, config.optimizer(self.bare.parameters())
         )
-        # Fabric's wrapper casts and synchronises; where there is neither to do, it only takes time.
+        # Fabric's wrapper casts and synchronises: with neither to do it only takes time.
         alone = self.batches.processes == 1 and config.precision == "32-true"
         self.wrapped = self.bare if alone else self.objective
         self.modules, self.weights = list(self.bare.modules()), list(self.bare.parameters())
