@@ -66,14 +66,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Resident(Protocol):
+class MovableSource(Protocol):
     """Data that can be moved to the device and draw samples there."""
 
     def on(self, device: torch.device) -> Source: ...
 
 
 @runtime_checkable
-class Measured(Protocol):
+class HasSigmaData(Protocol):
     """Data with a known standard deviation sigma_data, root mean square over coordinates."""
 
     @property

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .config import Resident
+from .config import MovableSource
 from .recipe import Recipe
 from .trainer import Trainer
 
@@ -59,7 +59,7 @@ def resident_bytes(trainer: Trainer) -> int:
     )
     trained = sum(tensor_bytes(p) for p in trainer.bare.parameters() if p.requires_grad)
     data = trainer.batches.data
-    images = getattr(data, "images", None) if isinstance(data, Resident) else None
+    images = getattr(data, "images", None) if isinstance(data, MovableSource) else None
     return networks + 3 * trained + (tensor_bytes(images) if isinstance(images, Tensor) else 0)
 
 

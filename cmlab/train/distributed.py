@@ -133,7 +133,6 @@ def skip_updates_when(optimizer: torch.optim.Optimizer, found_inf: Tensor) -> bo
     """
     if not optimizer.defaults.get("fused"):
         return False
-    vars(optimizer).update(
-        grad_scale=None, found_inf=found_inf
-    )  # what a gradient scaler would set
+    # As a gradient scaler would.
+    vars(optimizer).update(grad_scale=None, found_inf=found_inf)
     return True

@@ -30,7 +30,7 @@ from ..ops import seeded
 from ..process import Process
 from ..teacher import EMA, Memory
 from ..types import Data, Pairs, PerSample, Time
-from .config import Measured, Resident, Source, TrainConfig
+from .config import HasSigmaData, MovableSource, Source, TrainConfig
 from .distributed import (
     Engine,
     network_to_channels_last,
@@ -81,7 +81,7 @@ class Batches:
 
     def __init__(self, data: Source, config: TrainConfig, fabric: Worker) -> None:
         self.device, self.config = fabric.device, config
-        self.data = data.on(self.device) if isinstance(data, Resident) else data
+        self.data = data.on(self.device) if isinstance(data, MovableSource) else data
         self.processes, self.rank = fabric.world_size, fabric.global_rank
         self.local_parts = parts_per_process(config.parts, self.processes)
 
@@ -168,7 +168,7 @@ def try_two_samples(method: Method, model: Denoiser, data: Source, seed: int) ->
     device = next(model.parameters()).device
     with seeded(device, seed):
         x, cond = data.sample(2)
-    spread = data.sigma_data if isinstance(data, Measured) else None
+    spread = data.sigma_data if isinstance(data, HasSigmaData) else None
     method.check(model, x.to(device), None if cond is None else cond.to(device), spread)
 
 
