@@ -184,7 +184,7 @@ def change(thing: Any, path: str, value: Any) -> Any:
     old = getattr(thing, name)
     if rest:
         return replace(thing, **{name: change(old, rest, value)})
-    return replace(thing, **{name: of_type_of(old, value, path)})
+    return replace(thing, **{name: check_type(old, value, path)})
 
 
 def settable_fields(thing: Any) -> list[str]:
@@ -192,7 +192,7 @@ def settable_fields(thing: Any) -> list[str]:
     return [f.name for f in fields(thing) if f.init] if is_dataclass(thing) else []
 
 
-def of_type_of(old: Any, value: Any, name: str) -> Any:
+def check_type(old: Any, value: Any, name: str) -> Any:
     """The value, if it has the old one's type; any number will do for a float or None."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (old is None or isinstance(old, float)):
