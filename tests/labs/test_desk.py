@@ -47,7 +47,7 @@ def press(seen, name):
     button.click()
 
 
-def until(seen, *words, seconds=300, more=lambda seen: True):
+def until(seen, *words, seconds=900, more=lambda seen: True):
     """Look until the run is in one of these states; its standing then."""
     end = time.monotonic() + seconds
     while seen.refresh() or not end:
@@ -197,7 +197,7 @@ def test_a_forecast_is_measured_while_the_desk_stays_free(tmp_path, monkeypatch)
     seen = desk("digits.ect", "f", TINY)
     press(seen, "forecast")
     assert "measuring" in seen.plan.value and seen.plan.busy
-    end = time.monotonic() + 150
+    end = time.monotonic() + 900
     while seen.refresh() and time.monotonic() < end:
         time.sleep(0.2)
     assert re.search(r"Forecast: .* MB of memory for 800 samples", seen.plan.value)

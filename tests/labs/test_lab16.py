@@ -104,7 +104,7 @@ def test_the_count_of_operations_is_the_forecasts():
     recipe = shapes.picture(shapes.ect(10).method, 1, 0)
     found = figures.cost(recipe)
     few = shapes.replace(recipe, train=shapes.replace(recipe.train, batch=cost.FEW))
-    kept, flops = cost.counted(few.trainer())
+    kept, flops = cost.bytes_and_flops(few.trainer())
     assert found.step == flops and found.kept == pytest.approx(kept, rel=0.02)
     assert found.weights == sum(p.numel() for p in recipe.build().parameters())
     assert 3.9 < found.step / found.call < 4.1

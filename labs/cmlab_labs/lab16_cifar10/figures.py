@@ -44,7 +44,7 @@ from cmlab.metrics.plots import (
 from cmlab.presets import PRESETS
 from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import BadFile, read_json
-from cmlab.train.cost import FEW, kept_bytes
+from cmlab.train.cost import FEW, saved_bytes
 from cmlab.train.recipe import Recipe
 from cmlab.train.run_log import CALLS
 
@@ -86,7 +86,7 @@ def cost(recipe: Recipe) -> Cost:
 def passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
     """For one image: operations of a forward pass, of both passes, and bytes kept in between."""
     with FlopCounterMode(display=False) as flops:
-        with kept_bytes(net) as kept:
+        with saved_bytes(net) as kept:
             out = net(x, c_noise)
         there = flops.get_total_flops()
         out.mean().backward()
