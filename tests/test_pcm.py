@@ -20,7 +20,7 @@ from cmlab.methods import CD, ICT, PCM
 from cmlab.methods.critic import Critic
 from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps, noisier
-from cmlab.metrics.evaluators import ExactJumps, score_ends
+from cmlab.metrics.toy import ExactJumps, score_ends
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP
 from cmlab.nets.critic import PointCriticShape

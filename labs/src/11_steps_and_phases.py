@@ -50,9 +50,8 @@ from IPython.display import Markdown
 from cmlab.data.toy import Bumps
 from cmlab.methods import CD, ICT, PCM
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps
-from cmlab.metrics.evaluators import ExactJumps, against, exact_ends, score_ends
 from cmlab.metrics.plots import EXTRA, STUDENT, TEACHER
-from cmlab.metrics.toy import rmse_by_level, truth
+from cmlab.metrics.toy import ExactJumps, against, exact_ends, rmse_by_level, score_ends, truth
 from cmlab.noise_levels import Neighbours
 from cmlab.ops import seeded
 from cmlab.presets import toy

@@ -55,7 +55,7 @@ from cmlab_labs.lab14_pretraining.study import RING_LEVELS, Twin, ends, starts
 from IPython.display import Markdown
 
 from cmlab.methods.faster_training import Clock, Compensation, Easing, MomentumDecay, Quantiles
-from cmlab.metrics.denoiser import walk
+from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import faster, toy
 from cmlab.process import EDM
@@ -105,7 +105,7 @@ Predict(
 
 # %%
 start, top = starts(toy.RING, 512), RING_LEVELS[0]
-exact = walk(EDM(), Exact(toy.RING).denoise, start.at(top, top), top)
+exact = heun_samples(EDM(), Exact(toy.RING).denoise, start.at(top, top), top)
 nets = ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
 rows = {"seed 0 and seed 1": (nets[0], nets[1]), "seed 0 and seed 2": (nets[0], nets[2]), "seed 1 and seed 2": (nets[1], nets[2])}
 rows |= {f"seed {k} and the exact walk": (nets[k], exact) for k in range(3)}

@@ -10,7 +10,7 @@ from scipy import stats
 
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import Ring
-from cmlab.metrics.denoiser import exact_walks, excess, noisy_loss, walk
+from cmlab.metrics.denoiser import exact_heun_samples, excess, heun_samples, noisy_loss
 from cmlab.metrics.wasserstein import energy
 from cmlab.noise_levels import LogNormal
 from cmlab.ops import sum_squares
@@ -118,10 +118,10 @@ def test_the_exact_denoiser_has_no_excess_and_its_walks_end_at_the_consistency_f
             return Exact(ring).denoise(x_t, t)
 
     assert float(excess(Perfect(), ring, toy.LEVELS).max()) < 1e-8
-    x_T, ends, _ = exact_walks(ring, 10.0, 200, 0)
+    x_T, ends, _ = exact_heun_samples(ring, 10.0, 200, 0)
     truth = ring.oracle.consistency(x_T, torch.full((200,), 10.0))
     assert float((ends - truth).norm(dim=1).median()) < 0.02
-    assert torch.equal(walk(EDM(), Exact(ring).denoise, x_T, 10.0), ends)
+    assert torch.equal(heun_samples(EDM(), Exact(ring).denoise, x_T, 10.0), ends)
 
 
 def test_the_excess_is_what_the_loss_has_above_its_minimum():

@@ -31,7 +31,7 @@ from cmlab_labs.lab17_atlas.benchmark import (
 )
 
 from cmlab.cli.main import main
-from cmlab.metrics.denoiser import walk
+from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM
 from cmlab.teacher import Exact
@@ -104,7 +104,7 @@ def test_every_trained_method_keeps_its_networks():
 def test_heun_in_35_calls_is_the_walk_of_edm():
     exact, z, grid = Exact(DATA), noise(64), KarrasGrid(sigma_max=10.0)
     mine = HeunSteps(grid)(EDM(), exact.denoise, z, 35)
-    assert torch.equal(mine, walk(EDM(), exact.denoise, 10.0 * z, 10.0))
+    assert torch.equal(mine, heun_samples(EDM(), exact.denoise, 10.0 * z, 10.0))
 
 
 def test_calls_are_counted():

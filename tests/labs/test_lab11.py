@@ -11,8 +11,8 @@ from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.methods.pcm import Phases
-from cmlab.metrics.evaluators import ExactJumps, against, exact_ends
 from cmlab.metrics.plots import STUDENT
+from cmlab.metrics.toy import ExactJumps, against, exact_ends
 from cmlab.process import EDM
 from cmlab.sampling import ddim, ode
 

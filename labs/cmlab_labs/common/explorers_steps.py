@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import Phases, cut, jumps
-from cmlab.metrics.evaluators import Ends, against, exact_ends
 from cmlab.metrics.plots import Role
-from cmlab.metrics.toy import coverage
+from cmlab.metrics.toy import Ends, against, coverage, exact_ends
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import toy
 from cmlab.process import EDM

@@ -28,7 +28,7 @@ from cmlab.methods.critic import Critic
 from cmlab.methods.ct import GridDecay, SqrtGrowth
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import score_ends
+from cmlab.metrics.toy import score_ends
 from cmlab.model import CMPrecond
 from cmlab.nets.critic import PointCriticShape
 from cmlab.nets.embedding import Fourier

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cmlab.data.toy import ToyData
-from cmlab.metrics.toy import Truth, answers, rmse_by_level, truth
+from cmlab.metrics.toy import ExactConsistency, answers, rmse_by_level, truth
 from cmlab.model import Model
 from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM
@@ -31,7 +31,7 @@ class Bench:
     data: ToyData
     levels: Tensor
     path: Tensor
-    exact: Truth
+    exact: ExactConsistency
     mean_error: Tensor
 
     def stage(self, model: Model, step: int) -> Stage:

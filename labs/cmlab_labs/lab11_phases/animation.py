@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import exact_ends, nearest_mode
 from cmlab.metrics.plots import DATA, STUDENT, TRUTH, WRONG, Role
+from cmlab.metrics.toy import exact_ends, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.process import Process

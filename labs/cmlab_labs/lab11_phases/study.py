@@ -15,7 +15,7 @@ from torch import Tensor
 from cmlab.data.digits import Digits
 from cmlab.methods import PCM
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import digits_by_calls
+from cmlab.metrics.digits import digits_by_calls
 from cmlab.ops import seeded
 from cmlab.presets import phased
 from cmlab.process import Process

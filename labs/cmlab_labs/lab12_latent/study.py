@@ -34,7 +34,7 @@ from cmlab.losses import SquaredL2
 from cmlab.methods import ICT, SLCT
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Independent, MinibatchOT, Tightening
-from cmlab.metrics.latent import drawn
+from cmlab.metrics.evaluators import decoded_samples
 from cmlab.nets.norm import Grouped, NonScaling
 from cmlab.noise_levels import Neighbours
 from cmlab.ops import expand, seeded, sum_squares
@@ -82,7 +82,7 @@ class Residuals:
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         """pictures (40, c, n, n): decoded one-step samples of the averaged weights, uint8."""
         labels = torch.arange(40) % recipe.net.classes  # type: ignore[attr-defined]
-        x = drawn(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
+        x = decoded_samples(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
         return {"pictures": ((x + 1) * 127.5).round().to(torch.uint8).numpy()}
 
 

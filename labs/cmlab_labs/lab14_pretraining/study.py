@@ -32,7 +32,8 @@ from torch import Tensor
 
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import ToyData
-from cmlab.metrics.denoiser import CPU, EDM_LAW, conditioned, excess, walk
+from cmlab.metrics.denoiser import CPU, EDM_LEVELS, excess, heun_samples
+from cmlab.metrics.report import conditioned
 from cmlab.nets.mlp import MLPShape
 from cmlab.nets.unet import UNetShape
 from cmlab.noise_levels import LogNormal
@@ -113,7 +114,9 @@ class Walks:
         model, shared = trainer.ema.model, starts(self.source, self.n)
         cond = shared.labels if recipe.data.sample(1)[1] is not None else None
         ends = [
-            walk(model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level)
+            heun_samples(
+                model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level
+            )
             for level in self.levels
         ]
         return {"ends": torch.stack(ends).numpy().astype(np.float16)}
@@ -206,7 +209,7 @@ RATES = Study(
 
 DIGITS = Study(
     "pretraining-digits",
-    arms(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
+    arms(lambda seed: faster.scan(seed=seed), EDM_LEVELS, ("constant", "both")),
     Walks(Digits(train=False), PICTURE_LEVELS, 60),
     looks=4,
 )

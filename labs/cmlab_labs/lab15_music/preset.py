@@ -9,7 +9,7 @@ from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import InverseGap
 from cmlab.model import EDMPrecond
 from cmlab.nets.embedding import Fourier
-from cmlab.nets.pretrained import Shipped
+from cmlab.nets.pretrained import PretrainedNet
 from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData
 from cmlab.presets import preset
 from cmlab.sampling import FewSteps
@@ -66,4 +66,4 @@ def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
         critic=heads,
     )
     recipe = clip(method, steps, 16, 1e-3, seed)
-    return replace(recipe, data=DATA.data, net=Shipped(NET, TEACHER))
+    return replace(recipe, data=DATA.data, net=PretrainedNet(NET, TEACHER))

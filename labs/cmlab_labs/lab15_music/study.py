@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cmlab.model import Denoiser
-from cmlab.nets.pretrained import Shipped
+from cmlab.nets.pretrained import PretrainedNet
 from cmlab.sampling import ddim, ode
 from cmlab.teacher import Guided, Pretrained
 from cmlab.train.recipe import Recipe
@@ -99,7 +99,7 @@ class Solved:
 
 def untrained(seed: int) -> Recipe:
     """The shipped teacher as it is."""
-    return replace(preset.edm(0, seed), net=Shipped(preset.NET, preset.TEACHER))
+    return replace(preset.edm(0, seed), net=PretrainedNet(preset.NET, preset.TEACHER))
 
 
 STUDENT = Study("music", {"student": student}, LongAndShort(), 1)

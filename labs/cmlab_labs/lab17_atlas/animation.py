@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from cmlab.metrics.evaluators import exact_ends
 from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role
+from cmlab.metrics.toy import exact_ends
 from cmlab.presets import toy
 from cmlab.process import Process
 from cmlab.train import runs

@@ -41,8 +41,7 @@ from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.methods.pcm import PhasedSteps
 from cmlab.methods.posterior_sampling import Mask, Measurement, restore
 from cmlab.methods.slct import Tightening
-from cmlab.metrics.evaluators import against, exact_ends
-from cmlab.metrics.toy import coverage, rmse_by_level, truth
+from cmlab.metrics.toy import against, coverage, exact_ends, rmse_by_level, truth
 from cmlab.metrics.wasserstein import sliced
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.critic import PointCriticShape

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import Phases
-from cmlab.metrics.evaluators import nearest_mode
-from cmlab.metrics.toy import coverage
+from cmlab.metrics.toy import coverage, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.process import EDM, Process
