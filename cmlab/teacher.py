@@ -14,7 +14,7 @@ counts as in MusicCM and in the code of PCM: with w = 0 there is no guidance.
 """
 
 from abc import ABC, abstractmethod
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -26,7 +26,7 @@ from .model import Model
 from .ops import expand
 from .oracle import Oracle
 from .process import EDM, Process
-from .schedules import Constant
+from .schedules import Constant, GridSchedule
 from .types import Data, Denoise, Schedule, Teacher, Time
 
 
@@ -166,6 +166,14 @@ class MovingAverage(Target):
 
     def networks(self) -> dict[str, nn.Module]:
         return {"target": self.attached()}
+
+    def on_grid(self, points: Schedule) -> "MovingAverage":
+        """A copy whose decay reads N(k) from `points`; itself, if its decay follows no grid."""
+        if not isinstance(self.decay, GridSchedule):
+            return self
+        bound = copy(self)
+        bound.decay = self.decay.on_grid(points)
+        return bound
 
 
 @torch.no_grad()

@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from ..ingredients import ingredient
-from ..model import Model
 from ..noise_levels import LogNormal, Proposal
-from ..ops import rewind_rng
 from ..process import Process
 from ..teacher import StopGrad, Target
-from ..types import Data, Metric, Pairs, PerSample, Schedule, Time, Weight
-from .base import Method
+from ..types import Data, Metric, Pairs, Schedule, Time, Weight
+from .base import ConsistencyTraining
 from .ict import InverseGap, PseudoHuber
 
 
@@ -70,21 +68,10 @@ class Shrink:
 
 @ingredient
 @dataclass(eq=False)
-class ECT(Method):
+class ECT(ConsistencyTraining):
     """Tune a denoiser into a consistency function by letting r approach t."""
 
     pairs: Pairs = Shrink()
     metric: Metric = PseudoHuber(c=1e-8)
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)
-
-    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
-        process = model.process
-        t, r = self.pairs(process, x, step)
-        z = torch.randn_like(x)
-        x_t, x_r = process.perturb(x, z, t), process.perturb(x, z, r)
-
-        with rewind_rng(x.device):  # both passes drop the same units
-            f_t = model(x_t, t, cond)
-        f_r = self.target(model, cond)(x_r, r)
-        return self.weight(t, r) * self.metric(f_t, f_r)

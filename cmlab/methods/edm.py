@@ -8,7 +8,7 @@ itself. Followed: paper and the authors' code agree on the loss; the code's non-
 augmentation is left out, and the sum over pixels is theirs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from ..ingredients import ingredient
 from ..losses import SquaredL2
 from ..model import Model
 from ..noise_levels import ToData
-from ..teacher import StopGrad, Target
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
 from .base import Method
 
@@ -44,7 +43,6 @@ class EDM(Method):
     pairs: Pairs = ToData()
     metric: Metric = SquaredL2()
     weight: Weight = EDMWeight()
-    target: Target = field(default_factory=StopGrad)
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = model.process

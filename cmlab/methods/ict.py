@@ -12,16 +12,12 @@ often take the norm per element or draw two dropout masks; neither is this loss.
 from dataclasses import dataclass, field
 from math import floor, log2, sqrt
 
-import torch
-from torch import Tensor
-
 from ..ingredients import ingredient
-from ..model import Model
 from ..noise_levels import Neighbours
-from ..ops import rewind_rng, sum_squares
+from ..ops import sum_squares
 from ..teacher import StopGrad, Target
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
-from .base import Method
+from .base import ConsistencyTraining
 
 
 @ingredient
@@ -70,21 +66,10 @@ class Doubling:
 
 @ingredient
 @dataclass(eq=False)
-class ICT(Method):
+class ICT(ConsistencyTraining):
     """Consistency training without a lagging target, on grids that double."""
 
     pairs: Pairs = Neighbours(Doubling())
     metric: Metric = PseudoHuber()
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)
-
-    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
-        process = model.process
-        t, r = self.pairs(process, x, step)
-        z = torch.randn_like(x)
-        x_t, x_r = process.perturb(x, z, t), process.perturb(x, z, r)
-
-        with rewind_rng(x.device):  # both passes drop the same units
-            f_t = model(x_t, t, cond)
-        f_r = self.target(model, cond)(x_r, r)
-        return self.weight(t, r) * self.metric(f_t, f_r)

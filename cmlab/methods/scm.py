@@ -33,10 +33,10 @@ from ..noise_levels import LogNormal, Together
 from ..ops import again, chord, expand, jvp, sum_squares
 from ..process import TrigFlow
 from ..schedules import Warmup
-from ..teacher import Exact, Memory, OneSample, Pretrained, StopGrad, Target
+from ..teacher import Exact, Memory, OneSample, Pretrained
 from ..train.nonfinite import finite_tangent
 from ..types import Balance, Bound, Data, Denoise, Pairs, PerSample, Prior, Schedule, Teacher, Time
-from .base import Choosy
+from .base import Method
 
 # How much each time counts in sCM's loss: alike, or by a weight that is learned along
 
@@ -293,7 +293,7 @@ class Unbounded:
 
 @ingredient
 @dataclass(eq=False)
-class SCM(Choosy):
+class SCM(Method):
     """sCT from data alone, sCD with a teacher."""
 
     teacher: Teacher = OneSample()
@@ -303,7 +303,6 @@ class SCM(Choosy):
     warmup: Schedule = Warmup(10_000)
     bound: Bound = UnitNorm(0.1)
     balance: Balance = field(default_factory=Adaptive)
-    target: Target = field(default_factory=StopGrad, init=False)
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = trigflow(model)

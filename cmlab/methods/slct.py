@@ -33,6 +33,7 @@ from ..ingredients import ingredient
 from ..model import Model
 from ..noise_levels import Neighbours
 from ..ops import rewind_rng, sum_squares
+from ..schedules import GridSchedule
 from ..teacher import StopGrad, Target
 from ..types import Coupling, Data, Metric, Pairs, PerSample, Schedule, Weight
 from .base import Method
@@ -83,7 +84,7 @@ class MinibatchOT:
 
 @ingredient
 @dataclass(frozen=True)
-class Tightening:
+class Tightening(GridSchedule):
     """c(N) = exp(slope · ln N + intercept), N the number of intervals of the grid at this step.
 
     Numbers and `first` are those of the authors' code: in the first stage c is `first`, whatever
@@ -91,16 +92,15 @@ class Tightening:
     N is here points(step) - 1. The unit is that of one coordinate, see methods/slct.py.
     """
 
-    points: Schedule = Doubling(10, 640)
+    points: Schedule | None = field(default=None, init=False)
     slope: float = -1.15
     intercept: float = -0.85
     first: float | None = 0.03456
 
-    def __call__(self, step: int) -> float:
-        points = self.points(step)
-        if self.first is not None and points == self.points(0):
+    def value(self, points: Schedule, step: int) -> float:
+        if self.first is not None and points(step) == points(0):
             return self.first
-        return exp(self.slope * log(points - 1) + self.intercept)
+        return exp(self.slope * log(points(step) - 1) + self.intercept)
 
 
 @ingredient

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..methods.base import Choosy, Method
+from ..methods.base import Method
 from ..model import Denoiser
 from ..ops import seeded
 from ..process import Process
@@ -132,8 +132,6 @@ def learns(net: nn.Module) -> bool:
 
 def look(method: Method, model: Denoiser, data: Source, seed: int) -> None:
     """Two samples through the model. Raises TypeError or ValueError if the loss refuses it."""
-    if not isinstance(method, Choosy):
-        return
     device = next(model.parameters()).device
     with seeded(device, seed):
         x, cond = data.sample(2)
