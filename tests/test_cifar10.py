@@ -17,7 +17,7 @@ from cmlab.cli import data
 from cmlab.data import cifar10_files
 from cmlab.data.cifar10 import CIFAR10, CLASSES, load
 from cmlab.data.cifar10_files import from_python
-from cmlab.data.safe_unpickle import Refused
+from cmlab.data.safe_unpickle import BadBatch
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.config import Measured, Source
 
@@ -214,7 +214,7 @@ BAD_LABELS = ([3] * 9_999, [3] * 9_999 + [10], [3] * 9_999 + [-1], [3] * 9_999 +
 @pytest.mark.parametrize("labels", BAD_LABELS, ids=("few", "ten", "minus", "bool", "text"))
 def test_labels_in_a_pickle_that_are_not_those_of_a_batch_are_refused(labels):
     images, _ = pictures("test_batch")
-    with pytest.raises(Refused, match="label"):
+    with pytest.raises(BadBatch, match="label"):
         from_python(pickle.dumps({b"data": images, b"labels": labels}, 4))
 
 
@@ -232,12 +232,12 @@ BAD_IMAGES = {
 @pytest.mark.parametrize("change", BAD_IMAGES.values(), ids=BAD_IMAGES)
 def test_images_in_a_pickle_that_are_not_those_of_a_batch_are_refused(change):
     images, labels = pictures("test_batch")
-    with pytest.raises(Refused, match="images"):
+    with pytest.raises(BadBatch, match="images"):
         from_python(pickle.dumps({b"data": change(images), b"labels": labels.tolist()}, 4))
 
 
 def test_a_dictionary_of_cifar_100_is_called_that():
-    with pytest.raises(Refused, match="holds CIFAR-100"):
+    with pytest.raises(BadBatch, match="holds CIFAR-100"):
         from_python(pickle.dumps({b"data": None, b"fine_labels": [], b"labels": []}, 4))
 
 

@@ -67,9 +67,9 @@ def test_the_metric_follows_c_of_the_step_and_keeps_its_kind():
     for step, intervals in ((150, 20), (650, 640)):
         c = Tightening().on_grid(GRID.points)(step)
         assert method.pairs.points(step) - 1 == intervals
-        assert method.tightened(x, step) == Cauchy(8 * c)
-    assert replace(method, metric=GemanMcClure()).tightened(x, 0) == GemanMcClure(8 * 0.03456)
-    assert replace(method, c=None).tightened(x, 0) is method.metric
+        assert method.metric_at(x, step) == Cauchy(8 * c)
+    assert replace(method, metric=GemanMcClure()).metric_at(x, 0) == GemanMcClure(8 * 0.03456)
+    assert replace(method, c=None).metric_at(x, 0) is method.metric
 
 
 def test_c_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
@@ -93,7 +93,7 @@ def test_c_of_a_grid_is_refused_where_the_pairs_have_none():
 
 def test_a_metric_without_c_cannot_be_tightened():
     with pytest.raises(TypeError, match="c"):
-        SLCT(GRID, SquaredL2()).tightened(torch.zeros(2, 2), 0)
+        SLCT(GRID, SquaredL2()).metric_at(torch.zeros(2, 2), 0)
 
 
 # c(N) of the authors' code at N = 10 … 640, to four digits

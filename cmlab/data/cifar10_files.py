@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..train.checkpoint import BadFile
-from .safe_unpickle import Note, Refused, contents
+from .safe_unpickle import BadBatch, Note, contents
 
 # One batch of CIFAR-10 from the bytes of its file, in each of the two published layouts
 
@@ -43,45 +43,45 @@ Batch = tuple[np.ndarray, np.ndarray]  # images (10 000, 3072) and labels (10 00
 
 
 def from_binary(payload: bytes) -> Batch:
-    """Records of one label byte and 3072 pixel bytes. Raises Refused for labels above 9."""
+    """Records of one label byte and 3072 pixel bytes. Raises BadBatch for labels above 9."""
     if len(payload) != IMAGES * RECORD:
-        raise Refused(f"has {len(payload)} bytes where a batch has {IMAGES * RECORD}")
+        raise BadBatch(f"has {len(payload)} bytes where a batch has {IMAGES * RECORD}")
     records = np.frombuffer(payload, np.uint8).reshape(IMAGES, RECORD)
     return records[:, 1:], checked(records[:, 0])
 
 
 def from_python(payload: bytes) -> Batch:
-    """A pickled dictionary with `data` and `labels`. Raises Refused for anything else."""
+    """A pickled dictionary with `data` and `labels`. Raises BadBatch for anything else."""
     record = contents(payload, {*ARRAY, DTYPE, CLASS})
     if type(record) is dict and b"fine_labels" in record:
-        raise Refused("holds CIFAR-100")
+        raise BadBatch("holds CIFAR-100")
     if type(record) is not dict or not {b"data", b"labels"} <= record.keys():
-        raise Refused("holds no images and labels")
+        raise BadBatch("holds no images and labels")
     labels = record[b"labels"]
     if type(labels) is not list or any(type(label) is not int for label in labels):
-        raise Refused("has labels that are no list of whole numbers")
+        raise BadBatch("has labels that are no list of whole numbers")
     if len(labels) != IMAGES or not all(0 <= label <= 255 for label in labels):
-        raise Refused(f"does not have {IMAGES} labels from 0 to 9")
+        raise BadBatch(f"does not have {IMAGES} labels from 0 to 9")
     return pixels(record[b"data"]), checked(np.array(labels, np.uint8))
 
 
 def pixels(note: Any) -> np.ndarray:
-    """The array that numpy would make of its own note: (10 000, 3072) uint8, or Refused."""
+    """The array that numpy would make of its own note: (10 000, 3072) uint8, or BadBatch."""
     state = note.state if type(note) is Note and note.name in ARRAY else None
     if type(state) is not tuple or len(state) != 5:
-        raise Refused("has images that are no array")
+        raise BadBatch("has images that are no array")
     _, shape, dtype, by_column, raw = state
     described = type(dtype) is Note and dtype.name == DTYPE and type(dtype.arguments) is tuple
     unit = dtype.arguments[:1] if described else ()
     whole = type(raw) is bytes and len(raw) == IMAGES * PIXELS
     if unit != (b"u1",) or shape != (IMAGES, PIXELS) or not whole:
-        raise Refused(f"has an array of images that is not {IMAGES} × {PIXELS} bytes")
+        raise BadBatch(f"has an array of images that is not {IMAGES} × {PIXELS} bytes")
     return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if by_column is True else "C")
 
 
 def checked(labels: np.ndarray) -> np.ndarray:
     if labels.max() > 9:
-        raise Refused(f"has the label {labels.max()}, and CIFAR-10's are 0 to 9")
+        raise BadBatch(f"has the label {labels.max()}, and CIFAR-10's are 0 to 9")
     return labels
 
 
@@ -211,7 +211,7 @@ class Place(ABC):
     def blamed(self, name: str) -> Iterator[None]:
         try:
             yield
-        except Refused as error:
+        except BadBatch as error:
             where = f"{name}{self.layout.suffix} in {self.path}"
             raise BadFile(f"{where} {error}; {REMEDY}") from error
 
@@ -220,7 +220,7 @@ class Place(ABC):
         least, most = self.layout.smallest, self.layout.largest
         if not least <= size <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
-            raise Refused(f"has {size} bytes where a batch of CIFAR-10 has {wanted}")
+            raise BadBatch(f"has {size} bytes where a batch of CIFAR-10 has {wanted}")
 
 
 @dataclass(frozen=True)

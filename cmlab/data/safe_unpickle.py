@@ -15,7 +15,7 @@ from typing import Any
 INSTRUCTIONS = 100_000  # a published batch has about 30 000; each may cost memory
 
 
-class Refused(ValueError):
+class BadBatch(ValueError):
     """What is wrong with a pickle, as the end of a sentence that begins with the file's name."""
 
 
@@ -29,18 +29,18 @@ class Note:
 
 
 def contents(payload: bytes, admitted: Collection[str]) -> Any:
-    """The value in a pickle. Raises Refused for other names than these, and for damaged files."""
+    """The value in a pickle. Raises BadBatch for other names than these, and for damaged files."""
     machine = Machine(admitted)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
             if opcode.name not in STEPS or count == INSTRUCTIONS:
-                raise Refused("holds more than arrays and plain containers")
+                raise BadBatch("holds more than arrays and plain containers")
             STEPS[opcode.name](machine, argument)
         (value,) = machine.stack
-    except Refused:
+    except BadBatch:
         raise
     except (ValueError, LookupError) as error:
-        raise Refused("is truncated or no batch in the Python layout") from error
+        raise BadBatch("is truncated or no batch in the Python layout") from error
     return value
 
 
@@ -85,7 +85,7 @@ class Machine:
 
     def name(self, name: str) -> None:
         if name not in self.admitted:
-            raise Refused(f"names {name[:60]!r}, and a batch holds arrays and plain containers")
+            raise BadBatch(f"names {name[:60]!r}, and a batch holds arrays and plain containers")
         self.stack.append(Note(name))
 
     def qualified(self, parts: tuple[Any, ...]) -> None:

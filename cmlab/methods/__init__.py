@@ -1,4 +1,4 @@
-"""One paper, one file."""
+"""Training methods: one paper, one file, with the ingredients that the paper introduced."""
 
 from .base import Method
 from .cd import CD

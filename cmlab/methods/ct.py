@@ -27,9 +27,14 @@ from .base import ConsistencyTraining
 @ingredient
 @dataclass(frozen=True)
 class SqrtGrowth:
-    """CT's number of grid points, N(k) = ⌈√(k/K ((s1+1)² - s0²) + s0²) - 1⌉ + 1.
+    """CT's schedule of the number of grid points, N(k) = ⌈√(k/K ((s1+1)² - s0²) + s0²) - 1⌉ + 1.
 
     Song et al. 2023, Appendix C. From s0 at k = 0 to s1 + 1 at k = K, and constant after.
+
+    Args:
+        s0: N at the first step.
+        s1: the number of intervals at the end.
+        total: K, the steps of the run.
     """
 
     s0: int = 2
@@ -45,10 +50,10 @@ class SqrtGrowth:
 @ingredient
 @dataclass(frozen=True)
 class GridDecay(GridSchedule):
-    """CT's decay of the target network, μ(k) = exp(s0 ln μ0 / N(k)).
+    """CT's decay schedule of the EMA target, μ(k) = exp(s0 ln μ0 / N(k)).
 
     Song et al. 2023, Appendix C. The authors' code divides by N(k) - 1, which gives 0.81 in
-    place of 0.9 at k = 0; the paper is followed here.
+    place of 0.9 at k = 0; the paper is followed here. N(k) is that of the method's pairs.
     """
 
     points: Schedule | None = field(default=None, init=False)
@@ -62,7 +67,7 @@ class GridDecay(GridSchedule):
 @ingredient
 @dataclass(eq=False)
 class CT(ConsistencyTraining):
-    """Learn the consistency function from data alone, with a moving-average target."""
+    """Consistency training from data alone, with an EMA target; see `ConsistencyTraining`."""
 
     pairs: Pairs = Neighbours(SqrtGrowth(), UniformIndex(KarrasGrid()))
     metric: Metric = SquaredL2()
