@@ -1,6 +1,6 @@
 """cmlab: consistency models in PyTorch, readable, tested against exact solutions.
 
-Read in this order: `types` (the signatures), `process` (α_t, σ_t and the noise levels), `model`
+Read in this order: `types` (the signatures), `process` (α_t, σ_t and the noise level), `model`
 (network + preconditioning = denoiser), `methods/` (one paper, one file), `train/trainer`.
 
 The names in `__all__` are public. Each loads its module when it is first asked for, so that

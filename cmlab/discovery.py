@@ -1,4 +1,4 @@
-"""Find modules and marked objects of the package by name, without a registry kept by hand.
+"""Discovery: find modules and objects of the package by name, without a registry kept by hand.
 
 `late_import` is the one place through which cmlab loads the code of the labs, for the commands,
 presets and recorded kinds listed here.
@@ -32,7 +32,7 @@ KINDS = (
 
 
 class LabsMissing(ValueError):
-    """The labs' code is needed and is not installed."""
+    """Raised when the labs' code is needed and is not installed."""
 
 
 def late_import(name: str) -> ModuleType:

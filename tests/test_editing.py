@@ -7,10 +7,10 @@ from cmlab_labs.common.plots_posterior import PathEnd, line_through
 from cmlab.data.toy import Ring
 from cmlab.methods.editing import (
     GREY,
+    BlockBasis,
     Edit,
-    Luminance,
-    Patches,
-    Pixels,
+    LuminanceBasis,
+    PixelBasis,
     colouring,
     denoised,
     edit,
@@ -41,10 +41,10 @@ def crooked(x_t, t):
 
 def test_Q_of_colouring_has_the_published_values():
     published = [[0.4471, -0.8204, 0.3563], [0.8780, 0.4785, 0.0], [0.1705, -0.3129, -0.9343]]
-    assert (Luminance().Q - torch.tensor(published).double()).abs().max() < 1.1e-4
+    assert (LuminanceBasis().Q - torch.tensor(published).double()).abs().max() < 1.1e-4
 
 
-@pytest.mark.parametrize("basis", [Luminance(), Patches(2), Patches(4)], ids=str)
+@pytest.mark.parametrize("basis", [LuminanceBasis(), BlockBasis(2), BlockBasis(4)], ids=str)
 def test_Q_is_orthogonal_and_its_first_column_is_what_is_given(basis):
     Q = basis.Q
     assert torch.allclose(Q @ Q.T, torch.eye(len(Q)).double(), atol=1e-14)
@@ -60,7 +60,9 @@ def test_the_other_columns_are_axes_made_orthogonal_in_order():
     assert abs(float(torch.linalg.det(inside))) < 1e-14 and Q[2, 1] > 0
 
 
-@pytest.mark.parametrize("basis", [Pixels(), Luminance(), Patches(2), Patches(4)], ids=str)
+@pytest.mark.parametrize(
+    "basis", [PixelBasis(), LuminanceBasis(), BlockBasis(2), BlockBasis(4)], ids=str
+)
 def test_a_basis_leads_there_and_back_and_keeps_lengths(basis):
     x = draw(3, 3, 8, 8)
     assert torch.allclose(basis.back(basis(x)), x, atol=1e-13)
@@ -70,7 +72,7 @@ def test_a_basis_leads_there_and_back_and_keeps_lengths(basis):
 def test_the_first_coordinate_of_a_field_is_its_mean_times_its_side():
     x = draw(2, 1, 8, 8)
     mean = torch.nn.functional.avg_pool2d(x, 4)
-    assert torch.allclose(Patches(4)(x)[..., 0], 4 * mean, atol=1e-13)
+    assert torch.allclose(BlockBasis(4)(x)[..., 0], 4 * mean, atol=1e-13)
 
 
 TASKS = {
@@ -199,12 +201,12 @@ def test_the_law_along_a_line_is_the_density_ratio():
 
 
 FAULTS = {
-    "holds other numbers than 0 and 1": lambda: Edit(Pixels(), torch.tensor([0.3, 1.0])),
+    "holds other numbers than 0 and 1": lambda: Edit(PixelBasis(), torch.tensor([0.3, 1.0])),
     "does not fit a sample of shape": lambda: inpainting(torch.ones(7)).project(
         draw(2, 8), draw(2, 8)
     ),
     "colouring takes images": lambda: colouring().project(draw(2, 1, 8, 8), draw(2, 1, 8, 8)),
-    "no images (b, c, h, w) of whole 3 × 3": lambda: Patches(3)(draw(2, 1, 8, 8)),
+    "no images (b, c, h, w) of whole 3 × 3 blocks": lambda: BlockBasis(3)(draw(2, 1, 8, 8)),
     "strictly descending": lambda: list(
         edit(EDM(), crooked, inpainting(torch.ones(2)), draw(2, 2), LEVELS.flip(0))
     ),

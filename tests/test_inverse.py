@@ -25,8 +25,8 @@ from cmlab.methods.posterior_sampling import (
     CrossEntropy,
     Mask,
     Measurement,
-    Norm,
     Radius,
+    ResidualNorm,
     Square,
     ancestral,
     pull,
@@ -254,7 +254,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(sentence):
 
 def test_the_norm_has_a_gradient_where_the_measurement_is_met():
     a = draw(2, 3).requires_grad_()
-    Norm()(a, a.detach()).sum().backward()
+    ResidualNorm()(a, a.detach()).sum().backward()
     assert a.grad is not None and torch.equal(a.grad, torch.zeros_like(a))
 
 

@@ -14,11 +14,21 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ..ingredients import ADDED, FIELDS, first_kind, ingredient, is_ingredient, kind_of, resolve
-from ..methods.base import Method
+from ..ingredients import (
+    ADDED,
+    FIELDS,
+    REMOVED,
+    first_kind,
+    ingredient,
+    is_ingredient,
+    kind_of,
+    resolve,
+)
+from ..methods.base import Method, grid_of
 from ..model import Denoiser, Precond
 from ..ops import seeded
 from ..sampling import Sampler
+from ..schedules import GridSchedule
 from .config import Source, TrainConfig
 from .trainer import Trainer
 
@@ -94,7 +104,9 @@ def to_dict(thing: Any) -> Any:
     if inspect.isfunction(thing) and is_ingredient(thing):
         return {"kind": kind_of(thing)}
     if is_dataclass(thing) and is_ingredient(type(thing)):
-        inner = {f.name: to_dict(getattr(thing, f.name)) for f in fields(thing) if f.init}
+        on_grid = isinstance(thing, GridSchedule)  # a record says which N(k) it followed
+        names = [f.name for f in fields(thing) if f.init or (on_grid and f.name == "points")]
+        inner = {name: to_dict(getattr(thing, name)) for name in names}
         return {"kind": kind_of(type(thing)), **inner}
     raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
 
@@ -114,12 +126,27 @@ def from_dict(value: Any) -> Any:
     if inspect.isfunction(thing):
         return thing
     earlier = FIELDS.get(str(kind), {})
-    names = {str(name): earlier.get(str(name), str(name)) for name in value if name != "kind"}
-    inner = {now: from_dict(value[name]) for name, now in names.items()}
+    names = [name for name in value if name not in ("kind", *REMOVED.get(first_kind(thing), ()))]
+    inner = {earlier.get(str(name), str(name)): from_dict(value[name]) for name in names}
     try:
-        return thing(**inner)
+        return _made(thing, inner)
     except TypeError as error:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
+
+
+def _made(thing: type, inner: dict[str, Any]) -> Any:
+    """An ingredient of these fields. Its schedules follow the N(k) that the record says.
+
+    A method reads that N(k) from its pairs. Records from when it was set by hand may say another
+    one, and their runs must stay what they were.
+    """
+    if issubclass(thing, GridSchedule):
+        points = inner.pop("points", None)
+        return thing(**inner) if points is None else thing(**inner).on_grid(points)
+    made = thing(**inner)
+    if isinstance(made, Method):
+        vars(made).update({n: part for n, part in inner.items() if grid_of(part) is not None})
+    return made
 
 
 def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
@@ -131,8 +158,9 @@ def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
 def canonical(thing: Any) -> Any:
     """As `to_dict`, with each kind and field under its earliest recorded name: for hashes.
 
-    It stays the same when classes and fields move or are renamed, and when a field is added that
-    `ingredients.ADDED` lists and that holds its default.
+    It stays the same when classes and fields move or are renamed, when a field is added that
+    `ingredients.ADDED` lists and that holds its default, and when one goes that
+    `ingredients.REMOVED` lists.
     """
     return _canonical(to_dict(thing))
 
@@ -150,7 +178,8 @@ def _canonical(record: Any) -> Any:
         for name, value in record.items()
         if name not in ADDED.get(kind, ()) or value != to_dict(plain[name])
     }
-    return {names.get(k, k): _canonical(v) for k, v in kept.items()} | {"kind": kind}
+    written = {names.get(k, k): _canonical(v) for k, v in kept.items()}
+    return REMOVED.get(kind, {}) | written | {"kind": kind}
 
 
 def canonical_repr(thing: Any) -> str:

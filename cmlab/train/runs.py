@@ -24,6 +24,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ..methods.base import Method
 from ..metrics.evaluators import AgainstTest
 from ..model import Denoiser, carried
 from . import checkpoint
@@ -47,8 +48,15 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
         "recipe": to_dict(recipe),
         "versions": versions(),
         "commit": commit(),
-        "method_source": inspect.getsource(inspect.getmodule(type(recipe.method)) or Recipe),
+        "method_source": source(type(recipe.method)),
     }
+
+
+def source(method: type[Method]) -> str:
+    """The source of a method's file, and of its loss where that stands in another."""
+    text = inspect.getsource(inspect.getmodule(method) or method)
+    loss = inspect.getsource(method.loss)
+    return text if loss in text else f"{text}\n\n{loss}"
 
 
 def versions() -> dict[str, str]:

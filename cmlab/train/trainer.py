@@ -24,7 +24,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..methods.base import Choosy, Method
+from ..methods.base import Method
 from ..model import Denoiser
 from ..ops import seeded
 from ..process import Process
@@ -163,8 +163,6 @@ def try_two_samples(method: Method, model: Denoiser, data: Source, seed: int) ->
     Raises:
         TypeError, ValueError: if the method's loss cannot train this model on these data.
     """
-    if not isinstance(method, Choosy):
-        return
     device = next(model.parameters()).device
     with seeded(device, seed):
         x, cond = data.sample(2)

@@ -155,11 +155,11 @@ show_source(StopGrad.__call__)
 # The finer the grid, the slower the target. The two springs ask for the opposite.
 
 # %%
-show_source(GridDecay.__call__)
+show_source(GridDecay.value)
 
 # %% tags=["nbval-check-output"]
 grid = SqrtGrowth(2, 150, 4000)
-mu = GridDecay(grid, 2, 0.9)
+mu = GridDecay(2, 0.9).on_grid(grid)
 for k in (0, 100, 1000, 2000, 4000):
     memory = 1 / (1 - mu(k))
     print(f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 - μ) = {memory:3.0f} steps")

@@ -192,7 +192,7 @@ print(f"order {order}, cost {float((x - z).square().sum()):.2f} where the pairs 
 show_source(SLCT.loss)
 
 # %%
-show_source(Tightening.__call__)
+show_source(Tightening.value)
 
 # %%
 show_source(averaged)

@@ -47,7 +47,7 @@ from cmlab.data.shapes import Shapes
 from cmlab.methods.editing import (
     GREY,
     Edit,
-    Luminance,
+    LuminanceBasis,
     colouring,
     edit,
     inpainting,
@@ -229,7 +229,7 @@ show_source(edit)
 # Pixels given is inpainting. For colouring, A turns red, green and blue by an orthogonal matrix Q whose first column is the luminance; for super-resolution, every field of pixels by one whose first column is constant.
 
 # %% tags=["nbval-check-output"]
-Q = Luminance().Q
+Q = LuminanceBasis().Q
 print("\n".join("  ".join(f"{v + 0.0:8.4f}" for v in row) for row in Q.round(decimals=4).tolist()))
 print(f"Q Qᵀ = 1 to 1e-14: {bool((Q @ Q.T - torch.eye(3)).abs().max() < 1e-14)}")
 
@@ -458,7 +458,7 @@ x, two = truth[:2], lambda x_t, t: model(x_t, t, asked[:2])
 go = lambda A, y, zeta=1.0: list(restore(two, two, Measurement(A, y), x, KarrasGrid(0.1, 1.0).down(2), zeta))
 slips = (
     lambda: Mask(torch.ones(8, 8))(x),
-    lambda: Edit(Luminance(), torch.tensor([0.0, 0.5, 1.0])),
+    lambda: Edit(LuminanceBasis(), torch.tensor([0.0, 0.5, 1.0])),
     lambda: go(DownSample(2), x),
     lambda: go(Classifier(lambda v: v.mean()[None]), x),
     lambda: go(Mask(torch.ones(1, 8, 8)), x, -1.0),

@@ -178,8 +178,8 @@ noise_spread(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie
 # |---|---|
 # | guided DDIM step of the teacher, $D(c) + w\,(D(c) - D(\varnothing))$ with w = 2 | `Guided`, and `ddim` as the solver |
 # | $L_\text{distil} = d\bigl(f_\theta(x_{n+1}, c),\, f_{\theta^-}(\hat x_n, c)\bigr)$, $\theta^-$ averages with 0.95 | `metric` and `target` |
-# | $L_G = -D(f_\theta(x_{n+1}))$, the critic: light heads on a frozen network that hears music | `player`; `nets/ear.py` |
-# | critic: hinge loss, *data* against answers, and a penalty on its slope | `judge` |
+# | $L_G = -D(f_\theta(x_{n+1}))$, the critic: light heads on a frozen network that hears music | `generator`; `lab15_music/networks.py` |
+# | critic: hinge loss, *data* against answers, and a gradient penalty | `critic` |
 # | $L = L_G + 3\, L_\text{distil}$ | the last line; `share` is the weight of $L_G$ |
 #
 # In the paper text asks for the music, and a large network pre-trained on sound is the critic's ear. Here a label asks for one of four loops, and the ear is a small network that reads notes, trained in seconds. The paper works on latents of spectrograms of 10 seconds, this lab on the spectrograms themselves. And one thing the trained student has from lab 07 and not from this paper: the weight 1/(t − r), levels from a log-normal, and θ⁻ = θ.

@@ -111,7 +111,7 @@ class Arm:
 
 INDEX = UniformIndex(toy.GRID)
 
-CT_2023 = Arm("CT 2023", SquaredL2(), Uniform(), INDEX, SQRT, GridDecay(SQRT, 2, 0.9))
+CT_2023 = Arm("CT 2023", SquaredL2(), Uniform(), INDEX, SQRT, GridDecay(2, 0.9))
 NO_EMA = replace(CT_2023, title="no EMA teacher", decay=None)
 HUBER = replace(NO_EMA, title="+ pseudo-Huber", metric=PseudoHuber())
 WEIGHT = replace(HUBER, title="+ weight 1/(t - r)", weight=InverseGap())

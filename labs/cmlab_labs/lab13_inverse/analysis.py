@@ -21,9 +21,9 @@ from cmlab.methods.posterior_sampling import (
     Mask,
     Measurement,
     Mismatch,
-    Norm,
     Operator,
     Radius,
+    ResidualNorm,
     restore,
 )
 from cmlab.noise_levels import KarrasGrid
@@ -49,7 +49,7 @@ class Task:
 
     def measure(self, x: Data) -> Measurement:
         y = self.operator(x)
-        metric: Mismatch = CrossEntropy() if self.classes else Norm()
+        metric: Mismatch = CrossEntropy() if self.classes else ResidualNorm()
         return Measurement(self.operator, y.argmax(1) if self.classes else y, metric)
 
     def met(self, x: Data, measured: Measurement) -> Tensor:

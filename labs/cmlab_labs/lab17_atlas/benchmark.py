@@ -40,7 +40,6 @@ from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.methods.pcm import PhasedSteps
 from cmlab.methods.posterior_sampling import Mask, Measurement, restore
-from cmlab.methods.slct import Tightening
 from cmlab.metrics.toy import against, coverage, exact_ends, rmse_by_level, truth
 from cmlab.metrics.wasserstein import sliced
 from cmlab.model import CMPrecond, Denoiser
@@ -294,7 +293,7 @@ def slct(steps: int, seed: int) -> Recipe:
     """sLCT without its normalisation, which has no place in this network."""
     pairs = Neighbours(Doubling(10, 640, steps), toy.LEVELS, toy.GRID)
     clean = EDMWeight(DATA.sigma_data)
-    return plain(SLCT(pairs, c=Tightening(pairs.points), clean=clean), steps, seed)
+    return plain(SLCT(pairs, clean=clean), steps, seed)
 
 
 def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
