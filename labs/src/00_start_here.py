@@ -35,10 +35,11 @@
 import torch
 from cmlab_labs.common.exercise import Watched
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import GENERATOR, exact, explorer, nearest_scan, noise
-from cmlab_labs.common.plots_samples import one_beside_many, path_strip, visible
+from cmlab_labs.common.explorers_digits import GENERATOR, exact, nearest_scan, noise
+from cmlab_labs.common.plots_samples import visible
 from cmlab_labs.lab00_start import checks
-from cmlab_labs.lab00_start.explorer import bench, live
+from cmlab_labs.lab00_start.explorer import bench, explorer, live
+from cmlab_labs.lab00_start.figures import one_beside_many, path_strip
 from IPython.display import Markdown, display
 
 from cmlab.data.digits import Digits

@@ -30,10 +30,11 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import bends, order, ranks, ring, slope
+from cmlab_labs.common.plots_line import slope
 from cmlab_labs.lab01_flow import checks
 from cmlab_labs.lab01_flow.analysis import end_error
 from cmlab_labs.lab01_flow.explorer import explorer
+from cmlab_labs.lab01_flow.figures import bends, order, ranks, ring
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.noise_levels import KarrasGrid

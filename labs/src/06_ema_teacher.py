@@ -32,12 +32,18 @@
 # %%
 import numpy as np
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_training import arrival, blind, two_recipes, unmasked, wavefronts
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.explorer import Retrain, explorer, masked, within
-from cmlab_labs.lab06_ema.figures import pull_and_pace
+from cmlab_labs.lab06_ema.figures import (
+    arrival,
+    blind,
+    pull_and_pace,
+    two_recipes,
+    unmasked,
+    wavefronts,
+)
 from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, name
 from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown

@@ -33,7 +33,6 @@ import json
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import effective, emphasis
 from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
 from cmlab_labs.common.study import path_of, ranged, read
 from cmlab_labs.lab07_ict import checks
@@ -42,6 +41,8 @@ from cmlab_labs.lab07_ict.figures import (
     alike,
     counts,
     dropout,
+    effective,
+    emphasis,
     features,
     ladder,
     lower,

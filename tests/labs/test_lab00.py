@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.exercise import Watched
-from cmlab_labs.common.explorers_digits import exact, explorer, law, nearest_scan, noise
+from cmlab_labs.common.explorers_digits import exact, law, nearest_scan, noise
 from cmlab_labs.common.plots_samples import page, visible
 from cmlab_labs.lab00_start import checks
-from cmlab_labs.lab00_start.explorer import bench, live
+from cmlab_labs.lab00_start.explorer import bench, explorer, live
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.digits import Digits

@@ -5,24 +5,24 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_training import (
-    PACES,
-    Run,
-    apart,
-    arrival,
-    blind,
-    front,
-    moment,
-    two_recipes,
-    unmasked,
-    wavefronts,
-)
+from cmlab_labs.common.plots_noise import apart
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.checks import WRONG, parts
 from cmlab_labs.lab06_ema.explorer import Retrain, explorer, within
-from cmlab_labs.lab06_ema.figures import pull_and_pace
+from cmlab_labs.lab06_ema.figures import (
+    PACES,
+    Run,
+    arrival,
+    blind,
+    front,
+    moment,
+    pull_and_pace,
+    two_recipes,
+    unmasked,
+    wavefronts,
+)
 from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, name
 from exercises import answers, lab, solutions, stubs
 

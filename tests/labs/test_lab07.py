@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_noise import effective, emphasis
 from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
 from cmlab_labs.common.study import read
 from cmlab_labs.lab07_ict import checks
@@ -13,6 +12,8 @@ from cmlab_labs.lab07_ict.figures import (
     apart,
     counts,
     dropout,
+    effective,
+    emphasis,
     features,
     ladder,
     lower,

@@ -10,99 +10,24 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from cmlab.metrics import plots
 from cmlab.metrics.plots import (
     DATA,
-    EXTRA,
-    MEAN,
     STUDENT,
-    TEACHER,
     TRUTH,
-    Role,
     bare,
     label,
     mosaic,
     name_axes,
     sheet,
 )
-from cmlab.noise_levels import Neighbours
 from cmlab.train.checkpoint import BadFile
-from cmlab.types import Weight
 
 from ..registry import STUDIES
 from .study import FOLDER, Recording, ranged, read
 
 # How often training looks at a noise level, how hard, and the product: the effective weight
-
-LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
-EMPHASIS_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
-INK = {MEAN: "#8a5c00"}  # dark enough for words
-
-
-@dataclass(frozen=True, eq=False)
-class Emphasis:
-    """What a grid's intervals get: `levels` (N,), `mass` p(i) and `weight` λ(i), both (N - 1,)."""
-
-    levels: Tensor
-    mass: Tensor
-    weight: Tensor
-
-    @property
-    def share(self) -> Tensor:
-        """The effective weight p(i) λ(i), normalised: to Adam a common factor means nothing."""
-        return self.mass * self.weight / (self.mass * self.weight).sum()
-
-    def density(self, share: Tensor) -> Tensor:
-        """Shares of the intervals per unit of ln t, so that grids of any N can be compared."""
-        return share / self.levels.log().diff()
-
-    def quantile(self, share: Tensor, q: float) -> float:
-        """The level below which the part q of these shares lies."""
-        below = torch.cat([share.new_zeros(1), share.cumsum(0)]).numpy()
-        return float(np.exp(np.interp(q, below, self.levels.log().numpy())))
-
-
-def emphasis(pairs: Neighbours, weight: Weight, step: int) -> Emphasis:
-    """Masses and weights on the grid that is in use at this step."""
-    levels = pairs.grid.up(int(pairs.points(step)))
-    return Emphasis(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))
-
-
-def effective(four: Mapping[str, Emphasis]) -> Figure:
-    """Proposals, weights and their four products on one axis of noise levels; names as in LOOK."""
-    figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
-    for name in ("CT", "iCT"):
-        stairs(axes[0], four[name], four[name].density(four[name].mass), EMPHASIS_STYLE[name])
-        stairs(axes[1], four[name], four[name].weight, EMPHASIS_STYLE[name])
-    for name, seen in four.items():
-        density = seen.density(seen.share)
-        stairs(axes[2], seen, density, EMPHASIS_STYLE[name])
-        top = int(density.argmax())
-        label(axes[2], float(seen.levels[top]) * 1.2, float(density[top]) + 0.006, name, ink(name))
-    label(axes[0], 0.008, 0.2, "log-normal", ink("iCT"))
-    label(axes[0], 0.0025, 0.105, "uniform index", ink("CT"))
-    label(axes[1], 0.015, 1000, "1/(t − r)", ink("iCT"))
-    label(axes[1], 0.0025, 1.3, "1", ink("CT"))
-    axes[1].set_yscale("log")
-    titles = "How often: p(i)", "How hard: λ(i)", "Together: the weight pulls to low noise"
-    for ax, y, title in zip(axes, (PER_LOG, "weight λ", PER_LOG), titles, strict=True):
-        ax.set(xscale="log", xlim=(0.0015, 15))
-        plain(ax.xaxis, (0.01, 0.1, 1, 10))
-        name_axes(ax, LEVEL, y, title)
-    return figure
-
-
-def ink(name: str) -> str:
-    """The colour of a name in LOOK, as words."""
-    return INK.get(EMPHASIS_STYLE[name], EMPHASIS_STYLE[name].color)
-
-
-def stairs(ax: Axes, seen: Emphasis, values: Tensor, role: Role, **look: Any) -> None:
-    """One value for each interval of the grid."""
-    look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
-    ax.stairs(values.numpy(), seen.levels.numpy(), **look)
 
 
 def plain(axis: Any, ticks: Sequence[float]) -> None:
@@ -261,3 +186,11 @@ def clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
         ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=(-1, 1), yticks=(-1, 1))
         ax.set_title(arm, loc="left", fontsize=10)
     return figure
+
+
+def apart(places: Mapping[str, float], least: float) -> dict[str, float]:
+    """The places in rising order, moved up where two would be closer than `least`."""
+    found: dict[str, float] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        found[name] = max(place, max(found.values(), default=place - least) + least)
+    return found

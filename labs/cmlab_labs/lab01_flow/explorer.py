@@ -15,7 +15,8 @@ from cmlab.sampling import ddim, heun, ode
 
 from ..common.exercise import Watched
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_line import ROLES, flow_fan, journey
+from ..common.plots_line import ROLES
+from .figures import flow_fan, journey
 
 HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
 SOLVERS = {"Euler": ddim, "Heun": heun}

@@ -22,9 +22,9 @@ from ..common.animation import (
     moving,
     words,
 )
-from ..common.plots_training import NEAR, PACES, Run, centre
 from ..common.studies_shared import RUNGS
 from ..common.study import Recording, ranged, read
+from .figures import NEAR, PACES, Run, centre
 from .study import DECAYS, name
 
 LEVEL, ERROR = "noise level t (data units)", "RMS of f<sub>θ</sub> − f* (data units)"

@@ -14,9 +14,9 @@ from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.train.trainer import Trainer
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
-from ..common.plots_training import NEAR, Run, centre, moment
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
+from .figures import NEAR, Run, centre, moment
 from .study import DECAYS, arm, name
 
 GRID_NAMES = (("N = 11", 11), ("N = 161", 161), ("doubling, 11 to 1281", 0))

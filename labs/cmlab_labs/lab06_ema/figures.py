@@ -4,13 +4,28 @@ What a lagging target does to data that are one point: the pull, and the pace.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from cmlab.metrics.plots import TARGET, TRUTH, WRONG, label, name_axes, sheet
+from cmlab.metrics.plots import (
+    DATA,
+    SEQUENTIAL,
+    STUDENT,
+    TARGET,
+    TRUTH,
+    WRONG,
+    Role,
+    label,
+    name_axes,
+    sheet,
+)
 
-from ..common.plots_training import PACES
+from ..common.plots_noise import apart
 
 LAGS = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
 POINTS = "grid points $N$"
@@ -68,3 +83,246 @@ def pace(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) 
     slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
     title = f"N = {points[-1]}: μ = {max(steps):g} takes {slow / fast:.0f} times as long"
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
+
+
+# Error by noise level and training step
+
+NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"
+
+PACES = {  # how each decay μ of the target looks
+    0.0: Role("#0072B2", "s", "-"),
+    0.9: Role("#009E73", "P", (0, (5, 2, 1, 2))),
+    0.99: Role("#B87800", "v", "--"),
+    0.999: Role("#D55E00", "^", "-."),
+}
+
+STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f − f* (data units)"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What was seen of runs: steps (T,), levels (L,), error (seeds, T, L), loss (seeds, T).
+
+    Entries that are not there yet are nan.
+    """
+
+    mu: float
+    steps: np.ndarray
+    levels: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The error of the mean seed, (T, L)."""
+        return self.error.mean(0)
+
+    def fronts(self, near: float = NEAR) -> np.ndarray:
+        """The front of each seed at each moment: (seeds, T)."""
+        return front(self.levels, self.error, near)
+
+
+def front(levels: np.ndarray, error: np.ndarray, near: float = NEAR) -> np.ndarray:
+    """The noise level up to which every error (..., L) is below `near`: (...).
+
+    Between two levels the error is taken as a straight line over ln t.
+    """
+    above = ~(error < near)
+    first = np.where(above.any(-1), above.argmax(-1), len(levels) - 1)[..., None]
+    low = np.maximum(first - 1, 0)
+    a, b = (np.take_along_axis(error, i, -1)[..., 0] for i in (low, first))
+    share = np.clip((near - a) / np.where(b > a, b - a, 1), 0, 1)
+    x, y = np.log(levels)[low[..., 0]], np.log(levels)[first[..., 0]]
+    return np.exp(x + np.where(above.any(-1), share, 1) * (y - x))
+
+
+def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> QuadMesh:
+    """error (T, L) over step and noise level, on one scale for all maps of the lab."""
+    values = np.ma.masked_invalid(np.maximum(error, 1e-9)).T
+    shown = ax.pcolormesh(
+        steps, levels, values, cmap=SEQUENTIAL, norm=LogNorm(0.03, 1), shading="nearest"
+    )
+    ax.set(yscale="log", ylim=(0.01, levels[-1]))
+    ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    ax.set_yticks([], minor=True)
+    ax.grid(False)
+    return shown
+
+
+def wavefronts(runs: Mapping[str, Run]) -> Figure:
+    """One map a run, one scale; the line is the front, thin for each seed and thick for all."""
+    figure, axes = sheet(1, len(runs), 2.55 * len(runs), 3.5)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        shown = heat(ax, run.steps, run.levels, run.mean)
+        for line, width in [(f, 0.8) for f in run.fronts()] + [(centre(run), 2.4)]:
+            ax.plot(run.steps, line, color="white", linewidth=width)
+        name_axes(ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{arrival(run)}")
+        ax.title.set_fontsize(10)
+    bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
+    bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
+    bar.minorticks_off()
+    return figure
+
+
+def centre(run: Run, near: float = NEAR) -> np.ndarray:
+    """The front of the mean error, (T,)."""
+    return front(run.levels, run.mean, near)
+
+
+def arrival(run: Run, near: float = NEAR) -> str:
+    """When the front of the mean error is at the top for good, or where it ends."""
+    line = centre(run, near)
+    below = np.flatnonzero(line < 0.99 * run.levels[-1])
+    if below.size and below[-1] == len(line) - 1:
+        return f"ends at t = {line[-1]:.2g}"
+    return f"top at step {run.steps[below[-1] + 1 if below.size else 0]}"
+
+
+def moment(run: Run, now: int, beside: Run | None = None) -> Figure:
+    """A run at its moment `now`: the map, the error by level, and the loss so far.
+
+    `beside` is another run, drawn at the same moment for comparison.
+    """
+    figure, axes = sheet(1, 3, 10.0, 3.0, (1.25, 1, 1))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(0.07, 0.16, 0.975, 0.89, wspace=0.32)
+    plane, profile, loss = axes[0]
+    heat(plane, run.steps, run.levels, run.mean)
+    plane.plot(run.steps, centre(run), color="white", linewidth=2.4)
+    plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
+    plane.set(xlim=(0, run.steps[-1]))
+    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {centre(run)[now]:.2g}")
+    for one in (beside, run) if beside else (run,):
+        role, width = PACES[one.mu], 2.2 if one is run else 1.2
+        look = {"color": role.color, "linestyle": role.line, "linewidth": width}
+        profile.plot(one.levels, one.mean[now], **look)
+        loss.plot(one.steps[: now + 1], one.loss.mean(0)[: now + 1], **look)
+        label(profile, 0.0025, 0.55 if one is run else 0.3, f"μ = {one.mu:g}", role.color)
+    profile.axhline(NEAR, color="#666666", linewidth=0.8, linestyle=":")
+    finish(profile, loss, run, now)
+    return figure
+
+
+def finish(profile: Axes, loss: Axes, run: Run, now: int) -> None:
+    """Axes of the two small panels."""
+    profile.set(xscale="log", yscale="log", ylim=(1e-3, 2), xlim=(run.levels[0], run.levels[-1]))
+    for axis, ticks in ((profile.xaxis, (0.01, 0.1, 1, 10)), (profile.yaxis, (0.01, 0.1, 1))):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    worst = run.mean[now].max()
+    name_axes(profile, WAVEFRONT_LEVEL, ERROR, f"Largest error {worst:.2f}")
+    loss.set(xlim=(0, run.steps[-1]))
+    seen = run.loss.mean(0)[now]
+    said = f"Loss {seen:.3f}"
+    if np.isnan(seen):
+        said, _ = "No loss yet", loss.set_ylim(0, 1)
+    name_axes(loss, STEP, "loss (running mean)", said)
+
+
+INK = "#333333"
+
+LINES = ("-", "--", "-.", ":")
+
+GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
+
+
+def blind(runs: Mapping[str, Run], switches: Sequence[int] = ()) -> Figure:
+    """The loss of each run, mean over seeds, under a letter; its end larger on the right.
+
+    `switches` are the steps at which the grid doubles.
+    """
+    figure, axes = sheet(1, 2, 8.4, 3.3, (2.0, 1))
+    for run, line in zip(runs.values(), LINES, strict=False):
+        curve = run.loss.mean(0)
+        for ax in axes[0]:
+            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5)
+    for step in switches:
+        axes[0, 0].axvline(step, color="#bbbbbb", linewidth=0.8, linestyle=":")
+    whole = next(iter(runs.values())).steps[-1]
+    low, high = late_range(runs, 0.75 * whole)
+    axes[0, 1].set(xlim=(0.75 * whole, 1.04 * whole), ylim=(low, high))
+    places = apart(
+        {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}, 0.06 * (high - low)
+    )
+    for letter, place in places.items():
+        label(axes[0, 1], whole * 1.008, place - 0.01 * (high - low), letter)
+    name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs, one recipe but for one number")
+    name_axes(axes[0, 1], STEP, "", "The last quarter, larger")
+    return figure
+
+
+def late_range(runs: Mapping[str, Run], since: float) -> tuple[float, float]:
+    """The range of the losses from a step on, with a margin."""
+    late = np.concatenate([run.loss.mean(0)[run.steps >= since] for run in runs.values()])
+    room = 0.08 * float(np.ptp(late)) + 1e-6
+    return float(late.min()) - room, float(late.max()) + room
+
+
+def unmasked(
+    runs: Mapping[str, Run], clouds: Mapping[str, np.ndarray], modes: np.ndarray
+) -> Figure:
+    """One-step samples (n, 2) of each run, its loss and its error at the highest level, last."""
+    figure, axes = sheet(1, len(runs), 2.5 * len(runs), 2.9)
+    losses = {name: float(run.loss.mean(0)[-1]) for name, run in runs.items()}
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        ax.scatter(*modes.T, s=260, color=DATA.color, alpha=0.2, linewidths=0)
+        ax.scatter(*clouds[name].T, s=5, color=STUDENT.color, alpha=0.7, linewidths=0)
+        ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+        ax.set_xticks([-1, 0, 1])
+        ax.set_yticks([-1, 0, 1])
+        mark = ", the lowest" if losses[name] == min(losses.values()) else ""
+        title = f"{name}: error {run.mean[-1, -1]:.2f}\nloss {losses[name]:.3f}{mark}"
+        name_axes(ax, "$x_1$", "$x_2$" if ax is axes[0, 0] else "", title)
+        ax.title.set_fontsize(10)
+    return figure
+
+
+Scores = Mapping[float, np.ndarray]  # μ -> the error of each seed at the end
+
+
+def two_recipes(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
+    """The error by μ, in iCT's recipe on several grids and in plain CT. A marker is a seed.
+
+    `schedule` has the errors of plain CT with the μ(k) of its paper.
+    """
+    figure, axes = sheet(1, 2, 9.6, 3.7, (1.2, 1))
+    for (name, found), role in zip(inside.items(), GREYS, strict=True):
+        against_decay(axes[0, 0], name, found, role)
+    against_decay(axes[0, 1], "constant μ", plain, TRUTH)
+    dots(axes[0, 1], 4, schedule, WRONG)
+    for ax in axes[0]:
+        ax.set(yscale="log", ylim=(0.035, 1), xlim=(-0.3, 4.4))
+        ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
+        ax.set_yticks([], minor=True)
+    ticks = [f"{mu:g}" for mu in PACES]
+    axes[0, 0].set_xticks(range(4), ticks)
+    axes[0, 1].set_xticks(range(5), [*ticks, "μ(k) of\n2023"])
+    cost = {name: ratio(found, 0.99) for name, found in inside.items()}
+    ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
+    title = "iCT: μ = 0.99 costs " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
+    name_axes(axes[0, 0], "decay μ", "RMSE to f* (data units)", title)
+    title = f"Plain CT: ×{ratio(plain, 0.9):.2f} at 0.9, ×{ratio(plain, 0.999):.1f} at 0.999"
+    name_axes(axes[0, 1], "decay μ", "", title)
+    for ax in axes[0]:
+        ax.title.set_fontsize(10)
+    return figure
+
+
+def ratio(found: Scores, mu: float) -> float:
+    """The mean error at μ over that at μ = 0."""
+    return float(found[mu].mean() / found[0.0].mean())
+
+
+def against_decay(ax: Axes, name: str, found: Scores, role: Role) -> None:
+    """One line over the decays, evenly spaced, through the means."""
+    means = [float(scores.mean()) for scores in found.values()]
+    ax.plot(range(len(means)), means, color=role.color, linestyle=role.line)
+    for place, scores in enumerate(found.values()):
+        dots(ax, place, scores, role)
+    label(ax, len(means) - 0.88, means[-1], name, role.color)
+
+
+def dots(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
+    """One marker a seed."""
+    ax.plot([place] * len(scores), scores, color=role.color, marker=role.marker, linestyle="",
+            markersize=5, alpha=0.8)  # fmt: skip

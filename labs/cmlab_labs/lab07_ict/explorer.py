@@ -14,9 +14,8 @@ from cmlab.schedules import Constant
 from cmlab.types import Schedule
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_noise import Emphasis, emphasis
 from ..common.studies_shared import CT_2023, LADDER_STEPS
-from .figures import bench
+from .figures import Emphasis, bench, emphasis
 
 KINDS = ("doubling", "square root", "constant")
 PROPOSALS = ("log-normal", "uniform index")

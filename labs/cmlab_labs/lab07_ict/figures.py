@@ -1,6 +1,7 @@
 """Figures of lab 07, improved consistency training (iCT)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,84 @@ from cmlab.metrics.plots import (
     sheet,
     styled,
 )
-from cmlab.noise_levels import KarrasGrid
-from cmlab.types import Schedule
+from cmlab.noise_levels import KarrasGrid, Neighbours
+from cmlab.types import Schedule, Weight
 
-from ..common.plots_noise import EMPHASIS_STYLE, LEVEL, PER_LOG, Emphasis, ink, plain, stairs
+from ..common.plots_noise import plain
 from ..common.plots_samples import contact
+
+# Effective weight: how often a noise level is sampled, how much it weighs, and the product
+
+LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
+
+EMPHASIS_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
+
+INK = {MEAN: "#8a5c00"}  # dark enough for words
+
+
+@dataclass(frozen=True, eq=False)
+class Emphasis:
+    """What a grid's intervals get: `levels` (N,), `mass` p(i) and `weight` λ(i), both (N - 1,)."""
+
+    levels: Tensor
+    mass: Tensor
+    weight: Tensor
+
+    @property
+    def share(self) -> Tensor:
+        """The effective weight p(i) λ(i), normalised: to Adam a common factor means nothing."""
+        return self.mass * self.weight / (self.mass * self.weight).sum()
+
+    def density(self, share: Tensor) -> Tensor:
+        """Shares of the intervals per unit of ln t, so that grids of any N can be compared."""
+        return share / self.levels.log().diff()
+
+    def quantile(self, share: Tensor, q: float) -> float:
+        """The level below which the part q of these shares lies."""
+        below = torch.cat([share.new_zeros(1), share.cumsum(0)]).numpy()
+        return float(np.exp(np.interp(q, below, self.levels.log().numpy())))
+
+
+def emphasis(pairs: Neighbours, weight: Weight, step: int) -> Emphasis:
+    """Masses and weights on the grid that is in use at this step."""
+    levels = pairs.grid.up(int(pairs.points(step)))
+    return Emphasis(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))
+
+
+def effective(four: Mapping[str, Emphasis]) -> Figure:
+    """Proposals, weights and their four products on one axis of noise levels; names as in LOOK."""
+    figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
+    for name in ("CT", "iCT"):
+        stairs(axes[0], four[name], four[name].density(four[name].mass), EMPHASIS_STYLE[name])
+        stairs(axes[1], four[name], four[name].weight, EMPHASIS_STYLE[name])
+    for name, seen in four.items():
+        density = seen.density(seen.share)
+        stairs(axes[2], seen, density, EMPHASIS_STYLE[name])
+        top = int(density.argmax())
+        label(axes[2], float(seen.levels[top]) * 1.2, float(density[top]) + 0.006, name, ink(name))
+    label(axes[0], 0.008, 0.2, "log-normal", ink("iCT"))
+    label(axes[0], 0.0025, 0.105, "uniform index", ink("CT"))
+    label(axes[1], 0.015, 1000, "1/(t − r)", ink("iCT"))
+    label(axes[1], 0.0025, 1.3, "1", ink("CT"))
+    axes[1].set_yscale("log")
+    titles = "How often: p(i)", "How hard: λ(i)", "Together: the weight pulls to low noise"
+    for ax, y, title in zip(axes, (PER_LOG, "weight λ", PER_LOG), titles, strict=True):
+        ax.set(xscale="log", xlim=(0.0015, 15))
+        plain(ax.xaxis, (0.01, 0.1, 1, 10))
+        name_axes(ax, LEVEL, y, title)
+    return figure
+
+
+def ink(name: str) -> str:
+    """The colour of a name in LOOK, as words."""
+    return INK.get(EMPHASIS_STYLE[name], EMPHASIS_STYLE[name].color)
+
+
+def stairs(ax: Axes, seen: Emphasis, values: Tensor, role: Role, **look: Any) -> None:
+    """One value for each interval of the grid."""
+    look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
+    ax.stairs(values.numpy(), seen.levels.numpy(), **look)
+
 
 # The ladder from CT to iCT, one change a rung, with what each change costs inside iCT
 
@@ -108,7 +182,6 @@ def lower(before: np.ndarray, after: np.ndarray) -> str:
 # What a network notices of a small step in noise: its time features, and its dropout
 
 SCALES = (MEAN, STUDENT, TEACHER)
-NEIGHBOURS_INK = {MEAN: "#8a5c00"}  # dark enough for words
 
 
 def features(
@@ -144,7 +217,7 @@ def likeness(ax: Axes, frequencies: Mapping[float, Tensor], gaps: Mapping[str, f
         row = alike(w.double(), 1 + step)
         ax.plot(step, row, color=role.color, linestyle=role.line)
         at = 0.0012 if y > 1 else float(step[int((row < y).int().argmax())]) * 1.2
-        label(ax, at, y, f"scale {scale:g}", NEIGHBOURS_INK.get(role, role.color))
+        label(ax, at, y, f"scale {scale:g}", INK.get(role, role.color))
     for name, gap in gaps.items():
         ax.axvline(gap, color=DATA.color, linestyle=":", linewidth=1)
         label(ax, gap * 1.05, -0.35, name, DATA.color)
@@ -256,7 +329,6 @@ def draw_shares(ax: Axes, seen: Emphasis, beside: Mapping[str, Emphasis]) -> Non
 # Where on the noise axis and when in training the recorded runs differ; and iCT's digits
 
 FOUR = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
-INK = {MEAN: "#8a5c00"}  # dark enough for words
 ERROR = "RMS of f − f* (data units)"
 
 

@@ -22,7 +22,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_training import apart
+from ..common.plots_noise import apart
 from .data import LOOPS, Sound
 from .windows import starts
 
