@@ -13,13 +13,13 @@ from torch import Tensor
 ZOOM, GAP, EDGE = 6, 4, 0.72  # screen pixels of a dot, between two images, and the frame's grey
 
 
-def visible(x_t: Tensor, level: Tensor, sigma_data: float) -> Tensor:
+def contrast_scaled(x_t: Tensor, level: Tensor, sigma_data: float) -> Tensor:
     """Noisy images (b, 1, h, w) brought to the contrast of the data, so that they can be seen."""
     scale = sigma_data / (sigma_data**2 + level**2).sqrt()
     return scale.reshape(-1, 1, 1, 1) * x_t
 
 
-def page(images: Tensor) -> np.ndarray:
+def image_sheet(images: Tensor) -> np.ndarray:
     """Images (rows, columns, 1, h, w) in [-1, 1] as one picture, ink dark, each in a thin frame.
 
     An image of NaN is left out.
@@ -34,28 +34,28 @@ def page(images: Tensor) -> np.ndarray:
     return out.permute(0, 2, 1, 3).reshape(rows * (height + GAP), -1).numpy()
 
 
-def contact(
+def contact_sheet(
     ax: Axes, images: Tensor, columns: Sequence[str], rows: Sequence[str] = (), title: str = ""
 ) -> Axes:
     """A sheet of images (rows, columns, 1, h, w) with names above its columns and beside its rows.
 
     The title stands above the columns' names.
     """
-    picture = page(images)
+    picture = image_sheet(images)
     down, across = images.shape[:2]
     high, wide = picture.shape[0] / down, picture.shape[1] / across
     ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
     ax.set_axis_off()
     for k, name in enumerate(columns):
-        beside(ax, ((k + 0.5) * wide, 0), name, (0, 2), ("center", "bottom"))
+        annotate_at(ax, ((k + 0.5) * wide, 0), name, (0, 2), ("center", "bottom"))
     for k, name in enumerate(rows):
-        beside(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
+        annotate_at(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
     # With y given, matplotlib spares itself the search for a free place at every redraw.
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
     return ax
 
 
-def beside(
+def annotate_at(
     ax: Axes,
     place: tuple[float, float],
     text: str,

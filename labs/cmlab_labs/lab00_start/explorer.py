@@ -21,18 +21,18 @@ from cmlab.sampling import FewSteps, ode
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
-from ..common.exercise import Watched
+from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
-from ..common.explorers_digits import exact, held_out_distance, nearest_scan, noise
-from ..common.plots_samples import visible
-from .figures import Stage, becoming, desk
+from ..common.generators import exact_denoiser, held_out_distance, nearest_scan, noise
+from ..common.plots_samples import contrast_scaled
+from .figures import Stage, generator_at_work, training_progress
 
 LOW, HIGH = 0.002, 10.0
 PATHS, ALONG = 28, 10
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class ExactReference:
     """What a network is held against: exact paths (m, p, 2) at levels (m,), and exact answers."""
 
     data: ToyData
@@ -51,22 +51,24 @@ class Bench:
     def picture(self, start: Stage, *planes: Stage) -> Picture:
         """Stages side by side, their errors beside the start's, and the last one in words."""
         modes, ends = self.data.oracle.components.means, self.path[-1]
-        figure = becoming(start, planes, ends, self.exact.levels, self.mean_error, modes)
+        figure = training_progress(start, planes, ends, self.exact.levels, self.mean_error, modes)
         return Picture(figure, stage_reading(planes[-1], ends))
 
 
-def bench(data: ToyData) -> Bench:
+def exact_reference(data: ToyData) -> ExactReference:
     """Exact paths from noise, and exact answers at 12 noise levels."""
     levels = KarrasGrid(LOW, HIGH).up(ALONG).flip(0)
     z = torch.randn(PATHS, *data.shape, generator=torch.Generator().manual_seed(3))
     path = data.oracle.path((HIGH * z).double(), levels)
     exact = truth(data, LOW, HIGH, levels=12, points=96)
-    return Bench(data, levels, path, exact, rmse_by_level(data.oracle.denoise, EDM(), exact))
+    return ExactReference(
+        data, levels, path, exact, rmse_by_level(data.oracle.denoise, EDM(), exact)
+    )
 
 
-def live(recipe: Recipe) -> LiveTraining:
+def live_training(recipe: Recipe) -> LiveTraining:
     """A live training of a recipe whose data have an oracle, from step 0 and with its own seed."""
-    against = bench(cast(ToyData, recipe.data))
+    against = exact_reference(cast(ToyData, recipe.data))
     start = against.stage(recipe.build(), 0)
 
     def draw(trainer: Trainer) -> Picture:
@@ -112,16 +114,16 @@ def digit_picture(
 ) -> Picture:
     """What the generator makes of this noise, and its answers along the exact path from it."""
     z, asked, spread = noise(seed), torch.tensor([digit]), Digits().sigma_data
-    f = Watched(lambda x_t, t: model(x_t, t, asked.expand(len(x_t))))
+    f = RecordedCalls(lambda x_t, t: model(x_t, t, asked.expand(len(x_t))))
     with seeded(z.device, seed):  # fresh noise between two calls
         sampler(model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     levels = GRID[list(SHOWN)].to(z)
-    path = torch.cat(list(ode(EDM(), exact(asked), GRID[0].to(z) * z, GRID)))[list(SHOWN)]
-    mean, answer = exact(asked.expand(len(path)))(path, levels), f.denoise(path, levels)
+    path = torch.cat(list(ode(EDM(), exact_denoiser(asked), GRID[0].to(z) * z, GRID)))[list(SHOWN)]
+    mean, answer = exact_denoiser(asked.expand(len(path)))(path, levels), f.denoise(path, levels)
     scan = nearest_scan(x_out[-1:])[0]
-    along = torch.stack([visible(path, levels, spread), mean, answer])
-    figure = desk((visible(x_in, times, spread), x_out), scan, along, levels)
+    along = torch.stack([contrast_scaled(path, levels, spread), mean, answer])
+    figure = generator_at_work((contrast_scaled(x_in, times, spread), x_out), scan, along, levels)
     way = [float((row[0] - row[LATE]).norm()) for row in (mean, answer)]
     return Picture(
         figure, digit_reading(seed, digit, times, float((x_out[-1] - scan).norm()), *way)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet, styled
 
-from ..common.plots_samples import contact, visible
+from ..common.plots_samples import contact_sheet, contrast_scaled
 
 BEFORE = Role(DATA.color, "o", ":")
 
@@ -28,7 +28,7 @@ class Stage:
     error: Tensor  # (L,), root mean square of ‖f_θ - f*‖
 
 
-def becoming(
+def training_progress(
     start: Stage,
     planes: Sequence[Stage],
     ends: Tensor,
@@ -46,12 +46,12 @@ def becoming(
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.3)
     for ax, stage in zip(axes[0], planes, strict=False):
-        plane(ax, stage, ends, modes)
-    errors(axes[0, -1], start, planes[-1], levels, mean_error)
+        draw_answers(ax, stage, ends, modes)
+    draw_errors(axes[0, -1], start, planes[-1], levels, mean_error)
     return figure
 
 
-def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
+def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     """The network's answers along each path as a line, from pure noise (square) to the data."""
     ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
     ways = stage.along.transpose(0, 1).numpy()
@@ -68,7 +68,7 @@ def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     )
 
 
-def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
+def draw_errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
     """The error against the noise level, with the posterior mean's for comparison."""
     rows = (
         ("mean D", mean_error, MEAN, 0.3, 0.35),
@@ -100,14 +100,14 @@ def path_strip(
     gap = torch.full_like(scan[None], torch.nan)
     rows = torch.stack(
         [
-            torch.cat([visible(x_t, levels, sigma_data), gap, scan[None]]),
+            torch.cat([contrast_scaled(x_t, levels, sigma_data), gap, scan[None]]),
             torch.cat([mean, gap, gap]),
         ]
     )
     names = [f"t = {level:.2g}" for level in levels.tolist()]
     title = "The exact path from noise ends in one of the training scans"
     sides = ("on the path: $x_t$", "mean: $D(x_t, t)$")
-    contact(ax, rows, [*names, "", "nearest scan"], sides, title)
+    contact_sheet(ax, rows, [*names, "", "nearest scan"], sides, title)
     return figure
 
 
@@ -117,32 +117,38 @@ def one_beside_many(
     """Two sheets of images (rows, columns, 1, h, w): one call, and the way of many calls."""
     widths = (one.shape[1], many.shape[1])
     figure, axes = sheet(1, 2, 10.6, 0.75 + 0.93 * len(one), ratios=widths)
-    contact(axes[0, 0], one, one_names, title="1 network call: a new digit")
-    contact(axes[0, 1], many, many_names, title="35 calls of the perfect denoiser: an old scan")
+    contact_sheet(axes[0, 0], one, one_names, title="1 network call: a new digit")
+    contact_sheet(
+        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser: an old scan"
+    )
     return figure
 
 
-def desk(calls: tuple[Tensor, Tensor], scan: Tensor, along: Tensor, levels: Tensor) -> Figure:
+def generator_at_work(
+    calls: tuple[Tensor, Tensor], scan: Tensor, along: Tensor, levels: Tensor
+) -> Figure:
     """The generator at work: its calls, its digit beside the nearest scan, and the map f.
 
     `calls` are what goes into and comes out of each network call, (c, 1, h, w); `along` are x_t,
     D and f_θ at each level of an exact path, (3, m, 1, h, w).
     """
-    figure, (left, right, below) = three_boards()
+    figure, (left, right, below) = generator_axes()
     count = len(calls[0])
     empty = torch.full((2, 4 - count, *scan.shape), torch.nan)
     names = [f"call {i + 1}" for i in range(count)]
     title = f"{count} network call{'s' * (count > 1)}"
-    contact(left, torch.cat([torch.stack(calls), empty], 1), names, ("in: xₜ", "out: f"), title)
+    contact_sheet(
+        left, torch.cat([torch.stack(calls), empty], 1), names, ("in: xₜ", "out: f"), title
+    )
     pair = torch.stack([calls[1][-1], scan])[None]
-    contact(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
+    contact_sheet(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
     names = [f"t = {level:.2g}" for level in levels.tolist()]
     title = "Answers along one exact path: a perfect f would not change"
-    contact(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
+    contact_sheet(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
     return figure
 
 
-def three_boards(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
+def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
     """Boards of 4 × 2, 2 × 1 and 8 × 3 images, in inches; the last has the first one's scale."""
     with styled():
         figure = Figure(figsize=(width, height), dpi=100)

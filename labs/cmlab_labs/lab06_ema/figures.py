@@ -25,21 +25,21 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import apart
+from ..common.plots_recordings import spread_labels
 
-LAGS = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
+LAG_STYLE = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
 POINTS = "grid points $N$"
 
 
-def pull_and_pace(
+def gradient_and_steps(
     points: Sequence[int],
     gradients: Mapping[float, Sequence[float]],
     steps: Mapping[float, Sequence[int]],
 ) -> Figure:
     """Left: the rescaled gradient by N, a line a lag. Right: steps to ξ, a line a μ."""
     figure, axes = sheet(1, 2, 9.8, 3.7)
-    pull(axes[0, 0], points, gradients)
-    pace(axes[0, 1], points, steps)
+    draw_gradient(axes[0, 0], points, gradients)
+    draw_steps(axes[0, 1], points, steps)
     for ax in axes[0]:
         ax.set(xscale="log", xlim=(points[0] / 1.2, points[-1] * 2.2))
         ax.set_xticks(points[::2], [str(n) for n in points[::2]])
@@ -47,12 +47,14 @@ def pull_and_pace(
     return figure
 
 
-def pull(ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> None:
+def draw_gradient(
+    ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]
+) -> None:
     """Positive pulls towards ξ, negative away from it."""
     ax.axhspan(-1e4, 0, color="#f3e3ec", linewidth=0)
     ax.axhline(0, color="#666666", linewidth=0.8)
     for lag, values in gradients.items():
-        role = LAGS[lag]
+        role = LAG_STYLE[lag]
         ax.plot(points, values, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
         label(ax, points[-1] * 1.12, values[-1], f"lag {lag:.0%}", role.color)
@@ -62,20 +64,20 @@ def pull(ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[flo
     ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
     ax.set_yticks([], minor=True)
     ax.text(0.03, 0.05, "shaded: it pulls away from ξ", transform=ax.transAxes, fontsize=9)
-    name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", turning(points, gradients))
+    name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", sign_change(points, gradients))
 
 
-def turning(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
+def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
     """What the largest lag does to the sign."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
     return f"{lag:.0%} behind: the wrong way from N = {wrong[0]}" if wrong else "No sign changes"
 
 
-def pace(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
+def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
     """Steps of gradient descent until the distance to ξ is a twentieth of what it was."""
     for mu, counts in steps.items():
-        role = PACES[mu]
+        role = DECAY_STYLE[mu]
         ax.plot(points, counts, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
         label(ax, points[-1] * 1.12, counts[-1] * 0.85, f"μ = {mu:g}", role.color)
@@ -89,7 +91,7 @@ def pace(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) 
 
 NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"
 
-PACES = {  # how each decay μ of the target looks
+DECAY_STYLE = {  # how each decay μ of the target looks
     0.0: Role("#0072B2", "s", "-"),
     0.9: Role("#009E73", "P", (0, (5, 2, 1, 2))),
     0.99: Role("#B87800", "v", "--"),
@@ -100,7 +102,7 @@ STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ErrorHistory:
     """What was seen of runs: steps (T,), levels (L,), error (seeds, T, L), loss (seeds, T).
 
     Entries that are not there yet are nan.
@@ -149,14 +151,16 @@ def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> 
     return shown
 
 
-def wavefronts(runs: Mapping[str, Run]) -> Figure:
+def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
     """One map a run, one scale; the line is the front, thin for each seed and thick for all."""
     figure, axes = sheet(1, len(runs), 2.55 * len(runs), 3.5)
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         shown = heat(ax, run.steps, run.levels, run.mean)
-        for line, width in [(f, 0.8) for f in run.fronts()] + [(centre(run), 2.4)]:
+        for line, width in [(f, 0.8) for f in run.fronts()] + [(mean_front(run), 2.4)]:
             ax.plot(run.steps, line, color="white", linewidth=width)
-        name_axes(ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{arrival(run)}")
+        name_axes(
+            ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{front_arrival(run)}"
+        )
         ax.title.set_fontsize(10)
     bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
     bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
@@ -164,21 +168,21 @@ def wavefronts(runs: Mapping[str, Run]) -> Figure:
     return figure
 
 
-def centre(run: Run, near: float = NEAR) -> np.ndarray:
+def mean_front(run: ErrorHistory, near: float = NEAR) -> np.ndarray:
     """The front of the mean error, (T,)."""
     return front(run.levels, run.mean, near)
 
 
-def arrival(run: Run, near: float = NEAR) -> str:
+def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
     """When the front of the mean error is at the top for good, or where it ends."""
-    line = centre(run, near)
+    line = mean_front(run, near)
     below = np.flatnonzero(line < 0.99 * run.levels[-1])
     if below.size and below[-1] == len(line) - 1:
         return f"ends at t = {line[-1]:.2g}"
     return f"top at step {run.steps[below[-1] + 1 if below.size else 0]}"
 
 
-def moment(run: Run, now: int, beside: Run | None = None) -> Figure:
+def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
     """A run at its moment `now`: the map, the error by level, and the loss so far.
 
     `beside` is another run, drawn at the same moment for comparison.
@@ -188,22 +192,22 @@ def moment(run: Run, now: int, beside: Run | None = None) -> Figure:
     figure.subplots_adjust(0.07, 0.16, 0.975, 0.89, wspace=0.32)
     plane, profile, loss = axes[0]
     heat(plane, run.steps, run.levels, run.mean)
-    plane.plot(run.steps, centre(run), color="white", linewidth=2.4)
+    plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
-    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {centre(run)[now]:.2g}")
+    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {mean_front(run)[now]:.2g}")
     for one in (beside, run) if beside else (run,):
-        role, width = PACES[one.mu], 2.2 if one is run else 1.2
+        role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
         look = {"color": role.color, "linestyle": role.line, "linewidth": width}
         profile.plot(one.levels, one.mean[now], **look)
         loss.plot(one.steps[: now + 1], one.loss.mean(0)[: now + 1], **look)
         label(profile, 0.0025, 0.55 if one is run else 0.3, f"μ = {one.mu:g}", role.color)
     profile.axhline(NEAR, color="#666666", linewidth=0.8, linestyle=":")
-    finish(profile, loss, run, now)
+    small_axes(profile, loss, run, now)
     return figure
 
 
-def finish(profile: Axes, loss: Axes, run: Run, now: int) -> None:
+def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
     """Axes of the two small panels."""
     profile.set(xscale="log", yscale="log", ylim=(1e-3, 2), xlim=(run.levels[0], run.levels[-1]))
     for axis, ticks in ((profile.xaxis, (0.01, 0.1, 1, 10)), (profile.yaxis, (0.01, 0.1, 1))):
@@ -226,7 +230,7 @@ LINES = ("-", "--", "-.", ":")
 GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
 
 
-def blind(runs: Mapping[str, Run], switches: Sequence[int] = ()) -> Figure:
+def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] = ()) -> Figure:
     """The loss of each run, mean over seeds, under a letter; its end larger on the right.
 
     `switches` are the steps at which the grid doubles.
@@ -241,7 +245,7 @@ def blind(runs: Mapping[str, Run], switches: Sequence[int] = ()) -> Figure:
     whole = next(iter(runs.values())).steps[-1]
     low, high = late_range(runs, 0.75 * whole)
     axes[0, 1].set(xlim=(0.75 * whole, 1.04 * whole), ylim=(low, high))
-    places = apart(
+    places = spread_labels(
         {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}, 0.06 * (high - low)
     )
     for letter, place in places.items():
@@ -251,15 +255,15 @@ def blind(runs: Mapping[str, Run], switches: Sequence[int] = ()) -> Figure:
     return figure
 
 
-def late_range(runs: Mapping[str, Run], since: float) -> tuple[float, float]:
+def late_range(runs: Mapping[str, ErrorHistory], since: float) -> tuple[float, float]:
     """The range of the losses from a step on, with a margin."""
     late = np.concatenate([run.loss.mean(0)[run.steps >= since] for run in runs.values()])
     room = 0.08 * float(np.ptp(late)) + 1e-6
     return float(late.min()) - room, float(late.max()) + room
 
 
-def unmasked(
-    runs: Mapping[str, Run], clouds: Mapping[str, np.ndarray], modes: np.ndarray
+def labelled_samples(
+    runs: Mapping[str, ErrorHistory], clouds: Mapping[str, np.ndarray], modes: np.ndarray
 ) -> Figure:
     """One-step samples (n, 2) of each run, its loss and its error at the highest level, last."""
     figure, axes = sheet(1, len(runs), 2.5 * len(runs), 2.9)
@@ -280,7 +284,7 @@ def unmasked(
 Scores = Mapping[float, np.ndarray]  # μ -> the error of each seed at the end
 
 
-def two_recipes(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
+def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
     """The error by μ, in iCT's recipe on several grids and in plain CT. A marker is a seed.
 
     `schedule` has the errors of plain CT with the μ(k) of its paper.
@@ -289,26 +293,27 @@ def two_recipes(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarra
     for (name, found), role in zip(inside.items(), GREYS, strict=True):
         against_decay(axes[0, 0], name, found, role)
     against_decay(axes[0, 1], "constant μ", plain, TRUTH)
-    dots(axes[0, 1], 4, schedule, WRONG)
+    seed_markers(axes[0, 1], 4, schedule, WRONG)
     for ax in axes[0]:
         ax.set(yscale="log", ylim=(0.035, 1), xlim=(-0.3, 4.4))
         ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
         ax.set_yticks([], minor=True)
-    ticks = [f"{mu:g}" for mu in PACES]
+    ticks = [f"{mu:g}" for mu in DECAY_STYLE]
     axes[0, 0].set_xticks(range(4), ticks)
     axes[0, 1].set_xticks(range(5), [*ticks, "μ(k) of\n2023"])
-    cost = {name: ratio(found, 0.99) for name, found in inside.items()}
+    cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
     ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
     title = "iCT: μ = 0.99 costs " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
     name_axes(axes[0, 0], "decay μ", "RMSE to f* (data units)", title)
-    title = f"Plain CT: ×{ratio(plain, 0.9):.2f} at 0.9, ×{ratio(plain, 0.999):.1f} at 0.999"
+    mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
+    title = f"Plain CT: ×{mild:.2f} at 0.9, ×{strong:.1f} at 0.999"
     name_axes(axes[0, 1], "decay μ", "", title)
     for ax in axes[0]:
         ax.title.set_fontsize(10)
     return figure
 
 
-def ratio(found: Scores, mu: float) -> float:
+def error_ratio(found: Scores, mu: float) -> float:
     """The mean error at μ over that at μ = 0."""
     return float(found[mu].mean() / found[0.0].mean())
 
@@ -318,11 +323,11 @@ def against_decay(ax: Axes, name: str, found: Scores, role: Role) -> None:
     means = [float(scores.mean()) for scores in found.values()]
     ax.plot(range(len(means)), means, color=role.color, linestyle=role.line)
     for place, scores in enumerate(found.values()):
-        dots(ax, place, scores, role)
+        seed_markers(ax, place, scores, role)
     label(ax, len(means) - 0.88, means[-1], name, role.color)
 
 
-def dots(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
+def seed_markers(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
     """One marker a seed."""
     ax.plot([place] * len(scores), scores, color=role.color, marker=role.marker, linestyle="",
             markersize=5, alpha=0.8)  # fmt: skip

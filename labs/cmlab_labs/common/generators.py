@@ -29,19 +29,19 @@ GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
 
 
 @cache
-def law(digit: int) -> Empirical:
+def digit_oracle(digit: int) -> Empirical:
     """The training scans of one digit, as an exact law."""
     return Empirical(Digits().images[Digits().labels == digit])
 
 
-def exact(asked: Tensor) -> Denoise:
+def exact_denoiser(asked: Tensor) -> Denoise:
     """The perfect denoiser of a finite set, told which digit (b,) each image shows."""
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         x = torch.empty_like(x_t)
         for digit in asked.unique().tolist():
             mine = asked == digit
-            x[mine] = law(digit).denoise(x_t[mine], t[mine])
+            x[mine] = digit_oracle(digit).denoise(x_t[mine], t[mine])
         return x
 
     return denoise
@@ -66,13 +66,16 @@ def noise(seed: int, n: int = 1) -> Tensor:
 
 # What the one-step lab opens: the shipped generator, and pictures to hold its own against
 
-SHIPPED = runs.ROOT / "data" / "checkpoints"
-CIFAR, SHAPES = SHIPPED / "cifar10-ect.safetensors", SHIPPED / "shapes-ect.safetensors"
+CHECKPOINTS = runs.ROOT / "data" / "checkpoints"
+CIFAR_GENERATOR, SHAPES_GENERATOR = (
+    CHECKPOINTS / "cifar10-ect.safetensors",
+    CHECKPOINTS / "shapes-ect.safetensors",
+)
 FRESH = 2048  # pictures of an endless source that stand in for a training set
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ReferenceImages:
     """Pictures that a made one is held against, and how near unseen real ones come to them."""
 
     images: Tensor  # (n, 3, h, w) uint8
@@ -100,16 +103,16 @@ class Generator:
         return int(getattr(self.recipe.net, "classes", 0))
 
     @cached_property
-    def pool(self) -> Pool | None:
+    def pool(self) -> ReferenceImages | None:
         """CIFAR-10's training pictures, None where they are not at hand; fresh ones of a rule."""
         data: Any = self.recipe.data
         if not isinstance(data, CIFAR10):
             g = torch.Generator().manual_seed(16)
             drawn = pixels(data.sample(FRESH + 100, g)[0])
-            return Pool(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
+            return ReferenceImages(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
         try:
             held_out = replace(data, train=False).images[:100]
-            return Pool(data.images, f"{len(data)} to train on", held_out)
+            return ReferenceImages(data.images, f"{len(data)} to train on", held_out)
         except BadFile:
             return None
 
@@ -118,7 +121,7 @@ class Generator:
         return torch.full((n,), wish) if self.classes else None
 
 
-def shipped(paths: Sequence[Path] = (CIFAR, SHAPES)) -> Generator:
+def shipped(paths: Sequence[Path] = (CIFAR_GENERATOR, SHAPES_GENERATOR)) -> Generator:
     """The first of these that is there. Raises BadFile when none is."""
     for path in paths:
         if path.exists():

@@ -30,18 +30,18 @@ from .study import FOLDER, Recording, ranged, read
 # How often training looks at a noise level, how hard, and the product: the effective weight
 
 
-def plain(axis: Any, ticks: Sequence[float]) -> None:
+def plain_ticks(axis: Any, ticks: Sequence[float]) -> None:
     """Ticks of a logarithmic axis in plain numbers."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
 
 
-def decades(ax: Axes) -> None:
+def decade_ticks(ax: Axes) -> None:
     """Plain ticks on a logarithmic y axis: 1, 2 and 5 of each decade, of many decades 1 alone."""
     low, high = ax.get_ylim()
     steps = (1, 2, 5) if high < 100 * low else (1,)
     ticks = [m * 10.0**k for k in range(-4, 6) for m in steps]
-    plain(ax.yaxis, [tick for tick in ticks if low <= tick <= high])
+    plain_ticks(ax.yaxis, [tick for tick in ticks if low <= tick <= high])
     ax.set_ylim(low, high)
 
 
@@ -51,12 +51,12 @@ VARIANT_STYLE = {
     "tuned": STUDENT, "scratch": plots.TEACHER, "scratch-short": plots.MEAN,
     "denoiser": plots.NOISE, "fixed": plots.WRONG, "ict": plots.EXTRA,
 }  # fmt: skip
-SEEN = "training samples seen (thousands), pre-training included"
+SAMPLES_SEEN = "training samples seen (thousands), pre-training included"
 DARK = {"#E69F00": "#8a5c00", "#999999": "#666666"}  # dark enough for words
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ScoreCurve:
     """Scores (seeds, m) of one arm after this many samples (m,), its pre-training's counted."""
 
     samples: np.ndarray
@@ -65,40 +65,44 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class BudgetPanel:
     """What is measured, with its unit; curves by arm; and the score of real data, if any."""
 
     measure: str
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ScoreCurve]
     floor: float = float("nan")
 
 
-def recorded(study: str, folder: Path = FOLDER) -> dict[str, Recording]:
+def recorded_variants(study: str, folder: Path = FOLDER) -> dict[str, Recording]:
     """The arms of a study that have been recorded, in the study's order."""
     found = {}
-    for arm in STUDIES[study].arms:
+    for arm in STUDIES[study].variants:
         with suppress(BadFile):
             found[arm] = read(study, arm, folder)
     return found
 
 
-def curve(recording: Recording, score: str = "") -> Curve:
+def score_curve(recording: Recording, score: str = "") -> ScoreCurve:
     """What was watched while an arm trained: a named score, or the RMS error over all levels."""
     record, steps = recording.record, recording["steps"][0]
-    recipe = STUDIES[record["study"]].arms[record["arm"]](record["seeds"][0])
+    recipe = STUDIES[record["study"]].variants[record["arm"]](record["seeds"][0])
     share = (recipe.start.samples if recipe.start else 0) / recipe.samples
     before = round(share * record["samples"])
-    values = np.sqrt((recording["error"] ** 2).mean(2)) if not score else named(recording, score)
-    return Curve(before + steps * (record["samples"] - before) / steps[-1], values, before)
+    values = (
+        np.sqrt((recording["error"] ** 2).mean(2))
+        if not score
+        else score_by_name(recording, score)
+    )
+    return ScoreCurve(before + steps * (record["samples"] - before) / steps[-1], values, before)
 
 
-def named(recording: Recording, score: str) -> np.ndarray:
+def score_by_name(recording: Recording, score: str) -> np.ndarray:
     """One of the judge's numbers at each look: (seeds, looks)."""
     names = list(recording.record["scores"][0])
     return recording["scores"][:, :, names.index(score)]
 
 
-def told_apart(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
+def compare_seeds(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
     """How errors of several seeds compare: "lower", "higher", or "not told apart"."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if len(a) < 3 or len(b) < 3:
@@ -110,29 +114,29 @@ VERDICT = {"lower": "shows", "higher": "does not show at this size: it is the re
            "not told apart": "does not show at this size: not told apart"}  # fmt: skip
 
 
-def versus(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
+def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
     """Scores of two arms in words, and the verdict on the claim that the first one's are lower."""
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
-    order = told_apart(found[a], found[b])
+    order = compare_seeds(found[a], found[b])
     scores = ", ".join(f"{arm} {ranged(found[arm], '.3g')}" for arm in (a, b))
     return scores, VERDICT.get(order, order)
 
 
-def budgets(panels: Mapping[str, Panel]) -> Figure:
+def training_budgets(panels: Mapping[str, BudgetPanel]) -> Figure:
     """A panel for each data set, by the title that it should carry."""
     figure, (axes,) = sheet(1, len(panels), 3.7 * len(panels), 3.9)
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         name_axes(ax, "", panel.measure, title)
         if panel.curves:
-            draw(ax, panel)
+            draw_curves(ax, panel)
         else:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
-    figure.supxlabel(SEEN, fontsize=10)
+    figure.supxlabel(SAMPLES_SEEN, fontsize=10)
     return figure
 
 
-def draw(ax: Axes, panel: Panel) -> None:
+def draw_curves(ax: Axes, panel: BudgetPanel) -> None:
     """Each arm's mean and its range over the seeds, and grey where `tuned` was pre-trained."""
     end = max(curve.samples[-1] for curve in panel.curves.values()) / 1000
     for arm, curve in panel.curves.items():
@@ -146,14 +150,14 @@ def draw(ax: Axes, panel: Panel) -> None:
         ax.axhline(panel.floor, color=TRUTH.color, linewidth=1, linestyle=":")
         ax.text(0, panel.floor, " real data", fontsize=9, va="bottom")
     ax.set(yscale="log", xlim=(0, 1.42 * end))
-    decades(ax)
+    decade_ticks(ax)
     ax.set_xticks([x for x in ax.get_xticks() if x <= end])
     ax.set_xlim(0, 1.42 * end)
-    at_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])
+    label_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])
                  for arm, c in panel.curves.items()}, end)  # fmt: skip
 
 
-def at_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> None:
+def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> None:
     """The arms' names beside their last points, in a column that keeps them apart."""
     low, high = np.log(ax.get_ylim())
     gap, last = 0.062 * (high - low), -np.inf
@@ -163,7 +167,7 @@ def at_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> 
         label(ax, 1.04 * right, float(np.exp(last)), arm, DARK.get(color, color))
 
 
-def gallery(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
+def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
     """One-call pictures of the first seed, a row an arm, over real ones (n, c, h, w)."""
     rows = {arm: torch.from_numpy(r["pictures"][0]) / 127.5 - 1 for arm, r in recordings.items()}
     rows |= {"real": real}
@@ -177,7 +181,7 @@ def gallery(recordings: Mapping[str, Recording], real: torch.Tensor, title: str)
     return figure
 
 
-def clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
+def sample_clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
     """One-call samples of the first seed, a panel an arm, over the data's modes (K, 2) in grey."""
     figure, (axes,) = sheet(1, len(recordings), 2.1 * len(recordings), 2.5)
     for ax, (arm, recording) in zip(axes, recordings.items(), strict=True):
@@ -188,7 +192,7 @@ def clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
     return figure
 
 
-def apart(places: Mapping[str, float], least: float) -> dict[str, float]:
+def spread_labels(places: Mapping[str, float], least: float) -> dict[str, float]:
     """The places in rising order, moved up where two would be closer than `least`."""
     found: dict[str, float] = {}
     for name, place in sorted(places.items(), key=lambda item: item[1]):

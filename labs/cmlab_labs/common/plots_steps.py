@@ -31,7 +31,7 @@ from cmlab.types import Denoise
 PLAN_LOW = 0.006  # where level 0 is drawn
 
 
-def plan(
+def level_plan(
     levels: Sequence[float], marks: Sequence[float], renoised: bool,
     found: np.ndarray, exact: np.ndarray, role: Role, title: str,
 ) -> Figure:  # fmt: skip
@@ -39,12 +39,12 @@ def plan(
     figure, (axes,) = sheet(1, 2, 9.6, 3.9, ratios=(1.0, 1.15))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.085, right=0.985, bottom=0.14, top=0.9, wspace=0.24)
-    staircase(axes[0], levels, marks, renoised, role)
-    cloud(axes[1], found, exact, role, title)
+    level_steps(axes[0], levels, marks, renoised, role)
+    end_points(axes[1], found, exact, role, title)
     return figure
 
 
-def staircase(
+def level_steps(
     ax: Axes, levels: Sequence[float], marks: Sequence[float], renoised: bool, role: Role
 ) -> None:
     """The noise level of the sample before and after each call."""
@@ -72,7 +72,7 @@ def staircase(
     name_axes(ax, "network call", "noise level $\\sigma$ (data units)", f"The plan: {said}")
 
 
-def cloud(ax: Axes, found: np.ndarray, exact: np.ndarray, role: Role, title: str) -> None:
+def end_points(ax: Axes, found: np.ndarray, exact: np.ndarray, role: Role, title: str) -> None:
     """Ends, and a stroke from the exact end of each of the first 60."""
     ax.plot(*exact.T, "o", color=TRUTH.color, markersize=5, fillstyle="none", alpha=0.3,
             markeredgewidth=0.8)  # fmt: skip
@@ -89,7 +89,7 @@ STEPS_LEVEL = "noise level $\\sigma$ (data units)"
 CALLS = (1, 2, 4, 8)
 LOWEST = 0.01  # where level 0 is drawn
 HIDDEN = 1e-4  # below this a value is 0, which a log axis does not have
-LOOK: dict[str, Role] = {
+SAMPLER_STYLE: dict[str, Role] = {
     "exact f*": TRUTH, "good f": STUDENT, "bad f": WRONG, "phased": EXTRA, "DDIM": TEACHER,
 }  # fmt: skip
 
@@ -113,7 +113,7 @@ def by_renoising(denoise: Denoise, x_t: Tensor, levels: Sequence[float], z: Tens
     return Route(at, torch.stack(seen)[..., 0])
 
 
-def by_lines(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Route:
+def by_transport(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Route:
     """Along the line to the estimate of x, from each level to the next. Under EDM."""
     seen = [x_t]
     for t, s in zip(levels[:-1], levels[1:], strict=True):
@@ -142,7 +142,7 @@ def routes(law: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -
     return figure
 
 
-def strand(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text: str,
+def score_curve(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text: str,
            shift: float = 1.0) -> None:  # fmt: skip
     """One curve: its mean over seeds (seeds, n), the range as a band, its name at the end."""
     mean = values.mean(0)
@@ -151,7 +151,7 @@ def strand(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text:
     label(ax, calls[-1] * 1.07, mean[-1] * shift, text, role.color)
 
 
-def against_calls(
+def scores_by_calls(
     panels: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str],
     floors: Sequence[float], shifts: Sequence[Mapping[str, float]] = ({}, {}),
 ) -> Figure:  # fmt: skip
@@ -165,10 +165,10 @@ def against_calls(
     ):
         for name, values in curves.items():
             values = np.where(values < HIDDEN, np.nan, np.atleast_2d(values))
-            strand(ax, CALLS, values, LOOK[name], name, shift.get(name, 1.0))
+            score_curve(ax, CALLS, values, SAMPLER_STYLE[name], name, shift.get(name, 1.0))
         ax.set(xscale="log", yscale="log", xlim=(0.9, 15))
         ax.set_xticks(CALLS, [str(n) for n in CALLS])
-        plain(ax)
+        plain_score_ticks(ax)
         if floor > 0:
             ax.axhline(floor, color=DATA.color, linewidth=1, linestyle=":")
             label(ax, 0.95, floor * 0.88, "two clouds of real data", DATA.color)
@@ -176,7 +176,7 @@ def against_calls(
     return figure
 
 
-def plain(ax: Axes) -> None:
+def plain_score_ticks(ax: Axes) -> None:
     """Ticks of a log axis in plain numbers."""
     low, high = ax.get_ylim()
     ticks = [v for v in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1) if low <= v <= high]
@@ -184,7 +184,7 @@ def plain(ax: Axes) -> None:
     ax.set_yticks(ticks, [f"{v:g}" for v in ticks])
 
 
-def middle(
+def intermediate_level(
     levels: Sequence[float], curves: Mapping[str, Sequence[float]],
     asked: Mapping[str, Sequence[tuple[float, float]]], title: str,
 ) -> Figure:  # fmt: skip
@@ -192,7 +192,7 @@ def middle(
     figure, axes = sheet(1, 1, 8.0, 3.4)
     ax = axes[0, 0]
     for name, values in curves.items():
-        role = LOOK[name]
+        role = SAMPLER_STYLE[name]
         ax.plot(levels, values, color=role.color, linestyle=role.line)
         label(ax, levels[-1] * 1.05, values[-1], name, role.color)
         places = np.array(asked.get(name, [])).reshape(-1, 2)
@@ -200,7 +200,7 @@ def middle(
         if len(places):
             ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
     ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 1.9))
-    plain(ax)
+    plain_score_ticks(ax)
     ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
     name_axes(ax, "middle " + STEPS_LEVEL, "sliced $W_2$ (data units)", title)
     return figure
