@@ -122,16 +122,16 @@ def by_transport(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Rout
     return Route(levels, torch.stack(seen)[..., 0])
 
 
-def routes(law: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -> Figure:
+def routes(oracle: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -> Figure:
     """Routes of samples x_t (b, 1) from one level, each over the exact paths, by title."""
     figure, (axes,) = sheet(1, len(panels), 10.4, 3.7)
     for ax, (title, (route, role)) in zip(axes, panels.items(), strict=True):
         levels = torch.logspace(np.log10(route.levels[0]), -2, 90, dtype=torch.float64)
-        scale = (levels**2 + law.sigma_data**2).sqrt()[:, None]
-        ax.plot(levels, law.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
+        scale = (levels**2 + oracle.sigma_data**2).sqrt()[:, None]
+        ax.plot(levels, oracle.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
                 linewidth=3.5, alpha=0.28)  # fmt: skip
         at = torch.tensor(route.levels, dtype=torch.float64)
-        size = (at**2 + law.sigma_data**2).sqrt()[:, None]
+        size = (at**2 + oracle.sigma_data**2).sqrt()[:, None]
         ax.plot(at.clamp_min(LOWEST), route.places / size, color=role.color, linestyle=role.line,
                 marker=role.marker, markersize=4.5, linewidth=1.2)  # fmt: skip
         ax.set(xscale="log", xlim=(route.levels[0] * 1.15, LOWEST * 0.85))

@@ -82,11 +82,11 @@ def level_frame(level: Tensor, here: Tensor) -> Shot:
 @animation("04")
 def students() -> Moving:
     """Recorded students of Heun's steps on grids of N levels: their map from pure noise."""
-    law, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
+    oracle, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
     first = runs[GRIDS[0]]
     place, top = torch.from_numpy(first["place"][0]).double(), float(first["levels"][0][-1])
-    x = place * (top**2 + law.sigma_data**2) ** 0.5
-    exact = law.consistency(x[:, None], torch.full_like(x, top))
+    x = place * (top**2 + oracle.sigma_data**2) ** 0.5
+    exact = oracle.consistency(x[:, None], torch.full_like(x, top))
     still = [
         line(place, exact, TRUTH, width=1.6),
         text_labels([-2.6], [1.75], ["thin line: exact f"]),

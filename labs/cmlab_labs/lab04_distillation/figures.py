@@ -52,7 +52,7 @@ RARE = 1e-3  # of the peak density: rarer points are left white
 
 
 def map_panel(
-    law: Mixture1D,
+    oracle: Mixture1D,
     runs: Mapping[str, Recording],
     trained: Mapping[str, Tensor] | None = None,
     seed: int = 0,
@@ -65,7 +65,7 @@ def map_panel(
     """
     figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.6)
     maps = [
-        draw_difference(ax, law, run, seed) for ax, run in zip(axes[0], runs.values(), strict=True)
+        draw_difference(ax, oracle, run, seed) for ax, run in zip(axes[0], runs.values(), strict=True)
     ]
     fronts = [draw_error(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
     for column, title in enumerate(runs):
@@ -80,19 +80,19 @@ def map_panel(
     return figure
 
 
-def deviation(law: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def deviation(oracle: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """f_θ - f* (levels, places) of a recorded map, its levels, and its places."""
     level, place, found = (torch.from_numpy(run[k][seed]) for k in ("levels", "place", "map"))
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    exact = law.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    exact = oracle.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     return found - exact.reshape(x.shape), level, place
 
 
-def draw_difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
+def draw_difference(ax: Axes, oracle: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
     """f_θ - f* where noisy points are found, with exact paths."""
-    gap, level, place = deviation(law, run, seed)
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    flat = law.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+    gap, level, place = deviation(oracle, run, seed)
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    flat = oracle.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     density = flat.reshape(x.shape)
     rare = density < density.amax(1, keepdim=True) + np.log(RARE)
     shown = np.ma.masked_where(rare.numpy(), gap.numpy()).T
@@ -101,17 +101,17 @@ def draw_difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> Quad
     filled = ax.contourf(*where, levels=GAPS, cmap=DIVERGING, norm=norm, extend="both")
     # Lines say the sign without colour: dashed below zero.
     ax.contour(*where, levels=[-0.1, 0.1], colors="#333333", linewidths=0.5)
-    draw_paths(ax, law, level)
+    draw_paths(ax, oracle, level)
     log_level_axis(ax)
     ax.set(ylim=(-2.6, 2.6), yticks=(-2, -1, 0, 1, 2))
     return filled
 
 
-def draw_paths(ax: Axes, law: Mixture1D, level: Tensor, n: int = 11) -> None:
+def draw_paths(ax: Axes, oracle: Mixture1D, level: Tensor, n: int = 11) -> None:
     """Exact paths at evenly spaced ranks."""
     t = torch.logspace(np.log10(LOW), np.log10(float(level[-1])), 80, dtype=torch.float64)
-    ways = law.path(quantile_points(law, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
-    scale = (t**2 + law.sigma_data**2).sqrt()[:, None]
+    ways = oracle.path(quantile_points(oracle, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
+    scale = (t**2 + oracle.sigma_data**2).sqrt()[:, None]
     ax.plot(t, ways / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
 
 

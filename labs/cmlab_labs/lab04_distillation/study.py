@@ -43,7 +43,7 @@ class DenoiserObserver(LineMapObserver):
 
     @torch.no_grad()
     def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, x_T = trainer.ema.model, cloud_noise(self.law)
+        model, x_T = trainer.ema.model, cloud_noise(self.data)
         grids = (toy.GRID.up(points).flip(0) for points in GRIDS)
         ends = [[*ode(model.process, model, x_T, grid, heun)][-1] for grid in grids]
         return super().observe_end(trainer, recipe) | {"walked": torch.stack(ends).numpy()}

@@ -184,16 +184,16 @@ class TargetErrors:
         return self.mean - self.exact
 
 
-def target_errors(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> TargetErrors:
+def target_errors(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> TargetErrors:
     """Each row (b,), for x_t (b,) at levels t (b,) with neighbours at r (b,)."""
     x = x_t.double()[:, None]
-    mean, spread = target(law, shared(law, x_t, t, r), r)
-    step = x + (r - t)[:, None] * law.velocity(x, t)
-    exact = law.consistency(x, t)[:, 0]
-    return TargetErrors(exact, mean, spread, law.consistency(step, r)[:, 0])
+    mean, spread = target(oracle, shared(oracle, x_t, t, r), r)
+    step = x + (r - t)[:, None] * oracle.velocity(x, t)
+    exact = oracle.consistency(x, t)[:, 0]
+    return TargetErrors(exact, mean, spread, oracle.consistency(step, r)[:, 0])
 
 
-def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
+def slopes(oracle: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     """Slopes z of single samples over x_t = x + t z, both (n,), and their mean in 24 bins."""
     x_t = x + t * z
     edges = torch.linspace(-3.2 * t, 3.2 * t, 25).double()
@@ -204,11 +204,11 @@ def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     figure, ((ax,),) = sheet(1, 1, 7.0, 3.6)
     ax.plot(x_t[:3000], z[:3000], ".", color=NOISE.color, markersize=2, alpha=0.5, zorder=0)
     rows = edges[:, None]
-    exact = law.velocity(rows, torch.full_like(edges, t))[:, 0]
+    exact = oracle.velocity(rows, torch.full_like(edges, t))[:, 0]
     ax.plot(edges, exact, color=TRUTH.color, linestyle=TRUTH.line, zorder=2)
     ax.plot(middles, means, MEAN.marker, color=MEAN.color, markersize=7, zorder=3)
     one, many = (
-        (said - law.velocity(at[:, None], torch.full_like(at, t))[:, 0])
+        (said - oracle.velocity(at[:, None], torch.full_like(at, t))[:, 0])
         for said, at in ((z, x_t), (means, middles))
     )
     label(ax, -3.1 * t, 1.9, "grey: one sample's slope $z$", "#666666")
@@ -220,25 +220,25 @@ def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     return figure
 
 
-def targets(law: Mixture1D, rank: int, grids: Sequence[int]) -> Figure:
+def targets(oracle: Mixture1D, rank: int, grids: Sequence[int]) -> Figure:
     """Along one exact path, a panel for each grid: the targets at its levels.
 
     `rank` is how many of 100 paths lie below the path at the highest level.
     """
     figure, (axes,) = sheet(1, len(grids), 9.8, 3.5)
     for ax, points in zip(axes, grids, strict=True):
-        draw_targets(ax, targets_on_path(law, rank, points), points)
+        draw_targets(ax, targets_on_path(oracle, rank, points), points)
         ax.sharey(axes[0])
     axes[0].set_ylabel("target $f^*(x_r, r)$ (data units)")
     return figure
 
 
-def targets_on_path(law: Mixture1D, rank: int, points: int) -> tuple[Tensor, TargetErrors]:
+def targets_on_path(oracle: Mixture1D, rank: int, points: int) -> tuple[Tensor, TargetErrors]:
     """The levels t of a grid but its first, and the targets where the path passes them."""
     levels = KarrasGrid(LOW, HIGH).up(points)
-    start = quantile_points(law, HIGH, 100)[rank : rank + 1]
-    way = law.path(start, levels.flip(0)).flip(0)[:, 0, 0]
-    return levels[1:], target_errors(law, way[1:], levels[1:], levels[:-1])
+    start = quantile_points(oracle, HIGH, 100)[rank : rank + 1]
+    way = oracle.path(start, levels.flip(0)).flip(0)[:, 0, 0]
+    return levels[1:], target_errors(oracle, way[1:], levels[1:], levels[:-1])
 
 
 def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], points: int) -> None:
@@ -256,9 +256,9 @@ def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], points: int) -> No
     ax.set(xscale="log", xlim=(0.03, 12))
 
 
-def orders(law: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
+def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
     """Bias and spread of CT's target at level t against the gap (t - r)/t, over 200 points x_t."""
-    bias, spread = by_gap(law, t, gaps)
+    bias, spread = by_gap(oracle, t, gaps)
     figure, (axes,) = sheet(1, 2, 9.8, 3.6)
     for ax, (name, over) in zip(axes, AVERAGES.items(), strict=True):
         powers = {}
@@ -275,10 +275,10 @@ def orders(law: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
     return figure
 
 
-def by_gap(law: Mixture1D, t: float, gaps: Sequence[float]) -> tuple[list[Tensor], list[Tensor]]:
+def by_gap(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> tuple[list[Tensor], list[Tensor]]:
     """|bias| and spread of CT's target at 200 evenly ranked x_t, for each gap: rows (200,)."""
-    x, level = quantile_points(law, t, 200)[:, 0], torch.full((200,), t).double()
-    seen = [target_errors(law, x, level, level * (1 - gap)) for gap in gaps]
+    x, level = quantile_points(oracle, t, 200)[:, 0], torch.full((200,), t).double()
+    seen = [target_errors(oracle, x, level, level * (1 - gap)) for gap in gaps]
     return [s.bias.abs() for s in seen], [s.spread for s in seen]
 
 
@@ -332,17 +332,17 @@ class Pairs:
 
 def pairs(scene: PathPlane, x_t: float, t: float, r: float, same: bool) -> Pairs:
     """What pairs with this x_t at level t tell, their noise shared or fresh, neighbours at r."""
-    law, here, level, low = scene.law, double([x_t]), double([t]), double([r])
-    x_r = NEIGHBOURS[same](law, here, level, low)
-    behind = posterior(law, here, level)
+    oracle, here, level, low = scene.oracle, double([x_t]), double([t]), double([r])
+    x_r = NEIGHBOURS[same](oracle, here, level, low)
+    behind = posterior(oracle, here, level)
     ranks = (torch.arange(20).double() + 0.5) / 20
     x = quantiles(behind, ranks)
     z = (x_t - x) / t if same else torch.randn(20, generator=torch.Generator().manual_seed(0))
     neighbours = x + r * z
-    ends = law.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
-    mean, spread = target(law, x_r, low, nodes=201)
-    shares = target_cdf(law, x_r, r, BIN_EDGES)[0].diff()
-    answer = float(law.consistency(here[:, None], level))
+    ends = oracle.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
+    mean, spread = target(oracle, x_r, low, nodes=201)
+    shares = target_cdf(oracle, x_r, r, BIN_EDGES)[0].diff()
+    answer = float(oracle.consistency(here[:, None], level))
     return Pairs(x_t, t, r, same, x, neighbours, ends, shares, float(mean), float(spread), answer,
                  float(behind.mean))  # fmt: skip
 
@@ -375,11 +375,11 @@ def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
         rest = [[(seen.t, seen.x_t), (seen.r, float(y))] for y in seen.x_r]
         ax.add_collection(LineCollection(rest, colors=seen.role.color, linewidths=1.1))
     down = torch.linspace(seen.r, SIGMA_MIN, 12).double()
-    ways = scene.law.path(seen.x_r[:, None], down)[..., 0].T
+    ways = scene.oracle.path(seen.x_r[:, None], down)[..., 0].T
     lines = [torch.stack([down, way], 1).numpy() for way in ways]
     ax.add_collection(LineCollection(lines, colors=seen.role.color, linewidths=0.9, alpha=0.8))
     levels = torch.linspace(seen.t, SIGMA_MIN, 30).double()
-    ax.plot(levels, scene.law.path(double([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
+    ax.plot(levels, scene.oracle.path(double([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
     ax.plot(r, seen.x_r, seen.role.marker, color=seen.role.color, markersize=5)
     ax.plot(seen.t, seen.x_t, TRUTH.marker, color=TRUTH.color, markersize=9)
     label(ax, min(seen.t + 0.06, 2.8), seen.x_t - 0.15, "$x_t$")

@@ -41,13 +41,13 @@ def recording(loss: str, share: float) -> Recording:
 
 @lru_cache(maxsize=8)
 def contaminated_error(share: float, levels: int = 32, points: int = 192) -> Tensor:
-    """How far the contaminated law's own f* lies from the clean one's, RMS by level (levels,).
+    """RMS distance (levels,) of the exact f* of the contaminated data from that of the clean data.
 
-    A network that learned its data perfectly, outliers and all, would have this error.
+    A network that learned the contaminated data perfectly would have this error.
     """
     exact = truth(CLEAN, levels=levels, points=points)
-    law = Contaminated(CLEAN, share).oracle
-    return rmse_by_level(lambda x, t: law.consistency(x.double(), t.double()), EDM(), exact)
+    oracle = Contaminated(CLEAN, share).oracle
+    return rmse_by_level(lambda x, t: oracle.consistency(x.double(), t.double()), EDM(), exact)
 
 
 @lru_cache(maxsize=1)

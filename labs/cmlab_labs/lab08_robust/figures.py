@@ -164,7 +164,7 @@ def sample_panels(
 
 
 def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> None:
-    """Samples as dots, those beyond FAR as crosses; the clean law in grey."""
+    """Samples as dots, those beyond FAR as crosses; the clean distribution in grey."""
     far = np.linalg.norm(points, axis=1) > FAR
     ax.scatter(*truth.T, s=2, color=DATA.color, alpha=0.12, linewidths=0)
     ax.scatter(*points[~far].T, s=3, color=STUDENT.color, alpha=0.6, linewidths=0)
@@ -228,7 +228,7 @@ def run_figure(
     """One run's samples, the errors of all by level, and their course while training.
 
     errors    of each loss, `loss` among them: drawn broad, the others thin
-    faithful  (levels,) the distance of the contaminated law's own f* from the clean one's
+    faithful  (levels,) the distance of the contaminated data's exact f* from the clean data's
     course    by loss: the steps, and the RMS error over all levels at each (seeds, moments)
     """
     figure, (axes,) = sheet(1, 3, 11.2, 3.7, ratios=(0.85, 1.15, 1.0))
@@ -369,7 +369,7 @@ def pair_distances(
 
 
 def draw_boxes(ax: Axes, name: str, parts: list[Tensor], shift: float) -> None:
-    """One law's boxes, each a little beside its tick, and the largest value of each."""
+    """Boxes of one distribution, beside their ticks, and the largest value of each."""
     role, places = LOSS_STYLE[name], [i + shift for i in range(len(parts))]
     drawn = ax.boxplot([p.numpy() for p in parts], positions=places, widths=0.3, whis=(1, 99),
                        showfliers=False, patch_artist=True,
