@@ -1,8 +1,9 @@
 """Posterior p(x | x_t) of a Gaussian mixture, exactly, and plots of three points of it.
 
 Posterior sampling puts one point into the operator A(·) in place of x: the posterior mean, the
-end of the ODE path, or a posterior sample. Given x_t = x + σ z, each component of a mixture of round Gaussians has a posterior that is a
-round Gaussian again, and the weights change by how well it explains x_t:
+end of the ODE path, or a posterior sample. Given x_t = x + σ z, each component of a mixture of
+isotropic Gaussians has an isotropic Gaussian posterior, and the weights change by how well it
+explains x_t:
 
     p(x | x_t) = Σ_k w_k(x_t) N(m_k, v_k I),   v_k = s_k² σ² / (s_k² + σ²),
     m_k = (s_k² x_t + σ² μ_k) / (s_k² + σ²),   w_k(x_t) ∝ w_k N(x_t; μ_k, (s_k² + σ²) I).
@@ -70,8 +71,9 @@ def posterior(oracle: Oracle, x_t: Data, level: Time) -> MixturePosterior:
 def conditional_line(oracle: Mixture, axis: int, value: float) -> Mixture1D:
     """p(the other coordinate | this one = value) of a mixture in the plane, in closed form."""
     parts = oracle.components
-    require(parts.means.shape[1] == 2, "only a distribution in the plane has one other coordinate: give "
-            "means of shape (K, 2)")  # fmt: skip
+    flat = parts.means.shape[1] == 2
+    require(flat, "only a distribution in the plane has one other coordinate: give means of "
+            "shape (K, 2)")  # fmt: skip
     off = (value - parts.means[:, axis]) / parts.stds
     weights = (parts.weights.log() - parts.stds.log() - off**2 / 2).softmax(0)
     kept = weights > 1e-12 * weights.max()

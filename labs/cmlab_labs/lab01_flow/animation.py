@@ -1,7 +1,4 @@
-"""Animation of lab 01, probability flow.
-
-The ring of eight Gaussians in motion: noise that becomes data, exactly and in N steps.
-"""
+"""Animations of lab 01: the probability flow of eight Gaussians, exact and by Euler's method."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -49,7 +46,7 @@ def start_noise(n: int = 128) -> Tensor:
 
 @animation("01")
 def flow(frames: int = 43) -> Moving:
-    """Exact paths as t runs from noise to data; beside them f, which knows, and D, which waits."""
+    """Exact ODE paths from noise to data, and the answers of f and D along them."""
     t = KarrasGrid(0.02, HIGH, 3.0).down(frames - 1)[: frames - 1]
     t = torch.cat([t, torch.tensor([LOW])]).double()
     way, ends = (
@@ -73,7 +70,7 @@ def flow(frames: int = 43) -> Moving:
 
 
 def path_frame(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:
-    """The samples at level number k with a short tail, and what D makes of them."""
+    """A frame at level number k: the samples with a short tail, and D of them."""
     here = way / (1 + t**2).sqrt()[:, None, None]
     tails = torch.stack([here[max(k - 3, 0)], here[k]], 1)
     mean, now = ORACLE.denoise(way[k], t[k].expand(len(way[k]))), f"{float(t[k]):.2g}"
@@ -89,12 +86,12 @@ def path_frame(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]
 
 @animation("01")
 def euler() -> Moving:
-    """Euler's steps from the same noises, more and more of them, against the exact ends."""
+    """Euler's method from the same noises in more and more steps, against the exact endpoints."""
     x = start_noise()[:64]
     ends = ORACLE.consistency(x, torch.full((64,), HIGH).double())
-    walks = {n: solve(x, n) for n in STEPS}
-    far = [float((way[-1] - ends).norm(dim=1).mean()) for way in walks.values()]
-    shots = [solver_frame(walks[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
+    paths = {n: solve(x, n) for n in STEPS}
+    far = [float((way[-1] - ends).norm(dim=1).mean()) for way in paths.values()]
+    shots = [solver_frame(paths[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
     still = [
         cloud(ends, TRUTH, size=6),
         text_labels([-2.2], [2.05], ["circles: exact ends"]),
@@ -110,16 +107,16 @@ def euler() -> Moving:
 
 
 def solve(x: Tensor, n: int) -> Tensor:
-    """Where n steps of Euler lead, start included: (n + 1, 64, 2)."""
+    """The iterates of n Euler steps, start included: (n + 1, 64, 2)."""
     return torch.stack(list(ode(EDM(), ORACLE.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim)))
 
 
 def solver_frame(way: Tensor, ends: Tensor, far: list[float]) -> Shot:
-    """One number of steps, beside the errors up to it."""
+    """A frame for one number of steps, with the errors up to it."""
     n = len(way) - 1
-    told = f"{n} step{'s' * (n > 1)}"
+    steps = f"{n} step{'s' * (n > 1)}"
     reading = (
-        f"After {told} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
+        f"After {steps} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
         f"{far[-1]:.2g} from the ends of their exact paths on average."
     )
     traces = [
@@ -129,5 +126,5 @@ def solver_frame(way: Tensor, ends: Tensor, far: list[float]) -> Shot:
         line(STEPS[: len(far)], far, TEACHER, 1),
         dots([n], far[-1:], TEACHER, 1, 13),
     ]
-    titles = f"{told} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
+    titles = f"{steps} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
     return Shot(str(n), reading, titles, traces)

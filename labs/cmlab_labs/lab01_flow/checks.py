@@ -1,4 +1,4 @@
-"""Exercise checks of lab 01, probability flow."""
+"""Exercise checks of lab 01: Karras noise levels and Heun's method."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ same = partial(close, rtol=1e-4)
 
 
 def slips(denoise: Denoise, x: Tensor, t: float, r: float) -> list[tuple[str, Tensor]]:
-    """What the common slips make of one step, and what to say."""
+    """Common mistakes in one step of Heun's method: the message, and the wrong result."""
     h, slope = r - t, lambda x, t: (x - denoise(x, t)) / t
     d = slope(x, t)
     euler, up = x + h * d, x - h * d

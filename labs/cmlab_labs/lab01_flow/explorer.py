@@ -1,7 +1,4 @@
-"""Explorers of lab 01, probability flow: interactive figures.
-
-Trajectory explorer: a distribution on the line, a starting noise, and an ODE solver.
-"""
+"""Explorer of lab 01: trajectories of ODE solvers for a distribution on the line."""
 
 from functools import lru_cache
 
@@ -42,20 +39,20 @@ def draw(
     start: float, steps: int, rho: int, solver: str,
     lower: float, upper: float, below: float, above: float, width: float,
 ) -> Picture:  # fmt: skip
-    """The picture for these knobs. The middle mode stands at 0 with what the others leave."""
+    """The solver's path and the exact one. The middle mode is at 0 with the remaining weight."""
     modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
     kept = tuple(mode for mode in modes if mode[2] > 1e-9)
     oracle, paths = mixture(tuple(mode[1:] for mode in kept), width)
     x = HIGH * torch.tensor([[start]], dtype=torch.float64)
     grid = KarrasGrid(LOW, HIGH, rho).down(steps)
     exact = oracle.path(x, paths[0]).flatten()
-    walked, calls = solve(oracle, x, grid, solver)
+    solved, calls = solve(oracle, x, grid, solver)
     reach = 1.3 * max(-lower, upper) + 3 * width
     spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
     figure = solver_path(
-        oracle, paths, (paths[0], exact), (grid, walked), SOLVER_STYLE[solver], spans
+        oracle, paths, (paths[0], exact), (grid, solved), SOLVER_STYLE[solver], spans
     )
-    end, truth = walked[-1].item(), exact[-1].item()
+    end, truth = solved[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
     apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
     where = apart if gone != right else f"Both end nearest to the {right} mode"

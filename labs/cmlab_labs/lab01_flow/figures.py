@@ -23,7 +23,7 @@ BANDS = colormaps["Greys"].resampled(20)  # few greys keep the pictures small on
 def paths_from_noise(
     oracle: Mixture1D, high: float, paths: int, levels: int = 120
 ) -> tuple[Tensor, Tensor]:
-    """Exact paths from evenly spaced ranks: levels (m,) from `high` to 0, and x (m, paths)."""
+    """Exact ODE paths from evenly spaced quantiles: levels (m,) from `high` to 0, x (m, paths)."""
     share = (torch.arange(paths).double() + 0.5) / paths
     start = torch.special.ndtri(share) * (oracle.sigma_data**2 + high**2) ** 0.5
     t = high * torch.linspace(1, 0, levels, dtype=torch.float64) ** 2
@@ -55,7 +55,7 @@ def density_and_paths(
 def quantile_paths(
     oracle: Mixture1D, levels: Sequence[float], paths: int = 5, reach: float = 4.5
 ) -> Figure:
-    """The density at a few noise levels, drawn sideways, and paths that keep their rank."""
+    """Densities at a few noise levels, drawn sideways; ODE paths, which keep their quantile."""
     figure, axes = sheet(1, 1, 8.0, 4.0)
     ax, x = axes[0, 0], torch.linspace(-reach, reach, 500).double()
     room = 0.85 * min(np.diff(levels))
@@ -77,7 +77,7 @@ def solver_path(
     oracle: Mixture1D,
     paths: tuple[Tensor, Tensor],
     exact: tuple[Tensor, Tensor],
-    walked: tuple[Tensor, Tensor],
+    solved: tuple[Tensor, Tensor],
     role: Role,
     spans: Sequence[tuple[float, float]],
 ) -> Figure:
@@ -92,7 +92,7 @@ def solver_path(
     for ax, (high, reach), title in zip(axes[0], spans, titles, strict=True):
         density_and_paths(ax, oracle, high, reach, paths)
         ax.plot(*exact, color=TRUTH.color, linewidth=2.2)
-        ax.plot(*walked, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
+        ax.plot(*solved, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
         name_axes(ax, LEVEL, NOISY_SAMPLE if ax is axes[0, 0] else "", title)
         tick = 10 ** np.floor(np.log10(reach))
         ax.set_xticks([0, high / 2, high])
@@ -106,7 +106,7 @@ def solver_path(
 def convergence_order(
     oracle: Mixture1D, steps: Sequence[int], errors: Mapping[str, Sequence[float]]
 ) -> Figure:
-    """Exact paths beside the solvers' errors against the number of steps, slopes measured."""
+    """Convergence order: the solvers' errors against the number of steps, with fitted slopes."""
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
     density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
@@ -127,7 +127,7 @@ def convergence_order(
 
 
 def local_errors(levels: Tensor, errors: Tensor, width: float) -> Figure:
-    """What one Euler step over a tenth of the noise misses: errors (m, paths) at levels (m,)."""
+    """Local error of one Euler step over a tenth of the noise: (m, paths) at levels (m,)."""
     figure, axes = sheet(1, 1, 8.0, 3.4)
     ax, (low, middle, high) = axes[0, 0], np.quantile(errors.numpy(), (0.1, 0.5, 0.9), axis=1)
     ax.fill_between(levels, low, high, color=TEACHER.color, alpha=0.2, linewidth=0)

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 02, the consistency function."""
+"""Exercise checks of lab 02: the consistency function of a Gaussian, and two-time maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

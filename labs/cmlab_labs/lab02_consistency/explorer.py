@@ -1,7 +1,4 @@
-"""Explorers of lab 02, the consistency function: interactive figures.
-
-Self-consistency: slide a point along an exact ODE path, then push it off.
-"""
+"""Explorer of lab 02: the consistency function f along an exact ODE path, and off it."""
 
 import functools
 

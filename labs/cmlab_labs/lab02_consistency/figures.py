@@ -1,4 +1,4 @@
-"""Figures of lab 02, the consistency function."""
+"""Figures of lab 02: basins of the consistency function f, and its gap to the mean D."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ def nearest_mode(oracle: Mixture, x: Tensor) -> Tensor:
 
 
 def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Figure:
-    """The noise plane at level `high` by the mode that f leads to; f and D of noise (b, 2)."""
+    """Basins of f in the noise plane at level `high`, by mode; f and D of noise (b, 2)."""
     level = noise.new_full((len(noise),), high)
     f, mean = oracle.consistency(noise, level), oracle.denoise(noise, level)
     figure, axes = sheet(1, 3, 9.8, 3.4)
@@ -60,7 +60,7 @@ def draw_basins(ax: Axes, oracle: Mixture, noise: Tensor, high: float, cells: in
 
 
 def draw_modes(ax: Axes, oracle: Mixture, points: Tensor, title: str) -> None:
-    """An empty panel of the data's size with the modes drawn and numbered."""
+    """The modes of the data, drawn and numbered."""
     means, stds = oracle.components.means, oracle.components.stds
     for k, (mean, std) in enumerate(zip(means.tolist(), stds.tolist(), strict=True)):
         ax.scatter(*mean, s=2200 * (3 * std), color=COLORS[k], alpha=0.5, linewidths=0)
@@ -84,7 +84,7 @@ def rms_gap(oracle: Mixture1D, level: float, ranks: int = 2000) -> float:
 
 
 def gap_curves(oracles: Mapping[str, Mixture1D], levels: Sequence[float]) -> Figure:
-    """Root mean square of f − D against the noise level, one curve for each of two distributions."""
+    """Root mean square of f − D against the noise level, for two distributions."""
     figure, ((ax,),) = sheet(1, 1, 6.6, 3.2)
     for (name, oracle), role, up in zip(oracles.items(), (TRUTH, MEAN), (3.5, 0.5), strict=True):
         gaps = [rms_gap(oracle, level) for level in levels]

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 04, consistency distillation."""
+"""Exercise checks of lab 04: the distillation loss, and the endpoint of a teacher's steps."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,14 +12,14 @@ from cmlab.oracle import Gaussian
 
 from ..common.exercise import exercise, expect
 
-# What the common slips make of one distillation loss, and of a teacher's walk down a grid
+# Common mistakes in the distillation loss, and in solving the ODE down a grid
 
 Student = Callable[[Tensor, Tensor], Tensor]  # f(x, level), levels (b,)
 Denoise = Callable[[Tensor, Tensor], Tensor]  # the teacher's D(x, level), levels (b,)
 
 
 class Probe:
-    """A small f with one parameter, so that values and gradients can be told apart."""
+    """A small f with one parameter, to distinguish values and gradients."""
 
     def __init__(self) -> None:
         self.theta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
@@ -49,7 +49,7 @@ def euler(denoise: Denoise, x_t: Tensor, t: Tensor, r: Tensor) -> Tensor:
 def slips(
     f: Student, denoise: Denoise, x: Tensor, z: Tensor, t: Tensor, r: Tensor
 ) -> dict[str, Tensor]:
-    """What to say about the values of the common slips."""
+    """Common mistakes: the message, and the losses that they give."""
     x_t = x + t[:, None] * z
     x_r = euler(denoise, x_t, t, r)
     right, to_D = (
@@ -74,7 +74,7 @@ def slips(
 def misplaced_points(
     f: Student, denoise: Denoise, x: Tensor, z: Tensor, t: Tensor, r: Tensor
 ) -> dict[str, Tensor]:
-    """Slips that put x_t or x_r in the wrong place."""
+    """Mistakes in computing x_t or x_r: the message, and the losses."""
     x_t, low = x + t[:, None] * z, x + r[:, None] * z
     away, up = 2 * x_t - euler(denoise, x_t, t, r), euler(denoise, low, r, t)
     late = x_t + ((r - t) / r)[:, None] * (x_t - denoise(x_t, r))
@@ -98,14 +98,14 @@ def misplaced_points(
 
 
 def squared_distance(f: Student, a: Tensor, s: Tensor, b: Tensor, u: Tensor) -> Tensor:
-    """The squared distance of two answers."""
+    """The squared distance of f at two points."""
     return (f(a, s) - f(b, u)).square().sum(1)
 
 
 def wrong_solutions(
     x: Tensor, levels: Tensor, denoise: Callable[[Tensor, float], Tensor]
 ) -> list[tuple[str, Tensor]]:
-    """What to say, and where the slip ends. The levels rise, as the paper counts them."""
+    """Common mistakes in solving: the message, and the endpoint. Levels rise, as in the paper."""
     down, D = levels.flip(0).tolist(), denoise
     once = D(x, down[0])
 
@@ -132,7 +132,7 @@ def wrong_solutions(
 def solve(
     x: Tensor, levels: list[float], step: Callable[[Tensor, float, float], Tensor]
 ) -> Tensor:
-    """From level to level with this step."""
+    """Solve from level to level with this step."""
     for t, r in pairwise(levels):
         x = step(x, t, r)
     return x

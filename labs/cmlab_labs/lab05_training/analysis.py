@@ -1,18 +1,15 @@
-"""Analysis for lab 05, consistency training: quantities measured there.
+"""Analysis of lab 05: the exact distribution of consistency-training targets, and fixed points.
 
-What a pair of neighbours tells a network at x_t, exactly, for a law on the line.
-
-Behind x_t lie many data: p(x | x_t) is a mixture of Gaussians. So is the law of the neighbour,
+For data on the line, p(x | x_t) is a mixture of Gaussians. So is that of the neighbour,
 
     shared noise  x_r = x + r z, with the z = (x_t - x) / t that led to x_t
     fresh noise   x_r = x + r z', with a z' of its own
 
-and f* carries it to the law of the training target f*(x_r, r).
+and f* maps it to the distribution of the training target f*(x_r, r).
 
-Where training on pairs ends, on the line, if data, steps and network were without limit.
-
-A network that fits its targets answers, at every point, with what has the least loss there. From
-the boundary upwards that fixes it, level by level: f(x, ε) = x, and
+The fixed point of training is what an unlimited network reaches with unlimited data and steps: at
+every point the answer of least loss. From the boundary upwards that determines it, level by level:
+f(x, ε) = x, and
 
     ‖·‖², shared or fresh noise  f(x_t, t) = E[f(x_r, r) | x_t]           mean_of(shared), …
     |·|                          f(x_t, t) = the median of f(x_r, r)      median_of(shared)
@@ -30,8 +27,6 @@ from torch import Tensor
 
 from cmlab import gaussian_mixture
 from cmlab.oracle import Mixture1D
-
-# What a pair of neighbours tells a network at x_t, exactly, for a law on the line
 
 QUADRATURE_STDS = 5.5  # standard deviations on each side that a quadrature covers
 
@@ -107,7 +102,7 @@ def shared(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch
 
 
 def fresh(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch:
-    """Of x_r = x + r z' given x_t = x + t z, where z' knows nothing of z."""
+    """Of x_r = x + r z' given x_t = x + t z, where z' is independent of z."""
     x = posterior(oracle, x_t, t)
     return MixtureBatch(x.weights, x.means, (x.stds**2 + r.double()[:, None] ** 2).sqrt())
 
@@ -153,7 +148,7 @@ def target_cdf(
     return x_r.cdf(up[:, 0][None])
 
 
-# Where training on pairs ends, on the line, if data, steps and network were without limit
+# Fixed points of training
 
 GRID_STDS = 6.0  # standard deviations of the noisy data, on each side
 NODES = 15  # of the Gauss rule for each component
@@ -176,20 +171,20 @@ class FixedPoint:
         return interpolate(x, self.x[level], self.f[level])
 
     def error(self, level: int = -1) -> float:
-        """√ E‖f - f*‖² over the noisy law at the level with this index."""
+        """√ E‖f - f*‖² over the noisy distribution at the level with this index."""
         x, t = self.x[level][:, None], self.levels[level].expand(self.x.shape[1])
         share = self.oracle.log_density(x, t).softmax(0)
         gap = self.f[level] - self.oracle.consistency(x, t, float(self.levels[0]))[:, 0]
         return float((share * gap**2).sum().sqrt())
 
-    def rms(self, looks: int = 10) -> float:
+    def rms(self, levels: int = 10) -> float:
         """The error over the whole grid, root mean square over about so many of its levels."""
-        at = torch.linspace(0, len(self.levels) - 1, min(looks, len(self.levels))).round().int()
+        at = torch.linspace(0, len(self.levels) - 1, min(levels, len(self.levels))).round().int()
         return float(np.sqrt(np.mean([self.error(i) ** 2 for i in at.tolist()])))
 
 
 def fixed_point(oracle: Mixture1D, levels: Tensor, rule: Rule, places: int = 1201) -> FixedPoint:
-    """What the rule makes of the identity at levels[0], carried up the grid."""
+    """The fixed point of a rule: from the identity at levels[0], level by level up the grid."""
     levels = levels.double()
     wide = (levels**2 + oracle.sigma_data**2).sqrt()
     centre = oracle.components.weights @ oracle.components.means[:, 0]

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 05, consistency training."""
+"""Exercise checks of lab 05: training pairs (x_t, x_r), and the bias of the target."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from cmlab.oracle import Mixture1D
 from ..common.exercise import Slip, close, exercise, expect
 from .analysis import posterior, shared, target
 
-# The bias of consistency training's target at one point of a line: the truth, and the slips
+# The bias of the training target at one point: the exact value, and common mistakes
 
 Density = Callable[[Tensor], Tensor]
 F = Callable[[Tensor, float], Tensor]
@@ -38,7 +38,7 @@ def bias(oracle: Mixture1D, x_t: float, t: float, r: float) -> float:
 
 
 def bias_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say, and what the slip makes of the bias."""
+    """Common mistakes: the message, and the bias that comes out."""
     exact = float(exact_f(oracle)(torch.tensor([x_t], dtype=torch.float64), t))
     weighed = [(slip, mean - exact) for slip, mean in weight_slips(oracle, x_t, t, r)]
     return weighed + answer_slips(oracle, x_t, t, r)
@@ -52,7 +52,7 @@ def grid(oracle: Mixture1D, x_t: float, t: float) -> tuple[Tensor, Tensor, Tenso
 
 
 def weight_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say of wrong weights, and the mean target that they give."""
+    """Mistakes in the weights: the message, and the mean target that comes out."""
     x, prior, noise = grid(oracle, x_t, t)
     f_r = exact_f(oracle)(x + r * (x_t - x) / t, r)
     wide = prior * torch.exp(-((x_t - x) ** 2) / (2 * t))
@@ -71,7 +71,7 @@ def weight_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tupl
 
 
 def answer_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say when the weights are right, and the bias that comes out."""
+    """Mistakes with right weights: the message, and the bias that comes out."""
     f, here = exact_f(oracle), torch.tensor([x_t], dtype=torch.float64)
     x, prior, noise = grid(oracle, x_t, t)
     weight, x_r = prior * noise / (prior * noise).sum(), x + r * (x_t - x) / t

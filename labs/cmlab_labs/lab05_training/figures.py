@@ -1,8 +1,7 @@
-"""Figures of lab 05, consistency training.
+"""Figures of lab 05: fixed points of training, bias and spread of targets, training pairs.
 
-One noise, two levels: what such a pair gets right on average, and how far a single one is off.
-
-Everything here is exact: the laws come from `oracle`, the targets from `evaluate.pairs`.
+Everything here but the recorded networks is exact: the distributions come from `cmlab.oracle`,
+the targets from analysis.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +55,7 @@ from .analysis import (
     target_cdf,
 )
 
-# Where training without a teacher ends: fixed points by quadrature, and networks beside them
+# Fixed points of training without a teacher, by quadrature, and trained networks
 
 ORACLE = Bumps().oracle
 LIMITS_LOW, LIMITS_HIGH = 0.002, 10.0
@@ -95,10 +94,10 @@ def fixed_points(rows: Mapping[str, Sequence[FixedPoint]], roles: Sequence[Role]
     return figure
 
 
-def scores(study: str, arms: Mapping[int, str]) -> dict[int, np.ndarray]:
-    """RMS errors of the recorded seeds by N, for the arms that have been recorded."""
-    kept = {points: arm for points, arm in arms.items() if path_of(study, arm).is_file()}
-    return {points: read(study, arm).score("rmse") for points, arm in kept.items()}
+def scores(study: str, variants: Mapping[int, str]) -> dict[int, np.ndarray]:
+    """RMS errors of the recorded seeds by N, for the variants that have been recorded."""
+    kept = {points: v for points, v in variants.items() if path_of(study, v).is_file()}
+    return {points: read(study, v).score("rmse") for points, v in kept.items()}
 
 
 def table(columns: Mapping[str, tuple[Mapping[int, FixedPoint], Mapping[int, np.ndarray]]]) -> str:
@@ -115,11 +114,11 @@ def table(columns: Mapping[str, tuple[Mapping[int, FixedPoint], Mapping[int, np.
 
 
 def networks_and_fixed_points(panels: Mapping[str, tuple[str, str, FixedPoint]]) -> Figure:
-    """Networks as recorded, at t = 10: title -> study, arm, and the fixed point of its loss."""
+    """Networks as recorded, at t = 10: title -> study, variant, fixed point of its loss."""
     kept = {title: p for title, p in panels.items() if path_of(*p[:2]).is_file()}
     figure, (axes,) = sheet(1, len(kept), 9.8, 3.5)
-    for ax, (title, (study, arm, limit)) in zip(axes, kept.items(), strict=True):
-        seen = read(study, arm)
+    for ax, (title, (study, variant, limit)) in zip(axes, kept.items(), strict=True):
+        seen = read(study, variant)
         x = torch.from_numpy(seen["place"][0]) * (LIMITS_HIGH**2 + ORACLE.sigma_data**2) ** 0.5
         exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
         ax.plot(x, exact, color=TRUTH.color, linewidth=0.8)
@@ -163,7 +162,7 @@ def draw_errors(
         ax.plot(points, found.mean(), role.marker, color=role.color, markersize=7)
 
 
-# One noise, two levels: what such a pair gets right on average, and how far a single one is off
+# Bias and spread of the target of a pair with shared noise
 
 GAP = "gap $(t-r)/t$"
 LOW, HIGH = 0.002, 10.0
@@ -275,7 +274,9 @@ def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
     return figure
 
 
-def by_gap(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> tuple[list[Tensor], list[Tensor]]:
+def by_gap(
+    oracle: Mixture1D, t: float, gaps: Sequence[float]
+) -> tuple[list[Tensor], list[Tensor]]:
     """|bias| and spread of CT's target at 200 evenly ranked x_t, for each gap: rows (200,)."""
     x, level = quantile_points(oracle, t, 200)[:, 0], torch.full((200,), t).double()
     seen = [target_errors(oracle, x, level, level * (1 - gap)) for gap in gaps]
@@ -301,7 +302,7 @@ AVERAGES = {
 }
 
 
-# Pairs in the x–t plane: one x_t, the data that may lie behind it, and where f sends x_r
+# Pairs in the x–t plane: one x_t, data drawn from p(x | x_t), and the targets
 
 MAX_ANSWER = 1.95  # the largest |answer| shown
 BIN_EDGES = torch.linspace(-MAX_ANSWER, MAX_ANSWER, 53).double()
@@ -310,7 +311,7 @@ NEIGHBOURS = {True: shared, False: fresh}
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """A point, and 20 pairs that share it: data x, neighbours x_r and their targets (20,)."""
+    """A point x_t and 20 pairs that share it: data x, neighbours x_r and targets, all (20,)."""
 
     x_t: float
     t: float
@@ -331,7 +332,7 @@ class Pairs:
 
 
 def pairs(scene: PathPlane, x_t: float, t: float, r: float, same: bool) -> Pairs:
-    """What pairs with this x_t at level t tell, their noise shared or fresh, neighbours at r."""
+    """Pairs with this x_t at level t and neighbours at r, their noise shared or fresh."""
     oracle, here, level, low = scene.oracle, double([x_t]), double([t]), double([r])
     x_r = NEIGHBOURS[same](oracle, here, level, low)
     behind = posterior(oracle, here, level)
@@ -354,7 +355,7 @@ def quantiles(blend: MixtureBatch, ranks: Tensor) -> Tensor:
 
 
 def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
-    """The plane with the pairs and their ends; beside it the law of the target, given x_t."""
+    """The plane with the pairs and their ends, and the distribution of the target given x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.5, 1))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.92, wspace=0.17)

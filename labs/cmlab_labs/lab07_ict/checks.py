@@ -1,4 +1,4 @@
-"""Exercise checks of lab 07, improved consistency training (iCT)."""
+"""Exercise checks of lab 07: iCT's grid schedule N(k), and log-normal masses of noise levels."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Figures of lab 07, improved consistency training (iCT)."""
+"""Figures of lab 07: iCT's effective weight, ablations, time features, schedules, runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,12 +37,12 @@ LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
 
 SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
 
-INK = {MEAN: "#8a5c00"}  # dark enough for words
+INK = {MEAN: "#8a5c00"}  # dark enough for text
 
 
 @dataclass(frozen=True, eq=False)
 class EffectiveWeight:
-    """What a grid's intervals get: `levels` (N,), `mass` p(i) and `weight` λ(i), both (N - 1,)."""
+    """Mass p(i) and loss weight λ(i), both (N - 1,), of the intervals of a grid `levels` (N,)."""
 
     levels: Tensor
     mass: Tensor
@@ -70,7 +70,7 @@ def effective_weight(pairs: Neighbours, weight: Weight, step: int) -> EffectiveW
 
 
 def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
-    """Proposals, weights and their four products on one axis of noise levels; names as in LOOK."""
+    """Proposals, weights and their four products by noise level; names as in SCHEDULE_STYLE."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
     for name in ("CT", "iCT"):
         draw_stairs(axes[0], four[name], four[name].density(four[name].mass), SCHEDULE_STYLE[name])
@@ -100,7 +100,7 @@ def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
 
 
 def text_color(name: str) -> str:
-    """The colour of a name in LOOK, as words."""
+    """The text colour of a name in SCHEDULE_STYLE."""
     return INK.get(SCHEDULE_STYLE[name], SCHEDULE_STYLE[name].color)
 
 
@@ -110,7 +110,7 @@ def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **l
     ax.stairs(values.numpy(), seen.levels.numpy(), **look)
 
 
-# The ladder from CT to iCT, one change a rung, with what each change costs inside iCT
+# From CT to iCT, one change at a time, and iCT with one ingredient changed
 
 LADDER_ERROR = "RMS error to the exact f (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score a seed
@@ -185,7 +185,7 @@ def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
     return f"does not show: the mean is higher, {won}"
 
 
-# What a network notices of a small step in noise: its time features, and its dropout
+# Sensitivity to a small step in noise level: Fourier features of time, and dropout
 
 SCALES = (MEAN, STUDENT, TEACHER)
 
@@ -253,7 +253,7 @@ def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
     return figure
 
 
-# N(k), the number of grid points by training step, and the bench where all schedules meet
+# The grid schedule N(k), and all schedules at one training step
 
 STEP = "training step k"
 
@@ -261,7 +261,7 @@ STEP = "training step k"
 def grid_sizes(
     schedules: Mapping[str, Schedule], total: int, grid: KarrasGrid, points: Sequence[int]
 ) -> Figure:
-    """N(k) over a run of `total` steps, by names in LOOK; and grids of so many points."""
+    """N(k) over `total` steps, by names in SCHEDULE_STYLE; and grids of so many points."""
     figure, ((left, right),) = sheet(1, 2, 9.8, 3.2, ratios=(1, 1.3))
     for name, schedule in schedules.items():
         grid_size_curve(left, schedule, total, SCHEDULE_STYLE[name])
@@ -296,7 +296,7 @@ def schedules_at_step(
 ) -> Figure:
     """N(k) with the step marked; masses, weight and effective weight on one axis of levels.
 
-    The effective weights of `beside`, by names in LOOK, are drawn thin for comparison.
+    The effective weights of `beside`, by names in SCHEDULE_STYLE, are drawn thin for comparison.
     """
     with styled():
         figure = Figure(figsize=(9.8, 4.2), dpi=100)
@@ -338,7 +338,7 @@ def draw_shares(ax: Axes, seen: EffectiveWeight, beside: Mapping[str, EffectiveW
     name_axes(ax, LEVEL, PER_LOG, title)
 
 
-# Where on the noise axis and when in training the recorded runs differ; and iCT's digits
+# Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
 ERROR = "RMS of f − f* (data units)"

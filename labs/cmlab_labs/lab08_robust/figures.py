@@ -1,4 +1,4 @@
-"""Figures of lab 08, robust losses and outliers."""
+"""Figures of lab 08: robust losses, training with outliers, location estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from cmlab.types import Metric
 from ..common.plots_recordings import plain_ticks
 from .analysis import loss_and_weight
 
-# How hard a loss pulls: its value, its slope and its weight by distance, and where c lies
+# Loss ρ, influence ψ and weight ψ/r by distance, and the constant c
 
 LOSS_STYLE = {
     "squared L2": TEACHER, "L1": MEAN, "pseudo-Huber": STUDENT, "Cauchy": EXTRA,
@@ -38,7 +38,7 @@ INK = {
     MEAN.color: "#8a5c00",
     EXTRA.color: "#00704f",
     WRONG.color: "#a0487b",
-}  # dark enough to read
+}  # dark enough for text
 
 
 def text_color(name: str) -> str:
@@ -131,7 +131,7 @@ def draw_pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float)
     name_axes(ax, "noise level $t$ of the pair (data units)", "t − r (data units)", title)
 
 
-# What each loss learned from data with outliers: its samples, its scores, its error by level
+# Training with outliers: samples, scores, and errors by noise level
 
 RUNS_X, RUNS_Y = "x₁ (data units)", "x₂ (data units)"
 FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
@@ -175,7 +175,7 @@ def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One number of each run, and what the exact answer to the data as they are would have."""
+    """One score of each run, and that of the exact f* of the contaminated data."""
 
     name: str
     title: str
@@ -273,7 +273,7 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np
               "Error to the clean f*")  # fmt: skip
 
 
-# A cloud with outliers, one of which is moved, and where each loss puts its centre
+# Location estimates of a point cloud with outliers
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
 LEVEL = "noise level t of the pair (data units)"
