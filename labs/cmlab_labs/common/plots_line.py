@@ -98,11 +98,13 @@ def maps(oracle: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float =
 
 def draw_paths(panels: Sequence[Axes], oracle: Mixture1D, high: float) -> None:
     """Exact paths on each panel; on the first, each with the value that f has along it."""
-    levels, ways = exact_paths(oracle, high, 13, levels=40)
+    levels, positions = exact_paths(oracle, high, 13, levels=40)
     for ax in panels:
-        ax.plot(levels, ways, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4)
-    for way in ways.T[1:-1:2]:
-        label(panels[0], 0.76 * high, float(way[-10]) - 0.1, f"{float(way[0]):.2f}")
+        ax.plot(
+            levels, positions, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4
+        )
+    for path in positions.T[1:-1:2]:
+        label(panels[0], 0.76 * high, float(path[-10]) - 0.1, f"{float(path[0]):.2f}")
 
 
 def filled_contours(
@@ -193,7 +195,7 @@ class PathPlane:
 
     oracle: Mixture1D
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
     empty: tuple[float, float]
@@ -201,12 +203,12 @@ class PathPlane:
 
 def path_plane(oracle: Mixture1D, high: float, paths: int = 15) -> PathPlane:
     """Exact paths and the density of a distribution, up to noise level `high`."""
-    levels, ways = exact_paths(oracle, high, paths, levels=40)
+    levels, positions = exact_paths(oracle, high, paths, levels=40)
     rows = torch.linspace(-REACH, REACH, 400).double()[:, None]
     density = oracle.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
     gap = rows[between_modes(oracle, rows)]
     empty = (float(gap.min()), float(gap.max())) if len(gap) else (0.0, 0.0)
-    return PathPlane(oracle, levels, ways, rows[:, 0], density / density.max(), empty)
+    return PathPlane(oracle, levels, positions, rows[:, 0], density / density.max(), empty)
 
 
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
@@ -233,7 +235,7 @@ def same_path(scene: PathPlane, on: Point, off: Point, mean: bool = True) -> Fig
 
 def draw_plane(ax: Axes, scene: PathPlane) -> None:
     """Exact paths in grey, the data's density at the left, noise at the right."""
-    lines = [torch.stack([scene.levels, way], 1).numpy() for way in scene.ways.T]
+    lines = [torch.stack([scene.levels, path], 1).numpy() for path in scene.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.45))
     ax.fill_betweenx(scene.rows, -0.45 * scene.density, 0, color=DATA.color, alpha=0.35, lw=0)
     ax.axvline(0, color=DATA.color, linewidth=0.8)
@@ -245,8 +247,8 @@ def draw_path(ax: Axes, scene: PathPlane, at: Point, role: Role) -> None:
     """The whole exact path through a point, and the point."""
     t = scene.levels.flip(0)
     here, ends = double([[at.x]]), double([[at.t], [float(t[0])]])
-    way = scene.oracle.path(scene.oracle.flow(here, *ends), t)[:, 0, 0]
-    ax.plot(t, way, color=role.color, linestyle=role.line, linewidth=2.2)
+    path = scene.oracle.path(scene.oracle.flow(here, *ends), t)[:, 0, 0]
+    ax.plot(t, path, color=role.color, linestyle=role.line, linewidth=2.2)
     ax.plot(at.t, at.x, marker=role.marker, color=role.color, markersize=9)
 
 

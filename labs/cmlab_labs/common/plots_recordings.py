@@ -119,7 +119,7 @@ def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[s
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
     order = compare_seeds(found[a], found[b])
-    scores = ", ".join(f"{arm} {ranged(found[arm], '.3g')}" for arm in (a, b))
+    scores = ", ".join(f"{variant} {ranged(found[variant], '.3g')}" for variant in (a, b))
     return scores, VERDICT.get(order, order)
 
 
@@ -139,8 +139,8 @@ def training_budgets(panels: Mapping[str, BudgetPanel]) -> Figure:
 def draw_curves(ax: Axes, panel: BudgetPanel) -> None:
     """Each variant's mean and range over the seeds; grey where `tuned` was pre-trained."""
     end = max(curve.samples[-1] for curve in panel.curves.values()) / 1000
-    for arm, curve in panel.curves.items():
-        role, x = VARIANT_STYLE[arm], curve.samples / 1000
+    for variant, curve in panel.curves.items():
+        role, x = VARIANT_STYLE[variant], curve.samples / 1000
         ax.fill_between(x, curve.values.min(0), curve.values.max(0), color=role.color, alpha=0.2)
         ax.plot(x, curve.values.mean(0), color=role.color, linestyle=role.line, linewidth=1.6)
         ax.plot(x[-1], curve.values.mean(0)[-1], role.marker, color=role.color, markersize=6)
@@ -153,23 +153,26 @@ def draw_curves(ax: Axes, panel: BudgetPanel) -> None:
     decade_ticks(ax)
     ax.set_xticks([x for x in ax.get_xticks() if x <= end])
     ax.set_xlim(0, 1.42 * end)
-    label_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])
-                 for arm, c in panel.curves.items()}, end)  # fmt: skip
+    label_ends(ax, {variant: (c.samples[-1] / 1000, c.values.mean(0)[-1])
+                 for variant, c in panel.curves.items()}, end)  # fmt: skip
 
 
 def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> None:
     """The variants' names beside their last points, spread so that they do not overlap."""
     low, high = np.log(ax.get_ylim())
     gap, last = 0.062 * (high - low), -np.inf
-    for arm, (_, y) in sorted(ends.items(), key=lambda item: item[1][1]):
+    for variant, (_, y) in sorted(ends.items(), key=lambda item: item[1][1]):
         last = max(np.log(y) - gap / 3, last + gap)
-        color = VARIANT_STYLE[arm].color
-        label(ax, 1.04 * right, float(np.exp(last)), arm, DARK.get(color, color))
+        color = VARIANT_STYLE[variant].color
+        label(ax, 1.04 * right, float(np.exp(last)), variant, DARK.get(color, color))
 
 
 def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
     """One-call images of the first seed, a row for each variant, over real ones (n, c, h, w)."""
-    rows = {arm: torch.from_numpy(r["pictures"][0]) / 127.5 - 1 for arm, r in recordings.items()}
+    rows = {
+        variant: torch.from_numpy(r["pictures"][0]) / 127.5 - 1
+        for variant, r in recordings.items()
+    }
     rows |= {"real": real}
     figure, axes = sheet(len(rows), 1, 7.4, 0.6 * len(rows) + 0.35)
     for ax, (name, images) in zip(axes[:, 0], rows.items(), strict=True):
@@ -184,11 +187,11 @@ def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title
 def sample_clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
     """One-call samples of the first seed, a panel a variant; grey: the data's modes (K, 2)."""
     figure, (axes,) = sheet(1, len(recordings), 2.1 * len(recordings), 2.5)
-    for ax, (arm, recording) in zip(axes, recordings.items(), strict=True):
+    for ax, (variant, recording) in zip(axes, recordings.items(), strict=True):
         ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
-        ax.scatter(*recording["cloud"][0].T, s=3, color=VARIANT_STYLE[arm].color, linewidths=0)
+        ax.scatter(*recording["cloud"][0].T, s=3, color=VARIANT_STYLE[variant].color, linewidths=0)
         ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=(-1, 1), yticks=(-1, 1))
-        ax.set_title(arm, loc="left", fontsize=10)
+        ax.set_title(variant, loc="left", fontsize=10)
     return figure
 
 

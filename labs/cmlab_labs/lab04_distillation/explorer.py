@@ -101,9 +101,9 @@ def picture(
     made = update(points, level, draw, solver, teacher)
     levels = background_paths().levels
     here = torch.tensor([[made.x_t]]).double().expand(len(levels), 1)
-    way = ORACLE.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
+    path = ORACLE.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
     return Picture(
-        slow_motion(background_paths(), way, made, stage), reading(made, stage, teacher)
+        slow_motion(background_paths(), path, made, stage), reading(made, stage, teacher)
     )
 
 
@@ -111,12 +111,12 @@ def picture(
 def background_paths() -> Paths:
     """Exact paths up to σ_max, and the density of the data."""
     levels = KarrasGrid(GRID.sigma_min, GRID.sigma_max, 3).up(90)
-    ways = (
+    positions = (
         ORACLE.path(quantile_points(ORACLE, GRID.sigma_max, 24), levels.flip(0)).squeeze(2).flip(0)
     )
     rows = torch.linspace(-2, 2, 300).double()
     density = ORACLE.log_density(rows[:, None], torch.full_like(rows, GRID.sigma_min)).exp()
-    return Paths(levels, ways, rows, density / density.max())
+    return Paths(levels, positions, rows, density / density.max())
 
 
 def update(points: int, level: float, draw: int, solver: str, teacher: str) -> Update:

@@ -106,9 +106,9 @@ def draw_difference(ax: Axes, oracle: Mixture1D, run: Recording, seed: int) -> Q
 def draw_paths(ax: Axes, oracle: Mixture1D, level: Tensor, n: int = 11) -> None:
     """Exact ODE paths from evenly spaced quantiles."""
     t = torch.logspace(np.log10(LOW), np.log10(float(level[-1])), 80, dtype=torch.float64)
-    ways = oracle.path(quantile_points(oracle, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
+    positions = oracle.path(quantile_points(oracle, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
     scale = (t**2 + oracle.sigma_data**2).sqrt()[:, None]
-    ax.plot(t, ways / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
+    ax.plot(t, positions / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
 
 
 def draw_error(ax: Axes, run: Recording) -> QuadContourSet:
@@ -314,19 +314,19 @@ class Paths:
     """Exact paths (m, n) at levels (m,), and the data's density (k,) over rows (k,), peak 1."""
 
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
 
 
-def slow_motion(paths: Paths, way: Tensor, update: Update, stage: int) -> Figure:
+def slow_motion(paths: Paths, path: Tensor, update: Update, stage: int) -> Figure:
     """Sub-steps 1 to `stage` of one update; `way` (m,) is the exact path through x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 4.1, ratios=(1.9, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.125, top=0.925, wspace=0.22)
     draw_plane(axes[0], paths, update, stage)
     if stage >= 2:
-        draw_teacher(axes[0], paths.levels, way, update)
+        draw_teacher(axes[0], paths.levels, path, update)
     if stage >= 3:
         draw_answer(axes[0], update.t, update.x_t, update.f_t, STUDENT)
     if stage >= 4:
@@ -338,7 +338,7 @@ def slow_motion(paths: Paths, way: Tensor, update: Update, stage: int) -> Figure
 
 def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     """Exact paths in grey, the data's density at the left, and the line from x to x_t."""
-    lines = [torch.stack([paths.levels, way], 1).numpy() for way in paths.ways.T]
+    lines = [torch.stack([paths.levels, path], 1).numpy() for path in paths.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.4))
     edge = 0.07 * u.t
     ax.fill_betweenx(paths.rows, -edge * paths.density, 0, color=DATA.color, alpha=0.35, lw=0)
@@ -353,9 +353,9 @@ def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     label(ax, 0.02 * u.t, u.x + (0.3 if u.x > u.x_t else -0.6) * room, "x", DATA.color)
 
 
-def draw_teacher(ax: Axes, levels: Tensor, way: Tensor, u: Update) -> None:
+def draw_teacher(ax: Axes, levels: Tensor, path: Tensor, u: Update) -> None:
     """The exact path through x_t, and the teacher's step beside it."""
-    ax.plot(levels, way, color=TRUTH.color, linewidth=1.8)
+    ax.plot(levels, path, color=TRUTH.color, linewidth=1.8)
     ax.plot(u.r, u.on_path, marker="o", markersize=10, markerfacecolor="none", color=TRUTH.color)
     style = {"color": TEACHER.color, "linestyle": TEACHER.line}
     if abs(u.guess - u.x_r) > 1e-12:

@@ -42,6 +42,7 @@ from ..common.plots_line import (
     draw_plane,
     quantile_points,
 )
+from ..common.plots_recordings import spread_labels
 from ..common.study import path_of, ranged, read
 from .analysis import (
     FixedPoint,
@@ -236,8 +237,8 @@ def targets_on_path(oracle: Mixture1D, rank: int, points: int) -> tuple[Tensor, 
     """The levels t of a grid but its first, and the targets where the path passes them."""
     levels = KarrasGrid(LOW, HIGH).up(points)
     start = quantile_points(oracle, HIGH, 100)[rank : rank + 1]
-    way = oracle.path(start, levels.flip(0)).flip(0)[:, 0, 0]
-    return levels[1:], target_errors(oracle, way[1:], levels[1:], levels[:-1])
+    path = oracle.path(start, levels.flip(0)).flip(0)[:, 0, 0]
+    return levels[1:], target_errors(oracle, path[1:], levels[1:], levels[:-1])
 
 
 def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], points: int) -> None:
@@ -376,8 +377,8 @@ def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
         rest = [[(seen.t, seen.x_t), (seen.r, float(y))] for y in seen.x_r]
         ax.add_collection(LineCollection(rest, colors=seen.role.color, linewidths=1.1))
     down = torch.linspace(seen.r, SIGMA_MIN, 12).double()
-    ways = scene.oracle.path(seen.x_r[:, None], down)[..., 0].T
-    lines = [torch.stack([down, way], 1).numpy() for way in ways]
+    positions = scene.oracle.path(seen.x_r[:, None], down)[..., 0].T
+    lines = [torch.stack([down, path], 1).numpy() for path in positions]
     ax.add_collection(LineCollection(lines, colors=seen.role.color, linewidths=0.9, alpha=0.8))
     levels = torch.linspace(seen.t, SIGMA_MIN, 30).double()
     ax.plot(levels, scene.oracle.path(double([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
@@ -396,19 +397,9 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
              (seen.average, MEAN, "D", "#8a5c00")]  # fmt: skip
     for y, role, *_ in lines:
         ax.plot([0, top], [y, y], color=role.color, linestyle=role.line, linewidth=1.6)
-    for (y, _, name, color), height in zip(
-        lines, label_heights([y for y, *_ in lines]), strict=True
-    ):
-        label(ax, 0.76 * top, height + 0.03, f"{name} {y:.2f}", color)
+    heights = spread_labels({name: y for y, _, name, _ in lines}, 0.2)
+    for y, _, name, color in lines:
+        label(ax, 0.76 * top, heights[name] + 0.03, f"{name} {y:.2f}", color)
     ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
     said = f"Targets: mean {seen.mean:.2f} ± {seen.spread:.2f}"
     name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
-
-
-def label_heights(heights: list[float], least: float = 0.2) -> list[float]:
-    """The heights, moved up where two labels would touch."""
-    ranked = sorted(range(len(heights)), key=heights.__getitem__)
-    found = list(heights)
-    for below, above in zip(ranked[:-1], ranked[1:], strict=True):
-        found[above] = max(found[above], found[below] + least)
-    return found

@@ -76,16 +76,16 @@ def ladder() -> Moving:
         cloud(Ring().oracle.components.means, DATA, size=34, opacity=0.22),
         line(first["levels"][0], first["average_error"].mean(0), DATA, 1, 1.4),
         text_labels([0.0024], [1.2], ["thin line: CT 2023"], DATA.color, 1),
-        text_labels([0.0024], [0.72], ["thick line: this rung"], STUDENT.color, 1),
+        text_labels([0.0024], [0.72], ["thick line: this variant"], STUDENT.color, 1),
     ]
     plane = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.6, 1.6),
                   (-1.6, 1.6), square=True)  # fmt: skip
     shots = [
-        variant_frame(CT_TO_ICT[arm].title.replace("t - r", "t − r"), run)
-        for arm, run in runs.items()
+        variant_frame(CT_TO_ICT[variant].title.replace("t - r", "t − r"), run)
+        for variant, run in runs.items()
     ]
-    finding = "From CT to iCT, one change a rung: not every change helps when it arrives"
-    return moving("ladder", finding, "rung", [plane, BY_LEVEL], still, shots)
+    finding = "From CT to iCT, one change at a time: not every change helps when it arrives"
+    return moving("ladder", finding, "variant", [plane, BY_LEVEL], still, shots)
 
 
 def variant_frame(title: str, run: Recording) -> Shot:

@@ -53,7 +53,7 @@ def explorer() -> Explorer:
 
 
 def replay(mu: float, points: int, step: int) -> Picture:
-    """The recorded runs of this arm at this step, beside those with θ⁻ = θ."""
+    """The recorded runs of this variant at this step, beside those with θ⁻ = θ."""
     run, beside = recorded_run(mu, points), recorded_run(0.0, points)
     now = int(np.abs(run.steps - step).argmin())
     figure = snapshot(run, now, beside if mu else None)

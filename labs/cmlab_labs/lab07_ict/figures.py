@@ -28,7 +28,7 @@ from cmlab.metrics.plots import (
 from cmlab.noise_levels import KarrasGrid, Neighbours
 from cmlab.types import Schedule, Weight
 
-from ..common.plots_recordings import plain_ticks
+from ..common.plots_recordings import plain_ticks, spread_labels
 from ..common.plots_samples import contact_sheet
 
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
@@ -116,19 +116,19 @@ LADDER_ERROR = "RMS error to the exact f (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score a seed
 
 
-def ladder(rungs: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
-    """Errors up the ladder, errors of its last rung with one thing changed, and sample clouds.
+def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
+    """Errors from CT to iCT, errors of iCT with one ingredient changed, and samples.
 
-    `clouds` (points, 2) of the rungs; `modes` (K, 2) of the data are drawn in grey under them.
+    `clouds` (points, 2) of the variants; `modes` (K, 2) of the data are drawn in grey under them.
     """
     with styled():
         figure = Figure(figsize=(10.8, 6.2), dpi=100, layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.9, 1))
     with styled():
         (left, right), panels = parts[0].subplots(1, 2), parts[1].subplots(1, len(clouds))
-    end = list(rungs.values())[-1]
-    score_rows(left, rungs, improvement_factors(rungs))
-    gain = f"{list(rungs.values())[0].mean() / end.mean():.1f}"
+    end = list(variants.values())[-1]
+    score_rows(left, variants, improvement_factors(variants))
+    gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
     name_axes(left, LADDER_ERROR, "", f"Up the ladder: an error {gain} times smaller")
     order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
     score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
@@ -141,10 +141,10 @@ def ladder(rungs: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) ->
     return figure
 
 
-def improvement_factors(rungs: Scores) -> dict[str, float]:
-    """By how much each rung multiplies the mean error of the one before; 1 for the first."""
-    means = np.array([v.mean() for v in rungs.values()])
-    return dict(zip(rungs, [1.0, *means[1:] / means[:-1]], strict=True))
+def improvement_factors(variants: Scores) -> dict[str, float]:
+    """The factor of each variant's mean error over the one before; 1 for the first."""
+    means = np.array([v.mean() for v in variants.values()])
+    return dict(zip(variants, [1.0, *means[1:] / means[:-1]], strict=True))
 
 
 def score_rows(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
@@ -388,10 +388,9 @@ def draw_bands(ax: Axes, x: np.ndarray, rows: Scores, factor: float = 1.18) -> N
 
 def label_places(values: Sequence[float], factor: float) -> list[float]:
     """Places for labels on a logarithmic axis: each at least this factor above the one below."""
-    places, below = [0.0] * len(values), 0.0
-    for i in np.argsort(values):
-        places[i] = below = max(values[i], below * factor)
-    return places
+    logs = {i: float(np.log(value)) for i, value in enumerate(values)}
+    spread = spread_labels(logs, float(np.log(factor)))
+    return [float(np.exp(spread[i])) for i in range(len(values))]
 
 
 def on_digits(
