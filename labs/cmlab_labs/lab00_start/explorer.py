@@ -87,7 +87,6 @@ def stage_reading(stage: Stage, ends: Tensor) -> str:
 
 
 GRID = KarrasGrid().down(18)  # 35 network calls with Heun's method
-
 SHOWN = (0, 4, 7, 9, 10, 11, 12, 14)  # of its levels, those drawn
 
 LATE = 5  # of those drawn: there the path has all but decided

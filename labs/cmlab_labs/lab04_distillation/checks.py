@@ -164,7 +164,7 @@ def cd_loss(answer: Loss) -> str:
 
 
 def check_values(answer: Loss, oracle: Gaussian, *draw: Tensor) -> None:
-    """The loss of the exact f when each step ends on the path, and that of another f."""
+    """Check the loss of the exact f, 0 if each step ends on the path, and that of another f."""
     x, z, t, r = draw
 
     def secant(x: Tensor, level: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def check_values(answer: Loss, oracle: Gaussian, *draw: Tensor) -> None:
 
 
 def check_gradient(said: Tensor, probe: Probe, oracle: Gaussian, *draw: Tensor) -> None:
-    """Gradient reaches the online answer and no other."""
+    """Check that the gradient is that of the online answer alone."""
     expect(said.requires_grad, "no gradient reaches the network: hold only the target fixed, "
            "not f(x_t, t)")  # fmt: skip
     got = probe.gradient(said)

@@ -85,7 +85,7 @@ def deviation(oracle: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor,
 
 
 def draw_difference(ax: Axes, oracle: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
-    """f_θ - f* where noisy points are found, with exact paths."""
+    """f_θ - f* where noisy points are not rare, with exact ODE paths."""
     gap, level, place = deviation(oracle, run, seed)
     x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
     flat = oracle.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
@@ -236,7 +236,7 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
 
 
 def error_bars(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
-    """The mean over seeds, and the range."""
+    """Mean over seeds with the range as error bars."""
     points, errors = np.array(curve[0]), curve[1]
     middle = errors.mean(1)
     span = (middle - errors.min(1), errors.max(1) - middle)
@@ -369,7 +369,7 @@ def draw_teacher(ax: Axes, levels: Tensor, path: Tensor, u: Update) -> None:
 
 
 def draw_answer(ax: Axes, t: float, x: float, f: float, role: Role) -> None:
-    """A bow from a point to its answer at the left edge: online above, target below."""
+    """A curve from a point to its answer at the left edge: online above, target below."""
     bow = f"arc3,rad={0.2 if role is STUDENT else -0.2}"
     style = {"arrowstyle": "-", "connectionstyle": bow, "linestyle": role.line}
     ax.annotate("", (0, f), (t, x), arrowprops=style | {"color": role.color, "linewidth": 1.3})

@@ -31,7 +31,7 @@ def exact_f(oracle: Mixture1D) -> F:
 
 
 def bias(oracle: Mixture1D, x_t: float, t: float, r: float) -> float:
-    """By the posterior's closed form, which the learner is not given."""
+    """The exact bias, by the posterior's closed form, which the learner does not have."""
     here, level, low = (torch.tensor([v], dtype=torch.float64) for v in (x_t, t, r))
     mean, _ = target(oracle, shared(oracle, here, level, low), low, nodes=401)
     return float(mean - oracle.consistency(here[:, None], level)[:, 0])

@@ -1,7 +1,4 @@
-"""Explorers of lab 05, consistency training: interactive figures.
-
-Training pairs: one noisy point x_t, its neighbours x_r at a lower level, and their targets.
-"""
+"""Explorer of lab 05: training pairs, one noisy point x_t with its neighbours x_r and targets."""
 
 import functools
 
@@ -39,12 +36,12 @@ def picture(scene: PathPlane, noise: str, t: float, ratio: float, place: int) ->
 
 @functools.lru_cache(maxsize=4)
 def starts(oracle: Mixture1D) -> list[float]:
-    """x at 1 %, 3 %, … of the points at the highest level: their paths keep these ranks."""
+    """Quantiles 1 %, 3 %, … at the highest level: ODE paths keep their quantile."""
     return quantile_points(oracle, HIGH, 50)[:, 0].tolist()
 
 
 def place_of(oracle: Mixture1D, place: int, t: float) -> float:
-    """The point at level t with so many of 100 below it."""
+    """The quantile `place` (in %) of the noisy points at level t."""
     start = double([[starts(oracle)[place // 2]]])
     return float(oracle.flow(start, *double([[HIGH], [t]])))
 

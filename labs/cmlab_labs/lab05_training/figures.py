@@ -66,7 +66,7 @@ DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)))
 
 
 def fixed_point_on_grid(rule: Rule, points: int) -> FixedPoint:
-    """The fixed point of a rule on the studies' grid of N levels, on their law."""
+    """The fixed point of a rule on the studies' grid of N levels, for their data."""
     # On a fine grid each step moves less than the places are apart: it needs more of them.
     return fixed_point(
         ORACLE,
@@ -185,7 +185,7 @@ class TargetErrors:
 
 
 def target_errors(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> TargetErrors:
-    """Each row (b,), for x_t (b,) at levels t (b,) with neighbours at r (b,)."""
+    """Targets (b,) for x_t (b,) at levels t (b,) with neighbours at r (b,), and the exact f*."""
     x = x_t.double()[:, None]
     mean, spread = target(oracle, shared(oracle, x_t, t, r), r)
     step = x + (r - t)[:, None] * oracle.velocity(x, t)
@@ -285,7 +285,7 @@ def by_gap(
 
 
 def order(gaps: Sequence[float], values: Sequence[float]) -> float:
-    """The power of the gap that the last four values follow."""
+    """The fitted order in the gap, from the last four values."""
     return float(np.polyfit(np.log(gaps[-4:]), np.log(values[-4:]), 1)[0])
 
 
@@ -389,7 +389,7 @@ def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
 
 
 def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
-    """How often each answer is the target, their mean, and the exact one."""
+    """The distribution of the target, its mean, D, and the exact f."""
     ax.stairs(seen.shares.numpy(), BIN_EDGES.numpy(), orientation="horizontal", fill=True,
               color=seen.role.color, alpha=0.55)  # fmt: skip
     top = max(1.35 * float(seen.shares.max()), 0.05)

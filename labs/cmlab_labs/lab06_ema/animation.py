@@ -54,7 +54,7 @@ def wavefront() -> Moving:
 
 
 def step_frame(runs: Sequence[ErrorHistory], fronts: Sequence[np.ndarray], now: int) -> Shot:
-    """All runs at one recorded step."""
+    """A frame: the errors of all runs at one recorded step."""
     step, traces, far = int(runs[0].steps[now]), [], []
     for run, front in zip(runs, fronts, strict=True):
         role = DECAY_STYLE[run.mu]

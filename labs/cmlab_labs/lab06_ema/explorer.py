@@ -30,7 +30,7 @@ def recorded(mu: float, variant: str) -> ErrorHistory:
 
 
 def recorded_run(mu: float, points: int) -> ErrorHistory:
-    """Recorded in iCT's recipe on a grid of so many points; 0 is the grid that doubles."""
+    """The recorded runs of iCT with this decay on a grid of so many points; 0: doubling."""
     return recorded(mu, variant_name(mu, points))
 
 
@@ -42,7 +42,7 @@ def unlabelled_runs() -> dict[str, ErrorHistory]:
 
 
 def explorer() -> Explorer:
-    """Knobs: `mu`, `points` and `step`, the moment of the run that is looked at."""
+    """An explorer of the recorded runs. Knobs: `mu`, `points` and the training `step`."""
     whole = int(recorded_run(DECAYS[0], 0).steps[-1])
     knobs = {
         "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),

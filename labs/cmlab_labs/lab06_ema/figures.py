@@ -87,14 +87,12 @@ def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[i
 # Error by noise level and training step
 
 NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"
-
 DECAY_STYLE = {  # how each decay μ of the target looks
     0.0: Role("#0072B2", "s", "-"),
     0.9: Role("#009E73", "P", (0, (5, 2, 1, 2))),
     0.99: Role("#B87800", "v", "--"),
     0.999: Role("#D55E00", "^", "-."),
 }
-
 STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f − f* (data units)"
 
 
@@ -117,7 +115,7 @@ class ErrorHistory:
         return self.error.mean(0)
 
     def fronts(self, near: float = NEAR) -> np.ndarray:
-        """The front of each seed at each moment: (seeds, T)."""
+        """The front of each seed at each observation: (seeds, T)."""
         return front(self.levels, self.error, near)
 
 
@@ -136,7 +134,7 @@ def front(levels: np.ndarray, error: np.ndarray, near: float = NEAR) -> np.ndarr
 
 
 def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> QuadMesh:
-    """error (T, L) over step and noise level, on one scale for all maps of the lab."""
+    """The error (T, L) by step and noise level as a colour map, one scale for the whole lab."""
     values = np.ma.masked_invalid(np.maximum(error, 1e-9)).T
     shown = ax.pcolormesh(
         steps, levels, values, cmap=SEQUENTIAL, norm=LogNorm(0.03, 1), shading="nearest"
@@ -220,10 +218,10 @@ def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
     name_axes(loss, STEP, "loss (running mean)", said)
 
 
+# Losses of the runs without their names; then samples, errors and names
+
 INK = "#333333"
-
 LINES = ("-", "--", "-.", ":")
-
 GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
 
 

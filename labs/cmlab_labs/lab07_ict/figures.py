@@ -34,7 +34,6 @@ from ..common.plots_samples import contact_sheet
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
 
 LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
-
 SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
 
 INK = {MEAN: "#8a5c00"}  # dark enough for text
@@ -105,7 +104,7 @@ def text_color(name: str) -> str:
 
 
 def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **look: Any) -> None:
-    """One value for each interval of the grid."""
+    """A step plot: one value for each interval of the grid."""
     look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
     ax.stairs(values.numpy(), seen.levels.numpy(), **look)
 
@@ -148,7 +147,7 @@ def improvement_factors(variants: Scores) -> dict[str, float]:
 
 
 def score_rows(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
-    """A row for each name: a dot for each seed, their range, and the mean's factor in words."""
+    """Scores by name, a row each: a dot for each seed, the range, and the mean's factor."""
     for row, (name, found) in enumerate(scores.items()):
         role = TEACHER if factors[name] > 1 else STUDENT
         ax.plot([found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3)
@@ -281,7 +280,7 @@ def grid_sizes(
 
 
 def grid_size_curve(ax: Axes, schedule: Schedule, total: int, role: Role) -> None:
-    """N(k) as the stairs that it is."""
+    """N(k) as a step plot."""
     k = range(0, total + 1, max(total // 400, 1))
     ax.plot(k, [schedule(step) for step in k], color=role.color, linestyle=role.line,
             drawstyle="steps-post")  # fmt: skip

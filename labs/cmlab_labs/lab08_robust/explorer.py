@@ -56,13 +56,13 @@ def clean_points() -> Tensor:
 
 
 def error_range(seen: Recording) -> ErrorRange:
-    """Mean and range over the seeds of the average's error."""
+    """Mean and range over the seeds of the averaged weights' error."""
     rows = seen["average_error"]
     return ErrorRange(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
 
 
 def error_history(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """The steps, and the error over all levels while training (seeds, moments)."""
+    """The steps, and the error over all levels while training (seeds, observations)."""
     return seen["steps"][0], np.sqrt(np.square(seen["error"]).mean(2))
 
 
@@ -178,7 +178,7 @@ def losses(c: float) -> dict[str, Metric]:
 
 @lru_cache(maxsize=2)
 def draws(seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Standard normal draws for the clean points and the strays: more points add to fewer."""
+    """Standard normal draws for clean points and outliers; n points are the first n of these."""
     g = torch.Generator().manual_seed(seed)
     clean = torch.randn(100, 2, generator=g, dtype=torch.float64)
     return clean, torch.randn(100, 2, generator=g, dtype=torch.float64)
@@ -197,7 +197,7 @@ def explorer() -> Explorer:
 
 
 def picture(x: float, y: float, c: float, share: int, points: int) -> Picture:
-    """The cloud, its strays, your outlier, and the centre of each loss."""
+    """The cloud, its outliers, yours among them, and each loss's location estimate."""
     (clean, far), count = draws(), round(share / 100 * points)
     clean, strays = SPREAD * clean[: points - count], far[:count] + torch.tensor(OUTLIER_CENTRE)
     moved = torch.tensor([x, y], dtype=torch.float64)
@@ -230,7 +230,7 @@ def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
 
 
 def weights(scene: OutlierCloud, points: Tensor, c: float) -> dict[str, float]:
-    """The share of all weight that the moved point, the first of `points`, has at the centre."""
+    """The share of the IRLS weights of the moved point, the first of `points`."""
     found = {}
     for name, metric in losses(c).items():
         if not isinstance(metric, L1):  # it has no one weight: it weighs each coordinate

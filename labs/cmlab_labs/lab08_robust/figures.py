@@ -42,7 +42,7 @@ INK = {
 
 
 def text_color(name: str) -> str:
-    """The colour of the words for a loss."""
+    """The text colour of a loss."""
     return INK.get(LOSS_STYLE[name].color, LOSS_STYLE[name].color)
 
 
@@ -139,7 +139,7 @@ FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
 
 @dataclass(frozen=True, eq=False)
 class LabelledSamples:
-    """Samples of one panel (n, 2), and a line on them."""
+    """Samples of one panel (n, 2), and their caption."""
 
     points: np.ndarray
     words: str
@@ -148,7 +148,7 @@ class LabelledSamples:
 def sample_panels(
     rows: Mapping[str, Mapping[str, LabelledSamples]], truth: Tensor, title: str
 ) -> Figure:
-    """A row of panels for each share of outliers, a panel for each loss, over the clean law."""
+    """Samples over the clean data: a row for each share of outliers, a panel for each loss."""
     columns = len(next(iter(rows.values())))
     figure, axes = sheet(len(rows), columns, 1.9 * columns, 2.15 * len(rows) + 0.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -184,7 +184,7 @@ class Score:
 
 
 def score_ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
-    """A panel for each score: a marker for each seed, the means as lines."""
+    """Scores by share of outliers: a panel each, a marker for each seed, means as lines."""
     figure, (axes,) = sheet(1, len(scores), 3.8 * len(scores), 3.9)
     place = np.arange(len(shares))
     for ax, score in zip(axes, scores, strict=True):
@@ -281,7 +281,7 @@ LEVEL = "noise level t of the pair (data units)"
 
 @dataclass(frozen=True, eq=False)
 class OutlierCloud:
-    """Clean points, strays and the one that is moved; each loss's minima, the lowest first."""
+    """Clean points, outliers and the moved one; each loss's location estimates, lowest first."""
 
     clean: Tensor  # (n, 2)
     strays: Tensor  # (k, 2)
@@ -290,7 +290,7 @@ class OutlierCloud:
 
 
 def location_figure(scene: OutlierCloud, reach: float, close: float) -> Figure:
-    """The plane, its middle enlarged with the centre of each loss, and how far off each lies."""
+    """The plane, its middle enlarged with each loss's location estimate, and their errors."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.9, ratios=(1, 1, 1.05))
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.13, top=0.91, wspace=0.24)
@@ -318,7 +318,7 @@ def draw_cloud(ax: Axes, scene: OutlierCloud, size: float) -> None:
 
 
 def location_error(scene: OutlierCloud, name: str) -> float:
-    """How far this loss's centre lies from the mean of the clean points."""
+    """Distance of a loss's location estimate from the mean of the clean points."""
     return float((scene.minima[name][0] - scene.clean.mean(0)).norm())
 
 
