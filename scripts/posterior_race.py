@@ -5,7 +5,7 @@ on digits. About three minutes on one core; `rings` or `digits` as an argument r
 import sys
 
 import torch
-from cmlab_labs.common.explorers_digits import GENERATOR, exact
+from cmlab_labs.common.generators import GENERATOR, exact_denoiser
 from cmlab_labs.common.study import write
 from cmlab_labs.lab13_inverse.analysis import CALLS, Course, Heat, Scores, Task, rings
 from cmlab_labs.lab13_inverse.study import race
@@ -51,7 +51,7 @@ def digits() -> Course:
         g = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
         asked = held_out.labels[chosen]
-        D = exact(asked)
+        D = exact_denoiser(asked)
         f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
         return Heat(held_out.images[chosen], D, {"mean": D, "cm": f})
 

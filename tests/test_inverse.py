@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cmlab_labs.common.plots_posterior import PathEnd, posterior, seen, three_points
+from cmlab_labs.common.plots_posterior import PathEnd, point_statistics, posterior, three_points
 from cmlab_labs.lab13_inverse.analysis import (
     Task,
     errors,
@@ -133,7 +133,7 @@ def test_the_solved_path_ends_where_the_exact_one_does_and_has_its_slope():
 
 def test_seen_tells_radius_density_and_measurement():
     x = row([0.5, 0.0], [0.0, 0.0])
-    found = seen(LAW, x, Absolute())
+    found = point_statistics(LAW, x, Absolute())
     assert found.radius.tolist() == [0.5, 0] and torch.equal(found.measured, x.abs())
     assert found.log_density[0] > 0 > -20 > found.log_density[1]
 

@@ -26,7 +26,7 @@ from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, WRONG, label, name_
 from cmlab.noise_levels import LogNormal
 from cmlab.oracle import Mixture1D
 
-from ..common.plots_line import ranked
+from ..common.plots_line import quantile_points
 
 # What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way
 
@@ -127,7 +127,7 @@ def walks(law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generat
 
 def away(law: Mixture1D, rung: Rung, ranks: int = 500) -> float:
     """Root mean square of f - f* over the noisy law at the rung's level, by even ranks."""
-    x = ranked(law, rung.level, ranks)
+    x = quantile_points(law, rung.level, ranks)
     exact = law.consistency(x, torch.full((ranks,), rung.level, dtype=torch.float64))
     return float((rung(x[:, 0]) - exact[:, 0]).square().mean().sqrt())
 

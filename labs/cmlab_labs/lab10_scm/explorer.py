@@ -38,8 +38,8 @@ from cmlab.train.trainer import Trainer
 from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.observers import Arrays, TangentObserver
 from ..common.study import ranged, read
-from ..common.watch import Arrays, Tangents
 from .figures import NOTHING, Course, TangentTerms, long, microscope, short, training
 from .study import NONE, STEPS, STUDY, Arm
 
@@ -57,7 +57,7 @@ WARMUPS: dict[str, Schedule] = {
     "none": NONE, "250 steps": Warmup(STEPS // 16), "1000 steps": Warmup(STEPS // 4)
 }  # fmt: skip
 FRESH_SEED = 3  # the recordings have 0, 1 and 2
-WATCH = Tangents(points=32)
+WATCH = TangentObserver(points=32)
 
 
 @lru_cache(maxsize=8)
@@ -109,7 +109,7 @@ class Retrain(ipw.VBox):
 
     def look(self, trainer: Trainer) -> Picture:
         """Add where the trainer stands to the course."""
-        here = WATCH.look(trainer, self.recipe)
+        here = WATCH.observe(trainer, self.recipe)
         self.seen.append(here | {"steps": np.array(trainer.step)})
         run = self.course
         return Picture(
@@ -328,7 +328,7 @@ def outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list
     """What training with these ingredients came to, where it was recorded."""
     preset = toy.scd if teacher == EXACT else toy.sct
     wanted = (EMBEDS[embed], TOLD[told], BOUNDS[bound], PRIORS[prior], preset, Tangent(), True)
-    for name, arm in STUDY.arms.items():
+    for name, arm in STUDY.variants.items():
         if isinstance(arm, Arm) and ingredients(arm) == wanted:
             return recorded(name, arm.title)
     return []

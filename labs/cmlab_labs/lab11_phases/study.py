@@ -23,8 +23,8 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Denoise
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 
 STEPS, SHOWN = 1500, 20
 COUNTS = (1, 2, 4)
@@ -42,10 +42,10 @@ class ByCalls:
     pictures  (3, 3, n, *d) of the same, uint8
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}  # a look takes as long as a tenth of the run
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, method = trainer.ema.model, cast(PCM, trainer.method)
         sampler = cast(PhasedSteps, recipe.sampler)
 
@@ -80,4 +80,6 @@ def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.n
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-STUDY = Study("phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, ByCalls(), looks=5)
+STUDY = Study(
+    "phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, ByCalls(), observations=5
+)

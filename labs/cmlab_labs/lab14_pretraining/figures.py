@@ -28,7 +28,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import DARK, decades, named, versus
+from ..common.plots_recordings import DARK, compare_variants, decade_ticks, score_by_name
 from ..common.study import Recording, ranged
 from .analysis import Agreement, limit, spread
 
@@ -153,7 +153,7 @@ class Course:
 
 def course(recording: Recording, score: str) -> Course:
     """A named score of the averaged weights as they trained."""
-    return Course(recording["steps"][0], named(recording, score))
+    return Course(recording["steps"][0], score_by_name(recording, score))
 
 
 def speed(base: Course, other: Course) -> np.ndarray:
@@ -170,7 +170,7 @@ def sped(base: Course, other: Course) -> str:
 
 def claim(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
     """A row of a table: what is claimed, the scores of two arms, and the verdict."""
-    return "| {} | {} | {} |".format(text, *versus(found, a, b))
+    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
 
 
 def finding(what: str, arms: Mapping[str, Course]) -> str:
@@ -194,7 +194,7 @@ def courses(panels: Mapping[str, Mapping[str, Course]], measure: str) -> Figure:
         for name, seen in arms.items():
             band(ax, seen, LOOKS[name])
         ax.set(yscale="log")
-        decades(ax)
+        decade_ticks(ax)
         at_ends(ax, arms)
     return figure
 
@@ -235,7 +235,7 @@ def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title
         ax.set_xlim(every[0] / 1.25, every[-1] * 2.1)
         ax.set_xticks(every, [f"{rate:g}" for rate in every])
     ax.minorticks_off()
-    decades(ax)
+    decade_ticks(ax)
     name_axes(ax, "base rate (Adam's lr)", measure, title)
     return figure
 

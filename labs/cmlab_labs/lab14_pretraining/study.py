@@ -44,8 +44,8 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.runs import judged
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays
 from ..common.study import Study, path_of, read
-from ..common.watch import Arrays
 
 # Denoisers watched by their walks: the judge's scores on the way, the ends from shared noise
 
@@ -86,10 +86,10 @@ def scored(trainer: Trainer, recipe: Recipe) -> Arrays:
 class Scores:
     """The judge's numbers at each look, and nothing more at the end."""
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return scored(trainer, recipe)
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
 
@@ -106,11 +106,11 @@ class Walks:
     levels: tuple[float, ...]
     n: int
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return scored(trainer, recipe)
 
     @torch.no_grad()
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, shared = trainer.ema.model, starts(self.source, self.n)
         cond = shared.labels if recipe.data.sample(1)[1] is not None else None
         ends = [
@@ -131,7 +131,7 @@ class ToyWalks(Walks):
 
     law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         scores = scored(trainer, recipe)
         model = trainer.model.eval()
         found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
@@ -193,7 +193,7 @@ TOY = Study(
     "pretraining-toy",
     arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
     ToyWalks(toy.RING, RING_LEVELS, 512),
-    looks=8,
+    observations=8,
 )
 
 RATES = Study(
@@ -204,14 +204,14 @@ RATES = Study(
         for thousandths in (2, 8)
     },
     ToyWalks(toy.RING, (10.0,), 512),
-    looks=1,
+    observations=1,
 )
 
 DIGITS = Study(
     "pretraining-digits",
     arms(lambda seed: faster.scan(seed=seed), EDM_LEVELS, ("constant", "both")),
     Walks(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=4,
+    observations=4,
 )
 
 SHAPES = Study(
@@ -221,7 +221,7 @@ SHAPES = Study(
         "curriculum-both": lambda seed: faster.shape(seed=seed),
     },
     Scores(),
-    looks=1,
+    observations=1,
 )
 
 
@@ -244,7 +244,7 @@ def scans(data: Part, seed: int) -> Recipe:
 
 
 TWINS_TOY = Study(
-    "twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), looks=1
+    "twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), observations=1
 )
 
 TWINS_DIGITS = Study(
@@ -255,7 +255,7 @@ TWINS_DIGITS = Study(
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
     },
     Walks(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=1,
+    observations=1,
 )
 
 

@@ -60,7 +60,7 @@ from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import ROOT, begin, versions
 from cmlab.types import Data, Denoise
 
-from ..common.plots_posterior import line_through
+from ..common.plots_posterior import conditional_line
 from ..common.study import ranged
 
 # What a trained network is asked to do, and how far from the truth it is by network calls
@@ -151,7 +151,7 @@ class Guess:
             raise ValueError(f"the posterior is known for mixtures of Gaussians, not {law}")
         values = measured[:: self.copies, 0].tolist()
         return torch.stack(
-            [line_through(law, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
+            [conditional_line(law, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
         )
 
     def apart(self, x: Tensor, exact: Tensor) -> float:

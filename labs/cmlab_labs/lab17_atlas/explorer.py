@@ -18,7 +18,7 @@ from cmlab.train import runs
 from cmlab.types import Data, Denoise
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.explorers_steps import Walk, lean
+from ..common.explorers_steps import OraclePhasedModel, ring_denoiser
 from ..common.study import ranged
 from .benchmark import ENTRIES, Generates, read_rows, weights_of
 from .figures import LOOK, asked, duel, here
@@ -106,7 +106,7 @@ def paths(seed: int) -> tuple[Tensor, Tensor]:
     """Standard normal noises (b, 2), and where their exact paths end."""
     z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
     top = torch.full((POINTS,), toy.SIGMA_MAX)
-    return z, Walk(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
+    return z, OraclePhasedModel(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
 
 
 @lru_cache(maxsize=512)
@@ -129,6 +129,6 @@ def sampler(arm: str) -> Sampler:
 def network(arm: str) -> tuple[Process, Denoise]:
     """The denoiser of seed 0 and its clock."""
     if not ENTRIES[arm].parts:
-        return EDM(), lean
+        return EDM(), ring_denoiser
     model, _, _ = runs.load(weights_of(arm))
     return model.process, model.requires_grad_(False)
