@@ -1,5 +1,5 @@
 """Record the races of lab 13: the posterior mean against the consistency model, in the plane and
-on digits. About three minutes on one core; `rings` or `digits` as an argument runs one of them.
+on digits. About three minutes on one core; `rings_experiment` or `digits` as an argument runs one of them.
 """
 
 import sys
@@ -7,8 +7,15 @@ import sys
 import torch
 from cmlab_labs.common.explorers_digits import GENERATOR, exact
 from cmlab_labs.common.study import write
-from cmlab_labs.lab13_inverse.analysis import CALLS, Course, Heat, Scores, Task, rings
-from cmlab_labs.lab13_inverse.study import race
+from cmlab_labs.lab13_inverse.analysis import (
+    CALLS,
+    Experiment,
+    Scores,
+    Task,
+    Trial,
+    rings_experiment,
+)
+from cmlab_labs.lab13_inverse.study import compare_estimate
 
 from cmlab.data.digits import Digits
 from cmlab.methods.posterior_sampling import (
@@ -32,7 +39,7 @@ BUDGETS = {"rings": (4, 8, 16, 32, 64, 128), "digits": (20,)}
 EACH = 60  # digits a seed
 
 
-def digits() -> Course:
+def digits() -> Experiment:
     """Held-out scans from their measurements: D of the training scans, and the shipped network."""
     model, _, _ = runs.load(GENERATOR)
     model.requires_grad_(False)
@@ -47,15 +54,15 @@ def digits() -> Course:
         "features": Task(Classifier(eye.body)),
     }
 
-    def heat(seed: int, copies: int) -> Heat:
+    def heat(seed: int, copies: int) -> Trial:
         g = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
         asked = held_out.labels[chosen]
         D = exact(asked)
         f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
-        return Heat(held_out.images[chosen], D, {"mean": D, "cm": f})
+        return Trial(held_out.images[chosen], D, {"mean": D, "cm": f})
 
-    def judge(task: Task, heat: Heat, measured: Measurement, x: torch.Tensor) -> Scores:
+    def judge(task: Task, heat: Trial, measured: Measurement, x: torch.Tensor) -> Scores:
         away = (x - heat.truth).flatten(1).norm(dim=1)
         return {
             "error": away,
@@ -63,17 +70,17 @@ def digits() -> Course:
             "nearest": distance_to_nearest(x, Digits().images),
         }
 
-    return Course(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)
+    return Experiment(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)
 
 
 def main(wanted: list[str]) -> None:
     torch.set_num_threads(1)
-    for name, build in (("rings", rings), ("digits", digits)):
+    for name, build in (("rings", rings_experiment), ("digits", digits)):
         if wanted and name not in wanted:
             continue
         course = build()
         for estimate in CALLS:
-            found = race(f"race-{name}", course, estimate, BUDGETS[name], ZETAS[name])
+            found = compare_estimate(f"race-{name}", course, estimate, BUDGETS[name], ZETAS[name])
             sys.stdout.write(f"{write(found)}: {found.record['seconds']} s\n")
 
 

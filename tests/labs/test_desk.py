@@ -14,19 +14,19 @@ import psutil
 import pytest
 import torch
 from cmlab_labs.lab16_cifar10 import remote_run
-from cmlab_labs.lab16_cifar10.figures import Phase, curves, early_and_late, strip
+from cmlab_labs.lab16_cifar10.figures import Phase, early_and_late, sample_strip, training_curves
 from cmlab_labs.lab16_cifar10.remote_run import (
-    Follow,
-    Order,
-    Pace,
-    Standing,
+    LogReader,
+    RunRequest,
+    RunStatus,
+    TrainingSpeed,
     alive,
     all_steps,
-    apart,
     last_sentence,
-    order_of,
     own_steps,
+    request_from,
     shell,
+    split_steps,
 )
 from cmlab_labs.lab16_cifar10.training_desk import desk
 from PIL import Image
@@ -270,7 +270,7 @@ def test_of_two_desks_that_start_at_once_one_is_refused(play):
     press(seen, "start")
     pid = seen.remote.child.pid()
     with pytest.raises(checkpoint.BadFile, match="trains into a already"):
-        seen.remote.child.start(Order("digits.ect", "a"), False)
+        seen.remote.child.start(RunRequest("digits.ect", "a"), False)
     assert seen.remote.child.pid() == pid and seen.standing.word == "starting"
     os.kill(pid, signal.SIGKILL)
     until(seen, "gone")
@@ -302,7 +302,7 @@ def test_a_folder_deleted_under_the_desk_and_torn_files_are_survived(play):
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
-    assert not seen.refresh() and seen.standing == Standing()
+    assert not seen.refresh() and seen.standing == RunStatus()
     assert seen.trace.rows == [] and "Nothing has run here" in seen.words.value
 
 
@@ -331,7 +331,7 @@ def test_the_desk_looks_by_itself_where_an_event_loop_runs_and_ends_with_the_run
 
 
 def test_a_log_is_read_as_it_grows_and_anew_when_it_was_replaced(tmp_path):
-    log = Follow(tmp_path / "log.jsonl")
+    log = LogReader(tmp_path / "log.jsonl")
     assert not log.read()
     lines = [json.dumps(row(step)) + "\n" for step in (100, 200, 300)]
     log.path.write_text(lines[0] + lines[1][:9])
@@ -345,30 +345,33 @@ def test_a_log_is_read_as_it_grows_and_anew_when_it_was_replaced(tmp_path):
 
 
 def test_the_pace_is_steps_a_second_and_forgets_a_pause():
-    pace = Pace()
+    pace = TrainingSpeed()
     for at, word, step in ((0, "training", 0), (2, "training", 6), (2, "training", 6)):
-        pace.see(Standing(word, 1, step=step, time=at))
+        pace.see(RunStatus(word, 1, step=step, time=at))
     assert pace.steps == 3.0
-    pace.see(Standing("paused", 1, step=6, time=9))
-    pace.see(Standing("training", 1, step=6, time=90))
+    pace.see(RunStatus("paused", 1, step=6, time=9))
+    pace.see(RunStatus("training", 1, step=6, time=90))
     assert pace.steps == 0.0
-    pace.see(Standing("training", 1, step=7, time=92))
+    pace.see(RunStatus("training", 1, step=7, time=92))
     assert pace.steps == 0.5
 
 
 @pytest.mark.skipif(os.name != "posix", reason="quotes for another shell")
 def test_every_order_is_a_command_line_that_parses_to_the_same_words():
-    order = Order("digits.ect", "my runs/$a", 50, ("data=a b",), "/d", 2, True, "cuda")
+    order = RunRequest("digits.ect", "my runs/$a", 50, ("data=a b",), "/d", 2, True, "cuda")
     words = order.words(resume=True)
     assert shlex.split(shell(words)) == ["python", "-m", "cmlab", *words]
     assert words.index("--set") + 1 == words.index("steps=50")
     assert {"--compile", "--resume", "--devices", "--accelerator", "--data"} < set(words)
     assert "--plan" not in words and "--resume" not in order.words(resume=True, plan=True)
-    assert order_of(json.loads(json.dumps(order.to_dict()))) == order
-    assert order_of({"preset": "gone", "settings": ()}) is None
-    assert apart(("a=1", "steps=9")) == (9, ("a=1",)) and apart(("a=1",)) == (None, ("a=1",))
+    assert request_from(json.loads(json.dumps(order.to_dict()))) == order
+    assert request_from({"preset": "gone", "settings": ()}) is None
+    assert split_steps(("a=1", "steps=9")) == (9, ("a=1",)) and split_steps(("a=1",)) == (
+        None,
+        ("a=1",),
+    )
     own = own_steps("digits.ect")
-    assert "--set" not in Order("digits.ect", "a", own).words()
+    assert "--set" not in RunRequest("digits.ect", "a", own).words()
 
 
 def test_every_preset_can_be_chosen_and_an_unknown_one_is_refused_in_a_sentence(play):
@@ -406,7 +409,7 @@ def phase(n, name="phase 1: EDM"):
 
 def test_the_figures_draw_what_they_were_given():
     two = [phase(8), phase(6, "phase 2: ECT")]
-    left, right = curves(two).axes
+    left, right = training_curves(two).axes
     assert [list(line.get_ydata()) for line in left.lines] == [list(p.loss) for p in two]
     early, late = early_and_late(two[1].by_level)
     assert np.allclose(right.lines[0].get_ydata(), early)
@@ -414,9 +417,9 @@ def test_the_figures_draw_what_they_were_given():
     assert np.allclose(right.lines[1].get_xdata(), LEVELS)
     assert np.allclose(early, two[1].by_level[:3].mean(0))
     for count in range(3):
-        curves([phase(1)] * count).canvas.draw()
+        training_curves([phase(1)] * count).canvas.draw()
     holes = np.full((2, 12), np.nan)
     holes[0, 3], holes[1, 4] = 1.0, 2.0
     assert np.isnan(early_and_late(holes)[1][3]) and early_and_late(holes)[1][4] == 2.0
     pixels = np.asarray(Image.new("RGB", (72, 27)))
-    assert strip(pixels, "now").axes[0].get_title(loc="left") == "now"
+    assert sample_strip(pixels, "now").axes[0].get_title(loc="left") == "now"

@@ -45,7 +45,7 @@ def picture(stage: int, q: int, K: float, b: float, proposal: str) -> Picture:
     return Picture(curriculum(stages, stage), reading(stages[stage], law, stage))
 
 
-def edge(gap: float, K: float, b: float) -> float:
+def denoising_limit(gap: float, K: float, b: float) -> float:
     """The level up to which r = 0, where n(t) = 1/gap; 0 for none, inf for all."""
     if gap >= 1:
         return math.inf
@@ -55,7 +55,7 @@ def edge(gap: float, K: float, b: float) -> float:
     return math.log(1 / share - 1) / b if b else math.inf
 
 
-def rungs(pairs: Shrink) -> int:
+def levels_to_data(pairs: Shrink) -> int:
     """Steps t → r from t = 80 until r is below 0.002, counted up to MANY."""
     level, count, gap = TOP, 0, pairs.gap(0)
     while level >= LOW and count < MANY:
@@ -66,13 +66,13 @@ def rungs(pairs: Shrink) -> int:
 
 def reading(pairs: Shrink, law: LogNormal, stage: int) -> str:
     """What the stage does, in three lines."""
-    last = edge(pairs.gap(0), pairs.K, pairs.b)
+    last = denoising_limit(pairs.gap(0), pairs.K, pairs.b)
     share = float(law.cdf(torch.tensor(last))) if last else 0.0
     upto = "every t" if last == math.inf else f"t up to {last:.3f}"
     zero = f"r = 0 for {upto}: {share:.1%} of the samples train a denoiser (hatched)."
     middle = torch.tensor(math.exp(law.mean), dtype=torch.float64)
     typical, far = (float(pairs.ratio(t, 0)) for t in (middle, torch.tensor(TOP).double()))
-    steps = rungs(pairs)
+    steps = levels_to_data(pairs)
     many = f"{steps} rung{'s' * (steps > 1)}" if steps < MANY else f"{MANY} rungs or more"
     return (
         f"Stage {stage}: {zero if last else 'r > 0 for every t, so no sample only denoises.'}\n"

@@ -35,7 +35,7 @@ NODES, HALVINGS = 15, 41
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class IdealFunction:
     """The ideal function at one level: f (n,) at x (n,), rising."""
 
     level: float
@@ -48,7 +48,7 @@ class Rung:
         return torch.from_numpy(PchipInterpolator(self.x.numpy(), self.f.numpy())(inside.numpy()))
 
 
-def levels(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[float]:
+def level_sequence(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[float]:
     """t, r, the r of that, and so on down to the first level below `low`, which may be 0."""
     down = [top]
     while down[-1] >= low:
@@ -66,14 +66,14 @@ def posterior(law: Mixture1D, x: Tensor, level: float) -> tuple[Tensor, Tensor, 
     return logs.softmax(1), middle, stds * level / wide.sqrt()
 
 
-def mean_rungs(
+def mean_functions(
     law: Mixture1D, down: list[float], places: int = 601, reach: float = 5.0
-) -> list[Rung]:
+) -> list[IdealFunction]:
     """The ideal functions under ‖·‖² at each level but the last, lowest first.
 
     `reach` counts standard deviations of the noisy data.
     """
-    node, weight = normal_nodes(NODES)
+    node, weight = gauss_hermite(NODES)
     place, found = torch.linspace(-reach, reach, places).double(), []
     for t, r in reversed(list(zip(down, down[1:], strict=False))):
         x = place * (t**2 + law.sigma_data**2) ** 0.5
@@ -81,11 +81,11 @@ def mean_rungs(
         data = middle[..., None] + spread[:, None] * node
         x_r = r / t * x[:, None, None] + (1 - r / t) * data
         target = found[-1](x_r) if found else x_r
-        found.append(Rung(t, x, (share[..., None] * weight * target).sum((1, 2))))
+        found.append(IdealFunction(t, x, (share[..., None] * weight * target).sum((1, 2))))
     return found
 
 
-def normal_nodes(n: int) -> tuple[Tensor, Tensor]:
+def gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
     """Points and weights of Gauss and Hermite's rule for the standard normal law."""
     off = torch.arange(1, n).double().sqrt()
     node, vectors = torch.linalg.eigh(off.diag(1) + off.diag(-1))
@@ -98,11 +98,11 @@ def median_answers(law: Mixture1D, x: Tensor, down: list[float]) -> Tensor:
     f rises, so the median of f(x_r) is f at the median of x_r: the answers walk down the medians.
     """
     for t, r in zip(down, down[1:], strict=False):
-        x = r / t * x + (1 - r / t) * median(law, x, t)
+        x = r / t * x + (1 - r / t) * posterior_median(law, x, t)
     return x
 
 
-def median(law: Mixture1D, x: Tensor, level: float) -> Tensor:
+def posterior_median(law: Mixture1D, x: Tensor, level: float) -> Tensor:
     """The median (b,) of the data given x_t = x (b,), by halving."""
     share, middle, spread = posterior(law, x, level)
     low, high = middle.amin(1) - 6 * spread.max(), middle.amax(1) + 6 * spread.max()
@@ -113,7 +113,9 @@ def median(law: Mixture1D, x: Tensor, level: float) -> Tensor:
     return (low + high) / 2
 
 
-def walks(law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generator) -> Tensor:
+def random_trajectories(
+    law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generator
+) -> Tensor:
     """Random walks (levels, b) from x (b,): at each rung towards a fresh draw of the data."""
     way = [x]
     for t, r in zip(down, down[1:], strict=False):
@@ -125,7 +127,7 @@ def walks(law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generat
     return torch.stack(way)
 
 
-def away(law: Mixture1D, rung: Rung, ranks: int = 500) -> float:
+def rms_error(law: Mixture1D, rung: IdealFunction, ranks: int = 500) -> float:
     """Root mean square of f - f* over the noisy law at the rung's level, by even ranks."""
     x = ranked(law, rung.level, ranks)
     exact = law.consistency(x, torch.full((ranks,), rung.level, dtype=torch.float64))
@@ -162,12 +164,12 @@ def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
             axes[1].text(105, float(ratio[-1]), f"{stage}", fontsize=9, va="center",
                          color=look["color"], clip_on=False)  # fmt: skip
     axes[0].plot(T, T, color=TRUTH.color, linewidth=0.8, linestyle=":")
-    sampled(axes[1], stages[now])
-    finish(list(axes), stages[now], now)
+    draw_density(axes[1], stages[now])
+    label_curriculum(list(axes), stages[now], now)
     return figure
 
 
-def sampled(ax: Axes, pairs: Shrink) -> None:
+def draw_density(ax: Axes, pairs: Shrink) -> None:
     """The density of ln t along the bottom; its part with r = 0 hatched."""
     law, ratio = pairs.proposal, pairs.ratio(T, 0)
     if isinstance(law, LogNormal):
@@ -178,7 +180,7 @@ def sampled(ax: Axes, pairs: Shrink) -> None:
                         edgecolor=MEAN.color, hatch="///", linewidth=0)  # fmt: skip
 
 
-def finish(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
+def label_curriculum(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
     """Scales, names and titles."""
     zero = float((pairs.ratio(T, 0) == 0).double().mean())
     tell = "r = 0 at every level: denoising" if zero == 1 else "r > 0 at every level"
@@ -195,7 +197,7 @@ def finish(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
     name_axes(axes[1], LEVEL, "ratio $r/t$", "Each stage brings r closer to t")
 
 
-def wandering(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], law: Mixture1D,
+def trajectories(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], law: Mixture1D,
               answers: Sequence[float]) -> Figure:  # fmt: skip
     """Random walks (levels, b) by title, over the exact path through their common start."""
     figure, (axes,) = sheet(1, len(ways), 10.2, 3.7)
@@ -212,8 +214,8 @@ def wandering(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], law: 
     return figure
 
 
-def ideals(
-    x: Tensor, exact: Tensor, top: Mapping[int, Rung], squared: Sequence[float],
+def ideal_functions(
+    x: Tensor, exact: Tensor, top: Mapping[int, IdealFunction], squared: Sequence[float],
     norm: Sequence[float],
 ) -> Figure:  # fmt: skip
     """The ideal functions at the top level by stage, and their distance to f* with each metric."""

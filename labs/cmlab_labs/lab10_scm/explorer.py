@@ -40,8 +40,16 @@ from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
 from ..common.study import ranged, read
 from ..common.watch import Arrays, Tangents
-from .figures import NOTHING, Course, TangentTerms, long, microscope, short, training
-from .study import NONE, STEPS, STUDY, Arm
+from .figures import (
+    NOTHING,
+    TangentTerms,
+    TrainingCurves,
+    microscope,
+    sample_lengths,
+    three_digits,
+    training,
+)
+from .study import NONE, STEPS, STUDY, SCMVariant
 
 # sCT live: choose time features, bound and warm-up, and watch the error and the tangent
 
@@ -61,7 +69,7 @@ WATCH = Tangents(points=32)
 
 
 @lru_cache(maxsize=8)
-def recorded_tangents(arm: str) -> Course | None:
+def recorded_tangents(arm: str) -> TrainingCurves | None:
     """The recorded runs of an arm of the study "stabilisers", in the mean of their seeds.
 
     None where there is no recording.
@@ -71,10 +79,10 @@ def recorded_tangents(arm: str) -> Course | None:
     except BadFile:
         return None
     error = np.sqrt(np.square(found["error"]).mean(0))
-    return Course(found["steps"][0], found["levels"][0], error, found["tangent"].mean(0))
+    return TrainingCurves(found["steps"][0], found["levels"][0], error, found["tangent"].mean(0))
 
 
-class Retrain(ipw.VBox):
+class SCTTraining(ipw.VBox):
     """A fresh run of sCT with these ingredients, while you watch. Nothing runs before Start.
 
     `knobs` has `embed`, `bound` and `warmup`; turning one stops the run and sets it back to
@@ -99,7 +107,7 @@ class Retrain(ipw.VBox):
     def recipe(self) -> Recipe:
         """What the knobs stand on."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
-        chosen = Arm("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
+        chosen = SCMVariant("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
         return chosen(FRESH_SEED)
 
     def fresh(self) -> Trainer:
@@ -117,14 +125,14 @@ class Retrain(ipw.VBox):
         )
 
     @property
-    def course(self) -> Course:
+    def course(self) -> TrainingCurves:
         """What has been seen so far."""
         rows = [
             np.stack([one[name] for one in self.seen]) for name in ("steps", "error", "tangent")
         ]
-        return Course(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
+        return TrainingCurves(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
 
-    def reading(self, run: Course) -> str:
+    def reading(self, run: TrainingCurves) -> str:
         """What the picture shows, in three lines."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
         says = [
@@ -134,10 +142,12 @@ class Retrain(ipw.VBox):
             f"{run.longest[-1]:.3g}. At step 0 they were {run.median[0]:.3g} and "
             f"{run.longest[0]:.3g}.",
         ]
-        return "\n".join([*says, *told(recorded_tangents("sct"), int(run.steps[-1]))])
+        return "\n".join(
+            [*says, *recorded_run_sentence(recorded_tangents("sct"), int(run.steps[-1]))]
+        )
 
 
-def told(old: Course | None, step: int) -> list[str]:
+def recorded_run_sentence(old: TrainingCurves | None, step: int) -> list[str]:
     """The recorded run at the same step."""
     if old is None:
         return []
@@ -152,7 +162,7 @@ def told(old: Course | None, step: int) -> list[str]:
 
 PRECOND = TrigPrecond(RING.sigma_data)
 TIMES, SAMPLES, SPECIMEN_STEPS = 20, 24, 50
-TOLD: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
+TIME_INPUTS: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
 TEACHERS: dict[str, Teacher] = {
     "one sample (sCT)": OneSample(),
     "exact (sCD)": Exact(cast(ToyData, RING), PRECOND.process),
@@ -161,7 +171,7 @@ PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": Flat()}
 
 
 @lru_cache(maxsize=128)
-def brackets(
+def tangent_parts(
     embed: str, told: str, weights: str, teacher: str, prior: str
 ) -> tuple[Tensor, Tensor]:
     """The two parts of g, (times, samples, 2) each: at r = 0 the first, what r = 1 adds."""
@@ -193,11 +203,11 @@ def recipe(embed: str, told: str) -> Recipe:
 
     Tangent and rate start at full size, the rate at twice the preset's: few steps must do.
     """
-    found = Arm("", warmup=NONE, embed=EMBEDS[embed], told=TOLD[told])(FRESH_SEED)
+    found = SCMVariant("", warmup=NONE, embed=EMBEDS[embed], told=TIME_INPUTS[told])(FRESH_SEED)
     return replace(found, train=replace(found.train, batch=128, rate=Constant(2.0)))
 
 
-def drawn(embed: str, told: str) -> Denoiser:
+def untrained(embed: str, told: str) -> Denoiser:
     """As the random numbers left them."""
     return recipe(embed, told).build().double()
 
@@ -212,12 +222,12 @@ def trained(embed: str, told: str) -> Denoiser:
     return trainer.model.double()
 
 
-def exact(embed: str, told: str) -> Denoiser:
+def exact_model(embed: str, told: str) -> Denoiser:
     """f* of the ring, whatever the ingredients of a network would be."""
-    return Denoiser(ExactF(), PRECOND)
+    return Denoiser(ExactNetwork(), PRECOND)
 
 
-class ExactF(nn.Module):
+class ExactNetwork(nn.Module):
     """F of the ring's consistency function: (cos(t) x_t - f*(x_t, t)) / (σ_d sin t)."""
 
     def forward(self, u: Data, t: Time, cond: Tensor | None = None) -> Data:
@@ -228,7 +238,7 @@ class ExactF(nn.Module):
 
 
 @dataclass(frozen=True)
-class Weights:
+class ModelSource:
     """How a model of these features comes about, and how its tangent is taken."""
 
     build: Callable[[str, str], Denoiser]
@@ -236,9 +246,9 @@ class Weights:
 
 
 WEIGHTS = {
-    "as drawn": Weights(drawn),
-    f"after {SPECIMEN_STEPS} steps of sCT": Weights(trained),
-    "f* itself": Weights(exact, Difference(1e-4)),
+    "as drawn": ModelSource(untrained),
+    f"after {SPECIMEN_STEPS} steps of sCT": ModelSource(trained),
+    "f* itself": ModelSource(exact_model, Difference(1e-4)),
 }
 
 
@@ -250,10 +260,10 @@ PROMISES = {"norm": 1.0, "RMS": sqrt(2), "clip": sqrt(2), "none": inf}  # of ‖
 
 
 def explorer() -> Explorer:
-    """Knobs: `embed`, `told`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
+    """Knobs: `embed`, `time_input`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
     knobs = {
         "embed": choice("time features", tuple(EMBEDS)),
-        "told": choice("the network is told", tuple(TOLD)),
+        "told": choice("the network is told", tuple(TIME_INPUTS)),
         "weights": choice("weights", tuple(WEIGHTS)),
         "teacher": choice("teacher", tuple(TEACHERS)),
         "bound": choice("bound", tuple(BOUNDS)),
@@ -268,9 +278,9 @@ def picture(
 ) -> Picture:
     """The batch's tangents under these ingredients."""
     seen = tangents(embed, told, weights, teacher, bound, prior, r)
-    lines = [parts(seen), *remarks(seen, weights, teacher), left(seen, bound)]
+    lines = [longest_sentence(seen), *remarks(seen, weights, teacher), bound_sentence(seen, bound)]
     if weights != TRUE:
-        lines += outcome(embed, told, teacher, bound, prior)
+        lines += recorded_outcome(embed, told, teacher, bound, prior)
     return Picture(microscope(seen, bound), "\n".join(lines))
 
 
@@ -278,7 +288,7 @@ def tangents(
     embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> TangentTerms:
     """g of every sample, in its two parts and bounded."""
-    first, second = brackets(embed, told, weights, teacher, prior)
+    first, second = tangent_parts(embed, told, weights, teacher, prior)
     second = r * second
     bounded = BOUNDS[bound]((first + second).flatten(0, 1)).reshape(first.shape)
     t = batch()[1].reshape(TIMES, SAMPLES)[:, 0]
@@ -286,13 +296,13 @@ def tangents(
     return TangentTerms(t.numpy(), *arrays, promise=PROMISES[bound])
 
 
-def parts(seen: TangentTerms) -> str:
+def longest_sentence(seen: TangentTerms) -> str:
     """The longest tangent, where it is and which bracket makes it."""
     t = float(seen.t[seen.longest[0]])
     level = PRECOND.process.sigma_data * np.tan(t)
-    lengths = [long(v) for v in (seen.g, seen.first, seen.second)]
-    g, first, second = (short(v[seen.longest]) for v in lengths)
-    middle = [short(float(np.median(v))) for v in lengths]
+    lengths = [sample_lengths(v) for v in (seen.g, seen.first, seen.second)]
+    g, first, second = (three_digits(v[seen.longest]) for v in lengths)
+    middle = [three_digits(float(np.median(v))) for v in lengths]
     return (
         f"Longest tangent ‖g‖ = {g} at t = {t:.2f} (noise level {level:.2g}): "
         f"first bracket {first}, second {second}. "
@@ -305,41 +315,49 @@ def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
     if weights != TRUE:
         return []
     says = "f* has no time features and is told nothing: the first two knobs do nothing here."
-    if long(seen.g).max() < NOTHING:
+    if sample_lengths(seen.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
     if teacher == SAMPLE and seen.second.any():
         return [f"{says} One sample is not the exact velocity: that noise is all of g."]
     return [f"{says} Only both brackets together cancel."]
 
 
-def left(seen: TangentTerms, bound: str) -> str:
+def bound_sentence(seen: TangentTerms, bound: str) -> str:
     """What the bound lets through, and what the weight would even out."""
-    g, after, loss = long(seen.g), long(seen.bounded), seen.loss
+    g, after, loss = sample_lengths(seen.g), sample_lengths(seen.bounded), seen.loss
     told = (
-        f"Bound {bound}: longest {short(g.max())} → {short(after.max())}, "
-        f"median {short(float(np.median(g)))} → {short(float(np.median(after)))}."
+        f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
+        f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
         if np.isfinite(seen.promise)
         else "No bound: the gradient gets them as they are."
     )
-    return f"{told} E‖g‖²/D by time: {short(loss.min())} to {short(loss.max())}; times e^(w*), 1."
+    return f"{told} E‖g‖²/D by time: {three_digits(loss.min())} to {three_digits(loss.max())}; times e^(w*), 1."
 
 
-def outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list[str]:
+def recorded_outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list[str]:
     """What training with these ingredients came to, where it was recorded."""
     preset = toy.scd if teacher == EXACT else toy.sct
-    wanted = (EMBEDS[embed], TOLD[told], BOUNDS[bound], PRIORS[prior], preset, Tangent(), True)
+    wanted = (
+        EMBEDS[embed],
+        TIME_INPUTS[told],
+        BOUNDS[bound],
+        PRIORS[prior],
+        preset,
+        Tangent(),
+        True,
+    )
     for name, arm in STUDY.arms.items():
-        if isinstance(arm, Arm) and ingredients(arm) == wanted:
-            return recorded(name, arm.title)
+        if isinstance(arm, SCMVariant) and ingredients(arm) == wanted:
+            return recorded_sentence(name, arm.title)
     return []
 
 
-def ingredients(arm: Arm) -> tuple[object, ...]:
+def ingredients(arm: SCMVariant) -> tuple[object, ...]:
     """What the knobs choose, warm-up apart."""
     return (arm.embed, arm.told, arm.bound, arm.prior, arm.preset, arm.slope, arm.learned)
 
 
-def recorded(name: str, title: str) -> list[str]:
+def recorded_sentence(name: str, title: str) -> list[str]:
     try:
         found = read("stabilisers", name)
     except BadFile:

@@ -44,12 +44,12 @@ def binned(x: np.ndarray, y: np.ndarray, bins: int = 21) -> tuple[np.ndarray, np
     return np.array([x[row].mean() for row in rows]), np.array([y[row].mean() for row in rows])
 
 
-def steepness(x: np.ndarray, y: np.ndarray) -> float:
+def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
     """The slope of the straight line through the points (x, y) of least squared error."""
     return float(np.polyfit(x, y, 1)[0])
 
 
-def in_the_mean(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+def mean_tangents(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
     """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
     figure, (axes,) = sheet(1, len(panels), 9.8, 3.6)
     for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
@@ -70,14 +70,14 @@ def in_the_mean(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]])
     return figure
 
 
-def order(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
+def loglog_slope(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
     """The slope of ln y against ln x for low ≤ x ≤ high."""
     a, b = np.log(x), np.log(y)
     inside = (np.asarray(x) >= low * 0.99) & (np.asarray(x) <= high * 1.01)
-    return steepness(a[inside], b[inside])
+    return least_squares_slope(a[inside], b[inside])
 
 
-def to_the_limit(
+def limit_errors(
     gaps: Sequence[float], errors: Mapping[str, Sequence[float]], floors: Mapping[str, float]
 ) -> Figure:
     """Error of the discrete gradient over the gap, by precision; floors: the limit's own error."""
@@ -94,7 +94,7 @@ def to_the_limit(
         middle = len(gaps) * 5 // 8
         label(ax, gaps[middle] * right, errors[name][middle] * up, NAMED[name],
               PRECISIONS[name].color)  # fmt: skip
-    fitted = order(gaps, errors["float64"], 1e-4, 1e-1)
+    fitted = loglog_slope(gaps, errors["float64"], 1e-4, 1e-1)
     best = gaps[int(np.argmin(errors["float32"]))]
     ax.set(xlim=(max(gaps) * 1.8, min(gaps) / 1.8), ylim=(2e-10, 5))
     title = f"Slope {fitted:.2f} over three decades; in 32 bits a gap of {best:g} is best"
@@ -102,12 +102,12 @@ def to_the_limit(
     return figure
 
 
-def pulled(
+def loss_and_gradients(
     places: Sequence[float], pulls: Sequence[float], ours: np.ndarray, theirs: np.ndarray
 ) -> Figure:
     """F and g (one sample on the line, step by step), and two gradients entry by entry."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.7)
-    walk(axes[0], places, pulls)
+    loss_by_step(axes[0], places, pulls)
     ax, reach = axes[1], 1.1 * float(np.abs(theirs).max())
     ax.plot([-reach, reach], [-2 * reach, 2 * reach], color=TRUTH.color, linewidth=1)
     ax.plot(theirs, ours, ".", color=STUDENT.color, markersize=4)
@@ -122,7 +122,7 @@ def pulled(
     return figure
 
 
-def walk(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
+def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
     """A parabola for each step: F stands on its flank, and its bottom is g away."""
     low = min(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
     high = max(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
@@ -153,7 +153,7 @@ FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and w
 END = np.pi / 2
 
 
-def clocks(
+def input_speeds(
     t: np.ndarray, told: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
 ) -> Figure:
     """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
@@ -177,7 +177,7 @@ def clocks(
 
 
 @dataclass(frozen=True, eq=False)
-class Lengths:
+class TangentLengths:
     """‖·‖ of the first and the second bracket and of g at angles t (m,): each (m, samples)."""
 
     t: np.ndarray
@@ -186,7 +186,7 @@ class Lengths:
     whole: np.ndarray
 
 
-def band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
+def quantile_band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
     """Median and the middle 98 % of lengths (m, samples); the highest of what is shown."""
     low, middle, high = np.quantile(lengths, (0.01, 0.5, 0.99), axis=1)
     ax.fill_between(t, low, high, color=role.color, alpha=0.18, linewidth=0)
@@ -194,14 +194,17 @@ def band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
     return float(high.max())
 
 
-def bounds(
-    smooth: Lengths, loud: Lengths, titles: tuple[str, str], after: Mapping[str, np.ndarray]
+def bracket_lengths(
+    smooth: TangentLengths,
+    loud: TangentLengths,
+    titles: tuple[str, str],
+    after: Mapping[str, np.ndarray],
 ) -> Figure:
     """The brackets of two networks, and the second's ‖g‖ (m, samples) after each stabiliser."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.8)
     for ax, seen, title in zip(axes, (smooth, loud), titles, strict=False):
-        band(ax, seen.t, seen.first, TEACHER)
-        top = band(ax, seen.t, seen.second, STUDENT)
+        quantile_band(ax, seen.t, seen.first, TEACHER)
+        top = quantile_band(ax, seen.t, seen.second, STUDENT)
         label(ax, 0.08, 0.025, "first bracket", TEACHER.color)
         label(ax, 0.7, 1.3 * top, "second bracket", STUDENT.color)
         ratio = np.median(seen.second, axis=1).max() / np.median(seen.first, axis=1).max()
@@ -216,7 +219,7 @@ def bounds(
     return figure
 
 
-def stabilised(ax: Axes, seen: Lengths, after: Mapping[str, np.ndarray]) -> None:
+def stabilised(ax: Axes, seen: TangentLengths, after: Mapping[str, np.ndarray]) -> None:
     """The 99th percentile of ‖g‖ (m, samples), as it is and after each stabiliser."""
     high = np.quantile(seen.whole, 0.99, axis=1)
     ax.semilogy(seen.t, high, color=TRUTH.color, linewidth=2.4)
@@ -238,7 +241,7 @@ LOOKS: dict[str, Role] = {
 }  # fmt: skip
 
 
-def kept(study: str, arms: Iterable[str]) -> dict[str, Recording]:
+def existing_recordings(study: str, arms: Iterable[str]) -> dict[str, Recording]:
     """The recordings of these arms that there are, in this order."""
     return {arm: read(study, arm) for arm in arms if path_of(study, arm).is_file()}
 
@@ -248,7 +251,7 @@ def title_of(study: str, arm: str) -> str:
     return STUDIES[study].arms[arm].title  # type: ignore[attr-defined]
 
 
-def rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
+def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
     """A row for each arm, a mark for each seed, and a line at the mean."""
     order = list(runs)[::-1]
     for height, arm in enumerate(order):
@@ -262,13 +265,13 @@ def rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None
     ax.set(ylim=(-0.6, len(names) - 0.4))
 
 
-def arms(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
+def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
     """Panels by title: the recordings and the arm that they are held against. `log`: one title."""
     figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
     for ax, (title, (runs, base)), role in zip(
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
     ):
-        rows(ax, runs, base, role)
+        score_rows(ax, runs, base, role)
         means = {arm: run.score("rmse").mean() for arm, run in runs.items()}
         others = [mean / means[base] for arm, mean in means.items() if arm != base]
         ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
@@ -354,7 +357,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(a.min() <= b.max() and b.min() <= a.max())
 
 
-def times(found: np.ndarray, base: np.ndarray) -> float:
+def ratio_of_means(found: np.ndarray, base: np.ndarray) -> float:
     """The ratio of the means."""
     return float(found.mean() / base.mean())
 
@@ -362,17 +365,17 @@ def times(found: np.ndarray, base: np.ndarray) -> float:
 def effect(found: np.ndarray, base: np.ndarray) -> str:
     """In words: the ratio of the means, and whether the ranges of the seeds are apart."""
     if overlap(found, base):
-        return f"×{times(found, base):.2f}, the ranges overlap"
-    return f"×{times(found, base):.3g}, the ranges are apart"
+        return f"×{ratio_of_means(found, base):.2f}, the ranges overlap"
+    return f"×{ratio_of_means(found, base):.3g}, the ranges are apart"
 
 
-def needed(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
+def stabiliser_verdict(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
     """A verdict on a part of a recipe, from the scores without it and with it."""
     if overlap(found, base):
         return "does not show at this size: no difference beyond the seeds"
     if found.mean() < base.mean():
         return "does not show at this size: it is better without"
-    big = times(found, base) > ruin
+    big = ratio_of_means(found, base) > ruin
     return (
         "shows, unmistakably"
         if big
@@ -380,7 +383,9 @@ def needed(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
     )
 
 
-def against(runs: Mapping[str, Recording], beside: str, study: str = "stabilisers") -> str:
+def comparison_table(
+    runs: Mapping[str, Recording], beside: str, study: str = "stabilisers"
+) -> str:
     """A table (Markdown): each arm's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
@@ -431,7 +436,7 @@ class TangentTerms:
     @property
     def longest(self) -> tuple[int, int]:
         """Which time and which sample has the longest g."""
-        where = np.unravel_index(long(self.g).argmax(), long(self.g).shape)
+        where = np.unravel_index(sample_lengths(self.g).argmax(), sample_lengths(self.g).shape)
         return int(where[0]), int(where[1])
 
     @property
@@ -440,12 +445,12 @@ class TangentTerms:
         return np.square(self.bounded).mean((1, 2))
 
 
-def long(g: np.ndarray) -> np.ndarray:
+def sample_lengths(g: np.ndarray) -> np.ndarray:
     """‖g‖ of each sample."""
     return np.linalg.norm(g, axis=-1)
 
 
-def short(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits, and no powers of ten for large numbers."""
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
@@ -461,7 +466,7 @@ def microscope(seen: TangentTerms, bound: str) -> Figure:
         plain(ax.yaxis, ticks)
     brackets(axes[0], seen)
     before_and_after(axes[1], seen, bound)
-    weighed(axes[2], seen)
+    loss_and_weight(axes[2], seen)
     return figure
 
 
@@ -469,16 +474,16 @@ def cloud(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role, shift: float)
     """A dot for each sample (m, n), and their median over t."""
     places = np.repeat(t + shift, values.shape[1])
     ax.plot(places, values.ravel(), ".", color=role.color, markersize=2.5, alpha=0.45)
-    row(ax, t + shift, np.median(values, 1), role)
+    plot_row(ax, t + shift, np.median(values, 1), role)
 
 
-def row(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role) -> None:
+def plot_row(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role) -> None:
     """One number for each time."""
     ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker, markersize=4.5,
             markevery=3)  # fmt: skip
 
 
-def key(ax: Axes, line: int, text: str, role: Role) -> None:
+def key_label(ax: Axes, line: int, text: str, role: Role) -> None:
     """A label at the top left, in that line."""
     low, high = np.log(ax.get_ylim())
     label(ax, 0.05, float(np.exp(high - (high - low) * 0.075 * line)), text,
@@ -487,46 +492,46 @@ def key(ax: Axes, line: int, text: str, role: Role) -> None:
 
 def brackets(ax: Axes, seen: TangentTerms) -> None:
     """How long the two parts of g are."""
-    cloud(ax, seen.t, long(seen.first), TEACHER, -0.008)
-    key(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
-    cloud(ax, seen.t, long(seen.second), STUDENT, 0.008)
+    cloud(ax, seen.t, sample_lengths(seen.first), TEACHER, -0.008)
+    key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
+    cloud(ax, seen.t, sample_lengths(seen.second), STUDENT, 0.008)
     on = "r cos t sin t (x_t + σ_d dF/dt)" if seen.second.any() else "off, r = 0"
-    key(ax, 2, f"■ second: {on}", STUDENT)
-    parts = [long(g)[seen.longest] for g in (seen.first, seen.second)]
+    key_label(ax, 2, f"■ second: {on}", STUDENT)
+    parts = [sample_lengths(g)[seen.longest] for g in (seen.first, seen.second)]
     which = ("first", "second")[int(np.argmax(parts))]
     title = f"The longest: mostly the {which}"
-    name_axes(ax, TIME, LENGTH, "They cancel" if long(seen.g).max() < NOTHING else title)
+    name_axes(ax, TIME, LENGTH, "They cancel" if sample_lengths(seen.g).max() < NOTHING else title)
 
 
 def before_and_after(ax: Axes, seen: TangentTerms, bound: str) -> None:
     """The length of g, what the bound leaves of it, and the band that it promises."""
-    g, after = long(seen.g), long(seen.bounded)
+    g, after = sample_lengths(seen.g), sample_lengths(seen.bounded)
     bounded = np.isfinite(seen.promise)
     if bounded:
         ax.axhspan(FLOOR / 10, seen.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
         label(ax, 0.05, FLOOR * 1.6, f"promised: at most {seen.promise:.3g}", EXTRA.color)
     cloud(ax, seen.t, g, DATA, -0.008)
-    key(ax, 1, "● ‖g‖ as it is", DATA)
+    key_label(ax, 1, "● ‖g‖ as it is", DATA)
     if bounded:
         cloud(ax, seen.t, after, EXTRA, 0.008)
-        key(ax, 2, f"✚ after the bound: {bound}", EXTRA)
+        key_label(ax, 2, f"✚ after the bound: {bound}", EXTRA)
     if g.max() < FLOOR:
         label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
-    title = f"Longest: {short(g.max())}"
-    name_axes(ax, TIME, "", f"{title}, bounded {short(after.max())}" if bounded else title)
+    title = f"Longest: {three_digits(g.max())}"
+    name_axes(ax, TIME, "", f"{title}, bounded {three_digits(after.max())}" if bounded else title)
 
 
-def weighed(ax: Axes, seen: TangentTerms) -> None:
+def loss_and_weight(ax: Axes, seen: TangentTerms) -> None:
     """The loss by time, the weight that evens it, and what the two make together."""
     weight = 1 / np.maximum(seen.loss, 1e-300)
-    row(ax, seen.t, seen.loss, STUDENT)
-    key(ax, 1, "■ loss E‖g‖²/D", STUDENT)
-    row(ax, seen.t, weight, MEAN)
-    key(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
+    plot_row(ax, seen.t, seen.loss, STUDENT)
+    key_label(ax, 1, "■ loss E‖g‖²/D", STUDENT)
+    plot_row(ax, seen.t, weight, MEAN)
+    key_label(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
     ax.plot(seen.t, seen.loss * weight, color=TRUTH.color, linestyle=":")
-    key(ax, 3, "dotted: their product", TRUTH)
+    key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = seen.loss.max() / max(seen.loss.min(), 1e-300)
-    title = f"Uneven ×{short(uneven)}; w* evens it"
+    title = f"Uneven ×{three_digits(uneven)}; w* evens it"
     gone = seen.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
 
@@ -537,7 +542,7 @@ LEVEL, ERROR = "noise level σ_d tan t (data units)", "RMS of f − f* (data uni
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TrainingCurves:
     """A run of sCM: steps (T,), levels (L,), error (T, L), tangent (T, L, 3).
 
     tangent holds median, 99th percentile and maximum of ‖g‖ before it is bounded.
@@ -568,7 +573,7 @@ class Course:
         return int(np.abs(self.steps - step).argmin())
 
 
-def training(run: Course, beside: Course | None, whole: int) -> Figure:
+def training(run: TrainingCurves, beside: TrainingCurves | None, whole: int) -> Figure:
     """Where a run of `whole` steps stands: error by level, and length of g so far.
 
     `beside` is another run: its error is drawn at the same step.
@@ -578,8 +583,8 @@ def training(run: Course, beside: Course | None, whole: int) -> Figure:
     figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.9, wspace=0.24)
     now = int(run.steps[-1])
     if beside:
-        draw(axes, beside, now, DATA, "recorded sCT", 1.4)
-    draw(axes, run, now, STUDENT, "this run", 2.2)
+        draw_run(axes, beside, now, DATA, "recorded sCT", 1.4)
+    draw_run(axes, run, now, STUDENT, "this run", 2.2)
     by_level, by_step = axes
     by_level.set(xscale="log", yscale="log", xlim=(0.002, 10), ylim=(1e-3, 100))
     plain(by_level.xaxis, (0.01, 0.1, 1, 10))
@@ -594,7 +599,9 @@ def training(run: Course, beside: Course | None, whole: int) -> Figure:
     return figure
 
 
-def draw(axes: np.ndarray, run: Course, now: int, role: Role, name: str, width: float) -> None:
+def draw_run(
+    axes: np.ndarray, run: TrainingCurves, now: int, role: Role, name: str, width: float
+) -> None:
     """One run in both panels: its error at the step `now`, its tangents at all its steps."""
     look = {"color": role.color, "linewidth": width}
     axes[0].plot(run.levels, run.error[run.at(now)], linestyle=role.line, **look)
@@ -605,11 +612,11 @@ def draw(axes: np.ndarray, run: Course, now: int, role: Role, name: str, width: 
 
 # A difference needs a step and a derivative does not: error against step, and what each costs
 
-VEE_STEP = "step $h$ of the difference (radians)"
+DIFFERENCE_STEP = "step $h$ of the difference (radians)"
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class DerivativeErrors:
     """Relative errors of dF/dt: differences by precision, each (steps,), and forward mode."""
 
     differences: Mapping[str, Sequence[float]]
@@ -622,7 +629,7 @@ class Errors:
         return steps[i], row[i]
 
 
-def vees(steps: Sequence[float], panels: Mapping[str, Errors]) -> Figure:
+def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
     """One panel for each network; dotted: the derivative in forward mode, which has no step."""
     figure, (axes,) = sheet(1, len(panels), 10.4, 4.2)
     for ax, (name, errors) in zip(axes, panels.items(), strict=True):
@@ -630,16 +637,16 @@ def vees(steps: Sequence[float], panels: Mapping[str, Errors]) -> Figure:
             role = PRECISIONS[precision]
             ax.loglog(steps, row, color=role.color, linestyle=role.line, marker=role.marker,
                       markersize=4)  # fmt: skip
-        forward(ax, steps, errors)
+        forward_error(ax, steps, errors)
         h, least = errors.best("float32", steps)
-        name_axes(ax, VEE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
+        name_axes(ax, DIFFERENCE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
         ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
         ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
     axes[0].set_ylabel("relative error of $dF/dt$")
     return figure
 
 
-def forward(ax: Axes, steps: Sequence[float], errors: Errors) -> None:
+def forward_error(ax: Axes, steps: Sequence[float], errors: DerivativeErrors) -> None:
     """The derivative's own error in 32 bits, and the names of the two curves."""
     role, floor = PRECISIONS["float32"], errors.forward["float32"]
     ax.axhline(floor, color=role.color, linewidth=1.6, linestyle=":")

@@ -51,7 +51,7 @@ NONE = Constant(1.0)  # a warm-up of no steps
 
 
 @dataclass(frozen=True)
-class Arm:
+class SCMVariant:
     """sCT of these ingredients, or sCD where the preset is; seed -> recipe."""
 
     title: str
@@ -80,8 +80,8 @@ class Arm:
         return replace(recipe, method=method, net=net, precond=precond, start=start)
 
 
-SCT, LOUD = Arm("sCT"), Fourier(32, 16.0)
-SCD = Arm("sCD, clipped", Clip(), preset=toy.scd)
+SCT, LOUD = SCMVariant("sCT"), Fourier(32, 16.0)
+SCD = SCMVariant("sCD, clipped", Clip(), preset=toy.scd)
 
 FROM_DATA = {
     "sct": SCT,
@@ -93,7 +93,7 @@ FROM_DATA = {
     ),
     "sct-even": replace(SCT, title="no learned weight", learned=False),
     "sct-flat": replace(SCT, title="no prior weight", prior=Flat()),
-    "sct-bare": Arm("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
+    "sct-bare": SCMVariant("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
     "sct-fourier-0.3": replace(SCT, title="Fourier scale 0.3", embed=Fourier(32, 0.3)),
     "sct-log": replace(SCT, title="ln(σ)/4", told=QuarterLog()),
     "sct-fourier-16": replace(SCT, title="Fourier scale 16", embed=LOUD),

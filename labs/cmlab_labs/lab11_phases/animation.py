@@ -26,7 +26,7 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @torch.no_grad()
-def walked(arm: str, calls: int, z: Data) -> Tensor:
+def samples(arm: str, calls: int, z: Data) -> Tensor:
     """Where the recorded network of this arm brings noises z, in the way that it was made for."""
     recipe, model = ring(calls, 0), revived(arm, read("phases", arm)["weights"][0])
     sampler = recipe.sampler
@@ -36,7 +36,7 @@ def walked(arm: str, calls: int, z: Data) -> Tensor:
         return sampler(cast(Process, model.process), model, z, calls)
 
 
-def drawn(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
+def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
     """Ends joined to the exact ends; those in another mode have a cross."""
     lost = nearest_mode(toy.RING, x) != nearest_mode(toy.RING, exact)
     symbols = ["x" if gone else "square" for gone in lost.tolist()]
@@ -51,7 +51,7 @@ def calls() -> Moving:
     """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
     ends = exact_ends(toy.RING, ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
-    shots = [both(n, walked(f"m{n}", n, z), walked("m1", n, z), exact) for n in COUNTS]
+    shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in COUNTS]
     still = [
         *(cloud(exact, TRUTH, 0, 4), cloud(exact, TRUTH, 1, 4)),
         words([-1.58], [1.5], ["dots: the exact end"]),
@@ -62,10 +62,10 @@ def calls() -> Moving:
     return moving("calls", finding, "network calls", [plane, plane], still, shots, 2)
 
 
-def both(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
+def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     """Where n calls lead in both ways."""
-    left, kept = drawn(phased, exact, STUDENT, 0)
-    right, same = drawn(renoised, exact, STUDENT, 1)
+    left, kept = end_traces(phased, exact, STUDENT, 0)
+    right, same = end_traces(renoised, exact, STUDENT, 1)
     told = f"{n} call{'s' * (n > 1)}"
     reading = (
         f"{told}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "

@@ -14,7 +14,7 @@ LEVELS = (9.0, 4.0, 1.5, 0.3)
 OFTEN = 4000  # samples; a measured scale is within 3 % of the true one
 
 
-class Model:
+class RecordingDenoiser:
     """A denoiser that answers with a constant, and remembers what it was asked."""
 
     def __init__(self, value: float = 0.7) -> None:
@@ -31,20 +31,20 @@ class Model:
 def multistep(answer: Callable[..., Any]) -> str:
     """(f, x_T, levels) -> x: as many calls as levels, in order, fresh noise of their scale."""
     for levels in (LEVELS, LEVELS[:1], LEVELS[:2]):
-        model, g = Model(), torch.Generator().manual_seed(3)
+        model, g = RecordingDenoiser(), torch.Generator().manual_seed(3)
         start = 9 * torch.randn(OFTEN, 2, generator=g)
         torch.manual_seed(0)
         end = torch.as_tensor(answer(model, start.clone(), list(levels)))
-        order(model.times, levels)
+        check_levels(model.times, levels)
         expect(end.shape == start.shape, f"the samples must keep the shape of x_T, "
                f"{tuple(start.shape)}; yours is {tuple(end.shape)}")  # fmt: skip
         expect(torch.equal(model.seen[0], start),
                "the first call must see x_T as it is: it lies at its level already")  # fmt: skip
         for n in range(1, len(levels)):
-            between(model, n, levels)
-        last(end, model.value * len(levels), levels)
+            check_noise(model, n, levels)
+        check_end(end, model.value * len(levels), levels)
     torch.manual_seed(1)
-    again = Model()
+    again = RecordingDenoiser()
     answer(again, start.clone(), list(levels))
     expect(not torch.equal(again.seen[1], model.seen[1]),
            "the noise is the same at every run: draw it afresh")  # fmt: skip
@@ -53,7 +53,7 @@ def multistep(answer: Callable[..., Any]) -> str:
     )
 
 
-def order(times: list[float], levels: tuple[float, ...]) -> None:
+def check_levels(times: list[float], levels: tuple[float, ...]) -> None:
     """The calls came at these levels."""
     said = f"{[round(t, 3) for t in times]}, not {list(levels)}"
     expect(bool(times), "the model was never called")
@@ -65,7 +65,7 @@ def order(times: list[float], levels: tuple[float, ...]) -> None:
            f"the model was told the levels {said}")  # fmt: skip
 
 
-def between(model: Model, n: int, levels: tuple[float, ...]) -> None:
+def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> None:
     """What call n saw: the estimate of the call before, and noise of this level."""
     level, before, middle = levels[n], levels[n - 1], model.value * n
     noise = model.seen[n] - middle
@@ -89,7 +89,7 @@ def between(model: Model, n: int, levels: tuple[float, ...]) -> None:
            f"rest has scale {std:.3g} and mean {mean:.2g}")  # fmt: skip
 
 
-def last(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
+def check_end(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
     """The samples are the last call's answer."""
     spread = float((end - value).abs().max())
     if spread > 1e-5:
@@ -98,7 +98,7 @@ def last(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
                    else f"return the answer of the last of the {len(levels)} calls")  # fmt: skip
 
 
-class Valley:
+class UnimodalScore:
     """A score with one lowest place, and a list of where it was asked."""
 
     def __init__(self, place: float, steep: float) -> None:
@@ -116,15 +116,15 @@ def middle(answer: Callable[..., Any]) -> str:
     """(score, low, high, rounds) -> the lowest place, two calls and two thirds a round."""
     for place, steep in ((0.8, 3.0), (0.05, 0.2), (5.5, 1.0)):
         for rounds in (1, 4, 20):
-            searched(answer, Valley(place, steep), rounds)
+            check_search(answer, UnimodalScore(place, steep), rounds)
     return (
         "3 valleys: the interval shrinks by 2/3 a round, with 2 calls, and closes in on the place"
     )
 
 
-def searched(answer: Callable[..., Any], score: Valley, rounds: int) -> None:
+def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) -> None:
     low, high = 0.02, 8.0
-    found, twin = float(answer(score, low, high, rounds)), Valley(score.place, score.steep)
+    found, twin = float(answer(score, low, high, rounds)), UnimodalScore(score.place, score.steep)
     right, asked = ternary(twin, low, high, rounds), score.asked
     expect(bool(asked), "the score was never asked")
     expect(all(low <= t <= high for t in asked), "you asked outside the interval")
@@ -134,13 +134,13 @@ def searched(answer: Callable[..., Any], score: Valley, rounds: int) -> None:
            f"{twin.asked[0]:.3f} and {twin.asked[1]:.3f}; yours were "
            f"{', '.join(f'{t:.3f}' for t in first)}")  # fmt: skip
     if len(asked) >= 4 and rounds > 1:
-        wrong = Valley(score.place, score.steep)
+        wrong = UnimodalScore(score.place, score.steep)
         ternary(lambda t: -wrong(t), low, high, rounds)
         kept, dropped = (sorted(v.asked[2:4]) for v in (twin, wrong))
         expect(near(kept, dropped) or not near(sorted(asked[2:4]), dropped),
                "the wrong third was dropped: drop the one beside the larger score")  # fmt: skip
     expect(len(asked) <= 2 * rounds, f"{len(asked)} questions in {rounds} rounds: two a round do")
-    answers = [Valley(score.place, score.steep)(t) for t in asked]
+    answers = [UnimodalScore(score.place, score.steep)(t) for t in asked]
     expect(abs(found - right) < 1e-6 or all(abs(found - v) > 1e-9 for v in answers),
            "you return a score: return the place where it is lowest")  # fmt: skip
     width = (high - low) * (2 / 3) ** rounds

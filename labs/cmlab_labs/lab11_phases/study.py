@@ -30,11 +30,11 @@ STEPS, SHOWN = 1500, 20
 COUNTS = (1, 2, 4)
 WAYS = ("phased", "stochastic", "teacher")
 
-Told = Callable[[Tensor], Denoise]  # labels -> a denoiser of pictures with these labels
+Conditioned = Callable[[Tensor], Denoise]  # labels -> a denoiser of pictures with these labels
 
 
 @dataclass(frozen=True)
-class ByCalls:
+class PhasedDigits:
     """Digits by the number of calls, the same noises for all ways.
 
     fd        (3, 3) Fréchet distance of the WAYS in 1, 2, 4 calls: the student's jumps, the
@@ -56,7 +56,7 @@ class ByCalls:
             return method.teacher(labels, labels)
 
         ways = ((student, sampler), (student, replace(sampler, keep=0.0)), (teacher, sampler))
-        makers = [partial(made, model.process, told, steps) for told, steps in ways]
+        makers = [partial(generate, model.process, told, steps) for told, steps in ways]
         found = [digits_by_calls(maker, COUNTS) for maker in makers]
         return {
             "fd": np.array([[row[f"fd{n}"] for n in COUNTS] for row in found], np.float32),
@@ -65,8 +65,13 @@ class ByCalls:
 
 
 @torch.no_grad()
-def made(
-    process: Process, told: Told, sampler: PhasedSteps, z: Tensor, labels: Tensor, calls: int
+def generate(
+    process: Process,
+    told: Conditioned,
+    sampler: PhasedSteps,
+    z: Tensor,
+    labels: Tensor,
+    calls: int,
 ) -> Tensor:
     """Pictures with these labels from these noises."""
     return sampler(process, told(labels), z, calls)
@@ -80,4 +85,6 @@ def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.n
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-STUDY = Study("phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, ByCalls(), looks=5)
+STUDY = Study(
+    "phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, PhasedDigits(), looks=5
+)

@@ -43,7 +43,7 @@ def fences(x: Tensor, ranges: float) -> tuple[float, float]:
     return float(low - ranges * (high - low)), float(high + ranges * (high - low))
 
 
-def beyond(x: Tensor, ranges: float) -> float:
+def share_beyond(x: Tensor, ranges: float) -> float:
     """The share of all numbers in x beyond its own fences."""
     low, high = fences(x, ranges)
     return float(((x < low) | (x > high)).double().mean())
@@ -61,7 +61,9 @@ def impulsiveness(x: Tensor) -> Impulsiveness:
     low, high = np.quantile(values.numpy().ravel(), (0.25, 0.75))
     spread = max(float(high - low), 1e-30)
     reach = float((values - torch.as_tensor(np.median(values.numpy()))).abs().max()) / spread
-    return Impulsiveness(beyond(values, INNER), beyond(values, OUTER), kurtosis(values), reach)
+    return Impulsiveness(
+        share_beyond(values, INNER), share_beyond(values, OUTER), kurtosis(values), reach
+    )
 
 
 # What pairing noise with data does: the share of the cost that is left, and the target's spread
@@ -72,7 +74,7 @@ def cost_ratio(x: Tensor, z: Tensor) -> float:
     return float(sum_squares(x - MinibatchOT()(x, z)).sum() / sum_squares(x - z).sum())
 
 
-def spread_of_target(x: Tensor, x_t: Tensor, near: int = 16) -> float:
+def target_variance(x: Tensor, x_t: Tensor, near: int = 16) -> float:
     """The mean over x_t of the variance of x (n, D), summed over D, among the nearest x_t.
 
     An estimate from n samples: the neighbours lie a little apart, which adds to it.
@@ -81,7 +83,7 @@ def spread_of_target(x: Tensor, x_t: Tensor, near: int = 16) -> float:
     return float(x[close].var(1).sum(1).mean())
 
 
-def paired(
+def paired_batches(
     data: ToyData, coupling: Coupling, batch: int, batches: int, generator: Generator
 ) -> tuple[Tensor, Tensor]:
     """Data and noise, paired batch by batch: (batches · batch, D) each."""

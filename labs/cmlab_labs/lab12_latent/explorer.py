@@ -17,8 +17,8 @@ from cmlab.ops import seeded
 from cmlab.presets.latent import DIGITS
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from .analysis import COUPLINGS, cost_ratio, impulsiveness, spread_of_target
-from .figures import Bench, bench, pairing, pull
+from .analysis import COUPLINGS, cost_ratio, impulsiveness, target_variance
+from .figures import ImpulseScene, impulses, influence, pairing
 
 CPU = torch.device("cpu")
 SAMPLES = 400
@@ -39,7 +39,7 @@ def elements(source: str) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def spoilt(source: str, percent: float, factor: float) -> Tensor:
+def with_impulses(source: str, percent: float, factor: float) -> Tensor:
     """The same, with impulses."""
     x = elements(source)
     with seeded(CPU, 6):
@@ -70,24 +70,25 @@ def picture(source: str, share: float, factor: int, intervals: int, size: float)
 
     A sample of the clean data's mean length has a residual of rms `size`: a model, no run.
     """
-    x, clean = spoilt(source, round(share, 2), factor), elements(source)
+    x, clean = with_impulses(source, round(share, 2), factor), elements(source)
     root = sqrt(x.shape[1])
     c = c_of(intervals) * root
     lengths = size * root * x.norm(dim=1) / clean.norm(dim=1).mean()
     losses = {"squared L2": SquaredL2(), "pseudo-Huber": PseudoHuber(0.00054 * sqrt(x.shape[1])),
               "Cauchy": Cauchy(c)}  # fmt: skip
     found = impulsiveness(x)
-    scene = Bench(x.flatten(), lengths, losses, c)
+    scene = ImpulseScene(x.flatten(), lengths, losses, c)
     kurtosis = f"{found.kurtosis:.1f}" if found.kurtosis < 100 else f"{found.kurtosis:.0f}"
     title = f"{found.outer:.2%} beyond the outer fence, kurtosis {kurtosis}"
     hit = (x != clean).any(1)
     words = ", ".join(
-        f"{name} {share_of(pull(metric, lengths), hit):.1%}" for name, metric in losses.items()
+        f"{name} {share_of_influence(influence(metric, lengths), hit):.1%}"
+        for name, metric in losses.items()
     )
-    return Picture(bench(scene, title), reading(found.inner, found.reach, hit, words, c))
+    return Picture(impulses(scene, title), reading(found.inner, found.reach, hit, words, c))
 
 
-def share_of(force: Tensor, hit: Tensor) -> float:
+def share_of_influence(force: Tensor, hit: Tensor) -> float:
     return float(force[hit].sum() / force.sum())
 
 
@@ -108,10 +109,10 @@ def transport_bench() -> Explorer:
         "t": log_slider("noise level t (data units)", 0.8, 0.05, 5.0),
         "seed": slider("draw", 0, 0, 20),
     }
-    return Explorer(paired, knobs)
+    return Explorer(transport_picture, knobs)
 
 
-def paired(batch: int, t: float, seed: int) -> Picture:
+def transport_picture(batch: int, t: float, seed: int) -> Picture:
     """One batch of the ring, paired both ways."""
     with seeded(CPU, 9, seed):
         x = Ring().sample(batch)[0]
@@ -120,7 +121,7 @@ def paired(batch: int, t: float, seed: int) -> Picture:
     x_t = {name: x + t * noise for name, noise in pairs.items()}
     ratio = cost_ratio(x, z)
     near = min(4, batch - 1)
-    spread = [spread_of_target(x, y, near) for y in x_t.values()]
+    spread = [target_variance(x, y, near) for y in x_t.values()]
     figure = pairing(x, pairs, x_t, t, f"Transport leaves {ratio:.0%} of the cost")
     return Picture(
         figure,

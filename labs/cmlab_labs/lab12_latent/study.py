@@ -47,7 +47,7 @@ from cmlab.types import Coupling, Data, Time
 
 from ..common.study import Study
 from ..common.watch import Arrays
-from .analysis import INNER, OUTER, beyond, kurtosis
+from .analysis import INNER, OUTER, kurtosis, share_beyond
 
 # A watch of runs on latents: the differences that the loss sees, by stage, and the score
 
@@ -76,7 +76,7 @@ class Residuals:
         return {
             "scores": np.array([np.nan if s is None else s for s in scores]),
             "intervals": np.array(trainer.method.pairs.points(step) - 1),  # type: ignore[union-attr]
-            **measured(*residuals(trainer, recipe, step, self.n)),
+            **measured_by_band(*residuals(trainer, recipe, step, self.n)),
         }
 
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
@@ -100,7 +100,7 @@ def residuals(trainer: Trainer, recipe: Recipe, step: int, n: int) -> tuple[Time
     return t, r, apart
 
 
-def measured(t: Time, r: Time, apart: Data) -> Arrays:
+def measured_by_band(t: Time, r: Time, apart: Data) -> Arrays:
     """Sizes and tails by band."""
     size = (sum_squares(apart) / apart[0].numel()).sqrt()
     slope = apart / expand(t - r, apart)
@@ -109,16 +109,16 @@ def measured(t: Time, r: Time, apart: Data) -> Arrays:
     for band in range(len(BANDS) - 1):
         here = which == band
         sizes.append(size[here].quantile(torch.tensor(QUANTILES)) if here.any() else NONE[:6])
-        tails.append(heaviness(slope[here]) if here.any() else NONE[:3])
+        tails.append(tail_measures(slope[here]) if here.any() else NONE[:3])
     return {
         "size": torch.stack(sizes).numpy().astype(np.float32),
         "tails": torch.stack(tails).numpy().astype(np.float32),
     }
 
 
-def heaviness(x: Tensor) -> Tensor:
+def tail_measures(x: Tensor) -> Tensor:
     """Shares beyond the inner and the outer fence, and the kurtosis."""
-    return torch.tensor([beyond(x, INNER), beyond(x, OUTER), kurtosis(x)])
+    return torch.tensor([share_beyond(x, INNER), share_beyond(x, OUTER), kurtosis(x)])
 
 
 # Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part
@@ -145,7 +145,7 @@ def cauchy(data: Decodable, seed: int) -> Recipe:
     return latent(method, STEPS, seed, Grouped(), data)
 
 
-def wider(factor: float, seed: int) -> Recipe:
+def with_scaled_c(factor: float, seed: int) -> Recipe:
     """sLCT that calls things far later: c(N) times this factor."""
     method = improved(STEPS)
     c = method.c
@@ -154,7 +154,7 @@ def wider(factor: float, seed: int) -> Recipe:
     return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
 
 
-def other_pairs(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
+def with_coupling(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
     """sLCT with its noise paired in another way."""
     method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
     return latent(method, STEPS, seed, NonScaling(), DIGITS)
@@ -164,9 +164,9 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "ict": partial(ict, DIGITS),
     "cauchy": partial(cauchy, DIGITS),
     "slct": partial(slct, DIGITS),
-    "slct-independent": partial(other_pairs, Independent(), True),
-    "slct-across": partial(other_pairs, MinibatchOT(), False),
-    "slct-8c": partial(wider, 8.0),
+    "slct-independent": partial(with_coupling, Independent(), True),
+    "slct-across": partial(with_coupling, MinibatchOT(), False),
+    "slct-8c": partial(with_scaled_c, 8.0),
     "huber-impulses": partial(ict, IMPULSES),
     "l2-impulses": partial(squared, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),

@@ -60,7 +60,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Heat:
+class Trial:
     """One start: truths, the denoiser for each, and what may stand in A(.)."""
 
     truth: Data
@@ -69,23 +69,23 @@ class Heat:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Experiment:
     """Where a race is run.
 
     `heat(seed, copies)` draws truths and repeats them; `judge(task, heat, measured, x)` answers
     scores, one number a sample, of which `goal` decides, the largest if `rising`.
     """
 
-    heat: Callable[[int, int], Heat]
+    heat: Callable[[int, int], Trial]
     tasks: Mapping[str, Task]
-    judge: Callable[[Task, Heat, Measurement, Tensor], Scores]
+    judge: Callable[[Task, Trial, Measurement, Tensor], Scores]
     goal: str
     levels: KarrasGrid
     rising: bool = True
 
 
-def finish(
-    course: Course, task: str, estimate: str, steps: int, zetas: Tensor, seed: int
+def guided_scores(
+    course: Experiment, task: str, estimate: str, steps: int, zetas: Tensor, seed: int
 ) -> Scores:
     """Scores (ζ, samples) after this many guided steps; all ζ start from the same noise."""
     heat, tried = course.heat(seed, len(zetas)), course.tasks[task]
@@ -99,16 +99,18 @@ def finish(
     return {name: value.double().reshape(len(zetas), n) for name, value in found.items()}
 
 
-def tuned(course: Course, task: str, estimate: str, steps: int, zetas: Tensor,
+def tuned_zeta(course: Experiment, task: str, estimate: str, steps: int, zetas: Tensor,
           seeds: Sequence[int]) -> tuple[float, Tensor]:  # fmt: skip
     """The best ζ on these seeds, and the goal's mean (seeds, ζ)."""
-    rows = [finish(course, task, estimate, steps, zetas, s)[course.goal].mean(1) for s in seeds]
+    rows = [
+        guided_scores(course, task, estimate, steps, zetas, s)[course.goal].mean(1) for s in seeds
+    ]
     table = torch.stack(rows)
     mean = table.mean(0) if course.rising else -table.mean(0)
     return float(zetas[mean.argmax()]), table
 
 
-def parity(law: Oracle, std: float = 0.1) -> Callable[[Tensor], Tensor]:
+def parity_logits(law: Oracle, std: float = 0.1) -> Callable[[Tensor], Tensor]:
     """Logits (b, 2) of whether a point is of an even or an odd mode, as if modes had this std."""
     places = torch.arange(len(law.components.means))
     odd = (places + places // (len(places) // 2)) % 2
@@ -126,7 +128,7 @@ def on_mode(law: Oracle, x: Data) -> Tensor:
     return away.amin(1) < NEAR
 
 
-def rings(samples: int = 512, path_steps: int = 10) -> Course:
+def rings_experiment(samples: int = 512, path_steps: int = 10) -> Experiment:
     """The race in the plane, with the exact D and the exact path's end."""
     law = TwoRings().oracle
     end = PathEnd(law, path_steps)
@@ -134,24 +136,24 @@ def rings(samples: int = 512, path_steps: int = 10) -> Course:
         "one coordinate": Task(Mask(torch.tensor([1.0, 0.0]))),
         "|x|": Task(Absolute()),
         "radius": Task(Radius()),
-        "class": Task(Classifier(parity(law)), classes=True),
+        "class": Task(Classifier(parity_logits(law)), classes=True),
     }
 
-    def heat(seed: int, copies: int) -> Heat:
+    def heat(seed: int, copies: int) -> Trial:
         truth = law.sample(samples, torch.Generator().manual_seed(seed)).double()
-        return Heat(truth.repeat(copies, 1), law.denoise, {"mean": law.denoise, "cm": end})
+        return Trial(truth.repeat(copies, 1), law.denoise, {"mean": law.denoise, "cm": end})
 
-    def judge(task: Task, heat: Heat, measured: Measurement, x: Tensor) -> Scores:
+    def judge(task: Task, heat: Trial, measured: Measurement, x: Tensor) -> Scores:
         on, met = on_mode(law, x), task.met(x, measured)
         return {"success": on & met, "on": on, "met": met}
 
-    return Course(heat, tasks, judge, "success", KarrasGrid(0.02, 10.0))
+    return Experiment(heat, tasks, judge, "success", KarrasGrid(0.02, 10.0))
 
 
 # How strongly an estimate answers when x_t moves, and how far it is from what A(.) should see
 
 
-def pulls(estimate: Denoise, x_t: Data, t: Time, u: Tensor) -> Tensor:
+def gradient_norms(estimate: Denoise, x_t: Data, t: Time, u: Tensor) -> Tensor:
     """‖Jᵀ u‖ for each sample, J the estimate's derivative by x_t and u of length 1."""
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_()
@@ -159,7 +161,9 @@ def pulls(estimate: Denoise, x_t: Data, t: Time, u: Tensor) -> Tensor:
     return gradient.flatten(1).norm(dim=1)
 
 
-def noisy(law: Oracle, level: Tensor, n: int, seed: int) -> tuple[Data, Time, torch.Generator]:
+def noisy_samples(
+    law: Oracle, level: Tensor, n: int, seed: int
+) -> tuple[Data, Time, torch.Generator]:
     """n noisy samples at one level, in float64, and the generator that goes on."""
     g = torch.Generator().manual_seed(seed)
     x = law.sample(n, g).double()
@@ -167,22 +171,24 @@ def noisy(law: Oracle, level: Tensor, n: int, seed: int) -> tuple[Data, Time, to
     return x + level * z, level.double().expand(n), g
 
 
-def pull_quantiles(law: Oracle, estimate: Denoise, levels: Tensor, n: int = 1000) -> Tensor:
-    """Median and 99th percentile of `pulls`, at random x_t and in random directions."""
+def gradient_quantiles(law: Oracle, estimate: Denoise, levels: Tensor, n: int = 1000) -> Tensor:
+    """Median and 99th percentile of `gradient_norms`, at random x_t and in random directions."""
     rows = []
     for level in levels:
-        x_t, t, g = noisy(law, level, n, 0)
+        x_t, t, g = noisy_samples(law, level, n, 0)
         u = torch.randn(x_t.shape, generator=g, dtype=torch.float64)
-        found = pulls(estimate, x_t, t, u / u.norm(dim=1, keepdim=True))
+        found = gradient_norms(estimate, x_t, t, u / u.norm(dim=1, keepdim=True))
         rows.append(found.quantile(torch.tensor([0.5, 0.99], dtype=torch.float64)))
     return torch.stack(rows)
 
 
-def told(law: Oracle, levels: Tensor, operator: Operator, n: int = 1000) -> dict[str, Tensor]:
+def point_statistics(
+    law: Oracle, levels: Tensor, operator: Operator, n: int = 1000
+) -> dict[str, Tensor]:
     """By point (levels, 3): mean radius, median ln p(x), mean of A(x)'s first number."""
     rows: dict[str, list[Tensor]] = {name: [] for name in POINTS}
     for level in levels:
-        x_t, t, g = noisy(law, level, n, 1)
+        x_t, t, g = noisy_samples(law, level, n, 1)
         for name, x in three_points(law, x_t, t, g).items():
             found = seen(law, x, operator)
             means = (found.radius.mean(), found.log_density.median(), found.measured[:, 0].mean())
@@ -190,11 +196,11 @@ def told(law: Oracle, levels: Tensor, operator: Operator, n: int = 1000) -> dict
     return {name: torch.stack(row) for name, row in rows.items()}
 
 
-def errors(
+def measurement_errors(
     law: Oracle, level: Tensor, operators: Mapping[str, Operator], n: int = 1000
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """By operator and point: the mean of A(h) - E[A(x) | x_t], and its root mean square."""
-    x_t, t, g = noisy(law, level, n, 2)
+    x_t, t, g = noisy_samples(law, level, n, 2)
     below: Posterior = posterior(law, x_t, t)
     points, found = three_points(law, x_t, t, g), {}
     for title, operator in operators.items():

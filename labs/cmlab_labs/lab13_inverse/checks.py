@@ -21,18 +21,20 @@ Named = dict[str, Tensor]  # what to say, and what the slip gives
 def edit_step(answer: Callable[..., Any]) -> str:
     """(f, x_t, t, r, y, missing, A, back, z) -> x_r, the input of the next call."""
     for missing in ((1, 1, 0, 1, 0, 0), (0, 1, 1, 1, 1, 1)):
-        given = turn(torch.tensor(missing, dtype=torch.float64))
+        given = edit_case(torch.tensor(missing, dtype=torch.float64))
         found = answer(*given)
         expect(isinstance(found, Tensor), "return one tensor: the input of the next call")
         shapes = tuple(found.shape), tuple(given[1].shape)
         expect(shapes[0] == shapes[1], f"your answer has shape {shapes[0]}, and x_t {shapes[1]}")
-        right = edited(*given)
+        right = exact_edit(*given)
         if not near(found, right):
-            named(found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}")
+            raise_matching_slip(
+                found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}"
+            )
     return "the given part is y's to rounding, the rest is f's, and the noise is of level r"
 
 
-def turn(missing: Tensor) -> tuple[Any, ...]:
+def edit_case(missing: Tensor) -> tuple[Any, ...]:
     """A batch of 4 in six dimensions, a basis that is not the pixels, and a curved f."""
     g = torch.Generator().manual_seed(13)
     x_t, y, z = (torch.randn(4, 6, generator=g, dtype=torch.float64) for _ in range(3))
@@ -45,7 +47,7 @@ def turn(missing: Tensor) -> tuple[Any, ...]:
     return f, x_t, 2.0 * level, 0.5 * level, y, missing, lambda x: x @ Q, lambda a: a @ Q.T, z
 
 
-def edited(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, missing: Tensor, A: Any,
+def exact_edit(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, missing: Tensor, A: Any,
            back: Any, z: Tensor) -> Tensor:  # fmt: skip
     x = back(torch.where(missing > 0, A(f(x_t, t)), A(y)))
     return x + expand(r, x) * z
@@ -91,7 +93,7 @@ def push(answer: Callable[..., Any]) -> str:
         found = found.detach()
         right = -0.7 * t[:, None] * by_differences(law.denoise, Measurement(A, y), x_t, t)
         if not near(found, right, 1e-5):
-            named(found, pushing_slips(law.denoise, A, y, x_t, t, right),
+            raise_matching_slip(found, pushing_slips(law.denoise, A, y, x_t, t, right),
                   f"off by {float((found - right).abs().max()):.2g}", 1e-5)  # fmt: skip
     return "for three operators the push agrees with finite differences of ‖y − A(h)‖"
 
@@ -127,7 +129,7 @@ def pushing_slips(
     }
 
 
-def named(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
+def raise_matching_slip(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
     """Raise the slip that gives what was found."""
     for message, wrong in slips.items():
         expect(not near(found, wrong, tolerance), message)

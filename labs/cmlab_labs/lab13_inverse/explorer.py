@@ -20,13 +20,13 @@ from ..common.explorer import Explorer, Picture, choice, log_slider, slider
 from ..common.explorers_digits import exact, law
 from ..common.plots_posterior import bench, posterior
 from ..common.plots_samples import visible
-from .analysis import parity
-from .figures import retouched, stand_ins
+from .analysis import parity_logits
+from .figures import edited_digits, measured_digits
 
 # Measurement bench in the plane: what an operator answers to each point that could stand in
 
-LAW, DRAWN = TwoRings().oracle, 600
-odd = parity(LAW)
+ORACLE, DRAWN = TwoRings().oracle, 600
+odd = parity_logits(ORACLE)
 
 # By name: one number for each x, the name of its axis, and the span shown.
 MEASURED: dict[str, tuple[Callable[[Tensor], Tensor], str, tuple[float, float]]] = {
@@ -50,11 +50,14 @@ LINEAR = ("mask", "down-sample", "blur")
 def scene(level: float, seed: int) -> tuple[Tensor, Tensor, Tensor, dict[str, Data]]:
     """x, x_t, posterior samples, and the two points, for one noise of this seed."""
     g = torch.Generator().manual_seed(seed)
-    x = LAW.sample(1, g).double()
+    x = ORACLE.sample(1, g).double()
     x_t = x + level * torch.randn(1, 2, generator=g, dtype=torch.float64)
     t = torch.tensor([level], dtype=torch.float64)
-    drawn = posterior(LAW, x_t, t).sample(DRAWN, g)[0]
-    points = {"posterior mean": LAW.denoise(x_t, t)[0], "path's end": LAW.consistency(x_t, t)[0]}
+    drawn = posterior(ORACLE, x_t, t).sample(DRAWN, g)[0]
+    points = {
+        "posterior mean": ORACLE.denoise(x_t, t)[0],
+        "path's end": ORACLE.consistency(x_t, t)[0],
+    }
     return x[0], x_t[0], drawn, points
 
 
@@ -74,7 +77,7 @@ def picture(operator: str, level: float, seed: int) -> Picture:
     x, x_t, drawn, points = scene(level, seed)
     answers = measure(drawn)
     found = {point: float(measure(at[None])) for point, at in points.items()}
-    figure = bench(LAW.components.means, drawn, x_t, points, answers, found, name, span)
+    figure = bench(ORACLE.components.means, drawn, x_t, points, answers, found, name, span)
     return Picture(figure, reading(operator, level, x, answers, found, points))
 
 
@@ -92,19 +95,19 @@ def reading(
         f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
         f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {told}.\n"
         f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
-        f"{typical():.1f} on average."
+        f"{typical_density():.1f} on average."
     )
 
 
 def density(x: Tensor) -> float:
     """ln p(x) under the data's own law, averaged over x (n, 2)."""
-    return float(LAW.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
+    return float(ORACLE.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
 
 
 @lru_cache(maxsize=1)
-def typical() -> float:
+def typical_density() -> float:
     """The mean of ln p(x) over 4000 points of the law."""
-    return density(LAW.sample(4000, torch.Generator().manual_seed(0)).double())
+    return density(ORACLE.sample(4000, torch.Generator().manual_seed(0)).double())
 
 
 # Digits at the bench: what A(.) answers to the mean, to the network, to a sample; and edits
@@ -142,14 +145,14 @@ STROKE = "a blurred stroke"
 TOP = {STROKE: 1.5}  # noise level at the start; 80 elsewhere
 
 
-def scan(digit: int, seed: int) -> Tensor:
+def held_out_digit(digit: int, seed: int) -> Tensor:
     """A held-out scan of this digit, (1, 1, 8, 8)."""
     held_out = Digits(train=False)
     mine = held_out.images[held_out.labels == digit]
     return mine[seed % len(mine)][None]
 
 
-def retouch_bench(model: Denoiser) -> Explorer:
+def digit_explorer(model: Denoiser) -> Explorer:
     """An explorer of what A(.) is shown. Knobs: `operator`, `level` (σ), `digit` and `seed`."""
     known = operators()
     knobs = {
@@ -158,13 +161,21 @@ def retouch_bench(model: Denoiser) -> Explorer:
         "digit": slider("digit", 3, 0, 9),
         "seed": slider("scan and noise: seed", 1, 0, 35),
     }
-    return Explorer(lambda operator, **at: seen(model, operator, known[operator], **at), knobs)
+    return Explorer(
+        lambda operator, **at: measurement_picture(model, operator, known[operator], **at), knobs
+    )
 
 
 @torch.no_grad()
-def seen(model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int) -> Picture:
+def measurement_picture(
+    model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int
+) -> Picture:
     """One noisy scan, what could stand in for it, and the measurement of each."""
-    g, x, t = torch.Generator().manual_seed(seed), scan(digit, seed), torch.tensor([level])
+    g, x, t = (
+        torch.Generator().manual_seed(seed),
+        held_out_digit(digit, seed),
+        torch.tensor([level]),
+    )
     x_t, asked = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g), torch.tensor([digit])
     drawn = posterior(law(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
     points = {"mean D": exact(asked)(x_t, t), "network f": model(x_t, t, asked)}
@@ -173,7 +184,7 @@ def seen(model: Denoiser, name: str, A: Operator, level: float, digit: int, seed
     measured = A(images)
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
     names = ("truth", f"$x_t$, σ = {level:.2g}", *points)
-    figure = stand_ins(
+    figure = measured_digits(
         images, measured, names, far, f"What A is shown, and what it answers: {name}"
     )
     told = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
@@ -184,7 +195,7 @@ def seen(model: Denoiser, name: str, A: Operator, level: float, digit: int, seed
     ))  # fmt: skip
 
 
-def desk(model: Denoiser) -> Explorer:
+def editing_explorer(model: Denoiser) -> Explorer:
     """An explorer of zero-shot editing. Knobs: `task`, `calls`, `digit` and `seed`."""
     knobs = {
         "task": choice("given", [*EDITS, STROKE]),
@@ -192,13 +203,13 @@ def desk(model: Denoiser) -> Explorer:
         "digit": slider("digit", 5, 0, 9),
         "seed": slider("scan and noise: seed", 2, 0, 35),
     }
-    return Explorer(partial(made, model), knobs)
+    return Explorer(partial(editing_picture, model), knobs)
 
 
 @torch.no_grad()
-def made(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Picture:
+def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Picture:
     """Six edits of one scan, each from its own noise."""
-    x, asked = scan(digit, seed), torch.full((MANY,), digit)
+    x, asked = held_out_digit(digit, seed), torch.full((MANY,), digit)
     f, y = (lambda x_t, t: model(x_t, t, asked)), x.expand(MANY, -1, -1, -1)
     grid = KarrasGrid(0.1, TOP.get(task, 80.0)).up(max(calls, 2)).flip(0)[:calls]
     with seeded(torch.device("cpu"), seed):
@@ -209,11 +220,11 @@ def made(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Pictu
             given = EDITS[task].project(torch.zeros_like(x), x)
             *_, out = edit(model.process, f, EDITS[task], y, grid)
     title = f"{calls} network call{'s' * (calls > 1)}, six noises"
-    figure = retouched(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
-    return Picture(figure, told(task, x, given, out, calls))
+    figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
+    return Picture(figure, edit_sentence(task, x, given, out, calls))
 
 
-def told(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
+def edit_sentence(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
     """What is kept, how far the rest is from the truth, and how much it varies."""
     kept = "nothing is kept exactly: the stroke is a start"
     if task != STROKE:

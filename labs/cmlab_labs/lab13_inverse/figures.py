@@ -26,7 +26,7 @@ def as_picture(y: Tensor) -> Tensor:
     return y.repeat_interleave(8 // y.shape[-1], 2).repeat_interleave(8 // y.shape[-1], 3)
 
 
-def stand_ins(
+def measured_digits(
     images: Tensor, measured: Tensor, names: Sequence[str], far: Mapping[str, float], title: str
 ) -> Figure:
     """Images (n, 1, 8, 8) over their measurements, and the mismatch ‖A(h) - y‖ of each."""
@@ -47,7 +47,7 @@ def stand_ins(
     return figure
 
 
-def retouched(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
+def edited_digits(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
     """What was given beside what was made of it: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
     figure, (axes,) = sheet(
         1, 2, 9.0, 0.7 + 1.0 * max(len(made), 2), ratios=(1, made.shape[1] / 1.0)
@@ -69,16 +69,16 @@ def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -
 
 # The race of two guides, and how editing comes nearer to the exact posterior
 
-ARMS = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
+ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
 CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
 
 
-def race(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
+def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
     """Success against network calls by task, means over seeds with their range."""
     figure, (axes,) = sheet(1, len(titles), 2.6 * len(titles), 3.7)
     for ax, (task, title) in zip(axes, titles.items(), strict=True):
         for arm, run in runs.items():
-            role, name = ARMS[arm]
+            role, name = ESTIMATES[arm]
             seen = run["success"][:, run.record["tasks"].index(task)]
             calls = run["steps"] * run.record["calls a step"]
             ax.plot(calls, seen.mean(0), color=role.color, marker=role.marker, ls=role.line, ms=5)
@@ -97,11 +97,11 @@ def race(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
     return figure
 
 
-def tuning(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
+def success_by_zeta(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
     """Success against ζ: the tuning seeds, one budget."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
     for arm, run in runs.items():
-        role, name = ARMS[arm]
+        role, name = ESTIMATES[arm]
         at = (run.record["tasks"].index(task), list(run["steps"]).index(budget))
         row, zetas = run["tuning"][:, at[0], at[1]].mean(0), run["zetas"]
         place = np.maximum(zetas, zetas[1] / 2)  # ζ = 0 has no place on a log axis
@@ -119,7 +119,7 @@ def tuning(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
     return name_axes(ax, "strength $\\zeta$", "success (share)", title).figure  # type: ignore
 
 
-def nearer(
+def editing_error(
     steps: Sequence[int],
     away: np.ndarray,
     floor: float,

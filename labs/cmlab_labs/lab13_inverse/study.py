@@ -15,13 +15,13 @@ import torch
 from cmlab.train.runs import versions
 
 from ..common.study import SEEDS, Recording
-from .analysis import CALLS, Course, finish, tuned
+from .analysis import CALLS, Experiment, guided_scores, tuned_zeta
 
 TUNING = (10, 11)
 
 
-def race(
-    name: str, course: Course, estimate: str, budgets: Sequence[int], zetas: Sequence[float]
+def compare_estimate(
+    name: str, course: Experiment, estimate: str, budgets: Sequence[int], zetas: Sequence[float]
 ) -> Recording:
     """One estimate over all tasks and numbers of steps.
 
@@ -31,7 +31,10 @@ def race(
     steps, zetas   the axes
     """
     start = process_time()
-    rows = [[heat(course, task, estimate, n, zetas) for n in budgets] for task in course.tasks]
+    rows = [
+        [tune_and_score(course, task, estimate, n, zetas) for n in budgets]
+        for task in course.tasks
+    ]
     stacked = {k: np.array([[cell[k] for cell in row] for row in rows]) for k in rows[0][0]}
     fixed = {"zeta": stacked.pop("zeta"), "steps": np.array(budgets), "zetas": np.array(zetas)}
     arrays = {k: np.moveaxis(values, 2, 0) for k, values in stacked.items()}
@@ -49,13 +52,13 @@ def race(
     return Recording(arrays | fixed, record)
 
 
-def heat(
-    course: Course, task: str, estimate: str, steps: int, zetas: Sequence[float]
+def tune_and_score(
+    course: Experiment, task: str, estimate: str, steps: int, zetas: Sequence[float]
 ) -> dict[str, np.ndarray]:
     """One task and budget: the best ζ, the tuning (seeds, ζ), and each score (seeds,)."""
     tried = torch.tensor(zetas, dtype=torch.float64)
-    best, table = tuned(course, task, estimate, steps, tried, TUNING)
+    best, table = tuned_zeta(course, task, estimate, steps, tried, TUNING)
     alone = torch.tensor([best], dtype=torch.float64)
-    found = [finish(course, task, estimate, steps, alone, seed) for seed in SEEDS]
+    found = [guided_scores(course, task, estimate, steps, alone, seed) for seed in SEEDS]
     scores = {name: np.array([float(f[name].mean()) for f in found]) for name in found[0]}
     return scores | {"zeta": np.array(best), "tuning": table.numpy()}

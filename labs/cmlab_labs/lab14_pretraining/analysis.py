@@ -43,7 +43,7 @@ class Agreement:
         return self.distance / float(self.shuffled.mean())
 
 
-def between(a: Tensor, b: Tensor) -> Tensor:
+def pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
     """‖a_i - b_j‖ for all i and j, (n, n), in float64."""
     require(a.shape == b.shape and len(a) > 1, f"answers of shapes {tuple(a.shape)} and "
             f"{tuple(b.shape)}: give both networks the same noises, two or more")  # fmt: skip
@@ -51,7 +51,7 @@ def between(a: Tensor, b: Tensor) -> Tensor:
                        compute_mode="donot_use_mm_for_euclid_dist")  # fmt: skip
 
 
-def tested(away: Tensor, orders: Tensor) -> Agreement:
+def shuffle_test(away: Tensor, orders: Tensor) -> Agreement:
     """From distances (n, n) and the orders (P, n) in which the second side is shuffled."""
     seen = float(away.diagonal().mean())
     shuffled = away[torch.arange(len(away)), orders].mean(1)
@@ -68,25 +68,25 @@ def agreement(
     With groups (n,) only members of one group change places: two networks that were asked for
     the same class agree on it without any help from the noise.
     """
-    away = between(a, b)
+    away = pairwise_distances(a, b)
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(shuffles, len(a), generator=generator, dtype=torch.float64)
     if groups is None:
-        return tested(away, u.argsort(1))
+        return shuffle_test(away, u.argsort(1))
     places = groups.argsort(stable=True)
     orders = torch.empty(shuffles, len(a), dtype=torch.long)
     orders[:, places] = (u + groups.double()).argsort(1)  # u < 1: groups stay together
-    return tested(away, orders)
+    return shuffle_test(away, orders)
 
 
 def exact_agreement(a: Tensor, b: Tensor) -> Agreement:
     """The test with every order there is, for 8 answers at most; the one as it is counts once."""
     require(len(a) <= 8, f"{len(a)} answers have too many orders to try: use `agreement`")
     _, *others = permutations(range(len(a)))  # the first one leaves all as it is
-    return tested(between(a, b), torch.tensor(others))
+    return shuffle_test(pairwise_distances(a, b), torch.tensor(others))
 
 
-def same(a: Tensor, b: Tensor) -> tuple[float, float]:
+def label_agreement(a: Tensor, b: Tensor) -> tuple[float, float]:
     """The share of equal labels in pairs (n,), and what shuffled pairs would have on average."""
     kinds = int(max(a.max(), b.max())) + 1
     counts = (torch.bincount(v, minlength=kinds).double() / len(v) for v in (a, b))
@@ -97,12 +97,12 @@ def same(a: Tensor, b: Tensor) -> tuple[float, float]:
 # Gradient descent with momentum in a bowl, ½ h θ², its gradients noisy: all that can happen
 
 
-def limit(beta: float) -> float:
+def stability_limit(beta: float) -> float:
     """The rate times the curvature beyond which the walk runs away, 2 (1 + β) / (1 - β)."""
     return 2 * (1 + beta) / (1 - beta)
 
 
-def spread(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
+def stationary_variance(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
     """The variance of θ at rest for white gradient noise of this standard deviation.
 
     rate (1 + β) noise² / (h (2 (1 + β) - rate (1 - β) h)); inf where there is no rest.
@@ -111,7 +111,9 @@ def spread(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
     return rate * (1 + beta) * noise**2 / (h * room) if room > 0 else inf
 
 
-def descend(rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float = 1.0) -> Tensor:
+def momentum_descent(
+    rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float = 1.0
+) -> Tensor:
     """θ after each of k steps (k, n), from rates and betas (k,) and gradient noise (k, n)."""
     theta, m, seen = torch.full_like(noise[0], start), torch.zeros_like(noise[0]), []
     for rate, beta, z in zip(rates, betas, noise, strict=True):
@@ -121,7 +123,7 @@ def descend(rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float 
     return torch.stack(seen)
 
 
-def remembered(rates: Tensor, betas: Tensor, first: int) -> Tensor:
+def gradient_effect(rates: Tensor, betas: Tensor, first: int) -> Tensor:
     """How far the gradient of step `first` has moved θ by each later step: (k - first,).
 
     A unit gradient at that step, and none at any other; rates and betas (k,).

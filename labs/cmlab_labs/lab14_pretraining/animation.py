@@ -12,8 +12,8 @@ from cmlab.metrics.plots import DATA, STUDENT, TEACHER, WRONG
 from cmlab.presets import toy
 
 from ..common.animation import Moving, Panel, Shot, animation, cloud, moving, ways, words
-from .analysis import agreement, same
-from .study import RING_LEVELS, Twin
+from .analysis import agreement, label_agreement
+from .study import RING_LEVELS, RecordedNetwork
 
 SHOWN, SOLID = 90, replace(WRONG, line="-")
 LEVEL = "noise level of the start (data units)"
@@ -22,10 +22,10 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @animation("14")
-def twins() -> Moving:
+def shared_noise() -> Moving:
     """Answers of two seeds joined by lines: noise shared and shuffled, by the level it is at."""
-    a, b = (Twin("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))
-    shots = [joined(level, a.ends(k), b.ends(k)) for k, level in enumerate(RING_LEVELS)]
+    a, b = (RecordedNetwork("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))
+    shots = [frame(level, a.ends(k), b.ends(k)) for k, level in enumerate(RING_LEVELS)]
     still = [cloud(MODES, DATA, k, 34, 0.15) for k in (0, 1)]
     still += [words([-1.58], [1.52], ["squares: one network"], STUDENT.color),
               words([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
@@ -34,11 +34,11 @@ def twins() -> Moving:
     return moving("twins", finding, LEVEL, [plane, plane], still, shots)
 
 
-def joined(level: float, x: Tensor, y: Tensor) -> Shot:
+def frame(level: float, x: Tensor, y: Tensor) -> Shot:
     """Some pairs of answers (n, 2), and the same shuffled; the numbers are of all."""
     test = agreement(x, y, 199)
     kinds = [torch.cdist(v.double(), MODES).argmin(1) for v in (x, y)]
-    share, chance = same(*kinds)
+    share, chance = label_agreement(*kinds)
     traces = []
     for panel, other in ((0, y[:SHOWN]), (1, y[:SHOWN].roll(1, 0))):
         ends = cloud(x[:SHOWN], STUDENT, panel, 6), cloud(other, TEACHER, panel, 6)

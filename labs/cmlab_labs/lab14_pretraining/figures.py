@@ -30,7 +30,7 @@ from cmlab.metrics.plots import (
 
 from ..common.plots_noise import DARK, decades, named, versus
 from ..common.study import Recording, ranged
-from .analysis import Agreement, limit, spread
+from .analysis import Agreement, stability_limit, stationary_variance
 
 # The curriculum's law of levels, the momentum's decay, and what a bowl makes of the two
 
@@ -43,7 +43,9 @@ def dark(color: str) -> str:
     return DARK.get(color, color)
 
 
-def easing(pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]) -> Figure:
+def curriculum_densities(
+    pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]
+) -> Figure:
     """p_τ(u) at these steps, and which noise level u is, by axis."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
     for number, step in enumerate(steps):
@@ -67,7 +69,7 @@ def easing(pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, A
     return figure
 
 
-def pace(beta: MomentumDecay) -> Figure:
+def momentum_decay(beta: MomentumDecay) -> Figure:
     """β, its memory and the rate over a run; and the bowl's two limits."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
     tau = torch.linspace(0, 1, 201).tolist()
@@ -82,14 +84,16 @@ def pace(beta: MomentumDecay) -> Figure:
     left.set(xlim=(0, 1), ylim=(0, 1.05))
     name_axes(left, "τ, share of the run that is done", "value (no unit)",
               "Memory and rate fall evenly, β late")  # fmt: skip
-    room(right, b, rate, tau)
+    curvature_limits(right, b, rate, tau)
     return figure
 
 
-def room(ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]) -> None:
+def curvature_limits(
+    ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]
+) -> None:
     """How much steeper a bowl may be before descent with momentum runs away."""
-    alone = [limit(v) for v in b]
-    with_rate = [limit(v) / r for v, r in zip(b, rate, strict=True)]
+    alone = [stability_limit(v) for v in b]
+    with_rate = [stability_limit(v) / r for v, r in zip(b, rate, strict=True)]
     for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
         ax.plot(tau, values, color=role.color, linestyle=role.line)
         label(ax, 0.55, values[110] * 1.15, name, dark(role.color))
@@ -101,7 +105,7 @@ def room(ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[floa
               "Without compensation the room is lost")  # fmt: skip
 
 
-def unrest(rate: float, beta: MomentumDecay, tau: float) -> Figure:
+def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
     """The spread at rest in bowls of all curvatures, at the start and at a share τ of the run."""
     figure, ((ax,),) = sheet(1, 1, 6.0, 3.6)
     step = round(tau * beta.total)
@@ -109,7 +113,7 @@ def unrest(rate: float, beta: MomentumDecay, tau: float) -> Figure:
     cases = (("start", 1.0, beta.beta0, TEACHER), ("momentum alone", 1.0, beta(step), WRONG),
              ("momentum and rate", Compensation(beta)(step), beta(step), STUDENT))  # fmt: skip
     for number, (name, factor, b, role) in enumerate(cases):
-        values = np.array([spread(rate * factor, b, v) * v for v in h])
+        values = np.array([stationary_variance(rate * factor, b, v) * v for v in h])
         ax.plot(rate * h, values / rate, color=role.color, linestyle=role.line)
         place = (260, 60, 60)[number]
         label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
@@ -130,7 +134,7 @@ LOOKS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class ScoreCurve:
     """What a judge saw of one arm: steps (m,), values (seeds, m)."""
 
     steps: np.ndarray
@@ -151,29 +155,29 @@ class Course:
         return np.array(found)
 
 
-def course(recording: Recording, score: str) -> Course:
+def score_curve(recording: Recording, score: str) -> ScoreCurve:
     """A named score of the averaged weights as they trained."""
-    return Course(recording["steps"][0], named(recording, score))
+    return ScoreCurve(recording["steps"][0], named(recording, score))
 
 
-def speed(base: Course, other: Course) -> np.ndarray:
+def speed_up(base: ScoreCurve, other: ScoreCurve) -> np.ndarray:
     """Steps of the base over those that the other took to the base's last value, by seed."""
     return base.steps[-1] / other.until(base.values[:, -1])
 
 
-def sped(base: Course, other: Course) -> str:
-    """`speed` in words, or how many seeds come to the base's last value at all."""
-    found = speed(base, other)
+def speed_up_text(base: ScoreCurve, other: ScoreCurve) -> str:
+    """`speed_up` in words, or how many seeds come to the base's last value at all."""
+    found = speed_up(base, other)
     there = np.isfinite(found)
     return ranged(found, ".2f") if there.all() else f"{there.sum()} of {len(found)} seeds"
 
 
-def claim(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
+def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
     """A row of a table: what is claimed, the scores of two arms, and the verdict."""
     return "| {} | {} | {} |".format(text, *versus(found, a, b))
 
 
-def finding(what: str, arms: Mapping[str, Course]) -> str:
+def finding(what: str, arms: Mapping[str, ScoreCurve]) -> str:
     """A title: the arm that ends lowest, if its range lies below all others'."""
     last = {name: seen.values[:, -1] for name, seen in arms.items()}
     if len(last) < 2:
@@ -183,7 +187,7 @@ def finding(what: str, arms: Mapping[str, Course]) -> str:
     return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are not told apart"
 
 
-def courses(panels: Mapping[str, Mapping[str, Course]], measure: str) -> Figure:
+def score_curves(panels: Mapping[str, Mapping[str, ScoreCurve]], measure: str) -> Figure:
     """A panel by title, in it arms by the names in LOOKS: means and ranges over the seeds."""
     figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
     for ax, (title, arms) in zip(axes, panels.items(), strict=True):
@@ -192,14 +196,14 @@ def courses(panels: Mapping[str, Mapping[str, Course]], measure: str) -> Figure:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
             continue
         for name, seen in arms.items():
-            band(ax, seen, LOOKS[name])
+            draw_curve(ax, seen, LOOKS[name])
         ax.set(yscale="log")
         decades(ax)
-        at_ends(ax, arms)
+        name_curves(ax, arms)
     return figure
 
 
-def band(ax: Axes, seen: Course, role: plots.Role) -> None:
+def draw_curve(ax: Axes, seen: ScoreCurve, role: plots.Role) -> None:
     """One arm's mean, and its range over the seeds."""
     ax.fill_between(seen.steps, seen.values.min(0), seen.values.max(0), color=role.color,
                     alpha=0.15)  # fmt: skip
@@ -207,7 +211,7 @@ def band(ax: Axes, seen: Course, role: plots.Role) -> None:
     ax.plot(seen.steps[-1], seen.values.mean(0)[-1], role.marker, color=role.color)
 
 
-def at_ends(ax: Axes, arms: Mapping[str, Course]) -> None:
+def name_curves(ax: Axes, arms: Mapping[str, ScoreCurve]) -> None:
     """The arms' names beside their last points, kept apart."""
     right = max(seen.steps[-1] for seen in arms.values())
     ax.set_xlim(0, 1.55 * right)
@@ -219,7 +223,9 @@ def at_ends(ax: Axes, arms: Mapping[str, Course]) -> None:
         label(ax, 1.03 * right, float(np.exp(last)), name, dark(LOOKS[name].color))
 
 
-def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str) -> Figure:
+def scores_by_rate(
+    found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str
+) -> Figure:
     """The last value (seeds,) of each pace at each base rate."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.9)
     for number, (name, at) in enumerate(found.items()):
@@ -243,7 +249,7 @@ def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title
 # Two networks on shared noise: their answers joined by lines, and how far shuffled ones lie
 
 
-def joined(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
+def joined_answers(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
     """Answers of one network (n, 2), lines to those of the other, over the data's modes (K, 2)."""
     ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
     lines = torch.stack([a, b], 1).numpy()
@@ -256,7 +262,7 @@ def joined(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
-def histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
+def shuffle_histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
     """Mean distances after each shuffle, and that of the pairs as they are."""
     shuffled = test.shuffled.numpy()
     ax.stairs(*np.histogram(shuffled, 30), fill=True, color=TARGET.color, alpha=0.8)
@@ -269,7 +275,7 @@ def histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
     name_axes(ax, f"mean distance of a pair ({unit})", "number of shuffles", title)
 
 
-def fixed(figure: Figure, left: float) -> None:
+def fix_layout(figure: Figure, left: float) -> None:
     """A layout that is not searched for: a slider is waiting."""
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=left, right=0.985, bottom=0.15, top=0.91, wspace=0.24)
@@ -280,17 +286,17 @@ def pairs_and_test(
 ) -> Figure:
     """Some pairs of points joined, the same shuffled, and the test on all."""
     figure, ((left, middle, right),) = sheet(1, 3, 11.0, 3.7)
-    fixed(figure, 0.06)
-    joined(left, a[:shown], b[:shown], modes, titles[0])
-    joined(middle, a[:shown], b[:shown].roll(1, 0), modes, titles[1])
-    histogram(right, test, "data units", titles[2])
+    fix_layout(figure, 0.06)
+    joined_answers(left, a[:shown], b[:shown], modes, titles[0])
+    joined_answers(middle, a[:shown], b[:shown].roll(1, 0), modes, titles[1])
+    shuffle_histogram(right, test, "data units", titles[2])
     return figure
 
 
-def face_to_face(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -> Figure:
+def image_pairs(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -> Figure:
     """Images of one network (n, c, h, w) over the other's, each pair in a column; and the test."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.3, ratios=(1.6, 1))
-    fixed(figure, 0.04)
+    fix_layout(figure, 0.04)
     rows = [v for k in range(0, len(a), 8) for v in (a[k : k + 8], b[k : k + 8])]
     picture = mosaic(torch.cat(rows), min(8, len(a)))
     grey = picture.shape[2] == 1
@@ -300,11 +306,11 @@ def face_to_face(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -
     height = picture.shape[0] / len(rows)
     for k, name in enumerate(reversed(names)):
         left.text(-1, (k + 0.5) * height, name, ha="right", va="center", fontsize=9)
-    histogram(right, test, "pixels' unit, whole image", titles[1])
+    shuffle_histogram(right, test, "pixels' unit, whole image", titles[1])
     return figure
 
 
-def borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) -> Figure:
+def mode_borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) -> Figure:
     """Noise (n, 2), numbered by where its exact path ends; a cross where two networks disagree."""
     figure, ((ax,),) = sheet(1, 1, 5.4, 5.0)
     z, kinds = x_T / level, int(mode.max()) + 1
@@ -321,7 +327,7 @@ def borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) 
     return figure
 
 
-def by_level(
+def agreement_by_level(
     rows: Mapping[str, tuple[Sequence[float], np.ndarray]], chance: float, title: str
 ) -> Figure:
     """Share in the same mode (pairs, levels) by the level at which noise is shared."""

@@ -50,7 +50,7 @@ from ..common.watch import Arrays
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
+class StartingPoints:
     """x (n, *d), its labels, and z (n, *d); points x + level · z, and at the top pure noise."""
 
     x: Tensor
@@ -63,37 +63,37 @@ class Starts:
 
 
 @lru_cache(maxsize=8)
-def starts(source: Source, n: int) -> Starts:
+def starting_points(source: Source, n: int) -> StartingPoints:
     """n points of the source with noise of a fixed seed: the same in every recording."""
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
     try:
         with seeded(CPU, 7):
             x, labels = source.sample(n)
-            return Starts(x, labels, torch.randn_like(x))
+            return StartingPoints(x, labels, torch.randn_like(x))
     finally:
         torch.set_default_dtype(usual)
 
 
-def scored(trainer: Trainer, recipe: Recipe) -> Arrays:
+def evaluator_scores(trainer: Trainer, recipe: Recipe) -> Arrays:
     """scores (names,): the judge's numbers of the averaged weights."""
     scores = judged(trainer.ema.model, recipe).values()
     return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
 
 @dataclass(frozen=True)
-class Scores:
+class EvaluatorScores:
     """The judge's numbers at each look, and nothing more at the end."""
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return scored(trainer, recipe)
+        return evaluator_scores(trainer, recipe)
 
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
 
 @dataclass(frozen=True)
-class Walks:
+class SolverEnds:
     """A denoiser, by its averaged weights.
 
     scores (names,) the judge's numbers, at each look
@@ -106,11 +106,11 @@ class Walks:
     n: int
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return scored(trainer, recipe)
+        return evaluator_scores(trainer, recipe)
 
     @torch.no_grad()
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, shared = trainer.ema.model, starts(self.source, self.n)
+        model, shared = trainer.ema.model, starting_points(self.source, self.n)
         cond = shared.labels if recipe.data.sample(1)[1] is not None else None
         ends = [
             walk(model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level)
@@ -120,8 +120,8 @@ class Walks:
 
 
 @dataclass(frozen=True)
-class ToyWalks(Walks):
-    """`Walks`, and the loss above its minimum by level.
+class ToySolverEnds(SolverEnds):
+    """`SolverEnds`, and the loss above its minimum by level.
 
     excess  (32,) of the weights in training, at each look: without the average's calm
     """
@@ -129,7 +129,7 @@ class ToyWalks(Walks):
     law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        scores = scored(trainer, recipe)
+        scores = evaluator_scores(trainer, recipe)
         model = trainer.model.eval()
         found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
         model.train()
@@ -139,13 +139,13 @@ class ToyWalks(Walks):
 # Do a curriculum over noise and a decaying momentum make pre-training faster?
 
 Change = Callable[[Recipe], Recipe]
-Arms = dict[str, Callable[[int], Recipe]]
+Variants = dict[str, Callable[[int], Recipe]]
 
 RING_LEVELS = (10.0, 3.0, 1.0, 0.5, 0.25)
 PICTURE_LEVELS = (80.0, 5.0, 2.0, 1.0, 0.5)
 
 
-def same(recipe: Recipe) -> Recipe:
+def unchanged(recipe: Recipe) -> Recipe:
     return recipe
 
 
@@ -161,16 +161,16 @@ def rate_alone(recipe: Recipe) -> Recipe:
 
 
 PACES: dict[str, Change] = {
-    "constant": same,
+    "constant": unchanged,
     "both": faster.decayed,
     "momentum": momentum_alone,
     "rate": rate_alone,
 }
 
 
-def arms(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) -> Arms:
+def variants(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) -> Variants:
     """Every law of levels at every pace."""
-    laws: dict[str, Change] = {"uniform": same, "curriculum": lambda r: faster.eased(r, law)}
+    laws: dict[str, Change] = {"uniform": unchanged, "curriculum": lambda r: faster.eased(r, law)}
 
     def arm(laid: Change, paced: Change, seed: int) -> Recipe:
         return paced(laid(base(seed)))
@@ -188,8 +188,8 @@ def at_rate(pace: Change, lr: float, seed: int) -> Recipe:
 
 TOY = Study(
     "pretraining-toy",
-    arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
-    ToyWalks(toy.RING, RING_LEVELS, 512),
+    variants(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
+    ToySolverEnds(toy.RING, RING_LEVELS, 512),
     looks=8,
 )
 
@@ -200,14 +200,14 @@ RATES = Study(
         for name in ("constant", "both")
         for thousandths in (2, 8)
     },
-    ToyWalks(toy.RING, (10.0,), 512),
+    ToySolverEnds(toy.RING, (10.0,), 512),
     looks=1,
 )
 
 DIGITS = Study(
     "pretraining-digits",
-    arms(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
-    Walks(Digits(train=False), PICTURE_LEVELS, 60),
+    variants(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
+    SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
     looks=4,
 )
 
@@ -217,7 +217,7 @@ SHAPES = Study(
         "uniform-constant": lambda seed: faster.picture(seed=seed),
         "curriculum-both": lambda seed: faster.shape(seed=seed),
     },
-    Scores(),
+    EvaluatorScores(),
     looks=1,
 )
 
@@ -241,7 +241,7 @@ def scans(data: Part, seed: int) -> Recipe:
 
 
 TWINS_TOY = Study(
-    "twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), looks=1
+    "twins-toy", {"narrow": narrow_ring}, ToySolverEnds(toy.RING, RING_LEVELS, 512), looks=1
 )
 
 TWINS_DIGITS = Study(
@@ -251,13 +251,13 @@ TWINS_DIGITS = Study(
         "half-a": lambda seed: scans(Part(Digits(), 0, 2), seed),
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
     },
-    Walks(Digits(train=False), PICTURE_LEVELS, 60),
+    SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
     looks=1,
 )
 
 
 @dataclass(frozen=True)
-class Twin:
+class RecordedNetwork:
     """One trained network, by where its answers are recorded."""
 
     study: str
@@ -270,10 +270,10 @@ class Twin:
 
     def ends(self, level: int) -> Tensor:
         """Where its walks from the shared points of the study's level number `level` end."""
-        return ends(self.study, self.arm)[self.seed, level]
+        return recorded_ends(self.study, self.arm)[self.seed, level]
 
 
 @lru_cache(maxsize=16)
-def ends(study: str, arm: str) -> Tensor:
+def recorded_ends(study: str, arm: str) -> Tensor:
     """All recorded ends of an arm, (seeds, levels, n, *d) float32."""
     return torch.from_numpy(read(study, arm)["ends"]).float()

@@ -34,7 +34,7 @@ from cmlab.sampling import FewSteps, Sampler
 from cmlab.types import Data
 
 from .data import BEAT, CHORDS, COLUMNS, LOOPS, Tunes
-from .windows import OwnNoise, fused, seams, side_by_side, taper
+from .windows import PerWindowNoise, fused_denoiser, seams, side_by_side, taper
 
 # How near generated music is to the corpus: its sound, its notes, and the seams of long clips
 
@@ -79,7 +79,7 @@ def chords_of(labels: Tensor, turn: Tensor | int, columns: int = COLUMNS) -> Ten
 
 
 @cache
-def listener(corpus: Tunes) -> Tensor:
+def chord_map(corpus: Tunes) -> Tensor:
     """The linear map from a column (bands + 1) to the chords' shares, by least squares."""
     x = corpus.pictures.transpose(1, 2).flatten(0, 1).double()
     sounding = corpus.rolls.flatten(0, 1)
@@ -87,22 +87,22 @@ def listener(corpus: Tunes) -> Tensor:
     for row, name in zip(notes, NAMES, strict=True):
         row[list(CHORDS[name])] = True
     shares = (sounding[:, None] & notes).sum(2).eq(3).double()
-    return torch.linalg.lstsq(with_one(x), shares, driver="gelsd").solution
+    return torch.linalg.lstsq(with_bias(x), shares, driver="gelsd").solution
 
 
-def with_one(x: Tensor) -> Tensor:
+def with_bias(x: Tensor) -> Tensor:
     return torch.cat([x, torch.ones_like(x[:, :1])], 1)
 
 
-def heard(x: Data, corpus: Tunes = Tunes()) -> Tensor:  # noqa: B008 (frozen)
+def recognized_chords(x: Data, corpus: Tunes = Tunes()) -> Tensor:  # noqa: B008 (frozen)
     """The chord of each column of clips (n, 1, bands, columns), (n, columns) into NAMES."""
     rows = x[:, 0].transpose(1, 2).flatten(0, 1).double()
-    return (with_one(rows) @ listener(corpus)).argmax(1).reshape(len(x), -1)
+    return (with_bias(rows) @ chord_map(corpus)).argmax(1).reshape(len(x), -1)
 
 
 def pitch_accuracy(x: Data, labels: Tensor) -> float:
     """Mean share of columns with the right chord, over clips (n, 1, bands, columns)."""
-    found = heard(x)
+    found = recognized_chords(x)
     fits = [
         (found == chords_of(labels, turn, found.shape[1])).double().mean(1)
         for turn in range(4 * BEAT)
@@ -205,9 +205,9 @@ def long_clip(
         z = torch.randn(len(labels), 1, bands, length)
         if way == WAYS[0]:
             return LongClip(*side_by_side(alone, z, COLUMNS, step))
-        draw = OwnNoise(sampler, COLUMNS, step) if way == WAYS[3] else sampler
+        draw = PerWindowNoise(sampler, COLUMNS, step) if way == WAYS[3] else sampler
         weight = taper(COLUMNS) if way == WAYS[2] else None
-        x = draw(model.process, fused(f, COLUMNS, step, weight), z, calls)
+        x = draw(model.process, fused_denoiser(f, COLUMNS, step, weight), z, calls)
         return LongClip(x, seams(length, COLUMNS, step))
 
 

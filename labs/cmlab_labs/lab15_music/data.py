@@ -157,7 +157,7 @@ def cents(found: float, asked: float) -> float:
 
 
 @dataclass(frozen=True)
-class Note:
+class PlayedNote:
     """What is played: when and how long (seconds), which note (semitones as in MIDI), how loud."""
 
     start: float
@@ -204,7 +204,7 @@ def string(pitch: int, number: int, rate: int) -> np.ndarray:
     return sound / np.abs(sound).max()
 
 
-def mixed(notes: list[Note], seconds: float, rate: int) -> np.ndarray:
+def mix_notes(notes: list[PlayedNote], seconds: float, rate: int) -> np.ndarray:
     """The notes together, (samples,); each fades out in its last 30 ms. Raises ValueError."""
     if seconds <= 0:
         raise ValueError(f"a clip of {seconds:g} seconds is empty; make it longer")
@@ -235,7 +235,9 @@ COLUMNS = 64  # of a clip: once round the loop, from anywhere
 PLUCKS = 6  # different ones of each note
 
 
-def composed(label: int, rng: np.random.Generator, beat: float, beats: int = BEATS) -> list[Note]:
+def compose(
+    label: int, rng: np.random.Generator, beat: float, beats: int = BEATS
+) -> list[PlayedNote]:
     """A piece on one loop: at each beat a strummed chord, half a beat later mostly a high note."""
     turn, notes = int(rng.integers(4)), []
     for number in range(beats):
@@ -244,10 +246,12 @@ def composed(label: int, rng: np.random.Generator, beat: float, beats: int = BEA
         for order, pitch in enumerate(chord):
             loud, which = rng.uniform(0.6, 1.0), int(rng.integers(PLUCKS))
             wait = order * late
-            notes.append(Note(start + wait, beat - wait, pitch, loud, which))
+            notes.append(PlayedNote(start + wait, beat - wait, pitch, loud, which))
         if rng.random() < 0.8:
             high, which = int(rng.choice(chord)) + 12, int(rng.integers(PLUCKS))
-            notes.append(Note(start + beat / 2, beat / 2, high, rng.uniform(0.5, 0.9), which))
+            notes.append(
+                PlayedNote(start + beat / 2, beat / 2, high, rng.uniform(0.5, 0.9), which)
+            )
     return notes
 
 
@@ -274,11 +278,11 @@ class Tunes:
         return len(LOOPS)
 
     @cached_property
-    def scores(self) -> list[list[Note]]:
+    def scores(self) -> list[list[PlayedNote]]:
         """What is played in each piece, those of loop 0 first."""
         rng = np.random.default_rng((self.seed, int(self.train)))
         beat = BEAT * self.sound.seconds
-        return [composed(label, rng, beat) for label in range(self.classes) for _ in
+        return [compose(label, rng, beat) for label in range(self.classes) for _ in
                 range(self.pieces)]  # fmt: skip
 
     @cached_property
@@ -289,7 +293,7 @@ class Tunes:
     def audio(self, piece: int) -> np.ndarray:
         """The recording of a whole piece, (samples,)."""
         seconds = (BEAT * BEATS - 0.5) * self.sound.seconds
-        return mixed(self.scores[piece], seconds, self.sound.rate)
+        return mix_notes(self.scores[piece], seconds, self.sound.rate)
 
     @cached_property
     def rolls(self) -> Tensor:

@@ -29,7 +29,7 @@ from cmlab.types import Data, PerSample, Time
 # A UNet along time alone, for spectrograms: each column of the picture is one vector
 
 
-def along(inputs: int, outputs: int) -> nn.Conv2d:
+def time_convolution(inputs: int, outputs: int) -> nn.Conv2d:
     """A convolution over three columns, (b, inputs, 1, columns) -> (b, outputs, 1, columns)."""
     return nn.Conv2d(inputs, outputs, (1, 3), padding=(0, 1))
 
@@ -39,9 +39,9 @@ class StripBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width_e: int) -> None:
         super().__init__()
-        self.norm, self.conv_1 = Norm(inputs), along(inputs, outputs)
+        self.norm, self.conv_1 = Norm(inputs), time_convolution(inputs, outputs)
         self.modulate = ScaleShift().build(width_e, outputs)
-        self.conv_2 = silent(along(outputs, outputs))
+        self.conv_2 = silent(time_convolution(outputs, outputs))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.act = nn.SiLU()
 
@@ -68,12 +68,12 @@ class StripUNet(nn.Module):
         super().__init__()
         self.bands, self.step = bands, 2 ** (levels - 1)
         self.told = Told(embed, classes, 2 * width)
-        self.first = along(bands, width)
+        self.first = time_convolution(bands, width)
         self.down = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(levels))
         self.middle = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(2))
         self.attention = Attention(width, Norm)
         self.up = nn.ModuleList(StripBlock(2 * width, width, 2 * width) for _ in range(levels))
-        self.last = nn.Sequential(Norm(width), nn.SiLU(), silent(along(width, bands)))
+        self.last = nn.Sequential(Norm(width), nn.SiLU(), silent(time_convolution(width, bands)))
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         self.check(x)
@@ -119,13 +119,15 @@ CHECKPOINT = Path(__file__).parents[3] / "data" / "checkpoints" / "music-ear.saf
 NOTES = (60, 89)  # semitones as in MIDI, the last one excluded
 
 
-class Ear(nn.Module):
+class NoteDetector(nn.Module):
     """x (b, 1, bands, columns) -> logits (b, notes, columns): does this note sound here?"""
 
     def __init__(self, bands: int = 40, width: int = 48) -> None:
         super().__init__()
         self.width = width
-        self.layers = nn.ModuleList([along(bands, width), *(along(width, width) for _ in "ab")])
+        self.layers = nn.ModuleList(
+            [time_convolution(bands, width), *(time_convolution(width, width) for _ in "ab")]
+        )
         self.act, self.head = nn.SiLU(), nn.Conv2d(width, NOTES[1] - NOTES[0], 1)
 
     def maps(self, x: Data) -> list[Tensor]:
@@ -140,17 +142,17 @@ class Ear(nn.Module):
         return self.head(self.maps(x)[-1])[:, :, 0]
 
 
-def load_ear(path: Path = CHECKPOINT) -> Ear:
+def load_note_detector(path: Path = CHECKPOINT) -> NoteDetector:
     """The shipped ear, frozen. Raises BadFile for a file that is not it."""
-    return frozen(Ear, path, "scripts/train_music_ear.py")
+    return frozen(NoteDetector, path, "scripts/train_music_ear.py")
 
 
-class Head(nn.Module):
+class CriticHead(nn.Module):
     """A score of each column and its neighbours, one layer of the ear and the class given."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__()
-        self.first, self.last = along(inputs, width), along(width, 1)
+        self.first, self.last = time_convolution(inputs, width), time_convolution(width, 1)
         self.labels, self.act = Labels(classes, width), nn.LeakyReLU(0.2)
 
     def forward(self, h: Tensor, cond: Tensor | None) -> PerSample:
@@ -159,13 +161,13 @@ class Head(nn.Module):
         return self.last(self.act(self.first(h) + told)).flatten(1).mean(1)
 
 
-class EarCritic(nn.Module):
+class MusicCritic(nn.Module):
     """(x, c_noise, cond) -> (b,): the heads' mean. It hears clean sound: c_noise is ignored."""
 
-    def __init__(self, ear: Ear, width: int, classes: int) -> None:
+    def __init__(self, ear: NoteDetector, width: int, classes: int) -> None:
         super().__init__()
         self.ear = ear
-        self.heads = nn.ModuleList(Head(ear.width, width, classes) for _ in ear.layers)
+        self.heads = nn.ModuleList(CriticHead(ear.width, width, classes) for _ in ear.layers)
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
         pairs = zip(self.heads, self.ear.maps(x), strict=True)
@@ -174,12 +176,12 @@ class EarCritic(nn.Module):
 
 @ingredient
 @dataclass(frozen=True)
-class EarCriticShape:
+class MusicCriticShape:
     """What an EarCritic is built from, beside the shipped ear."""
 
     width: int = 32
     classes: int = 0
 
-    def build(self) -> EarCritic:
+    def build(self) -> MusicCritic:
         """Fresh heads from torch's global generator. Raises BadFile without the ear."""
-        return EarCritic(load_ear(), self.width, self.classes)
+        return MusicCritic(load_note_detector(), self.width, self.classes)

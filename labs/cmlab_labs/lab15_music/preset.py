@@ -20,7 +20,7 @@ from cmlab.train.recipe import Recipe
 
 from .analysis import AgainstTunes
 from .data import Tunes
-from .networks import EarCriticShape, StripUNetShape
+from .networks import MusicCriticShape, StripUNetShape
 
 DATA = Unlabelled(Tunes(), share=0.1)
 SPREAD = 1.0  # of the data, standardised; asking them would render the corpus at every import
@@ -56,7 +56,7 @@ def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
 
     Not the paper's: iCT's weight, a log-normal proposal, and θ⁻ = θ, which got there sooner.
     """
-    heads = Critic(EarCriticShape(32, DATA.classes), gamma=0.1) if critic else None
+    heads = Critic(MusicCriticShape(32, DATA.classes), gamma=0.1) if critic else None
     law = LogNormal(-0.4, 1.6, GRID.sigma_min, GRID.sigma_max)
     method = MusicCM(
         Guided(AsBegun(), 2.0, DATA.null),

@@ -34,7 +34,7 @@ def student(seed: int) -> Recipe:
 
 
 @dataclass(frozen=True)
-class LongAndShort:
+class StudentClips:
     """A student's clips at the end; its scores are the judge's.
 
     pictures (8, bands, columns) clips in 4 calls, labels in turn, of a fixed noise
@@ -59,11 +59,11 @@ class LongAndShort:
 
 
 @dataclass(frozen=True)
-class BySolver:
+class TeacherClips:
     """A denoiser's clips by DDIM steps; the seed of the noise is the run's.
 
     distance, pitch (scales, solver steps) of clips guided by each of SCALES
-    pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `LongAndShort`'s
+    pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `StudentClips`'s
     """
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
@@ -71,18 +71,18 @@ class BySolver:
 
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, judge = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
-        found = np.array([[judge.score(Solved(model, w, n)) for n in SOLVER_STEPS]
+        found = np.array([[judge.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
                           for w in SCALES])  # fmt: skip
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
             z, labels = torch.randn(8, *preset.DATA.shape), torch.arange(8) % 4
-        shown = torch.stack([Solved(model, w, 50)(z, labels)[:, 0] for w in SCALES])
+        shown = torch.stack([GuidedDDIM(model, w, 50)(z, labels)[:, 0] for w in SCALES])
         return {"distance": found[..., 0], "pitch": found[..., 1],
                 "pictures": shown.numpy().astype(np.float16)}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class GuidedDDIM:
     """Clips of a guided denoiser by so many DDIM steps: (z, labels) -> x."""
 
     model: Denoiser
@@ -102,5 +102,5 @@ def untrained(seed: int) -> Recipe:
     return replace(preset.edm(0, seed), net=Shipped(preset.NET, preset.TEACHER))
 
 
-STUDENT = Study("music", {"student": student}, LongAndShort(), 1)
-TEACHER = Study("music-teacher", {"teacher": untrained}, BySolver(), 1)
+STUDENT = Study("music", {"student": student}, StudentClips(), 1)
+TEACHER = Study("music-teacher", {"teacher": untrained}, TeacherClips(), 1)

@@ -5,7 +5,7 @@
 The least squares have a closed form: each cell is the mean of the answers of the windows over it,
 weighted by w (MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024: there w = 1). A w
 that falls to nothing at a window's ends, `taper`, leaves no jump where it ends; that is ours.
-`fused` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the canvas:
+`fused_denoiser` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the canvas:
 the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the last axis.
 """
 
@@ -63,7 +63,9 @@ def fuse(
     return total / count
 
 
-def fused(denoise: Denoise, window: int, step: int, weight: Tensor | None = None) -> Denoise:
+def fused_denoiser(
+    denoise: Denoise, window: int, step: int, weight: Tensor | None = None
+) -> Denoise:
     """A denoiser of canvases of any length, from one of clips of `window`."""
 
     def canvas(x_t: Tensor, t: Tensor) -> Tensor:
@@ -88,7 +90,7 @@ def averaged_noise(like: Tensor, window: int, step: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class OwnNoise:
+class PerWindowNoise:
     """A sampler that draws noise for each window and averages it. The mistake, to compare with."""
 
     levels: FewSteps

@@ -21,7 +21,7 @@ from ..common.exercise import Watched
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
 from ..common.explorers_digits import Generator, Pool
 from ..common.plots_samples import visible
-from .figures import Scene, desk, lerp
+from .figures import GeneratorScene, generator_scene, lerp
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -65,14 +65,14 @@ def picture(
         sampler(generator.model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     near, distances = neighbours(generator.pool, x_out[-1:])
-    ways = between(generator, seed, other, wish)
-    scene = Scene(
+    ways = interpolations(generator, seed, other, wish)
+    scene = GeneratorScene(
         (visible(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
         *ways, SHARES,
     )  # fmt: skip
     short = float(lerp(noise(seed, data.shape), noise(other, data.shape), 0.5).norm() / z.norm())
     said = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}", short)
-    return Picture(desk(scene), said)
+    return Picture(generator_scene(scene), said)
 
 
 def answers(generator: Generator, wish: int, n: int) -> Denoise:
@@ -82,7 +82,9 @@ def answers(generator: Generator, wish: int, n: int) -> Denoise:
 
 @lru_cache(maxsize=32)
 @torch.no_grad()
-def between(generator: Generator, seed: int, other: int, wish: int) -> tuple[Tensor, Tensor]:
+def interpolations(
+    generator: Generator, seed: int, other: int, wish: int
+) -> tuple[Tensor, Tensor]:
     """One-call pictures at each of SHARES, on the great circle and on the straight way."""
     data: Any = generator.recipe.data
     ends = noise(seed, data.shape), noise(other, data.shape)

@@ -54,7 +54,7 @@ def all_steps(preset: str) -> int:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """A preset, where it goes, and how; `steps` None are the preset's own."""
 
     preset: str
@@ -84,16 +84,16 @@ class Order:
         return asdict(self)
 
 
-def order_of(kept: Mapping[str, Any]) -> Order | None:
+def request_from(kept: Mapping[str, Any]) -> RunRequest | None:
     """The order that `to_dict` gave; None for anything else, or for a preset that is gone."""
     try:
-        order = Order(**{**kept, "settings": tuple(kept["settings"])})
+        order = RunRequest(**{**kept, "settings": tuple(kept["settings"])})
     except (KeyError, TypeError):
         return None
     return order if order.preset in PRESETS else None
 
 
-def apart(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
+def split_steps(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
     """The number in steps=…, if it is among the settings, and the rest of them."""
     chosen = [word.removeprefix("steps=") for word in settings if word.startswith("steps=")]
     if not (chosen and chosen[-1].isdigit()):
@@ -115,8 +115,8 @@ SENTENCE = re.compile(r"^(?:cmlab: (.+)|((?:\w+\.)*\w*(?:Error|Exception)\b.*))$
 STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has to reap them
 
 
-def command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
-    """Start cmlab with these words. One `apart` is not ended with the kernel or by Ctrl-C."""
+def start_command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
+    """Start cmlab with these words. One `split_steps` is not ended with the kernel or by Ctrl-C."""
     own = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it
     process = subprocess.Popen(
@@ -154,7 +154,7 @@ def last_sentence(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Child:
+class TrainingProcess:
     """The process that trains into `folder`; the command runs in `here`."""
 
     folder: Path
@@ -186,7 +186,7 @@ class Child:
         process = STARTED.get(self.noted().get("pid", 0))
         return process.poll() if process else None
 
-    def start(self, order: Order, resume: bool) -> None:
+    def start(self, order: RunRequest, resume: bool) -> None:
         """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if not self.pid():
@@ -198,7 +198,7 @@ class Child:
             raise BadFile(f"a process trains into {order.folder} already; watch it") from error
         try:
             with self.said.open("wb") as out:
-                process = command(order.words(resume), self.here, out, apart=True)
+                process = start_command(order.words(resume), self.here, out, apart=True)
         except OSError:
             self.note.unlink(missing_ok=True)
             raise
@@ -219,7 +219,7 @@ ACTIVE = ("training", "paused", "scoring")
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """A word, and what there is to say about it.
 
     nothing, starting, training, paused, scoring, stopped, finished, failed; `gone` when the
@@ -235,56 +235,56 @@ class Standing:
     time: float = 0.0  # when this was told, in unix seconds
 
 
-def told(folder: Path) -> Standing:
+def recorded_status(folder: Path) -> RunStatus:
     """What the run's own state file says, whoever is alive; `nothing` if there is no such file."""
     try:
         said = read_json(folder / STATE)
         now, total = (int(n) for n in said["stage"])
         numbers = (int(said["step"]), int(said["steps"]), float(said["time"]))
         word, pid, sentence = str(said["state"]), int(said["pid"]), str(said["sentence"])
-        return Standing(word, pid, sentence, (now, total), *numbers)
+        return RunStatus(word, pid, sentence, (now, total), *numbers)
     except (BadFile, KeyError, TypeError, ValueError):
-        return Standing()
+        return RunStatus()
 
 
-def standing(folder: Path, child: Child) -> Standing:
+def run_status(folder: Path, child: TrainingProcess) -> RunStatus:
     """Where the run stands now."""
-    said, own = told(folder), child.pid()
+    said, own = recorded_status(folder), child.pid()
     elsewhere = said.word in ACTIVE and alive(said.pid, said.time)
     if own and own != said.pid:
         return replace(said, word="starting", pid=own, sentence="")
     if own or elsewhere:
         return said
-    return ended(replace(said, pid=0), said.pid, child)
+    return ended_status(replace(said, pid=0), said.pid, child)
 
 
-def ended(said: Standing, pid: int, child: Child) -> Standing:
+def ended_status(said: RunStatus, pid: int, child: TrainingProcess) -> RunStatus:
     """The same of a run whose process is not alive, with the reason where one is known."""
     noted, why, code = child.noted(), child.last_words(), child.code()
     mute = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > said.time
     if mute and why:
         return replace(said, word="refused", sentence=why)
     if said.word in ACTIVE or (mute and code is not None):
-        return replace(said, word="gone", sentence=why or from_outside(code))
+        return replace(said, word="gone", sentence=why or signal_sentence(code))
     return said
 
 
-def from_outside(code: int | None) -> str:
+def signal_sentence(code: int | None) -> str:
     """What an exit status says of a process that said nothing itself."""
     if code is None or code >= 0:
         return ""
     return f"ended from outside, signal {-code}" + ("; often for want of memory" * (code == -9))
 
 
-def kept(folder: Path) -> str:
+def last_checkpoint(folder: Path) -> str:
     """Where the checkpoints of a run end, in words."""
     for place, phase in ((folder, ""), (folder / "start", " of phase 1")):
-        if (record := header(place / CHECKPOINT)) is not None:
+        if (record := checkpoint_record(place / CHECKPOINT)) is not None:
             return f"step {record.get('step', 0):,}{phase}"
     return "the beginning"
 
 
-def header(path: Path) -> dict[str, Any] | None:
+def checkpoint_record(path: Path) -> dict[str, Any] | None:
     """The record in a checkpoint's header, without reading its tensors."""
     try:
         with safe_open(path, framework="numpy") as file:
@@ -296,7 +296,7 @@ def header(path: Path) -> dict[str, Any] | None:
 # A run handled from outside: start it, ask for a pause or a stop, and know where it stands
 
 
-class Remote:
+class RemoteRun:
     """The run in a folder, whoever started it.
 
     A wish is written until a run that is up has it: one that still starts would not hear it.
@@ -304,12 +304,12 @@ class Remote:
 
     def __init__(self, folder: str, here: Path) -> None:
         self.folder, self.here = here / folder, here
-        self.child, self.sitting = Child(self.folder, here), Sitting(self.folder)
+        self.child, self.sitting = TrainingProcess(self.folder, here), Sitting(self.folder)
         self.wish: str | None = None
 
-    def known(self, order: Order) -> Order:
+    def known(self, order: RunRequest) -> RunRequest:
         """What was asked for when the folder's run was started, if it is still under way."""
-        noted = order_of(self.child.noted().get("order") or {})
+        noted = request_from(self.child.noted().get("order") or {})
         live = bool(self.child.pid())
         if noted is None or not (live or self.fixed):
             return order
@@ -336,20 +336,20 @@ class Remote:
         """What is wanted of the run, whoever asked for it."""
         return self.sitting.want() if self.wish is None else self.wish
 
-    def now(self) -> Standing:
+    def now(self) -> RunStatus:
         """Where the run stands."""
-        return standing(self.folder, self.child)
+        return run_status(self.folder, self.child)
 
-    def line(self, order: Order, now: Standing) -> str:
+    def line(self, order: RunRequest, now: RunStatus) -> str:
         """The command line: the one that runs, else the one that Start or Resume would run."""
-        noted = order_of(self.child.noted().get("order") or {})
+        noted = request_from(self.child.noted().get("order") or {})
         if now.pid:
             resumed = bool(self.child.noted().get("resume"))
             own = self.child.pid() == now.pid and noted
             return shell(noted.words(resumed)) if own and noted else ""
         return shell(order.words(self.begun and now.word != "finished"))
 
-    def start(self, order: Order) -> None:
+    def start(self, order: RunRequest) -> None:
         """Start or resume; a run that is alive, or finished, is left alone.
 
         Raises OSError or BadFile when the machine refuses, or another desk was faster.
@@ -368,7 +368,7 @@ class Remote:
         """Let the run write a checkpoint and end."""
         self.wish = STOP
 
-    def urge(self, now: Standing) -> None:
+    def urge(self, now: RunStatus) -> None:
         """Write the wish where the run looks for it. Raises OSError when the disk refuses."""
         wish, up = self.wish, now.word != "starting"
         if wish is None:
@@ -383,7 +383,7 @@ class Remote:
 # What a run has written so far, read as it grows: the log of each phase, and its pace
 
 
-class Follow:
+class LogReader:
     """The rows of a log, of which `read` takes in only what is new."""
 
     def __init__(self, path: Path) -> None:
@@ -412,12 +412,12 @@ class Follow:
         file.seek(self.offset)
         whole = file.read().rpartition(b"\n")[0]
         self.offset += len(whole) + bool(whole)
-        rows = [row for line in whole.splitlines() if (row := parsed(line))]
+        rows = [row for line in whole.splitlines() if (row := log_row(line))]
         self.rows += rows
         return bool(rows)
 
 
-def parsed(line: bytes) -> dict[str, Any] | None:
+def log_row(line: bytes) -> dict[str, Any] | None:
     """A row of the log; None for a line that is none."""
     try:
         row = json.loads(line)
@@ -427,12 +427,12 @@ def parsed(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-class Trace:
+class RunHistory:
     """A run's phases, one or two: names and batches from its records, rows from its logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folders = (folder / "start", folder)
-        self.logs = tuple(Follow(place / LOG) for place in self.folders)
+        self.logs = tuple(LogReader(place / LOG) for place in self.folders)
         self.known: dict[Path, tuple[str, int]] = {}
 
     def read(self) -> bool:
@@ -458,35 +458,35 @@ class Trace:
         before, found = 0, []
         for place, log in zip(self.folders, self.logs, strict=True):
             if log.rows:
-                found.append(phase(self.facts(place)[0], log.rows, before, len(found) + 1))
+                found.append(phase_of(self.facts(place)[0], log.rows, before, len(found) + 1))
                 before += int(log.rows[-1]["samples"])
         return found
 
-    def here(self, now: Standing) -> tuple[str, int]:
+    def here(self, now: RunStatus) -> tuple[str, int]:
         """The method's name and the samples of a step, in the phase that the run is in."""
         return self.facts(self.folders[now.stage[0] == now.stage[1]])
 
-    def samples(self, now: Standing) -> int:
+    def samples(self, now: RunStatus) -> int:
         """Samples seen so far, those of the first phase counted."""
         first = self.logs[0].rows if now.stage == (2, 2) else []
         return now.step * self.here(now)[1] + (int(first[-1]["samples"]) if first else 0)
 
 
-def phase(name: str, rows: Sequence[dict[str, Any]], before: int, number: int) -> Phase:
+def phase_of(name: str, rows: Sequence[dict[str, Any]], before: int, number: int) -> Phase:
     levels = np.array([[np.nan if v is None else v for v in r["by_level"]] for r in rows], float)
     samples = np.array([before + r["samples"] for r in rows], float)
     title = f"phase {number}" + (f": {name}" if name else "")
     return Phase(title, samples, np.array([r["loss"] for r in rows], float), levels)
 
 
-class Pace:
+class TrainingSpeed:
     """Steps a second over the last half minute of training, from what the run tells of itself."""
 
     def __init__(self) -> None:
         self.seen: deque[tuple[float, int]] = deque(maxlen=30)
         self.kind: tuple[object, ...] = ()
 
-    def see(self, now: Standing) -> None:
+    def see(self, now: RunStatus) -> None:
         kind = (now.word, now.pid, now.stage)
         if kind != self.kind:
             self.seen.clear()

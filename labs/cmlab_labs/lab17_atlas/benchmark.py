@@ -73,7 +73,7 @@ Answer = dict[str, Any]
 
 
 @runtime_checkable
-class Question(Protocol):
+class Evaluation(Protocol):
     """(networks by role, the law, a seed) -> answers."""
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]: ...
@@ -100,10 +100,10 @@ class HeunSteps:
 
 
 @dataclass(frozen=True)
-class Generates:
+class Generation:
     """Samples from noise, by each way in each number of calls; the role is "f".
 
-    law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `Truth`
+    law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `ExactBaseline`
     end    RMS distance to the end of the exact path through the same noise
     hq     share of the samples within three standard deviations of a mode (exact: 0.989)
     modes  modes that hold over a fifth of their share
@@ -132,7 +132,7 @@ class Generates:
 
 
 @dataclass(frozen=True)
-class Guess:
+class HiddenCoordinate:
     """The second coordinate when the first is known, against its exact law, by W₁.
 
     `truths` points of the law are measured, and each is guessed `copies` times.
@@ -163,12 +163,12 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Edits:
+class ZeroShotEditing:
     """Zero-shot editing with f: `w1` is `Guess.apart`, on the first levels of a grid."""
 
     grid: KarrasGrid
     calls: tuple[int, ...]
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     @torch.no_grad()
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
@@ -184,7 +184,7 @@ class Edits:
 
 
 @dataclass(frozen=True)
-class Guesses:
+class PosteriorSampling:
     """Posterior sampling with a denoiser; what the operator sees is `shown`, "denoiser" or "f".
 
     `zeta` is the strength of the pull by number of steps; with f a step is two calls.
@@ -193,7 +193,7 @@ class Guesses:
     grid: KarrasGrid
     zeta: tuple[tuple[int, float], ...]
     shown: str = "denoiser"
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
         each = 1 if self.shown == "denoiser" else 2
@@ -213,14 +213,14 @@ class Guesses:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ExactBaseline:
     """What the exact answers score on the same draws, without any call: no method can do better.
 
     law of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
     """
 
     n: int = 32768
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
         with seeded(CPU, seed, 6):
@@ -261,7 +261,7 @@ class Entry:
 
     title: str
     paper: str  # its number on arXiv
-    asked: Question
+    asked: Evaluation
     parts: Mapping[str, Make] = field(default_factory=dict)
     teacher: str = ""
 
@@ -318,36 +318,36 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
 
 
 EXACT = "the exact denoiser"
-ASK_FEW = Generates((MULTISTEP,))
-ASK_PHASES, ASK_WALKS = Generates((PHASES,)), Generates((DDIM, HEUN))
+FEW_STEP = Generation((MULTISTEP,))
+PHASED, SOLVERS = Generation((PHASES,)), Generation((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
-    "truth": Entry("the data themselves", "", Truth()),
-    "exact": Entry("diffusion, exact denoiser", "2206.00364", ASK_WALKS, teacher=EXACT),
-    "edm": Entry("EDM diffusion", "2206.00364", ASK_WALKS, preset(toy.edm)),
-    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", ASK_WALKS, preset(faster.ring)),
-    "cd": Entry("CD, with iCT's loss", "2303.01469", ASK_FEW, preset(toy.cd), EXACT),
-    "ct": Entry("CT", "2303.01469", ASK_FEW, preset(toy.ct)),
-    "ict": Entry("iCT", "2310.14189", ASK_FEW, preset(toy.ict)),
-    "ect": Entry("ECT", "2406.14548", ASK_FEW, preset(toy.ect)),
-    "sct": Entry("sCT", "2410.11081", ASK_FEW, preset(toy.sct)),
-    "scd": Entry("sCD", "2410.11081", ASK_FEW, preset(toy.scd), EXACT),
-    "slct": Entry("sLCT", "2502.01441", ASK_FEW, {"f": slct}),
-    "pcm-2": Entry("PCM, 2 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 2)}, EXACT),
-    "pcm-4": Entry("PCM, 4 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 4)}, EXACT),
-    "musiccm": Entry("MusicCM", "2404.13358", ASK_FEW, {"f": musiccm}, EXACT),
+    "truth": Entry("the data themselves", "", ExactBaseline()),
+    "exact": Entry("diffusion, exact denoiser", "2206.00364", SOLVERS, teacher=EXACT),
+    "edm": Entry("EDM diffusion", "2206.00364", SOLVERS, preset(toy.edm)),
+    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", SOLVERS, preset(faster.ring)),
+    "cd": Entry("CD, with iCT's loss", "2303.01469", FEW_STEP, preset(toy.cd), EXACT),
+    "ct": Entry("CT", "2303.01469", FEW_STEP, preset(toy.ct)),
+    "ict": Entry("iCT", "2310.14189", FEW_STEP, preset(toy.ict)),
+    "ect": Entry("ECT", "2406.14548", FEW_STEP, preset(toy.ect)),
+    "sct": Entry("sCT", "2410.11081", FEW_STEP, preset(toy.sct)),
+    "scd": Entry("sCD", "2410.11081", FEW_STEP, preset(toy.scd), EXACT),
+    "slct": Entry("sLCT", "2502.01441", FEW_STEP, {"f": slct}),
+    "pcm-2": Entry("PCM, 2 phases", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
+    "pcm-4": Entry("PCM, 4 phases", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
+    "musiccm": Entry("MusicCM", "2404.13358", FEW_STEP, {"f": musiccm}, EXACT),
     "musiccm-plain": Entry(
-        "MusicCM, no critic", "2404.13358", ASK_FEW, {"f": partial(musiccm, critic=False)}, EXACT
+        "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
     "editing": Entry(
-        "zero-shot editing", "2303.01469", Edits(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
+        "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
     ),
     "dps": Entry(
         "DPS: the mean D is compared with y", "2209.14687",
-        Guesses(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
+        PosteriorSampling(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
     ),
     "cm-dis": Entry(
         "CM-DIS: f is compared with y", "2403.12063",
-        Guesses(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
+        PosteriorSampling(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
         {"denoiser": half(toy.edm), "f": half(toy.ict)},
     ),
 }  # fmt: skip
@@ -432,30 +432,32 @@ FEW = (1, 2, 4)
 DIFFUSION = ("exact", "edm", "edm-fast")
 GUESSES = ("dps", "cm-dis", "editing")
 BUDGETS = (4, 16, 40)
-GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generates))
+GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generation))
 NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others are students'
 
 
-def few(rows: Sequence[Row]) -> str:
+def few_step_table(rows: Sequence[Row]) -> str:
     """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
-    head = ["method", "arXiv", "told", *[counted(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
-    return markdown([head, *[line(rows, arm) for arm in GENERATORS]])
+    head = ["method", "arXiv", "told", *[calls_text(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
+    return markdown([head, *[few_step_row(rows, arm) for arm in GENERATORS]])
 
 
-def league_costs(rows: Sequence[Row]) -> str:
+def cost_table(rows: Sequence[Row]) -> str:
     """What the trainings took, and how far the networks are from f*."""
     head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
     trained = [arm for arm in GENERATORS if ENTRIES[arm].parts]
-    body = [[ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost(rows, a)] for a in trained]
+    body = [
+        [ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost_cells(rows, a)] for a in trained
+    ]
     return markdown([head, *body])
 
 
-def counted(calls: int) -> str:
+def calls_text(calls: int) -> str:
     return f"{calls} call{'s' * (calls > 1)}"
 
 
-def line(rows: Sequence[Row], arm: str) -> list[str]:
-    """One method's row of `few`."""
+def few_step_row(rows: Sequence[Row], arm: str) -> list[str]:
+    """One method's row of `few_step_table`."""
     entry, way = ENTRIES[arm], ways(rows, arm)[0]
     law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
     near = [ranged(score(rows, arm, "hq", way, n)) for n in FEW]
@@ -463,7 +465,7 @@ def line(rows: Sequence[Row], arm: str) -> list[str]:
     return [entry.title, entry.paper, told, *law, *near]
 
 
-def cost(rows: Sequence[Row], arm: str) -> list[str]:
+def cost_cells(rows: Sequence[Row], arm: str) -> list[str]:
     """Samples, CPU seconds with their range, and megabytes of one method's training."""
     samples, before, size = (
         score(rows, arm, n).mean() for n in ("samples", "pretraining", "bytes")
@@ -472,10 +474,10 @@ def cost(rows: Sequence[Row], arm: str) -> list[str]:
     return [seen, ranged(score(rows, arm, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
 
 
-def diffusion(rows: Sequence[Row]) -> str:
+def diffusion_table(rows: Sequence[Row]) -> str:
     """The same error in more calls, for what needs them."""
     asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
-    head = ["method", *[f"{NAMES[way]}, {counted(n)}" for way, n in asked]]
+    head = ["method", *[f"{NAMES[way]}, {calls_text(n)}" for way, n in asked]]
     body = [
         [ENTRIES[arm].title, *[ranged(score(rows, arm, "law", *ask)) for ask in asked]]
         for arm in DIFFUSION
@@ -483,7 +485,7 @@ def diffusion(rows: Sequence[Row]) -> str:
     return markdown([head, *body])
 
 
-def guesses(rows: Sequence[Row]) -> str:
+def posterior_table(rows: Sequence[Row]) -> str:
     """W₁ to the exact posterior, by calls."""
     head = ["method", "arXiv", *[f"{n} calls" for n in BUDGETS]]
     body = [
@@ -547,7 +549,7 @@ def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path 
     row |= {"seconds": round(process_time() - start, 2)} | costs(recipes)
     if seed == 0:
         for role, model in models.items():
-            keep(model, recipes[role], weights_of(arm, role, table))
+            save_network(model, recipes[role], weights_of(arm, role, table))
     if "f" in models:
         row |= map_errors(models["f"], entry)
     answers = entry.asked(networks(models, entry), entry.data, seed)
@@ -589,7 +591,7 @@ def map_errors(model: Denoiser, entry: Entry) -> Row:
     }
 
 
-def keep(model: Denoiser, recipe: Recipe, path: Path) -> None:
+def save_network(model: Denoiser, recipe: Recipe, path: Path) -> None:
     """The weights in half precision, with the recipe in the header."""
     half = {
         name: value.half() if value.is_floating_point() else value
@@ -635,11 +637,11 @@ def main(given: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     for seed in [int(seed) for seed in given.seeds.split(",")]:
         for arm in arms:
-            once(arm, seed, given.steps, given.out, given.again)
+            run_if_missing(arm, seed, given.steps, given.out, given.again)
     return 0
 
 
-def once(arm: str, seed: int, steps: int, out: Path, again: bool) -> None:
+def run_if_missing(arm: str, seed: int, steps: int, out: Path, again: bool) -> None:
     """One run, unless the table has it."""
     entry, rows = ENTRIES[arm], read_rows(out)
     key = fingerprint(recipes_of(entry, seed, steps), entry)

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ..notebooks.build import NOTE, tags
-from .markdown import Words, code_box, printed
+from .markdown import MarkdownPage, code_box, printed
 
 # What a figure shows, for those who do not see it: its titles, or what the lab says of it
 
@@ -49,7 +49,7 @@ def plain(markdown: str, most: int = 280) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Files:
+class MediaFiles:
     """Writes below `folder`; the addresses that it answers with are relative to it."""
 
     folder: Path
@@ -85,11 +85,11 @@ LIVE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
+class OutputRenderer:
     """Shows the outputs of one page's cells; `above` is the text that stands over a figure."""
 
-    words: Words
-    files: Files
+    words: MarkdownPage
+    files: MediaFiles
 
     def html(self, cell: NotebookNode, above: str) -> str:
         live = any(NOTE in output.get("data", {}).get("text/plain", "") for output in cell.outputs)
@@ -163,11 +163,11 @@ def prediction(source: str) -> str | None:
             named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
         except (ValueError, TypeError):
             return None
-        return paper(question, replies, rest[0] if rest else named.get("right"))
+        return prediction_list(question, replies, rest[0] if rest else named.get("right"))
     return None
 
 
-def paper(question: str, replies: dict[str, str], right: Any) -> str:
+def prediction_list(question: str, replies: dict[str, str], right: Any) -> str:
     rows = "".join(
         f"<li><details><summary>{escape(option)}</summary><p><strong>"
         f"{'Yes.' if option == right else 'Not quite.'}</strong> {escape(reply)}</p>"
@@ -191,11 +191,11 @@ SETTLES = ("start_lab", "torch.set_default_dtype")
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class CellRenderer:
     """Writes the cells of one page."""
 
-    words: Words
-    outputs: Outputs
+    words: MarkdownPage
+    outputs: OutputRenderer
 
     def html(self, nb: NotebookNode, motion: str = "") -> str:
         """All cells; what moves stands before the lab's own explorer, or its key figure."""
@@ -251,7 +251,7 @@ def split(text: str, heading: str) -> tuple[str, bool, str]:
     return "\n".join(lines[:place]), True, "\n".join(lines[place:])
 
 
-def contents(words: Words) -> str:
+def contents(words: MarkdownPage) -> str:
     """The second-level headings as a list of links."""
     rows = "".join(
         f'<li><a href="#{escape(anchor)}">{re.sub("</?a[^>]*>", "", html)}</a></li>\n'
@@ -284,7 +284,7 @@ FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}
 """
 
 
-def stage(moving: Moving, autoplay: bool = False) -> str:
+def moving_figure(moving: Moving, autoplay: bool = False) -> str:
     """HTML of one moving figure. With `autoplay` it runs once, where motion is welcome."""
     told = {"values": list(moving.values), "readings": list(moving.readings)}
     data = json.dumps({**moving.parts(), **told}, ensure_ascii=False, separators=(",", ":"))
@@ -298,4 +298,4 @@ def stage(moving: Moving, autoplay: bool = False) -> str:
 
 def motion(figures: list[Moving], words: str) -> str:
     """The section of a lab in which things move; `words` is its heading in HTML."""
-    return words + "".join(map(stage, figures)) if figures else ""
+    return words + "".join(map(moving_figure, figures)) if figures else ""

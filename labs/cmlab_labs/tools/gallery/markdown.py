@@ -120,23 +120,23 @@ def mathml(tex: str, display: bool = False) -> str:
         found = convert_to_element(plain, display="block" if display else "inline")
     except Exception as error:  # latex2mathml has an exception for each kind of slip
         raise ValueError(f"this formula is no LaTeX that can be shown: {tex}") from error
-    mend(found, display)
+    mend_node(found, display)
     if left := re.search(r"\\[A-Za-z]+", "".join(found.itertext())):
         raise ValueError(f"{left[0]} cannot be shown; write this formula without it: {tex}")
     found.set("alttext", re.sub(r"\s+", " ", tex.strip()))
     return Tree.tostring(found, encoding="unicode")
 
 
-def mend(node: Tree.Element, display: bool) -> None:
+def mend_node(node: Tree.Element, display: bool) -> None:
     """Mend a node and all in it."""
     node.text = unescape(node.text or "")
     for child in node:
-        mend(child, display)
+        mend_node(child, display)
     join_words(node)
     letters(node)
     if display and node.tag in UNDER and (node[0].text or "") in BELOW:
         node.tag = UNDER[node.tag]
-    part(node)
+    space_functions(node)
 
 
 def letters(node: Tree.Element) -> None:
@@ -162,7 +162,7 @@ def join_words(node: Tree.Element) -> None:
         node.tag, node.text = "mi", word
 
 
-def part(row: Tree.Element) -> None:
+def space_functions(row: Tree.Element) -> None:
     """A thin space between a named function and what it is applied to: ln t, not lnt."""
     if row.tag not in ("mrow", "math"):
         return
@@ -203,7 +203,7 @@ class Outline:
         return level, anchor
 
 
-class Writer(mistune.HTMLRenderer):
+class HTMLRenderer(mistune.HTMLRenderer):
     """What this site does otherwise than mistune."""
 
     def __init__(self, outline: Outline, links: Links, folder: str) -> None:
@@ -247,7 +247,7 @@ class Writer(mistune.HTMLRenderer):
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class MarkdownPage:
     """Turns the Markdown of one page into HTML, `folder` being where its text lies."""
 
     links: Links
@@ -256,7 +256,7 @@ class Words:
 
     def html(self, text: str) -> str:
         """HTML of a text. Raises ValueError for a formula that cannot be shown."""
-        writer = Writer(self.outline, self.links, self.folder)
+        writer = HTMLRenderer(self.outline, self.links, self.folder)
         inline = MathInlineParser(hard_wrap=False)
         plugins = [import_plugin(name) for name in ("table", "strikethrough")]
         return str(mistune.Markdown(writer, MathBlockParser(), inline, plugins)(text))

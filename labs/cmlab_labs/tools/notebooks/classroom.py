@@ -65,17 +65,17 @@ def without_solutions(cells: list[NotebookNode], number: str) -> Iterator[Notebo
             continue
         if "exercise" in found:
             name = f"lab{number}-{next(letters)}"
-            cell.metadata["nbgrader"] = duty(name, solution=True)
+            cell.metadata["nbgrader"] = nbgrader_metadata(name, solution=True)
         if {"exercise", "check"} & set(found):
             cell.outputs, cell.execution_count = [], None
         yield cell
         if "check" in found:
-            yield graded(cell, name)
+            yield points_cell(cell, name)
 
 
-def graded(check: NotebookNode, name: str) -> NotebookNode:
+def points_cell(check: NotebookNode, name: str) -> NotebookNode:
     """The locked cell that books points for the exercise above."""
-    if not name or not call(check.source):
+    if not name or not is_call(check.source):
         raise ValueError(
             f"the check {check.source!r} cannot be graded: let it follow an exercise, as one call"
         )
@@ -84,11 +84,13 @@ def graded(check: NotebookNode, name: str) -> NotebookNode:
         f"{check.source.strip()}.points({POINTS})",
         id=f"{check.id}-p",
     )
-    cell.metadata["nbgrader"] = duty(f"{name}-points", solution=False) | {"points": POINTS}
+    cell.metadata["nbgrader"] = nbgrader_metadata(f"{name}-points", solution=False) | {
+        "points": POINTS
+    }
     return cell
 
 
-def duty(name: str, solution: bool) -> dict[str, object]:
+def nbgrader_metadata(name: str, solution: bool) -> dict[str, object]:
     """nbgrader's metadata of a cell that learners write (`solution`) or that grades them."""
     return {
         "grade": not solution,
@@ -100,7 +102,7 @@ def duty(name: str, solution: bool) -> dict[str, object]:
     }
 
 
-def call(source: str) -> bool:
+def is_call(source: str) -> bool:
     """Is the code one function call?"""
     body = ast.parse(source).body
     return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)

@@ -34,7 +34,7 @@ k is `step`; the table of symbols is in [labs/README.md](README.md).
 
 
 @dataclass(frozen=True)
-class Place:
+class Docstring:
     """A docstring, where it stands, and the fields of a dataclass with their defaults."""
 
     path: Path  # below the repository
@@ -49,19 +49,19 @@ class Place:
         return f"[`{shown}`](../{self.path.as_posix()}#L{self.line})"
 
 
-def places(root: Path) -> Iterator[Place]:
+def all_docstrings(root: Path) -> Iterator[Docstring]:
     """Every docstring of the package, in the order of the files."""
     for path in sorted((root / "cmlab").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         yield from docstrings(tree, path.relative_to(root), "")
 
 
-def docstrings(node: ast.AST, path: Path, name: str) -> Iterator[Place]:
+def docstrings(node: ast.AST, path: Path, name: str) -> Iterator[Docstring]:
     """The docstring of a module, class or function and of all inside it."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
         text := ast.get_docstring(node)
     ):
-        yield Place(path, name, getattr(node, "lineno", 1), text, fields(node))
+        yield Docstring(path, name, getattr(node, "lineno", 1), text, fields(node))
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef | ast.FunctionDef):
             yield from docstrings(child, path, f"{name}.{child.name}".lstrip("."))
@@ -98,12 +98,12 @@ def sentences(text: str) -> list[str]:
 
 def papers(root: Path) -> str:
     """The page."""
-    every = [p for p in places(root) if p.path.parts[1] not in BUILDERS]
+    every = [p for p in all_docstrings(root) if p.path.parts[1] not in BUILDERS]
     parts = (methods(every), defaults(every), index(every), differences(every))
     return "\n".join([HEAD, *(line for part in parts for line in part)]) + "\n"
 
 
-def methods(every: list[Place]) -> list[str]:
+def methods(every: list[Docstring]) -> list[str]:
     """One row for each paper's file."""
     rows = ["## The methods", "", "| paper | arXiv | file |", "|---|---|---|"]
     for place in every:
@@ -114,7 +114,7 @@ def methods(every: list[Place]) -> list[str]:
     return [*rows, ""]
 
 
-def defaults(every: list[Place]) -> list[str]:
+def defaults(every: list[Docstring]) -> list[str]:
     """One row for each method: its ingredients and hyper-parameters."""
     head = "## Ingredients and hyper-parameters of the methods, with their defaults"
     rows = [
@@ -125,19 +125,19 @@ def defaults(every: list[Place]) -> list[str]:
     return [head, "", "| method | fields |", "|---|---|", *rows, ""]
 
 
-def index(every: list[Place]) -> list[str]:
+def index(every: list[Docstring]) -> list[str]:
     """One row for each sentence that names an equation, table or section."""
     rows = ["## Where it lives", "", "| file | name | what |", "|---|---|---|"]
-    return [*rows, *told(every, CITES), ""]
+    return [*rows, *matching_rows(every, CITES), ""]
 
 
-def differences(every: list[Place]) -> list[str]:
+def differences(every: list[Docstring]) -> list[str]:
     """One row for each sentence that tells paper from code."""
     head = "## Where paper and code differ, and the side taken"
-    return [head, "", "| file | name | what |", "|---|---|---|", *told(every, DIFFERS)]
+    return [head, "", "| file | name | what |", "|---|---|---|", *matching_rows(every, DIFFERS)]
 
 
-def told(every: list[Place], pattern: re.Pattern[str]) -> Iterator[str]:
+def matching_rows(every: list[Docstring], pattern: re.Pattern[str]) -> Iterator[str]:
     for place in every:
         lines = sentences(place.text)
         said = [s for s in lines if pattern.search(s)]
