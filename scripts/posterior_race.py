@@ -54,7 +54,7 @@ def digits() -> Experiment:
         "features": Task(Classifier(eye.body)),
     }
 
-    def heat(seed: int, copies: int) -> Trial:
+    def draw(seed: int, copies: int) -> Trial:
         g = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
         asked = held_out.labels[chosen]
@@ -62,15 +62,15 @@ def digits() -> Experiment:
         f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
         return Trial(held_out.images[chosen], D, {"mean": D, "cm": f})
 
-    def judge(task: Task, heat: Trial, measured: Measurement, x: torch.Tensor) -> Scores:
-        away = (x - heat.truth).flatten(1).norm(dim=1)
+    def evaluate(task: Task, trial: Trial, measured: Measurement, x: torch.Tensor) -> Scores:
+        distance = (x - trial.truth).flatten(1).norm(dim=1)
         return {
-            "error": away,
+            "error": distance,
             "mismatch": measured.mismatch(x),
             "nearest": distance_to_nearest(x, Digits().images),
         }
 
-    return Experiment(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)
+    return Experiment(draw, tasks, evaluate, "error", KarrasGrid(0.02, 80.0), rising=False)
 
 
 def main(wanted: list[str]) -> None:
@@ -78,9 +78,11 @@ def main(wanted: list[str]) -> None:
     for name, build in (("rings", rings_experiment), ("digits", digits)):
         if wanted and name not in wanted:
             continue
-        course = build()
+        experiment = build()
         for estimate in CALLS:
-            found = compare_estimate(f"race-{name}", course, estimate, BUDGETS[name], ZETAS[name])
+            found = compare_estimate(
+                f"race-{name}", experiment, estimate, BUDGETS[name], ZETAS[name]
+            )
             sys.stdout.write(f"{write(found)}: {found.record['seconds']} s\n")
 
 

@@ -275,10 +275,10 @@ def _only(measured, k):
 
 
 def test_a_race_is_repeatable_and_ζ_0_is_worse_than_the_best():
-    course, zetas = rings_experiment(64, 6), row(0.0, 1.0)
-    best, table = tuned_zeta(course, "radius", "mean", 16, zetas, (10,))
+    experiment, zetas = rings_experiment(64, 6), row(0.0, 1.0)
+    best, table = tuned_zeta(experiment, "radius", "mean", 16, zetas, (10,))
     assert best == 1.0 and table.shape == (1, 2) and table[0, 1] > table[0, 0] + 0.2
-    again = guided_scores(course, "radius", "mean", 16, zetas, 10)
+    again = guided_scores(experiment, "radius", "mean", 16, zetas, 10)
     assert torch.equal(again["success"].mean(1), table[0])
     assert torch.equal(again["success"], again["on"] * again["met"])
 

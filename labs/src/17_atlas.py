@@ -236,7 +236,7 @@ print(f"Four calls, exact teacher: {at_four}; the floor is {ranged(floor)}.")
 # %% [markdown]
 # ### In numbers
 #
-# Mean over the seeds, with the lowest and the highest; *told* is what the method learned besides data. The calls have sliced W₂, lower is better; *hq* is the share of the samples within three standard deviations of a mode, higher is better, 0.989 for real data.
+# Mean over the seeds, with the lowest and the highest; *teacher* is what the method learned from besides data. The calls have sliced W₂, lower is better; *hq* is the share of the samples within three standard deviations of a mode, higher is better, 0.989 for real data.
 
 # %%
 Markdown(few_step_table(rows))

@@ -139,7 +139,7 @@ def test_what_is_not_the_published_space_never_enters_the_table(tmp_path):
 
 
 def test_only_what_was_read_is_called_read():
-    assert {row.source for row in figures.ROWS if row.standing == figures.READ} == {
+    assert {row.source for row in figures.ROWS if row.status == figures.READ} == {
         "2303.01469",
         "2410.11081",
     }
@@ -231,8 +231,8 @@ def turn(seen, **values):
         seen.knobs[name].value = value
 
 
-RESET = {"seed": 0, "other": 1, "share": 0.3, "calls": 2, "middle": 0.8, "wish": 0}
-KNOBS = {"seed": 3, "other": 4, "share": 0.8, "calls": 4, "middle": 5.0, "wish": 2}
+RESET = {"seed": 0, "other": 1, "share": 0.3, "calls": 2, "middle": 0.8, "label": 0}
+KNOBS = {"seed": 3, "other": 4, "share": 0.8, "calls": 4, "middle": 5.0, "label": 2}
 
 
 @pytest.mark.parametrize("knob", KNOBS)

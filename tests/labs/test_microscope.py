@@ -44,7 +44,7 @@ from cmlab.schedules import Constant, Warmup
 ONE, EXACT = TEACHERS
 DRAWN, TRAINED, TRUE = WEIGHTS
 DEFAULT = {
-    "embed": "positional", "told": "angle t", "weights": DRAWN, "teacher": ONE, "bound": "norm",
+    "embed": "positional", "time_input": "angle t", "weights": DRAWN, "teacher": ONE, "bound": "norm",
     "prior": "1/(σ_d tan t)", "r": 1.0,
 }  # fmt: skip
 
@@ -93,8 +93,8 @@ def test_the_first_bracket_is_the_distance_to_the_velocity():
     with torch.no_grad():
         F = untrained("Fourier 0.3", "ln(σ)/4").raw(x_t, t)
     expected = -(t.cos()[:, None] ** 2) * (RING.sigma_data * F - dx_t)
-    found = of(embed="Fourier 0.3", told="ln(σ)/4").first.reshape(-1, 2)
-    # The drawn network is told what its own preconditioning says, not what PRECOND does.
+    found = of(embed="Fourier 0.3", time_input="ln(σ)/4").first.reshape(-1, 2)
+    # The untrained network has the time input of its own preconditioning, not what PRECOND does.
     assert np.allclose(found, expected.numpy(), atol=1e-12)
 
 
@@ -126,7 +126,7 @@ def test_one_sample_leaves_the_exact_function_a_tangent_that_central_differences
 
 
 @pytest.mark.parametrize("knob, value", [
-    ("embed", "Fourier 16"), ("told", "ln(σ)/4"), ("weights", TRAINED), ("teacher", EXACT),
+    ("embed", "Fourier 16"), ("time_input", "ln(σ)/4"), ("weights", TRAINED), ("teacher", EXACT),
     ("bound", "none"), ("prior", "1"), ("r", 0.5),
 ])  # fmt: skip
 def test_every_knob_changes_the_picture(seen, knob, value):
@@ -201,7 +201,7 @@ def test_the_prior_weight_is_cos_t_and_without_it_the_factor_is_sigma_d_sin_t():
 
 def test_the_logarithm_makes_the_time_count_more_near_both_ends():
     """sin t cos t · d c_noise/dt is 1/4, and sin t cos t for the angle."""
-    angle, log = (of(embed="Fourier 16", told=told) for told in ("angle t", "ln(σ)/4"))
+    angle, log = (of(embed="Fourier 16", time_input=name) for name in ("angle t", "ln(σ)/4"))
     ends = [np.median(sample_lengths(found.second)[[0, -1]]) for found in (angle, log)]
     assert ends[1] > 2 * ends[0]
 

@@ -1,6 +1,6 @@
 """Analysis for lab 10, continuous-time consistency models (sCM): quantities measured there.
 
-How far a difference is from the derivative that it stands for, and where the tangent is long.
+Errors of finite differences against derivatives, and the size of sCM's tangent.
 
 Times are TrigFlow's angles in radians. A path is x_t = cos(t) x + sin(t) σ_d z, and it has two
 points of one sample: (x_t, t) and (x_r, r), r earlier by the gap.
@@ -45,7 +45,7 @@ def sample_path(process: TrigFlow, x: Data, z: Data, t: Time) -> PathPoints:
 
 
 class ScalingNetwork(nn.Module):
-    """F(u, t) = k(t) u: what the exact functions of round Gaussian data look like."""
+    """F(u, t) = k(t) u: the form of the exact functions for isotropic Gaussian data."""
 
     def __init__(self, k: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ def discrete_gradient(model: Denoiser, path: PathPoints, gap: float) -> Tensor:
     """∇_θ of the mean of w(t) / gap ‖f_θ(x_t, t) - f_θ⁻(x_r, r)‖², the target held fixed."""
     with torch.no_grad():
         f_r = model(*path.before(gap))
-    apart = (model(path.x_t, path.t) - f_r).square() * prior_weight(model, path.t, path.x_t)
-    return gradient(apart.sum() / (gap * len(path.t)), model)
+    squared = (model(path.x_t, path.t) - f_r).square() * prior_weight(model, path.t, path.x_t)
+    return gradient(squared.sum() / (gap * len(path.t)), model)
 
 
 def continuous_gradient(model: Denoiser, path: PathPoints) -> Tensor:
@@ -139,17 +139,17 @@ def tangent_terms(model: Denoiser, path: PathPoints) -> tuple[Data, Data]:
     )
 
 
-def feature_speed(embed: Embed, told: TimeInput, process: TrigFlow, t: Time) -> PerSample:
-    """|d features / dt| of a network that is told c_noise = told(t). Frequencies are drawn."""
+def feature_speed(embed: Embed, time_input: TimeInput, process: TrigFlow, t: Time) -> PerSample:
+    """|d features / dt| of a network with the time input c_noise(t). Frequencies are random."""
     waves = Waves(embed).to(t.dtype)
-    features = torch.func.jvp(lambda t: waves(told(process, t)), (t,), (torch.ones_like(t),))
+    features = torch.func.jvp(lambda t: waves(time_input(process, t)), (t,), (torch.ones_like(t),))
     return features[1].norm(dim=1)
 
 
 def median_cpu_seconds(
     calls: Mapping[str, Callable[[], object]], rounds: int = 15
 ) -> dict[str, float]:
-    """Median CPU seconds of each call, taken in turn so that a busy machine is fair to all."""
+    """Median CPU seconds of each call; the calls take turns, so other load affects all alike."""
     seen: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 2):
         for name, call in calls.items():

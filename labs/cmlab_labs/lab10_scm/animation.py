@@ -1,6 +1,6 @@
 """Animation of lab 10, continuous-time consistency models (sCM).
 
-A difference in place of a derivative: too long a step bends, too short a step drowns.
+Error of a finite difference by its step: truncation for long steps, rounding for short ones.
 """
 
 from collections.abc import Mapping, Sequence

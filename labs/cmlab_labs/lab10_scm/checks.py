@@ -219,14 +219,14 @@ SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
 
 def check_on_gaussian(form: list[Tensor], t: Tensor, sigma_data: float) -> None:
     """Put the exact F of round Gaussian data through the learner's coefficients."""
-    skip, out, inside, told = (row[1:, None] for row in form)
+    skip, out, inside, c_noise = (row[1:, None] for row in form)
     std, x_t = 0.6, torch.linspace(-1.0, 1.4, len(t), dtype=torch.float64)[:, None]
-    law = Gaussian(torch.zeros(1, dtype=torch.float64), std)
-    D = law.denoise(x_t / t.cos()[:, None], sigma_data * t.tan())
+    oracle = Gaussian(torch.zeros(1, dtype=torch.float64), std)
+    D = oracle.denoise(x_t / t.cos()[:, None], sigma_data * t.tan())
     f = std / noisy_std(t, std, sigma_data)[:, None] * x_t
     exact = ((gaussian_denoiser(std, sigma_data), D), (gaussian_consistency(std, sigma_data), f))
     for model, truth in exact:
-        found = skip * x_t + out * model.net(inside * x_t, told[:, 0])
+        found = skip * x_t + out * model.net(inside * x_t, c_noise[:, 0])
         expect(near(found, truth), "the four do not give the exact answer for a Gaussian")
 
 

@@ -69,13 +69,13 @@ WATCH = Tangents(points=32)
 
 
 @lru_cache(maxsize=8)
-def recorded_tangents(arm: str) -> TrainingCurves | None:
-    """The recorded runs of an arm of the study "stabilisers", in the mean of their seeds.
+def recorded_tangents(variant: str) -> TrainingCurves | None:
+    """The recorded runs of a variant of the study "stabilisers", in the mean of their seeds.
 
     None where there is no recording.
     """
     try:
-        found = read("stabilisers", arm)
+        found = read("stabilisers", variant)
     except BadFile:
         return None
     error = np.sqrt(np.square(found["error"]).mean(0))
@@ -172,13 +172,13 @@ PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": Flat()}
 
 @lru_cache(maxsize=128)
 def tangent_parts(
-    embed: str, told: str, weights: str, teacher: str, prior: str
+    embed: str, time_input: str, weights: str, teacher: str, prior: str
 ) -> tuple[Tensor, Tensor]:
     """The two parts of g, (times, samples, 2) each: at r = 0 the first, what r = 1 adds."""
     (x, t, x_t), kind = batch(), WEIGHTS[weights]
-    guide, model = TEACHERS[teacher], kind.build(embed, told)
-    dx_t = PRECOND.process.velocity(x_t, guide(x, None)(x_t, t), t)
-    method = SCM(guide, slope=kind.slope, prior=PRIORS[prior])
+    target, model = TEACHERS[teacher], kind.build(embed, time_input)
+    dx_t = PRECOND.process.velocity(x_t, target(x, None)(x_t, t), t)
+    method = SCM(target, slope=kind.slope, prior=PRIORS[prior])
     with torch.no_grad():
         first, whole = (
             replace(method, warmup=Constant(r)).tangent(model, x_t, t, dx_t, 0)[1]
@@ -198,31 +198,33 @@ def batch() -> tuple[Data, Time, Data]:
     return x, t, PRECOND.process.perturb(x, z, t)
 
 
-def recipe(embed: str, told: str) -> Recipe:
+def recipe(embed: str, time_input: str) -> Recipe:
     """toy.sct with these ingredients, from a seed that no recording has seen.
 
     Tangent and rate start at full size, the rate at twice the preset's: few steps must do.
     """
-    found = SCMVariant("", warmup=NONE, embed=EMBEDS[embed], told=TIME_INPUTS[told])(FRESH_SEED)
+    found = SCMVariant("", warmup=NONE, embed=EMBEDS[embed], time_input=TIME_INPUTS[time_input])(
+        FRESH_SEED
+    )
     return replace(found, train=replace(found.train, batch=128, rate=Constant(2.0)))
 
 
-def untrained(embed: str, told: str) -> Denoiser:
+def untrained(embed: str, time_input: str) -> Denoiser:
     """As the random numbers left them."""
-    return recipe(embed, told).build().double()
+    return recipe(embed, time_input).build().double()
 
 
 @lru_cache(maxsize=8)
-def trained(embed: str, told: str) -> Denoiser:
+def trained(embed: str, time_input: str) -> Denoiser:
     """After the first steps of sCT, the tangent normalised; about a second, once."""
-    trainer = recipe(embed, told).trainer()
+    trainer = recipe(embed, time_input).trainer()
     steps = trainer.run()
     while trainer.step < SPECIMEN_STEPS:
         next(steps)
     return trainer.model.double()
 
 
-def exact_model(embed: str, told: str) -> Denoiser:
+def exact_model(embed: str, time_input: str) -> Denoiser:
     """f* of the ring, whatever the ingredients of a network would be."""
     return Denoiser(ExactNetwork(), PRECOND)
 
@@ -233,8 +235,8 @@ class ExactNetwork(nn.Module):
     def forward(self, u: Data, t: Time, cond: Tensor | None = None) -> Data:
         process, x_t = PRECOND.process, RING.sigma_data * u
         alpha, sigma = (expand(v, u) for v in process(t))
-        ends = RING.oracle.flow(x_t / alpha, process.level(t), torch.zeros_like(t))
-        return (alpha * x_t - ends) / sigma
+        end_points = RING.oracle.flow(x_t / alpha, process.level(t), torch.zeros_like(t))
+        return (alpha * x_t - end_points) / sigma
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def explorer() -> Explorer:
     """Knobs: `embed`, `time_input`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
     knobs = {
         "embed": choice("time features", tuple(EMBEDS)),
-        "told": choice("the network is told", tuple(TIME_INPUTS)),
+        "time_input": choice("time input", tuple(TIME_INPUTS)),
         "weights": choice("weights", tuple(WEIGHTS)),
         "teacher": choice("teacher", tuple(TEACHERS)),
         "bound": choice("bound", tuple(BOUNDS)),
@@ -274,21 +276,21 @@ def explorer() -> Explorer:
 
 
 def picture(
-    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+    embed: str, time_input: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> Picture:
     """The batch's tangents under these ingredients."""
-    seen = tangents(embed, told, weights, teacher, bound, prior, r)
+    seen = tangents(embed, time_input, weights, teacher, bound, prior, r)
     lines = [longest_sentence(seen), *remarks(seen, weights, teacher), bound_sentence(seen, bound)]
     if weights != TRUE:
-        lines += recorded_outcome(embed, told, teacher, bound, prior)
+        lines += recorded_outcome(embed, time_input, teacher, bound, prior)
     return Picture(microscope(seen, bound), "\n".join(lines))
 
 
 def tangents(
-    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+    embed: str, time_input: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> TangentTerms:
     """g of every sample, in its two parts and bounded."""
-    first, second = tangent_parts(embed, told, weights, teacher, prior)
+    first, second = tangent_parts(embed, time_input, weights, teacher, prior)
     second = r * second
     bounded = BOUNDS[bound]((first + second).flatten(0, 1)).reshape(first.shape)
     t = batch()[1].reshape(TIMES, SAMPLES)[:, 0]
@@ -314,7 +316,7 @@ def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
     """What a learner might take for a fault."""
     if weights != TRUE:
         return []
-    says = "f* has no time features and is told nothing: the first two knobs do nothing here."
+    says = "f* has no time features and has no time input: the first two knobs do nothing here."
     if sample_lengths(seen.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
     if teacher == SAMPLE and seen.second.any():
@@ -325,36 +327,46 @@ def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
 def bound_sentence(seen: TangentTerms, bound: str) -> str:
     """What the bound lets through, and what the weight would even out."""
     g, after, loss = sample_lengths(seen.g), sample_lengths(seen.bounded), seen.loss
-    told = (
+    lengths_text = (
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
         f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
         if np.isfinite(seen.promise)
         else "No bound: the gradient gets them as they are."
     )
-    return f"{told} E‖g‖²/D by time: {three_digits(loss.min())} to {three_digits(loss.max())}; times e^(w*), 1."
+    return f"{lengths_text} E‖g‖²/D by time: {three_digits(loss.min())} to {three_digits(loss.max())}; times e^(w*), 1."
 
 
-def recorded_outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list[str]:
+def recorded_outcome(
+    embed: str, time_input: str, teacher: str, bound: str, prior: str
+) -> list[str]:
     """What training with these ingredients came to, where it was recorded."""
     preset = toy.scd if teacher == EXACT else toy.sct
     wanted = (
         EMBEDS[embed],
-        TIME_INPUTS[told],
+        TIME_INPUTS[time_input],
         BOUNDS[bound],
         PRIORS[prior],
         preset,
         Tangent(),
         True,
     )
-    for name, arm in STUDY.arms.items():
-        if isinstance(arm, SCMVariant) and ingredients(arm) == wanted:
-            return recorded_sentence(name, arm.title)
+    for name, variant in STUDY.arms.items():
+        if isinstance(variant, SCMVariant) and ingredients(variant) == wanted:
+            return recorded_sentence(name, variant.title)
     return []
 
 
-def ingredients(arm: SCMVariant) -> tuple[object, ...]:
+def ingredients(variant: SCMVariant) -> tuple[object, ...]:
     """What the knobs choose, warm-up apart."""
-    return (arm.embed, arm.told, arm.bound, arm.prior, arm.preset, arm.slope, arm.learned)
+    return (
+        variant.embed,
+        variant.time_input,
+        variant.bound,
+        variant.prior,
+        variant.preset,
+        variant.slope,
+        variant.learned,
+    )
 
 
 def recorded_sentence(name: str, title: str) -> list[str]:

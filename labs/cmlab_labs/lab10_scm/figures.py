@@ -27,7 +27,7 @@ from ..common.plots_noise import plain
 from ..common.study import Recording, path_of, ranged, read
 from ..registry import STUDIES
 
-# From the gap to its limit: what vanishes along a path, what the gradient tends to, who pulls
+# The continuous-time limit: tangents along paths, gradients by gap, the loss step by step
 
 ANGLE = "time $t$ (radians)"
 GAP = "gap $t - r$ (radians)"
@@ -123,7 +123,7 @@ def loss_and_gradients(
 
 
 def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
-    """A parabola for each step: F stands on its flank, and its bottom is g away."""
+    """A parabola for each step: F is marked on it, and its minimum is g away."""
     low = min(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
     high = max(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
     room = 0.25 * (high - low)
@@ -147,23 +147,23 @@ def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> N
     )
 
 
-# Where a tangent is long: the clock that the network reads, and the two brackets of g
+# Size of the tangent: the speed of the network's time input, and the two brackets of g
 
 FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and where names go
 END = np.pi / 2
 
 
 def input_speeds(
-    t: np.ndarray, told: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
+    t: np.ndarray, time_inputs: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
 ) -> Figure:
     """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.8)
-    looks = {name: role for name, role in zip(told, (STUDENT, TEACHER), strict=True)}
-    for name, speed in told.items():
+    looks = {name: role for name, role in zip(time_inputs, (STUDENT, TEACHER), strict=True)}
+    for name, speed in time_inputs.items():
         axes[0].semilogy(t, speed, color=looks[name].color, linestyle=looks[name].line)
-        up = 1.35 if name == next(iter(told)) else 0.5
+        up = 1.35 if name == next(iter(time_inputs)) else 0.5
         label(axes[0], 0.75, float(np.interp(0.75, t, speed)) * up, name, looks[name].color)
-    last = list(told.values())[-1]
+    last = list(time_inputs.values())[-1]
     axes[0].set(ylim=(0.03, 300), xlim=(0, END))
     title = f"ln(σ)/4 runs away, to {last[-1]:.0f} at t = {t[-1]:.2f}"
     name_axes(axes[0], ANGLE, "$\\sin t \\cdot |d\\,c_{noise}/dt|$", title)
@@ -230,7 +230,7 @@ def stabilised(ax: Axes, seen: TangentLengths, after: Mapping[str, np.ndarray]) 
     ax.legend(loc="lower center", fontsize=9, frameon=False)
 
 
-# What the recordings of continuous time say: by arm, by moment, and by gap
+# Recorded runs: scores by variant, over training, and by gap
 
 RMSE, STEP = "RMS error to $f^*$ (data units)", "step"
 STABILISER_TICKS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -241,39 +241,41 @@ LOOKS: dict[str, Role] = {
 }  # fmt: skip
 
 
-def existing_recordings(study: str, arms: Iterable[str]) -> dict[str, Recording]:
-    """The recordings of these arms that there are, in this order."""
-    return {arm: read(study, arm) for arm in arms if path_of(study, arm).is_file()}
+def existing_recordings(study: str, variants: Iterable[str]) -> dict[str, Recording]:
+    """Those recordings of these variants that exist, in this order."""
+    return {
+        variant: read(study, variant) for variant in variants if path_of(study, variant).is_file()
+    }
 
 
-def title_of(study: str, arm: str) -> str:
-    """The arm in words."""
-    return STUDIES[study].arms[arm].title  # type: ignore[attr-defined]
+def title_of(study: str, variant: str) -> str:
+    """The variant's title."""
+    return STUDIES[study].arms[variant].title  # type: ignore[attr-defined]
 
 
 def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
-    """A row for each arm, a mark for each seed, and a line at the mean."""
+    """A row for each variant, a mark for each seed, and a line at the mean."""
     order = list(runs)[::-1]
-    for height, arm in enumerate(order):
-        found = runs[arm].score("rmse")
+    for height, variant in enumerate(order):
+        found = runs[variant].score("rmse")
         ax.plot(found, [height] * len(found), role.marker, color=role.color, markersize=6)
         ax.plot([found.mean()] * 2, [height - 0.3, height + 0.3], color=role.color, linewidth=2)
     low, high = runs[base].score("rmse").min(), runs[base].score("rmse").max()
     ax.axvspan(low, high, color=role.color, alpha=0.15, linewidth=0)
-    names = [title_of("stabilisers", arm) for arm in order]
+    names = [title_of("stabilisers", variant) for variant in order]
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set(ylim=(-0.6, len(names) - 0.4))
 
 
 def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
-    """Panels by title: the recordings and the arm that they are held against. `log`: one title."""
+    """Panels by title: the recordings and the variant that they are compared with. `log`: one title."""
     figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
     for ax, (title, (runs, base)), role in zip(
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
     ):
         score_rows(ax, runs, base, role)
-        means = {arm: run.score("rmse").mean() for arm, run in runs.items()}
-        others = [mean / means[base] for arm, mean in means.items() if arm != base]
+        means = {variant: run.score("rmse").mean() for variant, run in runs.items()}
+        others = [mean / means[base] for variant, mean in means.items() if variant != base]
         ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
         name_axes(ax, RMSE, "", f"{title}: {' to '.join(ends)}")
         high = max(run.score("rmse").max() for run in runs.values())
@@ -285,18 +287,18 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
-    """Median length of the tangent, and the error, means over levels, by step and arm."""
+    """Median length of the tangent, and the error, means over levels, by step and variant."""
     figure, (axes,) = sheet(1, 2, 10.4, 3.9)
-    for arm, run in runs.items():
-        role, steps = LOOKS[arm], run["steps"].mean(0)
+    for variant, run in runs.items():
+        role, steps = LOOKS[variant], run["steps"].mean(0)
         for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
             by_seed = values.mean(2)
             ax.semilogy(steps, by_seed.mean(0), color=role.color, linestyle=role.line)
             ax.fill_between(steps, by_seed.min(0), by_seed.max(0), color=role.color, alpha=0.15,
                             linewidth=0)  # fmt: skip
         end = float(run["tangent"][..., 0].mean((0, 2))[-1])
-        up = {"scd": 0.6, "scd-norm": 1.3}.get(arm, 1.0)
-        label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", arm), role.color)
+        up = {"scd": 0.6, "scd-norm": 1.3}.get(variant, 1.0)
+        label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", variant), role.color)
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features stretch it, a teacher shrinks it")
@@ -339,16 +341,16 @@ def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
     return f"Within 10 % of the limit: gaps of {min(near):g} to {max(near):g}"
 
 
-# Arms of a study against one of them: how much worse, and whether the seeds can tell
+# Comparison of variants: ratios of errors, and whether the seeds' ranges overlap
 
 
-def rmse(arm: str, study: str = "stabilisers") -> np.ndarray:
-    """The RMS error to f* of each seed of a recorded arm."""
-    return read(study, arm).score("rmse")
+def rmse(variant: str, study: str = "stabilisers") -> np.ndarray:
+    """The RMS error to f* of each seed of a recorded variant."""
+    return read(study, variant).score("rmse")
 
 
 def first_and_last(values: np.ndarray) -> str:
-    """In words: values (seeds, moments, levels), averaged over levels, at both ends."""
+    """Text for values (seeds, moments, levels), averaged over levels, at both ends."""
     return f"{ranged(values[:, 0].mean(1), '.2g')} → {ranged(values[:, -1].mean(1), '.2g')}"
 
 
@@ -386,25 +388,25 @@ def stabiliser_verdict(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -
 def comparison_table(
     runs: Mapping[str, Recording], beside: str, study: str = "stabilisers"
 ) -> str:
-    """A table (Markdown): each arm's scores, and its error beside that of `beside`."""
+    """Markdown table: each arm's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
         "| | RMS error to f* | samples near a mode | RMS error beside the first |",
         "|---" * 4 + "|",
     ]
-    for arm, run in runs.items():
+    for variant, run in runs.items():
         found = run.score("rmse")
         row = (
-            title_of(study, arm),
+            title_of(study, variant),
             ranged(found, ".3g"),
             ranged(run.score("hq"), ".0%"),
-            "" if arm == beside else effect(found, base),
+            "" if variant == beside else effect(found, base),
         )
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 
-# The tangent g = cos t df/dt under the microscope: its two brackets, its bound, its weight
+# Tangent microscope: the two brackets of g = cos t df/dt, its bound and its weight
 
 TIME = "time t (radians)"
 LENGTH = "length (data units)"
@@ -610,7 +612,7 @@ def draw_run(
     axes[1].plot(run.steps, run.longest, linestyle=(0, (5, 2)), **look)
 
 
-# A difference needs a step and a derivative does not: error against step, and what each costs
+# Errors of finite differences by step, against the derivative in forward mode
 
 DIFFERENCE_STEP = "step $h$ of the difference (radians)"
 

@@ -1,6 +1,6 @@
 """Animation of lab 11, steps and phases (PCM).
 
-More calls, two ways: phases that keep the sample, and fresh noise that loses it.
+Samples by network calls: phases keep the mode of a noise, fresh noise between calls loses it.
 """
 
 from dataclasses import replace
@@ -26,18 +26,18 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @torch.no_grad()
-def samples(arm: str, calls: int, z: Data) -> Tensor:
-    """Where the recorded network of this arm brings noises z, in the way that it was made for."""
-    recipe, model = ring(calls, 0), revived(arm, read("phases", arm)["weights"][0])
+def samples(variant: str, calls: int, z: Data) -> Tensor:
+    """Samples of this variant's recorded network from noises z, with the sampler it was trained for."""
+    recipe, model = ring(calls, 0), revived(variant, read("phases", variant)["weights"][0])
     sampler = recipe.sampler
-    if arm == "m1":
+    if variant == "m1":
         sampler = replace(cast(PhasedSteps, ring(1, 0).sampler), keep=KEEPS[0])
     with seeded(torch.device("cpu"), 7):
         return sampler(cast(Process, model.process), model, z, calls)
 
 
 def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
-    """Ends joined to the exact ends; those in another mode have a cross."""
+    """Samples joined to the exact end points; those in another mode are crosses."""
     lost = nearest_mode(toy.RING, x) != nearest_mode(toy.RING, exact)
     symbols = ["x" if gone else "square" for gone in lost.tolist()]
     colors = [WRONG.color if gone else role.color for gone in lost.tolist()]
@@ -66,10 +66,13 @@ def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     """Where n calls lead in both ways."""
     left, kept = end_traces(phased, exact, STUDENT, 0)
     right, same = end_traces(renoised, exact, STUDENT, 1)
-    told = f"{n} call{'s' * (n > 1)}"
+    calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{told}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "
+        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "
         f"and {same:.0%} with fresh noise between the calls."
     )
-    titles = f"{told}, phased: {kept:.0%} keep their mode", f"{told}, re-noised: {same:.0%}"
+    titles = (
+        f"{calls_text}, phased: {kept:.0%} keep their mode",
+        f"{calls_text}, re-noised: {same:.0%}",
+    )
     return Shot(str(n), reading, titles, [*left, *right])

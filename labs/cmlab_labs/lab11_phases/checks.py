@@ -15,14 +15,14 @@ OFTEN = 4000  # samples; a measured scale is within 3 % of the true one
 
 
 class RecordingDenoiser:
-    """A denoiser that answers with a constant, and remembers what it was asked."""
+    """A denoiser with constant answers, which records its inputs and times."""
 
     def __init__(self, value: float = 0.7) -> None:
-        self.value, self.seen, self.times = value, [], []
+        self.value, self.inputs, self.times = value, [], []
 
     def __call__(self, x_t: Tensor, t: Any) -> Tensor:
         x_t, t = torch.as_tensor(x_t), torch.as_tensor(t)
-        self.seen.append(x_t.detach().clone())
+        self.inputs.append(x_t.detach().clone())
         self.times.append(float(t.flatten()[0]))
         return torch.full_like(x_t, self.value * len(self.times))
 
@@ -38,7 +38,7 @@ def multistep(answer: Callable[..., Any]) -> str:
         check_levels(model.times, levels)
         expect(end.shape == start.shape, f"the samples must keep the shape of x_T, "
                f"{tuple(start.shape)}; yours is {tuple(end.shape)}")  # fmt: skip
-        expect(torch.equal(model.seen[0], start),
+        expect(torch.equal(model.inputs[0], start),
                "the first call must see x_T as it is: it lies at its level already")  # fmt: skip
         for n in range(1, len(levels)):
             check_noise(model, n, levels)
@@ -46,7 +46,7 @@ def multistep(answer: Callable[..., Any]) -> str:
     torch.manual_seed(1)
     again = RecordingDenoiser()
     answer(again, start.clone(), list(levels))
-    expect(not torch.equal(again.seen[1], model.seen[1]),
+    expect(not torch.equal(again.inputs[1], model.inputs[1]),
            "the noise is the same at every run: draw it afresh")  # fmt: skip
     return (
         f"{len(LEVELS)}, 1 and 2 calls in order, fresh noise of the right scale, none at the end"
@@ -54,21 +54,21 @@ def multistep(answer: Callable[..., Any]) -> str:
 
 
 def check_levels(times: list[float], levels: tuple[float, ...]) -> None:
-    """The calls came at these levels."""
-    said = f"{[round(t, 3) for t in times]}, not {list(levels)}"
+    """Check that the calls came at these levels, in order."""
+    levels_text = f"{[round(t, 3) for t in times]}, not {list(levels)}"
     expect(bool(times), "the model was never called")
     backwards = len(levels) > 1 and near(times, list(levels[::-1]))
     expect(not backwards, "the order is wrong: the first call is at the largest level")
-    expect(len(times) >= len(levels), f"too few calls: your levels were {said}")
-    expect(len(times) == len(levels), f"too many calls: your levels were {said}")
+    expect(len(times) >= len(levels), f"too few calls: your levels were {levels_text}")
+    expect(len(times) == len(levels), f"too many calls: your levels were {levels_text}")
     expect(all(abs(a - b) < 1e-5 for a, b in zip(times, levels, strict=True)),
-           f"the model was told the levels {said}")  # fmt: skip
+           f"the model was called at the levels {levels_text}")  # fmt: skip
 
 
 def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> None:
-    """What call n saw: the estimate of the call before, and noise of this level."""
+    """Check the input of call n: the estimate of the call before, plus noise of this level."""
     level, before, middle = levels[n], levels[n - 1], model.value * n
-    noise = model.seen[n] - middle
+    noise = model.inputs[n] - middle
     std, mean = float(noise.std()), float(noise.mean())
     where = f"before call {n + 1}"
     expect(std > 1e-6, f"no noise was added {where}: the model would see a clean sample")
@@ -82,7 +82,7 @@ def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> 
     ):  # fmt: skip
         far = abs(wrong / level - 1) > 0.1
         expect(not (far and abs(std / wrong - 1) < 0.04 and abs(mean) < 0.2 * max(std, 1)), slip)
-    kept = float(torch.corrcoef(torch.stack([noise.flatten(), model.seen[0].flatten()]))[0, 1])
+    kept = float(torch.corrcoef(torch.stack([noise.flatten(), model.inputs[0].flatten()]))[0, 1])
     expect(abs(kept) < 0.2, f"the noise {where} is the one that you started from: draw it afresh")
     expect(abs(std / level - 1) < 0.05 and abs(mean) < 6 * level / OFTEN**0.5,
            f"call {n + 1} must see the estimate of call {n} plus noise of scale {level:g}: the "
@@ -90,7 +90,7 @@ def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> 
 
 
 def check_end(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
-    """The samples are the last call's answer."""
+    """Check that the samples are the last call's answer."""
     spread = float((end - value).abs().max())
     if spread > 1e-5:
         noisy = float(end.std()) > 1e-3
@@ -99,14 +99,14 @@ def check_end(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
 
 
 class UnimodalScore:
-    """A score with one lowest place, and a list of where it was asked."""
+    """A unimodal score, which records where it was evaluated."""
 
     def __init__(self, place: float, steep: float) -> None:
-        self.place, self.steep, self.asked = place, steep, []
+        self.place, self.steep, self.evaluated = place, steep, []
 
     def __call__(self, t: float) -> float:
         t = float(t)
-        self.asked.append(t)
+        self.evaluated.append(t)
         gap = log(max(t, 1e-9) / self.place)
         return gap**2 if gap < 0 else self.steep * gap
 
@@ -125,18 +125,18 @@ def middle(answer: Callable[..., Any]) -> str:
 def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) -> None:
     low, high = 0.02, 8.0
     found, twin = float(answer(score, low, high, rounds)), UnimodalScore(score.place, score.steep)
-    right, asked = ternary(twin, low, high, rounds), score.asked
+    right, asked = ternary(twin, low, high, rounds), score.evaluated
     expect(bool(asked), "the score was never asked")
     expect(all(low <= t <= high for t in asked), "you asked outside the interval")
     first = sorted(asked[:2])
-    expect(max(abs(a - b) for a, b in zip(first, sorted(twin.asked[:2]), strict=False)) < 1e-6,
+    expect(max(abs(a - b) for a, b in zip(first, sorted(twin.evaluated[:2]), strict=False)) < 1e-6,
            f"the first two questions must be at a third and at two thirds, "
-           f"{twin.asked[0]:.3f} and {twin.asked[1]:.3f}; yours were "
+           f"{twin.evaluated[0]:.3f} and {twin.evaluated[1]:.3f}; yours were "
            f"{', '.join(f'{t:.3f}' for t in first)}")  # fmt: skip
     if len(asked) >= 4 and rounds > 1:
         wrong = UnimodalScore(score.place, score.steep)
         ternary(lambda t: -wrong(t), low, high, rounds)
-        kept, dropped = (sorted(v.asked[2:4]) for v in (twin, wrong))
+        kept, dropped = (sorted(v.evaluated[2:4]) for v in (twin, wrong))
         expect(near(kept, dropped) or not near(sorted(asked[2:4]), dropped),
                "the wrong third was dropped: drop the one beside the larger score")  # fmt: skip
     expect(len(asked) <= 2 * rounds, f"{len(asked)} questions in {rounds} rounds: two a round do")

@@ -1,6 +1,6 @@
 """Studies of lab 11, steps and phases (PCM): trained variants that it replays.
 
-Four phases on digits: 1500 steps in all, 600 of them a denoiser that then teaches. One arm.
+Four phases on digits: 1500 steps in all, 600 of them a denoiser that then is the teacher. One variant.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ Conditioned = Callable[[Tensor], Denoise]  # labels -> a denoiser of pictures wi
 
 @dataclass(frozen=True)
 class PhasedDigits:
-    """Digits by the number of calls, the same noises for all ways.
+    """Observer of digits by the number of calls, the same noises for all samplers.
 
     fd        (3, 3) Fréchet distance of the WAYS in 1, 2, 4 calls: the student's jumps, the
               student with fresh noise between its calls, and its teacher's jumps (DDIM)
@@ -43,7 +43,7 @@ class PhasedDigits:
     """
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return {}  # a look takes as long as a tenth of the run
+        return {}  # an observation takes as long as a tenth of the run
 
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, method = trainer.ema.model, cast(PCM, trainer.method)
@@ -56,7 +56,7 @@ class PhasedDigits:
             return method.teacher(labels, labels)
 
         ways = ((student, sampler), (student, replace(sampler, keep=0.0)), (teacher, sampler))
-        makers = [partial(generate, model.process, told, steps) for told, steps in ways]
+        makers = [partial(generate, model.process, denoise, steps) for denoise, steps in ways]
         found = [digits_by_calls(maker, COUNTS) for maker in makers]
         return {
             "fd": np.array([[row[f"fd{n}"] for n in COUNTS] for row in found], np.float32),
@@ -67,14 +67,14 @@ class PhasedDigits:
 @torch.no_grad()
 def generate(
     process: Process,
-    told: Conditioned,
+    denoise: Conditioned,
     sampler: PhasedSteps,
     z: Tensor,
     labels: Tensor,
     calls: int,
 ) -> Tensor:
     """Pictures with these labels from these noises."""
-    return sampler(process, told(labels), z, calls)
+    return sampler(process, denoise(labels), z, calls)
 
 
 def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.ndarray:

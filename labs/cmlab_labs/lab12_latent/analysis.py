@@ -1,13 +1,13 @@
 """Analysis for lab 12, latent consistency models (sLCT): quantities measured there.
 
-How impulsive numbers are: shares beyond the fences of a box plot, and the kurtosis.
+Impulsive noise: shares beyond the fences of a box plot, and the kurtosis.
 
 Tukey's fences lie 1.5 (inner) and 3 (outer) interquartile ranges beyond the quartiles. Of normal
 numbers 0.70 % lie beyond the inner ones and 2.3 in a million beyond the outer ones.
 
-What pairing noise with data does: the share of the cost that is left, and the target's spread.
+Effect of pairing noise with data: transport cost and variance of the target.
 
-At a given x_t many data points may lie below. Their variance, the mean over x_t of Var(x | x_t),
+Many data points are possible at a given x_t. Their variance, the mean over x_t of Var(x | x_t),
 is the noise that the target of consistency training has: pairing can lower it.
 """
 
@@ -22,7 +22,7 @@ from cmlab.methods.slct import Independent, MinibatchOT
 from cmlab.ops import sum_squares
 from cmlab.types import Coupling
 
-# How impulsive numbers are: shares beyond the fences of a box plot, and the kurtosis
+# Impulsive noise: shares beyond the fences of a box plot, and the kurtosis
 
 INNER, OUTER = 1.5, 3.0  # interquartile ranges beyond the quartiles
 
@@ -66,7 +66,7 @@ def impulsiveness(x: Tensor) -> Impulsiveness:
     )
 
 
-# What pairing noise with data does: the share of the cost that is left, and the target's spread
+# Effect of pairing noise with data: transport cost and variance of the target
 
 
 def cost_ratio(x: Tensor, z: Tensor) -> float:

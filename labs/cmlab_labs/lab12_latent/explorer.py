@@ -1,6 +1,6 @@
 """Explorers of lab 12, latent consistency models (sLCT): interactive figures.
 
-Two benches: tails of latents and what they do to losses, and noise paired with data.
+Tails of latents and their influence on losses; noise paired with data by optimal transport.
 """
 
 from functools import lru_cache
@@ -66,7 +66,7 @@ def c_of(intervals: int) -> float:
 
 
 def picture(source: str, share: float, factor: int, intervals: int, size: float) -> Picture:
-    """Elements with fences, and the pull of residuals as long as their samples are large.
+    """Elements with fences, and the influence of residuals that grow with their samples.
 
     A sample of the clean data's mean length has a residual of rms `size`: a model, no run.
     """
@@ -81,24 +81,24 @@ def picture(source: str, share: float, factor: int, intervals: int, size: float)
     kurtosis = f"{found.kurtosis:.1f}" if found.kurtosis < 100 else f"{found.kurtosis:.0f}"
     title = f"{found.outer:.2%} beyond the outer fence, kurtosis {kurtosis}"
     hit = (x != clean).any(1)
-    words = ", ".join(
+    shares = ", ".join(
         f"{name} {share_of_influence(influence(metric, lengths), hit):.1%}"
         for name, metric in losses.items()
     )
-    return Picture(impulses(scene, title), reading(found.inner, found.reach, hit, words, c))
+    return Picture(impulses(scene, title), reading(found.inner, found.reach, hit, shares, c))
 
 
 def share_of_influence(force: Tensor, hit: Tensor) -> float:
     return float(force[hit].sum() / force.sum())
 
 
-def reading(inner: float, reach: float, hit: Tensor, words: str, c: float) -> str:
+def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> str:
     return (
         f"Beyond the inner fence: {inner:.2%} (normal numbers: 0.70%); the farthest element lies "
         f"{reach:.1f} interquartile ranges from the median.\n"
         f"{float(hit.double().mean()):.1%} of the samples hold an impulse. Their share of all "
-        f"pull: {words}.\n"
-        f"Cauchy pulls hardest at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
+        f"influence: {shares}.\n"
+        f"The Cauchy loss has most influence at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
     )
 
 
@@ -128,5 +128,5 @@ def transport_picture(batch: int, t: float, seed: int) -> Picture:
         f"Mean squared length of a pair: {ratio:.0%} of that of the pairs as drawn.\n"
         f"Variance of x among the {near} nearest x + t z: {spread[0]:.3f} as drawn, "
         f"{spread[1]:.3f} with transport.\n"
-        "The same noises, in another order: their law has not changed, that of a pair has.",
+        "The same noises, in another order: their distribution is unchanged, that of the pairs is not.",
     )

@@ -29,7 +29,7 @@ from cmlab.types import Metric
 from ..common.plots_noise import plain
 from .analysis import INNER, OUTER, Impulsiveness, fences
 
-# How heavy the tails of data and residuals are, and what that does to losses
+# Tails of data and residuals, and their influence on losses
 
 LOSSES = {"squared L2": WRONG, "pseudo-Huber": STUDENT, "Cauchy": TEACHER}
 NORMAL = {"inner": 0.00698, "outer": 2.34e-6, "kurtosis": 3.0}
@@ -69,7 +69,7 @@ def set_ticks(ax: Axes, ticks: Sequence[float]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ImpulseScene:
-    """Elements (n,), the lengths of samples' residuals (m,), and the losses that see them."""
+    """Elements (n,), the lengths of samples' residuals (m,), and the losses of them."""
 
     elements: Tensor
     lengths: Tensor
@@ -78,13 +78,13 @@ class ImpulseScene:
 
 
 def influence(metric: Metric, lengths: Tensor) -> Tensor:
-    """ψ(r), how hard a residual of each length pulls."""
+    """Influence function ψ(r), the derivative of the metric by the length of a residual."""
     r = lengths.double()[:, None].requires_grad_()
     return torch.autograd.grad(metric(r, torch.zeros_like(r)).sum(), r)[0][:, 0]
 
 
 def impulses(scene: ImpulseScene, title: str) -> Figure:
-    """The elements with their fences, and how hard residuals of each length pull."""
+    """The elements with their fences, and the influence of residuals by length."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.5)
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.16, top=0.9, wspace=0.22)
@@ -118,7 +118,7 @@ def histogram(ax: Axes, elements: Tensor) -> None:
     plain(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
 
 
-# How runs on latents end, and what their loss sees on the way
+# Scores of runs on latents, and their residuals during training
 
 VARIANT_ROLES = {
     "ict": STUDENT, "cauchy": TEACHER, "slct": EXTRA, "slct-independent": MEAN,
@@ -129,20 +129,20 @@ VARIANT_ROLES = {
 def variant_scores(
     panels: Mapping[str, Mapping[str, np.ndarray]], floor: float, name: str
 ) -> Figure:
-    """Scores of arms, one marker a seed and a bar at the mean; panels share their axis."""
+    """Scores of variants, one marker per seed and a bar at the mean; panels share their axis."""
     figure, (axes,) = sheet(1, len(panels), 9.6, 3.3)
-    for ax, (title, arms) in zip(axes, panels.items(), strict=True):
-        place = np.arange(len(arms))[::-1]
-        for y, (arm, scores) in zip(place, arms.items(), strict=True):
-            role = VARIANT_ROLES.get(arm, DATA)
+    for ax, (title, variants) in zip(axes, panels.items(), strict=True):
+        place = np.arange(len(variants))[::-1]
+        for y, (variant, scores) in zip(place, variants.items(), strict=True):
+            role = VARIANT_ROLES.get(variant, DATA)
             ax.plot(scores, np.full(len(scores), y), role.marker, color=role.color, markersize=7)
             ax.plot([scores.mean()] * 2, [y - 0.28, y + 0.28], color=role.color, linewidth=2)
             ax.text(scores.max() * 1.07, y, f"{scores.mean():.0f}", va="center", fontsize=9)
         ax.axvline(floor, color=TRUTH.color, linestyle=":", linewidth=1)
-        ax.set(xscale="log", ylim=(-0.6, len(arms) - 0.3))
-        ax.set_yticks(place, list(arms))
+        ax.set(xscale="log", ylim=(-0.6, len(variants) - 0.3))
+        ax.set_yticks(place, list(variants))
         name_axes(ax, name, "", title)
-    span = [v for arms in panels.values() for s in arms.values() for v in s]
+    span = [v for variants in panels.values() for s in variants.values() for v in s]
     for ax in axes:
         ax.set_xlim(0.8 * floor, 1.5 * max([*span, floor]))
         set_ticks(ax, (5, 10, 20, 50, 100, 200, 500, 1000))
@@ -173,7 +173,7 @@ def residual_sizes(
     return figure
 
 
-# Noise and data paired by optimal transport, and what it buys in which dimension
+# Noise and data paired by optimal transport, and the gain by dimension
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
 COUPLING_ROLES = {"as drawn": MEAN, "optimal transport": STUDENT}

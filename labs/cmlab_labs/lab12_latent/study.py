@@ -10,14 +10,14 @@ slct-independent         sLCT without optimal transport
 slct-across              sLCT whose optimal transport pairs across classes
 slct-8c                  sLCT with eight times the c
 
-Impulses multiply 0.1 % of all latent elements by 50. Judged by the clean held-out digits.
+Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
 Optimal transport in the plane: consistency training on the ring, the noise paired or not.
 
 independent  iCT's loss, the noise as drawn
 ot           the same, the noise of each batch paired with its data by optimal transport
 
-Half of the toy presets' batch. RMS is against the f* of the law with independent noise.
+Half of the toy presets' batch. RMS is against the f* of the data with independent noise.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ from ..common.study import Study
 from ..common.watch import Arrays
 from .analysis import INNER, OUTER, kurtosis, share_beyond
 
-# A watch of runs on latents: the differences that the loss sees, by stage, and the score
+# Observer of runs on latents: residuals of the loss by stage, and the score
 
 BANDS = (0.002, 0.02, 0.2, 2.0, 80.0)  # noise levels; the bands lie between them
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -60,7 +60,7 @@ NONE = torch.full((6,), torch.nan)  # of a band that no pair fell into
 class Residuals:
     """f_t - f_r of `n` pairs as in training, with the weights and the grid of the stage that ends.
 
-    scores    (names,) the judge's numbers for the averaged weights
+    scores    (names,) the evaluator's scores of the averaged weights
     intervals ()       N, the number of intervals of the grid
     size      (bands, 6) quantiles of the root mean square of a sample's residual, see QUANTILES,
               by band of the noise level t
@@ -95,15 +95,15 @@ def residuals(trainer: Trainer, recipe: Recipe, step: int, n: int) -> tuple[Time
         t, r = trainer.method.pairs(model.process, x, step)
         z = torch.randn_like(x)
     x_t, x_r = (model.process.perturb(x, z, time) for time in (t, r))
-    apart = model(x_t, t, labels) - model(x_r, r, labels)
+    residual = model(x_t, t, labels) - model(x_r, r, labels)
     trainer.model.train()
-    return t, r, apart
+    return t, r, residual
 
 
-def measured_by_band(t: Time, r: Time, apart: Data) -> Arrays:
+def measured_by_band(t: Time, r: Time, residual: Data) -> Arrays:
     """Sizes and tails by band."""
-    size = (sum_squares(apart) / apart[0].numel()).sqrt()
-    slope = apart / expand(t - r, apart)
+    size = (sum_squares(residual) / residual[0].numel()).sqrt()
+    slope = residual / expand(t - r, residual)
     which = torch.bucketize(t, torch.tensor(BANDS[1:-1]))
     sizes, tails = [], []
     for band in range(len(BANDS) - 1):
@@ -146,7 +146,7 @@ def cauchy(data: Decodable, seed: int) -> Recipe:
 
 
 def with_scaled_c(factor: float, seed: int) -> Recipe:
-    """sLCT that calls things far later: c(N) times this factor."""
+    """sLCT with c(N) times this factor."""
     method = improved(STEPS)
     c = method.c
     assert isinstance(c, Tightening) and c.first is not None

@@ -80,20 +80,20 @@ def editing_slips(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, miss
 @exercise
 def push(answer: Callable[..., Any]) -> str:
     """(estimate, A, y, x_t, t, zeta) -> -ζ t ∇ ‖y - A(h)‖, by x_t, one row a sample."""
-    law = TwoRings().oracle
+    oracle = TwoRings().oracle
     g = torch.Generator().manual_seed(5)
     t = torch.tensor([0.3, 0.5, 0.8, 1.5, 0.4], dtype=torch.float64)
-    x_t = law.sample(5, g).double() + t[:, None] * torch.randn(5, 2, generator=g).double()
+    x_t = oracle.sample(5, g).double() + t[:, None] * torch.randn(5, 2, generator=g).double()
     operators: tuple[Operator, ...] = (Radius(), Absolute(), Mask(torch.tensor([1.0, 0.0])))
     for A in operators:
-        y = A(law.sample(5, g).double())
-        found = answer(law.denoise, A, y, x_t.clone(), t, 0.7)
+        y = A(oracle.sample(5, g).double())
+        found = answer(oracle.denoise, A, y, x_t.clone(), t, 0.7)
         expect(isinstance(found, Tensor) and found.shape == x_t.shape,
                "return one vector for each sample, in the shape of x_t")  # fmt: skip
         found = found.detach()
-        right = -0.7 * t[:, None] * by_differences(law.denoise, Measurement(A, y), x_t, t)
+        right = -0.7 * t[:, None] * by_differences(oracle.denoise, Measurement(A, y), x_t, t)
         if not near(found, right, 1e-5):
-            raise_matching_slip(found, pushing_slips(law.denoise, A, y, x_t, t, right),
+            raise_matching_slip(found, pushing_slips(oracle.denoise, A, y, x_t, t, right),
                   f"off by {float((found - right).abs().max()):.2g}", 1e-5)  # fmt: skip
     return "for three operators the push agrees with finite differences of ‖y − A(h)‖"
 
@@ -111,19 +111,21 @@ def pushing_slips(
     f: Denoise, A: Operator, y: Tensor, x_t: Tensor, t: Tensor, right: Tensor
 ) -> Named:
     h = f(x_t, t).requires_grad_()
-    far = (y - A(h)).flatten(1).norm(dim=1)
-    (at_h,) = torch.autograd.grad(far.sum(), h)
-    far, level = far.detach()[:, None], t[:, None]
+    distance = (y - A(h)).flatten(1).norm(dim=1)
+    (at_h,) = torch.autograd.grad(distance.sum(), h)
+    distance, level = distance.detach()[:, None], t[:, None]
     return {
         "the sign is wrong: this pushes away from the measurement": -right,
-        "the norm is squared: ‖·‖₂, whose pull does not fade with the distance": 2 * far * right,
-        "the norm is squared and halved: ‖·‖₂, whose pull does not fade": far * right,
+        "the norm is squared: ‖·‖₂, whose pull does not fade with the distance": 2
+        * distance
+        * right,
+        "the norm is squared and halved: ‖·‖₂, whose pull does not fade": distance * right,
         "t is missing: the step is ζ t, small near the data": right / level,
         "t is squared: the step is ζ t": right * level,
         "ζ is missing": right / 0.7,
         "the gradient is that by h: go on through the estimate, to x_t": -0.7 * level * at_h,
         "one norm was taken over the whole batch: samples must not pull at each other": (
-            right * far / far.norm()
+            right * distance / distance.norm()
         ),
         "the mean over the batch divides each pull by the batch: take the sum": right / len(t),
     }

@@ -23,7 +23,7 @@ from ..common.plots_samples import visible
 from .analysis import parity_logits
 from .figures import edited_digits, measured_digits
 
-# Measurement bench in the plane: what an operator answers to each point that could stand in
+# Measurement explorer in the plane: A at each point estimate and at posterior samples
 
 ORACLE, DRAWN = TwoRings().oracle, 600
 odd = parity_logits(ORACLE)
@@ -90,27 +90,27 @@ def reading(
     at_mean, at_end = (density(at[None]) for at in points.values())
     truth = float(MEASURED[operator][0](x[None]))
     kind = "linear: the mean's answer is E[A] itself" if operator in LINEAR else "not linear"
-    told = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
+    answers_text = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
     return (
         f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
-        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {told}.\n"
+        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {answers_text}.\n"
         f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
         f"{typical_density():.1f} on average."
     )
 
 
 def density(x: Tensor) -> float:
-    """ln p(x) under the data's own law, averaged over x (n, 2)."""
+    """ln p(x) of the data, averaged over x (n, 2)."""
     return float(ORACLE.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
 
 
 @lru_cache(maxsize=1)
 def typical_density() -> float:
-    """The mean of ln p(x) over 4000 points of the law."""
+    """The mean of ln p(x) over 4000 data points."""
     return density(ORACLE.sample(4000, torch.Generator().manual_seed(0)).double())
 
 
-# Digits at the bench: what A(.) answers to the mean, to the network, to a sample; and edits
+# Measurement explorer for digits: A at the mean, the network's answer and a sample; and edits
 
 SIDE, MANY = 8, 6
 
@@ -127,11 +127,11 @@ def hole() -> Tensor:
 
 
 def operators() -> dict[str, Operator]:
-    """What a digit can be measured by."""
-    eye = load_classifier()
+    """Measurement operators for digits, by name."""
+    classifier = load_classifier()
     return {
         "mask": Mask(half()), "blur": Blur(1.0), "down-sample": DownSample(4), "|x|": Absolute(),
-        "classifier": Classifier(eye.body),
+        "classifier": Classifier(classifier.body),
     }  # fmt: skip
 
 
@@ -187,11 +187,11 @@ def measurement_picture(
     figure = measured_digits(
         images, measured, names, far, f"What A is shown, and what it answers: {name}"
     )
-    told = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
+    answers_text = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
     sharp = ", ".join(f"{n} {float(h.norm()):.1f}" for n, h in (("truth", x), *points.items()))
     return Picture(figure, (
         f"Digit {digit}, held-out scan and noise {seed}, σ = {level:.2g}, A: {name}.\n"
-        f"‖y − A(h)‖: {told}.\nContrast ‖h‖: {sharp}."
+        f"‖y − A(h)‖: {answers_text}.\nContrast ‖h‖: {sharp}."
     ))  # fmt: skip
 
 
@@ -230,10 +230,10 @@ def edit_sentence(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) 
     if task != STROKE:
         again = EDITS[task].project(torch.zeros_like(out), out)
         kept = f"the given part is off by at most {float((again - given).abs().max()):.0e}"
-    away = (out - x).flatten(1).norm(dim=1).mean()
+    distance = (out - x).flatten(1).norm(dim=1).mean()
     return (
         f"Given: {task}; {calls} call{'s' * (calls > 1)} for each of {MANY}; {kept}.\n"
-        f"Distance to the truth {float(away):.2f} (mean); with the rest left grey "
+        f"Distance to the truth {float(distance):.2f} (mean); with the rest left grey "
         f"{float((given - x).norm()):.2f}.\n"
         f"Spread between the six, root mean square a pixel: {float(out.std(0).mean()):.2f}."
     )

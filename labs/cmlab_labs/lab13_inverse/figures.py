@@ -14,7 +14,7 @@ from ..common.plots_posterior import ink
 from ..common.plots_samples import contact
 from ..common.study import Recording
 
-# Digits under a measurement: what could stand in for the truth, and what A makes of it
+# Digits under a measurement: point estimates, and A of each
 
 ROLES: dict[str, Role] = {"mean D": MEAN, "network f": STUDENT, "posterior sample": TRUTH}
 
@@ -67,7 +67,7 @@ def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -
     return figure
 
 
-# The race of two guides, and how editing comes nearer to the exact posterior
+# Posterior sampling with two estimates, and the error of editing by calls
 
 ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
 CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
@@ -77,18 +77,18 @@ def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -
     """Success against network calls by task, means over seeds with their range."""
     figure, (axes,) = sheet(1, len(titles), 2.6 * len(titles), 3.7)
     for ax, (task, title) in zip(axes, titles.items(), strict=True):
-        for arm, run in runs.items():
-            role, name = ESTIMATES[arm]
+        for estimate, run in runs.items():
+            role, name = ESTIMATES[estimate]
             seen = run["success"][:, run.record["tasks"].index(task)]
             calls = run["steps"] * run.record["calls a step"]
             ax.plot(calls, seen.mean(0), color=role.color, marker=role.marker, ls=role.line, ms=5)
             ax.fill_between(calls, seen.min(0), seen.max(0), color=role.color, alpha=0.25, lw=0)
             if ax is axes[0]:
-                spot = 2 if arm == "mean" else 3
-                away = (-6, 4) if arm == "mean" else (6, -12)
+                spot = 2 if estimate == "mean" else 3
+                away = (-6, 4) if estimate == "mean" else (6, -12)
                 ax.annotate(name, (calls[spot], seen[:, spot].mean()), away, color=ink(role),
                             textcoords="offset points", fontsize=9,
-                            ha="right" if arm == "mean" else "left")  # fmt: skip
+                            ha="right" if estimate == "mean" else "left")  # fmt: skip
         ax.axhline(CEILING, color=TRUTH.color, linewidth=0.9, linestyle=":")
         ax.set(xscale="log", ylim=(0, 1.04))
         ax.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
@@ -100,14 +100,14 @@ def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -
 def success_by_zeta(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
     """Success against ζ: the tuning seeds, one budget."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
-    for arm, run in runs.items():
-        role, name = ESTIMATES[arm]
+    for estimate, run in runs.items():
+        role, name = ESTIMATES[estimate]
         at = (run.record["tasks"].index(task), list(run["steps"]).index(budget))
         row, zetas = run["tuning"][:, at[0], at[1]].mean(0), run["zetas"]
         place = np.maximum(zetas, zetas[1] / 2)  # ζ = 0 has no place on a log axis
         ax.plot(place, row, color=role.color, marker=role.marker, linestyle=role.line, ms=5)
         best = int(row.argmax())
-        up = 0.05 if arm == "mean" else -0.14
+        up = 0.05 if estimate == "mean" else -0.14
         label(
             ax, 0.35 * place[best], row[best] + up, f"{name}: best at {zetas[best]:g}", ink(role)
         )

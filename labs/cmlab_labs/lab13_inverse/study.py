@@ -1,6 +1,6 @@
 """Studies of lab 13, inverse problems: trained variants that it replays.
 
-Which ζ is best, and where it leads: a race with posterior mean and path's end, to record.
+Comparison of posterior mean and path's end in posterior sampling, ζ tuned for each.
 
 Not trained, so no `Study`; `python scripts/posterior_race.py` makes the recordings, one for each
 estimate. Beside the scores on the reported seeds they hold the whole tuning.
@@ -21,19 +21,23 @@ TUNING = (10, 11)
 
 
 def compare_estimate(
-    name: str, course: Experiment, estimate: str, budgets: Sequence[int], zetas: Sequence[float]
+    name: str,
+    experiment: Experiment,
+    estimate: str,
+    budgets: Sequence[int],
+    zetas: Sequence[float],
 ) -> Recording:
     """One estimate over all tasks and numbers of steps.
 
-    score     (seeds, tasks, budgets) for each score of the course, means over samples
+    score     (seeds, tasks, budgets) for each score of the experiment, means over samples
     zeta      (tasks, budgets) the best on the tuning seeds
     tuning    (tuning seeds, tasks, budgets, zetas) the goal there
     steps, zetas   the axes
     """
     start = process_time()
     rows = [
-        [tune_and_score(course, task, estimate, n, zetas) for n in budgets]
-        for task in course.tasks
+        [tune_and_score(experiment, task, estimate, n, zetas) for n in budgets]
+        for task in experiment.tasks
     ]
     stacked = {k: np.array([[cell[k] for cell in row] for row in rows]) for k in rows[0][0]}
     fixed = {"zeta": stacked.pop("zeta"), "steps": np.array(budgets), "zetas": np.array(zetas)}
@@ -44,8 +48,8 @@ def compare_estimate(
         "arm": estimate,
         "seeds": list(SEEDS),
         "tuning seeds": list(TUNING),
-        "tasks": list(course.tasks),
-        "samples": len(course.heat(0, 1).truth), "calls a step": CALLS[estimate],
+        "tasks": list(experiment.tasks),
+        "samples": len(experiment.draw(0, 1).truth), "calls a step": CALLS[estimate],
         "seconds": round(process_time() - start, 1),
         "versions": versions(),
     }  # fmt: skip
@@ -53,12 +57,12 @@ def compare_estimate(
 
 
 def tune_and_score(
-    course: Experiment, task: str, estimate: str, steps: int, zetas: Sequence[float]
+    experiment: Experiment, task: str, estimate: str, steps: int, zetas: Sequence[float]
 ) -> dict[str, np.ndarray]:
     """One task and budget: the best ζ, the tuning (seeds, ζ), and each score (seeds,)."""
     tried = torch.tensor(zetas, dtype=torch.float64)
-    best, table = tuned_zeta(course, task, estimate, steps, tried, TUNING)
+    best, table = tuned_zeta(experiment, task, estimate, steps, tried, TUNING)
     alone = torch.tensor([best], dtype=torch.float64)
-    found = [guided_scores(course, task, estimate, steps, alone, seed) for seed in SEEDS]
+    found = [guided_scores(experiment, task, estimate, steps, alone, seed) for seed in SEEDS]
     scores = {name: np.array([float(f[name].mean()) for f in found]) for name in found[0]}
     return scores | {"zeta": np.array(best), "tuning": table.numpy()}

@@ -1,6 +1,6 @@
 """Analysis for lab 14, faster pre-training: quantities measured there.
 
-Do two networks answer alike? Their distance on shared noise, against shuffled pairs.
+Permutation test of the agreement of two networks on shared noise.
 
 Whether a distance is small depends on the data, so the yardstick is the data's own: pair the
 answers of one network with those of the other at random, and measure again. If shared noise
@@ -10,7 +10,7 @@ meant nothing, the pairs as they are would be one more shuffle, and
 
 would be even on its values: the pairs as they are belong to the count, above and below.
 
-Gradient descent with momentum in a bowl, ½ h θ², its gradients noisy: all that can happen.
+Gradient descent with momentum on a quadratic loss ½ h θ² with noisy gradients.
 
     m ← β m + (1 - β) (h θ + noise),  θ ← θ - rate · m          (Adam's average, not its scaling)
 
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from cmlab.gaussian_mixture import require
 
-# Do two networks answer alike? Their distance on shared noise, against shuffled pairs
+# Permutation test of the agreement of two networks on shared noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +51,10 @@ def pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
                        compute_mode="donot_use_mm_for_euclid_dist")  # fmt: skip
 
 
-def shuffle_test(away: Tensor, orders: Tensor) -> Agreement:
+def shuffle_test(distances: Tensor, orders: Tensor) -> Agreement:
     """From distances (n, n) and the orders (P, n) in which the second side is shuffled."""
-    seen = float(away.diagonal().mean())
-    shuffled = away[torch.arange(len(away)), orders].mean(1)
+    seen = float(distances.diagonal().mean())
+    shuffled = distances[torch.arange(len(distances)), orders].mean(1)
     # A shuffle that is no shuffle must count as equal, whatever its sum's last bit says.
     near = int((shuffled <= seen * (1 + 1e-9)).sum())
     return Agreement(seen, shuffled, (1 + near) / (1 + len(orders)))
@@ -68,15 +68,15 @@ def agreement(
     With groups (n,) only members of one group change places: two networks that were asked for
     the same class agree on it without any help from the noise.
     """
-    away = pairwise_distances(a, b)
+    distances = pairwise_distances(a, b)
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(shuffles, len(a), generator=generator, dtype=torch.float64)
     if groups is None:
-        return shuffle_test(away, u.argsort(1))
+        return shuffle_test(distances, u.argsort(1))
     places = groups.argsort(stable=True)
     orders = torch.empty(shuffles, len(a), dtype=torch.long)
     orders[:, places] = (u + groups.double()).argsort(1)  # u < 1: groups stay together
-    return shuffle_test(away, orders)
+    return shuffle_test(distances, orders)
 
 
 def exact_agreement(a: Tensor, b: Tensor) -> Agreement:
@@ -94,11 +94,11 @@ def label_agreement(a: Tensor, b: Tensor) -> tuple[float, float]:
     return float((a == b).double().mean()), float((first * second).sum())
 
 
-# Gradient descent with momentum in a bowl, ½ h θ², its gradients noisy: all that can happen
+# Gradient descent with momentum on a quadratic loss ½ h θ² with noisy gradients
 
 
 def stability_limit(beta: float) -> float:
-    """The rate times the curvature beyond which the walk runs away, 2 (1 + β) / (1 - β)."""
+    """The rate times the curvature beyond which descent diverges, 2 (1 + β) / (1 - β)."""
     return 2 * (1 + beta) / (1 - beta)
 
 

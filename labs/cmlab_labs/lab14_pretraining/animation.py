@@ -1,6 +1,6 @@
 """Animation of lab 14, faster pre-training.
 
-Two networks that share nothing but the data, on the same noise.
+Answers of two networks to the same noise, by the level at which it is shared.
 """
 
 from dataclasses import replace

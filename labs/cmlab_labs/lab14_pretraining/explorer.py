@@ -1,6 +1,6 @@
 """Explorers of lab 14, faster pre-training: interactive figures.
 
-Twin nets: two trained networks, one noise, and whether their answers agree by chance.
+Two trained networks on shared noise, and a permutation test of their agreement.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ from .study import PICTURE_LEVELS, RING_LEVELS, RecordedNetwork
 STARTS = ("pure noise", "a lot", "half", "some", "little")  # how much noise is in the start
 
 
-def ring_network(arm: str, seed: int) -> RecordedNetwork:
-    return RecordedNetwork("pretraining-toy", arm, seed)
+def ring_network(variant: str, seed: int) -> RecordedNetwork:
+    return RecordedNetwork("pretraining-toy", variant, seed)
 
 
-def digit_network(arm: str, seed: int) -> RecordedNetwork:
-    return RecordedNetwork("twins-digits", arm, seed)
+def digit_network(variant: str, seed: int) -> RecordedNetwork:
+    return RecordedNetwork("twins-digits", variant, seed)
 
 
 PAIRS: dict[str, tuple[RecordedNetwork, RecordedNetwork]] = {
@@ -61,14 +61,14 @@ def classifier() -> DigitClassifier:
 
 
 def classes(x: Tensor) -> Tensor:
-    """What the shipped classifier reads on each image."""
+    """The shipped classifier's class of each image."""
     with torch.no_grad():
         return classifier()(x.clamp(-1, 1)).argmax(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A pair's answers from one start, and what the test says of them."""
+    """Comparison of two networks: their answers from one start, and the permutation test."""
 
     a: Tensor
     b: Tensor

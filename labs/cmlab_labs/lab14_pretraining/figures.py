@@ -32,7 +32,7 @@ from ..common.plots_noise import DARK, decades, named, versus
 from ..common.study import Recording, ranged
 from .analysis import Agreement, stability_limit, stationary_variance
 
-# The curriculum's law of levels, the momentum's decay, and what a bowl makes of the two
+# The curriculum's distribution of levels, momentum decay, and both on a quadratic loss
 
 U = torch.linspace(0, 1, 401, dtype=torch.float64)
 INNER = U[2:-2]
@@ -70,7 +70,7 @@ def curriculum_densities(
 
 
 def momentum_decay(beta: MomentumDecay) -> Figure:
-    """β, its memory and the rate over a run; and the bowl's two limits."""
+    """β, its memory and the rate over a run; and the two limits of curvature."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
     tau = torch.linspace(0, 1, 201).tolist()
     b = [beta(round(t * beta.total)) for t in tau]
@@ -91,7 +91,7 @@ def momentum_decay(beta: MomentumDecay) -> Figure:
 def curvature_limits(
     ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]
 ) -> None:
-    """How much steeper a bowl may be before descent with momentum runs away."""
+    """How much steeper a quadratic loss may be before descent with momentum diverges."""
     alone = [stability_limit(v) for v in b]
     with_rate = [stability_limit(v) / r for v, r in zip(b, rate, strict=True)]
     for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
@@ -106,7 +106,7 @@ def curvature_limits(
 
 
 def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
-    """The spread at rest in bowls of all curvatures, at the start and at a share τ of the run."""
+    """The stationary spread by curvature, at the start and at a share τ of the run."""
     figure, ((ax,),) = sheet(1, 1, 6.0, 3.6)
     step = round(tau * beta.total)
     h = np.geomspace(0.01, 100, 400)
@@ -135,7 +135,7 @@ LOOKS = {
 
 @dataclass(frozen=True, eq=False)
 class ScoreCurve:
-    """What a judge saw of one arm: steps (m,), values (seeds, m)."""
+    """Scores of one variant: steps (m,), values (seeds, m)."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -173,13 +173,13 @@ def speed_up_text(base: ScoreCurve, other: ScoreCurve) -> str:
 
 
 def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
-    """A row of a table: what is claimed, the scores of two arms, and the verdict."""
+    """A row of a table: what is claimed, the scores of two variants, and the verdict."""
     return "| {} | {} | {} |".format(text, *versus(found, a, b))
 
 
-def finding(what: str, arms: Mapping[str, ScoreCurve]) -> str:
-    """A title: the arm that ends lowest, if its range lies below all others'."""
-    last = {name: seen.values[:, -1] for name, seen in arms.items()}
+def finding(what: str, variants: Mapping[str, ScoreCurve]) -> str:
+    """A title: the variant that ends lowest, if its range lies below all others'."""
+    last = {name: seen.values[:, -1] for name, seen in variants.items()}
     if len(last) < 2:
         return what
     best = min(last, key=lambda name: float(last[name].mean()))
@@ -188,37 +188,37 @@ def finding(what: str, arms: Mapping[str, ScoreCurve]) -> str:
 
 
 def score_curves(panels: Mapping[str, Mapping[str, ScoreCurve]], measure: str) -> Figure:
-    """A panel by title, in it arms by the names in LOOKS: means and ranges over the seeds."""
+    """A panel by title, in it variants by the names in LOOKS: means and ranges over the seeds."""
     figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
-    for ax, (title, arms) in zip(axes, panels.items(), strict=True):
+    for ax, (title, variants) in zip(axes, panels.items(), strict=True):
         name_axes(ax, "optimizer step", measure * (ax is axes[0]), title)
-        if not arms:
+        if not variants:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
             continue
-        for name, seen in arms.items():
+        for name, seen in variants.items():
             draw_curve(ax, seen, LOOKS[name])
         ax.set(yscale="log")
         decades(ax)
-        name_curves(ax, arms)
+        name_curves(ax, variants)
     return figure
 
 
 def draw_curve(ax: Axes, seen: ScoreCurve, role: plots.Role) -> None:
-    """One arm's mean, and its range over the seeds."""
+    """One variant's mean, and its range over the seeds."""
     ax.fill_between(seen.steps, seen.values.min(0), seen.values.max(0), color=role.color,
                     alpha=0.15)  # fmt: skip
     ax.plot(seen.steps, seen.values.mean(0), color=role.color, linestyle=role.line, linewidth=1.6)
     ax.plot(seen.steps[-1], seen.values.mean(0)[-1], role.marker, color=role.color)
 
 
-def name_curves(ax: Axes, arms: Mapping[str, ScoreCurve]) -> None:
-    """The arms' names beside their last points, kept apart."""
-    right = max(seen.steps[-1] for seen in arms.values())
+def name_curves(ax: Axes, variants: Mapping[str, ScoreCurve]) -> None:
+    """The variants' names beside their last points, kept apart."""
+    right = max(seen.steps[-1] for seen in variants.values())
     ax.set_xlim(0, 1.55 * right)
     ax.set_xticks([x for x in ax.get_xticks() if x <= right])
     low, high = np.log(ax.get_ylim())
     last = -np.inf
-    for name, seen in sorted(arms.items(), key=lambda item: item[1].values[:, -1].mean()):
+    for name, seen in sorted(variants.items(), key=lambda item: item[1].values[:, -1].mean()):
         last = max(np.log(seen.values[:, -1].mean()) - 0.02, last + 0.065 * (high - low))
         label(ax, 1.03 * right, float(np.exp(last)), name, dark(LOOKS[name].color))
 

@@ -2,9 +2,9 @@
 
 Do a curriculum over noise and a decaying momentum make pre-training faster?
 
-An arm is a law of noise levels and a pace.
+A variant is a distribution of noise levels and a schedule of momentum and rate.
 
-uniform     EDM's own law of levels: even over its quantiles
+uniform     EDM's own distribution of levels: even over its quantiles
 curriculum  from there towards N(0.3, 0.25²) over the same quantiles
 constant    momentum β0 and a constant rate
 both        momentum to 0, and the rate that compensates
@@ -14,7 +14,7 @@ rate        the compensating rate, and momentum as it was
 And the first two paces on the ring at half and twice the base rate, in a study of their own:
 pace-rate in thousandths.
 
-Networks that share nothing but the data's law, and answer the same noise.
+Networks that share nothing but the data distribution, on the same noise.
 
 whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scans, no classes
 narrow  ring: the same with half the width, so with a quarter of the weights
@@ -46,7 +46,7 @@ from cmlab.train.trainer import Trainer
 from ..common.study import Study, path_of, read
 from ..common.watch import Arrays
 
-# Denoisers watched by their walks: the judge's scores on the way, the ends from shared noise
+# Observers of denoisers: scores during training, and solver ends from shared noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,14 @@ def starting_points(source: Source, n: int) -> StartingPoints:
 
 
 def evaluator_scores(trainer: Trainer, recipe: Recipe) -> Arrays:
-    """scores (names,): the judge's numbers of the averaged weights."""
+    """scores (names,): the evaluator's scores of the averaged weights."""
     scores = judged(trainer.ema.model, recipe).values()
     return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
 
 @dataclass(frozen=True)
 class EvaluatorScores:
-    """The judge's numbers at each look, and nothing more at the end."""
+    """Observer of the evaluator's scores, with nothing more at the end."""
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return evaluator_scores(trainer, recipe)
@@ -96,8 +96,8 @@ class EvaluatorScores:
 class SolverEnds:
     """A denoiser, by its averaged weights.
 
-    scores (names,) the judge's numbers, at each look
-    ends   (levels, n, *d) where walks from shared points of `source` end, the first level being
+    scores (names,) the evaluator's scores, at each look
+    ends   (levels, n, *d) where ODE paths from shared points of `source` end, the first level being
            the sampler's σ_max; float16
     """
 
@@ -123,15 +123,15 @@ class SolverEnds:
 class ToySolverEnds(SolverEnds):
     """`SolverEnds`, and the loss above its minimum by level.
 
-    excess  (32,) of the weights in training, at each look: without the average's calm
+    excess  (32,) of the weights in training, at each look: without averaging, so noisier
     """
 
-    law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
+    weighting: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
     def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         scores = evaluator_scores(trainer, recipe)
         model = trainer.model.eval()
-        found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
+        found = excess(model, recipe.data, self.weighting).numpy().astype(np.float32)  # pyright: ignore
         model.train()
         return scores | {"excess": found}
 
@@ -168,16 +168,19 @@ PACES: dict[str, Change] = {
 }
 
 
-def variants(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) -> Variants:
-    """Every law of levels at every pace."""
-    laws: dict[str, Change] = {"uniform": unchanged, "curriculum": lambda r: faster.eased(r, law)}
+def variants(base: Callable[[int], Recipe], target: LogNormal, paces: tuple[str, ...]) -> Variants:
+    """Every distribution of levels with every schedule."""
+    distributions: dict[str, Change] = {
+        "uniform": unchanged,
+        "curriculum": lambda r: faster.eased(r, target),
+    }
 
-    def arm(laid: Change, paced: Change, seed: int) -> Recipe:
-        return paced(laid(base(seed)))
+    def variant(with_levels: Change, with_pace: Change, seed: int) -> Recipe:
+        return with_pace(with_levels(base(seed)))
 
     return {
-        f"{name}-{pace}": partial(arm, laid, PACES[pace])
-        for name, laid in laws.items()
+        f"{name}-{pace}": partial(variant, with_levels, PACES[pace])
+        for name, with_levels in distributions.items()
         for pace in paces
     }
 
@@ -222,7 +225,7 @@ SHAPES = Study(
 )
 
 
-# Networks that share nothing but the data's law, and answer the same noise
+# Networks that share nothing but the data distribution, on the same noise
 
 OTHER = 100  # what is added to a seed, so that two halves share no weights either
 
@@ -261,19 +264,19 @@ class RecordedNetwork:
     """One trained network, by where its answers are recorded."""
 
     study: str
-    arm: str
+    variant: str
     seed: int  # its place in the recording
 
     @property
     def recorded(self) -> bool:
-        return path_of(self.study, self.arm).exists()
+        return path_of(self.study, self.variant).exists()
 
     def ends(self, level: int) -> Tensor:
-        """Where its walks from the shared points of the study's level number `level` end."""
-        return recorded_ends(self.study, self.arm)[self.seed, level]
+        """Where its ODE paths from the shared points at level number `level` end."""
+        return recorded_ends(self.study, self.variant)[self.seed, level]
 
 
 @lru_cache(maxsize=16)
-def recorded_ends(study: str, arm: str) -> Tensor:
-    """All recorded ends of an arm, (seeds, levels, n, *d) float32."""
-    return torch.from_numpy(read(study, arm)["ends"]).float()
+def recorded_ends(study: str, variant: str) -> Tensor:
+    """All recorded ends of a variant, (seeds, levels, n, *d) float32."""
+    return torch.from_numpy(read(study, variant)["ends"]).float()

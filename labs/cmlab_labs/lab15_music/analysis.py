@@ -1,6 +1,6 @@
 """Analysis for lab 15, music: quantities measured there.
 
-How near generated music is to the corpus: its sound, its notes, and the seams of long clips.
+Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips.
 
 spectral distance  Fréchet distance between patches of 8 columns, each summed up by its 24 leading
                    principal components, those of the training pictures; unit: that of x, squared
@@ -10,7 +10,7 @@ pitch accuracy     share of columns whose chord is the one that the loop asks fo
 seam error         mean |jump| from one column to the next at the windows' borders, divided by the
                    mean of all other jumps
 
-Long clips in four ways, and how loud their seams are.
+Long clips from overlapping windows in four ways, and their seam errors.
 
 side by side  every window on its own, from noise of its own, cut in mid-overlap
 fused         one canvas, one noise, the windows' answers averaged at each call
@@ -36,7 +36,7 @@ from cmlab.types import Data
 from .data import BEAT, CHORDS, COLUMNS, LOOPS, Tunes
 from .windows import PerWindowNoise, fused_denoiser, seams, side_by_side, taper
 
-# How near generated music is to the corpus: its sound, its notes, and the seams of long clips
+# Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips
 
 CALLS = (1, 2, 4, 8)
 PATCH, PARTS = 8, 24  # columns of a patch, principal components kept
@@ -127,7 +127,7 @@ Draw = Callable[[Tensor, Tensor], Tensor]  # (z, labels) -> clips
 @ingredient
 @dataclass(frozen=True)
 class AgainstTunes:
-    """Distance of `n` clips to the held-out pieces, and the right chords, for 1, 2, 4, 8 calls.
+    """Evaluator of music: distance of `n` clips to held-out pieces and pitch accuracy, in 1, 2, 4, 8 calls.
 
     sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are those of training clips.
     """
@@ -167,7 +167,7 @@ def held_out(n: int = 512) -> Data:
     return Tunes(train=False).sample(n, torch.Generator().manual_seed(1))[0]
 
 
-# Long clips in four ways, and how loud their seams are
+# Long clips from overlapping windows in four ways, and their seam errors
 
 LENGTH = 160  # columns of a long clip: 5.1 s
 OVERLAPS = (0, 8, 16, 32, 48)  # columns that two windows share

@@ -1,6 +1,6 @@
-"""Music data: short loops as spectrograms, strings that sound them, and the way back to sound.
+"""Music data: log-mel spectrograms of plucked strings playing chord loops, and their inversion.
 
-Sound as a picture: the log-mel spectrogram of a recording, and an audible way back.
+The log-mel spectrogram of a recording, and its inversion to audio.
 
     audio ─ STFT ─ |·|² ─ mel bands ─ dB ─ standardised x        (librosa)
     x ─ dB ─ mel bands ─ magnitudes of the STFT ─ Griffin & Lim 1984 finds a phase ─ audio
@@ -11,7 +11,7 @@ Plucked strings, after Karplus and Strong (1983): a burst of noise runs round a 
 
 The line is as long as one period, and a filter in it takes the high tones first.
 
-A corpus of music made by rule: plucked strings that walk round loops of four chords.
+A corpus of music made by rule: plucked strings playing loops of four chords.
 
 Every clip's notes are known.
 """
@@ -34,13 +34,13 @@ from torch import Generator, Tensor
 from cmlab.ingredients import ingredient
 from cmlab.train.checkpoint import replace as replace_file
 
-# Sound as a picture: the log-mel spectrogram of a recording, and an audible way back
+# The log-mel spectrogram of a recording, and its inversion to audio
 
 
 @ingredient
 @dataclass(frozen=True)
 class Sound:
-    """How sound is turned into pictures x of `bands` rows, one column every `hop` samples.
+    """Log-mel spectrogram: how sound is turned into pictures x of `bands` rows, one column every `hop` samples.
 
     x = (dB - centre) / spread, with dB = 10 log₁₀ of a band's power, at least `quiet`. The centre
     and the spread are those of the corpus `Tunes`, measured once.
@@ -158,7 +158,7 @@ def cents(found: float, asked: float) -> float:
 
 @dataclass(frozen=True)
 class PlayedNote:
-    """What is played: when and how long (seconds), which note (semitones as in MIDI), how loud."""
+    """A note as played: when and how long (seconds), which note (semitones as in MIDI), how loud."""
 
     start: float
     length: float
@@ -217,7 +217,7 @@ def mix_notes(notes: list[PlayedNote], seconds: float, rate: int) -> np.ndarray:
     return 0.3 * audio[: int(seconds * rate)]
 
 
-# A corpus of music made by rule: plucked strings that walk round loops of four chords
+# A corpus of music made by rule: plucked strings playing loops of four chords
 
 CHORDS = {
     "C": (60, 64, 67), "Dm": (62, 65, 69), "Em": (64, 67, 71),

@@ -1,6 +1,6 @@
 """Explorers of lab 15, music: interactive figures.
 
-A tiny synth: a long clip in 1 to 8 calls, its windows' overlap, and what it sounds like.
+Synthesiser: long clips in 1 to 8 network calls, by overlap of their windows, with sound.
 """
 
 from functools import lru_cache
@@ -105,7 +105,7 @@ class Synth(ipw.VBox):
         self.sound()
 
     def asked(self) -> tuple[int, int, int, str, int]:
-        """What the knobs ask for."""
+        """The values of the knobs."""
         now = {name: knob.value for name, knob in self.explorer.knobs.items()}
         loop = LOOP_NAMES.index(now["loop"])
         return loop, now["calls"], now["overlap"], now["way"], now["seed"]
@@ -113,13 +113,13 @@ class Synth(ipw.VBox):
     def sound(self) -> None:
         """Render the clip on the screen, and hand it to the player."""
         self.player.value = wav_of(*self.asked())
-        self.told("This is the clip on the screen.")
+        self.show_status("This is the clip on the screen.")
 
     def silence(self) -> None:
         """The sound in the player is no longer that of the picture."""
-        self.told("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
+        self.show_status("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
 
-    def told(self, words: str) -> None:
+    def show_status(self, words: str) -> None:
         self.words.value = f"<p role='status' aria-live='polite'>{words}</p>"
 
 

@@ -26,7 +26,7 @@ from ..common.plots_training import apart
 from .data import LOOPS, Sound
 from .windows import starts
 
-# Music seen: spectrograms, and how many steps they take
+# Spectrograms, and scores by sampling steps
 
 LOOP_NAMES = tuple("–".join(loop) for loop in LOOPS)
 TICKS = (250, 500, 1000, 2000, 3000)  # Hz
@@ -111,7 +111,7 @@ def scores_by_steps(
 
 
 def bound_verdict(values: ArrayLike, bound: float) -> str:
-    """The verdict on a claim that a number is at most so large, from one for each seed."""
+    """Verdict on a claimed upper bound, from one value per seed."""
     found = np.asarray(values, dtype=float)
     if found.max() <= bound:
         return "shows" if len(found) > 2 else "shows, for too few seeds"
@@ -133,7 +133,7 @@ def long_spectrogram(x: Tensor, borders: Sequence[int], step: int, window: int, 
     return name_axes(ax, "time / s", "frequency / Hz", title).get_figure()  # type: ignore[return-value]
 
 
-# Windows on a long canvas: how they fuse, what averaging does to noise, and their seams
+# Windows on a long canvas: fusion, the spread of averaged noise, and seams
 
 WAY_ROLES = {"side by side": TEACHER, "fused": STUDENT, "tapered": TARGET, "own noise": WRONG}
 

@@ -1,4 +1,4 @@
-"""Networks for music: a U-Net on spectrogram strips and a pretrained discriminator.
+"""Networks for music: a U-Net on spectrograms, convolving along time, and a discriminator.
 
 A UNet along time alone, for spectrograms: each column of the picture is one vector.
 
@@ -6,9 +6,9 @@ A UNet along time alone, for spectrograms: each column of the picture is one vec
 Here every filter sees all bands of three columns at once, which fits notes that stay where they
 are, and costs a third. Levels halve the columns only.
 
-A frozen ear and light heads that listen through it: the critic of MusicCM.
+The critic (discriminator) of MusicCM: light heads on the features of a frozen note detector.
 
-The ear reads the notes of each column of a log-mel spectrogram; it is remade by
+The detector finds the notes of each column of a log-mel spectrogram; it is remade by
 `python scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
 """
 
@@ -67,7 +67,7 @@ class StripUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.bands, self.step = bands, 2 ** (levels - 1)
-        self.told = Told(embed, classes, 2 * width)
+        self.told = Told(embed, classes, 2 * width)  # `told` is its name in shipped weights
         self.first = time_convolution(bands, width)
         self.down = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(levels))
         self.middle = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(2))
@@ -100,7 +100,7 @@ class StripUNet(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class StripUNetShape:
-    """What a StripUNet is built from: the record a recipe keeps."""
+    """The configuration of a StripUNet, as recipes record it."""
 
     bands: int = 40
     width: int = 96
@@ -113,7 +113,7 @@ class StripUNetShape:
         return StripUNet(**vars(self))
 
 
-# A frozen ear and light heads that listen through it: the critic of MusicCM
+# The critic of MusicCM: light heads on the features of a frozen note detector
 
 CHECKPOINT = Path(__file__).parents[3] / "data" / "checkpoints" / "music-ear.safetensors"
 NOTES = (60, 89)  # semitones as in MIDI, the last one excluded
@@ -143,12 +143,12 @@ class NoteDetector(nn.Module):
 
 
 def load_note_detector(path: Path = CHECKPOINT) -> NoteDetector:
-    """The shipped ear, frozen. Raises BadFile for a file that is not it."""
+    """The shipped note detector, frozen. Raises BadFile for a file that is not it."""
     return frozen(NoteDetector, path, "scripts/train_music_ear.py")
 
 
 class CriticHead(nn.Module):
-    """A score of each column and its neighbours, one layer of the ear and the class given."""
+    """A score of each column and its neighbours, given one layer of the note detector and the class."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__()
@@ -156,18 +156,20 @@ class CriticHead(nn.Module):
         self.labels, self.act = Labels(classes, width), nn.LeakyReLU(0.2)
 
     def forward(self, h: Tensor, cond: Tensor | None) -> PerSample:
-        told = self.labels(cond)
-        told = told[:, :, None, None] if isinstance(told, Tensor) else told
-        return self.last(self.act(self.first(h) + told)).flatten(1).mean(1)
+        label = self.labels(cond)
+        label = label[:, :, None, None] if isinstance(label, Tensor) else label
+        return self.last(self.act(self.first(h) + label)).flatten(1).mean(1)
 
 
 class MusicCritic(nn.Module):
-    """(x, c_noise, cond) -> (b,): the heads' mean. It hears clean sound: c_noise is ignored."""
+    """(x, c_noise, cond) -> (b,): the heads' mean. Its input is clean sound, so c_noise is ignored."""
 
-    def __init__(self, ear: NoteDetector, width: int, classes: int) -> None:
+    def __init__(self, detector: NoteDetector, width: int, classes: int) -> None:
         super().__init__()
-        self.ear = ear
-        self.heads = nn.ModuleList(CriticHead(ear.width, width, classes) for _ in ear.layers)
+        self.ear = detector  # `ear` is its name in checkpoints
+        self.heads = nn.ModuleList(
+            CriticHead(detector.width, width, classes) for _ in detector.layers
+        )
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
         pairs = zip(self.heads, self.ear.maps(x), strict=True)
@@ -177,11 +179,11 @@ class MusicCritic(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class MusicCriticShape:
-    """What an EarCritic is built from, beside the shipped ear."""
+    """The configuration of a MusicCritic; its note detector is the shipped one."""
 
     width: int = 32
     classes: int = 0
 
     def build(self) -> MusicCritic:
-        """Fresh heads from torch's global generator. Raises BadFile without the ear."""
+        """Fresh heads from torch's global generator. Raises BadFile without the detector."""
         return MusicCritic(load_note_detector(), self.width, self.classes)

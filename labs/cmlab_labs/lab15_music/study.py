@@ -35,7 +35,7 @@ def student(seed: int) -> Recipe:
 
 @dataclass(frozen=True)
 class StudentClips:
-    """A student's clips at the end; its scores are the judge's.
+    """Observer of a student's clips at the end; its scores are the evaluator's.
 
     pictures (8, bands, columns) clips in 4 calls, labels in turn, of a fixed noise
     seams, long_pitch (ways, overlaps) seam error and pitch accuracy of long clips
@@ -60,7 +60,7 @@ class StudentClips:
 
 @dataclass(frozen=True)
 class TeacherClips:
-    """A denoiser's clips by DDIM steps; the seed of the noise is the run's.
+    """Observer of a denoiser's clips by DDIM steps; the seed of the noise is the run's.
 
     distance, pitch (scales, solver steps) of clips guided by each of SCALES
     pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `StudentClips`'s
@@ -70,8 +70,8 @@ class TeacherClips:
         return {}
 
     def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, judge = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
-        found = np.array([[judge.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
+        model, evaluator = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
+        found = np.array([[evaluator.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
                           for w in SCALES])  # fmt: skip
         with torch.random.fork_rng([]):
             torch.manual_seed(0)

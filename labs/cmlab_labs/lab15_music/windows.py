@@ -1,4 +1,4 @@
-"""A long canvas through a network that knows short clips: overlapping windows, fused.
+"""Sliding windows: a denoiser of short clips applied to a long canvas, overlaps averaged.
 
     D(x_t, t) on the canvas = argmin_X Σ_i ‖√w (crop_i(X) - D(crop_i(x_t), t))‖²
 

@@ -50,7 +50,7 @@ from cmlab.train.run_log import CALLS
 
 from ..common.plots_samples import beside
 
-# What one image costs a network, counted on tensors that have shapes and no content
+# Cost of one image, counted on tensors without content
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def giga(operations: float) -> str:
     return f"{operations / 1e9:.3g} GFLOP"
 
 
-# A training as the desk shows it: its loss, the loss by noise level, its samples sharpening
+# Training curves of the training desk: loss, loss by noise level, and samples
 
 LEVEL, LOSS = "noise level σ/α (data units)", "loss (weighted, no unit)"
 AVERAGED_LINES = 3  # log lines that a line by noise level is the mean of
@@ -243,7 +243,7 @@ def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     return figure
 
 
-# Between two noises: on the great circle, where a mix is noise of full strength, or straight
+# Interpolation between two noises: spherical (slerp) and straight (lerp)
 
 Mix = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -278,7 +278,7 @@ def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     return figure
 
 
-# A generator of colour pictures at work: its calls, its neighbours, the way between noises
+# A generator's calls, nearest neighbours, and the path between two noises
 
 GAP = 3  # dots between two pictures
 WIDE, HIGH = 8.8, 6.4  # inches
@@ -388,7 +388,7 @@ class PublishedResult:
     two: float | None
     before: float | None  # millions of images that the denoiser had seen, 0 without one
     images: float | None  # millions of images after it
-    standing: str
+    status: str
     note: str = ""
 
 
@@ -420,7 +420,7 @@ def published_cells(row: PublishedResult) -> tuple[str, ...]:
     paper = f"{row.method} ([{row.source}](https://arxiv.org/abs/{row.source}))"
     fids = (f"{v:.2f}" if v is not None else "–" for v in (row.one, row.two))
     seen = (f"{v:g}" if v is not None else "–" for v in (row.before, row.images))
-    return paper, *fids, *seen, row.standing, row.note
+    return paper, *fids, *seen, row.status, row.note
 
 
 def preset_cells(preset: str, record: Path | None = None) -> tuple[str, ...]:
@@ -456,12 +456,12 @@ def results_table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
     return "\n".join(lines)
 
 
-# What a shipped run wrote down while it trained, its start first: losses, sheets of samples
+# The log of a shipped run with its start: losses, and sheets of samples
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One run, its start in front of it: what its log and its sheets of samples hold."""
+    """Training record: losses and sheets of samples of one run, its start included."""
 
     before: int  # images seen by the start
     samples: np.ndarray  # (rows,) images seen, the start's counted
@@ -499,7 +499,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-# A Fréchet distance against the number of samples: what it adds, and what that leads to
+# Bias of a Fréchet distance by the number of samples, and its limit
 
 SIDE = 4  # pixels a side of what is left of a picture
 
@@ -561,7 +561,7 @@ def distance_curves(drifts: Mapping[str, DistanceBySize], title: str) -> Figure:
     return figure
 
 
-# How near the few pictures of a strip are to real ones: a rough look at quality on the way
+# Patch distance of the few samples in a strip to real images, during training
 
 
 @dataclass(frozen=True)
@@ -588,15 +588,15 @@ def patch_distances(run: TrainingRecord, real: Tensor, calls: int = 1) -> PatchD
     """
     reference, others = real[: len(real) // 2], real[len(real) // 2 :]
 
-    def away(x: Tensor) -> float:
+    def distance(x: Tensor) -> float:
         return mean(mean(patch_distance(x, y)) for y in reference)
 
-    values = [away(pictures(run.strip(k, calls))) for k in range(len(run.sheets))]
-    floor = [away(x) for x in others]
+    values = [distance(pictures(run.strip(k, calls))) for k in range(len(run.sheets))]
+    floor = [distance(x) for x in others]
     return PatchDistances(np.array(values), (min(floor), max(floor)), real.shape[1])
 
 
-# How samples from fixed noise sharpen while a run goes on, read from the run's own diary
+# Samples from fixed noise during training, read from the run's log
 
 # Which of LEVELS are averaged into one curve: noise below, about and above the data's own size.
 BANDS = {"t < 0.1": (0, 4), "0.1 to 5": (4, 9), "t > 5": (9, 12)}

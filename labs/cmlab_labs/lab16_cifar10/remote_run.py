@@ -1,4 +1,4 @@
-"""Training in a child process: start, watch, steer and stop a run from a notebook.
+"""Remote run: start, watch, pause and stop training in a process that outlives the kernel.
 
 Training in a process of its own, which outlives the kernel; and how to find it again.
 
@@ -36,7 +36,7 @@ from cmlab.train.runs import CHECKPOINT, RECORD
 
 from .figures import Phase
 
-# What a run is asked for at the training desk, and the command line that asks for the same
+# A run's preset, folder and settings, and the equivalent command line
 
 PICTURES = tuple(name for name in PRESETS if not name.startswith("toy."))
 
@@ -66,7 +66,7 @@ class RunRequest:
     compiled: bool = False
     accelerator: str = ""
 
-    def words(self, resume: bool = False, plan: bool = False) -> list[str]:
+    def arguments(self, resume: bool = False, plan: bool = False) -> list[str]:
         """What comes after `cmlab`."""
         steps = [f"steps={self.steps}"] if self.steps not in (None, own_steps(self.preset)) else []
         parts = {
@@ -116,7 +116,7 @@ STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has
 
 
 def start_command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
-    """Start cmlab with these words. One `split_steps` is not ended with the kernel or by Ctrl-C."""
+    """Start cmlab with these words. One started with `apart` is not ended with the kernel or by Ctrl-C."""
     own = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it
     process = subprocess.Popen(
@@ -147,7 +147,7 @@ def alive(pid: Any, since: float) -> bool:
         return False
 
 
-def last_sentence(text: str) -> str:
+def last_error_in(text: str) -> str:
     """The last error in what a process printed; empty if there is none."""
     found = SENTENCE.findall(text)
     return "".join(found[-1]).strip() if found else ""
@@ -161,66 +161,66 @@ class TrainingProcess:
     here: Path
 
     @property
-    def note(self) -> Path:
+    def note_file(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.desk")
 
     @property
-    def said(self) -> Path:
+    def output_file(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.said")
 
-    def noted(self) -> dict[str, Any]:
+    def note(self) -> dict[str, Any]:
         """What was noted when it was started last; empty if it never was."""
         try:
-            return read_json(self.note)
+            return read_json(self.note_file)
         except BadFile:
             return {}
 
     def pid(self) -> int:
         """The process, if one lives; else 0."""
-        noted = self.noted()
+        noted = self.note()
         pid, since = noted.get("pid"), noted.get("time", 0.0)
         return pid if isinstance(pid, int) and alive(pid, since) else 0
 
     def code(self) -> int | None:
         """The exit status, if this kernel started it and it has ended."""
-        process = STARTED.get(self.noted().get("pid", 0))
+        process = STARTED.get(self.note().get("pid", 0))
         return process.poll() if process else None
 
     def start(self, order: RunRequest, resume: bool) -> None:
         """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if not self.pid():
-            self.note.unlink(missing_ok=True)
+            self.note_file.unlink(missing_ok=True)
         try:
-            with self.note.open("x", encoding="utf-8") as file:  # one of two desks gets it
+            with self.note_file.open("x", encoding="utf-8") as file:  # one of two desks gets it
                 json.dump({"pid": os.getpid(), "time": time.time()}, file)
         except FileExistsError as error:
             raise BadFile(f"a process trains into {order.folder} already; watch it") from error
         try:
-            with self.said.open("wb") as out:
-                process = start_command(order.words(resume), self.here, out, apart=True)
+            with self.output_file.open("wb") as out:
+                process = start_command(order.arguments(resume), self.here, out, apart=True)
         except OSError:
-            self.note.unlink(missing_ok=True)
+            self.note_file.unlink(missing_ok=True)
             raise
         kept = {"pid": process.pid, "time": time.time(), "order": order.to_dict()}
-        write_json(self.note, kept | {"resume": resume})
+        write_json(self.note_file, kept | {"resume": resume})
 
-    def last_words(self) -> str:
+    def last_error(self) -> str:
         """The error that it ended with, in its own last sentence; empty if it said none."""
-        with suppress(OSError), self.said.open("rb") as file:
-            file.seek(max(0, self.said.stat().st_size - TAIL))
-            return last_sentence(file.read().decode("utf-8", "replace"))
+        with suppress(OSError), self.output_file.open("rb") as file:
+            file.seek(max(0, self.output_file.stat().st_size - TAIL))
+            return last_error_in(file.read().decode("utf-8", "replace"))
         return ""
 
 
-# Where a run stands: what its folder says, held against which processes live
+# Status of a run: what its folder says, compared with the processes that live
 
 ACTIVE = ("training", "paused", "scoring")
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A word, and what there is to say about it.
+    """Status of a run: a word, and what there is to say about it.
 
     nothing, starting, training, paused, scoring, stopped, finished, failed; `gone` when the
     process ended without a word, `refused` when it would not start.
@@ -232,41 +232,41 @@ class RunStatus:
     stage: tuple[int, int] = (1, 1)
     step: int = 0
     steps: int = 0
-    time: float = 0.0  # when this was told, in unix seconds
+    time: float = 0.0  # of this status, in unix seconds
 
 
 def recorded_status(folder: Path) -> RunStatus:
     """What the run's own state file says, whoever is alive; `nothing` if there is no such file."""
     try:
-        said = read_json(folder / STATE)
-        now, total = (int(n) for n in said["stage"])
-        numbers = (int(said["step"]), int(said["steps"]), float(said["time"]))
-        word, pid, sentence = str(said["state"]), int(said["pid"]), str(said["sentence"])
+        state = read_json(folder / STATE)
+        now, total = (int(n) for n in state["stage"])
+        numbers = (int(state["step"]), int(state["steps"]), float(state["time"]))
+        word, pid, sentence = str(state["state"]), int(state["pid"]), str(state["sentence"])
         return RunStatus(word, pid, sentence, (now, total), *numbers)
     except (BadFile, KeyError, TypeError, ValueError):
         return RunStatus()
 
 
-def run_status(folder: Path, child: TrainingProcess) -> RunStatus:
+def run_status(folder: Path, process: TrainingProcess) -> RunStatus:
     """Where the run stands now."""
-    said, own = recorded_status(folder), child.pid()
-    elsewhere = said.word in ACTIVE and alive(said.pid, said.time)
-    if own and own != said.pid:
-        return replace(said, word="starting", pid=own, sentence="")
+    status, own = recorded_status(folder), process.pid()
+    elsewhere = status.word in ACTIVE and alive(status.pid, status.time)
+    if own and own != status.pid:
+        return replace(status, word="starting", pid=own, sentence="")
     if own or elsewhere:
-        return said
-    return ended_status(replace(said, pid=0), said.pid, child)
+        return status
+    return ended_status(replace(status, pid=0), status.pid, process)
 
 
-def ended_status(said: RunStatus, pid: int, child: TrainingProcess) -> RunStatus:
+def ended_status(status: RunStatus, pid: int, process: TrainingProcess) -> RunStatus:
     """The same of a run whose process is not alive, with the reason where one is known."""
-    noted, why, code = child.noted(), child.last_words(), child.code()
-    mute = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > said.time
-    if mute and why:
-        return replace(said, word="refused", sentence=why)
-    if said.word in ACTIVE or (mute and code is not None):
-        return replace(said, word="gone", sentence=why or signal_sentence(code))
-    return said
+    noted, why, code = process.note(), process.last_error(), process.code()
+    silent = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > status.time
+    if silent and why:
+        return replace(status, word="refused", sentence=why)
+    if status.word in ACTIVE or (silent and code is not None):
+        return replace(status, word="gone", sentence=why or signal_sentence(code))
+    return status
 
 
 def signal_sentence(code: int | None) -> str:
@@ -293,24 +293,24 @@ def checkpoint_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-# A run handled from outside: start it, ask for a pause or a stop, and know where it stands
+# Control of a run from outside: start, pause, stop, and status
 
 
 class RemoteRun:
     """The run in a folder, whoever started it.
 
-    A wish is written until a run that is up has it: one that still starts would not hear it.
+    A request is written until a running process has read it: one that is starting would miss it.
     """
 
     def __init__(self, folder: str, here: Path) -> None:
         self.folder, self.here = here / folder, here
-        self.child, self.sitting = TrainingProcess(self.folder, here), Sitting(self.folder)
-        self.wish: str | None = None
+        self.process, self.sitting = TrainingProcess(self.folder, here), Sitting(self.folder)
+        self.request: str | None = None
 
     def known(self, order: RunRequest) -> RunRequest:
         """What was asked for when the folder's run was started, if it is still under way."""
-        noted = request_from(self.child.noted().get("order") or {})
-        live = bool(self.child.pid())
+        noted = request_from(self.process.note().get("order") or {})
+        live = bool(self.process.pid())
         if noted is None or not (live or self.fixed):
             return order
         if live:
@@ -333,21 +333,21 @@ class RemoteRun:
 
     @property
     def want(self) -> str:
-        """What is wanted of the run, whoever asked for it."""
-        return self.sitting.want() if self.wish is None else self.wish
+        """The request to the run, whoever made it."""
+        return self.sitting.want() if self.request is None else self.request
 
     def now(self) -> RunStatus:
         """Where the run stands."""
-        return run_status(self.folder, self.child)
+        return run_status(self.folder, self.process)
 
     def line(self, order: RunRequest, now: RunStatus) -> str:
         """The command line: the one that runs, else the one that Start or Resume would run."""
-        noted = request_from(self.child.noted().get("order") or {})
+        noted = request_from(self.process.note().get("order") or {})
         if now.pid:
-            resumed = bool(self.child.noted().get("resume"))
-            own = self.child.pid() == now.pid and noted
-            return shell(noted.words(resumed)) if own and noted else ""
-        return shell(order.words(self.begun and now.word != "finished"))
+            resumed = bool(self.process.note().get("resume"))
+            own = self.process.pid() == now.pid and noted
+            return shell(noted.arguments(resumed)) if own and noted else ""
+        return shell(order.arguments(self.begun and now.word != "finished"))
 
     def start(self, order: RunRequest) -> None:
         """Start or resume; a run that is alive, or finished, is left alone.
@@ -356,28 +356,28 @@ class RemoteRun:
         """
         now = self.now()
         if not now.pid and now.word != "finished":
-            self.wish = None
+            self.request = None
             self.sitting.ask("")
-            self.child.start(order, self.begun)
+            self.process.start(order, self.begun)
 
     def pause(self) -> None:
         """Pause; or go on, if a pause is what was asked for."""
-        self.wish = "" if self.want == PAUSE else PAUSE
+        self.request = "" if self.want == PAUSE else PAUSE
 
     def stop(self) -> None:
         """Let the run write a checkpoint and end."""
-        self.wish = STOP
+        self.request = STOP
 
-    def urge(self, now: RunStatus) -> None:
-        """Write the wish where the run looks for it. Raises OSError when the disk refuses."""
-        wish, up = self.wish, now.word != "starting"
-        if wish is None:
+    def send_request(self, now: RunStatus) -> None:
+        """Write the request where the run looks for it. Raises OSError when the disk refuses."""
+        request, up = self.request, now.word != "starting"
+        if request is None:
             return
         if up or not now.pid:
-            self.wish = None  # even if it cannot be written: the desk says so once
+            self.request = None  # even if it cannot be written: the desk reports it once
         if now.pid:
             with nullcontext() if up else suppress(FileNotFoundError):  # no folder yet
-                self.sitting.ask(wish)
+                self.sitting.ask(request)
 
 
 # What a run has written so far, read as it grows: the log of each phase, and its pace

@@ -42,13 +42,13 @@ from .remote_run import (
     TrainingSpeed,
     all_steps,
     last_checkpoint,
-    last_sentence,
+    last_error_in,
     own_steps,
     split_steps,
     start_command,
 )
 
-# The training desk's knobs and buttons: what they ask for, and when they mean anything
+# Knobs and buttons of the training desk, and when they are enabled
 
 NARROW, WIDER = ipw.Layout(width="150px"), ipw.Layout(width="230px")
 TIPS = {
@@ -118,7 +118,7 @@ class Controls(ipw.VBox):
             compiled=self.knobs["compile"].value,
         )
 
-    def heard(self, act: Callable[[], object]) -> None:
+    def on_change(self, act: Callable[[], object]) -> None:
         """Act whenever a knob is turned."""
         for knob in self.knobs.values():
             knob.observe(lambda change: act(), names="value")
@@ -139,7 +139,7 @@ class Controls(ipw.VBox):
             self.knobs[name].disabled = live or now.word == "finished"
 
 
-# All strips of samples of a run, one at a time: the newest, or an earlier one by slider
+# Sample viewer: strips of samples of a run, the newest or an earlier one by slider
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class SampleViewer(ipw.VBox):
         return f" of {known}" if known else ""
 
 
-# The training desk in words: what the run does, how far it is, and what went wrong
+# Texts of the training desk: state, progress and problems
 
 TITLES = {
     "nothing": "Nothing has run here yet",
@@ -324,7 +324,7 @@ def plan_line(found: Mapping[str, Any]) -> str:
     )
 
 
-# What a run takes and what it has come to: memory, loss, and its scores at the end
+# Facts about a run: memory, loss, and scores at the end
 
 FEW = 6  # scores that are shown
 
@@ -361,7 +361,7 @@ def final_scores(folder: Path) -> dict[str, str]:
     return {escape(k): f"{v:.4g}" for k, v in list(found)[:FEW] if isinstance(v, int | float)}
 
 
-# A forecast of memory and time, measured in a process of its own while the kernel stays free
+# Forecast of memory and time, measured in a separate process
 
 
 class ForecastPanel(ipw.HTML):
@@ -380,7 +380,7 @@ class ForecastPanel(ipw.HTML):
         """Begin, unless it has begun. Raises OSError when the machine refuses a process."""
         if self.process is None:
             self.out = TemporaryFile()  # noqa: SIM115 - it lives as long as the process writes
-            self.process = start_command(order.words(plan=True), here, self.out, apart=False)
+            self.process = start_command(order.arguments(plan=True), here, self.out, apart=False)
             self.value = reading_html("Forecast: measuring a few steps …")
 
     def look(self) -> None:
@@ -394,7 +394,7 @@ class ForecastPanel(ipw.HTML):
         try:
             self.value = reading_html(plan_line(json.loads(text.strip().splitlines()[-1])))
         except (ValueError, KeyError, IndexError, TypeError):
-            why = last_sentence(text) or f"the measurement ended with status {failed}"
+            why = last_error_in(text) or f"the measurement ended with status {failed}"
             self.value = alert_html(f"No forecast: {why.rstrip('.')}.")
 
 
@@ -407,7 +407,7 @@ class Desk(ipw.VBox):
     """Buttons lab-start, lab-pause, lab-stop, lab-forecast; the picture and its words lab-out.
 
     While a process lives, the folder is looked at once a second on the kernel's event loop.
-    `refresh()` is one look, for tests and for cells; `standing` is what it found and `seconds`
+    `refresh()` reads it once, for tests and for cells; `status` is what it found and `seconds`
     what it took.
     """
 
@@ -430,7 +430,7 @@ class Desk(ipw.VBox):
         acts = (self.start, self.remote.pause, self.remote.stop, self.measure)
         for button, act in zip(self.controls.buttons.values(), acts, strict=True):
             button.on_click(lambda button, act=act: self.do(act))
-        self.controls.heard(self.refresh)
+        self.controls.on_change(self.refresh)
         self.follow()
 
     def start(self) -> None:
@@ -466,9 +466,9 @@ class Desk(ipw.VBox):
     def refresh(self) -> bool:
         """Look once, and say whether there is more to come."""
         start, remote = perf_counter(), self.remote
-        now = self.standing = remote.now()
+        now = self.status = remote.now()
         try:
-            remote.urge(now)
+            remote.send_request(now)
         except OSError as error:
             self.problem = str(error)
         self.pace.see(now)

@@ -25,9 +25,9 @@ PLANE = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.7,
 
 
 @torch.no_grad()
-def samples(arm: str, way: str, calls: int, z: Data) -> Tensor:
-    """Samples from noises z by the kept network of an arm."""
-    model, asked = runs.load(weights_of(arm))[0], ENTRIES[arm].asked
+def samples(method: str, way: str, calls: int, z: Data) -> Tensor:
+    """Samples from noises z by the kept network of an method."""
+    model, asked = runs.load(weights_of(method))[0], ENTRIES[method].asked
     assert isinstance(asked, Generation)
     (sampler,) = (sampler for name, sampler, _ in asked.ways if name == way)
     process: Process = model.process
@@ -59,12 +59,12 @@ def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
 
 def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:
     """What diffusion makes of the noises in so many calls."""
-    law = {arm: score(rows, arm, "law", way, n) for arm, way, n in
+    errors = {method: score(rows, method, "law", way, n) for method, way, n in
            (("edm", "ddim", calls), ("ict", "multistep", 1))}  # fmt: skip
-    told = f"{calls} call{'s' * (calls > 1)}"
+    calls_text = f"{calls} call{'s' * (calls > 1)}"
     reading = (
-        f"Sliced W₂ to the data, three seeds: diffusion in {told} {ranged(law['edm'])}, "
-        f"iCT in one call {ranged(law['ict'])}."
+        f"Sliced W₂ to the data, three seeds: diffusion in {calls_text} {ranged(errors['edm'])}, "
+        f"iCT in one call {ranged(errors['ict'])}."
     )
-    title = f"diffusion, {told}: {law['edm'].mean():.3f} away"
+    title = f"diffusion, {calls_text}: {errors['edm'].mean():.3f} away"
     return Shot(str(calls), reading, (aside, title), samples_to_exact(x, exact, MEAN, 1))

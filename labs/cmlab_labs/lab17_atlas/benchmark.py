@@ -1,13 +1,13 @@
 """Benchmark of all methods on one distribution with one network and one budget.
 
-What a trained network is asked to do, and how far from the truth it is by network calls.
+Evaluations of trained networks: errors against the exact answers by network calls.
 
-A question takes networks by role and a seed for its draws, and answers with records
-{"way", "calls", one number each}. All of it is on toy laws, whose truth is exact.
+An evaluation takes networks by role and a seed for its draws, and returns records
+{"way", "calls", one number each}. All of it is on toy distributions, whose exact answers are known.
 
-Questions about a hidden coordinate: one is measured, the exact posterior of the other known.
+Evaluations of posterior sampling: one coordinate is measured, the other's posterior is exact.
 
-Answers have `w1`, the mean W₁ of the guesses to the exact law of what is hidden.
+Their records have `w1`, the mean W₁ of the samples to the exact posterior.
 
 The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all.
 
@@ -65,7 +65,7 @@ from cmlab.types import Data, Denoise
 from ..common.plots_posterior import line_through
 from ..common.study import ranged
 
-# What a trained network is asked to do, and how far from the truth it is by network calls
+# Evaluations of trained networks: errors against the exact answers by network calls
 
 CPU = torch.device("cpu")
 Networks = Mapping[str, tuple[Process, Denoise]]
@@ -74,7 +74,7 @@ Answer = dict[str, Any]
 
 @runtime_checkable
 class Evaluation(Protocol):
-    """(networks by role, the law, a seed) -> answers."""
+    """(networks by role, the data, a seed) -> records."""
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]: ...
 
@@ -101,7 +101,7 @@ class HeunSteps:
 
 @dataclass(frozen=True)
 class Generation:
-    """Samples from noise, by each way in each number of calls; the role is "f".
+    """Errors of samples from noise, by sampler and number of calls; the role is "f".
 
     law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `ExactBaseline`
     end    RMS distance to the end of the exact path through the same noise
@@ -122,20 +122,20 @@ class Generation:
                 with seeded(CPU, seed, 4):
                     x = sampler(process, f, ends.z.float(), calls)
                 near, modes = coverage(x, data.oracle.components)
-                told = against(data, x, ends)
-                numbers = {"law": told["sw"], "end": told["rms"], "hq": near, "modes": modes}
+                errors = against(data, x, ends)
+                numbers = {"law": errors["sw"], "end": errors["rms"], "hq": near, "modes": modes}
                 found.append({"way": way, "calls": calls} | numbers)
         return found
 
 
-# Questions about a hidden coordinate: one is measured, the exact posterior of the other known
+# Evaluations of posterior sampling: one coordinate is measured, the other's posterior is exact
 
 
 @dataclass(frozen=True)
 class HiddenCoordinate:
-    """The second coordinate when the first is known, against its exact law, by W₁.
+    """W₁ of the second coordinate, given the first, to its exact posterior.
 
-    `truths` points of the law are measured, and each is guessed `copies` times.
+    `truths` points of the data are measured, and each has `copies` samples.
     """
 
     truths: int = 128
@@ -148,12 +148,12 @@ class HiddenCoordinate:
 
     def exact(self, data: ToyData, measured: Tensor, seed: int) -> Tensor:
         """As many samples of the exact posterior: (truths, copies)."""
-        law, g = data.oracle, torch.Generator().manual_seed(seed)
-        if not isinstance(law, Mixture):
-            raise ValueError(f"the posterior is known for mixtures of Gaussians, not {law}")
+        oracle, g = data.oracle, torch.Generator().manual_seed(seed)
+        if not isinstance(oracle, Mixture):
+            raise ValueError(f"the posterior is known for mixtures of Gaussians, not {oracle}")
         values = measured[:: self.copies, 0].tolist()
         return torch.stack(
-            [line_through(law, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
+            [line_through(oracle, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
         )
 
     def apart(self, x: Tensor, exact: Tensor) -> float:
@@ -214,9 +214,9 @@ class PosteriorSampling:
 
 @dataclass(frozen=True)
 class ExactBaseline:
-    """What the exact answers score on the same draws, without any call: no method can do better.
+    """Baseline: scores of exact answers on the same draws, without any call; no method can do better.
 
-    law of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
+    `law` of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
     """
 
     n: int = 32768
@@ -254,9 +254,9 @@ LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
 
 @dataclass(frozen=True)
 class Entry:
-    """A method: the recipes of its networks by role, what they are asked, and what it was given.
+    """A method: the recipes of its networks by role, its evaluation, and its teacher.
 
-    `teacher` is what it is told that data alone does not say: "the exact denoiser" or nothing.
+    `teacher` is what it is given beyond data: "the exact denoiser" or nothing.
     """
 
     title: str
@@ -385,8 +385,8 @@ def row_of(line: str, place: str) -> Row:
 
 
 def merged(rows: Iterable[Row], row: Row) -> list[Row]:
-    """The rows with this one in place of an earlier run of the same arm and seed, in order."""
-    order = {arm: i for i, arm in enumerate(ENTRIES)}
+    """The rows with this one in place of an earlier run of the same method and seed, in order."""
+    order = {method: i for i, method in enumerate(ENTRIES)}
     others = [r for r in rows if (r["arm"], r["seed"]) != (row["arm"], row["seed"])]
     return sorted([*others, row], key=lambda r: (order[r["arm"]], r["seed"]))
 
@@ -397,23 +397,25 @@ def write_rows(rows: Iterable[Row], path: Path = LEDGER) -> None:
     checkpoint.replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def weights_of(arm: str, role: str = "f", table: Path = LEDGER) -> Path:
+def weights_of(method: str, role: str = "f", table: Path = LEDGER) -> Path:
     """Where a network of seed 0 lies: a file for `runs.load`."""
-    return table.with_suffix("") / f"{arm}{'' if role == 'f' else '-' + role}.safetensors"
+    return table.with_suffix("") / f"{method}{'' if role == 'f' else '-' + role}.safetensors"
 
 
-def score(rows: Sequence[Row], arm: str, name: str, way: str = "", calls: int = 0) -> np.ndarray:
+def score(
+    rows: Sequence[Row], method: str, name: str, way: str = "", calls: int = 0
+) -> np.ndarray:
     """One number for each seed: a fact of the run, or an answer's by way and calls; nan if failed.
 
-    Raises KeyError where no run of the arm has it.
+    Raises KeyError where no run of the method has it.
     """
-    mine = [row for row in rows if row["arm"] == arm]
+    mine = [row for row in rows if row["arm"] == method]
     found = [value_of(row, name, way, calls) for row in mine]
     if not mine or all(
         value is None and "failed" not in row for value, row in zip(found, mine, strict=True)
     ):
         raise KeyError(
-            f"no run of {arm!r} has {name!r} {way} in {calls} calls; run `cmlab bench {arm}`"
+            f"no run of {method!r} has {name!r} {way} in {calls} calls; run `cmlab bench {method}`"
         )
     return np.array([np.nan if value is None else value for value in found], dtype=float)
 
@@ -432,20 +434,28 @@ FEW = (1, 2, 4)
 DIFFUSION = ("exact", "edm", "edm-fast")
 GUESSES = ("dps", "cm-dis", "editing")
 BUDGETS = (4, 16, 40)
-GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generation))
+GENERATORS = tuple(
+    method for method, entry in ENTRIES.items() if isinstance(entry.asked, Generation)
+)
 NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others are students'
 
 
 def few_step_table(rows: Sequence[Row]) -> str:
     """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
-    head = ["method", "arXiv", "told", *[calls_text(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
-    return markdown([head, *[few_step_row(rows, arm) for arm in GENERATORS]])
+    head = [
+        "method",
+        "arXiv",
+        "teacher",
+        *[calls_text(n) for n in FEW],
+        *[f"hq, {n}" for n in FEW],
+    ]
+    return markdown([head, *[few_step_row(rows, method) for method in GENERATORS]])
 
 
 def cost_table(rows: Sequence[Row]) -> str:
     """What the trainings took, and how far the networks are from f*."""
     head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
-    trained = [arm for arm in GENERATORS if ENTRIES[arm].parts]
+    trained = [method for method in GENERATORS if ENTRIES[method].parts]
     body = [
         [ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost_cells(rows, a)] for a in trained
     ]
@@ -456,22 +466,22 @@ def calls_text(calls: int) -> str:
     return f"{calls} call{'s' * (calls > 1)}"
 
 
-def few_step_row(rows: Sequence[Row], arm: str) -> list[str]:
+def few_step_row(rows: Sequence[Row], method: str) -> list[str]:
     """One method's row of `few_step_table`."""
-    entry, way = ENTRIES[arm], ways(rows, arm)[0]
-    law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
-    near = [ranged(score(rows, arm, "hq", way, n)) for n in FEW]
-    told = entry.teacher or "nothing" if entry.parts else "the exact law"
-    return [entry.title, entry.paper, told, *law, *near]
+    entry, way = ENTRIES[method], ways(rows, method)[0]
+    errors = [ranged(score(rows, method, "law", way, n)) for n in FEW]
+    near = [ranged(score(rows, method, "hq", way, n)) for n in FEW]
+    given = entry.teacher or "nothing" if entry.parts else "the exact distribution"
+    return [entry.title, entry.paper, given, *errors, *near]
 
 
-def cost_cells(rows: Sequence[Row], arm: str) -> list[str]:
+def cost_cells(rows: Sequence[Row], method: str) -> list[str]:
     """Samples, CPU seconds with their range, and megabytes of one method's training."""
     samples, before, size = (
-        score(rows, arm, n).mean() for n in ("samples", "pretraining", "bytes")
+        score(rows, method, n).mean() for n in ("samples", "pretraining", "bytes")
     )
     seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
-    return [seen, ranged(score(rows, arm, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
+    return [seen, ranged(score(rows, method, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
 
 
 def diffusion_table(rows: Sequence[Row]) -> str:
@@ -479,8 +489,8 @@ def diffusion_table(rows: Sequence[Row]) -> str:
     asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
     head = ["method", *[f"{NAMES[way]}, {calls_text(n)}" for way, n in asked]]
     body = [
-        [ENTRIES[arm].title, *[ranged(score(rows, arm, "law", *ask)) for ask in asked]]
-        for arm in DIFFUSION
+        [ENTRIES[method].title, *[ranged(score(rows, method, "law", *ask)) for ask in asked]]
+        for method in DIFFUSION
     ]
     return markdown([head, *body])
 
@@ -489,21 +499,21 @@ def posterior_table(rows: Sequence[Row]) -> str:
     """W₁ to the exact posterior, by calls."""
     head = ["method", "arXiv", *[f"{n} calls" for n in BUDGETS]]
     body = [
-        [ENTRIES[arm].title, ENTRIES[arm].paper,
-         *[ranged(score(rows, arm, "w1", ways(rows, arm)[0], n)) for n in BUDGETS]]
-        for arm in GUESSES
+        [ENTRIES[method].title, ENTRIES[method].paper,
+         *[ranged(score(rows, method, "w1", ways(rows, method)[0], n)) for n in BUDGETS]]
+        for method in GUESSES
     ]  # fmt: skip
     return markdown([head, *body])
 
 
-def answers(rows: Sequence[Row], arm: str) -> list[Row]:
-    """The answers of an arm's first run that came to something."""
-    return next((row["answers"] for row in rows if row["arm"] == arm and "answers" in row), [])
+def answers(rows: Sequence[Row], method: str) -> list[Row]:
+    """The records of a method's first run that did not fail."""
+    return next((row["answers"] for row in rows if row["arm"] == method and "answers" in row), [])
 
 
-def ways(rows: Sequence[Row], arm: str) -> list[str]:
-    """The ways of an arm, in order."""
-    return list(dict.fromkeys(a["way"] for a in answers(rows, arm)))
+def ways(rows: Sequence[Row], method: str) -> list[str]:
+    """The samplers of a method, in order."""
+    return list(dict.fromkeys(a["way"] for a in answers(rows, method)))
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
@@ -519,9 +529,9 @@ SIGMA_MIN = 0.002
 
 
 def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
-    """A hash of what a run is asked to do: a row with another one is stale. The code is not in it.
+    """Fingerprint of a run's settings and evaluation: a row with another one is stale. The code is not in it.
 
-    Recipes name their law; where nothing is trained the law is named instead. Classes and fields
+    Recipes name their data; where nothing is trained the data are named instead. Classes and fields
     stand under their earliest recorded names, so that moving or renaming one makes no row stale.
     """
     kept = {role: canonical(recipe) for role, recipe in recipes.items()}
@@ -534,14 +544,16 @@ def recipes_of(entry: Entry, seed: int, steps: int = STEPS) -> dict[str, Recipe]
     return {role: make(steps, seed) for role, make in entry.parts.items()}
 
 
-def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path = LEDGER) -> Row:
+def measured(
+    method: str, entry: Entry, seed: int, steps: int = STEPS, table: Path = LEDGER
+) -> Row:
     """Train, ask, and answer with the row; seed 0 leaves its networks beside the table.
 
     seconds  of this process's CPU, for training alone; bytes of memory are counted, not measured.
     A run whose loss is not finite leaves "failed", the reason, in place of answers.
     """
     recipes, start = recipes_of(entry, seed, steps), process_time()
-    row: Row = {"arm": arm, "seed": seed, "key": fingerprint(recipes, entry)}
+    row: Row = {"arm": method, "seed": seed, "key": fingerprint(recipes, entry)}
     try:
         models = {role: trained(recipe) for role, recipe in recipes.items()}
     except NotFinite as error:
@@ -549,7 +561,7 @@ def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path 
     row |= {"seconds": round(process_time() - start, 2)} | costs(recipes)
     if seed == 0:
         for role, model in models.items():
-            save_network(model, recipes[role], weights_of(arm, role, table))
+            save_network(model, recipes[role], weights_of(method, role, table))
     if "f" in models:
         row |= map_errors(models["f"], entry)
     answers = entry.asked(networks(models, entry), entry.data, seed)
@@ -563,7 +575,7 @@ def trained(recipe: Recipe) -> Denoiser:
 
 
 def networks(models: Mapping[str, Denoiser], entry: Entry) -> Networks:
-    """What is asked, by role; the exact denoiser stands in where nothing was trained."""
+    """Networks to evaluate, by role; the exact denoiser where nothing was trained."""
     exact = Exact(entry.data)
     found = {role: (model.process, model) for role, model in models.items()}
     return found or {"f": (exact.process, exact.denoise)}
@@ -609,7 +621,7 @@ def rounded(answer: Row) -> Row:
 
 
 def add_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("arms", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
+    bench.add_argument("methods", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
     bench.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
     bench.add_argument(
         "--steps", type=int, default=STEPS, help="of all trainings of a run together"
@@ -624,8 +636,8 @@ def main(given: argparse.Namespace) -> int:
     One thread, so that seconds can be compared. Each line is written when its run ends: stopped
     at any moment, the same command goes on.
     """
-    arms = given.arms or list(ENTRIES)
-    if strange := [arm for arm in arms if arm not in ENTRIES]:
+    methods = given.methods or list(ENTRIES)
+    if strange := [method for method in methods if method not in ENTRIES]:
         raise Refused(f"the atlas has no {strange[0]!r}; allowed: {', '.join(ENTRIES)}")
     if not all(seed.isdigit() for seed in given.seeds.split(",")):
         raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
@@ -636,20 +648,20 @@ def main(given: argparse.Namespace) -> int:
         raise Refused(f"--steps {given.steps} makes another table: name it with --out")
     torch.set_num_threads(1)
     for seed in [int(seed) for seed in given.seeds.split(",")]:
-        for arm in arms:
-            run_if_missing(arm, seed, given.steps, given.out, given.again)
+        for method in methods:
+            run_if_missing(method, seed, given.steps, given.out, given.again)
     return 0
 
 
-def run_if_missing(arm: str, seed: int, steps: int, out: Path, again: bool) -> None:
+def run_if_missing(method: str, seed: int, steps: int, out: Path, again: bool) -> None:
     """One run, unless the table has it."""
-    entry, rows = ENTRIES[arm], read_rows(out)
+    entry, rows = ENTRIES[method], read_rows(out)
     key = fingerprint(recipes_of(entry, seed, steps), entry)
-    if not again and any((r["arm"], r["seed"], r["key"]) == (arm, seed, key) for r in rows):
+    if not again and any((r["arm"], r["seed"], r["key"]) == (method, seed, key) for r in rows):
         return
     start = time.perf_counter()
-    row = measured(arm, entry, seed, steps, out)
+    row = measured(method, entry, seed, steps, out)
     write_rows(merged(read_rows(out), row), out)
     took = row.get("failed") or f"{time.perf_counter() - start:.0f} s"
-    sys.stdout.write(f"{arm}, seed {seed}: {took}\n")
+    sys.stdout.write(f"{method}, seed {seed}: {took}\n")
     sys.stdout.flush()

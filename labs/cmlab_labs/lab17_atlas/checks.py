@@ -149,8 +149,8 @@ def worth_the_price(answer: Callable[..., Any]) -> str:
     found = [as_names(answer(dict(methods))) for methods in PRICED.values()]
     for slip, rule in FRONT_SLIPS.items():
         mine = [sorted(names) for names in found]
-        told = mine == [sorted(rule(methods)) for methods in PRICED.values()]
-        expect(not told or mine == [sorted(names) for names in right], slip)
+        matches = mine == [sorted(rule(methods)) for methods in PRICED.values()]
+        expect(not matches or mine == [sorted(names) for names in right], slip)
     for (name, methods), mine, wanted in zip(PRICED.items(), found, right, strict=True):
         expect(mine == wanted or sorted(mine) != sorted(wanted),
                "the right ones, but not in order: the cheapest comes first")  # fmt: skip

@@ -1,6 +1,6 @@
 """Explorers of lab 17, the atlas of methods: interactive figures.
 
-Method switch on one oracle: the trained networks of the atlas, two at a time, on one noise.
+Two trained networks of the atlas on the same noise, compared with the exact end points.
 """
 
 from functools import cache, lru_cache
@@ -48,11 +48,11 @@ def explorer() -> Explorer:
 
 @cache
 def methods() -> dict[str, str]:
-    """The arms that can be drawn, by a short title: the exact denoiser, and what seed 0 left."""
+    """The methods that can be drawn, by a short title: the exact denoiser, and what seed 0 left."""
     return {
-        SHORT.get(arm, entry.title): arm
-        for arm, entry in ENTRIES.items()
-        if isinstance(entry.asked, Generation) and (not entry.parts or weights_of(arm).exists())
+        SHORT.get(key, entry.title): key
+        for key, entry in ENTRIES.items()
+        if isinstance(entry.asked, Generation) and (not entry.parts or weights_of(key).exists())
     }
 
 
@@ -60,12 +60,12 @@ def picture(method: str, other: str, calls: int, seed: int) -> Picture:
     """Two clouds over the exact ends, and the same in numbers."""
     exact, panels, lines = exact_paths(seed)[1], [], []
     for title in (method, other):
-        arm = methods()[title]
-        x = samples(arm, calls, seed)
+        key = methods()[title]
+        x = samples(key, calls, seed)
         far = float((x - exact).norm(dim=1).mean())
         name = f"{title}, {calls} call{'s' * (calls > 1)}: {far:.2f} off"
-        panels.append((name, x.numpy(), LOOK[arm]))
-        lines.append(method_sentence(title, x, exact, far, table_sentence(arm, calls)))
+        panels.append((name, x.numpy(), LOOK[key]))
+        lines.append(method_sentence(title, x, exact, far, table_sentence(key, calls)))
     return Picture(
         compare_samples(panels, exact.numpy()), "\n".join([*lines, legend_sentence(calls)])
     )
@@ -93,12 +93,12 @@ def legend_sentence(calls: int) -> str:
 
 
 @cache
-def table_sentence(arm: str, calls: int) -> str:
-    """What the recorded table says of it."""
+def table_sentence(key: str, calls: int) -> str:
+    """A method's error in the recorded table, as a sentence."""
     rows = read_rows()
-    for way, n in evaluated_calls(rows, arm) if present(rows, [arm]) else []:
+    for way, n in evaluated_calls(rows, key) if present(rows, [key]) else []:
         if n == calls:
-            found = [a["law"] for row in rows if row["arm"] == arm for a in row.get("answers", ())
+            found = [a["law"] for row in rows if row["arm"] == key for a in row.get("answers", ())
                      if (a["way"], a["calls"]) == (way, n)]  # fmt: skip
             return f"In the table: sliced W₂ {ranged(found)}."
     return "In the table: not asked for in so many calls."
@@ -113,25 +113,25 @@ def exact_paths(seed: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=512)
-def samples(arm: str, calls: int, seed: int) -> Data:
-    """Samples of an arm from these noises; a denoiser's by DDIM."""
-    process, denoise = network(arm)
+def samples(key: str, calls: int, seed: int) -> Data:
+    """Samples of a method from these noises; a denoiser's by DDIM."""
+    process, denoise = network(key)
     with torch.no_grad(), seeded(CPU, seed, 4):
-        return sampler(arm)(process, denoise, exact_paths(seed)[0], calls)
+        return sampler(key)(process, denoise, exact_paths(seed)[0], calls)
 
 
-def sampler(arm: str) -> Sampler:
-    """The first of the ways in which an arm is asked."""
-    question = ENTRIES[arm].asked
-    if not isinstance(question, Generation):
-        raise ValueError(f"{arm} draws no samples from noise; take another method")
-    return question.ways[0][1]
+def sampler(key: str) -> Sampler:
+    """The first sampler with which a method is evaluated."""
+    evaluation = ENTRIES[key].asked
+    if not isinstance(evaluation, Generation):
+        raise ValueError(f"{key} draws no samples from noise; take another method")
+    return evaluation.ways[0][1]
 
 
 @cache
-def network(arm: str) -> tuple[Process, Denoise]:
-    """The denoiser of seed 0 and its clock."""
-    if not ENTRIES[arm].parts:
+def network(key: str) -> tuple[Process, Denoise]:
+    """The denoiser of seed 0 and its process."""
+    if not ENTRIES[key].parts:
         return EDM(), lean
-    model, _, _ = runs.load(weights_of(arm))
+    model, _, _ = runs.load(weights_of(key))
     return model.process, model.requires_grad_(False)

@@ -1,6 +1,6 @@
 """Figures of lab 17, the atlas of methods.
 
-Who beats whom in a table of errors over seeds, and what a call or a second buys.
+Comparison of methods by errors over seeds, and plots of error by calls and by CPU seconds.
 
 A beats B only if the worst seed of A is below the best of B: their ranges lie apart.
 A run that came to nothing (nan) counts as an infinite error.
@@ -35,7 +35,7 @@ from ..common.plots_posterior import ink
 from ..common.plots_training import cloud
 from .benchmark import DIFFUSION, ENTRIES, NAMES, Row, score
 
-# Two clouds of samples from the same noise, each over the ends of the exact paths
+# Samples of two methods from the same noise, over the exact end points
 
 
 def compare_samples(found: Sequence[tuple[str, np.ndarray, Role]], exact: np.ndarray) -> Figure:
@@ -51,7 +51,7 @@ def compare_samples(found: Sequence[tuple[str, np.ndarray, Role]], exact: np.nda
     return figure
 
 
-# Who beats whom in a table of errors over seeds, and what a call or a second buys
+# Comparison of methods by their errors over seeds
 
 Scores = Mapping[str, np.ndarray]  # by name, one error for each seed; lower is better
 SEEDS = 3
@@ -83,46 +83,50 @@ def front(costs: Mapping[str, float], scores: Scores) -> list[str]:
     return sorted(found, key=lambda name: costs[name])
 
 
-def present(rows: Sequence[Row], arms: Iterable[str] = ENTRIES) -> list[str]:
-    """The arms that the table has, in its order."""
-    return [arm for arm in arms if any(row["arm"] == arm for row in rows)]
+def present(rows: Sequence[Row], methods: Iterable[str] = ENTRIES) -> list[str]:
+    """The methods that the table has, in its order."""
+    return [method for method in methods if any(row["arm"] == method for row in rows)]
 
 
-def evaluated_calls(rows: Sequence[Row], arm: str, name: str = "law") -> list[tuple[str, int]]:
-    """Every (way, calls) in which an arm has this number."""
-    mine = (row for row in rows if row["arm"] == arm)
+def evaluated_calls(rows: Sequence[Row], method: str, name: str = "law") -> list[tuple[str, int]]:
+    """Every (way, calls) in which a method has this number."""
+    mine = (row for row in rows if row["arm"] == method)
     found = (a for row in mine for a in row.get("answers", ()) if name in a)
     return list(dict.fromkeys((a["way"], a["calls"]) for a in found))
 
 
 def generators(rows: Sequence[Row], teacher: bool) -> list[str]:
-    """The trained arms that make samples from noise, told by a teacher or not."""
-    drawn = [arm for arm in present(rows) if ENTRIES[arm].parts and evaluated_calls(rows, arm)]
-    return [arm for arm in drawn if bool(ENTRIES[arm].teacher) == teacher]
+    """The trained methods that generate from noise, with a teacher or without."""
+    drawn = [
+        method
+        for method in present(rows)
+        if ENTRIES[method].parts and evaluated_calls(rows, method)
+    ]
+    return [method for method in drawn if bool(ENTRIES[method].teacher) == teacher]
 
 
-def by_calls(rows: Sequence[Row], arm: str, solver: str = "",
+def by_calls(rows: Sequence[Row], method: str, solver: str = "",
              name: str = "law") -> dict[int, np.ndarray]:  # fmt: skip
     """Errors (seeds,) by network calls: by this solver, or by a student's own way."""
-    mine = [(w, n) for w, n in evaluated_calls(rows, arm, name) if (w == solver or not solver)]
-    return {n: score(rows, arm, name, w, n) for w, n in mine if solver or w not in NAMES}
+    mine = [(w, n) for w, n in evaluated_calls(rows, method, name) if (w == solver or not solver)]
+    return {n: score(rows, method, name, w, n) for w, n in mine if solver or w not in NAMES}
 
 
-def candidates(rows: Sequence[Row], arms: Iterable[str], most: int,
+def candidates(rows: Sequence[Row], methods: Iterable[str], most: int,
                 name: str = "law") -> dict[str, np.ndarray]:  # fmt: skip
-    """One number a seed of every arm and way in at most so many calls, by "title, n calls"."""
+    """One number per seed of every method and sampler in at most so many calls, by "title, n calls"."""
     found = {}
-    for arm in arms:
-        for way, n in evaluated_calls(rows, arm, name):
+    for method in methods:
+        for way, n in evaluated_calls(rows, method, name):
             if 0 < n <= most:
-                title = ENTRIES[arm].title + " by Heun's method" * (way == "heun")
-                found[f"{title}, {n} call{'s' * (n > 1)}"] = score(rows, arm, name, way, n)
+                title = ENTRIES[method].title + " by Heun's method" * (way == "heun")
+                found[f"{title}, {n} call{'s' * (n > 1)}"] = score(rows, method, name, way, n)
     return found
 
 
 def worth(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> tuple[int, int | None]:
     """Against errors by calls: the most calls that are beaten, all fewer ones with them, and the
-    fewest that beat (None: none that was tried). In between nothing can be told.
+    fewest that beat (None: none that was tried). In between the ranges overlap.
     """
     beaten = [n for n in curve if all(beats(errors, curve[m]) for m in curve if m <= n)]
     better = [n for n in curve if beats(curve[n], errors)]
@@ -196,9 +200,9 @@ def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
             else f"does not show at this size: {rest}")  # fmt: skip
 
 
-# How each method of the atlas looks, and the axes of error against network calls
+# Styles of the methods, and axes of error by network calls
 
-LAW = "sliced $W_2$ to fresh data (data units)"
+DATA_ERROR = "sliced $W_2$ to fresh data (data units)"
 CALLS = "network calls a sample"
 BROWN, VIOLET = "#8a5c00", "#7b4fa3"
 LOOK: dict[str, Role] = {
@@ -227,16 +231,18 @@ class CurveLabel:
     color: str
 
 
-def dark(arm: str) -> str:
+def dark(method: str) -> str:
     """A method's colour for words."""
-    return {TARGET.color: "#1f78a8", WRONG.color: "#a34d80"}.get(LOOK[arm].color, ink(LOOK[arm]))
+    return {TARGET.color: "#1f78a8", WRONG.color: "#a34d80"}.get(
+        LOOK[method].color, ink(LOOK[method])
+    )
 
 
 def error_curve(
-    ax: Axes, arm: str, curve: Mapping[int, np.ndarray], text: str = "", thin: bool = False
+    ax: Axes, method: str, curve: Mapping[int, np.ndarray], text: str = "", thin: bool = False
 ) -> CurveLabel:
-    """Means over the seeds with their range; hollow marks were told by the exact denoiser."""
-    role, calls = LOOK[arm], sorted(curve)
+    """Means over the seeds with their range; hollow marks had the exact denoiser as teacher."""
+    role, calls = LOOK[method], sorted(curve)
     mean = np.array([failed_as_infinite(curve[n]).mean() for n in calls])
     low, high = (
         np.array([f(failed_as_infinite(curve[n])) for n in calls]) for f in (np.min, np.max)
@@ -244,8 +250,8 @@ def error_curve(
     ax.vlines(calls, low, high, color=role.color, linewidth=3.5, alpha=0.35)
     ax.plot(calls, mean, color=role.color, marker=role.marker, linestyle=role.line,
             markersize=4 if thin else 6, linewidth=1.0 if thin else 1.6,
-            markerfacecolor="white" if ENTRIES[arm].teacher else role.color)  # fmt: skip
-    return CurveLabel(calls[-1], float(mean[-1]), text or ENTRIES[arm].title, dark(arm))
+            markerfacecolor="white" if ENTRIES[method].teacher else role.color)  # fmt: skip
+    return CurveLabel(calls[-1], float(mean[-1]), text or ENTRIES[method].title, dark(method))
 
 
 def spread_labels(
@@ -272,7 +278,7 @@ def name_curves(ax: Axes, tags: Sequence[CurveLabel], x: float, gap: float = 0.0
 
 
 def log_axes(
-    ax: Axes, title: str, first: bool, measure: str = LAW, span: tuple[float, float] = SPAN
+    ax: Axes, title: str, first: bool, measure: str = DATA_ERROR, span: tuple[float, float] = SPAN
 ) -> None:
     """Logarithmic axes with plain numbers."""
     ax.set(xscale="log", yscale="log", xlim=(0.85, 46), ylim=span)
@@ -284,7 +290,7 @@ def log_axes(
 
 
 def shade_floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real data") -> None:
-    """Nothing can be told to be better than the highest that the exact answers score."""
+    """No method can be distinguished from the exact answers below their highest score."""
     low, high = ax.get_ylim()
     ax.axhspan(low, values.max(), color=DATA.color, alpha=0.16, linewidth=0)
     ax.text(0.02, low * 1.04, text, fontsize=8.5, color=DATA.color, va="bottom",
@@ -296,10 +302,10 @@ def shade_floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real da
 
 @dataclass(frozen=True)
 class StudentPanel:
-    """Students over the DDIM curve of a ruler; the one call of `carried` is led over to it."""
+    """Students over the DDIM curve of a ruler; `carried` has a line from its one call to this curve."""
 
     title: str
-    arms: Sequence[str]
+    methods: Sequence[str]
     ruler: str
     carried: str = ""
 
@@ -320,22 +326,22 @@ def errors_by_calls(rows: Sequence[Row], title: str, panels: Sequence[StudentPan
 
 def denoisers(ax: Axes, rows: Sequence[Row]) -> None:
     """Diffusion by both solvers. Its curves lie on each other, so a legend names them."""
-    for arm in present(rows, DIFFUSION):
+    for method in present(rows, DIFFUSION):
         for solver in NAMES:
-            error_curve(ax, arm, by_calls(rows, arm, solver), thin=solver == "heun")
+            error_curve(ax, method, by_calls(rows, method, solver), thin=solver == "heun")
     for words, place in (("DDIM", (2.6, 0.24)), ("Heun", (11.5, 0.24))):
         ax.text(*place, words, fontsize=9)
-    keys = [legend_key(arm) for arm in present(rows, DIFFUSION)]
+    keys = [legend_key(method) for method in present(rows, DIFFUSION)]
     ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0.0, 0.17), fontsize=8.5,
               handlelength=2.6)  # fmt: skip
 
 
-def legend_key(arm: str) -> Line2D:
+def legend_key(method: str) -> Line2D:
     """A method in a legend."""
-    role = LOOK[arm]
+    role = LOOK[method]
     return Line2D([], [], color=role.color, marker=role.marker, linestyle=role.line,
-                  label=ENTRIES[arm].title,
-                  markerfacecolor="white" if ENTRIES[arm].teacher else role.color)  # fmt: skip
+                  label=ENTRIES[method].title,
+                  markerfacecolor="white" if ENTRIES[method].teacher else role.color)  # fmt: skip
 
 
 def students(ax: Axes, rows: Sequence[Row], panel: StudentPanel) -> None:
@@ -344,7 +350,9 @@ def students(ax: Axes, rows: Sequence[Row], panel: StudentPanel) -> None:
     last = error_curve(ax, panel.ruler, ddim, thin=True)
     ax.annotate(f"{last.text}, DDIM", (2, failed_as_infinite(ddim[2]).mean()), (6, 5), fontsize=9,
                 textcoords="offset points", color=last.color)  # fmt: skip
-    name_curves(ax, [error_curve(ax, arm, by_calls(rows, arm)) for arm in panel.arms], 5.4)
+    name_curves(
+        ax, [error_curve(ax, method, by_calls(rows, method)) for method in panel.methods], 5.4
+    )
     if panel.carried:
         one = by_calls(rows, panel.carried)[1]
         draw_crossing(ax, float(failed_as_infinite(one).mean()), crossing(ddim, one))
@@ -362,7 +370,7 @@ def draw_crossing(ax: Axes, error: float, calls: float) -> None:
 def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
     """The exact denoiser by both solvers: distance to the data, and to the exact end."""
     figure, (axes,) = sheet(1, 2, 9.6, 4.0)
-    measures = {"law": LAW, "end": "RMS distance to the exact end (data units)"}
+    measures = {"law": DATA_ERROR, "end": "RMS distance to the exact end (data units)"}
     for ax, (name, measure), title in zip(axes, measures.items(), titles, strict=True):
         log_axes(ax, title, True, measure, TALL)
         for solver, words in NAMES.items():
@@ -375,7 +383,7 @@ def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
     return figure
 
 
-# What the methods of the atlas cost, where their errors sit, and what they are used for
+# Error by cost of training, error by noise level, and errors of posterior sampling
 
 COST_CALLS = "network calls an answer"
 RIGHT = 92  # CPU seconds: where the names stand
@@ -400,14 +408,14 @@ def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.nda
         plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
         ax.minorticks_off()
         shade_floor(ax, score(rows, "truth", "law", "truth", 0))
-        name_axes(ax, "training, all of it (CPU seconds)", LAW * (ax is axes[0]), title)
+        name_axes(ax, "training, all of it (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
     return figure
 
 
-def draw_mark(ax: Axes, arm: str, x: float, y: float) -> None:
-    """A method's mark, hollow if it was told by the exact denoiser."""
-    role = LOOK[arm]
-    fill = "white" if ENTRIES[arm].teacher else role.color
+def draw_mark(ax: Axes, method: str, x: float, y: float) -> None:
+    """A method's mark, hollow if the exact denoiser was its teacher."""
+    role = LOOK[method]
+    fill = "white" if ENTRIES[method].teacher else role.color
     ax.plot(x, y, role.marker, color=role.color, markersize=8, markerfacecolor=fill)
 
 
@@ -416,25 +424,25 @@ def plain_ticks(put: Callable[..., object], ticks: Sequence[float]) -> None:
     put(ticks, [f"{v:g}" for v in ticks])
 
 
-def cost_point(ax: Axes, arm: str, seconds: np.ndarray, errors: np.ndarray) -> CurveLabel:
+def cost_point(ax: Axes, method: str, seconds: np.ndarray, errors: np.ndarray) -> CurveLabel:
     """One method: means, and the ranges over the seeds both ways."""
-    role, errors = LOOK[arm], failed_as_infinite(errors)
+    role, errors = LOOK[method], failed_as_infinite(errors)
     x, y = float(seconds.mean()), float(errors.mean())
     look = {"color": role.color, "linewidth": 3, "alpha": 0.35}
     ax.hlines(y, seconds.min(), seconds.max(), **look)
     ax.vlines(x, errors.min(), errors.max(), **look)
-    draw_mark(ax, arm, x, y)
-    return CurveLabel(x, y, ENTRIES[arm].title, dark(arm))
+    draw_mark(ax, method, x, y)
+    return CurveLabel(x, y, ENTRIES[method].title, dark(method))
 
 
 def errors_by_level(
-    rows: Sequence[Row], arms: Sequence[str], at: np.ndarray, title: str
+    rows: Sequence[Row], methods: Sequence[str], at: np.ndarray, title: str
 ) -> Figure:
     """RMS distance to f* by noise level (L,): means over the seeds with their range."""
     figure, axes = sheet(1, 1, 8.6, 3.9)
     ax = axes[0, 0]
     ax.set(xscale="log", yscale="log", xlim=(at[0], at[-1] * 8), ylim=(0.0007, 1.4))
-    tags = [level_curve(ax, arm, at, by_level(rows, arm)) for arm in arms]
+    tags = [level_curve(ax, method, at, by_level(rows, method)) for method in methods]
     plain_ticks(ax.set_xticks, (0.002, 0.01, 0.05, 0.2, 1, 10))
     plain_ticks(ax.set_yticks, (0.001, 0.01, 0.1, 1))
     ax.minorticks_off()
@@ -443,30 +451,30 @@ def errors_by_level(
     return figure
 
 
-def by_level(rows: Sequence[Row], arm: str) -> np.ndarray:
+def by_level(rows: Sequence[Row], method: str) -> np.ndarray:
     """RMS distances to f* (seeds, L) of the runs that came to something."""
-    mine = [row for row in rows if row["arm"] == arm and "rmse_by_level" in row]
+    mine = [row for row in rows if row["arm"] == method and "rmse_by_level" in row]
     return np.array([row["rmse_by_level"] for row in mine])
 
 
-def level_curve(ax: Axes, arm: str, at: np.ndarray, seen: np.ndarray) -> CurveLabel:
+def level_curve(ax: Axes, method: str, at: np.ndarray, seen: np.ndarray) -> CurveLabel:
     """A method's curve over noise levels."""
-    role, mean = LOOK[arm], seen.mean(0)
-    fill = "white" if ENTRIES[arm].teacher else role.color
+    role, mean = LOOK[method], seen.mean(0)
+    fill = "white" if ENTRIES[method].teacher else role.color
     ax.plot(at, mean, color=role.color, linestyle=role.line, marker=role.marker, markevery=4,
             markersize=4, markerfacecolor=fill)  # fmt: skip
     ax.fill_between(at, seen.min(0), seen.max(0), color=role.color, alpha=0.2, linewidth=0)
-    title = ENTRIES[arm].title + " (not f*)" * (arm in OTHER)
-    return CurveLabel(at[-1], float(mean[-1]), title, dark(arm))
+    title = ENTRIES[method].title + " (not f*)" * (method in OTHER)
+    return CurveLabel(at[-1], float(mean[-1]), title, dark(method))
 
 
-def posterior_errors(rows: Sequence[Row], arms: Sequence[str], title: str) -> Figure:
+def posterior_errors(rows: Sequence[Row], methods: Sequence[str], title: str) -> Figure:
     """W₁ to the exact posterior of a hidden coordinate, with its floor and without any answer."""
     figure, axes = sheet(1, 1, 8.6, 3.9)
     ax = axes[0, 0]
     real, blind = (score(rows, "truth", "w1", way, 0) for way in ("truth", "prior"))
     ax.set(xscale="log", yscale="log", xlim=(0.85, 440), ylim=(0.05, 0.6))
-    tags = [error_curve(ax, arm, by_calls(rows, arm, name="w1")) for arm in arms]
+    tags = [error_curve(ax, method, by_calls(rows, method, name="w1")) for method in methods]
     ax.axhline(blind.mean(), color=NOISE.color, linestyle=":", linewidth=1.4)
     ax.text(47, blind.mean() * 1.04, "y unheard: the prior", fontsize=9, color="#555555")
     ax.set_xticks([1, 2, 4, 16, 40], ["1", "2", "4", "16", "40"])
