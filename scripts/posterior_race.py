@@ -1,5 +1,7 @@
-"""Record the races of lab 13: the posterior mean against the consistency model, in the plane and
-on digits. About three minutes on one core; `rings_experiment` or `digits` as an argument runs one of them.
+"""Record lab 13's comparison of posterior mean and consistency model in posterior sampling.
+
+In the plane and on digits: about three minutes on one core. The argument `rings` or `digits` runs
+one of them.
 """
 
 import sys

@@ -114,8 +114,8 @@ def test_stage_0_asks_for_the_posterior_mean_and_the_last_for_nearly_the_exact_f
     at = row(-8.0, 0.3, 5.0)
     mean = law.denoise(at[:, None], row(TOP).expand(3))[:, 0]
     assert torch.allclose(only(at), mean, atol=1e-8)
-    off = [figures.rms_error(law, figures.mean_functions(law, figures.level_sequence(stage(a), TOP))[-1])
-           for a in range(6)]  # fmt: skip
+    levels = [figures.level_sequence(stage(a), TOP) for a in range(6)]
+    off = [figures.rms_error(law, figures.mean_functions(law, down)[-1]) for down in levels]
     assert all(b < 0.85 * a for a, b in zip(off, off[1:], strict=False))
 
 
@@ -161,7 +161,7 @@ def test_the_explorer_says_where_r_is_zero(seen):
     turn(seen, stage=3)
     assert "r > 0 for every t" in seen.picture.reading
     turn(seen, stage=0)
-    assert "100.0%" in seen.picture.reading and "1 rung." in seen.picture.reading
+    assert "100.0%" in seen.picture.reading and "1 step." in seen.picture.reading
     turn(seen, q=256, stage=8)
     assert "or more" in seen.picture.reading
 

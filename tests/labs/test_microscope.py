@@ -44,7 +44,8 @@ from cmlab.schedules import Constant, Warmup
 ONE, EXACT = TEACHERS
 DRAWN, TRAINED, TRUE = WEIGHTS
 DEFAULT = {
-    "embed": "positional", "time_input": "angle t", "weights": DRAWN, "teacher": ONE, "bound": "norm",
+    "embed": "positional", "time_input": "angle t",
+    "weights": DRAWN, "teacher": ONE, "bound": "norm",
     "prior": "1/(σ_d tan t)", "r": 1.0,
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way.
 
 At a level t the answer is compared with f(x_r, r), where x_r = x + r z is on no path: of z no
-more is known than x_t = x + t z tells. The best answer is then, level by level upwards from the data,
+more is known than x_t = x + t z tells. The best answer is then, from the lowest level upwards,
 
     with ‖·‖²   f(x_t, t) = E[f(x_r, r) | x_t]
     with ‖·‖    f(x_t, t) = median of f(x_r, r) given x_t, on the line
@@ -58,7 +58,7 @@ def level_sequence(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -
 
 
 def posterior(oracle: Mixture1D, x: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The distribution of x given x_t (b,): weights (b, K), means (b, K) and standard deviations (K,)."""
+    """The posterior of x given x_t (b,): weights (b, K), means (b, K), stds (K,)."""
     weights, means, stds = oracle.weights, oracle.means, oracle.stds
     wide = stds**2 + level**2
     logs = weights.log() - wide.log() / 2 - (x[:, None] - means) ** 2 / (2 * wide)
@@ -95,7 +95,7 @@ def gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
 def median_answers(oracle: Mixture1D, x: Tensor, down: list[float]) -> Tensor:
     """The ideal answers (b,) under ‖·‖ at x (b,) on the top level.
 
-    f rises, so the median of f(x_r) is f at the median of x_r: the answers follow the medians down.
+    f rises, so the median of f(x_r) is f at the median of x_r, level by level down.
     """
     for t, r in zip(down, down[1:], strict=False):
         x = r / t * x + (1 - r / t) * posterior_median(oracle, x, t)
@@ -116,7 +116,7 @@ def posterior_median(oracle: Mixture1D, x: Tensor, level: float) -> Tensor:
 def random_trajectories(
     oracle: Mixture1D, x: Tensor, down: list[float], generator: torch.Generator
 ) -> Tensor:
-    """Random trajectories (levels, b) from x (b,): each step heads for a fresh posterior sample."""
+    """Random trajectories (levels, b) from x (b,), each step towards a posterior sample."""
     way = [x]
     for t, r in zip(down, down[1:], strict=False):
         share, middle, spread = posterior(oracle, way[-1], t)
@@ -147,7 +147,7 @@ def shade(stage: int, last: int) -> str:
 
 
 def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
-    """r and r/t against t in each stage, one of them in colour, over the distribution of the samples' t."""
+    """r and r/t against t by stage, one in colour, over the distribution of the samples' t."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.6)
     # A fixed layout draws in half the time, and a slider is waiting.
     figure.set_layout_engine(None)

@@ -262,7 +262,7 @@ PROMISES = {"norm": 1.0, "RMS": sqrt(2), "clip": sqrt(2), "none": inf}  # of ‖
 
 
 def explorer() -> Explorer:
-    """Knobs: `embed`, `time_input`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
+    """Knobs: `embed`, `time_input`, `weights`, `teacher`, `bound`, `prior`, `r` (warm-up)."""
     knobs = {
         "embed": choice("time features", tuple(EMBEDS)),
         "time_input": choice("time input", tuple(TIME_INPUTS)),
@@ -333,7 +333,8 @@ def bound_sentence(seen: TangentTerms, bound: str) -> str:
         if np.isfinite(seen.promise)
         else "No bound: the gradient gets them as they are."
     )
-    return f"{lengths_text} E‖g‖²/D by time: {three_digits(loss.min())} to {three_digits(loss.max())}; times e^(w*), 1."
+    low, high = three_digits(loss.min()), three_digits(loss.max())
+    return f"{lengths_text} E‖g‖²/D by time: {low} to {high}; times e^(w*), 1."
 
 
 def recorded_outcome(

@@ -268,7 +268,10 @@ def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -
 
 
 def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
-    """Panels by title: the recordings and the variant that they are compared with. `log`: one title."""
+    """Panels by title: the recordings, and the variant that they are compared with.
+
+    `log` is the title of the panel with a logarithmic axis.
+    """
     figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
     for ax, (title, (runs, base)), role in zip(
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False

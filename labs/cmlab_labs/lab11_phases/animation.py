@@ -27,7 +27,7 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 @torch.no_grad()
 def samples(variant: str, calls: int, z: Data) -> Tensor:
-    """Samples of this variant's recorded network from noises z, with the sampler it was trained for."""
+    """Samples of a variant's recorded network from noises z, with its own sampler."""
     recipe, model = ring(calls, 0), revived(variant, read("phases", variant)["weights"][0])
     sampler = recipe.sampler
     if variant == "m1":
@@ -68,8 +68,8 @@ def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     right, same = end_traces(renoised, exact, STUDENT, 1)
     calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "
-        f"and {same:.0%} with fresh noise between the calls."
+        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with "
+        f"phases, and {same:.0%} with fresh noise between the calls."
     )
     titles = (
         f"{calls_text}, phased: {kept:.0%} keep their mode",

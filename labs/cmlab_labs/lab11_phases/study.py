@@ -1,6 +1,7 @@
 """Studies of lab 11, steps and phases (PCM): trained variants that it replays.
 
-Four phases on digits: 1500 steps in all, 600 of them a denoiser that then is the teacher. One variant.
+Four phases on digits: 1500 steps in all, 600 of them the denoiser that is then
+the teacher. One variant.
 """
 
 from collections.abc import Callable

@@ -98,7 +98,7 @@ def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> s
         f"{reach:.1f} interquartile ranges from the median.\n"
         f"{float(hit.double().mean()):.1%} of the samples hold an impulse. Their share of all "
         f"influence: {shares}.\n"
-        f"The Cauchy loss has most influence at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
+        f"The Cauchy loss has most influence at √2 c(N) √D = {sqrt(2) * c:.3g}, and less beyond."
     )
 
 
@@ -128,5 +128,5 @@ def transport_picture(batch: int, t: float, seed: int) -> Picture:
         f"Mean squared length of a pair: {ratio:.0%} of that of the pairs as drawn.\n"
         f"Variance of x among the {near} nearest x + t z: {spread[0]:.3f} as drawn, "
         f"{spread[1]:.3f} with transport.\n"
-        "The same noises, in another order: their distribution is unchanged, that of the pairs is not.",
+        "The same noises in another order: their distribution is unchanged, the pairs' is not.",
     )

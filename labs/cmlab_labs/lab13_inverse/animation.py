@@ -44,7 +44,7 @@ def mode_distance(x: Tensor) -> float:
 
 @animation("13")
 def posterior_by_level(frames: int = 31) -> Moving:
-    """Posterior samples of one x_t, their mean and its path's end, and their distance to the data."""
+    """Posterior samples of one x_t, their mean, its path's end, and distances to the data."""
     levels = torch.logspace(-1.3, 0.7, frames).double()
     found = [posterior_at(level) for level in levels]
     shots = [frame(levels[: k + 1], found[: k + 1]) for k in range(frames)]

@@ -93,7 +93,8 @@ def reading(
     answers_text = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
     return (
         f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
-        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {answers_text}.\n"
+        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples).\n"
+        f"{answers_text}.\n"
         f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
         f"{typical_density():.1f} on average."
     )

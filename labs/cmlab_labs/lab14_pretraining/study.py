@@ -97,8 +97,8 @@ class SolverEnds:
     """A denoiser, by its averaged weights.
 
     scores (names,) the evaluator's scores, at each look
-    ends   (levels, n, *d) where ODE paths from shared points of `source` end, the first level being
-           the sampler's σ_max; float16
+    ends   (levels, n, *d) where ODE paths from shared points of `source` end, the first level
+           being the sampler's σ_max; float16
     """
 
     source: Source

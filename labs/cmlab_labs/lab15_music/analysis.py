@@ -127,9 +127,10 @@ Draw = Callable[[Tensor, Tensor], Tensor]  # (z, labels) -> clips
 @ingredient
 @dataclass(frozen=True)
 class AgainstTunes:
-    """Evaluator of music: distance of `n` clips to held-out pieces and pitch accuracy, in 1, 2, 4, 8 calls.
+    """Evaluator of music: spectral distance of `n` clips to held-out ones, and pitch accuracy.
 
-    sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are those of training clips.
+    In 1, 2, 4 and 8 calls: sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are
+    those of training clips.
     """
 
     n: int = 256

@@ -40,7 +40,7 @@ from cmlab.train.checkpoint import replace as replace_file
 @ingredient
 @dataclass(frozen=True)
 class Sound:
-    """Log-mel spectrogram: how sound is turned into pictures x of `bands` rows, one column every `hop` samples.
+    """Log-mel spectrograms of sound: x has `bands` rows, and a column every `hop` samples.
 
     x = (dB - centre) / spread, with dB = 10 log₁₀ of a band's power, at least `quiet`. The centre
     and the spread are those of the corpus `Tunes`, measured once.
@@ -158,7 +158,7 @@ def cents(found: float, asked: float) -> float:
 
 @dataclass(frozen=True)
 class PlayedNote:
-    """A note as played: when and how long (seconds), which note (semitones as in MIDI), how loud."""
+    """A note as played: start and length (seconds), pitch (semitones as in MIDI), loudness."""
 
     start: float
     length: float

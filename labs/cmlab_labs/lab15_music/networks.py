@@ -148,7 +148,7 @@ def load_note_detector(path: Path = CHECKPOINT) -> NoteDetector:
 
 
 class CriticHead(nn.Module):
-    """A score of each column and its neighbours, given one layer of the note detector and the class."""
+    """A score of each column and its neighbours, from one layer of the detector and the class."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class CriticHead(nn.Module):
 
 
 class MusicCritic(nn.Module):
-    """(x, c_noise, cond) -> (b,): the heads' mean. Its input is clean sound, so c_noise is ignored."""
+    """(x, c_noise, cond) -> (b,): the heads' mean. Its input is clean, so c_noise is ignored."""
 
     def __init__(self, detector: NoteDetector, width: int, classes: int) -> None:
         super().__init__()

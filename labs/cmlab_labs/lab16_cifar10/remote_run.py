@@ -116,7 +116,7 @@ STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has
 
 
 def start_command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
-    """Start cmlab with these words. One started with `apart` is not ended with the kernel or by Ctrl-C."""
+    """Start cmlab with these arguments; with `apart`, it outlives the kernel and Ctrl-C."""
     own = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it
     process = subprocess.Popen(

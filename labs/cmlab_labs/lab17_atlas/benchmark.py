@@ -3,7 +3,7 @@
 Evaluations of trained networks: errors against the exact answers by network calls.
 
 An evaluation takes networks by role and a seed for its draws, and returns records
-{"way", "calls", one number each}. All of it is on toy distributions, whose exact answers are known.
+{"way", "calls", one number each}. All are on toy distributions with exact answers.
 
 Evaluations of posterior sampling: one coordinate is measured, the other's posterior is exact.
 
@@ -103,7 +103,7 @@ class HeunSteps:
 class Generation:
     """Errors of samples from noise, by sampler and number of calls; the role is "f".
 
-    law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `ExactBaseline`
+    law    sliced W₂ of n samples to n fresh data, in units of x; of data itself: `ExactBaseline`
     end    RMS distance to the end of the exact path through the same noise
     hq     share of the samples within three standard deviations of a mode (exact: 0.989)
     modes  modes that hold over a fifth of their share
@@ -214,7 +214,7 @@ class PosteriorSampling:
 
 @dataclass(frozen=True)
 class ExactBaseline:
-    """Baseline: scores of exact answers on the same draws, without any call; no method can do better.
+    """Baseline: scores of exact answers on the same draws; no method can do better.
 
     `law` of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
     """
@@ -339,7 +339,8 @@ ENTRIES: dict[str, Entry] = {
         "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
     "editing": Entry(
-        "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
+        "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)),
+        preset(toy.ict),
     ),
     "dps": Entry(
         "DPS: the mean D is compared with y", "2209.14687",
@@ -529,10 +530,11 @@ SIGMA_MIN = 0.002
 
 
 def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
-    """Fingerprint of a run's settings and evaluation: a row with another one is stale. The code is not in it.
+    """Fingerprint of a run's settings and evaluation, not of the code.
 
-    Recipes name their data; where nothing is trained the data are named instead. Classes and fields
-    stand under their earliest recorded names, so that moving or renaming one makes no row stale.
+    A row with another one is stale. Recipes name their data; where nothing is trained the data
+    are named instead. Classes and fields stand under their earliest recorded names, so that
+    moving or renaming one makes no row stale.
     """
     kept = {role: canonical(recipe) for role, recipe in recipes.items()}
     text = json.dumps(kept or canonical_repr(entry.data), sort_keys=True)

@@ -65,7 +65,8 @@ SLIPS: dict[str, Rule] = {
         rule_of(lambda a, b: max(a) < min(b), list),
     "nan is neither below nor above anything, so a method that always fails is never beaten: "
     "count a failed run as an infinite error": rule_of(lambda a, b: a.max() < b.min(), np.array),
-    "you compare the best seeds alone: one lucky run decides": rule_of(lambda a, b: a.min() < b.min()),
+    "you compare the best seeds alone: one lucky run decides":
+        rule_of(lambda a, b: a.min() < b.min()),
     "you compare the worst seeds alone: one unlucky run decides":
         rule_of(lambda a, b: a.max() < b.max()),
 }  # fmt: skip
@@ -128,7 +129,8 @@ def front_rule(
 
 
 FRONT_SLIPS: dict[str, Callable[[Priced], list[str]]] = {
-    "the pre-training is not counted: somebody had to pay for it": front_rule(price=lambda b, a: a),
+    "the pre-training is not counted: somebody had to pay for it":
+        front_rule(price=lambda b, a: a),
     "prices are not looked at: a cheap method may stay though a dearer one beats it":
         front_rule(allowed=lambda b, a: True),
     "the prices are compared the wrong way round: only what costs as much or less can beat":

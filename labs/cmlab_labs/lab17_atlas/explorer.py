@@ -48,7 +48,7 @@ def explorer() -> Explorer:
 
 @cache
 def methods() -> dict[str, str]:
-    """The methods that can be drawn, by a short title: the exact denoiser, and what seed 0 left."""
+    """Keys of the methods that can be drawn, by short title: those with weights of seed 0."""
     return {
         SHORT.get(key, entry.title): key
         for key, entry in ENTRIES.items()

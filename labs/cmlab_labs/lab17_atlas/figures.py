@@ -114,7 +114,7 @@ def by_calls(rows: Sequence[Row], method: str, solver: str = "",
 
 def candidates(rows: Sequence[Row], methods: Iterable[str], most: int,
                 name: str = "law") -> dict[str, np.ndarray]:  # fmt: skip
-    """One number per seed of every method and sampler in at most so many calls, by "title, n calls"."""
+    """Errors (seeds,) of every method and sampler in at most `most` calls, by "title, n calls"."""
     found = {}
     for method in methods:
         for way, n in evaluated_calls(rows, method, name):
@@ -302,7 +302,7 @@ def shade_floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real da
 
 @dataclass(frozen=True)
 class StudentPanel:
-    """Students over the DDIM curve of a ruler; `carried` has a line from its one call to this curve."""
+    """Students over the DDIM curve of `ruler`; a line leads from `carried`'s one call to it."""
 
     title: str
     methods: Sequence[str]
