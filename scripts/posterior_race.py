@@ -7,7 +7,7 @@ one of them.
 import sys
 
 import torch
-from cmlab_labs.common.explorers_digits import GENERATOR, exact
+from cmlab_labs.common.generators import GENERATOR, exact_denoiser
 from cmlab_labs.common.study import write
 from cmlab_labs.lab13_inverse.analysis import (
     CALLS,
@@ -60,7 +60,7 @@ def digits() -> Experiment:
         g = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
         asked = held_out.labels[chosen]
-        D = exact(asked)
+        D = exact_denoiser(asked)
         f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
         return Trial(held_out.images[chosen], D, {"mean": D, "cm": f})
 

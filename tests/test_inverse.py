@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cmlab_labs.common.plots_posterior import PathEnd, posterior, seen, three_points
+from cmlab_labs.common.plots_posterior import PathEnd, point_statistics, posterior, three_points
 from cmlab_labs.lab13_inverse.analysis import (
     Task,
     gradient_quantiles,
@@ -13,8 +13,8 @@ from cmlab_labs.lab13_inverse.analysis import (
     noisy_samples,
     on_mode,
     parity_logits,
-    point_statistics,
     rings_experiment,
+    statistics_by_level,
     tuned_zeta,
 )
 
@@ -79,7 +79,7 @@ def test_two_modes_on_the_line_give_the_published_numbers(
 
 
 def test_on_two_circles_the_mean_loses_its_radius_and_the_paths_end_does_not():
-    table = point_statistics(LAW, row(2.0, 1.0, 0.5, 0.25), Radius(), 2000)
+    table = statistics_by_level(LAW, row(2.0, 1.0, 0.5, 0.25), Radius(), 2000)
     assert table["posterior mean"][:, 0].tolist() == pytest.approx(
         [0.191, 0.353, 0.557, 0.691], abs=0.02
     )
@@ -133,7 +133,7 @@ def test_the_solved_path_ends_where_the_exact_one_does_and_has_its_slope():
 
 def test_seen_tells_radius_density_and_measurement():
     x = row([0.5, 0.0], [0.0, 0.0])
-    found = seen(LAW, x, Absolute())
+    found = point_statistics(LAW, x, Absolute())
     assert found.radius.tolist() == [0.5, 0] and torch.equal(found.measured, x.abs())
     assert found.log_density[0] > 0 > -20 > found.log_density[1]
 

@@ -159,7 +159,7 @@ for name, (x_t, sampled, exact) in zip(("f*", "D "), panels.values(), strict=Tru
 # Here is an untrained network (the preset's, 110 000 weights) and one batch of 256 from the ring of eight modes. Its discrete gradients against the limit, at ever smaller gaps:
 
 # %%
-small = STUDIES["stabilisers"].arms
+small = STUDIES["stabilisers"].variants
 student, loud = small["sct"](0).build().double(), small["sct-fourier-16"](0).build().double()
 x, z = Ring().oracle.sample(256, g).double(), torch.randn(256, 2, generator=g).double()
 t = 0.2 + 1.2 * torch.rand(256, generator=g).double()
@@ -588,7 +588,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 # ## Budget
 
 # %%
-records = [run.record for study in ("stabilisers", "gap") for run in existing_recordings(study, STUDIES[study].arms).values()]
+records = [run.record for study in ("stabilisers", "gap") for run in existing_recordings(study, STUDIES[study].variants).values()]
 seen, spent = sum(len(r["seeds"]) * r["samples"] for r in records), [s for r in records for s in r["seconds"]]
 print(f"Replayed: {len(records)} arms of 3 seeds, {seen:,} training samples in all.")
 print("A run is 4000 steps of 256 samples; sCD's 2000 steps of diffusion are counted.")

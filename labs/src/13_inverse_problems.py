@@ -32,16 +32,22 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import GENERATOR
-from cmlab_labs.common.plots_noise import told_apart
-from cmlab_labs.common.plots_posterior import PathEnd, line_through, planes, posterior, slopes
-from cmlab_labs.common.plots_posterior import told as curves
+from cmlab_labs.common.generators import GENERATOR
+from cmlab_labs.common.plots_posterior import (
+    PathEnd,
+    conditional_line,
+    jacobian_norms,
+    posterior,
+    posterior_planes,
+)
+from cmlab_labs.common.plots_posterior import statistics_by_level as curves
+from cmlab_labs.common.plots_recordings import compare_seeds
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab13_inverse import checks, explorer
 from cmlab_labs.lab13_inverse.analysis import (
     gradient_quantiles,
     measurement_errors,
-    point_statistics,
+    statistics_by_level,
 )
 from cmlab_labs.lab13_inverse.figures import (
     editing_error,
@@ -148,7 +154,7 @@ for level in (2.0, 1.0):
 # %%
 law = explorer.ORACLE
 levels = torch.logspace(-1.3, 1, 13).double()
-rows = point_statistics(law, levels, Absolute())
+rows = statistics_by_level(law, levels, Absolute())
 titles = ("The mean shrinks, the path's end does not", "The mean leaves the data", "And A(h) shrinks with it")
 axis = (r"mean radius $\|x\|$ (data units)", "median $\\ln p(x)$ (nats)", "mean of $|x_1|$ (data units)")
 curves(levels, {t: (a, {n: r[:, k] for n, r in rows.items()}) for k, (t, a) in enumerate(zip(titles, axis, strict=True))})
@@ -156,7 +162,7 @@ curves(levels, {t: (a, {n: r[:, k] for n, r in rows.items()}) for k, (t, a) in e
 # %% tags=["nbval-check-output"]
 own = float(law.sample(20_000, g).norm(dim=1).mean())
 print(f"mean radius at σ =     2      1    0.5   0.25     (the data's: {own:.2f})")
-table = point_statistics(law, torch.tensor([2.0, 1.0, 0.5, 0.25]).double(), Radius(), 4000)
+table = statistics_by_level(law, torch.tensor([2.0, 1.0, 0.5, 0.25]).double(), Radius(), 4000)
 for name, row in table.items():
     print(f"{name:17}" + "".join(f"{v:7.2f}" for v in row[:, 0]))
 
@@ -217,7 +223,7 @@ for name, h in ends.items():
 
 # %%
 quantiles = {"posterior mean": gradient_quantiles(law, law.denoise, levels), "path's end": gradient_quantiles(law, PathEnd(law, 16), levels)}
-slopes(levels, quantiles)
+jacobian_norms(levels, quantiles)
 
 # %%
 k = int((levels - 1).abs().argmin())
@@ -335,7 +341,7 @@ task_sheet(between, [f"{k}/9" for k in range(10)], "Share of the second noise; b
 
 # %%
 diagonal = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.5, 0.5]))
-path_end, below, START = PathEnd(diagonal, 8), line_through(diagonal, 0, 0.3), torch.tensor([[0.3, 0.0]]).double().expand(600, 2)
+path_end, below, START = PathEnd(diagonal, 8), conditional_line(diagonal, 0, 0.3), torch.tensor([[0.3, 0.0]]).double().expand(600, 2)
 calls, clouds = (1, 2, 4, 8, 16, 40, 100, 200), {}
 task, ordered = inpainting(torch.tensor([0.0, 1.0])), lambda v: v.sort().values
 w1 = lambda a, b: float((ordered(a) - ordered(b)).abs().mean())
@@ -401,7 +407,7 @@ panels = []
 for level, title in ((2.0, "σ = 2: the mean is nowhere"), (0.6, "σ = 0.6: still between modes"), (0.2, "σ = 0.2: both are near")):
     _, x_t, drawn, points = explorer.scene(level, 11)
     panels.append((title, drawn, x_t, points))
-planes(law.components.means, panels)
+posterior_planes(law.components.means, panels)
 
 # %%
 for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
@@ -419,7 +425,7 @@ for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
 rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
 WORDS = {"higher": "mean ahead", "lower": "path's end ahead"}
-order = [[told_apart(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
+order = [[compare_seeds(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
 success_by_calls(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])}, {steps[-1]} steps" for k, task in enumerate(tasks)})
 
 # %%
@@ -450,7 +456,7 @@ rows = ["| operator | ‖x − truth‖: mean | network f | nearer to the truth 
 nearer_truth, NEARER = {}, {"lower": "mean", "higher": "network f"}
 for k, task in enumerate(names):
     error, far = ([digits[arm][s][:, k, 0] for arm in ("mean", "cm")] for s in ("error", "mismatch"))
-    said = nearer_truth[task] = NEARER.get(told_apart(*error), "not told apart")
+    said = nearer_truth[task] = NEARER.get(compare_seeds(*error), "not told apart")
     zetas = " and ".join(f"{digits[arm]['zeta'][k, 0]:g}" for arm in ("mean", "cm"))
     rows.append(f"| {task.replace('|', BAR)} | {ranged(error[0], '.2f')} | {ranged(error[1], '.2f')} | {said} | {ranged(far[0], '.2f')} | {ranged(far[1], '.2f')} | {zetas} |")
 Markdown("\n".join(rows))

@@ -31,7 +31,7 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import recorded
+from cmlab_labs.common.plots_recordings import recorded_variants
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab14_pretraining import checks
 from cmlab_labs.lab14_pretraining.analysis import (
@@ -279,7 +279,7 @@ agreement_by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode 
 
 # %%
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
-ring = recorded("pretraining-toy")
+ring = recorded_variants("pretraining-toy")
 paces = {word: score_curve(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
 laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
 laws = {word: score_curve(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
@@ -301,7 +301,7 @@ Markdown("\n".join(table))
 # Two questions before you believe a speed-up. Would a plain decay of the rate have done the same (`rate`)? And was the baseline's rate a good one?
 
 # %%
-slow = recorded("pretraining-rates")
+slow = recorded_variants("pretraining-rates")
 at = {word: {} for word in WORDS.values()}
 for arm, word in WORDS.items():
     held = {0.004: ring.get(f"uniform-{arm}"), 0.002: slow.get(f"{arm}-2"), 0.008: slow.get(f"{arm}-8")}
@@ -320,7 +320,7 @@ for word, rates in at.items():
 # 400 steps of 64 digits (constant rate 0.004, the best of three for `constant` on a seed of its own), and 200 steps of 32 shapes (0.002, not searched for). Here the minimum of the loss is not known: the score is a distance of 35-call samples to real pictures.
 
 # %%
-scans, drawn = recorded("pretraining-digits"), recorded("pretraining-shapes")
+scans, drawn = recorded_variants("pretraining-digits"), recorded_variants("pretraining-shapes")
 NAMES = {"neither": "uniform-constant", "momentum and rate": "uniform-both", "curriculum": "curriculum-constant", "both techniques": "curriculum-both"}
 picked = {word: score_curve(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
 loss = {word: score_curve(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
@@ -460,7 +460,7 @@ Markdown("\n".join(table))
 
 # %%
 names = ("pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes", "twins-toy", "twins-digits")
-runs = [run for name in names for run in recorded(name).values()]
+runs = [run for name in names for run in recorded_variants(name).values()]
 count = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)
 seconds = sum(sum(run.record["seconds"]) for run in runs)
 print("While you waited: no training; 35 calls of the exact denoiser on 512 points; all else is read.")

@@ -31,7 +31,7 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import recorded, versus
+from cmlab_labs.common.plots_recordings import compare_variants, recorded_variants
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab15_music import checks
 from cmlab_labs.lab15_music.analysis import CALLS, OVERLAPS, WAYS, pitch_accuracy
@@ -244,7 +244,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # **Spectral distance**: a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. **Pitch accuracy**: the share of columns whose chord, as heard by a linear map, is the one that the loop asks for, with the loop laid where it fits best (a clip may begin anywhere in it; so pure chance is better than one in six). Lines are means, bands the range: over trainings for the students, over noises for the one teacher. Dotted: other clips of the corpus.
 
 # %%
-arms = recorded("music")
+arms = recorded_variants("music")
 scores = {
     name: tuple(np.stack([run.score(f"{kind}{n}") for n in CALLS], 1) for kind in ("sd", "pitch"))
     for name, run in arms.items()
@@ -376,15 +376,15 @@ distances = {"4 calls": four, "1 call": scores["student"][0][:, 0]} | {arm: s[0]
 wrong = {"student": 1 - scores["student"][1][:, 2], "unguided": 1 - plain[1][:, -1]}
 rows = ["| claim | measured here | verdict |", "|---|---|---|"]
 rows.append(f"| 4 calls are nearly as good as the teacher's 50 steps (here: distance within 10 %) | {ranged(four, '.2f')} against {ranged(guided[0][:, -1], '.2f')}: {ranged(ratio, '.2f')} times | {bound_verdict(ratio, 1.1)} |")
-rows.append("| 4 calls are better than 1 | distance {} | {} |".format(*versus(distances, "4 calls", "1 call")))
+rows.append("| 4 calls are better than 1 | distance {} | {} |".format(*compare_variants(distances, "4 calls", "1 call")))
 rows.append("| the critic helps | `music.cd` has one; without it, not measured over seeds | not tried |")
-rows.append("| the student needs no guidance of its own | wrong chords, student in 4 calls against the teacher unguided: {} | {} |".format(*versus(wrong, "student", "unguided")))
+rows.append("| the student needs no guidance of its own | wrong chords, student in 4 calls against the teacher unguided: {} | {} |".format(*compare_variants(wrong, "student", "unguided")))
 each = "; ".join(f"{o}: {ranged(shared[:, i], '.2f')}" for i, o in enumerate(OVERLAPS[1:]))
 rows.append(f"| fused windows make long clips without seams (here: at most 1.1) | by overlap {each}; side by side {ranged(seams['side by side'][:, 1 + best_at], '.2f')} or more | {bound_verdict(shared.min(1), 1.1)} |")
 each = "; ".join(f"{o}: {ranged(tapered[:, i], '.2f')}" for i, o in enumerate(OVERLAPS[1:]))
 rows.append(f"| *not in the paper:* … if windows count less towards their ends | by overlap {each} | {bound_verdict(tapered.max(1), 1.1)} |")
 by_noise = {"shared": 1 - chords["fused"][:, 4], "own": 1 - chords["own noise"][:, 4]}
-rows.append("| *not in the paper:* noise must be drawn once for the canvas | wrong chords at an overlap of 48, noise {} | {} |".format(*versus(by_noise, "shared", "own")))
+rows.append("| *not in the paper:* noise must be drawn once for the canvas | wrong chords at an overlap of 48, noise {} | {} |".format(*compare_variants(by_noise, "shared", "own")))
 Markdown("\n".join(rows))
 
 # %% [markdown]

@@ -30,7 +30,7 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import CIFAR, SHAPES, shipped
+from cmlab_labs.common.generators import CIFAR_GENERATOR, SHAPES_GENERATOR, shipped
 from cmlab_labs.lab16_cifar10 import checks, figures
 from cmlab_labs.lab16_cifar10.explorer import explorer
 from cmlab_labs.lab16_cifar10.figures import (
@@ -170,8 +170,8 @@ at_work
 
 # %%
 generator = shipped()
-which, record = (CIFAR if CIFAR.exists() else SHAPES).name, generator.record
-why = "the CIFAR-10 generator is here" if CIFAR.exists() else f"there is no {CIFAR.name} yet: on a GPU, not run here"
+which, record = (CIFAR_GENERATOR if CIFAR_GENERATOR.exists() else SHAPES_GENERATOR).name, generator.record
+why = "the CIFAR-10 generator is here" if CIFAR_GENERATOR.exists() else f"there is no {CIFAR_GENERATOR.name} yet: on a GPU, not run here"
 weights = sum(p.numel() for p in generator.model.parameters())
 print(f"{which}, since {why}.")
 print(f"{weights:,} weights, {record['samples_seen']:,} images seen, {record['seconds'] / 60:.0f} minutes of training")
@@ -209,8 +209,8 @@ mix_norms(z[0], z[1], z)
 # The run that made the generator of the shapes, from its own diary: one call from the same eight noises, at six moments. Grey dashes mark where the denoiser's training ends and the consistency training begins; the small strokes at the bottom are the six moments.
 
 # %%
-run = read_training_record(SHAPES.with_suffix(""))
-told = checkpoint.read_json(SHAPES.with_suffix(".json"))
+run = read_training_record(SHAPES_GENERATOR.with_suffix(""))
+told = checkpoint.read_json(SHAPES_GENERATOR.with_suffix(".json"))
 real = Shapes().sample(80, torch.Generator().manual_seed(5))[0].unflatten(0, (10, 8))
 score = patch_distances(run, real)
 at = int(abs(run.seen - run.before).argmin())
@@ -270,7 +270,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars: they do not warn o
 # Our own distances have other spaces and are not in this table.
 
 # %%
-Markdown(figures.results_table((CIFAR.with_suffix(".json"), None, None)))
+Markdown(figures.results_table((CIFAR_GENERATOR.with_suffix(".json"), None, None)))
 
 # %% [markdown]
 # Read the budget columns first.

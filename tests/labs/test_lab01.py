@@ -181,7 +181,7 @@ def test_the_more_steps_the_nearer_the_end():
     law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
     x = torch.tensor([[4.0]]).double()
     exact = law.flow(x, torch.tensor([10.0]).double(), torch.zeros(1).double()).item()
-    ends = [trajectory.walk(law, x, GRID.down(n), "Heun")[0][-1] for n in (8, 32, 128)]
+    ends = [trajectory.solve(law, x, GRID.down(n), "Heun")[0][-1] for n in (8, 32, 128)]
     gaps = [abs(float(end) - exact) for end in ends]
     assert gaps[0] > 10 * gaps[1] > 100 * gaps[2]
 
@@ -189,7 +189,7 @@ def test_the_more_steps_the_nearer_the_end():
 def test_one_step_goes_straight_to_the_posterior_mean():
     law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
     x, top = torch.tensor([[4.0]]).double(), torch.tensor([10.0]).double()
-    walked, calls = trajectory.walk(law, x, GRID.down(1), "Heun")
+    walked, calls = trajectory.solve(law, x, GRID.down(1), "Heun")
     assert calls == 1 and torch.allclose(walked[-1], law.denoise(x, top))
 
 

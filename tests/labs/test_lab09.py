@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common import plots_noise
+from cmlab_labs.common import plots_recordings
 from cmlab_labs.common.study import Recording, ranged, write
 from cmlab_labs.lab09_ect import checks, figures
 from cmlab_labs.lab09_ect.explorer import denoising_limit, explorer
@@ -196,7 +196,7 @@ def test_up_to_the_edge_r_is_zero_and_beyond_it_not(gap, K, b):
 
 def fake(study, arm, values, seeds=3, **arrays):
     """A recording of two looks whose error or score is `values` at both."""
-    recipe = STUDIES[study].arms[arm](0)
+    recipe = STUDIES[study].variants[arm](0)
     steps = np.tile([0, recipe.train.steps], (seeds, 1))
     held = np.asarray(values, dtype=np.float32)[:, None, None]
     seen = "scores" if study != "tuning-toy" else "error"
@@ -208,40 +208,44 @@ def fake(study, arm, values, seeds=3, **arrays):
 
 
 def test_the_samples_before_tuning_are_counted():
-    tuned = plots_noise.curve(fake("tuning-toy", "tuned", [0.1, 0.2, 0.3]))
-    recipe = STUDIES["tuning-toy"].arms["tuned"](0)
+    tuned = plots_recordings.score_curve(fake("tuning-toy", "tuned", [0.1, 0.2, 0.3]))
+    recipe = STUDIES["tuning-toy"].variants["tuned"](0)
     assert tuned.before == recipe.start.samples == tuned.samples[0]
-    scratch = plots_noise.curve(fake("tuning-toy", "scratch", [0.1, 0.2, 0.3]))
+    scratch = plots_recordings.score_curve(fake("tuning-toy", "scratch", [0.1, 0.2, 0.3]))
     assert scratch.samples[0] == 0 and scratch.samples[-1] == tuned.samples[-1]
-    digits = plots_noise.curve(fake("tuning-digits", "tuned", [5.0, 6.0, 7.0]), "fd1")
+    digits = plots_recordings.score_curve(fake("tuning-digits", "tuned", [5.0, 6.0, 7.0]), "fd1")
     assert digits.values.tolist() == [[5, 5], [6, 6], [7, 7]] and digits.before > 0
 
 
 def test_ranges_decide_and_two_seeds_do_not():
-    assert plots_noise.told_apart([1, 2, 3], [4, 5, 6]) == "lower"
-    assert plots_noise.told_apart([4, 5, 6], [1, 2, 3]) == "higher"
-    assert plots_noise.told_apart([1, 2, 4], [3, 5, 6]) == "not told apart"
-    assert plots_noise.told_apart([1, 2], [3, 4]) == "too few seeds"
+    assert plots_recordings.compare_seeds([1, 2, 3], [4, 5, 6]) == "lower"
+    assert plots_recordings.compare_seeds([4, 5, 6], [1, 2, 3]) == "higher"
+    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "not told apart"
+    assert plots_recordings.compare_seeds([1, 2], [3, 4]) == "too few seeds"
     assert ranged([0.1, 0.2, 0.3], ".3g") == "0.2 (0.1 to 0.3)"
 
 
 def test_what_is_not_recorded_is_left_out(tmp_path):
-    assert plots_noise.recorded("tuning-digits", tmp_path) == {}
+    assert plots_recordings.recorded_variants("tuning-digits", tmp_path) == {}
     write(fake("tuning-digits", "ict", [1.0, 2.0, 3.0]), tmp_path)
-    assert list(plots_noise.recorded("tuning-digits", tmp_path)) == ["ict"]
+    assert list(plots_recordings.recorded_variants("tuning-digits", tmp_path)) == ["ict"]
 
 
 def test_the_figures_draw_what_they_were_given(law):
     arms = {a: fake("tuning-toy", a, [0.1, 0.2, 0.3], cloud=np.zeros((3, 9, 2), np.float16))
             for a in ("tuned", "scratch")}  # fmt: skip
-    panel = plots_noise.Panel("RMS", {a: plots_noise.curve(r) for a, r in arms.items()}, 0.05)
-    drawn, empty = plots_noise.budgets({"a": panel, "b": plots_noise.Panel("RMS", {})}).axes
+    panel = plots_recordings.BudgetPanel(
+        "RMS", {a: plots_recordings.score_curve(r) for a, r in arms.items()}, 0.05
+    )
+    drawn, empty = plots_recordings.training_budgets(
+        {"a": panel, "b": plots_recordings.BudgetPanel("RMS", {})}
+    ).axes
     assert drawn.lines[0].get_ydata() == pytest.approx([0.2, 0.2])
     assert drawn.lines[0].get_xdata()[0] > 0 and "not recorded" in empty.texts[0].get_text()
-    assert len(plots_noise.clouds(arms, torch.zeros(8, 2)).axes) == 2
+    assert len(plots_recordings.sample_clouds(arms, torch.zeros(8, 2)).axes) == 2
     grey = {"tuned": fake("tuning-digits", "tuned", [1.0] * 3,
                           pictures=np.zeros((3, 40, 1, 8, 8), np.uint8))}  # fmt: skip
-    assert len(plots_noise.gallery(grey, torch.zeros(10, 1, 8, 8), "t").axes) == 2
+    assert len(plots_recordings.sample_images(grey, torch.zeros(10, 1, 8, 8), "t").axes) == 2
     stages = {a: Shrink(Constant(2.0**-a), LogNormal()) for a in range(3)}
     bold = [li for li in figures.curriculum(stages, 1).axes[1].lines if li.get_linewidth() > 2]
     assert np.allclose(bold[0].get_ydata(), stages[1].ratio(figures.T, 0))

@@ -99,7 +99,7 @@ def test_a_mean_over_none_and_unused_arguments_are_told():
 
 
 def test_c_of_the_bench_and_of_the_check_is_the_methods():
-    points = STUDIES["latents"].arms["slct"](0).method.pairs.points
+    points = STUDIES["latents"].variants["slct"](0).method.pairs.points
     rule = Tightening(points)
     for stage, intervals in enumerate(INTERVALS[1:], start=1):
         step = stage * study.STEPS // 7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common import plots_posterior
-from cmlab_labs.common.explorers_digits import GENERATOR
+from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.study import read
 from cmlab_labs.lab13_inverse import checks, explorer, figures
 from cmlab_labs.lab13_inverse import figures as races
@@ -218,7 +218,9 @@ def test_the_retouching_desk_keeps_what_is_given(model):
 
 def test_the_figures_draw_what_they_were_given():
     levels, rows = torch.tensor([0.1, 1.0]), torch.tensor([[0.5, 2.0], [0.3, 4.0]])
-    slopes = plots_posterior.slopes(levels, {"posterior mean": rows, "path's end": 2 * rows})
+    slopes = plots_posterior.jacobian_norms(
+        levels, {"posterior mean": rows, "path's end": 2 * rows}
+    )
     assert np.allclose(slopes.axes[0].lines[3].get_ydata(), [4.0, 8.0])
     away = np.array([[0.5, 0.2], [0.7, 0.4]])
     sets = {name: np.zeros(9) for name in "abc"}

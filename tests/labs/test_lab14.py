@@ -140,7 +140,7 @@ def test_with_the_compensation_a_new_gradient_does_at_once_what_it_did():
 
 
 def test_arms_differ_in_what_their_names_say():
-    arms = {name: make(3) for name, make in STUDIES["pretraining-toy"].arms.items()}
+    arms = {name: make(3) for name, make in STUDIES["pretraining-toy"].variants.items()}
     base = arms["uniform-constant"]
     for name, recipe in arms.items():
         law, _, pace = name.partition("-")
@@ -153,17 +153,17 @@ def test_arms_differ_in_what_their_names_say():
 
 
 def test_the_rates_are_the_paces_at_other_rates():
-    for name, make in STUDIES["pretraining-rates"].arms.items():
+    for name, make in STUDIES["pretraining-rates"].variants.items():
         pace, thousandths = name.split("-")
         mine = to_dict(make(1))
-        other = to_dict(STUDIES["pretraining-toy"].arms[f"uniform-{pace}"](1))
+        other = to_dict(STUDIES["pretraining-toy"].variants[f"uniform-{pace}"](1))
         assert mine["train"]["optimizer"]["lr"] == int(thousandths) / 1000
         other["train"]["optimizer"]["lr"] = int(thousandths) / 1000
         assert mine == other
 
 
 def test_halves_share_neither_scans_nor_seeds():
-    a, b = (STUDIES["twins-digits"].arms[arm](2) for arm in ("half-a", "half-b"))
+    a, b = (STUDIES["twins-digits"].variants[arm](2) for arm in ("half-a", "half-b"))
     assert a.data != b.data and a.train.seed != b.train.seed and a.net == b.net
 
 

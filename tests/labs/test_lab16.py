@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.explorers_digits import SHAPES, Generator, Pool, shipped
+from cmlab_labs.common.generators import SHAPES_GENERATOR, Generator, ReferenceImages, shipped
 from cmlab_labs.lab16_cifar10 import checks, figures
 from cmlab_labs.lab16_cifar10.explorer import explorer, interpolations, noise
 from cmlab_labs.lab16_cifar10.figures import (
@@ -182,7 +182,10 @@ def test_a_diary_counts_the_starts_images(run):
 
 
 def test_the_shipped_run_has_a_diary():
-    read, record = figures.read_training_record(SHAPES.with_suffix("")), shipped([SHAPES]).record
+    read, record = (
+        figures.read_training_record(SHAPES_GENERATOR.with_suffix("")),
+        shipped([SHAPES_GENERATOR]).record,
+    )
     assert read.samples[-1] == read.seen[-1] == record["samples_seen"]
     assert 0 < read.before < read.samples[-1] and (np.diff(read.samples) > 0).all()
     assert len(read.sheets) == len(record["sheets"]) and pictures(read.strip(0)).shape[0] == 8
@@ -267,13 +270,13 @@ def test_two_equal_seeds_are_one_noise_all_the_way(seen):
 
 def test_a_copy_is_at_zero_and_unseen_ones_are_not(generator):
     pool = generator.pool
-    copy = Pool(pool.images[:50], "50", pool.images[:5])
+    copy = ReferenceImages(pool.images[:50], "50", pool.images[:5])
     assert copy.typical == 0 and pool.typical > 1
 
 
 def test_without_any_file_the_remedy_is_named(tmp_path):
     with pytest.raises(BadFile, match="cmlab train shapes.ect"):
-        shipped([tmp_path / SHAPES.name])
+        shipped([tmp_path / SHAPES_GENERATOR.name])
 
 
 def test_without_cifar_10_the_reading_says_that_no_neighbours_are_shown(generator, monkeypatch):

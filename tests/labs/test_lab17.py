@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.explorers_steps import Walk
+from cmlab_labs.common.explorers_steps import OraclePhasedModel
 from cmlab_labs.lab17_atlas import checks, figures
 from cmlab_labs.lab17_atlas import explorer as widget
 from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, read_rows
@@ -291,5 +291,7 @@ def test_the_reading_quotes_the_table(seen, rows):
 def test_the_explorers_ends_are_nearly_the_oracles():
     ends = exact_ends(toy.RING, toy.SIGMA_MAX, 64)
     top = torch.full((64,), toy.SIGMA_MAX)
-    x = Walk(pcm.Phases((0.0, toy.SIGMA_MAX)), widget.EXACT_STEPS)(toy.SIGMA_MAX * ends.z, top)
+    x = OraclePhasedModel(pcm.Phases((0.0, toy.SIGMA_MAX)), widget.EXACT_STEPS)(
+        toy.SIGMA_MAX * ends.z, top
+    )
     assert (x.double() - ends.exact).norm(dim=1).mean() < 0.001

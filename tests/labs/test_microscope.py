@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.common.observers import tangent_lengths
 from cmlab_labs.common.study import ranged, read
-from cmlab_labs.common.watch import tangent_lengths
 from cmlab_labs.lab10_scm.explorer import (
     BOUNDS,
     PRECOND,

@@ -46,12 +46,12 @@ class Shot:
     traces: Sequence[go.Scatter]
 
 
-def suffix(number: int) -> str:
+def axis_suffix(number: int) -> str:
     """How plotly numbers the axes of panel 0, 1, …: nothing, 2, …"""
     return str(number + 1) if number else ""
 
 
-def written(value: float) -> str:
+def tick_text(value: float) -> str:
     """A number as it stands on an axis."""
     if 0 < abs(value) < 1e-3:
         return f"10<sup>−{-round(log10(value))}</sup>"
@@ -63,7 +63,7 @@ def axis(
 ) -> dict[str, Any]:
     """One axis."""
     ends = [log10(v) for v in span] if log else list(span)
-    marks = {"tickvals": list(ticks), "ticktext": [written(v) for v in ticks]}
+    marks = {"tickvals": list(ticks), "ticktext": [tick_text(v) for v in ticks]}
     return {
         "title": {"text": name, "standoff": 8, "font": {"size": 13}}, "range": ends,
         "type": "log" if log else "linear", "gridcolor": GRID, "zeroline": False,
@@ -74,7 +74,7 @@ def axis(
 
 def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
     """Both axes of a panel at its place in the row, by their names in the layout."""
-    n, room = suffix(number), (1 - GAP * (of - 1)) / of
+    n, room = axis_suffix(number), (1 - GAP * (of - 1)) / of
     left = number * (room + GAP)
     across = axis(panel.x, panel.x_range, "x" in panel.log, panel.x_ticks)
     up = axis(panel.y, panel.y_range, "y" in panel.log, panel.y_ticks)
@@ -86,9 +86,9 @@ def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
     return {f"xaxis{n}": across, f"yaxis{n}": up}
 
 
-def heading(number: int, text: str) -> dict[str, Any]:
+def panel_title(number: int, text: str) -> dict[str, Any]:
     """A panel's title, over its left end wherever the panel is put."""
-    n = suffix(number)
+    n = axis_suffix(number)
     return {
         "text": f"<b>{text}</b>", "xref": f"x{n} domain", "yref": f"y{n} domain", "x": 0, "y": 1,
         "xanchor": "left", "yanchor": "bottom", "yshift": 5, "showarrow": False, "align": "left",
@@ -96,7 +96,7 @@ def heading(number: int, text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-BLANK: dict[str, Any] = {
+LAYOUT: dict[str, Any] = {
     "height": 430, "margin": {"l": 64, "r": 14, "t": 44, "b": 54}, "showlegend": False,
     "hovermode": False, "dragmode": False, "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)", "template": "none",
@@ -104,25 +104,27 @@ BLANK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def film(
+def figure_with_frames(
     panels: Sequence[Panel], still: Sequence[go.Scatter], shots: Sequence[Shot], start: int
 ) -> go.Figure:
     """What stays, under what moves; the figure stands at shot `start`."""
-    heads = [[heading(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
-    layout = BLANK | {"annotations": heads[start]}
+    heads = [[panel_title(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
+    layout = LAYOUT | {"annotations": heads[start]}
     for number, panel in enumerate(panels):
         layout |= axes(number, len(panels), panel)
     first = shots[start].traces
     places = list(range(len(still), len(still) + len(first)))
     frames = [
-        go.Frame(name=str(k), data=changed(shot.traces, first), traces=places,
+        go.Frame(name=str(k), data=changed_properties(shot.traces, first), traces=places,
                  layout={"annotations": head})
         for k, (shot, head) in enumerate(zip(shots, heads, strict=True))
     ]  # fmt: skip
     return go.Figure([*still, *first], go.Layout(layout), frames)
 
 
-def changed(data: Sequence[go.Scatter], first: Sequence[go.Scatter]) -> list[dict[str, Any]]:
+def changed_properties(
+    data: Sequence[go.Scatter], first: Sequence[go.Scatter]
+) -> list[dict[str, Any]]:
     """Of each trace what differs from the first frame's, its points in any case."""
     pairs = zip(*([t.to_plotly_json() for t in row] for row in (data, first)), strict=True)
     kept = ("x", "y", "type")
@@ -131,12 +133,12 @@ def changed(data: Sequence[go.Scatter], first: Sequence[go.Scatter]) -> list[dic
 
 # A moving figure: frames, a knob that walks through them, and a sentence for each frame
 
-STILL = {
+JUMP = {
     "mode": "immediate",
     "frame": {"duration": 0, "redraw": True},
     "transition": {"duration": 0},
 }
-RUN = {
+PLAY = {
     "frame": {"duration": 120, "redraw": True},
     "fromcurrent": True,
     "transition": {"duration": 0},
@@ -144,13 +146,13 @@ RUN = {
 
 
 MARK = "__animation__"
-M = TypeVar("M", bound=Callable[..., "Moving"])
+Maker = TypeVar("M", bound=Callable[..., "Moving"])
 
 
-def animation(lab: str) -> Callable[[M], M]:
+def animation(lab: str) -> Callable[[Maker], Maker]:
     """Show what a function makes in the lab of this number. A decorator."""
 
-    def mark(make: M) -> M:
+    def mark(make: Maker) -> Maker:
         setattr(make, MARK, lab)
         return make
 
@@ -190,14 +192,14 @@ class Moving:
     def alone(self) -> go.Figure:
         """The figure with plotly's own slider and buttons, to open by itself."""
         steps = [
-            {"label": value, "method": "animate", "args": [[str(number)], STILL]}
+            {"label": value, "method": "animate", "args": [[str(number)], JUMP]}
             for number, value in enumerate(self.values)  # `film` names frames by their number
         ]
         slider = {"active": self.start, "currentvalue": {"prefix": f"{self.knob}: "},
                   "steps": steps, "pad": {"t": 60}, "x": 0.12, "len": 0.88}  # fmt: skip
         buttons = [
-            {"label": "Play", "method": "animate", "args": [None, RUN]},
-            {"label": "Pause", "method": "animate", "args": [[None], STILL]},
+            {"label": "Play", "method": "animate", "args": [None, PLAY]},
+            {"label": "Pause", "method": "animate", "args": [[None], JUMP]},
         ]
         menu = {"type": "buttons", "buttons": buttons, "x": 0.08, "y": -0.2,
                 "direction": "left", "pad": {"t": 40}}  # fmt: skip
@@ -213,7 +215,7 @@ def moving(
 ) -> Moving:  # fmt: skip
     """A moving figure of these shots over what stays still. Raises ValueError without shots."""
     require(bool(shots), f"{name} has nothing to show")
-    figure = film(panels, still, shots, start)
+    figure = figure_with_frames(panels, still, shots, start)
     values, readings = [shot.value for shot in shots], [shot.reading for shot in shots]
     return Moving(name, figure, finding, knob, values, readings, start)
 
@@ -243,8 +245,8 @@ def line(
     """A line in a role's colour and dashes."""
     dash = DASHES.get(role.line, "dash") if isinstance(role.line, str) else "longdashdot"
     return go.Scatter(
-        x=numbers(x), y=numbers(y), mode="lines", opacity=opacity, xaxis=f"x{suffix(panel)}",
-        yaxis=f"y{suffix(panel)}", line={"color": role.color, "width": width, "dash": dash},
+        x=numbers(x), y=numbers(y), mode="lines", opacity=opacity, xaxis=f"x{axis_suffix(panel)}",
+        yaxis=f"y{axis_suffix(panel)}", line={"color": role.color, "width": width, "dash": dash},
     )  # fmt: skip
 
 
@@ -258,7 +260,7 @@ def dots(
     marker["color"] = list(colors) or role.color
     return go.Scatter(
         x=numbers(x), y=numbers(y), mode="markers", opacity=opacity, marker=marker,
-        xaxis=f"x{suffix(panel)}", yaxis=f"y{suffix(panel)}",
+        xaxis=f"x{axis_suffix(panel)}", yaxis=f"y{axis_suffix(panel)}",
     )  # fmt: skip
 
 
@@ -271,15 +273,15 @@ def cloud(
     return dots(x, y, role, panel, size, opacity, *looks)
 
 
-def ways(
+def polylines(
     pieces: Iterable[Any], role: Role, panel: int = 0, width: float = 1.0, opacity: float = 1.0
 ) -> go.Scatter:
     """Many lines (m, 2) drawn as one."""
-    x, y = broken(pieces)
+    x, y = joined_with_gaps(pieces)
     return line(x, y, role, panel, width, opacity)
 
 
-def words(
+def text_labels(
     x: Any, y: Any, texts: Sequence[str], color: str = INK, panel: int = 0,
     side: str = "middle right",
 ) -> go.Scatter:  # fmt: skip
@@ -287,11 +289,11 @@ def words(
     return go.Scatter(
         x=numbers(x), y=numbers(y), text=list(texts), mode="text", textposition=side,
         textfont={"color": color, "size": 13}, cliponaxis=False,
-        xaxis=f"x{suffix(panel)}", yaxis=f"y{suffix(panel)}",
+        xaxis=f"x{axis_suffix(panel)}", yaxis=f"y{axis_suffix(panel)}",
     )  # fmt: skip
 
 
-def broken(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:
+def joined_with_gaps(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:
     """Many lines (m, 2) as one, with gaps between them: x and y."""
     x: list[float] = []
     y: list[float] = []

@@ -20,8 +20,8 @@ from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
-WIDE = {"description_width": "initial"}
-LONG = ipw.Layout(width="330px")
+WIDE_LABEL = {"description_width": "initial"}
+CONTROL_LAYOUT = ipw.Layout(width="330px")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def slider(label: str, value: float, low: float, high: float, step: float = 1) -
     whole = all(isinstance(v, int) for v in (value, low, high, step))
     kind = ipw.IntSlider if whole else ipw.FloatSlider
     return kind(
-        value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=LONG,
-        continuous_update=False,
+        value=value, min=low, max=high, step=step, description=label, style=WIDE_LABEL,
+        layout=CONTROL_LAYOUT, continuous_update=False,
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def log_slider(
     span = log10(high) - log10(low)
     return ipw.FloatLogSlider(
         value=value, min=log10(low), max=log10(high), step=span / steps, description=label,
-        style=WIDE, layout=LONG, continuous_update=False, readout_format=".3g",
+        style=WIDE_LABEL, layout=CONTROL_LAYOUT, continuous_update=False, readout_format=".3g",
     )  # fmt: skip
 
 
@@ -57,13 +57,16 @@ def choice(label: str, options: Sequence[Any], value: Any = None) -> ipw.DOMWidg
     """One of a few options, as buttons: Tab walks through them, Enter or Space chooses."""
     chosen = options[0] if value is None else value
     return ipw.ToggleButtons(
-        options=options, value=chosen, description=label, style=WIDE | {"button_width": "auto"}
+        options=options,
+        value=chosen,
+        description=label,
+        style=WIDE_LABEL | {"button_width": "auto"},
     )
 
 
 def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     """On or off."""
-    return ipw.Checkbox(value=value, description=label, indent=False, layout=LONG)
+    return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
 class Explorer(ipw.VBox):
@@ -143,8 +146,8 @@ def reading_html(reading: str) -> str:
 
 # Training that is watched: start, pause and reset answer while the kernel works
 
-SLICE = 0.08  # seconds of training between two looks at the buttons
-PICTURES = 40  # in a whole run
+SLICE_SECONDS = 0.08  # seconds of training between two looks at the buttons
+REDRAWS = 40  # in a whole run
 
 
 class LiveTraining(ipw.VBox):
@@ -210,7 +213,7 @@ class LiveTraining(ipw.VBox):
                 await asyncio.sleep(0.005)
         self.go.description = "Start"
 
-    def work(self, seconds: float = SLICE) -> bool:
+    def work(self, seconds: float = SLICE_SECONDS) -> bool:
         """Train for this long, and say whether there is more to do."""
         end = perf_counter() + seconds
         try:
@@ -227,7 +230,7 @@ class LiveTraining(ipw.VBox):
     def due(self) -> bool:
         """Whether the picture is a fortieth of the run old, or the run is over."""
         done, total = self.trainer.step, self.trainer.config.steps
-        return done != self.drawn and (done == total or (done - self.drawn) * PICTURES >= total)
+        return done != self.drawn and (done == total or (done - self.drawn) * REDRAWS >= total)
 
     def show(self) -> None:
         """Draw the trainer where it stands."""

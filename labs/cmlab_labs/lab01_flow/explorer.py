@@ -13,9 +13,10 @@ from cmlab.oracle import Mixture1D
 from cmlab.process import EDM
 from cmlab.sampling import ddim, heun, ode
 
-from ..common.exercise import Watched
+from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_line import ROLES, flow_fan, journey
+from ..common.plots_line import SOLVER_STYLE
+from .figures import paths_from_noise, solver_path
 
 HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
 SOLVERS = {"Euler": ddim, "Heun": heun}
@@ -48,10 +49,12 @@ def draw(
     x = HIGH * torch.tensor([[start]], dtype=torch.float64)
     grid = KarrasGrid(LOW, HIGH, rho).down(steps)
     exact = law.path(x, paths[0]).flatten()
-    walked, calls = walk(law, x, grid, solver)
+    walked, calls = solve(law, x, grid, solver)
     reach = 1.3 * max(-lower, upper) + 3 * width
     spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
-    figure = journey(law, paths, (paths[0], exact), (grid, walked), ROLES[solver], spans)
+    figure = solver_path(
+        law, paths, (paths[0], exact), (grid, walked), SOLVER_STYLE[solver], spans
+    )
     end, truth = walked[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
     apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
@@ -72,11 +75,11 @@ def mixture(
     """The law with these (position, share) modes of one width, and a fan of its exact paths."""
     means, weights = torch.tensor(modes, dtype=torch.float64).T
     law = Mixture1D(weights, means, torch.full_like(means, width))
-    return law, flow_fan(law, HIGH, 24)
+    return law, paths_from_noise(law, HIGH, 24)
 
 
-def walk(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
+def solve(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
     """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
-    denoise = Watched(law.denoise)
+    denoise = RecordedCalls(law.denoise)
     steps = ode(EDM(), denoise, x, grid, SOLVERS[solver])
     return torch.cat([x_t.flatten() for x_t in steps]), len(denoise.calls)

@@ -8,17 +8,11 @@ from torch import Tensor
 
 from cmlab.oracle import Gaussian, Mixture1D
 
-from ..common.exercise import exercise, expect
-
-
-def near(a: object, b: Tensor, tolerance: float) -> bool:
-    """Whether the answer has the truth's values; an answer of another shape has not."""
-    a = torch.as_tensor(a).double()
-    return a.shape == b.shape and bool(((a - b).abs() <= tolerance * (1 + b.abs())).all())
+from ..common.exercise import close, exercise, expect
 
 
 @dataclass(frozen=True)
-class Ask:
+class GaussianCase:
     """One question to `f_gaussian`: x and t (200,), and the law's μ and s, and ε."""
 
     x: Tensor
@@ -57,27 +51,28 @@ def f_gaussian(answer: Callable[..., Tensor]) -> str:
     law = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
     t = torch.linspace(eps, 20, 200).double()
     path = law.path(torch.tensor([[6.0]]).double(), t.flip(0))[:, 0, 0].flip(0)
-    ask = Ask(path, t, mu, s, eps)
+    ask = GaussianCase(path, t, mu, s, eps)
     said = answer(path, t, mu, s, eps)
     truth = torch.full_like(t, float(path[0]))
     for slip, wrong in ask.likely().items():
-        expect(near(truth, wrong, 1e-9) or not near(said, wrong, 1e-9), slip)
+        expect(close(truth, wrong, 1e-9, 1e-9) or not close(said, wrong, 1e-9, 1e-9), slip)
     x = torch.linspace(-3, 3, 50).double()
-    boundary = near(answer(x, torch.full_like(x, eps), mu, s, eps), x, 1e-9)
+    boundary = close(answer(x, torch.full_like(x, eps), mu, s, eps), x, 1e-9, 1e-9)
     expect(boundary, "at t = ε there is nothing left to do: f(x, ε) must be x")
     expect(
-        near(said, truth, 1e-9), "f must be the same at all points of one path, and yours moves"
+        close(said, truth, 1e-9, 1e-9),
+        "f must be the same at all points of one path, and yours moves",
     )
-    other = Ask(x, torch.full_like(x, 3.0), -2.0, 1.5, 0.01)
+    other = GaussianCase(x, torch.full_like(x, 3.0), -2.0, 1.5, 0.01)
     exact = Gaussian(torch.tensor([other.mu], dtype=torch.float64), other.s)
     end = exact.consistency(x[:, None], other.t, other.eps)[:, 0]
-    same = near(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9)
+    same = close(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9, 1e-9)
     expect(same, "right for one law, wrong for another: use the arguments mu, s and eps")
     return "f(x, ε) = x, and f is constant on 200 exact points of a path, to 1e-9"
 
 
 @dataclass(frozen=True)
-class Legs:
+class TwoTimeCase:
     """The exact two-time map of a law on the line, and an answer to compare with it."""
 
     law: Mixture1D
@@ -94,7 +89,7 @@ class Legs:
         return torch.full_like(self.x, level)
 
     def right(self, x: Tensor, t: float, s: float) -> bool:
-        return near(self.said(x, t, s), self.truth(x, t, s), 1e-6)
+        return close(self.said(x, t, s), self.truth(x, t, s), 1e-6, 1e-6)
 
 
 @exercise
@@ -103,28 +98,32 @@ def two_time(answer: Callable[..., Tensor]) -> str:
     rows = ((0.3, 0.5, 0.2), (-1.5, 0.2, 1.4), (0.2, 0.3, 0.1))
     law = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
     x = torch.linspace(-4, 4, 41).double()
-    legs = Legs(law, x, answer)
-    one_leg_down(legs)
+    legs = TwoTimeCase(law, x, answer)
+    check_downward(legs)
     expect(legs.right(x, 0.7, 0.7), "f(x, t, t) must be x")
     wide = legs.right(20 * x, 80.0, 40.0)
     expect(wide, "at high noise the points leave your bracket: make it wider, ±1000 say")
     expect(legs.right(x, 0.5, 2.0), "it must also work upwards, for s > t")
     two = legs.said(legs.said(x, 2.0, 0.9), 0.9, 0.5)
-    expect(near(two, legs.said(x, 2.0, 0.5), 1e-6), "t → 0.9 → s must give the same as t → s")
+    expect(
+        close(two, legs.said(x, 2.0, 0.5), 1e-6, 1e-6), "t → 0.9 → s must give the same as t → s"
+    )
     return "f(x, t, t) = x, f(f(x, t, s), s, r) = f(x, t, r), and it is the exact flow, to 1e-6"
 
 
-def one_leg_down(legs: Legs) -> None:
+def check_downward(legs: TwoTimeCase) -> None:
     """From level 2 to 0.5, with the likely reason where that fails."""
     down, truth = legs.said(legs.x, 2.0, 0.5), legs.truth(legs.x, 2.0, 0.5)
-    swapped = near(down, legs.truth(legs.x, 0.5, 2.0), 1e-4)
+    swapped = close(down, legs.truth(legs.x, 0.5, 2.0), 1e-4, 1e-4)
     expect(not swapped, "the times are swapped: take the rank at t, then look for it at s")
-    ends = near(down, legs.truth(legs.x, 2.0, 0.002), 1e-4)
+    ends = close(down, legs.truth(legs.x, 2.0, 0.002), 1e-4, 1e-4)
     expect(not ends, "this always ends at the data. Look for the rank at level s, not at ε")
-    expect(not near(down, legs.x, 1e-4), "this never moves: look for the rank at s, not at t")
+    expect(
+        not close(down, legs.x, 1e-4, 1e-4), "this never moves: look for the rank at s, not at t"
+    )
     stuck = down.unique().numel() <= 2
     expect(not stuck, "all answers are the ends of your bracket: keep the other half each time")
-    close = near(down, truth, 0.02) and not near(down, truth, 1e-6)
-    expect(not close, "nearly: halve the bracket more often, 60 times, and give it 1e-6")
-    same = near(down, truth, 1e-6)
+    nearly = close(down, truth, 0.02, 0.02) and not close(down, truth, 1e-6, 1e-6)
+    expect(not nearly, "nearly: halve the bracket more often, 60 times, and give it 1e-6")
+    same = close(down, truth, 1e-6, 1e-6)
     expect(same, "not the point with the same rank: cdf(answer, s) must equal cdf(x, t)")

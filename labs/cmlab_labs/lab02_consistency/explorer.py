@@ -8,7 +8,15 @@ import functools
 from cmlab.oracle import Mixture1D
 
 from ..common.explorer import Explorer, Picture, slider, toggle
-from ..common.plots_line import Point, Scene, exact, point, ranked, same_path, scene
+from ..common.plots_line import (
+    PathPlane,
+    Point,
+    double,
+    path_plane,
+    point,
+    quantile_points,
+    same_path,
+)
 
 HIGH = 3.0  # the largest noise level shown
 
@@ -19,28 +27,30 @@ def explorer(law: Mixture1D) -> Explorer:
     Knobs: `path` (the share of paths below it, in %), `t` (the noise level along it), `offset`
     (how far off the path the point is pushed, in data units) and `mean` (show D).
     """
-    starts = ranked(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
+    starts = quantile_points(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
     knobs = {
         "path": slider("path (% below it)", 47, 1, 99, 2),
         "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
         "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
         "mean": toggle("show the posterior mean D", True),
     }
-    return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs, "explorer(law)")
+    return Explorer(
+        functools.partial(picture, path_plane(law, HIGH), starts), knobs, "explorer(law)"
+    )
 
 
 def picture(
-    scene: Scene, starts: list[float], path: int, t: float, offset: float, mean: bool
+    scene: PathPlane, starts: list[float], path: int, t: float, offset: float, mean: bool
 ) -> Picture:
     """The point on its path, and pushed off it by the offset. `starts` are x at 1 %, 3 %, …"""
-    start = exact([[starts[path // 2]]])
-    x = float(scene.law.flow(start, *exact([[HIGH], [t]])))
+    start = double([[starts[path // 2]]])
+    x = float(scene.law.flow(start, *double([[HIGH], [t]])))
     on, off = point(scene.law, x, t), point(scene.law, x + offset, t)
     top = point(scene.law, starts[path // 2], HIGH)
     return Picture(same_path(scene, on, off, mean), reading(scene, top, on, off))
 
 
-def reading(scene: Scene, top: Point, on: Point, off: Point) -> str:
+def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
     """What the picture shows, in three lines."""
     along = (
         f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "

@@ -11,7 +11,7 @@ from torch import Tensor
 from cmlab.metrics.plots import DATA, MEAN, TRUTH, label, name_axes, sheet
 from cmlab.oracle import Mixture, Mixture1D
 
-from ..common.plots_line import NOISE_LEVEL, ranked
+from ..common.plots_line import NOISE_LEVEL, quantile_points
 
 # Which mode each noise goes to: the basins of the consistency function in the plane
 
@@ -21,7 +21,7 @@ COLORS = (
 )  # fmt: skip
 
 
-def nearest(law: Mixture, x: Tensor) -> Tensor:
+def nearest_mode(law: Mixture, x: Tensor) -> Tensor:
     """The number of the mode, from 0, whose mean is nearest to each x (b, 2)."""
     return torch.cdist(x.double(), law.components.means).argmin(1)
 
@@ -31,20 +31,20 @@ def basins(law: Mixture, noise: Tensor, high: float, cells: int = 110) -> Figure
     level = noise.new_full((len(noise),), high)
     f, mean = law.consistency(noise, level), law.denoise(noise, level)
     figure, axes = sheet(1, 3, 9.8, 3.4)
-    colour_plane(axes[0, 0], law, noise, high, cells)
-    cloud(axes[0, 1], law, f, "f puts each noise into a mode")
-    cloud(axes[0, 2], law, mean, "D puts all in the middle")
+    draw_basins(axes[0, 0], law, noise, high, cells)
+    draw_modes(axes[0, 1], law, f, "f puts each noise into a mode")
+    draw_modes(axes[0, 2], law, mean, "D puts all in the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
 
 
-def colour_plane(ax: Axes, law: Mixture, noise: Tensor, high: float, cells: int) -> None:
+def draw_basins(ax: Axes, law: Mixture, noise: Tensor, high: float, cells: int) -> None:
     """Numbered basins at noise level `high`, and the noise itself as dots."""
     reach = 3 * high
     line = torch.linspace(-reach, reach, cells).double()
     x = torch.cartesian_prod(line, line)
-    mode = nearest(law, law.consistency(x, torch.full_like(x[:, 0], high)))
+    mode = nearest_mode(law, law.consistency(x, torch.full_like(x[:, 0], high)))
     picture = mode.reshape(cells, cells).T.numpy()
     extent = (-reach, reach, -reach, reach)
     colors = ListedColormap(COLORS[: len(law.components.means)])
@@ -53,23 +53,23 @@ def colour_plane(ax: Axes, law: Mixture, noise: Tensor, high: float, cells: int)
     ax.scatter(*noise.T, s=2, color="black", alpha=0.4, linewidths=0)
     for k in mode.unique().tolist():
         x_label, y_label = x[(mode == k) & (x.norm(dim=1) < 0.8 * reach)].mean(0).tolist()
-        number(ax, x_label, y_label, k)
+        label_mode(ax, x_label, y_label, k)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.grid(False)
     name_axes(ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise has one mode")
 
 
-def cloud(ax: Axes, law: Mixture, points: Tensor, title: str) -> None:
+def draw_modes(ax: Axes, law: Mixture, points: Tensor, title: str) -> None:
     """An empty panel of the data's size with the modes drawn and numbered."""
     means, stds = law.components.means, law.components.stds
     for k, (mean, std) in enumerate(zip(means.tolist(), stds.tolist(), strict=True)):
         ax.scatter(*mean, s=2200 * (3 * std), color=COLORS[k], alpha=0.5, linewidths=0)
-        number(ax, 1.36 * mean[0], 1.36 * mean[1], k)
+        label_mode(ax, 1.36 * mean[0], 1.36 * mean[1], k)
     ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
-def number(ax: Axes, x: float, y: float, k: int) -> None:
+def label_mode(ax: Axes, x: float, y: float, k: int) -> None:
     label(ax, x, y, str(k + 1))
     ax.texts[-1].set(ha="center", va="center", fontweight="bold", fontsize=11)
 
@@ -79,7 +79,7 @@ def number(ax: Axes, x: float, y: float, k: int) -> None:
 
 def rms_gap(law: Mixture1D, level: float, ranks: int = 2000) -> float:
     """Root mean square of f − D over the noisy law at a level, by evenly spaced ranks."""
-    x, t = ranked(law, level, ranks), torch.full((ranks,), level).double()
+    x, t = quantile_points(law, level, ranks), torch.full((ranks,), level).double()
     return float((law.consistency(x, t) - law.denoise(x, t)).square().mean().sqrt())
 
 

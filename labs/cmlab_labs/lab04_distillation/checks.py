@@ -52,10 +52,17 @@ def slips(
     """What to say about the values of the common slips."""
     x_t = x + t[:, None] * z
     x_r = euler(denoise, x_t, t, r)
-    right, to_D = apart(f, x_t, t, x_r, r), (f(x_t, t) - denoise(x_t, t)).square().sum(1)
-    return misplaced(f, denoise, x, z, t, r) | {
-        "the target is asked about level t, but x_r lies at level r": apart(f, x_t, t, x_r, t),
-        "both answers are taken at x_t: the target answers at x_r": apart(f, x_t, t, x_t, r),
+    right, to_D = (
+        squared_distance(f, x_t, t, x_r, r),
+        (f(x_t, t) - denoise(x_t, t)).square().sum(1),
+    )
+    return misplaced_points(f, denoise, x, z, t, r) | {
+        "the target is asked about level t, but x_r lies at level r": squared_distance(
+            f, x_t, t, x_r, t
+        ),
+        "both answers are taken at x_t: the target answers at x_r": squared_distance(
+            f, x_t, t, x_t, r
+        ),
         "the answer is compared with D: the student follows the teacher's step, not its output": (
             to_D
         ),
@@ -64,7 +71,7 @@ def slips(
     }
 
 
-def misplaced(
+def misplaced_points(
     f: Student, denoise: Denoise, x: Tensor, z: Tensor, t: Tensor, r: Tensor
 ) -> dict[str, Tensor]:
     """Slips that put x_t or x_r in the wrong place."""
@@ -73,27 +80,29 @@ def misplaced(
     late = x_t + ((r - t) / r)[:, None] * (x_t - denoise(x_t, r))
     return {
         "t and r are swapped: x_t carries the larger noise t, and the step goes down to r": (
-            apart(f, low, r, up, t)
+            squared_distance(f, low, r, up, t)
         ),
         "the teacher's step starts at the clean x: it starts at x_t, the noisy point": (
-            apart(f, x_t, t, euler(denoise, x, t, r), r)
+            squared_distance(f, x_t, t, euler(denoise, x, t, r), r)
         ),
         "x_r is x + r z here: that is consistency training, which never asks the teacher": (
-            apart(f, x_t, t, low, r)
+            squared_distance(f, x_t, t, low, r)
         ),
         "the sign of the step is wrong: r < t, so r − t is negative and x_r moves towards D": (
-            apart(f, x_t, t, away, r)
+            squared_distance(f, x_t, t, away, r)
         ),
-        "the slope is measured at level r, but x_t lies at level t": apart(f, x_t, t, late, r),
+        "the slope is measured at level r, but x_t lies at level t": squared_distance(
+            f, x_t, t, late, r
+        ),
     }
 
 
-def apart(f: Student, a: Tensor, s: Tensor, b: Tensor, u: Tensor) -> Tensor:
+def squared_distance(f: Student, a: Tensor, s: Tensor, b: Tensor, u: Tensor) -> Tensor:
     """The squared distance of two answers."""
     return (f(a, s) - f(b, u)).square().sum(1)
 
 
-def wrong_walks(
+def wrong_solutions(
     x: Tensor, levels: Tensor, denoise: Callable[[Tensor, float], Tensor]
 ) -> list[tuple[str, Tensor]]:
     """What to say, and where the slip ends. The levels rise, as the paper counts them."""
@@ -106,21 +115,23 @@ def wrong_walks(
     late = "the slope is measured at level r, where the step ends: x still lies at level t"
     return [
         ("you walk up the grid: x lies at the last level, so start there and go down",
-         walk(x, down[::-1], step)),
-        ("the first step is missing: x lies at the last of the levels", walk(x, down[1:], step)),
+         solve(x, down[::-1], step)),
+        ("the first step is missing: x lies at the last of the levels", solve(x, down[1:], step)),
         ("the last step is missing: the walk ends at ε, the first of the levels",
-         walk(x, down[:-1], step)),
-        (late, walk(x, down, lambda x, t, r: x + (r - t) * (x - D(x, r)) / r)),
-        (late, walk(x, down, lambda x, t, r: x + (r - t) * (x - D(x, r)) / t)),
+         solve(x, down[:-1], step)),
+        (late, solve(x, down, lambda x, t, r: x + (r - t) * (x - D(x, r)) / r)),
+        (late, solve(x, down, lambda x, t, r: x + (r - t) * (x - D(x, r)) / t)),
         ("the sign is wrong: r < t, so r − t is negative and the step goes towards D",
-         walk(x, down, lambda x, t, r: x - (r - t) * (x - D(x, t)) / t)),
+         solve(x, down, lambda x, t, r: x - (r - t) * (x - D(x, t)) / t)),
         ("D is asked only once, which makes one step over the whole grid: ask again at each level",
-         walk(x, down, lambda x, t, r: x + (r - t) * (x - once) / t)),
+         solve(x, down, lambda x, t, r: x + (r - t) * (x - once) / t)),
         ("this is D, the teacher's answer at the top: a student learns where its steps end", once),
     ]  # fmt: skip
 
 
-def walk(x: Tensor, levels: list[float], step: Callable[[Tensor, float, float], Tensor]) -> Tensor:
+def solve(
+    x: Tensor, levels: list[float], step: Callable[[Tensor, float, float], Tensor]
+) -> Tensor:
     """From level to level with this step."""
     for t, r in pairwise(levels):
         x = step(x, t, r)
@@ -128,7 +139,7 @@ def walk(x: Tensor, levels: list[float], step: Callable[[Tensor, float, float], 
 
 
 Loss = Callable[[Student, Denoise, Tensor, Tensor, Tensor, Tensor], Tensor]
-Walk = Callable[[Tensor, Tensor, Callable[[Tensor, float], Tensor]], Tensor]
+Solve = Callable[[Tensor, Tensor, Callable[[Tensor, float], Tensor]], Tensor]
 
 
 @exercise
@@ -147,12 +158,12 @@ def cd_loss(answer: Loss) -> str:
            "x_r is where the teacher's step from x_t leads")  # fmt: skip
     for slip, wrong in slips(probe, law.denoise, x, z, t, r).items():
         expect(not torch.allclose(said.detach(), wrong.detach(), rtol=1e-6), slip)
-    valued(answer, law, x, z, t, r)
-    pulled(said, probe, law, x, z, t, r)
+    check_values(answer, law, x, z, t, r)
+    check_gradient(said, probe, law, x, z, t, r)
     return "0 for the exact f on exact steps, the right value elsewhere, one branch of gradient"
 
 
-def valued(answer: Loss, law: Gaussian, *draw: Tensor) -> None:
+def check_values(answer: Loss, law: Gaussian, *draw: Tensor) -> None:
     """The loss of the exact f when each step ends on the path, and that of another f."""
     x, z, t, r = draw
 
@@ -171,7 +182,7 @@ def valued(answer: Loss, law: Gaussian, *draw: Tensor) -> None:
            "step of the teacher from x_t")  # fmt: skip
 
 
-def pulled(said: Tensor, probe: Probe, law: Gaussian, *draw: Tensor) -> None:
+def check_gradient(said: Tensor, probe: Probe, law: Gaussian, *draw: Tensor) -> None:
     """Gradient reaches the online answer and no other."""
     expect(said.requires_grad, "no gradient reaches the network: hold only the target fixed, "
            "not f(x_t, t)")  # fmt: skip
@@ -188,7 +199,7 @@ def pulled(said: Tensor, probe: Probe, law: Gaussian, *draw: Tensor) -> None:
 
 
 @exercise
-def ideal_student(answer: Walk) -> str:
+def ideal_student(answer: Solve) -> str:
     """(x, levels, D) -> where the teacher's steps end: order one or two, against the exact f."""
     law, calls = Bumps().oracle, [0]
 
@@ -201,9 +212,9 @@ def ideal_student(answer: Walk) -> str:
     said = torch.as_tensor(answer(x, levels, denoise))
     used = calls[0]
     expect(said.shape == x.shape, f"x of shape {tuple(x.shape)} came back as {tuple(said.shape)}")
-    for slip, wrong in wrong_walks(x, levels, denoise):
+    for slip, wrong in wrong_solutions(x, levels, denoise):
         expect(not torch.allclose(said.double(), wrong, atol=1e-7), slip)
-    errors = [off(answer, law.consistency, denoise, points) for points in (33, 65)]
+    errors = [mean_error(answer, law.consistency, denoise, points) for points in (33, 65)]
     expect(errors[1] < 0.1, f"with 65 levels you are {errors[1]:.2g} from the exact ends on "
            "average; from each t to the next r: x ← x + (r − t) (x − D(x, t)) / t")  # fmt: skip
     ratio = errors[0] / errors[1]
@@ -213,7 +224,9 @@ def ideal_student(answer: Walk) -> str:
     return f"half the step divides the error by {ratio:.1f}: order {order}, {used} calls for N = 9"
 
 
-def off(answer: Walk, exact: Student, denoise: Callable[[Tensor, float], Tensor], n: int) -> float:
+def mean_error(
+    answer: Solve, exact: Student, denoise: Callable[[Tensor, float], Tensor], n: int
+) -> float:
     """The mean error over a grid of n levels up to t = 3."""
     x, levels = torch.linspace(-6, 6, 201).double()[:, None], KarrasGrid(0.002, 3.0).up(n)
     truth = exact(x, levels[-1:].expand(201))

@@ -18,12 +18,12 @@ from cmlab.sampling import heun, ode
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays, LineMapObserver
 from ..common.studies_shared import DISTIL_STEPS, GRIDS, LINE
 from ..common.study import Study
-from ..common.watch import Arrays, MapOnLine
 
 
-def start(data: ToyData, points: int = 512) -> Tensor:
+def cloud_noise(data: ToyData, points: int = 512) -> Tensor:
     """x_T (points, *d) float32, the noise from which every recording's `cloud` was made."""
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
@@ -35,18 +35,18 @@ def start(data: ToyData, points: int = 512) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Walking(MapOnLine):
+class DenoiserObserver(LineMapObserver):
     """`MapOnLine`, and the denoiser as a sampler.
 
     walked (grids, 512, d) where Heun's steps over a grid of N points end, from the cloud's noise
     """
 
     @torch.no_grad()
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, x_T = trainer.ema.model, start(self.law)
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, x_T = trainer.ema.model, cloud_noise(self.law)
         grids = (toy.GRID.up(points).flip(0) for points in GRIDS)
         ends = [[*ode(model.process, model, x_T, grid, heun)][-1] for grid in grids]
-        return super().last(trainer, recipe) | {"walked": torch.stack(ends).numpy()}
+        return super().observe_end(trainer, recipe) | {"walked": torch.stack(ends).numpy()}
 
 
 def denoiser(seed: int) -> Recipe:
@@ -54,4 +54,4 @@ def denoiser(seed: int) -> Recipe:
     return toy.edm(LINE, DISTIL_STEPS, seed)
 
 
-TEACHER_STUDY = Study("teacher", {"denoiser": denoiser}, Walking(LINE))
+TEACHER_STUDY = Study("teacher", {"denoiser": denoiser}, DenoiserObserver(LINE))

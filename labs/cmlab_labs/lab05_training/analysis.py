@@ -33,11 +33,11 @@ from cmlab.oracle import Mixture1D
 
 # What a pair of neighbours tells a network at x_t, exactly, for a law on the line
 
-HALF = 5.5  # standard deviations on each side that a quadrature covers
+QUADRATURE_STDS = 5.5  # standard deviations on each side that a quadrature covers
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class MixtureBatch:
     """b mixtures of K Gaussians on the line: weights, means and stds (b, K), float64."""
 
     weights: Tensor
@@ -75,7 +75,7 @@ class Blend:
 
     def expect(self, f: Callable[[Tensor], Tensor], nodes: int = 101) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of f(value), f elementwise, by an even quadrature: (b,)."""
-        z = torch.linspace(-HALF, HALF, nodes).double()
+        z = torch.linspace(-QUADRATURE_STDS, QUADRATURE_STDS, nodes).double()
         share = self.weights[..., None] * torch.softmax(-(z**2) / 2, 0)
         said = f(self.means[..., None] + self.stds[..., None] * z)
         mean = (share * said).sum((1, 2))
@@ -83,34 +83,38 @@ class Blend:
         return mean, square.sqrt()
 
 
-Neighbour = Callable[[Mixture1D, Tensor, Tensor, Tensor], Blend]  # (law, x_t, t, r) -> of x_r
+Neighbour = Callable[
+    [Mixture1D, Tensor, Tensor, Tensor], MixtureBatch
+]  # (law, x_t, t, r) -> of x_r
 
 
-def posterior(law: Mixture1D, x_t: Tensor, t: Tensor) -> Blend:
+def posterior(law: Mixture1D, x_t: Tensor, t: Tensor) -> MixtureBatch:
     """p(x | x_t) for x_t (b,) at levels t (b,) above 0."""
     own = law.components
     mean, spread, noise = own.means[:, 0], own.stds**2, t.double()[:, None] ** 2
     x = x_t.double()[:, None]
     share = own.log_terms(x, t.double()[:, None]).softmax(0).T
     stds = (spread * noise / (spread + noise)).sqrt()
-    return Blend(share, (mean * noise + x * spread) / (spread + noise), stds)
+    return MixtureBatch(share, (mean * noise + x * spread) / (spread + noise), stds)
 
 
-def shared(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> Blend:
+def shared(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch:
     """Of x_r = x + r z given x_t = x + t z: the line from x_t to x, at level r."""
     x, keep = posterior(law, x_t, t), (r / t).double()[:, None]
-    return Blend(
+    return MixtureBatch(
         x.weights, keep * x_t.double()[:, None] + (1 - keep) * x.means, (1 - keep) * x.stds
     )
 
 
-def fresh(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> Blend:
+def fresh(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch:
     """Of x_r = x + r z' given x_t = x + t z, where z' knows nothing of z."""
     x = posterior(law, x_t, t)
-    return Blend(x.weights, x.means, (x.stds**2 + r.double()[:, None] ** 2).sqrt())
+    return MixtureBatch(x.weights, x.means, (x.stds**2 + r.double()[:, None] ** 2).sqrt())
 
 
-def target(law: Mixture1D, x_r: Blend, r: Tensor, nodes: int = 101) -> tuple[Tensor, Tensor]:
+def target(
+    law: Mixture1D, x_r: MixtureBatch, r: Tensor, nodes: int = 101
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of f*(x_r, r), r (b,): two rows (b,)."""
 
     def f(x: Tensor) -> Tensor:
@@ -142,7 +146,7 @@ def losses(
 
 
 def target_cdf(
-    law: Mixture1D, x_r: Blend, r: float, y: Tensor, sigma_min: float = 0.002
+    law: Mixture1D, x_r: MixtureBatch, r: float, y: Tensor, sigma_min: float = 0.002
 ) -> Tensor:
     """P(f*(x_r, r) ≤ y) for y (n,): f* keeps order, so y is carried up to level r. (b, n)."""
     up = law.flow(y[:, None], torch.full_like(y, sigma_min), torch.full_like(y, r))
@@ -151,7 +155,7 @@ def target_cdf(
 
 # Where training on pairs ends, on the line, if data, steps and network were without limit
 
-REACH = 6.0  # standard deviations of the noisy data, on each side
+GRID_STDS = 6.0  # standard deviations of the noisy data, on each side
 NODES = 15  # of the Gauss rule for each component
 
 Answer = Callable[[Tensor], Tensor]  # f(·, r)
@@ -159,7 +163,7 @@ Rule = Callable[[Mixture1D, Answer, Tensor, Tensor, Tensor], Tensor]  # law, f(�
 
 
 @dataclass(frozen=True, eq=False)
-class Limit:
+class FixedPoint:
     """A function of x at each of N levels, ascending: places x (N, P) and answers f (N, P)."""
 
     law: Mixture1D
@@ -184,20 +188,20 @@ class Limit:
         return float(np.sqrt(np.mean([self.error(i) ** 2 for i in at.tolist()])))
 
 
-def fixed_point(law: Mixture1D, levels: Tensor, rule: Rule, places: int = 1201) -> Limit:
+def fixed_point(law: Mixture1D, levels: Tensor, rule: Rule, places: int = 1201) -> FixedPoint:
     """What the rule makes of the identity at levels[0], carried up the grid."""
     levels = levels.double()
     wide = (levels**2 + law.sigma_data**2).sqrt()
     centre = law.components.weights @ law.components.means[:, 0]
-    x = centre + wide[:, None] * torch.linspace(-REACH, REACH, places).double()
+    x = centre + wide[:, None] * torch.linspace(-GRID_STDS, GRID_STDS, places).double()
     f = [x[0]]
     for i in range(1, len(levels)):
         t, r = (levels[j].expand(places) for j in (i, i - 1))
-        f.append(rule(law, answer(x[i - 1], f[-1]), x[i], t, r))
-    return Limit(law, levels, x, torch.stack(f))
+        f.append(rule(law, interpolant(x[i - 1], f[-1]), x[i], t, r))
+    return FixedPoint(law, levels, x, torch.stack(f))
 
 
-def answer(x: Tensor, f: Tensor) -> Answer:
+def interpolant(x: Tensor, f: Tensor) -> Answer:
     return lambda points: interpolate(points, x, f)
 
 

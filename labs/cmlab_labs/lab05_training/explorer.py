@@ -8,7 +8,7 @@ import functools
 from cmlab.oracle import Mixture1D
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_line import SIGMA_MIN, Scene, exact, ranked, scene
+from ..common.plots_line import SIGMA_MIN, PathPlane, double, path_plane, quantile_points
 from .figures import Pairs, pair_plane, pairs
 
 HIGH = 3.0  # the largest noise level shown
@@ -27,10 +27,10 @@ def explorer(law: Mixture1D) -> Explorer:
         "ratio": slider("ratio r/t", 0.5, 0.0, 0.98, 0.02),
         "place": slider("rank of x_t (%)", 41, 1, 99, 2),
     }
-    return Explorer(functools.partial(picture, scene(law, HIGH)), knobs, "explorer(law)")
+    return Explorer(functools.partial(picture, path_plane(law, HIGH)), knobs, "explorer(law)")
 
 
-def picture(scene: Scene, noise: str, t: float, ratio: float, place: int) -> Picture:
+def picture(scene: PathPlane, noise: str, t: float, ratio: float, place: int) -> Picture:
     """The pairs whose noisier point is the one at this place."""
     x_t = float(place_of(scene.law, place, t))
     seen = pairs(scene, x_t, t, max(ratio * t, SIGMA_MIN), noise == SHARED)
@@ -40,13 +40,13 @@ def picture(scene: Scene, noise: str, t: float, ratio: float, place: int) -> Pic
 @functools.lru_cache(maxsize=4)
 def starts(law: Mixture1D) -> list[float]:
     """x at 1 %, 3 %, … of the points at the highest level: their paths keep these ranks."""
-    return ranked(law, HIGH, 50)[:, 0].tolist()
+    return quantile_points(law, HIGH, 50)[:, 0].tolist()
 
 
 def place_of(law: Mixture1D, place: int, t: float) -> float:
     """The point at level t with so many of 100 below it."""
-    start = exact([[starts(law)[place // 2]]])
-    return float(law.flow(start, *exact([[HIGH], [t]])))
+    start = double([[starts(law)[place // 2]]])
+    return float(law.flow(start, *double([[HIGH], [t]])))
 
 
 def reading(seen: Pairs) -> str:

@@ -14,37 +14,39 @@ from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.train.trainer import Trainer
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
-from ..common.plots_training import NEAR, Run, centre, moment
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
-from .study import DECAYS, arm, name
+from .figures import NEAR, ErrorHistory, mean_front, snapshot
+from .study import DECAYS, ict_variant, variant_name
 
 GRID_NAMES = (("N = 11", 11), ("N = 161", 161), ("doubling, 11 to 1281", 0))
 DECAY_NAMES = tuple((f"{mu:g}", mu) for mu in DECAYS)
-SHUFFLED = (0.99, 0.0, 0.999, 0.9)
+SHUFFLED_DECAYS = (0.99, 0.0, 0.999, 0.9)
 FRESH_SEED = 3  # the recordings have 0, 1 and 2
 
 
 @lru_cache(maxsize=32)
-def recorded(mu: float, arm_name: str) -> Run:
+def recorded(mu: float, arm_name: str) -> ErrorHistory:
     """An arm of the study "target", by its decay and its name."""
     found = read("target", arm_name)
-    return Run(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
+    return ErrorHistory(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
 
 
-def within(mu: float, points: int) -> Run:
+def recorded_run(mu: float, points: int) -> ErrorHistory:
     """Recorded in iCT's recipe on a grid of so many points; 0 is the grid that doubles."""
-    return recorded(mu, name(mu, points))
+    return recorded(mu, variant_name(mu, points))
 
 
-def masked() -> dict[str, Run]:
+def unlabelled_runs() -> dict[str, ErrorHistory]:
     """The four decays on the grid that doubles, under letters that tell nothing."""
-    return {letter: within(mu, 0) for letter, mu in zip("ABCD", SHUFFLED, strict=True)}
+    return {
+        letter: recorded_run(mu, 0) for letter, mu in zip("ABCD", SHUFFLED_DECAYS, strict=True)
+    }
 
 
 def explorer() -> Explorer:
     """Knobs: `mu`, `points` and `step`, the moment of the run that is looked at."""
-    whole = int(within(DECAYS[0], 0).steps[-1])
+    whole = int(recorded_run(DECAYS[0], 0).steps[-1])
     knobs = {
         "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
         "points": choice("grid", GRID_NAMES, 161),
@@ -55,21 +57,23 @@ def explorer() -> Explorer:
 
 def replay(mu: float, points: int, step: int) -> Picture:
     """The recorded runs of this arm at this step, beside those with θ⁻ = θ."""
-    run, beside = within(mu, points), within(0.0, points)
+    run, beside = recorded_run(mu, points), recorded_run(0.0, points)
     now = int(np.abs(run.steps - step).argmin())
-    figure = moment(run, now, beside if mu else None)
+    figure = snapshot(run, now, beside if mu else None)
     return Picture(figure, reading(run, now, points, beside if mu else None))
 
 
-def reading(run: Run, now: int, points: int, beside: Run | None) -> str:
+def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | None) -> str:
     """What the picture shows, in three lines."""
     grid = points or int(DOUBLING(int(run.steps[now])))
     says = [
         f"Step {run.steps[now]}, μ = {run.mu:g}, a grid of {grid} points: "
-        f"the error is below {NEAR} up to noise level t = {centre(run)[now]:.2g}."
+        f"the error is below {NEAR} up to noise level t = {mean_front(run)[now]:.2g}."
     ]
     if beside:
-        says.append(f"With μ = 0 the front is at t = {centre(beside)[now]:.2g} at the same step.")
+        says.append(
+            f"With μ = 0 the front is at t = {mean_front(beside)[now]:.2g} at the same step."
+        )
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
     loss = run.loss[:, now]
     told = "not there yet" if np.isnan(loss).any() else ranged(loss)
@@ -77,7 +81,7 @@ def reading(run: Run, now: int, points: int, beside: Run | None) -> str:
     return "\n".join(says)
 
 
-class Retrain(ipw.VBox):
+class EMATraining(ipw.VBox):
     """A fresh run of a chosen μ and N, trained while you watch. Nothing runs before Start.
 
     `knobs` has `mu` and `points`; turning one stops the run and sets it back to step 0.
@@ -103,7 +107,7 @@ class Retrain(ipw.VBox):
     def fresh(self) -> Trainer:
         """A trainer at step 0, and nothing seen yet."""
         self.seen.clear()
-        return arm(*self.chosen)(FRESH_SEED).trainer()
+        return ict_variant(*self.chosen)(FRESH_SEED).trainer()
 
     def look(self, trainer: Trainer) -> Picture:
         """Add where the trainer stands to the map."""
@@ -111,21 +115,25 @@ class Retrain(ipw.VBox):
         trainer.model.train()
         self.seen.append((trainer.step, error.numpy(), trainer.average))
         _, points = self.chosen
-        run, old = self.run(trainer.config.steps), within(0.0, points)
+        run, old = self.run(trainer.config.steps), recorded_run(0.0, points)
         now = len(self.seen) - 1
         at = int(np.abs(old.steps - trainer.step).argmin())
-        return Picture(moment(run, now), reading(run, now, points, None) + told(old, at))
+        return Picture(
+            snapshot(run, now), reading(run, now, points, None) + recorded_front(old, at)
+        )
 
-    def run(self, whole: int) -> Run:
+    def run(self, whole: int) -> ErrorHistory:
         """What has been seen so far; nan from here to the end of the run."""
         steps, errors, losses = zip(*self.seen, strict=True)
         ahead = np.arange(steps[-1], whole, whole // 40) + whole // 40
         levels = truth(Ring()).levels.numpy()
         error = np.stack(errors + (np.full(len(levels), np.nan),) * len(ahead))
         loss = np.array(losses + (np.nan,) * len(ahead))
-        return Run(self.chosen[0], np.array([*steps, *ahead]), levels, error[None], loss[None])
+        return ErrorHistory(
+            self.chosen[0], np.array([*steps, *ahead]), levels, error[None], loss[None]
+        )
 
 
-def told(old: Run, at: int) -> str:
+def recorded_front(old: ErrorHistory, at: int) -> str:
     """The recorded front at the same step."""
-    return f"\nRecorded with μ = 0: the front is at t = {centre(old)[at]:.2g} by now."
+    return f"\nRecorded with μ = 0: the front is at t = {mean_front(old)[at]:.2g} by now."

@@ -17,7 +17,7 @@ from cmlab.losses import L1, SquaredL2
 from cmlab.types import Metric
 
 
-def weigh(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
     """ρ and w = ψ / r of differences (…, d): both (…). ρ must depend on ‖δ‖ alone."""
     flat = (delta.detach().reshape(-1, delta.shape[-1]) + 1e-12).requires_grad_()  # r > 0
     value = metric(flat, torch.zeros_like(flat))
@@ -27,7 +27,7 @@ def weigh(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class Centres:
+class LocationEstimates:
     """Minima of Σ ρ, the lowest first: `places` (k, d), `heights` (k,) the mean of ρ there."""
 
     places: Tensor
@@ -38,25 +38,25 @@ class Centres:
         return self.places[0]
 
 
-def settle(
+def irls(
     metric: Metric, points: Tensor, starts: Tensor, rounds: int = 400, tolerance: float = 1e-8
-) -> Centres:
+) -> LocationEstimates:
     """Reweighted means of points (n, d) from each of `starts` (k, d), ordered by height."""
     m = starts
     for _ in range(rounds):
-        _, w = weigh(metric, m[:, None] - points)
+        _, w = loss_and_weight(metric, m[:, None] - points)
         w = w / w.sum(1, keepdim=True)
         last, m = m, w @ points
         if float((m - last).abs().max()) < tolerance:
             break
-    heights = weigh(metric, m[:, None] - points)[0].mean(1)
+    heights = loss_and_weight(metric, m[:, None] - points)[0].mean(1)
     order = heights.argsort()
-    return Centres(m[order], heights[order])
+    return LocationEstimates(m[order], heights[order])
 
 
-def centres(
+def location_estimates(
     metric: Metric, points: Tensor, starts: Tensor | None = None, tolerance: float = 1e-8
-) -> Centres:
+) -> LocationEstimates:
     """All minima found from the mean and from `starts` (k, d); two closer than 1e-3 are one.
 
     Squared L2 has its mean and L1 the median of each coordinate, with no search.
@@ -64,9 +64,9 @@ def centres(
     mean = points.mean(0, keepdim=True)
     if isinstance(metric, SquaredL2 | L1):
         place = mean if isinstance(metric, SquaredL2) else points.quantile(0.5, 0, True)
-        return Centres(place, metric(points, place.expand_as(points)).mean()[None])
-    found = settle(metric, points, mean if starts is None else torch.cat([mean, starts]),
+        return LocationEstimates(place, metric(points, place.expand_as(points)).mean()[None])
+    found = irls(metric, points, mean if starts is None else torch.cat([mean, starts]),
                    tolerance=tolerance)  # fmt: skip
     apart = torch.cdist(found.places, found.places) < 1e-3
     first = ~torch.tril(apart, -1).any(1)
-    return Centres(found.places[first], found.heights[first])
+    return LocationEstimates(found.places[first], found.heights[first])

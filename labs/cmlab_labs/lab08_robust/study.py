@@ -22,9 +22,9 @@ from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
 
-from ..common.studies_shared import Arm
+from ..common.observers import ErrorObserver
+from ..common.studies_shared import CTVariant
 from ..common.study import Study
-from ..common.watch import AgainstLaw
 
 # Five losses, with a share of the ring's samples replaced by outliers. Judged by the clean ring
 
@@ -41,15 +41,15 @@ LOSSES: dict[str, Metric] = {
 
 def contaminated(loss: str, share: float, seed: int) -> Recipe:
     """iCT with this loss, its data contaminated."""
-    recipe = Arm(loss, metric=LOSSES[loss], data=Contaminated(CLEAN, share))(seed)
+    recipe = CTVariant(loss, metric=LOSSES[loss], data=Contaminated(CLEAN, share))(seed)
     return replace(recipe, judge=AgainstOracle(toy.SIGMA_MIN, law=CLEAN))
 
 
-ARMS: dict[str, Callable[[int], Recipe]] = {
+VARIANTS: dict[str, Callable[[int], Recipe]] = {
     f"{loss}-{share:g}": partial(contaminated, loss, share) for loss in LOSSES for share in SHARES
 }
 
-STUDY = Study("outliers", ARMS, AgainstLaw(CLEAN))
+STUDY = Study("outliers", VARIANTS, ErrorObserver(CLEAN))
 
 
 # The two losses that let go, with a tenth of the constant c that `outliers` gives them
@@ -60,12 +60,12 @@ SMALLER: dict[str, Metric] = {"cauchy-0.003": Cauchy(0.003), "geman-0.01": Geman
 
 def rescaled(metric: Metric, seed: int) -> Recipe:
     """A run of `outliers` with this loss in place of its own."""
-    method = Arm("", metric=metric)(seed).method
+    method = CTVariant("", metric=metric)(seed).method
     return replace(contaminated("huber", SHARE, seed), method=method)
 
 
-SCALE_ARMS: dict[str, Callable[[int], Recipe]] = {
+SCALE_VARIANTS: dict[str, Callable[[int], Recipe]] = {
     f"{name}-{SHARE:g}": partial(rescaled, metric) for name, metric in SMALLER.items()
 }
 
-SCALE_STUDY = Study("outlier-scale", SCALE_ARMS, AgainstLaw(CLEAN))
+SCALE_STUDY = Study("outlier-scale", SCALE_VARIANTS, ErrorObserver(CLEAN))

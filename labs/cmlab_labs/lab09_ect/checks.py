@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from cmlab.schedules import Constant, WarmupCosine
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
+
+same = partial(close, rtol=1e-6, atol=1e-9)
 
 T = torch.tensor([0.01, 0.1, 0.5, 0.821, 1.0, 2.0, 5.0, 80.0], dtype=torch.float64)
 CASES = ((0, 2.0), (1, 2.0), (2, 2.0), (3, 2.0), (8, 2.0), (1, 4.0), (1, 256.0))
@@ -49,10 +52,6 @@ def mapped_times(answer: Callable[..., Any], stage: int, q: float, K: float, b: 
     r = torch.as_tensor(answer(T, stage, q, K, b)).double()
     expect(r.shape == T.shape, "r must have the shape of t")
     return r
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, rtol=1e-6, atol=1e-9)
 
 
 def exact_r(t: Tensor, stage: int, q: float, K: float, b: float) -> Tensor:

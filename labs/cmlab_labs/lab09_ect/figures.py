@@ -26,7 +26,7 @@ from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, WRONG, label, name_
 from cmlab.noise_levels import LogNormal
 from cmlab.oracle import Mixture1D
 
-from ..common.plots_line import ranked
+from ..common.plots_line import quantile_points
 
 # What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way
 
@@ -129,7 +129,7 @@ def random_trajectories(
 
 def rms_error(oracle: Mixture1D, function: IdealFunction, ranks: int = 500) -> float:
     """Root mean square of f - f* over the noisy data at that level, at evenly spaced quantiles."""
-    x = ranked(oracle, function.level, ranks)
+    x = quantile_points(oracle, function.level, ranks)
     exact = oracle.consistency(x, torch.full((ranks,), function.level, dtype=torch.float64))
     return float((function(x[:, 0]) - exact[:, 0]).square().mean().sqrt())
 

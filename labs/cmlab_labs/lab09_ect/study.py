@@ -29,9 +29,9 @@ from cmlab.schedules import Constant
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
 
+from ..common.observers import ImageObserver, LineMapObserver
 from ..common.studies_shared import LINE
 from ..common.study import Study
-from ..common.watch import MapOnLine, Pictures
 
 # What ECT's norm does to its goal: ECT on the line from random weights, with ‖·‖² and with ‖·‖
 
@@ -49,7 +49,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "norm": partial(line, PseudoHuber(1e-8)),
 }
 
-STUDY = Study("tuning-line", ARMS, MapOnLine(LINE), looks=8)
+STUDY = Study("tuning-line", ARMS, LineMapObserver(LINE), observations=8)
 
 
 # Is a denoiser half-way there? ECT after pre-training against the same without
@@ -96,8 +96,8 @@ DIGITS = Study(
         "denoiser": lambda seed: digits.edm(DIGIT_STEPS, seed),
         "ict": lambda seed: digits.ict(DIGIT_STEPS, seed),
     },
-    Pictures(),
-    looks=5,
+    ImageObserver(),
+    observations=5,
 )
 
 SHAPES = Study(
@@ -106,6 +106,6 @@ SHAPES = Study(
         "tuned": lambda seed: shapes.ect(SHAPE_STEPS, seed),
         "scratch": lambda seed: shapes.picture(ect(LEVELS, SHAPE_STEPS), SHAPE_STEPS, seed),
     },
-    Pictures(),
-    looks=5,
+    ImageObserver(),
+    observations=5,
 )

@@ -17,7 +17,7 @@ from cmlab.ops import chord
 from cmlab.process import TrigFlow
 from cmlab.types import Denoise
 
-from ..common.animation import Moving, Panel, Shot, animation, dots, ink, line, moving, words
+from ..common.animation import Moving, Panel, Shot, animation, dots, ink, line, moving, text_labels
 from ..registry import STUDIES
 from . import analysis as along
 from .figures import PRECISIONS
@@ -45,7 +45,7 @@ def central_difference(F: Denoise, path: along.PathPoints, h: float) -> Tensor:
 @animation("10")
 def difference_error() -> Moving:
     """dF/dt of an untrained network over t by differences of step h, and their error over h."""
-    net = STUDIES["stabilisers"].arms["sct"](0).build().double()
+    net = STUDIES["stabilisers"].variants["sct"](0).build().double()
     path, short = path_at_times(cast(TrigFlow, net.process)), deepcopy(net).float()
     exact, low = along.time_derivative(net.raw, path), path.to(torch.float32)
     errors = {
@@ -58,7 +58,7 @@ def difference_error() -> Moving:
     still = [line(TIMES, exact[:, 0], TRUTH, width=3, opacity=0.45)]
     still += [line(STEPS, row, PRECISIONS[name], 1) for name, row in errors.items()]
     for name, text, y in (("float64", "64 bits", 1e-10), ("float32", "32 bits", 15)):
-        still.append(words([1e-7], [y], [text], ink(PRECISIONS[name]), 1))
+        still.append(text_labels([1e-7], [y], [text], ink(PRECISIONS[name]), 1))
     reach = 2.2 * float(exact[:, 0].abs().max())
     slope = Panel("time t (radians)", "dF<sub>1</sub>/dt on a path (per radian)", (0.3, 1.25),
                   (-reach, reach))  # fmt: skip

@@ -1,6 +1,7 @@
 """Exercise checks of lab 10, continuous-time consistency models (sCM)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,8 +9,10 @@ from torch import Tensor
 
 from cmlab.oracle import Gaussian
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 from .analysis import gaussian_consistency, gaussian_denoiser, noisy_std
+
+same = partial(close, rtol=1e-6, atol=1e-6)
 
 # sCM's tangent for a network F(u, t), as it is and as the common slips have it
 
@@ -148,7 +151,7 @@ def trig_coefficients(answer: Callable[..., Any]) -> str:
         form = four_coefficients(answer(t, sigma_data), t)
         right = t.cos(), -sigma_data * t.sin(), 1 / torch.full_like(t, sigma_data), t
         for name, found, exact in zip(NAMES, form, right, strict=True):
-            if not near(found, exact):
+            if not same(found, exact):
                 coefficient_slips(name, found, t, sigma_data)
         check_on_gaussian(form, t[1:], sigma_data)
     return "f(x, 0) = x; D and f of a Gaussian agree with the exact ones, for three σ_d"
@@ -165,15 +168,11 @@ def four_coefficients(found: Any, t: Tensor) -> list[Tensor]:
     return [row.expand_as(t) for row in rows]
 
 
-def near(a: Tensor, b: Tensor, tolerance: float = 1e-6) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() <= tolerance * (1 + b.abs().max()))
-
-
 def coefficient_slips(name: str, found: Tensor, t: Tensor, sigma_data: float) -> None:
     """Raise the likely reason why one coefficient is wrong."""
     for slip, wrong in SLIPS[name].items():
         value = wrong(t, torch.full_like(t, sigma_data))
-        expect(not near(found[1:], value[1:]), slip)
+        expect(not same(found[1:], value[1:]), slip)
     raise Slip(f"{name} is wrong: at t = {t[3]:.1f} and σ_d = {sigma_data:g} it is {found[3]:.4f}")
 
 
@@ -227,7 +226,7 @@ def check_on_gaussian(form: list[Tensor], t: Tensor, sigma_data: float) -> None:
     exact = ((gaussian_denoiser(std, sigma_data), D), (gaussian_consistency(std, sigma_data), f))
     for model, truth in exact:
         found = skip * x_t + out * model.net(inside * x_t, c_noise[:, 0])
-        expect(near(found, truth), "the four do not give the exact answer for a Gaussian")
+        expect(same(found, truth), "the four do not give the exact answer for a Gaussian")
 
 
 @exercise
@@ -235,15 +234,15 @@ def tangent(answer: Callable[..., Any]) -> str:
     """(F, x_t, dx_t, t, r, sigma_data) -> g, with F(u, t) the network and u = x_t / σ_d."""
     cases = [settings(seed, r) for seed, r in ((0, 0.6), (1, 1.0), (2, 0.25))]
     said = [like_x_t(answer(*case), case[1]) for case in cases]
-    matches = [near(g, exact_g(*case)) for g, case in zip(said, cases, strict=True)]
+    matches = [same(g, exact_g(*case)) for g, case in zip(said, cases, strict=True)]
     if not all(matches):
         for slip, wrong in WRONG.items():
-            slipped = all(near(g, wrong(*c)) for g, c in zip(said, cases, strict=True))
+            slipped = all(same(g, wrong(*c)) for g, c in zip(said, cases, strict=True))
             expect(not slipped, slip)
         raise Slip(f"at warm-up r = {cases[matches.index(False)][4]:g} g is another: take the two "
                    "brackets apart and compare each with the formula")  # fmt: skip
     for r, given, exact in VECTOR:
-        fine = near(like_x_t(answer(*given), given[1]), exact, 1e-9)
+        fine = close(like_x_t(answer(*given), given[1]), exact, 1e-9, 1e-9)
         expect(fine, f"off by more than 1e-9 at r = {r:g}: compute in the type of x_t")
     case = settings(5, 1.0)
     gap = float((like_x_t(answer(*case), case[1]) - difference_tangent(*case)).abs().max())

@@ -38,8 +38,8 @@ from cmlab.train.trainer import Trainer
 from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.observers import Arrays, TangentObserver
 from ..common.study import ranged, read
-from ..common.watch import Arrays, Tangents
 from .figures import (
     NOTHING,
     TangentTerms,
@@ -65,7 +65,7 @@ WARMUPS: dict[str, Schedule] = {
     "none": NONE, "250 steps": Warmup(STEPS // 16), "1000 steps": Warmup(STEPS // 4)
 }  # fmt: skip
 FRESH_SEED = 3  # the recordings have 0, 1 and 2
-WATCH = Tangents(points=32)
+WATCH = TangentObserver(points=32)
 
 
 @lru_cache(maxsize=8)
@@ -117,7 +117,7 @@ class SCTTraining(ipw.VBox):
 
     def look(self, trainer: Trainer) -> Picture:
         """Add where the trainer stands to the course."""
-        here = WATCH.look(trainer, self.recipe)
+        here = WATCH.observe(trainer, self.recipe)
         self.seen.append(here | {"steps": np.array(trainer.step)})
         run = self.course
         return Picture(
@@ -351,7 +351,7 @@ def recorded_outcome(
         Tangent(),
         True,
     )
-    for name, variant in STUDY.arms.items():
+    for name, variant in STUDY.variants.items():
         if isinstance(variant, SCMVariant) and ingredients(variant) == wanted:
             return recorded_sentence(name, variant.title)
     return []

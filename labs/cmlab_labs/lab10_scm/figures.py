@@ -23,7 +23,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import plain
+from ..common.plots_recordings import plain_ticks
 from ..common.study import Recording, path_of, ranged, read
 from ..registry import STUDIES
 
@@ -250,7 +250,7 @@ def existing_recordings(study: str, variants: Iterable[str]) -> dict[str, Record
 
 def title_of(study: str, variant: str) -> str:
     """The variant's title."""
-    return STUDIES[study].arms[variant].title  # type: ignore[attr-defined]
+    return STUDIES[study].variants[variant].title  # type: ignore[attr-defined]
 
 
 def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
@@ -468,7 +468,7 @@ def microscope(seen: TangentTerms, bound: str) -> Figure:
     for ax, (low, high), ticks in zip(axes, LIMITS, TICKS, strict=True):
         ax.set(yscale="log", xlim=(0, np.pi / 2), ylim=(low, high))
         ax.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
-        plain(ax.yaxis, ticks)
+        plain_ticks(ax.yaxis, ticks)
     brackets(axes[0], seen)
     before_and_after(axes[1], seen, bound)
     loss_and_weight(axes[2], seen)
@@ -592,12 +592,12 @@ def training(run: TrainingCurves, beside: TrainingCurves | None, whole: int) -> 
     draw_run(axes, run, now, STUDENT, "this run", 2.2)
     by_level, by_step = axes
     by_level.set(xscale="log", yscale="log", xlim=(0.002, 10), ylim=(1e-3, 100))
-    plain(by_level.xaxis, (0.01, 0.1, 1, 10))
-    plain(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
+    plain_ticks(by_level.xaxis, (0.01, 0.1, 1, 10))
+    plain_ticks(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
     name_axes(by_level, LEVEL, ERROR, f"Step {now}: {run.total[-1]:.3g} off in all")
     by_step.set(yscale="log", xlim=(0, whole), ylim=(0.1, 1e6))
     by_step.set_xticks([0, whole // 2, whole])
-    plain(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
+    plain_ticks(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
     label(by_step, 0.03 * whole, 3e5, "dashed: the longest; solid: the median")
     name_axes(by_step, "training step", "‖g‖ before its bound (data units)",
               f"Longest tangent: {run.longest[-1]:.3g}")  # fmt: skip

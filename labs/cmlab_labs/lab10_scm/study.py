@@ -41,8 +41,8 @@ from cmlab.schedules import Constant, Warmup
 from cmlab.train.recipe import Recipe
 from cmlab.types import Bound, Prior, Schedule
 
+from ..common.observers import TangentObserver
 from ..common.study import Study
-from ..common.watch import Tangents
 
 # sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher
 
@@ -114,7 +114,7 @@ WITH_TEACHER = {
     "scd-even": replace(SCD, title="sCD, clipped, no learned weight", learned=False),
 }
 
-STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, Tangents())
+STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, TangentObserver())
 
 
 # The discrete-time version of sCM at several gaps, and its limit
@@ -127,4 +127,4 @@ ARMS |= {
 }
 ARMS["sct-difference"] = replace(SCT, title="differences of F", slope=Difference())
 
-GAP_STUDY = Study("gap", ARMS, Tangents())
+GAP_STUDY = Study("gap", ARMS, TangentObserver())

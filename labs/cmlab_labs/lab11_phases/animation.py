@@ -17,8 +17,18 @@ from cmlab.presets import toy
 from cmlab.process import Process
 from cmlab.types import Data
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, ink, moving, ways, words
-from ..common.studies_shared import COUNTS, KEEPS, revived, ring
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    ink,
+    moving,
+    polylines,
+    text_labels,
+)
+from ..common.studies_shared import CALL_COUNTS, KEEP_FRACTIONS, phased_ring, restored_network
 from ..common.study import read
 
 SHOWN = 96
@@ -28,10 +38,13 @@ PLANE = "x<sub>{}</sub> (data units)"
 @torch.no_grad()
 def samples(variant: str, calls: int, z: Data) -> Tensor:
     """Samples of a variant's recorded network from noises z, with its own sampler."""
-    recipe, model = ring(calls, 0), revived(variant, read("phases", variant)["weights"][0])
+    recipe, model = (
+        phased_ring(calls, 0),
+        restored_network(variant, read("phases", variant)["weights"][0]),
+    )
     sampler = recipe.sampler
     if variant == "m1":
-        sampler = replace(cast(PhasedSteps, ring(1, 0).sampler), keep=KEEPS[0])
+        sampler = replace(cast(PhasedSteps, phased_ring(1, 0).sampler), keep=KEEP_FRACTIONS[0])
     with seeded(torch.device("cpu"), 7):
         return sampler(cast(Process, model.process), model, z, calls)
 
@@ -41,7 +54,7 @@ def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, 
     lost = nearest_mode(toy.RING, x) != nearest_mode(toy.RING, exact)
     symbols = ["x" if gone else "square" for gone in lost.tolist()]
     colors = [WRONG.color if gone else role.color for gone in lost.tolist()]
-    joined = ways(torch.stack([x.double(), exact], 1), DATA, panel, 0.8)
+    joined = polylines(torch.stack([x.double(), exact], 1), DATA, panel, 0.8)
     share = float((~lost).double().mean())
     return [joined, cloud(x, role, panel, 8, 1, (symbols, colors))], share
 
@@ -49,13 +62,13 @@ def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, 
 @animation("11")
 def calls() -> Moving:
     """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
-    ends = exact_ends(toy.RING, ring(1, 0).sampler.sigma_max)
+    ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
-    shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in COUNTS]
+    shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in CALL_COUNTS]
     still = [
         *(cloud(exact, TRUTH, 0, 4), cloud(exact, TRUTH, 1, 4)),
-        words([-1.58], [1.5], ["dots: the exact end"]),
-        words([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
+        text_labels([-1.58], [1.5], ["dots: the exact end"]),
+        text_labels([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
     ]
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Phases keep whose sample it is; fresh noise between the calls loses it"

@@ -1,14 +1,17 @@
 """Exercise checks of lab 11, steps and phases (PCM)."""
 
 from collections.abc import Callable
+from functools import partial
 from math import log
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 from .analysis import ternary
+
+same = partial(close, atol=1e-5)
 
 LEVELS = (9.0, 4.0, 1.5, 0.3)
 OFTEN = 4000  # samples; a measured scale is within 3 % of the true one
@@ -57,7 +60,7 @@ def check_levels(times: list[float], levels: tuple[float, ...]) -> None:
     """Check that the calls came at these levels, in order."""
     levels_text = f"{[round(t, 3) for t in times]}, not {list(levels)}"
     expect(bool(times), "the model was never called")
-    backwards = len(levels) > 1 and near(times, list(levels[::-1]))
+    backwards = len(levels) > 1 and same(times, list(levels[::-1]))
     expect(not backwards, "the order is wrong: the first call is at the largest level")
     expect(len(times) >= len(levels), f"too few calls: your levels were {levels_text}")
     expect(len(times) == len(levels), f"too many calls: your levels were {levels_text}")
@@ -137,7 +140,7 @@ def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) 
         wrong = UnimodalScore(score.place, score.steep)
         ternary(lambda t: -wrong(t), low, high, rounds)
         kept, dropped = (sorted(v.evaluated[2:4]) for v in (twin, wrong))
-        expect(near(kept, dropped) or not near(sorted(asked[2:4]), dropped),
+        expect(same(kept, dropped) or not same(sorted(asked[2:4]), dropped),
                "the wrong third was dropped: drop the one beside the larger score")  # fmt: skip
     expect(len(asked) <= 2 * rounds, f"{len(asked)} questions in {rounds} rounds: two a round do")
     answers = [UnimodalScore(score.place, score.steep)(t) for t in asked]
@@ -146,8 +149,3 @@ def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) 
     width = (high - low) * (2 / 3) ** rounds
     expect(abs(found - right) <= width, f"after {rounds} rounds yours is {found:.4f}, and the "
            f"lowest place, {score.place:g}, is not within {width:.2g} of it")  # fmt: skip
-
-
-def near(a: list[float], b: list[float]) -> bool:
-    """The same numbers in the same order."""
-    return len(a) == len(b) and all(abs(u - v) < 1e-5 for u, v in zip(a, b, strict=True))

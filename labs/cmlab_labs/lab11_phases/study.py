@@ -24,8 +24,8 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Denoise
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 
 STEPS, SHOWN = 1500, 20
 COUNTS = (1, 2, 4)
@@ -43,10 +43,10 @@ class PhasedDigits:
     pictures  (3, 3, n, *d) of the same, uint8
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}  # an observation takes as long as a tenth of the run
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, method = trainer.ema.model, cast(PCM, trainer.method)
         sampler = cast(PhasedSteps, recipe.sampler)
 
@@ -87,5 +87,8 @@ def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.n
 
 
 STUDY = Study(
-    "phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, PhasedDigits(), looks=5
+    "phased-digits",
+    {"pcm": lambda seed: phased.digit(STEPS, seed)},
+    PhasedDigits(),
+    observations=5,
 )

@@ -1,6 +1,7 @@
 """Exercise checks of lab 12, latent consistency models (sLCT)."""
 
 from collections.abc import Callable
+from functools import partial
 from math import exp, log, log10, sqrt
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor
 
 from cmlab.methods.slct import Cauchy, Tightening, averaged
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
+
+same = partial(close, rtol=1e-6, atol=1e-12)
 
 # Lab 12: a denoising term over the samples with small noise, of which there may be none
 
@@ -120,10 +123,6 @@ def tight_cauchy(answer: Callable[..., Tensor]) -> str:
 
 def exact(a: Tensor, b: Tensor, intervals: float) -> Tensor:
     return Cauchy(c_of(intervals) * sqrt(a[0].numel()))(a, b)
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.double(), b, rtol=1e-6, atol=1e-12)
 
 
 def slips(delta: Tensor, intervals: float) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from cmlab.metrics.plots import (
 )
 from cmlab.types import Metric
 
-from ..common.plots_noise import plain
+from ..common.plots_recordings import plain_ticks
 from .analysis import INNER, OUTER, Impulsiveness, fences
 
 # Tails of data and residuals, and their influence on losses
@@ -64,7 +64,7 @@ def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
 def set_ticks(ax: Axes, ticks: Sequence[float]) -> None:
     """Those of these ticks of a logarithmic x axis that lie on it, in plain numbers."""
     low, high = ax.get_xlim()
-    plain(ax.xaxis, [tick for tick in ticks if low <= tick <= high])
+    plain_ticks(ax.xaxis, [tick for tick in ticks if low <= tick <= high])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ def histogram(ax: Axes, elements: Tensor) -> None:
         for fence in fences(elements, ranges):
             ax.axvline(fence, color=TRUTH.color, linestyle=line, linewidth=1)
     ax.set(yscale="log", ylim=(0.5 / len(elements), 1), xlim=(-reach, reach))
-    plain(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
+    plain_ticks(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
 
 
 # Scores of runs on latents, and their residuals during training

@@ -45,8 +45,8 @@ from cmlab.train.runs import judged
 from cmlab.train.trainer import Trainer
 from cmlab.types import Coupling, Data, Time
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 from .analysis import INNER, OUTER, kurtosis, share_beyond
 
 # Observer of runs on latents: residuals of the loss by stage, and the score
@@ -70,7 +70,7 @@ class Residuals:
 
     n: int = 2048
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         step = max(trainer.step - 1, 0)
         scores = judged(trainer.ema.model, recipe).values()
         return {
@@ -79,7 +79,7 @@ class Residuals:
             **measured_by_band(*residuals(trainer, recipe, step, self.n)),
         }
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         """pictures (40, c, n, n): decoded one-step samples of the averaged weights, uint8."""
         labels = torch.arange(40) % recipe.net.classes  # type: ignore[attr-defined]
         x = drawn(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
@@ -173,7 +173,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "slct-impulses": partial(slct, IMPULSES),
 }
 
-STUDY = Study("latents", ARMS, Residuals(), looks=7)
+STUDY = Study("latents", ARMS, Residuals(), observations=7)
 
 
 # Optimal transport in the plane: consistency training on the ring, the noise paired or not
@@ -195,4 +195,4 @@ TRANSPORT_ARMS: dict[str, Callable[[int], Recipe]] = {
     "ot": partial(paired, MinibatchOT()),
 }
 
-TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, looks=8)
+TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, observations=8)

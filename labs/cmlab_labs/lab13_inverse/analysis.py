@@ -31,7 +31,14 @@ from cmlab.ops import seeded
 from cmlab.oracle import Oracle
 from cmlab.types import Data, Denoise, Time
 
-from ..common.plots_posterior import POINTS, PathEnd, Posterior, posterior, seen, three_points
+from ..common.plots_posterior import (
+    POINT_NAMES,
+    MixturePosterior,
+    PathEnd,
+    point_statistics,
+    posterior,
+    three_points,
+)
 
 # Comparison of estimates: the posterior mean or the path's end in A(.), each with its best ζ
 
@@ -183,15 +190,15 @@ def gradient_quantiles(oracle: Oracle, estimate: Denoise, levels: Tensor, n: int
     return torch.stack(rows)
 
 
-def point_statistics(
+def statistics_by_level(
     oracle: Oracle, levels: Tensor, operator: Operator, n: int = 1000
 ) -> dict[str, Tensor]:
     """By point (levels, 3): mean radius, median ln p(x), mean of A(x)'s first number."""
-    rows: dict[str, list[Tensor]] = {name: [] for name in POINTS}
+    rows: dict[str, list[Tensor]] = {name: [] for name in POINT_NAMES}
     for level in levels:
         x_t, t, g = noisy_samples(oracle, level, n, 1)
         for name, x in three_points(oracle, x_t, t, g).items():
-            found = seen(oracle, x, operator)
+            found = point_statistics(oracle, x, operator)
             means = (found.radius.mean(), found.log_density.median(), found.measured[:, 0].mean())
             rows[name].append(torch.stack(means))
     return {name: torch.stack(row) for name, row in rows.items()}
@@ -202,7 +209,7 @@ def measurement_errors(
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """By operator and point: the mean of A(h) - E[A(x) | x_t], and its root mean square."""
     x_t, t, g = noisy_samples(oracle, level, n, 2)
-    below: Posterior = posterior(oracle, x_t, t)
+    below: MixturePosterior = posterior(oracle, x_t, t)
     points, found = three_points(oracle, x_t, t, g), {}
     for title, operator in operators.items():
         right = below.expect(operator, 400, g)

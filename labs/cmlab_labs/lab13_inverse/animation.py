@@ -21,9 +21,9 @@ from ..common.animation import (
     dots,
     line,
     moving,
-    words,
+    text_labels,
 )
-from ..common.plots_posterior import LOOKS, ink, posterior
+from ..common.plots_posterior import POINT_STYLE, ink, posterior
 
 ORACLE, DRAWN = TwoRings().oracle, 260
 HERE = (0.66, 0.72)
@@ -31,8 +31,8 @@ LEVEL = "noise level σ (data units)"
 MEAN, END = "posterior mean", "path's end"
 NAMED = (
     ("plain line: mean of the samples", INK),
-    ("triangle, dashes: posterior mean D", ink(LOOKS[MEAN])),
-    ("square: path's end f", ink(LOOKS[END])),
+    ("triangle, dashes: posterior mean D", ink(POINT_STYLE[MEAN])),
+    ("square: path's end f", ink(POINT_STYLE[END])),
 )
 PLANE = "x<sub>{}</sub> (data units)"
 
@@ -51,9 +51,9 @@ def posterior_by_level(frames: int = 31) -> Moving:
     still = [
         cloud(ORACLE.components.means, DATA, size=15, opacity=0.2),
         dots(HERE[:1], HERE[1:], NOISE, size=12, symbols=["cross"]),
-        words([HERE[0] + 0.06], [HERE[1] + 0.12], ["x<sub>t</sub>"]),
+        text_labels([HERE[0] + 0.06], [HERE[1] + 0.12], ["x<sub>t</sub>"]),
     ]
-    still += [words([0.055], [0.56 - 0.035 * k], [text], color, 1)
+    still += [text_labels([0.055], [0.56 - 0.035 * k], [text], color, 1)
               for k, (text, color) in enumerate(NAMED)]  # fmt: skip
     panels = [
         Panel(PLANE.format(1), PLANE.format(2), (-1.4, 1.4), (-1.4, 1.4), square=True),
@@ -80,7 +80,7 @@ def frame(levels: Tensor, found: Sequence[Mapping[str, Tensor]]) -> Shot:
         f"end f {end:.2f}, and what may lie under the point {middle:.2f} on average."
     )
     traces = [cloud(found[-1]["samples"], TRUTH, size=4, opacity=0.5)]
-    traces += [cloud(found[-1][name], LOOKS[name], 0, 15) for name in (MEAN, END)]
-    traces += [line(levels, row, LOOKS.get(name, TRUTH), 1) for name, row in rows.items()]
+    traces += [cloud(found[-1][name], POINT_STYLE[name], 0, 15) for name in (MEAN, END)]
+    traces += [line(levels, row, POINT_STYLE.get(name, TRUTH), 1) for name, row in rows.items()]
     titles = f"What may lie under it at σ = {level}", f"From a mode: D {mean:.2f}, f {end:.2f}"
     return Shot(level, reading, titles, traces)

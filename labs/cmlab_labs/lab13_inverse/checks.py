@@ -12,7 +12,7 @@ from cmlab.methods.posterior_sampling import Absolute, Mask, Measurement, Operat
 from cmlab.ops import expand
 from cmlab.types import Denoise
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 
 Named = dict[str, Tensor]  # what to say, and what the slip gives
 
@@ -27,7 +27,7 @@ def edit_step(answer: Callable[..., Any]) -> str:
         shapes = tuple(found.shape), tuple(given[1].shape)
         expect(shapes[0] == shapes[1], f"your answer has shape {shapes[0]}, and x_t {shapes[1]}")
         right = exact_edit(*given)
-        if not near(found, right):
+        if not close(found, right, 1e-8, 1e-8):
             raise_matching_slip(
                 found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}"
             )
@@ -92,7 +92,7 @@ def push(answer: Callable[..., Any]) -> str:
                "return one vector for each sample, in the shape of x_t")  # fmt: skip
         found = found.detach()
         right = -0.7 * t[:, None] * by_differences(oracle.denoise, Measurement(A, y), x_t, t)
-        if not near(found, right, 1e-5):
+        if not close(found, right, 1e-5, 1e-5):
             raise_matching_slip(found, pushing_slips(oracle.denoise, A, y, x_t, t, right),
                   f"off by {float((found - right).abs().max()):.2g}", 1e-5)  # fmt: skip
     return "for three operators the push agrees with finite differences of ‖y − A(h)‖"
@@ -134,9 +134,5 @@ def pushing_slips(
 def raise_matching_slip(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
     """Raise the slip that gives what was found."""
     for message, wrong in slips.items():
-        expect(not near(found, wrong, tolerance), message)
+        expect(not close(found, wrong, tolerance, tolerance), message)
     raise Slip(f"not the right answer ({off}), and none of the usual slips")
-
-
-def near(a: Tensor, b: Tensor, tolerance: float = 1e-8) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() <= tolerance * (1 + b.abs().max()))

@@ -17,9 +17,9 @@ from cmlab.ops import seeded
 from cmlab.types import Data
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from ..common.explorers_digits import exact, law
-from ..common.plots_posterior import bench, posterior
-from ..common.plots_samples import visible
+from ..common.generators import digit_oracle, exact_denoiser
+from ..common.plots_posterior import operator_answers, posterior
+from ..common.plots_samples import contrast_scaled
 from .analysis import parity_logits
 from .figures import edited_digits, measured_digits
 
@@ -77,7 +77,9 @@ def picture(operator: str, level: float, seed: int) -> Picture:
     x, x_t, drawn, points = scene(level, seed)
     answers = measure(drawn)
     found = {point: float(measure(at[None])) for point, at in points.items()}
-    figure = bench(ORACLE.components.means, drawn, x_t, points, answers, found, name, span)
+    figure = operator_answers(
+        ORACLE.components.means, drawn, x_t, points, answers, found, name, span
+    )
     return Picture(figure, reading(operator, level, x, answers, found, points))
 
 
@@ -178,10 +180,10 @@ def measurement_picture(
         torch.tensor([level]),
     )
     x_t, asked = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g), torch.tensor([digit])
-    drawn = posterior(law(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
-    points = {"mean D": exact(asked)(x_t, t), "network f": model(x_t, t, asked)}
+    drawn = posterior(digit_oracle(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
+    points = {"mean D": exact_denoiser(asked)(x_t, t), "network f": model(x_t, t, asked)}
     points["posterior sample"] = drawn
-    images = torch.cat([x, visible(x_t, t, Digits().sigma_data), *points.values()])
+    images = torch.cat([x, contrast_scaled(x_t, t, Digits().sigma_data), *points.values()])
     measured = A(images)
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
     names = ("truth", f"$x_t$, σ = {level:.2g}", *points)

@@ -11,7 +11,7 @@ from torch import Tensor
 from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, Role, label, name_axes, sheet
 
 from ..common.plots_posterior import ink
-from ..common.plots_samples import contact
+from ..common.plots_samples import contact_sheet
 from ..common.study import Recording
 
 # Digits under a measurement: point estimates, and A of each
@@ -34,7 +34,7 @@ def measured_digits(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.17, top=0.83, wspace=0.32)
     rows = torch.stack([images, as_picture(measured)])
-    contact(axes[0], rows, names, ("h", "A(h)"), title)
+    contact_sheet(axes[0], rows, names, ("h", "A(h)"), title)
     for place, (name, value) in enumerate(far.items()):
         role = ROLES[name]
         axes[1].barh(place, value, 0.6, color=role.color, alpha=0.85)
@@ -54,8 +54,8 @@ def edited_digits(given: Tensor, made: Tensor, names: Sequence[str], title: str)
     )
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.06, right=0.99, bottom=0.02, top=0.84, wspace=0.12)
-    contact(axes[0], given[:, None], [""], ("truth", "given"))
-    contact(axes[1], made, [""] * made.shape[1], names, title)
+    contact_sheet(axes[0], given[:, None], [""], ("truth", "given"))
+    contact_sheet(axes[1], made, [""] * made.shape[1], names, title)
     return figure
 
 
@@ -63,7 +63,7 @@ def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -
     """Images (n, 1, 8, 8) by row, each column with its name."""
     images = torch.stack(list(rows.values()))
     figure, ((ax,),) = sheet(1, 1, 1.0 * images.shape[1] + 1.4, 0.95 * len(rows) + 0.6)
-    contact(ax, images, columns, list(rows), title)
+    contact_sheet(ax, images, columns, list(rows), title)
     return figure
 
 

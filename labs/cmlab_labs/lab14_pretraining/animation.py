@@ -11,7 +11,16 @@ from torch import Tensor
 from cmlab.metrics.plots import DATA, STUDENT, TEACHER, WRONG
 from cmlab.presets import toy
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, moving, ways, words
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    moving,
+    polylines,
+    text_labels,
+)
 from .analysis import agreement, label_agreement
 from .study import RING_LEVELS, RecordedNetwork
 
@@ -27,8 +36,8 @@ def shared_noise() -> Moving:
     a, b = (RecordedNetwork("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))
     shots = [frame(level, a.ends(k), b.ends(k)) for k, level in enumerate(RING_LEVELS)]
     still = [cloud(MODES, DATA, k, 34, 0.15) for k in (0, 1)]
-    still += [words([-1.58], [1.52], ["squares: one network"], STUDENT.color),
-              words([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
+    still += [text_labels([-1.58], [1.52], ["squares: one network"], STUDENT.color),
+              text_labels([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Two networks that share only the data answer the same noise alike"
     return moving("twins", finding, LEVEL, [plane, plane], still, shots)
@@ -42,7 +51,7 @@ def frame(level: float, x: Tensor, y: Tensor) -> Shot:
     traces = []
     for panel, other in ((0, y[:SHOWN]), (1, y[:SHOWN].roll(1, 0))):
         ends = cloud(x[:SHOWN], STUDENT, panel, 6), cloud(other, TEACHER, panel, 6)
-        traces += [ways(torch.stack([x[:SHOWN], other], 1), SOLID, panel), *ends]
+        traces += [polylines(torch.stack([x[:SHOWN], other], 1), SOLID, panel), *ends]
     reading = (
         f"Start at noise level {level:g}: the two networks' answers lie {test.distance:.3f} "
         f"apart, shuffled ones {float(test.shuffled.mean()):.3f}; {share:.0%} of the pairs share "

@@ -1,6 +1,7 @@
 """Exercise checks of lab 14, faster pre-training."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from cmlab.methods.faster_training import Compensation, MomentumDecay
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
 from .analysis import pairwise_distances, shuffle_test
+
+same = partial(close, atol=1e-6)
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 CASES = tuple((tau, beta0) for beta0 in (0.9, 0.5) for tau in TAUS)
@@ -22,7 +25,7 @@ def pace(answer: Callable[..., Any]) -> str:
     """(tau, beta0) -> β, factor: an even fall of the memory, and a new gradient as before."""
     found = [pair(answer, *case) for case in CASES]
     for slip, wrong in slips():
-        expect(not pairs_match(found, wrong), slip)
+        expect(not same(found, wrong), slip)
     for (tau, beta0), (beta, factor) in zip(CASES, found, strict=True):
         where = f"at τ = {tau:g} with β0 = {beta0:g}"
         expect(0 <= beta < 1, f"β is {beta:.4g} {where}: it must lie in [0, 1)")
@@ -49,11 +52,6 @@ def exact(tau: float, beta0: float) -> tuple[float, float]:
     momentum = MomentumDecay(beta0, 100)
     step = round(100 * tau)
     return momentum(step), Compensation(momentum)(step)
-
-
-def pairs_match(found: Pairs, wrong: Pairs) -> bool:
-    flat = ([v for case in side for v in case] for side in (found, wrong))
-    return all(abs(a - b) < 1e-6 for a, b in zip(*flat, strict=True))
 
 
 def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> Pairs:
@@ -94,7 +92,7 @@ def permutation_p(answer: Callable[..., Any]) -> str:
     cases = [answers(seed, tie) for seed in range(4) for tie in (0.0, 0.5, 0.9)]
     found = [float(answer(*case)) for case in cases]
     for slip, wrong in wrong_p(cases):
-        expect(not values_match(found, wrong), slip)
+        expect(not same(found, wrong), slip)
     truth = [shuffle_test(pairwise_distances(a, b), orders).p for a, b, orders in cases]
     for mine, right in zip(found, truth, strict=True):
         expect(abs(mine - right) < 1e-6,
@@ -109,10 +107,6 @@ def answers(seed: int, tie: float) -> tuple[Tensor, Tensor, Tensor]:
     a, other = (torch.randn(4, 2, generator=g, dtype=torch.float64) for _ in range(2))
     _, *orders = permutations(range(4))
     return a, tie * a + (1 - tie) * other, torch.tensor(orders)
-
-
-def values_match(found: Sequence[float], wrong: Sequence[float]) -> bool:
-    return all(abs(a - b) < 1e-6 for a, b in zip(found, wrong, strict=True))
 
 
 def wrong_p(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[str, list[float]]]:

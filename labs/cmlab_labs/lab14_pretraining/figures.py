@@ -28,7 +28,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import DARK, decades, named, versus
+from ..common.plots_recordings import DARK, compare_variants, decade_ticks, score_by_name
 from ..common.study import Recording, ranged
 from .analysis import Agreement, stability_limit, stationary_variance
 
@@ -157,7 +157,7 @@ class ScoreCurve:
 
 def score_curve(recording: Recording, score: str) -> ScoreCurve:
     """A named score of the averaged weights as they trained."""
-    return ScoreCurve(recording["steps"][0], named(recording, score))
+    return ScoreCurve(recording["steps"][0], score_by_name(recording, score))
 
 
 def speed_up(base: ScoreCurve, other: ScoreCurve) -> np.ndarray:
@@ -174,7 +174,7 @@ def speed_up_text(base: ScoreCurve, other: ScoreCurve) -> str:
 
 def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
     """A row of a table: what is claimed, the scores of two variants, and the verdict."""
-    return "| {} | {} | {} |".format(text, *versus(found, a, b))
+    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
 
 
 def finding(what: str, variants: Mapping[str, ScoreCurve]) -> str:
@@ -198,7 +198,7 @@ def score_curves(panels: Mapping[str, Mapping[str, ScoreCurve]], measure: str) -
         for name, seen in variants.items():
             draw_curve(ax, seen, LOOKS[name])
         ax.set(yscale="log")
-        decades(ax)
+        decade_ticks(ax)
         name_curves(ax, variants)
     return figure
 
@@ -241,7 +241,7 @@ def scores_by_rate(
         ax.set_xlim(every[0] / 1.25, every[-1] * 2.1)
         ax.set_xticks(every, [f"{rate:g}" for rate in every])
     ax.minorticks_off()
-    decades(ax)
+    decade_ticks(ax)
     name_axes(ax, "base rate (Adam's lr)", measure, title)
     return figure
 

@@ -43,8 +43,8 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.runs import judged
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays
 from ..common.study import Study, path_of, read
-from ..common.watch import Arrays
 
 # Observers of denoisers: scores during training, and solver ends from shared noise
 
@@ -85,10 +85,10 @@ def evaluator_scores(trainer: Trainer, recipe: Recipe) -> Arrays:
 class EvaluatorScores:
     """Observer of the evaluator's scores, with nothing more at the end."""
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return evaluator_scores(trainer, recipe)
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
 
@@ -105,11 +105,11 @@ class SolverEnds:
     levels: tuple[float, ...]
     n: int
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return evaluator_scores(trainer, recipe)
 
     @torch.no_grad()
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, shared = trainer.ema.model, starting_points(self.source, self.n)
         cond = shared.labels if recipe.data.sample(1)[1] is not None else None
         ends = [
@@ -128,7 +128,7 @@ class ToySolverEnds(SolverEnds):
 
     weighting: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         scores = evaluator_scores(trainer, recipe)
         model = trainer.model.eval()
         found = excess(model, recipe.data, self.weighting).numpy().astype(np.float32)  # pyright: ignore
@@ -193,7 +193,7 @@ TOY = Study(
     "pretraining-toy",
     variants(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
     ToySolverEnds(toy.RING, RING_LEVELS, 512),
-    looks=8,
+    observations=8,
 )
 
 RATES = Study(
@@ -204,14 +204,14 @@ RATES = Study(
         for thousandths in (2, 8)
     },
     ToySolverEnds(toy.RING, (10.0,), 512),
-    looks=1,
+    observations=1,
 )
 
 DIGITS = Study(
     "pretraining-digits",
     variants(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
     SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=4,
+    observations=4,
 )
 
 SHAPES = Study(
@@ -221,7 +221,7 @@ SHAPES = Study(
         "curriculum-both": lambda seed: faster.shape(seed=seed),
     },
     EvaluatorScores(),
-    looks=1,
+    observations=1,
 )
 
 
@@ -244,7 +244,7 @@ def scans(data: Part, seed: int) -> Recipe:
 
 
 TWINS_TOY = Study(
-    "twins-toy", {"narrow": narrow_ring}, ToySolverEnds(toy.RING, RING_LEVELS, 512), looks=1
+    "twins-toy", {"narrow": narrow_ring}, ToySolverEnds(toy.RING, RING_LEVELS, 512), observations=1
 )
 
 TWINS_DIGITS = Study(
@@ -255,7 +255,7 @@ TWINS_DIGITS = Study(
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
     },
     SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=1,
+    observations=1,
 )
 
 

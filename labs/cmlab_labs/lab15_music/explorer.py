@@ -13,7 +13,7 @@ from cmlab.model import Denoiser
 from cmlab.train import runs
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.explorers_digits import SHIPPED
+from ..common.generators import CHECKPOINTS
 from .analysis import (
     LENGTH,
     OVERLAPS,
@@ -35,7 +35,7 @@ ROUNDS = 16  # of Griffin & Lim's algorithm: more are slower and sound the same
 @lru_cache(maxsize=4)
 def shipped(name: str = "music-student") -> tuple[Denoiser, dict]:
     """A shipped music generator and its record. Raises BadFile without the file."""
-    model, _, record = runs.load(SHIPPED / f"{name}.safetensors")
+    model, _, record = runs.load(CHECKPOINTS / f"{name}.safetensors")
     return model.eval(), record
 
 

@@ -22,7 +22,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_training import apart
+from ..common.plots_recordings import spread_labels
 from .data import LOOPS, Sound
 from .windows import starts
 
@@ -145,7 +145,7 @@ def seam_curves(
     figure, ((ax,),) = sheet(1, 1, 7.2, 3.6)
     for name, rows in ways.items():
         mean_and_range(ax, list(overlaps), rows, name, WAY_ROLES[name], beside=False)
-    ends = apart({name: float(rows[:, -1].mean()) for name, rows in ways.items()}, 0.17)
+    ends = spread_labels({name: float(rows[:, -1].mean()) for name, rows in ways.items()}, 0.17)
     for name, height in ends.items():
         label(ax, overlaps[-1], height, f" {name}", WAY_ROLES[name].color)
     ax.axhspan(0, 1.1, color=DATA.color, alpha=0.08, linewidth=0)

@@ -19,8 +19,8 @@ from cmlab.teacher import Guided, Pretrained
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 from . import preset
 from .analysis import AgainstTunes, by_overlap
 
@@ -41,10 +41,10 @@ class StudentClips:
     seams, long_pitch (ways, overlaps) seam error and pitch accuracy of long clips
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, sampler = trainer.ema.model, preset.SAMPLER
         kept: list[torch.Tensor] = []
 
@@ -66,10 +66,10 @@ class TeacherClips:
     pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `StudentClips`'s
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, evaluator = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
         found = np.array([[evaluator.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
                           for w in SCALES])  # fmt: skip

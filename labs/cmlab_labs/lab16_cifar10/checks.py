@@ -1,6 +1,7 @@
 """Exercise checks of lab 16, CIFAR-10."""
 
 from collections.abc import Callable
+from functools import partial
 from math import exp, isfinite
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from cmlab.methods.editing import slerp
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
 from .figures import lerp
+
+same = partial(close, rtol=1e-5, atol=1e-6)
 
 CASES = ((512, 500_000.0), (128, 500_000.0), (64, 64.0), (1024, 5e6), (32, 10_000.0))
 
@@ -21,7 +24,7 @@ def decay(answer: Callable[..., Any]) -> str:
     found = [float(answer(batch, images)) for batch, images in CASES]
     for number, (slip, _) in enumerate(decay_slips(64, 64.0)):
         wrong = [decay_slips(*case)[number][1] for case in CASES]
-        expect(not all(betas_match(a, b) for a, b in zip(found, wrong, strict=True)), slip)
+        expect(not all(close(a, b, atol=1e-7) for a, b in zip(found, wrong, strict=True)), slip)
     for (batch, images), beta in zip(CASES, found, strict=True):
         where = f"for batches of {batch} and a half-life of {images:g} images"
         expect(isfinite(beta) and 0 < beta < 1, f"β = {beta:g} {where}: it must lie in (0, 1)")
@@ -29,7 +32,7 @@ def decay(answer: Callable[..., Any]) -> str:
         halved = abs(left - 0.5) < 1e-6
         expect(halved, f"{left:.3g} of the old is left after a half-life {where}, not 0.5")
     twice, once = float(answer(1024, 5e5)), float(answer(512, 5e5))
-    expect(betas_match(twice, once**2),
+    expect(close(twice, once**2, atol=1e-7),
            "one step of 1024 images must forget as much as two steps of 512")  # fmt: skip
     return f"half is left after every half-life, for 5 batches; EDM's β for CIFAR-10 is {once:.5f}"
 
@@ -48,10 +51,6 @@ def decay_slips(batch: int, images: float) -> list[tuple[str, float]]:
          1 - batch / images),
         ("β must lie below 1: the sign of the exponent is wrong", 2 ** (batch / images)),
     ]  # fmt: skip
-
-
-def betas_match(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-7
 
 
 def pair_at_cosine(
@@ -117,10 +116,6 @@ def angle(a: Tensor, b: Tensor) -> float:
     """Between two vectors, precise for small angles as well."""
     u, v = a.flatten() / a.norm(), b.flatten() / b.norm()
     return 2 * float(torch.atan2((u - v).norm(), (u + v).norm()))
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, atol=1e-6)
 
 
 def check_slips(found: list[list[Tensor]], pairs: list[tuple[Tensor, Tensor]]) -> None:

@@ -17,10 +17,10 @@ from cmlab.ops import seeded
 from cmlab.sampling import FewSteps
 from cmlab.types import Denoise
 
-from ..common.exercise import Watched
+from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from ..common.explorers_digits import Generator, Pool
-from ..common.plots_samples import visible
+from ..common.generators import Generator, ReferenceImages
+from ..common.plots_samples import contrast_scaled
 from .figures import GeneratorScene, generator_scene, lerp
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -59,7 +59,7 @@ def picture(
     """What the generator makes of the noise at this share of the way from one to the other."""
     data: Any = generator.recipe.data
     z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
-    f = Watched(answers(generator, label, 1))
+    f = RecordedCalls(answers(generator, label, 1))
     sampler = replace(few_steps(generator), sigma_mid=middle)
     with seeded(z.device, seed):  # fresh noise between two calls
         sampler(generator.model.process, f, z, calls)
@@ -67,7 +67,7 @@ def picture(
     near, distances = neighbours(generator.pool, x_out[-1:])
     ways = interpolations(generator, seed, other, label)
     scene = GeneratorScene(
-        (visible(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
+        (contrast_scaled(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
         *ways, SHARES,
     )  # fmt: skip
     short = float(lerp(noise(seed, data.shape), noise(other, data.shape), 0.5).norm() / z.norm())
@@ -95,7 +95,7 @@ def interpolations(
     return round_way, torch.cat([round_way[:1], inner, round_way[-1:]])
 
 
-def neighbours(pool: Pool | None, x: Tensor) -> tuple[Tensor, list[float]]:
+def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[float]]:
     """The three nearest pictures in [-1, 1] and their distances; none without a pool."""
     if pool is None:
         return x[:0], []

@@ -48,7 +48,7 @@ from cmlab.train.cost import FEW, kept_bytes
 from cmlab.train.recipe import Recipe
 from cmlab.train.run_log import CALLS
 
-from ..common.plots_samples import beside
+from ..common.plots_samples import annotate_at
 
 # Cost of one image, counted on tensors without content
 
@@ -316,9 +316,9 @@ def image_grid(
     ax.imshow(image, interpolation="none")
     ax.set_axis_off()
     for k, name in enumerate(columns):
-        beside(ax, ((k + 0.5) * wide - 2, 0), name, (0, 2), ("center", "bottom"))
+        annotate_at(ax, ((k + 0.5) * wide - 2, 0), name, (0, 2), ("center", "bottom"))
     for k, name in enumerate(rows):
-        beside(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
+        annotate_at(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
     # With y given, matplotlib spares itself the search for a free place at every redraw.
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
     return ax
@@ -353,7 +353,7 @@ def name_grid(ax: Axes, names: Sequence[str], side: int) -> None:
     for k, name in enumerate(names):
         across, down = ((k % 2) + 0.5) * side - 2, (2 * side - 1) * (k // 2)
         align = "top" if k // 2 else "bottom"
-        beside(ax, (across, down), name, (0, -2 if k // 2 else 2), ("center", align))
+        annotate_at(ax, (across, down), name, (0, -2 if k // 2 else 2), ("center", align))
 
 
 def three_grids(columns: int) -> tuple[Figure, list[Axes]]:
@@ -648,7 +648,7 @@ def stack_strips(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], t
     ax.imshow(np.concatenate(strips), interpolation="none", aspect="auto")
     ax.set_axis_off()
     for k, name in enumerate(names):
-        beside(ax, (0, (k + 0.5) * len(strips[0])), name, (-6, 0), ("right", "center"))
+        annotate_at(ax, (0, (k + 0.5) * len(strips[0])), name, (-6, 0), ("right", "center"))
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", x=-0.145)
 
 

@@ -31,7 +31,7 @@ from cmlab.train.control import PAUSE, STOP
 from cmlab.train.run_log import STRIPS
 from cmlab.train.runs import RECORD
 
-from ..common.explorer import LONG, WIDE, reading_html, toggle
+from ..common.explorer import CONTROL_LAYOUT, WIDE_LABEL, reading_html, toggle
 from .figures import sample_strip, training_curves
 from .remote_run import (
     PICTURES,
@@ -62,7 +62,9 @@ BUTTONS = {"start": "Start", "pause": "Pause", "stop": "Stop", "forecast": "Fore
 
 def number_field(label: str, low: int, high: int) -> ipw.DOMWidget:
     """A whole number, typed or stepped with the arrow keys."""
-    return ipw.BoundedIntText(min=low, max=high, description=label, style=WIDE, layout=NARROW)
+    return ipw.BoundedIntText(
+        min=low, max=high, description=label, style=WIDE_LABEL, layout=NARROW
+    )
 
 
 class Controls(ipw.VBox):
@@ -72,7 +74,9 @@ class Controls(ipw.VBox):
         names = PICTURES if order.preset in PICTURES else (order.preset, *PICTURES)
         self.given = order
         self.knobs = {
-            "preset": ipw.Dropdown(options=names, description="preset", style=WIDE, layout=WIDER),
+            "preset": ipw.Dropdown(
+                options=names, description="preset", style=WIDE_LABEL, layout=WIDER
+            ),
             "steps": number_field("steps in all", 0, 10**9),
             "devices": number_field("devices", 1, 64),
             "compile": toggle("torch.compile"),
@@ -180,8 +184,8 @@ class SampleViewer(ipw.VBox):
             format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
         )
         self.slider = ipw.IntSlider(
-            value=0, min=0, max=1, description="strip, first to newest", style=WIDE, layout=LONG,
-            continuous_update=False, readout=False,
+            value=0, min=0, max=1, description="strip, first to newest", style=WIDE_LABEL,
+            layout=CONTROL_LAYOUT, continuous_update=False, readout=False,
         )  # fmt: skip
         self.slider.add_class("lab-strip")
         self.slider.observe(lambda change: self.show(), names="value")

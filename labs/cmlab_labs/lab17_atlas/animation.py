@@ -15,7 +15,16 @@ from cmlab.process import Process
 from cmlab.train import runs
 from cmlab.types import Data
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, moving, ways, words
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    moving,
+    polylines,
+    text_labels,
+)
 from ..common.study import ranged
 from .benchmark import ENTRIES, Generation, Row, read_rows, score, weights_of
 
@@ -43,7 +52,7 @@ def calls_of_diffusion() -> Moving:
     still = [
         *(cloud(exact, TRUTH, panel, 4) for panel in (0, 1)),
         *samples_to_exact(one, exact, STUDENT, 0),
-        words([-1.58], [1.5], ["dots: the exact end"]),
+        text_labels([-1.58], [1.5], ["dots: the exact end"]),
     ]
     aside = f"iCT, 1 call: {score(rows, 'ict', 'law', 'multistep', 1).mean():.3f} away"
     frame = partial(calls_frame, rows, exact, aside)
@@ -54,7 +63,10 @@ def calls_of_diffusion() -> Moving:
 
 def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
     """Samples, each with a line to where its exact path ends."""
-    return [ways(torch.stack([x.double(), exact], 1), DATA, panel, 0.8), cloud(x, role, panel, 8)]
+    return [
+        polylines(torch.stack([x.double(), exact], 1), DATA, panel, 0.8),
+        cloud(x, role, panel, 8),
+    ]
 
 
 def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:

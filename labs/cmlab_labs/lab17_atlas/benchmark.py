@@ -62,7 +62,7 @@ from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import ROOT, begin, versions
 from cmlab.types import Data, Denoise
 
-from ..common.plots_posterior import line_through
+from ..common.plots_posterior import conditional_line
 from ..common.study import ranged
 
 # Evaluations of trained networks: errors against the exact answers by network calls
@@ -153,7 +153,7 @@ class HiddenCoordinate:
             raise ValueError(f"the posterior is known for mixtures of Gaussians, not {oracle}")
         values = measured[:: self.copies, 0].tolist()
         return torch.stack(
-            [line_through(oracle, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
+            [conditional_line(oracle, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
         )
 
     def apart(self, x: Tensor, exact: Tensor) -> float:

@@ -19,7 +19,7 @@ from cmlab.train import runs
 from cmlab.types import Data, Denoise
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.explorers_steps import Walk, lean
+from ..common.explorers_steps import OraclePhasedModel, ring_denoiser
 from ..common.study import ranged
 from .benchmark import ENTRIES, Generation, read_rows, weights_of
 from .figures import LOOK, compare_samples, evaluated_calls, present
@@ -109,7 +109,7 @@ def exact_paths(seed: int) -> tuple[Tensor, Tensor]:
     """Standard normal noises (b, 2), and where their exact paths end."""
     z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
     top = torch.full((POINTS,), toy.SIGMA_MAX)
-    return z, Walk(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
+    return z, OraclePhasedModel(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
 
 
 @lru_cache(maxsize=512)
@@ -132,6 +132,6 @@ def sampler(key: str) -> Sampler:
 def network(key: str) -> tuple[Process, Denoise]:
     """The denoiser of seed 0 and its process."""
     if not ENTRIES[key].parts:
-        return EDM(), lean
+        return EDM(), ring_denoiser
     model, _, _ = runs.load(weights_of(key))
     return model.process, model.requires_grad_(False)

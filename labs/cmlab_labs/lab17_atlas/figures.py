@@ -32,7 +32,7 @@ from cmlab.metrics.plots import (
 )
 
 from ..common.plots_posterior import ink
-from ..common.plots_training import cloud
+from ..common.plots_steps import end_points
 from .benchmark import DIFFUSION, ENTRIES, NAMES, Row, score
 
 # Samples of two methods from the same noise, over the exact end points
@@ -44,7 +44,7 @@ def compare_samples(found: Sequence[tuple[str, np.ndarray, Role]], exact: np.nda
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.07, right=0.99, bottom=0.13, top=0.92, wspace=0.2)
     for ax, (title, ends, role) in zip(axes, found, strict=True):
-        cloud(ax, ends, exact, role, title)
+        end_points(ax, ends, exact, role, title)
         ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
     for ax in axes[1:]:
         ax.set_ylabel("")

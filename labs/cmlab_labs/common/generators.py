@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +15,33 @@ from cmlab.metrics.digits import distance_to_nearest
 from cmlab.metrics.feature_extractors import pixels
 from cmlab.metrics.precision_recall import nearest_images
 from cmlab.model import Denoiser
-from cmlab.noise_levels import KarrasGrid
-from cmlab.ops import seeded
 from cmlab.oracle import Empirical
-from cmlab.process import EDM
-from cmlab.sampling import FewSteps, ode
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import Recipe
 from cmlab.train.runs import ROOT
 from cmlab.types import Denoise
 
-from .exercise import Watched
-from .explorer import Explorer, Picture, choice, slider
-from .plots_samples import desk, visible
-
 # One-step digits: a seed, a digit to ask for, and one, two or four network calls
 
 # What `cmlab train digits.ect` leaves as model.safetensors.
 GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
 
-GRID = KarrasGrid().down(18)  # 35 network calls with Heun's method
-SHOWN = (0, 4, 7, 9, 10, 11, 12, 14)  # of its levels, those drawn
-LATE = 5  # of those drawn: there the path has all but decided
-
 
 @cache
-def law(digit: int) -> Empirical:
+def digit_oracle(digit: int) -> Empirical:
     """The training scans of one digit, as an exact law."""
     return Empirical(Digits().images[Digits().labels == digit])
 
 
-def exact(asked: Tensor) -> Denoise:
+def exact_denoiser(asked: Tensor) -> Denoise:
     """The perfect denoiser of a finite set, told which digit (b,) each image shows."""
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         x = torch.empty_like(x_t)
         for digit in asked.unique().tolist():
             mine = asked == digit
-            x[mine] = law(digit).denoise(x_t[mine], t[mine])
+            x[mine] = digit_oracle(digit).denoise(x_t[mine], t[mine])
         return x
 
     return denoise
@@ -76,61 +64,18 @@ def noise(seed: int, n: int = 1) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-def explorer(model: Denoiser, sampler: FewSteps) -> Explorer:
-    """An explorer of a one-step generator. Knobs: `seed`, `digit` and `calls`."""
-    knobs = {
-        "seed": slider("noise: seed", 0, 0, 99),
-        "digit": slider("digit to ask for", 3, 0, 9),
-        "calls": choice("network calls", (1, 2, 4)),
-    }
-    return Explorer(partial(picture, model, sampler), knobs, "explorer(model, recipe.sampler)")
-
-
-@torch.no_grad()
-def picture(model: Denoiser, sampler: FewSteps, seed: int, digit: int, calls: int) -> Picture:
-    """What the generator makes of this noise, and its answers along the exact path from it."""
-    z, asked, spread = noise(seed), torch.tensor([digit]), Digits().sigma_data
-    f = Watched(lambda x_t, t: model(x_t, t, asked.expand(len(x_t))))
-    with seeded(z.device, seed):  # fresh noise between two calls
-        sampler(model.process, f, z, calls)
-    x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
-    levels = GRID[list(SHOWN)].to(z)
-    path = torch.cat(list(ode(EDM(), exact(asked), GRID[0].to(z) * z, GRID)))[list(SHOWN)]
-    mean, answer = exact(asked.expand(len(path)))(path, levels), f.denoise(path, levels)
-    scan = nearest_scan(x_out[-1:])[0]
-    along = torch.stack([visible(path, levels, spread), mean, answer])
-    figure = desk((visible(x_in, times, spread), x_out), scan, along, levels)
-    way = [float((row[0] - row[LATE]).norm()) for row in (mean, answer)]
-    return Picture(figure, reading(seed, digit, times, float((x_out[-1] - scan).norm()), *way))
-
-
-def reading(
-    seed: int, digit: int, times: Tensor, away: float, way_mean: float, way_answer: float
-) -> str:
-    """What the picture shows, in three lines."""
-    at = ", ".join(f"{t:.3g}" for t in times.tolist())
-    copy = "that is a copy" if away < held_out_distance() / 4 else "a copy would be at 0"
-    return "\n".join(
-        (
-            f"seed={seed}, digit {digit}: {len(times)} network call{'s' * (len(times) > 1)}, "
-            f"at noise level{'s' * (len(times) > 1)} {at}.",
-            f"The nearest of {len(Digits())} training scans is {away:.1f} away; {copy}, "
-            f"and real unseen digits are at {held_out_distance():.1f} (median).",
-            f"From t = {GRID[0]:.0f} to t = {GRID[SHOWN[LATE]]:.1g} the mean D moves by "
-            f"{way_mean:.1f}, the network's answer by {way_answer:.1f}.",
-        )
-    )
-
-
 # What the one-step lab opens: the shipped generator, and pictures to hold its own against
 
-SHIPPED = runs.ROOT / "data" / "checkpoints"
-CIFAR, SHAPES = SHIPPED / "cifar10-ect.safetensors", SHIPPED / "shapes-ect.safetensors"
+CHECKPOINTS = runs.ROOT / "data" / "checkpoints"
+CIFAR_GENERATOR, SHAPES_GENERATOR = (
+    CHECKPOINTS / "cifar10-ect.safetensors",
+    CHECKPOINTS / "shapes-ect.safetensors",
+)
 FRESH = 2048  # pictures of an endless source that stand in for a training set
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ReferenceImages:
     """Pictures that a made one is held against, and how near unseen real ones come to them."""
 
     images: Tensor  # (n, 3, h, w) uint8
@@ -158,16 +103,16 @@ class Generator:
         return int(getattr(self.recipe.net, "classes", 0))
 
     @cached_property
-    def pool(self) -> Pool | None:
+    def pool(self) -> ReferenceImages | None:
         """CIFAR-10's training pictures, None where they are not at hand; fresh ones of a rule."""
         data: Any = self.recipe.data
         if not isinstance(data, CIFAR10):
             g = torch.Generator().manual_seed(16)
             drawn = pixels(data.sample(FRESH + 100, g)[0])
-            return Pool(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
+            return ReferenceImages(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
         try:
             held_out = replace(data, train=False).images[:100]
-            return Pool(data.images, f"{len(data)} to train on", held_out)
+            return ReferenceImages(data.images, f"{len(data)} to train on", held_out)
         except BadFile:
             return None
 
@@ -176,7 +121,7 @@ class Generator:
         return torch.full((n,), wish) if self.classes else None
 
 
-def shipped(paths: Sequence[Path] = (CIFAR, SHAPES)) -> Generator:
+def shipped(paths: Sequence[Path] = (CIFAR_GENERATOR, SHAPES_GENERATOR)) -> Generator:
     """The first of these that is there. Raises BadFile when none is."""
     for path in paths:
         if path.exists():

@@ -10,113 +10,38 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from cmlab.metrics import plots
 from cmlab.metrics.plots import (
     DATA,
-    EXTRA,
-    MEAN,
     STUDENT,
-    TEACHER,
     TRUTH,
-    Role,
     bare,
     label,
     mosaic,
     name_axes,
     sheet,
 )
-from cmlab.noise_levels import Neighbours
 from cmlab.train.checkpoint import BadFile
-from cmlab.types import Weight
 
 from ..registry import STUDIES
 from .study import FOLDER, Recording, ranged, read
 
 # How often training looks at a noise level, how hard, and the product: the effective weight
 
-LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
-EMPHASIS_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
-INK = {MEAN: "#8a5c00"}  # dark enough for words
 
-
-@dataclass(frozen=True, eq=False)
-class Emphasis:
-    """What a grid's intervals get: `levels` (N,), `mass` p(i) and `weight` λ(i), both (N - 1,)."""
-
-    levels: Tensor
-    mass: Tensor
-    weight: Tensor
-
-    @property
-    def share(self) -> Tensor:
-        """The effective weight p(i) λ(i), normalised: to Adam a common factor means nothing."""
-        return self.mass * self.weight / (self.mass * self.weight).sum()
-
-    def density(self, share: Tensor) -> Tensor:
-        """Shares of the intervals per unit of ln t, so that grids of any N can be compared."""
-        return share / self.levels.log().diff()
-
-    def quantile(self, share: Tensor, q: float) -> float:
-        """The level below which the part q of these shares lies."""
-        below = torch.cat([share.new_zeros(1), share.cumsum(0)]).numpy()
-        return float(np.exp(np.interp(q, below, self.levels.log().numpy())))
-
-
-def emphasis(pairs: Neighbours, weight: Weight, step: int) -> Emphasis:
-    """Masses and weights on the grid that is in use at this step."""
-    levels = pairs.grid.up(int(pairs.points(step)))
-    return Emphasis(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))
-
-
-def effective(four: Mapping[str, Emphasis]) -> Figure:
-    """Proposals, weights and their four products on one axis of noise levels; names as in LOOK."""
-    figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
-    for name in ("CT", "iCT"):
-        stairs(axes[0], four[name], four[name].density(four[name].mass), EMPHASIS_STYLE[name])
-        stairs(axes[1], four[name], four[name].weight, EMPHASIS_STYLE[name])
-    for name, seen in four.items():
-        density = seen.density(seen.share)
-        stairs(axes[2], seen, density, EMPHASIS_STYLE[name])
-        top = int(density.argmax())
-        label(axes[2], float(seen.levels[top]) * 1.2, float(density[top]) + 0.006, name, ink(name))
-    label(axes[0], 0.008, 0.2, "log-normal", ink("iCT"))
-    label(axes[0], 0.0025, 0.105, "uniform index", ink("CT"))
-    label(axes[1], 0.015, 1000, "1/(t − r)", ink("iCT"))
-    label(axes[1], 0.0025, 1.3, "1", ink("CT"))
-    axes[1].set_yscale("log")
-    titles = "How often: p(i)", "How hard: λ(i)", "Together: the weight pulls to low noise"
-    for ax, y, title in zip(axes, (PER_LOG, "weight λ", PER_LOG), titles, strict=True):
-        ax.set(xscale="log", xlim=(0.0015, 15))
-        plain(ax.xaxis, (0.01, 0.1, 1, 10))
-        name_axes(ax, LEVEL, y, title)
-    return figure
-
-
-def ink(name: str) -> str:
-    """The colour of a name in LOOK, as words."""
-    return INK.get(EMPHASIS_STYLE[name], EMPHASIS_STYLE[name].color)
-
-
-def stairs(ax: Axes, seen: Emphasis, values: Tensor, role: Role, **look: Any) -> None:
-    """One value for each interval of the grid."""
-    look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
-    ax.stairs(values.numpy(), seen.levels.numpy(), **look)
-
-
-def plain(axis: Any, ticks: Sequence[float]) -> None:
+def plain_ticks(axis: Any, ticks: Sequence[float]) -> None:
     """Ticks of a logarithmic axis in plain numbers."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
 
 
-def decades(ax: Axes) -> None:
+def decade_ticks(ax: Axes) -> None:
     """Plain ticks on a logarithmic y axis: 1, 2 and 5 of each decade, of many decades 1 alone."""
     low, high = ax.get_ylim()
     steps = (1, 2, 5) if high < 100 * low else (1,)
     ticks = [m * 10.0**k for k in range(-4, 6) for m in steps]
-    plain(ax.yaxis, [tick for tick in ticks if low <= tick <= high])
+    plain_ticks(ax.yaxis, [tick for tick in ticks if low <= tick <= high])
     ax.set_ylim(low, high)
 
 
@@ -126,12 +51,12 @@ VARIANT_STYLE = {
     "tuned": STUDENT, "scratch": plots.TEACHER, "scratch-short": plots.MEAN,
     "denoiser": plots.NOISE, "fixed": plots.WRONG, "ict": plots.EXTRA,
 }  # fmt: skip
-SEEN = "training samples seen (thousands), pre-training included"
+SAMPLES_SEEN = "training samples seen (thousands), pre-training included"
 DARK = {"#E69F00": "#8a5c00", "#999999": "#666666"}  # dark enough for words
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ScoreCurve:
     """Scores (seeds, m) of one arm after this many samples (m,), its pre-training's counted."""
 
     samples: np.ndarray
@@ -140,40 +65,44 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class BudgetPanel:
     """What is measured, with its unit; curves by arm; and the score of real data, if any."""
 
     measure: str
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ScoreCurve]
     floor: float = float("nan")
 
 
-def recorded(study: str, folder: Path = FOLDER) -> dict[str, Recording]:
+def recorded_variants(study: str, folder: Path = FOLDER) -> dict[str, Recording]:
     """The arms of a study that have been recorded, in the study's order."""
     found = {}
-    for arm in STUDIES[study].arms:
+    for arm in STUDIES[study].variants:
         with suppress(BadFile):
             found[arm] = read(study, arm, folder)
     return found
 
 
-def curve(recording: Recording, score: str = "") -> Curve:
+def score_curve(recording: Recording, score: str = "") -> ScoreCurve:
     """What was watched while an arm trained: a named score, or the RMS error over all levels."""
     record, steps = recording.record, recording["steps"][0]
-    recipe = STUDIES[record["study"]].arms[record["arm"]](record["seeds"][0])
+    recipe = STUDIES[record["study"]].variants[record["arm"]](record["seeds"][0])
     share = (recipe.start.samples if recipe.start else 0) / recipe.samples
     before = round(share * record["samples"])
-    values = np.sqrt((recording["error"] ** 2).mean(2)) if not score else named(recording, score)
-    return Curve(before + steps * (record["samples"] - before) / steps[-1], values, before)
+    values = (
+        np.sqrt((recording["error"] ** 2).mean(2))
+        if not score
+        else score_by_name(recording, score)
+    )
+    return ScoreCurve(before + steps * (record["samples"] - before) / steps[-1], values, before)
 
 
-def named(recording: Recording, score: str) -> np.ndarray:
+def score_by_name(recording: Recording, score: str) -> np.ndarray:
     """One of the judge's numbers at each look: (seeds, looks)."""
     names = list(recording.record["scores"][0])
     return recording["scores"][:, :, names.index(score)]
 
 
-def told_apart(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
+def compare_seeds(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
     """How errors of several seeds compare: "lower", "higher", or "not told apart"."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if len(a) < 3 or len(b) < 3:
@@ -185,29 +114,29 @@ VERDICT = {"lower": "shows", "higher": "does not show at this size: it is the re
            "not told apart": "does not show at this size: not told apart"}  # fmt: skip
 
 
-def versus(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
+def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
     """Scores of two arms in words, and the verdict on the claim that the first one's are lower."""
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
-    order = told_apart(found[a], found[b])
+    order = compare_seeds(found[a], found[b])
     scores = ", ".join(f"{arm} {ranged(found[arm], '.3g')}" for arm in (a, b))
     return scores, VERDICT.get(order, order)
 
 
-def budgets(panels: Mapping[str, Panel]) -> Figure:
+def training_budgets(panels: Mapping[str, BudgetPanel]) -> Figure:
     """A panel for each data set, by the title that it should carry."""
     figure, (axes,) = sheet(1, len(panels), 3.7 * len(panels), 3.9)
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         name_axes(ax, "", panel.measure, title)
         if panel.curves:
-            draw(ax, panel)
+            draw_curves(ax, panel)
         else:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
-    figure.supxlabel(SEEN, fontsize=10)
+    figure.supxlabel(SAMPLES_SEEN, fontsize=10)
     return figure
 
 
-def draw(ax: Axes, panel: Panel) -> None:
+def draw_curves(ax: Axes, panel: BudgetPanel) -> None:
     """Each arm's mean and its range over the seeds, and grey where `tuned` was pre-trained."""
     end = max(curve.samples[-1] for curve in panel.curves.values()) / 1000
     for arm, curve in panel.curves.items():
@@ -221,14 +150,14 @@ def draw(ax: Axes, panel: Panel) -> None:
         ax.axhline(panel.floor, color=TRUTH.color, linewidth=1, linestyle=":")
         ax.text(0, panel.floor, " real data", fontsize=9, va="bottom")
     ax.set(yscale="log", xlim=(0, 1.42 * end))
-    decades(ax)
+    decade_ticks(ax)
     ax.set_xticks([x for x in ax.get_xticks() if x <= end])
     ax.set_xlim(0, 1.42 * end)
-    at_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])
+    label_ends(ax, {arm: (c.samples[-1] / 1000, c.values.mean(0)[-1])
                  for arm, c in panel.curves.items()}, end)  # fmt: skip
 
 
-def at_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> None:
+def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> None:
     """The arms' names beside their last points, in a column that keeps them apart."""
     low, high = np.log(ax.get_ylim())
     gap, last = 0.062 * (high - low), -np.inf
@@ -238,7 +167,7 @@ def at_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) -> 
         label(ax, 1.04 * right, float(np.exp(last)), arm, DARK.get(color, color))
 
 
-def gallery(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
+def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
     """One-call pictures of the first seed, a row an arm, over real ones (n, c, h, w)."""
     rows = {arm: torch.from_numpy(r["pictures"][0]) / 127.5 - 1 for arm, r in recordings.items()}
     rows |= {"real": real}
@@ -252,7 +181,7 @@ def gallery(recordings: Mapping[str, Recording], real: torch.Tensor, title: str)
     return figure
 
 
-def clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
+def sample_clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
     """One-call samples of the first seed, a panel an arm, over the data's modes (K, 2) in grey."""
     figure, (axes,) = sheet(1, len(recordings), 2.1 * len(recordings), 2.5)
     for ax, (arm, recording) in zip(axes, recordings.items(), strict=True):
@@ -261,3 +190,11 @@ def clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
         ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=(-1, 1), yticks=(-1, 1))
         ax.set_title(arm, loc="left", fontsize=10)
     return figure
+
+
+def spread_labels(places: Mapping[str, float], least: float) -> dict[str, float]:
+    """The places in rising order, moved up where two would be closer than `least`."""
+    found: dict[str, float] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        found[name] = max(place, max(found.values(), default=place - least) + least)
+    return found
