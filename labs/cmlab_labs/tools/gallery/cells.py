@@ -18,7 +18,7 @@ from ...common.animation import Moving
 from ..notebooks.build import NOTE, tags
 from .markdown import MarkdownPage, code_box, printed
 
-# What a figure shows, for those who do not see it: its titles, or what the lab says of it
+# Alternative text of figures: their titles, or the paragraph above them
 
 MARKS = re.compile(r"[*`#]|\[([^\]]*)\]\([^)]*\)")
 FIGURE_OUTPUT = re.compile(r"<(Figure|IPython|PIL)|^Run this cell")
@@ -45,7 +45,7 @@ def plain(markdown: str, most: int = 280) -> str:
     return "".join(kept).strip()
 
 
-# Pictures and sounds of the pages, each kept once under a name made of what is in it
+# Media files of the pages, each stored once under a hash of its content
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class MediaFiles:
         return address, *self.sizes[address]
 
 
-# What a cell showed when it was run, as HTML: words, tables, pictures, sounds, sources
+# Outputs of a cell as HTML: text, tables, pictures, sounds, sources
 
 AUDIO = re.compile(r'src="data:audio/(\w+);base64,([^"]+)"')
 LIVE = (
@@ -139,7 +139,7 @@ class OutputRenderer:
         return f'<div class="sound">{players}</div>\n'
 
 
-# A prediction on paper: the question, and each answer with its reply folded under it
+# Predictions as HTML: the question, and each answer with its reply folded under it
 
 PREDICT_NOTE = (
     "Choose before you unfold. In JupyterLab you commit to one answer, and it replies to that."
@@ -180,7 +180,7 @@ def prediction_list(question: str, replies: dict[str, str], right: Any) -> str:
     )
 
 
-# A notebook's cells as HTML; what needs a kernel says so and shows what it can without
+# A notebook's cells as HTML, with a note where a kernel is needed
 
 YOURS = (
     '<p class="note">Your turn, in JupyterLab: write it there, and the check below it '
@@ -264,7 +264,7 @@ def contents(words: MarkdownPage) -> str:
     )
 
 
-# A moving figure on a page: its data, the browser's own slider and buttons, and a reading
+# Animations on a page: data, slider and buttons, and a line of text
 
 FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}>
 <figcaption>{finding}</figcaption>
@@ -286,8 +286,8 @@ FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}
 
 def moving_figure(moving: Moving, autoplay: bool = False) -> str:
     """HTML of one moving figure. With `autoplay` it runs once, where motion is welcome."""
-    told = {"values": list(moving.values), "readings": list(moving.readings)}
-    data = json.dumps({**moving.parts(), **told}, ensure_ascii=False, separators=(",", ":"))
+    texts = {"values": list(moving.values), "readings": list(moving.readings)}
+    data = json.dumps({**moving.parts(), **texts}, ensure_ascii=False, separators=(",", ":"))
     return FIGURE.format(
         name=escape(moving.name), finding=escape(moving.finding), knob=escape(moving.knob),
         start=moving.start, last=len(moving.values) - 1, value=escape(moving.values[moving.start]),

@@ -1,8 +1,7 @@
 """Gallery text: Markdown, links, code and formulas as HTML.
 
-LaTeX to MathML, which browsers set and screen readers read without a script or a font.
-
-latex2mathml knows the structure; what browsers' MathML Core asks for beyond it is mended here:
+Formulas become MathML, which needs no script or font. latex2mathml knows the structure; what
+browsers' MathML Core asks for beyond it is mended here:
 words in one piece, limits below their sign, letters of a script by their own code points.
 """
 
@@ -21,7 +20,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Token
 from pygments.util import ClassNotFound
 
-# Code as HTML: a few classes of words, for a palette that reads well on light and on dark
+# Code as HTML: few token classes, for a palette that reads well on light and on dark
 
 # The first that holds counts. What has no class stands in the colour of the text.
 CLASSES = (
@@ -68,7 +67,7 @@ def printed(text: str) -> str:
     )
 
 
-# Where a link leads: to another page, to the source, or nowhere, and then it is no link
+# Links: to another page, to the source, or plain text where there is no target
 
 ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
@@ -98,7 +97,7 @@ def slug(text: str) -> str:
     return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", text.strip().lower()))
 
 
-# LaTeX to MathML, which browsers set and screen readers read without a script or a font
+# LaTeX to MathML, which browsers and screen readers show without a script or a font
 
 SPACE = "http://www.w3.org/1998/Math/MathML"
 FENCES = {
@@ -178,7 +177,7 @@ def named(node: Tree.Element) -> bool:
     return node.tag in ("mi", "mo") and len(node.text or "") > 1 and (node.text or "").isalpha()
 
 
-# Markdown with formulas to HTML: headings in order, tables that scroll, links that lead
+# Markdown with formulas to HTML: headings in order, tables that scroll, links resolved
 
 TABLE = '<div class="scroll" tabindex="0" role="group" aria-label="Table">{}</div>\n'
 EMPTY_HEAD = re.compile(r"<thead>\s*<tr>(\s*<th[^>]*></th>)+\s*</tr>\s*</thead>\s*")

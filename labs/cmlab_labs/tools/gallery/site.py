@@ -17,7 +17,7 @@ from ..notebooks.build import find, read
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
 
-# What a lab says of itself in its first cell, and a picture out of it
+# A lab's title, question and picture, from its notebook
 
 PNG = "image/png"
 
@@ -63,7 +63,7 @@ def lab(path: Path) -> Lab:
                rows.get("Level", ""), rows.get("Time", ""))  # fmt: skip
 
 
-# The frame of every page: head, bar, text, foot
+# HTML frame of every page: head, navigation, text, footer
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -144,7 +144,7 @@ def heading(words: MarkdownPage, level: int, text: str) -> str:
     return words.html(f"{'#' * level} {text}")
 
 
-# The front page: what this is, the idea in motion, ways in, the labs, how to run them
+# Front page: introduction, an animation, ways in, cards of the labs, how to run them
 
 WAYS = (
     ("Learn", "{first}", "Begin with lab {number}",
@@ -318,7 +318,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     return len(labs) + len(texts) + 1
 
 
-# A folder that is whole or not there: made beside its place, and put there when it is done
+# Atomic replacement: the folder is made beside its place and moved there when it is complete
 
 MARK = ".cmlab-gallery"  # tells a former gallery from a folder that is somebody's own
 

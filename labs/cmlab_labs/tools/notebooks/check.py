@@ -1,4 +1,4 @@
-"""What is wrong with a built lab, each fault in one sentence."""
+"""Check built notebooks: every fault in one sentence."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,14 +1,10 @@
 """Classroom copies of a lab: for learners, and with solutions for teachers.
 
-A lab as a class gets it: without solutions, and with what nbgrader needs to grade it.
-
-Each exercise becomes two cells that nbgrader knows: the stub, which learners fill in, and below
-the check a locked cell that ends on a number of points. It never raises, so that *Run All* goes
+Learners' copies have no solutions, and the metadata that nbgrader needs. Each exercise becomes two cells that nbgrader knows: the stub, which learners fill in, and below
+the check a locked cell that ends with a number of points. It never raises, so that *Run All* goes
 through an untouched copy.
 
-A lab as its teacher gets it: the solutions in place, and beside each step what to say.
-
-The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
+Teachers' copies have the solutions in place and notes beside each step. The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
 prediction, questions to discuss, and what earns the points.
 """
 
@@ -24,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from .build import read, save, tags
 
-# A lab as a class gets it: without solutions, and with what nbgrader needs to grade it
+# Learners' copies: without solutions, with nbgrader's metadata
 
 POINTS = 10  # an exercise
 SCHEMA = 3  # of nbgrader's metadata
@@ -103,12 +99,12 @@ def nbgrader_metadata(name: str, solution: bool) -> dict[str, object]:
 
 
 def is_call(source: str) -> bool:
-    """Is the code one function call?"""
+    """Whether the code is one function call."""
     body = ast.parse(source).body
     return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
 
 
-# A lab as its teacher gets it: the solutions in place, and beside each step what to say
+# Teachers' copies: with solutions, and notes beside each step
 
 NOTES = "teaching.toml"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""labs/PAPERS.md, read out of the docstrings: where equations live, where paper and code differ.
+"""Paper index labs/PAPERS.md, made from docstrings: equations, and paper against code.
 
 A docstring that names an equation, table, section or algorithm becomes a row of the index, and
 one that tells paper from code a row of the second table. Nothing is typed in twice.
