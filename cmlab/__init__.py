@@ -63,7 +63,7 @@ class _EarlierLabs:
         if name in _EARLIER:
             raise ImportError(
                 f"{name} is a module of an earlier cmlab; build this copy of the lab again with "
-                "`cmlab labs build NN --student FOLDER`, or --instructor, and copy your answers over"
+                "`cmlab labs build NN --student FOLDER` (--instructor) and copy your answers over"
             )
 
 

@@ -1,8 +1,8 @@
 """Registry of the labs' studies and animations, found by the names of their modules.
 
-A function marked `@animation("10")` in a lab's animation.py is an animation of lab 10. Every `Study`
-that a lab's study.py or common/studies_shared.py defines at its top level is found by its name;
-`cmlab record STUDY VARIANT` trains one variant of it and records what its observer sees.
+A function marked `@animation("10")` in a lab's animation.py is an animation of lab 10. Every
+`Study` that a lab's study.py or common/studies_shared.py defines at its top level is found by its
+name; `cmlab record STUDY VARIANT` trains one variant of it and records what its observer sees.
 """
 
 from collections.abc import Callable, Iterator, Mapping

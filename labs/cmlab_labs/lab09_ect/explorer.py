@@ -1,7 +1,4 @@
-"""Explorers of lab 09, easy consistency tuning (ECT): interactive figures.
-
-Curriculum bench: what q, K, b and the stage make of r(t), and which samples only denoise.
-"""
+"""Explorer of lab 09: ECT's mapping r(t) by stage, q, K and b, and which samples only denoise."""
 
 import math
 

@@ -1,9 +1,8 @@
-"""Figures of lab 09, easy consistency tuning (ECT).
+"""Figures of lab 09, easy consistency tuning (ECT): the mapping r(t), ideal functions by stage.
 
-What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way.
-
-At a level t the answer is compared with f(x_r, r), where x_r = x + r z is on no path: of z no
-more is known than x_t = x + t z tells. The best answer is then, from the lowest level upwards,
+The ideal functions are exact, on the line, without a network. At a level t the answer is compared
+with f(x_r, r), where x_r = x + r z is on no path: of z no more is known than x_t = x + t z tells.
+The best answer is then, from the lowest level upwards,
 
     with ‖·‖²   f(x_t, t) = E[f(x_r, r) | x_t]
     with ‖·‖    f(x_t, t) = median of f(x_r, r) given x_t, on the line
@@ -28,7 +27,7 @@ from cmlab.oracle import Mixture1D
 
 from ..common.plots_line import quantile_points
 
-# What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way
+# The ideal function of each stage on the line
 
 LOW = 0.002
 NODES, HALVINGS = 15, 41
@@ -134,7 +133,7 @@ def rms_error(oracle: Mixture1D, function: IdealFunction, ranks: int = 500) -> f
     return float((function(x[:, 0]) - exact[:, 0]).square().mean().sqrt())
 
 
-# ECT's curriculum r(t), and what each of its stages asks for on the line
+# The mapping r(t) by stage, and the ideal functions
 
 LEVEL = "noise level $t$ (data units)"
 T = torch.logspace(-2, 2, 161, dtype=torch.float64)

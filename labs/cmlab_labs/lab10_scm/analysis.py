@@ -1,6 +1,4 @@
-"""Analysis for lab 10, continuous-time consistency models (sCM): quantities measured there.
-
-Errors of finite differences against derivatives, and the size of sCM's tangent.
+"""Analysis for lab 10 (sCM): finite differences against derivatives, and the size of the tangent.
 
 Times are TrigFlow's angles in radians. A path is x_t = cos(t) x + sin(t) σ_d z, and it has two
 points of one sample: (x_t, t) and (x_r, r), r earlier by the gap.

@@ -1,6 +1,6 @@
-"""Animation of lab 10, continuous-time consistency models (sCM).
+"""Animation of lab 10 (sCM): the error of a finite difference by its step.
 
-Error of a finite difference by its step: truncation for long steps, rounding for short ones.
+Long steps have truncation error, short ones rounding error.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from .analysis import gaussian_consistency, gaussian_denoiser, noisy_std
 
 same = partial(close, rtol=1e-6, atol=1e-6)
 
-# sCM's tangent for a network F(u, t), as it is and as the common slips have it
+# sCM's tangent for a network F(u, t), correct and with common mistakes
 
 Network = Callable[[Tensor, Tensor], Tensor]
 Setting = tuple[Network, Tensor, Tensor, Tensor, float, float]  # F, x_t, dx_t, t, r, σ_d

@@ -1,4 +1,4 @@
-"""Explorers of lab 10, continuous-time consistency models (sCM): interactive figures."""
+"""Explorers of lab 10, continuous-time consistency models (sCM): live training, tangents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ from .figures import (
 )
 from .study import NONE, STEPS, STUDY, SCMVariant
 
-# sCT live: choose time features, bound and warm-up, and watch the error and the tangent
+# Live training of sCT by time features, bound and warm-up: its error and its tangent
 
 EMBEDS: dict[str, Embed] = {
     "positional": Positional(32),
@@ -158,7 +158,7 @@ def recorded_run_sentence(old: TrainingCurves | None, step: int) -> list[str]:
     ]
 
 
-# What lies under the tangent microscope: a batch, three kinds of weights, the parts of g
+# Inputs of the tangent microscope: a batch, three models, the two parts of g
 
 PRECOND = TrigPrecond(RING.sigma_data)
 TIMES, SAMPLES, SPECIMEN_STEPS = 20, 24, 50

@@ -1,4 +1,4 @@
-"""Figures of lab 10, continuous-time consistency models (sCM)."""
+"""Figures of lab 10 (sCM): the continuous-time limit, tangents, and recorded runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -541,7 +541,7 @@ def loss_and_weight(ax: Axes, seen: TangentTerms) -> None:
     name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
 
 
-# A run of sCM while it trains: its error by noise level, and how long its tangents are
+# Training curves of sCM: the error by noise level, and the length of the tangents
 
 LEVEL, ERROR = "noise level σ_d tan t (data units)", "RMS of f − f* (data units)"
 

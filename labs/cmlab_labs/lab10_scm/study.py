@@ -1,6 +1,7 @@
-"""Studies of lab 10, continuous-time consistency models (sCM): trained variants that it replays.
+"""Studies of lab 10, continuous-time consistency models (sCM): stabilisers, and the gap.
 
-sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher.
+"stabilisers": sCM on the ring with one stabiliser off or changed at a time, from data alone (sCT)
+and with a teacher (sCD).
 
 sct-…    4000 steps from random weights. `sct` has the time as it is, positional features, the
          normalised tangent, a warm-up of 250 steps, the prior and the learned weight
@@ -8,7 +9,7 @@ scd-…    2000 steps of diffusion, then 2000 with the exact teacher; `scd` clip
 fourier  random features in place of positional ones, of this scale; "log" gives the network
          ln(σ)/4 in place of the angle
 
-The discrete-time version of sCM at several gaps, and its limit.
+"gap": the discrete-time version of sCM at several gaps, and its limit.
 
 sct-…  from data alone and scd-… with the exact teacher, the limit being `sct` and `scd` of the
 study "stabilisers". Gaps are radians of TrigFlow's time. "difference" takes central differences
@@ -44,7 +45,7 @@ from cmlab.types import Bound, Prior, Schedule
 from ..common.observers import TangentObserver
 from ..common.study import Study
 
-# sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher
+# The study "stabilisers"
 
 STEPS = 4000
 NONE = Constant(1.0)  # a warm-up of no steps
@@ -117,7 +118,7 @@ WITH_TEACHER = {
 STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, TangentObserver())
 
 
-# The discrete-time version of sCM at several gaps, and its limit
+# The study "gap"
 
 GAPS = (0.3, 0.1, 0.03, 0.01, 0.001, 0.0001, 0.00001)
 

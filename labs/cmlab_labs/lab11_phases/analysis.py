@@ -1,7 +1,4 @@
-"""Analysis for lab 11, steps and phases (PCM): quantities measured there.
-
-Ternary search for the middle noise level of a two-call sampler, without derivatives.
-"""
+"""Analysis for lab 11 (PCM): ternary search for the middle noise level of a two-call sampler."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""Animation of lab 11, steps and phases (PCM).
+"""Animation of lab 11 (PCM): samples by network calls, with phases and with fresh noise.
 
-Samples by network calls: phases keep the mode of a noise, fresh noise between calls loses it.
+Phases keep the mode that a noise belongs to; fresh noise between the calls loses it.
 """
 
 from dataclasses import replace

@@ -1,7 +1,6 @@
-"""Studies of lab 11, steps and phases (PCM): trained variants that it replays.
+"""Study of lab 11: PCM with four phases on digits, one variant.
 
-Four phases on digits: 1500 steps in all, 600 of them the denoiser that is then
-the teacher. One variant.
+1500 steps in all, 600 of them for the denoiser that is then the teacher.
 """
 
 from collections.abc import Callable

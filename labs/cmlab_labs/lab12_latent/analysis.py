@@ -1,14 +1,12 @@
-"""Analysis for lab 12, latent consistency models (sLCT): quantities measured there.
+"""Analysis for lab 12 (sLCT): impulsive noise, and noise paired with data by optimal transport.
 
-Impulsive noise: shares beyond the fences of a box plot, and the kurtosis.
-
+Impulsive noise is measured by the shares beyond the fences of a box plot, and by the kurtosis.
 Tukey's fences lie 1.5 (inner) and 3 (outer) interquartile ranges beyond the quartiles. Of normal
 numbers 0.70 % lie beyond the inner ones and 2.3 in a million beyond the outer ones.
 
-Effect of pairing noise with data: transport cost and variance of the target.
-
-Many data points are possible at a given x_t. Their variance, the mean over x_t of Var(x | x_t),
-is the noise that the target of consistency training has: pairing can lower it.
+Pairing is measured by its transport cost and by the variance of the target. Many data points are
+possible at a given x_t. Their variance, the mean over x_t of Var(x | x_t), is the noise that the
+target of consistency training has: pairing can lower it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from cmlab.methods.slct import Independent, MinibatchOT
 from cmlab.ops import sum_squares
 from cmlab.types import Coupling
 
-# Impulsive noise: shares beyond the fences of a box plot, and the kurtosis
+# Impulsive noise
 
 INNER, OUTER = 1.5, 3.0  # interquartile ranges beyond the quartiles
 
@@ -66,7 +64,7 @@ def impulsiveness(x: Tensor) -> Impulsiveness:
     )
 
 
-# Effect of pairing noise with data: transport cost and variance of the target
+# Noise paired with data
 
 
 def cost_ratio(x: Tensor, z: Tensor) -> float:

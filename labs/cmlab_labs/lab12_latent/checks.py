@@ -13,8 +13,6 @@ from ..common.exercise import close, exercise, expect
 
 same = partial(close, rtol=1e-6, atol=1e-12)
 
-# Lab 12: a denoising term over the samples with small noise, of which there may be none
-
 
 def answered(n: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """What a network said (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""

@@ -1,7 +1,4 @@
-"""Explorers of lab 12, latent consistency models (sLCT): interactive figures.
-
-Tails of latents and their influence on losses; noise paired with data by optimal transport.
-"""
+"""Explorers of lab 12 (sLCT): impulsive noise in latents, and optimal transport of noise."""
 
 from functools import lru_cache
 from math import exp, log, sqrt

@@ -1,4 +1,4 @@
-"""Figures of lab 12, latent consistency models (sLCT)."""
+"""Figures of lab 12 (sLCT): heavy tails and losses, scores of runs, optimal transport."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

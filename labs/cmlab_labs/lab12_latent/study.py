@@ -1,6 +1,6 @@
-"""Studies of lab 12, latent consistency models (sLCT): trained variants that it replays.
+"""Studies of lab 12, latent consistency models (sLCT): impulses in latents, optimal transport.
 
-Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part.
+"latents": iCT and sLCT on digits in latents, clean and with injected impulses, and ablations.
 
 ict, huber-impulses      iCT as it is, with its pseudo-Huber loss
 l2-impulses              iCT with squared L2
@@ -12,7 +12,7 @@ slct-8c                  sLCT with eight times the c
 
 Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
-Optimal transport in the plane: consistency training on the ring, the noise paired or not.
+"transport": consistency training on the ring, with noise paired by optimal transport or not.
 
 independent  iCT's loss, the noise as drawn
 ot           the same, the noise of each batch paired with its data by optimal transport
@@ -121,7 +121,7 @@ def tail_measures(x: Tensor) -> Tensor:
     return torch.tensor([share_beyond(x, INNER), share_beyond(x, OUTER), kurtosis(x)])
 
 
-# Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part
+# The study "latents"
 
 IMPULSES = Impulses(DIGITS)
 
@@ -176,7 +176,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
 STUDY = Study("latents", ARMS, Residuals(), observations=7)
 
 
-# Optimal transport in the plane: consistency training on the ring, the noise paired or not
+# The study "transport"
 
 TRANSPORT_STEPS, BATCH = 2000, 128
 

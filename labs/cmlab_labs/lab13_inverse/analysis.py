@@ -1,6 +1,6 @@
-"""Analysis for lab 13, inverse problems: quantities measured there.
+"""Analysis for lab 13 (inverse problems): posterior sampling with two estimates in A(.).
 
-Posterior sampling with the posterior mean or with the path's end in A(.), each with its best ζ.
+The estimates are the posterior mean and the path's end, each with its best strength ζ.
 
 ζ is chosen by the mean score on the tuning seeds, for each task, budget and estimate; what is
 reported comes from other seeds. Every sample has a truth of its own, measured without noise, so

@@ -1,7 +1,4 @@
-"""Animation of lab 13, inverse problems.
-
-Posterior samples of one noisy point, its posterior mean and its path's end, by noise level.
-"""
+"""Animation of lab 13: posterior samples, posterior mean and path's end of a noisy point."""
 
 from collections.abc import Mapping, Sequence
 

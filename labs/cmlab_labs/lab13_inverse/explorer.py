@@ -1,4 +1,4 @@
-"""Explorers of lab 13, inverse problems: interactive figures."""
+"""Explorers of lab 13: measurements of point estimates, in the plane and on digits; editing."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial

@@ -1,4 +1,4 @@
-"""Figures of lab 13, inverse problems."""
+"""Figures of lab 13: digits under a measurement, posterior sampling, and zero-shot editing."""
 
 from collections.abc import Mapping, Sequence
 

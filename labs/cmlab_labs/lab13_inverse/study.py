@@ -1,9 +1,8 @@
-"""Studies of lab 13, inverse problems: trained variants that it replays.
+"""Recordings of lab 13: posterior sampling with posterior mean or path's end, ζ tuned for each.
 
-Comparison of posterior mean and path's end in posterior sampling, ζ tuned for each.
-
-Not trained, so no `Study`; `python scripts/posterior_race.py` makes the recordings, one for each
-estimate. Beside the scores on the reported seeds they hold the whole tuning.
+Nothing is trained, so there is no `Study`; `python scripts/posterior_race.py` makes the
+recordings, one for each estimate. Beside the scores on the reported seeds they hold the whole
+tuning.
 """
 
 from collections.abc import Sequence

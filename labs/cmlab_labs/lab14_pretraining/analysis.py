@@ -1,16 +1,14 @@
-"""Analysis for lab 14, faster pre-training: quantities measured there.
+"""Analysis for lab 14: a permutation test of two networks' agreement, and momentum descent.
 
-Permutation test of the agreement of two networks on shared noise.
-
-Whether a distance is small depends on the data, so the yardstick is the data's own: pair the
-answers of one network with those of the other at random, and measure again. If shared noise
-meant nothing, the pairs as they are would be one more shuffle, and
+Whether the distance of two networks' answers to the same noise is small depends on the data. The
+permutation test pairs the answers at random and measures again. If shared noise had no effect,
+the pairs as they are would be one more shuffle, and
 
     p = (1 + number of shuffles whose distance is no larger) / (1 + number of shuffles)
 
-would be even on its values: the pairs as they are belong to the count, above and below.
+would be uniform on its values: the pairs as they are belong to the count, above and below.
 
-Gradient descent with momentum on a quadratic loss ½ h θ² with noisy gradients.
+Gradient descent with momentum is studied on a quadratic loss ½ h θ² with noisy gradients.
 
     m ← β m + (1 - β) (h θ + noise),  θ ← θ - rate · m          (Adam's average, not its scaling)
 
@@ -26,7 +24,7 @@ from torch import Tensor
 
 from cmlab.gaussian_mixture import require
 
-# Permutation test of the agreement of two networks on shared noise
+# Permutation test of agreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +92,7 @@ def label_agreement(a: Tensor, b: Tensor) -> tuple[float, float]:
     return float((a == b).double().mean()), float((first * second).sum())
 
 
-# Gradient descent with momentum on a quadratic loss ½ h θ² with noisy gradients
+# Momentum descent on a quadratic loss
 
 
 def stability_limit(beta: float) -> float:

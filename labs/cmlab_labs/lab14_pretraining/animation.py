@@ -1,7 +1,4 @@
-"""Animation of lab 14, faster pre-training.
-
-Answers of two networks to the same noise, by the level at which it is shared.
-"""
+"""Animation of lab 14: answers of two networks to shared noise, by its level."""
 
 from dataclasses import replace
 

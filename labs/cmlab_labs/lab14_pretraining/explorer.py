@@ -1,7 +1,4 @@
-"""Explorers of lab 14, faster pre-training: interactive figures.
-
-Two trained networks on shared noise, and a permutation test of their agreement.
-"""
+"""Explorer of lab 14: two networks on shared noise, and a permutation test of their agreement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures of lab 14, faster pre-training."""
+"""Figures of lab 14: curriculum and momentum decay, recorded runs, two networks on one noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
     return figure
 
 
-# What a curriculum and a decaying momentum did to training, from recorded runs
+# Recorded runs with a curriculum and with momentum decay
 
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
@@ -246,7 +246,7 @@ def scores_by_rate(
     return figure
 
 
-# Two networks on shared noise: their answers joined by lines, and how far shuffled ones lie
+# Two networks on shared noise: pairs of answers, and the permutation test
 
 
 def joined_answers(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:

@@ -1,8 +1,7 @@
-"""Studies of lab 14, faster pre-training: trained variants that it replays.
+"""Studies of lab 14, faster pre-training: curriculum, momentum decay, pairs of networks.
 
-Do a curriculum over noise and a decaying momentum make pre-training faster?
-
-A variant is a distribution of noise levels and a schedule of momentum and rate.
+"pretraining-…": the speed of pre-training with a curriculum and with momentum decay. A variant is
+a distribution of noise levels and a schedule of momentum and rate.
 
 uniform     EDM's own distribution of levels: even over its quantiles
 curriculum  from there towards N(0.3, 0.25²) over the same quantiles
@@ -11,10 +10,10 @@ both        momentum to 0, and the rate that compensates
 momentum    momentum to 0, and the rate as it was
 rate        the compensating rate, and momentum as it was
 
-And the first two paces on the ring at half and twice the base rate, in a study of their own:
-pace-rate in thousandths.
+"pretraining-rates" has the first two schedules on the ring at half and twice the base rate, named
+schedule-rate in thousandths.
 
-Networks that share nothing but the data distribution, on the same noise.
+"twins-…": networks that share nothing but the data distribution, on the same noise.
 
 whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scans, no classes
 narrow  ring: the same with half the width, so with a quarter of the weights
@@ -136,7 +135,7 @@ class ToySolverEnds(SolverEnds):
         return scores | {"excess": found}
 
 
-# Do a curriculum over noise and a decaying momentum make pre-training faster?
+# The studies "pretraining-…"
 
 Change = Callable[[Recipe], Recipe]
 Variants = dict[str, Callable[[int], Recipe]]
@@ -225,7 +224,7 @@ SHAPES = Study(
 )
 
 
-# Networks that share nothing but the data distribution, on the same noise
+# The studies "twins-…"
 
 OTHER = 100  # what is added to a seed, so that two halves share no weights either
 

@@ -1,8 +1,6 @@
-"""Analysis for lab 15, music: quantities measured there.
+"""Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips.
 
-Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips.
-
-spectral distance  Fréchet distance between patches of 8 columns, each summed up by its 24 leading
+spectral distance  Fréchet distance between patches of 8 columns, each reduced to its 24 leading
                    principal components, those of the training pictures; unit: that of x, squared
 pitch accuracy     share of columns whose chord is the one that the loop asks for there, the loop
                    laid so that it fits best; a linear map, fitted to the training pictures,
@@ -10,7 +8,7 @@ pitch accuracy     share of columns whose chord is the one that the loop asks fo
 seam error         mean |jump| from one column to the next at the windows' borders, divided by the
                    mean of all other jumps
 
-Long clips from overlapping windows in four ways, and their seam errors.
+Long clips are made from overlapping windows in four ways:
 
 side by side  every window on its own, from noise of its own, cut in mid-overlap
 fused         one canvas, one noise, the windows' answers averaged at each call

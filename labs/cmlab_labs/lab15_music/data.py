@@ -1,19 +1,13 @@
 """Music data: log-mel spectrograms of plucked strings playing chord loops, and their inversion.
 
-The log-mel spectrogram of a recording, and its inversion to audio.
-
     audio ─ STFT ─ |·|² ─ mel bands ─ dB ─ standardised x        (librosa)
     x ─ dB ─ mel bands ─ magnitudes of the STFT ─ Griffin & Lim 1984 finds a phase ─ audio
 
-The way there loses the phase and merges frequencies into bands, so the way back is a guess.
+The spectrogram loses the phase and merges frequencies into bands, so its inversion is a guess.
 
-Plucked strings, after Karplus and Strong (1983): a burst of noise runs round a delay line.
-
-The line is as long as one period, and a filter in it takes the high tones first.
-
-A corpus of music made by rule: plucked strings playing loops of four chords.
-
-Every clip's notes are known.
+The corpus is made by rule, so every clip's notes are known: plucked strings play loops of four
+chords. A string is Karplus and Strong's (1983): a burst of noise in a delay line as long as one
+period, with a filter that damps the high tones first.
 """
 
 import io
@@ -153,7 +147,7 @@ def cents(found: float, asked: float) -> float:
     return 1200 * log2(found / asked)
 
 
-# Plucked strings, after Karplus and Strong (1983): a burst of noise runs round a delay line
+# Plucked strings, after Karplus and Strong (1983)
 
 
 @dataclass(frozen=True)

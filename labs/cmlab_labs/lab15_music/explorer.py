@@ -1,7 +1,4 @@
-"""Explorers of lab 15, music: interactive figures.
-
-Synthesiser: long clips in 1 to 8 network calls, by overlap of their windows, with sound.
-"""
+"""Explorer of lab 15: a synthesiser of long clips, by network calls and overlap of windows."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Figures of lab 15, music."""
+"""Figures of lab 15: spectrograms, scores of music by steps, and seams of sliding windows."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,15 +1,13 @@
 """Networks for music: a U-Net on spectrograms, convolving along time, and a discriminator.
 
-A UNet along time alone, for spectrograms: each column of the picture is one vector.
+`unet.UNet` slides its filters along frequency too, as if a chord were the same one band higher. In
+`StripUNet` each column of the spectrogram is one vector: every filter sees all bands of three
+columns at once, which fits notes that stay where they are, and costs a third. Levels halve the
+columns only.
 
-`unet.UNet` slides its filters up the frequencies too, as if a chord were the same a band higher.
-Here every filter sees all bands of three columns at once, which fits notes that stay where they
-are, and costs a third. Levels halve the columns only.
-
-The critic (discriminator) of MusicCM: light heads on the features of a frozen note detector.
-
-The detector finds the notes of each column of a log-mel spectrogram; it is remade by
-`python scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
+The discriminator, MusicCM's critic, has light heads on the features of a frozen note detector. The
+detector finds the notes of each column of a log-mel spectrogram; it is remade by `python
+scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
 """
 
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from cmlab.nets.pretrained import frozen
 from cmlab.nets.unet import Attention, Told, silent
 from cmlab.types import Data, PerSample, Time
 
-# A UNet along time alone, for spectrograms: each column of the picture is one vector
+# A U-Net along time alone, for spectrograms
 
 
 def time_convolution(inputs: int, outputs: int) -> nn.Conv2d:

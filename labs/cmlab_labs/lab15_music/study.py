@@ -1,6 +1,4 @@
-"""Studies of lab 15, music: trained variants that it replays.
-
-How many steps does music take? A guided teacher step by step, and its students.
+"""Studies of lab 15, music: a guided teacher by DDIM steps, and its student in few calls.
 
 music-teacher  teacher    the shipped denoiser, guided (w = 2) and not, by DDIM steps; nothing is
                           trained, the seed is that of the noise

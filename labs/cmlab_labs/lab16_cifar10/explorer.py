@@ -1,7 +1,4 @@
-"""Explorers of lab 16, CIFAR-10: interactive figures.
-
-One-step samples along the path between two noises, and samples in two or four network calls.
-"""
+"""Explorer of lab 16: samples along the path between two noises, in one, two or four calls."""
 
 from collections.abc import Sequence
 from dataclasses import replace

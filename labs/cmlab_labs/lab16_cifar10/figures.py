@@ -1,9 +1,8 @@
-"""Figures of lab 16, CIFAR-10.
+"""Figures of lab 16, CIFAR-10: cost, training curves, samples, and published FIDs.
 
-One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost.
-
-Every FID here is Inception's, of 50 000 samples against the training images, unconditional, as
-published. Distances measured in this repository are in other spaces and have other tables.
+Every published FID here is Inception's, of 50 000 samples against the training images,
+unconditional, as published. Distances measured in this repository are in other spaces and have
+other tables.
 """
 
 import json
@@ -371,7 +370,7 @@ def three_grids(columns: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
 
 
-# One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost
+# Published results of one- and few-step generators, and this package's presets
 
 READ, REPORTED = "read in the paper", "as reported"
 NOT_RUN = "not run here"

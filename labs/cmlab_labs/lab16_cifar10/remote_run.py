@@ -1,9 +1,7 @@
 """Remote run: start, watch, pause and stop training in a process that outlives the kernel.
 
-Training in a process of its own, which outlives the kernel; and how to find it again.
-
-Beside the run's folder lie, since the folder itself has to be empty for a new run:
-NAME.desk  which process was started, when, and what was asked for
+Two files lie beside the run's folder, since the folder itself has to be empty for a new run:
+NAME.desk  which process was started, when, and with which request
 NAME.said  what it printed
 """
 
@@ -107,7 +105,7 @@ def shell(words: Sequence[str]) -> str:
     return shlex.join(whole) if os.name == "posix" else subprocess.list2cmdline(whole)
 
 
-# Training in a process of its own, which outlives the kernel; and how to find it again
+# The training process, and how to find it again
 
 SLACK = 60.0  # seconds by which clocks may differ
 TAIL = 8192  # bytes of what it printed that are looked at
@@ -380,7 +378,7 @@ class RemoteRun:
                 self.sitting.ask(request)
 
 
-# What a run has written so far, read as it grows: the log of each phase, and its pace
+# Logs of a run, read as they grow, and its speed
 
 
 class LogReader:

@@ -1,6 +1,4 @@
-"""Training desk: plan, start and follow a run on CIFAR-10 in a notebook.
-
-The training desk: start, watch, pause, stop and resume a run that the kernel does not carry.
+"""Training desk: a widget that starts, follows, pauses, stops and resumes a run.
 
     desk("shapes.ect", "runs/my-shapes")
 
@@ -402,7 +400,7 @@ class ForecastPanel(ipw.HTML):
             self.value = alert_html(f"No forecast: {why.rstrip('.')}.")
 
 
-# The training desk: start, watch, pause, stop and resume a run that the kernel does not carry
+# The training desk
 
 PERIOD = 1.0  # seconds between two looks at the folder
 

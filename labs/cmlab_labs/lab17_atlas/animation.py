@@ -1,7 +1,4 @@
-"""Animation of lab 17, the atlas of methods.
-
-How many calls of diffusion one call of a student is worth: the kept networks of the atlas.
-"""
+"""Animation of lab 17: diffusion in 1 to 32 network calls beside one call of iCT."""
 
 from functools import partial
 

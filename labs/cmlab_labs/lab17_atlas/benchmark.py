@@ -1,18 +1,12 @@
 """Benchmark of all methods on one distribution with one network and one budget.
 
-Evaluations of trained networks: errors against the exact answers by network calls.
+All methods train on the ring, with networks of one size and 4000 steps of 256 samples in all.
+Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, posterior
+sampling with two networks) was tuned on seeds 10 and 11, see docs/settings.md.
 
-An evaluation takes networks by role and a seed for its draws, and returns records
-{"way", "calls", one number each}. All are on toy distributions with exact answers.
-
-Evaluations of posterior sampling: one coordinate is measured, the other's posterior is exact.
-
-Their records have `w1`, the mean W₁ of the samples to the exact posterior.
-
-The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all.
-
-Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, guesses with
-two networks) was tried on seeds 10 and 11, see docs/settings.md.
+An evaluation takes networks by role and a seed for its draws, and returns records {"way", "calls",
+one number each}; exact answers are known. In posterior sampling one coordinate is measured, and
+`w1` is the mean W₁ of the samples to the exact posterior of the other.
 """
 
 import argparse
@@ -239,7 +233,7 @@ class ExactBaseline:
         return self.guess.truths * self.guess.copies
 
 
-# The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all
+# The entries of the benchmark
 
 DATA: ToyData = toy.RING
 STEPS = 4000  # of all trainings of a run together
@@ -354,7 +348,7 @@ ENTRIES: dict[str, Entry] = {
 }  # fmt: skip
 
 
-# The table of all runs: one JSON line a run, sorted, and the first seed's networks beside it
+# The table of all runs: one JSON line per run, sorted, and the networks of seed 0 beside it
 
 LEDGER = ROOT / "data" / "atlas.jsonl"
 Row = dict[str, Any]
@@ -524,7 +518,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in lines)
 
 
-# One run of one method: its networks are trained, asked, and accounted for
+# One run of one method: training, evaluation and cost
 
 SIGMA_MIN = 0.002
 

@@ -1,7 +1,4 @@
-"""Explorers of lab 17, the atlas of methods: interactive figures.
-
-Two trained networks of the atlas on the same noise, compared with the exact end points.
-"""
+"""Explorer of lab 17: samples of two methods from one noise, over the exact end points."""
 
 from functools import cache, lru_cache
 

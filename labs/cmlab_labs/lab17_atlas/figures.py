@@ -1,9 +1,7 @@
-"""Figures of lab 17, the atlas of methods.
-
-Comparison of methods by errors over seeds, and plots of error by calls and by CPU seconds.
+"""Figures of lab 17: comparison of methods by error, network calls and cost of training.
 
 A beats B only if the worst seed of A is below the best of B: their ranges lie apart.
-A run that came to nothing (nan) counts as an infinite error.
+A run that failed (nan) counts as an infinite error.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -297,7 +295,7 @@ def shade_floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real da
             transform=ax.get_yaxis_transform())  # fmt: skip
 
 
-# The methods by network calls: error to the data against diffusion's, with the floor
+# Error by network calls, against diffusion
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ def add_arguments(record: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Write one recording for each variant."""
     study = STUDIES[given.study]
-    arms = list(study.variants) if given.arms == ["all"] else given.arms
-    if strange := [arm for arm in arms if arm not in study.variants]:
+    variants = list(study.variants) if given.variants == ["all"] else given.variants
+    if unknown := [name for name in variants if name not in study.variants]:
         allowed = ", ".join(study.variants)
-        raise Refused(f"{study.name} has no arm {strange[0]!r}; allowed: {allowed}")
+        raise Refused(f"{study.name} has no variant {unknown[0]!r}; allowed: {allowed}")
     if not all(seed.isdigit() for seed in given.seeds.split(",")):
         raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
     try:

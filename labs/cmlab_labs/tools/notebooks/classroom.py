@@ -1,11 +1,12 @@
 """Classroom copies of a lab: for learners, and with solutions for teachers.
 
-Learners' copies have no solutions, and the metadata that nbgrader needs. Each exercise becomes two cells that nbgrader knows: the stub, which learners fill in, and below
-the check a locked cell that ends with a number of points. It never raises, so that *Run All* goes
-through an untouched copy.
+Learners' copies have no solutions, and the metadata that nbgrader needs. Each exercise becomes two
+cells that nbgrader knows: the stub, which learners fill in, and below the check a locked cell that
+ends with a number of points. It never raises, so that *Run All* goes through an untouched copy.
 
-Teachers' copies have the solutions in place and notes beside each step. The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
-prediction, questions to discuss, and what earns the points.
+Teachers' copies have the solutions in place and notes beside each step. The notes come from
+labs/src/teaching.toml: the minutes, which cell breaks which wrong prediction, questions to
+discuss, and what earns the points.
 """
 
 import ast
