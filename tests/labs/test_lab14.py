@@ -181,12 +181,12 @@ def test_shared_starts_are_the_same_in_any_precision_and_pure_noise_at_the_top()
 
 def test_steps_to_a_goal_lie_between_the_looks():
     steps = np.array([0, 100, 200])
-    falling = figures.ScoreCurve(steps, np.array([[1.0, 0.1, 0.01], [1.0, 0.5, 0.4]]))
+    falling = figures.VariantScores(steps, np.array([[1.0, 0.1, 0.01], [1.0, 0.5, 0.4]]))
     found = falling.until([0.1**0.5, 0.3])
     assert found[0] == pytest.approx(50) and np.isnan(found[1])
     assert figures.speed_up(falling, falling) == pytest.approx([1, 1])
     assert figures.speed_up_text(falling, falling) == "1.00 (1.00 to 1.00)"
-    never = figures.ScoreCurve(steps, np.ones((2, 3)))
+    never = figures.VariantScores(steps, np.ones((2, 3)))
     assert figures.speed_up_text(falling, never) == "0 of 2 seeds"
 
 
@@ -202,11 +202,11 @@ def test_the_figures_draw_what_they_were_given():
     assert right.lines[2].get_ydata()[-1] == pytest.approx(2, rel=1e-6)
     calm = laws.stationary_spread(1.0, momentum, 0.9).axes[0].lines[2].get_ydata()
     assert calm[0] == pytest.approx(0.19 / 2, rel=0.01)
-    arm = figures.ScoreCurve(np.array([0, 9]), np.array([[1.0, 0.2], [1.0, 0.4]]))
+    arm = figures.VariantScores(np.array([0, 9]), np.array([[1.0, 0.2], [1.0, 0.4]]))
     drawn, empty = figures.score_curves({"a": {"constant": arm}, "b": {}}, "m").axes
     assert drawn.lines[0].get_ydata()[-1] == pytest.approx(0.3)
     assert "not recorded" in empty.texts[0].get_text()
-    low = figures.ScoreCurve(arm.steps, arm.values / 10)
+    low = figures.VariantScores(arm.steps, arm.values / 10)
     assert figures.finding("a", {"x": arm, "y": low}) == "a: y ends lowest"
     assert "not told apart" in figures.finding("a", {"x": arm, "y": arm})
     at = {"constant": {0.002: np.array([1.0, 3.0]), 0.004: np.array([1.0, 1.0])}}

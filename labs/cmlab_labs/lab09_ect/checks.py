@@ -59,7 +59,7 @@ def exact_r(t: Tensor, stage: int, q: float, K: float, b: float) -> Tensor:
 
 
 def slips(t: Tensor, stage: int, q: float, K: float, b: float) -> list[tuple[str, Tensor]]:
-    """What to say, and the r that the slip gives."""
+    """Mistakes: the message, and the r that each gives."""
     n, gap = 1 + K * torch.sigmoid(-b * t), q**-stage
     other, ratio = 1 + K * torch.sigmoid(b * t), 1 - gap * n
     late = "the stage is off by one: the gap is q^(−stage), so that stage 0 has r = 0"
@@ -146,6 +146,6 @@ def check_restored(trainer: Trainer, half: Trainer) -> None:
 
 
 def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    """The same bits in every tensor."""
+    """Whether two networks have the same bits in every tensor."""
     return all(torch.equal(u, v) for u, v in zip(
         a.state_dict().values(), b.state_dict().values(), strict=True))  # fmt: skip

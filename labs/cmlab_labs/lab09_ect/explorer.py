@@ -62,7 +62,7 @@ def levels_to_data(pairs: Shrink) -> int:
 
 
 def reading(pairs: Shrink, distribution: LogNormal, stage: int) -> str:
-    """What the stage does, in three lines."""
+    """Three lines of text on the stage."""
     last = denoising_limit(pairs.gap(0), pairs.K, pairs.b)
     share = float(distribution.cdf(torch.tensor(last))) if last else 0.0
     upto = "every t" if last == math.inf else f"t up to {last:.3f}"

@@ -105,7 +105,7 @@ class SCTTraining(ipw.VBox):
 
     @property
     def recipe(self) -> Recipe:
-        """What the knobs stand on."""
+        """The recipe that the knobs choose."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
         chosen = SCMVariant("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
         return chosen(FRESH_SEED)
@@ -126,14 +126,14 @@ class SCTTraining(ipw.VBox):
 
     @property
     def course(self) -> TrainingCurves:
-        """What has been seen so far."""
+        """Training curves so far."""
         rows = [
             np.stack([one[name] for one in self.seen]) for name in ("steps", "error", "tangent")
         ]
         return TrainingCurves(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
 
     def reading(self, run: TrainingCurves) -> str:
-        """What the picture shows, in three lines."""
+        """Three lines of text on the picture."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
         says = [
             f"Step {run.steps[-1]}; time features {embed}, bound {bound}, warm-up {warmup}: "
@@ -210,7 +210,7 @@ def recipe(embed: str, time_input: str) -> Recipe:
 
 
 def untrained(embed: str, time_input: str) -> Denoiser:
-    """As the random numbers left them."""
+    """The network at initialisation."""
     return recipe(embed, time_input).build().double()
 
 
@@ -241,7 +241,7 @@ class ExactNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class ModelSource:
-    """How a model of these features comes about, and how its tangent is taken."""
+    """How a model of these features is made, and its time derivative taken."""
 
     build: Callable[[str, str], Denoiser]
     slope: Slope = Tangent()
@@ -313,7 +313,7 @@ def longest_sentence(seen: TangentTerms) -> str:
 
 
 def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
-    """What a learner might take for a fault."""
+    """Remarks on what could be mistaken for an error."""
     if weights != TRUE:
         return []
     says = "f* has no time features and has no time input: the first two knobs do nothing here."
@@ -325,7 +325,7 @@ def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
 
 
 def bound_sentence(seen: TangentTerms, bound: str) -> str:
-    """What the bound lets through, and what the weight would even out."""
+    """Sentence on lengths before and after the bound, and the loss by time."""
     g, after, loss = sample_lengths(seen.g), sample_lengths(seen.bounded), seen.loss
     lengths_text = (
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
@@ -340,7 +340,7 @@ def bound_sentence(seen: TangentTerms, bound: str) -> str:
 def recorded_outcome(
     embed: str, time_input: str, teacher: str, bound: str, prior: str
 ) -> list[str]:
-    """What training with these ingredients came to, where it was recorded."""
+    """Result of training with these ingredients, where it was recorded."""
     preset = toy.scd if teacher == EXACT else toy.sct
     wanted = (
         EMBEDS[embed],
@@ -358,7 +358,7 @@ def recorded_outcome(
 
 
 def ingredients(variant: SCMVariant) -> tuple[object, ...]:
-    """What the knobs choose, warm-up apart."""
+    """The ingredients that the knobs choose, without the warm-up."""
     return (
         variant.embed,
         variant.time_input,

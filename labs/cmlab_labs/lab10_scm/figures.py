@@ -336,7 +336,7 @@ def by_gap(
 
 
 def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
-    """What the smallest error over the gaps says."""
+    """Title: the gaps whose error is within 10 % of the limit."""
     off = {gap: scores.mean() / base.mean() - 1 for gap, scores in found.items()}
     near = [gap for gap, share in off.items() if abs(share) <= 0.1]
     if not near:
@@ -496,7 +496,7 @@ def key_label(ax: Axes, line: int, text: str, role: Role) -> None:
 
 
 def brackets(ax: Axes, seen: TangentTerms) -> None:
-    """How long the two parts of g are."""
+    """Lengths of the two parts of g."""
     cloud(ax, seen.t, sample_lengths(seen.first), TEACHER, -0.008)
     key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
     cloud(ax, seen.t, sample_lengths(seen.second), STUDENT, 0.008)
@@ -560,7 +560,7 @@ class TrainingCurves:
 
     @property
     def median(self) -> np.ndarray:
-        """Of the medians at all levels, (T,)."""
+        """Median over levels of the median length, (T,)."""
         return np.median(self.tangent[..., 0], 1)
 
     @property
@@ -579,7 +579,7 @@ class TrainingCurves:
 
 
 def training(run: TrainingCurves, beside: TrainingCurves | None, whole: int) -> Figure:
-    """Where a run of `whole` steps stands: error by level, and length of g so far.
+    """Training curves of a run of `whole` steps: error by level, and length of g so far.
 
     `beside` is another run: its error is drawn at the same step.
     """

@@ -61,7 +61,7 @@ def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, 
 
 @animation("11")
 def calls() -> Moving:
-    """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
+    """Samples of the same noises in 1 to 8 calls: phases, and one phase with fresh noise."""
     ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
     shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in CALL_COUNTS]
@@ -76,7 +76,7 @@ def calls() -> Moving:
 
 
 def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
-    """Where n calls lead in both ways."""
+    """One frame: samples in n calls by both samplers."""
     left, kept = end_traces(phased, exact, STUDENT, 0)
     right, same = end_traces(renoised, exact, STUDENT, 1)
     calls_text = f"{n} call{'s' * (n > 1)}"

@@ -54,7 +54,7 @@ def kurtosis(x: Tensor) -> float:
 
 
 def impulsiveness(x: Tensor) -> Impulsiveness:
-    """Of all numbers in x together: take channels of unlike spread apart, or standardise them."""
+    """Impulsiveness of all numbers in x together; standardise channels of unequal spread first."""
     values = x.detach().double()
     low, high = np.quantile(values.numpy().ravel(), (0.25, 0.75))
     spread = max(float(high - low), 1e-30)

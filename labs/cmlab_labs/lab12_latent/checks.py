@@ -15,7 +15,7 @@ same = partial(close, rtol=1e-6, atol=1e-12)
 
 
 def answered(n: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """What a network said (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""
+    """Answers of a network (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64) / 2
     f_t = x + 0.1 * torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64)
@@ -56,7 +56,7 @@ def term(f_t: Tensor, x: Tensor, t: Tensor, small: float, sigma: float) -> Tenso
 
 
 def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
-    """What to say, and the number that the slip gives."""
+    """Mistakes: the message, and the number that each gives."""
     square, low = (f_t - x).square().flatten(1), t <= SMALL
     weight = 1 / t**2 + 1 / SIGMA**2
     each = weight * square.mean(1)
@@ -124,7 +124,7 @@ def exact(a: Tensor, b: Tensor, intervals: float) -> Tensor:
 
 
 def slips(delta: Tensor, intervals: float) -> dict[str, Tensor]:
-    """What to say, and what the slip answers to differences (b, *d)."""
+    """Mistakes: the message, and the loss that each gives for differences (b, *d)."""
     flat, c = delta.flatten(1), c_of(intervals)
     m = flat.square().mean(1)
     whole = "take the mean of the squares first, then one logarithm for the whole sample"
@@ -151,7 +151,7 @@ def cauchy(m: Tensor, c: float) -> Tensor:
 
 
 def slips_in_c(m: Tensor, intervals: float) -> dict[str, Tensor]:
-    """The same for slips in c and its place."""
+    """Mistakes in c and its place."""
     c, grown = c_of(intervals), exp(1.15 * log(intervals) - 0.85)
     ten = exp(-1.15 * log10(intervals) - 0.85)
     return {

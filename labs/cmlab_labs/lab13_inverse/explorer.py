@@ -228,7 +228,7 @@ def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: in
 
 
 def edit_sentence(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
-    """What is kept, how far the rest is from the truth, and how much it varies."""
+    """Text on an edit: what is kept, the distance to the truth, and the spread."""
     kept = "nothing is kept exactly: the stroke is a start"
     if task != STROKE:
         again = EDITS[task].project(torch.zeros_like(out), out)

@@ -48,7 +48,7 @@ def measured_digits(
 
 
 def edited_digits(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
-    """What was given beside what was made of it: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
+    """The given image beside its edits: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
     figure, (axes,) = sheet(
         1, 2, 9.0, 0.7 + 1.0 * max(len(made), 2), ratios=(1, made.shape[1] / 1.0)
     )

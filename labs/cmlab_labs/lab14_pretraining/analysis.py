@@ -122,7 +122,7 @@ def momentum_descent(
 
 
 def gradient_effect(rates: Tensor, betas: Tensor, first: int) -> Tensor:
-    """How far the gradient of step `first` has moved θ by each later step: (k - first,).
+    """Effect of the gradient of step `first` on θ by each later step: (k - first,).
 
     A unit gradient at that step, and none at any other; rates and betas (k,).
     """

@@ -41,7 +41,7 @@ def shared_noise() -> Moving:
 
 
 def frame(level: float, x: Tensor, y: Tensor) -> Shot:
-    """Some pairs of answers (n, 2), and the same shuffled; the numbers are of all."""
+    """One frame: some pairs of answers (n, 2), as they are and shuffled; numbers are of all."""
     test = agreement(x, y, 199)
     kinds = [torch.cdist(v.double(), MODES).argmin(1) for v in (x, y)]
     share, chance = label_agreement(*kinds)

@@ -60,7 +60,7 @@ def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> 
 
 
 def slips() -> list[tuple[str, Pairs]]:
-    """What to say, and what the slip answers in all cases."""
+    """Mistakes: the message, and the answers that each gives in all cases."""
 
     every = answered
     return [
@@ -110,7 +110,7 @@ def answers(seed: int, tie: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def wrong_p(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[str, list[float]]]:
-    """What to say, and what the slip answers in all cases."""
+    """Mistakes: the message, and the answers that each gives in all cases."""
     one, many = 1.0, [float(len(orders)) for *_, orders in cases]
     tests = [shuffle_test(pairwise_distances(a, b), orders) for a, b, orders in cases]
     near = [float((t.shuffled <= t.distance).sum()) for t in tests]

@@ -96,7 +96,7 @@ def explorer() -> Explorer:
 
 
 def picture(pair: str, start: str, draw: int) -> Picture:
-    """Some of the pairs, and the test on all of them."""
+    """Figure of some pairs, and the test on all of them."""
     number = STARTS.index(start)
     found = compared(pair, number)
     on_ring = found.a.ndim == 2
@@ -114,7 +114,7 @@ def picture(pair: str, start: str, draw: int) -> Picture:
 
 
 def reading(found: Comparison, level: float, start: int, kind: str) -> str:
-    """What the test says, in three lines."""
+    """Three lines of text on the test."""
     test = found.test
     alone = "the noise is all that they share" if start == 0 else "they share some data as well"
     return (

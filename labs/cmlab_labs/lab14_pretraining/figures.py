@@ -91,7 +91,7 @@ def momentum_decay(beta: MomentumDecay) -> Figure:
 def curvature_limits(
     ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]
 ) -> None:
-    """How much steeper a quadratic loss may be before descent with momentum diverges."""
+    """Largest curvature without divergence, over a run with momentum decay."""
     alone = [stability_limit(v) for v in b]
     with_rate = [stability_limit(v) / r for v, r in zip(b, rate, strict=True)]
     for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
@@ -134,7 +134,7 @@ LOOKS = {
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreCurve:
+class VariantScores:
     """Scores of one variant: steps (m,), values (seeds, m)."""
 
     steps: np.ndarray
@@ -155,17 +155,17 @@ class ScoreCurve:
         return np.array(found)
 
 
-def score_curve(recording: Recording, score: str) -> ScoreCurve:
+def score_curve(recording: Recording, score: str) -> VariantScores:
     """A named score of the averaged weights as they trained."""
-    return ScoreCurve(recording["steps"][0], score_by_name(recording, score))
+    return VariantScores(recording["steps"][0], score_by_name(recording, score))
 
 
-def speed_up(base: ScoreCurve, other: ScoreCurve) -> np.ndarray:
+def speed_up(base: VariantScores, other: VariantScores) -> np.ndarray:
     """Steps of the base over those that the other took to the base's last value, by seed."""
     return base.steps[-1] / other.until(base.values[:, -1])
 
 
-def speed_up_text(base: ScoreCurve, other: ScoreCurve) -> str:
+def speed_up_text(base: VariantScores, other: VariantScores) -> str:
     """`speed_up` in words, or how many seeds come to the base's last value at all."""
     found = speed_up(base, other)
     there = np.isfinite(found)
@@ -177,7 +177,7 @@ def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str
     return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
 
 
-def finding(what: str, variants: Mapping[str, ScoreCurve]) -> str:
+def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
     """A title: the variant that ends lowest, if its range lies below all others'."""
     last = {name: seen.values[:, -1] for name, seen in variants.items()}
     if len(last) < 2:
@@ -187,7 +187,7 @@ def finding(what: str, variants: Mapping[str, ScoreCurve]) -> str:
     return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are not told apart"
 
 
-def score_curves(panels: Mapping[str, Mapping[str, ScoreCurve]], measure: str) -> Figure:
+def score_curves(panels: Mapping[str, Mapping[str, VariantScores]], measure: str) -> Figure:
     """A panel by title, in it variants by the names in LOOKS: means and ranges over the seeds."""
     figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
     for ax, (title, variants) in zip(axes, panels.items(), strict=True):
@@ -203,7 +203,7 @@ def score_curves(panels: Mapping[str, Mapping[str, ScoreCurve]], measure: str) -
     return figure
 
 
-def draw_curve(ax: Axes, seen: ScoreCurve, role: plots.Role) -> None:
+def draw_curve(ax: Axes, seen: VariantScores, role: plots.Role) -> None:
     """One variant's mean, and its range over the seeds."""
     ax.fill_between(seen.steps, seen.values.min(0), seen.values.max(0), color=role.color,
                     alpha=0.15)  # fmt: skip
@@ -211,7 +211,7 @@ def draw_curve(ax: Axes, seen: ScoreCurve, role: plots.Role) -> None:
     ax.plot(seen.steps[-1], seen.values.mean(0)[-1], role.marker, color=role.color)
 
 
-def name_curves(ax: Axes, variants: Mapping[str, ScoreCurve]) -> None:
+def name_curves(ax: Axes, variants: Mapping[str, VariantScores]) -> None:
     """The variants' names beside their last points, kept apart."""
     right = max(seen.steps[-1] for seen in variants.values())
     ax.set_xlim(0, 1.55 * right)
@@ -284,7 +284,7 @@ def fix_layout(figure: Figure, left: float) -> None:
 def pairs_and_test(
     a: Tensor, b: Tensor, modes: Tensor, test: Agreement, titles: Sequence[str], shown: int = 60
 ) -> Figure:
-    """Some pairs of points joined, the same shuffled, and the test on all."""
+    """Figure of pairs of points, as they are and shuffled, and the test on all."""
     figure, ((left, middle, right),) = sheet(1, 3, 11.0, 3.7)
     fix_layout(figure, 0.06)
     joined_answers(left, a[:shown], b[:shown], modes, titles[0])

@@ -271,7 +271,7 @@ class RecordedNetwork:
         return path_of(self.study, self.variant).exists()
 
     def ends(self, level: int) -> Tensor:
-        """Where its ODE paths from the shared points at level number `level` end."""
+        """End points of its ODE paths from the shared points at level number `level`."""
         return recorded_ends(self.study, self.variant)[self.seed, level]
 
 

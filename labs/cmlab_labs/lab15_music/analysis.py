@@ -211,7 +211,7 @@ def long_clip(
 
 
 def model_bands(model: Model) -> int:
-    """How many rows the pictures have that its network takes."""
+    """Number of mel bands that the model's network takes."""
     return int(model.net.bands)  # type: ignore[attr-defined]
 
 

@@ -68,7 +68,7 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 def fuse_slips(windows: list[Tensor], at: list[int], length: int) -> list[tuple[str, Tensor]]:
-    """What to say, and the canvas that the slip gives."""
+    """Mistakes: the message, and the canvas that each gives."""
     total, count, last = torch.zeros(length).double(), torch.zeros(length).double(), None
     for first, part in zip(at, windows, strict=True):
         total[first : first + len(part)] += part
@@ -142,7 +142,7 @@ def exact_step(
 
 
 def step_slips(x_t: Tensor, t: Tensor, r: Tensor, w: float) -> list[tuple[str, Tensor]]:
-    """What to say, and the x_r that the slip gives."""
+    """Mistakes: the message, and the x_r that each gives."""
     cond, null = two_class_denoiser(x_t, t, 1), two_class_denoiser(x_t, t, 0)
     guided, share = cond + w * (cond - null), (r / t)[:, None]
 

@@ -56,7 +56,7 @@ class Sound:
         return self.hop / self.rate
 
     def columns(self, seconds: float) -> int:
-        """How many columns a recording of this length has."""
+        """Number of columns of a recording of this length."""
         return 1 + int(seconds * self.rate) // self.hop
 
     def picture(self, audio: np.ndarray, rate: int | None = None) -> Tensor:
@@ -143,7 +143,7 @@ def hertz(note: float) -> float:
 
 
 def cents(found: float, asked: float) -> float:
-    """How far apart two frequencies are: 100 cents are a semitone."""
+    """Interval between two frequencies in cents: 100 cents are a semitone."""
     return 1200 * log2(found / asked)
 
 
@@ -264,7 +264,7 @@ class Tunes:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one clip: channel, bands, columns."""
+        """Shape of one clip: channel, bands, columns."""
         return (1, self.sound.bands, COLUMNS)
 
     @property
@@ -273,7 +273,7 @@ class Tunes:
 
     @cached_property
     def scores(self) -> list[list[PlayedNote]]:
-        """What is played in each piece, those of loop 0 first."""
+        """The notes of each piece, those of loop 0 first."""
         rng = np.random.default_rng((self.seed, int(self.train)))
         beat = BEAT * self.sound.seconds
         return [compose(label, rng, beat) for label in range(self.classes) for _ in
@@ -307,7 +307,7 @@ class Tunes:
         return float(training.pictures.double().std())
 
     def cuts(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Where n clips are cut: the piece, and the first column, (n,) each."""
+        """Positions of n random clips: the piece, and the first column, (n,) each."""
         piece = torch.randint(self.classes * self.pieces, (n,), generator=generator)
         return piece, torch.randint(BEAT * BEATS - COLUMNS + 1, (n,), generator=generator)
 

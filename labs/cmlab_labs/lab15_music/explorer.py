@@ -45,7 +45,7 @@ def clip_of(loop: int, calls: int, overlap: int, way: str, seed: int) -> LongCli
 
 @lru_cache(maxsize=64)
 def wav_of(loop: int, calls: int, overlap: int, way: str, seed: int) -> bytes:
-    """The same as a WAV file."""
+    """The clip as a WAV file."""
     sound = Sound()
     return wav(sound.audio(clip_of(loop, calls, overlap, way, seed).x[0, 0], ROUNDS), sound.rate)
 
@@ -62,7 +62,7 @@ def picture(loop: str, calls: int, overlap: int, way: str, seed: int) -> Picture
 
 
 def reading(windows: int, overlap: int, calls: int, clip: LongClip, right: float) -> str:
-    """What the picture shows, in three lines."""
+    """Three lines of text on the clip."""
     seconds = Sound().seconds
     changes = int(np.count_nonzero(recognized_chords(clip.x)[0].diff()))
     return (

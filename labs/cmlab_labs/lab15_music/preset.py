@@ -31,7 +31,7 @@ NET = StripUNetShape(width=96, levels=3, embed=Fourier(32, 0.06), classes=DATA.c
 
 
 def clip(method: Method, steps: int, batch: int, lr: float, seed: int) -> Recipe:
-    """What all runs on music share: the data, the network, the sampler and the evaluator."""
+    """Base recipe of all runs on music: data, network, sampler and evaluator."""
     train = TrainConfig(
         steps=steps,
         batch=batch,

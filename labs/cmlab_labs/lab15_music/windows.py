@@ -23,7 +23,7 @@ from cmlab.types import Data, Denoise
 
 
 def starts(length: int, window: int, step: int) -> list[int]:
-    """Where the windows begin: every `step`, and the last at length - window whatever the step.
+    """First cells of the windows: every `step`, and the last at length - window in any case.
 
     (length - window) / step + 1 of them where that is whole. Raises ValueError for a canvas
     shorter than a window, or a step that skips cells or stands still.

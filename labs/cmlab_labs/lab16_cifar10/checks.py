@@ -38,7 +38,7 @@ def decay(answer: Callable[..., Any]) -> str:
 
 
 def decay_slips(batch: int, images: float) -> list[tuple[str, float]]:
-    """What to say, and the β that the slip gives."""
+    """Mistakes: the message, and the β that each gives."""
     return [
         ("the exponent is upside down: one step is batch / half_life of a half-life",
          0.5 ** (images / batch)),

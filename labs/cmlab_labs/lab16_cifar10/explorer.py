@@ -53,7 +53,7 @@ def picture(
     generator: Generator, seed: int, other: int, share: float, calls: int, middle: float,
     label: int = 0,
 ) -> Picture:  # fmt: skip
-    """What the generator makes of the noise at this share of the way from one to the other."""
+    """Samples from the noise at this share of the path from one noise to the other."""
     data: Any = generator.recipe.data
     z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
     f = RecordedCalls(answers(generator, label, 1))
@@ -103,7 +103,7 @@ def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[fl
 def reading(
     generator: Generator, times: Tensor, distances: Sequence[float], mix: str, short: float
 ) -> str:
-    """What the picture shows, in three lines."""
+    """Three lines of text on the picture."""
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
     one = len(times) == 1
     calls = f"{len(times)} network call{'s' * (not one)}, at noise level{'s' * (not one)} {at}."

@@ -54,7 +54,7 @@ from ..common.plots_samples import annotate_at
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Of one recipe's network. `call` and `step` are operations, `kept` bytes, for one image."""
+    """Cost of a network for one image: `call` and `step` in operations, `kept` in bytes."""
 
     weights: int
     call: int  # one forward pass
@@ -215,7 +215,7 @@ def mean_of_finite(rows: np.ndarray) -> np.ndarray:
 
 
 def level_title(early: np.ndarray, late: np.ndarray) -> str:
-    """Where the loss is the smallest and the largest part of what it was."""
+    """Title: the noise level at which the loss fell most."""
     share = late / early
     if not np.isfinite(share).any():
         return "By noise level"
@@ -285,7 +285,7 @@ WIDE, HIGH = 8.8, 6.4  # inches
 
 @dataclass(frozen=True)
 class GeneratorScene:
-    """What is drawn: pictures (n, 3, h, w) in [-1, 1], each group with its names."""
+    """Pictures (n, 3, h, w) in [-1, 1] that the explorer draws, in groups."""
 
     calls: tuple[Tensor, Tensor]  # what goes into each network call, and what comes out
     made: Tensor  # (3, h, w)
@@ -424,7 +424,7 @@ def published_cells(row: PublishedResult) -> tuple[str, ...]:
 
 
 def preset_cells(preset: str, record: Path | None = None) -> tuple[str, ...]:
-    """The same for one of our presets: images from the recipe, FIDs from a run's record if any."""
+    """Row of one of our presets: images from the recipe, FIDs from a run's record if any."""
     recipe = PRESETS[preset]()
     before = recipe.start.samples if recipe.start else 0
     fids = recorded_fids(record) if record else {}

@@ -65,7 +65,7 @@ class RunRequest:
     accelerator: str = ""
 
     def arguments(self, resume: bool = False, plan: bool = False) -> list[str]:
-        """What comes after `cmlab`."""
+        """Command-line arguments after `cmlab`."""
         steps = [f"steps={self.steps}"] if self.steps not in (None, own_steps(self.preset)) else []
         parts = {
             "--set": [*steps, *self.settings],
@@ -167,7 +167,7 @@ class TrainingProcess:
         return self.folder.with_name(f"{self.folder.name}.said")
 
     def note(self) -> dict[str, Any]:
-        """What was noted when it was started last; empty if it never was."""
+        """Contents of the note file of the last start; empty if there was none."""
         try:
             return read_json(self.note_file)
         except BadFile:
@@ -234,7 +234,7 @@ class RunStatus:
 
 
 def recorded_status(folder: Path) -> RunStatus:
-    """What the run's own state file says, whoever is alive; `nothing` if there is no such file."""
+    """Status from the run's own state file, without a look at processes."""
     try:
         state = read_json(folder / STATE)
         now, total = (int(n) for n in state["stage"])
@@ -246,7 +246,7 @@ def recorded_status(folder: Path) -> RunStatus:
 
 
 def run_status(folder: Path, process: TrainingProcess) -> RunStatus:
-    """Where the run stands now."""
+    """Status of the run now."""
     status, own = recorded_status(folder), process.pid()
     elsewhere = status.word in ACTIVE and alive(status.pid, status.time)
     if own and own != status.pid:
@@ -257,7 +257,7 @@ def run_status(folder: Path, process: TrainingProcess) -> RunStatus:
 
 
 def ended_status(status: RunStatus, pid: int, process: TrainingProcess) -> RunStatus:
-    """The same of a run whose process is not alive, with the reason where one is known."""
+    """Status of a run whose process is not alive, with the reason where one is known."""
     noted, why, code = process.note(), process.last_error(), process.code()
     silent = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > status.time
     if silent and why:
@@ -268,14 +268,14 @@ def ended_status(status: RunStatus, pid: int, process: TrainingProcess) -> RunSt
 
 
 def signal_sentence(code: int | None) -> str:
-    """What an exit status says of a process that said nothing itself."""
+    """Sentence on the exit status of a process that printed no error."""
     if code is None or code >= 0:
         return ""
     return f"ended from outside, signal {-code}" + ("; often for want of memory" * (code == -9))
 
 
 def last_checkpoint(folder: Path) -> str:
-    """Where the checkpoints of a run end, in words."""
+    """Step of a run's last checkpoint, in words."""
     for place, phase in ((folder, ""), (folder / "start", " of phase 1")):
         if (record := checkpoint_record(place / CHECKPOINT)) is not None:
             return f"step {record.get('step', 0):,}{phase}"
@@ -306,7 +306,7 @@ class RemoteRun:
         self.request: str | None = None
 
     def known(self, order: RunRequest) -> RunRequest:
-        """What was asked for when the folder's run was started, if it is still under way."""
+        """The request with which the folder's run was started, if it is under way."""
         noted = request_from(self.process.note().get("order") or {})
         live = bool(self.process.pid())
         if noted is None or not (live or self.fixed):
@@ -318,7 +318,7 @@ class RemoteRun:
 
     @property
     def begun(self) -> bool:
-        """Whether there are files in the folder: then the command has to say --resume."""
+        """Whether there are files in the folder: then the command needs --resume."""
         with suppress(OSError):
             return any(self.folder.iterdir())
         return False
@@ -335,7 +335,7 @@ class RemoteRun:
         return self.sitting.want() if self.request is None else self.request
 
     def now(self) -> RunStatus:
-        """Where the run stands."""
+        """Status of the run."""
         return run_status(self.folder, self.process)
 
     def line(self, order: RunRequest, now: RunStatus) -> str:
@@ -393,7 +393,7 @@ class LogReader:
         self.offset, self.file = 0, 0
 
     def read(self) -> bool:
-        """Whether there was anything new. A line that is half written waits for its end."""
+        """Read new rows; whether there were any. A line that is half written waits for its end."""
         try:
             with self.path.open("rb") as file:
                 return self.take(file.fileno(), file)
@@ -452,7 +452,7 @@ class RunHistory:
         return self.known[place]
 
     def phases(self) -> list[Phase]:
-        """What there is to draw: samples counted through both phases."""
+        """Training phases to draw, samples counted through both."""
         before, found = 0, []
         for place, log in zip(self.folders, self.logs, strict=True):
             if log.rows:

@@ -108,7 +108,7 @@ class Controls(ipw.VBox):
         self.knobs["compile"].value = order.compiled
 
     def order(self) -> RunRequest:
-        """What the knobs ask for."""
+        """The request that the knobs stand for."""
         preset = self.knobs["preset"].value
         own = own_steps(preset)
         chosen = self.knobs["steps"].value
@@ -249,7 +249,7 @@ CAVEAT = "the memory is an estimate, without what libraries and the allocator ho
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a clock would use."""
+    """A duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -261,7 +261,7 @@ def size(count: float) -> str:
 
 
 def state_line(now: RunStatus, name: str, want: str) -> str:
-    """What the run does, in which phase, and what was asked of it that it has yet to do."""
+    """Line on the run's state: activity, phase, and a pending request."""
     parts = [TITLES.get(now.word, now.word)]
     if now.word not in ("nothing", "starting", "refused") and now.stage[1] > 1:
         parts.append(f"phase {now.stage[0]} of {now.stage[1]}" + (f" ({name})" if name else ""))
@@ -286,7 +286,7 @@ def numbers(
 
 
 def problem_sentence(now: RunStatus, kept: str) -> str:
-    """What went wrong, and what can be done; empty if nothing did."""
+    """Sentence on what went wrong, and the remedy; empty if nothing did."""
     why = now.sentence.rstrip(".")
     again = f"Resume goes on from {kept}."
     if now.word == "gone":
@@ -318,7 +318,7 @@ def command_html(line: str) -> str:
 
 
 def plan_line(found: Mapping[str, Any]) -> str:
-    """What a forecast says."""
+    """Sentence on a forecast of time and memory."""
     memory, hours = float(found["memory_gb"]) * 1e9, float(found["hours"])
     return (
         f"Forecast: {duration(3600 * hours)} of training and {size(memory)} of memory for "

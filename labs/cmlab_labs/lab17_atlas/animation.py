@@ -67,7 +67,7 @@ def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
 
 
 def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:
-    """What diffusion makes of the noises in so many calls."""
+    """One frame: samples of diffusion in so many calls."""
     errors = {method: score(rows, method, "law", way, n) for method, way, n in
            (("edm", "ddim", calls), ("ict", "multistep", 1))}  # fmt: skip
     calls_text = f"{calls} call{'s' * (calls > 1)}"

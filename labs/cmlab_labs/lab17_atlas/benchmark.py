@@ -141,7 +141,7 @@ class HiddenCoordinate:
         return data.oracle.sample(self.truths, g).double().repeat_interleave(self.copies, 0)
 
     def exact(self, data: ToyData, measured: Tensor, seed: int) -> Tensor:
-        """As many samples of the exact posterior: (truths, copies)."""
+        """Samples of the exact posterior, as many: (truths, copies)."""
         oracle, g = data.oracle, torch.Generator().manual_seed(seed)
         if not isinstance(oracle, Mixture):
             raise ValueError(f"the posterior is known for mixtures of Gaussians, not {oracle}")
@@ -270,7 +270,7 @@ def whole(make: Callable[..., Recipe]) -> Make:
 
 
 def half(make: Callable[..., Recipe]) -> Make:
-    """The same with half of them, for one of two networks."""
+    """A preset of the ring with half of the steps, for one of two networks."""
     return lambda steps, seed: make(steps=steps // 2, seed=seed)
 
 
@@ -293,7 +293,7 @@ def slct(steps: int, seed: int) -> Recipe:
 
 
 def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
-    """As `music.cd`, with the exact denoiser, unguided, since the ring has no labels."""
+    """MusicCM as in `music.cd`, with the exact denoiser, unguided: the ring has no labels."""
     heads = Critic(PointCriticShape(2, 64), gamma=0.1) if critic else None
     method = MusicCM(
         Exact(DATA),
@@ -393,7 +393,7 @@ def write_rows(rows: Iterable[Row], path: Path = LEDGER) -> None:
 
 
 def weights_of(method: str, role: str = "f", table: Path = LEDGER) -> Path:
-    """Where a network of seed 0 lies: a file for `runs.load`."""
+    """Path of the weights of a network of seed 0, for `runs.load`."""
     return table.with_suffix("") / f"{method}{'' if role == 'f' else '-' + role}.safetensors"
 
 
@@ -448,7 +448,7 @@ def few_step_table(rows: Sequence[Row]) -> str:
 
 
 def cost_table(rows: Sequence[Row]) -> str:
-    """What the trainings took, and how far the networks are from f*."""
+    """Markdown table: cost of training, and RMS error to f*."""
     head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
     trained = [method for method in GENERATORS if ENTRIES[method].parts]
     body = [
@@ -480,7 +480,7 @@ def cost_cells(rows: Sequence[Row], method: str) -> list[str]:
 
 
 def diffusion_table(rows: Sequence[Row]) -> str:
-    """The same error in more calls, for what needs them."""
+    """Markdown table: error of diffusion in more calls."""
     asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
     head = ["method", *[f"{NAMES[way]}, {calls_text(n)}" for way, n in asked]]
     body = [

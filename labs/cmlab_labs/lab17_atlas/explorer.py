@@ -80,7 +80,7 @@ def method_sentence(title: str, x: Data, exact: Data, far: float, recorded: str)
 
 
 def legend_sentence(calls: int) -> str:
-    """What the circles are, and why strokes grow long."""
+    """Sentence on the circles and strokes of the figure."""
     why = (
         " Where noise is drawn anew between calls, the strokes are long: other paths."
         if calls > 1

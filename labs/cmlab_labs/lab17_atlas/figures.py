@@ -132,7 +132,7 @@ def worth(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> tuple[int, int
 
 
 def crossing(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> float:
-    """Where the mean error along a curve first falls to the mean of these, by lines in log-log.
+    """Calls at which a curve's mean error first falls to that of `errors`, by lines in log-log.
 
     nan if it never does.
     """
@@ -179,7 +179,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def compare(a: np.ndarray, b: np.ndarray) -> str:
-    """How the errors a compare with the errors b."""
+    """Comparison of the errors a with the errors b, in words."""
     if min(len(a), len(b)) < SEEDS:
         return "too few seeds yet"
     return "lower" if beats(a, b) else "higher" if beats(b, a) else "not told apart"

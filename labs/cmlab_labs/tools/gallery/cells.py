@@ -224,7 +224,7 @@ class CellRenderer:
 
 
 def sets_up(source: str) -> bool:
-    """Whether a cell does nothing but import and settle what holds for the whole lab."""
+    """Whether a cell only imports and sets defaults of the lab."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
@@ -243,7 +243,7 @@ def stands_before(nb: NotebookNode) -> str:
 
 
 def split(text: str, heading: str) -> tuple[str, bool, str]:
-    """What stands before this heading, whether it is there, and the heading with what follows."""
+    """Text before a heading, whether it is there, and the heading with what follows."""
     lines = text.splitlines()
     if not heading or heading not in lines:
         return text, False, ""

@@ -59,7 +59,7 @@ def code_box(text: str, language: str = "python", label: str = "Code") -> str:
 
 
 def printed(text: str) -> str:
-    """What a cell printed: prose is wrapped, columns keep their places."""
+    """Printed output of a cell as HTML: prose is wrapped, columns stay aligned."""
     kind = "said" if re.search(r"\S {2,}\S", text) else "said prose"
     return (
         f'<pre class="{kind}" tabindex="0" role="group" aria-label="Printed">'
@@ -203,7 +203,7 @@ class Outline:
 
 
 class HTMLRenderer(mistune.HTMLRenderer):
-    """What this site does otherwise than mistune."""
+    """HTML renderer: where this site departs from mistune."""
 
     def __init__(self, outline: Outline, links: Links, folder: str) -> None:
         super().__init__(escape=False)

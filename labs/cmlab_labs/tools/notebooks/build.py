@@ -93,7 +93,7 @@ def fingerprints(cells: Sequence[NotebookNode]) -> list[str]:
 
 
 def stale(cell: NotebookNode, fingerprint: str) -> bool:
-    """Whether a code cell shows what it printed when it, or a cell above, read otherwise."""
+    """Whether a cell's output was made before its code, or code above it, changed."""
     return cell.metadata.get("cmlab", {}).get("sha") != fingerprint
 
 
@@ -224,7 +224,7 @@ def _words(models: list[dict[str, Any]]) -> str:
 
 
 def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
-    """What an Output widget holds, and an Image widget's picture with the words for it."""
+    """Outputs of an Output widget, and an Image widget's picture with its alternative text."""
     if model["model_name"] == "OutputModel":
         for output in model["state"].get("outputs", []):
             # Plotly's figures bring megabytes of state, and draw nothing without their scripts.

@@ -44,7 +44,7 @@ def student(notebook: Path, folder: Path) -> Path:
 
 
 def fresh_place(notebook: Path, folder: Path) -> Path:
-    """Where a copy of the lab goes. Raises FileExistsError if something is there."""
+    """Path of a copy of the lab. Raises FileExistsError if something is there."""
     place = folder / notebook.name
     if place.exists():
         raise FileExistsError(f"{place} is there already: name an empty folder.")
@@ -128,7 +128,7 @@ def instructor(notebook: Path, folder: Path) -> Path:
 
 
 def notes_of(notebook: Path) -> Notes:
-    """What the teaching notes say of a lab."""
+    """Teaching notes of a lab."""
     path = notebook.parent / "src" / NOTES
     every = tomllib.loads(path.read_text(encoding="utf-8"))
     if notebook.stem not in every:
@@ -187,13 +187,13 @@ def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode
 
 
 def run_all(nb: NotebookNode) -> str:
-    """How long *Run All* takes, as the lab's first table says it was measured."""
+    """Duration of *Run All* as measured, from the lab's first table."""
     (stated,) = RUN_ALL.findall("\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
     return stated
 
 
 def opening(notes: Notes, run_all: str) -> NotebookNode:
-    """What to know before class, where the minutes go, and how long the machine is busy."""
+    """Opening cell: what to know before class, minutes by section, and the time of *Run All*."""
     rows = [f"| {heading} | {minutes} |" for heading, minutes in notes["sections"]]
     total = sum(minutes for _, minutes in notes["sections"])
     lines = [
