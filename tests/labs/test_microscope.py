@@ -296,7 +296,7 @@ def own():
 
 
 def test_nothing_trains_before_start(own):
-    assert not own.live.running and own.live.trainer.step == 0 and len(own.seen) == 1
+    assert not own.live.running and own.live.trainer.step == 0 and len(own.observations) == 1
     assert "Step 0;" in own.live.picture.reading
 
 
@@ -318,7 +318,7 @@ def test_a_turned_knob_begins_again_with_its_ingredient(own):
     for name, value in {"embed": "Fourier 16", "bound": "clip", "warmup": "1000 steps"}.items():
         own.live.work(0.01)
         own.knobs[name].value = value
-        assert own.live.trainer.step == 0 and len(own.seen) == 1
+        assert own.live.trainer.step == 0 and len(own.observations) == 1
     assert own.recipe.net.embed == Fourier(32, 16.0) and own.recipe.train.seed == 3
     method = own.live.trainer.method
     assert method.bound == Clip() and method.warmup == Warmup(1000)

@@ -148,13 +148,13 @@ def median_cpu_seconds(
     calls: Mapping[str, Callable[[], object]], rounds: int = 15
 ) -> dict[str, float]:
     """Median CPU seconds of each call; the calls take turns, so other load affects all alike."""
-    seen: dict[str, list[float]] = {name: [] for name in calls}
+    seconds_of: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 2):
         for name, call in calls.items():
             start = process_time()
             call()
-            seen[name].append(process_time() - start)
-    return {name: median(seconds[2:]) for name, seconds in seen.items()}
+            seconds_of[name].append(process_time() - start)
+    return {name: median(seconds[2:]) for name, seconds in seconds_of.items()}
 
 
 def pass_costs(F: Denoise, path: PathPoints, batch: int) -> dict[str, float]:

@@ -95,7 +95,7 @@ class SCTTraining(ipw.VBox):
             "bound": choice("bound", tuple(BOUNDS)),
             "warmup": choice("warm-up", tuple(WARMUPS), "250 steps"),
         }
-        self.seen: list[Arrays] = []
+        self.observations: list[Arrays] = []
         self.live = LiveTraining(self.fresh, self.look)
         for name, knob in self.knobs.items():
             knob.add_class(f"lab-train-{name}")
@@ -111,14 +111,14 @@ class SCTTraining(ipw.VBox):
         return chosen(FRESH_SEED)
 
     def fresh(self) -> Trainer:
-        """A trainer at step 0, and nothing seen yet."""
-        self.seen.clear()
+        """A trainer at step 0, without observations."""
+        self.observations.clear()
         return self.recipe.trainer()
 
     def look(self, trainer: Trainer) -> Picture:
         """Add where the trainer stands to the course."""
         here = WATCH.observe(trainer, self.recipe)
-        self.seen.append(here | {"steps": np.array(trainer.step)})
+        self.observations.append(here | {"steps": np.array(trainer.step)})
         run = self.course
         return Picture(
             training(run, recorded_tangents("sct"), trainer.config.steps), self.reading(run)
@@ -128,7 +128,8 @@ class SCTTraining(ipw.VBox):
     def course(self) -> TrainingCurves:
         """Training curves so far."""
         rows = [
-            np.stack([one[name] for one in self.seen]) for name in ("steps", "error", "tangent")
+            np.stack([one[name] for one in self.observations])
+            for name in ("steps", "error", "tangent")
         ]
         return TrainingCurves(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
 
@@ -199,7 +200,7 @@ def batch() -> tuple[Data, Time, Data]:
 
 
 def recipe(embed: str, time_input: str) -> Recipe:
-    """toy.sct with these ingredients, from a seed that no recording has seen.
+    """toy.sct with these ingredients, from a seed that no recording has.
 
     Tangent and rate start at full size, the rate at twice the preset's: few steps must do.
     """
@@ -279,11 +280,15 @@ def picture(
     embed: str, time_input: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> Picture:
     """The batch's tangents under these ingredients."""
-    seen = tangents(embed, time_input, weights, teacher, bound, prior, r)
-    lines = [longest_sentence(seen), *remarks(seen, weights, teacher), bound_sentence(seen, bound)]
+    terms = tangents(embed, time_input, weights, teacher, bound, prior, r)
+    lines = [
+        longest_sentence(terms),
+        *remarks(terms, weights, teacher),
+        bound_sentence(terms, bound),
+    ]
     if weights != TRUE:
         lines += recorded_outcome(embed, time_input, teacher, bound, prior)
-    return Picture(microscope(seen, bound), "\n".join(lines))
+    return Picture(microscope(terms, bound), "\n".join(lines))
 
 
 def tangents(
@@ -298,12 +303,12 @@ def tangents(
     return TangentTerms(t.numpy(), *arrays, promise=PROMISES[bound])
 
 
-def longest_sentence(seen: TangentTerms) -> str:
+def longest_sentence(terms: TangentTerms) -> str:
     """The longest tangent, where it is and which bracket makes it."""
-    t = float(seen.t[seen.longest[0]])
+    t = float(terms.t[terms.longest[0]])
     level = PRECOND.process.sigma_data * np.tan(t)
-    lengths = [sample_lengths(v) for v in (seen.g, seen.first, seen.second)]
-    g, first, second = (three_digits(v[seen.longest]) for v in lengths)
+    lengths = [sample_lengths(v) for v in (terms.g, terms.first, terms.second)]
+    g, first, second = (three_digits(v[terms.longest]) for v in lengths)
     middle = [three_digits(float(np.median(v))) for v in lengths]
     return (
         f"Longest tangent ‖g‖ = {g} at t = {t:.2f} (noise level {level:.2g}): "
@@ -312,25 +317,25 @@ def longest_sentence(seen: TangentTerms) -> str:
     )
 
 
-def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
+def remarks(terms: TangentTerms, weights: str, teacher: str) -> list[str]:
     """Remarks on what could be mistaken for an error."""
     if weights != TRUE:
         return []
     says = "f* has no time features and has no time input: the first two knobs do nothing here."
-    if sample_lengths(seen.g).max() < NOTHING:
+    if sample_lengths(terms.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
-    if teacher == SAMPLE and seen.second.any():
+    if teacher == SAMPLE and terms.second.any():
         return [f"{says} One sample is not the exact velocity: that noise is all of g."]
     return [f"{says} Only both brackets together cancel."]
 
 
-def bound_sentence(seen: TangentTerms, bound: str) -> str:
+def bound_sentence(terms: TangentTerms, bound: str) -> str:
     """Sentence on lengths before and after the bound, and the loss by time."""
-    g, after, loss = sample_lengths(seen.g), sample_lengths(seen.bounded), seen.loss
+    g, after, loss = sample_lengths(terms.g), sample_lengths(terms.bounded), terms.loss
     lengths_text = (
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
         f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
-        if np.isfinite(seen.promise)
+        if np.isfinite(terms.promise)
         else "No bound: the gradient gets them as they are."
     )
     low, high = three_digits(loss.min()), three_digits(loss.max())

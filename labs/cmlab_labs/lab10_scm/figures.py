@@ -202,12 +202,12 @@ def bracket_lengths(
 ) -> Figure:
     """The brackets of two networks, and the second's ‖g‖ (m, samples) after each stabiliser."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.8)
-    for ax, seen, title in zip(axes, (smooth, loud), titles, strict=False):
-        quantile_band(ax, seen.t, seen.first, TEACHER)
-        top = quantile_band(ax, seen.t, seen.second, STUDENT)
+    for ax, terms, title in zip(axes, (smooth, loud), titles, strict=False):
+        quantile_band(ax, terms.t, terms.first, TEACHER)
+        top = quantile_band(ax, terms.t, terms.second, STUDENT)
         label(ax, 0.08, 0.025, "first bracket", TEACHER.color)
         label(ax, 0.7, 1.3 * top, "second bracket", STUDENT.color)
-        ratio = np.median(seen.second, axis=1).max() / np.median(seen.first, axis=1).max()
+        ratio = np.median(terms.second, axis=1).max() / np.median(terms.first, axis=1).max()
         name_axes(ax, ANGLE, "", f"{title}: second = {ratio:.1f} × first")
     stabilised(axes[2], loud, after)
     name_axes(axes[2], ANGLE, "", f"{titles[1]}, stabilised: 99 %")
@@ -219,14 +219,14 @@ def bracket_lengths(
     return figure
 
 
-def stabilised(ax: Axes, seen: TangentLengths, after: Mapping[str, np.ndarray]) -> None:
+def stabilised(ax: Axes, terms: TangentLengths, after: Mapping[str, np.ndarray]) -> None:
     """The 99th percentile of ‖g‖ (m, samples), as it is and after each stabiliser."""
-    high = np.quantile(seen.whole, 0.99, axis=1)
-    ax.semilogy(seen.t, high, color=TRUTH.color, linewidth=2.4)
+    high = np.quantile(terms.whole, 0.99, axis=1)
+    ax.semilogy(terms.t, high, color=TRUTH.color, linewidth=2.4)
     label(ax, 0.7, 1.3 * float(high.max()), "as it is")
     for (name, lengths), role in zip(after.items(), (STUDENT, EXTRA, MEAN), strict=True):
         row = np.quantile(lengths, 0.99, axis=1)
-        ax.semilogy(seen.t, row, color=role.color, linestyle=role.line, label=name)
+        ax.semilogy(terms.t, row, color=role.color, linestyle=role.line, label=name)
     ax.legend(loc="lower center", fontsize=9, frameon=False)
 
 
@@ -460,7 +460,7 @@ def three_digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
-def microscope(seen: TangentTerms, bound: str) -> Figure:
+def microscope(terms: TangentTerms, bound: str) -> Figure:
     """Brackets, length before and after the bound, and the weight w* that this loss asks for."""
     figure, (axes,) = sheet(1, 3, 10.6, 3.5)
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
@@ -469,9 +469,9 @@ def microscope(seen: TangentTerms, bound: str) -> Figure:
         ax.set(yscale="log", xlim=(0, np.pi / 2), ylim=(low, high))
         ax.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
         plain_ticks(ax.yaxis, ticks)
-    brackets(axes[0], seen)
-    before_and_after(axes[1], seen, bound)
-    loss_and_weight(axes[2], seen)
+    brackets(axes[0], terms)
+    before_and_after(axes[1], terms, bound)
+    loss_and_weight(axes[2], terms)
     return figure
 
 
@@ -495,30 +495,32 @@ def key_label(ax: Axes, line: int, text: str, role: Role) -> None:
           INK.get(role, role.color))  # fmt: skip
 
 
-def brackets(ax: Axes, seen: TangentTerms) -> None:
+def brackets(ax: Axes, terms: TangentTerms) -> None:
     """Lengths of the two parts of g."""
-    cloud(ax, seen.t, sample_lengths(seen.first), TEACHER, -0.008)
+    cloud(ax, terms.t, sample_lengths(terms.first), TEACHER, -0.008)
     key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
-    cloud(ax, seen.t, sample_lengths(seen.second), STUDENT, 0.008)
-    on = "r cos t sin t (x_t + σ_d dF/dt)" if seen.second.any() else "off, r = 0"
+    cloud(ax, terms.t, sample_lengths(terms.second), STUDENT, 0.008)
+    on = "r cos t sin t (x_t + σ_d dF/dt)" if terms.second.any() else "off, r = 0"
     key_label(ax, 2, f"■ second: {on}", STUDENT)
-    parts = [sample_lengths(g)[seen.longest] for g in (seen.first, seen.second)]
+    parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
     title = f"The longest: mostly the {which}"
-    name_axes(ax, TIME, LENGTH, "They cancel" if sample_lengths(seen.g).max() < NOTHING else title)
+    name_axes(
+        ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
+    )
 
 
-def before_and_after(ax: Axes, seen: TangentTerms, bound: str) -> None:
+def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
     """The length of g, what the bound leaves of it, and the band that it promises."""
-    g, after = sample_lengths(seen.g), sample_lengths(seen.bounded)
-    bounded = np.isfinite(seen.promise)
+    g, after = sample_lengths(terms.g), sample_lengths(terms.bounded)
+    bounded = np.isfinite(terms.promise)
     if bounded:
-        ax.axhspan(FLOOR / 10, seen.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
-        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {seen.promise:.3g}", EXTRA.color)
-    cloud(ax, seen.t, g, DATA, -0.008)
+        ax.axhspan(FLOOR / 10, terms.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
+        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {terms.promise:.3g}", EXTRA.color)
+    cloud(ax, terms.t, g, DATA, -0.008)
     key_label(ax, 1, "● ‖g‖ as it is", DATA)
     if bounded:
-        cloud(ax, seen.t, after, EXTRA, 0.008)
+        cloud(ax, terms.t, after, EXTRA, 0.008)
         key_label(ax, 2, f"✚ after the bound: {bound}", EXTRA)
     if g.max() < FLOOR:
         label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
@@ -526,18 +528,18 @@ def before_and_after(ax: Axes, seen: TangentTerms, bound: str) -> None:
     name_axes(ax, TIME, "", f"{title}, bounded {three_digits(after.max())}" if bounded else title)
 
 
-def loss_and_weight(ax: Axes, seen: TangentTerms) -> None:
+def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     """The loss by time, the weight that evens it, and what the two make together."""
-    weight = 1 / np.maximum(seen.loss, 1e-300)
-    plot_row(ax, seen.t, seen.loss, STUDENT)
+    weight = 1 / np.maximum(terms.loss, 1e-300)
+    plot_row(ax, terms.t, terms.loss, STUDENT)
     key_label(ax, 1, "■ loss E‖g‖²/D", STUDENT)
-    plot_row(ax, seen.t, weight, MEAN)
+    plot_row(ax, terms.t, weight, MEAN)
     key_label(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
-    ax.plot(seen.t, seen.loss * weight, color=TRUTH.color, linestyle=":")
+    ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
-    uneven = seen.loss.max() / max(seen.loss.min(), 1e-300)
+    uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
     title = f"Uneven ×{three_digits(uneven)}; w* evens it"
-    gone = seen.loss.max() < NOTHING**2
+    gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
 
 
