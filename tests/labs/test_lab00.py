@@ -50,7 +50,7 @@ ONE = {
     "must be σ_max z, with the z": lambda f, z, high: f(
         high * torch.randn_like(z), level(high, z)
     ),
-    "but f was told 1": lambda f, z, high: f(high * z, level(1.0, z)),
+    "but f got t = 1": lambda f, z, high: f(high * z, level(1.0, z)),
     "noise level 0": lambda f, z, high: f(high * z, level(0.0, z)),
     "a tensor of shape (64,)": lambda f, z, high: f(high * z, torch.tensor(high)),
     "torch.full": lambda f, z, high: f(high * z, high),
@@ -85,7 +85,7 @@ TWO = {
     "old z again": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * z, high, mid),
     "too much noise": lambda f, z, e, high, mid: again(f, z, lambda x: x + high * e, high, mid),
     "the sign": lambda f, z, e, high, mid: again(f, z, lambda x: x - mid * e, high, mid),
-    "f was told 10": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * e, high, high),
+    "f got t = 10": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * e, high, high),
     "with no noise on it": lambda f, z, e, high, mid: (
         again(f, z, lambda x: x + mid * e, high, mid) + mid * e
     ),

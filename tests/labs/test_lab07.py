@@ -273,7 +273,7 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     left, right = where_and_when(levels, by_level, steps, by_step).axes
     assert left.get_title("left").endswith("every level") and "e stops" in right.get_title("left")
     places = label_places([1.0, 1.01, 5.0], 1.2)
-    assert places == [1.0, pytest.approx(1.2), 5.0]
+    assert places == pytest.approx([1.0, 1.2, 5.0])
     pictures = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
     runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
     figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)

@@ -1,4 +1,4 @@
-"""Animations: the base that the labs' moving figures share, its panels and its colours."""
+"""Animations with plotly: panels, frames, a slider, and lines and marks in the labs' style."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,18 +12,22 @@ import plotly.graph_objects as go
 from cmlab.gaussian_mixture import require
 from cmlab.metrics.plots import MEAN, TARGET, Role
 
-# Panels in a row: axes that never move, titles that tell what each frame shows
+# Panels in a row: fixed axes, and a title for each frame
 
 GRID, INK, FAINT = "#e3e3e3", "#1f2023", "#8a8a8a"
-GAP = 0.11  # between two panels, as a share of the width
+GAP = 0.11  # between two panels, as a fraction of the width
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, named with symbol and unit, over fixed ranges.
+    """One pair of axes with fixed ranges.
 
-    `log` names the axes that are logarithmic, as in "xy"; ranges are numbers, not exponents.
-    `square` keeps both units equally long. Ticks are plotly's unless they are given.
+    Args:
+        x, y: axis titles, with symbol and unit.
+        x_range, y_range: the numbers themselves, also on logarithmic axes.
+        log: the logarithmic axes, as in "xy".
+        square: whether both units are equally long.
+        x_ticks, y_ticks: plotly's own if empty.
     """
 
     x: str
@@ -38,7 +42,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One frame: the knob's value and the reading in words, a title a panel, what is drawn."""
+    """One frame: the slider's value, a description, a title for each panel, and its traces."""
 
     value: str
     reading: str
@@ -47,12 +51,12 @@ class Shot:
 
 
 def axis_suffix(number: int) -> str:
-    """How plotly numbers the axes of panel 0, 1, …: nothing, 2, …"""
+    """Plotly's suffix of the axes of panel 0, 1, …: nothing, 2, …"""
     return str(number + 1) if number else ""
 
 
 def tick_text(value: float) -> str:
-    """A number as it stands on an axis."""
+    """A number as a tick label."""
     if 0 < abs(value) < 1e-3:
         return f"10<sup>−{-round(log10(value))}</sup>"
     return f"{value:g}".replace("-", "−")
@@ -61,7 +65,7 @@ def tick_text(value: float) -> str:
 def axis(
     name: str, span: tuple[float, float], log: bool, ticks: Sequence[float]
 ) -> dict[str, Any]:
-    """One axis."""
+    """Layout of one axis."""
     ends = [log10(v) for v in span] if log else list(span)
     marks = {"tickvals": list(ticks), "ticktext": [tick_text(v) for v in ticks]}
     return {
@@ -73,7 +77,7 @@ def axis(
 
 
 def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
-    """Both axes of a panel at its place in the row, by their names in the layout."""
+    """Layout of both axes of a panel at its place in the row, by their plotly names."""
     n, room = axis_suffix(number), (1 - GAP * (of - 1)) / of
     left = number * (room + GAP)
     across = axis(panel.x, panel.x_range, "x" in panel.log, panel.x_ticks)
@@ -87,7 +91,7 @@ def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
 
 
 def panel_title(number: int, text: str) -> dict[str, Any]:
-    """A panel's title, over its left end wherever the panel is put."""
+    """A panel's title, aligned with the panel's left edge."""
     n = axis_suffix(number)
     return {
         "text": f"<b>{text}</b>", "xref": f"x{n} domain", "yref": f"y{n} domain", "x": 0, "y": 1,
@@ -107,7 +111,7 @@ LAYOUT: dict[str, Any] = {
 def figure_with_frames(
     panels: Sequence[Panel], still: Sequence[go.Scatter], shots: Sequence[Shot], start: int
 ) -> go.Figure:
-    """What stays, under what moves; the figure stands at shot `start`."""
+    """A figure with fixed traces under animated ones; it opens at frame `start`."""
     heads = [[panel_title(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
     layout = LAYOUT | {"annotations": heads[start]}
     for number, panel in enumerate(panels):
@@ -125,13 +129,13 @@ def figure_with_frames(
 def changed_properties(
     data: Sequence[go.Scatter], first: Sequence[go.Scatter]
 ) -> list[dict[str, Any]]:
-    """Of each trace what differs from the first frame's, its points in any case."""
+    """The properties of each trace that differ from the first frame's, and its points."""
     pairs = zip(*([t.to_plotly_json() for t in row] for row in (data, first)), strict=True)
     kept = ("x", "y", "type")
     return [{k: v for k, v in now.items() if k in kept or v != then.get(k)} for now, then in pairs]
 
 
-# A moving figure: frames, a knob that walks through them, and a sentence for each frame
+# The animation: frames, a slider over them, and a sentence for each frame
 
 JUMP = {
     "mode": "immediate",
@@ -150,7 +154,7 @@ Maker = TypeVar("M", bound=Callable[..., "Moving"])
 
 
 def animation(lab: str) -> Callable[[Maker], Maker]:
-    """Show what a function makes in the lab of this number. A decorator."""
+    """Mark a function as making an animation of the lab with this number. A decorator."""
 
     def mark(make: Maker) -> Maker:
         setattr(make, MARK, lab)
@@ -161,14 +165,18 @@ def animation(lab: str) -> Callable[[Maker], Maker]:
 
 @dataclass(frozen=True, eq=False)
 class Moving:
-    """A plotly figure with one frame for each value of a knob. Raises ValueError.
+    """An animation: a plotly figure with one frame for each value of a slider.
 
-    figure    its panels side by side, with its frames
-    finding   what it shows, in one sentence
-    knob      the knob's name with symbol and unit
-    values    the knob's value in each frame, as it is written
-    readings  what each frame shows, for those who do not see it
-    start     the frame that it opens with
+    Args:
+        figure: its panels side by side, with its frames.
+        finding: what it shows, in one sentence.
+        knob: the slider's name, with symbol and unit.
+        values: the slider's value in each frame, as text.
+        readings: alternative text, one for each frame.
+        start: the frame that it opens with.
+
+    Raises:
+        ValueError: if values, readings and frames differ in number, or `start` is no frame.
     """
 
     name: str
@@ -186,11 +194,11 @@ class Moving:
         require(0 <= self.start < frames, f"{self.name} opens with a frame that it lacks")
 
     def parts(self) -> Mapping[str, Any]:
-        """Data, layout and frames as JSON holds them, for a page with controls of its own."""
+        """Data, layout and frames as JSON, for a page with controls of its own."""
         return json.loads(str(self.figure.to_json()))
 
     def alone(self) -> go.Figure:
-        """The figure with plotly's own slider and buttons, to open by itself."""
+        """The figure with plotly's own slider and buttons, as a page of its own."""
         steps = [
             {"label": value, "method": "animate", "args": [[str(number)], JUMP]}
             for number, value in enumerate(self.values)  # `film` names frames by their number
@@ -213,14 +221,14 @@ def moving(
     name: str, finding: str, knob: str, panels: Sequence[Panel], still: Sequence[go.Scatter],
     shots: Sequence[Shot], start: int = 0,
 ) -> Moving:  # fmt: skip
-    """A moving figure of these shots over what stays still. Raises ValueError without shots."""
+    """Make an animation of these frames over fixed traces. Raises ValueError without frames."""
     require(bool(shots), f"{name} has nothing to show")
     figure = figure_with_frames(panels, still, shots, start)
     values, readings = [shot.value for shot in shots], [shot.reading for shot in shots]
     return Moving(name, figure, finding, knob, values, readings, start)
 
 
-# Lines, marks and words in the look of the labs: each role has its colour, symbol and dashes
+# Traces in the labs' style: each role has its colour, symbol and dashes
 
 SYMBOLS = {"o": "circle", ".": "circle", "s": "square", "D": "diamond", "^": "triangle-up",
            "v": "triangle-down", "X": "x", "P": "cross"}  # fmt: skip
@@ -229,13 +237,13 @@ DARK = {MEAN.color: "#8a5c00", "#009E73": "#00704f", "#CC79A7": "#a0487b", TARGE
 
 
 def numbers(values: Any, digits: int = 3) -> list[float | None]:
-    """Plain numbers of so many digits, which take less room in a page than exact ones."""
+    """Numbers rounded to so many digits, which take less room in a page."""
     flat = np.asarray(values, dtype=float).ravel()
     return [None if np.isnan(v) else float(f"{v:.{digits}g}") for v in flat]
 
 
 def ink(role: Role) -> str:
-    """A role's colour, dark enough for words."""
+    """A role's colour, darkened for text."""
     return DARK.get(role.color, role.color)
 
 
@@ -268,7 +276,7 @@ def cloud(
     points: Any, role: Role, panel: int = 0, size: float = 7, opacity: float = 1.0,
     looks: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> go.Scatter:  # fmt: skip
-    """Marks at points (n, 2); `looks` gives each its own symbol and colour."""
+    """Marks at points (n, 2); `looks` has a symbol and a colour for each."""
     x, y = np.asarray(points, dtype=float).T
     return dots(x, y, role, panel, size, opacity, *looks)
 
@@ -276,7 +284,7 @@ def cloud(
 def polylines(
     pieces: Iterable[Any], role: Role, panel: int = 0, width: float = 1.0, opacity: float = 1.0
 ) -> go.Scatter:
-    """Many lines (m, 2) drawn as one."""
+    """Many polylines (m, 2) as one trace."""
     x, y = joined_with_gaps(pieces)
     return line(x, y, role, panel, width, opacity)
 
@@ -285,7 +293,7 @@ def text_labels(
     x: Any, y: Any, texts: Sequence[str], color: str = INK, panel: int = 0,
     side: str = "middle right",
 ) -> go.Scatter:  # fmt: skip
-    """Direct labels, in place of a legend."""
+    """Text labels at points, in place of a legend."""
     return go.Scatter(
         x=numbers(x), y=numbers(y), text=list(texts), mode="text", textposition=side,
         textfont={"color": color, "size": 13}, cliponaxis=False,
@@ -294,7 +302,7 @@ def text_labels(
 
 
 def joined_with_gaps(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:
-    """Many lines (m, 2) as one, with gaps between them: x and y."""
+    """Coordinates of many lines (m, 2) in one array each, with gaps between the lines."""
     x: list[float] = []
     y: list[float] = []
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Step planner: one to eight noise levels, what happens between the calls, and where it ends."""
+"""Explorer of multistep sampling: noise levels, fresh noise between calls, and the samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ EVEN_SHARES, OWN_LEVELS = "even shares", "the sliders"
 
 @dataclass(frozen=True)
 class SamplerChoice:
-    """What answers, and whether fresh noise comes between the calls."""
+    """A sampler of the explorer: its model, and whether it adds fresh noise between calls."""
 
     role: Role
     renoised: bool
-    arm: str = ""  # of the recorded study; "" is exact
+    variant: str = ""  # of the recorded study; "" is exact
     phases: int = 0  # that the network was trained for; 0: it has no edges of its own
 
 
@@ -48,7 +48,7 @@ SAMPLERS = {
 
 
 def explorer() -> Explorer:
-    """An explorer of plans. Knobs: `way`, `calls`, `spread`, and `level2` … `level8`."""
+    """An explorer of step plans. Knobs: `way`, `calls`, `spread`, and `level2` … `level8`."""
     start = cut(toy.GRID, POINTS, MAX_CALLS).edges[-2:0:-1]
     levels = {
         f"level{n}": log_slider(f"σ of call {n}", round(level, 3), 0.008, 9.5, 60)
@@ -63,7 +63,7 @@ def explorer() -> Explorer:
 
 
 def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
-    """The plan, the ends, and the distances in words."""
+    """The noise levels of the calls, the samples, and distances to the exact endpoints."""
     chosen = SAMPLERS[way]
     own = sorted({SIGMA_MAX, *list(levels.values())[: calls - 1]}, reverse=True)
     steps = list(cut(toy.GRID, POINTS, calls).edges[:0:-1]) if spread == EVEN_SHARES else own
@@ -78,7 +78,7 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
 
 
 def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found: Data) -> str:
-    """Three lines: the plan, whose noise it was, and whether the samples are like the data."""
+    """The reading: the plan, the distance to the exact endpoints, and that to the data."""
     near, modes = coverage(found, toy.RING.oracle.components)
     at = ", ".join(f"{level:.3g}" for level in levels)
     return (
@@ -92,11 +92,12 @@ def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found:
 
 @cache
 def exact_endpoints() -> Ends:
+    """Noise and the exact ends of its ODE paths."""
     return exact_ends(toy.RING, SIGMA_MAX, POINTS_SHOWN)
 
 
 def sample(way: SamplerChoice, levels: Sequence[float]) -> Tensor:
-    """Samples by this plan, the noises always the same."""
+    """Samples at these noise levels, from a fixed seed."""
     denoise = chosen_denoiser(way, tuple(levels))
     g = torch.Generator().manual_seed(1)
     x, keep = SIGMA_MAX * exact_endpoints().z, 0.0 if way.renoised else 1.0
@@ -107,9 +108,9 @@ def sample(way: SamplerChoice, levels: Sequence[float]) -> Tensor:
 
 
 def chosen_denoiser(way: SamplerChoice, levels: tuple[float, ...]) -> Denoise:
-    """The denoiser of a way; the exact phased one has its edges where the plan has them."""
-    if way.arm:
-        return network(way.arm)
+    """The denoiser of a sampler; the exact phased one has its edges at the plan's levels."""
+    if way.variant:
+        return network(way.variant)
     if way is SAMPLERS["DDIM, exact denoiser"]:
         return ring_denoiser
     edges = (0.0, SIGMA_MAX) if way.renoised else (0.0, *levels[::-1])
@@ -117,13 +118,14 @@ def chosen_denoiser(way: SamplerChoice, levels: tuple[float, ...]) -> Denoise:
 
 
 @cache
-def network(arm: str) -> torch.nn.Module:
-    return restored_network(arm, read("phases", arm)["weights"][0])
+def network(variant: str) -> torch.nn.Module:
+    """A network of the recorded study "phases"."""
+    return restored_network(variant, read("phases", variant)["weights"][0])
 
 
 @dataclass(frozen=True)
 class OraclePhasedModel:
-    """Exact jumps, nearly: Heun's method on the exact denoiser, 18 steps, in float32."""
+    """The exact phased consistency function, to 18 steps of Heun's method in float32."""
 
     phases: Phases
     steps: int = 18
@@ -138,8 +140,8 @@ class OraclePhasedModel:
 
 
 def ring_denoiser(x_t: Data, t: Time) -> Data:
-    """The ring's exact denoiser for one common level, without the oracle's checks, in float32."""
-    law, v = toy.RING, toy.RING.std**2 + t[0] ** 2
-    means = law.oracle.means.to(x_t)
+    """The ring's exact denoiser at one common noise level, in float32, without checks."""
+    data, v = toy.RING, toy.RING.std**2 + t[0] ** 2
+    means = data.oracle.means.to(x_t)
     weights = torch.softmax(x_t @ means.T / v, dim=1)  # all modes are as far from the middle
-    return (x_t * law.std**2 + t[0] ** 2 * (weights @ means)) / v
+    return (x_t * data.std**2 + t[0] ** 2 * (weights @ means)) / v

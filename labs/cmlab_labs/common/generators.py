@@ -1,4 +1,4 @@
-"""Explorers of digits: a generator of images and its nearest training images."""
+"""Trained generators that the labs ship, the exact digit denoiser, and nearest training images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,20 +22,18 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.runs import ROOT
 from cmlab.types import Denoise
 
-# One-step digits: a seed, a digit to ask for, and one, two or four network calls
-
 # What `cmlab train digits.ect` leaves as model.safetensors.
 GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
 
 
 @cache
 def digit_oracle(digit: int) -> Empirical:
-    """The training scans of one digit, as an exact law."""
+    """The exact distribution of the training scans of one digit."""
     return Empirical(Digits().images[Digits().labels == digit])
 
 
 def exact_denoiser(asked: Tensor) -> Denoise:
-    """The perfect denoiser of a finite set, told which digit (b,) each image shows."""
+    """The exact class-conditional denoiser of the training scans, for the digits `asked` (b,)."""
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         x = torch.empty_like(x_t)
@@ -48,23 +46,23 @@ def exact_denoiser(asked: Tensor) -> Denoise:
 
 
 def nearest_scan(x: Tensor) -> Tensor:
-    """For each image (b, 1, 8, 8) the training scan that is nearest to it, of all digits."""
+    """The nearest training scan, of any digit, to each image (b, 1, 8, 8)."""
     scans = Digits().images
     return scans[torch.cdist(x.flatten(1), scans.flatten(1)).argmin(1)]
 
 
 @cache
 def held_out_distance() -> float:
-    """How far a held-out scan is from its nearest training scan: the median."""
+    """Median distance of the held-out scans to their nearest training scans."""
     return float(distance_to_nearest(Digits(train=False).images, Digits().images).median())
 
 
 def noise(seed: int, n: int = 1) -> Tensor:
-    """Standard normal noise for n digits, a function of the seed."""
+    """Standard normal noise for n digits, from a seed."""
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-# What the one-step lab opens: the shipped generator, and pictures to hold its own against
+# The shipped generators of colour images, and images to compare theirs with
 
 CHECKPOINTS = runs.ROOT / "data" / "checkpoints"
 CIFAR_GENERATOR, SHAPES_GENERATOR = (
@@ -76,7 +74,7 @@ FRESH = 2048  # pictures of an endless source that stand in for a training set
 
 @dataclass(frozen=True, eq=False)
 class ReferenceImages:
-    """Pictures that a made one is held against, and how near unseen real ones come to them."""
+    """Real images to compare generated ones with, and the distance of unseen real ones to them."""
 
     images: Tensor  # (n, 3, h, w) uint8
     name: str
@@ -84,14 +82,14 @@ class ReferenceImages:
 
     @cached_property
     def typical(self) -> float:
-        """Median distance of unseen real pictures to their nearest here."""
+        """Median distance of the held-out images to their nearest reference image."""
         x = self.held_out.float() / 127.5 - 1
         return float(nearest_images(x, self.images, 1)[0].median())
 
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """A trained generator of colour pictures, with its recipe and its record."""
+    """A trained generator of colour images, with its recipe and its training record."""
 
     model: Denoiser
     recipe: Recipe
@@ -99,12 +97,12 @@ class Generator:
 
     @property
     def classes(self) -> int:
-        """How many it can be asked for; 0 if it takes no wishes."""
+        """Number of classes; 0 if the generator is unconditional."""
         return int(getattr(self.recipe.net, "classes", 0))
 
     @cached_property
     def pool(self) -> ReferenceImages | None:
-        """CIFAR-10's training pictures, None where they are not at hand; fresh ones of a rule."""
+        """Reference images: CIFAR-10's training set (None if missing), or fresh synthetic ones."""
         data: Any = self.recipe.data
         if not isinstance(data, CIFAR10):
             g = torch.Generator().manual_seed(16)
@@ -117,12 +115,12 @@ class Generator:
             return None
 
     def asked(self, wish: int, n: int) -> Tensor | None:
-        """The class for n pictures, None where there is none to ask for."""
+        """The class label of n images; None if the generator is unconditional."""
         return torch.full((n,), wish) if self.classes else None
 
 
 def shipped(paths: Sequence[Path] = (CIFAR_GENERATOR, SHAPES_GENERATOR)) -> Generator:
-    """The first of these that is there. Raises BadFile when none is."""
+    """Load the first of these checkpoints that exists. Raises BadFile if none does."""
     for path in paths:
         if path.exists():
             model, recipe, record = runs.load(path)

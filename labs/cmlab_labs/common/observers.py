@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @runtime_checkable
 class Observer(Protocol):
-    """Measures a run: repeatedly during training, stacked over the observations, and at its end."""
+    """Measures a run: repeatedly during training (these are stacked), and at its end."""
 
     def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
 

@@ -1,12 +1,7 @@
-"""Plots of data on the line: paths, consistency functions, orders of solvers.
+"""Plots of one-dimensional data: ODE paths, the consistency function f and the posterior mean D.
 
-The consistency function f beside the posterior mean D: where a path ends, and the average.
-
-Everything here is exact: the laws come from `oracle`, and nothing is trained.
-
-Noise on its way to data: exact paths over the densities that they carry, and solvers on them.
-
-All planes have the noise level t along x and the sample x_t along y; sampling walks leftwards.
+Everything here is exact: the distributions come from `cmlab.oracle`, and nothing is trained. All
+planes have the noise level t along x and the noisy point x_t along y; sampling goes leftwards.
 """
 
 import math
@@ -39,8 +34,6 @@ from cmlab.metrics.plots import (
 )
 from cmlab.oracle import Mixture1D
 
-# The consistency function f beside the posterior mean D: where a path ends, and the average
-
 NOISE_LEVEL = "noise level $t$ (data units)"
 NOISY_POINT = "noisy point $x_t$ (data units)"
 MAP_TITLES = (
@@ -59,13 +52,13 @@ def xt_grid(
     return grid[:, :1], grid[:, 1]
 
 
-def quantile_points(law: Mixture1D, level: float, n: int) -> Tensor:
-    """n points (n, 1) at evenly spaced ranks of the noisy law: its quantiles, without chance."""
+def quantile_points(oracle: Mixture1D, level: float, n: int) -> Tensor:
+    """Quantiles (n, 1) of the noisy distribution at a level, evenly spaced: no sampling noise."""
     rank = (torch.arange(n).double() + 0.5) / n
-    t, far = torch.full_like(rank, level), law.components.means.abs().max() + 40 * (1 + level)
+    t, far = torch.full_like(rank, level), oracle.components.means.abs().max() + 40 * (1 + level)
 
     def curve(y: Tensor) -> tuple[Tensor, Tensor]:
-        return law.cdf(y, t) - rank, law.log_density(y, t).exp()
+        return oracle.cdf(y, t) - rank, oracle.log_density(y, t).exp()
 
     return gaussian_mixture.root(curve, -far * torch.ones_like(rank), far * torch.ones_like(rank))[
         :, None
@@ -73,20 +66,20 @@ def quantile_points(law: Mixture1D, level: float, n: int) -> Tensor:
 
 
 def exact_paths(
-    law: Mixture1D, high: float, paths: int, levels: int = 60
+    oracle: Mixture1D, high: float, paths: int, levels: int = 60
 ) -> tuple[Tensor, Tensor]:
-    """Exact paths at evenly spaced ranks: levels (m,) rising, and positions (m, paths)."""
+    """Exact ODE paths from evenly spaced quantiles: rising levels (m,), positions (m, paths)."""
     t = torch.cat([torch.tensor([0.002]), torch.linspace(0.02, high, levels - 1)]).double()
-    return t, law.path(quantile_points(law, high, paths), t.flip(0)).squeeze(2).flip(0)
+    return t, oracle.path(quantile_points(oracle, high, paths), t.flip(0)).squeeze(2).flip(0)
 
 
-def maps(law: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.8) -> Figure:
+def maps(oracle: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.8) -> Figure:
     """f and D over the x–t plane with exact paths on them, and the gap between the two.
 
     `high` is the largest noise level, `reach` the largest |x|, `ends` the end of the colours.
     """
     x, t = xt_grid(high, reach)
-    f, mean = law.consistency(x, t), law.denoise(x, t)
+    f, mean = oracle.consistency(x, t), oracle.denoise(x, t)
     figure, axes = sheet(1, 3, 9.8, 3.5)
     for ax, title in zip(axes[0], MAP_TITLES, strict=True):
         name_axes(ax, NOISE_LEVEL, NOISY_POINT if ax is axes[0, 0] else "", title)
@@ -96,26 +89,28 @@ def maps(law: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.
     shown = filled_contours(axes[0, 1], mean, x, t, both, DIVERGING)
     figure.colorbar(shown, ax=axes[0, 1], label="$f$ and $D$ (data units)", ticks=both[::2])
     for ax, answer in ((axes[0, 0], f), (axes[0, 1], mean)):
-        hatch_empty(ax, law, answer, x, t)
+        hatch_empty(ax, oracle, answer, x, t)
     shown = filled_contours(axes[0, 2], (f - mean).abs(), x, t, gaps, SEQUENTIAL)
     figure.colorbar(shown, ax=axes[0, 2], label="$|f-D|$ (data units)", ticks=gaps[::2])
-    draw_paths(list(axes[0, :2]), law, high)
+    draw_paths(list(axes[0, :2]), oracle, high)
     return figure
 
 
-def draw_paths(panels: Sequence[Axes], law: Mixture1D, high: float) -> None:
+def draw_paths(panels: Sequence[Axes], oracle: Mixture1D, high: float) -> None:
     """Exact paths on each panel; on the first, each with the value that f has along it."""
-    levels, ways = exact_paths(law, high, 13, levels=40)
+    levels, positions = exact_paths(oracle, high, 13, levels=40)
     for ax in panels:
-        ax.plot(levels, ways, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4)
-    for way in ways.T[1:-1:2]:
-        label(panels[0], 0.76 * high, float(way[-10]) - 0.1, f"{float(way[0]):.2f}")
+        ax.plot(
+            levels, positions, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4
+        )
+    for path in positions.T[1:-1:2]:
+        label(panels[0], 0.76 * high, float(path[-10]) - 0.1, f"{float(path[0]):.2f}")
 
 
 def filled_contours(
     ax: Axes, values: Tensor, x: Tensor, t: Tensor, edges: Tensor, cmap: str, lines: bool = True
 ) -> QuadContourSet:
-    """Filled contours over the plane, with every second edge drawn and written."""
+    """Filled contours over the plane, with every second edge drawn and labelled."""
     where = as_image(t, t), as_image(x, t), as_image(values, t)
     shown = ax.contourf(*where, levels=edges.numpy(), cmap=cmap, extend="both")
     if lines:
@@ -127,23 +122,23 @@ def filled_contours(
 
 
 def as_image(values: Tensor, t: Tensor) -> np.ndarray:
-    """Values of all points of the plane as an array (x, t)."""
+    """Values of all points of the plane, reshaped to an image (x, t)."""
     return values.reshape(int((t == t[0]).sum()), -1).numpy()
 
 
-def hatch_empty(ax: Axes, law: Mixture1D, answer: Tensor, x: Tensor, t: Tensor) -> None:
-    """Hatch where an answer falls between the modes, where the data have next to no density."""
-    empty = between_modes(law, answer).double()
+def hatch_empty(ax: Axes, oracle: Mixture1D, answer: Tensor, x: Tensor, t: Tensor) -> None:
+    """Hatch where f or D lies between the modes, where the data have next to no density."""
+    empty = between_modes(oracle, answer).double()
     where = as_image(t, t), as_image(x, t), as_image(empty, t)
     ax.contourf(*where, levels=[0.5, 1.5], colors="none", hatches=["///"])
 
 
-def between_modes(law: Mixture1D, answer: Tensor, share: float = 0.01) -> Tensor:
-    """Whether answers (b, 1) lie between the outer means with under 1 % of the peak density."""
-    means = law.components.means
+def between_modes(oracle: Mixture1D, answer: Tensor, share: float = 0.01) -> Tensor:
+    """Whether values (b, 1) lie between the outer modes, at under 1 % of the peak density."""
+    means = oracle.components.means
     level = torch.full_like(answer[:, 0], 0.002)
-    peak = law.log_density(means, torch.full_like(means[:, 0], 0.002)).max()
-    low = law.log_density(answer, level) < peak + math.log(share)
+    peak = oracle.log_density(means, torch.full_like(means[:, 0], 0.002)).max()
+    low = oracle.log_density(answer, level) < peak + math.log(share)
     return low & (answer[:, 0] > means.min()) & (answer[:, 0] < means.max())
 
 
@@ -162,12 +157,12 @@ def slope(steps: Sequence[int], errors: Sequence[float], beyond: int = 16) -> fl
 
 
 def integer_ticks(ax: Axes, values: Sequence[int]) -> None:
-    """Whole numbers along a logarithmic axis."""
+    """Tick labels that are whole numbers, on a logarithmic axis."""
     ax.set_xticks(list(values), [str(v) for v in values])
     ax.minorticks_off()
 
 
-# What the picture of one path shows: a point with both answers, and all that stays the same
+# One path in the x–t plane: a point on it, where its path ends (f), where its tangent ends (D)
 
 SIGMA_MIN = 0.002
 REACH = 4.6  # the largest |x| shown
@@ -175,7 +170,7 @@ REACH = 4.6  # the largest |x| shown
 
 @dataclass(frozen=True)
 class Point:
-    """A point (x, t) with the two answers that a network could be asked for."""
+    """A point (x, t) with the exact f (end of its path) and the posterior mean D."""
 
     x: float
     t: float
@@ -184,45 +179,43 @@ class Point:
 
 
 def double(values: list) -> Tensor:
-    """A tensor in float64: at 0.7 of float32 a path has moved on by 3e-8."""
+    """A float64 tensor: 0.7 in float32 is off by 3e-8, and so would be its path."""
     return torch.tensor(values, dtype=torch.float64)
 
 
-def point(law: Mixture1D, x: float, t: float) -> Point:
-    """The point at noise level t, with the exact f and D."""
+def point(oracle: Mixture1D, x: float, t: float) -> Point:
+    """The point x at noise level t, with the exact f and D."""
     here, level = double([[x]]), double([t])
-    return Point(x, t, float(law.consistency(here, level)), float(law.denoise(here, level)))
+    return Point(x, t, float(oracle.consistency(here, level)), float(oracle.denoise(here, level)))
 
 
 @dataclass(frozen=True)
 class PathPlane:
-    """What stays the same while a point moves: levels (m,), paths (m, n), the data, their gap."""
+    """Background of the x–t plane: levels (m,), paths (m, n), the data's density and its gap."""
 
-    law: Mixture1D
+    oracle: Mixture1D
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
     empty: tuple[float, float]
 
 
-def path_plane(law: Mixture1D, high: float, paths: int = 15) -> PathPlane:
-    """The scene of a law up to noise level `high`."""
-    levels, ways = exact_paths(law, high, paths, levels=40)
+def path_plane(oracle: Mixture1D, high: float, paths: int = 15) -> PathPlane:
+    """Exact paths and the density of a distribution, up to noise level `high`."""
+    levels, positions = exact_paths(oracle, high, paths, levels=40)
     rows = torch.linspace(-REACH, REACH, 400).double()[:, None]
-    density = law.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
-    gap = rows[between_modes(law, rows)]
+    density = oracle.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
+    gap = rows[between_modes(oracle, rows)]
     empty = (float(gap.min()), float(gap.max())) if len(gap) else (0.0, 0.0)
-    return PathPlane(law, levels, ways, rows[:, 0], density / density.max(), empty)
+    return PathPlane(oracle, levels, positions, rows[:, 0], density / density.max(), empty)
 
-
-# One point on the x–t plane: where its path ends (f), and where its tangent ends (D)
 
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
 
 
 def same_path(scene: PathPlane, on: Point, off: Point, mean: bool = True) -> Figure:
-    """The plane with the path of `on` and, if it is elsewhere, of `off`; beside it all answers."""
+    """The plane with the path of `on` and, if it differs, of `off`; beside it f and D over x_t."""
     points = [(on, TRUTH)] if off.x == on.x else [(on, TRUTH), (off, EXTRA)]
     figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.5, 1))
     # A fixed layout draws in half the time, and a slider is waiting.
@@ -242,7 +235,7 @@ def same_path(scene: PathPlane, on: Point, off: Point, mean: bool = True) -> Fig
 
 def draw_plane(ax: Axes, scene: PathPlane) -> None:
     """Exact paths in grey, the data's density at the left, noise at the right."""
-    lines = [torch.stack([scene.levels, way], 1).numpy() for way in scene.ways.T]
+    lines = [torch.stack([scene.levels, path], 1).numpy() for path in scene.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.45))
     ax.fill_betweenx(scene.rows, -0.45 * scene.density, 0, color=DATA.color, alpha=0.35, lw=0)
     ax.axvline(0, color=DATA.color, linewidth=0.8)
@@ -254,13 +247,13 @@ def draw_path(ax: Axes, scene: PathPlane, at: Point, role: Role) -> None:
     """The whole exact path through a point, and the point."""
     t = scene.levels.flip(0)
     here, ends = double([[at.x]]), double([[at.t], [float(t[0])]])
-    way = scene.law.path(scene.law.flow(here, *ends), t)[:, 0, 0]
-    ax.plot(t, way, color=role.color, linestyle=role.line, linewidth=2.2)
+    path = scene.oracle.path(scene.oracle.flow(here, *ends), t)[:, 0, 0]
+    ax.plot(t, path, color=role.color, linestyle=role.line, linewidth=2.2)
     ax.plot(at.t, at.x, marker=role.marker, color=role.color, markersize=9)
 
 
 def draw_answers(ax: Axes, at: Point, role: Role, mean: bool) -> None:
-    """f at the end of the path and, if wanted, D at the end of the tangent, named at the left."""
+    """f at the end of the path and, if asked for, D at the end of the tangent, labelled."""
     high, low = (at.f, at.mean) if at.f > at.mean else (at.mean, at.f)
     apart = max(0.5 - (high - low), 0) / 2 if mean else 0
     up = apart if at.f > at.mean else -apart
@@ -273,12 +266,12 @@ def draw_answers(ax: Axes, at: Point, role: Role, mean: bool) -> None:
 
 
 def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mean: bool) -> None:
-    """f and D as functions of x_t at the points' noise level, and the gap in the data."""
+    """f and D as functions of x_t at the points' noise level, and the gap between the modes."""
     x = scene.rows[::2, None]
     level = torch.full_like(x[:, 0], points[0][0].t)
-    answers = [(scene.law.consistency(x, level), TRUTH, "f", TRUTH.color)]
+    answers = [(scene.oracle.consistency(x, level), TRUTH, "f", TRUTH.color)]
     if mean:
-        answers.append((scene.law.denoise(x, level), MEAN, "D", DARK_MEAN))
+        answers.append((scene.oracle.denoise(x, level), MEAN, "D", DARK_MEAN))
     ax.axhspan(*scene.empty, facecolor="none", edgecolor="#bbbbbb", hatch="///", linewidth=0)
     label(ax, -4.5, sum(scene.empty) / 2 - 0.06, "no data here", DATA.color)
     for y, role, name, color in answers:
@@ -290,14 +283,14 @@ def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mea
         if mean:
             ax.plot(at.x, at.mean, marker=MEAN.marker, color=MEAN.color, markersize=8)
     ax.set(xlim=(-REACH, REACH), ylim=(-2.2, 2.2), yticks=(-2, -1, 0, 1, 2))
-    # f turns the noisy law into the data's own, so the share of its answers there is the data's.
+    # f maps the noisy distribution to the data's, so its share in the gap is that of the data.
     found = f"f {share_in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN)):.0%}"
     found += f", D {share_in_gap(scene, x, answers[1][0], level):.0%}" if mean else ""
     name_axes(ax, NOISY_POINT, "answer (data units)", f"Answers in the gap: {found}")
 
 
 def share_in_gap(scene: PathPlane, x: Tensor, answers: Tensor, level: Tensor) -> float:
-    """The share of noisy points whose answer, rising with x (n, 1), falls in the data's gap."""
+    """The share of noisy points whose f or D, which rise with x (n, 1), lies in the data's gap."""
     edges = np.interp(scene.empty, answers[:, 0].numpy(), x[:, 0].numpy())
-    low, high = scene.law.cdf(torch.tensor(edges)[:, None], level[:2]).tolist()
+    low, high = scene.oracle.cdf(torch.tensor(edges)[:, None], level[:2]).tolist()
     return high - low

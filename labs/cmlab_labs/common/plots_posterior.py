@@ -1,9 +1,9 @@
-"""Plots of posteriors under noise.
+"""Posterior p(x | x_t) of a Gaussian mixture, exactly, and plots of three points of it.
 
-What could lie under x_t, exactly: a mixture's posterior, and three points to put into A(.).
-
-Given x_t = x + σ z, each component of a mixture of round Gaussians has a posterior that is a
-round Gaussian again, and the weights change by how well it explains x_t:
+Posterior sampling puts one point into the operator A(·) in place of x: the posterior mean, the
+end of the ODE path, or a posterior sample. Given x_t = x + σ z, each component of a mixture of
+isotropic Gaussians has an isotropic Gaussian posterior, and the weights change by how well it
+explains x_t:
 
     p(x | x_t) = Σ_k w_k(x_t) N(m_k, v_k I),   v_k = s_k² σ² / (s_k² + σ²),
     m_k = (s_k² x_t + σ² μ_k) / (s_k² + σ²),   w_k(x_t) ∝ w_k N(x_t; μ_k, (s_k² + σ²) I).
@@ -27,8 +27,6 @@ from cmlab.oracle import Mixture, Mixture1D, Oracle
 from cmlab.process import EDM
 from cmlab.sampling import ode
 from cmlab.types import Data, PerSample, Time
-
-# What could lie under x_t, exactly: a mixture's posterior, and three points to put into A(.)
 
 POINT_NAMES = ("posterior mean", "path's end", "posterior sample")
 
@@ -60,9 +58,9 @@ class MixturePosterior:
         return of(x.flatten(0, 1)).reshape(*x.shape[:2], -1).mean(1)
 
 
-def posterior(law: Oracle, x_t: Data, level: Time) -> MixturePosterior:
+def posterior(oracle: Oracle, x_t: Data, level: Time) -> MixturePosterior:
     """The exact posterior of each x_t (b, *d) at its noise level, over flat samples."""
-    parts, flat = law.components, x_t.flatten(1).double()
+    parts, flat = oracle.components, x_t.flatten(1).double()
     s2, v = parts.stds**2, level.double()[:, None] ** 2
     weights = parts.log_terms(flat, level.double()[:, None]).softmax(0).T
     total = (s2 + v)[..., None]
@@ -70,11 +68,12 @@ def posterior(law: Oracle, x_t: Data, level: Time) -> MixturePosterior:
     return MixturePosterior(weights, means, (s2 * v / (s2 + v)).sqrt())
 
 
-def conditional_line(law: Mixture, axis: int, value: float) -> Mixture1D:
+def conditional_line(oracle: Mixture, axis: int, value: float) -> Mixture1D:
     """p(the other coordinate | this one = value) of a mixture in the plane, in closed form."""
-    parts = law.components
-    require(parts.means.shape[1] == 2, "only a law in the plane has one other coordinate: give "
-            "means of shape (K, 2)")  # fmt: skip
+    parts = oracle.components
+    flat = parts.means.shape[1] == 2
+    require(flat, "only a distribution in the plane has one other coordinate: give means of "
+            "shape (K, 2)")  # fmt: skip
     off = (value - parts.means[:, axis]) / parts.stds
     weights = (parts.weights.log() - parts.stds.log() - off**2 / 2).softmax(0)
     kept = weights > 1e-12 * weights.max()
@@ -84,12 +83,12 @@ def conditional_line(law: Mixture, axis: int, value: float) -> Mixture1D:
 
 @dataclass(frozen=True, eq=False)
 class PathEnd:
-    """The path's end Φ_0(x_t), with a gradient: Heun's method down to the data in `steps` steps.
+    """The end of the ODE path from x_t, with a gradient: Heun's method in `steps` steps.
 
-    The law's own `consistency` is more exact and has no gradient. All levels of a batch are one.
+    The oracle's own `consistency` is more exact and has no gradient. A batch has one noise level.
     """
 
-    law: Oracle
+    oracle: Oracle
     steps: int = 10
     low: float = 0.01
 
@@ -101,35 +100,35 @@ class PathEnd:
             if top > self.low
             else t.new_tensor([top, 0])
         )
-        *_, x = ode(EDM(), self.law.denoise, x_t, down)
+        *_, x = ode(EDM(), self.oracle.denoise, x_t, down)
         return x
 
 
 def three_points(
-    law: Oracle, x_t: Data, level: Time, generator: torch.Generator
+    oracle: Oracle, x_t: Data, level: Time, generator: torch.Generator
 ) -> dict[str, Data]:
     """The posterior mean, the path's end, and one exact posterior sample for each x_t."""
-    drawn = posterior(law, x_t, level).sample(1, generator)[:, 0].reshape(x_t.shape)
-    found = (law.denoise(x_t, level), law.consistency(x_t, level), drawn.to(x_t))
+    drawn = posterior(oracle, x_t, level).sample(1, generator)[:, 0].reshape(x_t.shape)
+    found = (oracle.denoise(x_t, level), oracle.consistency(x_t, level), drawn.to(x_t))
     return dict(zip(POINT_NAMES, found, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class PointStatistics:
-    """What is told of each point: ‖x‖, ln p(x) in nats, and A(x)."""
+    """Statistics of each point: radius ‖x‖, ln p(x) in nats, and the measurement A(x)."""
 
     radius: PerSample
     log_density: PerSample
     measured: Tensor
 
 
-def point_statistics(law: Oracle, x: Data, operator: Operator) -> PointStatistics:
-    """Radius, log-density under the data's own law, and what the operator answers."""
+def point_statistics(oracle: Oracle, x: Data, operator: Operator) -> PointStatistics:
+    """Radius, log-density under the data distribution, and the operator's value at each point."""
     none = torch.zeros(len(x), dtype=x.dtype)
-    return PointStatistics(x.flatten(1).norm(dim=1), law.log_density(x, none), operator(x))
+    return PointStatistics(x.flatten(1).norm(dim=1), oracle.log_density(x, none), operator(x))
 
 
-# Points in the plane that could stand in for the data, over the exact posterior of x_t
+# Plots: the three points over the exact posterior, and what an operator makes of them
 
 LEVEL = "noise level $\\sigma$ (data units)"
 DARK = {MEAN.color: "#8a5c00"}  # the mean's colour, dark enough for words

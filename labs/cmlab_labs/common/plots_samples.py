@@ -1,7 +1,4 @@
-"""Plots of samples: grids of images, digits.
-
-Digits on paper: what goes into a network call, what comes out, and what was there before.
-"""
+"""Plots of image samples: noisy images at visible contrast, and contact sheets of digits."""
 
 from collections.abc import Sequence
 
@@ -14,15 +11,15 @@ ZOOM, GAP, EDGE = 6, 4, 0.72  # screen pixels of a dot, between two images, and 
 
 
 def contrast_scaled(x_t: Tensor, level: Tensor, sigma_data: float) -> Tensor:
-    """Noisy images (b, 1, h, w) brought to the contrast of the data, so that they can be seen."""
+    """Noisy images (b, 1, h, w) scaled to the contrast of the data."""
     scale = sigma_data / (sigma_data**2 + level**2).sqrt()
     return scale.reshape(-1, 1, 1, 1) * x_t
 
 
 def image_sheet(images: Tensor) -> np.ndarray:
-    """Images (rows, columns, 1, h, w) in [-1, 1] as one picture, ink dark, each in a thin frame.
+    """Images (rows, columns, 1, h, w) in [-1, 1] as one array, ink dark, each in a thin frame.
 
-    An image of NaN is left out.
+    Images of NaN are left out.
     """
     ink = (1 - images[:, :, 0].clamp(-1, 1)) / 2
     big = ink.repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3).float()
@@ -37,7 +34,7 @@ def image_sheet(images: Tensor) -> np.ndarray:
 def contact_sheet(
     ax: Axes, images: Tensor, columns: Sequence[str], rows: Sequence[str] = (), title: str = ""
 ) -> Axes:
-    """A sheet of images (rows, columns, 1, h, w) with names above its columns and beside its rows.
+    """A contact sheet of images (rows, columns, 1, h, w) with names of columns and rows.
 
     The title stands above the columns' names.
     """
@@ -62,7 +59,7 @@ def annotate_at(
     away: tuple[float, float],
     align: tuple[str, str],
 ) -> None:
-    """Text this many points away from a place on the picture."""
+    """Text at an offset in points from a position in data coordinates."""
     ax.annotate(
         text, place, away, textcoords="offset points", ha=align[0], va=align[1], fontsize=9
     )

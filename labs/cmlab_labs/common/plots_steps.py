@@ -1,4 +1,4 @@
-"""Plots of training: schedules, step counts, error by noise level over time."""
+"""Plots of multistep sampling: noise levels of the calls, routes of samples, scores by calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from cmlab.oracle import Oracle
 from cmlab.process import EDM
 from cmlab.types import Denoise
 
-# A plan of noise levels, and where samples end by it
+# The noise levels of the calls, and the samples that they lead to
 
 PLAN_LOW = 0.006  # where level 0 is drawn
 
@@ -35,7 +35,7 @@ def level_plan(
     levels: Sequence[float], marks: Sequence[float], renoised: bool,
     found: np.ndarray, exact: np.ndarray, role: Role, title: str,
 ) -> Figure:  # fmt: skip
-    """The levels (n,) of the calls, a network's own edges as marks; ends (b, 2) and exact ones."""
+    """Noise levels (n,) of the calls, a phased network's edges as marks, and samples (b, 2)."""
     figure, (axes,) = sheet(1, 2, 9.6, 3.9, ratios=(1.0, 1.15))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.085, right=0.985, bottom=0.14, top=0.9, wspace=0.24)
@@ -73,7 +73,7 @@ def level_steps(
 
 
 def end_points(ax: Axes, found: np.ndarray, exact: np.ndarray, role: Role, title: str) -> None:
-    """Ends, and a stroke from the exact end of each of the first 60."""
+    """Samples, with a line from the exact endpoint to each of the first 60."""
     ax.plot(*exact.T, "o", color=TRUTH.color, markersize=5, fillstyle="none", alpha=0.3,
             markeredgewidth=0.8)  # fmt: skip
     ends = np.stack([exact[:60], found[:60], np.full_like(found[:60], np.nan)], 1).reshape(-1, 2)
@@ -83,7 +83,7 @@ def end_points(ax: Axes, found: np.ndarray, exact: np.ndarray, role: Role, title
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
-# More steps: routes through noise levels, and where they end by the number of network calls
+# Routes through the noise levels, and scores by the number of network calls
 
 STEPS_LEVEL = "noise level $\\sigma$ (data units)"
 CALLS = (1, 2, 4, 8)
@@ -96,14 +96,14 @@ SAMPLER_STYLE: dict[str, Role] = {
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Places (m, b) of b samples and the noise level of each: calls lead down, noise leads up."""
+    """A sampler's route: positions (m, b) of b samples and the noise level (m,) of each."""
 
     levels: Sequence[float]
     places: Tensor
 
 
 def by_renoising(denoise: Denoise, x_t: Tensor, levels: Sequence[float], z: Tensor) -> Route:
-    """Jump to the data, add fresh noise z (m - 1, b, 1), jump again. Under EDM."""
+    """Multistep consistency sampling under EDM, with fresh noise z (m - 1, b, 1) between calls."""
     seen, at = [x_t], [levels[0]]
     for i, level in enumerate(levels):
         x = denoise(seen[-1], torch.full((len(x_t),), level).to(x_t))
@@ -114,7 +114,7 @@ def by_renoising(denoise: Denoise, x_t: Tensor, levels: Sequence[float], z: Tens
 
 
 def by_transport(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Route:
-    """Along the line to the estimate of x, from each level to the next. Under EDM."""
+    """Deterministic DDIM-like sampling under EDM: from each level to the next."""
     seen = [x_t]
     for t, s in zip(levels[:-1], levels[1:], strict=True):
         time, edge = (torch.full((len(x_t),), v).to(x_t) for v in (t, s))
@@ -122,16 +122,16 @@ def by_transport(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Rout
     return Route(levels, torch.stack(seen)[..., 0])
 
 
-def routes(law: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -> Figure:
+def routes(oracle: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -> Figure:
     """Routes of samples x_t (b, 1) from one level, each over the exact paths, by title."""
     figure, (axes,) = sheet(1, len(panels), 10.4, 3.7)
     for ax, (title, (route, role)) in zip(axes, panels.items(), strict=True):
         levels = torch.logspace(np.log10(route.levels[0]), -2, 90, dtype=torch.float64)
-        scale = (levels**2 + law.sigma_data**2).sqrt()[:, None]
-        ax.plot(levels, law.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
+        scale = (levels**2 + oracle.sigma_data**2).sqrt()[:, None]
+        ax.plot(levels, oracle.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
                 linewidth=3.5, alpha=0.28)  # fmt: skip
         at = torch.tensor(route.levels, dtype=torch.float64)
-        size = (at**2 + law.sigma_data**2).sqrt()[:, None]
+        size = (at**2 + oracle.sigma_data**2).sqrt()[:, None]
         ax.plot(at.clamp_min(LOWEST), route.places / size, color=role.color, linestyle=role.line,
                 marker=role.marker, markersize=4.5, linewidth=1.2)  # fmt: skip
         ax.set(xscale="log", xlim=(route.levels[0] * 1.15, LOWEST * 0.85))
@@ -144,7 +144,7 @@ def routes(law: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]) -
 
 def score_curve(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text: str,
            shift: float = 1.0) -> None:  # fmt: skip
-    """One curve: its mean over seeds (seeds, n), the range as a band, its name at the end."""
+    """One curve: mean over seeds (seeds, n), range as a band, name at the end."""
     mean = values.mean(0)
     ax.plot(calls, mean, color=role.color, marker=role.marker, linestyle=role.line, markersize=5)
     ax.fill_between(calls, values.min(0), values.max(0), color=role.color, alpha=0.2, linewidth=0)
@@ -177,7 +177,7 @@ def scores_by_calls(
 
 
 def plain_score_ticks(ax: Axes) -> None:
-    """Ticks of a log axis in plain numbers."""
+    """Tick labels of a logarithmic axis with plain numbers."""
     low, high = ax.get_ylim()
     ticks = [v for v in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1) if low <= v <= high]
     ax.minorticks_off()
@@ -188,7 +188,7 @@ def intermediate_level(
     levels: Sequence[float], curves: Mapping[str, Sequence[float]],
     asked: Mapping[str, Sequence[tuple[float, float]]], title: str,
 ) -> Figure:  # fmt: skip
-    """The score of a two-call sampler by its middle level, and where a search has asked."""
+    """The score of a two-call sampler by its intermediate noise level; marks of a search."""
     figure, axes = sheet(1, 1, 8.0, 3.4)
     ax = axes[0, 0]
     for name, values in curves.items():

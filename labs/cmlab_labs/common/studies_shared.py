@@ -1,16 +1,4 @@
-"""Studies that several labs replay.
-
-Distillation on the line: three teachers, two solvers, grids of N points.
-
-Arms are called exact-heun-20 and so on. "learned" is a denoiser trained first on the same seed,
-with as many samples; "sample" is CT, the one-sample teacher.
-
-Steps and phases on the ring, with the exact teacher; and phases on digits.
-
-m1 m2 m4 m8   a phased model of so many phases, 4000 steps each; m1 is a consistency model
-bad           m1, but a tenth of the steps
-m4-critic     m4 with the adversarial term
-"""
+"""Studies that several labs replay: distillation on the line, CT to iCT, and phased models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -45,7 +33,9 @@ from cmlab.types import Metric, Schedule, Solver, Teacher, Weight
 from .observers import Arrays, LineMapObserver
 from .study import Study
 
-# Distillation on the line: three teachers, two solvers, grids of N points
+# Distillation on the line: three teachers, two solvers, grids of N points. Variants are called
+# exact-heun-20 and so on. "learned" is a denoiser trained first on the same seed, with as many
+# samples; "sample" is CT, the one-sample teacher.
 
 DISTIL_STEPS = 3000
 LINE = cast(ToyData, Bumps())
@@ -61,7 +51,7 @@ def distillation(teacher: Teacher, solver: Solver, points: int, seed: int) -> Re
 
 
 def learned_teacher(points: int, seed: int) -> Recipe:
-    """Heun's steps by a denoiser that is trained here and now."""
+    """CD with Heun's steps by a denoiser that is trained first."""
     denoiser = toy.edm(LINE, DISTIL_STEPS, seed).trainer().fit().ema.model
     return distillation(Pretrained(denoiser), heun, points, seed)
 
@@ -81,7 +71,7 @@ DISTIL_VARIANTS |= {
 DISTIL = Study("distil", DISTIL_VARIANTS, LineMapObserver(LINE))
 
 
-# From CT to iCT on the ring, one change a rung; then iCT with one thing left out or changed
+# From CT to iCT on the ring, one change at a time; then iCT with one ingredient changed
 
 LADDER_STEPS = 4000
 SQRT, DOUBLING = SqrtGrowth(2, 150, LADDER_STEPS), Doubling(10, 1280, LADDER_STEPS)
@@ -89,7 +79,7 @@ SQRT, DOUBLING = SqrtGrowth(2, 150, LADDER_STEPS), Doubling(10, 1280, LADDER_STE
 
 @dataclass(frozen=True)
 class CTVariant:
-    """Consistency training of these ingredients, the defaults being iCT's; seed -> recipe.
+    """Consistency training on the ring with these ingredients, by default iCT's; seed -> recipe.
 
     `decay` is the target's μ(k); None is θ⁻ = θ. `scale` is that of the Fourier features.
     """
@@ -132,7 +122,7 @@ CT_TO_ICT = {
     "lognormal": LOGNORMAL,
     "ict": ICT,
 }
-ICT_ABLATIONS = {  # iCT with one thing changed; N growing as in CT is the rung "lognormal"
+ICT_ABLATIONS = {  # iCT with one ingredient changed; N growing as in CT is "lognormal" above
     "ict-l2": CTVariant("squared L2", metric=SquaredL2()),
     "ict-index": CTVariant("uniform index", proposal=UNIFORM_INDEX),
     "ict-flat": CTVariant("weight 1", weight=Uniform()),
@@ -148,7 +138,9 @@ ICT_ABLATIONS = {  # iCT with one thing changed; N growing as in CT is the rung 
 LADDER = Study("ladder", CT_TO_ICT | ICT_ABLATIONS)
 
 
-# Steps and phases on the ring, with the exact teacher; and phases on digits
+# Phased consistency models on the ring, with the exact teacher: m1 m2 m4 m8 have so many phases
+# and 4000 steps each (m1 is a consistency model), "bad" is m1 with a tenth of the steps, and
+# m4-critic is m4 with the adversarial term.
 
 PHASES_STEPS = 4000
 CALL_COUNTS = (1, 2, 4, 8)
@@ -158,7 +150,7 @@ KEEP_FRACTIONS = (0.0, 1.0)  # stochastic, as `multistep`; deterministic, as the
 
 @dataclass(frozen=True)
 class EndpointObserver:
-    """Where samples end, on the noises of `score_ends`.
+    """Scores of a phased model's samples, on the noises of `score_ends`.
 
     end      (4,) SCORES in as many calls as there are phases, of the weights as they train
     ends     (2, 4, 4) SCORES at the end by KEEPS and by 1, 2, 4, 8 calls, averaged weights
@@ -185,19 +177,19 @@ class EndpointObserver:
 
 
 def flat_weights(model: nn.Module) -> np.ndarray:
-    """All parameters in a row, float16."""
+    """All parameters of a network as one float16 vector."""
     return nn.utils.parameters_to_vector(model.parameters()).detach().half().numpy()
 
 
-def restored_network(arm: str, row: np.ndarray) -> nn.Module:
-    """The network of the first seed, from the weights that its recording keeps."""
-    model = PHASES.variants[arm](0).build().requires_grad_(False).eval()
+def restored_network(variant: str, row: np.ndarray) -> nn.Module:
+    """The network of a phased variant's first seed, from the weights in its recording."""
+    model = PHASES.variants[variant](0).build().requires_grad_(False).eval()
     nn.utils.vector_to_parameters(torch.from_numpy(row).float(), model.parameters())
     return model
 
 
 def phased_ring(phases: int, seed: int, steps: int = PHASES_STEPS, critic: bool = False) -> Recipe:
-    """The preset of so many phases."""
+    """The preset on the ring with so many phases."""
     recipe = phased.ring(steps=steps, seed=seed, phases=phases)
     if not critic:
         return recipe

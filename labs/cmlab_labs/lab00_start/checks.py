@@ -1,4 +1,4 @@
-"""Exercise checks of lab 00, start here."""
+"""Exercise checks of lab 00: one-step and two-step consistency sampling."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,9 +20,9 @@ same = partial(close, rtol=1e-4, atol=1e-4)
 def record_calls(
     answer: Sampler, *noises: Tensor, levels: tuple[float, ...]
 ) -> tuple[RecordedCalls, Tensor]:
-    """Put the question with the exact f of the ring; what f was called with, and the answer.
+    """Call a learner's sampler with the exact f of the ring: the recorded calls, and the samples.
 
-    Raises Slip when a call has not one time for each sample.
+    Raises Slip if a call does not give one noise level for each sample.
     """
     ring = Ring().oracle
     exact = RecordedCalls(lambda x_t, t: ring.consistency(x_t, t))
@@ -41,7 +41,7 @@ def record_calls(
 
 
 def check_calls(exact: RecordedCalls, calls: int) -> None:
-    """Slip unless f was called so often."""
+    """Check the number of network calls."""
     used = len(exact.calls)
     expect(used != 0, "f was never called: noise goes in, and f's answer is the sample")
     plural = "s" * (used > 1)
@@ -55,14 +55,14 @@ def noises(count: int, seed: int) -> list[Tensor]:
 
 
 def check_first_call(exact: RecordedCalls, z: Tensor) -> None:
-    """The first call: σ_max z at noise level σ_max."""
+    """Check the first call: σ_max z at noise level σ_max."""
     x_t, t, _ = exact.calls[0]
     expect(not same(x_t, z), "the scale is missing: at noise level σ_max the input is σ_max z")
     small = float(x_t.std()) < 0.5 * HIGH
     expect(not small, "the first call's input is too quiet: it must be σ_max z")
     expect(same(x_t, HIGH * z), "the first call's input must be σ_max z, with the z that is given")
     right = bool((t - HIGH).abs().max() < 1e-4)
-    expect(right, f"the input has noise level σ_max = {HIGH:g}, but f was told {float(t[0]):.3g}")
+    expect(right, f"the input has noise level σ_max = {HIGH:g}, but f got t = {float(t[0]):.3g}")
 
 
 @exercise
@@ -96,7 +96,7 @@ def two_calls(answer: Sampler) -> str:
 
 
 def check_second_call(exact: RecordedCalls, z: Tensor, fresh: Tensor) -> None:
-    """The second call: the first answer with fresh noise of level σ_mid on it."""
+    """Check the second call: the first answer plus fresh noise of level σ_mid."""
     (_, _, x), (x_t, t, _) = exact.calls
     bare = same(x_t, x)
     expect(not bare, "no noise was added: at level σ_mid the input must be x + σ_mid · fresh")
@@ -114,8 +114,8 @@ def check_second_call(exact: RecordedCalls, z: Tensor, fresh: Tensor) -> None:
     for slip, wrong in likely.items():
         expect(not same(x_t, wrong), slip)
     expect(same(x_t, x + MIDDLE * fresh), "the second call's input must be x + σ_mid · fresh")
-    told = float(t[0])
-    right = abs(told - MIDDLE) < 1e-4
+    level = float(t[0])
+    right = abs(level - MIDDLE) < 1e-4
     expect(
-        right, f"the second input has noise level {MIDDLE:g} (σ_mid), but f was told {told:.3g}"
+        right, f"the second input has noise level {MIDDLE:g} (σ_mid), but f got t = {level:.3g}"
     )

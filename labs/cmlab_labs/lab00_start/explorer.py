@@ -1,7 +1,4 @@
-"""Explorers of lab 00, start here: interactive figures.
-
-Watch a small network become consistent: eight Gaussians in the plane, trained live.
-"""
+"""Explorers of lab 00: live training on eight Gaussians, and a one-step generator of digits."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +30,7 @@ PATHS, ALONG = 28, 10
 
 @dataclass(frozen=True, eq=False)
 class ExactReference:
-    """What a network is held against: exact paths (m, p, 2) at levels (m,), and exact answers."""
+    """Exact results to compare a network with: paths (m, p, 2) at levels (m,), and exact f."""
 
     data: ToyData
     levels: Tensor
@@ -42,21 +39,21 @@ class ExactReference:
     mean_error: Tensor
 
     def stage(self, model: Model, step: int) -> Stage:
-        """Where this network stands."""
+        """The network's answers and errors at this step."""
         flat = self.levels.repeat_interleave(self.path.shape[1])
         along = answers(model, model.process, self.path.flatten(0, 1), flat)
         error = rmse_by_level(model, model.process, self.exact)
         return Stage(step, along.reshape(self.path.shape), error)
 
     def picture(self, start: Stage, *planes: Stage) -> Picture:
-        """Stages side by side, their errors beside the start's, and the last one in words."""
+        """Stages side by side, the errors of the first and the last one, and a description."""
         modes, ends = self.data.oracle.components.means, self.path[-1]
         figure = training_progress(start, planes, ends, self.exact.levels, self.mean_error, modes)
         return Picture(figure, stage_reading(planes[-1], ends))
 
 
 def exact_reference(data: ToyData) -> ExactReference:
-    """Exact paths from noise, and exact answers at 12 noise levels."""
+    """Exact ODE paths from noise, and the exact f at 12 noise levels."""
     levels = KarrasGrid(LOW, HIGH).up(ALONG).flip(0)
     z = torch.randn(PATHS, *data.shape, generator=torch.Generator().manual_seed(3))
     path = data.oracle.path((HIGH * z).double(), levels)
@@ -67,7 +64,7 @@ def exact_reference(data: ToyData) -> ExactReference:
 
 
 def live_training(recipe: Recipe) -> LiveTraining:
-    """A live training of a recipe whose data have an oracle, from step 0 and with its own seed."""
+    """Live training of a recipe whose data have an oracle, from step 0, with the recipe's seed."""
     against = exact_reference(cast(ToyData, recipe.data))
     start = against.stage(recipe.build(), 0)
 
@@ -78,7 +75,7 @@ def live_training(recipe: Recipe) -> LiveTraining:
 
 
 def stage_reading(stage: Stage, ends: Tensor) -> str:
-    """What the last stage shows, in three lines."""
+    """The reading of the last stage, in three lines."""
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
     length = float((stage.along[1:] - stage.along[:-1]).norm(dim=2).sum(0).mean())
     total = float(stage.error.square().mean().sqrt())
@@ -90,7 +87,6 @@ def stage_reading(stage: Stage, ends: Tensor) -> str:
 
 
 GRID = KarrasGrid().down(18)  # 35 network calls with Heun's method
-
 SHOWN = (0, 4, 7, 9, 10, 11, 12, 14)  # of its levels, those drawn
 
 LATE = 5  # of those drawn: there the path has all but decided
@@ -112,7 +108,7 @@ def explorer(model: Denoiser, sampler: FewSteps) -> Explorer:
 def digit_picture(
     model: Denoiser, sampler: FewSteps, seed: int, digit: int, calls: int
 ) -> Picture:
-    """What the generator makes of this noise, and its answers along the exact path from it."""
+    """The generator's image from this noise, and its answers along the exact path."""
     z, asked, spread = noise(seed), torch.tensor([digit]), Digits().sigma_data
     f = RecordedCalls(lambda x_t, t: model(x_t, t, asked.expand(len(x_t))))
     with seeded(z.device, seed):  # fresh noise between two calls
@@ -133,7 +129,7 @@ def digit_picture(
 def digit_reading(
     seed: int, digit: int, times: Tensor, away: float, way_mean: float, way_answer: float
 ) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
     copy = "that is a copy" if away < held_out_distance() / 4 else "a copy would be at 0"
     return "\n".join(

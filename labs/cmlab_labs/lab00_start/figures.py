@@ -1,7 +1,4 @@
-"""Figures of lab 00, start here.
-
-A network on its way to the consistency function: its answers along a path become one.
-"""
+"""Figures of lab 00: training towards the consistency function, and one-step digits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ BEFORE = Role(DATA.color, "o", ":")
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A network at one step: its answers along paths (m, p, 2), and its error at each level."""
+    """A network at one training step: answers along paths (m, p, 2), error at each noise level."""
 
     step: int
     along: Tensor
@@ -36,7 +33,7 @@ def training_progress(
     mean_error: Tensor,
     modes: Tensor,
 ) -> Figure:
-    """One plane a stage, and the errors of the start and the last stage by noise level (L,).
+    """Answers along paths, a panel for each stage, and errors by noise level (L,).
 
     `ends` (p, 2) are where the exact paths end; `mean_error` (L,) is the error of the posterior
     mean, D in place of f; `modes` (K, 2) are the data's.
@@ -114,7 +111,7 @@ def path_strip(
 def one_beside_many(
     one: Tensor, many: Tensor, one_names: Sequence[str], many_names: Sequence[str]
 ) -> Figure:
-    """Two sheets of images (rows, columns, 1, h, w): one call, and the way of many calls."""
+    """Contact sheets of images (rows, columns, 1, h, w): one-step samples, and a solver's path."""
     widths = (one.shape[1], many.shape[1])
     figure, axes = sheet(1, 2, 10.6, 0.75 + 0.93 * len(one), ratios=widths)
     contact_sheet(axes[0, 0], one, one_names, title="1 network call: a new digit")
@@ -127,7 +124,7 @@ def one_beside_many(
 def generator_at_work(
     calls: tuple[Tensor, Tensor], scan: Tensor, along: Tensor, levels: Tensor
 ) -> Figure:
-    """The generator at work: its calls, its digit beside the nearest scan, and the map f.
+    """A generator's network calls, its digit beside the nearest scan, and f along an exact path.
 
     `calls` are what goes into and comes out of each network call, (c, 1, h, w); `along` are x_t,
     D and f_θ at each level of an exact path, (3, m, 1, h, w).
@@ -149,7 +146,7 @@ def generator_at_work(
 
 
 def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
-    """Boards of 4 × 2, 2 × 1 and 8 × 3 images, in inches; the last has the first one's scale."""
+    """Axes for 4 × 2, 2 × 1 and 8 × 3 images, on a figure of this size in inches."""
     with styled():
         figure = Figure(figsize=(width, height), dpi=100)
     left, right, unit = 0.125, 0.995, (0.995 - 0.125) / 8

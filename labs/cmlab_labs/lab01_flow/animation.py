@@ -1,7 +1,4 @@
-"""Animation of lab 01, probability flow.
-
-The ring of eight Gaussians in motion: noise that becomes data, exactly and in N steps.
-"""
+"""Animations of lab 01: the probability flow of eight Gaussians, exact and by Euler's method."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -49,16 +46,16 @@ def start_noise(n: int = 128) -> Tensor:
 
 @animation("01")
 def flow(frames: int = 43) -> Moving:
-    """Exact paths as t runs from noise to data; beside them f, which knows, and D, which waits."""
+    """Exact ODE paths from noise to data, and the answers of f and D along them."""
     t = KarrasGrid(0.02, HIGH, 3.0).down(frames - 1)[: frames - 1]
     t = torch.cat([t, torch.tensor([LOW])]).double()
-    way, ends = (
+    path, ends = (
         ORACLE.path(start_noise(), t),
         ORACLE.consistency(start_noise(), torch.full((128,), HIGH).double()),
     )
     kinds = torch.cdist(ends, ORACLE.components.means).argmin(1).tolist()
     looks = [SYMBOLS[k] for k in kinds], [COLORS[k] for k in kinds]
-    shots = [path_frame(t, way, k, looks) for k in range(len(t))]
+    shots = [path_frame(t, path, k, looks) for k in range(len(t))]
     still = [
         cloud(ends, DATA, 1, 7, 0.55, looks),
         text_labels([-1.62], [1.52], ["f: marks in colour"], INK, 1),
@@ -72,11 +69,11 @@ def flow(frames: int = 43) -> Moving:
     return moving("flow", finding, LEVEL, panels, still, shots)
 
 
-def path_frame(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:
-    """The samples at level number k with a short tail, and what D makes of them."""
-    here = way / (1 + t**2).sqrt()[:, None, None]
+def path_frame(t: Tensor, path: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:
+    """A frame at level number k: the samples with a short tail, and D of them."""
+    here = path / (1 + t**2).sqrt()[:, None, None]
     tails = torch.stack([here[max(k - 3, 0)], here[k]], 1)
-    mean, now = ORACLE.denoise(way[k], t[k].expand(len(way[k]))), f"{float(t[k]):.2g}"
+    mean, now = ORACLE.denoise(path[k], t[k].expand(len(path[k]))), f"{float(t[k]):.2g}"
     far = float(mean.norm(dim=1).mean())
     reading = (
         f"At noise level t = {now} the denoiser's answers D lie {far:.2f} from the centre on "
@@ -89,12 +86,12 @@ def path_frame(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]
 
 @animation("01")
 def euler() -> Moving:
-    """Euler's steps from the same noises, more and more of them, against the exact ends."""
+    """Euler's method from the same noises in more and more steps, against the exact endpoints."""
     x = start_noise()[:64]
     ends = ORACLE.consistency(x, torch.full((64,), HIGH).double())
-    walks = {n: solve(x, n) for n in STEPS}
-    far = [float((way[-1] - ends).norm(dim=1).mean()) for way in walks.values()]
-    shots = [solver_frame(walks[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
+    paths = {n: solve(x, n) for n in STEPS}
+    far = [float((path[-1] - ends).norm(dim=1).mean()) for path in paths.values()]
+    shots = [solver_frame(paths[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
     still = [
         cloud(ends, TRUTH, size=6),
         text_labels([-2.2], [2.05], ["circles: exact ends"]),
@@ -110,24 +107,24 @@ def euler() -> Moving:
 
 
 def solve(x: Tensor, n: int) -> Tensor:
-    """Where n steps of Euler lead, start included: (n + 1, 64, 2)."""
+    """The iterates of n Euler steps, start included: (n + 1, 64, 2)."""
     return torch.stack(list(ode(EDM(), ORACLE.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim)))
 
 
-def solver_frame(way: Tensor, ends: Tensor, far: list[float]) -> Shot:
-    """One number of steps, beside the errors up to it."""
-    n = len(way) - 1
-    told = f"{n} step{'s' * (n > 1)}"
+def solver_frame(path: Tensor, ends: Tensor, far: list[float]) -> Shot:
+    """A frame for one number of steps, with the errors up to it."""
+    n = len(path) - 1
+    steps = f"{n} step{'s' * (n > 1)}"
     reading = (
-        f"After {told} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
+        f"After {steps} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
         f"{far[-1]:.2g} from the ends of their exact paths on average."
     )
     traces = [
-        polylines(way.transpose(0, 1), SOLID, 0, 0.8, 0.5),
-        polylines(torch.stack([way[-1], ends], 1), SOLID, 0, 1.4),
-        cloud(way[-1], TEACHER),
+        polylines(path.transpose(0, 1), SOLID, 0, 0.8, 0.5),
+        polylines(torch.stack([path[-1], ends], 1), SOLID, 0, 1.4),
+        cloud(path[-1], TEACHER),
         line(STEPS[: len(far)], far, TEACHER, 1),
         dots([n], far[-1:], TEACHER, 1, 13),
     ]
-    titles = f"{told} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
+    titles = f"{steps} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
     return Shot(str(n), reading, titles, traces)

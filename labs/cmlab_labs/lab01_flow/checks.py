@@ -1,4 +1,4 @@
-"""Exercise checks of lab 01, probability flow."""
+"""Exercise checks of lab 01: Karras noise levels and Heun's method."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ same = partial(close, rtol=1e-4)
 
 
 def slips(denoise: Denoise, x: Tensor, t: float, r: float) -> list[tuple[str, Tensor]]:
-    """What the common slips make of one step, and what to say."""
+    """Common mistakes in one step of Heun's method: the message, and the wrong result."""
     h, slope = r - t, lambda x, t: (x - denoise(x, t)) / t
     d = slope(x, t)
     euler, up = x + h * d, x - h * d
@@ -118,11 +118,11 @@ def single_level(answer: Callable[..., Any]) -> Any:
 @exercise
 def heun_step(answer: Step) -> str:
     """Order two, measured against exact paths, with two calls of the denoiser a step."""
-    law, calls = Bumps().oracle, [0]
+    oracle, calls = Bumps().oracle, [0]
 
     def denoise(x: Tensor, t: float) -> Tensor:
         calls[0] += 1
-        return law.denoise(x, torch.full((len(x),), float(t), dtype=torch.float64))
+        return oracle.denoise(x, torch.full((len(x),), float(t), dtype=torch.float64))
 
     x = torch.linspace(-6, 6, 33, dtype=torch.float64)[:, None]
     got = torch.as_tensor(answer(denoise, x, 2.0, 1.0))
@@ -130,16 +130,16 @@ def heun_step(answer: Step) -> str:
     expect(got.shape == x.shape, f"x of shape {tuple(x.shape)} came back as {tuple(got.shape)}")
     for slip, wrong in slips(denoise, x, 2.0, 1.0):
         expect(not torch.allclose(got.double(), wrong, atol=1e-7), slip)
-    ratio = error_ratio(answer, denoise, law)
+    ratio = error_ratio(answer, denoise, oracle)
     expect(used <= 2, f"one step calls the denoiser {used} times; Heun needs two calls")
     return f"half the step divides the error by {ratio:.1f}: order two, with {used} calls a step"
 
 
-def error_ratio(answer: Step, denoise: Denoise, law: Oracle) -> float:
+def error_ratio(answer: Step, denoise: Denoise, oracle: Oracle) -> float:
     """What half the step divides the mean error by, on exact paths from t = 3 to t = 0.3."""
     x = torch.linspace(-6, 6, 33, dtype=torch.float64)[:, None]
     start, end = torch.full((33,), 3.0).double(), torch.full((33,), 0.3).double()
-    exact = law.flow(x, start, end)
+    exact = oracle.flow(x, start, end)
     coarse, fine = ((solve(answer, denoise, x, n) - exact).abs().mean() for n in (32, 64))
     expect(bool(fine < 0.1), f"after 64 steps you are {fine:.2g} from the exact ends, on another "
            "path; the slope is (x − D(x, t)) / t and the step is r − t")  # fmt: skip

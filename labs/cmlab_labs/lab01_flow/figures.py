@@ -21,29 +21,29 @@ BANDS = colormaps["Greys"].resampled(20)  # few greys keep the pictures small on
 
 
 def paths_from_noise(
-    law: Mixture1D, high: float, paths: int, levels: int = 120
+    oracle: Mixture1D, high: float, paths: int, levels: int = 120
 ) -> tuple[Tensor, Tensor]:
-    """Exact paths from evenly spaced ranks: levels (m,) from `high` to 0, and x (m, paths)."""
+    """Exact ODE paths from evenly spaced quantiles: levels (m,) from `high` to 0, x (m, paths)."""
     share = (torch.arange(paths).double() + 0.5) / paths
-    start = torch.special.ndtri(share) * (law.sigma_data**2 + high**2) ** 0.5
+    start = torch.special.ndtri(share) * (oracle.sigma_data**2 + high**2) ** 0.5
     t = high * torch.linspace(1, 0, levels, dtype=torch.float64) ** 2
-    return t, law.path(start[:, None], t).squeeze(2)
+    return t, oracle.path(start[:, None], t).squeeze(2)
 
 
-def relative_density(law: Mixture1D, t: Tensor, x: Tensor) -> np.ndarray:
+def relative_density(oracle: Mixture1D, t: Tensor, x: Tensor) -> np.ndarray:
     """p_t(x) over its largest value at each t: (len(x), len(t))."""
     rows, columns = torch.meshgrid(x, t, indexing="ij")
-    log_p = law.log_density(rows.reshape(-1, 1), columns.flatten()).reshape(rows.shape)
+    log_p = oracle.log_density(rows.reshape(-1, 1), columns.flatten()).reshape(rows.shape)
     return (log_p - log_p.amax(0)).exp().numpy()
 
 
 def density_and_paths(
-    ax: Axes, law: Mixture1D, high: float, reach: float, paths: tuple[Tensor, Tensor]
+    ax: Axes, oracle: Mixture1D, high: float, reach: float, paths: tuple[Tensor, Tensor]
 ) -> None:
     """The density in grey, darkest on its ridges, and exact paths as thin lines."""
     t, x = torch.linspace(1e-3, high, 120).double(), torch.linspace(-reach, reach, 240).double()
     box = (0.0, high, -reach, reach)
-    ax.imshow(relative_density(law, t, x), cmap=BANDS, vmax=1.9, extent=box, aspect="auto",
+    ax.imshow(relative_density(oracle, t, x), cmap=BANDS, vmax=1.9, extent=box, aspect="auto",
               origin="lower", interpolation="bilinear")  # fmt: skip
     levels, many = paths
     lines = [np.column_stack([levels, one]) for one in many.T]
@@ -53,18 +53,18 @@ def density_and_paths(
 
 
 def quantile_paths(
-    law: Mixture1D, levels: Sequence[float], paths: int = 5, reach: float = 4.5
+    oracle: Mixture1D, levels: Sequence[float], paths: int = 5, reach: float = 4.5
 ) -> Figure:
-    """The density at a few noise levels, drawn sideways, and paths that keep their rank."""
+    """Densities at a few noise levels, drawn sideways; ODE paths, which keep their quantile."""
     figure, axes = sheet(1, 1, 8.0, 4.0)
     ax, x = axes[0, 0], torch.linspace(-reach, reach, 500).double()
     room = 0.85 * min(np.diff(levels))
     for t, shape in zip(
-        levels, relative_density(law, torch.tensor(levels).double(), x).T, strict=True
+        levels, relative_density(oracle, torch.tensor(levels).double(), x).T, strict=True
     ):
         ax.fill_betweenx(x, t, t + room * shape, color=DATA.color, alpha=0.3, linewidth=0)
         ax.axvline(t, color=DATA.color, linewidth=0.6)
-    t, many = paths_from_noise(law, max(levels), paths)
+    t, many = paths_from_noise(oracle, max(levels), paths)
     ax.plot(t, many, color=TRUTH.color, linewidth=1.5)
     for share, x_t in zip(np.arange(paths) + 0.5, many[0].tolist(), strict=True):
         label(ax, max(levels) + 0.03, x_t + 0.08, f"{100 * share / paths:.0f} %")
@@ -74,10 +74,10 @@ def quantile_paths(
 
 
 def solver_path(
-    law: Mixture1D,
+    oracle: Mixture1D,
     paths: tuple[Tensor, Tensor],
     exact: tuple[Tensor, Tensor],
-    walked: tuple[Tensor, Tensor],
+    solved: tuple[Tensor, Tensor],
     role: Role,
     spans: Sequence[tuple[float, float]],
 ) -> Figure:
@@ -90,9 +90,9 @@ def solver_path(
     figure.subplots_adjust(left=0.065, right=0.99, bottom=0.13, top=0.92, wspace=0.13)
     titles = ("All the way: nearly straight", "Near the data: the bend decides")
     for ax, (high, reach), title in zip(axes[0], spans, titles, strict=True):
-        density_and_paths(ax, law, high, reach, paths)
+        density_and_paths(ax, oracle, high, reach, paths)
         ax.plot(*exact, color=TRUTH.color, linewidth=2.2)
-        ax.plot(*walked, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
+        ax.plot(*solved, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
         name_axes(ax, LEVEL, NOISY_SAMPLE if ax is axes[0, 0] else "", title)
         tick = 10 ** np.floor(np.log10(reach))
         ax.set_xticks([0, high / 2, high])
@@ -104,12 +104,12 @@ def solver_path(
 
 
 def convergence_order(
-    law: Mixture1D, steps: Sequence[int], errors: Mapping[str, Sequence[float]]
+    oracle: Mixture1D, steps: Sequence[int], errors: Mapping[str, Sequence[float]]
 ) -> Figure:
-    """Exact paths beside the solvers' errors against the number of steps, slopes measured."""
+    """Convergence order: the solvers' errors against the number of steps, with fitted slopes."""
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
-    density_and_paths(ax, law, 3.0, 4.5, paths_from_noise(law, 10.0, 32, 300))
+    density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
     name_axes(ax, LEVEL, NOISY_SAMPLE, "Straight far out, one bend, then a mode")
     for name, error in errors.items():
         role, fitted = SOLVER_STYLE[name], slope(steps, error)
@@ -127,7 +127,7 @@ def convergence_order(
 
 
 def local_errors(levels: Tensor, errors: Tensor, width: float) -> Figure:
-    """What one Euler step over a tenth of the noise misses: errors (m, paths) at levels (m,)."""
+    """Local error of one Euler step over a tenth of the noise: (m, paths) at levels (m,)."""
     figure, axes = sheet(1, 1, 8.0, 3.4)
     ax, (low, middle, high) = axes[0, 0], np.quantile(errors.numpy(), (0.1, 0.5, 0.9), axis=1)
     ax.fill_between(levels, low, high, color=TEACHER.color, alpha=0.2, linewidth=0)

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 02, the consistency function."""
+"""Exercise checks of lab 02: the consistency function of a Gaussian, and two-time maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..common.exercise import close, exercise, expect
 
 @dataclass(frozen=True)
 class GaussianCase:
-    """One question to `f_gaussian`: x and t (200,), and the law's μ and s, and ε."""
+    """One call of `f_gaussian`: x and t (200,), the distribution's μ and s, and ε."""
 
     x: Tensor
     t: Tensor
@@ -22,7 +22,7 @@ class GaussianCase:
     eps: float
 
     def likely(self) -> dict[str, Tensor]:
-        """What the common slips answer, by what to say about them."""
+        """What common mistakes compute, by the message for each."""
         d, down, up = self.x - self.mu, self.s**2 + self.eps**2, self.s**2 + self.t**2
         return {
             "the ratio is of variances. Take the root: x - μ shrinks as standard deviations do": (
@@ -48,9 +48,9 @@ class GaussianCase:
 def f_gaussian(answer: Callable[..., Tensor]) -> str:
     """f(x, t, μ, s, ε) of N(μ, s²): its boundary, its paths, and the oracle."""
     mu, s, eps = 0.7, 0.5, 0.2
-    law = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
+    oracle = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
     t = torch.linspace(eps, 20, 200).double()
-    path = law.path(torch.tensor([[6.0]]).double(), t.flip(0))[:, 0, 0].flip(0)
+    path = oracle.path(torch.tensor([[6.0]]).double(), t.flip(0))[:, 0, 0].flip(0)
     ask = GaussianCase(path, t, mu, s, eps)
     said = answer(path, t, mu, s, eps)
     truth = torch.full_like(t, float(path[0]))
@@ -67,23 +67,23 @@ def f_gaussian(answer: Callable[..., Tensor]) -> str:
     exact = Gaussian(torch.tensor([other.mu], dtype=torch.float64), other.s)
     end = exact.consistency(x[:, None], other.t, other.eps)[:, 0]
     same = close(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9, 1e-9)
-    expect(same, "right for one law, wrong for another: use the arguments mu, s and eps")
+    expect(same, "right for one distribution, wrong for another: use the arguments mu, s and eps")
     return "f(x, ε) = x, and f is constant on 200 exact points of a path, to 1e-9"
 
 
 @dataclass(frozen=True)
 class TwoTimeCase:
-    """The exact two-time map of a law on the line, and an answer to compare with it."""
+    """The exact two-time map of a distribution on the line, and an answer to compare with it."""
 
-    law: Mixture1D
+    oracle: Mixture1D
     x: Tensor
     answer: Callable[..., Tensor]
 
     def said(self, x: Tensor, t: float, s: float) -> Tensor:
-        return torch.as_tensor(self.answer(x, self.at(t), self.at(s), self.law.cdf)).double()
+        return torch.as_tensor(self.answer(x, self.at(t), self.at(s), self.oracle.cdf)).double()
 
     def truth(self, x: Tensor, t: float, s: float) -> Tensor:
-        return self.law.flow(x, self.at(t), self.at(s))
+        return self.oracle.flow(x, self.at(t), self.at(s))
 
     def at(self, level: float) -> Tensor:
         return torch.full_like(self.x, level)
@@ -96,9 +96,9 @@ class TwoTimeCase:
 def two_time(answer: Callable[..., Tensor]) -> str:
     """f(x, t, s) from a distribution function alone: identity, both directions, composition."""
     rows = ((0.3, 0.5, 0.2), (-1.5, 0.2, 1.4), (0.2, 0.3, 0.1))
-    law = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
+    oracle = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
     x = torch.linspace(-4, 4, 41).double()
-    legs = TwoTimeCase(law, x, answer)
+    legs = TwoTimeCase(oracle, x, answer)
     check_downward(legs)
     expect(legs.right(x, 0.7, 0.7), "f(x, t, t) must be x")
     wide = legs.right(20 * x, 80.0, 40.0)
@@ -112,7 +112,7 @@ def two_time(answer: Callable[..., Tensor]) -> str:
 
 
 def check_downward(legs: TwoTimeCase) -> None:
-    """From level 2 to 0.5, with the likely reason where that fails."""
+    """Check the map from level 2 to 0.5, naming the likely mistake."""
     down, truth = legs.said(legs.x, 2.0, 0.5), legs.truth(legs.x, 2.0, 0.5)
     swapped = close(down, legs.truth(legs.x, 0.5, 2.0), 1e-4, 1e-4)
     expect(not swapped, "the times are swapped: take the rank at t, then look for it at s")

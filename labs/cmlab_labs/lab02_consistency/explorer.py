@@ -1,7 +1,4 @@
-"""Explorers of lab 02, the consistency function: interactive figures.
-
-Same path, same end: slide a point along an exact path, then push it off.
-"""
+"""Explorer of lab 02: the consistency function f along an exact ODE path, and off it."""
 
 import functools
 
@@ -21,13 +18,13 @@ from ..common.plots_line import (
 HIGH = 3.0  # the largest noise level shown
 
 
-def explorer(law: Mixture1D) -> Explorer:
-    """An explorer of f and D for a law on the line.
+def explorer(oracle: Mixture1D) -> Explorer:
+    """An explorer of f and D for a distribution on the line.
 
     Knobs: `path` (the share of paths below it, in %), `t` (the noise level along it), `offset`
     (how far off the path the point is pushed, in data units) and `mean` (show D).
     """
-    starts = quantile_points(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
+    starts = quantile_points(oracle, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
     knobs = {
         "path": slider("path (% below it)", 47, 1, 99, 2),
         "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
@@ -35,7 +32,7 @@ def explorer(law: Mixture1D) -> Explorer:
         "mean": toggle("show the posterior mean D", True),
     }
     return Explorer(
-        functools.partial(picture, path_plane(law, HIGH), starts), knobs, "explorer(law)"
+        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(law)"
     )
 
 
@@ -44,14 +41,14 @@ def picture(
 ) -> Picture:
     """The point on its path, and pushed off it by the offset. `starts` are x at 1 %, 3 %, …"""
     start = double([[starts[path // 2]]])
-    x = float(scene.law.flow(start, *double([[HIGH], [t]])))
-    on, off = point(scene.law, x, t), point(scene.law, x + offset, t)
-    top = point(scene.law, starts[path // 2], HIGH)
+    x = float(scene.oracle.flow(start, *double([[HIGH], [t]])))
+    on, off = point(scene.oracle, x, t), point(scene.oracle, x + offset, t)
+    top = point(scene.oracle, starts[path // 2], HIGH)
     return Picture(same_path(scene, on, off, mean), reading(scene, top, on, off))
 
 
 def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     along = (
         f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "
         f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 03, the boundary condition."""
+"""Exercise checks of lab 03: the boundary condition f(x, ε) = x and its coefficients."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from cmlab.model import CMPrecond
 
 from ..common.exercise import Slip, close, exercise, expect
 
-# Parametrisations by numbers: which hold f(x, ε) = x, and what half a test says of them
+# Parametrisations with and without the boundary condition, and incomplete tests of it
 
 Number = Callable[[float], float]
 same = partial(close, rtol=1e-7, atol=1e-9)
@@ -24,7 +24,7 @@ def shifted(e: float) -> tuple[Number, Number]:
 
 
 def parametrisations() -> list[tuple[bool, str, tuple[Number, Number], float]]:
-    """Whether it is anchored, its name, c_skip and c_out, and ε."""
+    """Parametrisations: whether f(x, ε) = x holds, name, c_skip and c_out, and ε."""
     e, root = 0.1, 0.3**0.5
     return [
         (True, "the CM form", shifted(e), e),
@@ -102,7 +102,7 @@ def three_coefficients(answer: Any, n: int) -> list[Tensor]:
 
 
 def slips(t: Tensor, s: float, eps: float) -> list[tuple[str, str, Tensor]]:
-    """What to say, about which coefficient, and what the slip makes of it."""
+    """Common mistakes: the message, the coefficient, and its wrong values."""
     gap, v = t - eps, t**2 + s**2
     forgot = "forgets ε, so the boundary sits at t = 0 and not at ε: shift t to t − ε"
     root = "has no root: a variance is divided by where a standard deviation is meant"

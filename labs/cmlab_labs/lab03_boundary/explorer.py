@@ -1,7 +1,4 @@
-"""Explorers of lab 03, the boundary condition: interactive figures.
-
-Coefficient bench: four parametrisations, σ_data and ε, and what untrained networks answer.
-"""
+"""Explorer of lab 03: four parametrisations, their coefficients, and untrained networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,7 +106,7 @@ def untrained_answers(precond: Precond, t: Tensor, networks: int) -> Tensor:
 
 
 def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: float) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     skip, out, c_in, _ = (c.tolist() for c in precond(levels))
     held = "the boundary holds for every network" if off < 1e-9 else "no boundary at ε"
     if 1e-9 <= off < 0.05:

@@ -1,7 +1,4 @@
-"""Figures of lab 03, the boundary condition.
-
-Skip, out and in by noise level, and what holds a consistency function: the boundary.
-"""
+"""Figures of lab 03: the coefficients c_skip, c_out, c_in, the boundary condition, collapse."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -82,7 +79,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
 
 
 def level_ticks(*axes: Axes) -> None:
-    """Noise levels in plain numbers."""
+    """Ticks of noise levels with plain numbers."""
     for ax in axes:
         ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
         ax.tick_params(axis="x", which="minor", bottom=False)
@@ -106,7 +103,7 @@ def draw_curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
 
 
 def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
-    """Variance of what the network is given and of what it is asked for, by assumed σ_data."""
+    """Variance of the network's input and of its training target, by assumed σ_data."""
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
     titles = ("Wrong σ_data: the input is off near the data …", "… and the target far from them")
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):

@@ -1,7 +1,4 @@
-"""Animation of lab 04, consistency distillation.
-
-The line in motion: f and D at each noise level, and students of solvers of N levels.
-"""
+"""Animations of labs 02 and 04: f and D by noise level, and distilled students by grid size N."""
 
 import torch
 from torch import Tensor
@@ -60,7 +57,7 @@ def answers(x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def level_frame(level: Tensor, here: Tensor) -> Shot:
-    """One noise level: where the paths are, and both functions over x."""
+    """A frame at one noise level: the paths, and f and D over x."""
     x, now = torch.linspace(-REACH, REACH, 181).double(), f"{float(level):.3g}"
     (f, mean), (ends, middle) = answers(x, level), answers(here, level)
     gap = int(between_modes(ORACLE, middle[:, None]).sum())
@@ -81,12 +78,12 @@ def level_frame(level: Tensor, here: Tensor) -> Shot:
 
 @animation("04")
 def students() -> Moving:
-    """Recorded students of Heun's steps on grids of N levels: their map from pure noise."""
-    law, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
+    """Recorded students, distilled with Heun's method on grids of N levels: f from pure noise."""
+    oracle, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
     first = runs[GRIDS[0]]
     place, top = torch.from_numpy(first["place"][0]).double(), float(first["levels"][0][-1])
-    x = place * (top**2 + law.sigma_data**2) ** 0.5
-    exact = law.consistency(x[:, None], torch.full_like(x, top))
+    x = place * (top**2 + oracle.sigma_data**2) ** 0.5
+    exact = oracle.consistency(x[:, None], torch.full_like(x, top))
     still = [
         line(place, exact, TRUTH, width=1.6),
         text_labels([-2.6], [1.75], ["thin line: exact f"]),
@@ -108,7 +105,7 @@ def students() -> Moving:
 
 
 def student_frame(n: int, run: Recording, place: Tensor) -> Shot:
-    """The student of N levels: its map at the top level, and its error by level."""
+    """A frame: the student of N levels at the highest noise level, and its error by level."""
     levels, error = run["levels"][0], run["average_error"].mean(0)
     reading = (
         f"With N = {n} levels the student's error from pure noise, t = {levels[-1]:g}, is "

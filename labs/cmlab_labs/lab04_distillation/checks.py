@@ -1,4 +1,4 @@
-"""Exercise checks of lab 04, consistency distillation."""
+"""Exercise checks of lab 04: the distillation loss, and the endpoint of a teacher's steps."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,14 +12,14 @@ from cmlab.oracle import Gaussian
 
 from ..common.exercise import exercise, expect
 
-# What the common slips make of one distillation loss, and of a teacher's walk down a grid
+# Common mistakes in the distillation loss, and in solving the ODE down a grid
 
 Student = Callable[[Tensor, Tensor], Tensor]  # f(x, level), levels (b,)
 Denoise = Callable[[Tensor, Tensor], Tensor]  # the teacher's D(x, level), levels (b,)
 
 
 class Probe:
-    """A small f with one parameter, so that values and gradients can be told apart."""
+    """A small f with one parameter, to distinguish values and gradients."""
 
     def __init__(self) -> None:
         self.theta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
@@ -49,7 +49,7 @@ def euler(denoise: Denoise, x_t: Tensor, t: Tensor, r: Tensor) -> Tensor:
 def slips(
     f: Student, denoise: Denoise, x: Tensor, z: Tensor, t: Tensor, r: Tensor
 ) -> dict[str, Tensor]:
-    """What to say about the values of the common slips."""
+    """Common mistakes: the message, and the losses that they give."""
     x_t = x + t[:, None] * z
     x_r = euler(denoise, x_t, t, r)
     right, to_D = (
@@ -74,7 +74,7 @@ def slips(
 def misplaced_points(
     f: Student, denoise: Denoise, x: Tensor, z: Tensor, t: Tensor, r: Tensor
 ) -> dict[str, Tensor]:
-    """Slips that put x_t or x_r in the wrong place."""
+    """Mistakes in computing x_t or x_r: the message, and the losses."""
     x_t, low = x + t[:, None] * z, x + r[:, None] * z
     away, up = 2 * x_t - euler(denoise, x_t, t, r), euler(denoise, low, r, t)
     late = x_t + ((r - t) / r)[:, None] * (x_t - denoise(x_t, r))
@@ -98,14 +98,14 @@ def misplaced_points(
 
 
 def squared_distance(f: Student, a: Tensor, s: Tensor, b: Tensor, u: Tensor) -> Tensor:
-    """The squared distance of two answers."""
+    """The squared distance of f at two points."""
     return (f(a, s) - f(b, u)).square().sum(1)
 
 
 def wrong_solutions(
     x: Tensor, levels: Tensor, denoise: Callable[[Tensor, float], Tensor]
 ) -> list[tuple[str, Tensor]]:
-    """What to say, and where the slip ends. The levels rise, as the paper counts them."""
+    """Common mistakes in solving: the message, and the endpoint. Levels rise, as in the paper."""
     down, D = levels.flip(0).tolist(), denoise
     once = D(x, down[0])
 
@@ -132,7 +132,7 @@ def wrong_solutions(
 def solve(
     x: Tensor, levels: list[float], step: Callable[[Tensor, float, float], Tensor]
 ) -> Tensor:
-    """From level to level with this step."""
+    """Solve from level to level with this step."""
     for t, r in pairwise(levels):
         x = step(x, t, r)
     return x
@@ -145,50 +145,50 @@ Solve = Callable[[Tensor, Tensor, Callable[[Tensor, float], Tensor]], Tensor]
 @exercise
 def cd_loss(answer: Loss) -> str:
     """(f, D, x, z, t, r) -> one loss a sample: values, gradient, and zero for the exact f."""
-    law, g = Gaussian(torch.tensor([0.7, -0.3], dtype=torch.float64), 0.5), torch.Generator()
+    oracle, g = Gaussian(torch.tensor([0.7, -0.3], dtype=torch.float64), 0.5), torch.Generator()
     x, z = (torch.randn(6, 2, generator=g.manual_seed(seed)).double() for seed in (1, 2))
     t = torch.tensor([0.3, 0.6, 1.0, 1.5, 2.0, 4.0]).double()
     r = t * torch.tensor([0.2, 0.9, 0.5, 0.4, 0.7, 0.3]).double()
     probe = Probe()
-    said = answer(probe, law.denoise, x, z, t, r)
+    said = answer(probe, oracle.denoise, x, z, t, r)
     expect(isinstance(said, Tensor) and said.shape == (6,), "return one number for each sample: "
            "give t the shape (b, 1) beside x, and sum the squares of each sample")  # fmt: skip
-    again = answer(probe, law.denoise, x, z, t, r)
+    again = answer(probe, oracle.denoise, x, z, t, r)
     expect(torch.equal(said, again), "two calls with the same x and z differ: draw no noise here, "
            "x_r is where the teacher's step from x_t leads")  # fmt: skip
-    for slip, wrong in slips(probe, law.denoise, x, z, t, r).items():
+    for slip, wrong in slips(probe, oracle.denoise, x, z, t, r).items():
         expect(not torch.allclose(said.detach(), wrong.detach(), rtol=1e-6), slip)
-    check_values(answer, law, x, z, t, r)
-    check_gradient(said, probe, law, x, z, t, r)
+    check_values(answer, oracle, x, z, t, r)
+    check_gradient(said, probe, oracle, x, z, t, r)
     return "0 for the exact f on exact steps, the right value elsewhere, one branch of gradient"
 
 
-def check_values(answer: Loss, law: Gaussian, *draw: Tensor) -> None:
-    """The loss of the exact f when each step ends on the path, and that of another f."""
+def check_values(answer: Loss, oracle: Gaussian, *draw: Tensor) -> None:
+    """Check the loss of the exact f, 0 if each step ends on the path, and that of another f."""
     x, z, t, r = draw
 
     def secant(x: Tensor, level: Tensor) -> Tensor:
         """A teacher whose Euler step from t to r ends on the exact path."""
         h = ((r - t) / t)[:, None]
-        return x - (law.flow(x, t, r) - x) / h
+        return x - (oracle.flow(x, t, r) - x) / h
 
-    zero = answer(law.consistency, secant, x, z, t, r)
+    zero = answer(oracle.consistency, secant, x, z, t, r)
     expect(bool(zero.abs().max() < 1e-12), f"the exact f has loss {float(zero.max()):.2g} with a "
            "teacher whose steps stay on the path, and should have 0")  # fmt: skip
     probe = Probe()
-    right = probe.loss(law.denoise, x, z, t, r)
-    same = torch.allclose(answer(probe, law.denoise, x, z, t, r), right, rtol=1e-6)
+    right = probe.loss(oracle.denoise, x, z, t, r)
+    same = torch.allclose(answer(probe, oracle.denoise, x, z, t, r), right, rtol=1e-6)
     expect(same, "not the squared distance between f(x_t, t) and f(x_r, r), with x_r one Euler "
            "step of the teacher from x_t")  # fmt: skip
 
 
-def check_gradient(said: Tensor, probe: Probe, law: Gaussian, *draw: Tensor) -> None:
-    """Gradient reaches the online answer and no other."""
+def check_gradient(said: Tensor, probe: Probe, oracle: Gaussian, *draw: Tensor) -> None:
+    """Check that the gradient is that of the online answer alone."""
     expect(said.requires_grad, "no gradient reaches the network: hold only the target fixed, "
            "not f(x_t, t)")  # fmt: skip
     got = probe.gradient(said)
     both, online, target = (
-        probe.gradient(probe.loss(law.denoise, *draw, hold=hold)) for hold in ("", "r", "t")
+        probe.gradient(probe.loss(oracle.denoise, *draw, hold=hold)) for hold in ("", "r", "t")
     )
     expect(not torch.allclose(got, both), "the gradient flows through both answers: the target is "
            "θ⁻, so hold f(x_r, r) fixed with detach() or torch.no_grad()")  # fmt: skip
@@ -201,11 +201,11 @@ def check_gradient(said: Tensor, probe: Probe, law: Gaussian, *draw: Tensor) -> 
 @exercise
 def ideal_student(answer: Solve) -> str:
     """(x, levels, D) -> where the teacher's steps end: order one or two, against the exact f."""
-    law, calls = Bumps().oracle, [0]
+    oracle, calls = Bumps().oracle, [0]
 
     def denoise(x: Tensor, level: float) -> Tensor:
         calls[0] += 1
-        return law.denoise(x, torch.full((len(x),), float(level), dtype=torch.float64))
+        return oracle.denoise(x, torch.full((len(x),), float(level), dtype=torch.float64))
 
     x = torch.linspace(-6, 6, 33, dtype=torch.float64)[:, None]
     levels = KarrasGrid(0.002, 3.0).up(9)
@@ -214,7 +214,7 @@ def ideal_student(answer: Solve) -> str:
     expect(said.shape == x.shape, f"x of shape {tuple(x.shape)} came back as {tuple(said.shape)}")
     for slip, wrong in wrong_solutions(x, levels, denoise):
         expect(not torch.allclose(said.double(), wrong, atol=1e-7), slip)
-    errors = [mean_error(answer, law.consistency, denoise, points) for points in (33, 65)]
+    errors = [mean_error(answer, oracle.consistency, denoise, points) for points in (33, 65)]
     expect(errors[1] < 0.1, f"with 65 levels you are {errors[1]:.2g} from the exact ends on "
            "average; from each t to the next r: x ← x + (r − t) (x − D(x, t)) / t")  # fmt: skip
     ratio = errors[0] / errors[1]

@@ -1,4 +1,4 @@
-"""Explorers of lab 04, consistency distillation: interactive figures."""
+"""Explorer of lab 04: one update of consistency distillation in five sub-steps."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ from ..common.plots_line import quantile_points
 from ..common.study import read
 from .figures import STAGES, Paths, Update, slow_motion
 
-# What each sub-step of one distillation update says in words, with its numbers
+# The reading of each sub-step
 
 ANSWERS = {
     "exact": "the exact posterior mean",
@@ -71,13 +71,13 @@ def gradient_pull(u: Update, teacher: str) -> tuple[str, str]:
 SENTENCES = (noisy_point, teachers_step, online_answer, held_target, gradient_pull)
 
 
-# The distillation stepper: one update in five sub-steps, driven by the arrow keys
+# The explorer, driven by the arrow keys
 
 ORACLE = Bumps().oracle
 GRID = KarrasGrid(0.002, 10.0)
 SOLVERS = {"Euler": ddim, "Heun": heun}
 TEACHERS = ("exact", "learned", "one sample")
-KNOWN = 0.7  # the noise level at which the student of the stepper has learned half
+KNOWN = 0.7  # noise level up to which the explorer's student has learned more than half
 DRAWS = 40
 
 
@@ -101,9 +101,9 @@ def picture(
     made = update(points, level, draw, solver, teacher)
     levels = background_paths().levels
     here = torch.tensor([[made.x_t]]).double().expand(len(levels), 1)
-    way = ORACLE.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
+    path = ORACLE.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
     return Picture(
-        slow_motion(background_paths(), way, made, stage), reading(made, stage, teacher)
+        slow_motion(background_paths(), path, made, stage), reading(made, stage, teacher)
     )
 
 
@@ -111,12 +111,12 @@ def picture(
 def background_paths() -> Paths:
     """Exact paths up to σ_max, and the density of the data."""
     levels = KarrasGrid(GRID.sigma_min, GRID.sigma_max, 3).up(90)
-    ways = (
+    positions = (
         ORACLE.path(quantile_points(ORACLE, GRID.sigma_max, 24), levels.flip(0)).squeeze(2).flip(0)
     )
     rows = torch.linspace(-2, 2, 300).double()
     density = ORACLE.log_density(rows[:, None], torch.full_like(rows, GRID.sigma_min)).exp()
-    return Paths(levels, ways, rows, density / density.max())
+    return Paths(levels, positions, rows, density / density.max())
 
 
 def update(points: int, level: float, draw: int, solver: str, teacher: str) -> Update:
@@ -142,13 +142,13 @@ def update(points: int, level: float, draw: int, solver: str, teacher: str) -> U
 
 
 def half_trained(x_t: Tensor, t: Tensor) -> Tensor:
-    """A student on its way: the exact f near the data, still the posterior mean D far out."""
+    """A half-trained student: the exact f at low noise, still the mean D at high noise."""
     known = expand(1 / (1 + (t / KNOWN) ** 2), x_t)
     return known * ORACLE.consistency(x_t, t) + (1 - known) * ORACLE.denoise(x_t, t)
 
 
 def learned(x_t: Tensor, t: Tensor) -> Tensor:
-    """A recorded denoiser: the exact one, and the recorded error read between its places."""
+    """A recorded denoiser: the exact one plus its recorded error, interpolated."""
     error, low, high, reach = recorded_error()
     rows, columns = (n - 1 for n in error.shape)
     at = (t ** (1 / GRID.rho) - low) / (high - low) * rows
@@ -169,7 +169,7 @@ def recorded_error() -> tuple[Tensor, float, float, float]:
 
 
 def bilinear(values: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Values (m, n) read at fractional places, held at the borders."""
+    """Bilinear interpolation of values (m, n) at fractional indices, constant beyond borders."""
     row, column = (v.clamp(0, n - 1.001) for v, n in zip((row, column), values.shape, strict=True))
     i, j = row.long(), column.long()
     u, v = row - i, column - j
@@ -178,6 +178,6 @@ def bilinear(values: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def reading(u: Update, stage: int, teacher: str) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     first = f"Sub-step {stage} of 5: {STAGES[stage - 1]}."
     return "\n".join((first, *SENTENCES[stage - 1](u, teacher)))

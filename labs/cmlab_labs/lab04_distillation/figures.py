@@ -1,9 +1,4 @@
-"""Figures of lab 04, consistency distillation.
-
-The map panel: where a student on the line is wrong, and how it came to be right.
-
-Above: f_θ - f* over the x–t plane, with exact paths. Below: its error by noise level and step.
-"""
+"""Figures of lab 04: a student's error over the x–t plane, teachers by N, one update in steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +35,7 @@ from ..common.plots_line import SOLVER_STYLE, integer_ticks, quantile_points, sl
 from ..common.study import Recording
 from .study import cloud_noise
 
-# The map panel: where a student on the line is wrong, and how it came to be right
+# Maps of the error: f_θ - f* over the x–t plane, and the error by noise level and step
 
 GAPS = np.array([-0.5, -0.2, -0.1, -0.05, -0.02, 0.02, 0.05, 0.1, 0.2, 0.5])
 ERRORS = np.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
@@ -52,12 +47,12 @@ RARE = 1e-3  # of the peak density: rarer points are left white
 
 
 def map_panel(
-    law: Mixture1D,
+    oracle: Mixture1D,
     runs: Mapping[str, Recording],
     trained: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """A column for each titled recording that has a `map`.
+    """Error maps f_θ - f* with exact paths, and errors by step; a column for each recording.
 
     The map is that of the recording's seed number `seed`; the errors below are root mean squares
     over its seeds. `trained` are the noise levels (N,) that a column's student was trained on,
@@ -65,7 +60,8 @@ def map_panel(
     """
     figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.6)
     maps = [
-        draw_difference(ax, law, run, seed) for ax, run in zip(axes[0], runs.values(), strict=True)
+        draw_difference(ax, oracle, run, seed)
+        for ax, run in zip(axes[0], runs.values(), strict=True)
     ]
     fronts = [draw_error(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
     for column, title in enumerate(runs):
@@ -80,19 +76,19 @@ def map_panel(
     return figure
 
 
-def deviation(law: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def deviation(oracle: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """f_θ - f* (levels, places) of a recorded map, its levels, and its places."""
     level, place, found = (torch.from_numpy(run[k][seed]) for k in ("levels", "place", "map"))
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    exact = law.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    exact = oracle.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     return found - exact.reshape(x.shape), level, place
 
 
-def draw_difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
-    """f_θ - f* where noisy points are found, with exact paths."""
-    gap, level, place = deviation(law, run, seed)
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    flat = law.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+def draw_difference(ax: Axes, oracle: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
+    """f_θ - f* where noisy points are not rare, with exact ODE paths."""
+    gap, level, place = deviation(oracle, run, seed)
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    flat = oracle.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     density = flat.reshape(x.shape)
     rare = density < density.amax(1, keepdim=True) + np.log(RARE)
     shown = np.ma.masked_where(rare.numpy(), gap.numpy()).T
@@ -101,18 +97,18 @@ def draw_difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> Quad
     filled = ax.contourf(*where, levels=GAPS, cmap=DIVERGING, norm=norm, extend="both")
     # Lines say the sign without colour: dashed below zero.
     ax.contour(*where, levels=[-0.1, 0.1], colors="#333333", linewidths=0.5)
-    draw_paths(ax, law, level)
+    draw_paths(ax, oracle, level)
     log_level_axis(ax)
     ax.set(ylim=(-2.6, 2.6), yticks=(-2, -1, 0, 1, 2))
     return filled
 
 
-def draw_paths(ax: Axes, law: Mixture1D, level: Tensor, n: int = 11) -> None:
-    """Exact paths at evenly spaced ranks."""
+def draw_paths(ax: Axes, oracle: Mixture1D, level: Tensor, n: int = 11) -> None:
+    """Exact ODE paths from evenly spaced quantiles."""
     t = torch.logspace(np.log10(LOW), np.log10(float(level[-1])), 80, dtype=torch.float64)
-    ways = law.path(quantile_points(law, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
-    scale = (t**2 + law.sigma_data**2).sqrt()[:, None]
-    ax.plot(t, ways / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
+    positions = oracle.path(quantile_points(oracle, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
+    scale = (t**2 + oracle.sigma_data**2).sqrt()[:, None]
+    ax.plot(t, positions / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
 
 
 def draw_error(ax: Axes, run: Recording) -> QuadContourSet:
@@ -140,12 +136,12 @@ def mark_levels(ax: Axes, levels: Tensor) -> None:
     ax.plot(levels, np.full(len(levels), 2.45), "v", color=TRUTH.color, markersize=4)
 
 
-# The noise from which the recordings' one-call samples were made, and where it should end
+# The noise of the recordings' one-call samples, and its exact endpoints
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseSamples:
-    """Noise x (n, 1) at one level, its ranks (n,) under the noisy law, and the exact ends (n, 1).
+    """Noise x (n, 1) at one level, its ranks (n,) among all noise, and its exact ends (n, 1).
 
     `weight` (n,) is the share of all ranks that lie nearest to each: a mean with these weights is
     a mean over even ranks, and the luck of the draw all but drops out.
@@ -163,7 +159,7 @@ class NoiseSamples:
 
 
 def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
-    """The noises behind every `cloud` on the line."""
+    """The noise from which every recording's `cloud` on the line was made."""
     x = cloud_noise(data).double()
     t = torch.full((len(x),), level, dtype=torch.float64)
     rank = data.oracle.cdf(x, t).flatten()
@@ -174,7 +170,7 @@ def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
     return NoiseSamples(x, rank, weight, data.oracle.consistency(x, t))
 
 
-# What a teacher's steps make of the noise, and how near a trained student comes to it
+# The endpoints of a teacher's steps, and the students trained on them
 
 TEACHERS = {"exact": STUDENT, "learned": EXTRA, "one-sample": TEACHER}
 STEPS, ERROR = "steps of the teacher, $N-1$", "mean error at $t=10$ (data units)"
@@ -184,11 +180,11 @@ Curve = tuple[Sequence[int], np.ndarray]  # grids (g,), and errors (g,) or (g, s
 
 
 def compositions(
-    starts: NoiseSamples, mean: Tensor, walks: Mapping[str, Tensor], cloud: Tensor
+    starts: NoiseSamples, mean: Tensor, solved: Mapping[str, Tensor], cloud: Tensor
 ) -> Figure:
-    """Answers (n, 1) to noise at t = 10, by its rank: exact, D, and the ends of two walks.
+    """Answers (n, 1) to noise at t = 10, by its rank: exact f, D, and the ends of two solvers.
 
-    `cloud` (n, 1) is what a network says that was trained to follow the first of the walks.
+    `cloud` (n, 1) is the output of a network that was distilled from the first solver.
     """
     figure, axes = sheet(1, 2, 9.8, 3.8)
     order = starts.rank.argsort()
@@ -197,16 +193,16 @@ def compositions(
         ax.plot(rank, starts.ends[order], color=TRUTH.color, linewidth=2.4)
         ax.set(xlim=(0, 100), ylim=(-1.9, 1.9))
     looks = ((TEACHER.line, "dash-dotted", -1.15), ((0, (1, 1)), "dotted", -1.55))
-    for (name, walk), (line, look, y) in zip(walks.items(), looks, strict=True):
-        axes[0, 0].plot(rank, walk[order], color=TEACHER.color, linestyle=line)
-        text = f"{look}: {name}, {starts.off(walk):.2f} off"
+    for (name, ends), (line, look, y) in zip(solved.items(), looks, strict=True):
+        axes[0, 0].plot(rank, ends[order], color=TEACHER.color, linestyle=line)
+        text = f"{look}: {name}, {starts.off(ends):.2f} off"
         label(axes[0, 0], 45, y, text, TEACHER.color)
     axes[0, 0].plot(rank, mean[order], color=MEAN.color, linestyle=MEAN.line)
     label(axes[0, 0], 45, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
     label(axes[0, 0], 45, -0.75, "black: the exact $f$")
-    (name, walk), *_ = walks.items()
-    draw_trained(axes[0, 1], rank, walk[order], cloud[order])
-    off = starts.off(cloud, walk), starts.off(cloud)
+    (name, ends), *_ = solved.items()
+    draw_trained(axes[0, 1], rank, ends[order], cloud[order])
+    off = starts.off(cloud, ends), starts.off(cloud)
     label(axes[0, 1], 45, -1.15, f"squares: {off[0]:.3f} from the steps' ends", STUDENT.color)
     label(axes[0, 1], 45, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
     name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where the steps end")
@@ -214,9 +210,9 @@ def compositions(
     return figure
 
 
-def draw_trained(ax: Axes, rank: Tensor, walk: Tensor, cloud: Tensor) -> None:
-    """A network's answers as squares over the ends of the steps that it was to follow."""
-    ax.plot(rank, walk, color=TEACHER.color, linestyle=TEACHER.line)
+def draw_trained(ax: Axes, rank: Tensor, ends: Tensor, cloud: Tensor) -> None:
+    """A network's answers as squares, over the endpoints of its teacher's steps."""
+    ax.plot(rank, ends, color=TEACHER.color, linestyle=TEACHER.line)
     ax.plot(rank[::4], cloud[::4], STUDENT.marker, color=STUDENT.color, markersize=4, alpha=0.7)
 
 
@@ -240,7 +236,7 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
 
 
 def error_bars(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
-    """The mean over seeds, and the range."""
+    """Mean over seeds with the range as error bars."""
     points, errors = np.array(curve[0]), curve[1]
     middle = errors.mean(1)
     span = (middle - errors.min(1), errors.max(1) - middle)
@@ -257,7 +253,7 @@ def step_ticks(ax: Axes, points: Sequence[int]) -> None:
     ax.set_yticks([], minor=True)
 
 
-def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
+def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     """Three teachers' students by N: dots with ranges; lines are the ends of their own steps."""
     figure, axes = sheet(1, 1, 8.0, 4.2)
     ax = axes[0, 0]
@@ -267,7 +263,7 @@ def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
         role = TEACHERS[name]
         error_bars(ax, (points, errors), role, shift)
         label(ax, 88, errors.mean(1)[-1] * up, f"student, {name} teacher", role.color)
-    for name, (points, errors) in walks.items():
+    for name, (points, errors) in solved.items():
         role, steps = TEACHERS[name], np.array(points) - 1
         middle = errors if errors.ndim == 1 else errors.mean(1)
         ax.plot(steps, middle, color=role.color, linestyle=role.line, linewidth=1.2)
@@ -281,7 +277,7 @@ def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-# One update of distillation in slow motion, in the x–t plane with exact paths
+# One update of distillation, sub-step by sub-step, in the x–t plane
 
 # Plain letters, since mathtext takes a third of the time of a redraw.
 STEPPER_LEVEL, POINT = "noise level t (data units)", "noisy point x_t (data units)"
@@ -318,19 +314,19 @@ class Paths:
     """Exact paths (m, n) at levels (m,), and the data's density (k,) over rows (k,), peak 1."""
 
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
 
 
-def slow_motion(paths: Paths, way: Tensor, update: Update, stage: int) -> Figure:
-    """Sub-steps 1 to `stage`. `way` (m,) is the exact path through x_t at the paths' levels."""
+def slow_motion(paths: Paths, path: Tensor, update: Update, stage: int) -> Figure:
+    """Sub-steps 1 to `stage` of one update; `way` (m,) is the exact path through x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 4.1, ratios=(1.9, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.125, top=0.925, wspace=0.22)
     draw_plane(axes[0], paths, update, stage)
     if stage >= 2:
-        draw_teacher(axes[0], paths.levels, way, update)
+        draw_teacher(axes[0], paths.levels, path, update)
     if stage >= 3:
         draw_answer(axes[0], update.t, update.x_t, update.f_t, STUDENT)
     if stage >= 4:
@@ -342,7 +338,7 @@ def slow_motion(paths: Paths, way: Tensor, update: Update, stage: int) -> Figure
 
 def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     """Exact paths in grey, the data's density at the left, and the line from x to x_t."""
-    lines = [torch.stack([paths.levels, way], 1).numpy() for way in paths.ways.T]
+    lines = [torch.stack([paths.levels, path], 1).numpy() for path in paths.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.4))
     edge = 0.07 * u.t
     ax.fill_betweenx(paths.rows, -edge * paths.density, 0, color=DATA.color, alpha=0.35, lw=0)
@@ -357,9 +353,9 @@ def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     label(ax, 0.02 * u.t, u.x + (0.3 if u.x > u.x_t else -0.6) * room, "x", DATA.color)
 
 
-def draw_teacher(ax: Axes, levels: Tensor, way: Tensor, u: Update) -> None:
+def draw_teacher(ax: Axes, levels: Tensor, path: Tensor, u: Update) -> None:
     """The exact path through x_t, and the teacher's step beside it."""
-    ax.plot(levels, way, color=TRUTH.color, linewidth=1.8)
+    ax.plot(levels, path, color=TRUTH.color, linewidth=1.8)
     ax.plot(u.r, u.on_path, marker="o", markersize=10, markerfacecolor="none", color=TRUTH.color)
     style = {"color": TEACHER.color, "linestyle": TEACHER.line}
     if abs(u.guess - u.x_r) > 1e-12:
@@ -373,7 +369,7 @@ def draw_teacher(ax: Axes, levels: Tensor, way: Tensor, u: Update) -> None:
 
 
 def draw_answer(ax: Axes, t: float, x: float, f: float, role: Role) -> None:
-    """A bow from a point to its answer at the left edge: online above, target below."""
+    """A curve from a point to its answer at the left edge: online above, target below."""
     bow = f"arc3,rad={0.2 if role is STUDENT else -0.2}"
     style = {"arrowstyle": "-", "connectionstyle": bow, "linestyle": role.line}
     ax.annotate("", (0, f), (t, x), arrowprops=style | {"color": role.color, "linewidth": 1.3})

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 05, consistency training."""
+"""Exercise checks of lab 05: training pairs (x_t, x_r), and the bias of the target."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from cmlab.oracle import Mixture1D
 from ..common.exercise import Slip, close, exercise, expect
 from .analysis import posterior, shared, target
 
-# The bias of consistency training's target at one point of a line: the truth, and the slips
+# The bias of the training target at one point: the exact value, and common mistakes
 
 Density = Callable[[Tensor], Tensor]
 F = Callable[[Tensor, float], Tensor]
@@ -20,41 +20,41 @@ same = partial(close, rtol=1e-7, atol=1e-9)
 similar = partial(close, rtol=0.02, atol=1e-5)
 
 
-def density(law: Mixture1D) -> Density:
-    return lambda x: law.log_density(x.double()[:, None], torch.zeros(len(x))).exp()
+def density(oracle: Mixture1D) -> Density:
+    return lambda x: oracle.log_density(x.double()[:, None], torch.zeros(len(x))).exp()
 
 
-def exact_f(law: Mixture1D) -> F:
-    return lambda x, level: law.consistency(x.double()[:, None], torch.full((len(x),), level))[
+def exact_f(oracle: Mixture1D) -> F:
+    return lambda x, level: oracle.consistency(x.double()[:, None], torch.full((len(x),), level))[
         :, 0
     ]
 
 
-def bias(law: Mixture1D, x_t: float, t: float, r: float) -> float:
-    """By the posterior's closed form, which the learner is not given."""
+def bias(oracle: Mixture1D, x_t: float, t: float, r: float) -> float:
+    """The exact bias, by the posterior's closed form, which the learner does not have."""
     here, level, low = (torch.tensor([v], dtype=torch.float64) for v in (x_t, t, r))
-    mean, _ = target(law, shared(law, here, level, low), low, nodes=401)
-    return float(mean - law.consistency(here[:, None], level)[:, 0])
+    mean, _ = target(oracle, shared(oracle, here, level, low), low, nodes=401)
+    return float(mean - oracle.consistency(here[:, None], level)[:, 0])
 
 
-def bias_slips(law: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say, and what the slip makes of the bias."""
-    exact = float(exact_f(law)(torch.tensor([x_t], dtype=torch.float64), t))
-    weighed = [(slip, mean - exact) for slip, mean in weight_slips(law, x_t, t, r)]
-    return weighed + answer_slips(law, x_t, t, r)
+def bias_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
+    """Common mistakes: the message, and the bias that comes out."""
+    exact = float(exact_f(oracle)(torch.tensor([x_t], dtype=torch.float64), t))
+    weighed = [(slip, mean - exact) for slip, mean in weight_slips(oracle, x_t, t, r)]
+    return weighed + answer_slips(oracle, x_t, t, r)
 
 
-def grid(law: Mixture1D, x_t: float, t: float) -> tuple[Tensor, Tensor, Tensor]:
+def grid(oracle: Mixture1D, x_t: float, t: float) -> tuple[Tensor, Tensor, Tensor]:
     """Data x on a grid, the prior's weights, and the likelihood of x_t, all (n,)."""
     x = torch.linspace(-8, 8, 4001).double()
-    prior = density(law)(x)
+    prior = density(oracle)(x)
     return x, prior / prior.sum(), torch.exp(-((x_t - x) ** 2) / (2 * t**2))
 
 
-def weight_slips(law: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say of wrong weights, and the mean target that they give."""
-    x, prior, noise = grid(law, x_t, t)
-    f_r = exact_f(law)(x + r * (x_t - x) / t, r)
+def weight_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
+    """Mistakes in the weights: the message, and the mean target that comes out."""
+    x, prior, noise = grid(oracle, x_t, t)
+    f_r = exact_f(oracle)(x + r * (x_t - x) / t, r)
     wide = prior * torch.exp(-((x_t - x) ** 2) / (2 * t))
     raw, one = float((prior * noise * f_r).sum()), "the weights do not sum to 1"
     return [
@@ -70,13 +70,13 @@ def weight_slips(law: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[s
     ]  # fmt: skip
 
 
-def answer_slips(law: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
-    """What to say when the weights are right, and the bias that comes out."""
-    f, here = exact_f(law), torch.tensor([x_t], dtype=torch.float64)
-    x, prior, noise = grid(law, x_t, t)
+def answer_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
+    """Mistakes with right weights: the message, and the bias that comes out."""
+    f, here = exact_f(oracle), torch.tensor([x_t], dtype=torch.float64)
+    x, prior, noise = grid(oracle, x_t, t)
     weight, x_r = prior * noise / (prior * noise).sum(), x + r * (x_t - x) / t
     exact, mean = float(f(here, t)), float((weight * f(x_r, r)).sum())
-    back = float(posterior(law, here, torch.tensor([t])).mean)
+    back = float(posterior(oracle, here, torch.tensor([t])).mean)
     middle = torch.tensor([back + r * (x_t - back) / t], dtype=torch.float64)
     return [
         ("the sign is wrong: bias = mean target − exact answer", exact - mean),
@@ -174,13 +174,13 @@ def one_noise(x: Tensor, z: Tensor, r: Tensor, x_r: Tensor) -> None:
 def ct_bias(answer: Callable[..., Any]) -> str:
     """(x_t, t, r, density, f) -> E[f(x_r, r) | x_t] - f(x_t, t), by the learner's quadrature."""
     rows = ((0.3, 0.7), (-0.9, 0.8), (0.25, 0.35))
-    law = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
+    oracle = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
     worst = 0.0
     for x_t, t, r in ((0.6, 1.0, 0.5), (-1.0, 1.6, 1.2), (2.5, 3.0, 1.0)):
-        said = torch.as_tensor(answer(x_t, t, r, density(law), exact_f(law))).double()
+        said = torch.as_tensor(answer(x_t, t, r, density(oracle), exact_f(oracle))).double()
         expect(said.numel() == 1, f"return one number, not a tensor of shape {tuple(said.shape)}")
-        truth = bias(law, x_t, t, r)
-        for slip, wrong in bias_slips(law, x_t, t, r):
+        truth = bias(oracle, x_t, t, r)
+        for slip, wrong in bias_slips(oracle, x_t, t, r):
             expect(not similar(float(said), wrong) or similar(wrong, truth), slip)
         expect(similar(float(said), truth), f"at x_t = {x_t:g}, t = {t:g}, r = {r:g} the bias is "
                f"{truth:.4f} and you say {float(said):.4f}: is the grid wide and fine, and do the "

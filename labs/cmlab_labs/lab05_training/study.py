@@ -1,6 +1,4 @@
-"""Studies of lab 05, consistency training: trained variants that it replays.
-
-Training without a teacher on the line, with the squared L2 loss: grids, shared and fresh noise.
+"""Study of lab 05: consistency training with squared L2 loss, shared and fresh noise, by N.
 
 shared-20 is `distil`'s sample-euler-20 with ‖·‖² in place of pseudo-Huber, so that the answer
 with the least loss is the mean of the targets. fresh-20 draws a second noise for x_r.

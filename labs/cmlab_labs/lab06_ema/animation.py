@@ -1,7 +1,4 @@
-"""Animation of lab 06, the EMA teacher.
-
-Recorded training in motion: the wavefront of the error, and the ladder from CT to iCT.
-"""
+"""Animations of labs 06 and 07: error by noise level during training, and from CT to iCT."""
 
 from collections.abc import Sequence
 
@@ -41,7 +38,7 @@ def recorded(mu: float) -> ErrorHistory:
 
 @animation("06")
 def wavefront() -> Moving:
-    """The error by noise level as training runs, for targets that lag more and more."""
+    """The error by noise level during training, for EMA targets of several decays μ."""
     runs = [recorded(mu) for mu in DECAYS]
     fronts, steps = [mean_front(run) for run in runs], runs[0].steps
     shots = [step_frame(runs, fronts, now) for now in range(len(steps))]
@@ -57,7 +54,7 @@ def wavefront() -> Moving:
 
 
 def step_frame(runs: Sequence[ErrorHistory], fronts: Sequence[np.ndarray], now: int) -> Shot:
-    """All runs at one recorded step."""
+    """A frame: the errors of all runs at one recorded step."""
     step, traces, far = int(runs[0].steps[now]), [], []
     for run, front in zip(runs, fronts, strict=True):
         role = DECAY_STYLE[run.mu]
@@ -72,27 +69,27 @@ def step_frame(runs: Sequence[ErrorHistory], fronts: Sequence[np.ndarray], now: 
 
 @animation("07")
 def ladder() -> Moving:
-    """One-call samples and the error by level, one change a rung."""
-    runs = {arm: read("ladder", arm) for arm in CT_TO_ICT}
+    """One-call samples and the error by level, from CT to iCT, one change at a time."""
+    runs = {name: read("ladder", name) for name in CT_TO_ICT}
     first = runs[next(iter(CT_TO_ICT))]
     still = [
         cloud(Ring().oracle.components.means, DATA, size=34, opacity=0.22),
         line(first["levels"][0], first["average_error"].mean(0), DATA, 1, 1.4),
         text_labels([0.0024], [1.2], ["thin line: CT 2023"], DATA.color, 1),
-        text_labels([0.0024], [0.72], ["thick line: this rung"], STUDENT.color, 1),
+        text_labels([0.0024], [0.72], ["thick line: this variant"], STUDENT.color, 1),
     ]
     plane = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.6, 1.6),
                   (-1.6, 1.6), square=True)  # fmt: skip
     shots = [
-        variant_frame(CT_TO_ICT[arm].title.replace("t - r", "t − r"), run)
-        for arm, run in runs.items()
+        variant_frame(CT_TO_ICT[variant].title.replace("t - r", "t − r"), run)
+        for variant, run in runs.items()
     ]
-    finding = "From CT to iCT, one change a rung: not every change helps when it arrives"
-    return moving("ladder", finding, "rung", [plane, BY_LEVEL], still, shots)
+    finding = "From CT to iCT, one change at a time: not every change helps when it arrives"
+    return moving("ladder", finding, "variant", [plane, BY_LEVEL], still, shots)
 
 
 def variant_frame(title: str, run: Recording) -> Shot:
-    """One recorded arm: the samples of its first seed, and the mean error of all."""
+    """A frame of one variant: the samples of its first seed, and the mean error of all."""
     near = np.mean([scores["hq"] for scores in run.record["scores"]])
     reading = (
         f"{title}: error {ranged(run.score('rmse'))} over three seeds; {near:.0%} of the samples "

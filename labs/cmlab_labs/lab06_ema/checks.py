@@ -1,4 +1,4 @@
-"""Exercise checks of lab 06, the EMA teacher."""
+"""Exercise checks of lab 06: the EMA update, and the rescaled gradient on a point mass."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -16,7 +16,7 @@ from .analysis import PointMass
 GRIDS = (11, 21, 41, 81, 161, 321, 641, 1281)
 same = partial(close, rtol=1e-6, atol=1e-6)
 
-# The rescaled gradient of the point mass, as the common slips have it
+# The rescaled gradient of the point mass, and common mistakes in it
 
 
 def parts(theta: float, target: float, xi: float, points: int) -> tuple[Tensor, ...]:
@@ -71,7 +71,7 @@ WRONG: dict[str, Callable[..., float]] = {
 
 
 class TinyNetwork(nn.Module):
-    """Two parameters and two buffers, a fraction and a whole number."""
+    """A network of two parameters and two buffers, one of them an integer."""
 
     scale: Tensor
     seen: Tensor
@@ -119,7 +119,7 @@ def ema_update(answer: Callable[..., Any]) -> str:
 def check_in_place(
     returned: Any, target: TinyNetwork, online: TinyNetwork, held: dict[str, nn.Parameter]
 ) -> None:
-    """What was written to."""
+    """Check that the target was updated in place, and nothing else."""
     expect(values(online) == values(networks()[1]), "the roles are swapped: the network that "
            "trains has moved. The target follows it, never the other way round")  # fmt: skip
     same = all(p is held.get(name) for name, p in target.named_parameters())
@@ -133,7 +133,7 @@ def check_in_place(
 
 
 def update_mistake(found: list[float]) -> str:
-    """What went wrong in 1, -2 → 3, 6 with μ = 3/4, and in the buffers 4, 3 → 8, 11."""
+    """The likely mistake in 1, -2 → 3, 6 with μ = 3/4, and in the buffers 4, 3 → 8, 11."""
     weights, buffers = found[:2], found[2:]
     if weights == [2.5, 4.0]:
         return "μ and 1 − μ are exchanged: μ near 1 must mean that the target hardly moves"
@@ -151,7 +151,7 @@ def update_mistake(found: list[float]) -> str:
 
 
 def check_independence(target: TinyNetwork, answer: Callable[..., Any]) -> None:
-    """Neither a graph nor memory is shared with the network that trains."""
+    """Check that the target shares neither graph nor memory with the online network."""
     history = any(p.requires_grad for p in target.parameters())
     expect(not history, "the target keeps a gradient history, which grows with every step: put "
            "the update under torch.no_grad()")  # fmt: skip

@@ -1,7 +1,4 @@
-"""Explorers of lab 06, the EMA teacher: interactive figures.
-
-The wavefront: recorded runs moment by moment, and a run of your own.
-"""
+"""Explorers of lab 06: error by noise level and step for EMA decays μ, recorded and live."""
 
 from functools import lru_cache
 from typing import Any
@@ -26,26 +23,26 @@ FRESH_SEED = 3  # the recordings have 0, 1 and 2
 
 
 @lru_cache(maxsize=32)
-def recorded(mu: float, arm_name: str) -> ErrorHistory:
-    """An arm of the study "target", by its decay and its name."""
-    found = read("target", arm_name)
+def recorded(mu: float, variant: str) -> ErrorHistory:
+    """A variant of the study "target", by its decay and its name."""
+    found = read("target", variant)
     return ErrorHistory(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
 
 
 def recorded_run(mu: float, points: int) -> ErrorHistory:
-    """Recorded in iCT's recipe on a grid of so many points; 0 is the grid that doubles."""
+    """The recorded runs of iCT with this decay on a grid of so many points; 0: doubling."""
     return recorded(mu, variant_name(mu, points))
 
 
 def unlabelled_runs() -> dict[str, ErrorHistory]:
-    """The four decays on the grid that doubles, under letters that tell nothing."""
+    """The four decays on the doubling grid, under letters."""
     return {
         letter: recorded_run(mu, 0) for letter, mu in zip("ABCD", SHUFFLED_DECAYS, strict=True)
     }
 
 
 def explorer() -> Explorer:
-    """Knobs: `mu`, `points` and `step`, the moment of the run that is looked at."""
+    """An explorer of the recorded runs. Knobs: `mu`, `points` and the training `step`."""
     whole = int(recorded_run(DECAYS[0], 0).steps[-1])
     knobs = {
         "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
@@ -56,7 +53,7 @@ def explorer() -> Explorer:
 
 
 def replay(mu: float, points: int, step: int) -> Picture:
-    """The recorded runs of this arm at this step, beside those with θ⁻ = θ."""
+    """The recorded runs of this variant at this step, beside those with θ⁻ = θ."""
     run, beside = recorded_run(mu, points), recorded_run(0.0, points)
     now = int(np.abs(run.steps - step).argmin())
     figure = snapshot(run, now, beside if mu else None)
@@ -64,7 +61,7 @@ def replay(mu: float, points: int, step: int) -> Picture:
 
 
 def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | None) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     grid = points or int(DOUBLING(int(run.steps[now])))
     says = [
         f"Step {run.steps[now]}, μ = {run.mu:g}, a grid of {grid} points: "
@@ -76,15 +73,15 @@ def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | Non
         )
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
     loss = run.loss[:, now]
-    told = "not there yet" if np.isnan(loss).any() else ranged(loss)
-    says.append(f"Error over all noise levels: {ranged(error)}; loss {told}.")
+    mean_loss = "not there yet" if np.isnan(loss).any() else ranged(loss)
+    says.append(f"Error over all noise levels: {ranged(error)}; loss {mean_loss}.")
     return "\n".join(says)
 
 
 class EMATraining(ipw.VBox):
-    """A fresh run of a chosen μ and N, trained while you watch. Nothing runs before Start.
+    """Live training with a chosen EMA decay μ and N. Nothing runs before Start.
 
-    `knobs` has `mu` and `points`; turning one stops the run and sets it back to step 0.
+    `knobs` has `mu` and `points`; changing one stops the run and sets it back to step 0.
     """
 
     def __init__(self) -> None:
@@ -105,12 +102,12 @@ class EMATraining(ipw.VBox):
         return self.knobs["mu"].value, self.knobs["points"].value
 
     def fresh(self) -> Trainer:
-        """A trainer at step 0, and nothing seen yet."""
+        """A trainer at step 0, with an empty history."""
         self.seen.clear()
         return ict_variant(*self.chosen)(FRESH_SEED).trainer()
 
     def look(self, trainer: Trainer) -> Picture:
-        """Add where the trainer stands to the map."""
+        """Add the present error to the history and draw it."""
         error = rmse_by_level(trainer.model.eval(), trainer.model.process, truth(Ring()))
         trainer.model.train()
         self.seen.append((trainer.step, error.numpy(), trainer.average))
@@ -123,7 +120,7 @@ class EMATraining(ipw.VBox):
         )
 
     def run(self, whole: int) -> ErrorHistory:
-        """What has been seen so far; nan from here to the end of the run."""
+        """The history so far; nan from here to the end of the run."""
         steps, errors, losses = zip(*self.seen, strict=True)
         ahead = np.arange(steps[-1], whole, whole // 40) + whole // 40
         levels = truth(Ring()).levels.numpy()

@@ -1,7 +1,4 @@
-"""Figures of lab 06, the EMA teacher.
-
-What a lagging target does to data that are one point: the pull, and the pace.
-"""
+"""Figures of lab 06: an EMA target's gradient on a point mass, and error by level and step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +47,7 @@ def gradient_and_steps(
 def draw_gradient(
     ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]
 ) -> None:
-    """Positive pulls towards ξ, negative away from it."""
+    """The gradient: positive towards ξ, negative away from it."""
     ax.axhspan(-1e4, 0, color="#f3e3ec", linewidth=0)
     ax.axhline(0, color="#666666", linewidth=0.8)
     for lag, values in gradients.items():
@@ -68,7 +65,7 @@ def draw_gradient(
 
 
 def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
-    """What the largest lag does to the sign."""
+    """The N from which the largest lag turns the sign of the gradient, as a title."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
     return f"{lag:.0%} behind: the wrong way from N = {wrong[0]}" if wrong else "No sign changes"
@@ -90,20 +87,18 @@ def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[i
 # Error by noise level and training step
 
 NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"
-
 DECAY_STYLE = {  # how each decay μ of the target looks
     0.0: Role("#0072B2", "s", "-"),
     0.9: Role("#009E73", "P", (0, (5, 2, 1, 2))),
     0.99: Role("#B87800", "v", "--"),
     0.999: Role("#D55E00", "^", "-."),
 }
-
 STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f − f* (data units)"
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorHistory:
-    """What was seen of runs: steps (T,), levels (L,), error (seeds, T, L), loss (seeds, T).
+    """The history of runs: steps (T,), levels (L,), error (seeds, T, L), loss (seeds, T).
 
     Entries that are not there yet are nan.
     """
@@ -120,7 +115,7 @@ class ErrorHistory:
         return self.error.mean(0)
 
     def fronts(self, near: float = NEAR) -> np.ndarray:
-        """The front of each seed at each moment: (seeds, T)."""
+        """The front of each seed at each observation: (seeds, T)."""
         return front(self.levels, self.error, near)
 
 
@@ -139,7 +134,7 @@ def front(levels: np.ndarray, error: np.ndarray, near: float = NEAR) -> np.ndarr
 
 
 def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> QuadMesh:
-    """error (T, L) over step and noise level, on one scale for all maps of the lab."""
+    """The error (T, L) by step and noise level as a colour map, one scale for the whole lab."""
     values = np.ma.masked_invalid(np.maximum(error, 1e-9)).T
     shown = ax.pcolormesh(
         steps, levels, values, cmap=SEQUENTIAL, norm=LogNorm(0.03, 1), shading="nearest"
@@ -152,7 +147,7 @@ def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> 
 
 
 def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
-    """One map a run, one scale; the line is the front, thin for each seed and thick for all."""
+    """The error by level and step of each run; lines: the front of each seed, and of the mean."""
     figure, axes = sheet(1, len(runs), 2.55 * len(runs), 3.5)
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         shown = heat(ax, run.steps, run.levels, run.mean)
@@ -174,7 +169,7 @@ def mean_front(run: ErrorHistory, near: float = NEAR) -> np.ndarray:
 
 
 def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
-    """When the front of the mean error is at the top for good, or where it ends."""
+    """When the front of the mean error reaches the highest level, or where it ends, as text."""
     line = mean_front(run, near)
     below = np.flatnonzero(line < 0.99 * run.levels[-1])
     if below.size and below[-1] == len(line) - 1:
@@ -183,9 +178,9 @@ def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
 
 
 def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
-    """A run at its moment `now`: the map, the error by level, and the loss so far.
+    """A run at observation number `now`: the map, the error by level, and the loss so far.
 
-    `beside` is another run, drawn at the same moment for comparison.
+    `beside` is another run, drawn for comparison.
     """
     figure, axes = sheet(1, 3, 10.0, 3.0, (1.25, 1, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
@@ -208,7 +203,7 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
 
 
 def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
-    """Axes of the two small panels."""
+    """Set the axes of the error by level and of the loss."""
     profile.set(xscale="log", yscale="log", ylim=(1e-3, 2), xlim=(run.levels[0], run.levels[-1]))
     for axis, ticks in ((profile.xaxis, (0.01, 0.1, 1, 10)), (profile.yaxis, (0.01, 0.1, 1))):
         axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -223,15 +218,15 @@ def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
     name_axes(loss, STEP, "loss (running mean)", said)
 
 
+# Losses of the runs without their names; then samples, errors and names
+
 INK = "#333333"
-
 LINES = ("-", "--", "-.", ":")
-
 GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
 
 
 def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] = ()) -> Figure:
-    """The loss of each run, mean over seeds, under a letter; its end larger on the right.
+    """The loss of each run, mean over seeds, under a letter; the last quarter enlarged.
 
     `switches` are the steps at which the grid doubles.
     """
@@ -265,7 +260,7 @@ def late_range(runs: Mapping[str, ErrorHistory], since: float) -> tuple[float, f
 def labelled_samples(
     runs: Mapping[str, ErrorHistory], clouds: Mapping[str, np.ndarray], modes: np.ndarray
 ) -> Figure:
-    """One-step samples (n, 2) of each run, its loss and its error at the highest level, last."""
+    """One-step samples (n, 2) of each run, its last loss and error at the highest level."""
     figure, axes = sheet(1, len(runs), 2.5 * len(runs), 2.9)
     losses = {name: float(run.loss.mean(0)[-1]) for name, run in runs.items()}
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):

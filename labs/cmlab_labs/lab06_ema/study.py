@@ -1,9 +1,7 @@
-"""Studies of lab 06, the EMA teacher: trained variants that it replays.
+"""Study of lab 06: EMA targets of several decays μ, in iCT on grids of N points and in plain CT.
 
-What a target that lags does: decays μ on grids N, inside iCT's recipe and in plain CT.
-
-Inside the recipe the arms are called mu-0.99-n-161 and so on; N = 0 stands for doubling. Plain CT
-is CT of 2023 with a constant μ: ct-mu-0.99.
+Variants of iCT are called mu-0.99-n-161 and so on; N = 0 is the doubling grid. Plain CT is CT of
+2023 with a constant μ: ct-mu-0.99.
 """
 
 from dataclasses import replace
@@ -30,6 +28,7 @@ def ct_variant(mu: float) -> CTVariant:
 
 
 def variant_name(mu: float, points: int) -> str:
+    """The name of iCT with this decay on a grid of so many points."""
     return f"mu-{mu:g}-n-{points}"
 
 

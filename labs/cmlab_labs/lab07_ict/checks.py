@@ -1,4 +1,4 @@
-"""Exercise checks of lab 07, improved consistency training (iCT)."""
+"""Exercise checks of lab 07: iCT's grid schedule N(k), and log-normal masses of noise levels."""
 
 import random
 from collections.abc import Callable
@@ -105,7 +105,7 @@ POINT = ("a density at one point of each interval is no mass: take differences o
 WRONG_MASSES: list[tuple[str, Callable[[Tensor, float, float], Tensor]]] = [
     ("the sign of the mean is wrong: subtract it from ln σ. With −1.1 the levels would centre "
      "at 3 and not at 0.33", lambda v, m, s: cdf_differences(normalised(v, -m, s))),
-    ("a √2 is missing: erf(z/√2) is the normal law's, so divide by √2 times std",
+    ("a √2 is missing: erf(z/√2) is the normal distribution's, so divide by √2 times std",
      lambda v, m, s: cdf_differences((v.log() - m) / s)),
     (POINT, lambda v, m, s: bell_density(midpoints(v), m, s)),
     (POINT, lambda v, m, s: bell_density((v[1:] + v[:-1]) / 2, m, s)),
@@ -141,4 +141,4 @@ def level_masses(answer: Callable[..., Any]) -> str:
         i = int((p - right).abs().argmax())
         expect(torch.allclose(p, right, rtol=1e-6, atol=1e-9), f"mass {i} of {points - 1} is "
                f"{p[i]:.5f}, and should be {right[i]:.5f}")  # fmt: skip
-    return "N − 1 masses, sum 1, equal to the law's on three grids"
+    return "N − 1 masses, sum 1, equal to the distribution's on three grids"

@@ -1,7 +1,4 @@
-"""Explorers of lab 07, improved consistency training (iCT): interactive figures.
-
-Schedule bench: N(k), proposal, weight and step, and where together they put the work.
-"""
+"""Explorer of lab 07: grid schedule N(k), proposal, loss weight, and their effective weight."""
 
 from functools import lru_cache
 
@@ -40,7 +37,7 @@ def explorer() -> Explorer:
 def picture(
     kind: str, proposal: str, weight: str, s0: int, s1: int, step: int, mean: float, std: float
 ) -> Picture:
-    """All schedules at one step, beside the effective weight of CT of 2023 at that step."""
+    """The schedules at one step, beside the effective weight of CT of 2023 at that step."""
     points = grid_schedule(kind, s0, s1)
     looks = LogNormal(mean, std, SIGMA_MIN, SIGMA_MAX)
     pairs = Neighbours(points, UniformIndex(GRID) if proposal == PROPOSALS[1] else looks, GRID)
@@ -57,14 +54,14 @@ def grid_schedule(kind: str, s0: int, s1: int) -> Schedule:
 
 @lru_cache(maxsize=64)
 def ct_weight(step: int) -> EffectiveWeight:
-    """What CT of 2023 looks at."""
+    """The effective weight of CT of 2023 at a step."""
     return effective_weight(
         Neighbours(CT_2023.points, CT_2023.proposal, GRID), CT_2023.weight, step
     )
 
 
 def reading(seen: EffectiveWeight) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     often, hard = (seen.quantile(part, 0.5) for part in (seen.mass, seen.share))
     low, high = (seen.quantile(seen.share, q) for q in (0.25, 0.75))
     at = min(int((seen.levels[1:] <= hard).sum()), len(seen.mass) - 1)

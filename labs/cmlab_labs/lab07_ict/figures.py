@@ -1,4 +1,4 @@
-"""Figures of lab 07, improved consistency training (iCT)."""
+"""Figures of lab 07: iCT's effective weight, ablations, time features, schedules, runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +28,20 @@ from cmlab.metrics.plots import (
 from cmlab.noise_levels import KarrasGrid, Neighbours
 from cmlab.types import Schedule, Weight
 
-from ..common.plots_recordings import plain_ticks
+from ..common.plots_recordings import plain_ticks, spread_labels
 from ..common.plots_samples import contact_sheet
 
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
 
 LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
-
 SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
 
-INK = {MEAN: "#8a5c00"}  # dark enough for words
+INK = {MEAN: "#8a5c00"}  # dark enough for text
 
 
 @dataclass(frozen=True, eq=False)
 class EffectiveWeight:
-    """What a grid's intervals get: `levels` (N,), `mass` p(i) and `weight` λ(i), both (N - 1,)."""
+    """Mass p(i) and loss weight λ(i), both (N - 1,), of the intervals of a grid `levels` (N,)."""
 
     levels: Tensor
     mass: Tensor
@@ -70,7 +69,7 @@ def effective_weight(pairs: Neighbours, weight: Weight, step: int) -> EffectiveW
 
 
 def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
-    """Proposals, weights and their four products on one axis of noise levels; names as in LOOK."""
+    """Proposals, weights and their four products by noise level; names as in SCHEDULE_STYLE."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
     for name in ("CT", "iCT"):
         draw_stairs(axes[0], four[name], four[name].density(four[name].mass), SCHEDULE_STYLE[name])
@@ -100,35 +99,35 @@ def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
 
 
 def text_color(name: str) -> str:
-    """The colour of a name in LOOK, as words."""
+    """The text colour of a name in SCHEDULE_STYLE."""
     return INK.get(SCHEDULE_STYLE[name], SCHEDULE_STYLE[name].color)
 
 
 def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **look: Any) -> None:
-    """One value for each interval of the grid."""
+    """A step plot: one value for each interval of the grid."""
     look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
     ax.stairs(values.numpy(), seen.levels.numpy(), **look)
 
 
-# The ladder from CT to iCT, one change a rung, with what each change costs inside iCT
+# From CT to iCT, one change at a time, and iCT with one ingredient changed
 
 LADDER_ERROR = "RMS error to the exact f (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score a seed
 
 
-def ladder(rungs: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
-    """Errors up the ladder, errors of its last rung with one thing changed, and sample clouds.
+def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
+    """Errors from CT to iCT, errors of iCT with one ingredient changed, and samples.
 
-    `clouds` (points, 2) of the rungs; `modes` (K, 2) of the data are drawn in grey under them.
+    `clouds` (points, 2) of the variants; `modes` (K, 2) of the data are drawn in grey under them.
     """
     with styled():
         figure = Figure(figsize=(10.8, 6.2), dpi=100, layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.9, 1))
     with styled():
         (left, right), panels = parts[0].subplots(1, 2), parts[1].subplots(1, len(clouds))
-    end = list(rungs.values())[-1]
-    score_rows(left, rungs, improvement_factors(rungs))
-    gain = f"{list(rungs.values())[0].mean() / end.mean():.1f}"
+    end = list(variants.values())[-1]
+    score_rows(left, variants, improvement_factors(variants))
+    gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
     name_axes(left, LADDER_ERROR, "", f"Up the ladder: an error {gain} times smaller")
     order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
     score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
@@ -141,14 +140,14 @@ def ladder(rungs: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) ->
     return figure
 
 
-def improvement_factors(rungs: Scores) -> dict[str, float]:
-    """By how much each rung multiplies the mean error of the one before; 1 for the first."""
-    means = np.array([v.mean() for v in rungs.values()])
-    return dict(zip(rungs, [1.0, *means[1:] / means[:-1]], strict=True))
+def improvement_factors(variants: Scores) -> dict[str, float]:
+    """The factor of each variant's mean error over the one before; 1 for the first."""
+    means = np.array([v.mean() for v in variants.values()])
+    return dict(zip(variants, [1.0, *means[1:] / means[:-1]], strict=True))
 
 
 def score_rows(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
-    """A row for each name: a dot for each seed, their range, and the mean's factor in words."""
+    """Scores by name, a row each: a dot for each seed, the range, and the mean's factor."""
     for row, (name, found) in enumerate(scores.items()):
         role = TEACHER if factors[name] > 1 else STUDENT
         ax.plot([found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3)
@@ -185,7 +184,7 @@ def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
     return f"does not show: the mean is higher, {won}"
 
 
-# What a network notices of a small step in noise: its time features, and its dropout
+# Sensitivity to a small step in noise level: Fourier features of time, and dropout
 
 SCALES = (MEAN, STUDENT, TEACHER)
 
@@ -253,7 +252,7 @@ def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
     return figure
 
 
-# N(k), the number of grid points by training step, and the bench where all schedules meet
+# The grid schedule N(k), and all schedules at one training step
 
 STEP = "training step k"
 
@@ -261,7 +260,7 @@ STEP = "training step k"
 def grid_sizes(
     schedules: Mapping[str, Schedule], total: int, grid: KarrasGrid, points: Sequence[int]
 ) -> Figure:
-    """N(k) over a run of `total` steps, by names in LOOK; and grids of so many points."""
+    """N(k) over `total` steps, by names in SCHEDULE_STYLE; and grids of so many points."""
     figure, ((left, right),) = sheet(1, 2, 9.8, 3.2, ratios=(1, 1.3))
     for name, schedule in schedules.items():
         grid_size_curve(left, schedule, total, SCHEDULE_STYLE[name])
@@ -281,7 +280,7 @@ def grid_sizes(
 
 
 def grid_size_curve(ax: Axes, schedule: Schedule, total: int, role: Role) -> None:
-    """N(k) as the stairs that it is."""
+    """N(k) as a step plot."""
     k = range(0, total + 1, max(total // 400, 1))
     ax.plot(k, [schedule(step) for step in k], color=role.color, linestyle=role.line,
             drawstyle="steps-post")  # fmt: skip
@@ -296,7 +295,7 @@ def schedules_at_step(
 ) -> Figure:
     """N(k) with the step marked; masses, weight and effective weight on one axis of levels.
 
-    The effective weights of `beside`, by names in LOOK, are drawn thin for comparison.
+    The effective weights of `beside`, by names in SCHEDULE_STYLE, are drawn thin for comparison.
     """
     with styled():
         figure = Figure(figsize=(9.8, 4.2), dpi=100)
@@ -338,7 +337,7 @@ def draw_shares(ax: Axes, seen: EffectiveWeight, beside: Mapping[str, EffectiveW
     name_axes(ax, LEVEL, PER_LOG, title)
 
 
-# Where on the noise axis and when in training the recorded runs differ; and iCT's digits
+# Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
 ERROR = "RMS of f − f* (data units)"
@@ -388,10 +387,9 @@ def draw_bands(ax: Axes, x: np.ndarray, rows: Scores, factor: float = 1.18) -> N
 
 def label_places(values: Sequence[float], factor: float) -> list[float]:
     """Places for labels on a logarithmic axis: each at least this factor above the one below."""
-    places, below = [0.0] * len(values), 0.0
-    for i in np.argsort(values):
-        places[i] = below = max(values[i], below * factor)
-    return places
+    logs = {i: float(np.log(value)) for i, value in enumerate(values)}
+    spread = spread_labels(logs, float(np.log(factor)))
+    return [float(np.exp(spread[i])) for i in range(len(values))]
 
 
 def on_digits(

@@ -1,11 +1,10 @@
-"""Analysis for lab 08, robust losses and outliers: quantities measured there.
+"""Analysis of lab 08: robust location estimates (M-estimates) by reweighted means (IRLS).
 
-Where a loss puts the centre of a cloud: m = argmin Σ_i ρ(x_i - m), by reweighted means.
-
-The slope of a loss is ψ = ρ', its influence; the weight of a point is w = ψ(r) / r. Where the sum
-is stationary, m is the mean of the points weighted by w. So guess m, weigh, average, and repeat
-(IRLS; Holland & Welsch 1977). For a convex loss the end is the minimum. For Cauchy's and Geman
-and McClure's it is a local minimum, the one on whose slope the guess lies.
+The location is m = argmin Σ_i ρ(x_i - m). The slope of a loss is ψ = ρ', its influence; the weight
+of a point is w = ψ(r) / r. Where the sum is stationary, m is the mean of the points weighted by w.
+So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a convex loss the end is
+the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on whose slope the
+guess lies.
 """
 
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class LocationEstimates:
-    """Minima of Σ ρ, the lowest first: `places` (k, d), `heights` (k,) the mean of ρ there."""
+    """Location estimates, minima of Σ ρ, lowest first: `places` (k, d), mean ρ `heights` (k,)."""
 
     places: Tensor
     heights: Tensor
@@ -41,7 +40,7 @@ class LocationEstimates:
 def irls(
     metric: Metric, points: Tensor, starts: Tensor, rounds: int = 400, tolerance: float = 1e-8
 ) -> LocationEstimates:
-    """Reweighted means of points (n, d) from each of `starts` (k, d), ordered by height."""
+    """IRLS: reweighted means of points (n, d) from each of `starts` (k, d), lowest loss first."""
     m = starts
     for _ in range(rounds):
         _, w = loss_and_weight(metric, m[:, None] - points)

@@ -1,7 +1,4 @@
-"""Animation of lab 08, robust losses and outliers.
-
-How hard five losses pull on an error, as their one constant c grows.
-"""
+"""Animation of lab 08: loss and influence function of five robust losses, as c grows."""
 
 from collections.abc import Sequence
 
@@ -51,7 +48,7 @@ def curve_traces(names: Sequence[str], c: float) -> list[go.Scatter]:
 
 @animation("08")
 def pull(frames: int = 33) -> Moving:
-    """Loss and influence by distance, and what an outlier then weighs."""
+    """Loss and influence function by distance, and the influence of an outlier."""
     shots = [influence_frame(c) for c in torch.logspace(-2, 0.5, frames).tolist()]
     names = [
         text_labels([0.1], [3.7 - 0.3 * k], [n], text_color(n)) for k, n in enumerate(metrics(1.0))
@@ -66,7 +63,7 @@ def pull(frames: int = 33) -> Moving:
 
 
 def influence_frame(c: float) -> Shot:
-    """The losses at one c."""
+    """A frame: the losses at one c."""
     felt = {
         n: float(relative_curves(m, torch.tensor([OUTLIER_DISTANCE]))[1])
         for n, m in metrics(c).items()

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 08, robust losses and outliers."""
+"""Exercise checks of lab 08: the pseudo-Huber loss, and location estimates by IRLS."""
 
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +41,7 @@ def pseudo_huber(answer: Callable[..., Tensor]) -> str:
 
 
 def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
-    """What to say, and what the slip answers to differences (b, *d)."""
+    """Common mistakes: the message, and the loss of differences (b, *d)."""
     flat = delta.flatten(1)
     s, r, parts = flat.square().sum(1), flat.norm(dim=1), (flat.square() + c * c).sqrt()
     whole = "the norm is that of the whole sample: sum the squares first, then take one root"
@@ -114,7 +114,7 @@ def squared_norm(delta: Tensor) -> Tensor:
 
 
 def wrong_locations(points: Tensor, c: float) -> dict[str, Tensor]:
-    """What to say, and where the slip puts the centre."""
+    """Common mistakes: the message, and the location that comes out."""
     return {
         "this is the ordinary mean: every point has the same weight": points.mean(0),
         "this is one round only: weigh again at the new centre, and repeat": (

@@ -1,4 +1,4 @@
-"""Explorers of lab 08, robust losses and outliers: interactive figures."""
+"""Explorers of lab 08: training with outliers, recorded and live; robust location estimates."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -24,7 +24,7 @@ from .analysis import LocationEstimates, location_estimates, loss_and_weight
 from .figures import FAR, ErrorRange, OutlierCloud, location_error, location_figure, run_figure
 from .study import CLEAN, SHARES, contaminated
 
-# Runs on a ring with outliers, judged by the clean ring: recorded ones, and new ones live
+# Training on a ring with outliers, evaluated on the clean ring: recorded and live
 
 NAMES = {
     "squared L2": "l2", "L1": "l1", "pseudo-Huber": "huber", "Cauchy": "cauchy",
@@ -41,13 +41,13 @@ def recording(loss: str, share: float) -> Recording:
 
 @lru_cache(maxsize=8)
 def contaminated_error(share: float, levels: int = 32, points: int = 192) -> Tensor:
-    """How far the contaminated law's own f* lies from the clean one's, RMS by level (levels,).
+    """RMS distance (levels,) of the exact f* of the contaminated data from that of the clean data.
 
-    A network that learned its data perfectly, outliers and all, would have this error.
+    A network that learned the contaminated data perfectly would have this error.
     """
     exact = truth(CLEAN, levels=levels, points=points)
-    law = Contaminated(CLEAN, share).oracle
-    return rmse_by_level(lambda x, t: law.consistency(x.double(), t.double()), EDM(), exact)
+    oracle = Contaminated(CLEAN, share).oracle
+    return rmse_by_level(lambda x, t: oracle.consistency(x.double(), t.double()), EDM(), exact)
 
 
 @lru_cache(maxsize=1)
@@ -56,13 +56,13 @@ def clean_points() -> Tensor:
 
 
 def error_range(seen: Recording) -> ErrorRange:
-    """Mean and range over the seeds of the average's error."""
+    """Mean and range over the seeds of the averaged weights' error."""
     rows = seen["average_error"]
     return ErrorRange(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
 
 
 def error_history(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """The steps, and the error over all levels while training (seeds, moments)."""
+    """The steps, and the error over all levels while training (seeds, observations)."""
     return seen["steps"][0], np.sqrt(np.square(seen["error"]).mean(2))
 
 
@@ -89,7 +89,7 @@ def recorded(loss: str, share: str, seed: int) -> Picture:
 def runs_reading(
     runs: Mapping[str, Recording], loss: str, share: str, points: np.ndarray, floor: np.ndarray
 ) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     rmse, near = runs[loss].score("rmse"), runs[loss].score("hq")
     best = min(runs, key=lambda name: runs[name].score("rmse").mean())
     far = (np.linalg.norm(points, axis=1) > FAR).mean()
@@ -104,7 +104,7 @@ def runs_reading(
 
 
 class RobustTraining(ipw.VBox):
-    """The same runs live, seed 0: choose the loss and the share, then press Start.
+    """Live training with outliers, seed 0: choose the loss and the share, then press Start.
 
     `live` is the training itself. Another choice puts it back to step 0.
     """
@@ -121,7 +121,7 @@ class RobustTraining(ipw.VBox):
         super().__init__([ipw.VBox(list(self.knobs.values())), self.live])
 
     def trainer(self) -> Trainer:
-        """A fresh trainer, and a course with nothing in it yet."""
+        """A fresh trainer, with an empty history."""
         self.steps: list[int] = []
         self.seen: list[float] = []
         loss, share = self.chosen
@@ -134,7 +134,7 @@ class RobustTraining(ipw.VBox):
 
     @torch.no_grad()
     def draw(self, trainer: Trainer) -> Picture:
-        """Samples, errors by level, and the course so far."""
+        """Samples, errors by level, and the error so far."""
         model, (loss, share) = trainer.ema.model, self.chosen
         z = torch.randn(512, *CLEAN.shape, generator=torch.Generator().manual_seed(0))
         points = model(10 * z, torch.full((512,), 10.0)).numpy()
@@ -155,7 +155,7 @@ class RobustTraining(ipw.VBox):
         )
 
 
-# Outlier bench: move one point of a cloud and see where each loss puts the centre
+# Location estimates of a point cloud, one of whose outliers is moved
 
 REACH, SPREAD = 6.0, 0.5  # of the plane shown, and of the clean points
 OUTLIER_CENTRE = (
@@ -178,7 +178,7 @@ def losses(c: float) -> dict[str, Metric]:
 
 @lru_cache(maxsize=2)
 def draws(seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Standard normal draws for the clean points and the strays: more points add to fewer."""
+    """Standard normal draws for clean points and outliers; n points are the first n of these."""
     g = torch.Generator().manual_seed(seed)
     clean = torch.randn(100, 2, generator=g, dtype=torch.float64)
     return clean, torch.randn(100, 2, generator=g, dtype=torch.float64)
@@ -197,7 +197,7 @@ def explorer() -> Explorer:
 
 
 def picture(x: float, y: float, c: float, share: int, points: int) -> Picture:
-    """The cloud, its strays, your outlier, and the centre of each loss."""
+    """The cloud, its outliers, yours among them, and each loss's location estimate."""
     (clean, far), count = draws(), round(share / 100 * points)
     clean, strays = SPREAD * clean[: points - count], far[:count] + torch.tensor(OUTLIER_CENTRE)
     moved = torch.tensor([x, y], dtype=torch.float64)
@@ -215,7 +215,7 @@ def location_minima(metric: Metric, points: Tensor) -> LocationEstimates:
 
 
 def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
-    """What the bench shows, in three lines."""
+    """The reading of the picture, in three lines."""
     off = {name: location_error(scene, name) for name in scene.minima}
     order = sorted(off, key=lambda name: off[name])
     shown = [f"{name} {share:.1%}" for name, share in weights(scene, points, c).items()]
@@ -230,7 +230,7 @@ def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
 
 
 def weights(scene: OutlierCloud, points: Tensor, c: float) -> dict[str, float]:
-    """The share of all weight that the moved point, the first of `points`, has at the centre."""
+    """The share of the IRLS weights of the moved point, the first of `points`."""
     found = {}
     for name, metric in losses(c).items():
         if not isinstance(metric, L1):  # it has no one weight: it weighs each coordinate

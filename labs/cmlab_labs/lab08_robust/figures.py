@@ -1,4 +1,4 @@
-"""Figures of lab 08, robust losses and outliers."""
+"""Figures of lab 08: robust losses, training with outliers, location estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from cmlab.types import Metric
 from ..common.plots_recordings import plain_ticks
 from .analysis import loss_and_weight
 
-# How hard a loss pulls: its value, its slope and its weight by distance, and where c lies
+# Loss ρ, influence ψ and weight ψ/r by distance, and the constant c
 
 LOSS_STYLE = {
     "squared L2": TEACHER, "L1": MEAN, "pseudo-Huber": STUDENT, "Cauchy": EXTRA,
@@ -38,11 +38,11 @@ INK = {
     MEAN.color: "#8a5c00",
     EXTRA.color: "#00704f",
     WRONG.color: "#a0487b",
-}  # dark enough to read
+}  # dark enough for text
 
 
 def text_color(name: str) -> str:
-    """The colour of the words for a loss."""
+    """The text colour of a loss."""
     return INK.get(LOSS_STYLE[name].color, LOSS_STYLE[name].color)
 
 
@@ -131,7 +131,7 @@ def draw_pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float)
     name_axes(ax, "noise level $t$ of the pair (data units)", "t − r (data units)", title)
 
 
-# What each loss learned from data with outliers: its samples, its scores, its error by level
+# Training with outliers: samples, scores, and errors by noise level
 
 RUNS_X, RUNS_Y = "x₁ (data units)", "x₂ (data units)"
 FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
@@ -139,7 +139,7 @@ FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
 
 @dataclass(frozen=True, eq=False)
 class LabelledSamples:
-    """Samples of one panel (n, 2), and a line on them."""
+    """Samples of one panel (n, 2), and their caption."""
 
     points: np.ndarray
     words: str
@@ -148,7 +148,7 @@ class LabelledSamples:
 def sample_panels(
     rows: Mapping[str, Mapping[str, LabelledSamples]], truth: Tensor, title: str
 ) -> Figure:
-    """A row of panels for each share of outliers, a panel for each loss, over the clean law."""
+    """Samples over the clean data: a row for each share of outliers, a panel for each loss."""
     columns = len(next(iter(rows.values())))
     figure, axes = sheet(len(rows), columns, 1.9 * columns, 2.15 * len(rows) + 0.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -164,7 +164,7 @@ def sample_panels(
 
 
 def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> None:
-    """Samples as dots, those beyond FAR as crosses; the clean law in grey."""
+    """Samples as dots, those beyond FAR as crosses; the clean distribution in grey."""
     far = np.linalg.norm(points, axis=1) > FAR
     ax.scatter(*truth.T, s=2, color=DATA.color, alpha=0.12, linewidths=0)
     ax.scatter(*points[~far].T, s=3, color=STUDENT.color, alpha=0.6, linewidths=0)
@@ -175,7 +175,7 @@ def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One number of each run, and what the exact answer to the data as they are would have."""
+    """One score of each run, and that of the exact f* of the contaminated data."""
 
     name: str
     title: str
@@ -184,7 +184,7 @@ class Score:
 
 
 def score_ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
-    """A panel for each score: a marker for each seed, the means as lines."""
+    """Scores by share of outliers: a panel each, a marker for each seed, means as lines."""
     figure, (axes,) = sheet(1, len(scores), 3.8 * len(scores), 3.9)
     place = np.arange(len(shares))
     for ax, score in zip(axes, scores, strict=True):
@@ -228,7 +228,7 @@ def run_figure(
     """One run's samples, the errors of all by level, and their course while training.
 
     errors    of each loss, `loss` among them: drawn broad, the others thin
-    faithful  (levels,) the distance of the contaminated law's own f* from the clean one's
+    faithful  (levels,) the distance of the contaminated data's exact f* from the clean data's
     course    by loss: the steps, and the RMS error over all levels at each (seeds, moments)
     """
     figure, (axes,) = sheet(1, 3, 11.2, 3.7, ratios=(0.85, 1.15, 1.0))
@@ -273,7 +273,7 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np
               "Error to the clean f*")  # fmt: skip
 
 
-# A cloud with outliers, one of which is moved, and where each loss puts its centre
+# Location estimates of a point cloud with outliers
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
 LEVEL = "noise level t of the pair (data units)"
@@ -281,7 +281,7 @@ LEVEL = "noise level t of the pair (data units)"
 
 @dataclass(frozen=True, eq=False)
 class OutlierCloud:
-    """Clean points, strays and the one that is moved; each loss's minima, the lowest first."""
+    """Clean points, outliers and the moved one; each loss's location estimates, lowest first."""
 
     clean: Tensor  # (n, 2)
     strays: Tensor  # (k, 2)
@@ -290,7 +290,7 @@ class OutlierCloud:
 
 
 def location_figure(scene: OutlierCloud, reach: float, close: float) -> Figure:
-    """The plane, its middle enlarged with the centre of each loss, and how far off each lies."""
+    """The plane, its middle enlarged with each loss's location estimate, and their errors."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.9, ratios=(1, 1, 1.05))
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.13, top=0.91, wspace=0.24)
@@ -318,7 +318,7 @@ def draw_cloud(ax: Axes, scene: OutlierCloud, size: float) -> None:
 
 
 def location_error(scene: OutlierCloud, name: str) -> float:
-    """How far this loss's centre lies from the mean of the clean points."""
+    """Distance of a loss's location estimate from the mean of the clean points."""
     return float((scene.minima[name][0] - scene.clean.mean(0)).norm())
 
 
@@ -369,7 +369,7 @@ def pair_distances(
 
 
 def draw_boxes(ax: Axes, name: str, parts: list[Tensor], shift: float) -> None:
-    """One law's boxes, each a little beside its tick, and the largest value of each."""
+    """Boxes of one distribution, beside their ticks, and the largest value of each."""
     role, places = LOSS_STYLE[name], [i + shift for i in range(len(parts))]
     drawn = ax.boxplot([p.numpy() for p in parts], positions=places, widths=0.3, whis=(1, 99),
                        showfliers=False, patch_artist=True,

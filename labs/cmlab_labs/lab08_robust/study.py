@@ -1,12 +1,7 @@
-"""Studies of lab 08, robust losses and outliers: trained variants that it replays.
+"""Studies of lab 08: five robust losses on a ring with outliers, evaluated on the clean ring.
 
-Five losses, with a share of the ring's samples replaced by outliers. Judged by the clean ring.
-
-Arms are called huber-0.05 and so on: the loss and the share.
-
-The two losses that let go, with a tenth of the constant c that `outliers` gives them.
-
-Arms are called cauchy-0.003-0.15 and so on: the loss, its c, and the share of outliers.
+Variants of `outliers` are called huber-0.05 and so on: the loss and the share of outliers. Those
+of `outlier-scale` are called cauchy-0.003-0.15 and so on: the loss, its c, and the share.
 """
 
 from collections.abc import Callable
@@ -25,8 +20,6 @@ from cmlab.types import Metric
 from ..common.observers import ErrorObserver
 from ..common.studies_shared import CTVariant
 from ..common.study import Study
-
-# Five losses, with a share of the ring's samples replaced by outliers. Judged by the clean ring
 
 CLEAN = Ring()
 SHARES = (0.0, 0.05, 0.15)
@@ -52,7 +45,7 @@ VARIANTS: dict[str, Callable[[int], Recipe]] = {
 STUDY = Study("outliers", VARIANTS, ErrorObserver(CLEAN))
 
 
-# The two losses that let go, with a tenth of the constant c that `outliers` gives them
+# The two redescending losses, with a tenth of the constant c that `outliers` gives them
 
 SHARE = 0.15
 SMALLER: dict[str, Metric] = {"cauchy-0.003": Cauchy(0.003), "geman-0.01": GemanMcClure(0.01)}
