@@ -10,13 +10,14 @@ target of consistency training has: pairing can lower it.
 """
 
 from dataclasses import dataclass
+from math import exp, log
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from cmlab.data.toy import ToyData
-from cmlab.methods.slct import Independent, MinibatchOT
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening
 from cmlab.ops import sum_squares
 from cmlab.types import Coupling
 
@@ -62,6 +63,12 @@ def impulsiveness(x: Tensor) -> Impulsiveness:
     return Impulsiveness(
         share_beyond(values, INNER), share_beyond(values, OUTER), kurtosis(values), reach
     )
+
+
+def c_of(intervals: float) -> float:
+    """The authors' c(N) for one coordinate, without the exception for the first stage."""
+    rule = Tightening(first=None)
+    return exp(rule.slope * log(intervals) + rule.intercept)
 
 
 # Noise paired with data

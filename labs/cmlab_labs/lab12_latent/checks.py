@@ -7,9 +7,10 @@ from math import exp, log, log10, sqrt
 import torch
 from torch import Tensor
 
-from cmlab.methods.slct import Cauchy, Tightening, averaged
+from cmlab.methods.slct import Cauchy, averaged
 
 from ..common.exercise import close, exercise, expect
+from .analysis import c_of
 
 same = partial(close, rtol=1e-6, atol=1e-12)
 
@@ -78,12 +79,6 @@ def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
 
 
 CASES = (20, 160, 640)  # intervals
-
-
-def c_of(intervals: float) -> float:
-    """c(N) of the authors' code, without the exception for the first stage."""
-    rule = Tightening(first=None)
-    return exp(rule.slope * log(intervals) + rule.intercept)
 
 
 def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Explorers of lab 12 (sLCT): impulsive noise in latents, and optimal transport of noise."""
 
 from functools import lru_cache
-from math import exp, log, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -9,12 +9,12 @@ from torch import Tensor
 from cmlab.data.toy import Ring
 from cmlab.losses import SquaredL2
 from cmlab.methods.ict import PseudoHuber
-from cmlab.methods.slct import Cauchy, Tightening
+from cmlab.methods.slct import Cauchy
 from cmlab.ops import seeded
 from cmlab.presets.latent import DIGITS
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from .analysis import COUPLINGS, cost_ratio, impulsiveness, target_variance
+from .analysis import COUPLINGS, c_of, cost_ratio, impulsiveness, target_variance
 from .figures import ImpulseScene, impulses, influence, pairing
 
 CPU = torch.device("cpu")
@@ -54,12 +54,6 @@ def latent_bench() -> Explorer:
         "size": log_slider("residual of a clean sample (rms)", 0.02, 1e-4, 1.0),
     }
     return Explorer(picture, knobs)
-
-
-def c_of(intervals: int) -> float:
-    """c(N) for one coordinate, in the first stage as well."""
-    rule = Tightening(first=None)
-    return exp(rule.slope * log(intervals) + rule.intercept)
 
 
 def picture(source: str, share: float, factor: int, intervals: int, size: float) -> Picture:
