@@ -100,7 +100,7 @@ ALIASES: dict[str, str] = {
     "nets.critic.ImageCriticShape": "cmlab.nets.critic.ImageCriticShape",
     "nets.critic.PointCriticShape": "cmlab.nets.critic.PointCriticShape",
     "nets.ddpmpp.DDPMppShape": "cmlab.nets.ddpmpp.DDPMppShape",
-    "nets.ear.EarCriticShape": "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "nets.ear.EarCriticShape": "cmlab_labs.lab15_music.networks.MusicCriticShape",
     "nets.embedding.Fourier": "cmlab.nets.embedding.Fourier",
     "nets.embedding.Positional": "cmlab.nets.embedding.Positional",
     "nets.mlp.MLPShape": "cmlab.nets.mlp.MLPShape",
@@ -170,12 +170,12 @@ REMOVED: dict[str, dict[str, Any]] = {
 
 # Classes that no record holds but whose printed form is part of the benchmark's fingerprints.
 PRINTED: dict[str, str] = {
-    "atlas.asked.Generates": "cmlab_labs.lab17_atlas.benchmark.Generates",
+    "atlas.asked.Generates": "cmlab_labs.lab17_atlas.benchmark.Generation",
     "atlas.asked.HeunSteps": "cmlab_labs.lab17_atlas.benchmark.HeunSteps",
-    "atlas.guesses.Edits": "cmlab_labs.lab17_atlas.benchmark.Edits",
-    "atlas.guesses.Guess": "cmlab_labs.lab17_atlas.benchmark.Guess",
-    "atlas.guesses.Guesses": "cmlab_labs.lab17_atlas.benchmark.Guesses",
-    "atlas.guesses.Truth": "cmlab_labs.lab17_atlas.benchmark.Truth",
+    "atlas.guesses.Edits": "cmlab_labs.lab17_atlas.benchmark.ZeroShotEditing",
+    "atlas.guesses.Guess": "cmlab_labs.lab17_atlas.benchmark.HiddenCoordinate",
+    "atlas.guesses.Guesses": "cmlab_labs.lab17_atlas.benchmark.PosteriorSampling",
+    "atlas.guesses.Truth": "cmlab_labs.lab17_atlas.benchmark.ExactBaseline",
 }
 
 

@@ -9,7 +9,7 @@ from time import process_time
 
 import torch
 from cmlab_labs.lab15_music.data import COLUMNS, Tunes
-from cmlab_labs.lab15_music.networks import CHECKPOINT, NOTES, Ear
+from cmlab_labs.lab15_music.networks import CHECKPOINT, NOTES, NoteDetector
 from shipped_weights import write_shipped
 from torch import Tensor
 from torch.nn import functional
@@ -25,10 +25,10 @@ def batch(data: Tunes, n: int) -> tuple[Tensor, Tensor]:
     return data.clips(piece, first), notes.transpose(1, 2).float()
 
 
-def train(seed: int) -> Ear:
+def train(seed: int) -> NoteDetector:
     """Binary cross-entropy under Adam's one cycle; noise on the clips keeps the layers smooth."""
     torch.manual_seed(seed)
-    ear, data = Ear(), Tunes()
+    ear, data = NoteDetector(), Tunes()
     adam = torch.optim.Adam(ear.parameters(), RATE)
     cycle = torch.optim.lr_scheduler.OneCycleLR(adam, RATE, total_steps=STEPS)
     for _ in range(STEPS):
@@ -42,7 +42,7 @@ def train(seed: int) -> Ear:
     return ear.eval().requires_grad_(False)
 
 
-def hits(ear: Ear, data: Tunes) -> dict[str, float]:
+def hits(ear: NoteDetector, data: Tunes) -> dict[str, float]:
     """Of the notes that sound, the share found; of those found, the share that sound."""
     torch.manual_seed(1)
     x, notes = batch(data, 256)

@@ -45,15 +45,15 @@ from cmlab_labs.common.study import ranged
 from cmlab_labs.lab09_ect import checks
 from cmlab_labs.lab09_ect.explorer import explorer
 from cmlab_labs.lab09_ect.figures import (
-    Rung,
-    away,
+    IdealFunction,
     curriculum,
-    ideals,
-    levels,
-    mean_rungs,
+    ideal_functions,
+    level_sequence,
+    mean_functions,
     median_answers,
-    walks,
-    wandering,
+    random_trajectories,
+    rms_error,
+    trajectories,
 )
 from IPython.display import Markdown
 
@@ -152,14 +152,14 @@ print(f"norm: cosine of the two gradients, sample by sample, at least {cosine.mi
 # %%
 law, TOP, START = Bumps().oracle, 10.0, 3.0
 pairs = {a: Shrink(Constant(2.0**-a)) for a in range(9)}  # K = 8, b = 1: the paper's
-down = {a: levels(pairs[a], TOP) for a in pairs}
-rungs = {a: mean_rungs(law, down[a]) for a in pairs}
+down = {a: level_sequence(pairs[a], TOP) for a in pairs}
+rungs = {a: mean_functions(law, down[a]) for a in pairs}
 start = torch.full((400,), START)
 g = torch.Generator().manual_seed(4)
-ways = [walks(law, start, down[a], g) for a in (0, 3, 8)]
+ways = [random_trajectories(law, start, down[a], g) for a in (0, 3, 8)]
 answers = [float(rungs[a][-1](start[:1])) for a in (0, 3, 8)]
 titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), ("leap", "rungs", "rungs, near the path"), strict=True)]
-wandering({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, law, answers)
+trajectories({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, law, answers)
 
 # %% [markdown]
 # Left, the function $f_a$ at t = 10 by stage: at stage 0 it is D, nearly flat; stage by stage it takes on the steps of f\*. Right, how far it still is from f\*.
@@ -167,10 +167,10 @@ wandering({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, la
 # %%
 x = quantile_points(law, TOP, 500)[:, 0]
 exact = law.consistency(x[:, None], torch.full_like(x, TOP))[:, 0]
-squared = [away(law, rungs[a][-1]) for a in pairs]
+squared = [rms_error(law, rungs[a][-1]) for a in pairs]
 medians = {a: median_answers(law, x, down[a]) for a in pairs}
 norm = [float((medians[a] - exact).square().mean().sqrt()) for a in pairs]
-ideals(x, exact, {a: rungs[a][-1] for a in (0, 1, 2, 4, 8)}, squared, norm)
+ideal_functions(x, exact, {a: rungs[a][-1] for a in (0, 1, 2, 4, 8)}, squared, norm)
 
 # %% tags=["nbval-check-output"]
 ratios = [b / a for a, b in zip(squared[:-1], squared[1:], strict=True)]
@@ -198,7 +198,7 @@ ends = {"exact f*": exact[None], "ideal, norm": medians[8][None], "ideal, square
 line, wide = recorded_variants("tuning-line"), (TOP**2 + law.sigma_data**2) ** 0.5
 for arm, run in line.items():
     place, found = torch.from_numpy(run["place"][0]) * wide, torch.from_numpy(run["map"][:, -1])
-    ends[f"trained, {arm}"] = torch.stack([Rung(TOP, place, f)(x) for f in found])
+    ends[f"trained, {arm}"] = torch.stack([IdealFunction(TOP, place, f)(x) for f in found])
 table = ["| | " + " | ".join(modes) + " | RMS to f\\* |", "|---" * 5 + "|"]
 for name, rows in ends.items():
     shares = [((rows > low) & (rows < high)).double().mean(1) for low, high in modes.values()]

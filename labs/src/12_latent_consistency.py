@@ -42,11 +42,11 @@ from cmlab_labs.lab12_latent.analysis import (
     Impulsiveness,
     cost_ratio,
     impulsiveness,
-    paired,
-    spread_of_target,
+    paired_batches,
+    target_variance,
 )
 from cmlab_labs.lab12_latent.explorer import latent_bench, transport_bench
-from cmlab_labs.lab12_latent.figures import gains, race, sizes, tails
+from cmlab_labs.lab12_latent.figures import residual_sizes, tails, transport_gains, variant_scores
 from cmlab_labs.lab12_latent.study import BANDS
 from IPython.display import Markdown
 
@@ -245,15 +245,15 @@ dims, g = (2, 8, 64, 512, 3072), torch.Generator().manual_seed(1)
 ratios = np.array([[cost_ratio(*torch.randn(2, 128, dim, generator=g)) for _ in range(3)] for dim in dims])
 levels, spread = (0.1, 0.3, 1.0, 3.0, 10.0), {name: [] for name in COUPLINGS}
 for name, coupling in COUPLINGS.items():
-    draws = [paired(Ring(), coupling, 128, 16, g) for _ in range(3)]
-    spread[name] = np.array([[spread_of_target(x, x + t * z) for x, z in draws] for t in levels])
+    draws = [paired_batches(Ring(), coupling, 128, 16, g) for _ in range(3)]
+    spread[name] = np.array([[target_variance(x, x + t * z) for x, z in draws] for t in levels])
 
 # %%
 plane = recorded_variants("transport")
 ways = {"independent": "as drawn", "ot": "optimal transport"}
 names = {"rmse": "RMS to f*", "sw1": "sliced W₂"}
 trained = {said: {ways[arm]: run.score(key) for arm, run in plane.items()} for key, said in names.items()}
-gains(dims, ratios, levels, spread, trained)
+transport_gains(dims, ratios, levels, spread, trained)
 
 # %%
 low = 1 - (spread["optimal transport"].mean(1) / spread["as drawn"].mean(1))
@@ -290,7 +290,7 @@ floor = float(next(iter(arms.values())).score("fd_coded")[0]) if arms else 9.47
 panels = {f"Clean: {verdict(fd1, 'slct', 'ict')}": clean}
 bare = {name.removesuffix("-impulses"): v for name, v in spoilt.items()}
 panels[f"Impulses: {verdict(bare, 'slct', 'huber')}"] = bare
-race(panels, floor, "Fréchet distance fd1")
+variant_scores(panels, floor, "Fréchet distance fd1")
 
 # %%
 for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impulses", "huber-impulses")):
@@ -344,7 +344,7 @@ if run:
     stages = run["intervals"][0, 1:].astype(int)
     q = run["size"][:, 1:, :, :][..., [0, 2, 4]].mean(0)
     rule = [0.03456 if n == stages[0] else checks.c_of(n) for n in stages]  # the code's first stage has its own
-    figure = sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
+    figure = residual_sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
 figure if run else "not recorded yet"
 
 # %%

@@ -1,10 +1,9 @@
-"""Studies of lab 09, easy consistency tuning (ECT): trained variants that it replays.
+"""Studies of lab 09, easy consistency tuning (ECT): its metric, and its pre-training.
 
-What ECT's norm does to its goal: ECT on the line from random weights, with ‖·‖² and with ‖·‖.
+"tuning-line": ECT on the line from random weights with the metrics ‖·‖² and ‖·‖; pairs, weight,
+steps and rate are the same.
 
-The same pairs, weight, steps and rate; only the metric differs.
-
-Is a denoiser half-way there? ECT after pre-training against the same without.
+"tuning-toy", "tuning-digits" and "tuning-shapes": ECT after pre-training against ECT without.
 
 tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
 scratch        ECT with random weights at the start, as many steps as both together
@@ -33,7 +32,7 @@ from ..common.observers import ImageObserver, LineMapObserver
 from ..common.studies_shared import LINE
 from ..common.study import Study
 
-# What ECT's norm does to its goal: ECT on the line from random weights, with ‖·‖² and with ‖·‖
+# The metric: ECT on the line from random weights, with ‖·‖² and with ‖·‖
 
 STEPS = 3000
 
@@ -52,7 +51,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
 STUDY = Study("tuning-line", ARMS, LineMapObserver(LINE), observations=8)
 
 
-# Is a denoiser half-way there? ECT after pre-training against the same without
+# Pre-training: ECT from a denoiser against ECT from random weights
 
 TOY_STEPS, DIGIT_STEPS, SHAPE_STEPS = 4000, 2000, 1000
 LEVELS = LogNormal(-1.4, 2.0)

@@ -1,6 +1,6 @@
-"""Animation of lab 11, steps and phases (PCM).
+"""Animation of lab 11 (PCM): samples by network calls, with phases and with fresh noise.
 
-More calls, two ways: phases that keep the sample, and fresh noise that loses it.
+Phases keep the mode that a noise belongs to; fresh noise between the calls loses it.
 """
 
 from dataclasses import replace
@@ -36,18 +36,21 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @torch.no_grad()
-def walked(arm: str, calls: int, z: Data) -> Tensor:
-    """Where the recorded network of this arm brings noises z, in the way that it was made for."""
-    recipe, model = phased_ring(calls, 0), restored_network(arm, read("phases", arm)["weights"][0])
+def samples(variant: str, calls: int, z: Data) -> Tensor:
+    """Samples of a variant's recorded network from noises z, with its own sampler."""
+    recipe, model = (
+        phased_ring(calls, 0),
+        restored_network(variant, read("phases", variant)["weights"][0]),
+    )
     sampler = recipe.sampler
-    if arm == "m1":
+    if variant == "m1":
         sampler = replace(cast(PhasedSteps, phased_ring(1, 0).sampler), keep=KEEP_FRACTIONS[0])
     with seeded(torch.device("cpu"), 7):
         return sampler(cast(Process, model.process), model, z, calls)
 
 
-def drawn(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
-    """Ends joined to the exact ends; those in another mode have a cross."""
+def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
+    """Samples joined to the exact end points; those in another mode are crosses."""
     lost = nearest_mode(toy.RING, x) != nearest_mode(toy.RING, exact)
     symbols = ["x" if gone else "square" for gone in lost.tolist()]
     colors = [WRONG.color if gone else role.color for gone in lost.tolist()]
@@ -58,10 +61,10 @@ def drawn(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float
 
 @animation("11")
 def calls() -> Moving:
-    """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
+    """Samples of the same noises in 1 to 8 calls: phases, and one phase with fresh noise."""
     ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
-    shots = [both(n, walked(f"m{n}", n, z), walked("m1", n, z), exact) for n in CALL_COUNTS]
+    shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in CALL_COUNTS]
     still = [
         *(cloud(exact, TRUTH, 0, 4), cloud(exact, TRUTH, 1, 4)),
         text_labels([-1.58], [1.5], ["dots: the exact end"]),
@@ -72,14 +75,17 @@ def calls() -> Moving:
     return moving("calls", finding, "network calls", [plane, plane], still, shots, 2)
 
 
-def both(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
-    """Where n calls lead in both ways."""
-    left, kept = drawn(phased, exact, STUDENT, 0)
-    right, same = drawn(renoised, exact, STUDENT, 1)
-    told = f"{n} call{'s' * (n > 1)}"
+def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
+    """One frame: samples in n calls by both samplers."""
+    left, kept = end_traces(phased, exact, STUDENT, 0)
+    right, same = end_traces(renoised, exact, STUDENT, 1)
+    calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{told}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "
-        f"and {same:.0%} with fresh noise between the calls."
+        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with "
+        f"phases, and {same:.0%} with fresh noise between the calls."
     )
-    titles = f"{told}, phased: {kept:.0%} keep their mode", f"{told}, re-noised: {same:.0%}"
+    titles = (
+        f"{calls_text}, phased: {kept:.0%} keep their mode",
+        f"{calls_text}, re-noised: {same:.0%}",
+    )
     return Shot(str(n), reading, titles, [*left, *right])
