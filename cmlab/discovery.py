@@ -26,7 +26,7 @@ KINDS = (
     "cmlab_labs.lab15_music.data.Sound",
     "cmlab_labs.lab15_music.data.Tunes",
     "cmlab_labs.lab15_music.analysis.AgainstTunes",
-    "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "cmlab_labs.lab15_music.networks.MusicCriticShape",
     "cmlab_labs.lab15_music.networks.StripUNetShape",
 )
 

@@ -188,8 +188,9 @@ class Denoiser(nn.Module):
         return self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
 
     def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
-        c_skip, c_out, _, _ = self.precond(t)
-        return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * self.raw(x_t, t, cond)
+        c_skip, c_out, c_in, c_noise = self.precond(t)
+        F = self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
+        return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * F
 
 
 # A trained denoiser in another process's time: wrapped, or its network under new coefficients

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from .ingredients import ingredient
-from .ops import on_host
 from .process import Process
 from .types import Data, Schedule, Time
 
@@ -121,22 +120,19 @@ class Neighbours:
     grid: KarrasGrid = KarrasGrid()
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
-        table = intervals if on_host(x) else cached_intervals
-        levels, masses = table(self.grid, self.proposal, int(self.points(step)), x.device)
+        levels, masses = intervals(self.grid, self.proposal, int(self.points(step)), x.device)
         i = torch.multinomial(masses, len(x), replacement=True)
         t, r = levels[i + 1].to(x), levels[i].to(x)
         return process.time(t), process.time(r)
 
 
+@lru_cache(maxsize=64)  # a copy to a GPU makes the host wait, and erf on a CPU is not free
 def intervals(
     grid: KarrasGrid, proposal: Proposal, points: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The grid's levels (points,) and the intervals' probabilities (points - 1,) on a device."""
     levels = grid.up(points)
     return levels.to(device), proposal.masses(levels).to(device)
-
-
-cached_intervals = lru_cache(maxsize=64)(intervals)  # a copy to a GPU makes the host wait
 
 
 @ingredient

@@ -32,8 +32,22 @@ def rewind_rng(device: torch.device) -> Iterator[None]:
     On a GPU the generator that dropout uses is the device's: saving the CPU's alone, as some
     public code does, gives two different masks.
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    sources = generators(device)
+    states = [source.get_state() for source in sources]
+    try:
         yield
+    finally:
+        for source, state in zip(sources, states, strict=True):
+            source.set_state(state)
+
+
+def generators(device: torch.device) -> list[torch.Generator]:
+    """The global random generators that work on this device draws from: the CPU's, and its own."""
+    if device.type != "cuda":
+        return [torch.default_generator]
+    torch.cuda.init()
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return [torch.default_generator, torch.cuda.default_generators[index]]
 
 
 @contextmanager
@@ -41,7 +55,10 @@ def seeded(device: torch.device, *keys: int) -> Iterator[None]:
     """Seed the generators by a hash of the keys; the caller's random state is restored on exit."""
     digest = blake2b(repr(keys).encode(), digest_size=8).digest()
     with rewind_rng(device):
-        torch.manual_seed(int.from_bytes(digest, "big") >> 1)
+        # torch.manual_seed draws the same numbers, and formats stack traces for devices that are
+        # not there: 0.1 to 0.5 ms a call (torch 2.13).
+        for generator in generators(device):
+            generator.manual_seed(int.from_bytes(digest, "big") >> 1)
         yield
 
 

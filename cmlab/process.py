@@ -66,6 +66,9 @@ class EDM(Process):
     def time(self, level: Time) -> Time:
         return level
 
+    def perturb(self, x: Data, z: Data, t: Time) -> Data:
+        return x + expand(t, x) * z
+
 
 @ingredient
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class TrigFlow(Process):
 
     def time(self, level: Time) -> Time:
         return (level / self.sigma_data).atan()
+
+    def velocity(self, x_t: Data, x: Data, t: Time) -> Data:
+        """cos(t) σ_d z - sin(t) x, which needs no derivative."""
+        z = self.noise(x_t, x, t)
+        return -expand(t.sin(), x) * x + expand(t.cos() * self.sigma_data, x) * z
 
     def check(self, t: Time) -> None:
         """Check that t lies in [0, π/2], which a noise level would not.

@@ -8,7 +8,7 @@ Both give a denoiser, so solvers and samplers take either.
 from abc import ABC, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -168,10 +168,11 @@ class MovingAverage(Target):
     def attach(self, model: nn.Module) -> None:
         # In training mode even if the model was loaded for sampling: both use the same dropout.
         self.network = deepcopy(model).requires_grad_(False).train()
+        self.slow, self.fast = Weights.of(self.network), Weights.of(model)
 
-    @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        lerp_networks(self.attached(), model, 1 - self.decay(step))
+        self.attached()
+        lerp_networks(self.slow, self.fast, 1 - self.decay(step))
 
     def networks(self) -> dict[str, nn.Module]:
         return {"target": self.attached()}
@@ -185,16 +186,27 @@ class MovingAverage(Target):
         return bound
 
 
+class Weights(NamedTuple):
+    """A network's parameters and buffers, walked through once and not at each step."""
+
+    parameters: list[nn.Parameter]
+    buffers: list[Tensor]
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "Weights":
+        return cls(list(network.parameters()), list(network.buffers()))
+
+
 @torch.no_grad()
-def lerp_networks(slow: nn.Module, fast: nn.Module, share: float) -> None:
+def lerp_networks(slow: Weights, fast: Weights, share: float) -> None:
     """Move one network's weights towards another's: slow ← slow + share (fast - slow).
 
     Parameters are moved in one fused call; buffers are copied.
     """
     torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-        list(slow.parameters()), list(fast.parameters()), share
+        slow.parameters, fast.parameters, share
     )
-    for kept, new in zip(slow.buffers(), fast.buffers(), strict=True):
+    for kept, new in zip(slow.buffers, fast.buffers, strict=True):
         kept.copy_(new)
 
 
@@ -215,12 +227,14 @@ class EMA(Generic[M]):
 
     def __init__(self, model: M, decay: Schedule) -> None:
         self.model: M = deepcopy(model).requires_grad_(False).eval()
+        self.slow, self.fast = Weights.of(self.model), Weights.of(model)
         self.decay = decay
 
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
+        """Move towards the model that this is the average of, after an optimizer step."""
         # The initial weights are random: early on the average must forget them fast, as in EDM.
         decay = min(self.decay(step), (1 + step) / (10 + step))
-        lerp_networks(self.model, model, 1 - decay)
+        lerp_networks(self.slow, self.fast, 1 - decay)
 
 
 # Classifier-free guidance of a teacher, Ho & Salimans 2022

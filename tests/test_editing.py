@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cmlab_labs.common.plots_posterior import PathEnd, line_through
+from cmlab_labs.common.plots_posterior import PathEnd, conditional_line
 
 from cmlab.data.toy import Ring
 from cmlab.methods.editing import (
@@ -185,7 +185,7 @@ def test_where_coordinates_are_independent_editing_is_exact():
 def test_elsewhere_editing_is_not_exact_and_comes_nearer_with_more_calls():
     means = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
     law = Mixture(torch.tensor([0.5, 0.5]), means, torch.tensor([0.5, 0.5]))
-    exact = line_through(law, 0, 0.3).sample(1500, DRAWN.manual_seed(0))[:, 0].double()
+    exact = conditional_line(law, 0, 0.3).sample(1500, DRAWN.manual_seed(0))[:, 0].double()
     few, many = (w1(edited_second(law, 0.3, calls), exact) for calls in (4, 40))
     assert few > 0.6 and 0.15 < many < 0.7 * few
 
@@ -196,7 +196,7 @@ def test_the_law_along_a_line_is_the_density_ratio():
     here = torch.stack([torch.full_like(grid, 0.4), grid], 1)
     zero = torch.zeros(len(grid)).double()
     joint = law.log_density(here, zero).exp()
-    along = line_through(law, 0, 0.4).log_density(grid[:, None], zero).exp()
+    along = conditional_line(law, 0, 0.4).log_density(grid[:, None], zero).exp()
     assert torch.allclose(joint / torch.trapezoid(joint, grid), along, atol=1e-8)
 
 
@@ -223,4 +223,4 @@ def test_what_does_not_fit_is_said_in_one_sentence(sentence):
 
 def test_only_the_plane_has_one_other_coordinate():
     with pytest.raises(ValueError, match="in the plane"):
-        line_through(Mixture(torch.ones(1), torch.zeros(1, 3), torch.ones(1)), 0, 0.0)
+        conditional_line(Mixture(torch.ones(1), torch.zeros(1, 3), torch.ones(1)), 0, 0.0)

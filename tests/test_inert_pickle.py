@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmlab.data.cifar10_files import from_python
-from cmlab.data.safe_unpickle import STEPS, BadBatch, Note, contents
+from cmlab.data.safe_unpickle import STEPS, BadBatch, PickledCall, contents
 
 NUMPY = ("numpy._core.multiarray _reconstruct", "numpy dtype", "numpy ndarray")
 
@@ -58,7 +58,7 @@ def test_any_changed_byte_of_an_array_is_a_value_or_one_refusal(place, byte):
 
 def test_an_array_is_a_note_that_nobody_follows():
     (note,) = contents(pickle.dumps([np.arange(12, dtype=np.uint8).reshape(3, 4)], 4), NUMPY)
-    assert type(note) is Note and note.name == NUMPY[0]
+    assert type(note) is PickledCall and note.name == NUMPY[0]
     _, shape, dtype, _, raw = note.state
     assert (shape, dtype.arguments[0], raw) == ((3, 4), b"u1", bytes(range(12)))
 

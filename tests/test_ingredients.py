@@ -28,7 +28,7 @@ PRIVATE = (
 NO_INGREDIENT = (
     "cmlab.train.recipe.from_dict", "cmlab.train.checkpoint.write",
     "cmlab.train.distributed.Engine", "cmlab.train.control.Sitting",
-    "cmlab.data.cifar10.Resident", "cmlab.model.Denoiser", "cmlab.train.trainer.Trainer",
+    "cmlab.data.cifar10.ResidentImages", "cmlab.model.Denoiser", "cmlab.train.trainer.Trainer",
     "cmlab.types.Data", "cmlab.presets.toy.RING",
     "cmlab.methods.base.Method", "cmlab.data.toy.ToyData", "cmlab.noise_levels.intervals",
 )  # fmt: skip
