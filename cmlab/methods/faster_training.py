@@ -51,15 +51,15 @@ class Quantiles:
     """The quantiles of a log-normal distribution of noise levels, so that uniform u is that one.
 
     Args:
-        law: the distribution.
+        proposal: the distribution.
     """
 
-    law: LogNormal = LogNormal(-1.2, 1.2)
+    proposal: LogNormal = LogNormal(-1.2, 1.2)
 
     def at(self, u: Tensor) -> Tensor:
-        low, high = self.law.cdf(torch.tensor([self.law.low, self.law.high])).tolist()
+        low, high = self.proposal.cdf(torch.tensor([self.proposal.low, self.proposal.high])).tolist()
         z = torch.special.ndtri((low + u.double() * (high - low)).clamp(1e-12, 1 - 1e-12))
-        return (self.law.mean + self.law.std * z).exp()
+        return (self.proposal.mean + self.proposal.std * z).exp()
 
 
 @ingredient
