@@ -1,20 +1,23 @@
-"""Schedules: numbers that change during training, pure functions of the step.
+"""Schedules: numbers that change during training, such as N(k), μ(k) and the learning rate.
 
-What changes during training: pure functions of the step, with no state to save or forget.
-
-N(k) counts grid points, as in the papers' text; s0 and s1 count intervals.
+Each is a pure function of the step k, with no state to save. `Constant`, `Warmup`, `WarmupCosine`
+and `PowerDecay` serve all methods; those that a paper introduced stand in the paper's file. N(k)
+counts grid points, as in the papers' text; s0 and s1 count intervals.
 """
 
+from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from math import cos, pi
 
 from .ingredients import ingredient
+from .types import Schedule
 
 
 @ingredient
 @dataclass(frozen=True)
 class Constant:
-    """The same value at every step."""
+    """A schedule that has the same value at every step."""
 
     value: float
 
@@ -25,7 +28,7 @@ class Constant:
 @ingredient
 @dataclass(frozen=True)
 class Warmup:
-    """From 0 to 1 in `steps` steps, then 1."""
+    """A linear warm-up schedule: from 0 to 1 in `steps` steps, then 1."""
 
     steps: int
 
@@ -36,7 +39,13 @@ class Warmup:
 @ingredient
 @dataclass(frozen=True)
 class WarmupCosine:
-    """A learning-rate factor: up to 1 in `warmup` steps, then half a cosine down to `floor`."""
+    """A learning-rate schedule, as a factor: linear warm-up to 1, then half a cosine.
+
+    Args:
+        total: steps of the run; the factor is `floor` from there on.
+        warmup: steps of the warm-up.
+        floor: the factor at the end.
+    """
 
     total: int
     warmup: int = 0
@@ -52,7 +61,7 @@ class WarmupCosine:
 @ingredient
 @dataclass(frozen=True)
 class PowerDecay:
-    """An EMA decay that remembers a constant share of the run, (1 - 1/(k+1))^(γ+1).
+    """An EMA decay schedule that remembers a constant share of the run, (1 - 1/(k+1))^(γ+1).
 
     Karras et al. 2024, eq. 123: the average weights step s by s^γ.
     """
@@ -61,3 +70,29 @@ class PowerDecay:
 
     def __call__(self, step: int) -> float:
         return (1 - 1 / (step + 1)) ** (self.gamma + 1)
+
+
+class GridSchedule(ABC):
+    """A schedule that depends on the step through the number of grid points N(k) alone.
+
+    It has no grid of its own: the method that holds it gives it N(k) of its `pairs`, whenever the
+    method is made or copied (see `Method.__post_init__`). So the two cannot differ.
+    """
+
+    points: Schedule | None  # N(k); None in a schedule that no method holds
+
+    def on_grid(self, points: Schedule) -> "GridSchedule":
+        """A copy that reads this N(k)."""
+        bound = copy(self)
+        object.__setattr__(bound, "points", points)
+        return bound
+
+    def __call__(self, step: int) -> float:
+        """The value at a step. Raises RuntimeError before it is given N(k)."""
+        if self.points is None:
+            raise RuntimeError(f"{self} has no N(k) yet; give it to a method, or call on_grid")
+        return self.value(self.points, step)
+
+    @abstractmethod
+    def value(self, points: Schedule, step: int) -> float:
+        """The value at step k, on the grids of N(k) points."""

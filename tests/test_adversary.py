@@ -27,18 +27,18 @@ def gradients(loss, *inputs):
     return torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
 
 
-def test_the_player_moves_the_fake_alone_and_the_judge_the_critic_alone(critic):
+def test_the_generators_loss_trains_the_fake_alone_and_the_critics_the_critic_alone(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     weights = list(critic.network.parameters())
-    player, judge = critic(real, fake, torch.ones(8))
-    moved = gradients(player, fake, *weights)
+    generator, critics = critic(real, fake, torch.ones(8))
+    moved = gradients(generator, fake, *weights)
     assert moved[0].abs().sum() > 0 and all(g is None for g in moved[1:])
-    player, judge = critic(real, fake, torch.ones(8))
-    moved = gradients(judge, fake, *weights)
+    generator, critics = critic(real, fake, torch.ones(8))
+    moved = gradients(critics, fake, *weights)
     assert moved[0] is None and any(g is not None and g.abs().sum() > 0 for g in moved[1:])
 
 
-def test_the_player_climbs_the_critics_score(critic):
+def test_the_generators_loss_raises_the_critics_score(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     (slope,) = gradients(critic(real, fake, torch.ones(8))[0], fake)
     before = critic(real, fake.detach(), torch.ones(8))[0]
@@ -46,7 +46,7 @@ def test_the_player_climbs_the_critics_score(critic):
     assert (after < before).all()
 
 
-def test_the_judge_is_the_hinge_and_the_penalty_is_the_squared_slope(critic):
+def test_the_critics_loss_is_the_hinge_and_the_penalty_is_the_squared_slope(critic):
     real, fake, level = torch.randn(8, 2), torch.randn(8, 2), torch.ones(8)
     with_penalty = critic(real, fake, level)[1]
     without = replace_gamma(critic, 0.0)(real, fake, level)[1]
@@ -73,9 +73,9 @@ def test_real_and_fake_alike_leave_a_hinge_of_two_and_no_direction(critic):
     D = critic.network
     score = D(x, torch.zeros(64)).detach()
     x = x[score.abs() < 1]
-    judge = replace_gamma(critic, 0.0)(x, x.clone(), torch.ones(len(x)))[1]
-    torch.testing.assert_close(judge, torch.full_like(judge, 2.0))
-    assert all(g is None or g.abs().max() < 1e-6 for g in gradients(judge, *D.parameters()))
+    critics = replace_gamma(critic, 0.0)(x, x.clone(), torch.ones(len(x)))[1]
+    torch.testing.assert_close(critics, torch.full_like(critics, 2.0))
+    assert all(g is None or g.abs().max() < 1e-6 for g in gradients(critics, *D.parameters()))
 
 
 def test_a_critic_is_a_function_of_its_seed_and_leaves_the_others_randomness_alone():

@@ -20,7 +20,7 @@ from cmlab.data.cifar10_files import from_python
 from cmlab.data.digits import Unlabelled
 from cmlab.data.safe_unpickle import BadBatch
 from cmlab.train.checkpoint import BadFile
-from cmlab.train.config import Measured, Source
+from cmlab.train.config import HasSigmaData, Source
 
 FOLDER = {"binary": "cifar-10-batches-bin", "python": "cifar-10-batches-py"}
 SUFFIX = {"binary": ".bin", "python": ""}
@@ -215,7 +215,7 @@ def test_on_a_gpu_the_bytes_lie_there_and_a_sample_waits_for_nothing(home):
 
 def test_it_is_a_source_whose_images_are_read_once(home):
     data = CIFAR10(str(home))
-    assert isinstance(data, Source) and isinstance(data, Measured)
+    assert isinstance(data, Source) and isinstance(data, HasSigmaData)
     assert data.sigma_data == 0.5 and data.shape == (3, 32, 32) and len(CLASSES) == 10
     assert data.images is data.images
     assert data.images.data_ptr() == CIFAR10(str(home), flip=False).images.data_ptr()

@@ -13,10 +13,10 @@ from cmlab.methods.faster_training import (
     Clock,
     Compensation,
     Easing,
-    Flat,
     MomentumDecay,
     Quantiles,
     Times,
+    UniformShare,
 )
 from cmlab.metrics.denoiser import quantile_levels
 from cmlab.noise_levels import KarrasGrid, LogNormal, ToData
@@ -77,7 +77,7 @@ def test_schedules_multiply():
 
 
 @pytest.mark.parametrize("tau", TAUS)
-@pytest.mark.parametrize("last", [Bump(), Bump(0.5, 0.1), Flat()])
+@pytest.mark.parametrize("last", [Bump(), Bump(0.5, 0.1), UniformShare()])
 def test_the_density_sums_to_one_and_is_the_slope_of_the_distribution(tau, last):
     easing = at(tau, last=last)
     p, F = easing.density(U, 0), easing.cdf(U, 0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.lab12_latent.analysis import beyond, fences, impulsiveness, kurtosis
+from cmlab_labs.lab12_latent.analysis import fences, impulsiveness, kurtosis, share_beyond
 from scipy import stats
 
 from cmlab.data.cifar10 import CIFAR10
@@ -221,8 +221,8 @@ def test_the_measures_do_not_mind_place_and_scale():
 
 def test_fences_lie_so_many_ranges_beyond_the_quartiles():
     x = torch.arange(101).double()
-    assert fences(x, 1.5) == (25 - 75, 75 + 75) and beyond(x, 1.5) == 0
-    assert beyond(torch.cat([x, torch.tensor([400.0])]), 3.0) == pytest.approx(1 / 102)
+    assert fences(x, 1.5) == (25 - 75, 75 + 75) and share_beyond(x, 1.5) == 0
+    assert share_beyond(torch.cat([x, torch.tensor([400.0])]), 3.0) == pytest.approx(1 / 102)
     assert kurtosis(torch.tensor([-1.0, 1.0])) == 1.0
 
 

@@ -1,11 +1,12 @@
-"""A critic that is trained along: the adversarial terms of PCM and MusicCM.
+"""Critic (discriminator): the adversarial loss terms of PCM and MusicCM.
 
-    judge   relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²    moves D alone
-    player  -D(fake)                                                    moves the fake alone
+    L_critic = relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²   trains D alone
+    L_generator = -D(fake)                                                trains the fake alone
 
 Hinge losses. In the papers the two take turns, each with an optimizer of its own; here they step
 at once and share the run's, which leaves nothing more to save or to schedule. A method adds
-weight · player + judge to its loss: the weight of `judge` is free, since nothing else moves D.
+weight · L_generator + L_critic to its loss: the weight of L_critic is free, since nothing else
+trains D.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ..types import Data, PerSample, Time
 
 @runtime_checkable
 class CriticShape(Protocol):
-    """The record of a critic's network (x, c_noise, cond) -> one number per sample."""
+    """The record of a critic's network, (x, c_noise, cond) -> D, one number per sample."""
 
     def build(self) -> nn.Module: ...
 
@@ -32,7 +33,13 @@ class CriticShape(Protocol):
 @ingredient
 @dataclass(eq=False)
 class Critic(Memory):
-    """D(x, level, cond). γ = 0 leaves the penalty out; the first weights come from `seed`."""
+    """A critic D(x, level, cond), trained along with the student, and its two losses.
+
+    Args:
+        net: the record of D's network.
+        gamma: γ, the weight of the gradient penalty at real samples; 0 leaves it out.
+        seed: of D's initial weights.
+    """
 
     net: CriticShape
     gamma: float = 0.0
@@ -42,18 +49,25 @@ class Critic(Memory):
     def __call__(
         self, real: Data, fake: Data, level: Time, cond: Tensor | None = None
     ) -> tuple[PerSample, PerSample]:
-        """player and judge; `level` is the noise level of both, 0 for clean samples."""
-        net, told = self.attached(), quarter_log(level)
-        held = {name: weight.detach() for name, weight in net.named_parameters()}
-        player = -torch.func.functional_call(net, held, (fake, told, cond))
+        """The losses of the generator and of the critic, per sample.
+
+        Args:
+            real: samples that D should rate high.
+            fake: the student's, of the same shape.
+            level: the noise level of both, 0 for clean samples.
+            cond: conditioning of both.
+        """
+        net, c_noise = self.attached(), quarter_log(level)
+        weights = {name: weight.detach() for name, weight in net.named_parameters()}
+        generator = -torch.func.functional_call(net, weights, (fake, c_noise, cond))
 
         real = real.detach().requires_grad_(self.gamma > 0)
-        score = net(real, told, cond)
-        judge = relu(1 - score) + relu(1 + net(fake.detach(), told, cond))
+        score = net(real, c_noise, cond)
+        critic = relu(1 - score) + relu(1 + net(fake.detach(), c_noise, cond))
         if self.gamma > 0:
-            (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
-            judge = judge + self.gamma / 2 * sum_squares(slope)
-        return player, judge
+            (gradient,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+            critic = critic + self.gamma / 2 * sum_squares(gradient)
+        return generator, critic
 
     def attached(self) -> nn.Module:
         if self.network is None:

@@ -13,7 +13,7 @@ from ..data.shapes import Shapes
 from ..methods.base import Method
 from ..methods.edm import EDMWeight
 from ..methods.ict import ICT, Doubling
-from ..methods.slct import SLCT, Tightening
+from ..methods.slct import SLCT
 from ..metrics.evaluators import DecodedFresh, DecodedHeldOut
 from ..model import CMPrecond
 from ..nets.embedding import Fourier
@@ -63,7 +63,7 @@ def digits_slct(steps: int = STEPS, seed: int = 0, data: Decodable = DIGITS) -> 
 def improved(steps: int) -> SLCT:
     """All parts of sLCT, with c(N) for the grid's N(k)."""
     pairs = grid(steps)
-    return SLCT(pairs, c=Tightening(pairs.points), clean=EDMWeight(DIGITS.sigma_data))
+    return SLCT(pairs, clean=EDMWeight(DIGITS.sigma_data))
 
 
 @preset("shapes.slct")

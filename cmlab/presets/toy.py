@@ -10,7 +10,7 @@ from ..data.toy import Ring, ToyData
 from ..losses import TrigWeight
 from ..methods.base import Method
 from ..methods.cd import CD
-from ..methods.ct import CT, GridDecay, SqrtGrowth
+from ..methods.ct import CT, SqrtGrowth
 from ..methods.ect import ECT, Shrink, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
@@ -22,7 +22,7 @@ from ..nets.mlp import MLPShape
 from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
-from ..teacher import Exact, MovingAverage
+from ..teacher import Exact
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from . import cosine_training, preset
@@ -72,10 +72,8 @@ def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 @preset("toy.ct")
 def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ct: the settings of 2023; rmse 0.39, not converged. 19 s."""
-    points = SqrtGrowth(2, 150, steps)
-    pairs = Neighbours(points, UniformIndex(GRID), GRID)
-    method = CT(pairs=pairs, target=MovingAverage(GridDecay(points, 2, 0.9)))
-    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
+    pairs = Neighbours(SqrtGrowth(2, 150, steps), UniformIndex(GRID), GRID)
+    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), CT(pairs=pairs), steps, seed)
 
 
 @preset("toy.ict")

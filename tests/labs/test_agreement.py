@@ -5,7 +5,12 @@ from math import factorial
 
 import pytest
 import torch
-from cmlab_labs.lab14_pretraining.analysis import agreement, between, exact_agreement, same
+from cmlab_labs.lab14_pretraining.analysis import (
+    agreement,
+    exact_agreement,
+    label_agreement,
+    pairwise_distances,
+)
 from scipy import stats
 
 from cmlab.data.digits import Digits, Part
@@ -70,7 +75,9 @@ def test_shuffled_pairs_are_as_far_as_independent_ones():
     a, b = clouds(400)
     found = agreement(a, b, 200)
     assert found.ratio == pytest.approx(1, abs=0.1)
-    assert float(found.shuffled.mean()) == pytest.approx(float(between(a, b).mean()), rel=0.01)
+    assert float(found.shuffled.mean()) == pytest.approx(
+        float(pairwise_distances(a, b).mean()), rel=0.01
+    )
 
 
 def test_within_groups_only_members_change_places():
@@ -90,7 +97,7 @@ def test_groups_of_one_leave_nothing_to_shuffle():
 
 def test_the_share_of_equal_labels_and_its_chance():
     a, b = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 2])
-    share, chance = same(a, b)
+    share, chance = label_agreement(a, b)
     assert share == 0.75
     assert chance == pytest.approx(float((a[:, None] == b).double().mean()))
 
