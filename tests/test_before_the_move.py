@@ -17,7 +17,7 @@ from cmlab_labs.lab17_atlas.benchmark import ENTRIES, fingerprint, read_rows, re
 
 from cmlab.cli.main import main
 from cmlab.cli.settings import recipe_of
-from cmlab.cli.train import check
+from cmlab.cli.train import check_folder
 from cmlab.ingredients import (
     ADDED,
     ALIASES,
@@ -259,7 +259,7 @@ def test_the_command_goes_on_with_a_stopped_run(tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out.splitlines()[-1])
     kept = checkpoint.read_json(RUNS / "ict-finished" / runs.RECORD)["scores"]
     assert scores["rmse"] == pytest.approx(kept["rmse"], abs=1e-4)
-    check(folder, resume=True)
+    check_folder(folder, resume=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

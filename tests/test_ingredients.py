@@ -199,15 +199,15 @@ def test_the_studies_have_the_names_that_they_always_had():
         "tuning-line", "tuning-toy", "tuning-digits", "tuning-shapes", "stabilisers",
         "music-teacher", "music", "gap", "latents", "transport", "phases", "phased-digits",
         "pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes",
-        "twins-toy", "twins-digits",
+        "shared_noise-toy", "twins-digits",
     }  # fmt: skip
 
 
 def test_every_animation_is_shown_in_the_lab_of_its_key_idea():
     assert {lab: [make.__name__ for make in makes] for lab, makes in animations().items()} == {
         "01": ["flow", "euler"], "02": ["maps"], "04": ["students"], "06": ["wavefront"],
-        "07": ["ladder"], "08": ["pull"], "10": ["vee"], "11": ["calls"], "13": ["under"],
-        "14": ["twins"], "17": ["worth"],
+        "07": ["ladder"], "08": ["pull"], "10": ["difference_error"], "11": ["calls"], "13": ["posterior_by_level"],
+        "14": ["shared_noise"], "17": ["calls_of_diffusion"],
     }  # fmt: skip
 
 
