@@ -206,7 +206,8 @@ def test_the_studies_have_the_names_that_they_always_had():
 def test_every_animation_is_shown_in_the_lab_of_its_key_idea():
     assert {lab: [make.__name__ for make in makes] for lab, makes in animations().items()} == {
         "01": ["flow", "euler"], "02": ["maps"], "04": ["students"], "06": ["wavefront"],
-        "07": ["ladder"], "08": ["pull"], "10": ["difference_error"], "11": ["calls"], "13": ["posterior_by_level"],
+        "07": ["ladder"], "08": ["pull"], "10": ["difference_error"],
+        "11": ["calls"], "13": ["posterior_by_level"],
         "14": ["shared_noise"], "17": ["calls_of_diffusion"],
     }  # fmt: skip
 
