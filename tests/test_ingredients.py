@@ -199,7 +199,7 @@ def test_the_studies_have_the_names_that_they_always_had():
         "tuning-line", "tuning-toy", "tuning-digits", "tuning-shapes", "stabilisers",
         "music-teacher", "music", "gap", "latents", "transport", "phases", "phased-digits",
         "pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes",
-        "shared_noise-toy", "twins-digits",
+        "twins-toy", "twins-digits",
     }  # fmt: skip
 
 
