@@ -189,7 +189,7 @@ class MovingAverage(Target):
 class Weights(NamedTuple):
     """A network's parameters and buffers, walked through once and not at each step."""
 
-    parameters: list[nn.Parameter]
+    parameters: list[Tensor]
     buffers: list[Tensor]
 
     @classmethod

@@ -57,11 +57,10 @@ class Quantiles:
     proposal: LogNormal = LogNormal(-1.2, 1.2)
 
     def at(self, u: Tensor) -> Tensor:
-        low, high = self.proposal.cdf(
-            torch.tensor([self.proposal.low, self.proposal.high])
-        ).tolist()
+        normal = self.proposal
+        low, high = normal.cdf(torch.tensor([normal.low, normal.high])).tolist()
         z = torch.special.ndtri((low + u.double() * (high - low)).clamp(1e-12, 1 - 1e-12))
-        return (self.proposal.mean + self.proposal.std * z).exp()
+        return (normal.mean + normal.std * z).exp()
 
 
 @ingredient

@@ -23,7 +23,7 @@ SENTENCE = re.compile(
 )
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{5})")
 OF_LABS = {"analysis.py", "data.py", "networks.py", "windows.py"}  # the others cite to teach
-METHODS = {"Method"}  # bases of a method
+METHODS = {"Method", "ConsistencyTraining"}  # bases of a method
 HEAD = """# Paper ↔ code
 
 Made from the docstrings by `cmlab labs papers`; a test keeps it in step. Equation numbers are the
