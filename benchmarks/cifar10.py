@@ -11,13 +11,16 @@ cmlab's own rows are measured. Prints one JSON line per row, each from a process
     ours-bf16 [on theirs]    the same under bfloat16 autocast, as it trains on a GPU
     ours-compile [on theirs] the same, the network compiled; on a CPU only if --rows asks for it
 
+    --presets NAME …         rows of presets, and of no others unless --rows asks for them: their
+                             network, precision and method; "+compile" after a name compiles it
+
 "On theirs" is cmlab training the DDPM++ that their code builds, inside cmlab's denoiser; else it
 is cmlab's own network. Batch, dropout, size and layout are the same everywhere.
-A line has images per second (median, lowest and highest of the repeats), the peak of allocated
-memory in MiB (on a GPU), and "utilisation": the arithmetic of the model, 4 forward passes an
-image (one at noise t, one at noise r, and a backward pass that counts twice), as a share of the
-card's peak in bfloat16 without sparsity, whatever the precision of the row. A row that fails has
-"error" in place of numbers.
+A line has images per second, on a CPU per CPU second (median, lowest and highest of the repeats),
+the peak of allocated memory in MiB (on a GPU), and "utilisation": the arithmetic of the model, 4
+forward passes an image (one at noise t, one at noise r, and a backward pass that counts twice), as
+a share of the card's peak in bfloat16 without sparsity, whatever the precision of the row. A row
+that fails has "error" in place of numbers.
 
 What is timed, after --warmup steps that are not:
 
@@ -38,13 +41,12 @@ from the card around the steps of a repeat; on a CPU it is the CPU time of the p
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -60,12 +62,15 @@ from cmlab.data.cifar10 import ResidentImages
 from cmlab.methods import ECT
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import DDPMppShape, Positional
+from cmlab.presets import PRESETS
 from cmlab.schedules import Constant
 from cmlab.train.config import RAdam, TrainConfig
+from cmlab.train.distributed import BF16_MIXED, bfloat16_instructions, processor_name
 from cmlab.train.trainer import COMPILED, Trainer, compile_network
 
 DROPOUT, RATE, DECAY = 0.2, 1e-4, 0.9999
 IMAGES = 4096  # random ones: what they show makes no difference to the time
+COMPILE = "+compile"  # after the name of a preset
 PASSES = 4  # forward passes that the arithmetic of one image amounts to
 
 # Bfloat16 without sparsity, in TFLOPS, from NVIDIA's data sheets as Lightning Fabric 2.6 lists
@@ -89,6 +94,7 @@ class Row:
     network: str
     bf16: bool = False
     compiled: bool = False
+    preset: str = ""
 
 
 ROWS = {
@@ -101,6 +107,15 @@ ROWS = {
     "ours-bf16": Row("ours", "ours", bf16=True),
     "ours-compile": Row("ours", "ours", bf16=True, compiled=True),
 }
+
+
+def row_of(name: str) -> Row:
+    """The row of this name, or that of a preset."""
+    if name in ROWS:
+        return ROWS[name]
+    preset, plus, _ = name.partition(COMPILE)
+    mixed = PRESETS[preset]().train.precision == BF16_MIXED
+    return Row("ours", preset, mixed, compiled=bool(plus), preset=preset)
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Settings:
     def card(self) -> str:
         if self.cuda:
             return torch.cuda.get_device_name()
-        return platform.processor() or platform.machine()
+        return processor_name()
 
 
 class Cast(nn.Module):
@@ -171,6 +186,17 @@ def network(row: Row, given: Settings) -> nn.Module:
 def source(given: Settings) -> ResidentImages:
     images = torch.randint(256, (IMAGES, 3, 32, 32), dtype=torch.uint8, device=given.device)
     return ResidentImages(images, flip=True)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Random images with random classes, for networks that are conditioned on a class."""
+
+    images: ResidentImages
+    classes: int
+
+    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+        return self.images.sample(n)[0], torch.randint(self.classes, (n,))
 
 
 Step = Callable[[], None]
@@ -221,11 +247,30 @@ def our_step(row: Row, given: Settings) -> tuple[Step, nn.Module]:
         precision="bf16-mixed" if row.bf16 else "32-true",
         accelerator=given.device,
     )
-    net = network(row, given)
-    trainer = Trainer(Denoiser(net, EDMPrecond()), ECT(), source(given), config)
+    if row.preset:
+        trainer = preset_trainer(row, given)
+    else:
+        net = network(row, given)
+        trainer = Trainer(Denoiser(net, EDMPrecond()), ECT(), source(given), config)
+    net = trainer.model.net
     if row.compiled and (said := compile_network(trainer)) != COMPILED:
         raise RuntimeError(said)
     return trainer.advance, net
+
+
+def preset_trainer(row: Row, given: Settings) -> Trainer:
+    """The preset's own training, but for the images, the batch and the device."""
+    recipe = PRESETS[row.preset]()
+    train = replace(recipe.train, batch=given.batch, accelerator=given.device, steps=sys.maxsize)
+    classes = classes_of(recipe.net)
+    images = source(given)
+    data = Labelled(images, classes) if classes else images
+    return replace(recipe, data=data, train=train, start=None).trainer()
+
+
+def classes_of(shape: Any) -> int:
+    """How many classes a network of this record takes, on patches or not."""
+    return getattr(getattr(shape, "inner", shape), "classes", 0)
 
 
 def alike(row: Row) -> None:
@@ -236,10 +281,12 @@ def alike(row: Row) -> None:
         torch.backends.cudnn.allow_tf32 = False
 
 
-def forward_flops(net: nn.Module, device: str) -> int:
+def forward_flops(net: nn.Module, device: str, classes: int = 0) -> int:
     """Of one image, counted before anything is compiled or timed."""
+    one = torch.zeros(1, device=device)
+    cond = one.long() if classes else None
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.zeros(1, 3, 32, 32, device=device), torch.zeros(1, device=device), None)
+        net(torch.zeros(1, 3, 32, 32, device=device), one, cond)
     return counter.get_total_flops()
 
 
@@ -267,7 +314,8 @@ def measure(row: Row, given: Settings) -> dict[str, Any]:
     torch.manual_seed(0)
     step, net = (their_step if row.code == "theirs" else our_step)(row, given)
     weights = sum(weight.numel() for weight in net.parameters())
-    flops = forward_flops(counted(row, given), given.device)
+    shape = PRESETS[row.preset]().net if row.preset else None
+    flops = forward_flops(counted(row, given), given.device, classes_of(shape))
     alike(row)
     for _ in range(given.warmup):
         step()
@@ -290,24 +338,27 @@ def measure(row: Row, given: Settings) -> dict[str, Any]:
 
 def counted(row: Row, given: Settings) -> nn.Module:
     """A fresh network like the row's, so that counting leaves no trace in the one measured."""
+    if row.preset:
+        return PRESETS[row.preset]().net.build().eval().to(given.device)
     fresh = network(row, given) if row.network == "ours" else their_model(given).model
     return fresh.eval().to(given.device)  # type: ignore[union-attr]
 
 
 def about(name: str, given: Settings) -> dict[str, Any]:
     """What one line is about."""
-    row = ROWS[name]
+    row = row_of(name)
     return {
         "row": name,
         "network": row.network,
         "name": given.card,
         "precision": "bf16" if row.bf16 else "fp32",
         "batch": given.batch,
-        "width": given.width,
-        "blocks": given.blocks,
+        "width": None if row.preset else given.width,
+        "blocks": None if row.preset else given.blocks,
         "steps": given.steps,
         "repeats": given.repeats,
         "threads": None if given.cuda else torch.get_num_threads(),
+        "bf16": None if given.cuda else bfloat16_instructions(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if given.cuda else None,
         "cudnn": torch.backends.cudnn.version() if given.cuda else None,
@@ -350,6 +401,10 @@ def settings() -> tuple[Settings, argparse.Namespace]:
     words.add_argument("--repeats", type=int, default=5)
     words.add_argument("--peak", type=float, help="the card's bfloat16 peak in TFLOPS, dense")
     words.add_argument("--rows", nargs="+", choices=list(ROWS), help="these rows alone")
+    presets = [name + end for name in PRESETS for end in ("", COMPILE)]
+    words.add_argument(
+        "--presets", nargs="+", default=[], choices=presets, metavar="NAME", help="their rows"
+    )
     words.add_argument("--out", type=Path, help="a file of JSON lines to append to")
     words.add_argument("--one", help=argparse.SUPPRESS)
     given = words.parse_args()
@@ -363,9 +418,10 @@ def main() -> None:
     given, words = settings()
     if words.one:
         name, fields = json.loads(words.one)
-        print(json.dumps(measure(ROWS[name], Settings(**fields))))
+        print(json.dumps(measure(row_of(name), Settings(**fields))))
         return
-    for name in wanted(words.rows, given):
+    rows = wanted(words.rows, given) if words.rows or not words.presets else []
+    for name in [*rows, *words.presets]:
         line = json.dumps(alone(name, given))
         print(line, flush=True)
         if words.out:

@@ -16,7 +16,7 @@ from cmlab.cli.main import main
 from cmlab.data.digits import Digits
 from cmlab.losses import SquaredL2
 from cmlab.presets import digits, toy
-from cmlab.train import runs
+from cmlab.train import distributed, runs
 from cmlab.train.checkpoint import BadFile, read
 from cmlab.train.config import TrainConfig
 from cmlab.train.distributed import Engine, accelerator, parts_per_process
@@ -168,7 +168,8 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_
         runs.fit(other, tmp_path)
 
 
-def test_in_bfloat16_only_the_network_is_rounded():
+def test_in_bfloat16_only_the_network_is_rounded(monkeypatch):
+    monkeypatch.setattr(distributed, "bfloat16_instructions", lambda: "emulated")
     seen = []
 
     @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..presets import PRESETS
 from ..train import cost, runs
 from ..train.checkpoint import BadFile
 from ..train.control import Sitting, stop_on_signal
-from ..train.distributed import Engine
+from ..train.distributed import BF16_MIXED, Engine, device_and_precision
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
 from .settings import Refused, dry_run, recipe_of, say
@@ -96,6 +96,8 @@ def train_and_evaluate(
     """Train, evaluate, write model and record, and print the facts."""
     bar = sys.stderr.isatty()
     with engine.launched(recipe.train) as fabric:
+        if recipe.train.precision == BF16_MIXED and fabric.is_global_zero:
+            sys.stderr.write(device_and_precision(recipe.train) + "\n")
         trainer = runs.fit(recipe, folder, bar=bar, fabric=fabric, compiled=args.compile)
     if not fabric.is_global_zero:
         return 0

@@ -7,6 +7,8 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,34 @@ from torch import Tensor
 
 from ..model import Denoiser
 from .config import TrainConfig
+
+BF16_MIXED = "bf16-mixed"  # Fabric's word for autocast to bfloat16
+CPUINFO = Path("/proc/cpuinfo")
+BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # as torch.cpu.get_capabilities names them
+
+
+@cache
+def processor_name() -> str:
+    """The processor's model name; some virtual machines give no more than its family."""
+    try:
+        lines = CPUINFO.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(found, "") or platform.processor() or platform.machine()
+
+
+def bfloat16_instructions() -> str:
+    """Torch's word for the processor's bfloat16 multiplication; empty where it has none.
+
+    `torch.ops.mkldnn._is_mkldnn_bf16_supported` answers another question: it is true of every
+    processor with AVX-512, where bfloat16 is converted on the way and brings no speed.
+    """
+    try:
+        known = torch.cpu.get_capabilities()
+    except (AttributeError, RuntimeError):  # an older torch
+        return ""
+    return next((word for word in BFLOAT16 if known.get(word)), "")
 
 
 class OnlyTheNetwork(MixedPrecision):
@@ -32,10 +62,29 @@ class OnlyTheNetwork(MixedPrecision):
 
 def in_precision(config: TrainConfig) -> dict[str, Any]:
     """The argument by which Fabric is told of the precision."""
-    if config.precision != "bf16-mixed":
+    if config.precision != BF16_MIXED:
         return {"precision": config.precision}
-    kind = "cpu" if accelerator(config) == "cpu" else "cuda"
-    return {"plugins": [OnlyTheNetwork("bf16-mixed", kind)]}
+    if accelerator(config) == "cuda":
+        return {"plugins": [OnlyTheNetwork(BF16_MIXED, "cuda")]}
+    # Without such instructions bfloat16 is converted back and forth: slower than float32.
+    return {"plugins": [OnlyTheNetwork(BF16_MIXED, "cpu")]} if bfloat16_instructions() else {}
+
+
+def device_and_precision(config: TrainConfig) -> str:
+    """One sentence on the device of a run and on the precision that it computes in."""
+    mixed = config.precision == BF16_MIXED
+    if accelerator(config) == "cuda":
+        precision = "bfloat16 in the network's layers" if mixed else config.precision
+        return f"On {torch.cuda.get_device_name()}: {precision}."
+    threads = torch.get_num_threads()
+    where = f"{processor_name()}, {threads} thread{'s' * (threads != 1)}"
+    if not mixed:
+        return f"On {where}: {config.precision}."
+    if word := bfloat16_instructions():
+        return f"On {where}: bfloat16 ({word}) in the network's layers, float32 in all else."
+    return (
+        f"On {where}: float32 throughout, since this processor has no instructions for bfloat16."
+    )
 
 
 def accelerator(config: TrainConfig) -> str:
@@ -92,9 +141,9 @@ class Engine:
 
     @staticmethod
     def device_name(fabric: Fabric) -> str:
-        """The name of the GPU, or the architecture of the CPU."""
+        """The name of the GPU or of the processor."""
         gpu = fabric.device.type == "cuda"
-        return torch.cuda.get_device_name(fabric.device) if gpu else platform.machine()
+        return torch.cuda.get_device_name(fabric.device) if gpu else processor_name()
 
 
 def parts_per_process(parts: int, processes: int) -> int:
@@ -119,9 +168,16 @@ def to_channels_last(x: Tensor) -> Tensor:
     return x
 
 
-def network_to_channels_last(model: Denoiser) -> None:
-    """Put a model on a GPU into the channels-last layout, in place."""
-    if next(model.parameters()).is_cuda:
+def network_to_channels_last(model: Denoiser, config: TrainConfig) -> None:
+    """Put a model into the channels-last layout, in place: on a GPU, and where its network asks.
+
+    A network asks by an attribute `channels_last`, heeded on a CPU under bfloat16 alone; there the
+    layout of a convolution's weights decides that of its output. In float32 a run keeps the
+    layout, and so the last bits, that it has always had. A network that normalises groups in
+    bfloat16 is better off without: torch's kernel for channels last takes ten times as long.
+    """
+    asks = config.precision == BF16_MIXED and getattr(model.net, "channels_last", False)
+    if next(model.parameters()).is_cuda or asks:
         torch.nn.Module.to(model, memory_format=torch.channels_last)  # pyright: ignore
 
 

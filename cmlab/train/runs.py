@@ -13,6 +13,7 @@ start/                  the run that was trained first, if the recipe has one
 import inspect
 import platform
 import subprocess
+import sys
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -246,6 +247,8 @@ def fit(
     control = control or (_new_control(folder, recipe) if folder else None)
     trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, control, compiled), fabric)
     note = compile_network(trainer) if compiled else ""
+    if note and fabric.is_global_zero:
+        sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
     calls = list(callbacks)
     if folder and control:
         resume(trainer, recipe, folder)

@@ -205,7 +205,7 @@ class Trainer:
         device = self.fabric.device
         self.model, self.method, self.config = model, deepcopy(method), config
         self.batches = Batches(data, config, self.fabric)
-        network_to_channels_last(model.to(device))
+        network_to_channels_last(model.to(device), config)
         try_two_samples(self.method, model, self.batches.data, config.seed)
         self.bare = Objective(model, self.method)
         self.objective, self.optimizer = self.fabric.setup(
@@ -361,12 +361,23 @@ def load_state_tensors(
     """
     for k, module in networks.items():
         module.load_state_dict(_below(state, k))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in _below(state, "optimizer").items():
         index, slot = name.split(".", 1)
-        slots.setdefault(int(index), {})[slot] = value
+        slots.setdefault(int(index), {})[slot] = _laid_out_as(weights[int(index)], value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict(cast(dict, {"state": slots, "param_groups": groups}))
+
+
+def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+    """A moment in the memory layout of its weight, which a file does not keep.
+
+    A fused optimizer on a CPU walks through weight and moments side by side in memory.
+    """
+    if value.shape != weight.shape:
+        return value
+    return torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -393,9 +404,16 @@ def compile_network(trainer: Trainer) -> str:
     # must drop the same units.
     torch._inductor.config.fallback_random = True  # pyright: ignore
     net = trainer.model.net
+    if trainer.fabric.device.type == "cpu":
+        if said := missing_compiler():
+            return said
+        # Otherwise every network's channels are put last, also where that is slower.
+        torch._inductor.config.layout_optimization = getattr(  # pyright: ignore
+            net, "channels_last", False
+        )
     try:
-        net.compile()
-        trainer.loss(trainer.objective, 0).mean().backward()
+        net.compile(dynamic=False)
+        trainer.fabric.backward(trainer.loss(trainer.objective, 0).mean())
     except Exception as error:  # a compiler may raise anything
         net._compiled_call_impl = None
         said = (str(error).strip().splitlines() or [""])[0][:100]
@@ -403,3 +421,17 @@ def compile_network(trainer: Trainer) -> str:
     finally:
         trainer.optimizer.zero_grad(set_to_none=True)
     return COMPILED
+
+
+def missing_compiler() -> str:
+    """What to do where torch.compile finds no C++ compiler, in one sentence; else empty."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # its import takes a second
+
+    try:
+        get_cpp_compiler()
+    except Exception:  # torch's own type for this has moved before
+        return (
+            "the network is not compiled: torch.compile needs a C++ compiler on a CPU; install "
+            "g++, or name one by the variable CXX"
+        )
+    return ""
