@@ -226,7 +226,7 @@ show_source(MomentumDecay)
 show_source(Compensation)
 
 # %%
-show_source(TrainConfig.steer)
+show_source(TrainConfig.set_lr)
 
 # %% [markdown]
 # A recipe with both is made from one without:
