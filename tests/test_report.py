@@ -217,7 +217,7 @@ def test_the_diffusion_sampler_makes_35_calls_and_gaussian_noise_its_law():
 def test_the_ways_to_sample_make_as_many_calls_as_they_say():
     for way, draw in draws(model := Gaussian(), FewSteps(), heun=True).items():
         model.calls = 0
-        draw(torch.randn(2, 3, 8, 8))
+        draw(torch.randn(2, 3, 8, 8), None)
         assert way.split()[0] == str(model.calls)
 
 

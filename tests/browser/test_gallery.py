@@ -125,7 +125,7 @@ def test_the_slider_moves_the_figure_and_its_reading_by_keyboard(visit):
     slider, reading = page.locator("figure.moving input"), page.locator("figure.moving .reading")
     assert reading.get_attribute("aria-live") == "polite"
     label = page.locator(f"label[for={slider.get_attribute('id')}]")
-    assert label.inner_text() == "rung"
+    assert label.inner_text() == "variant"
     last = page.evaluate("() => document.querySelector('figure.moving .plot').data.length - 1")
     seen = []
     slider.focus()

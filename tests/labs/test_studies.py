@@ -194,7 +194,7 @@ def test_a_recording_can_be_remade(tmp_path, capsys):
 @pytest.mark.parametrize(
     "words,said",
     [
-        (["record", "ladder", "icy"], "no arm 'icy'; allowed: ct, no-ema"),
+        (["record", "ladder", "icy"], "no variant 'icy'; allowed: ct, no-ema"),
         (["record", "ladder", "ict", "--seeds", "a,b"], "whole numbers such as 0,1,2, not a,b"),
     ],
 )

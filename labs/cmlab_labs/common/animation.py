@@ -150,7 +150,7 @@ PLAY = {
 
 
 MARK = "__animation__"
-Maker = TypeVar("M", bound=Callable[..., "Moving"])
+Maker = TypeVar("Maker", bound=Callable[..., "Moving"])
 
 
 def animation(lab: str) -> Callable[[Maker], Maker]:

@@ -88,8 +88,8 @@ def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> s
         f"Beyond the inner fence: {inner:.2%} (normal numbers: 0.70%); the farthest element lies "
         f"{reach:.1f} interquartile ranges from the median.\n"
         f"{float(hit.double().mean()):.1%} of the samples hold an impulse. Their share of all "
-        f"influence: {shares}.\n"
-        f"The Cauchy loss has most influence at √2 c(N) √D = {sqrt(2) * c:.3g}, and less beyond."
+        f"pull: {shares}.\n"
+        f"Cauchy pulls hardest at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
     )
 
 
