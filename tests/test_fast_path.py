@@ -14,6 +14,7 @@ from torch.nn import functional
 from cmlab.cli.main import main
 from cmlab.nets import UNet
 from cmlab.nets.norm import Norm, group_norm
+from cmlab.nets.patches import PatchesShape
 from cmlab.nets.unet import RATE_STEPS, Dropout, UNetShape
 from cmlab.ops import rewind_rng, seeded
 from cmlab.presets import digits
@@ -113,6 +114,12 @@ def test_the_channels_are_last_in_bfloat16_where_the_network_asks_for_it(monkeyp
         assert weight.is_contiguous(memory_format=LAST) is asks
 
 
+def test_a_network_on_patches_asks_as_its_inner_one_does(monkeypatch):
+    assert PatchesShape(UNetShape(channels=4)).build().channels_last
+    monkeypatch.setattr(UNet, "channels_last", False)
+    assert not PatchesShape(UNetShape(channels=4)).build().channels_last
+
+
 def test_in_float32_the_layout_stays_as_it_was():
     weight = small("32-true").trainer().model.net.down[0].blocks[0].conv_1.weight
     assert weight.is_contiguous() and not weight.is_contiguous(memory_format=LAST)
@@ -205,12 +212,12 @@ from dataclasses import replace
 
 import torch
 
-from cmlab import processor
-from cmlab.compiling import compile_network
 from cmlab.ops import seeded
 from cmlab.presets import digits
+from cmlab.train import distributed
+from cmlab.train.trainer import compile_network
 
-processor.bfloat16 = lambda: "avx512_bf16"
+distributed.bfloat16_instructions = lambda: "avx512_bf16"
 torch.set_num_threads(1)
 recipe = digits.ect(20)
 net = replace(recipe.net, width=8, mults=(1, 2), dropout=0.3)

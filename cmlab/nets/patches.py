@@ -51,6 +51,7 @@ class PatchNet(nn.Module):
                 f"of {size**2}, not {inner.channels}."
             )
         self.size, self.inner = size, inner.build()
+        self.channels_last = getattr(self.inner, "channels_last", False)
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         check_image("network on patches", x, self.channels, 0)
