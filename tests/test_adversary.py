@@ -27,26 +27,26 @@ def gradients(loss, *inputs):
     return torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
 
 
-def test_the_player_moves_the_fake_alone_and_the_judge_the_critic_alone(critic):
+def test_the_score_moves_the_fake_alone_and_the_critics_loss_the_critic_alone(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     weights = list(critic.network.parameters())
-    player, judge = critic(real, fake, torch.ones(8))
-    moved = gradients(player, fake, *weights)
+    score, _ = critic(real, fake, torch.ones(8))
+    moved = gradients(score, fake, *weights)
     assert moved[0].abs().sum() > 0 and all(g is None for g in moved[1:])
-    player, judge = critic(real, fake, torch.ones(8))
+    _, judge = critic(real, fake, torch.ones(8))
     moved = gradients(judge, fake, *weights)
     assert moved[0] is None and any(g is not None and g.abs().sum() > 0 for g in moved[1:])
 
 
-def test_the_player_climbs_the_critics_score(critic):
+def test_a_step_along_the_scores_gradient_raises_it(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     (slope,) = gradients(critic(real, fake, torch.ones(8))[0], fake)
     before = critic(real, fake.detach(), torch.ones(8))[0]
-    after = critic(real, fake.detach() - 1e-2 * slope, torch.ones(8))[0]
-    assert (after < before).all()
+    after = critic(real, fake.detach() + 1e-2 * slope, torch.ones(8))[0]
+    assert (after > before).all()
 
 
-def test_the_judge_is_the_hinge_and_the_penalty_is_the_squared_slope(critic):
+def test_the_critics_loss_is_the_hinge_and_the_penalty_is_the_squared_slope(critic):
     real, fake, level = torch.randn(8, 2), torch.randn(8, 2), torch.ones(8)
     with_penalty = critic(real, fake, level)[1]
     without = replace_gamma(critic, 0.0)(real, fake, level)[1]

@@ -1,11 +1,13 @@
 """A critic that is trained along: the adversarial terms of PCM and MusicCM.
 
-    judge   relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²    moves D alone
-    player  -D(fake)                                                    moves the fake alone
+    critic     relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²    moves D alone
+    generator  relu(1 - D(fake)) or -D(fake)                               moves the fake alone
 
-Hinge losses. In the papers the two take turns, each with an optimizer of its own; here they step
-at once and share the run's, which leaves nothing more to save or to schedule. A method adds
-weight · player + judge to its loss: the weight of `judge` is free, since nothing else moves D.
+Hinge losses. Of the generator's two, the first is that of PCM's code, the second MusicCM's: with
+the first a fake with D > 1 is left alone, with the second none is. In the papers critic and
+generator take turns, each with an optimizer of its own; here they step at once and share the
+run's, which leaves nothing more to save or to schedule. A method adds w · generator + critic to
+its loss: the weight of the critic's own loss is free, since nothing else moves D.
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +32,24 @@ class CriticShape(Protocol):
 
 
 @ingredient
+@dataclass(frozen=True)
+class HingeGenerator:
+    """relu(1 - D(fake)): no pull on a fake that the critic takes for real by its margin."""
+
+    def __call__(self, score: PerSample) -> PerSample:
+        return relu(1 - score)
+
+
+@ingredient
+@dataclass(frozen=True)
+class LinearGenerator:
+    """-D(fake): the same pull on every fake."""
+
+    def __call__(self, score: PerSample) -> PerSample:
+        return -score
+
+
+@ingredient
 @dataclass(eq=False)
 class Critic(Memory):
     """D(x, level, cond). γ = 0 leaves the penalty out; the first weights come from `seed`."""
@@ -42,18 +62,21 @@ class Critic(Memory):
     def __call__(
         self, real: Data, fake: Data, level: Time, cond: Tensor | None = None
     ) -> tuple[PerSample, PerSample]:
-        """player and judge; `level` is the noise level of both, 0 for clean samples."""
+        """D(fake), whose gradient reaches the fake alone, and the critic's own loss.
+
+        `level` is the noise level of both, 0 for clean samples.
+        """
         net, told = self.attached(), quarter_log(level)
         held = {name: weight.detach() for name, weight in net.named_parameters()}
-        player = -torch.func.functional_call(net, held, (fake, told, cond))
+        score = torch.func.functional_call(net, held, (fake, told, cond))
 
         real = real.detach().requires_grad_(self.gamma > 0)
-        score = net(real, told, cond)
-        judge = relu(1 - score) + relu(1 + net(fake.detach(), told, cond))
+        on_real = net(real, told, cond)
+        loss = relu(1 - on_real) + relu(1 + net(fake.detach(), told, cond))
         if self.gamma > 0:
-            (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
-            judge = judge + self.gamma / 2 * sum_squares(slope)
-        return player, judge
+            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+            loss = loss + self.gamma / 2 * sum_squares(slope)
+        return score, loss
 
     def attached(self) -> nn.Module:
         if self.network is None:

@@ -60,5 +60,5 @@ class MusicCM(Method):
         loss = self.distil * self.weight(t, r) * self.metric(f_t, f_r)
         if self.critic is None:
             return loss
-        player, judge = self.critic(x, f_t, torch.zeros_like(t), cond)
-        return self.share * player + judge + loss
+        score, critic_loss = self.critic(x, f_t, torch.zeros_like(t), cond)
+        return self.share * -score + critic_loss + loss
