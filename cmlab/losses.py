@@ -36,7 +36,10 @@ class L1:
 @ingredient
 @dataclass(frozen=True)
 class GemanMcClure:
-    """‖a - b‖² / (‖a - b‖² + c²): bounded by 1, it all but forgets what is far beyond c."""
+    """‖a - b‖² / (‖a - b‖² + c²): bounded by 1, it all but forgets what is far beyond c.
+
+    The code of sLCT has 2 m / (m + 4 c²) with a mean m: this with 2 c, times 2.
+    """
 
     c: float = 0.03
 
