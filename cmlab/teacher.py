@@ -26,7 +26,7 @@ from .model import Model
 from .ops import expand
 from .oracle import Oracle
 from .process import EDM, Process
-from .schedules import Constant
+from .schedules import Constant, EarlyAverage
 from .types import Data, Denoise, Schedule, Teacher, Time
 
 
@@ -181,19 +181,23 @@ def lerp_networks(slow: nn.Module, fast: nn.Module, share: float) -> None:
 # The average of the weights that samples are drawn from. It is not the target network
 
 M = TypeVar("M", bound=nn.Module)
+EARLY = EarlyAverage()
 
 
 class EMA(Generic[M]):
-    """A frozen copy of a model: weights ← β(k) weights + (1 - β(k)) the model's, each step."""
+    """A frozen copy of a model: weights ← β(k) weights + (1 - β(k)) the model's, each step.
 
-    def __init__(self, model: M, decay: Schedule) -> None:
+    β(k) is the decay, but at most the ramp: a copy of random weights is no average, so early on
+    the average is young. EDM ramps by `HalfLifeRamp`; ECT's and openai's code have no ramp, which
+    is Constant(1.0).
+    """
+
+    def __init__(self, model: M, decay: Schedule, ramp: Schedule = EARLY) -> None:
         self.model: M = deepcopy(model).requires_grad_(False).eval()
-        self.decay = decay
+        self.decay, self.ramp = decay, ramp
 
     def update(self, model: nn.Module, step: int) -> None:
-        # A copy of random weights is no average: early on the average is young, as in EDM.
-        decay = min(self.decay(step), (1 + step) / (10 + step))
-        lerp_networks(self.model, model, 1 - decay)
+        lerp_networks(self.model, model, 1 - min(self.decay(step), self.ramp(step)))
 
 
 # Classifier-free guidance of a teacher: away from its answer without a label, Ho & Salimans 2022

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..schedules import Constant
+from ..schedules import Constant, EarlyAverage
 from ..types import Schedule
 
 # Optimizers as ingredients: frozen records that build the real thing for some parameters
@@ -88,6 +88,7 @@ class TrainConfig:
     rate: Schedule = Constant(1.0)  # times the optimizer's lr
     momentum: Schedule | None = None  # in place of the optimizer's beta1
     ema: Schedule = Constant(0.999)
+    ema_ramp: Schedule = EarlyAverage()  # what that decay is at most, so that it begins young
     clip: float = inf  # largest gradient norm
     parts: int = 1  # of a batch, each with noise of its own; processes share them out
     precision: str = "32-true"

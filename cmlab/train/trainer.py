@@ -197,7 +197,7 @@ class Trainer:
         self.objective, self.optimizer = self.fabric.setup(
             self.bare, config.optimizer(self.bare.parameters())
         )
-        self.ema = EMA(model, config.ema)
+        self.ema = EMA(model, config.ema, config.ema_ramp)
         self.guard, self.patience = Guard(device), 1
         if device.type == "cuda" and hold_back(self.optimizer.optimizer, self.guard.bad):
             self.patience = PATIENCE
