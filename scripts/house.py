@@ -218,7 +218,7 @@ def loaded_by_lab(number: str) -> list[str]:
     code += "\nimport sys\nprint(*[m for m in sys.modules if m.split('.')[0] == 'cmlab'])"
     paths = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'labs')!r}]\n"
     done = subprocess.run(
-        [sys.executable, "-c", paths + code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", paths + code], capture_output=True, encoding="utf-8", check=True
     )
     return done.stdout.split()
 

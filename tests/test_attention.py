@@ -228,7 +228,7 @@ def kernels(monkeypatch):
     if not torch.cuda.is_available():
         monkeypatch.setenv("TRITON_INTERPRET", "1")  # Triton reads it when it is imported
     pytest.importorskip("triton", reason="needs Triton")
-    path = Path(code.__file__).with_name("kernels.py")
+    path = Path(code.__file__).with_name("attention_kernels.py")
     spec = importlib.util.spec_from_file_location("attention_kernels", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -15,7 +15,8 @@ from cmlab_labs.tools.notebooks import build
 from cmlab.train import checkpoint
 
 ROOT = Path(__file__).parents[1]
-CODE = sorted([*(ROOT / "cmlab").rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
+FOLDERS = ("cmlab", "labs/cmlab_labs", "scripts")
+CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 CMLAB = [sys.executable, "-m", "cmlab"]
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 POSIX = {"fcntl", "grp", "pwd", "resource", "termios", "multiprocessing"}  # the last one forks
@@ -124,9 +125,9 @@ def unsaid(call):
     return given.get("text") == "True" or (name == "read_text" and not call.args)
 
 
-@pytest.mark.parametrize("folder", ["cmlab", "scripts"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_text_is_read_and_written_in_a_stated_encoding(folder):
-    paths = [path for path in CODE if path.relative_to(ROOT).parts[0] == folder]
+    paths = [path for path in CODE if path.is_relative_to(ROOT / folder)]
     assert [(p.name, c.lineno) for p in paths for c in calls(p) if unsaid(c)] == []
 
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 
-from ..discovery import late_import
+from ..discovery import LabsMissing, late_import
 
 # One line of the doctor's report
 
@@ -238,6 +239,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 
 def main() -> int:
     """Prints the report; exit status 1 if something found would stop a lab."""
+    with suppress(LabsMissing):
+        late_import("labs")  # a package that is missing stops it here, and is named
     findings = report()
     width = max(len(f.what) for f in findings)
     for f in findings:

@@ -2,7 +2,7 @@
 
 Diffusion posterior sampling: an ordinary sampler, pulled towards a measurement y = A(x).
 
-Xu et al. 2024 (arXiv 2403.12063), after Chung et al. 2023 (DPS). At each noise level t > r
+Xu et al. 2024 (arXiv:2403.12063), after Chung et al. 2023 (DPS). At each noise level t > r
 
     D = E[x | x_t]                     the denoiser moves the sampler on, without a gradient
     h = D(x_t, t)  or  f(x_t, t)       what the operator is shown: DPS, or the paper's proposal

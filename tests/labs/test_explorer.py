@@ -78,11 +78,13 @@ def test_after_a_value_that_a_knob_refuses_it_still_draws():
 def test_the_call_that_to_code_names_stands_in_the_lab(source):
     """Every `Explorer(…, call)` of a widget module is how the lab's own cell makes it."""
     text = source.read_text(encoding="utf-8")
-    package = Path(__file__).parents[2] / "cmlab" / "widgets"
-    for module in re.findall(r"from cmlab\.widgets\.(\w+) import [^\n]*\bexplorer\b", text):
+    labs = Path(__file__).parents[2] / "labs"
+    places = r"cmlab_labs\.(?:lab\w+\.explorer|common\.\w+)"
+    for module in re.findall(rf"from ({places}) import [^\n]*\bexplorer\b", text):
+        path = labs.joinpath(*module.split(".")).with_suffix(".py")
         calls = [
             node.args[2].value if len(node.args) > 2 else "explorer()"
-            for node in ast.walk(ast.parse((package / f"{module}.py").read_text("utf-8")))
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Explorer"
         ]
         assert any(re.search(rf"^{re.escape(call)}$", text, re.MULTILINE) for call in calls)

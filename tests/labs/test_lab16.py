@@ -115,8 +115,8 @@ def test_the_papers_network_has_its_published_size():
 
 
 def test_the_lab_shows_exactly_the_table_of_the_package(tmp_path):
-    (cell,) = (c for c in read_source(LAB).cells if "published.table(" in c.source)
-    assert cell.source.startswith("Markdown(published.table((")
+    (cell,) = (c for c in read_source(LAB).cells if "figures.table(" in c.source)
+    assert cell.source.startswith("Markdown(figures.table((")
     lines = figures.table((tmp_path / "no.json", None, None)).splitlines()
     assert len(lines) == 2 + len(figures.ROWS) + len(figures.OURS)
     for row, line in zip(figures.ROWS, lines[2:], strict=False):

@@ -78,8 +78,9 @@ def test_no_note_is_empty_or_breaks_the_table_that_it_stands_in(lab):
 @pytest.fixture(scope="module")
 def said():
     """All that the checks can say, as one string."""
-    package = SOURCES.parents[1] / "cmlab" / "check"
-    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in package.glob("*.py"))
+    package = SOURCES.parents[1] / "labs" / "cmlab_labs"
+    files = [*package.glob("lab*/checks.py"), package / "common" / "exercise.py"]
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
     nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return "\n".join(node.value for node in nodes if isinstance(node.value, str))
 

@@ -22,9 +22,8 @@ SENTENCE = re.compile(
     r"(?<=[a-z0-9)\]²σθ.])[.;](?=\s+[A-Zθλσ(`])(?<!Sec\.)(?<!App\.)(?<!eq\.)(?<!et al\.)"
 )
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{5})")
-BUILDERS = {  # they cite to teach
-    "atlas", "check", "figures", "gallery", "labs", "moving", "presets", "studies", "widgets",
-}  # fmt: skip
+OF_LABS = {"analysis.py", "data.py", "networks.py", "windows.py"}  # the others cite to teach
+METHODS = {"Method", "Choosy"}  # bases of a method
 HEAD = """# Paper ↔ code
 
 Made from the docstrings by `cmlab labs papers`; a test keeps it in step. Equation numbers are the
@@ -42,6 +41,7 @@ class Place:
     line: int
     text: str
     fields: str = ""
+    bases: tuple[str, ...] = ()
 
     @property
     def link(self) -> str:
@@ -50,8 +50,10 @@ class Place:
 
 
 def places(root: Path) -> Iterator[Place]:
-    """Every docstring of the package, in the order of the files."""
-    for path in sorted((root / "cmlab").rglob("*.py")):
+    """Every docstring of the package and of what labs compute, in the order of the files."""
+    core = (p for p in (root / "cmlab").rglob("*.py") if p.parent.name != "presets")
+    labs = (p for p in (root / "labs" / "cmlab_labs").glob("lab*/*.py") if p.name in OF_LABS)
+    for path in [*sorted(core), *sorted(labs)]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         yield from docstrings(tree, path.relative_to(root), "")
 
@@ -61,7 +63,8 @@ def docstrings(node: ast.AST, path: Path, name: str) -> Iterator[Place]:
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
         text := ast.get_docstring(node)
     ):
-        yield Place(path, name, getattr(node, "lineno", 1), text, fields(node))
+        bases = tuple(ast.unparse(base) for base in getattr(node, "bases", ()))
+        yield Place(path, name, getattr(node, "lineno", 1), text, fields(node), bases)
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef | ast.FunctionDef):
             yield from docstrings(child, path, f"{name}.{child.name}".lstrip("."))
@@ -98,7 +101,7 @@ def sentences(text: str) -> list[str]:
 
 def papers(root: Path) -> str:
     """The page."""
-    every = [p for p in places(root) if p.path.parts[1] not in BUILDERS]
+    every = list(places(root))
     parts = (methods(every), defaults(every), index(every), differences(every))
     return "\n".join([HEAD, *(line for part in parts for line in part)]) + "\n"
 
@@ -120,7 +123,7 @@ def defaults(every: list[Place]) -> list[str]:
     rows = [
         f"| {place.link} | {cell(place.fields)} |"
         for place in every
-        if place.path.parent.name == "methods" and place.fields
+        if place.fields and METHODS.intersection(place.bases)
     ]
     return [head, "", "| method | fields |", "|---|---|", *rows, ""]
 
@@ -143,7 +146,7 @@ def told(every: list[Place], pattern: re.Pattern[str]) -> Iterator[str]:
         said = [s for s in lines if pattern.search(s)]
         if said:
             first = lines[:1] if said[0] != lines[0] else []
-            file = place.path.as_posix().removeprefix("cmlab/")
+            file = place.path.as_posix().removeprefix("cmlab/").removeprefix("labs/cmlab_labs/")
             yield f"| `{file}` | {place.link} | {cell(' '.join([*first, *said]))} |"
 
 
