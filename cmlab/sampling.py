@@ -5,6 +5,10 @@ From noise to data: one step of the ODE, many steps, or a consistency model's fe
 Solvers and samplers take any denoiser and any process. Samplers are generators:
 
     *path, x = ode(process, denoise, x_T, times)
+
+Paper against the authors' code: CM's Algorithm 1 and openai's code add noise of √(τ² - σ_min²)
+before a further call, ECT's code, followed here, of τ: more by 2.44e-6 at τ = 0.821 and 2.50e-6 at
+0.8. openai's samplers clamp every call to [-1, 1] by default; here none is clamped.
 """
 
 from collections.abc import Callable, Iterator
@@ -79,8 +83,7 @@ def multistep(
     """The estimate of x after each call: jump to the data, add fresh noise, jump again.
 
     Song et al. 2023, Algorithm 1. The noise added at level τ has scale τ, as in ECT's code;
-    Algorithm 1 has √(τ² - σ_min²), which differs by 2.4e-6 at τ = 0.8. No clamping, no noise
-    after the last call.
+    Algorithm 1 has √(τ² - σ_min²). No clamping, no noise after the last call.
     """
     first, *rest = descending(times.to(x_t))
     x = denoise(x_t, first.repeat(len(x_t)))

@@ -11,7 +11,9 @@ is 1 where A x is missing and 0 where it is given:
     x_t ← x + noise of the next level, and again
 
 Pixels given is inpainting, grey given is colouring, means of fields given is super-resolution.
-The noise has scale t, as in `multistep`; the paper's √(t² - ε²) differs by 2.4e-6 at t = 0.8.
+Paper against the authors' code: the noise has scale t here, as in `multistep`, and √(t² - σ_min²)
+there, which is 2.50e-6 less at t = 0.8. openai's editors clamp every call to [-1, 1], as its
+samplers do by default; here none is clamped.
 
 Bases in which the given part of an image is a block of coordinates: pixels, luminance, means.
 
