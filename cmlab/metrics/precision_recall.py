@@ -25,7 +25,7 @@ from torch import Tensor
 from ..gaussian_mixture import require
 from ..types import PerSample
 from .feature_extractors import pixels
-from .frechet import parts, scatter
+from .frechet import check_finite, parts, scatter
 
 # Precision and recall of generated samples: Kynkäänniemi et al. 2019
 
@@ -49,8 +49,10 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Precision and recall, in float64 and without error bars.
 
-    Raises ValueError for unequal features, and for sets of k samples or fewer.
+    Raises ValueError for unequal features or some that are not finite, and for sets of k samples
+    or fewer.
     """
+    check_finite(generated, real)
     require(generated.shape[1] == real.shape[1], f"one set has {generated.shape[1]} features and "
             f"one {real.shape[1]}: both need the same features")  # fmt: skip
     generated, real = generated.double(), real.double()
