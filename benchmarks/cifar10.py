@@ -56,7 +56,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmlab.data.cifar10 import Resident
+from cmlab.data.cifar10 import ResidentImages
 from cmlab.methods import ECT
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import DDPMppShape, Positional
@@ -168,9 +168,9 @@ def network(row: Row, given: Settings) -> nn.Module:
     ).build()
 
 
-def source(given: Settings) -> Resident:
+def source(given: Settings) -> ResidentImages:
     images = torch.randint(256, (IMAGES, 3, 32, 32), dtype=torch.uint8, device=given.device)
-    return Resident(images, flip=True)
+    return ResidentImages(images, flip=True)
 
 
 Step = Callable[[], None]

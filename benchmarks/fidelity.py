@@ -465,7 +465,7 @@ def cm(root: Path) -> Iterator[Row]:
         name,
         gap([points(k) for k in steps], list(counts)),
     )
-    decay = GridDecay()
+    decay = GridDecay().on_grid(points)
     yield Row(
         "CT: decay of the target μ(k)",
         "GridDecay",
@@ -475,7 +475,7 @@ def cm(root: Path) -> Iterator[Row]:
         "theirs divides by N(k) - 1, the number of intervals; the paper, followed here, by N(k)",
         "cmlab.methods.ct",
     )
-    by_intervals = GridDecay(lambda k: points(k) - 1)
+    by_intervals = GridDecay().on_grid(lambda k: points(k) - 1)
     yield Row(
         "CT: the same by intervals",
         "GridDecay",
@@ -704,7 +704,7 @@ def cm_jax(root: Path) -> Iterator[Row]:
     steps = [0, 1, 7, *range(1000, 800_001, 4999), 800_000]
     mus, counts = zip(*map(schedule, steps), strict=True)
     points = SqrtGrowth()
-    decay = GridDecay(lambda k: points(k) - 1)
+    decay = GridDecay().on_grid(lambda k: points(k) - 1)
     name = f"{file}: get_ema_scales_fn"
     yield Row(
         "CT in JAX: number of grid points N(k)",
@@ -1237,7 +1237,7 @@ def lct(root: Path) -> Iterator[Row]:
     )
 
     test = "args.c_by_loss_std and num_scales > args.start_scales + 1"
-    c = Tightening(doubling)
+    c = Tightening().on_grid(doubling)
     both = []
     for k in steps:
         diffusion = SimpleNamespace(c=None)

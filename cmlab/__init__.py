@@ -1,12 +1,13 @@
 """cmlab: consistency models in PyTorch, readable, tested against exact solutions.
 
-Read in this order: `types` (the signatures), `process` (α_t, σ_t and the noise levels), `model`
+Read in this order: `types` (the signatures), `process` (α_t, σ_t and the noise level), `model`
 (network + preconditioning = denoiser), `methods/` (one paper, one file), `train/trainer`.
 
 The names in `__all__` are public. Each loads its module when it is first asked for, so that
 `import cmlab` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,24 @@ __all__ = [  # noqa: F822 (`__getattr__` finds them)
     "TrainConfig", "Trainer", "TrigFlow", "TrigPrecond", "UNet", "VariancePreserving", "ddim",
     "fit", "from_dict", "heun", "load", "multistep", "ode", "to_dict",
 ]  # fmt: skip
+
+
+# The modules that copies of labs built for an earlier cmlab import first. The finder stands last,
+# so it is asked for nothing that exists.
+_EARLIER = {f"cmlab.{name}" for name in ("balance", "check", "checkpoint", "runs", "widgets")}
+
+
+class _EarlierLabs:
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name in _EARLIER:
+            raise ImportError(
+                f"{name} is a module of an earlier cmlab; build this copy of the lab again with "
+                "`cmlab labs build NN --student FOLDER` (--instructor) and copy your answers over"
+            )
+
+
+sys.meta_path.append(_EarlierLabs)
 
 
 def __getattr__(name: str) -> Any:

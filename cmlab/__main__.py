@@ -1,4 +1,7 @@
-"""python -m cmlab, and the command cmlab. `doctor` and `labs` work even where torch does not."""
+"""Entry point of `python -m cmlab` and of the command `cmlab`.
+
+`doctor` and `labs` work even where torch does not.
+"""
 
 import sys
 from io import TextIOWrapper
@@ -7,8 +10,8 @@ AGAIN = "remove the folder .venv, then run `make install`"
 
 
 def main() -> int:
-    """Exit status: 0 done, 1 failed, 2 refused."""
-    for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter shows its number
+    """Run the command line; exit status 0 done, 1 failed, 2 refused, 3 stopped on request."""
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a character shows its number
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -1,4 +1,4 @@
-"""Find modules and marked objects of the package by name, without a registry kept by hand.
+"""Discovery: find modules and objects of the package by name, without a registry kept by hand.
 
 `late_import` is the one place through which cmlab loads the code of the labs, for the commands,
 presets and recorded kinds listed here.
@@ -26,13 +26,13 @@ KINDS = (
     "cmlab_labs.lab15_music.data.Sound",
     "cmlab_labs.lab15_music.data.Tunes",
     "cmlab_labs.lab15_music.analysis.AgainstTunes",
-    "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "cmlab_labs.lab15_music.networks.MusicCriticShape",
     "cmlab_labs.lab15_music.networks.StripUNetShape",
 )
 
 
 class LabsMissing(ValueError):
-    """The labs' code is needed and is not installed."""
+    """Raised when the labs' code is needed and is not installed."""
 
 
 def late_import(name: str) -> ModuleType:

@@ -1,13 +1,8 @@
-"""Gaussian mixtures under noise: posterior moments, and an ODE and root solver.
+"""Gaussian mixtures under noise: log-density, score and flow; with an ODE and a root solver.
 
-Σ_k w_k N(μ_k, s_k² I): a mixture of round Gaussians, and the mixture that noise makes of it.
-
-Adding σ z widens each component to the variance s_k² + σ² and changes nothing else. Here x is
-(b, D), noise levels σ are (b, 1), and everything is in float64; `oracle` is the way in.
-
-How an exact path is followed: an ODE whose samples step alone, and the root of a rising curve.
-
-Both work in float64 on a batch, and every sample goes on until it meets the tolerance itself.
+Adding σ z to Σ_k w_k N(μ_k, s_k² I) widens each component to the variance s_k² + σ² and changes
+nothing else. Here x is (b, D), noise levels σ are (b, 1), and everything is in float64; `oracle`
+is the public interface.
 """
 
 import math
@@ -18,10 +13,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-# How an exact path is followed: an ODE whose samples step alone, and the root of a rising curve
+# Solvers. Both work on a batch, and each sample goes on until it meets the tolerance itself
 
-# Dormand & Prince 1980, order 5(4): where the slopes are taken, how they mix into the next
-# position (the last row is the step itself), and the distance to the result of order 4.
+# Dormand & Prince 1980, order 5(4): nodes, rows of the Butcher tableau (the last row is the step
+# itself), and the difference to the result of order 4.
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 ROWS = (
     (1 / 5,),
@@ -35,15 +30,25 @@ ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 
 MIX = [torch.tensor(row, dtype=torch.float64) for row in (*ROWS, ERROR)]
 
 Slope = Callable[[Tensor, Tensor], Tensor]  # x (b, D), u (b, 1) -> dx/du
-Curve = Callable[[Tensor], tuple[Tensor, Tensor]]  # y -> height and slope there
+Curve = Callable[[Tensor], tuple[Tensor, Tensor]]  # y -> value and derivative
 
 
 def ode(slope: Slope, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) -> Tensor:
-    """x (b, D) carried along dx/du from u = start to stop, both (b, 1), up or down.
+    """Solve the ODE dx/du = slope(x, u) by Dormand and Prince's method, step sizes per sample.
 
-    A step stands when its error, root mean square over D, is at most tolerance · eᵘ: relative
-    to the scale of things where u is the logarithm of a length. Raises ArithmeticError where
-    2000 steps do not suffice.
+    Args:
+        slope: the derivative, (x (b, D), u (b, 1)) -> (b, D).
+        x: the initial values (b, D).
+        start: u of each sample at the start (b, 1).
+        stop: u of each sample at the end (b, 1), above or below `start`.
+        tolerance: a step is accepted if its error, root mean square over D, is at most
+            tolerance · eᵘ: a relative error where u is the logarithm of a length.
+
+    Returns:
+        x at `stop` (b, D).
+
+    Raises:
+        ArithmeticError: where 2000 steps do not suffice.
     """
     end, live = x.clone(), torch.arange(len(x), device=x.device)
     u, h, k = start, (stop - start).clamp(-0.5, 0.5), slope(x, start)
@@ -57,7 +62,7 @@ def ode(slope: Slope, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) 
         end[live], busy = x, rest.squeeze(1).abs() > 1e-12
         if not busy.any():
             return end
-        if not busy.all():  # slopes are the cost, so those who have arrived leave
+        if not busy.all():  # slopes are the cost, so finished samples are dropped
             live, x, k, u, h, stop = (v[busy] for v in (live, x, k, u, h, stop))
     raise ArithmeticError("a path does not end; start nearer to the data or loosen the tolerance")
 
@@ -65,7 +70,11 @@ def ode(slope: Slope, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) 
 def step(
     slope: Slope, x: Tensor, u: Tensor, h: Tensor, k: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step from u to u + h, k the slope at u: the new x, its slope, and the error (b, 1)."""
+    """One Dormand-Prince step from u to u + h; k is the slope at u.
+
+    Returns:
+        The new x, the slope there, and the estimated error (b, 1).
+    """
     slopes = x.new_empty(len(MIX), x.numel())
     slopes[0] = k.flatten()
     y = x
@@ -77,9 +86,14 @@ def step(
 
 
 def root(curve: Curve, low: Tensor, high: Tensor) -> Tensor:
-    """Where a rising curve crosses 0 between low and high, to 1e-12 of 1 + |y|.
+    """The root of an increasing function between low and high, to 1e-12 (1 + |y|).
 
-    Newton's steps, and a bisection wherever one would leave the bracket.
+    Newton's method, with bisection where a step would leave the bracket.
+
+    Args:
+        curve: y -> its value and derivative, elementwise.
+        low: below the root.
+        high: above the root.
     """
     y = (low + high) / 2
     for _ in range(200):
@@ -98,7 +112,11 @@ TOLERANCE = 1e-7  # the error allowed to a step of a flow, in units of √(σ² 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Weights (K,), means (K, D) and standard deviations (K,), 0 allowed. Raises ValueError."""
+    """A Gaussian mixture: weights (K,), means (K, D) and standard deviations (K,), 0 allowed.
+
+    Raises:
+        ValueError: for parameters that make no mixture.
+    """
 
     weights: Tensor
     means: Tensor
@@ -124,30 +142,31 @@ class Components:
 
     @cached_property
     def std_min(self) -> float:
+        """The smallest standard deviation of a component."""
         return float(self.stds.min())
 
     @cached_property
     def variance(self) -> Tensor:
-        """Of the data, per coordinate: (D,)."""
+        """The variance of the mixture, per coordinate: (D,)."""
         square = self.weights @ (self.means**2 + self.stds[:, None] ** 2)
         return square - (self.weights @ self.means) ** 2
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """(n, D), in torch's default dtype."""
+        """n samples (n, D), in torch's default dtype."""
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         shape, device = (n, self.means.shape[1]), self.means.device
         z = torch.randn(shape, generator=generator, device=device)
         return (self.means[k] + self.stds[k, None] * z).to(z.dtype)
 
     def log_terms(self, x: Tensor, level: Tensor) -> Tensor:
-        """ln w_k + ln N(x; μ_k, (s_k² + σ²) I), laid out (K, b), which is faster for small K."""
+        """ln w_k + ln N(x; μ_k, (s_k² + σ²) I): (K, b), a layout that is faster for small K."""
         variance = self._spread + level.T**2
         powers = torch.cat([torch.ones_like(level), x, (x**2).sum(1, keepdim=True)], 1)
         terms = torch.addcdiv(self._log_weights, self._quadratic @ powers.T, variance)
         return terms - x.shape[1] / 2 * (2 * math.pi * variance).log()
 
     def score(self, x: Tensor, level: Tensor) -> Tensor:
-        """∇ ln p_σ(x): (b, D)."""
+        """The score ∇ ln p_σ(x): (b, D)."""
         share, variance = self.log_terms(x, level).softmax(0), self._spread + level.T**2
         if len(variance) == 1:
             return (share.T @ self.means - x) / variance.T
@@ -155,9 +174,9 @@ class Components:
         return pull.T @ self.means - x * pull.sum(0)[:, None]
 
     def flow(self, x: Tensor, level: Tensor, to: Tensor) -> Tensor:
-        """The PF-ODE solved in u = ½ ln(σ² + c²), c = std_min: dx/du = -(σ² + c²) ∇ ln p_σ(x).
+        """Solve the PF-ODE in u = ½ ln(σ² + c²), c = std_min: dx/du = -(σ² + c²) ∇ ln p_σ(x).
 
-        It stays smooth down to σ = 0 when c > 0, and below c little is left to solve.
+        In u it is smooth down to σ = 0 when c > 0, and σ from c to 0 is a short way.
         """
         c = self.std_min
 
@@ -174,18 +193,18 @@ class Components:
 
     @cached_property
     def _spread(self) -> Tensor:
-        """s_k² as (K, 1), or as one number where all agree, which saves half of the work."""
+        """s_k² as (K, 1), or as (1, 1) where all are equal, which saves half of the work."""
         stds = self.stds[:1] if bool((self.stds == self.stds[0]).all()) else self.stds
         return stds[:, None] ** 2
 
     @cached_property
     def _quadratic(self) -> Tensor:
-        """Its product with (1, x, ‖x‖²) is -‖x - μ_k‖² / 2."""
+        """A matrix (K, D + 2) whose product with (1, x, ‖x‖²) is -‖x - μ_k‖² / 2."""
         offset = -(self.means**2).sum(1, keepdim=True) / 2
         return torch.cat([offset, self.means, torch.full_like(offset, -0.5)], 1)
 
 
 def require(true: bool | Tensor, sentence: str) -> None:
-    """Raise the sentence as ValueError unless it is true."""
+    """Raise ValueError with this sentence unless the condition holds."""
     if not true:
         raise ValueError(sentence)

@@ -1,16 +1,13 @@
-"""Ingredients: what a record may name, looked up by dotted name, and earlier names.
+"""Ingredients: the classes and functions that a record may name, and their earlier names.
 
-What a record may name: dataclasses and functions of the package marked as ingredients.
+A record is JSON; its "kind" is the full dotted name of an ingredient, such as
+"cmlab.methods.ict.PseudoHuber". Only dataclasses and functions of the package that are marked by
+`ingredient` can be named. Records written under earlier names are read through ALIASES and FIELDS.
 
-A kind is the full dotted name of an ingredient, such as "cmlab.methods.ict.PseudoHuber". Records
-written under earlier names are read through the tables in `aliases`.
-
-Earlier names of ingredients and of their fields, as they stand in records.
-
-On the left are names as records hold them: they are never changed, since runs, shipped weights
-and the benchmark's table were written with them. On the right is where the thing is now. When an
-ingredient moves or is renamed, change its right side; when one that was never listed moves, add
-its earlier full name on the left.
+In these tables the left side is a name as records hold it: it is never changed, since runs,
+shipped weights and the benchmark's table were written with it. The right side is where the thing
+is now. When an ingredient moves or is renamed, change its right side; when one that was never
+listed moves, add its earlier full name on the left.
 """
 
 import inspect
@@ -22,28 +19,26 @@ from typing import Any, TypeVar
 
 from .discovery import KINDS, late_import, module_names
 
-# Earlier names of ingredients and of their fields, as they stand in records
-
 ALIASES: dict[str, str] = {
     "adversary.Critic": "cmlab.methods.critic.Critic",
     "balance.Adaptive": "cmlab.methods.scm.Adaptive",
     "balance.Even": "cmlab.methods.scm.Even",
     "by_ends.ByEnds": "cmlab.metrics.evaluators.ByEnds",
     "by_ends.DigitsByCalls": "cmlab.metrics.evaluators.DigitsByCalls",
-    "by_walk.AgainstExactWalk": "cmlab.metrics.denoiser.AgainstExactWalk",
-    "by_walk.FreshWalk": "cmlab.metrics.denoiser.FreshWalk",
-    "by_walk.HeldOutWalk": "cmlab.metrics.denoiser.HeldOutWalk",
+    "by_walk.AgainstExactWalk": "cmlab.metrics.evaluators.AgainstExactWalk",
+    "by_walk.FreshWalk": "cmlab.metrics.evaluators.FreshWalk",
+    "by_walk.HeldOutWalk": "cmlab.metrics.evaluators.HeldOutWalk",
     "config.TrainConfig": "cmlab.train.config.TrainConfig",
     "coupling.Independent": "cmlab.methods.slct.Independent",
     "coupling.MinibatchOT": "cmlab.methods.slct.MinibatchOT",
     "curriculum.Bump": "cmlab.methods.faster_training.Bump",
     "curriculum.Clock": "cmlab.methods.faster_training.Clock",
     "curriculum.Easing": "cmlab.methods.faster_training.Easing",
-    "curriculum.Flat": "cmlab.methods.faster_training.Flat",
+    "curriculum.Flat": "cmlab.methods.faster_training.UniformShare",
     "curriculum.Quantiles": "cmlab.methods.faster_training.Quantiles",
     "data.cifar10.CIFAR10": "cmlab.data.cifar10.CIFAR10",
-    "data.coder.Pixels": "cmlab.data.latents.Pixels",
-    "data.coder.Shipped": "cmlab.data.latents.Shipped",
+    "data.coder.Pixels": "cmlab.data.latents.IdentityCoder",
+    "data.coder.Shipped": "cmlab.data.latents.ShippedCoder",
     "data.digits.Digits": "cmlab.data.digits.Digits",
     "data.impulses.Impulses": "cmlab.data.latents.Impulses",
     "data.latents.Latents": "cmlab.data.latents.Latents",
@@ -59,8 +54,8 @@ ALIASES: dict[str, str] = {
     "data.toy.TwoGaussians": "cmlab.data.toy.TwoGaussians",
     "data.tunes.Tunes": "cmlab_labs.lab15_music.data.Tunes",
     "data.unlabelled.Unlabelled": "cmlab.data.digits.Unlabelled",
-    "decoded.DecodedFresh": "cmlab.metrics.latent.DecodedFresh",
-    "decoded.DecodedHeldOut": "cmlab.metrics.latent.DecodedHeldOut",
+    "decoded.DecodedFresh": "cmlab.metrics.evaluators.DecodedFresh",
+    "decoded.DecodedHeldOut": "cmlab.metrics.evaluators.DecodedHeldOut",
     "distance.Cauchy": "cmlab.methods.slct.Cauchy",
     "distance.EDMWeight": "cmlab.methods.edm.EDMWeight",
     "distance.GemanMcClure": "cmlab.losses.GemanMcClure",
@@ -105,7 +100,7 @@ ALIASES: dict[str, str] = {
     "nets.critic.ImageCriticShape": "cmlab.nets.critic.ImageCriticShape",
     "nets.critic.PointCriticShape": "cmlab.nets.critic.PointCriticShape",
     "nets.ddpmpp.DDPMppShape": "cmlab.nets.ddpmpp.DDPMppShape",
-    "nets.ear.EarCriticShape": "cmlab_labs.lab15_music.networks.EarCriticShape",
+    "nets.ear.EarCriticShape": "cmlab_labs.lab15_music.networks.MusicCriticShape",
     "nets.embedding.Fourier": "cmlab.nets.embedding.Fourier",
     "nets.embedding.Positional": "cmlab.nets.embedding.Positional",
     "nets.mlp.MLPShape": "cmlab.nets.mlp.MLPShape",
@@ -114,7 +109,7 @@ ALIASES: dict[str, str] = {
     "nets.norm.Grouped": "cmlab.nets.norm.Grouped",
     "nets.norm.ScaleShift": "cmlab.nets.norm.ScaleShift",
     "nets.norm.Shift": "cmlab.nets.norm.Shift",
-    "nets.shipped.Shipped": "cmlab.nets.pretrained.Shipped",
+    "nets.shipped.Shipped": "cmlab.nets.pretrained.PretrainedNet",
     "nets.patches.PatchesShape": "cmlab.nets.patches.PatchesShape",
     "nets.strip.StripUNetShape": "cmlab_labs.lab15_music.networks.StripUNetShape",
     "nets.unet.UNetShape": "cmlab.nets.unet.UNetShape",
@@ -159,7 +154,9 @@ ALIASES: dict[str, str] = {
 }
 
 # Fields by the recorded kind, the left side of the tables here: earlier name -> name today.
-FIELDS: dict[str, dict[str, str]] = {}
+FIELDS: dict[str, dict[str, str]] = {
+    "curriculum.Quantiles": {"law": "proposal"},
+}
 
 # Fields by the recorded kind that came later: left out of hashes while they hold their defaults.
 ADDED: dict[str, tuple[str, ...]] = {
@@ -169,14 +166,20 @@ ADDED: dict[str, tuple[str, ...]] = {
     "nets.unet.UNetShape": ("embedding",),
 }
 
+# Fields by the recorded kind that are gone, with what hashes still hold for them. Records that
+# have them are read without them: nothing that a run does depended on their value.
+REMOVED: dict[str, dict[str, Any]] = {
+    "methods.edm.EDM": {"target": {"kind": "guide.StopGrad"}},  # its loss has no second pass
+}
+
 # Classes that no record holds but whose printed form is part of the benchmark's fingerprints.
 PRINTED: dict[str, str] = {
-    "atlas.asked.Generates": "cmlab_labs.lab17_atlas.benchmark.Generates",
+    "atlas.asked.Generates": "cmlab_labs.lab17_atlas.benchmark.Generation",
     "atlas.asked.HeunSteps": "cmlab_labs.lab17_atlas.benchmark.HeunSteps",
-    "atlas.guesses.Edits": "cmlab_labs.lab17_atlas.benchmark.Edits",
-    "atlas.guesses.Guess": "cmlab_labs.lab17_atlas.benchmark.Guess",
-    "atlas.guesses.Guesses": "cmlab_labs.lab17_atlas.benchmark.Guesses",
-    "atlas.guesses.Truth": "cmlab_labs.lab17_atlas.benchmark.Truth",
+    "atlas.guesses.Edits": "cmlab_labs.lab17_atlas.benchmark.ZeroShotEditing",
+    "atlas.guesses.Guess": "cmlab_labs.lab17_atlas.benchmark.HiddenCoordinate",
+    "atlas.guesses.Guesses": "cmlab_labs.lab17_atlas.benchmark.PosteriorSampling",
+    "atlas.guesses.Truth": "cmlab_labs.lab17_atlas.benchmark.ExactBaseline",
 }
 
 
@@ -189,9 +192,9 @@ Thing = TypeVar("Thing")
 
 
 def ingredient(thing: Thing) -> Thing:
-    """Mark a dataclass or function as one that records may name. A decorator.
+    """Decorator: mark a dataclass or function as an ingredient, which records may name.
 
-    A dataclass is frozen; one that holds state, as methods do, is compared by identity instead.
+    A dataclass must be frozen, or compared by identity where it holds state, as methods do.
 
     Raises:
         TypeError: for anything else.

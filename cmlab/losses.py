@@ -1,9 +1,9 @@
 """Loss metrics d(a, b) and loss weights λ(t, r), one number per sample.
 
-How far apart, and how much it counts: metrics d(a, b) and weights λ(t, r), one per sample.
-
 A metric sums over a sample, so the norm inside pseudo-Huber and Cauchy is that of the whole
-vector. Taking it element by element is another loss, and the commonest slip in public code.
+vector. Taking it element by element is another loss, and the most common slip in public code.
+Those that a paper introduced stand in its file: `PseudoHuber` and `InverseGap` in methods/ict,
+`Cauchy` in methods/slct, `EDMWeight` in methods/edm.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .types import Data, PerSample, Time
 @ingredient
 @dataclass(frozen=True)
 class SquaredL2:
-    """‖a - b‖²."""
+    """Squared L2 metric ‖a - b‖²."""
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         return sum_squares(a - b)
@@ -27,7 +27,7 @@ class SquaredL2:
 @ingredient
 @dataclass(frozen=True)
 class L1:
-    """‖a - b‖₁, the sum of absolute differences: element by element by its nature."""
+    """L1 metric ‖a - b‖₁, the sum of absolute differences."""
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         return (a - b).abs().flatten(1).sum(1)
@@ -36,7 +36,7 @@ class L1:
 @ingredient
 @dataclass(frozen=True)
 class GemanMcClure:
-    """‖a - b‖² / (‖a - b‖² + c²): bounded by 1, it all but forgets what is far beyond c.
+    """Geman-McClure metric ‖a - b‖² / (‖a - b‖² + c²): at most 1, flat beyond c.
 
     The code of sLCT has 2 m / (m + 4 c²) with a mean m: this with 2 c, times 2.
     """
@@ -51,7 +51,7 @@ class GemanMcClure:
 @ingredient
 @dataclass(frozen=True)
 class Uniform:
-    """λ = 1."""
+    """The constant loss weight λ = 1."""
 
     def __call__(self, t: Time, r: Time) -> PerSample:
         return torch.ones_like(t)
@@ -60,8 +60,9 @@ class Uniform:
 @ingredient
 @dataclass(frozen=True)
 class TrigWeight:
-    """λ = 1 / (σ_d sin t)²: EDM's weight in TrigFlow's clock, by which λ ‖D - x‖² is the paper's
-    ‖σ_d F - v_t‖² / σ_d². Lu & Song 2025, Sec. 3.
+    """TrigFlow's loss weight for denoising, λ = 1 / (σ_d sin t)². Lu & Song 2025, Sec. 3.
+
+    It is EDM's weight as a function of the angle: λ ‖D - x‖² is ‖σ_d F - v_t‖² / σ_d².
     """
 
     sigma_data: float = 0.5

@@ -1,10 +1,9 @@
-"""Model: a network with a preconditioning (c_skip, c_out, c_in, c_noise) is a denoiser.
-
-A denoiser is a bare network inside a preconditioning, and owns its process's clock.
+"""Model: a network F with a preconditioning (c_skip, c_out, c_in, c_noise) is a denoiser.
 
     D(x_t, t) = c_skip(t) x_t + c_out(t) F(c_in(t) x_t, c_noise(t))
 
-Denoiser and consistency function are one type: teacher, student, target and sampler share it.
+A denoiser E[x | x_t] and a consistency function f(x_t, t) have the same signature, so teacher,
+student, target and sampler share one type. The preconditioning says which process t belongs to.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +23,7 @@ from .types import Data, Time
 
 @runtime_checkable
 class Model(Protocol):
-    """A denoiser with a clock: what methods, targets and samplers read."""
+    """A denoiser or consistency function and its process: what methods and samplers need."""
 
     @property
     def process(self) -> Process: ...
@@ -33,19 +32,19 @@ class Model(Protocol):
 
 
 Coefficients = tuple[Time, Time, Time, Time]  # c_skip, c_out, c_in, c_noise
-TimeInput = Callable[[Process, Time], Time]  # t -> c_noise, what the network is told of the time
+TimeInput = Callable[[Process, Time], Time]  # t -> c_noise, the network's time input
 
 
 def quarter_log(level: Time) -> Time:
-    """EDM's time input ln(σ)/4, finite at σ = 0.
+    """EDM's time input c_noise = ln(σ)/4, kept finite at σ = 0.
 
-    There c_out is 0 and the network's answer does not count, but 0 · inf would be NaN.
+    There c_out is 0 and F does not count, but 0 · inf would be NaN.
     """
     return level.clamp_min(1e-8).log() / 4
 
 
 class Precond(ABC):
-    """The four coefficients of a parametrisation, for one process."""
+    """A preconditioning: the four coefficients of a parametrisation, for one process."""
 
     @property
     @abstractmethod
@@ -53,13 +52,13 @@ class Precond(ABC):
 
     @abstractmethod
     def __call__(self, t: Time) -> Coefficients:
-        """c_skip, c_out, c_in, c_noise at time t."""
+        """c_skip, c_out, c_in and c_noise at time t, each (b,)."""
 
 
 @ingredient
 @dataclass(frozen=True)
 class EDMPrecond(Precond):
-    """Karras et al. 2022, Table 1. D(x, 0) = x."""
+    """EDM's preconditioning; D(x, 0) = x. Karras et al. 2022, Table 1."""
 
     sigma_data: float = 0.5
 
@@ -76,8 +75,9 @@ class EDMPrecond(Precond):
 @ingredient
 @dataclass(frozen=True)
 class CMPrecond(Precond):
-    """Song et al. 2023, Appendix C: EDM's form shifted, so that f(x, σ_min) = x exactly.
+    """The consistency models' preconditioning: EDM's, shifted so that f(x, σ_min) = x exactly.
 
+    Song et al. 2023, Appendix C.
     The root in c_out has t², not (t - σ_min)². The authors' PyTorch code multiplies c_noise by
     1000 to suit its embedding; here, as in their JAX code, it is ln(t)/4.
     """
@@ -103,7 +103,7 @@ class CMPrecond(Precond):
 @ingredient
 @dataclass(frozen=True)
 class Angle:
-    """c_noise = t, so that dF/dt stays bounded. Lu & Song 2025, Sec. 4.1."""
+    """Time input c_noise = t, for which dF/dt stays bounded. Lu & Song 2025, Sec. 4.1."""
 
     def __call__(self, process: Process, t: Time) -> Time:
         return t
@@ -112,7 +112,7 @@ class Angle:
 @ingredient
 @dataclass(frozen=True)
 class QuarterLog:
-    """c_noise = ln(σ)/4, as EDM's networks are told; its slope grows like 1/(4 sin t cos t)."""
+    """Time input c_noise = ln(σ)/4, EDM's; dc_noise/dt grows like 1/(4 sin t cos t)."""
 
     def __call__(self, process: Process, t: Time) -> Time:
         return quarter_log(process.level(t))
@@ -121,9 +121,12 @@ class QuarterLog:
 @ingredient
 @dataclass(frozen=True)
 class TrigPrecond(Precond):
-    """D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, c_noise(t)). Lu & Song 2025, Sec. 3.
+    """TrigFlow's preconditioning D = cos(t) x_t - sin(t) σ_d F(x_t/σ_d, c_noise(t)).
 
-    Raises ValueError for a t outside [0, π/2].
+    Lu & Song 2025, Sec. 3.
+
+    Raises:
+        ValueError: when called with a t outside [0, π/2].
     """
 
     sigma_data: float = 0.5
@@ -142,7 +145,7 @@ class TrigPrecond(Precond):
 @ingredient
 @dataclass(frozen=True)
 class UnitVariance(Precond):
-    """EDM's derivation for any process: unit variance in and out, least weight on the network.
+    """EDM's preconditioning derived for any process: F has unit variance in and out, least c_out.
 
     With v = α² σ_d² + σ²: c_skip = α σ_d²/v, c_out = σ σ_d/√v, c_in = 1/√v. On `EDM` it is
     EDMPrecond; on `TrigFlow` it is TrigPrecond with F -> -F and EDM's time input.
@@ -163,7 +166,12 @@ class UnitVariance(Precond):
 
 
 class Denoiser(nn.Module):
-    """Network and preconditioning: (x_t, t, cond) -> an estimate of x."""
+    """A network F inside a preconditioning: (x_t, t, cond) -> D(x_t, t), an estimate of x.
+
+    Args:
+        net: F, called with (c_in x_t, c_noise, cond); c_noise is (b,).
+        precond: the coefficients, and the process whose time t is.
+    """
 
     def __init__(self, net: nn.Module, precond: Precond) -> None:
         super().__init__()
@@ -175,20 +183,24 @@ class Denoiser(nn.Module):
         return self.precond.process
 
     def raw(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
-        """F, the bare network's answer: the velocity under TrigFlow, up to σ_d."""
+        """The network's output F(c_in x_t, c_noise); under TrigFlow, σ_d F is the velocity."""
         _, _, c_in, c_noise = self.precond(t)
         return self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
 
     def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
-        c_skip, c_out, _, _ = self.precond(t)
-        return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * self.raw(x_t, t, cond)
+        c_skip, c_out, c_in, c_noise = self.precond(t)
+        F = self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
+        return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * F
 
 
-# A trained denoiser in another process's clock: wrapped, or with its own network carried over
+# A trained denoiser in another process's time: wrapped, or its network under new coefficients
 
 
 class Reclocked(nn.Module):
-    """A trained denoiser read under another process's clock."""
+    """A trained denoiser as a function of another process's x_t and t.
+
+    It converts x_t and t to those of the model's own process, at the same noise level.
+    """
 
     def __init__(self, model: Model, process: Process) -> None:
         super().__init__()
@@ -204,12 +216,15 @@ class Reclocked(nn.Module):
 
 
 def carried(model: Denoiser, precond: Precond) -> Denoiser:
-    """A copy of a trained denoiser, its own network under another preconditioning.
+    """Convert a trained denoiser to another preconditioning: a copy with the same network.
 
-    Between EDM and TrigFlow it is the same function of data and noise: the network sees the same
-    numbers, since c_in(σ) x_σ = x_t / σ_d, and F_trig = -F_edm (Lu & Song 2025, App. B), so the
-    last layer changes its sign. TrigFlow must then tell the network ln(σ)/4, which it was
-    trained on; a network trained on the angle cannot go back. Raises ValueError.
+    Between EDM and TrigFlow it stays the same function of data and noise: the network's input is
+    the same, since c_in(σ) x_σ = x_t / σ_d, and F_trig = -F_edm (Lu & Song 2025, App. B), so the
+    last layer changes its sign. TrigFlow must then use the time input ln(σ)/4, which the network
+    was trained on; a network trained on the angle cannot be converted back.
+
+    Raises:
+        ValueError: if a TrigFlow preconditioning is involved and this does not hold.
     """
     net, old = deepcopy(model.net), model.precond
     if same(old, precond) or same(precond, old):
@@ -225,13 +240,13 @@ def carried(model: Denoiser, precond: Precond) -> Denoiser:
 
 
 def same(edm: Precond, trig: Precond) -> bool:
-    """Is this EDM's and TrigFlow's, with the same numbers at the network's entrance?"""
+    """Whether these are EDM's and TrigFlow's with the same network input and time input."""
     return isinstance(edm, EDMPrecond) and trig == TrigPrecond(edm.sigma_data, QuarterLog())
 
 
 @torch.no_grad()
 def negate(net: nn.Module) -> None:
-    """F -> -F in place: the last layer's weights change their sign."""
+    """F -> -F, in place, by the sign of the last layer's weights."""
     *_, layer = net.get_submodule("last").modules()
     for weight in layer.parameters():
         weight.neg_()

@@ -1,9 +1,7 @@
-"""Noise levels: distributions of t, grids, and pairs (t, r) for training.
+"""Noise levels for training: the proposal distribution of t, the Karras grid, and pairs t > r.
 
-When a method looks: proposals of noise levels, grids, and pairs of times t > r.
-
-Everything is stated in the noise level; `process.time` translates. EDM, CD, CT, iCT and ECT
-differ mostly here: EDM is the row r = 0.
+All is stated in noise levels σ; `process.time` turns them into t and r. EDM, CD, CT, iCT and ECT
+differ mostly here; EDM is the case r = 0.
 """
 
 from dataclasses import dataclass
@@ -15,24 +13,27 @@ import torch
 from torch import Tensor
 
 from .ingredients import ingredient
-from .ops import on_host
 from .process import Process
 from .types import Data, Schedule, Time
 
 
 @runtime_checkable
 class Proposal(Protocol):
-    """A law of noise levels: continuous, and as masses on the intervals of a grid."""
+    """A proposal distribution of noise levels: continuous, and discretised on a grid."""
 
-    def sample(self, x: Data) -> Time: ...
+    def sample(self, x: Data) -> Time:
+        """A noise level for each sample of x."""
+        ...
 
-    def masses(self, levels: Tensor) -> Tensor: ...
+    def masses(self, levels: Tensor) -> Tensor:
+        """The probability (N - 1,) of each interval between N ascending levels, in float64."""
+        ...
 
 
 @ingredient
 @dataclass(frozen=True)
 class LogNormal:
-    """ln level ~ N(mean, std²), restricted to [low, high]."""
+    """Log-normal noise levels, ln σ ~ N(mean, std²), restricted to σ in [low, high]."""
 
     mean: float = -1.1
     std: float = 2.0
@@ -40,7 +41,7 @@ class LogNormal:
     high: float = inf
 
     def cdf(self, level: Tensor) -> Tensor:
-        """The unrestricted distribution function, in float64."""
+        """The cumulative distribution function without the restriction, in float64."""
         return torch.special.ndtr((level.double().log() - self.mean) / self.std)
 
     def sample(self, x: Data) -> Time:
@@ -62,12 +63,12 @@ class LogNormal:
 @ingredient
 @dataclass(frozen=True)
 class UniformIndex:
-    """Every interval of the grid alike, as in CT and CD; `grid` gives the continuous law."""
+    """Uniform over the intervals of a grid, as in CT and CD; continuous, uniform in σ^{1/ρ}."""
 
     grid: "KarrasGrid"
 
     def sample(self, x: Data) -> Time:
-        """One level for each sample of x, uniform in the grid's own coordinate."""
+        """One level for each sample of x, uniform in the grid's coordinate σ^{1/ρ}."""
         return self.grid.at(torch.rand(len(x), device=x.device, dtype=torch.float64)).to(x.dtype)
 
     def masses(self, levels: Tensor) -> Tensor:
@@ -77,9 +78,11 @@ class UniformIndex:
 @ingredient
 @dataclass(frozen=True)
 class KarrasGrid:
-    """σ_i = (σ_min^{1/ρ} + (i-1)/(N-1) (σ_max^{1/ρ} - σ_min^{1/ρ}))^ρ, i = 1 … N, ascending.
+    """The Karras grid of noise levels, even in σ^{1/ρ}. Karras et al. 2022, eq. 5.
 
-    The papers count upwards; the authors' code of CM and EDM counts down.
+        σ_i = (σ_min^{1/ρ} + (i-1)/(N-1) (σ_max^{1/ρ} - σ_min^{1/ρ}))^ρ,  i = 1 … N, ascending
+
+    The consistency models papers count upwards; the authors' code of CM and EDM counts down.
     """
 
     sigma_min: float = 0.002
@@ -87,16 +90,16 @@ class KarrasGrid:
     rho: float = 7.0
 
     def at(self, u: Tensor) -> Tensor:
-        """The level at the share u of the way from σ_min (u = 0) to σ_max (u = 1)."""
+        """The noise level at the coordinate u, from σ_min at u = 0 to σ_max at u = 1."""
         low, high = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
         return (low + u * (high - low)) ** self.rho
 
     def up(self, points: int) -> Tensor:
-        """N levels, ascending, in float64."""
+        """`points` noise levels (N,), ascending, in float64."""
         return self.at(torch.linspace(0, 1, points, dtype=torch.float64))
 
     def down(self, points: int) -> Tensor:
-        """N levels, descending, and 0 at the end: a sampler's grid of N steps."""
+        """`points` noise levels, descending, then 0: a sampler's grid (N + 1,) of N steps."""
         u = torch.linspace(1, 0, points, dtype=torch.float64)  # one point is σ_max
         return torch.cat([self.at(u), torch.zeros(1, dtype=torch.float64)])
 
@@ -104,35 +107,38 @@ class KarrasGrid:
 @ingredient
 @dataclass(frozen=True)
 class Neighbours:
-    """t and r are neighbours on a grid of N(k) levels, the interval drawn by the proposal."""
+    """Adjacent levels t > r of a grid of N(k) noise levels; the proposal draws the interval.
+
+    Args:
+        points: N(k), the number of grid points at each step.
+        proposal: the distribution over the intervals.
+        grid: where the levels lie.
+    """
 
     points: Schedule
     proposal: Proposal = LogNormal(-1.1, 2.0)
     grid: KarrasGrid = KarrasGrid()
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
-        table = intervals if on_host(x) else lasting_intervals
-        levels, masses = table(self.grid, self.proposal, int(self.points(step)), x.device)
+        levels, masses = intervals(self.grid, self.proposal, int(self.points(step)), x.device)
         i = torch.multinomial(masses, len(x), replacement=True)
         t, r = levels[i + 1].to(x), levels[i].to(x)
         return process.time(t), process.time(r)
 
 
+@lru_cache(maxsize=64)  # a copy to a GPU makes the host wait, and erf on a CPU is not free
 def intervals(
     grid: KarrasGrid, proposal: Proposal, points: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """The grid's levels (points,) and the proposal's masses (points - 1,) on a device."""
+    """The grid's levels (points,) and the intervals' probabilities (points - 1,) on a device."""
     levels = grid.up(points)
     return levels.to(device), proposal.masses(levels).to(device)
-
-
-lasting_intervals = lru_cache(maxsize=64)(intervals)  # a copy to a GPU makes the host wait
 
 
 @ingredient
 @dataclass(frozen=True)
 class ToData:
-    """t from a continuous law and r = 0: denoising."""
+    """Pairs for denoising: t from a continuous proposal, and r = 0."""
 
     proposal: Proposal = LogNormal(-1.2, 1.2)
 
@@ -144,7 +150,7 @@ class ToData:
 @ingredient
 @dataclass(frozen=True)
 class Together:
-    """t from a continuous law and r = t, the limit of no gap."""
+    """Pairs for continuous time: t from a continuous proposal and r = t, the limit t - r -> 0."""
 
     proposal: Proposal = LogNormal(-1.0, 1.4)
 
@@ -156,7 +162,7 @@ class Together:
 @ingredient
 @dataclass(frozen=True)
 class At:
-    """Always the same noise level, and r at a ratio of it: for a loss against noise plot."""
+    """One fixed noise level σ for t, and ratio · σ for r: for the loss at given noise levels."""
 
     level: float
     ratio: float = 0.0

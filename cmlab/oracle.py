@@ -1,8 +1,8 @@
-"""Laws for which the consistency function is known: the truth that every run is judged by.
+"""Oracle: data distributions whose score, denoiser and consistency function are known exactly.
 
-A law is a mixture of round Gaussians: one (`Gaussian`), several (`Mixture`, `Mixture1D`), or one
-without spread at each data point (`Empirical`). With x_σ = x + σ z, σ the noise level, and p_σ
-the law of x_σ:
+Each is a mixture of isotropic Gaussians: one (`Gaussian`), several (`Mixture`, `Mixture1D`), or a
+point mass at each data point (`Empirical`). With x_σ = x + σ z, σ the noise level, and p_σ the
+distribution of x_σ:
 
     score        ∇ ln p_σ(x)
     denoiser     D(x, σ) = E[x | x_σ] = x + σ² ∇ ln p_σ(x)                     (Tweedie)
@@ -10,8 +10,8 @@ the law of x_σ:
     flow         f*(x, t → s): the solution that passes through x at t, read at s
     consistency  f*(x, t → σ_min)                                              (Song et al. 2023)
 
-Everything is computed in float64, on the device of the law's tensors, and answered in the dtype
-and on the device of x. No gradient passes through a flow.
+Everything is computed in float64, on the device of the distribution's tensors; results have the
+dtype and device of x. No gradient passes through a flow.
 """
 
 import math
@@ -29,20 +29,23 @@ from . import gaussian_mixture
 from .gaussian_mixture import Components, require
 from .types import Data, PerSample, Time
 
-ENTRIES = 2**18  # samples times components held at once: 2 MiB, about a core's cache
+ENTRIES = 2**18  # samples times components computed at once: 2 MiB, about a core's cache
 
 
 class Oracle(ABC):
-    """A data law with its exact noisy laws. Levels are noise levels, one per sample.
+    """A data distribution with its exact noisy marginals p_σ.
 
-    Level 0 is allowed where every component has some spread. A sample may come in any shape of
-    the right size. Wrong sizes and levels raise ValueError.
+    In all methods x_t is (b, *d), of any shape with the right number of coordinates, and `level`
+    (b,) holds noise levels σ ≥ 0. σ = 0 is allowed where every component has a std above 0.
+
+    Raises:
+        ValueError: for wrong sizes and levels, and when made of wrong parameters.
     """
 
-    closed: ClassVar[bool] = False  # a closed flow costs the same however far it goes
+    closed: ClassVar[bool] = False  # whether the flow has a closed form
 
     def __post_init__(self) -> None:
-        _ = self.components  # a wrong law fails here, not in the middle of a run
+        _ = self.components  # wrong parameters fail here, not in the middle of a run
 
     @property
     @abstractmethod
@@ -52,45 +55,48 @@ class Oracle(ABC):
     @property
     @abstractmethod
     def components(self) -> Components:
-        """The Gaussians that the law is made of, over flat samples."""
+        """The Gaussians of the mixture, over flattened samples."""
 
     @property
     def sigma_data(self) -> float:
-        """√(mean over coordinates of the variance of the data)."""
+        """The standard deviation σ_d of the data, root mean square over coordinates."""
         return float(self.components.variance.mean().sqrt())
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Data:
-        """n clean samples, in torch's default dtype."""
+        """n clean samples (n, *d), in torch's default dtype."""
         return self.components.sample(n, generator).reshape(n, *self.shape)
 
     def log_density(self, x_t: Data, level: Time) -> PerSample:
-        """ln p_σ(x_t), in nats."""
+        """The log-density ln p_σ(x_t) (b,), in nats."""
         return self._exactly(lambda x, s: self.components.log_terms(x, s).logsumexp(0), x_t, level)
 
     def score(self, x_t: Data, level: Time) -> Data:
-        """∇ ln p_σ(x_t)."""
+        """The score ∇ ln p_σ(x_t)."""
         return self._exactly(self.components.score, x_t, level)
 
     def denoise(self, x_t: Data, level: Time) -> Data:
-        """The posterior mean E[x | x_t]."""
+        """The exact denoiser, the posterior mean E[x | x_t]."""
         return self._exactly(lambda x, s: x + s**2 * self.components.score(x, s), x_t, level)
 
     def velocity(self, x_t: Data, level: Time) -> Data:
-        """dx/dσ = (x_t - D) / σ along the path through x_t."""
+        """The velocity dx/dσ = (x_t - D) / σ of the probability-flow ODE at x_t."""
         return self._exactly(lambda x, s: -s * self.components.score(x, s), x_t, level)
 
     @torch.no_grad()
     def flow(self, x_t: Data, level: Time, to: Time) -> Data:
-        """f*(x_t, level → to), up or down. A solved flow is within 1e-5, tested on the toys."""
+        """The flow map f*(x_t, level → to) of the PF-ODE, to higher or lower noise.
+
+        Without a closed form it is solved to within 1e-5, tested on the toy data.
+        """
         require(bool(x_t.isfinite().all()), "x_t is not finite everywhere: no path starts there")
         return self._exactly(self._flow, x_t, level, to)
 
     def consistency(self, x_t: Data, level: Time, sigma_min: float = 0.002) -> Data:
-        """The consistency function: where the path through x_t ends."""
+        """The exact consistency function: the PF-ODE solution through x_t, at σ_min."""
         return self.flow(x_t, level, torch.full_like(level, sigma_min))
 
     def path(self, x_t: Data, levels: Tensor) -> Tensor:
-        """The path through x_t at levels (m,), up or down: (m, b, *d). x_t lies at levels[0]."""
+        """The PF-ODE solution through x_t at levels (m,): (m, b, *d). x_t lies at levels[0]."""
         b, m = len(x_t), len(levels)
         if self.closed:
             start, to = levels[:1].expand(m * b), levels.repeat_interleave(b)
@@ -104,24 +110,24 @@ class Oracle(ABC):
     def _flow(self, x: Tensor, level: Tensor, to: Tensor) -> Tensor:
         """The flow of x (b, D) between levels (b, 1), in float64."""
 
-    def _exactly(self, law: Callable[..., Tensor], x_t: Tensor, *levels: Tensor) -> Tensor:
-        """A law of x (b, D) and levels (b, 1) in float64, applied to a batch as it comes."""
+    def _exactly(self, function: Callable[..., Tensor], x_t: Tensor, *levels: Tensor) -> Tensor:
+        """Apply a function of x (b, D) and levels (b, 1) in float64 to a batch of any shape."""
         means, given = self.components.means, tuple(x_t.shape[1:])
         fits = math.prod(given) == means.shape[1]
-        require(fits, f"samples of shape {given} do not fit this law: give {self.shape}")
+        require(fits, f"samples of shape {given} do not fit this distribution: give {self.shape}")
         for level in levels:
-            _admit(level, len(x_t), self.components.std_min)
+            _require_levels(level, len(x_t), self.components.std_min)
         flat = x_t.reshape(len(x_t), means.shape[1])
         wide = (v.to(means) for v in (flat, *(level[:, None] for level in levels)))
         rows = max(1, ENTRIES // max(means.shape))
         parts = zip(*(v.split(rows) for v in wide), strict=True)
-        answer = torch.cat([law(*part) for part in parts]).to(x_t)
+        answer = torch.cat([function(*part) for part in parts]).to(x_t)
         return answer.reshape(x_t.shape) if answer.ndim > 1 else answer
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian(Oracle):
-    """N(mean, std² I), mean of any shape (*d). With std = 0, one point and straight paths.
+    """One Gaussian N(mean, std² I), mean (*d). With std = 0, a point mass and straight paths.
 
     f*(x, t → s) = μ + (x - μ) √((std² + s²) / (std² + t²)).
     """
@@ -147,7 +153,7 @@ class Gaussian(Oracle):
 
 @dataclass(frozen=True, eq=False)
 class Mixture(Oracle):
-    """Σ_k w_k N(μ_k, s_k² I): weights (K,), means (K, D), stds (K,)."""
+    """A Gaussian mixture Σ_k w_k N(μ_k, s_k² I): weights (K,), means (K, D), stds (K,)."""
 
     weights: Tensor
     means: Tensor
@@ -167,9 +173,10 @@ class Mixture(Oracle):
 
 @dataclass(frozen=True, eq=False)
 class Empirical(Oracle):
-    """Nothing but the points (N, *d): its denoiser is the ideal one for a finite data set.
+    """The empirical distribution of points (N, *d): a point mass at each.
 
-    Its paths end in the points, and levels must be above 0.
+    Its denoiser is the ideal one for a finite data set. Its paths end in the points; noise levels
+    must be above 0.
     """
 
     points: Tensor
@@ -189,12 +196,13 @@ class Empirical(Oracle):
 
 @dataclass(frozen=True, eq=False)
 class Mixture1D(Oracle):
-    """Σ_k w_k N(μ_k, s_k²) on the line: weights, means and stds (K,), samples (b, 1) or (b,).
+    """A one-dimensional Gaussian mixture: weights, means, stds (K,); samples (b, 1) or (b,).
 
     Paths on the line never cross, so the flow keeps every quantile: f*(x, t → s) = F_s⁻¹(F_t(x)),
-    F_σ the distribution function at level σ. It is solved for ln F in the left half and for
-    ln (1 - F) in the right one, so that the far tails are as exact as the middle: 1e-9 wherever
-    the density at s exceeds 1e-6. In an empty gap between two modes no quantile tells where.
+    F_σ the cumulative distribution function at level σ. It is solved for ln F in the left half and
+    for ln (1 - F) in the right one, so that the far tails are as exact as the middle: 1e-9 where
+    the density at s exceeds 1e-6. In an empty gap between two modes F is flat, and the quantile
+    does not determine where the path ends.
     """
 
     weights: Tensor
@@ -212,7 +220,7 @@ class Mixture1D(Oracle):
         return Components(self.weights, self.means.reshape(-1, 1), self.stds)
 
     def cdf(self, x_t: Data, level: Time) -> PerSample:
-        """F_σ(x_t)."""
+        """The cumulative distribution function F_σ(x_t) (b,)."""
         return self._exactly(lambda x, s: self._tail(x, s, 1.0).exp().flatten(), x_t, level)
 
     def _tail(self, x: Tensor, level: Tensor, side: Tensor | float) -> Tensor:
@@ -221,7 +229,7 @@ class Mixture1D(Oracle):
         return (self.components.weights.log() + torch.special.log_ndtr(z)).logsumexp(1)[:, None]
 
     def _standard(self, x: Tensor, level: Tensor) -> Tensor:
-        """x as each component sees it, in its own standard deviations: (b, K)."""
+        """x standardised by the mean and noisy std of each component: (b, K)."""
         return (x - self.components.means.T) / (self.components.stds**2 + level**2).sqrt()
 
     def _flow(self, x: Tensor, level: Tensor, to: Tensor) -> Tensor:
@@ -235,15 +243,15 @@ class Mixture1D(Oracle):
         def curve(y: Tensor) -> tuple[Tensor, Tensor]:
             height = self._tail(y, to, side) - goal
             density = self.components.log_terms(y, to).logsumexp(0)[:, None]
-            # Below rounding is at the goal: in an empty gap it keeps y where symmetry puts it.
+            # Below rounding counts as 0: in an empty gap it keeps y where symmetry puts it.
             height = torch.where(height.abs() < 4e-16, 0.0, height)
             return side * height, (density - goal - height).exp()
 
         return gaussian_mixture.root(curve, low, high)
 
 
-def _admit(level: Tensor, b: int, std_min: float) -> None:
+def _require_levels(level: Tensor, b: int, std_min: float) -> None:
     shape, low = tuple(level.shape), float(level.min()) if level.numel() else 1.0
     require(shape == (b,), f"{b} samples came with levels of shape {shape}: give one level each")
     require(low >= 0, f"a noise level is {low:g}: give levels of at least 0")
-    require(low > 0 or std_min > 0, "a noise level is 0 and the law has bare points: stay above 0")
+    require(low > 0 or std_min > 0, "a noise level is 0 and a component has std 0: stay above 0")

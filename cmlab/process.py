@@ -1,9 +1,9 @@
-"""Where noise lives: x_t = α_t x + σ_t z.
+"""Diffusion process (noise schedule, forward process): x_t = α_t x + σ_t z.
 
-Each process has a clock t of its own, and all share the noise level σ_t / α_t. Everything that
-a method or a sampler does to a sample is one of four moves, written once: `perturb` jumps onto
-the trajectory, `noise` reads z back, `transport` slides along the line of fixed x and z (a DDIM
-step), and `velocity` is its derivative.
+Each process has its own time t; all share the noise level σ_t / α_t. What methods and samplers do
+to a sample is one of four operations: `perturb` adds noise to data, `noise` solves for z,
+`transport` moves to another time with x and z fixed (a DDIM step), and `velocity` is dx_t/dt with
+x and z fixed.
 """
 
 from abc import ABC, abstractmethod
@@ -18,15 +18,15 @@ from .types import Data, Time
 
 
 class Process(ABC):
-    """A clock: t -> (α_t, σ_t), and the way back from a noise level to t."""
+    """A diffusion process: t -> (α_t, σ_t), and the inverse, from a noise level to t."""
 
     @abstractmethod
     def __call__(self, t: Time) -> tuple[Time, Time]:
-        """The signal and noise scales α_t and σ_t."""
+        """The scales α_t of the signal and σ_t of the noise, each (b,)."""
 
     @abstractmethod
     def time(self, level: Time) -> Time:
-        """The time at which σ_t / α_t equals the noise level."""
+        """The time t at which σ_t / α_t equals the noise level."""
 
     def level(self, t: Time) -> Time:
         """The noise level σ_t / α_t."""
@@ -34,22 +34,22 @@ class Process(ABC):
         return sigma / alpha
 
     def perturb(self, x: Data, z: Data, t: Time) -> Data:
-        """x_t, from data x and noise z."""
+        """x_t = α_t x + σ_t z: data x with noise z at time t."""
         alpha, sigma = self(t)
         return expand(alpha, x) * x + expand(sigma, x) * z
 
     def noise(self, x_t: Data, x: Data, t: Time) -> Data:
-        """The noise z that leads from x to x_t."""
+        """The noise z = (x_t - α_t x) / σ_t."""
         alpha, sigma = self(t)
-        # At σ_t = 0 the noise is 0/0. Any finite value will do: it is multiplied by σ_r later.
+        # At σ_t = 0 the noise is 0/0. Any finite value serves: it is multiplied by σ_r later.
         return (x_t - expand(alpha, x) * x) / expand(sigma, x).clamp_min(1e-8)
 
     def transport(self, x_t: Data, x: Data, t: Time, r: Time) -> Data:
-        """x_r on the line through x and x_t: the same data, the same noise, another time."""
+        """x_r of the same data and noise as x_t, at time r: a DDIM step where x is an estimate."""
         return self.perturb(x, self.noise(x_t, x, t), r)
 
     def velocity(self, x_t: Data, x: Data, t: Time) -> Data:
-        """dx_t/dt along that line."""
+        """dx_t/dt = α̇_t x + σ̇_t z with x and z fixed."""
         z = self.noise(x_t, x, t)
         one = torch.ones_like(t)
         return torch.func.jvp(lambda t: self.perturb(x, z, t), (t.contiguous(),), (one,))[1]
@@ -58,7 +58,7 @@ class Process(ABC):
 @ingredient
 @dataclass(frozen=True)
 class EDM(Process):
-    """x_t = x + t z: time is the noise level. Karras et al. 2022."""
+    """The variance-exploding process x_t = x + t z, whose time is σ. Karras et al. 2022."""
 
     def __call__(self, t: Time) -> tuple[Time, Time]:
         return torch.ones_like(t), t
@@ -66,13 +66,16 @@ class EDM(Process):
     def time(self, level: Time) -> Time:
         return level
 
+    def perturb(self, x: Data, z: Data, t: Time) -> Data:
+        return x + expand(t, x) * z
+
 
 @ingredient
 @dataclass(frozen=True)
 class TrigFlow(Process):
-    """x_t = cos(t) x + sin(t) σ_d z, t in [0, π/2]. Lu & Song 2025, Sec. 3.
+    """The TrigFlow process x_t = cos(t) x + sin(t) σ_d z, t in [0, π/2]. Lu & Song 2025, Sec. 3.
 
-    The paper's z has standard deviation σ_d; here z is standard and σ_d stands beside it.
+    The paper's z has standard deviation σ_d; here z is standard normal and σ_d is written out.
     """
 
     sigma_data: float = 0.5
@@ -83,8 +86,19 @@ class TrigFlow(Process):
     def time(self, level: Time) -> Time:
         return (level / self.sigma_data).atan()
 
+    def velocity(self, x_t: Data, x: Data, t: Time) -> Data:
+        """cos(t) σ_d z - sin(t) x, which needs no derivative."""
+        z = self.noise(x_t, x, t)
+        return -expand(t.sin(), x) * x + expand(t.cos() * self.sigma_data, x) * z
+
     def check(self, t: Time) -> None:
-        """Raise ValueError for a t outside [0, π/2], as a noise level would be. Not on a GPU."""
+        """Check that t lies in [0, π/2], which a noise level would not.
+
+        Tensors on a GPU are not checked, since the host would have to wait for them.
+
+        Raises:
+            ValueError: for a t outside, or NaN.
+        """
         if torch.compiler.is_compiling() or not t.numel() or not on_host(t):
             return
         low, high = torch.aminmax(t.detach())
@@ -98,7 +112,7 @@ class TrigFlow(Process):
 @ingredient
 @dataclass(frozen=True)
 class RectifiedFlow(Process):
-    """x_t = (1 - t) x + t z, t in [0, 1]. Liu et al. 2023."""
+    """The rectified-flow process x_t = (1 - t) x + t z, t in [0, 1]. Liu et al. 2023."""
 
     def __call__(self, t: Time) -> tuple[Time, Time]:
         return 1 - t, t
@@ -110,9 +124,9 @@ class RectifiedFlow(Process):
 @ingredient
 @dataclass(frozen=True)
 class VariancePreserving(Process):
-    """α_t² = exp(-t β_min - t²/2 (β_max - β_min)), σ_t² = 1 - α_t², t in [0, 1].
+    """The variance-preserving process, the continuous form of DDPM's linear β. Song et al. 2021.
 
-    Song et al. 2021, the continuous form of DDPM's linear β.
+    α_t² = exp(-t β_min - t²/2 (β_max - β_min)),  σ_t² = 1 - α_t²,  t in [0, 1]
     """
 
     beta_min: float = 0.1

@@ -1,6 +1,4 @@
-"""Sampling: solvers of the probability-flow ODE and samplers of few steps.
-
-From noise to data: one step of the ODE, many steps, or a consistency model's few jumps.
+"""Sampling: solvers of the probability-flow ODE (DDIM, Heun) and multistep consistency sampling.
 
 Solvers and samplers take any denoiser and any process. Samplers are generators:
 
@@ -27,16 +25,19 @@ from .types import Data, Denoise, Solver, Time
 
 @ingredient
 def ddim(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
-    """Slide along the line through x_t and its estimate of x. Under EDM it is the Euler step."""
+    """One DDIM step from t to r, with one call of the denoiser; under EDM the Euler step.
+
+    It keeps the estimate of x and the noise that goes with it, and changes the time alone.
+    """
     return process.transport(x_t, denoise(x_t, t), t, r)
 
 
 @ingredient
 def heun(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Data:
-    """Heun's second-order step in the noise level, Karras et al. 2022, Algorithm 1; r > 0.
+    """One step of Heun's second-order solver from t to r > 0. Karras et al. 2022, Algorithm 1.
 
-    In x_t / α_t against σ_t / α_t the ODE's slope is the noise z, so the two ends' noises are
-    averaged. Two calls of the denoiser.
+    For x_t / α_t as a function of σ_t / α_t the ODE's derivative is the noise z, so the noises at
+    both ends are averaged. Two calls of the denoiser.
     """
     x = denoise(x_t, t)
     z_t = process.noise(x_t, x, t)
@@ -48,7 +49,7 @@ def heun(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Dat
 
 
 def descending(times: Tensor) -> Tensor:
-    """The times, once it is sure that they walk down. Raises ValueError."""
+    """The sampling times (m,), if they descend strictly; else raise ValueError."""
     if times.ndim != 1 or len(times) < 1 or not bool((times.diff() < 0).all()):
         raise ValueError(
             f"sampling times must be one strictly descending row, noisiest first, "
@@ -60,10 +61,23 @@ def descending(times: Tensor) -> Tensor:
 def ode(
     process: Process, denoise: Denoise, x_t: Data, times: Tensor, solver: Solver = heun
 ) -> Iterator[Data]:
-    """x at times[0], times[1], …: Karras et al. 2022, Algorithm 1.
+    """Solve the probability-flow ODE backwards in time. Karras et al. 2022, Algorithm 1.
 
-    A step that ends at noise level 0 is a `ddim` step, since Heun's slope there is 0/0. With
-    Heun, N steps down to 0 are 2 N - 1 calls.
+    A step that ends at noise level 0 is a `ddim` step, since Heun's derivative there is 0/0. With
+    Heun, N steps down to 0 take 2 N - 1 calls of the denoiser.
+
+    Args:
+        process: the process of `denoise`.
+        denoise: a denoiser, (x_t, t) -> an estimate of x.
+        x_t: noisy data at times[0].
+        times: the sampling times (m,), strictly descending.
+        solver: one step from t to r.
+
+    Yields:
+        x at times[0], times[1], ….
+
+    Raises:
+        ValueError: if the times do not descend.
     """
     times = descending(times.to(x_t))
     yield x_t
@@ -80,10 +94,23 @@ def multistep(
     times: Tensor,
     noise: Callable[[Tensor], Tensor] = torch.randn_like,
 ) -> Iterator[Data]:
-    """The estimate of x after each call: jump to the data, add fresh noise, jump again.
+    """Multistep consistency sampling: jump to the data, add fresh noise, jump again.
 
     Song et al. 2023, Algorithm 1. The noise added at level τ has scale τ, as in ECT's code;
     Algorithm 1 has √(τ² - σ_min²). No clamping, no noise after the last call.
+
+    Args:
+        process: the process of `denoise`.
+        denoise: a consistency function, (x_t, t) -> an estimate of x.
+        x_t: noisy data at times[0].
+        times: the times (m,) of the calls, strictly descending.
+        noise: draws fresh noise of the shape of its argument.
+
+    Yields:
+        The estimate of x after each call.
+
+    Raises:
+        ValueError: if the times do not descend.
     """
     first, *rest = descending(times.to(x_t))
     x = denoise(x_t, first.repeat(len(x_t)))
@@ -96,7 +123,10 @@ def multistep(
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Samples from standard normal noise z after this many calls; σ_max is where it starts."""
+    """A few-step sampler: standard normal noise z -> samples, in a number of network calls.
+
+    It starts at the noise level σ_max.
+    """
 
     @property
     def sigma_max(self) -> float: ...
@@ -107,9 +137,9 @@ class Sampler(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class FewSteps:
-    """The noise levels of a few-step sampler: σ_max for one call; down to σ_mid for more.
+    """The multistep consistency sampler on a Karras grid of noise levels from σ_max to σ_mid.
 
-    n calls stand on a Karras grid of n levels between the two, so two calls are σ_max, σ_mid.
+    n calls take n levels between the two: one call is at σ_max, two are at σ_max and σ_mid.
     """
 
     sigma_max: float = 80.0
@@ -124,7 +154,7 @@ class FewSteps:
         return grid.up(calls).flip(0) if calls > 1 else torch.tensor([grid.sigma_max]).double()
 
     def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
-        """Samples from standard normal noise z, after this many calls."""
+        """Samples (b, *d) from standard normal noise z, after `calls` network calls."""
         times = process.time(self.levels(calls)).to(z)
         _, sigma = process(times[:1].repeat(len(z)))
         *_, x = multistep(process, denoise, expand(sigma, z) * z, times)

@@ -1,22 +1,14 @@
-"""Teachers and targets: what the student is taught by, guidance, and the EMA of its weights.
+"""Teachers φ and targets θ⁻, classifier-free guidance, and the EMA of the weights.
 
-Two guides: the teacher moves x_t to x_r, the target labels what it finds there.
-
-Both answer with a denoiser, so solvers and samplers take either. The words are kept apart on
-purpose: the teacher φ is a fixed truth from outside, the target θ⁻ is the student's own shadow.
-
-Classifier-free guidance of a teacher: away from its answer without a label, Ho & Salimans 2022.
-
-    D_w(x_t, t, c) = D(x_t, t, c) + w (D(x_t, t, c) - D(x_t, t, ∅))
-
-The student distils the guided teacher, so it needs no guidance of its own when it samples. w
-counts as in MusicCM and in the code of PCM: with w = 0 there is no guidance.
+The teacher φ is fixed and comes from outside; a solver uses it to move x_t to x_r. The target θ⁻
+is made from the student's own weights; its output at x_r is what the student is trained towards.
+Both give a denoiser, so solvers and samplers take either.
 """
 
 from abc import ABC, abstractmethod
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +18,13 @@ from .model import Model
 from .ops import expand
 from .oracle import Oracle
 from .process import EDM, Process
-from .schedules import Constant, EarlyAverage
+from .schedules import Constant, EarlyAverage, GridSchedule
 from .types import Data, Denoise, Schedule, Teacher, Time
 
 
 @runtime_checkable
 class HasOracle(Protocol):
-    """A data set whose law is known."""
+    """A data set whose distribution is known in closed form."""
 
     @property
     def oracle(self) -> Oracle: ...
@@ -41,7 +33,7 @@ class HasOracle(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class OneSample:
-    """Answers with the data point itself. It turns distillation into training."""
+    """The teacher D(x_t, t) = x, the data point itself: it turns distillation into training."""
 
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
         return lambda x_t, t: x
@@ -50,7 +42,11 @@ class OneSample:
 @ingredient
 @dataclass(eq=False)
 class Pretrained:
-    """Answers with a frozen denoiser."""
+    """A trained denoiser as the teacher, frozen and in evaluation mode.
+
+    Args:
+        network: the denoiser, called with (x_t, t, cond).
+    """
 
     network: nn.Module = field(repr=False)
 
@@ -64,7 +60,12 @@ class Pretrained:
 @ingredient
 @dataclass(frozen=True)
 class Exact:
-    """Answers with E[x | x_t] in closed form, for data whose law is known."""
+    """The exact teacher E[x | x_t], for data whose distribution is known in closed form.
+
+    Args:
+        data: the data set, with its `oracle`.
+        process: the process that x_t and t belong to, which must be the student's.
+    """
 
     data: HasOracle
     process: Process = EDM()
@@ -78,23 +79,27 @@ class Exact:
 
 
 class Memory(ABC):
-    """An ingredient with networks of its own: made in `attach`, moved by `update` each step."""
+    """A stateful ingredient, with networks of its own that a checkpoint may have to keep."""
 
     @abstractmethod
-    def attach(self, model: nn.Module) -> None: ...
+    def attach(self, model: nn.Module) -> None:
+        """Make the networks, for this student. Called once, before training."""
 
     @abstractmethod
-    def update(self, model: nn.Module, step: int) -> None: ...
+    def update(self, model: nn.Module, step: int) -> None:
+        """Update them after an optimizer step; `step` counts from 0."""
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
-        """What a checkpoint must keep; weights that require a gradient are trained."""
+        """The networks that a checkpoint must keep, by name; the trainer trains their weights
+        that require a gradient.
+        """
 
 
 @ingredient
 @dataclass(eq=False)
 class AsBegun(Memory):
-    """Answers with the denoiser that the student began as: for a student that starts from one."""
+    """The student's initial weights as the teacher, for a student that starts as a denoiser."""
 
     network: nn.Module | None = field(default=None, init=False, repr=False)
 
@@ -111,11 +116,11 @@ class AsBegun(Memory):
         pass
 
     def networks(self) -> dict[str, nn.Module]:
-        return {}  # a run that goes on finds it where it began
+        return {}  # a resumed run finds it in its start
 
 
 class Target(Memory):
-    """f_θ⁻. A target with a memory takes its copy in `attach` and moves it in `update`."""
+    """The target f_θ⁻: (model, cond) -> a denoiser through which no gradient passes."""
 
     @abstractmethod
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
@@ -124,7 +129,7 @@ class Target(Memory):
 @ingredient
 @dataclass(eq=False)
 class StopGrad(Target):
-    """θ⁻ = θ."""
+    """The target with stop-gradient, θ⁻ = stopgrad(θ)."""
 
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
         return torch.no_grad()(lambda x_r, r: model(x_r, r, cond))
@@ -142,7 +147,11 @@ class StopGrad(Target):
 @ingredient
 @dataclass(eq=False)
 class MovingAverage(Target):
-    """θ⁻ ← μ(k) θ⁻ + (1 - μ(k)) θ after each step; buffers are copied."""
+    """The EMA target, θ⁻ ← μ(k) θ⁻ + (1 - μ(k)) θ after each step; buffers are copied.
+
+    Args:
+        decay: the schedule μ(k).
+    """
 
     decay: Schedule = Constant(0.95)
     network: nn.Module | None = field(default=None, init=False, repr=False)
@@ -157,59 +166,97 @@ class MovingAverage(Target):
         return self.network
 
     def attach(self, model: nn.Module) -> None:
-        # In training mode even if the model was loaded for sampling: both drop the same units.
+        # In training mode even if the model was loaded for sampling: both use the same dropout.
         self.network = deepcopy(model).requires_grad_(False).train()
+        self.slow, self.fast = Weights.of(self.network), Weights.of(model)
 
-    @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        lerp_networks(self.attached(), model, 1 - self.decay(step))
+        self.attached()
+        lerp_networks(self.slow, self.fast, 1 - self.decay(step))
 
     def networks(self) -> dict[str, nn.Module]:
         return {"target": self.attached()}
 
+    def on_grid(self, points: Schedule) -> "MovingAverage":
+        """A copy whose decay reads N(k) from `points`; itself, if its decay follows no grid."""
+        if not isinstance(self.decay, GridSchedule):
+            return self
+        bound = copy(self)
+        bound.decay = self.decay.on_grid(points)
+        return bound
+
+
+class Weights(NamedTuple):
+    """A network's parameters and buffers, walked through once and not at each step."""
+
+    parameters: list[Tensor]
+    buffers: list[Tensor]
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "Weights":
+        return cls(list(network.parameters()), list(network.buffers()))
+
 
 @torch.no_grad()
-def lerp_networks(slow: nn.Module, fast: nn.Module, share: float) -> None:
-    """slow ← slow + share (fast - slow), parameters in one fused call and buffers copied."""
+def lerp_networks(slow: Weights, fast: Weights, share: float) -> None:
+    """Move one network's weights towards another's: slow ← slow + share (fast - slow).
+
+    Parameters are moved in one fused call; buffers are copied.
+    """
     torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-        list(slow.parameters()), list(fast.parameters()), share
+        slow.parameters, fast.parameters, share
     )
-    for kept, new in zip(slow.buffers(), fast.buffers(), strict=True):
+    for kept, new in zip(slow.buffers, fast.buffers, strict=True):
         kept.copy_(new)
 
 
-# The average of the weights that samples are drawn from. It is not the target network
+# The average of the weights that samples are drawn from. It is not the target
 
 M = TypeVar("M", bound=nn.Module)
 EARLY = EarlyAverage()
 
 
 class EMA(Generic[M]):
-    """A frozen copy of a model: weights ← β(k) weights + (1 - β(k)) the model's, each step.
+    """The exponential moving average (EMA) of a model's weights, which samples are drawn from.
 
-    β(k) is the decay, but at most the ramp: a copy of random weights is no average, so early on
-    the average is young. EDM ramps by `HalfLifeRamp`; ECT's and openai's code have no ramp, which
-    is Constant(1.0).
+    After each step weights ← β(k) weights + (1 - β(k)) θ. It is not the target θ⁻. The initial
+    weights are random, so early on the average must forget them fast: β(k) is at most the ramp.
+
+    Args:
+        model: the model that is trained; `self.model` is the frozen copy that holds the average.
+        decay: the schedule of the decay.
+        ramp: the schedule of its upper bound. EDM has `HalfLifeRamp`; ECT's code and openai's CM
+            have none, which is Constant(1.0).
     """
 
     def __init__(self, model: M, decay: Schedule, ramp: Schedule = EARLY) -> None:
         self.model: M = deepcopy(model).requires_grad_(False).eval()
+        self.slow, self.fast = Weights.of(self.model), Weights.of(model)
         self.decay, self.ramp = decay, ramp
 
-    def update(self, model: nn.Module, step: int) -> None:
-        lerp_networks(self.model, model, 1 - min(self.decay(step), self.ramp(step)))
+    def update(self, step: int) -> None:
+        """Move towards the model that this is the average of, after an optimizer step."""
+        lerp_networks(self.slow, self.fast, 1 - min(self.decay(step), self.ramp(step)))
 
 
-# Classifier-free guidance of a teacher: away from its answer without a label, Ho & Salimans 2022
+# Classifier-free guidance of a teacher, Ho & Salimans 2022
 
 
 @ingredient
 @dataclass(eq=False)
 class Guided(Memory):
-    """A teacher, guided by w = `scale`. `null` is the label that stands for none.
+    """A teacher with classifier-free guidance. Ho & Salimans 2022.
 
+        D_w(x_t, t, c) = D(x_t, t, c) + w (D(x_t, t, c) - D(x_t, t, ∅))
+
+    The student distils the guided teacher, so it needs no guidance of its own when it samples.
     The teacher's network has one class more than the data, `null` the last of them, and was
-    trained on `data.Unlabelled`. Without labels (cond is None) it answers as it is.
+    trained on `data.digits.Unlabelled`. Without labels (cond is None) there is no guidance.
+
+    Args:
+        teacher: the teacher D.
+        scale: w, counted as in MusicCM and in PCM's code: 0 is no guidance.
+        null: the label ∅ that stands for none.
     """
 
     teacher: Teacher

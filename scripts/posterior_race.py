@@ -1,14 +1,23 @@
-"""Record the races of lab 13: the posterior mean against the consistency model, in the plane and
-on digits. About three minutes on one core; `rings` or `digits` as an argument runs one of them.
+"""Record lab 13's comparison of posterior mean and consistency model in posterior sampling.
+
+In the plane and on digits: about three minutes on one core. The argument `rings` or `digits` runs
+one of them.
 """
 
 import sys
 
 import torch
-from cmlab_labs.common.explorers_digits import GENERATOR, exact
+from cmlab_labs.common.generators import GENERATOR, exact_denoiser
 from cmlab_labs.common.study import write
-from cmlab_labs.lab13_inverse.analysis import CALLS, Course, Heat, Scores, Task, rings
-from cmlab_labs.lab13_inverse.study import race
+from cmlab_labs.lab13_inverse.analysis import (
+    CALLS,
+    Experiment,
+    Scores,
+    Task,
+    Trial,
+    rings_experiment,
+)
+from cmlab_labs.lab13_inverse.study import compare_estimate
 
 from cmlab.data.digits import Digits
 from cmlab.methods.posterior_sampling import (
@@ -32,7 +41,7 @@ BUDGETS = {"rings": (4, 8, 16, 32, 64, 128), "digits": (20,)}
 EACH = 60  # digits a seed
 
 
-def digits() -> Course:
+def digits() -> Experiment:
     """Held-out scans from their measurements: D of the training scans, and the shipped network."""
     model, _, _ = runs.load(GENERATOR)
     model.requires_grad_(False)
@@ -47,33 +56,35 @@ def digits() -> Course:
         "features": Task(Classifier(eye.body)),
     }
 
-    def heat(seed: int, copies: int) -> Heat:
+    def draw(seed: int, copies: int) -> Trial:
         g = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(held_out.images), generator=g)[:EACH].repeat(copies)
         asked = held_out.labels[chosen]
-        D = exact(asked)
+        D = exact_denoiser(asked)
         f = lambda x_t, t: model(x_t, t, asked)  # noqa: E731
-        return Heat(held_out.images[chosen], D, {"mean": D, "cm": f})
+        return Trial(held_out.images[chosen], D, {"mean": D, "cm": f})
 
-    def judge(task: Task, heat: Heat, measured: Measurement, x: torch.Tensor) -> Scores:
-        away = (x - heat.truth).flatten(1).norm(dim=1)
+    def evaluate(task: Task, trial: Trial, measured: Measurement, x: torch.Tensor) -> Scores:
+        distance = (x - trial.truth).flatten(1).norm(dim=1)
         return {
-            "error": away,
+            "error": distance,
             "mismatch": measured.mismatch(x),
             "nearest": distance_to_nearest(x, Digits().images),
         }
 
-    return Course(heat, tasks, judge, "error", KarrasGrid(0.02, 80.0), rising=False)
+    return Experiment(draw, tasks, evaluate, "error", KarrasGrid(0.02, 80.0), rising=False)
 
 
 def main(wanted: list[str]) -> None:
     torch.set_num_threads(1)
-    for name, build in (("rings", rings), ("digits", digits)):
+    for name, build in (("rings", rings_experiment), ("digits", digits)):
         if wanted and name not in wanted:
             continue
-        course = build()
+        experiment = build()
         for estimate in CALLS:
-            found = race(f"race-{name}", course, estimate, BUDGETS[name], ZETAS[name])
+            found = compare_estimate(
+                f"race-{name}", experiment, estimate, BUDGETS[name], ZETAS[name]
+            )
             sys.stdout.write(f"{write(found)}: {found.record['seconds']} s\n")
 
 

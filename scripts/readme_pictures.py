@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from cmlab_labs.common.explorers_digits import GENERATOR, noise
-from cmlab_labs.common.plots_samples import page
-from cmlab_labs.lab02_consistency.figures import COLORS, nearest
+from cmlab_labs.common.generators import GENERATOR, noise
+from cmlab_labs.common.plots_samples import image_sheet
+from cmlab_labs.lab02_consistency.figures import COLORS, nearest_mode
 from cmlab_labs.tools.notebooks import build
 from cmlab_labs.tools.notebooks.classroom import student
 from matplotlib.axes import Axes
@@ -43,7 +43,9 @@ def digits(run: Path, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def pictures(ax: Axes, images: Tensor, words: str) -> None:
     """A sheet of framed images, with words below it."""
-    ax.imshow(page(images.reshape(ROWS, COLUMNS, *images.shape[1:])), cmap="gray", vmin=0, vmax=1)
+    ax.imshow(
+        image_sheet(images.reshape(ROWS, COLUMNS, *images.shape[1:])), cmap="gray", vmin=0, vmax=1
+    )
     ax.set_axis_off()
     below(ax, words)
 
@@ -68,7 +70,7 @@ def flow(ax: Axes, paths: int = 650, levels: int = 60) -> None:
     z = torch.randn(paths, 2, generator=seed).double()
     t = LOW + (HIGH - LOW) * torch.linspace(1, 0, levels).double() ** 2
     way = law.path(law.sample(paths, seed).double() + HIGH * z, t)
-    colors = [COLORS[k] for k in nearest(law, way[-1]).tolist()]
+    colors = [COLORS[k] for k in nearest_mode(law, way[-1]).tolist()]
     ways = list(way.transpose(0, 1).numpy())
     ax.add_collection(LineCollection(ways, linewidths=0.8, alpha=0.55, colors=colors))
     ax.scatter(*way[0].T, s=5, color="#777777", linewidths=0)

@@ -47,7 +47,11 @@ def cell(values: list[float], digits: int) -> str:
 def atlas() -> list[str]:
     """The three tables of the atlas."""
     rows = read_rows()
-    return [benchmark.few(rows), benchmark.diffusion(rows), benchmark.guesses(rows)]
+    return [
+        benchmark.few_step_table(rows),
+        benchmark.diffusion_table(rows),
+        benchmark.posterior_table(rows),
+    ]
 
 
 if __name__ == "__main__":

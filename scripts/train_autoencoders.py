@@ -1,4 +1,4 @@
-"""Train the small autoencoders whose latents lab 12 generates: digits, shapes, CIFAR-10.
+"""Train the autoencoders of lab 12's latent spaces: digits, shapes, CIFAR-10.
 
 python scripts/train_autoencoders.py digits     1 minute on one CPU core
 python scripts/train_autoencoders.py shapes     3 minutes
@@ -7,15 +7,13 @@ python scripts/train_autoencoders.py cifar10 --data PATH     3 minutes
 """
 
 import argparse
-import hashlib
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from time import process_time
 
 import torch
 from cmlab_labs.lab12_latent.analysis import impulsiveness
+from shipped_weights import write_shipped
 from torch import Tensor
 
 from cmlab.data.cifar10 import CIFAR10
@@ -24,7 +22,6 @@ from cmlab.data.latents import CHECKPOINTS, digest
 from cmlab.data.shapes import Shapes
 from cmlab.nets.autoencoder import Autoencoder, AutoencoderShape
 from cmlab.schedules import WarmupCosine
-from cmlab.train.checkpoint import write, write_json
 from cmlab.train.config import Source
 
 BATCH, RATE = {"digits": 64, "shapes": 32, "cifar10": 32}, 2e-3
@@ -38,7 +35,7 @@ SHAPES = {
 
 
 def sources(name: str, path: str) -> tuple[Source, Tensor]:
-    """What to train on, and 360 or 1000 pictures to judge with."""
+    """The training data, and 360 or 1000 held-out images."""
     if name == "digits":
         return Digits(), Digits(train=False).images
     if name == "shapes":
@@ -48,7 +45,7 @@ def sources(name: str, path: str) -> tuple[Source, Tensor]:
 
 
 def train(name: str, data: Source, steps: int, seed: int) -> Autoencoder:
-    """‖x̂ - x‖² + weight · KL, both summed over a picture, under AdamW."""
+    """‖x̂ - x‖² + weight · KL, both summed over an image, with AdamW."""
     torch.manual_seed(seed)
     model, rate = SHAPES[name].build(), WarmupCosine(steps, warmup=100)
     adam = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.0)
@@ -67,8 +64,8 @@ def train(name: str, data: Source, steps: int, seed: int) -> Autoencoder:
 
 
 @torch.no_grad()
-def judged(model: Autoencoder, x: Tensor) -> dict[str, float]:
-    """Root mean squares over held-out pictures: the error of a pixel, the pixels' spread."""
+def reconstruction(model: Autoencoder, x: Tensor) -> dict[str, float]:
+    """Root mean squares over held-out images: error of a pixel, spread of pixels and latents."""
     parts = x.split(250)
     latents = torch.cat([model.encode(part) for part in parts])
     made = torch.cat([model.decode(h) for h in latents.split(250)]).clamp(-1, 1)
@@ -82,18 +79,18 @@ def judged(model: Autoencoder, x: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def impulsive(model: Autoencoder, x: Tensor) -> dict[str, dict[str, float]]:
-    """Tails of the pixels and of the latents, every channel standardised."""
+def tails(model: Autoencoder, x: Tensor) -> dict[str, dict[str, float]]:
+    """Heaviness of the tails of pixels and latents, each channel standardised."""
     h = torch.cat([model.encode(part) for part in x.split(250)])
-    found = {"pixels": x, "latents": h}
+    values = {"pixels": x, "latents": h}
     return {
         name: asdict(impulsiveness((v - v.mean((0, 2, 3), True)) / v.std((0, 2, 3), keepdim=True)))
-        for name, v in found.items()
+        for name, v in values.items()
     }
 
 
 def main() -> None:
-    """Train, write the weights and the record beside them, and print the record."""
+    """Train, and write the weights and their record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(SHAPES))
     parser.add_argument("--data", default="")
@@ -110,18 +107,13 @@ def main() -> None:
         f"--seed {choice.seed}",
         "shape": asdict(SHAPES[choice.name]),
         "digest": digest(model.state_dict()),
-        "root mean squares, held out": judged(model, held_out),
-        "impulsiveness, held out": impulsive(model, held_out),
+        "root mean squares, held out": reconstruction(model, held_out),
+        "impulsiveness, held out": tails(model, held_out),
         "samples": steps * BATCH[choice.name],
         "cpu_seconds": round(process_time() - start),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy")},
     }
     file = choice.out / f"{choice.name}-autoencoder.safetensors"
-    write(file, model.state_dict(), record)
-    record["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    write_json(file.with_suffix(".json"), record)
-    print(record)
+    write_shipped(file, model, record, ("torch", "numpy"))
 
 
 if __name__ == "__main__":

@@ -4,19 +4,15 @@ python scripts/train_music_ear.py [--seed 0] [--out data/checkpoints/music-ear]
 """
 
 import argparse
-import hashlib
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from time import process_time
 
 import torch
 from cmlab_labs.lab15_music.data import COLUMNS, Tunes
-from cmlab_labs.lab15_music.networks import CHECKPOINT, NOTES, Ear
+from cmlab_labs.lab15_music.networks import CHECKPOINT, NOTES, NoteDetector
+from shipped_weights import write_shipped
 from torch import Tensor
 from torch.nn import functional
-
-from cmlab.train.checkpoint import write, write_json
 
 STEPS, BATCH, RATE, NOISE = 1500, 32, 2e-3, 0.2
 
@@ -29,10 +25,10 @@ def batch(data: Tunes, n: int) -> tuple[Tensor, Tensor]:
     return data.clips(piece, first), notes.transpose(1, 2).float()
 
 
-def train(seed: int) -> Ear:
+def train(seed: int) -> NoteDetector:
     """Binary cross-entropy under Adam's one cycle; noise on the clips keeps the layers smooth."""
     torch.manual_seed(seed)
-    ear, data = Ear(), Tunes()
+    ear, data = NoteDetector(), Tunes()
     adam = torch.optim.Adam(ear.parameters(), RATE)
     cycle = torch.optim.lr_scheduler.OneCycleLR(adam, RATE, total_steps=STEPS)
     for _ in range(STEPS):
@@ -46,7 +42,7 @@ def train(seed: int) -> Ear:
     return ear.eval().requires_grad_(False)
 
 
-def hits(ear: Ear, data: Tunes) -> dict[str, float]:
+def hits(ear: NoteDetector, data: Tunes) -> dict[str, float]:
     """Of the notes that sound, the share found; of those found, the share that sound."""
     torch.manual_seed(1)
     x, notes = batch(data, 256)
@@ -56,7 +52,7 @@ def hits(ear: Ear, data: Tunes) -> dict[str, float]:
 
 
 def main() -> None:
-    """Train, write the weights and the record beside them, and print the record."""
+    """Train, and write the weights and their record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=CHECKPOINT.with_suffix(""))
@@ -69,14 +65,9 @@ def main() -> None:
         "held out": hits(ear, Tunes(train=False)),
         "train": hits(ear, Tunes()),
         "cpu_seconds": round(process_time() - start, 1),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "librosa")},
     }
     file = choice.out.with_suffix(".safetensors")
-    write(file, ear.state_dict(), record)
-    record["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    write_json(choice.out.with_suffix(".json"), record)
-    print(record)
+    write_shipped(file, ear, record, ("torch", "numpy", "librosa"))
 
 
 if __name__ == "__main__":

@@ -27,18 +27,18 @@ def gradients(loss, *inputs):
     return torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
 
 
-def test_the_score_moves_the_fake_alone_and_the_critics_loss_the_critic_alone(critic):
+def test_d_of_the_fake_trains_the_fake_alone_and_the_critics_loss_the_critic_alone(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     weights = list(critic.network.parameters())
-    score, _ = critic(real, fake, torch.ones(8))
-    moved = gradients(score, fake, *weights)
+    on_fake, critics = critic(real, fake, torch.ones(8))
+    moved = gradients(on_fake, fake, *weights)
     assert moved[0].abs().sum() > 0 and all(g is None for g in moved[1:])
-    _, judge = critic(real, fake, torch.ones(8))
-    moved = gradients(judge, fake, *weights)
+    on_fake, critics = critic(real, fake, torch.ones(8))
+    moved = gradients(critics, fake, *weights)
     assert moved[0] is None and any(g is not None and g.abs().sum() > 0 for g in moved[1:])
 
 
-def test_a_step_along_the_scores_gradient_raises_it(critic):
+def test_a_step_along_the_gradient_of_d_raises_it(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     (slope,) = gradients(critic(real, fake, torch.ones(8))[0], fake)
     before = critic(real, fake.detach(), torch.ones(8))[0]
@@ -73,9 +73,9 @@ def test_real_and_fake_alike_leave_a_hinge_of_two_and_no_direction(critic):
     D = critic.network
     score = D(x, torch.zeros(64)).detach()
     x = x[score.abs() < 1]
-    judge = replace_gamma(critic, 0.0)(x, x.clone(), torch.ones(len(x)))[1]
-    torch.testing.assert_close(judge, torch.full_like(judge, 2.0))
-    assert all(g is None or g.abs().max() < 1e-6 for g in gradients(judge, *D.parameters()))
+    critics = replace_gamma(critic, 0.0)(x, x.clone(), torch.ones(len(x)))[1]
+    torch.testing.assert_close(critics, torch.full_like(critics, 2.0))
+    assert all(g is None or g.abs().max() < 1e-6 for g in gradients(critics, *D.parameters()))
 
 
 def test_a_critic_is_a_function_of_its_seed_and_leaves_the_others_randomness_alone():

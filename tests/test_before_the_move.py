@@ -7,7 +7,7 @@ and the same two finished.
 import json
 import re
 import shutil
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,17 @@ from cmlab_labs.lab17_atlas.benchmark import ENTRIES, fingerprint, read_rows, re
 
 from cmlab.cli.main import main
 from cmlab.cli.settings import recipe_of
-from cmlab.cli.train import check
-from cmlab.ingredients import ADDED, ALIASES, FIELDS, PRINTED, first_kind, kind_of, resolve
+from cmlab.cli.train import check_folder
+from cmlab.ingredients import (
+    ADDED,
+    ALIASES,
+    FIELDS,
+    PRINTED,
+    REMOVED,
+    first_kind,
+    kind_of,
+    resolve,
+)
 from cmlab.train import checkpoint, runs
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import Recipe, canonical, canonical_repr, from_dict, to_dict
@@ -87,7 +96,7 @@ def test_every_shipped_network_is_loaded_from_its_record(path):
         return  # a classifier or an autoencoder: its own tests load it
     recipe = from_dict(record["recipe"])
     assert isinstance(recipe, Recipe)
-    assert set(recorded(to_dict(recipe))) >= {ALIASES[k] for k in recorded(record["recipe"])}
+    assert set(recorded(canonical(recipe))) >= set(recorded(record["recipe"]))
     if not hasattr(recipe.data, "path"):
         runs.load(path)
 
@@ -137,6 +146,52 @@ def test_a_field_that_was_added_later_changes_no_hash_until_it_is_used(monkeypat
     assert other["train"].pop("seed") == 7 and other == now
 
 
+def test_a_field_that_is_gone_is_read_over_and_stays_in_hashes():
+    record, now = recorded_recipe("ect-stopped"), recipe_of("toy.edm", 0, []).method
+    assert record["start"]["method"]["target"] == REMOVED["methods.edm.EDM"]["target"]
+    assert not hasattr(from_dict(record["start"]["method"]), "target")
+    assert canonical(from_dict(record)) == record
+    written = to_dict(now) | {"target": {"kind": "cmlab.teacher.StopGrad"}}  # just after the move
+    assert to_dict(from_dict(written)) == to_dict(now)
+
+
+def shipped_method(name):
+    return checkpoint.read(ROOT / "data" / "atlas" / f"{name}.safetensors")[1]["recipe"]["method"]
+
+
+GRIDS = {"ct": ("target", "decay"), "slct": ("c",)}  # where a record says an N(k) twice
+
+
+def points_of(record, name):
+    for part in GRIDS[name]:
+        record = record[part]
+    return record["points"]
+
+
+def schedule_of(method, name):
+    return method.c if name == "slct" else method.target.decay
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_record_that_says_its_grid_twice_is_read_and_means_the_same_run(name):
+    record = shipped_method(name)
+    assert points_of(record, name) == record["pairs"]["points"]
+    method = from_dict(record)
+    assert schedule_of(method, name).points == method.pairs.points
+    assert canonical(method) == record and to_dict(from_dict(to_dict(method))) == to_dict(method)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_record_whose_grids_were_set_apart_by_hand_still_means_its_own_run(name):
+    record = shipped_method(name)
+    points_of(record, name)["total"] = 400_000  # as it was when `pairs` alone were changed
+    method = from_dict(record)
+    assert schedule_of(method, name).points == replace(method.pairs.points, total=400_000)
+    assert canonical(method) == record == canonical(from_dict(to_dict(method)))
+    again = replace(method, pairs=method.pairs)  # made by hand, it follows its pairs
+    assert schedule_of(again, name).points == method.pairs.points
+
+
 def test_a_folder_without_fields_that_were_added_later_goes_on(tmp_path):
     folder = shutil.copytree(RUNS / "ict-stopped", tmp_path / "run")
     tensors, record = checkpoint.read(folder / runs.CHECKPOINT)
@@ -157,6 +212,10 @@ def test_a_folder_that_names_what_is_not_there_is_refused_in_one_sentence(tmp_pa
 
 
 # A person's own run folders.
+
+
+def recorded_recipe(name):
+    return checkpoint.read_json(RUNS / name / runs.RECORD)["recipe"]
 
 
 def recipe_in(folder):
@@ -200,7 +259,7 @@ def test_the_command_goes_on_with_a_stopped_run(tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out.splitlines()[-1])
     kept = checkpoint.read_json(RUNS / "ict-finished" / runs.RECORD)["scores"]
     assert scores["rmse"] == pytest.approx(kept["rmse"], abs=1e-4)
-    check(folder, resume=True)
+    check_folder(folder, resume=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,9 +17,10 @@ from cmlab.cli import data
 from cmlab.data import cifar10_files
 from cmlab.data.cifar10 import CIFAR10, CLASSES, load
 from cmlab.data.cifar10_files import from_python
-from cmlab.data.safe_unpickle import Refused
+from cmlab.data.digits import Unlabelled
+from cmlab.data.safe_unpickle import BadBatch
 from cmlab.train.checkpoint import BadFile
-from cmlab.train.config import Measured, Source
+from cmlab.train.config import HasSigmaData, Source
 
 FOLDER = {"binary": "cifar-10-batches-bin", "python": "cifar-10-batches-py"}
 SUFFIX = {"binary": ".bin", "python": ""}
@@ -143,6 +144,37 @@ def test_a_sample_is_an_image_with_bytes_mapped_from_minus_one_to_one(home):
     assert ((x + 1) * 127.5).sub(((x + 1) * 127.5).round()).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("layout", FOLDER)
+@pytest.mark.parametrize("flip", [False, True])
+def test_each_labelled_sample_has_its_own_images_label(home, layout, flip):
+    data = CIFAR10(str(home / FOLDER[layout]), flip=flip, labelled=True)
+    assert data.classes == len(CLASSES) and CIFAR10(str(home)).classes == 0
+    for source in (data, data.on("cpu")):
+        torch.manual_seed(3)
+        x, labels = source.sample(200)
+        torch.manual_seed(3)
+        drawn = torch.randint(50_000, (200,))
+        whole = np.concatenate([pictures(name)[1] for name in TRAIN])
+        assert labels.tolist() == whole[drawn.numpy()].tolist()
+        bytes_ = ((x + 1) * 127.5).round().byte()
+        own = data.images[drawn]
+        same = (bytes_ == own).flatten(1).all(1) | (bytes_ == own.flip(3)).flatten(1).all(1)
+        assert same.all() and labels.dtype == torch.int64
+
+
+def test_dropped_labels_are_the_eleventh_class_and_the_others_stay(home):
+    labelled = CIFAR10(str(home), flip=False, labelled=True)
+    data = Unlabelled(labelled, 0.25)
+    assert (data.null, data.classes, data.shape) == (10, 11, (3, 32, 32))
+    torch.manual_seed(4)
+    x, labels = data.sample(2000)
+    torch.manual_seed(4)
+    same, whole = labelled.sample(2000)
+    kept = labels != data.null
+    assert torch.equal(x, same) and torch.equal(labels[kept], whole[kept])
+    assert 0.2 < float((~kept).double().mean()) < 0.3
+
+
 def test_half_of_the_images_are_turned_left_to_right_and_none_upside_down(home):
     data = CIFAR10(str(home))
     still = CIFAR10(str(home), flip=False)
@@ -183,7 +215,7 @@ def test_on_a_gpu_the_bytes_lie_there_and_a_sample_waits_for_nothing(home):
 
 def test_it_is_a_source_whose_images_are_read_once(home):
     data = CIFAR10(str(home))
-    assert isinstance(data, Source) and isinstance(data, Measured)
+    assert isinstance(data, Source) and isinstance(data, HasSigmaData)
     assert data.sigma_data == 0.5 and data.shape == (3, 32, 32) and len(CLASSES) == 10
     assert data.images is data.images
     assert data.images.data_ptr() == CIFAR10(str(home), flip=False).images.data_ptr()
@@ -214,7 +246,7 @@ BAD_LABELS = ([3] * 9_999, [3] * 9_999 + [10], [3] * 9_999 + [-1], [3] * 9_999 +
 @pytest.mark.parametrize("labels", BAD_LABELS, ids=("few", "ten", "minus", "bool", "text"))
 def test_labels_in_a_pickle_that_are_not_those_of_a_batch_are_refused(labels):
     images, _ = pictures("test_batch")
-    with pytest.raises(Refused, match="label"):
+    with pytest.raises(BadBatch, match="label"):
         from_python(pickle.dumps({b"data": images, b"labels": labels}, 4))
 
 
@@ -232,12 +264,12 @@ BAD_IMAGES = {
 @pytest.mark.parametrize("change", BAD_IMAGES.values(), ids=BAD_IMAGES)
 def test_images_in_a_pickle_that_are_not_those_of_a_batch_are_refused(change):
     images, labels = pictures("test_batch")
-    with pytest.raises(Refused, match="images"):
+    with pytest.raises(BadBatch, match="images"):
         from_python(pickle.dumps({b"data": change(images), b"labels": labels.tolist()}, 4))
 
 
 def test_a_dictionary_of_cifar_100_is_called_that():
-    with pytest.raises(Refused, match="holds CIFAR-100"):
+    with pytest.raises(BadBatch, match="holds CIFAR-100"):
         from_python(pickle.dumps({b"data": None, b"fine_labels": [], b"labels": []}, 4))
 
 

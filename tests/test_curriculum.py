@@ -13,12 +13,12 @@ from cmlab.methods.faster_training import (
     Clock,
     Compensation,
     Easing,
-    Flat,
     MomentumDecay,
     Quantiles,
     Times,
+    UniformShare,
 )
-from cmlab.metrics.denoiser import middles
+from cmlab.metrics.denoiser import quantile_levels
 from cmlab.noise_levels import KarrasGrid, LogNormal, ToData
 from cmlab.ops import seeded
 from cmlab.presets import PRESETS, faster, toy
@@ -77,7 +77,7 @@ def test_schedules_multiply():
 
 
 @pytest.mark.parametrize("tau", TAUS)
-@pytest.mark.parametrize("last", [Bump(), Bump(0.5, 0.1), Flat()])
+@pytest.mark.parametrize("last", [Bump(), Bump(0.5, 0.1), UniformShare()])
 def test_the_density_sums_to_one_and_is_the_slope_of_the_distribution(tau, last):
     easing = at(tau, last=last)
     p, F = easing.density(U, 0), easing.cdf(U, 0)
@@ -136,7 +136,9 @@ def test_even_over_the_quantiles_is_the_law_itself():
     level = Quantiles(law).at(U[1:-1])
     low, high = law.cdf(torch.tensor([0.002, 10.0])).tolist()
     assert torch.allclose((law.cdf(level) - low) / (high - low), U[1:-1], atol=1e-9)
-    assert torch.allclose(middles(law, 4), Quantiles(law).at(torch.tensor([1, 3, 5, 7]) / 8))
+    assert torch.allclose(
+        quantile_levels(law, 4), Quantiles(law).at(torch.tensor([1, 3, 5, 7]) / 8)
+    )
 
 
 @pytest.mark.parametrize("axis", [Quantiles(), Clock(), KarrasGrid()])

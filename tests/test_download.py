@@ -15,7 +15,7 @@ import pytest
 
 from cmlab.cli import data
 from cmlab.data import cifar10_files, download
-from cmlab.data.cifar10_files import BINARY, PYTHON, Published
+from cmlab.data.cifar10_files import BINARY, PYTHON, PublishedArchive
 from cmlab.data.download import download as fetch
 from cmlab.train.checkpoint import BadFile
 
@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
     @property
     def archive(self):
         address = f"http://127.0.0.1:{self.server_port}/{NAME}"
-        return Published(address, len(PAYLOAD), hashlib.md5(PAYLOAD).hexdigest())
+        return PublishedArchive(address, len(PAYLOAD), hashlib.md5(PAYLOAD).hexdigest())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -210,7 +210,7 @@ def test_without_a_network_one_sentence_says_so(tmp_path, monkeypatch):
         archive = closed.archive
     said = refusal(archive, tmp_path)
     assert "cannot be reached" in said and "get cifar-10-binary.tar.gz elsewhere" in said
-    nowhere = Published(f"http://no-such-host.invalid/{NAME}", 1, "")
+    nowhere = PublishedArchive(f"http://no-such-host.invalid/{NAME}", 1, "")
     assert "cannot be reached" in refusal(nowhere, tmp_path)
 
 

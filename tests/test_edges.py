@@ -55,7 +55,7 @@ def alone():
         line = up + (shut if closed else "") + 'cd "$PWD" && exec "$@"'
         return subprocess.run(
             [*inside, line, "sh", *words], capture_output=True, encoding="utf-8",
-            stdin=subprocess.DEVNULL, timeout=100, **more,
+            stdin=subprocess.DEVNULL, timeout=900, **more,
         )  # fmt: skip
 
     try:

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from cmlab_labs.common.plots_posterior import PathEnd, line_through
+from cmlab_labs.common.plots_posterior import PathEnd, conditional_line
 
 from cmlab.data.toy import Ring
 from cmlab.methods.editing import (
     GREY,
+    BlockBasis,
     Edit,
-    Luminance,
-    Patches,
-    Pixels,
+    LuminanceBasis,
+    PixelBasis,
     colouring,
     denoised,
     edit,
@@ -41,10 +41,10 @@ def crooked(x_t, t):
 
 def test_Q_of_colouring_has_the_published_values():
     published = [[0.4471, -0.8204, 0.3563], [0.8780, 0.4785, 0.0], [0.1705, -0.3129, -0.9343]]
-    assert (Luminance().Q - torch.tensor(published).double()).abs().max() < 1.1e-4
+    assert (LuminanceBasis().Q - torch.tensor(published).double()).abs().max() < 1.1e-4
 
 
-@pytest.mark.parametrize("basis", [Luminance(), Patches(2), Patches(4)], ids=str)
+@pytest.mark.parametrize("basis", [LuminanceBasis(), BlockBasis(2), BlockBasis(4)], ids=str)
 def test_Q_is_orthogonal_and_its_first_column_is_what_is_given(basis):
     Q = basis.Q
     assert torch.allclose(Q @ Q.T, torch.eye(len(Q)).double(), atol=1e-14)
@@ -60,7 +60,9 @@ def test_the_other_columns_are_axes_made_orthogonal_in_order():
     assert abs(float(torch.linalg.det(inside))) < 1e-14 and Q[2, 1] > 0
 
 
-@pytest.mark.parametrize("basis", [Pixels(), Luminance(), Patches(2), Patches(4)], ids=str)
+@pytest.mark.parametrize(
+    "basis", [PixelBasis(), LuminanceBasis(), BlockBasis(2), BlockBasis(4)], ids=str
+)
 def test_a_basis_leads_there_and_back_and_keeps_lengths(basis):
     x = draw(3, 3, 8, 8)
     assert torch.allclose(basis.back(basis(x)), x, atol=1e-13)
@@ -70,7 +72,7 @@ def test_a_basis_leads_there_and_back_and_keeps_lengths(basis):
 def test_the_first_coordinate_of_a_field_is_its_mean_times_its_side():
     x = draw(2, 1, 8, 8)
     mean = torch.nn.functional.avg_pool2d(x, 4)
-    assert torch.allclose(Patches(4)(x)[..., 0], 4 * mean, atol=1e-13)
+    assert torch.allclose(BlockBasis(4)(x)[..., 0], 4 * mean, atol=1e-13)
 
 
 TASKS = {
@@ -183,7 +185,7 @@ def test_where_coordinates_are_independent_editing_is_exact():
 def test_elsewhere_editing_is_not_exact_and_comes_nearer_with_more_calls():
     means = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
     law = Mixture(torch.tensor([0.5, 0.5]), means, torch.tensor([0.5, 0.5]))
-    exact = line_through(law, 0, 0.3).sample(1500, DRAWN.manual_seed(0))[:, 0].double()
+    exact = conditional_line(law, 0, 0.3).sample(1500, DRAWN.manual_seed(0))[:, 0].double()
     few, many = (w1(edited_second(law, 0.3, calls), exact) for calls in (4, 40))
     assert few > 0.6 and 0.15 < many < 0.7 * few
 
@@ -194,17 +196,17 @@ def test_the_law_along_a_line_is_the_density_ratio():
     here = torch.stack([torch.full_like(grid, 0.4), grid], 1)
     zero = torch.zeros(len(grid)).double()
     joint = law.log_density(here, zero).exp()
-    along = line_through(law, 0, 0.4).log_density(grid[:, None], zero).exp()
+    along = conditional_line(law, 0, 0.4).log_density(grid[:, None], zero).exp()
     assert torch.allclose(joint / torch.trapezoid(joint, grid), along, atol=1e-8)
 
 
 FAULTS = {
-    "holds other numbers than 0 and 1": lambda: Edit(Pixels(), torch.tensor([0.3, 1.0])),
+    "holds other numbers than 0 and 1": lambda: Edit(PixelBasis(), torch.tensor([0.3, 1.0])),
     "does not fit a sample of shape": lambda: inpainting(torch.ones(7)).project(
         draw(2, 8), draw(2, 8)
     ),
     "colouring takes images": lambda: colouring().project(draw(2, 1, 8, 8), draw(2, 1, 8, 8)),
-    "no images (b, c, h, w) of whole 3 × 3": lambda: Patches(3)(draw(2, 1, 8, 8)),
+    "no images (b, c, h, w) of whole 3 × 3 blocks": lambda: BlockBasis(3)(draw(2, 1, 8, 8)),
     "strictly descending": lambda: list(
         edit(EDM(), crooked, inpainting(torch.ones(2)), draw(2, 2), LEVELS.flip(0))
     ),
@@ -221,4 +223,4 @@ def test_what_does_not_fit_is_said_in_one_sentence(sentence):
 
 def test_only_the_plane_has_one_other_coordinate():
     with pytest.raises(ValueError, match="in the plane"):
-        line_through(Mixture(torch.ones(1), torch.zeros(1, 3), torch.ones(1)), 0, 0.0)
+        conditional_line(Mixture(torch.ones(1), torch.zeros(1, 3), torch.ones(1)), 0, 0.0)

@@ -28,7 +28,7 @@ def moved(model, ema, step):
     with torch.no_grad():
         model.weight += 1
         model.count += 1
-    ema.update(model, step)
+    ema.update(step)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,12 @@ def moved(model, ema, step):
 )
 def test_a_constant_decay_forgets_half_in_its_half_life(decay, steps):
     assert log(0.5) / log(decay) == pytest.approx(steps, abs=0.05)
-    model, ema = Line(), EMA(Line(), Constant(decay))
+    model = Line()
+    ema = EMA(model, Constant(decay))
     with torch.no_grad():
         model.weight.zero_()
     for step in range(10**6, 10**6 + round(steps)):  # far from the beginning
-        ema.update(model, step)
+        ema.update(step)
     share = ema.model.weight / torch.tensor([1.0, 2.0])
     assert share.tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
 
@@ -75,20 +76,21 @@ def test_updating_the_average_leaves_the_model_alone():
     ema = EMA(model, Constant(0.5))
     moved(model, ema, 0)
     before = model.weight.clone()
-    ema.update(model, 1)
+    ema.update(1)
     assert torch.equal(model.weight, before)
     assert ema.model.weight.data_ptr() != model.weight.data_ptr()
 
 
 def followed(ramp, decay, steps):
     """The decays that an average was in fact moved by, from how much of a constant it forgot."""
-    model, ema = Line(), EMA(Line(), Constant(decay), ramp)
+    model = Line()
+    ema = EMA(model, Constant(decay), ramp)
     with torch.no_grad():
         model.weight.zero_()
     found = []
     for step in range(steps):
         before = ema.model.weight[1].item()
-        ema.update(model, step)
+        ema.update(step)
         found.append(ema.model.weight[1].item() / before if before else 0.0)
     return found
 

@@ -52,7 +52,7 @@ WORDS = {
     "sCT: both with their defaults": "a factor 1/σ_t and a second division by D",
     "sCT: the same as the third row of sCT, with dropout": "a second dropout mask",
     "PCM: the same with our default metric": "√(δ² + c²) - c with c = 1e-3",
-    "PCM: the same with the linear loss": "with the first a fake with D > 1 is left alone",
+    "PCM: the same with the linear loss": "with the first a fake with D > 1 has no gradient",
     "sLCT: c of the first stage on 4 × 4 × 4": "for 4 · 4 · 4 it is 0.00432",
     "rCM: half-way through the warm-up": "cos t √(1 - r² sin² t)",
     "rCM: with differences in place of a derivative, gap 1e-3": "of the later time",

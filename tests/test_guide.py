@@ -1,6 +1,6 @@
 """Teachers and targets: what they answer, what they remember, and what gets no gradient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, sin
 
 import pytest
@@ -9,8 +9,10 @@ from torch import nn
 
 from cmlab.data.toy import Ring
 from cmlab.methods import CT, ICT
+from cmlab.methods.ct import SqrtGrowth
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import MLP
+from cmlab.noise_levels import Neighbours, ToData
 from cmlab.oracle import Gaussian
 from cmlab.process import EDM, TrigFlow
 from cmlab.schedules import Constant
@@ -151,3 +153,20 @@ def test_the_exact_teacher_of_a_gaussian_shrinks_by_its_posterior_share(t, share
     x_t = torch.randn(4, 3, dtype=torch.float64)
     answer = Exact(Bell(0.25), TrigFlow(0.5)).denoise(x_t, torch.full((4,), t).double())
     torch.testing.assert_close(answer, share * x_t, rtol=1e-6, atol=1e-9)
+
+
+def test_the_targets_decay_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
+    method = CT(pairs=Neighbours(SqrtGrowth(2, 150, 4000)))
+    for one in (method, replace(CT(), pairs=method.pairs), ICT(method.pairs, target=CT().target)):
+        assert one.target.decay.points == method.pairs.points
+    assert method.target.decay(4000) > CT().target.decay(4000)
+    other = replace(method, pairs=Neighbours(Constant(3)))
+    assert other.target.decay(0) == pytest.approx(0.9 ** (2 / 3))
+    assert method.target.decay(0) == pytest.approx(0.9)  # the one it was made from is untouched
+
+
+def test_a_target_with_another_decay_stays_the_same_object():
+    target = MovingAverage(Constant(0.9))
+    assert CT(target=target).target is target
+    with pytest.raises(ValueError, match="have none; use Neighbours"):
+        CT(pairs=ToData())

@@ -52,7 +52,7 @@ def points(b=8, d=2):
 
 
 def test_ct_ict_and_ect_are_one_loss_line_by_line():
-    assert code(CT) == code(ICT) == code(ECT)
+    assert CT.loss is ICT.loss is ECT.loss
     assert code(CD) != code(ICT) != code(EDM)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmlab.data.cifar10_files import from_python
-from cmlab.data.safe_unpickle import STEPS, Note, Refused, contents
+from cmlab.data.safe_unpickle import STEPS, BadBatch, PickledCall, contents
 
 NUMPY = ("numpy._core.multiarray _reconstruct", "numpy dtype", "numpy ndarray")
 
@@ -41,7 +41,7 @@ def test_plain_containers_come_back_as_pickle_would_give_them(value, protocol):
 def test_any_bytes_are_a_value_or_one_refusal(payload):
     try:
         contents(b"\x80\x04" + payload + b".", ())
-    except Refused:
+    except BadBatch:
         pass
 
 
@@ -52,13 +52,13 @@ def test_any_changed_byte_of_an_array_is_a_value_or_one_refusal(place, byte):
     payload[place % len(payload)] = byte
     try:
         contents(bytes(payload), NUMPY)
-    except Refused:
+    except BadBatch:
         pass
 
 
 def test_an_array_is_a_note_that_nobody_follows():
     (note,) = contents(pickle.dumps([np.arange(12, dtype=np.uint8).reshape(3, 4)], 4), NUMPY)
-    assert type(note) is Note and note.name == NUMPY[0]
+    assert type(note) is PickledCall and note.name == NUMPY[0]
     _, shape, dtype, _, raw = note.state
     assert (shape, dtype.arguments[0], raw) == ((3, 4), b"u1", bytes(range(12)))
 
@@ -76,7 +76,7 @@ class Evil:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_command_in_a_pickle_is_refused_and_not_run(tmp_path, protocol):
     payload = pickle.dumps({b"data": Evil(tmp_path / "run"), b"labels": []}, protocol)
-    with pytest.raises(Refused):
+    with pytest.raises(BadBatch):
         from_python(payload)
     assert not (tmp_path / "run").exists()
     pickle.loads(payload)
@@ -117,7 +117,7 @@ HARMFUL = {
 
 @pytest.mark.parametrize("payload", HARMFUL.values(), ids=HARMFUL)
 def test_what_no_batch_needs_is_refused(payload):
-    with pytest.raises(Refused):
+    with pytest.raises(BadBatch):
         contents(payload, (*NUMPY, "numpy.core.multiarray _reconstruct"))
 
 
@@ -146,7 +146,7 @@ def test_a_bomb_costs_neither_memory_nor_time(payload, monkeypatch):
     start = time.process_time()
     try:
         contents(payload, NUMPY)
-    except Refused:
+    except BadBatch:
         pass
     seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -156,5 +156,5 @@ def test_a_bomb_costs_neither_memory_nor_time(payload, monkeypatch):
 def test_more_instructions_than_a_batch_has_are_refused(monkeypatch):
     monkeypatch.setattr("cmlab.data.safe_unpickle.INSTRUCTIONS", 10)
     assert contents(b"]" + b"Na" * 4 + b".", ()) == [None] * 4
-    with pytest.raises(Refused):
+    with pytest.raises(BadBatch):
         contents(b"]" + b"Na" * 5 + b".", ())

@@ -4,18 +4,18 @@ import math
 
 import pytest
 import torch
-from cmlab_labs.common.plots_posterior import PathEnd, posterior, seen, three_points
+from cmlab_labs.common.plots_posterior import PathEnd, point_statistics, posterior, three_points
 from cmlab_labs.lab13_inverse.analysis import (
     Task,
-    errors,
-    finish,
-    noisy,
+    gradient_quantiles,
+    guided_scores,
+    measurement_errors,
+    noisy_samples,
     on_mode,
-    parity,
-    pull_quantiles,
-    rings,
-    told,
-    tuned,
+    parity_logits,
+    rings_experiment,
+    statistics_by_level,
+    tuned_zeta,
 )
 
 from cmlab.data.toy import TwoRings
@@ -25,8 +25,8 @@ from cmlab.methods.posterior_sampling import (
     CrossEntropy,
     Mask,
     Measurement,
-    Norm,
     Radius,
+    ResidualNorm,
     Square,
     ancestral,
     pull,
@@ -79,7 +79,7 @@ def test_two_modes_on_the_line_give_the_published_numbers(
 
 
 def test_on_two_circles_the_mean_loses_its_radius_and_the_paths_end_does_not():
-    table = told(LAW, row(2.0, 1.0, 0.5, 0.25), Radius(), 2000)
+    table = statistics_by_level(LAW, row(2.0, 1.0, 0.5, 0.25), Radius(), 2000)
     assert table["posterior mean"][:, 0].tolist() == pytest.approx(
         [0.191, 0.353, 0.557, 0.691], abs=0.02
     )
@@ -104,7 +104,7 @@ def test_the_posterior_is_bayes_rule():
 
 
 def test_posterior_samples_of_noisy_data_are_data_again():
-    x_t, t, g = noisy(LAW, row(0.8)[0], 4000, 0)
+    x_t, t, g = noisy_samples(LAW, row(0.8)[0], 4000, 0)
     x = posterior(LAW, x_t, t).sample(1, g)[:, 0]
     assert float(x.norm(dim=1).mean()) == pytest.approx(0.755, abs=0.01)
     assert float(on_mode(LAW, x).double().mean()) == pytest.approx(1 - math.exp(-4.5), abs=0.005)
@@ -112,7 +112,7 @@ def test_posterior_samples_of_noisy_data_are_data_again():
 
 def test_for_a_linear_operator_the_mean_has_no_bias_and_no_scatter():
     A = {"linear": FIRST, "radius": Radius()}
-    found = errors(LAW, row(1.0)[0], A, 500)
+    found = measurement_errors(LAW, row(1.0)[0], A, 500)
     bias, rms = found["linear"]["posterior mean"]
     assert abs(bias) < 0.01 and rms < 0.04  # what is left is the reference's Monte Carlo
     assert found["linear"]["path's end"][1] > 0.2
@@ -127,13 +127,13 @@ def test_the_solved_path_ends_where_the_exact_one_does_and_has_its_slope():
     bell = Gaussian(row(0.2, -0.1), 0.5)
     slope = 0.5 / math.sqrt(0.25 + 4.0)  # f = μ + (x - μ) s / √(s² + t²)
     end = lambda x, t: PathEnd(bell, 24)(x, t)  # noqa: E731
-    quantiles = pull_quantiles(bell, end, row(2.0), 20)
+    quantiles = gradient_quantiles(bell, end, row(2.0), 20)
     assert quantiles.flatten().tolist() == pytest.approx([slope] * 2, rel=0.02)
 
 
 def test_seen_tells_radius_density_and_measurement():
     x = row([0.5, 0.0], [0.0, 0.0])
-    found = seen(LAW, x, Absolute())
+    found = point_statistics(LAW, x, Absolute())
     assert found.radius.tolist() == [0.5, 0] and torch.equal(found.measured, x.abs())
     assert found.log_density[0] > 0 > -20 > found.log_density[1]
 
@@ -254,7 +254,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(sentence):
 
 def test_the_norm_has_a_gradient_where_the_measurement_is_met():
     a = draw(2, 3).requires_grad_()
-    Norm()(a, a.detach()).sum().backward()
+    ResidualNorm()(a, a.detach()).sum().backward()
     assert a.grad is not None and torch.equal(a.grad, torch.zeros_like(a))
 
 
@@ -263,8 +263,8 @@ def test_the_norm_has_a_gradient_where_the_measurement_is_met():
 
 def test_the_classifier_of_the_race_tells_even_modes_from_odd():
     places = LAW.components.means
-    assert parity(LAW)(places).argmax(1).tolist() == [0, 1] * 4 + [1, 0] * 4
-    task = Task(Classifier(parity(LAW)), classes=True)
+    assert parity_logits(LAW)(places).argmax(1).tolist() == [0, 1] * 4 + [1, 0] * 4
+    task = Task(Classifier(parity_logits(LAW)), classes=True)
     measured = task.measure(places)
     assert bool(task.met(places, measured).all())
     assert not bool(task.met(places.roll(1, 0)[1:2], Measurement(*_only(measured, 1))).any())
@@ -275,10 +275,10 @@ def _only(measured, k):
 
 
 def test_a_race_is_repeatable_and_ζ_0_is_worse_than_the_best():
-    course, zetas = rings(64, 6), row(0.0, 1.0)
-    best, table = tuned(course, "radius", "mean", 16, zetas, (10,))
+    experiment, zetas = rings_experiment(64, 6), row(0.0, 1.0)
+    best, table = tuned_zeta(experiment, "radius", "mean", 16, zetas, (10,))
     assert best == 1.0 and table.shape == (1, 2) and table[0, 1] > table[0, 0] + 0.2
-    again = finish(course, "radius", "mean", 16, zetas, 10)
+    again = guided_scores(experiment, "radius", "mean", 16, zetas, 10)
     assert torch.equal(again["success"].mean(1), table[0])
     assert torch.equal(again["success"], again["on"] * again["met"])
 

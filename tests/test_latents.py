@@ -8,12 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.lab12_latent.analysis import beyond, fences, impulsiveness, kurtosis
+from cmlab_labs.lab12_latent.analysis import fences, impulsiveness, kurtosis, share_beyond
 from scipy import stats
 
 from cmlab.data.cifar10 import CIFAR10
 from cmlab.data.digits import Digits
-from cmlab.data.latents import CHECKPOINTS, Impulses, Latents, Pixels, PublicCoder, Shipped, digest
+from cmlab.data.latents import (
+    CHECKPOINTS,
+    IdentityCoder,
+    Impulses,
+    Latents,
+    PublicCoder,
+    ShippedCoder,
+    digest,
+)
 from cmlab.data.shapes import Shapes
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.autoencoder import AutoencoderShape
@@ -27,7 +35,7 @@ TINY = AutoencoderShape(3, (8, 16), 2)
 
 @pytest.fixture(scope="module")
 def digits():
-    return Latents(Digits(), Shipped("digits"))
+    return Latents(Digits(), ShippedCoder("digits"))
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def test_labels_stay_with_their_latents(digits):
 
 
 def test_an_endless_source_is_drawn_once_and_always_the_same(tiny):
-    data = Latents(Shapes(), Shipped("tiny", tiny), n=20)
+    data = Latents(Shapes(), ShippedCoder("tiny", tiny), n=20)
     assert len(data) == 20 and data.classes == 5
     assert torch.equal(data.raw, replace(data).raw)
     with pytest.raises(ValueError, match="say with n how many"):
@@ -88,7 +96,7 @@ def test_an_endless_source_is_drawn_once_and_always_the_same(tiny):
 def test_photographs_without_classes_give_none(tiny, monkeypatch):
     bytes_, labels = torch.randint(256, (6, 3, 32, 32)).byte(), torch.arange(6)
     monkeypatch.setattr(CIFAR10, "read", lambda self: (bytes_, labels))
-    data = Latents(CIFAR10("here"), Shipped("tiny", tiny))
+    data = Latents(CIFAR10("here"), ShippedCoder("tiny", tiny))
     x, told = data.sample(4)
     assert x.shape == (4, 2, 8, 8) and told is None and len(data) == 6
     assert torch.allclose(data.raw, data.coder.open().encode(bytes_.float() / 127.5 - 1))
@@ -96,25 +104,25 @@ def test_photographs_without_classes_give_none(tiny, monkeypatch):
 
 def test_latents_are_kept_in_a_file_and_read_from_it(tiny, tmp_path):
     cache = str(tmp_path / "kept.safetensors")
-    first = Latents(Shapes(), Shipped("tiny", tiny), n=7, cache=cache)
+    first = Latents(Shapes(), ShippedCoder("tiny", tiny), n=7, cache=cache)
     raw, labels = first.raw, first.labels
     held, record = read(tmp_path / "kept.safetensors")
     assert torch.equal(held["latents"], raw) and record["encoder"] == first.coder.open().digest
     marked = {"latents": raw + 1, "labels": labels}
     write(tmp_path / "kept.safetensors", marked, record)
-    again = replace(first, coder=Shipped("other name", tiny))
+    again = replace(first, coder=ShippedCoder("other name", tiny))
     assert torch.equal(again.raw, raw + 1) and torch.equal(again.labels, labels)
 
 
 def test_latents_of_another_encoder_or_of_other_data_are_refused(tiny, tmp_path):
     cache, other = str(tmp_path / "kept.safetensors"), str(tmp_path / "other.safetensors")
-    first = Latents(Shapes(), Shipped("tiny", tiny), n=7, cache=cache)
+    first = Latents(Shapes(), ShippedCoder("tiny", tiny), n=7, cache=cache)
     assert len(first) == 7
     weights, record = read(tmp_path / "tiny.safetensors")
     name = next(iter(weights))
     weights[name] = weights[name] + 1e-3
     write(tmp_path / "other.safetensors", weights, record)
-    for wrong in (replace(first, coder=Shipped("other", other)), replace(first, n=8)):
+    for wrong in (replace(first, coder=ShippedCoder("other", other)), replace(first, n=8)):
         with pytest.raises(BadFile, match="another encoder or from other data; delete it"):
             len(wrong)
 
@@ -133,9 +141,9 @@ def test_a_file_that_is_no_autoencoder_is_told(tmp_path):
         path = tmp_path / f"{len(json.dumps(record))}.safetensors"
         write(path, TINY.build().state_dict(), record)
         with pytest.raises(BadFile, match="holds no autoencoder of cmlab; remake it with"):
-            Shipped("digits", str(path)).open()
+            ShippedCoder("digits", str(path)).open()
     with pytest.raises(BadFile, match="does not exist"):
-        Shipped("nothing").open()
+        ShippedCoder("nothing").open()
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes", "cifar10"])
@@ -143,13 +151,13 @@ def test_the_shipped_autoencoders_are_small_and_what_their_records_say(name):
     record = read_json(CHECKPOINTS / f"{name}-autoencoder.json")
     file = CHECKPOINTS / f"{name}-autoencoder.safetensors"
     assert file.stat().st_size < 1.5e6
-    assert Shipped(name).open().digest == record["digest"]
+    assert ShippedCoder(name).open().digest == record["digest"]
     error = record["root mean squares, held out"]
     assert error["error of a pixel"] < 0.3 * error["spread of the pixels"]
 
 
 def test_pixels_are_their_own_latents():
-    data = Latents(Digits(), Pixels())
+    data = Latents(Digits(), IdentityCoder())
     assert torch.equal(data.raw, Digits().images)
     assert float(data.latents.std()) == pytest.approx(0.5, rel=1e-4)
 
@@ -213,8 +221,8 @@ def test_the_measures_do_not_mind_place_and_scale():
 
 def test_fences_lie_so_many_ranges_beyond_the_quartiles():
     x = torch.arange(101).double()
-    assert fences(x, 1.5) == (25 - 75, 75 + 75) and beyond(x, 1.5) == 0
-    assert beyond(torch.cat([x, torch.tensor([400.0])]), 3.0) == pytest.approx(1 / 102)
+    assert fences(x, 1.5) == (25 - 75, 75 + 75) and share_beyond(x, 1.5) == 0
+    assert share_beyond(torch.cat([x, torch.tensor([400.0])]), 3.0) == pytest.approx(1 / 102)
     assert kurtosis(torch.tensor([-1.0, 1.0])) == 1.0
 
 

@@ -11,7 +11,7 @@ import torch
 
 from cmlab.data.toy import TwoGaussians
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
-from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.methods.ct import SqrtGrowth
 from cmlab.methods.ect import Shrink, Stages
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
@@ -22,7 +22,7 @@ from cmlab.nets import MLP, Positional
 from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
 from cmlab.ops import seeded
 from cmlab.schedules import Constant, Warmup, WarmupCosine
-from cmlab.teacher import Exact, MovingAverage
+from cmlab.teacher import Exact
 from cmlab.train.config import Adam, TrainConfig
 from cmlab.train.trainer import Trainer
 
@@ -77,9 +77,7 @@ def test_cd_learns_the_exact_consistency_function_from_an_exact_teacher():
 
 
 def test_ct_learns_the_exact_consistency_function_from_data_alone():
-    points = SqrtGrowth(2, 20, STEPS)
-    pairs = Neighbours(points, UniformIndex(GRID), GRID)
-    method = CT(pairs=pairs, target=MovingAverage(GridDecay(points)))
+    method = CT(pairs=Neighbours(SqrtGrowth(2, 20, STEPS), UniformIndex(GRID), GRID))
     assert error(train(method, BOUNDARY)) < 0.32  # (0.232)
 
 

@@ -81,7 +81,7 @@ FAULTS = {
     "holds other numbers than 0 and 1": lambda: Mask(torch.tensor([0.0, 0.5])),
     "is none": lambda: Blur(0.0),
     "give 1 or more": lambda: DownSample(0),
-    "make no whole fields": lambda: DownSample(3)(draw(2, *SHAPE)),
+    "make no whole blocks": lambda: DownSample(3)(draw(2, *SHAPE)),
     "takes images": lambda: Blur()(draw(2, 3)),
     "one row of numbers for each": lambda: Classifier(torch.sum)(draw(2, 3)),
 }

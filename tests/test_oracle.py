@@ -11,7 +11,7 @@ from cmlab import gaussian_mixture
 from cmlab.data.toy import TOYS, Bumps, Ring
 from cmlab.gaussian_mixture import Components
 from cmlab.metrics.wasserstein import sliced, wasserstein
-from cmlab.oracle import Empirical, Gaussian, Mixture, Mixture1D, _admit
+from cmlab.oracle import Empirical, Gaussian, Mixture, Mixture1D, _require_levels
 
 
 def tensor(*values):
@@ -416,16 +416,16 @@ def test_a_negative_spread_and_an_empty_cloud_are_refused():
 def test_samples_and_levels_that_do_not_fit_are_refused():
     law = lopsided()
     x, t = noisy(law, 1.0, 4)
-    with pytest.raises(ValueError, match=r"samples of shape \(2,\) do not fit this law"):
+    with pytest.raises(ValueError, match=r"samples of shape \(2,\) do not fit this distribution"):
         law.denoise(x[:, :2], t)
     with pytest.raises(ValueError, match="noise level is -1: give levels of at least 0"):
         law.flow(x, t, -t)
     with pytest.raises(ValueError, match="not finite"):
         law.flow(x * math.nan, t, t)
-    with pytest.raises(ValueError, match="bare points: stay above 0"):
+    with pytest.raises(ValueError, match="has std 0: stay above 0"):
         few_points().flow(few_points().points, t[:3], 0 * t[:3])
     with pytest.raises(ValueError, match=r"5 samples came with levels of shape \(3,\)"):
-        _admit(torch.ones(3), 5, 0.1)
+        _require_levels(torch.ones(3), 5, 0.1)
 
 
 def test_components_are_normalised_and_wide():

@@ -9,7 +9,7 @@ from math import cos, sin, sqrt
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.studies_shared import weights
+from cmlab_labs.common.studies_shared import flat_weights
 from cmlab_labs.common.study import read
 from cmlab_labs.registry import STUDIES
 from torch import nn
@@ -20,7 +20,7 @@ from cmlab.methods import CD, ICT, PCM
 from cmlab.methods.critic import Critic, HingeGenerator, LinearGenerator
 from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps, noisier
-from cmlab.metrics.evaluators import ExactJumps, score_ends
+from cmlab.metrics.toy import ExactJumps, score_ends
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP
 from cmlab.nets.critic import PointCriticShape
@@ -419,7 +419,8 @@ def test_an_untrained_network_would_fail_that():
 
 
 def test_the_arms_of_the_study_differ_in_their_phases_alone():
-    arms = {name: to_dict(STUDIES["phases"].arms[name](7)) for name in ("m1", "m2", "m4", "m8")}
+    variants = STUDIES["phases"].variants
+    arms = {name: to_dict(variants[name](7)) for name in ("m1", "m2", "m4", "m8")}
     for name, record in arms.items():
         edges = record["method"].pop("phases")["edges"]
         record.pop("judge")
@@ -437,11 +438,11 @@ def test_four_phases_end_at_most_half_as_far_from_the_exact_end_as_one():
 
 
 def test_a_recording_keeps_the_first_seeds_network():
-    from cmlab_labs.common.studies_shared import revived
+    from cmlab_labs.common.studies_shared import restored_network
 
     kept = read("phases", "m4")
-    model = revived("m4", kept["weights"][0])
-    np.testing.assert_array_equal(weights(model), kept["weights"][0])
+    model = restored_network("m4", kept["weights"][0])
+    np.testing.assert_array_equal(flat_weights(model), kept["weights"][0])
     assert not kept["weights"][1:].any()
-    found = score_ends(model, EDM(), Ring(), STUDIES["phases"].arms["m4"](0).sampler, 4)
+    found = score_ends(model, EDM(), Ring(), STUDIES["phases"].variants["m4"](0).sampler, 4)
     assert found["end"] == pytest.approx(kept.record["scores"][0]["end"], abs=2e-3)

@@ -8,7 +8,7 @@ import torch
 
 from cmlab.methods import CD
 from cmlab.methods.ict import PseudoHuber
-from cmlab.nets.pretrained import Shipped
+from cmlab.nets.pretrained import PretrainedNet
 from cmlab.presets import PRESETS, toy
 from cmlab.sampling import ddim
 from cmlab.teacher import Exact
@@ -42,7 +42,7 @@ def test_a_preset_builds_the_same_weights_twice_and_others_from_another_seed(pre
     build = PRESETS[preset]
     one, two, other = (build(seed=seed).build().state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    begun = isinstance(build().net, Shipped)  # with a shipped generator's weights
+    begun = isinstance(build().net, PretrainedNet)  # with a shipped generator's weights
     assert begun != any(not torch.equal(one[name], other[name]) for name in one)
 
 

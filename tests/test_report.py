@@ -10,10 +10,12 @@ import torch
 
 from cmlab.cli.evaluate import score, space_of
 from cmlab.cli.settings import Refused
+from cmlab.data.cifar10 import CIFAR10
+from cmlab.data.digits import Unlabelled
 from cmlab.metrics.evaluators import AgainstTest
 from cmlab.metrics.feature_extractors import CifarSpace, Space
 from cmlab.metrics.frechet import frechet, frechet_error, moments_without, parts
-from cmlab.metrics.report import NAMES, Reading, diffusion, draws, pictures, table
+from cmlab.metrics.report import NAMES, Reading, diffusion, draws, sample_images, table
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets.mlp import MLP
 from cmlab.process import EDM
@@ -174,7 +176,7 @@ def test_scores_repeat_and_leave_the_random_state_alone():
 
 
 def test_data_without_a_test_split_are_one_sentence():
-    with pytest.raises(ValueError, match="judge a run on CIFAR10"):
+    with pytest.raises(ValueError, match="evaluate a run on CIFAR10"):
         AgainstTest(space=Means())(Copier(Photographs().images), object(), FewSteps())
     with pytest.raises(ValueError, match="ask for 1 to 320"):
         AgainstTest(n=321, space=Means())(Copier(Photographs().images), Photographs(), FewSteps())
@@ -222,7 +224,7 @@ def test_the_ways_to_sample_make_as_many_calls_as_they_say():
 def test_batches_of_another_size_make_the_same_pictures_in_one_call():
     draw = draws(Gaussian(), FewSteps())["1 call"]
     seven, fifty = (
-        pictures(draw, (3, 8, 8), 50, torch.device("cpu"), seed=3, batch=b) for b in (7, 50)
+        sample_images(draw, (3, 8, 8), 50, torch.device("cpu"), seed=3, batch=b) for b in (7, 50)
     )
     assert seven.dtype == torch.uint8 and seven.shape == (50, 3, 8, 8)
     assert torch.equal(seven, fifty)
@@ -245,5 +247,48 @@ def test_pictures_of_classes_are_asked_for_in_turn_whatever_the_batch():
         asked.append(cond)
         return z
 
-    pictures(draw, (3, 8, 8), 23, torch.device("cpu"), batch=7, classes=10)
+    sample_images(draw, (3, 8, 8), 23, torch.device("cpu"), batch=7, classes=10)
     assert torch.cat(asked).tolist() == [i % 10 for i in range(23)]
+
+
+class Conditional(Copier):
+    """Keeps the classes that it is asked for."""
+
+    def __init__(self, images):
+        super().__init__(images)
+        self.asked = []
+
+    def forward(self, x_t, t, cond=None):
+        self.asked.append(cond)
+        return super().forward(x_t, t)
+
+
+def classes_asked(data, bytes_):
+    """The classes of each network call that the evaluator makes, 300 images in batches of 110."""
+    model = Conditional(bytes_)
+    AgainstTest(n=300, space=Means(), batch=110)(model, data, FewSteps())
+    return model.asked
+
+
+@pytest.fixture
+def photographs(monkeypatch):
+    """CIFAR10 reads 320 smooth images with labels in turn; the images of the training set."""
+    splits = {train: Photographs(train).images for train in (True, False)}
+    labels = torch.arange(320) % 10
+    monkeypatch.setattr(CIFAR10, "read", lambda self: (splits[self.train], labels))
+    return splits[True]
+
+
+def test_a_class_conditional_model_is_asked_for_the_ten_classes_in_turn(photographs):
+    labelled = CIFAR10("here", labelled=True)
+    in_turn = [i % 10 for i in range(300)]
+    for data in (labelled, Unlabelled(labelled, 0.5)):  # never for the label of no class
+        asked = classes_asked(data, photographs)
+        assert len(asked) == 3 * (1 + 2 + 4)
+        for first, calls in ((0, 1), (3, 2), (9, 4)):  # three batches each
+            last_calls = asked[first : first + 3 * calls][calls - 1 :: calls]
+            assert torch.cat(last_calls).tolist() == in_turn
+
+
+def test_a_model_of_unlabelled_photographs_is_asked_for_no_class(photographs):
+    assert classes_asked(CIFAR10("here"), photographs) == [None] * 21

@@ -53,7 +53,7 @@ def test_a_finished_run_is_loaded_with_its_weights_recipe_and_record(tmp_path):
     assert written == record
     assert written["recipe"] == to_dict(recipe)
     assert set(written["versions"]) >= {"python", "torch", "cmlab", "numpy"}
-    assert "class ICT(Method)" in written["method_source"]
+    assert "class ICT(ConsistencyTraining)" in written["method_source"]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {runs.CHECKPOINT, runs.MODEL, runs.RECORD, "log.jsonl", "state.json"}
 

@@ -519,7 +519,7 @@ def test_data_of_another_spread_are_refused():
 
 def test_a_teacher_with_another_clock_is_refused():
     for teacher in (Exact(Ring()), Pretrained(Denoiser(MLP(2), EDMPrecond()))):
-        with pytest.raises(ValueError, match="teacher reads EDM.*Reclocked"):
+        with pytest.raises(ValueError, match="teacher is made for EDM.*Reclocked"):
             replace(PLAIN, teacher=teacher).check(
                 model_of(), torch.randn(2, 2).double(), None, None
             )

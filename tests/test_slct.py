@@ -18,7 +18,7 @@ from cmlab.noise_levels import At, KarrasGrid, Neighbours
 from cmlab.ops import sum_squares
 from cmlab.presets import toy
 from cmlab.schedules import Constant
-from cmlab.train.recipe import from_dict, to_dict
+from cmlab.train.recipe import change, from_dict, to_dict
 
 GRID = Neighbours(Doubling(10, 640, 700))
 BARE = SLCT(GRID, PseudoHuber(), c=None, coupling=Independent(), denoising=0.0)
@@ -70,15 +70,34 @@ def test_every_metric_is_one_of_the_mean_over_coordinates(model, metric, formula
 
 
 def test_the_metric_follows_c_of_the_step_and_keeps_its_kind():
-    method = SLCT(GRID, c=Tightening(GRID.points))
+    method = SLCT(GRID)
     a, b = torch.randn(2, 3, 4, 4, 4).double()
     for step, intervals in ((150, 20), (650, 640)):
-        c = Tightening(GRID.points)(step)
+        c = Tightening().on_grid(GRID.points)(step)
         assert method.pairs.points(step) - 1 == intervals
         torch.testing.assert_close(method.distance(a, b, step), Cauchy(8 * c)(a, b))
     geman = replace(method, metric=GemanMcClure())
     torch.testing.assert_close(geman.distance(a, b, 0), GemanMcClure(8 * 0.03456)(a, b))
     assert torch.equal(replace(method, c=None).distance(a, b, 0), method.metric(a, b))
+
+
+def test_c_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
+    method = SLCT(GRID)
+    other = replace(method, pairs=Neighbours(Doubling(10, 640, 1400)))
+    assert (method.c(150), other.c(150)) == (method.c(100), method.c(0))
+    one = replace(SLCT(), pairs=GRID, c=replace(method.c, first=0.1))
+    assert one.c(0) == 0.1 and one.c(699) == method.c(699)
+    assert SLCT().c.points == SLCT().pairs.points
+    set_by_name = change(method, "pairs.points.total", 1400)
+    assert [set_by_name.c(k) for k in range(1400)] == [other.c(k) for k in range(1400)]
+    assert change(method, "c.first", 0.1).c(699) == method.c(699)
+
+
+def test_c_of_a_grid_is_refused_where_the_pairs_have_none():
+    with pytest.raises(ValueError, match="have none; use Neighbours, or a Constant"):
+        SLCT(At(3.0, 0.9))
+    with pytest.raises(RuntimeError, match="no N\\(k\\) yet; give it to a method"):
+        Tightening()(0)
 
 
 def test_a_metric_without_c_cannot_be_tightened():
@@ -96,7 +115,7 @@ CODE = {20: 0.01364, 40: 0.006144, 80: 0.002769, 160: 0.001248, 320: 0.000562, 6
 
 
 def test_c_shrinks_with_the_grid_as_in_the_authors_code():
-    c = Tightening(GRID.points)
+    c = Tightening().on_grid(GRID.points)
     for stage, (intervals, expected) in enumerate(CODE.items(), start=1):
         step = 100 * stage
         assert GRID.points(step) == intervals + 1
@@ -105,12 +124,12 @@ def test_c_shrinks_with_the_grid_as_in_the_authors_code():
 
 
 def test_the_first_stage_keeps_its_c():
-    assert Tightening(GRID.points)(0) == Tightening(GRID.points)(99) == 0.03456
-    assert Tightening(GRID.points, first=None)(0) == pytest.approx(0.03026, rel=1e-3)
+    assert Tightening().on_grid(GRID.points)(0) == Tightening().on_grid(GRID.points)(99) == 0.03456
+    assert Tightening(first=None).on_grid(GRID.points)(0) == pytest.approx(0.03026, rel=1e-3)
 
 
 def test_a_doubling_of_the_grid_divides_c_by_a_little_more_than_two():
-    c = Tightening(GRID.points)
+    c = Tightening().on_grid(GRID.points)
     ratios = [c(100 * k) / c(100 * k + 100) for k in range(1, 6)]
     assert ratios == pytest.approx([2**1.15] * 5)
 
@@ -176,7 +195,7 @@ def test_the_batch_mean_of_the_denoising_term_is_the_mean_over_the_chosen():
 
 def test_a_batch_without_small_noise_has_a_finite_loss_and_gradient(model):
     x = x_of(8)
-    method = replace(SLCT(At(3.0, 0.9)), denoising=5.0)
+    method = SLCT(At(3.0, 0.9), c=Constant(0.03))
     loss = drawn(method, model, x)
     grads = torch.autograd.grad(loss.mean(), list(model.parameters()))
     assert loss.isfinite().all() and all(g.isfinite().all() for g in grads)
@@ -270,7 +289,7 @@ def test_a_network_takes_its_norm_from_its_shape_and_old_ones_keep_theirs():
 
 def test_it_learns_the_ring():
     recipe = toy.ict(steps=300)
-    method = SLCT(recipe.method.pairs, c=Tightening(recipe.method.pairs.points), denoising=0.5)
+    method = SLCT(recipe.method.pairs, denoising=0.5)
     recipe = replace(recipe, method=replace(method, coupling=Independent()))
     trainer = recipe.trainer().fit()
     assert recipe.judge(trainer.ema.model, recipe.data, recipe.sampler)["sw1"] < 0.35

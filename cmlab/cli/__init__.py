@@ -1,1 +1,1 @@
-"""The command line: cmlab train | sample | evaluate | ship | record | bench | data | …"""
+"""The command line: cmlab train | sample | evaluate | ship | record | bench | data | doctor …"""

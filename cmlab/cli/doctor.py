@@ -1,4 +1,4 @@
-"""`cmlab doctor`: can the labs run on this machine? What is wrong, and the remedy."""
+"""`cmlab doctor`: check that this machine can run the labs; each fault with its remedy."""
 
 import os
 import platform
@@ -17,14 +17,12 @@ from packaging.requirements import Requirement
 
 from ..discovery import LabsMissing, late_import
 
-# One line of the doctor's report
-
 AGAIN = "make the environment again: remove .venv, then run `make install`"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Without a remedy all is well; with one, `stops` says how bad it is."""
+    """One line of the report. Without a remedy all is well; `stops` if a lab cannot run."""
 
     what: str
     found: str
@@ -32,12 +30,12 @@ class Finding:
     stops: bool = False
 
 
-# What the doctor asks of the machine: Python, device, memory, disk, and the Jupyter kernel
+# The machine: Python, device, memory, disk, and the Jupyter kernel
 
 FREE_DISK = 1.0  # GB: room for a run's checkpoints and samples
 FREE_MEMORY = 2.0  # GB: for JupyterLab and a training beside it
 MEMORY = 3.5  # GB: what a machine sold with 4 GB shows at least
-LIMITS = (  # bytes a container may use; what psutil tells is its host's
+LIMITS = (  # bytes that a container may use; psutil reports those of its host
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
@@ -67,17 +65,17 @@ def memory() -> Iterator[Finding]:
     import psutil
 
     found = psutil.virtual_memory()
-    whole, free = min(found.total, allowed()) / 1e9, found.available / 1e9
+    whole, free = min(found.total, container_limit()) / 1e9, found.available / 1e9
     remedy = "" if whole >= MEMORY else "open one lab at a time; shut each kernel down after it"
     yield Finding("memory", f"{whole:.1f} GB{' of the 4 GB meant' if remedy else ''}", remedy)
     remedy = "" if free >= FREE_MEMORY else "close other programs: a lab may be killed"
     yield Finding("free memory", f"{free:.1f} GB", remedy)
 
 
-def allowed() -> float:
-    """Bytes of memory that a container grants; infinite where there is none."""
-    said = [path.read_text("utf-8").strip() for path in LIMITS if path.is_file()]
-    return min((float(limit) for limit in said if limit.isdigit()), default=float("inf"))
+def container_limit() -> float:
+    """Bytes of memory that the container may use; infinite outside one."""
+    texts = [path.read_text("utf-8").strip() for path in LIMITS if path.is_file()]
+    return min((float(limit) for limit in texts if limit.isdigit()), default=float("inf"))
 
 
 def disk() -> Iterator[Finding]:
@@ -87,7 +85,7 @@ def disk() -> Iterator[Finding]:
 
 
 def kernel() -> Iterator[Finding]:
-    """Bare `python` in a kernel's command stands for the Python that starts it, which is this."""
+    """Whether kernel python3 is this Python, as it is if its command is bare `python`."""
     from jupyter_client.kernelspec import KernelSpecManager
 
     command = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
@@ -96,14 +94,14 @@ def kernel() -> Iterator[Finding]:
     yield Finding("kernel python3", str(command), remedy, not here)
 
 
-# What the doctor asks of folders: a home that Jupyter can write to, labs that can be saved
+# Folders: a home that Jupyter can write to, labs that can be saved
 
-ELSEWHERE = "give it another home for this sitting: `HOME=/a/folder/you/can/write make lab`"
+ELSEWHERE = "start JupyterLab with another home: `HOME=/a/folder/you/can/write make lab`"
 READ_ONLY = "labs open and run but are not saved: clone into a folder of your own"
 
 
 def writable(folder: Path) -> bool:
-    """Whether a file can be made there; for a folder that is not there yet, where it would be."""
+    """Whether a file can be written there, or where the folder would be made."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
@@ -114,13 +112,13 @@ def writable(folder: Path) -> bool:
 
 
 def home() -> Iterator[Finding]:
-    """JupyterLab does not start without its runtime folder, nor save without its data folder."""
+    """Whether Jupyter's folders can be written: without them it cannot start or save."""
     from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
 
     folders = (jupyter_runtime_dir(), jupyter_data_dir(), jupyter_config_dir())
-    shut = [folder for folder in folders if not writable(Path(folder))]
-    found = f"{shut[0]} cannot be written: JupyterLab needs it" if shut else str(Path.home())
-    yield Finding("home", found, ELSEWHERE if shut else "", bool(shut))
+    locked = [folder for folder in folders if not writable(Path(folder))]
+    found = f"{locked[0]} cannot be written: JupyterLab needs it" if locked else str(Path.home())
+    yield Finding("home", found, ELSEWHERE if locked else "", bool(locked))
 
 
 def checkout() -> Iterator[Finding]:
@@ -137,7 +135,7 @@ def network() -> Iterator[Finding]:
     yield Finding("network", "not needed: the labs' data and weights are in the repository")
 
 
-# What the doctor asks of the project: packages, notebooks, shipped weights and recordings
+# The project: packages, notebooks, shipped weights and recordings
 
 
 def _labs() -> ModuleType:
@@ -145,7 +143,7 @@ def _labs() -> ModuleType:
 
 
 def packages() -> Iterator[Finding]:
-    """Each package cmlab needs, against its range and, in a checkout, against its pin."""
+    """The version of each required package, against its range and, in a checkout, its pin."""
     pins = _pins()
     for needed in map(Requirement, requires("cmlab") or []):
         if needed.marker is None or needed.marker.evaluate({"extra": ""}):
@@ -173,18 +171,18 @@ def _pins() -> dict[str, Requirement]:
     return {p.name: p for p in pins if p.marker is None or p.marker.evaluate()}
 
 
-def pairs() -> Iterator[Finding]:
+def notebooks() -> Iterator[Finding]:
     try:
         folder = _labs().checkout() / "labs"
     except FileNotFoundError as error:
         yield Finding("labs", "not here", str(error))
         return
-    notebooks = _labs().find(folder)
-    bad = [fault for notebook in notebooks for fault in _labs().problems(notebook)]
+    found = _labs().find(folder)
+    bad = [fault for notebook in found for fault in _labs().problems(notebook)]
     remedy = "run `cmlab labs run`; a notebook that you edited is set aside"
     yield from (Finding("labs", fault, remedy) for fault in bad)
     if not bad:
-        yield Finding("labs", f"{len(notebooks)}, each in step with its source")
+        yield Finding("labs", f"{len(found)}, each built from its current source")
 
 
 def checkpoints() -> Iterator[Finding]:
@@ -205,7 +203,7 @@ def checkpoints() -> Iterator[Finding]:
 
 
 def recordings() -> Iterator[Finding]:
-    """What labs 04 to 09 replay: how many, and which are damaged."""
+    """The recordings that the labs replay: how many, and which are damaged."""
     try:
         folder = _labs().checkout() / "data" / "runs"
     except FileNotFoundError:
@@ -231,14 +229,14 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     home,
     checkout,
     network,
-    pairs,
+    notebooks,
     checkpoints,
     recordings,
 )
 
 
 def main() -> int:
-    """Prints the report; exit status 1 if something found would stop a lab."""
+    """Print the report; exit status 1 if a finding would stop a lab."""
     with suppress(LabsMissing):
         late_import("labs")  # a package that is missing stops it here, and is named
     findings = report()
@@ -252,14 +250,14 @@ def main() -> int:
 
 
 def report() -> list[Finding]:
-    """All findings. A check that itself fails is one of them."""
+    """All findings. A check that fails itself is one of them."""
     return [finding for check in CHECKS for finding in _safely(check)]
 
 
 def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
-    except Exception as error:  # the doctor must see all the rest of a broken machine
+    except Exception as error:  # the other checks must run on a broken machine too
         reason = next(iter(str(error).splitlines()), "")
         found = f"{type(error).__name__}: {reason}"[:90]
         yield Finding(check.__name__, found, AGAIN, stops=True)

@@ -1,4 +1,8 @@
-"""`cmlab evaluate`: score a finished run again, on a test split or in other feature spaces."""
+"""`cmlab evaluate`: scores of a finished run, and its Fréchet distance to the test split.
+
+Without --space the recipe's evaluator runs again; with --space the samples are compared with the
+test split in the features of the CIFAR-10 classifier or of Inception.
+"""
 
 import argparse
 import json
@@ -16,13 +20,11 @@ from ..train.checkpoint import BadFile
 from ..train.recipe import change
 from .settings import Refused, say
 
-# A finished run against the test split: the long table behind `cmlab evaluate RUN --space`
-
 SPACES = (CifarSpace.name, InceptionSpace.name)
 
 
 def space_of(name: str, weights: str = "", download: bool = False) -> Space:
-    """The space of a name. Raises Refused, saying what is allowed."""
+    """The feature space of this name. Raises Refused for an unknown one, naming those allowed."""
     spaces: Mapping[str, Space] = {
         CifarSpace.name: CifarSpace(weights),
         InceptionSpace.name: InceptionSpace(weights, download),
@@ -37,9 +39,16 @@ def space_of(name: str, weights: str = "", download: bool = False) -> Space:
 def score(
     run: Path, judge: AgainstTest, path: str = "", device: torch.device | None = None
 ) -> Table:
-    """The table of a run's folder or shipped file; `path` is where its photographs lie now.
+    """The scores of a run against the test split.
 
-    Raises Refused or BadFile in one sentence for what cannot be measured.
+    Args:
+        run: a run's folder or a shipped file.
+        judge: the evaluator.
+        path: where the data set lies, if not where the run had it.
+        device: by default a GPU if there is one.
+
+    Raises:
+        Refused, BadFile: in one sentence, if the run cannot be evaluated.
     """
     model, recipe, _ = runs.load(run)
     best = "cuda" if torch.cuda.is_available() else "cpu"
@@ -53,28 +62,35 @@ def score(
 
 
 def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
-    evaluate.add_argument("run", type=Path)
-    evaluate.add_argument("--space", help="against the test split, in " + " or ".join(SPACES))
-    evaluate.add_argument("--n", type=int, default=10_000, help="images")
-    evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--heun", action="store_true", help="the 35-call diffusion sampler too")
-    evaluate.add_argument("--data", default="", help="where CIFAR-10 lies")
-    evaluate.add_argument("--weights", default="", help="a file with the space's network")
+    evaluate.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
+    evaluate.add_argument("--space", help="compare with the test split in " + " or ".join(SPACES))
+    evaluate.add_argument("--n", type=int, default=10_000, help="number of samples")
+    evaluate.add_argument("--seed", type=int, default=0, help="seed of the samples")
     evaluate.add_argument(
-        "--download", action="store_true", help="fetch inception's weights, 96 MB"
+        "--heun",
+        action="store_true",
+        help="also score 35 calls of Heun's method",
+    )
+    evaluate.add_argument("--data", default="", help="folder or archive of CIFAR-10")
+    evaluate.add_argument("--weights", default="", help="file of the feature extractor's weights")
+    evaluate.add_argument(
+        "--download", action="store_true", help="download Inception's weights, 96 MB"
     )
 
 
-def evaluate(given: argparse.Namespace) -> int:
-    """One JSON object; in a space one for each number, and the table on standard error."""
-    if not given.space:
-        model, recipe, record = runs.load(given.run)
+def evaluate(args: argparse.Namespace) -> int:
+    """Print the scores as one JSON object; with --space one for each score, and a table.
+
+    The table, for people, goes to standard error.
+    """
+    if not args.space:
+        model, recipe, record = runs.load(args.run)
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
         say(kept | runs.judged(model, recipe))
         return 0
-    space = space_of(given.space, given.weights, given.download)
-    judge = AgainstTest(given.n, given.seed, space, given.heun)
-    found = score(given.run, judge, given.data)
+    space = space_of(args.space, args.weights, args.download)
+    judge = AgainstTest(args.n, args.seed, space, args.heun)
+    found = score(args.run, judge, args.data)
     sys.stderr.write("\n".join(found.lines()) + "\n")
     sys.stdout.write("".join(json.dumps(row) + "\n" for row in found.rows()))
     return 0

@@ -1,4 +1,4 @@
-"""From the words of a command line to a recipe, refused in one sentence when they make none."""
+"""Settings: from a preset and `--set key=value` to a recipe, checked by a dry run."""
 
 import inspect
 import json
@@ -17,36 +17,45 @@ from ..train.recipe import Recipe, change
 
 
 class Refused(ValueError):
-    """What was asked for cannot be done, and what can, in one sentence."""
+    """The command cannot be carried out; the message says in one sentence what can."""
 
 
 def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
-    """The preset's recipe with settings applied. Raises Refused, saying what is allowed."""
+    """The recipe of a preset with settings applied.
+
+    Args:
+        preset: its name, such as "toy.ict".
+        seed: the seed of the run.
+        settings: words "key=value": a parameter of the preset, or a dotted path in the recipe.
+
+    Raises:
+        Refused: for an unknown name or a wrong value, saying what is allowed.
+    """
     if preset not in PRESETS:
         raise Refused(f"there is no preset {preset!r}; allowed: {', '.join(PRESETS)}")
     build = PRESETS[preset]
-    knobs = inspect.signature(build).parameters
+    known = inspect.signature(build).parameters
     pairs = [word.partition("=")[::2] for word in settings]
-    own = {key: knob(preset, key, text, knobs) for key, text in pairs if key in knobs}
+    own = {key: preset_value(preset, key, text, known) for key, text in pairs if key in known}
     recipe = build(**({"seed": seed} | own))
     for key, text in pairs:
-        if key not in knobs:
+        if key not in known:
             try:
-                recipe = change(recipe, key, value_of(text))
+                recipe = change(recipe, key, parse_value(text))
             except ValueError as error:
                 raise Refused(
-                    f"--set {key}={text}: {error}; or one of {preset}'s own: {', '.join(knobs)}"
+                    f"--set {key}={text}: {error}; or one of {preset}'s own: {', '.join(known)}"
                 ) from error
     return recipe
 
 
-def knob(preset: str, key: str, text: str, knobs: Any) -> Any:
-    """The value of a preset's own setting."""
+def preset_value(preset: str, key: str, text: str, parameters: Any) -> Any:
+    """The value of a preset's own parameter."""
     if key == "data":
         if text not in TOYS:
             raise Refused(f"--set data={text}: allowed: {', '.join(TOYS)}")
         return TOYS[text]
-    value, default = value_of(text), knobs[key].default
+    value, default = parse_value(text), parameters[key].default
     if type(value) is not type(default) or (isinstance(value, int) and value < 0):
         raise Refused(
             f"--set {key}={text}: {preset} takes a {type(default).__name__} of 0 or more"
@@ -54,12 +63,16 @@ def knob(preset: str, key: str, text: str, knobs: Any) -> Any:
     return value
 
 
-def rehearse(recipe: Recipe) -> None:
-    """A loss and two samples in memory: a setting of the right sort may still make no sense."""
+def dry_run(recipe: Recipe) -> None:
+    """Compute one loss and draw samples: settings of the right type may still make no sense.
+
+    Raises:
+        Refused: if that fails.
+    """
     try:
         sizes = set()
         for part in (recipe.start or recipe, recipe):
-            trainer = replace(part, train=lightened(part.train)).trainer()
+            trainer = replace(part, train=with_small_batch(part.train)).trainer()
             sizes.add(tuple(weight.shape for weight in trainer.model.parameters()))
             if len(sizes) > 1:
                 raise ValueError("net and start.net have to be alike")
@@ -73,22 +86,20 @@ def rehearse(recipe: Recipe) -> None:
         raise Refused(f"these settings make no run, change one of --set: {said}") from error
 
 
-def lightened(config: TrainConfig) -> TrainConfig:
-    """The same with a batch of a few samples: a rehearsal should not take minutes."""
+def with_small_batch(config: TrainConfig) -> TrainConfig:
+    """The same with a batch of a few samples: a dry run should not take minutes."""
     return replace(config, batch=config.parts * min(config.batch // config.parts, 8))
 
 
-def value_of(text: str) -> Any:
-    """A Python number, truth value or tuple; anything else stays text."""
+def parse_value(text: str) -> Any:
+    """A Python number, Boolean or tuple; anything else stays text."""
     try:
         return literal_eval(text)
     except (ValueError, SyntaxError):
         return text
 
 
-# How the command line answers: one JSON object on one line
-
-
 def say(facts: dict[str, Any]) -> None:
+    """Print one JSON object on one line, numbers rounded to five digits."""
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in facts.items()}
     sys.stdout.write(json.dumps(rounded) + "\n")

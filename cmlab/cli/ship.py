@@ -1,9 +1,9 @@
-"""A finished run made small enough to go with a repository, with what shows how it came about.
+"""`cmlab ship`: export a finished run as four files small enough for a repository.
 
 NAME.safetensors  the averaged weights in bfloat16, the record in the header
 NAME.json         the record: recipe, budget, scores
 NAME.jsonl        the log of all its trainings, one after the other, thinned
-NAME.png          sheets of samples from the same noise, one below the other, oldest first
+NAME.png          sheets of samples from the same noise during training, oldest at the top
 """
 
 import json
@@ -24,9 +24,17 @@ ROWS, SHEETS = 120, 16  # of the log and of the sheets, at most
 
 
 def ship(run: Path, out: Path) -> dict[str, Any]:
-    """Write the four files beside `out`, a path without a suffix; the record.
+    """Export a run.
 
-    Raises BadFile for a run that is not finished.
+    Args:
+        run: the folder of a finished run.
+        out: the path of the four files, without a suffix.
+
+    Returns:
+        The record that was written.
+
+    Raises:
+        BadFile: if the run is not finished, or is one file without a log.
     """
     model, _, record = load(run)
     if not run.is_dir():
@@ -50,12 +58,12 @@ def ship(run: Path, out: Path) -> dict[str, Any]:
 
 
 def with_suffix(out: Path, suffix: str) -> Path:
-    """The path with a suffix more; a dot in its name is part of the name."""
+    """The path with a suffix appended; a dot in its name is part of the name."""
     return out.with_name(out.name + suffix)
 
 
 def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
-    """The lines of the log and the sheets, each with the samples seen by then, start included."""
+    """Log lines and sheets, each with the training samples seen by then, start included."""
     before, rows, sheets = 0, [], []
     for stage, folder in enumerate(f for f in (run / "start", run) if (f / LOG).exists()):
         mine = [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
@@ -68,7 +76,7 @@ def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
 
 
 def spread(n: int, most: int) -> list[int]:
-    """At most so many of n indices, evenly apart, the first and the last among them."""
+    """At most `most` of n indices, evenly spaced, with the first and the last."""
     if n <= most:
         return list(range(n))
     return sorted({ceil(i * (n - 1) / (most - 1)) for i in range(most)})

@@ -1,1 +1,1 @@
-"""Data sets, each with what is known about its law."""
+"""Data sets: toy distributions, digits, shapes, CIFAR-10 and latents of images."""

@@ -1,14 +1,12 @@
-"""CIFAR-10 files: where they are looked for, how the published archive is checked and read.
+"""CIFAR-10 files: where they are looked for, and how folders and archives are checked and read.
 
-Where CIFAR-10 lies on this machine, and the bytes of its batches: folders and archives.
+CIFAR-10 is published as two archives at https://www.cs.toronto.edu/~kriz/cifar.html, in a binary
+and a Python layout. Their MD5 are the published ones, which torchvision (Python layout) and others
+check as well; the sizes are as reported by those who downloaded the archives.
 
-Archives are read as they are and never unpacked: members count by their exact name alone, and no
-more is decompressed than the published archives hold.
-
-The two archives in which CIFAR-10 is published, at https://www.cs.toronto.edu/~kriz/cifar.html.
-
-The MD5 are the published ones, which torchvision (Python layout) and others check as well; the
-sizes are as reported by those who downloaded the archives.
+Archives are read as they are and never unpacked: only members of the exact expected name are read,
+and no more is decompressed than the published archives hold. Pickles are never run, see
+`safe_unpickle`.
 """
 
 import hashlib
@@ -27,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from ..train.checkpoint import BadFile
-from .safe_unpickle import Note, Refused, contents
+from .safe_unpickle import BadBatch, PickledCall, contents
 
-# One batch of CIFAR-10 from the bytes of its file, in each of the two published layouts
+# One batch from the bytes of its file, in each of the two layouts
 
 IMAGES = 10_000  # in every batch
 PIXELS = 3 * 32 * 32  # bytes of an image: all red, all green, all blue, each row by row
@@ -43,59 +41,75 @@ Batch = tuple[np.ndarray, np.ndarray]  # images (10 000, 3072) and labels (10 00
 
 
 def from_binary(payload: bytes) -> Batch:
-    """Records of one label byte and 3072 pixel bytes. Raises Refused for labels above 9."""
+    """A batch in the binary layout: records of one label byte and 3072 pixel bytes.
+
+    Raises:
+        BadBatch: for another size, and for labels above 9.
+    """
     if len(payload) != IMAGES * RECORD:
-        raise Refused(f"has {len(payload)} bytes where a batch has {IMAGES * RECORD}")
+        raise BadBatch(f"has {len(payload)} bytes where a batch has {IMAGES * RECORD}")
     records = np.frombuffer(payload, np.uint8).reshape(IMAGES, RECORD)
     return records[:, 1:], checked(records[:, 0])
 
 
 def from_python(payload: bytes) -> Batch:
-    """A pickled dictionary with `data` and `labels`. Raises Refused for anything else."""
+    """A batch in the Python layout: a pickled dictionary with `data` and `labels`.
+
+    Raises:
+        BadBatch: for anything else.
+    """
     record = contents(payload, {*ARRAY, DTYPE, CLASS})
     if type(record) is dict and b"fine_labels" in record:
-        raise Refused("holds CIFAR-100")
+        raise BadBatch("holds CIFAR-100")
     if type(record) is not dict or not {b"data", b"labels"} <= record.keys():
-        raise Refused("holds no images and labels")
+        raise BadBatch("holds no images and labels")
     labels = record[b"labels"]
     if type(labels) is not list or any(type(label) is not int for label in labels):
-        raise Refused("has labels that are no list of whole numbers")
+        raise BadBatch("has labels that are no list of whole numbers")
     if len(labels) != IMAGES or not all(0 <= label <= 255 for label in labels):
-        raise Refused(f"does not have {IMAGES} labels from 0 to 9")
+        raise BadBatch(f"does not have {IMAGES} labels from 0 to 9")
     return pixels(record[b"data"]), checked(np.array(labels, np.uint8))
 
 
-def pixels(note: Any) -> np.ndarray:
-    """The array that numpy would make of its own note: (10 000, 3072) uint8, or Refused."""
-    state = note.state if type(note) is Note and note.name in ARRAY else None
+def pixels(call: Any) -> np.ndarray:
+    """The array (10 000, 3072), uint8, that numpy would build from this call, or BadBatch."""
+    state = call.state if type(call) is PickledCall and call.name in ARRAY else None
     if type(state) is not tuple or len(state) != 5:
-        raise Refused("has images that are no array")
+        raise BadBatch("has images that are no array")
     _, shape, dtype, by_column, raw = state
-    described = type(dtype) is Note and dtype.name == DTYPE and type(dtype.arguments) is tuple
+    described = (
+        type(dtype) is PickledCall and dtype.name == DTYPE and type(dtype.arguments) is tuple
+    )
     unit = dtype.arguments[:1] if described else ()
     whole = type(raw) is bytes and len(raw) == IMAGES * PIXELS
     if unit != (b"u1",) or shape != (IMAGES, PIXELS) or not whole:
-        raise Refused(f"has an array of images that is not {IMAGES} × {PIXELS} bytes")
+        raise BadBatch(f"has an array of images that is not {IMAGES} × {PIXELS} bytes")
     return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if by_column is True else "C")
 
 
 def checked(labels: np.ndarray) -> np.ndarray:
     if labels.max() > 9:
-        raise Refused(f"has the label {labels.max()}, and CIFAR-10's are 0 to 9")
+        raise BadBatch(f"has the label {labels.max()}, and CIFAR-10's are 0 to 9")
     return labels
 
 
-# The two archives in which CIFAR-10 is published, at https://www.cs.toronto.edu/~kriz/cifar.html
+# The two published archives
 
 PAGE = "https://www.cs.toronto.edu/~kriz"
 
 
 @dataclass(frozen=True)
-class Published:
-    """An archive as its author published it."""
+class PublishedArchive:
+    """An archive as its author published it.
+
+    Args:
+        address: its URL.
+        size: bytes.
+        md5: its checksum, hexadecimal.
+    """
 
     address: str
-    size: int  # bytes
+    size: int
     md5: str
 
     @property
@@ -103,24 +117,25 @@ class Published:
         return self.address.rsplit("/", 1)[1]
 
     def whole(self, path: Path) -> bool:
-        """Whether this file is that archive, to the last bit."""
+        """Whether this file is that archive, by size and MD5."""
         return path.is_file() and path.stat().st_size == self.size and md5(path) == self.md5
 
 
-BINARY = Published(
+BINARY = PublishedArchive(
     f"{PAGE}/cifar-10-binary.tar.gz", 170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"
 )
-PYTHON = Published(
+PYTHON = PublishedArchive(
     f"{PAGE}/cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a"
 )
 
 
 def md5(path: Path) -> str:
+    """The MD5 checksum of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-# A tar.gz archive gone through once, never unpacked, and never more of it than it may hold
+# A tar.gz archive read as a stream, up to a limit
 
 REMEDY = "remove it and run cmlab data cifar10 --download, or give another path"
 BLOCK = 2**20  # bytes read at once
@@ -128,7 +143,7 @@ LARGEST = 256 * 2**20  # bytes that an archive may hold; the published ones hold
 
 
 class Bounded(BufferedIOBase):
-    """A file that ends in BadFile after so many bytes: a small archive may unpack to terabytes."""
+    """A decompressed stream with a limit, since a small archive may hold terabytes."""
 
     def __init__(self, file: GzipFile, path: Path) -> None:
         self.file, self.path, self.left = file, path, LARGEST
@@ -143,7 +158,7 @@ class Bounded(BufferedIOBase):
 
 @contextmanager
 def members(path: Path) -> Iterator[tarfile.TarFile]:
-    """The archive, to be gone through once from its beginning. Raises BadFile for a bad one."""
+    """The members of an archive, to be read once in order. Raises BadFile for a damaged one."""
     try:
         with (
             GzipFile(path) as file,
@@ -156,6 +171,8 @@ def members(path: Path) -> Iterator[tarfile.TarFile]:
         raise BadFile(f"{path} is truncated or no tar.gz archive; {REMEDY}") from error
 
 
+# Folders and archives that hold batches
+
 SIZE = IMAGES * RECORD  # bytes of a batch
 DATA = Path(__file__).parents[2] / "data"
 TRAIN, TEST = tuple(f"data_batch_{k}" for k in range(1, 6)), ("test_batch",)
@@ -164,20 +181,30 @@ GET = "run cmlab data cifar10 --download, or give a folder or archive that holds
 
 
 class Missing(BadFile):
-    """A batch that is not there."""
+    """A batch file is missing."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One of the two forms in which the set is published."""
+    """One of the two layouts in which CIFAR-10 is published.
+
+    Args:
+        name: binary or python.
+        folder: the folder that holds the batches.
+        suffix: of the batches' file names.
+        smallest: least size of a batch, in bytes.
+        largest: greatest size of a batch, in bytes.
+        decode: reads a batch from the bytes of its file.
+        archive: the published archive.
+    """
 
     name: str
     folder: str
-    suffix: str  # of the file names of its batches
-    smallest: int  # size of a batch in bytes
+    suffix: str
+    smallest: int
     largest: int
     decode: Callable[[bytes], Batch]
-    archive: Published
+    archive: PublishedArchive
 
 
 LAYOUTS = (  # in the order in which they are looked for
@@ -187,51 +214,58 @@ LAYOUTS = (  # in the order in which they are looked for
 
 
 @dataclass(frozen=True)
-class Place(ABC):
-    """A folder or an archive that holds batches of one layout."""
+class BatchStore(ABC):
+    """A folder or an archive that holds batches of CIFAR-10 in one layout."""
 
     path: Path
     layout: Layout
 
     @abstractmethod
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """These batches and their bytes, in any order; what is not there is left out."""
+        """Names and bytes of these batches, in any order; missing ones are left out."""
 
     def batches(self, names: Sequence[str]) -> Iterator[tuple[int, Batch]]:
-        """Each with its index in `names`. Raises BadFile for a bad or missing one."""
+        """Each batch with its index in `names`.
+
+        Raises:
+            BadFile: for a damaged batch; its subclass Missing for a missing one.
+        """
         missing = list(names)
         for name, payload in self.files(names):
             missing.remove(name)
-            with self.blamed(name):
+            with self.naming(name):
                 yield names.index(name), self.layout.decode(payload)
         if missing:
             raise Missing(f"{self.path} lacks {missing[0]}{self.layout.suffix}; {REMEDY}")
 
     @contextmanager
-    def blamed(self, name: str) -> Iterator[None]:
+    def naming(self, name: str) -> Iterator[None]:
+        """Turn a BadBatch into a BadFile that names the file and the remedy."""
         try:
             yield
-        except Refused as error:
+        except BadBatch as error:
             where = f"{name}{self.layout.suffix} in {self.path}"
             raise BadFile(f"{where} {error}; {REMEDY}") from error
 
-    def fits(self, size: int) -> None:
-        """Before a byte is read."""
+    def check_size(self, size: int) -> None:
+        """Raise BadBatch for a size that no batch has, before a byte is read."""
         least, most = self.layout.smallest, self.layout.largest
         if not least <= size <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
-            raise Refused(f"has {size} bytes where a batch of CIFAR-10 has {wanted}")
+            raise BadBatch(f"has {size} bytes where a batch of CIFAR-10 has {wanted}")
 
 
 @dataclass(frozen=True)
-class Folder(Place):
+class BatchFolder(BatchStore):
+    """A folder of batch files."""
+
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
             path = self.path / f"{name}{self.layout.suffix}"
             if not path.is_file():
                 continue
-            with self.blamed(name):
-                self.fits(path.stat().st_size)
+            with self.naming(name):
+                self.check_size(path.stat().st_size)
             try:
                 payload = path.read_bytes()
             except OSError as error:
@@ -240,7 +274,9 @@ class Folder(Place):
 
 
 @dataclass(frozen=True)
-class Archive(Place):
+class BatchArchive(BatchStore):
+    """A tar.gz archive of batch files."""
+
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         wanted = {f"{self.layout.folder}/{name}{self.layout.suffix}": name for name in names}
         with members(self.path) as archive:
@@ -248,8 +284,8 @@ class Archive(Place):
                 name = wanted.pop(member.name, None) if member.isreg() else None
                 if name is None:
                     continue
-                with self.blamed(name):
-                    self.fits(member.size)
+                with self.naming(name):
+                    self.check_size(member.size)
                 file = archive.extractfile(member)
                 assert file is not None  # a regular file
                 yield name, file.read()
@@ -257,36 +293,40 @@ class Archive(Place):
                     return
 
 
-def find(path: str) -> Place:
-    """What a path means: batches, an archive, or a folder with one of them.
+def find(path: str) -> BatchStore:
+    """Find CIFAR-10 at a path.
 
-    "" is what the environment's CMLAB_DATA names, or data/: so a recipe need not name a place on
-    one machine. Raises BadFile when CIFAR-10 is not there.
+    Args:
+        path: a folder of batches, an archive, or a folder with one of them. "" is what the
+            environment's CMLAB_DATA names, or data/, so that recipes name no machine's path.
+
+    Raises:
+        BadFile: when CIFAR-10 is not there.
     """
     path = path or os.environ.get("CMLAB_DATA", "")
     root = (Path(path).expanduser() if path else DATA).resolve()
     if root.is_file():
-        return Archive(root, inside(root))
+        return BatchArchive(root, inside(root))
     for layout in LAYOUTS:
         for folder in (root, root / layout.folder):
             if folder.is_dir() and belongs(folder, layout):
-                return Folder(folder, layout)
+                return BatchFolder(folder, layout)
     for archive in (root / layout.archive.name for layout in LAYOUTS):
         if archive.is_file():
-            return Archive(archive, inside(archive))
+            return BatchArchive(archive, inside(archive))
     other = any((root / name).exists() for name in HUNDRED) or root.name in HUNDRED
     where = f"{root} holds CIFAR-100, not CIFAR-10" if other else f"there is no CIFAR-10 in {root}"
     raise BadFile(f"{where}; {GET}")
 
 
 def belongs(folder: Path, layout: Layout) -> bool:
-    """By its own name, or by those of its files."""
+    """Whether a folder has this layout, by its own name or those of its files."""
     one = any((folder / f"{name}{layout.suffix}").is_file() for name in (*TRAIN, *TEST))
     return one or folder.name == layout.folder
 
 
 def inside(path: Path) -> Layout:
-    """The layout in an archive, whatever its own name is. Raises BadFile when there is none."""
+    """The layout of an archive, by its members' names. Raises BadFile when it has neither."""
     with members(path) as archive:
         for member in archive:
             folder = member.name.split("/")[0]

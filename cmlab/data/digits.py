@@ -1,9 +1,9 @@
-"""Digits: 8x8 images of handwritten digits, whole, in parts, or without labels.
+"""Handwritten digits, 8 × 8, as a data set: whole, in disjoint parts, or with labels dropped.
 
-Real images that come with scikit-learn: 1797 handwritten digits of 8×8 pixels, 17 grey levels.
+Real images that come with scikit-learn: 1797 handwritten digits of 8 × 8 pixels, 17 grey levels.
 
 The split is fixed: within each class, in an order shuffled once with seed 0, every fifth image is
-held out. That leaves 1437 to train on and 360 to judge with, balanced to within one image per
+held out. That leaves 1437 for training and 360 for evaluation, balanced to within one image per
 class. The 13 writers are not recorded, so both sides hold digits by the same hands.
 """
 
@@ -24,14 +24,14 @@ SPLIT_SEED = 0
 
 @cache
 def scans() -> tuple[np.ndarray, np.ndarray]:
-    """All images (1797, 8, 8) as whole numbers 0…16, and their labels, in the source's order."""
+    """All images (1797, 8, 8) as integers 0…16, and their labels, in scikit-learn's order."""
     grey, labels = load_digits(return_X_y=True)
     return np.reshape(grey, (-1, 8, 8)).astype(np.uint8), np.asarray(labels).astype(np.int64)
 
 
 @cache
 def split() -> tuple[np.ndarray, np.ndarray]:
-    """Where the training and the held-out images stand in `scans`."""
+    """Indices into `scans` of the training images and of the held-out ones."""
     labels = scans()[1]
     order = np.random.RandomState(SPLIT_SEED).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
@@ -43,24 +43,28 @@ def split() -> tuple[np.ndarray, np.ndarray]:
 @ingredient
 @dataclass(frozen=True)
 class Digits:
-    """The training digits, or with `train=False` the 360 held-out ones."""
+    """Handwritten digits with their labels.
+
+    Args:
+        train: whether the 1437 training images are meant, or the 360 held-out ones.
+    """
 
     train: bool = True
 
     @cached_property
     def images(self) -> Tensor:
-        """(N, 1, 8, 8), paper -1 and full ink 1."""
+        """All images (N, 1, 8, 8): -1 is paper and 1 full ink."""
         grey = scans()[0][split()[0 if self.train else 1]]
         return torch.from_numpy(grey[:, None].astype(np.float32)) / 8 - 1
 
     @cached_property
     def labels(self) -> Tensor:
-        """(N,), the digit on each image."""
+        """The digit on each image, (N,)."""
         return torch.from_numpy(scans()[1][split()[0 if self.train else 1]])
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image: channels, height, width."""
+        """Shape of one image: channels, height, width."""
         return (1, 8, 8)
 
     @property
@@ -81,13 +85,20 @@ class Digits:
         return self.images[index], self.labels[index]
 
 
-# A part of a data set, without its labels: for networks that never saw the same pictures
-
-
 @ingredient
 @dataclass(frozen=True)
 class Part:
-    """Every `of`-th digit from number `part` on, and no labels; parts share no picture."""
+    """A part of the digits, without labels: parts share no image.
+
+    For networks that are trained on disjoint data.
+
+    Args:
+        data: the digits.
+        part: the first image of the part, from 0 to of - 1.
+        of: the number of parts; each takes every `of`-th image.
+
+    Raises ValueError for a part that does not exist.
+    """
 
     data: Digits = Digits()
     part: int = 0
@@ -99,7 +110,7 @@ class Part:
 
     @cached_property
     def images(self) -> Tensor:
-        """(N, 1, 8, 8), paper -1 and full ink 1."""
+        """The part's images (N, 1, 8, 8): -1 is paper and 1 full ink."""
         return self.data.images[self.part :: self.of]
 
     @property
@@ -108,23 +119,23 @@ class Part:
 
     @property
     def sigma_data(self) -> float:
-        """That of the whole, so that the networks of all parts share their coefficients."""
+        """That of all digits, so that the networks of all parts share their preconditioning."""
         return self.data.sigma_data
 
     def __len__(self) -> int:
         return len(self.images)
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[Tensor, None]:
-        """n images, drawn uniformly with replacement."""
+        """n images, drawn uniformly with replacement, and no labels."""
         return self.images[torch.randint(len(self), (n,), generator=generator)], None
 
 
-# Data whose labels are sometimes kept back, so that a network learns to do without
+# Labels dropped at random, for classifier-free guidance
 
 
 @runtime_checkable
 class Labelled(Protocol):
-    """Data with classes 0 … classes - 1."""
+    """Data whose samples come with a label in 0 … classes - 1."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -141,9 +152,16 @@ class Labelled(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class Unlabelled:
-    """The same samples; each label becomes `null` with probability `share`. Raises ValueError.
+    """Labelled data with label dropout: each label becomes `null` with probability `share`.
 
-    A network for it has data.classes + 1 classes: `null` is the last of them.
+    The network then learns the unconditional model too, as classifier-free guidance needs it
+    (Ho & Salimans 2022). It has data.classes + 1 classes: `null` is the last of them.
+
+    Args:
+        data: the labelled data.
+        share: probability that a label is dropped.
+
+    Raises ValueError for a share that is no probability.
     """
 
     data: Labelled
@@ -155,12 +173,12 @@ class Unlabelled:
 
     @property
     def null(self) -> int:
-        """The label that stands for none."""
+        """The label that stands for no class."""
         return self.data.classes
 
     @property
     def classes(self) -> int:
-        """What a network for these data needs."""
+        """How many classes a network for these data has, `null` included."""
         return self.data.classes + 1
 
     @property
@@ -174,5 +192,5 @@ class Unlabelled:
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """n samples and their labels, some of them `null`."""
         x, labels = self.data.sample(n)
-        kept_back = torch.rand(n, device=labels.device) < self.share
-        return x, labels.masked_fill(kept_back, self.null)
+        dropped = torch.rand(n, device=labels.device) < self.share
+        return x, labels.masked_fill(dropped, self.null)

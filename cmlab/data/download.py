@@ -1,7 +1,7 @@
-"""How a published archive gets here: on request only, and whole or not at all.
+"""Download of a published archive: on request only, resumable, and checked by size and MD5.
 
-What arrives is kept beside the archive's place, as `.part`. A broken transfer goes on from there,
-now or at the next request; only a file of the published size and MD5 gets the archive's name.
+What arrives is kept as `.part` beside the final file. A broken transfer resumes from there, now or
+at the next request; only a file of the published size and MD5 gets the archive's name.
 """
 
 import errno
@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from ..train.checkpoint import BadFile
-from .cifar10_files import Published
+from .cifar10_files import PublishedArchive
 
 TRIES = 4  # in a row in which nothing arrives
 PAUSE = 2.0  # seconds before the next try
@@ -26,8 +26,15 @@ TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 2**18  # bytes
 
 
-def download(archive: Published, folder: Path) -> Path:
-    """The archive in that folder; nothing is fetched if it is there. Raises BadFile."""
+def download(archive: PublishedArchive, folder: Path) -> Path:
+    """Download an archive into a folder; nothing is fetched if it is there.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        BadFile: when it cannot be fetched or written; what has arrived is kept.
+    """
     path = folder / archive.name
     try:
         if archive.whole(path):
@@ -47,22 +54,22 @@ def download(archive: Published, folder: Path) -> Path:
 
 
 class Broken(Exception):
-    """The connection, not the disk, failed: worth another try."""
+    """The connection, not the disk, failed: the transfer is tried again."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One archive on its way into its `.part`."""
+    """The transfer of one archive into its `.part` file."""
 
-    archive: Published
+    archive: PublishedArchive
     part: Path
 
     def run(self, path: Path) -> Path:
-        """The finished archive at `path`. Raises BadFile, and OSError when the disk refuses."""
+        """Fetch the archive to `path`. Raises BadFile, and OSError when it cannot be written."""
         resumed = self.have() > 0
         self.fetch()
         if resumed and not self.archive.whole(self.part):
-            self.part.unlink()  # begun with another file: once more, from nothing
+            self.part.unlink()  # it was begun with another file: start again
             self.fetch()
         if not self.archive.whole(self.part):
             self.part.unlink()
@@ -75,10 +82,11 @@ class Transfer:
         return BadFile(f"{self.archive.address} {what}; try again later, or {where}")
 
     def have(self) -> int:
+        """Bytes that have arrived."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def fetch(self) -> None:
-        """Until the `.part` has the archive's size."""
+        """Connect again until the `.part` has the archive's size."""
         failures = 0
         while (before := self.have()) != self.archive.size:
             try:
@@ -111,7 +119,7 @@ class Transfer:
         raise self.failed(f"answers {code}")
 
     def place(self, reply: HTTPResponse, start: int) -> int:
-        """Where what the server sends belongs. Raises BadFile if it has another file."""
+        """The offset at which the server's bytes begin. Raises BadFile if it has another file."""
         said = reply.headers.get("Content-Range" if reply.status == 206 else "Content-Length")
         rest = f"bytes {start}-{self.archive.size - 1}/{self.archive.size}"
         if reply.status == 206 and said == rest:
@@ -137,7 +145,7 @@ class Transfer:
 
 
 def arrived(reply: HTTPResponse, n: int) -> bytes:
-    """At most n bytes and at least one, or Broken."""
+    """Read at most n bytes and at least one. Raises Broken if the connection ends."""
     try:
         block = reply.read1(n)
     except (HTTPException, OSError) as error:

@@ -1,15 +1,15 @@
-"""Latents: an autoencoder's codes of images as a data set, with latents of known outliers.
+"""Latents: images encoded by an autoencoder, as data for latent consistency models.
 
-Pictures as latents: encoded once, standardised, and decoded when one wants to see them.
+Images are encoded once and standardised; samples are decoded only to be seen or scored.
 
     x = σ_d (h - mean) / std,  mean and std of each channel over all latents h
 
 so that every channel has standard deviation σ_d = 0.5, as pixels nearly have. sLCT (Dao et al.
 2025), as reported from the authors' code.
 
-A public image autoencoder, read from a folder on this machine through the library diffusers.
-
-Nothing is downloaded, and only safetensors are read. The library is optional.
+Here are also `Impulses`, latents with outliers of known share and size, and `PublicCoder`, an
+autoencoder of the library diffusers read from a folder on this machine. Nothing is downloaded, and
+only safetensors are read.
 """
 
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from torch import Generator, Tensor
 
 from ..ingredients import first_kind, ingredient
 from ..nets.autoencoder import Autoencoder, AutoencoderShape
+from ..nets.pretrained import CHECKPOINTS
 from ..ops import rewind_rng, seeded
 from ..train.checkpoint import BadFile, read, write
 from ..types import Data
 from .digits import Digits
 
-# Autoencoders by name: what opens one, and a digest that tells one from another
-
-CHECKPOINTS = Path(__file__).parents[2] / "data" / "checkpoints"
 REMAKE = "python scripts/train_autoencoders.py"
+
+# Autoencoders by name
 
 
 @runtime_checkable
 class Codec(Protocol):
-    """Pictures (b, c, n, n) in [-1, 1] to latents and back; without a gradient."""
+    """An autoencoder: images (b, c, n, n) in [-1, 1] to latents and back, without a gradient."""
 
     def encode(self, x: Tensor) -> Tensor: ...
 
@@ -45,30 +45,36 @@ class Codec(Protocol):
 
 @runtime_checkable
 class Coder(Protocol):
-    """The record of an autoencoder, which opens it."""
+    """The record of an autoencoder, which loads it."""
 
-    def open(self) -> "Opened": ...
+    def open(self) -> "FrozenCoder": ...
 
 
-class Opened:
-    """A frozen autoencoder, and the digest of its weights."""
+class FrozenCoder:
+    """A frozen autoencoder and the digest of its weights.
+
+    Args:
+        codec: the autoencoder.
+        weights: its tensors by name, for the digest.
+        batch: images or latents that go through it at a time.
+    """
 
     def __init__(self, codec: Codec, weights: dict[str, Tensor], batch: int = 250) -> None:
         self.codec, self.digest, self.batch = codec, digest(weights), batch
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """Latents, `batch` pictures at a time."""
+        """Latents (n, latent, m, m) of images (n, c, h, w) in [-1, 1], in batches."""
         return torch.cat([self.codec.encode(part) for part in x.split(self.batch)])
 
     @torch.no_grad()
     def decode(self, h: Tensor) -> Tensor:
-        """Pictures, `batch` latents at a time."""
+        """Images (n, c, h, w) of latents, in batches; values may lie a little outside [-1, 1]."""
         return torch.cat([self.codec.decode(part) for part in h.split(self.batch)])
 
 
 def digest(weights: dict[str, Tensor]) -> str:
-    """16 hexadecimal digits that change with any bit of the weights."""
+    """A hash of the weights: 16 hexadecimal digits that change with any bit of them."""
     found = blake2b(digest_size=8)
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()
@@ -79,24 +85,26 @@ def digest(weights: dict[str, Tensor]) -> str:
 
 @ingredient
 @dataclass(frozen=True)
-class Shipped:
+class ShippedCoder:
     """An autoencoder that comes with the repository, or one of the same kind at `path`.
 
-    Names are digits, shapes and cifar10.
+    Args:
+        name: digits, shapes or cifar10.
+        path: a file that `scripts/train_autoencoders.py` wrote; "" is the shipped one.
     """
 
     name: str = "digits"
     path: str = ""
 
-    def open(self) -> Opened:
-        """Raises BadFile when the file is missing, damaged or none of these."""
+    def open(self) -> FrozenCoder:
+        """The autoencoder. Raises BadFile when the file is missing, damaged or another network."""
         file = self.path or CHECKPOINTS / f"{self.name}-autoencoder.safetensors"
         return load_coder(Path(file), self.name)
 
 
 @lru_cache(maxsize=4)
-def load_coder(path: Path, name: str) -> Opened:
-    """The autoencoder in a file, frozen."""
+def load_coder(path: Path, name: str) -> FrozenCoder:
+    """The autoencoder in a checkpoint, frozen. Raises BadFile for a file that is not one."""
     weights, record = read(path)
     try:
         shape = AutoencoderShape(**record["shape"] | {"widths": tuple(record["shape"]["widths"])})
@@ -106,16 +114,11 @@ def load_coder(path: Path, name: str) -> Opened:
     except (KeyError, TypeError, RuntimeError) as error:
         remake = f"{REMAKE} {name}"
         raise BadFile(f"{path} holds no autoencoder of cmlab; remake it with {remake}") from error
-    return Opened(frozen(network), weights)
+    return FrozenCoder(network.eval().requires_grad_(False), weights)
 
 
-def frozen(network: Autoencoder) -> Autoencoder:
-    network.eval().requires_grad_(False)
-    return network
-
-
-class Same:
-    """Nothing is encoded."""
+class IdentityCodec:
+    """No encoding at all: latents are the images."""
 
     def encode(self, x: Tensor) -> Tensor:
         return x
@@ -126,105 +129,108 @@ class Same:
 
 @ingredient
 @dataclass(frozen=True)
-class Pixels:
-    """No autoencoder: pictures are their own latents, to compare with."""
+class IdentityCoder:
+    """No autoencoder: images are their own latents, as a baseline for latent models."""
 
-    def open(self) -> Opened:
-        return Opened(Same(), {})
+    def open(self) -> FrozenCoder:
+        return FrozenCoder(IdentityCodec(), {})
+
+
+# Latents as training data
 
 
 @runtime_checkable
-class Pictures(Protocol):
-    """Anything that can be sampled: n pictures, and their labels or None."""
+class ImageSource(Protocol):
+    """Anything that gives n images (n, c, h, w) and their labels, or None."""
 
     def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
 
 
 @runtime_checkable
 class Finite(Protocol):
-    """A set of so many images, floats in [-1, 1] or bytes, with labels."""
+    """A finite set of images, floats in [-1, 1] or bytes, with labels."""
 
     images: Tensor
     labels: Tensor
 
 
-@runtime_checkable
-class Labelled(Protocol):
-    """Data of which a generator is told the class."""
-
-    @property
-    def classes(self) -> int: ...
-
-
 @ingredient
 @dataclass(frozen=True)
 class Latents:
-    """A Source of standardised latents. `n` pictures are drawn once; 0 takes all of a finite set.
+    """Standardised latents of images, as a Source.
 
-    `cache` names a file in which the encoded pictures are kept; "" keeps them in memory only.
-    Raises BadFile for a cache that another encoder, or other data, made.
+    Args:
+        data: the images to encode.
+        coder: the autoencoder.
+        n: how many images are drawn and encoded, once; 0 takes all of a finite set.
+        cache: a file in which the encoded images are kept; "" keeps them in memory only.
+
+    Raises BadFile, when first used, for a cache made by another encoder or from other data.
     """
 
-    data: Pictures = Digits()
-    coder: Coder = Shipped("digits")
+    data: ImageSource = Digits()
+    coder: Coder = ShippedCoder("digits")
     n: int = 0
     cache: str = ""
 
     @property
     def sigma_data(self) -> float:
-        """Of every channel, by construction."""
+        """Standard deviation of every channel, by construction."""
         return 0.5
 
     @property
     def clean(self) -> "Latents":
-        """These, without any impulses."""
+        """The latents without impulses: these themselves."""
         return self
 
     @cached_property
     def raw(self) -> Tensor:
-        """What the encoder says (n, c, m, m), before it is standardised."""
+        """The encoder's output (n, c, m, m), before it is standardised."""
         return stored(self.data, self.coder, self.n, self.cache)[0]
 
     @cached_property
     def labels(self) -> Tensor | None:
         """(n,), or None for data without classes."""
-        labels = stored(self.data, self.coder, self.n, self.cache)[1]
-        return labels if isinstance(self.data, Labelled) else None
+        if not self.classes:
+            return None
+        return stored(self.data, self.coder, self.n, self.cache)[1]
 
     @cached_property
     def mean(self) -> Tensor:
-        """Of each channel: (c, 1, 1)."""
+        """Mean of each channel: (c, 1, 1)."""
         return self.raw.double().mean((0, 2, 3)).float()[:, None, None]
 
     @cached_property
     def std(self) -> Tensor:
-        """Of each channel: (c, 1, 1)."""
+        """Standard deviation of each channel: (c, 1, 1)."""
         return self.raw.double().std((0, 2, 3), correction=0).float()[:, None, None]
 
     @cached_property
     def latents(self) -> Tensor:
-        """All of them, standardised: (n, c, m, m)."""
+        """All latents, standardised: (n, c, m, m)."""
         return self.standardise(self.raw)
 
     def standardise(self, h: Data) -> Data:
+        """σ_d (h - mean) / std, channel by channel."""
         return self.sigma_data * (h - self.mean) / self.std
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures (b, …) in [-1, 1] to standardised latents."""
+        """Standardised latents of images (b, …) in [-1, 1]."""
         return self.standardise(self.coder.open().encode(pictures))
 
     def decode(self, x: Tensor) -> Tensor:
-        """Standardised latents to pictures, which may lie a little outside [-1, 1]."""
+        """Images of standardised latents; values may lie a little outside [-1, 1]."""
         return self.coder.open().decode(x / self.sigma_data * self.std + self.mean)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: channels, height, width."""
+        """Shape of one sample: channels, height, width."""
         return tuple(self.raw.shape[1:])
 
     @property
     def classes(self) -> int:
-        return self.data.classes if isinstance(self.data, Labelled) else 0
+        """How many classes the labels have; 0 for data without classes."""
+        return getattr(self.data, "classes", 0)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -235,8 +241,8 @@ class Latents:
         return self.latents[index], None if self.labels is None else self.labels[index]
 
 
-def pictures(data: Pictures, n: int) -> tuple[Tensor, Tensor]:
-    """n pictures in [-1, 1] drawn with seed 0, or all of a finite set, and labels or zeros."""
+def images_to_encode(data: ImageSource, n: int) -> tuple[Tensor, Tensor]:
+    """n images in [-1, 1] drawn with seed 0, or all of a finite set, and labels or zeros."""
     if n:
         with seeded(torch.device("cpu"), 0):
             x, labels = data.sample(n)
@@ -248,8 +254,12 @@ def pictures(data: Pictures, n: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=4)
-def stored(data: Pictures, coder: Coder, n: int, cache: str) -> tuple[Tensor, Tensor]:
-    """Latents and labels, from the cache file if there is one."""
+def stored(data: ImageSource, coder: Coder, n: int, cache: str) -> tuple[Tensor, Tensor]:
+    """Latents and labels, from the cache file if there is one.
+
+    Raises:
+        BadFile: for a cache made by another encoder, from other data or with another n.
+    """
     opened, path = coder.open(), Path(cache)
     name = first_kind(type(data)).rpartition(".")[2]
     made_by = {"encoder": opened.digest, "data": name, "n": n}
@@ -258,22 +268,26 @@ def stored(data: Pictures, coder: Coder, n: int, cache: str) -> tuple[Tensor, Te
         if record != made_by or set(held) != {"latents", "labels"}:
             raise BadFile(f"{path} was made by another encoder or from other data; delete it")
         return held["latents"], held["labels"]
-    x, labels = pictures(data, n)
+    x, labels = images_to_encode(data, n)
     found = {"latents": opened.encode(x), "labels": labels}
     if cache:
         write(path, found, made_by)
     return found["latents"], found["labels"]
 
 
-# Rare, huge values: a share of all elements, each multiplied by a large factor
-
-
 @ingredient
 @dataclass(frozen=True)
 class Impulses:
-    """Samples of `data`, each element multiplied by `factor` with probability `share`.
+    """Latents with impulsive outliers: rare elements are multiplied by a large factor.
 
-    Drawn afresh at each sample. Raises ValueError for a share outside [0, 1).
+    The elements are drawn afresh at each sample.
+
+    Args:
+        data: the clean latents.
+        share: probability of each element to be multiplied, in [0, 1).
+        factor: what it is multiplied by.
+
+    Raises ValueError for a share outside [0, 1).
     """
 
     data: Latents = Latents()
@@ -303,20 +317,20 @@ class Impulses:
         return self.data
 
     def decode(self, x: Tensor) -> Tensor:
-        """As the clean data's."""
+        """Images of latents, as `Latents.decode`."""
         return self.data.decode(x)
 
     def sample(self, n: int) -> tuple[Data, Tensor | None]:
-        """n samples and their labels."""
+        """n latents with impulses, and their labels."""
         x, labels = self.data.sample(n)
         hit = torch.rand_like(x) < self.share
         return torch.where(hit, self.factor * x, x), labels
 
 
-Decodable = Latents | Impulses  # samples that can be turned into pictures
+Decodable = Latents | Impulses  # data whose samples can be decoded to images
 
 
-# A public image autoencoder, read from a folder on this machine through the library diffusers
+# A public autoencoder through the optional library diffusers
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
@@ -325,19 +339,27 @@ CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 class PublicCoder:
     """An AutoencoderKL as diffusers saves it: a folder with config.json and safetensors.
 
-    The latent is the mean; the model's own scaling factor is not used, since latents are
-    standardised. Raises ValueError where diffusers is not installed, and BadFile for a folder
-    that holds no such autoencoder.
+    The latent is the posterior's mean. The model's own scaling factor is not used, since latents
+    are standardised.
+
+    Args:
+        path: the folder.
     """
 
     path: str
 
-    def open(self) -> Opened:
+    def open(self) -> FrozenCoder:
+        """The autoencoder.
+
+        Raises:
+            ValueError: where diffusers is not installed.
+            BadFile: for a folder that holds no such autoencoder.
+        """
         return load_public_coder(Path(self.path).expanduser())
 
 
-class MeanOf:
-    """diffusers' autoencoder as a codec."""
+class DiffusersCodec:
+    """An AutoencoderKL of diffusers with this package's interface."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -350,8 +372,8 @@ class MeanOf:
 
 
 @lru_cache(maxsize=1)
-def load_public_coder(folder: Path) -> Opened:
-    """The autoencoder in a folder, frozen; pictures are encoded 16 at a time."""
+def load_public_coder(folder: Path) -> FrozenCoder:
+    """The autoencoder in a folder, frozen; 16 images are encoded at a time."""
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise BadFile(f"{folder} has no {name}; give the folder of an AutoencoderKL")
@@ -368,4 +390,4 @@ def load_public_coder(folder: Path) -> Opened:
     except (OSError, ValueError, RuntimeError) as error:
         raise BadFile(f"{folder} holds no AutoencoderKL that diffusers can read") from error
     network.eval().requires_grad_(False)
-    return Opened(MeanOf(network), network.state_dict(), batch=16)
+    return FrozenCoder(DiffusersCodec(network), network.state_dict(), batch=16)

@@ -1,9 +1,9 @@
-"""What a pickle holds, without running it: plain containers, and notes of what it wants called.
+"""Safe unpickling: read plain containers and arrays from a pickle without running it.
 
 A pickle is a program for a stack machine, and some of its instructions import and call whatever
-the file names. So it is not run here. `pickletools`, the standard library's disassembler, cuts it
-into instructions, and `Machine` follows only those that arrays and plain containers need: a name
-stays a name, and a call stays a note of what would be called. All text is kept as bytes, as
+the file names. So it is not run here. `pickletools`, the standard library's disassembler, splits
+it into instructions, and `Machine` follows only those that arrays and plain containers need: a
+name stays a name, and a call is recorded as a `PickledCall`. All text is kept as bytes, as
 Python 2 wrote it.
 """
 
@@ -15,38 +15,52 @@ from typing import Any
 INSTRUCTIONS = 100_000  # a published batch has about 30 000; each may cost memory
 
 
-class Refused(ValueError):
-    """What is wrong with a pickle, as the end of a sentence that begins with the file's name."""
+class BadBatch(ValueError):
+    """A batch file is refused; the message ends a sentence that begins with the file's name."""
 
 
 @dataclass
-class Note:
-    """What a pickle wants called, with which arguments, and the state it then wants set."""
+class PickledCall:
+    """A call that a pickle asks for, recorded and not made.
 
-    name: str  # module and name, with a space between
+    Args:
+        name: module and name of what would be called, with a space between.
+        arguments: its arguments.
+        state: the state that would then be set.
+    """
+
+    name: str
     arguments: Any = None
     state: Any = None
 
 
 def contents(payload: bytes, admitted: Collection[str]) -> Any:
-    """The value in a pickle. Raises Refused for other names than these, and for damaged files."""
+    """The value in a pickle.
+
+    Args:
+        payload: the bytes of the pickle.
+        admitted: the names, as "module name", that it may hold.
+
+    Raises:
+        BadBatch: for other names or instructions, and for a damaged pickle.
+    """
     machine = Machine(admitted)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
             if opcode.name not in STEPS or count == INSTRUCTIONS:
-                raise Refused("holds more than arrays and plain containers")
+                raise BadBatch("holds more than arrays and plain containers")
             STEPS[opcode.name](machine, argument)
         (value,) = machine.stack
-    except Refused:
+    except BadBatch:
         raise
     except (ValueError, LookupError) as error:
-        raise Refused("is truncated or no batch in the Python layout") from error
+        raise BadBatch("is truncated or no batch in the Python layout") from error
     return value
 
 
 @dataclass
 class Machine:
-    """Stack, stacks set aside, and memory of the instructions followed so far."""
+    """The state of the stack machine: stack, stacks below open marks, and memo."""
 
     admitted: Collection[str]
     stack: list[Any] = field(default_factory=list)
@@ -54,7 +68,7 @@ class Machine:
     memo: dict[int, Any] = field(default_factory=dict)
 
     def push(self, value: Any) -> None:
-        """Onto the stack that is there once the value is, also when the value ends a mark."""
+        """Append to the stack, after the value is computed: `since_mark` changes the stack."""
         self.stack.append(value)
 
     def mark(self) -> None:
@@ -66,7 +80,7 @@ class Machine:
         return values
 
     def take(self, n: int) -> tuple[Any, ...]:
-        """The last n values, in the order in which they came."""
+        """Pop the last n values, in the order in which they were pushed."""
         return tuple(reversed([self.stack.pop() for _ in range(n)]))
 
     def top(self, kind: type) -> Any:
@@ -85,21 +99,21 @@ class Machine:
 
     def name(self, name: str) -> None:
         if name not in self.admitted:
-            raise Refused(f"names {name[:60]!r}, and a batch holds arrays and plain containers")
-        self.stack.append(Note(name))
+            raise BadBatch(f"names {name[:60]!r}, and a batch holds arrays and plain containers")
+        self.stack.append(PickledCall(name))
 
     def qualified(self, parts: tuple[Any, ...]) -> None:
-        """As `name`, from a module and a name on the stack."""
+        """As `name`, from a module and a name taken off the stack."""
         if any(type(part) is not bytes for part in parts):
             raise ValueError("expected a name")
         self.name(b" ".join(parts).decode())
 
     def call(self, arguments: Any) -> None:
-        self.stack.append(Note(self.top(Note).name, arguments))
+        self.stack.append(PickledCall(self.top(PickledCall).name, arguments))
         del self.stack[-2]
 
     def build(self, state: Any) -> None:
-        self.top(Note).state = state
+        self.top(PickledCall).state = state
 
 
 Step = Callable[[Machine, Any], None]
@@ -109,7 +123,7 @@ def same(step: Step, *names: str) -> dict[str, Step]:
     return dict.fromkeys(names, step)
 
 
-STEPS: dict[str, Step] = {  # what pickletools calls an instruction -> what is done, m, argument a
+STEPS: dict[str, Step] = {  # by pickletools' name of the instruction: machine m, argument a
     **same(lambda m, a: None, "PROTO", "FRAME", "STOP"),
     **same(lambda m, a: m.stack.append(a), "BININT", "BININT1", "BININT2", "LONG1"),
     **same(lambda m, a: m.stack.append(a), "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),

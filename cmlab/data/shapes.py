@@ -1,7 +1,8 @@
-"""Colour pictures made by rule, 32 × 32, whose every factor is known: they stand in for photos.
+"""Shapes: synthetic colour images, 32 × 32, whose generating factors are known.
 
-One shape on a plain ground: which shape, its colour and the ground's, its place, size and turn,
-and its texture. Edges come from signed distances, so they are crisp and exact at any size.
+They stand in for photographs. Each has one shape on a plain ground: the factors are which shape,
+its colour and the ground's, its place, size and rotation, and its texture. Edges are drawn from
+signed distances, so they are sharp and exact at any size.
 """
 
 import math
@@ -30,7 +31,7 @@ LIGHTER = 0.55  # of the way to white: the light parts of a texture
 
 @dataclass(frozen=True)
 class Factors:
-    """What is on each of n pictures. Lengths are shares of the picture's side."""
+    """The factors of n images. Lengths are shares of the image's side."""
 
     shape: Tensor  # (n,) index into SHAPES
     colour: Tensor  # (n,) index into COLOURS
@@ -44,9 +45,13 @@ class Factors:
 @ingredient
 @dataclass(frozen=True)
 class Shapes:
-    """An endless data set with the trainer's interface; the label is the shape."""
+    """An endless data set of shapes; the label is the kind of shape.
 
-    size: int = 32  # pixels a side, at least 8
+    Args:
+        size: pixels a side. Raises ValueError below 8.
+    """
+
+    size: int = 32
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -54,7 +59,7 @@ class Shapes:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one picture: channels, height, width."""
+        """Shape of one image: channels, height, width."""
         return (3, self.size, self.size)
 
     @property
@@ -63,34 +68,34 @@ class Shapes:
 
     @cached_property
     def sigma_data(self) -> float:
-        """Standard deviation of the pixels, from 2000 pictures of a fixed seed."""
+        """Standard deviation of the pixels, from 2000 images of a fixed seed."""
         x, _ = self.sample(2000, torch.Generator().manual_seed(0))
         return float(x.double().std())
 
     def factors(self, n: int, generator: Generator | None = None) -> Factors:
-        """Independent factors, each uniform over its range."""
+        """Independent factors of n images, each uniform over its range."""
         kinds = (len(SHAPES), len(COLOURS), len(GROUND), len(TEXTURES))
         drawn = (torch.randint(k, (n,), generator=generator) for k in kinds)
         shape, colour, ground, texture = drawn
         u = torch.rand(n, 4, generator=generator)
         radius = 0.2 + 0.14 * u[:, 2]
-        place = radius[:, None] + u[:, :2] * (1 - 2 * radius[:, None])  # wholly in the picture
+        place = radius[:, None] + u[:, :2] * (1 - 2 * radius[:, None])  # wholly in the image
         turn = 2 * math.pi * u[:, 3]
         return Factors(shape, colour, ground, texture, place, radius, turn)
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[Data, Tensor]:
-        """n pictures (n, 3, size, size) in [-1, 1], and their labels (n,)."""
+        """n images (n, 3, size, size) in [-1, 1], and their labels (n,)."""
         factors = self.factors(n, generator)
         return self.draw(factors), factors.shape
 
     def draw(self, factors: Factors) -> Data:
-        """The pictures of these factors."""
+        """The images (n, 3, size, size) of these factors."""
         u, v = self.local(factors)
         pixels = (factors.radius * self.size)[:, None, None]  # in one unit of u and v
         each = torch.arange(len(u))
-        away = torch.stack([distance(u, v) for distance in DISTANCES], 1)[each, factors.shape]
-        cover = filled(-away * pixels)[:, None]
-        rows, columns = filled(band(u) * pixels), filled(band(v) * pixels)
+        signed = torch.stack([distance(u, v) for distance in DISTANCES], 1)[each, factors.shape]
+        cover = coverage(-signed * pixels)[:, None]
+        rows, columns = coverage(stripes(u) * pixels), coverage(stripes(v) * pixels)
         checks = rows + columns - 2 * rows * columns
         light = torch.stack([torch.zeros_like(rows), rows, checks], 1)[each, factors.texture]
         ink = COLOURS[factors.colour][:, :, None, None]
@@ -99,7 +104,7 @@ class Shapes:
         return 2 * (ground + cover * (ink - ground)) - 1
 
     def local(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """Each pixel as the shape sees it: turned, and in units of its radius. (n, size, size)."""
+        """Pixel coordinates in the shape's frame, in units of its radius: (n, size, size) each."""
         line = (torch.arange(self.size) + 0.5) / self.size
         x = line[None, None, :] - factors.place[:, 0, None, None]
         y = line[None, :, None] - factors.place[:, 1, None, None]
@@ -108,24 +113,24 @@ class Shapes:
         return (c * x + s * y) / radius, (c * y - s * x) / radius
 
 
-def filled(depth: Tensor) -> Tensor:
-    """How much of a pixel lies inside, from the depth of its centre in pixels."""
+def coverage(depth: Tensor) -> Tensor:
+    """The share of a pixel that lies inside, from the depth of its centre in pixels."""
     return (depth + 0.5).clamp(0, 1)
 
 
-def band(u: Tensor) -> Tensor:
-    """The depth inside the nearest stripe of a pattern with period 1, each stripe half of it."""
+def stripes(u: Tensor) -> Tensor:
+    """The depth inside the nearest stripe of a pattern of period 1, each stripe half of it."""
     return 0.25 - ((u - 0.25) % 1 - 0.5).abs()
 
 
 def box(u: Tensor, v: Tensor, half_u: float, half_v: float) -> Tensor:
-    """The signed distance to a box."""
+    """The signed distance to a box, negative inside."""
     du, dv = u.abs() - half_u, v.abs() - half_v
     return torch.hypot(du.clamp_min(0), dv.clamp_min(0)) + torch.maximum(du, dv).clamp_max(0)
 
 
 def triangle(u: Tensor, v: Tensor) -> Tensor:
-    """How far beyond the nearest side of an equilateral triangle; exact off the corners."""
+    """The signed distance to an equilateral triangle; exact away from the corners."""
     sides = [math.pi / 2 + 2 * math.pi * k / 3 for k in range(3)]
     return torch.stack([u * math.cos(a) + v * math.sin(a) for a in sides]).amax(0) - 0.5
 

@@ -1,4 +1,7 @@
-"""Toy data in one and two dimensions whose distribution is known in closed form."""
+"""Toy data: Gaussian mixtures in one and two dimensions, known in closed form.
+
+Their score, posterior mean and consistency function are exact, see `oracle`.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,10 +17,10 @@ from ..types import Data
 
 
 class ToyData(ABC):
-    """Data for the trainer, with their law. A field that makes no law raises ValueError."""
+    """Data with an exactly known distribution. Fields that define none raise ValueError."""
 
-    sigma_min = 0.002  # far below the finest spread
-    sigma_max = 10.0  # the data, of size 1, are all but lost
+    sigma_min = 0.002  # far below the smallest standard deviation
+    sigma_max = 10.0  # ten times the data's size: almost pure noise
 
     def __post_init__(self) -> None:
         _ = self.oracle  # a wrong field fails here
@@ -25,11 +28,11 @@ class ToyData(ABC):
     @property
     @abstractmethod
     def oracle(self) -> Oracle:
-        """The law, exactly."""
+        """The exact distribution."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
+        """Shape of one sample."""
         return self.oracle.shape
 
     @property
@@ -38,14 +41,14 @@ class ToyData(ABC):
         return self.oracle.sigma_data
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Data, None]:
-        """n samples, and no condition."""
+        """n samples (n, *shape), and None: there are no classes."""
         return self.oracle.sample(n, generator), None
 
 
 @ingredient
 @dataclass(frozen=True)
 class Ring(ToyData):
-    """`modes` Gaussians evenly on a circle."""
+    """Gaussians evenly spaced on a circle: the usual ring of `modes` modes."""
 
     modes: int = 8
     radius: float = 1.0
@@ -60,7 +63,7 @@ class Ring(ToyData):
 @ingredient
 @dataclass(frozen=True)
 class Moons(ToyData):
-    """Two half circles that reach into each other, 100 Gaussians along each."""
+    """Two moons: interleaved half circles, 100 Gaussians along each."""
 
     radius: float = 0.7
     std: float = 0.06
@@ -75,7 +78,7 @@ class Moons(ToyData):
 @ingredient
 @dataclass(frozen=True)
 class Checkerboard(ToyData):
-    """The 8 dark fields of a 4 × 4 board on [-1, 1]², each a grid of 6 × 6 Gaussians."""
+    """A checkerboard: 8 fields of 4 × 4 on [-1, 1]², each a grid of 6 × 6 Gaussians."""
 
     std: float = 0.05
 
@@ -89,7 +92,7 @@ class Checkerboard(ToyData):
 @ingredient
 @dataclass(frozen=True)
 class Spiral(ToyData):
-    """Two arms that wind outwards to `radius`, 100 Gaussians along each, nearly even in length."""
+    """Two spirals that wind outwards to `radius`, 100 Gaussians almost evenly along each."""
 
     turns: float = 1.25
     radius: float = 1.2
@@ -98,8 +101,8 @@ class Spiral(ToyData):
     @cached_property
     def oracle(self) -> Mixture:
         share = torch.linspace(0.15**2, 1, 100, dtype=torch.float64).sqrt()
-        arm = self.radius * share[:, None] * _circle(2 * math.pi * self.turns * share)
-        return _even(torch.cat([arm, -arm]), self.std)
+        one = self.radius * share[:, None] * _circle(2 * math.pi * self.turns * share)
+        return _even(torch.cat([one, -one]), self.std)
 
 
 @ingredient
@@ -122,7 +125,7 @@ def _circle(angle: Tensor) -> Tensor:
 
 
 def _even(means: Tensor, std: float) -> Mixture:
-    """The mixture with equal weights and spreads, in float64."""
+    """The mixture with equal weights and standard deviations, in float64."""
     one = torch.ones(len(means), dtype=torch.float64)
     return Mixture(one / len(means), means.double(), one * std)
 
@@ -136,13 +139,10 @@ TOYS: dict[str, ToyData] = dict(
 )
 
 
-# Numbers on the line, whose consistency function has a closed form
-
-
 @ingredient
 @dataclass(frozen=True)
 class Bumps(ToyData):
-    """Gaussians on the line; samples are (n, 1)."""
+    """A Gaussian mixture on the line, with a closed-form consistency function; samples (n, 1)."""
 
     weights: tuple[float, ...] = (0.3, 0.5, 0.2)
     means: tuple[float, ...] = (-1.2, 0.2, 1.4)
@@ -154,15 +154,17 @@ class Bumps(ToyData):
         return Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
 
 
-# A law with outliers among its samples. Both the clean and the contaminated law are exact
-
-
 @ingredient
 @dataclass(frozen=True)
 class Contaminated(ToyData):
-    """Samples of `clean`, a `share` of them replaced by draws of N(0, spread² I).
+    """Toy data with outliers: a share of the samples is replaced by draws of N(0, spread² I).
 
-    `oracle` is the law of what is sampled; `clean.oracle` that of what one would like to learn.
+    `oracle` is the contaminated distribution, which is sampled; `clean.oracle` the one to learn.
+
+    Args:
+        clean: the data without outliers.
+        share: probability of an outlier, in [0, 1).
+        spread: standard deviation of the outliers.
     """
 
     clean: ToyData = Ring()
@@ -176,26 +178,23 @@ class Contaminated(ToyData):
 
     @property
     def sigma_data(self) -> float:
-        """The clean law's, so that contamination changes nothing but the samples."""
+        """The clean data's, so that contamination changes nothing but the samples."""
         return self.clean.sigma_data
 
     @cached_property
     def oracle(self) -> Oracle:
         if self.share == 0:
             return self.clean.oracle
-        law = self.clean.oracle.components
+        clean = self.clean.oracle.components
         far = torch.full((1,), self.spread, dtype=torch.float64)
-        weights = torch.cat([(1 - self.share) * law.weights, torch.full_like(far, self.share)])
-        means = torch.cat([law.means, torch.zeros_like(law.means[:1])])
-        return Mixture(weights, means, torch.cat([law.stds, far]))
-
-
-# Points in the plane on two circles: their mean lies where no point is, at every noise level
+        weights = torch.cat([(1 - self.share) * clean.weights, torch.full_like(far, self.share)])
+        means = torch.cat([clean.means, torch.zeros_like(clean.means[:1])])
+        return Mixture(weights, means, torch.cat([clean.stds, far]))
 
 
 @dataclass(frozen=True)
 class TwoRings(ToyData):
-    """`modes` Gaussians evenly on each of two circles about the origin, all of one weight."""
+    """Two concentric rings of `modes` Gaussians each; their mean lies where no data are."""
 
     modes: int = 8
     inner: float = 0.5

@@ -1,6 +1,6 @@
-"""One paper, one file."""
+"""Training methods: one paper, one file, with the ingredients that the paper introduced."""
 
-from .base import Choosy, Method
+from .base import Method
 from .cd import CD
 from .ct import CT
 from .ect import ECT
@@ -11,4 +11,4 @@ from .pcm import PCM
 from .scm import SCM
 from .slct import SLCT
 
-__all__ = ["CD", "CT", "ECT", "EDM", "ICT", "PCM", "SCM", "SLCT", "Choosy", "Method", "MusicCM"]
+__all__ = ["CD", "CT", "ECT", "EDM", "ICT", "PCM", "SCM", "SLCT", "Method", "MusicCM"]

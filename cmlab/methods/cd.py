@@ -31,7 +31,16 @@ from .base import Method
 @ingredient
 @dataclass(eq=False)
 class CD(Method):
-    """Follow a teacher's path, one grid step at a time."""
+    """Consistency distillation of a teacher, on adjacent levels of a grid.
+
+    Args:
+        teacher: the denoiser φ.
+        solver: one step of the PF-ODE from t to r.
+        pairs: draws the times t > r of each sample.
+        metric: the distance d.
+        weight: the weight λ.
+        target: f_θ⁻.
+    """
 
     teacher: Teacher
     solver: Solver = heun

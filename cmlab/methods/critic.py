@@ -1,13 +1,14 @@
-"""A critic that is trained along: the adversarial terms of PCM and MusicCM.
+"""Critic (discriminator): the adversarial loss terms of PCM and MusicCM.
 
-    critic     relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²    moves D alone
-    generator  relu(1 - D(fake)) or -D(fake)                               moves the fake alone
+    L_critic = relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²   trains D alone
+    L_generator = relu(1 - D(fake)) or -D(fake)                           trains the fake alone
 
 Hinge losses. Of the generator's two, the first is that of PCM's code, the second MusicCM's: with
-the first a fake with D > 1 is left alone, with the second none is. In the papers critic and
-generator take turns, each with an optimizer of its own; here they step at once and share the
-run's, which leaves nothing more to save or to schedule. A method adds w · generator + critic to
-its loss: the weight of the critic's own loss is free, since nothing else moves D.
+the first a fake with D > 1 has no gradient, with the second every fake has one. In the papers
+critic and generator take turns, each with an optimizer of its own; here they step at once and
+share the run's, which leaves nothing more to save or to schedule. A method adds
+weight · L_generator + L_critic to its loss: the weight of L_critic is free, since nothing else
+trains D.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from ..types import Data, PerSample, Time
 
 @runtime_checkable
 class CriticShape(Protocol):
-    """The record of a critic's network (x, c_noise, cond) -> one number per sample."""
+    """The record of a critic's network, (x, c_noise, cond) -> D, one number per sample."""
 
     def build(self) -> nn.Module: ...
 
@@ -52,7 +53,13 @@ class LinearGenerator:
 @ingredient
 @dataclass(eq=False)
 class Critic(Memory):
-    """D(x, level, cond). γ = 0 leaves the penalty out; the first weights come from `seed`."""
+    """A critic D(x, level, cond), trained along with the student, and its two losses.
+
+    Args:
+        net: the record of D's network.
+        gamma: γ, the weight of the gradient penalty at real samples; 0 leaves it out.
+        seed: of D's initial weights.
+    """
 
     net: CriticShape
     gamma: float = 0.0
@@ -62,21 +69,25 @@ class Critic(Memory):
     def __call__(
         self, real: Data, fake: Data, level: Time, cond: Tensor | None = None
     ) -> tuple[PerSample, PerSample]:
-        """D(fake), whose gradient reaches the fake alone, and the critic's own loss.
+        """D(fake), whose gradient reaches the fake alone, and the critic's loss, per sample.
 
-        `level` is the noise level of both, 0 for clean samples.
+        Args:
+            real: samples that D should rate high.
+            fake: the student's, of the same shape.
+            level: the noise level of both, 0 for clean samples.
+            cond: conditioning of both.
         """
-        net, told = self.attached(), quarter_log(level)
-        held = {name: weight.detach() for name, weight in net.named_parameters()}
-        score = torch.func.functional_call(net, held, (fake, told, cond))
+        net, c_noise = self.attached(), quarter_log(level)
+        weights = {name: weight.detach() for name, weight in net.named_parameters()}
+        on_fake = torch.func.functional_call(net, weights, (fake, c_noise, cond))
 
         real = real.detach().requires_grad_(self.gamma > 0)
-        on_real = net(real, told, cond)
-        loss = relu(1 - on_real) + relu(1 + net(fake.detach(), told, cond))
+        on_real = net(real, c_noise, cond)
+        critic = relu(1 - on_real) + relu(1 + net(fake.detach(), c_noise, cond))
         if self.gamma > 0:
-            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-            loss = loss + self.gamma / 2 * sum_squares(slope)
-        return score, loss
+            (gradient,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+            critic = critic + self.gamma / 2 * sum_squares(gradient)
+        return on_fake, critic
 
     def attached(self) -> nn.Module:
         if self.network is None:

@@ -3,7 +3,7 @@
     sample x, z, t ~ p(t) and r = Ψ(t; k), closer to t as training goes on
     L(θ) = w(t, r) d( f_θ(x + t z, t), f_sg(θ)(x + r z, r) )
 
-The loss is iCT's, line by line; a grid of pairs has become a continuum. With r = 0 it is
+The loss is iCT's, line by line; t is continuous in place of a grid. With r = 0 it is
 denoising. Defaults are the authors' CIFAR-10 script: ln t ~ N(-1.1, 2²), q = 2, weight
 1/(t - r), the plain norm ‖·‖. Paper against code: the code's stages start at a = 1 (followed,
 see `ect.Stages`); its c = 0 gives NaN where f_t = f_r, so c = 1e-8 here; it evaluates
@@ -16,20 +16,18 @@ import torch
 from torch import Tensor
 
 from ..ingredients import ingredient
-from ..model import Model
 from ..noise_levels import LogNormal, Proposal
-from ..ops import rewind_rng
 from ..process import Process
 from ..teacher import StopGrad, Target
-from ..types import Data, Metric, Pairs, PerSample, Schedule, Time, Weight
-from .base import Method
+from ..types import Data, Metric, Pairs, Schedule, Time, Weight
+from .base import ConsistencyTraining
 from .ict import InverseGap, PseudoHuber
 
 
 @ingredient
 @dataclass(frozen=True)
 class Stages:
-    """ECT's relative gap, q^-a with a = first + ⌊k/every⌋, at most `last`.
+    """ECT's schedule of the relative gap, q^-a with a = first + ⌊k/every⌋, at most `last`.
 
     Geng et al. 2025. As reported, the paper counts a from 0, where the gap is all of t and the
     loss is denoising; the authors' code starts at a = 1, since it starts from a trained
@@ -48,9 +46,15 @@ class Stages:
 @ingredient
 @dataclass(frozen=True)
 class Shrink:
-    """t from a continuous law and r = t max(0, 1 - gap(k) n(t)), n(t) = 1 + K sigmoid(-b t).
+    """ECT's mapping from t to r = t max(0, 1 - gap(k) n(t)), n(t) = 1 + K sigmoid(-b t).
 
-    Geng et al. 2025 (ECT), in noise levels. K is the paper's k.
+    Geng et al. 2025 (ECT), in noise levels.
+
+    Args:
+        gap: the schedule of the relative gap q^-a.
+        proposal: the distribution of t.
+        K: the paper's k.
+        b: the paper's b.
     """
 
     gap: Schedule = Stages()
@@ -70,21 +74,10 @@ class Shrink:
 
 @ingredient
 @dataclass(eq=False)
-class ECT(Method):
-    """Tune a denoiser into a consistency function by letting r approach t."""
+class ECT(ConsistencyTraining):
+    """Consistency tuning of a trained denoiser, r approaching t; see `ConsistencyTraining`."""
 
     pairs: Pairs = Shrink()
     metric: Metric = PseudoHuber(c=1e-8)
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)
-
-    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
-        process = model.process
-        t, r = self.pairs(process, x, step)
-        z = torch.randn_like(x)
-        x_t, x_r = process.perturb(x, z, t), process.perturb(x, z, r)
-
-        with rewind_rng(x.device):  # both passes drop the same units
-            f_t = model(x_t, t, cond)
-        f_r = self.target(model, cond)(x_r, r)
-        return self.weight(t, r) * self.metric(f_t, f_r)

@@ -1,24 +1,19 @@
 """Zero-shot image editing with a consistency model, and the orthogonal bases it edits in.
 
-Zero-shot editing: a part of the image is given, a consistency model makes the rest.
-
-Song et al. 2023 (arXiv 2303.01469), Algorithm 4 and Appendix D. In some basis A, invertible, Ω
-is 1 where A x is missing and 0 where it is given:
+Song et al. 2023 (arXiv:2303.01469), Algorithm 4 and Appendix D. A part of the image is given, a
+consistency model generates the rest. In some invertible basis A, Ω is 1 where A x is missing and 0
+where it is given:
 
     y ← A⁻¹[(A y) (1 - Ω)]          x_t ~ N(y, t²) at the highest level
     x ← f(x_t, t)                   one call
     x ← A⁻¹[(A y) (1 - Ω) + (A x) Ω]   what is given is put back
     x_t ← x + noise of the next level, and again
 
-Pixels given is inpainting, grey given is colouring, means of fields given is super-resolution.
+Given pixels are inpainting, given luminance is colouring, given means of blocks are
+super-resolution. The bases here are orthogonal, so that white noise stays white in them.
 Paper against the authors' code: the noise has scale t here, as in `multistep`, and √(t² - σ_min²)
 there, which is 2.50e-6 less at t = 0.8. openai's editors clamp every call to [-1, 1], as its
 samplers do by default; here none is clamped.
-
-Bases in which the given part of an image is a block of coordinates: pixels, luminance, means.
-
-Each is an invertible linear A, here orthogonal, so that white noise stays white in it. Song et
-al. 2023 (arXiv 2303.01469), Appendix D.
 """
 
 from abc import ABC, abstractmethod
@@ -32,17 +27,17 @@ from ..gaussian_mixture import require
 from ..process import Process
 from ..sampling import descending, multistep
 from ..types import Data, Denoise, Time
-from .posterior_sampling import whole
+from .posterior_sampling import require_binary
 
-# Bases in which the given part of an image is a block of coordinates: pixels, luminance, means
+# Orthogonal bases: pixels, luminance and colour, means of blocks and detail
 
-GREY = (0.2989, 0.5870, 0.1140)  # what red, green and blue count in luminance
+GREY = (0.2989, 0.5870, 0.1140)  # the weights of red, green and blue in luminance
 
 
 def orthogonal(first: Tensor, others: Sequence[int]) -> Tensor:
-    """An orthogonal matrix (n, n) in float64 whose first column is along `first` (n,).
+    """An orthogonal matrix (n, n), in float64, whose first column is along `first` (n,).
 
-    The other columns are axes, in this order, made orthogonal to all before them.
+    The other columns are the axes of these numbers, in this order, orthogonalised (QR).
     """
     axes = torch.eye(len(first), dtype=torch.float64)[:, list(others)]
     q, r = torch.linalg.qr(torch.cat([first.double()[:, None], axes], 1))
@@ -50,7 +45,7 @@ def orthogonal(first: Tensor, others: Sequence[int]) -> Tensor:
 
 
 class Basis(ABC):
-    """A, and the way back."""
+    """An invertible linear basis A, and its inverse."""
 
     @abstractmethod
     def __call__(self, x: Data) -> Tensor:
@@ -62,8 +57,8 @@ class Basis(ABC):
 
 
 @dataclass(frozen=True)
-class Pixels(Basis):
-    """A = 1."""
+class PixelBasis(Basis):
+    """The pixel basis A = 1, for inpainting."""
 
     def __call__(self, x: Data) -> Tensor:
         return x
@@ -73,8 +68,11 @@ class Pixels(Basis):
 
 
 @dataclass(frozen=True)
-class Luminance(Basis):
-    """Images (b, 3, h, w) -> (b, h, w, 3): luminance first, then two directions of colour."""
+class LuminanceBasis(Basis):
+    """The luminance basis, for colouring: images (b, 3, h, w) -> (b, h, w, 3).
+
+    Luminance comes first, then two directions of colour.
+    """
 
     @property
     def Q(self) -> Tensor:
@@ -90,8 +88,14 @@ class Luminance(Basis):
 
 
 @dataclass(frozen=True)
-class Patches(Basis):
-    """Images -> (b, c, h/p, w/p, p²): of each p × p field first its mean times p, then detail."""
+class BlockBasis(Basis):
+    """The block basis, for super-resolution: images (b, c, h, w) -> (b, c, h/p, w/p, p²).
+
+    Of each block of p × p pixels its mean times p comes first, then detail.
+
+    Args:
+        side: p, in pixels.
+    """
 
     side: int = 2
 
@@ -102,29 +106,37 @@ class Patches(Basis):
     def __call__(self, x: Data) -> Tensor:
         p, fits = self.side, x.ndim == 4
         fits = fits and x.shape[2] % p == x.shape[3] % p == 0
-        require(fits, f"{tuple(x.shape)} are no images (b, c, h, w) of whole {p} × {p} fields: "
+        require(fits, f"{tuple(x.shape)} are no images (b, c, h, w) of whole {p} × {p} blocks: "
                 "give a side that divides both")  # fmt: skip
-        fields = x.unfold(2, p, p).unfold(3, p, p)
-        return fields.flatten(-2) @ self.Q.to(x)
+        blocks = x.unfold(2, p, p).unfold(3, p, p)
+        return blocks.flatten(-2) @ self.Q.to(x)
 
     def back(self, a: Tensor) -> Data:
         p, (b, c, h, w, _) = self.side, a.shape
-        fields = (a @ self.Q.T.to(a)).reshape(b, c, h, w, p, p)
-        return fields.transpose(3, 4).reshape(b, c, h * p, w * p)
+        blocks = (a @ self.Q.T.to(a)).reshape(b, c, h, w, p, p)
+        return blocks.transpose(3, 4).reshape(b, c, h * p, w * p)
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """A basis, and Ω in it: 1 where something is missing. Ω may leave out leading axes."""
+    """An editing task: a basis, and the mask Ω in it.
+
+    Args:
+        basis: A.
+        missing: Ω, 1 where A x is missing and 0 where it is given; it may leave out leading axes.
+
+    Raises:
+        ValueError: for a mask with other values than 0 and 1.
+    """
 
     basis: Basis
     missing: Tensor
 
     def __post_init__(self) -> None:
-        whole(self.missing, "missing")
+        require_binary(self.missing, "missing")
 
     def project(self, x: Data, y: Data) -> Data:
-        """x where something is missing, and y elsewhere, both in the basis."""
+        """A⁻¹[(A y) (1 - Ω) + (A x) Ω]: x where it is missing, and y where it is given."""
         a, given = self.basis(x), self.basis(y)
         omega, shape = tuple(self.missing.shape), tuple(given.shape[1:])
         fits = len(omega) <= len(shape) and all(
@@ -135,22 +147,33 @@ class Edit:
 
 
 def inpainting(missing: Tensor) -> Edit:
-    """Pixels are missing where this (*d) is 1."""
-    return Edit(Pixels(), missing)
+    """The task of inpainting: pixels are missing where `missing` (*d) is 1."""
+    return Edit(PixelBasis(), missing)
 
 
 def colouring() -> Edit:
-    """Luminance is given, colour is missing."""
-    return Edit(Luminance(), torch.tensor([0.0, 1.0, 1.0]))
+    """The task of colouring: luminance is given, colour is missing."""
+    return Edit(LuminanceBasis(), torch.tensor([0.0, 1.0, 1.0]))
 
 
 def super_resolution(side: int) -> Edit:
-    """The mean of each field of `side` × `side` pixels is given."""
-    return Edit(Patches(side), (torch.arange(side**2) > 0).double())
+    """The task of super-resolution: the mean of each block of `side` × `side` pixels is given."""
+    return Edit(BlockBasis(side), (torch.arange(side**2) > 0).double())
 
 
 def edit(process: Process, f: Denoise, task: Edit, y: Data, times: Tensor) -> Iterator[Data]:
-    """The edited images after each call, with what is given of y in them. Algorithm 4."""
+    """Zero-shot editing. Song et al. 2023, Algorithm 4.
+
+    Args:
+        process: the process of `f`.
+        f: a consistency function, (x_t, t) -> x.
+        task: what is given and what is missing.
+        y: images whose given part is kept; their missing part does not count.
+        times: the times (m,) of the calls, strictly descending.
+
+    Yields:
+        The edited images after each call.
+    """
     first, *rest = descending(times.to(y))
     t = first.repeat(len(y))
     x = f(process.perturb(task.project(torch.zeros_like(y), y), torch.randn_like(y), t), t)
@@ -162,30 +185,32 @@ def edit(process: Process, f: Denoise, task: Edit, y: Data, times: Tensor) -> It
 
 
 def stroke(process: Process, f: Denoise, painted: Data, times: Tensor) -> Iterator[Data]:
-    """From a rough painting: noise of the first level hides its faults, then `multistep`."""
+    """Stroke-guided generation: noise of the first level on a rough painting, then `multistep`."""
     t = descending(times.to(painted))[:1].repeat(len(painted))
     yield from multistep(process, f, process.perturb(painted, torch.randn_like(painted), t), times)
 
 
 def denoised(f: Denoise, x_t: Data, t: Time) -> Data:
-    """Images without their noise, at any levels: one call."""
+    """Denoise images at any noise levels, by one call."""
     return f(x_t, t)
 
 
 def interpolated(
     process: Process, f: Denoise, z1: Tensor, z2: Tensor, shares: Sequence[float], t: Time
 ) -> Data:
-    """One call for each share of the way between two noises (*d), on the great circle."""
+    """Interpolate between two noises (*d) on the great circle, with one call for each share."""
     z = torch.stack([slerp(z1, z2, share) for share in shares])
     return f(process.perturb(torch.zeros_like(z), z, t), t)
 
 
 def slerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
-    """(sin((1-s) Ω) z1 + sin(s Ω) z2) / sin Ω, with Ω the angle between z1 and z2 (any shape).
+    """Spherical interpolation (sin((1-s) Ω) z1 + sin(s Ω) z2) / sin Ω, Ω the angle between them.
 
-    The whole tensor is one vector. It turns at an even pace, and keeps the norm where both have
-    the same. Parallel ones are mixed straight. Raises ValueError for opposite ones: there every
-    great circle leads from one to the other.
+    The whole tensor, of any shape, is one vector. The norm is kept where both have the same.
+    Parallel ones are interpolated linearly.
+
+    Raises:
+        ValueError: for opposite ones, which every great circle through one of them joins.
     """
     cosine = torch.cosine_similarity(z1.flatten().double(), z2.flatten().double(), dim=0)
     angle = cosine.clamp(-1, 1).acos()

@@ -1,14 +1,14 @@
-"""Denoising, the base of everything (Karras et al. 2022, arXiv:2206.00364, Table 1).
+"""EDM, training a denoiser (Karras et al. 2022, arXiv:2206.00364, Table 1).
 
     sample x, z, ln σ ~ N(P_mean, P_std²)
     L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  λ(σ) = (σ² + σ_d²) / (σ σ_d)²
 
-Code t is the paper's σ. It is the consistency loss with r = 0: there the target's answer is x
-itself. Followed: paper and the authors' code agree on the loss; the code's non-leaky
+Code t is the paper's σ. It is the consistency loss with r = 0, where the target's output is x
+itself. Paper and the authors' code agree on the loss, and both are followed; the code's non-leaky
 augmentation is left out, and the sum over pixels is theirs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from ..ingredients import ingredient
 from ..losses import SquaredL2
 from ..model import Model
 from ..noise_levels import ToData
-from ..teacher import StopGrad, Target
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
 from .base import Method
 
@@ -25,9 +24,9 @@ from .base import Method
 @ingredient
 @dataclass(frozen=True)
 class EDMWeight:
-    """λ = (t² + σ_d²) / (t σ_d)², which makes every level's loss about 1 at the start.
+    """EDM's loss weight λ = (t² + σ_d²) / (t σ_d)², by which each level's loss starts near 1.
 
-    Karras et al. 2022, Table 1. Written for EDM's clock, where t is the noise level.
+    Karras et al. 2022, Table 1. t is the noise level, as it is under the process `EDM`.
     """
 
     sigma_data: float = 0.5
@@ -39,12 +38,17 @@ class EDMWeight:
 @ingredient
 @dataclass(eq=False)
 class EDM(Method):
-    """Denoising score matching; its optimum is the posterior mean E[x | x_t]."""
+    """Denoising score matching; its optimum is the posterior mean E[x | x_t].
+
+    Args:
+        pairs: draws the time t of each sample; its r is 0.
+        metric: the distance d.
+        weight: the weight λ.
+    """
 
     pairs: Pairs = ToData()
     metric: Metric = SquaredL2()
     weight: Weight = EDMWeight()
-    target: Target = field(default_factory=StopGrad)
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = model.process

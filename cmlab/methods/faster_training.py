@@ -1,10 +1,8 @@
 """Faster training: a curriculum over noise levels and momentum decay (Xu et al. 2024).
 
-A curriculum over noise: all levels at first, and ever fewer of the easy ones.
-
-CLTS, in Xu et al. 2024, "Towards Faster Training of Diffusion Models: An Inspiration of
-A Consistency Phenomenon" (arXiv:2404.07946). Nearly pure noise is easy to denoise, so the paper
-trains on it less and less often. With τ the share of the run that is done, here
+"Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon"
+(arXiv:2404.07946). CLTS is a curriculum over timesteps: nearly pure noise is easy to denoise, so
+the paper trains on it less and less often. With τ the share of the run that is done, here
 
     sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²) restricted to [0, 1]
     L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  σ = the axis's level at u
@@ -12,21 +10,19 @@ trains on it less and less often. With τ the share of the run that is done, her
 The paper's density is not known to us: this form is ours, and only its peak, near 0.3 of the way
 from data to noise, is as reported. Nor does 0.3 say much by itself. The paper's u is the timestep
 of a diffusion model over the number of timesteps (`Clock`); here u runs over the quantiles of the
-proposal that EDM uses anyway (`Quantiles`), so that the flat start is EDM, to the bit, and what
+proposal that EDM uses anyway (`Quantiles`), so that the uniform start is EDM, to the bit, and what
 is measured is the curriculum and not a change of axis.
 
-Momentum that decays, and a learning rate that makes up for it: functions of the step.
-
-MDLRC, in Xu et al. 2024, "Towards Faster Training of Diffusion Models: An Inspiration
-of A Consistency Phenomenon" (arXiv:2404.07946). With τ the share of the run that is done:
+MDLRC is momentum decay with learning-rate compensation:
 
     β(τ) = β0 (1 - τ) / ((1 - β0) + β0 (1 - τ)),  so that β / (1 - β) = (1 - τ) β0 / (1 - β0)
     rate = rate0 (1 - β0) / (1 - β),              so that rate · (1 - β) stays as it was
 
 In Adam's kind of average, m ← β m + (1 - β) g, a new gradient enters with rate · (1 - β), and all
-that it adds later is β / (1 - β) times as much. So the first line lets the memory fall evenly to
-nothing, and the second keeps what a new gradient does at once. As reported: the paper's abstract
-was read, and the two formulas come second hand, from public code that names the paper.
+that it adds later is β / (1 - β) times as much. So by the first line this later effect falls
+linearly to 0, and by the second the immediate effect of a gradient stays as it was. As reported:
+the paper's abstract was read, and the two formulas come second hand, from public code that names
+the paper.
 """
 
 from dataclasses import dataclass
@@ -44,7 +40,7 @@ from ..types import Data, Schedule, Time
 
 @runtime_checkable
 class Axis(Protocol):
-    """From u in [0, 1], data to noise, to a noise level. KarrasGrid is one, too."""
+    """A map from u in [0, 1], data to noise, to a noise level; KarrasGrid is one, too."""
 
     def at(self, u: Tensor) -> Tensor: ...
 
@@ -52,23 +48,33 @@ class Axis(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class Quantiles:
-    """u is the share of a law of levels that lies below: even in u is that law itself."""
+    """The quantiles of a log-normal distribution of noise levels, so that uniform u is that one.
 
-    law: LogNormal = LogNormal(-1.2, 1.2)
+    Args:
+        proposal: the distribution.
+    """
+
+    proposal: LogNormal = LogNormal(-1.2, 1.2)
 
     def at(self, u: Tensor) -> Tensor:
-        low, high = self.law.cdf(torch.tensor([self.law.low, self.law.high])).tolist()
+        normal = self.proposal
+        low, high = normal.cdf(torch.tensor([normal.low, normal.high])).tolist()
         z = torch.special.ndtri((low + u.double() * (high - low)).clamp(1e-12, 1 - 1e-12))
-        return (self.law.mean + self.law.std * z).exp()
+        return (normal.mean + normal.std * z).exp()
 
 
 @ingredient
 @dataclass(frozen=True)
 class Clock:
-    """u is a process's own time, such as the timestep of DDPM over the number of timesteps."""
+    """The time of a process, such as DDPM's timestep over the number of timesteps.
+
+    Args:
+        process: the process whose time u is.
+        first: the time at u = 0, where the level itself would be 0.
+    """
 
     process: Process = VariancePreserving()
-    first: float = 1e-3  # at u = 0, where the level itself would be 0
+    first: float = 1e-3
 
     def at(self, u: Tensor) -> Tensor:
         return self.process.level(self.first + u.double() * (1 - self.first))
@@ -76,7 +82,7 @@ class Clock:
 
 @runtime_checkable
 class Share(Protocol):
-    """A law of u on [0, 1]: its density, its distribution function, and that one's inverse."""
+    """A distribution of u on [0, 1]: its density, its CDF, and the inverse of the CDF."""
 
     def density(self, u: Tensor) -> Tensor: ...
 
@@ -87,8 +93,8 @@ class Share(Protocol):
 
 @ingredient
 @dataclass(frozen=True)
-class Flat:
-    """Every u alike."""
+class UniformShare:
+    """The uniform distribution on [0, 1]."""
 
     def density(self, u: Tensor) -> Tensor:
         return torch.ones_like(u)
@@ -103,16 +109,17 @@ class Flat:
 @ingredient
 @dataclass(frozen=True)
 class Bump:
-    """N(mean, std²) restricted to [0, 1]: nothing is heaped up at the ends."""
+    """The normal distribution N(mean, std²) truncated to [0, 1]."""
 
     mean: float = 0.3
     std: float = 0.25
 
     def phi(self, u: Tensor) -> Tensor:
-        """The normal law's own distribution function."""
+        """The CDF of the normal distribution before it is truncated."""
         return torch.special.ndtr((u.double() - self.mean) / self.std)
 
     def ends(self) -> tuple[float, float]:
+        """That CDF at 0 and at 1."""
         low, high = self.phi(torch.tensor([0.0, 1.0])).tolist()
         return low, high
 
@@ -132,25 +139,32 @@ class Bump:
 @ingredient
 @dataclass(frozen=True)
 class Easing:
-    """t from p_τ = (1 - τ) first + τ last, τ the progress in [0, 1], and r = 0: denoising."""
+    """CLTS, a curriculum over noise levels for denoising: u ~ p_τ = (1 - τ) first + τ last.
+
+    Args:
+        progress: the schedule τ, in [0, 1].
+        last: the distribution of u at τ = 1.
+        first: the distribution of u at τ = 0.
+        axis: from u to a noise level.
+    """
 
     progress: Schedule = Warmup(4000)
     last: Share = Bump()
-    first: Share = Flat()
+    first: Share = UniformShare()
     axis: Axis = Quantiles()
 
     def density(self, u: Tensor, step: int) -> Tensor:
-        """p_τ(u) at this step, per unit of u."""
+        """The density p_τ(u) at this step."""
         tau = self.progress(step)
         return (1 - tau) * self.first.density(u) + tau * self.last.density(u)
 
     def cdf(self, u: Tensor, step: int) -> Tensor:
-        """The share of samples below u at this step."""
+        """The CDF of p_τ at this step."""
         tau = self.progress(step)
         return (1 - tau) * self.first.cdf(u) + tau * self.last.cdf(u)
 
     def draw(self, v: Tensor, step: int) -> Tensor:
-        """u ~ p_τ from v even on [0, 1]: v < τ goes to the last law, the rest to the first."""
+        """u ~ p_τ from uniform v on [0, 1]: v < τ draws from `last`, the rest from `first`."""
         tau = self.progress(step)
         late = self.last.at((v / max(tau, 1e-12)).clamp(0, 1))
         early = self.first.at(((v - tau) / max(1 - tau, 1e-12)).clamp(0, 1))
@@ -162,13 +176,19 @@ class Easing:
         return process.time(level), process.time(torch.zeros_like(level))
 
 
-# Momentum that decays, and a learning rate that makes up for it: functions of the step
+# Momentum decay with learning-rate compensation: schedules
 
 
 @ingredient
 @dataclass(frozen=True)
 class MomentumDecay:
-    """β from beta0 at the start to 0 at `total` steps and after; its memory falls evenly."""
+    """MDLRC's schedule of the momentum β, from beta0 to 0 at `total` steps and after.
+
+    β / (1 - β) falls linearly.
+
+    Raises:
+        ValueError: for a beta0 outside [0, 1) or a negative total.
+    """
 
     beta0: float = 0.9
     total: int = 4000
@@ -188,7 +208,7 @@ class MomentumDecay:
 @ingredient
 @dataclass(frozen=True)
 class Compensation:
-    """The factor on the learning rate that goes with a momentum, (1 - β(0)) / (1 - β(k)).
+    """MDLRC's factor on the learning rate, (1 - β(0)) / (1 - β(k)) for a momentum schedule β.
 
     With `MomentumDecay` it is a straight line, 1 - β0 τ.
     """

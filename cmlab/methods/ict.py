@@ -5,32 +5,32 @@
     d = √(‖·‖² + c²) - c with c = 0.00054 √d;  λ(σ_n) = 1 / (σ_{n+1} - σ_n)
 
 Code t, r are the paper's σ_{n+1}, σ_n; k is `step`. Grid, proposal and weight are the paper's:
-N(k) doubles from 11 to 1281, P_mean = -1.1, P_std = 2. The authors released no code. Ports
-often take the norm per element or draw two dropout masks; neither is this loss.
+N(k) goes from 11 to 1281, the intervals doubling; P_mean = -1.1, P_std = 2. The authors released
+no code. Ports often take the norm per element or draw two dropout masks; neither is this loss.
 """
 
 from dataclasses import dataclass, field
 from math import floor, log2, sqrt
 
-import torch
-from torch import Tensor
-
 from ..ingredients import ingredient
-from ..model import Model
 from ..noise_levels import Neighbours
-from ..ops import rewind_rng, sum_squares
+from ..ops import sum_squares
 from ..teacher import StopGrad, Target
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
-from .base import Method
+from .base import ConsistencyTraining
 
 
 @ingredient
 @dataclass(frozen=True)
 class PseudoHuber:
-    """√(‖a - b‖² + c²) - c. With c = None it is iCT's rule c = 0.00054 √d, d numbers a sample.
+    """Pseudo-Huber metric √(‖a - b‖² + c²) - c. iCT (Song & Dhariwal 2024), Sec. 3.3.
 
-    iCT (Song & Dhariwal 2024), Sec. 3.3. With a tiny c it is ECT's norm ‖a - b‖, and keeps a
-    gradient at a = b, where the root alone gives NaN.
+    With a tiny c it is ECT's norm ‖a - b‖, and keeps a gradient at a = b, where the root alone
+    gives NaN.
+
+    Args:
+        c: where the metric turns from quadratic to linear; None is iCT's rule c = 0.00054 √d for
+            samples of d numbers.
     """
 
     c: float | None = None
@@ -44,7 +44,7 @@ class PseudoHuber:
 @ingredient
 @dataclass(frozen=True)
 class InverseGap:
-    """λ = 1 / (t - r) in the process's own time: iCT's and ECT's weight under EDM."""
+    """iCT's loss weight λ = 1 / (t - r), in the process's own time; ECT's too, under EDM."""
 
     def __call__(self, t: Time, r: Time) -> PerSample:
         return 1 / (t - r)
@@ -53,10 +53,15 @@ class InverseGap:
 @ingredient
 @dataclass(frozen=True)
 class Doubling:
-    """iCT's number of grid points, N(k) = min(s0 2^⌊k/K'⌋, s1) + 1, K' = ⌊K/(log2⌊s1/s0⌋ + 1)⌋.
+    """iCT's schedule of the number of grid points, N(k) = min(s0 2^⌊k/K'⌋, s1) + 1.
 
-    Song & Dhariwal 2024, Table 1. A run that stops early misses the fine grids, so `total`
-    is the length of the run itself.
+    Song & Dhariwal 2024, Table 1, with K' = ⌊K/(log2⌊s1/s0⌋ + 1)⌋. A run that stops early misses
+    the fine grids, so `total` must be the length of the run itself.
+
+    Args:
+        s0: the number of intervals at the start.
+        s1: the number of intervals at the end.
+        total: K, the steps of the run.
     """
 
     s0: int = 10
@@ -70,21 +75,10 @@ class Doubling:
 
 @ingredient
 @dataclass(eq=False)
-class ICT(Method):
-    """Consistency training without a lagging target, on grids that double."""
+class ICT(ConsistencyTraining):
+    """Consistency training without an EMA target, on doubling grids; see `ConsistencyTraining`."""
 
     pairs: Pairs = Neighbours(Doubling())
     metric: Metric = PseudoHuber()
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)
-
-    def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
-        process = model.process
-        t, r = self.pairs(process, x, step)
-        z = torch.randn_like(x)
-        x_t, x_r = process.perturb(x, z, t), process.perturb(x, z, r)
-
-        with rewind_rng(x.device):  # both passes drop the same units
-            f_t = model(x_t, t, cond)
-        f_r = self.target(model, cond)(x_r, r)
-        return self.weight(t, r) * self.metric(f_t, f_r)

@@ -6,12 +6,13 @@
     L(θ) = w_D L_G + 3 L_distil,  L_G = -D(f_θ(x_{n+1}, t_{n+1}, c), c)
 
 Code t, r, x_r are the paper's t_{n+1}, t_n, x̂_n. It is CD with a `Guided` teacher, so that the
-student needs no guidance, and a critic D: light heads on a frozen network. Unlike in PCM, what is
-real to it is *data*: with D the student may leave the teacher's path. D learns by hinge losses and
-a penalty on its slope at real samples (here by the sample, in the paper by the heads' inputs).
-The paper works on latents of spectrograms and steps with AdamW; here on the spectrograms. It
-names no d that we know of: here it is the norm, whose pull is that of a whole sample. Where d is
-a mean over the numbers of a sample, w_D = 1 stands for √(their count) here.
+student needs no guidance, and a critic D: light heads on a frozen network. Unlike in PCM, its real
+samples are *data*: with D the student may leave the teacher's path. D is trained by hinge losses
+and a gradient penalty at real samples (here with respect to the sample, in the paper to the heads'
+inputs). The paper works on latents of spectrograms and steps with AdamW; here on the
+spectrograms. It names no d that we know of: here it is the norm, whose gradient has unit length
+over a whole sample. Where d is a mean over the numbers of a sample, w_D = 1 stands for √(their
+count) here.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +37,19 @@ from .ict import PseudoHuber
 @ingredient
 @dataclass(eq=False)
 class MusicCM(Method):
-    """Follow a guided teacher's path, and sound like data on the way."""
+    """Consistency distillation of a guided teacher, with a critic that knows data.
+
+    Args:
+        teacher: the denoiser φ, such as `Guided`.
+        solver: one step of the PF-ODE from t to r.
+        pairs: draws the times t > r of each sample.
+        metric: the distance d.
+        weight: the weight λ of the distance.
+        target: f_θ⁻.
+        critic: D; None leaves the adversarial loss out.
+        share: w_D, the weight of the adversarial loss.
+        distil: the weight of the distillation loss.
+    """
 
     teacher: Teacher
     solver: Solver = ddim
@@ -45,7 +58,7 @@ class MusicCM(Method):
     weight: Weight = Uniform()
     target: Target = field(default_factory=lambda: MovingAverage(Constant(0.95)))
     critic: Critic | None = None
-    share: float = 1.0  # w_D, what the critic's opinion counts
+    share: float = 1.0
     distil: float = 3.0
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
@@ -60,5 +73,5 @@ class MusicCM(Method):
         loss = self.distil * self.weight(t, r) * self.metric(f_t, f_r)
         if self.critic is None:
             return loss
-        score, critic_loss = self.critic(x, f_t, torch.zeros_like(t), cond)
-        return self.share * -score + critic_loss + loss
+        on_fake, critic = self.critic(x, f_t, torch.zeros_like(t), cond)
+        return self.share * -on_fake + critic + loss

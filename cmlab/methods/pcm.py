@@ -5,31 +5,26 @@
     L(θ) = λ d( F_θ(x_{n+1}, t_{n+1}, s), F_θ⁻(x̂_n, t_n, s) ) + w L_adv
 
 Code t, r, x_r are the paper's t_{n+1}, t_n, x̂_n. The jump is a DDIM step (eq. 3): at t_n = s it
-is the identity, whatever the network. Both branches jump to the edge of the *start*, so that
-none leaves its phase, and the network is not told s: each t has one edge. One phase down to 0 is
-CD. In the paper x̂_n lies k solver steps below and is named by k; here r is what `pairs` says, but
-at least s. The paper's algorithm averages θ⁻, its experiments and code do not: θ⁻ = θ here.
+is the identity, whatever the network. Both branches jump to the edge below t_{n+1}, so that
+neither leaves its phase, and s is no input of the network: each t has one edge. One phase down to
+0 is CD. In the paper x̂_n lies k solver steps below and is named by k; here r is that of `pairs`,
+but at least s. The paper's algorithm averages θ⁻, its experiments and code do not: θ⁻ = θ here.
 
-L_adv: both jumps are noised again, to a level drawn inside the phase, and a critic D tells the
-student's (fake) from the target's (real), not from data: it has nothing to say when both agree.
+L_adv: both jumps are noised again, to a level drawn inside the phase, and a critic D distinguishes
+the student's (fake) from the target's (real), not from data: it has no gradient when both agree.
 The student's part is relu(1 - D(fake)), as in the authors' code; `LinearGenerator` is -D(fake).
-λ does not weigh it. In the authors' code the critic grows on the frozen teacher and takes turns
+λ does not weight it. In the authors' code the critic is built on the frozen teacher and alternates
 with the student; here it is a network of its own. That both get the same fresh noise is our
 choice.
 
-Paper against the authors' code, and the code against this: their λ is 1, and so it is here by
-default. Their d is a mean over the D numbers of a sample of √(δ² + c²) - c with c = 1e-3, and so
-pulls with at most 1/√D; the default here is one norm of the sample, which pulls with at most 1.
-Beside it their w = 0.1 is as much as w √D here: 0.14 in the plane, 12.8 on their 4 × 64 × 64
-latents. The default is the number 0.1 itself.
+Paper against the authors' code: their λ is 1, the default here. Their d is a mean over the D
+numbers of a sample of √(δ² + c²) - c with c = 1e-3, whose gradient has a norm of at most 1/√D; the
+default here is one norm of the whole sample, with a gradient of at most 1. Beside it their w = 0.1
+corresponds to w √D: 0.14 in the plane, 12.8 on their latents of 4 · 64 · 64 numbers. The default
+is 0.1 itself.
 
-Phases: noise levels at which a few-step model stops on its way to the data.
-
-    edges s_0 < s_1 < … < s_M, the phases between them; from t the model jumps to the edge below it
-    jump  x̂ = D(x_t, t);  x_s on the line through x_t and x̂   (a DDIM step)
-
-With exact jumps M of them end where the ODE does. `multistep` jumps to the data and adds fresh
-noise in between, so that it ends elsewhere.
+Sampling jumps from edge to edge. With exact jumps, M of them end where the ODE does. `multistep`
+jumps to the data and adds fresh noise in between, so that it ends elsewhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,15 +60,18 @@ from .base import Method
 from .critic import Critic, HingeGenerator
 from .ict import PseudoHuber
 
-# Phases: noise levels at which a few-step model stops on its way to the data
+# Phases, and the sampler that stops at their edges
 
 
 @ingredient
 @dataclass(frozen=True)
 class Phases:
-    """The edges s_0 < … < s_M in noise levels: M phases, samples leave at s_0. ValueError.
+    """Phases of the noise levels, between the edges s_0 < … < s_M; sampling ends at s_0.
 
-    An edge belongs to the phase that it is the top of: from there the jump is to the next one.
+    An edge belongs to the phase below it: from there the jump is to the next edge down.
+
+    Raises:
+        ValueError: for fewer than two edges, or edges that do not rise from 0 or more.
     """
 
     edges: tuple[float, ...] = (0.0, 80.0)
@@ -90,33 +88,36 @@ class Phases:
         return len(self.edges) - 1
 
     def number(self, process: Process, t: Time) -> Tensor:
-        """Which phase t lies in, counted from the data: 0 … M - 1. (b,)"""
+        """The phase (b,) that t lies in, counted from the data: 0 … M - 1."""
         inner = self.times(process)[1:-1].to(t)
         return torch.bucketize(t, inner * (1 + 1e-6))  # an edge in float32 may lie above itself
 
     def floor(self, process: Process, t: Time) -> Time:
-        """The edge below t, as a time: where a jump from t ends. (b,)"""
+        """The edge below t, as a time (b,): where a jump from t ends."""
         return self.times(process).to(t)[self.number(process, t)]
 
     def ceiling(self, process: Process, t: Time) -> Time:
-        """The edge at or above t, as a time. (b,)"""
+        """The edge at or above t, as a time (b,)."""
         return self.times(process).to(t)[self.number(process, t) + 1]
 
     def inside(self, process: Process, t: Time) -> Time:
-        """A time drawn inside the phase of each t, uniform in the seventh root of the level."""
+        """A random time (b,) in the phase of each t, uniform in the noise level's seventh root."""
         ends = (process.level(edge) for edge in (self.floor(process, t), self.ceiling(process, t)))
         low, high = (level ** (1 / 7) for level in ends)
         return process.time((low + torch.rand_like(t) * (high - low)) ** 7)
 
     def times(self, process: Process) -> Tensor:
-        """The edges in the process's clock, ascending, float64. (M + 1,)"""
+        """The edges as times of the process (M + 1,), ascending, in float64."""
         return process.time(torch.tensor(self.edges, dtype=torch.float64))
 
 
 def cut(grid: KarrasGrid, points: int, count: int) -> Phases:
-    """`count` phases of as many solver steps each as can be; the solver's grid ends at 0.
+    """Split a solver's grid of `points` steps down to 0 into `count` phases, as even as can be.
 
-    Edge m is the grid's level number ⌊m · points / count⌋, 0 being the data. Raises ValueError.
+    Edge m is the grid's level number ⌊m · points / count⌋, number 0 being noise level 0.
+
+    Raises:
+        ValueError: for fewer than one phase, or more phases than steps.
     """
     if not 1 <= count <= points:
         raise ValueError(f"{points} solver steps cannot be cut into {count} phases; take fewer")
@@ -125,7 +126,7 @@ def cut(grid: KarrasGrid, points: int, count: int) -> Phases:
 
 
 def noisier(process: Process, x_s: Data, z: Data, s: Time, t: Time) -> Data:
-    """x_t with the noise of x_s and as much of z as leads from s up to t ≥ s."""
+    """Diffuse x_s from time s to t ≥ s: it keeps its noise, and z adds the variance that lacks."""
     (alpha_s, sigma_s), (alpha_t, sigma_t) = process(s), process(t)
     shrink = alpha_t / alpha_s
     more = (sigma_t**2 - (shrink * sigma_s) ** 2).clamp_min(0).sqrt()
@@ -135,10 +136,18 @@ def noisier(process: Process, x_s: Data, z: Data, s: Time, t: Time) -> Data:
 def jumps(
     process: Process, denoise: Denoise, x_t: Data, times: Tensor, keep: float = 1.0
 ) -> Iterator[Data]:
-    """x at times[0], times[1], …, one call each: along the line to the model's estimate of x.
+    """Sample by DDIM jumps from time to time, with one network call each.
 
-    `keep` is the share of the noise's variance that stays what it was, the rest being drawn anew:
-    at 1 the jumps are DDIM's, at 0 they are `multistep`'s. None is added at noise level 0.
+    Args:
+        process: the process of `denoise`.
+        denoise: a denoiser or consistency function.
+        x_t: noisy data at times[0].
+        times: the times (m,), strictly descending.
+        keep: the share of the noise's variance that is kept, the rest being drawn anew: 1 is
+            deterministic DDIM, 0 is `multistep`. No noise is added at noise level 0.
+
+    Yields:
+        x at times[0], times[1], ….
     """
     times = descending(times.to(x_t))
     yield x_t
@@ -155,14 +164,20 @@ def jumps(
 @ingredient
 @dataclass(frozen=True)
 class PhasedSteps:
-    """From σ_max to 0 in jumps, one for each phase of the solver's grid; n calls cut it into n.
+    """PCM's sampler: from σ_max to 0 in jumps, one for each phase of the solver's grid.
 
-    A network of M phases was made for M calls. For a denoiser it is DDIM on n even steps.
+    n calls cut the grid into n phases; a network of M phases is trained for M calls. With a
+    denoiser it is DDIM on n even steps.
+
+    Args:
+        grid: the noise levels.
+        points: the number of solver steps that are split into phases.
+        keep: the share of the noise's variance that is kept, see `jumps`.
     """
 
     grid: KarrasGrid = KarrasGrid()
     points: int = 64
-    keep: float = 1.0  # see `jumps`
+    keep: float = 1.0
 
     @property
     def sigma_max(self) -> float:
@@ -173,7 +188,7 @@ class PhasedSteps:
         return cut(self.grid, self.points, calls).edges[::-1]
 
     def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
-        """Samples from standard normal noise z, after this many calls."""
+        """Samples (b, *d) from standard normal noise z, after `calls` network calls."""
         times = process.time(torch.tensor(self.levels(calls)).double()).to(z)
         _, sigma = process(times[:1].repeat(len(z)))
         *_, x = jumps(process, denoise, expand(sigma, z) * z, times, self.keep)
@@ -183,7 +198,20 @@ class PhasedSteps:
 @ingredient
 @dataclass(eq=False)
 class PCM(Method):
-    """Follow a teacher's path to the next edge."""
+    """Consistency distillation within phases, with an optional critic.
+
+    Args:
+        teacher: the denoiser φ.
+        phases: the edges s_m.
+        solver: one step of the PF-ODE from t to r.
+        pairs: draws the times t > r of each sample.
+        metric: the distance d.
+        weight: the weight λ.
+        target: f_θ⁻.
+        critic: D; None leaves the adversarial term out.
+        share: w, the weight of the adversarial term.
+        generator: the student's adversarial loss, a function of D(fake).
+    """
 
     teacher: Teacher
     phases: Phases = cut(KarrasGrid(), 50, 4)
@@ -193,7 +221,7 @@ class PCM(Method):
     weight: Weight = Uniform()
     target: Target = field(default_factory=StopGrad)
     critic: Critic | None = None
-    share: float = 0.1  # w, the weight of the adversarial term
+    share: float = 0.1
     generator: GeneratorLoss = HingeGenerator()
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
@@ -207,22 +235,19 @@ class PCM(Method):
         with rewind_rng(x.device):  # both passes drop the same units
             f_t = process.transport(x_t, model(x_t, t, cond), t, s)
         f_r = process.transport(x_r, self.target(model, cond)(x_r, r), r, s)
-        apart, weight = self.metric(f_t, f_r), self.weight(t, r)
+        distance, weight = self.metric(f_t, f_r), self.weight(t, r)
         if self.critic is None:
-            return weight * apart
+            return weight * distance
         fake, real, level = self.noised(process, f_t, f_r, t)
-        score, critic_loss = self.critic(real, fake, level, cond)
-        return weight * apart + self.share * self.generator(score) + critic_loss
+        on_fake, critic = self.critic(real, fake, level, cond)
+        return weight * distance + self.share * self.generator(on_fake) + critic
 
     def noised(
         self, process: Process, f_t: Data, f_r: Data, t: Time
     ) -> tuple[Data, Data, PerSample]:
-        """Both jumps at one level inside the phase with one noise, and that level."""
-        s, u, z = (
-            self.phases.floor(process, t),
-            self.phases.inside(process, t),
-            torch.randn_like(f_t),
-        )
+        """Both jumps, noised to one random level of the phase with one noise; and that level."""
+        s, u = self.phases.floor(process, t), self.phases.inside(process, t)
+        z = torch.randn_like(f_t)
         alpha, sigma = process(u)
         size = expand((alpha**2 + sigma**2).rsqrt(), z)  # the critic sees about unit variance
         fake, real = (size * noisier(process, f, z, s, u) for f in (f_t, f_r))

@@ -1,18 +1,15 @@
-"""Posterior sampling for inverse problems: measurement operators and guided multistep sampling.
-
-Diffusion posterior sampling: an ordinary sampler, pulled towards a measurement y = A(x).
+"""Diffusion posterior sampling for inverse problems y = A(x), and measurement operators A.
 
 Xu et al. 2024 (arXiv:2403.12063), after Chung et al. 2023 (DPS). At each noise level t > r
 
-    D = E[x | x_t]                     the denoiser moves the sampler on, without a gradient
-    h = D(x_t, t)  or  f(x_t, t)       what the operator is shown: DPS, or the paper's proposal
+    D = E[x | x_t]                     the denoiser takes the sampler's step, without a gradient
+    h = D(x_t, t)  or  f(x_t, t)       the operator's argument: DPS, or the paper's proposal
     x_r = an ancestral Euler step from x_t  -  ζ t ∇ ‖y - A(h)‖₂       by x_t, and not squared
 
-The operator was made for clean data. D is a mean, and for a non-linear A(.) a mean of data is
-none; f answers with a point that could be data. `estimate` chooses, and nothing else changes.
-The paper adds noise to h before a classifier sees it, as a guard; here that is left to A.
-
-What a measurement keeps of the data: a mask, a blur, a few numbers, |x|, what a network says.
+The operator was made for clean data. D is a posterior mean, and a mean of data need not look like
+data, which matters for a non-linear A; f gives a point that could be data. `estimate` chooses, and
+nothing else changes. The paper adds noise to h before a classifier is applied, for robustness;
+here that is left to A.
 
 An operator is any callable x (b, *d) -> y (b, *m). The linear ones also have an adjoint,
 ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, and can be written out as a matrix.
@@ -35,13 +32,13 @@ from ..sampling import descending
 from ..types import Data, Denoise, PerSample, Time
 from .ict import PseudoHuber
 
-# What a measurement keeps of the data: a mask, a blur, a few numbers, |x|, what a network says
+# Measurement operators
 
 Operator = Callable[[Tensor], Tensor]  # x -> the measurement
 
 
 class Linear(ABC):
-    """y = A x."""
+    """A linear measurement operator y = A x."""
 
     @abstractmethod
     def __call__(self, x: Data) -> Tensor: ...
@@ -51,19 +48,23 @@ class Linear(ABC):
         """Aᵀ y."""
 
     def matrix(self, shape: tuple[int, ...]) -> Tensor:
-        """A for samples of this shape, over flat samples: (m, d), in float64."""
+        """The matrix A (m, d), over flattened samples of this shape, in float64."""
         d = torch.Size(shape).numel()
         return self(torch.eye(d, dtype=torch.float64).reshape(d, *shape)).reshape(d, -1).T
 
 
 @dataclass(frozen=True, eq=False)
 class Mask(Linear):
-    """y = x where `keep` (*d) is 1, and 0 where it is 0. Raises ValueError for anything else."""
+    """A mask, for inpainting: y = x where `keep` (*d) is 1, and 0 where it is 0.
+
+    Raises:
+        ValueError: for a `keep` with other values.
+    """
 
     keep: Tensor
 
     def __post_init__(self) -> None:
-        whole(self.keep, "keep")
+        require_binary(self.keep, "keep")
 
     def __call__(self, x: Data) -> Tensor:
         shape, given = tuple(self.keep.shape), tuple(x.shape[1:])
@@ -75,7 +76,7 @@ class Mask(Linear):
         return self(y)
 
 
-def whole(mask: Tensor, name: str) -> None:
+def require_binary(mask: Tensor, name: str) -> None:
     """Raise ValueError unless the mask holds only 0 and 1."""
     fits = bool(((mask == 0) | (mask == 1)).all())
     require(fits, f"`{name}` holds other numbers than 0 and 1; round it, such as by mask > 0.5")
@@ -83,10 +84,15 @@ def whole(mask: Tensor, name: str) -> None:
 
 @dataclass(frozen=True)
 class Blur(Linear):
-    """Images (b, c, h, w) blurred by a Gaussian of `std` pixels; beyond the edge there is 0."""
+    """Gaussian blur of images (b, c, h, w), with zero padding.
+
+    Args:
+        std: of the Gaussian, in pixels.
+        reach: radius of the kernel, in pixels.
+    """
 
     std: float = 1.0
-    reach: int = 3  # pixels to either side
+    reach: int = 3
 
     def __post_init__(self) -> None:
         fits = self.std > 0 and self.reach >= 1
@@ -95,23 +101,23 @@ class Blur(Linear):
 
     @cached_property
     def kernel(self) -> Tensor:
-        """The weights along one side, which sum to 1."""
+        """The kernel (2 reach + 1,) along one axis, which sums to 1."""
         offset = torch.arange(-self.reach, self.reach + 1, dtype=torch.float64)
         return torch.softmax(-(offset**2) / (2 * self.std**2), 0)
 
     def __call__(self, x: Data) -> Tensor:
-        images(x)
+        require_images(x)
         flat, k, r = x.reshape(-1, 1, *x.shape[2:]), self.kernel.to(x), self.reach
         down = functional.conv2d(flat, k[None, None, :, None], padding=(r, 0))
         return functional.conv2d(down, k[None, None, None, :], padding=(0, r)).reshape(x.shape)
 
     def adjoint(self, y: Tensor) -> Data:
-        return self(y)  # the kernel is even, and beyond the edge there is nothing
+        return self(y)  # the kernel is symmetric, and the padding is 0
 
 
 @dataclass(frozen=True)
 class DownSample(Linear):
-    """Images (b, c, h, w) averaged over fields of `factor` × `factor` pixels."""
+    """Downsampling of images (b, c, h, w) by means over blocks of `factor` × `factor` pixels."""
 
     factor: int = 2
 
@@ -119,9 +125,9 @@ class DownSample(Linear):
         require(self.factor >= 1, f"a factor of {self.factor} is no size; give 1 or more")
 
     def __call__(self, x: Data) -> Tensor:
-        images(x)
+        require_images(x)
         p, (h, w) = self.factor, x.shape[2:]
-        require(h % p == w % p == 0, f"{h} × {w} pixels make no whole fields of {p} × {p}: give "
+        require(h % p == w % p == 0, f"{h} × {w} pixels make no whole blocks of {p} × {p}: give "
                 "a factor that divides both")  # fmt: skip
         return functional.avg_pool2d(x, p)
 
@@ -130,7 +136,7 @@ class DownSample(Linear):
         return y.repeat_interleave(p, 2).repeat_interleave(p, 3) / p**2
 
 
-def images(x: Data) -> None:
+def require_images(x: Data) -> None:
     """Raise ValueError unless these are images."""
     shape = tuple(x.shape)
     require(x.ndim == 4, f"this operator takes images (b, c, h, w), not a tensor of shape {shape}")
@@ -138,7 +144,7 @@ def images(x: Data) -> None:
 
 @dataclass(frozen=True)
 class Absolute:
-    """y = |x|, number by number: every sign is lost."""
+    """The elementwise absolute value y = |x|: the signs are lost."""
 
     def __call__(self, x: Data) -> Tensor:
         return x.abs()
@@ -146,7 +152,7 @@ class Absolute:
 
 @dataclass(frozen=True)
 class Square:
-    """y = x², number by number."""
+    """The elementwise square y = x²."""
 
     def __call__(self, x: Data) -> Tensor:
         return x.square()
@@ -154,16 +160,20 @@ class Square:
 
 @dataclass(frozen=True)
 class Radius:
-    """y = ‖x‖, one number a sample: (b, 1)."""
+    """The norm y = ‖x‖ of each sample: (b, 1)."""
 
     def __call__(self, x: Data) -> Tensor:
-        # The root's slope at the origin is infinite, and a posterior mean can be just there.
+        # The root's derivative at 0 is infinite, and a posterior mean can be 0.
         return (x.flatten(1).square().sum(1, keepdim=True) + 1e-12).sqrt()
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What a frozen network reads in x: logits or features (b, k)."""
+    """A frozen network as the operator: its logits or features (b, k).
+
+    Args:
+        read: x (b, *d) -> (b, k).
+    """
 
     read: Callable[[Tensor], Tensor]
 
@@ -179,8 +189,8 @@ Mismatch = Callable[[Tensor, Tensor], Tensor]  # (A(h), y) -> one number per sam
 
 
 @dataclass(frozen=True)
-class Norm:
-    """‖A(h) - y‖₂ over a whole sample, with gradient 0 where they agree."""
+class ResidualNorm:
+    """The residual norm ‖A(h) - y‖₂ of each sample, with gradient 0 where it is 0."""
 
     def __call__(self, seen: Tensor, y: Tensor) -> PerSample:
         a, b = tuple(seen.shape), tuple(y.shape)
@@ -191,7 +201,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """-ln softmax(logits)[y], for a classifier's logits (b, k) and classes y (b,)."""
+    """The cross-entropy -ln softmax(logits)[y], for logits (b, k) and classes y (b,)."""
 
     def __call__(self, seen: Tensor, y: Tensor) -> PerSample:
         fits = seen.ndim == 2 and y.shape == seen.shape[:1] and not y.is_floating_point()
@@ -202,21 +212,31 @@ class CrossEntropy:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """y, what made it, and how a mismatch is counted."""
+    """A measurement y, its operator, and the metric of the mismatch between A(h) and y."""
 
     operator: Operator
     y: Tensor
-    metric: Mismatch = Norm()
+    metric: Mismatch = ResidualNorm()
 
     def mismatch(self, x: Data) -> PerSample:
-        """How far A(x) is from y. Raises ValueError where their shapes do not fit."""
+        """The mismatch of A(x) and y (b,). Raises ValueError where their shapes do not fit."""
         return self.metric(self.operator(x), self.y)
 
 
 def pull(
     estimate: Denoise, measured: Measurement, x_t: Data, t: Time
 ) -> tuple[Data, Data, PerSample]:
-    """h = estimate(x_t, t), the gradient of its mismatch by x_t, and the mismatch."""
+    """The gradient of the mismatch by x_t.
+
+    Args:
+        estimate: (x_t, t) -> h, a denoiser or consistency function.
+        measured: the measurement.
+        x_t: noisy data.
+        t: noise levels.
+
+    Returns:
+        h = estimate(x_t, t), the gradient of its mismatch by x_t, and the mismatch (b,).
+    """
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_()
         h = estimate(x_t, t)
@@ -226,9 +246,10 @@ def pull(
 
 
 def ancestral(x_t: Data, x: Data, t: Time, r: Time, z: Data) -> Data:
-    """Euler's step to a level below r, then fresh noise z up to r. x is the estimate of data.
+    """An ancestral step: an Euler step to a level below r, then fresh noise z up to r.
 
-    Under x_t = x + t z: down to r²/t, up by r √(1 - r²/t²), so that the variances add up to r².
+    x is the estimate of the data. Under x_t = x + t z: down to r²/t, up by r √(1 - r²/t²), so that
+    the variances add up to r².
     """
     down, up = (r / t) ** 2, r * (1 - (r / t) ** 2).sqrt()
     return x + expand(down, x) * (x_t - x) + expand(up, x) * z
@@ -242,11 +263,23 @@ def restore(
     levels: Tensor,
     zeta: float | Tensor,
 ) -> Iterator[Data]:
-    """x at levels[1], levels[2], …, from x_t at levels[0]; with ζ = 0 the plain sampler.
+    """Sample from the posterior given a measurement; with ζ = 0 it is the plain ancestral sampler.
 
-    Levels are EDM's times, descending, 0 at the end. `zeta` is one number or one a sample. With
-    estimate = denoise (DPS) one call a step serves both ends; otherwise it is two calls.
-    Raises ValueError for ζ < 0 and for shapes that do not fit.
+    With estimate = denoise (DPS) each step takes one network call, otherwise two.
+
+    Args:
+        denoise: the denoiser D.
+        estimate: (x_t, t) -> h; `denoise` itself is DPS, a consistency function the paper's.
+        measured: the measurement.
+        x_t: noisy data at levels[0].
+        levels: noise levels, EDM's times, descending, 0 at the end.
+        zeta: ζ, one number, or one per sample (b,).
+
+    Yields:
+        x at levels[1], levels[2], ….
+
+    Raises:
+        ValueError: for ζ < 0 and for shapes that do not fit.
     """
     strength = torch.as_tensor(zeta, dtype=x_t.dtype, device=x_t.device).expand(len(x_t))
     least = float(strength.min())

@@ -6,11 +6,11 @@
     g ← g / (‖g‖ + c)
     L(θ, φ) = e^{w_φ(t)} / D ‖F_θ(x_t/σ_d, t) - F_θ⁻ - g‖² - w_φ(t)
 
-Code `warmup` is the paper's r, which grows from 0 to 1; times are t and `earlier`. g is
-cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. With an even weight the loss's
-value is ‖bound(g)‖² / D, whatever the model; only its gradient speaks. With `Secant` it is the
-discrete loss of App. E, which writes dx/dt = F of the teacher, without σ_d (a slip). Guidance of
-the teacher is left out.
+Code `warmup` is the paper's r, which grows from 0 to 1. Times are TrigFlow's angles, in radians.
+g is cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. With an even weight the
+loss's value is ‖bound(g)‖² / D, whatever the model: only its gradient is informative. With
+`Secant` it is the discrete loss of App. E, which writes dx/dt = F of the teacher, without σ_d
+(a slip). Guidance of the teacher is left out.
 
 Paper against code: the authors released none. Two others have, and `benchmarks/fidelity.py`
 compares with them:
@@ -21,10 +21,6 @@ compares with them:
   factor is cos t √(1 - r² sin² t) in place of cos² t, and r multiplies x_t but not dF/dt. With
   differences in place of dF/dt it keeps cos t sin t of the later time; App. E, followed by
   `Secant`, has those of the earlier.
-
-The ingredients of sCM's tangent: how dF/dt is taken, how it is weighed, how it is bounded.
-
-Lu & Song 2025, arXiv:2410.11081. Times are TrigFlow's angles, in radians.
 """
 
 from abc import ABC, abstractmethod
@@ -42,25 +38,25 @@ from ..noise_levels import LogNormal, Together
 from ..ops import again, chord, expand, jvp, sum_squares
 from ..process import TrigFlow
 from ..schedules import Warmup
-from ..teacher import Exact, Memory, OneSample, Pretrained, StopGrad, Target
+from ..teacher import Exact, Memory, OneSample, Pretrained
 from ..train.nonfinite import finite_tangent
 from ..types import Balance, Bound, Data, Denoise, Pairs, PerSample, Prior, Schedule, Teacher, Time
-from .base import Choosy
+from .base import Method
 
-# How much each time counts in sCM's loss: alike, or by a weight that is learned along
+# The loss weighting over time: constant, or learned
 
 
 @ingredient
 @dataclass(frozen=True)
 class Even:
-    """The loss as it is."""
+    """The constant loss weighting: the loss unchanged."""
 
     def __call__(self, t: Time, loss: PerSample) -> PerSample:
         return loss
 
 
 class LogWeight(nn.Module):
-    """w_φ(t): one linear layer on features of the time; 0 before training."""
+    """The log-weight w_φ(t) (b,): one linear layer on a time embedding; 0 before training."""
 
     def __init__(self, embed: Embed) -> None:
         super().__init__()
@@ -76,10 +72,14 @@ class LogWeight(nn.Module):
 @ingredient
 @dataclass(eq=False)
 class Adaptive(Memory):
-    """e^{w_φ(t)} loss - w_φ(t): the best w_φ(t) is -ln E[loss | t], so each time counts alike.
+    """The learned loss weighting e^{w_φ(t)} loss - w_φ(t).
 
-    Karras et al. 2024 (EDM2) for diffusion; Lu & Song 2025, Sec. 4.2. In the paper w_φ reads the
-    network's own time embedding; here it has features of its own.
+    The best w_φ(t) is -ln E[loss | t], by which each time counts alike. Karras et al. 2024 (EDM2)
+    for diffusion; Lu & Song 2025, Sec. 4.2. In the paper w_φ takes the network's own time
+    embedding; here it has one of its own.
+
+    Args:
+        embed: the time embedding.
     """
 
     embed: Embed = Positional(16)
@@ -93,7 +93,7 @@ class Adaptive(Memory):
 
     def attach(self, model: nn.Module) -> None:
         like = next(model.parameters())
-        with torch.random.fork_rng([]):  # the layer is zeroed: what it drew must not count
+        with torch.random.fork_rng([]):  # the layer is zeroed: its random init must not count
             self.network = LogWeight(self.embed).to(like.device, like.dtype)
 
     def update(self, model: nn.Module, step: int) -> None:
@@ -103,46 +103,46 @@ class Adaptive(Memory):
         return {} if self.network is None else {"weight": self.network}
 
 
-# What sCM asks of a model: TrigFlow's clock, the data's spread, a network with a derivative
+# What sCM requires of a model: TrigFlow, the data's sigma_data, a network with a derivative
 
 
 def trigflow(model: Denoiser) -> TrigFlow:
-    """The model's process. Raises TypeError for another one than TrigFlow."""
+    """The model's process. Raises TypeError unless it is TrigFlow."""
     if not isinstance(model.process, TrigFlow):
         raise TypeError(
             f"SCM is written for TrigFlow, not {model.process}; build the model with TrigPrecond, "
-            f"or carry a trained one over with convert.carried"
+            f"or convert a trained one with cmlab.model.carried"
         )
     return model.process
 
 
-def check_clocks(process: TrigFlow, spread: float | None, teacher: Teacher) -> None:
-    """Raise ValueError for data, or a teacher, that the process was not made for."""
+def check_process(process: TrigFlow, spread: float | None, teacher: Teacher) -> None:
+    """Raise ValueError if sigma_data is not the data's, or the teacher has another process."""
     if spread is not None and not isclose(process.sigma_data, spread, rel_tol=0.05):
         raise ValueError(
             f"the data have standard deviation {spread:.4g} and TrigFlow has sigma_data = "
             f"{process.sigma_data:.4g}; build the model with TrigPrecond({spread:.4g})"
         )
-    clock = None
+    other = None
     if isinstance(teacher, Exact):
-        clock = teacher.process
+        other = teacher.process
     elif isinstance(teacher, Pretrained):
-        clock = teacher.network.process
-    if clock not in (None, process):
+        other = teacher.network.process
+    if other not in (None, process):
         raise ValueError(
-            f"the teacher reads {clock} and the student {process}; wrap the teacher in Reclocked, "
-            f"or give Exact the student's process"
+            f"the teacher is made for {other} and the student for {process}; wrap the teacher in "
+            f"Reclocked, or give Exact the student's process"
         )
 
 
-def check_slope(model: Denoiser, x: Data, cond: Tensor | None) -> None:
-    """Raise TypeError, naming the layer, for a network without a forward derivative."""
+def check_derivative(model: Denoiser, x: Data, cond: Tensor | None) -> None:
+    """Raise TypeError, naming the layer, for a network without forward-mode derivatives."""
     t = x.new_full((len(x),), 0.5)
     _, _, c_in, c_noise = model.precond(t)
     check_forward(model.net, expand(c_in, x) * x, c_noise, cond)
 
 
-# The ingredients of sCM's tangent: how dF/dt is taken, how it is weighed, how it is bounded
+# The tangent: the derivative dF/dt, the prior weight, and the bound on its norm
 
 
 def positive(name: str, value: float) -> None:
@@ -152,24 +152,34 @@ def positive(name: str, value: float) -> None:
 
 
 class Slope(ABC):
-    """dF/dt along a path with velocity dx_t, times `scale`; and F itself, with its graph."""
+    """The time derivative of the network along the PF-ODE, scale · dF/dt."""
 
     @abstractmethod
     def earlier(self, t: Time) -> Time:
-        """The time r ≤ t at which the path is looked at a second time; t itself in the limit."""
+        """The second time r ≤ t at which F is evaluated; t itself for a derivative."""
 
     @abstractmethod
     def __call__(
         self, F: Denoise, x_t: Data, t: Time, dx_t: Data, scale: Time
-    ) -> tuple[Data, Data]: ...
+    ) -> tuple[Data, Data]:
+        """F(x_t, t) with its graph, and scale · dF/dt as a constant.
+
+        Args:
+            F: the network, (x_t, t) -> F.
+            x_t: noisy data.
+            t: angles, in radians.
+            dx_t: the velocity dx_t/dt.
+            scale: the factor on the derivative (b,).
+        """
 
 
 @ingredient
 @dataclass(frozen=True)
 class Tangent(Slope):
-    """The derivative itself, in forward mode. Sec. 5.1: the scale rides in the tangents.
+    """dF/dt by a Jacobian-vector product (JVP) in forward mode. Lu & Song 2025, Sec. 5.1.
 
-    So the product of a small scale and a large dF/dt is formed inside, and never overflows.
+    The scale is applied to the tangents of x and t, so that the product of a small scale and a
+    large dF/dt is formed inside and does not overflow.
     """
 
     def earlier(self, t: Time) -> Time:
@@ -184,10 +194,12 @@ class Tangent(Slope):
 @ingredient
 @dataclass(frozen=True)
 class Difference(Slope):
-    """Central differences of F at x_t ± h dx_t, t ± h with h = `step` radians times the scale.
+    """dF/dt by central differences of F at x_t ± h dx_t and t ± h, for networks without a JVP.
 
-    For a network without a forward derivative. Near the ends of [0, π/2] the scale cos t sin t
-    keeps t ± h inside.
+    Near the ends of [0, π/2] the scale cos t sin t keeps t ± h inside.
+
+    Args:
+        step: h divided by the scale, in radians.
     """
 
     step: float = 1e-2
@@ -207,9 +219,13 @@ class Difference(Slope):
 @ingredient
 @dataclass(frozen=True)
 class Secant(Slope):
-    """The discrete twin, App. E: (cos δ F(x_t, t) - F(x_r, r)) / sin δ with δ = t - r the gap.
+    """dF/dt by a backward difference, the discrete loss of App. E, with no derivative at all.
 
-    x_r is a DDIM step from x_t. With no derivative at all; its limit δ -> 0 is dF/dt.
+    (cos δ F(x_t, t) - F(x_r, r)) / sin δ with δ = t - r, and x_r a DDIM step from x_t. Its limit
+    for δ -> 0 is dF/dt.
+
+    Args:
+        gap: δ, in radians.
     """
 
     gap: float = 1e-3
@@ -234,7 +250,7 @@ class Secant(Slope):
 @ingredient
 @dataclass(frozen=True)
 class InverseTan:
-    """w(t) = 1 / (σ_d tan t): c(t) = w σ_d sin t = cos t, finite at both ends. Sec. 4.2."""
+    """The prior weight w(t) = 1 / (σ_d tan t), so c(t) = w σ_d sin t = cos t. Sec. 4.2."""
 
     def __call__(self, t: Time, sigma_data: float) -> Time:
         return t.cos()
@@ -243,7 +259,7 @@ class InverseTan:
 @ingredient
 @dataclass(frozen=True)
 class Flat:
-    """w(t) = 1: c(t) = σ_d sin t."""
+    """The constant prior weight w(t) = 1, so c(t) = σ_d sin t."""
 
     def __call__(self, t: Time, sigma_data: float) -> Time:
         return sigma_data * t.sin()
@@ -252,7 +268,7 @@ class Flat:
 @ingredient
 @dataclass(frozen=True)
 class UnitNorm:
-    """g / (‖g‖ + c), the norm taken over all numbers of a sample. Algorithm 1."""
+    """Tangent normalisation g / (‖g‖ + c), with the norm of a whole sample. Algorithm 1."""
 
     c: float = 0.1
 
@@ -266,7 +282,10 @@ class UnitNorm:
 @ingredient
 @dataclass(frozen=True)
 class UnitRMS:
-    """g / (rms(g) + c): as a public reimplementation has it, so that c does not fade with size."""
+    """Tangent normalisation g / (rms(g) + c), so that the effect of c is the same at every size.
+
+    As in a public reimplementation (FastGen).
+    """
 
     c: float = 0.1
 
@@ -280,7 +299,7 @@ class UnitRMS:
 @ingredient
 @dataclass(frozen=True)
 class Clip:
-    """Each number of g to [-limit, limit], the paper's alternative to its norm. Sec. 4.2."""
+    """Tangent clipping: each number of g to [-limit, limit], the paper's alternative. Sec. 4.2."""
 
     limit: float = 1.0
 
@@ -294,7 +313,7 @@ class Clip:
 @ingredient
 @dataclass(frozen=True)
 class Unbounded:
-    """g as it is."""
+    """No bound on the tangent: g unchanged."""
 
     def __call__(self, g: Data) -> Data:
         return g
@@ -302,8 +321,18 @@ class Unbounded:
 
 @ingredient
 @dataclass(eq=False)
-class SCM(Choosy):
-    """sCT from data alone, sCD with a teacher."""
+class SCM(Method):
+    """Continuous-time consistency training (sCT), or distillation (sCD) with a teacher.
+
+    Args:
+        teacher: gives dx_t/dt; `OneSample` is sCT.
+        pairs: draws the time t of each sample; its r is t.
+        slope: the time derivative dF/dt.
+        prior: c(t), the prior weight times σ_d sin t.
+        warmup: the schedule of the paper's r, from 0 to 1.
+        bound: the normalisation of the tangent g.
+        balance: the loss weighting over t.
+    """
 
     teacher: Teacher = OneSample()
     pairs: Pairs = Together(LogNormal(-1.0, 1.4))
@@ -312,7 +341,6 @@ class SCM(Choosy):
     warmup: Schedule = Warmup(10_000)
     bound: Bound = UnitNorm(0.1)
     balance: Balance = field(default_factory=Adaptive)
-    target: Target = field(default_factory=StopGrad, init=False)
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = trigflow(model)
@@ -333,7 +361,16 @@ class SCM(Choosy):
         step: int,
         cond: Tensor | None = None,
     ) -> tuple[Data, Data]:
-        """F with its graph, and g = c(t) df/dt before it is bounded."""
+        """F with its graph, and the tangent g = c(t) df/dt before it is normalised.
+
+        Args:
+            model: the student, under TrigFlow.
+            x_t: noisy data.
+            t: angles, in radians.
+            dx_t: the velocity dx_t/dt.
+            step: for the warm-up r.
+            cond: conditioning.
+        """
         sigma_data, r = trigflow(model).sigma_data, self.slope.earlier(t)
         c = self.prior(t, sigma_data)  # cos(t)
         cc, cs = c * r.cos(), c * r.sin()  # cos²(t), cos(t) sin(t)
@@ -343,6 +380,6 @@ class SCM(Choosy):
         return F, g - self.warmup(step) * (expand(cs, x_t) * x_t + sigma_data * dF)
 
     def check(self, model: Denoiser, x: Data, cond: Tensor | None, spread: float | None) -> None:
-        check_clocks(trigflow(model), spread, self.teacher)
+        check_process(trigflow(model), spread, self.teacher)
         if isinstance(self.slope, Tangent):
-            check_slope(model, x, cond)
+            check_derivative(model, x, cond)

@@ -6,9 +6,9 @@
     m = mean (f_θ(x_t, t) - f_θ⁻(x_r, r))²,  c = c(N),  λ = 1/(t - r),  θ⁻ = stopgrad(θ)
 
 One convention: m is a mean over the D coordinates, as in the authors' code, and c is that of one
-coordinate. The metrics sum, so with a c they are given f/√D, whose sum of squares is m; without
-one (`c=None`) the metric is left as it is. Cauchy of a sum with c √D is the same number; of
-pseudo-Huber it is √D times as much, while the denoising factor 5 would stay.
+coordinate. The metrics of `losses` sum, so with a c they are given f/√D, whose sum of squares is
+m; without one (`c=None`) the metric is left as it is. For Cauchy, c √D with the sum is the same
+number; pseudo-Huber would be √D times as large, while the denoising factor 5 stays.
 
 The paper's equations were not at hand. Followed is the authors' development code, github.com/
 quandao10/LCT at 34661b9, with which `benchmarks/fidelity.py` compares. What it does otherwise:
@@ -19,15 +19,14 @@ quandao10/LCT at 34661b9, with which `benchmarks/fidelity.py` compares. What it 
 - θ⁻ = θ, but their script copies the average of the weights into θ⁻ from epoch 1350 of 1400 on.
 - Geman-McClure is 2 m / (m + 4 c²): `losses.GemanMcClure` with 2 c, times 2.
 - the transport permutes x along with its label, over the whole batch. Here z is permuted, within
-  each class, which the paper's data do not have: pairing across classes makes the noise tell the
-  class, and a network that reads it there is deaf to the label a user gives (lab 12 measures it).
-- the norm whose factor stays 1 stands in the U-Net in branch ot alone; at 34661b9 the U-Net has
+  each class, which the paper's data do not have: pairing across classes makes the noise carry the
+  class, and a network that reads it there ignores the label a user gives (lab 12 measures it).
+- the norm whose factor stays 1 is used by the U-Net in branch ot alone; at 34661b9 the U-Net has
   group norms, and the DiT's norms, built without factor and shift, are the same with and without.
 
-How far counts as far: c(N), which shrinks as the grid of N(k) levels gets finer. sLCT.
-
-The differences that a loss sees shrink with the steps of the grid, so a fixed c would turn a
-redescending loss into squared L2 before training ends (lab 08 measures that).
+c(N) shrinks as the grid of N(k) levels gets finer: the differences that a loss sees shrink with
+the steps of the grid, so a fixed c would turn a redescending loss into squared L2 before training
+ends (lab 08 measures that).
 """
 
 from dataclasses import dataclass, field, replace
@@ -41,6 +40,7 @@ from ..ingredients import ingredient
 from ..model import Model
 from ..noise_levels import Neighbours
 from ..ops import rewind_rng, sum_squares
+from ..schedules import GridSchedule
 from ..teacher import StopGrad, Target
 from ..types import Coupling, Data, Metric, Pairs, PerSample, Schedule, Weight
 from .base import Method
@@ -51,7 +51,10 @@ from .ict import Doubling, InverseGap
 @ingredient
 @dataclass(frozen=True)
 class Cauchy:
-    """ln(1 + ‖a - b‖² / (2 c²)): its pull falls off beyond √2 c. sLCT (Dao et al. 2025)."""
+    """Cauchy metric ln(1 + ‖a - b‖² / (2 c²)), whose gradient decays beyond √2 c.
+
+    sLCT (Dao et al. 2025).
+    """
 
     c: float = 0.03
 
@@ -59,13 +62,13 @@ class Cauchy:
         return torch.log1p(sum_squares(a - b) / (2 * self.c**2))
 
 
-# Which noise meets which data
+# Couplings: which noise is paired with which data
 
 
 @ingredient
 @dataclass(frozen=True)
 class Independent:
-    """The noise as it was drawn."""
+    """The independent coupling: the noise as it was drawn."""
 
     def __call__(self, x: Data, z: Data) -> Data:
         return z
@@ -74,10 +77,10 @@ class Independent:
 @ingredient
 @dataclass(frozen=True)
 class MinibatchOT:
-    """The noise of the batch, permuted so that Σ ‖x_i - z_i‖² is least (exact assignment).
+    """Minibatch optimal transport coupling: the batch's noise, permuted for least Σ ‖x_i - z_i‖².
 
-    Dao et al. 2025 (sLCT) after Pooladian et al. 2023. The law of z given x is no longer the
-    standard normal, though the law of z is.
+    The assignment is exact. Dao et al. 2025 (sLCT) after Pooladian et al. 2023. z is still
+    standard normal, but z given x no longer is.
     """
 
     def __call__(self, x: Data, z: Data) -> Data:
@@ -86,30 +89,33 @@ class MinibatchOT:
         return z[torch.as_tensor(order, device=z.device)]
 
 
-# How far counts as far: c(N), which shrinks as the grid of N(k) levels gets finer. sLCT
+# The schedule c(N), which shrinks as the grid of N(k) levels gets finer
 
 
 @ingredient
 @dataclass(frozen=True)
-class Tightening:
-    """c(N) = exp(slope · ln N + intercept), N the number of intervals of the grid at this step.
+class Tightening(GridSchedule):
+    """sLCT's schedule c(N) = exp(slope · ln N + intercept), N the grid's number of intervals.
 
-    Numbers and `first` are those of the authors' code: in the first stage c is `first`, whatever
-    N is, and the formula rules from the second stage on; first = None uses it from the start.
-    N is here points(step) - 1. The unit is that of one coordinate. 0.03456 belongs to latents of
-    4 · 32 · 32 numbers: for others the authors' script has `first_c(numbers)`.
+    Numbers and `first` are those of the authors' code. N is N(k) - 1 of the method's pairs. The
+    unit is that of one coordinate, see the head of this file.
+
+    Args:
+        slope: of ln c against ln N.
+        intercept: ln c at N = 1.
+        first: c in the first stage, whatever N is; with None the formula holds there as well.
+            0.03456 is for latents of 4 · 32 · 32 numbers, see `first_c`.
     """
 
-    points: Schedule = Doubling(10, 640)
+    points: Schedule | None = field(default=None, init=False)
     slope: float = -1.15
     intercept: float = -0.85
     first: float | None = 0.03456
 
-    def __call__(self, step: int) -> float:
-        points = self.points(step)
-        if self.first is not None and points == self.points(0):
+    def value(self, points: Schedule, step: int) -> float:
+        if self.first is not None and points(step) == points(0):
             return self.first
-        return exp(self.slope * log(points - 1) + self.intercept)
+        return exp(self.slope * log(points(step) - 1) + self.intercept)
 
 
 def first_c(numbers: int) -> float:
@@ -120,7 +126,20 @@ def first_c(numbers: int) -> float:
 @ingredient
 @dataclass(eq=False)
 class SLCT(Method):
-    """Consistency training for data with impulses. `c` None leaves the metric as it is."""
+    """Consistency training with a robust metric, for data with outliers such as latents.
+
+    Args:
+        pairs: draws the times t > r of each sample.
+        metric: the distance d, with a field c.
+        c: the schedule of c, for one coordinate; None leaves the metric as it is.
+        weight: the weight λ.
+        coupling: pairs the batch's noise with its data.
+        by_class: couple within each class alone, where there are labels.
+        denoising: the weight of the denoising term.
+        small: the noise level up to which a sample counts in the denoising term.
+        clean: the weight inside the denoising term.
+        target: f_θ⁻.
+    """
 
     pairs: Pairs = Neighbours(Doubling(10, 640))
     metric: Metric = Cauchy()
@@ -129,7 +148,7 @@ class SLCT(Method):
     coupling: Coupling = MinibatchOT()
     by_class: bool = True
     denoising: float = 5.0
-    small: float = 0.17  # the noise level up to which the answer is compared with x as well
+    small: float = 0.17
     clean: Weight = EDMWeight()
     target: Target = field(default_factory=StopGrad)
 
@@ -142,12 +161,12 @@ class SLCT(Method):
         with rewind_rng(x.device):  # both passes drop the same units
             f_t = model(x_t, t, cond)
         f_r = self.target(model, cond)(x_r, r)
-        apart = self.weight(t, r) * self.distance(f_t, f_r, step)
-        wrong = self.clean(t, r) * sum_squares(f_t - x) / x[0].numel()
-        return apart + self.denoising * averaged(wrong, process.level(t) <= self.small)
+        consistency = self.weight(t, r) * self.distance(f_t, f_r, step)
+        error = self.clean(t, r) * sum_squares(f_t - x) / x[0].numel()
+        return consistency + self.denoising * averaged(error, process.level(t) <= self.small)
 
     def paired(self, x: Data, z: Data, cond: Tensor | None) -> Data:
-        """The noise as it meets x: permuted within each class, if there are classes."""
+        """z as it is paired with x: permuted within each class, if there are classes."""
         if cond is None or not self.by_class:
             return self.coupling(x, z)
         z = z.clone()
@@ -156,9 +175,10 @@ class SLCT(Method):
         return z
 
     def distance(self, a: Data, b: Data, step: int) -> PerSample:
-        """The metric of the mean over coordinates, with the c of this step; as it is without c.
+        """The metric of the mean over coordinates, with this step's c; as it is where c is None.
 
-        Raises TypeError for a metric that has no c.
+        Raises:
+            TypeError: for a metric without a field c.
         """
         if self.c is None:
             return self.metric(a, b)
@@ -168,9 +188,11 @@ class SLCT(Method):
 
 
 def averaged(loss: PerSample, chosen: Tensor) -> PerSample:
-    """Numbers whose mean over the batch is the mean of the chosen ones; all 0 if there are none.
+    """Mask and rescale a loss so that its batch mean is the mean over the chosen samples.
 
-    chosen is (b,), true or false.
+    Args:
+        loss: one number per sample.
+        chosen: (b,), true or false; where none is true the result is 0.
     """
-    kept = torch.where(chosen, loss, torch.zeros_like(loss))
-    return kept * (len(loss) / chosen.sum().clamp_min(1))
+    masked = torch.where(chosen, loss, torch.zeros_like(loss))
+    return masked * (len(loss) / chosen.sum().clamp_min(1))

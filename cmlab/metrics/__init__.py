@@ -1,1 +1,1 @@
-"""Scores: how far a model is from the truth, or from data it has not seen."""
+"""Metrics: distances to exact solutions and to held-out data, and the evaluators of runs."""

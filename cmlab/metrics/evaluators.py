@@ -1,8 +1,23 @@
-"""Evaluators: how a run is scored, as an ingredient of its recipe."""
+"""Evaluators: how a run is scored, an ingredient of its recipe. Every evaluator stands here.
 
-from collections.abc import Sequence
+An evaluator is called with (model, data, sampler) and gives numbers by name. Its draws depend on
+its seed alone, and it leaves the global random state as it was.
+
+    data            few-step samplers                denoisers, 35 calls of Heun's method
+    toy             AgainstOracle, ByEnds            AgainstExactWalk
+    digits          AgainstHeldOut, DigitsByCalls    HeldOutWalk
+    latents         DecodedHeldOut, DecodedFresh
+    shapes          AgainstFresh                     FreshWalk
+    photographs     AgainstTest                      AgainstTest(heun=True)
+
+What they measure is defined beside: `toy` (errors against the exact consistency function),
+`digits`, `patches`, `denoiser`, `frechet`, `precision_recall`, `wasserstein`, and `report` (the
+table of photographs with its error bars).
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -13,28 +28,40 @@ from ..data.digits import Digits, Unlabelled
 from ..data.toy import ToyData
 from ..gaussian_mixture import require
 from ..ingredients import ingredient
-from ..methods.pcm import Phases
 from ..model import Denoiser
-from ..ops import expand, seeded
-from ..oracle import Oracle
-from ..process import EDM, Process
+from ..noise_levels import LogNormal
+from ..ops import seeded, sum_squares
 from ..sampling import Sampler
-from ..types import Data, Denoise, Time
-from .digits import Generate, score_digits
+from ..train.config import Source
+from .denoiser import EDM_LEVELS, exact_heun_samples, excess, heun_samples, noisy_loss
+from .digits import digits_by_calls, score_digits
 from .feature_extractors import CifarSpace, Space, load_classifier
 from .frechet import frechet
 from .patches import patch_distance
-from .report import Table, draws, pictures, table
-from .toy import score_toy
-from .wasserstein import sliced
+from .report import Table, conditioned, draws, few_steps, sample_images, table
+from .toy import score_ends, score_toy
+from .wasserstein import energy, sliced
+
+CPU = torch.device("cpu")
+
+
+def patch_distances(images: Mapping[str, Tensor], fresh: Tensor) -> dict[str, float]:
+    """Patch distance of each set of images (n, c, h, w) to fresh ones, mean of the levels."""
+    return {name: mean(patch_distance(x, fresh)) for name, x in images.items()}
+
+
+# Toy data, against the exact distribution
 
 
 @ingredient
 @dataclass(frozen=True)
 class AgainstOracle:
-    """Distance to the exact consistency function of a toy law, on draws fixed by `seed`.
+    """Toy data: errors against the exact consistency function and distribution, `score_toy`.
 
-    The law is that of the training data, unless another is given.
+    Args:
+        sigma_min: the lowest noise level.
+        seed: of all draws.
+        law: the exact distribution, if it is not that of the training data.
     """
 
     sigma_min: float = 0.002
@@ -42,16 +69,186 @@ class AgainstOracle:
     law: ToyData | None = None
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        law = self.law or data
-        return score_toy(model, model.process, law, self.sigma_min, sampler, self.seed)
+        exact = self.law or data
+        return score_toy(model, model.process, exact, self.sigma_min, sampler, self.seed)
+
+
+@ingredient
+@dataclass(frozen=True)
+class ByEnds:
+    """Toy data: samples of a fixed number of calls against the exact endpoints, `score_ends`.
+
+    For a sampler that is meant for one number of calls, as a phased one is for its phases.
+
+    Args:
+        calls: network calls.
+        seed: of all draws.
+    """
+
+    calls: int = 4
+    seed: int = 0
+
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        return score_ends(model, model.process, data, sampler, self.calls, self.seed)
+
+
+@ingredient
+@dataclass(frozen=True)
+class AgainstExactWalk:
+    """A toy denoiser beside the exact one.
+
+    excess  EDM's loss above its minimum, under the noise level distribution `law`
+    away    RMS distance of Heun samples to the exact denoiser's from the same noise
+    ed, sw  energy distance and sliced W₂ of the samples to fresh data
+
+    Args:
+        law: distribution of the noise levels at which the loss is taken.
+        points: samples.
+        seed: of all draws.
+    """
+
+    law: LogNormal = EDM_LEVELS
+    points: int = 2048
+    seed: int = 0
+
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: ToyData, sampler: Sampler) -> dict[str, float]:
+        x_T, exact, fresh = exact_heun_samples(data, sampler.sigma_max, self.points, self.seed)
+        x = heun_samples(model.process, model, x_T, sampler.sigma_max)
+        return {
+            "excess": float(excess(model, data, self.law).mean()),
+            "away": float(sum_squares(x - exact).mean().sqrt()),
+            "ed": energy(x, fresh),
+            "sw": sliced(x, fresh),
+        }
+
+
+# Digits and their latents, against the held-out digits
+
+
+@ingredient
+@dataclass(frozen=True)
+class AgainstHeldOut:
+    """Digits: Fréchet distance to the held-out ones in one and two calls, `score_digits`.
+
+    Args:
+        n: generated images.
+        seed: of all draws.
+    """
+
+    n: int = 2000
+    seed: int = 0
+
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        return score_digits(partial(few_steps, model, sampler), self.n, self.seed)
+
+
+@ingredient
+@dataclass(frozen=True)
+class DigitsByCalls:
+    """Digits: Fréchet distance to the held-out ones for each number of calls.
+
+    Args:
+        calls: the numbers of network calls.
+        n: generated images.
+        seed: of all draws.
+    """
+
+    calls: tuple[int, ...] = (1, 2, 4)
+    n: int = 2000
+    seed: int = 0
+
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        return digits_by_calls(partial(few_steps, model, sampler), self.calls, self.n, self.seed)
+
+
+@ingredient
+@dataclass(frozen=True)
+class HeldOutWalk:
+    """A denoiser of digits: `loss` on the held-out ones, and `fd35`, Fréchet distance to them.
+
+    As many Heun samples as there are held-out digits, of their classes where the network takes
+    one. fd_floor: the training digits' distance.
+
+    Args:
+        law: distribution of the noise levels at which the loss is taken.
+        seed: of all draws.
+    """
+
+    law: LogNormal = EDM_LEVELS
+    seed: int = 0
+
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: Source, sampler: Sampler) -> dict[str, float]:
+        classifier, held_out = load_classifier(), Digits(train=False)
+        with seeded(CPU, self.seed):
+            cond = held_out.labels if data.sample(1)[1] is not None else None
+            x_T = sampler.sigma_max * torch.randn_like(held_out.images)
+            loss = noisy_loss(model, held_out.images, cond, self.law)
+        denoise = conditioned(model, cond)
+        x = heun_samples(model.process, denoise, x_T, sampler.sigma_max).clamp(-1, 1)
+        real = classifier.features(held_out.images)
+        return {
+            "fd35": frechet(classifier.features(x), real),
+            "loss": loss,
+            "fd_floor": frechet(classifier.features(Digits().images), real),
+        }
+
+
+def decoded_samples(
+    model: Denoiser, data: Any, sampler: Sampler, labels: Tensor | None, n: int, calls: int,
+    seed: int,
+) -> Tensor:  # fmt: skip
+    """n decoded images in [-1, 1], 250 at a time, from noise fixed by the seed."""
+    with seeded(CPU, seed, 1):
+        z = torch.randn(n, *data.shape)
+        x = []
+        for rows in torch.arange(n).split(250):
+            cond = None if labels is None else labels[rows]
+            x.append(few_steps(model, sampler, z[rows], cond, calls))
+    return data.decode(torch.cat(x)).clamp(-1, 1)
+
+
+@ingredient
+@dataclass(frozen=True)
+class DecodedHeldOut:
+    """Latents of digits: Fréchet distance of decoded samples to held-out digits, `score_digits`.
+
+    fd_coded: of the training digits after encoding and decoding, which no generator of the
+    latents can be expected to beat. Data is `Latents` of digits, or `Impulses` on them.
+
+    Args:
+        n: generated images.
+        seed: of all draws.
+    """
+
+    n: int = 2000
+    seed: int = 0
+
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        def generate(z: Tensor, labels: Tensor, calls: int) -> Tensor:
+            return decoded_samples(model, data, sampler, labels, len(labels), calls, self.seed)
+
+        classifier, clean = load_classifier(), data.clean
+        coded = classifier.features(clean.decode(clean.latents).clamp(-1, 1))
+        real = classifier.features(Digits(train=False).images)
+        return score_digits(generate, self.n, self.seed) | {"fd_coded": frechet(coded, real)}
+
+
+# Endless images, against fresh ones
 
 
 @ingredient
 @dataclass(frozen=True)
 class AgainstFresh:
-    """Patch distance of `n` generated pictures to as many fresh ones, mean of the levels.
+    """Endless images: patch distance of `n` generated ones to as many fresh ones.
 
-    pd1, pd2: in one and two calls; pd_floor: of other fresh pictures. Draws come from `seed`.
+    pd1, pd2: in one and two calls; pd_floor: of other fresh images.
+
+    Args:
+        n: images in each set.
+        seed: of all draws.
     """
 
     n: int = 500
@@ -59,47 +256,100 @@ class AgainstFresh:
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        with seeded(torch.device("cpu"), self.seed):
+        with seeded(CPU, self.seed):
             fresh, labels = data.sample(self.n)
             other, _ = data.sample(self.n)
             z = torch.randn_like(fresh)
         parts = list(zip(z.split(100), labels.split(100), strict=True))
 
-        def made(calls: int) -> Tensor:
-            with seeded(torch.device("cpu"), self.seed, 1):
-                x = [
-                    sampler(model.process, lambda x_t, t, c=c: model(x_t, t, c), z, calls)
-                    for z, c in parts
-                ]
+        def generated(calls: int) -> Tensor:
+            with seeded(CPU, self.seed, 1):
+                x = [few_steps(model, sampler, z, cond, calls) for z, cond in parts]
             return torch.cat(x).clamp(-1, 1)
 
-        found = {"pd1": made(1), "pd2": made(2), "pd_floor": other}
-        return {name: mean(patch_distance(x, fresh)) for name, x in found.items()}
+        images = {"pd1": generated(1), "pd2": generated(2), "pd_floor": other}
+        return patch_distances(images, fresh)
 
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstHeldOut:
-    """Fréchet distance of generated digits to held-out ones, `n` images from `seed`."""
+class FreshWalk:
+    """A denoiser of endless images: `loss` on fresh ones, and `pd35`, patch distance to them.
 
-    n: int = 2000
+    pd_floor: the patch distance of other fresh images.
+
+    Args:
+        law: distribution of the noise levels at which the loss is taken.
+        n: images in each set.
+        seed: of all draws.
+    """
+
+    law: LogNormal = EDM_LEVELS
+    n: int = 60
     seed: int = 0
 
-    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        def generate(z: Tensor, labels: Tensor, calls: int) -> Tensor:
-            return sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, calls)
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: Source, sampler: Sampler) -> dict[str, float]:
+        with seeded(CPU, self.seed):
+            fresh, cond = data.sample(self.n)
+            other, _ = data.sample(self.n)
+            x_T = sampler.sigma_max * torch.randn_like(fresh)
+            loss = noisy_loss(model, fresh, cond, self.law)
+        denoise = conditioned(model, cond)
+        x = heun_samples(model.process, denoise, x_T, sampler.sigma_max).clamp(-1, 1)
+        floor = patch_distances({"pd_floor": other}, fresh)
+        return patch_distances({"pd35": x}, fresh) | {"loss": loss} | floor
 
-        return score_digits(generate, self.n, self.seed)
+
+@ingredient
+@dataclass(frozen=True)
+class DecodedFresh:
+    """Latents of endless images: patch distance of `n` decoded samples to as many fresh images.
+
+    pd1, pd2: in one and two calls; pd_coded: of encoded and decoded images; pd_floor: of other
+    fresh ones.
+
+    Args:
+        n: images in each set.
+        seed: of all draws; not the one with which the images for training were drawn.
+    """
+
+    n: int = 500
+    seed: int = 1
+
+    @torch.no_grad()
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        with seeded(CPU, self.seed):
+            fresh, labels = data.clean.data.sample(self.n)
+            other, _ = data.clean.data.sample(self.n)
+        cond = labels if getattr(data, "classes", 0) else None
+        images = {
+            f"pd{calls}": decoded_samples(model, data, sampler, cond, self.n, calls, self.seed)
+            for calls in (1, 2)
+        }
+        images["pd_coded"] = data.decode(data.clean.encode(other)).clamp(-1, 1)
+        images["pd_floor"] = other
+        return patch_distances(images, fresh)
+
+
+# Photographs, against the test set
 
 
 @ingredient
 @dataclass(frozen=True)
 class AgainstTest:
-    """Generated photographs against the test split, in a named space; noise from `seed`.
+    """Photographs: generated images against the test set, in a named feature space.
 
     fd, kd, precision, recall, each for 1, 2 and 4 calls and with `heun` for the 35 calls of the
-    diffusion sampler, as in fd1 and fd1_error; fd_floor and the like for training images. `n`
-    images each way (the test split has 10 000), on the model's device, `batch` at a time.
+    diffusion sampler, as in fd1 and fd1_error; fd_floor and the like for training images. Where
+    the data have classes, they are asked for in turn.
+
+    Args:
+        n: images in each set (the test set has 10 000).
+        seed: of all draws.
+        space: the feature space.
+        heun: whether the diffusion sampler is scored too.
+        batch: images at a time, on the model's device.
     """
 
     n: int = 10_000
@@ -112,150 +362,28 @@ class AgainstTest:
         return self.table(model, data, sampler).scores()
 
     def table(self, model: Denoiser, data: Any, sampler: Sampler) -> Table:
-        """Every number with what it carries. Raises ValueError for data without a test split."""
+        """All scores with error bars and floor.
+
+        Raises:
+            ValueError: for data without a test set, and for an n that the training set lacks.
+        """
         data = data.data if isinstance(data, Unlabelled) else data
         splits = hasattr(data, "train") and hasattr(data, "flip")
-        require(splits, f"{type(data).__name__} has no test split: judge a run on CIFAR10")
+        require(splits, f"{type(data).__name__} has no test split: evaluate a run on CIFAR10")
         train = replace(data, train=True, flip=False).images
         test = replace(data, train=False, flip=False).images
         require(0 < self.n <= len(train), f"the floor takes {self.n} of the training images: ask "
                 f"for 1 to {len(train)}")  # fmt: skip
-        drawn = torch.Generator().manual_seed(self.seed)
-        mine, theirs = (torch.randperm(len(x), generator=drawn)[: self.n] for x in (train, test))
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-
-        def seen(x: Tensor) -> Tensor:
-            return self.space.features(x, device, self.batch)
-
+        generator = torch.Generator().manual_seed(self.seed)
+        mine, theirs = (
+            torch.randperm(len(x), generator=generator)[: self.n] for x in (train, test)
+        )
+        device = next((p.device for p in model.parameters()), CPU)
+        features = partial(self.space.features, device=device, batch=self.batch)
         classes = getattr(data, "classes", 0)
         size = (data.shape, self.n, device, self.seed, self.batch, classes)
-        made = {
-            way: seen(pictures(draw, *size))
-            for way, draw in draws(model, sampler, self.heun).items()
+        generated = {
+            name: features(sample_images(draw, *size))
+            for name, draw in draws(model, sampler, self.heun).items()
         }
-        return table(made, seen(train[mine]), seen(test[theirs]), self.space.name)
-
-
-# Where a sampler ends, against where the exact path through the same noise does
-
-NOISES = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class Ends:
-    """Noises z (n, d), the exact ends of the paths from σ_max z, and as many fresh samples."""
-
-    z: Tensor
-    exact: Tensor  # float64
-    fresh: Tensor
-
-
-@lru_cache(maxsize=8)
-def exact_ends(data: ToyData, sigma_max: float, n: int = NOISES, seed: int = 0) -> Ends:
-    """The paths from σ_max to noise level 0. Kept in memory."""
-    with seeded(torch.device("cpu"), seed, 3):
-        fresh, _ = data.sample(n)
-        z = torch.randn_like(fresh)
-    level = torch.full((n,), sigma_max, dtype=torch.float64)
-    exact = data.oracle.flow(sigma_max * z.double(), level, torch.zeros_like(level))
-    return Ends(z, exact, fresh)
-
-
-@dataclass(frozen=True)
-class ExactJumps:
-    """The denoiser, under EDM, whose line leads from x_t to the exact path's point at the edge.
-
-    What a phased network should learn: with one phase down to 0 it is f*.
-    """
-
-    law: Oracle
-    phases: Phases
-
-    def __call__(self, x_t: Data, t: Time) -> Data:
-        s = self.phases.floor(EDM(), t)
-        share = expand(s / t, x_t)
-        return (self.law.flow(x_t, t, s) - share * x_t) / (1 - share)
-
-
-def nearest_mode(data: ToyData, x: Data) -> Tensor:
-    """The number of the nearest mode, (n,)."""
-    return torch.cdist(x.flatten(1).double(), data.oracle.components.means).argmin(1)
-
-
-def against(data: ToyData, x: Data, ends: Ends) -> dict[str, float]:
-    """Four numbers of samples x that came from the noises ends.z.
-
-    end   mean distance to the exact ends      rms  its root mean square
-    same  share that ends nearest to the same mode
-    sw    sliced W₂ to fresh data, which does not ask whose noise a sample came from
-    """
-    away = (x.double() - ends.exact).flatten(1).norm(dim=1)
-    same = nearest_mode(data, x) == nearest_mode(data, ends.exact)
-    return {
-        "end": float(away.mean()),
-        "rms": float(away.square().mean().sqrt()),
-        "same": float(same.double().mean()),
-        "sw": sliced(x, ends.fresh),
-    }
-
-
-@torch.no_grad()
-def score_ends(
-    denoise: Denoise, process: Process, data: ToyData, sampler: Sampler, calls: int, seed: int = 0
-) -> dict[str, float]:
-    """`against` for a sampler in so many calls, on draws that depend on the seed alone."""
-    ends = exact_ends(data, sampler.sigma_max, seed=seed)
-    with seeded(ends.z.device, seed, 4):
-        x = sampler(process, denoise, ends.z, calls)
-    return against(data, x, ends)
-
-
-@torch.no_grad()
-def digits_by_calls(
-    generate: Generate, calls: Sequence[int], n: int = 2000, seed: int = 0
-) -> dict[str, float]:
-    """fd1, fd2, …: Fréchet distance to the held-out digits by calls. See `score_digits`.
-
-    accuracy is that of the last; the draws are those of `score_digits`.
-    """
-    eye, held_out = load_classifier(), Digits(train=False)
-    labels, truth = held_out.labels[torch.arange(n) % len(held_out)], eye.features(held_out.images)
-    found, x = {}, held_out.images
-    for many in calls:
-        with seeded(torch.device("cpu"), seed):
-            z = torch.randn(n, *held_out.shape)
-            x = generate(z, labels, many).clamp(-1, 1)
-        found[f"fd{many}"] = frechet(eye.features(x), truth)
-    return found | {"accuracy": float((eye(x).argmax(1) == labels).double().mean())}
-
-
-# Judges of a sampler that is meant for one number of calls, as a phased one is for its phases
-
-
-@ingredient
-@dataclass(frozen=True)
-class ByEnds:
-    """Toy data: where the samples end, after `calls` calls, against the exact paths' ends."""
-
-    calls: int = 4
-    seed: int = 0
-
-    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        return score_ends(model, model.process, data, sampler, self.calls, self.seed)
-
-
-@ingredient
-@dataclass(frozen=True)
-class DigitsByCalls:
-    """Fréchet distance of generated digits to held-out ones, for each number of calls."""
-
-    calls: tuple[int, ...] = (1, 2, 4)
-    n: int = 2000
-    seed: int = 0
-
-    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        def generate(z: Tensor, labels: Tensor, calls: int) -> Tensor:
-            with torch.no_grad():
-                return sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, calls)
-
-        return digits_by_calls(generate, self.calls, self.n, self.seed)
+        return table(generated, features(train[mine]), features(test[theirs]), self.space.name)

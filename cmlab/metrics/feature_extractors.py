@@ -1,27 +1,20 @@
-"""Feature extractors for Fréchet distances: classifiers, Inception, pixels.
+"""Feature extractors for Fréchet and kernel distances, precision and recall.
 
-The eye that judges CIFAR-10 with no download: 256 features of a small classifier.
+Digits: 32 features of a small classifier that comes with the repository, remade by
+`python scripts/train_digits_classifier.py`. Its features are scaled so that their variances over
+the training digits sum to 1744, and are otherwise unchanged.
 
-The network is of a family made to learn CIFAR-10 fast (Jordan 2024, arXiv:2404.00498): a fixed
-whitening layer, then three blocks of two convolutions. The unit of its features is fixed by one
-number: over the training images their variances sum to 256. The classifier is remade by
-`python scripts/train_cifar_classifier.py`.
+CIFAR-10: 256 features of a small classifier, without any download. The network is of a family made
+to learn CIFAR-10 fast (Jordan 2024, arXiv:2404.00498): a fixed whitening layer, then three blocks
+of two convolutions. Its features are scaled so that their variances over the training images sum
+to 256. It is remade by `python scripts/train_cifar_classifier.py`.
 
-The eye that judges digits: 32 features from a small classifier shipped with the package.
+Inception: the features of published FIDs, from Inception v3 through torch-fidelity, an optional
+extra. torchmetrics wraps this very network of torch-fidelity, but by default resizes images in its
+own way, so torch-fidelity is used alone.
 
-The unit is fixed by one number: features are scaled so that the variances of the training digits
-sum to 1744. Nothing else is done to them. The classifier is remade by
-`python scripts/train_digits_classifier.py`.
-
-The named spaces in which pictures are compared: the features of one network each.
-
-A distance belongs to its space: a number of one says nothing about a number of the other.
-`cmlab-cifar` comes with the repository; `inception` is the space of published FIDs.
-
-The space of published FIDs: Inception v3 through torch-fidelity, an optional extra.
-
-torchmetrics wraps this very network of torch-fidelity and resizes pictures in a way of its own
-unless told not to. So torch-fidelity it is, alone: one package less, and one rule less.
+A distance belongs to its feature space: values in two spaces cannot be compared. The space of the
+CIFAR-10 classifier is called `cmlab-cifar`, the other one `inception`.
 """
 
 import importlib
@@ -45,14 +38,14 @@ from ..gaussian_mixture import require
 from ..ingredients import ingredient
 from ..nets.pretrained import frozen
 
-# The eye that judges CIFAR-10 with no download: 256 features of a small classifier
+# CIFAR-10: 256 features of a small classifier
 
 CIFAR10_CHECKPOINT = (
     Path(__file__).parents[2] / "data" / "checkpoints" / "cifar10-classifier.safetensors"
 )
 FEATURES = 256  # also the sum of their variances over the training images
 WIDTHS = (64, 256, FEATURES)
-PATCH = 2  # pixels a side that the first layer sees
+PATCH = 2  # pixels a side of the first layer's kernel
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
@@ -69,7 +62,7 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class CifarClassifier(nn.Module):
-    """Images (b, 3, 32, 32) with values in [-1, 1] -> 10 logits, through 256 features."""
+    """Classifier of CIFAR-10: images (b, 3, 32, 32) in [-1, 1] -> 10 logits, by 256 features."""
 
     unit: Tensor
 
@@ -96,7 +89,7 @@ class CifarClassifier(nn.Module):
 
     @torch.no_grad()
     def learn_whitening(self, x: Float[Tensor, "b 3 32 32"]) -> None:
-        """Fix the first layer: it makes the patches of these images white."""
+        """Set the first layer so that it whitens the patches of these images."""
         patches = functional.unfold(x, PATCH).transpose(1, 2).flatten(0, 1).double()
         values, vectors = torch.linalg.eigh(patches.T.cov())
         rows = vectors.T / (values[:, None] + 1e-3).sqrt()
@@ -104,16 +97,16 @@ class CifarClassifier(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, features: Float[Tensor, "n 256"]) -> None:
-        """Set the unit, from the features of the training images in the unit as it is."""
+        """Set the unit, from the training images' features in the present unit."""
         self.unit.mul_((FEATURES / features.double().var(0).sum()).sqrt())
 
 
 def load_cifar_classifier(path: Path = CIFAR10_CHECKPOINT) -> CifarClassifier:
-    """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
+    """The shipped classifier of CIFAR-10, frozen. Raises BadFile for another network's file."""
     return frozen(CifarClassifier, path, "scripts/train_cifar_classifier.py")
 
 
-# The eye that judges digits: 32 features from a small classifier shipped with the package
+# Digits: 32 features of a small classifier
 
 DIGITS_CHECKPOINT = (
     Path(__file__).parents[2] / "data" / "checkpoints" / "digits-classifier.safetensors"
@@ -122,7 +115,7 @@ TOTAL_VARIANCE = 1744.0  # of the training digits, summed over the features
 
 
 class DigitClassifier(nn.Module):
-    """(b, 1, 8, 8) -> 10 logits, through 32 features. SiLU throughout, so that no unit is dead."""
+    """Classifier of digits: (b, 1, 8, 8) -> 10 logits, by 32 features of SiLU."""
 
     unit: Tensor
 
@@ -159,20 +152,23 @@ class DigitClassifier(nn.Module):
 
 
 def load_classifier(path: Path = DIGITS_CHECKPOINT) -> DigitClassifier:
-    """The shipped classifier, frozen. Raises BadFile for a file that is not it."""
+    """The shipped classifier of digits, frozen. Raises BadFile for another network's file."""
     return frozen(DigitClassifier, path, "scripts/train_digits_classifier.py")
 
 
-# The named spaces in which pictures are compared: the features of one network each
+# Feature spaces by name
 
-Eye = Callable[[Tensor], Tensor]  # pixels, uint8 (b, 3, h, w) -> features (b, size)
+Extractor = Callable[[Tensor], Tensor]  # images as bytes (b, 3, h, w) -> features (b, size)
 
 
 def pixels(x: Tensor) -> Tensor:
-    """Pictures as a file holds them: values in [-1, 1] to bytes, clamped and rounded.
+    """Quantise images as a file holds them: values in [-1, 1] to bytes, clamped and rounded.
 
-    Real pictures have 256 values. Whatever lies between or beyond them is seen by a network and
-    by no reader of the file, so generated ones are rounded before they are compared. Bytes pass.
+    Real images have 256 values. A network sees what lies between or beyond them, and no viewer of
+    the file does, so generated images are rounded before they are compared. Bytes are unchanged.
+
+    Raises:
+        ValueError: for values that are not finite.
     """
     if x.dtype == torch.uint8:
         return x
@@ -181,58 +177,65 @@ def pixels(x: Tensor) -> Tensor:
 
 
 class Space(ABC):
-    """A network that turns pictures into `size` features, and the name that its numbers carry."""
+    """A feature space: a network that gives `size` features of an image, and the space's name."""
 
     name: ClassVar[str]
     size: ClassVar[int]
 
     @abstractmethod
-    def open(self, device: torch.device) -> Eye:
-        """The network on a device. Raises ValueError with the remedy when it is not there."""
+    def open(self, device: torch.device) -> Extractor:
+        """The network on a device. Raises ValueError with the remedy when it is missing."""
 
     @torch.no_grad()
     def features(
         self, x: Tensor, device: torch.device | str | None = None, batch: int = 500
     ) -> Tensor:
-        """Features (n, size) of pictures (n, 3, h, w), bytes or values in [-1, 1], in batches.
+        """Features (n, size) of images, in batches.
 
-        They lie on `device`, by default that of x; x itself may be larger than it.
+        Args:
+            x: images (n, 3, h, w), bytes or values in [-1, 1]; they need not fit on the device.
+            device: of the network and the features, by default that of x.
+            batch: images at a time.
         """
         require(x.ndim == 4 and x.shape[1] == 3, f"pictures of shape {tuple(x.shape)} cannot be "
                 "compared: give (n, 3, height, width)")  # fmt: skip
         place = torch.device(device or x.device)
-        eye = opened(self, place)
-        return torch.cat([eye(pixels(part.to(place))) for part in x.split(batch)])
+        extract = opened(self, place)
+        return torch.cat([extract(pixels(part.to(place))) for part in x.split(batch)])
 
 
 @lru_cache(maxsize=1)
-def opened(space: Space, device: torch.device) -> Eye:
-    """The last network used stays in memory."""
+def opened(space: Space, device: torch.device) -> Extractor:
+    """The network of a space; the last one used stays in memory."""
     return space.open(device)
 
 
 @ingredient
 @dataclass(frozen=True)
 class CifarSpace(Space):
-    """The classifier of CIFAR-10 that comes with the repository, or one trained anew at `path`."""
+    """The features of the CIFAR-10 classifier.
+
+    Args:
+        path: a checkpoint of a classifier trained anew; "" is the shipped one.
+    """
 
     path: str = ""
 
     name = "cmlab-cifar"
     size = FEATURES
 
-    def open(self, device: torch.device) -> Eye:
+    def open(self, device: torch.device) -> Extractor:
         classifier = load_cifar_classifier(Path(self.path or CIFAR10_CHECKPOINT)).to(device)
 
-        def eye(u: Tensor) -> Tensor:
+        def extract(u: Tensor) -> Tensor:
             require(u.shape[2:] == (32, 32), f"{self.name} sees 32 × 32 pixels, not "
                     f"{u.shape[2]} × {u.shape[3]}: take another space")  # fmt: skip
             return classifier.features(u.float() / 127.5 - 1)
 
-        return eye
+        return extract
 
 
-# The space of published FIDs: Inception v3 through torch-fidelity, an optional extra
+# Inception v3 through torch-fidelity, an optional extra
 
 LIBRARY = "torch_fidelity.feature_extractor_inceptionv3"
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -244,11 +247,17 @@ MEGABYTES = 96
 @ingredient
 @dataclass(frozen=True)
 class InceptionSpace(Space):
-    """2048 features of Inception v3, through torch-fidelity: `pip install cmlab[inception]`.
+    """The 2048 features of Inception v3 (FID), through torch-fidelity.
 
-    Its weights, 96 MB from torch-fidelity's GitHub releases, are read from `weights` or from
-    torch's cache, where `download=True` puts them; nothing is downloaded otherwise. Pictures are
-    resized to 299 × 299 by the network's own rule: a quarter of a second each on one CPU core.
+    Install it with `pip install cmlab[inception]`.
+
+    Images are resized to 299 × 299 by the network's own rule: a quarter of a second each on one
+    CPU core.
+
+    Args:
+        weights: the file of its weights; "" is the one in torch's cache.
+        download: whether they may be fetched into the cache, 96 MB from torch-fidelity's GitHub
+            releases; nothing is downloaded otherwise.
     """
 
     weights: str = ""
@@ -257,7 +266,7 @@ class InceptionSpace(Space):
     name = "inception"
     size = 2048
 
-    def open(self, device: torch.device) -> Eye:
+    def open(self, device: torch.device) -> Extractor:
         module = library()
         path = Path(self.weights) if self.weights else cached(self.download)
         require(path.is_file(), f"{path} does not exist: give the file {FILE}, or ask for its "
@@ -273,10 +282,10 @@ class InceptionSpace(Space):
 
 
 def library() -> ModuleType:
-    """torch-fidelity's network. A torchvision of another torch raises RuntimeError on import."""
+    """torch-fidelity's module. Raises ValueError when it or its torchvision is missing."""
     try:
         return importlib.import_module(LIBRARY)
-    except (ImportError, RuntimeError) as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
         raise ValueError(
             "the space inception needs torch-fidelity and a torchvision that fits this torch "
             f"({str(error).splitlines()[0]}): pip install cmlab[inception]"
@@ -284,7 +293,7 @@ def library() -> ModuleType:
 
 
 def cached(download: bool) -> Path:
-    """Where torch keeps downloads; the file is fetched there only when asked, and whole or not."""
+    """The file in torch's cache; with `download` it is fetched there, complete or not at all."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if download and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -300,7 +309,7 @@ def cached(download: bool) -> Path:
 
 @contextmanager
 def weights_only() -> Iterator[None]:
-    """torch reads tensors and refuses code, although the library asks it to run any pickle."""
+    """Make torch.load read tensors only, although the library asks it to run any pickle."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

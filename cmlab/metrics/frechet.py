@@ -1,6 +1,6 @@
-"""Fréchet distance (FID) and kernel distance (KID), with error bars.
+"""Fréchet distance (FID) and kernel distance (KID) between two sets of features, with error bars.
 
-The Fréchet distance between two sets of features, each summed up as a Gaussian.
+The Fréchet distance compares the Gaussians with the sets' means and covariances:
 
     d² = ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a^½ Σ_b Σ_a^½)^½)
 
@@ -8,24 +8,22 @@ The Fréchet distance between two sets of features, each summed up as a Gaussian
 2017.) It is a squared distance, in the features' unit squared, and it is biased upwards for small
 sets: compare numbers only at equal set sizes.
 
-One standard error for a number that a whole set of samples gives.
-
-Two ways, for two sorts of numbers, each with ten parts drawn by lot from the set:
-
-    scatter    the number of each part apart: for what keeps its mean on a small part
-    jackknife  the number of all but one part: for the Fréchet distance, whose bias on a tenth of
-               the samples would drown its spread
-
-Both are errors over fresh draws of generated and of real samples. Against one and the same real
-set the difference of two models is known better than their errors say.
-
-The kernel distance between two sets of features: KID, Bińkowski et al. 2018.
+The kernel distance is KID (Bińkowski et al. 2018):
 
     MMD² = E k(a, a') + E k(b, b') - 2 E k(a, b),   k(a, b) = (⟨a, b⟩/d + 1)³
 
-a and a' are two samples of one law and never the same sample, so the estimate has no bias: for
-equal laws it is as often below 0 as above, whatever the number of samples. The kernel has no
-scale of its own. A number speaks of features in their own unit and of no others.
+a and a' are two samples of one distribution and never the same sample, so the estimate has no
+bias: for equal distributions it is as often below 0 as above, whatever the number of samples. The
+kernel has no scale of its own, so the value depends on the features' unit.
+
+Standard errors are made in one of two ways, each from ten random parts of the set:
+
+    scatter    from the value on each part: for metrics whose mean a small part keeps
+    jackknife  from the value on all but one part: for the Fréchet distance, whose bias on a tenth
+               of the samples would be larger than its spread
+
+Both are errors over fresh draws of generated and of real samples. Against one and the same real
+set the difference of two models is known better than their errors say.
 """
 
 import torch
@@ -37,23 +35,23 @@ from ..types import PerSample
 
 
 def root(cov: Tensor) -> Tensor:
-    """Σ^½ of a symmetric matrix, eigenvalues below 0 by rounding taken as 0."""
+    """The square root Σ^½ of a symmetric matrix; eigenvalues below 0 by rounding count as 0."""
     values, vectors = torch.linalg.eigh(cov)
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
 def frechet_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
-    """d² between N(μ_a, Σ_a) and N(μ_b, Σ_b); singular covariances are fine."""
+    """Fréchet distance d² of N(μ_a, Σ_a) and N(μ_b, Σ_b); covariances may be singular."""
     half = root(cov_a)
     # The square root of a symmetric product: Σ_a Σ_b itself is not symmetric, and its Schur
     # root turns complex when a covariance is singular.
     cross = torch.linalg.eigvalsh(half @ cov_b @ half).clamp_min(0).sqrt().sum()
-    apart = (mean_a - mean_b).square().sum()
-    return max(float(apart + cov_a.trace() + cov_b.trace() - 2 * cross), 0.0)
+    shift = (mean_a - mean_b).square().sum()
+    return max(float(shift + cov_a.trace() + cov_b.trace() - 2 * cross), 0.0)
 
 
 def check_finite(*sets: Tensor) -> None:
-    """Raise ValueError unless all features (n, d) are finite: one NaN can pass for a good score."""
+    """Raise ValueError unless all features (n, d) are finite: a NaN can pass for a good score."""
     for side in sets:
         bad, n = int((~side.isfinite()).any(1).sum()), len(side)
         which = "has a feature that is" if bad == 1 else "have features that are"
@@ -62,11 +60,11 @@ def check_finite(*sets: Tensor) -> None:
 
 
 def frechet(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
-    """d² between two sets of samples in d = e features, in float64.
+    """Fréchet distance d² between two sets of samples in d = e features, in float64.
 
-    Raises ValueError for features that are not finite, and when a set has no more samples than
-    features: its covariance says nothing about some directions, and the distance would be mostly
-    bias.
+    Raises:
+        ValueError: for unequal features or some that are not finite, and when a set has no more
+            samples than features: its covariance is singular, and the distance mostly bias.
     """
     check_finite(a, b)
     if a.shape[1] != b.shape[1]:
@@ -83,13 +81,13 @@ def frechet(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
     return frechet_gaussians(a.mean(0), a.T.cov(), b.mean(0), b.T.cov())
 
 
-# One standard error for a number that a whole set of samples gives
+# Standard errors
 
 PARTS = 10
 
 
 def parts(n: int, seed: int = 0) -> tuple[Tensor, ...]:
-    """The indices 0 … n - 1, shuffled and dealt to ten parts. Raises ValueError below 20."""
+    """Random partition of the indices 0 … n - 1 into ten parts. Raises ValueError below 20."""
     require(n >= 2 * PARTS, f"{n} samples give no error bar: give at least {2 * PARTS}")
     generator = torch.Generator().manual_seed(seed)
     return torch.randperm(n, generator=generator).tensor_split(PARTS)
@@ -101,7 +99,7 @@ def scatter(values: PerSample) -> float:
 
 
 def jackknife(values: PerSample) -> float:
-    """√((m-1)/m Σ (v_j - v̄)²) of the numbers v_j that leave out part j (Tukey 1958)."""
+    """Jackknife error √((m-1)/m Σ (v_j - v̄)²) of values v_j without part j (Tukey 1958)."""
     return float(((len(values) - 1) * values.var(correction=0)).sqrt())
 
 
@@ -122,21 +120,21 @@ def frechet_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     """Standard error of `frechet(a, b)`: jackknife, part j left out of both.
 
     For 32 Gaussian features and 4000 samples it was 1.1 to 1.4 times the spread of repeated
-    draws: near it where the laws differ much, and too large by √2, as theory has it, where they
-    are equal. The bias of the distance, which falls as 1/n, is no part of it.
+    draws: near it where the distributions differ much, and too large by √2, as theory has it,
+    where they are equal. The bias of the distance, which falls as 1/n, is no part of it.
     """
     centre = b.double().mean(0)  # large means would cost digits of the covariances
     without = zip(moments_without(a, centre), moments_without(b, centre), strict=True)
     return jackknife(torch.tensor([frechet_gaussians(*x, *y) for x, y in without]).double())
 
 
-# The kernel distance between two sets of features: KID, Bińkowski et al. 2018
+# Kernel distance
 
 ROWS = 1024  # rows of the kernel matrix that are in memory at a time
 
 
 def kernel(a: Tensor, b: Tensor) -> Tensor:
-    """(⟨a_i, b_j⟩/d + 1)³: (n, m)."""
+    """The cubic kernel (⟨a_i, b_j⟩/d + 1)³: (n, m)."""
     return (a @ b.T / a.shape[1] + 1) ** 3
 
 
@@ -152,7 +150,7 @@ def within(a: Tensor) -> Tensor:
 
 
 def mmd2(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
-    """The unbiased MMD² of two sets of d = e features, in float64; no error bar.
+    """The unbiased MMD² of two sets of d = e features, in float64, without error bar.
 
     Raises ValueError for unequal features or some that are not finite, and for sets of fewer than
     two samples.
@@ -166,10 +164,10 @@ def mmd2(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
 
 
 def kernel_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> tuple[float, float]:
-    """MMD²: the mean over ten pairs of subsets, and its standard error.
+    """Kernel distance (KID): MMD² as the mean over ten pairs of subsets, and its standard error.
 
-    The subsets are disjoint, 1000 each from 10 000 samples: a hundred overlapping ones, as is
-    common, have a standard error that more subsets make as small as one likes.
+    The subsets are disjoint, 1000 samples each of 10 000. With a hundred overlapping ones, as is
+    common, the standard error becomes as small as one likes with more subsets.
     """
     subsets = zip(parts(len(a)), parts(len(b), seed=1), strict=True)
     found = torch.tensor([mmd2(a[i.to(a.device)], b[j.to(b.device)]) for i, j in subsets]).double()

@@ -1,8 +1,8 @@
-"""How far generated pictures are from real ones, by their patches at several scales.
+"""Patch distance: sliced Wasserstein distance between patches of images at several scales.
 
-Karras et al. 2018 (progressive growing), Sec. 5: a picture is taken apart into a Laplacian
-pyramid, small patches of each level are compared by sliced Wasserstein distance, fine levels
-telling of sharpness and coarse ones of layout. No network and no download is needed.
+Karras et al. 2018 (progressive growing), Sec. 5: an image is decomposed into a Laplacian pyramid,
+and small patches of each level are compared; fine levels measure sharpness and coarse ones layout.
+No feature extractor is needed.
 """
 
 import torch
@@ -13,11 +13,11 @@ from ..gaussian_mixture import require
 from ..types import Data
 from .wasserstein import sliced
 
-SIDE, EACH = 7, 16  # pixels of a patch, patches a picture and level
+SIDE, EACH = 7, 16  # pixels a side of a patch, patches of each image and level
 
 
 def pyramid(x: Data, levels: int) -> list[Tensor]:
-    """The detail at each size, finest first, and what is left at the coarsest."""
+    """Laplacian pyramid of images (b, c, n, n): the detail of each level, finest first."""
     found = []
     for _ in range(levels - 1):
         small = functional.avg_pool2d(x, 2)
@@ -27,7 +27,7 @@ def pyramid(x: Data, levels: int) -> list[Tensor]:
 
 
 def patches(x: Data, seed: int) -> Tensor:
-    """EACH patches of every picture, at places fixed by the seed: (b · EACH, c · SIDE²)."""
+    """EACH patches of every image, at places fixed by the seed: (b · EACH, c · SIDE²)."""
     generator = torch.Generator().manual_seed(seed)
     room = x.shape[-1] - SIDE + 1
     every = functional.unfold(x, SIDE).transpose(1, 2)  # (b, room², c · SIDE²)
@@ -36,10 +36,21 @@ def patches(x: Data, seed: int) -> Tensor:
 
 
 def patch_distance(x: Tensor, y: Tensor, seed: int = 0) -> list[float]:
-    """Sliced W₂ between the patches of two sets of n pictures, finest level first.
+    """Patch distance of two sets of images, by level of the pyramid, finest first.
 
-    In units of the pixels' values, for levels of 32, 16 and 8 pixels a side from pictures of 32.
-    Two sets of the same law differ as well: compare with `n` fresh real pictures.
+    Two sets of the same distribution differ as well: compare with `n` fresh real images.
+
+    Args:
+        x: images (n, c, h, h).
+        y: as many others.
+        seed: of the patches and of the directions.
+
+    Returns:
+        Sliced W₂ in units of the pixel values, for levels of 32, 16 and 8 pixels a side from
+        images of 32.
+
+    Raises:
+        ValueError: for sets of different shape, and for images below 8 pixels.
     """
     require(x.shape == y.shape, f"{tuple(x.shape)} and {tuple(y.shape)}: give equally many "
             "pictures of one size")  # fmt: skip

@@ -1,8 +1,7 @@
-"""Plots: the style of every figure (colours, markers, lines, axes), and sheets of samples.
+"""Plots: the style of all figures (colours, markers, lines, axes), and grids of samples.
 
-One look for every figure: a colour, a marker and a line for each role, never colour alone.
-
-The palette is Okabe and Ito's, which colour-blind readers can tell apart.
+Each role, such as student or teacher, has a colour, a marker and a line style, never colour alone.
+The palette is Okabe and Ito's, which colour-blind readers can distinguish.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,14 +28,20 @@ from ..train.recipe import Recipe
 
 @dataclass(frozen=True)
 class Role:
-    """How one thing looks in all labs."""
+    """The style of one role in all figures.
+
+    Args:
+        color: its colour.
+        marker: a matplotlib marker.
+        line: a matplotlib line style.
+    """
 
     color: str
     marker: str
-    line: Any  # a matplotlib line style
+    line: Any
 
 
-DATA = Role("#4d4d4d", "o", "-")  # real data, and the exact law
+DATA = Role("#4d4d4d", "o", "-")  # real data, and the exact distribution
 NOISE = Role("#999999", ".", ":")  # pure noise
 TRUTH = Role("#000000", "o", "-")  # the exact path, f*, E[x | x_t]
 STUDENT = Role("#0072B2", "s", "-")  # f_θ
@@ -68,7 +73,7 @@ RC: dict[str, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The look, for what is created inside."""
+    """The style, for figures created within the context."""
     with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
         yield
 
@@ -80,9 +85,16 @@ def sheet(
     height: float = 3.6,
     ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure in inches and its axes, always (rows, columns).
+    """A figure in the style, and its axes as an array (rows, columns).
 
     Not pyplot's: figures that pyplot keeps can come out blank when a widget draws them.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        width: inches.
+        height: inches.
+        ratios: relative widths of the columns.
     """
     with styled():
         figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
@@ -91,7 +103,7 @@ def sheet(
 
 
 def name_axes(ax: Axes, x: str, y: str, title: str = "") -> Axes:
-    """Axis names with symbol and unit, and the finding as the title."""
+    """Set the axis labels, with symbol and unit, and the title."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if title:
@@ -100,13 +112,13 @@ def name_axes(ax: Axes, x: str, y: str, title: str = "") -> Axes:
 
 
 def label(ax: Axes, x: float, y: float, text: str, color: str = "black") -> None:
-    """A direct label with a white halo, in place of a legend."""
+    """Label a point (x, y) directly, with a white halo, in place of a legend."""
     halo = withStroke(linewidth=3, foreground="white")
     ax.annotate(text, (x, y), color=color, fontsize=9, path_effects=[halo])
 
 
 def bare(ax: Axes) -> Axes:
-    """No ticks, no frame: for pictures."""
+    """Remove ticks and frame, for images."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
@@ -119,7 +131,7 @@ def bare(ax: Axes) -> Axes:
 
 
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
-    """Images (N, C, H, W) in [-1, 1] as one array in [0, 1], a thin margin around each."""
+    """A grid of images (N, C, H, W) in [-1, 1] as one array in [0, 1], with thin margins."""
     paper = -1.0 if images.shape[1] == 1 else 1.0  # grey images are ink on paper
     images = pad(images.clamp(-1, 1), (0, margin(images), 0, margin(images)), value=paper)
     n, c, h, w = images.shape
@@ -136,7 +148,7 @@ def margin(images: Tensor) -> int:
 
 
 def image_sheets(groups: Sequence[Tensor], titles: Sequence[str], columns: int = 8) -> Figure:
-    """One mosaic of images (N, C, H, W) beside another, each with its title."""
+    """Grids of images (N, C, H, W) side by side, each with its title."""
     size = 3.2 if len(groups) > 2 else 4.0
     rows = ceil(max(len(group) for group in groups) / columns)
     height = size * rows / columns + 0.35
@@ -153,7 +165,7 @@ def image_sheets(groups: Sequence[Tensor], titles: Sequence[str], columns: int =
 def point_sheets(
     groups: Sequence[Tensor], titles: Sequence[str], truth: Tensor, reach: float = 0.0
 ) -> Figure:
-    """Clouds of points (N, 2), each over the truth's in grey."""
+    """Scatter plots of points (N, 2) side by side, each over the true samples in grey."""
     size = 2.6 if len(groups) > 2 else 3.4
     figure, axes = sheet(1, len(groups), size * len(groups), size + 0.4)
     reach = reach or 1.25 * float(truth.abs().max())
@@ -166,7 +178,14 @@ def point_sheets(
 
 
 def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figure:
-    """n samples at each number of network calls, from the same noise."""
+    """Plot n samples of a model at each number of network calls, from the same noise.
+
+    Args:
+        model: the denoiser.
+        recipe: its recipe, with data and sampler.
+        n: samples.
+        calls: numbers of network calls.
+    """
     data: Any = recipe.data
     real, cond = data.sample(n)
     z = torch.randn(n, *real.shape[1:])
@@ -183,7 +202,7 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
 
 
 def save_grid(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], out: Path) -> None:
-    """The drawing as a PNG file, written whole or not at all."""
+    """Save the plot of `draw` as a PNG file, written atomically."""
     replace(out, lambda temporary: temporary.write_bytes(png(draw(model, recipe, n, calls))))
 
 

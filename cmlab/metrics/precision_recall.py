@@ -1,19 +1,16 @@
-"""Precision and recall of samples, and nearest neighbours among training data.
+"""Precision and recall of generated samples, and nearest neighbours among training images.
 
-Precision and recall of generated samples: Kynkäänniemi et al. 2019.
-
-A set stands for the region that balls about its samples cover, each as large as the distance to
-the sample's third nearest neighbour in the set. Precision is the share of generated samples
-within the region of the real ones: are they good? Recall is the share of real samples within the
-region of the generated ones: is anything missing?
+Precision and recall are those of Kynkäänniemi et al. 2019. The support of a set is estimated by
+balls about its samples, with the distance to the third nearest neighbour in the set as radius.
+Precision is the share of generated samples within the support of the real ones (quality), recall
+the share of real samples within the support of the generated ones (coverage).
 
 Both depend on the number of samples, since balls shrink where samples are dense: compare at equal
 numbers only. A single real outlier has a large ball.
 
-What a generated picture may have been copied from: its nearest training images.
-
-Pixels see copies and little else. Features see the same thing in another place or light; their
-distances have the unit of their space.
+Nearest neighbours show what a generated image may have been copied from. In pixels they find
+copies and little else; in features also the same object in another place or light, at distances in
+the unit of the feature space.
 """
 
 from math import inf
@@ -27,20 +24,20 @@ from ..types import PerSample
 from .feature_extractors import pixels
 from .frechet import check_finite, parts, scatter
 
-# Precision and recall of generated samples: Kynkäänniemi et al. 2019
+# Precision and recall
 
 ROWS = 1000  # rows of the distance matrix that are in memory at a time
 NEIGHBOURS = 3
 
 
 def radii(x: Float[Tensor, "n d"], k: int = NEIGHBOURS) -> PerSample:
-    """The distance of each sample to its k-th nearest neighbour. Raises ValueError for n ≤ k."""
+    """Distance of each sample to its k-th nearest neighbour, (n,). Raises ValueError for n ≤ k."""
     require(len(x) > k, f"{len(x)} samples have no {k}th neighbour: give at least {k + 1}")
     found = []
     for start in range(0, len(x), ROWS):
-        away = torch.cdist(x[start : start + ROWS], x)
-        away.diagonal(offset=start).fill_(inf)  # a sample is no neighbour of itself
-        found.append(away.topk(k, dim=1, largest=False).values[:, -1])
+        distance = torch.cdist(x[start : start + ROWS], x)
+        distance.diagonal(offset=start).fill_(inf)  # a sample is no neighbour of itself
+        found.append(distance.topk(k, dim=1, largest=False).values[:, -1])
     return torch.cat(found)
 
 
@@ -49,8 +46,14 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Precision and recall, in float64 and without error bars.
 
-    Raises ValueError for unequal features or some that are not finite, and for sets of k samples
-    or fewer.
+    Args:
+        generated: features of generated samples.
+        real: features of real ones, d = e.
+        k: the neighbour whose distance is a ball's radius.
+
+    Raises:
+        ValueError: for unequal features or some that are not finite, and for sets of k samples
+            or fewer.
     """
     check_finite(generated, real)
     require(generated.shape[1] == real.shape[1], f"one set has {generated.shape[1]} features and "
@@ -59,20 +62,20 @@ def precision_recall(
     ball, own = radii(real, k), radii(generated, k)
     good, reached = [], torch.zeros(len(real), dtype=torch.bool, device=real.device)
     for rows, radius in zip(generated.split(ROWS), own.split(ROWS), strict=True):
-        away = torch.cdist(rows, real)
-        good.append((away <= ball).any(1))
-        reached |= (away <= radius[:, None]).any(0)
+        distance = torch.cdist(rows, real)
+        good.append((distance <= ball).any(1))
+        reached |= (distance <= radius[:, None]).any(0)
     return float(torch.cat(good).double().mean()), float(reached.double().mean())
 
 
 def precision_recall_error(
     generated: Float[Tensor, "n d"], real: Float[Tensor, "m d"]
 ) -> tuple[float, float]:
-    """Standard errors of both, from the scatter over ten disjoint parts of both sets.
+    """Standard errors of precision and recall, from ten disjoint parts of both sets.
 
-    A part's own numbers have another mean, and its spread is taken to fall as 1/√n. On Gaussian
+    A part's own values have another mean, and their spread is taken to fall as 1/√n. On Gaussian
     features and 1000 samples the errors were 0.9 to 1.6 times the spread of repeated draws,
-    those of a coin with the same odds 0.7 to 1.1 times: they forget that the balls are drawn too.
+    binomial errors 0.7 to 1.1 times: they ignore that the balls are random too.
     """
     tenths = zip(parts(len(generated)), parts(len(real), seed=1), strict=True)
     pairs = [
@@ -83,7 +86,7 @@ def precision_recall_error(
     return scatter(good), scatter(reached)
 
 
-# What a generated picture may have been copied from: its nearest training images
+# Nearest training images
 
 NEIGHBOUR_ROWS = 4096  # images that are in memory as floats at a time
 
@@ -91,11 +94,20 @@ NEIGHBOUR_ROWS = 4096  # images that are in memory as floats at a time
 def nearest_images(
     x: Float[Tensor, "b c h w"], images: UInt8[Tensor, "n c h w"], k: int = 8
 ) -> tuple[Float[Tensor, "b k"], Int64[Tensor, "b k"]]:
-    """Distances ‖x - x_i‖ to the k nearest images, ascending, and their indices.
+    """Nearest neighbours in pixels: distances ‖x - x_i‖, ascending, and indices of the images.
 
-    x has values in [-1, 1] and is rounded to bytes first, so that a copy is at 0; distances are
-    in its unit. An image and its mirror image count as one, at the smaller distance. Raises
-    ValueError when there are fewer than k images.
+    An image and its mirror image count as one, at the smaller distance.
+
+    Args:
+        x: images in [-1, 1], rounded to bytes first, so that a copy is at 0.
+        images: the training images.
+        k: how many neighbours.
+
+    Returns:
+        Distances, in the unit of x, and indices.
+
+    Raises:
+        ValueError: when there are fewer than k images.
     """
     x = pixels(x).to(images.device).float()
     distances, indices = search(torch.stack([x, x.flip(-1)]).flatten(2), images.flatten(1), k)
@@ -105,23 +117,23 @@ def nearest_images(
 def nearest_features(
     x: Float[Tensor, "b d"], known: Float[Tensor, "n d"], k: int = 8
 ) -> tuple[Float[Tensor, "b k"], Int64[Tensor, "b k"]]:
-    """The same among features: distances in their unit, ascending, and indices."""
+    """Nearest neighbours in features: distances in their unit, ascending, and indices."""
     return search(x[None].to(known.device).float(), known, k)
 
 
 def search(x: Tensor, known: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Of v versions of b queries (v, b, d), the nearer one's k neighbours among `known` (n, d)."""
+    """The k nearest of `known` (n, d) to b queries, each in v versions (v, b, d)."""
     n = len(known)
     require(0 < k <= n, f"{n} training images have no {k} nearest: give k from 1 to {n}")
     rough = squares(x.flatten(0, 1), known).unflatten(0, x.shape[:2]).amin(0)
     near = rough.topk(min(2 * k, n), largest=False).indices
-    apart = x[:, :, None] - known[near].float()  # what the subtraction of squares has lost
-    distances, order = apart.square().sum(3).amin(0).sqrt().topk(k, largest=False)
+    gap = x[:, :, None] - known[near].float()  # again: the difference of squares lost digits
+    distances, order = gap.square().sum(3).amin(0).sqrt().topk(k, largest=False)
     return distances, near.gather(1, order)
 
 
 def squares(x: Tensor, known: Tensor) -> Tensor:
-    """‖x_i - y_j‖² - ‖x_i‖² in float32, in blocks of y and through one block of memory: (b, n)."""
+    """‖x_i - y_j‖² - ‖x_i‖² in float32, block by block of y in one buffer: (b, n)."""
     found, block = x.new_empty(len(known), len(x)), x.new_empty(NEIGHBOUR_ROWS, x.shape[1])
     for part, out in zip(known.split(NEIGHBOUR_ROWS), found.split(NEIGHBOUR_ROWS), strict=True):
         y = block[: len(part)].copy_(part)

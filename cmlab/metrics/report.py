@@ -1,10 +1,9 @@
-"""Evaluation report: a table of all scores of generated images, and sheets of samples.
+"""Evaluation report: generated images, and a table of their scores with error bars and floor.
 
-What every number carries: its error bar, space, sample count and reference, and the floor.
-
-The floor is what real training images score against the same reference, as many of them as were
-generated. The Fréchet distance is biased upwards by the number of samples, precision and recall
-depend on it, and all depend on the space: numbers compare only where all of this agrees.
+Every score carries its standard error, feature space, sample count and reference set. The floor is
+the score of real training images against the same reference, as many of them as were generated.
+The Fréchet distance is biased upwards by a small number of samples, precision and recall depend on
+it, and all depend on the space: scores may be compared only where all of this agrees.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,51 +24,51 @@ from .feature_extractors import pixels
 from .frechet import PARTS, frechet, frechet_error, kernel_distance
 from .precision_recall import precision_recall, precision_recall_error
 
-# Pictures by the thousand from a sampler, in batches, kept as bytes
+# Samples of a model, in batches
 
 # Standard normal noise (b, *d), and the classes (b,) asked for or None -> samples (b, *d).
 Draw = Callable[[Tensor, Tensor | None], Tensor]
 
-LEVELS = 18  # of the diffusion sampler: 35 calls
+LEVELS = 18  # noise levels of the diffusion sampler: 35 calls
 CALLS = (1, 2, 4)
 
 
-def asked(model: Model, cond: Tensor | None) -> Denoise:
-    """The model, asked for these classes."""
+def conditioned(model: Model, cond: Tensor | None) -> Denoise:
+    """The model as a function of (x_t, t), with its labels (b,) filled in."""
     return lambda x_t, t: model(x_t, t, cond)
 
 
 def few_steps(
-    model: Model, sampler: Sampler, calls: int, z: Tensor, cond: Tensor | None = None
+    model: Model, sampler: Sampler, z: Tensor, cond: Tensor | None, calls: int
 ) -> Tensor:
-    """A consistency model's samples in so many calls."""
-    return sampler(model.process, asked(model, cond), z, calls)
+    """Samples (b, *d) of a consistency model from noise z (b, *d) in `calls` network calls."""
+    return sampler(model.process, conditioned(model, cond), z, calls)
 
 
 def diffusion(model: Model, sampler: Sampler, z: Tensor, cond: Tensor | None = None) -> Tensor:
-    """Heun's method down 18 levels to 0, Karras et al. 2022 for CIFAR-10: 35 calls.
+    """Samples of Heun's method down 18 levels to 0, Karras et al. 2022 for CIFAR-10: 35 calls.
 
-    From the few-step sampler's σ_max to 0.002. It suits a denoiser: a consistency model answers
-    with where its path ends, and not with the mean that the ODE's slope is made of.
+    From the few-step sampler's σ_max to 0.002. It suits a denoiser: a consistency model gives the
+    endpoint of the path, and not the posterior mean that the ODE's slope is made of.
     """
     process = model.process
     times = process.time(KarrasGrid(sigma_max=sampler.sigma_max).down(LEVELS)).to(z)
     _, sigma = process(times[:1].repeat(len(z)))
-    *_, x = ode(process, asked(model, cond), expand(sigma, z) * z, times)
+    *_, x = ode(process, conditioned(model, cond), expand(sigma, z) * z, times)
     return x
 
 
 def draws(model: Model, sampler: Sampler, heun: bool = False) -> Mapping[str, Draw]:
-    """Ways to sample by name: in 1, 2 and 4 calls and, if asked, by the diffusion sampler."""
+    """Samplers by name: in 1, 2 and 4 calls and, if wanted, the diffusion sampler."""
     ways = {
-        f"{calls} call{'s' * (calls > 1)}": partial(few_steps, model, sampler, calls)
+        f"{calls} call{'s' * (calls > 1)}": partial(few_steps, model, sampler, calls=calls)
         for calls in CALLS
     }
     return ways | ({"35 calls": partial(diffusion, model, sampler)} if heun else {})
 
 
 @torch.no_grad()
-def pictures(
+def sample_images(
     draw: Draw,
     shape: tuple[int, ...],
     n: int,
@@ -78,12 +77,22 @@ def pictures(
     batch: int = 500,
     classes: int = 0,
 ) -> Tensor:
-    """n pictures (n, *shape) as bytes on the CPU, drawn from the seed.
-
-    Where there are classes, picture i is asked to be of class i modulo `classes`.
+    """Generate images in batches.
 
     The first noise is the CPU's and the same everywhere. That of later calls is the device's, and
     depends on the batch as well.
+
+    Args:
+        draw: makes samples from noise and classes.
+        shape: of one image.
+        n: how many.
+        device: where the model is.
+        seed: of all draws.
+        batch: images at a time.
+        classes: of a class-conditional model: image i is asked to be of class i modulo `classes`.
+
+    Returns:
+        Images (n, *shape) as bytes, on the CPU.
     """
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -95,7 +104,7 @@ def pictures(
     return torch.cat(found)
 
 
-# What every number carries: its error bar, space, sample count and reference, and the floor
+# Scores, each with its standard error, space, sample count and reference
 
 NAMES = {
     "fd": "Fréchet distance",
@@ -107,7 +116,18 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One number: `name` is a key of NAMES, `of` says whose it is, `error` is a standard error."""
+    """One score and what it depends on.
+
+    Args:
+        name: of the metric, a key of NAMES.
+        of: what is scored, such as "1 call" or "train".
+        value: the score.
+        error: its standard error.
+        space: the feature space.
+        samples: how many were scored.
+        reference: the split that they are compared with.
+        reference_samples: its size.
+    """
 
     name: str
     of: str
@@ -115,30 +135,30 @@ class Reading:
     error: float
     space: str
     samples: int
-    reference: str  # the split that it is held against
+    reference: str
     reference_samples: int
 
     def line(self) -> str:
-        """For people: 1 call: Fréchet distance 7.03 ± 0.05 (cmlab-cifar, 10000 …)."""
+        """As text: 1 call: Fréchet distance 7.03 ± 0.05 (cmlab-cifar, 10000 …)."""
         return (
             f"{self.of}: {NAMES[self.name]} {self.value:.4g} ± {self.error:.2g} "
             f"({self.space}, {self.samples} against {self.reference_samples} of {self.reference})"
         )
 
     def minus(self, other: "Reading") -> tuple[float, float]:
-        """The difference and its standard error, as of two independent numbers."""
+        """The difference of two scores and its standard error, taking them as independent."""
         self.check(other)
         return self.value - other.value, (self.error**2 + other.error**2) ** 0.5
 
     def over(self, other: "Reading") -> tuple[float, float]:
-        """The ratio and its standard error, to first order in the errors."""
+        """The ratio of two scores and its standard error, to first order in the errors."""
         self.check(other)
         ratio = self.value / other.value
         own, others = self.error / other.value, ratio * other.error / other.value
         return ratio, (own**2 + others**2) ** 0.5
 
     def check(self, other: "Reading") -> None:
-        """Raises ValueError, naming what differs, unless the two may be compared."""
+        """Raise ValueError, naming what differs, unless the two may be compared."""
         for field in ("name", "space", "samples", "reference", "reference_samples"):
             own, others = getattr(self, field), getattr(other, field)
             require(own == others, f"{self.of} has {field.replace('_', ' ')} {own} and {other.of} "
@@ -147,13 +167,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Table:
-    """Readings of one space and one reference; those of the floor apart."""
+    """All scores in one space against one reference set, and those of the floor."""
 
     readings: tuple[Reading, ...]
     floors: tuple[Reading, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a number, the floor's value and error beside it, fit for JSON."""
+        """One dictionary for each score, with the floor's value and error, fit for JSON."""
         floor = {reading.name: reading for reading in self.floors}
         return [
             asdict(own) | {"floor": floor[own.name].value, "floor_error": floor[own.name].error}
@@ -161,11 +181,11 @@ class Table:
         ]
 
     def lines(self) -> list[str]:
-        """For people: one line a number, the floor's last."""
+        """As text: one line for each score, the floor's last."""
         return [reading.line() for reading in (*self.readings, *self.floors)]
 
     def scores(self) -> dict[str, float]:
-        """fd1, fd1_error, …, fd_floor: names with the number of calls that `of` begins with."""
+        """Scores by name, fd1, fd1_error, …, fd_floor: the number is that of calls, from `of`."""
         found = {}
         for reading in self.readings:
             key = f"{reading.name}{reading.of.split()[0]}"
@@ -177,7 +197,15 @@ class Table:
 
 
 def measure(x: Tensor, real: Tensor) -> dict[str, tuple[float, float]]:
-    """Value and standard error of each of NAMES, for features (n, d) against features (m, d)."""
+    """Value and standard error of each metric of NAMES.
+
+    Args:
+        x: features of what is scored (n, d).
+        real: features of the reference (m, d).
+
+    Raises:
+        ValueError: for too few samples for an error bar.
+    """
     d, least = real.shape[1], min(len(x), len(real))
     need = max((d + 1) * PARTS // (PARTS - 1) + 1, 5 * PARTS)
     require(least >= need, f"{least} images are too few for {d} features: give at least {need}")
@@ -198,9 +226,17 @@ def table(
     space: str,
     split: str = "test",
 ) -> Table:
-    """All readings of each set of features, and of as many of training images for the floor.
+    """The table of scores of each set of features, and of training images for the floor.
 
-    `generated` is by what made them, as in "1 call". Raises ValueError for unequal numbers.
+    Args:
+        generated: features (n, d) by what made them, as in "1 call".
+        train: features of as many training images (n, d), for the floor.
+        reference: features of the reference set (m, d).
+        space: name of the feature space.
+        split: name of the reference set.
+
+    Raises:
+        ValueError: when a set and the floor differ in size.
     """
     for of, x in generated.items():
         require(len(x) == len(train), f"{of} has {len(x)} images and the floor {len(train)}: give "

@@ -1,10 +1,8 @@
-"""Metrics for toy data: errors against the exact consistency function and the exact distribution.
+"""Metrics for toy data: errors against the exact consistency function and distribution.
 
-Is it the consistency function? Against the exact one by noise level, and against itself.
-
-A model is any denoiser of a process, called as denoise(x_t, t). Exact points are drawn in the
-noise level, x + σ z, and handed over as the process's own x_t = α_t (x + σ z), in torch's
-default dtype.
+A model is any denoiser of a process, called as denoise(x_t, t). Points are drawn as x + σ z at
+noise level σ and given to the model as the process's own x_t = α_t (x + σ z), in torch's default
+dtype.
 """
 
 from dataclasses import dataclass
@@ -15,24 +13,31 @@ from torch import Tensor
 
 from ..data.toy import ToyData
 from ..gaussian_mixture import Components
+from ..methods.pcm import Phases
 from ..noise_levels import KarrasGrid
 from ..ops import expand, seeded
 from ..oracle import Oracle
-from ..process import Process
+from ..process import EDM, Process
 from ..sampling import FewSteps, Sampler
 from ..types import Data, Denoise, Time
 from .wasserstein import sliced
 
-# Is it the consistency function? Against the exact one by noise level, and against itself
+# Errors of the consistency function, by noise level and along paths
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """Points at L noise levels, ascending, and where their exact paths end; float64."""
+class ExactConsistency:
+    """Values of the exact consistency function f* at L noise levels, in float64.
 
-    levels: Tensor  # (L,)
-    x_t: Tensor  # (L, n, *d)
-    ends: Tensor  # (L, n, *d), at σ_min
+    Args:
+        levels: noise levels, ascending (L,).
+        x_t: points x + σ z at each of them (L, n, *d).
+        ends: f*(x_t), where their paths end at σ_min (L, n, *d).
+    """
+
+    levels: Tensor
+    x_t: Tensor
+    ends: Tensor
 
 
 @lru_cache(maxsize=32)
@@ -43,10 +48,16 @@ def truth(
     seed: int = 0,
     levels: int = 32,
     points: int = 192,
-) -> Truth:
-    """Exact answers on a Karras grid (ρ = 7), each level with its own points from the exact law.
+) -> ExactConsistency:
+    """The exact consistency function on a Karras grid (ρ = 7). The result is cached.
 
-    Kept in memory: the second request is free.
+    Args:
+        data: toy data, from which every noise level draws points of its own.
+        sigma_min: the lowest noise level.
+        sigma_max: the highest.
+        seed: of the points.
+        levels: how many noise levels.
+        points: how many points at each.
     """
     grid, cpu = KarrasGrid(sigma_min, sigma_max).up(levels), torch.device("cpu")
     with seeded(cpu, seed):
@@ -55,19 +66,19 @@ def truth(
         x_t = x + expand(level, x) * torch.randn_like(x)
     ends = data.oracle.consistency(x_t, level, sigma_min)
     shape = (levels, points, *data.shape)
-    return Truth(grid, x_t.reshape(shape), ends.reshape(shape))
+    return ExactConsistency(grid, x_t.reshape(shape), ends.reshape(shape))
 
 
 @torch.no_grad()
 def answers(denoise: Denoise, process: Process, x: Data, level: Time) -> Data:
-    """What the model makes of points x + σ z at noise level σ, in float64."""
+    """The model's values at points x + σ z (n, *d) of noise levels σ (n,), in float64."""
     x, t = x.to(torch.get_default_dtype()), process.time(level.double())
     alpha, _ = process(t)
     return denoise(expand(alpha, x).to(x) * x, t.to(x)).double()
 
 
-def rmse_by_level(denoise: Denoise, process: Process, exact: Truth) -> Tensor:
-    """√(mean ‖f_θ - f*‖²) at each noise level of the truth: (L,)."""
+def rmse_by_level(denoise: Denoise, process: Process, exact: ExactConsistency) -> Tensor:
+    """Root mean square error √(mean ‖f_θ - f*‖²) at each noise level: (L,)."""
     level = exact.levels.repeat_interleave(exact.x_t.shape[1])
     found = answers(denoise, process, exact.x_t.flatten(0, 1), level)
     gap = found.reshape(exact.ends.shape) - exact.ends
@@ -77,9 +88,17 @@ def rmse_by_level(denoise: Denoise, process: Process, exact: Truth) -> Tensor:
 def along_path(
     denoise: Denoise, process: Process, oracle: Oracle, x_t: Data, levels: Tensor
 ) -> Tensor:
-    """The model's answers at levels (m,) of the exact paths through x_t: (m, b, *d).
+    """Self-consistency: the model's values along the exact paths through x_t.
 
-    x_t lies at levels[0]. A consistency function gives m times the same.
+    Args:
+        denoise: the model.
+        process: its process.
+        oracle: the exact distribution.
+        x_t: points (b, *d) at levels[0].
+        levels: noise levels (m,).
+
+    Returns:
+        (m, b, *d). A consistency function has the same value along each path.
     """
     path = oracle.path(x_t.double(), levels.double())
     found = answers(denoise, process, path.flatten(0, 1), levels.repeat_interleave(len(x_t)))
@@ -90,6 +109,8 @@ def spread(along: Tensor) -> Tensor:
     """‖f(x_t) - f(x_r)‖, t each of m levels along a path and r the last one: (m, b)."""
     return (along - along[-1]).flatten(2).norm(dim=2)
 
+
+# Scores of samples
 
 SAMPLES = 8192
 FEW_STEPS = FewSteps(sigma_max=10.0, sigma_mid=0.8)
@@ -104,7 +125,7 @@ def score_toy(
     sampler: Sampler = FEW_STEPS,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Six numbers, on draws that depend on the seed alone.
+    """Scores of a consistency model on toy data, on draws that depend on the seed alone.
 
     rmse      √(mean ‖f_θ - f*‖²) over 32 noise levels, evenly spaced in Karras index from
               sigma_min to the sampler's sigma_max, with 192 exact points each
@@ -129,27 +150,120 @@ def score_toy(
 
 
 def coverage(x: Data, law: Components) -> tuple[float, int]:
-    """The share of samples within 3 std of a mode, and how many modes they reach.
+    """Mode coverage: the share of samples within 3 std of a mode, and how many modes are covered.
 
-    A mode is reached when it is the nearest, in std, of more than a fifth of the samples that
-    its weight would give it. In two dimensions the exact share of separate modes is 0.989.
+    A mode is covered when it is the nearest, in std, of more than a fifth of the samples that
+    its weight would give it. For separate modes in two dimensions the exact share is 0.989.
+
+    Args:
+        x: samples (n, *d).
+        law: the components of the exact mixture.
     """
-    away = torch.cdist(x.flatten(1).double(), law.means) / law.stds
-    nearest, mode = away.min(1)
+    distance = torch.cdist(x.flatten(1).double(), law.means) / law.stds
+    nearest, mode = distance.min(1)
     near = nearest <= 3
-    held = torch.bincount(mode[near], minlength=len(law.weights))
-    reached = held > 0.2 * law.weights * len(x)
+    count = torch.bincount(mode[near], minlength=len(law.weights))
+    reached = count > 0.2 * law.weights * len(x)
     return float(near.double().mean()), int(reached.sum())
 
 
 def floor(data: ToyData, seed: int = 0) -> float:
-    """The sliced W₂ between two fresh clouds of 8192: no sampler can be told to be better."""
+    """Sliced W₂ between two fresh sets of 8192 samples: no sampler can score reliably below it."""
     return sliced(_clouds(data, seed)[0], _clouds(data, seed + 1)[0])
 
 
 @lru_cache(maxsize=32)
 def _clouds(data: ToyData, seed: int) -> tuple[Tensor, Tensor]:
-    """Data and noise, 8192 each."""
+    """8192 samples of the data, and as much noise."""
     with seeded(torch.device("cpu"), seed, 1):
         x, _ = data.sample(SAMPLES)
         return x, torch.randn_like(x)
+
+
+# Endpoints of samplers against the exact paths' from the same noise
+
+NOISES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Noise and the exact endpoints of the paths from it.
+
+    Args:
+        z: standard normal noise (n, *d).
+        exact: the endpoints at noise level 0 of the paths from σ_max z (n, *d), float64.
+        fresh: as many samples of the data (n, *d).
+    """
+
+    z: Tensor
+    exact: Tensor  # float64
+    fresh: Tensor
+
+
+@lru_cache(maxsize=8)
+def exact_ends(data: ToyData, sigma_max: float, n: int = NOISES, seed: int = 0) -> Ends:
+    """Exact endpoints of n paths from noise level σ_max to 0. The result is cached."""
+    with seeded(torch.device("cpu"), seed, 3):
+        fresh, _ = data.sample(n)
+        z = torch.randn_like(fresh)
+    level = torch.full((n,), sigma_max, dtype=torch.float64)
+    exact = data.oracle.flow(sigma_max * z.double(), level, torch.zeros_like(level))
+    return Ends(z, exact, fresh)
+
+
+@dataclass(frozen=True)
+class ExactJumps:
+    """The exact phased consistency function, written as a denoiser under the EDM process.
+
+    The line through x_t and its value meets the exact path at the lower edge of x_t's phase. With
+    a single phase down to 0 it is f*.
+
+    Args:
+        law: the exact distribution.
+        phases: the edges of the phases.
+    """
+
+    law: Oracle
+    phases: Phases
+
+    def __call__(self, x_t: Data, t: Time) -> Data:
+        s = self.phases.floor(EDM(), t)
+        share = expand(s / t, x_t)
+        return (self.law.flow(x_t, t, s) - share * x_t) / (1 - share)
+
+
+def nearest_mode(data: ToyData, x: Data) -> Tensor:
+    """The index of the nearest mode of each sample, (n,)."""
+    return torch.cdist(x.flatten(1).double(), data.oracle.components.means).argmin(1)
+
+
+def against(data: ToyData, x: Data, ends: Ends) -> dict[str, float]:
+    """Scores of samples x (n, *d) that a sampler made from the noise `ends.z`.
+
+    end   mean distance to the exact endpoints
+    rms   root mean square of that distance
+    same  share whose nearest mode is the exact endpoint's
+    sw    sliced W₂ to fresh data, which does not depend on the pairing of noise and samples
+    """
+    distance = (x.double() - ends.exact).flatten(1).norm(dim=1)
+    same = nearest_mode(data, x) == nearest_mode(data, ends.exact)
+    return {
+        "end": float(distance.mean()),
+        "rms": float(distance.square().mean().sqrt()),
+        "same": float(same.double().mean()),
+        "sw": sliced(x, ends.fresh),
+    }
+
+
+@torch.no_grad()
+def score_ends(
+    denoise: Denoise, process: Process, data: ToyData, sampler: Sampler, calls: int, seed: int = 0
+) -> dict[str, float]:
+    """Scores, as in `against`, of a sampler with this number of network calls.
+
+    All draws depend on the seed alone.
+    """
+    ends = exact_ends(data, sampler.sigma_max, seed=seed)
+    with seeded(ends.z.device, seed, 4):
+        x = sampler(process, denoise, ends.z, calls)
+    return against(data, x, ends)

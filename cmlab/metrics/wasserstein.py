@@ -1,4 +1,4 @@
-"""Wasserstein and energy distances between sets of points."""
+"""Wasserstein (W₂, sliced W₂) and energy distances between two sets of samples."""
 
 import torch
 from torch import Tensor
@@ -6,25 +6,28 @@ from torch import Tensor
 from ..gaussian_mixture import require
 from ..types import Data
 
-# The energy distance of two clouds: 0 for the same law, and no directions to choose
-
 
 def energy(x: Tensor, y: Tensor) -> float:
-    """2 E‖x - y‖ - E‖x - x'‖ - E‖y - y'‖ over clouds (n, *d) and (m, *d), in units of x.
+    """Energy distance 2 E‖x - y‖ - E‖x - x'‖ - E‖y - y'‖ (Székely & Rizzo 2013), in units of x.
 
-    Székely & Rizzo 2013. Each sample is left out of its own distances, so that the mean over
-    draws of the same law is 0, and single draws may be below.
+    A sample's distance to itself is left out, so that the mean over draws of the same distribution
+    is 0, and single values may be below.
+
+    Args:
+        x: samples (n, *d).
+        y: samples (m, *d).
     """
     x, y = x.flatten(1).double(), y.flatten(1).double()
     within = (torch.cdist(v, v).sum() / (len(v) * (len(v) - 1)) for v in (x, y))
     return float(2 * torch.cdist(x, y).mean() - sum(within))
 
 
-# How far two clouds of samples are from one another
-
-
 def wasserstein(a: Tensor, b: Tensor) -> Tensor:
-    """W₂ between two clouds of n numbers (…, n), exactly: on the line, sorting is optimal."""
+    """Exact W₂ between two sets of n numbers (…, n): on the line, sorting is optimal.
+
+    Raises:
+        ValueError: for sets of different size.
+    """
     require(
         a.shape[-1] == b.shape[-1],
         f"clouds of {a.shape[-1]} and {b.shape[-1]} numbers cannot be paired: give equally many",
@@ -33,10 +36,16 @@ def wasserstein(a: Tensor, b: Tensor) -> Tensor:
 
 
 def sliced(x: Data, y: Data, directions: int = 128, seed: int = 0) -> float:
-    """Sliced W₂: the root mean square of W₂ along `directions` random lines, fixed by the seed.
+    """Sliced W₂: the root mean square of W₂ along random directions, in units of x.
 
-    In units of x. Both clouds hold n samples, and two of the same law differ too: where modes lie
-    apart, by the chance share of each, so compare with the distance of two fresh clouds.
+    Two sets of the same distribution differ too, by the random share of each mode where modes are
+    separate: compare with the distance of two fresh sets.
+
+    Args:
+        x: samples (n, *d).
+        y: as many others (n, *d).
+        directions: how many.
+        seed: of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
     lines = torch.randn(x[0].numel(), directions, generator=generator, dtype=torch.float64)

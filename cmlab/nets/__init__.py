@@ -1,4 +1,4 @@
-"""Bare networks: (x, c_noise, cond) -> an array shaped like x. They know nothing of diffusion."""
+"""Networks (x, c_noise, cond) -> an array shaped like x, without process or preconditioning."""
 
 from .ddpmpp import LEAN, PAPER, DDPMpp, DDPMppShape
 from .embedding import Embed, Fourier, Positional

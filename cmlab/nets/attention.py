@@ -1,4 +1,4 @@
-"""Softmax attention whose forward-mode derivative needs memory linear in the sequence length.
+"""Softmax attention with a forward-mode derivative (JVP) in memory linear in the sequence length.
 
 With S = q kᵀ / √c and P = softmax(S) row by row,
 
@@ -30,15 +30,26 @@ Pair = tuple[Tensor, Tensor]
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ / √c) v: (b, heads, n, c), where q may have another n than k and v.
+    """Scaled dot-product attention softmax(q kᵀ / √c) v.
 
-    Up to 256 keys this is the formula as it stands, beyond that it goes block by block. Sums are
-    in at least float32. Forward mode, gradients and one of the other all work. Raises ValueError
-    for shapes and TypeError for types that do not belong together.
+    Up to 256 keys the formula is computed as written, beyond that block by block. Sums are in at
+    least float32. Forward mode, gradients and one of the other all work.
+
+    Args:
+        q: queries (b, heads, n_q, c).
+        k: keys (b, heads, n, c).
+        v: values (b, heads, n, c).
+
+    Returns:
+        (b, heads, n_q, c).
+
+    Raises:
+        ValueError: for shapes that do not fit together.
+        TypeError: for types that are not one floating-point type.
 
     torch.compile ignores the jvp of a custom autograd.Function and differentiates its forward
     instead (torch 2.13, pytorch issue 192985), which no GPU kernel allows. While it traces, the
-    formula as it stands takes over: right, but with memory quadratic in n. To keep it linear,
+    plain formula is used: right, but with memory quadratic in n. To keep it linear,
     leave what differentiates uncompiled, or hide this function with torch.compiler.disable.
     """
     check(q, k, v)
@@ -48,13 +59,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def dense(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same from the whole matrix of scores: memory grows with the square of n."""
+    """`attention` from the whole matrix of scores, in memory quadratic in n."""
     score = torch.einsum("bhqc,bhkc->bhqk", q, k) / math.sqrt(q.shape[3])
     share = at_least_float32(score).softmax(dim=3)
     return torch.einsum("bhqk,bhkc->bhqc", share.to(v.dtype), v)
 
 
 def check(q: Tensor, k: Tensor, v: Tensor) -> None:
+    """Raise ValueError or TypeError for arguments that `attention` does not take."""
     fits = q.ndim == k.ndim == 4 and (q.shape[:2], q.shape[3]) == (k.shape[:2], k.shape[3])
     if not fits or k.shape != v.shape or not k.shape[2]:
         raise ValueError(
@@ -70,7 +82,7 @@ def check(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 @cache
 def kernels() -> ModuleType | None:
-    """The module that needs Triton, or None without it: a machine without a GPU never asks."""
+    """The Triton kernels, or None where Triton is missing; asked for on GPUs only."""
     try:
         return import_module("cmlab.nets.attention_kernels")
     except ImportError:
@@ -78,17 +90,17 @@ def kernels() -> ModuleType | None:
 
 
 def blocks(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """The tensors cut along n, block by block."""
+    """The tensors split along n into blocks."""
     return list(zip(*(a.split(BLOCK, dim=2) for a in tensors), strict=True))
 
 
 def one_pass(
     q: Tensor, k: Tensor, v: Tensor, tangents: Sequence[Tensor] = ()
 ) -> tuple[Pair, Pair]:
-    """(y, ℓ) and (t_y, t_ℓ) along the tangents (t_q, t_k, t_v), which are 0 where left out.
+    """Attention and its JVP: (y, ℓ) and (t_y, t_ℓ) along (t_q, t_k, t_v), 0 if absent.
 
     ℓ = ln Σ exp(S) (b, heads, n_q, 1) is what the gradient needs of P, and t_ℓ = rowsum(P ∘ t_S).
-    On a GPU a Triton kernel does the same, where there is one for these types and sizes.
+    On a GPU a Triton kernel computes the same, where there is one for these types and sizes.
     """
     fast = kernels() if q.is_cuda else None
     if fast is not None and fast.takes(q):
@@ -99,7 +111,7 @@ def one_pass(
 def reference(
     q: Tensor, k: Tensor, v: Tensor, tangents: Sequence[Tensor] = ()
 ) -> tuple[Pair, Pair]:
-    """`one_pass` in PyTorch. It never holds more than one block of scores."""
+    """`one_pass` in PyTorch, with one block of scores in memory at a time."""
     with torch.autocast(q.device.type, enabled=False):  # it would round the products' inputs
         inputs = [at_least_float32(a) for a in (q, k, v, *tangents)]
         rows = blocks(inputs[0], *inputs[3:4])
@@ -112,7 +124,7 @@ def reference(
 def of_rows(
     keys: Sequence[tuple[Tensor, ...]], q: Tensor, t_q: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """y, ℓ, t_y, t_ℓ for some queries; keys are (k, v) or (k, v, t_k, t_v), block by block."""
+    """y, ℓ, t_y, t_ℓ of a block of queries; `keys` are blocks (k, v) or (k, v, t_k, t_v)."""
     scale = 1 / math.sqrt(q.shape[3])
     top = torch.full_like(q[..., :1], -math.inf)
     total, t_total, y, t_y = (torch.zeros_like(a) for a in (top, top, q, q))
@@ -132,7 +144,7 @@ def of_rows(
 
 
 def gradient(saved: Sequence[Tensor], g_y: Tensor, g_lse: Tensor) -> tuple[Tensor, ...]:
-    """The gradients of q, k, v from those of y and ℓ: P = exp(S - ℓ) is made again in blocks.
+    """The gradients of q, k, v from those of y and ℓ; P = exp(S - ℓ) is recomputed in blocks.
 
     With D = rowsum(g_y ∘ y), the gradient of S is P ∘ (g_y vᵀ - D + g_ℓ).
     """
@@ -154,7 +166,7 @@ def gradient(saved: Sequence[Tensor], g_y: Tensor, g_lse: Tensor) -> tuple[Tenso
 
 
 class Blockwise(torch.autograd.Function):
-    """(q, k, v) -> (y, ℓ). ℓ too has derivatives, or those of the gradient would be wrong."""
+    """(q, k, v) -> (y, ℓ), blockwise. ℓ is an output so that second derivatives are right."""
 
     @staticmethod
     def forward(q: Tensor, k: Tensor, v: Tensor) -> Pair:

@@ -1,8 +1,8 @@
-"""Attention and its tangent in one pass on a GPU: `attention.reference` in Triton.
+"""Triton kernels: flash attention and its JVP in one pass on a GPU, as `attention.reference`.
 
 Only `attention` imports this file, and only for tensors on a GPU: it needs Triton, which comes
-with torch's CUDA builds. A program takes some queries of one head through all keys, so that the
-scores never leave the chip.
+with torch's CUDA builds. A program takes a block of queries of one head through all keys, so that
+the scores never leave the chip.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def takes(q: Tensor) -> bool:
 def one_pass(
     q: Tensor, k: Tensor, v: Tensor, tangents: Sequence[Tensor] = ()
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """(y, ℓ), (t_y, t_ℓ), as in `attention.one_pass`."""
+    """Attention and its JVP, (y, ℓ) and (t_y, t_ℓ), as in `attention.one_pass`."""
     inputs = [a.contiguous() for a in (q, k, v, *tangents)]
     y, t_y = torch.empty_like(inputs[0]), torch.empty_like(inputs[0])
     lse, t_lse = (torch.empty(*q.shape[:3], 1, device=q.device) for _ in range(2))

@@ -1,11 +1,10 @@
-"""A small convolutional autoencoder: pictures to latents of half the side, or a quarter, and back.
+"""Autoencoder: a small convolutional VAE between images and latents of a half or quarter side.
 
-    pixels ─ fold 2×2 into channels ─ conv ─ residual ─ … ─ mean and log-variance
-    latents ─ conv ─ residual ─ spread channels over 2×2 ─ … ─ pixels
+    pixels ─ space to depth 2×2 ─ conv ─ residual ─ … ─ mean and log-variance
+    latents ─ conv ─ residual ─ depth to space 2×2 ─ … ─ pixels
 
-The bottleneck is that of a variational autoencoder with a tiny weight on its KL term, as latent
-diffusion uses it (Rombach et al. 2022, as reported): the mean is the latent, and the variance is
-there for training only. It knows nothing of diffusion.
+It is a variational autoencoder with a tiny weight on its KL term, as latent diffusion uses it
+(Rombach et al. 2022, as reported): the mean is the latent, and the variance serves training only.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class Residual(nn.Module):
-    """h + conv(act(norm(conv(act(norm(h)))))), of so many channels."""
+    """A residual block h + conv(act(norm(conv(act(norm(h)))))) of this many channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,7 +35,7 @@ class Residual(nn.Module):
 
 
 def down(channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Each width halves the side."""
+    """The encoder's layers; each width halves the side."""
     layers, inputs = [], channels
     for width in widths:
         layers += [nn.PixelUnshuffle(2), conv(4 * inputs, width), Residual(width)]
@@ -45,7 +44,7 @@ def down(channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
 
 
 def up(inputs: int, widths: tuple[int, ...], channels: int) -> nn.Sequential:
-    """Each width doubles the side; widths finest first, as in `down`."""
+    """The decoder's layers; each width, finest first as in `down`, doubles the side."""
     layers: list[nn.Module] = [conv(inputs, widths[-1])]
     for width, after in zip(reversed(widths), (*reversed(widths[:-1]), channels), strict=True):
         layers += [Residual(width), Norm(width), nn.SiLU(), conv(width, 4 * after)]
@@ -54,9 +53,14 @@ def up(inputs: int, widths: tuple[int, ...], channels: int) -> nn.Sequential:
 
 
 class Autoencoder(nn.Module):
-    """x (b, channels, n, n) <-> latents (b, latent, m, m), m = n / 2 ** len(widths).
+    """Autoencoder: x (b, channels, n, n) <-> latents (b, latent, m, m), m = n / 2 ** len(widths).
 
-    Pictures are in [-1, 1]; a decoded one may lie a little outside.
+    Images are in [-1, 1]; decoded values may lie a little outside.
+
+    Args:
+        channels: of the images.
+        widths: channels of each level, finest first.
+        latent: channels of the latents.
     """
 
     def __init__(self, channels: int, widths: tuple[int, ...], latent: int) -> None:
@@ -69,16 +73,16 @@ class Autoencoder(nn.Module):
         return self.moments(x)[0]
 
     def decode(self, h: Tensor) -> Tensor:
-        """Pictures from latents."""
+        """Images from latents."""
         return self.decoder(h)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean of the latents and their log-variance, which is kept within ±20."""
+        """Mean and log-variance of the latents, the latter clamped to ±20."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 20)
 
     def forward(self, x: Tensor) -> tuple[Tensor, PerSample]:
-        """For training: x decoded from latents with noise, and KL(latents ‖ N(0, I))."""
+        """For training: x reconstructed from sampled latents, and KL(q(h | x) ‖ N(0, I)), (b,)."""
         mean, log_variance = self.moments(x)
         h = mean + (log_variance / 2).exp() * torch.randn_like(mean)
         kl = (mean.square() + log_variance.exp() - 1 - log_variance) / 2
@@ -87,11 +91,11 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class AutoencoderShape:
-    """What an autoencoder is built from."""
+    """The record of an `Autoencoder`: its arguments."""
 
     channels: int = 1
-    widths: tuple[int, ...] = (32,)  # of each level, finest first
-    latent: int = 4  # channels
+    widths: tuple[int, ...] = (32,)
+    latent: int = 4
 
     def build(self) -> Autoencoder:
         """A fresh network. Seed torch first: the weights come from its global generator."""

@@ -1,4 +1,7 @@
-"""Critics: networks that answer with one number, for points and for images."""
+"""Critic (discriminator) networks for points and for images: one real number per sample.
+
+The adversarial losses that use them are in `methods.critic`.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +15,7 @@ from .unet import Told, conv
 
 
 class PointCritic(nn.Module):
-    """x (b, dim), c_noise (b,), cond -> (b,): an MLP, its answers summed."""
+    """Critic of points: x (b, dim), c_noise (b,), cond (b,) -> (b,), an MLP and a linear layer."""
 
     def __init__(self, dim: int, width: int, embed: Embed, classes: int) -> None:
         super().__init__()
@@ -26,7 +29,14 @@ class PointCritic(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class PointCriticShape:
-    """What a PointCritic is built from."""
+    """The record of a `PointCritic`.
+
+    Args:
+        dim: coordinates of a point.
+        width: of the MLP's hidden layers.
+        embed: embedding of the noise level.
+        classes: how many; 0 for data without labels.
+    """
 
     dim: int = 2
     width: int = 64
@@ -39,10 +49,11 @@ class PointCriticShape:
 
 
 class ImageCritic(nn.Module):
-    """x (b, channels, n, m), c_noise (b,), cond -> (b,): the mean over places of a score.
+    """Critic of images: x (b, channels, n, m), c_noise (b,), cond (b,) -> (b,).
 
     Three convolutions that halve the image twice; noise level and class are added to the middle
-    one. Each place judges its own neighbourhood, as the heads of the papers' critics do.
+    one. The score is a mean over places, each of which sees its own neighbourhood, as the heads of
+    the papers' critics do.
     """
 
     def __init__(self, channels: int, width: int, embed: Embed, classes: int) -> None:
@@ -60,7 +71,14 @@ class ImageCritic(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class ImageCriticShape:
-    """What an ImageCritic is built from."""
+    """The record of an `ImageCritic`.
+
+    Args:
+        channels: of the images.
+        width: channels of the first convolution.
+        embed: embedding of the noise level.
+        classes: how many; 0 for data without labels.
+    """
 
     channels: int = 1
     width: int = 16

@@ -1,4 +1,4 @@
-"""DDPM++ in EDM's layout, the network that CIFAR-10's consistency models are made of.
+"""DDPM++: the UNet of EDM and of the papers' consistency models on CIFAR-10.
 
     in ─ level 0 ──────┬──── down ─ level 1 ──────┬──── … ─ down ─ last level ─┐
          1 + 4 skips   │          1 + 4 skips     │            1 + 4 skips     two blocks
@@ -32,7 +32,7 @@ Layer = TypeVar("Layer", bound=nn.Linear | nn.Conv2d | Modulated | Shifted)
 
 
 def drawn(layer: Layer, gain: float = 1.0) -> Layer:
-    """The layer with weights uniform as Glorot & Bengio 2010, and biases at 0."""
+    """Initialise a layer: weights uniform as Glorot & Bengio 2010, biases at 0."""
     nn.init.xavier_uniform_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -44,7 +44,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
 
 
 def norm(channels: int, affine: bool = True) -> Norm:
-    """In groups of at least 4 channels, 32 groups at most."""
+    """Group normalisation, with groups of at least 4 channels and at most 32 groups."""
     return Norm(channels, affine, groups=max(1, min(32, channels // 4)), eps=1e-6)
 
 
@@ -61,7 +61,7 @@ def told(embed: Embed, classes: int, width: int) -> Told:
 
 @dataclass(frozen=True)
 class Level:
-    """What the blocks of one resolution share."""
+    """The settings that the blocks of one resolution share."""
 
     channels: int
     attention: bool
@@ -71,7 +71,7 @@ class Level:
 
 
 class Attention(nn.Module):
-    """What each pixel gathers from all others, in a single head."""
+    """Self-attention over the pixels, with a single head."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """(skip(h) + branch(h, e)) · √½, then the same with attention as the branch if there is one.
+    """A residual block: (skip(h) + branch(h, e)) · √½, then the same with attention as the branch.
 
     branch = conv(drop(act(modulated norm(conv(resize(act(norm(h)))))))). `resize` also stands
     before the skip's 1 × 1 convolution, which is left out where the block changes nothing.
@@ -124,7 +124,7 @@ class Rise(nn.Module):
         self.enter, self.blocks = nn.ModuleList(enter), nn.ModuleList(blocks)
 
     def forward(self, h: Tensor, e: Tensor, skips: list[Tensor]) -> Tensor:
-        """Takes its skips off the end of the list."""
+        """(b, c, n, n) after the level; its skips are popped off the end of the list."""
         for block in self.enter:
             h = block(h, e)
         for block in self.blocks:
@@ -133,14 +133,27 @@ class Rise(nn.Module):
 
 
 class DDPMpp(nn.Module):
-    """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
+    """The DDPM++ network: x (b, channels, n, n) -> the same shape.
 
-    `mults` gives the width of each level, finest first. `attention` names the levels that have it
-    (0 is the finest; 1 has 16 × 16 pixels for CIFAR-10): after each of the encoder's blocks, after
-    the decoder's last, and always after the first block in the middle. `dropout` acts from level
-    `dropout_from` on, in coarser ones too. The noise embedding feeds a vector of 4 · width. The
-    weights come from torch's global generator. Raises ValueError for levels that do not exist
-    and for a width that does not divide into groups: multiples of 4 up to 128, then of 32.
+    n is a multiple of 2 ** (levels - 1). The weights come from torch's global generator.
+
+    Args:
+        channels: of the images.
+        width: base number of channels; noise level and class become a vector of 4 · width.
+        mults: the width of each level in units of `width`, finest first.
+        blocks: of each level in the encoder; the decoder has one more.
+        attention: the levels that have it (0 is the finest; 1 has 16 × 16 pixels for CIFAR-10):
+            after each of the encoder's blocks, after the decoder's last, and always after the
+            first block in the middle.
+        dropout: its probability.
+        dropout_from: the finest level with dropout; coarser ones have it too.
+        embed: embedding of the noise level.
+        classes: how many; 0 for an unconditional network.
+        modulation: how the embedding modulates the blocks.
+
+    Raises:
+        ValueError: for levels that do not exist, and for a width that does not divide into
+            groups: multiples of 4 up to 128, then of 32.
     """
 
     def __init__(
@@ -182,7 +195,7 @@ class DDPMpp(nn.Module):
 
 
 def encoder(width: int, levels: list[Level], blocks: int) -> tuple[nn.ModuleList, list[int]]:
-    """The blocks one after the other, and the channels of all skips in that order."""
+    """The encoder's blocks in order, and the channels of all skips in that order."""
     made, skips = nn.ModuleList(), [width]
     for i, level in enumerate(levels):
         if i:
@@ -195,7 +208,7 @@ def encoder(width: int, levels: list[Level], blocks: int) -> tuple[nn.ModuleList
 
 
 def decoder(skips: list[int], levels: list[Level], blocks: int) -> nn.ModuleList:
-    """Coarsest level first. There two blocks enter; elsewhere one, which doubles the image."""
+    """The decoder's levels, coarsest first. Two blocks enter that one, else one that upsamples."""
     made, skips, h = nn.ModuleList(), list(skips), skips[-1]
     for i, level in reversed(list(enumerate(levels))):
         if i == len(levels) - 1:
@@ -213,7 +226,7 @@ def decoder(skips: list[int], levels: list[Level], blocks: int) -> nn.ModuleList
 @ingredient
 @dataclass(frozen=True)
 class DDPMppShape:
-    """What a DDPMpp is built from: the record a recipe keeps. The fields are its arguments."""
+    """The record of a `DDPMpp`, for recipes: its arguments."""
 
     channels: int = 3
     width: int = 128
@@ -235,10 +248,10 @@ PAPER = DDPMppShape()
 """EDM's network for CIFAR-10: 55.7 million weights, 42 GFLOP for one image of 32 × 32."""
 
 LEAN = DDPMppShape(width=64, mults=(2, 2, 3), blocks=2)
-"""12.5 million weights, 7.0 GFLOP for one image: a sixth of `PAPER`, for one sitting on one card.
+"""12.5 million weights, 7.0 GFLOP for one image: a sixth of `PAPER`, for short runs on one GPU.
 
-Chosen by counting, not by training. Apart from the first and what its answer enters, every
-convolution has 128 or more channels, in multiples of 64: narrower ones leave a card's matrix units
+Chosen by counting, not by training. Apart from the first and those that read its output, every
+convolution has 128 or more channels, in multiples of 64: narrower ones leave a GPU's matrix units
 waiting for memory. The third level has the most width because 8 × 8 pixels cost little. The
 weights fill 25 MB in bfloat16.
 """

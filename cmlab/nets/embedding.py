@@ -1,4 +1,4 @@
-"""How a network is told the noise level (one number) and the class (one label)."""
+"""Embeddings of the noise level (Fourier or positional features) and of the class label."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from ..types import Time
 
 
 class Embed(ABC):
-    """A choice of frequencies ω; the features of a number c are cos(ω c) and sin(ω c)."""
+    """Embedding of a number c as cos(ω c) and sin(ω c): a choice of the frequencies ω."""
 
     @abstractmethod
     def frequencies(self) -> Tensor:
@@ -23,10 +23,14 @@ class Embed(ABC):
 @ingredient
 @dataclass(frozen=True)
 class Fourier(Embed):
-    """Random frequencies ω ~ 2π · scale · N(0, 1), drawn from torch's global generator.
+    """Random Fourier features: ω ~ 2π · scale · N(0, 1), from torch's global generator.
 
     A consistency model needs a small scale: at 16 (NCSN++) the features of two neighbouring noise
     levels have nothing in common, and the tangent df/dt is hundreds of times too long.
+
+    Args:
+        count: of the frequencies.
+        scale: standard deviation of ω / 2π, per unit of c_noise.
     """
 
     count: int = 32
@@ -39,10 +43,14 @@ class Fourier(Embed):
 @ingredient
 @dataclass(frozen=True)
 class Positional(Embed):
-    """Geometric frequencies from 1 down to 1 / longest.
+    """Positional features: geometric frequencies from 1 down to 1 / longest.
 
     sCM feeds them the time itself, c_noise = t ≤ π/2: no feature turns by more than a quarter, and
     none moves faster than t. With ln tan t in its place, d/dt would carry 1 / (sin t cos t).
+
+    Args:
+        count: of the frequencies.
+        longest: the inverse of the lowest.
     """
 
     count: int = 32
@@ -53,7 +61,10 @@ class Positional(Embed):
 
 
 class Waves(nn.Module):
-    """c (b,) -> [cos(ω c), sin(ω c)], (b, 2 · count). ω is saved with the weights."""
+    """Features of the noise level: c (b,) -> [cos(ω c), sin(ω c)], (b, 2 · count).
+
+    ω is a buffer, saved with the weights.
+    """
 
     frequencies: Tensor
 
@@ -68,9 +79,9 @@ class Waves(nn.Module):
 
 
 class Labels(nn.Module):
-    """One learned vector per class: cond (b,) of integers in [0, classes) -> (b, width).
+    """Class embedding, a learned vector per class: cond (b,), int64 in [0, classes) -> (b, width).
 
-    Without classes it answers 0, and a label is refused rather than quietly ignored.
+    Without classes it returns 0, and a label raises ValueError rather than being ignored.
     """
 
     def __init__(self, classes: int, width: int) -> None:
@@ -83,6 +94,7 @@ class Labels(nn.Module):
         return 0.0 if self.vector is None else self.vector(cond)
 
     def check(self, cond: Tensor | None) -> None:
+        """Raise ValueError for labels that do not fit the network."""
         if self.vector is None and cond is not None:
             raise ValueError(
                 "This network has no classes: leave cond out or build it with classes."

@@ -1,4 +1,4 @@
-"""Can this network be differentiated in forward mode? Asked before training, answered by name."""
+"""Forward-mode differentiation (JVP): check before training that a network supports it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +16,19 @@ FUSED = ("scaled_dot_product", "multi_head_attention", "transformer_encoder")  #
 
 
 def check_forward(net: nn.Module, x: Data, c_noise: Time, cond: Tensor | None = None) -> None:
-    """Raises TypeError, naming the module, unless forward mode gets through net(x, c_noise, cond).
+    """Check that forward mode works through net(x, c_noise, cond).
 
     Two samples are tried in train mode, on copies of weights and buffers, so that network and
     random state stay as they are. What fails without any derivative is raised as it is.
+
+    Args:
+        net: the network.
+        x: samples (b, *d).
+        c_noise: its time input (b,).
+        cond: labels (b,), or None.
+
+    Raises:
+        TypeError: naming the module without a forward-mode derivative, and the remedy.
     """
     two = torch.arange(2, device=x.device) % len(x)
     x, c_noise, cond = x[two], c_noise[two], None if cond is None else cond[two]
@@ -37,7 +46,7 @@ def check_forward(net: nn.Module, x: Data, c_noise: Time, cond: Tensor | None = 
 
 
 def verdict(name: str, module: nn.Module, error: RuntimeError) -> str:
-    """One sentence: which module it was, and what to do."""
+    """The error message: which module it was, and the remedy."""
     if any(word in str(error) for word in FUSED):
         remedy = "write its attention with cmlab.nets.attention, wrap it in sdpa_kernel("
         remedy += "SDPBackend.MATH)"
@@ -54,7 +63,7 @@ def verdict(name: str, module: nn.Module, error: RuntimeError) -> str:
 
 @contextmanager
 def in_train_mode(net: nn.Module) -> Iterator[None]:
-    """net.train() for a while; afterwards each part is in the mode in which it was."""
+    """Train mode within the context; afterwards each module is in the mode in which it was."""
     before = {module: module.training for module in net.modules()}
     net.train()
     try:
@@ -66,7 +75,7 @@ def in_train_mode(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def innermost(net: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
-    """The modules now at work, outermost first; what fails leaves them as they were then."""
+    """The modules whose forward is running, outermost first; kept as they were at a failure."""
     inside = [("", net)]
     hooks = []
     for part in net.named_modules():
@@ -75,7 +84,7 @@ def innermost(net: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
             inside.append(part)
 
         def leave(*_: Any, part: tuple[str, nn.Module] = part) -> None:
-            while inside.pop() is not part:  # a part that failed, and whose caller coped
+            while inside.pop() is not part:  # a module that failed, and whose caller went on
                 pass
 
         hooks += [part[1].register_forward_pre_hook(enter), part[1].register_forward_hook(leave)]

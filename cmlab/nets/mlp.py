@@ -1,4 +1,4 @@
-"""A small network for points in the plane, or for any data that lie flat as (b, dim)."""
+"""MLP: a multilayer perceptron for points in the plane, or for any data of shape (b, dim)."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,16 @@ from .embedding import Embed, Fourier, Labels, Waves
 
 
 class MLP(nn.Module):
-    """`depth` hidden layers of SiLU; the noise level (and the class) is added inside each of them.
+    """An MLP x (b, dim) -> (b, dim); noise level and class enter every hidden layer.
 
     h ← SiLU(W_l h + U_l e(c_noise, cond)). The weights come from torch's global generator.
+
+    Args:
+        dim: coordinates of a sample.
+        width: of the hidden layers.
+        depth: number of hidden layers.
+        embed: embedding of the noise level.
+        classes: how many; 0 for an unconditional network.
     """
 
     def __init__(
@@ -49,7 +56,7 @@ class MLP(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class MLPShape:
-    """What an MLP is built from: the record a recipe keeps. The fields are MLP's arguments."""
+    """The record of an `MLP`, for recipes: its arguments."""
 
     dim: int = 2
     width: int = 128

@@ -1,10 +1,9 @@
-"""Normalisation layers and how they are modulated by the noise level.
+"""Normalisation layers, and their modulation by the noise level (adaptive normalisation).
 
-Non-scaling layer normalisation: the factor that a norm learns is left out, its shift stays.
-
-sLCT (Dao et al. 2025): a learned factor can blow up the channels that hold outliers. In the
-authors' code the weight of the norm is held at 1 and the bias is learned, and the mean and the
-variance are those of all channels and pixels of a sample.
+`NonScalingNorm` is the layer normalisation of sLCT (Dao et al. 2025), without a learned scale,
+since a scale can amplify the channels that hold outliers. In the authors' code the weight of the
+norm is fixed at 1 and the bias is learned, and the mean and the variance are those of all channels
+and pixels of a sample.
 """
 
 import math
@@ -21,20 +20,26 @@ from ..ingredients import ingredient
 
 
 def at_least_float32(h: Tensor) -> Tensor:
-    """A mean of squares taken in bfloat16 keeps two digits, and a tangent through it fewer."""
+    """h in at least float32: a mean of squares in bfloat16 has two digits, its tangent fewer."""
     return h.to(torch.promote_types(h.dtype, torch.float32))
 
 
 class Norm(nn.Module):
-    """Group normalisation in at least float32, whatever autocast does around it.
-
-    `groups` is 0 for as many as divide the channels, at most 8. Raises ValueError for a number of
-    groups that does not divide them.
+    """Group normalisation in at least float32, also under autocast: h (b, channels, n, n).
 
     On a CPU autocast hands bfloat16 to group normalisation, whose forward-mode derivative then
     mixes two types and fails; and torch.compile fails on the derivative of normalisation and
     affine part together. Here the type is float32 and the two are apart. Its derivative also wants
     an image's pixels together in memory, as its kernel on a GPU does: channels_last is copied.
+
+    Args:
+        channels: of h.
+        affine: whether a scale and a shift are learned for each channel.
+        groups: their number; 0 is as many as divide the channels, at most 8.
+        eps: added to the variance.
+
+    Raises:
+        ValueError: for a number of groups that does not divide the channels.
     """
 
     def __init__(
@@ -62,39 +67,39 @@ BuildNorm = Callable[[int, bool], nn.Module]  # (channels, affine) -> a layer's 
 @ingredient
 @dataclass(frozen=True)
 class Grouped:
-    """Builds `Norm`, with as many groups as divide the channels, at most 8."""
+    """Group normalisation as a network's choice: builds `Norm` with at most 8 groups."""
 
     def __call__(self, channels: int, affine: bool = True) -> Norm:
         return Norm(channels, affine)
 
 
 def uncast(device: torch.device) -> AbstractContextManager:
-    """Where autocast has no say; on devices that know none, such as "meta", nothing."""
+    """Autocast switched off; on devices without autocast, such as "meta", a null context."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
 
 
 def read(e: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """What a linear layer reads from e, as an image of one pixel: (b, width_e) -> (b, c, 1, 1).
+    """A linear layer of the embedding e as an image of one pixel: (b, width_e) -> (b, c, 1, 1).
 
-    Not in bfloat16: to its two digits neighbouring noise levels are one.
+    Not in bfloat16, to whose two digits neighbouring noise levels are equal.
     """
     with uncast(e.device):
         return functional.linear(e.to(weight.dtype), weight, bias)[:, :, None, None]
 
 
 def pixel_norm(a: Tensor) -> Tensor:
-    """a / √(mean a² + 1e-8), the mean over the channels: (b, channels, …) -> the same shape."""
+    """Pixel norm a / √(mean a² + 1e-8), the mean over the channels of a (b, channels, …)."""
     a = at_least_float32(a)
     return a / (a.square().mean(1, keepdim=True) + 1e-8).sqrt()
 
 
 class Modulated(nn.Module):
-    """combine(norm(h), s, b), where one linear layer reads s and b from e.
+    """Adaptive normalisation combine(norm(h), s, b), with s and b linear in the embedding e.
 
-    h (b, channels, n, n), e (b, width_e) -> the shape of h. The layer's weights bear the names
-    that networks already saved know them by.
+    h (b, channels, n, n), e (b, width_e) -> the shape of h. The linear layer's weights keep the
+    names under which checkpoints hold them.
     """
 
     def __init__(
@@ -115,7 +120,7 @@ class Modulated(nn.Module):
 
 
 class Shifted(nn.Module):
-    """norm(h + b), where a linear layer reads b from e and the norm scales and shifts as well."""
+    """Normalisation after a shift, norm(h + b), with b linear in e and an affine norm."""
 
     def __init__(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> None:
         super().__init__()
@@ -128,11 +133,11 @@ class Shifted(nn.Module):
 
 
 class Modulation(ABC):
-    """How a block is told the noise level (and the class): a choice that builds a module."""
+    """How the embedding of noise level and class modulates a block; it builds the module."""
 
     @abstractmethod
     def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated | Shifted:
-        """The module (h, e) -> modulated norm of h. Its weights are drawn globally."""
+        """The module (h, e) -> modulated norm of h; its weights come from torch's generator."""
 
 
 def scale_shift(h: Tensor, s: Tensor, b: Tensor) -> Tensor:
@@ -146,7 +151,7 @@ def double_norm(h: Tensor, s: Tensor, b: Tensor) -> Tensor:
 @ingredient
 @dataclass(frozen=True)
 class Shift(Modulation):
-    """norm(h + b(e)), as in DDPM++: what is added to all pixels of a channel shifts its group."""
+    """norm(h + b(e)), as in DDPM++: the shift is added before the normalisation."""
 
     def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Shifted:
         return Shifted(width_e, channels, norm)
@@ -166,9 +171,9 @@ class ScaleShift(Modulation):
 class DoubleNorm(Modulation):
     """norm(h) · pnorm(s(e)) + pnorm(b(e)): adaptive double normalisation, sCM section 4.1.
 
-    Scale and shift keep a mean square of 1 over the channels, so that the noise level turns them
-    but cannot blow them up. There is no 1 + s, and the linear layer must not start at 0, as is
-    common elsewhere: the block would answer 0, and there the slope of pnorm is 1e4.
+    Scale and shift have a mean square of 1 over the channels, so that the noise level can rotate
+    but not amplify them. There is no 1 + s, and the linear layer must not start at 0, as is common
+    elsewhere: the block's output would be 0, and there the slope of pnorm is 1e4.
     """
 
     def build(self, width_e: int, channels: int, norm: BuildNorm = Norm) -> Modulated:
@@ -179,9 +184,10 @@ class DoubleNorm(Modulation):
 
 
 class NonScalingNorm(nn.Module):
-    """(h - mean h) / √(var h + eps) + shift, over a whole sample: (b, channels, n, n) or (b, c).
+    """Layer normalisation without a learned scale: (h - mean h) / √(var h + eps) + shift.
 
-    Without `affine` there is no shift either. In at least float32, as `Norm`.
+    Mean and variance are those of a whole sample of h (b, channels, n, n) or (b, c). Without
+    `affine` there is no shift either. In at least float32, as `Norm`.
     """
 
     def __init__(self, channels: int, affine: bool = True, eps: float = 1e-5) -> None:
@@ -199,7 +205,7 @@ class NonScalingNorm(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class NonScaling:
-    """Builds `NonScalingNorm` where a network asks for a norm."""
+    """Non-scaling layer normalisation as a network's choice: builds `NonScalingNorm`."""
 
     eps: float = 1e-5
 

@@ -1,11 +1,11 @@
-"""Patches: a network that works on a smaller image with more channels (space to depth).
+"""Patches: a network on a smaller image with more channels (space to depth).
 
     F(x) = depth to space( inner network( space to depth(x) ) )
 
 An image of n × n pixels becomes one of n/p × n/p, each pixel of which holds a patch of p × p. The
 arithmetic of a convolution of given width falls by p², and what it reads and writes too. The
 rearrangement itself loses nothing (Shi et al. 2016, arXiv:1609.05158), but an inner network that
-is not wider than the numbers of a patch cannot tell all patches apart, and its answers then keep
+is not wider than the numbers of a patch cannot distinguish all patches, and its outputs then keep
 some of the noise: with 3 channels take p = 2 (12 numbers) before p = 4 (48). A convolution at full
 resolution before and after was tried and learns more slowly (docs/settings.md).
 """
@@ -31,11 +31,15 @@ class ImageShape(Protocol):
     def build(self) -> nn.Module: ...
 
 
-class Patches(nn.Module):
-    """x (b, channels, n, n) -> the same shape, through a network on patches of size × size pixels.
+class PatchNet(nn.Module):
+    """A network on patches: x (b, channels, n, n) -> the same shape, n a multiple of `size`.
 
-    The inner network takes channels * size² channels: raises ValueError when its own are no such
-    multiple.
+    Args:
+        inner: the record of the inner network, whose channels are `channels` · size².
+        size: pixels a side of a patch.
+
+    Raises:
+        ValueError: when the inner network's channels are no multiple of size².
     """
 
     def __init__(self, inner: ImageShape, size: int = 2) -> None:
@@ -62,11 +66,11 @@ class Patches(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class PatchesShape:
-    """The record of `Patches`: its arguments."""
+    """The record of `PatchNet`: its arguments."""
 
     inner: ImageShape
     size: int = 2
 
-    def build(self) -> Patches:
+    def build(self) -> PatchNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""
-        return Patches(**vars(self))
+        return PatchNet(**vars(self))

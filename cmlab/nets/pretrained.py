@@ -1,4 +1,4 @@
-"""Networks with shipped weights: frozen ones that judge, and a student that begins with them."""
+"""Pretrained networks: shipped checkpoints, loaded frozen or as initial weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def frozen(kind: Callable[[], Network], path: Path, script: str) -> Network:
-    """A network with the weights in a file. Raises BadFile, naming the script that remakes it."""
+    """A network with the weights of a checkpoint, in eval mode and without gradients.
+
+    Args:
+        kind: builds the network.
+        path: the checkpoint.
+        script: what makes it again, for the error message.
+
+    Raises:
+        BadFile: when the file is missing or holds another network.
+    """
     tensors, _ = read(path)
     with rewind_rng(torch.device("cpu")):  # its initial weights are drawn, then overwritten
         network = kind()
@@ -39,8 +48,13 @@ class Buildable(Protocol):
 
 @ingredient
 @dataclass(frozen=True)
-class Shipped:
-    """What `net` builds, with the weights of data/checkpoints/NAME.safetensors."""
+class PretrainedNet:
+    """The record of a network that starts from shipped weights.
+
+    Args:
+        net: the record of the network.
+        name: of the checkpoint, data/checkpoints/NAME.safetensors.
+    """
 
     net: Buildable
     name: str
@@ -50,7 +64,7 @@ class Shipped:
         return getattr(self.net, "classes", 0)
 
     def build(self) -> nn.Module:
-        """The network, ready to go on. Raises BadFile when the file holds another one."""
+        """The network with its weights. Raises BadFile when the file holds another network."""
         path, network = CHECKPOINTS / f"{self.name}.safetensors", self.net.build()
         tensors, _ = read(path)
         try:  # the file holds a whole denoiser, whose network is called net

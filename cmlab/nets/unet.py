@@ -1,10 +1,10 @@
-"""A small UNet for square images of 8 to 32 pixels.
+"""UNet: a small one for square images of 8 to 32 pixels.
 
     in ─ level 0 ─┬─ level 1 ─┬─ … ─ middle ─ … ─┬─ level 1 ─┬─ level 0 ─ out
                   └───────────┴──────skips───────┴───────────┘
 
 A level halves the image by averaging 2×2 pixels; on the way up each pixel is repeated. The noise
-level and the class steer the normalised activations of every block.
+level and the class modulate the normalised activations of every block.
 
 Every operation has a forward-mode derivative, which torch's fused attention for one lacks.
 """
@@ -27,14 +27,14 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def silent(layer: nn.Module) -> nn.Module:
-    """The layer with all its weights at 0: its branch starts as nothing added."""
+    """The layer with all its weights at 0, so that its residual branch starts at 0."""
     for weight in layer.parameters():
         nn.init.zeros_(weight)
     return layer
 
 
 class Told(nn.Module):
-    """The noise level and the class as one vector: (b,), (b,) -> (b, width)."""
+    """The embedding of noise level and class as one vector: (b,), (b,) -> (b, width)."""
 
     def __init__(self, embed: Embed, classes: int, width: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Told(nn.Module):
 
 
 class Block(nn.Module):
-    """h + conv(drop(act(modulated norm(conv(act(norm(h))))))), the modulation read from e."""
+    """A residual block h + conv(drop(act(modulated norm(conv(act(norm(h))))))), modulated by e."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """h + what each pixel gathers from all others, in heads of at most 32 channels."""
+    """Residual self-attention over the pixels, with one head for each 32 channels."""
 
     def __init__(self, channels: int, norm: BuildNorm) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """Blocks at one resolution, each followed by attention where the level has it.
 
-    The first block takes `below` channels, and every block `skip` channels on top.
+    The first block takes `below` channels, and every block `skip` channels more.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Level(nn.Module):
         )
 
     def forward(self, h: Tensor, e: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
-        """The activations after each block, which also reads one of the skips, latest first."""
+        """The activations after each block; with `skips`, each block reads one, latest first."""
         after = []
         for block, attend in zip(self.blocks, self.attention, strict=True):
             h = h if skips is None else torch.cat([h, skips.pop()], dim=1)
@@ -126,7 +126,7 @@ class Level(nn.Module):
 
 
 def check_levels(attention: tuple[int, ...], levels: int) -> int:
-    """How many levels, once it is sure that attention names some of them."""
+    """The number of levels. Raises ValueError when `attention` names others."""
     if not set(attention) <= set(range(levels)):
         raise ValueError(f"attention must name levels in 0…{levels - 1}, not {attention}.")
     return levels
@@ -147,12 +147,26 @@ def check_image(net: str, x: Tensor, channels: int, halvings: int) -> None:
 
 
 class UNet(nn.Module):
-    """x (b, channels, n, n) -> the same shape; n must divide by 2 ** (levels - 1).
+    """A UNet x (b, channels, n, n) -> the same shape, n a multiple of 2 ** (levels - 1).
 
-    `mults` gives the width of each level, finest first; `attention` names the levels that have it
-    (0 is the finest). The middle always has attention, on its smallest image. Noise level and
-    class become one vector of `embedding` numbers, or of 4 * width where that is 0. The weights
-    come from torch's global generator, and the last layer starts at 0.
+    The middle always has attention, on its smallest image. The weights come from torch's global
+    generator, and the last layer starts at 0.
+
+    Args:
+        channels: of the images.
+        width: base number of channels.
+        mults: the width of each level in units of `width`, finest first.
+        blocks: of each level, on the way down and up.
+        attention: the levels that have it; 0 is the finest.
+        dropout: its probability.
+        embed: embedding of the noise level.
+        classes: how many; 0 for an unconditional network.
+        modulation: how the embedding modulates the blocks.
+        norm: the normalisation.
+        embedding: width of the embedding of noise level and class; 0 is 4 · width.
+
+    Raises:
+        ValueError: for attention at levels that do not exist.
     """
 
     def __init__(
@@ -200,7 +214,7 @@ class UNet(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class UNetShape:
-    """What a UNet is built from: the record a recipe keeps. The fields are UNet's arguments."""
+    """The record of a `UNet`, for recipes: its arguments."""
 
     channels: int = 1
     width: int = 32

@@ -1,4 +1,4 @@
-"""Runs by name: functions that return a recipe, each with its command, seconds and scores.
+"""Presets: recipes by name, each function with its command, its duration and its scores.
 
 A function becomes a preset by `@preset("data.method")`; its module is found in this folder.
 """
@@ -8,7 +8,10 @@ from functools import cached_property
 from typing import TypeVar
 
 from .. import discovery
+from ..schedules import WarmupCosine
+from ..train.config import Adam, TrainConfig
 from ..train.recipe import Recipe
+from ..types import Schedule
 
 MARK = "__preset__"
 DATA = ("toy", "digits", "shapes", "music", "cifar10")  # the order in which presets are listed
@@ -18,7 +21,7 @@ P = TypeVar("P", bound=Preset)
 
 
 def preset(name: str) -> Callable[[P], P]:
-    """Make a function a preset under this name. A decorator."""
+    """Make a function that returns a recipe a preset under this name. A decorator."""
 
     def mark(build: P) -> P:
         setattr(build, MARK, name)
@@ -27,8 +30,31 @@ def preset(name: str) -> Callable[[P], P]:
     return mark
 
 
+def cosine_training(
+    steps: int, batch: int, adam: Adam, ema: Schedule, seed: int, warmup: int = 100
+) -> TrainConfig:
+    """The training settings of most presets: Adam with a cosine schedule, and an EMA.
+
+    Args:
+        steps: optimizer steps.
+        batch: samples a step.
+        adam: the optimizer with its highest learning rate, reached after the warm-up.
+        ema: decay of the average of the weights, by step.
+        seed: of the run.
+        warmup: steps of linear warm-up, a tenth of the run at most.
+    """
+    return TrainConfig(
+        steps=steps,
+        batch=batch,
+        optimizer=adam,
+        rate=WarmupCosine(steps, warmup=min(warmup, steps // 10)),
+        ema=ema,
+        seed=seed,
+    )
+
+
 class Presets(Mapping[str, Preset]):
-    """All presets by name, found when they are first asked for; those of the labs load late."""
+    """All presets by name, found at the first look-up; those of the labs are imported late."""
 
     @cached_property
     def _here(self) -> dict[str, Preset]:
@@ -53,7 +79,11 @@ class Presets(Mapping[str, Preset]):
 
 
 def _marked(package: str) -> dict[str, Preset]:
-    """The presets of a module, or of all modules of a package. Raises ValueError for a double."""
+    """The presets of a module, or of all modules of a package.
+
+    Raises:
+        ValueError: when two have the same name.
+    """
     found: dict[str, Preset] = {}
     for thing in discovery.public_objects(package):
         name = getattr(thing, MARK, "")
@@ -65,13 +95,13 @@ def _marked(package: str) -> dict[str, Preset]:
 
 
 def _rank(name: str) -> int:
-    """Where the presets of this data stand in the list."""
+    """The position in the list of presets of the same data."""
     data = name.partition(".")[0]
     return DATA.index(data) if data in DATA else len(DATA)
 
 
 def _elsewhere(name: str, build: Preset) -> bool:
-    """Whether a preset is not in the module named after its data, which is listed first."""
+    """Whether a preset is outside the module named after its data, which is listed first."""
     return build.__module__.rpartition(".")[2] != name.partition(".")[0]
 
 

@@ -1,9 +1,9 @@
-"""CIFAR-10, unconditional, 32 × 32, in one sitting on one card, pre-training included.
+"""Presets for CIFAR-10, unconditional, 32 × 32: short runs on one GPU, pre-training included.
 
-The lean network, bf16, fused Adam with cosine rates, 6.1 million images: meant for 20 minutes on a
-card such as an H200. The settings are carried over from the digits and the shapes; no run has
-tuned them. No card was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan`
-says what one will cost on yours. The papers' own budgets are in cifar10_paper.
+The lean network, bf16, fused Adam with a cosine schedule, 6.1 million images: meant for 20 minutes
+on a GPU such as an H200. The settings are carried over from the digits and the shapes; no run has
+tuned them. No GPU was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan`
+estimates the cost on yours. The papers' own budgets are in `cifar10_paper`.
 """
 
 from dataclasses import replace
@@ -17,34 +17,26 @@ from ..model import CMPrecond, EDMPrecond, TrigPrecond
 from ..nets.ddpmpp import LEAN
 from ..nets.embedding import Fourier
 from ..noise_levels import KarrasGrid, LogNormal, Neighbours
-from ..schedules import Constant, Warmup, WarmupCosine
+from ..schedules import Constant, Warmup
 from ..teacher import AsBegun, OneSample
 from ..train.config import Adam, TrainConfig
 from ..train.recipe import Recipe
 from ..types import Teacher
-from . import preset
+from . import cosine_training, preset
 from .cifar10_paper import DENOISING, SIGMA, recipe
 
 SPRINT = 12_000  # steps of 512 images, the denoiser's included
 
 
 def sprint(steps: int, lr: float, seed: int) -> TrainConfig:
-    """Batches of 512, fused Adam with a cosine to 0, bf16."""
-    return TrainConfig(
-        steps=steps,
-        batch=512,
-        optimizer=Adam(lr, 0.9, 0.99),
-        rate=WarmupCosine(steps, warmup=min(500, steps // 10)),
-        ema=Constant(0.999),
-        seed=seed,
-        precision="bf16-mixed",
-        accelerator="auto",
-    )
+    """Batches of 512, fused Adam with a cosine schedule, bf16."""
+    train = cosine_training(steps, 512, Adam(lr, 0.9, 0.99), Constant(0.999), seed, warmup=500)
+    return replace(train, precision="bf16-mixed", accelerator="auto")
 
 
 @preset("cifar10.edm-sprint")
 def edm(steps: int = SPRINT, seed: int = 0) -> Recipe:
-    """cmlab train cifar10.edm-sprint: a denoiser as long as the others' whole. Here: not run."""
+    """cmlab train cifar10.edm-sprint: a denoiser with the others' whole budget. Here: not run."""
     method = EDM(DENOISING, weight=EDMWeight(SIGMA))
     net = replace(LEAN, dropout=0.1)
     return recipe(net, method, sprint(steps, 1e-3, seed), EDMPrecond(SIGMA))
@@ -71,17 +63,17 @@ def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
 @preset("cifar10.sct-sprint")
 def sct(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.sct-sprint: seven twelfths are diffusion, the rest sCT. Not run."""
-    return hurried(OneSample(), steps, seed)
+    return scm(OneSample(), steps, seed)
 
 
 @preset("cifar10.scd-sprint")
 def scd(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.scd-sprint: the same, and the denoiser teaches. Here: not run."""
-    return hurried(AsBegun(), steps, seed)
+    return scm(AsBegun(), steps, seed)
 
 
-def hurried(teacher: Teacher, steps: int, seed: int) -> Recipe:
-    """sCM in a sitting: a clipped tangent, as for the digits."""
+def scm(teacher: Teacher, steps: int, seed: int) -> Recipe:
+    """sCM with a clipped tangent, as for the digits, after its own denoiser."""
     before = 7 * steps // 12
     net = replace(LEAN, dropout=0.1)
     method = SCM(teacher, warmup=Warmup(max((steps - before) // 8, 1)), bound=Clip())

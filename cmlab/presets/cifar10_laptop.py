@@ -1,8 +1,8 @@
-"""CIFAR-10 with classes, 32 × 32, in one night on two cores of a processor, pre-training included.
+"""Presets for CIFAR-10 with classes, 32 × 32: one night on two CPU cores, pre-training included.
 
-A small network on patches of 2 × 2 pixels, bfloat16 where the processor has it, batches of 128.
-Its 2.4 million weights are 4.9 MB in bfloat16, so that a web page can carry them.
-What was tried before the settings were fixed, and on which seeds, stands in docs/settings.md.
+A small network on patches of 2 × 2 pixels, bfloat16 where the CPU has it, batches of 128. Its 2.4
+million weights are 4.9 MB in bfloat16, so that a web page can carry them. What was tried before
+the settings were fixed, and on which seeds, is in docs/settings.md.
 """
 
 from dataclasses import replace
@@ -20,10 +20,10 @@ from ..nets.patches import PatchesShape
 from ..nets.unet import UNetShape
 from ..noise_levels import LogNormal, ToData
 from ..sampling import FewSteps
-from ..schedules import PowerDecay, WarmupCosine
-from ..train.config import Adam, TrainConfig
+from ..schedules import PowerDecay
+from ..train.config import Adam
 from ..train.recipe import Recipe
-from . import preset
+from . import cosine_training, preset
 
 DATA = Unlabelled(cast(Labelled, CIFAR10(labelled=True)), share=0.1)
 SIGMA = CIFAR10().sigma_data
@@ -42,18 +42,10 @@ NET = PatchesShape(
 NIGHT = 136_000  # steps of 128 images, the denoiser's included: some 20 core-hours
 
 
-def night(method: Method, steps: int, lr: float, seed: int) -> Recipe:
-    """What both halves of the night share."""
-    train = TrainConfig(
-        steps=steps,
-        batch=128,
-        optimizer=Adam(lr, 0.9, 0.99),
-        rate=WarmupCosine(steps, warmup=min(500, steps // 10)),
-        ema=PowerDecay(),
-        seed=seed,
-        precision="bf16-mixed",
-        accelerator="cpu",
-    )
+def recipe(method: Method, steps: int, lr: float, seed: int) -> Recipe:
+    """What denoiser and consistency model share: data, network, optimizer and evaluator."""
+    train = cosine_training(steps, 128, Adam(lr, 0.9, 0.99), PowerDecay(), seed, warmup=500)
+    train = replace(train, precision="bf16-mixed", accelerator="cpu")
     sampler, judge = FewSteps(80.0, 0.821), AgainstTest(heun=True)
     return Recipe(DATA, NET, EDMPrecond(SIGMA), method, train, sampler, judge)
 
@@ -62,7 +54,7 @@ def night(method: Method, steps: int, lr: float, seed: int) -> Recipe:
 def edm(steps: int = NIGHT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.edm-laptop: a denoiser as long as the whole of `ect`."""
     method = EDM(ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(SIGMA))
-    return night(method, steps, 2e-3, seed)
+    return recipe(method, steps, 2e-3, seed)
 
 
 @preset("cifar10.ect-laptop")
@@ -71,5 +63,5 @@ def ect(steps: int = NIGHT, seed: int = 0) -> Recipe:
     before = 8 * steps // 17
     stage = max((steps - before) // 6, 1)
     pairs = Shrink(Stages(2.0, stage, last=6), LogNormal(-1.1, 2.0))
-    tuned = night(ECT(pairs=pairs), steps - before, 5e-4, seed)
+    tuned = recipe(ECT(pairs=pairs), steps - before, 5e-4, seed)
     return replace(tuned, start=edm(before, seed))

@@ -1,4 +1,4 @@
-"""CIFAR-10, unconditional, 32 × 32, by the papers' own tables.
+"""Presets for CIFAR-10, unconditional, 32 × 32, with the settings of the papers' tables.
 
 EDM's numbers are those of its authors' code and sCM's the paper's; iCT's and ECT's are as
 reported. What differs from theirs in all: no geometric augmentation before the tuning, horizontal
@@ -7,9 +7,9 @@ flips alone; and one network family, DDPM++, where iCT took NCSN++.
 The average of the weights ramps as in EDM's code for EDM's denoiser; ECT's code has no ramp, and
 neither iCT nor sCM is known to have one. All other presets have the default, `EarlyAverage`.
 
-No card was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan` says what one
-will cost on yours. Published scores are Inception FIDs of 50 000 samples in one and two calls. A
-run here is judged in another space (see its judge), and the two never stand beside each other.
+No GPU was at hand: minutes and scores are "not run here"; `cmlab train NAME --plan` estimates the
+cost on yours. Published scores are Inception FIDs of 50 000 samples in one and two calls. A run
+here is scored in another feature space (see its evaluator): the two cannot be compared.
 """
 
 from dataclasses import replace
@@ -43,17 +43,18 @@ DENOISING = ToData(LogNormal(-1.2, 1.2))
 
 
 def half_life(batch: int, images: float) -> Constant:
-    """The EMA that forgets half in so many images."""
+    """The EMA decay whose half-life is this many images."""
     return Constant(0.5 ** (batch / images))
 
 
 def recipe(net: DDPMppShape, method: Method, train: TrainConfig, precond: Precond) -> Recipe:
+    """The recipe with the data, sampler and evaluator that all of them share."""
     sampler = MID_TRIG if isinstance(precond, TrigPrecond) else MID
     return Recipe(DATA, net, precond, method, train, sampler, AgainstTest())
 
 
 def paper(batch: int, steps: int, lr: float, ema: Constant, seed: int) -> TrainConfig:
-    """RAdam at a constant rate, in float32, and an average without a ramp."""
+    """RAdam at a constant learning rate, in float32, and an EMA without a ramp."""
     return TrainConfig(
         steps=steps,
         batch=batch,

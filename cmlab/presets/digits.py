@@ -1,7 +1,7 @@
-"""Scanned digits, 8 × 8, one class label each.
+"""Presets for handwritten digits, 8 × 8, with class labels.
 
-Scores are means over seeds 0, 1, 2, seconds those of two CPU cores; ranges in docs/results.jsonl.
-How the settings were found: docs/settings.md.
+Scores are means over seeds 0, 1, 2, seconds those of two CPU cores; the single runs are in
+docs/results.jsonl. How the settings were found: docs/settings.md.
 """
 
 from dataclasses import replace
@@ -19,27 +19,20 @@ from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
 from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together
 from ..sampling import FewSteps
-from ..schedules import Constant, Warmup, WarmupCosine
+from ..schedules import Constant, Warmup
 from ..teacher import AsBegun, OneSample
-from ..train.config import Adam, TrainConfig
+from ..train.config import Adam
 from ..train.recipe import Recipe
 from ..types import Teacher
-from . import preset
+from . import cosine_training, preset
 
 DATA = Digits()
 
 
 def image(method: Method, steps: int, seed: int) -> Recipe:
-    """What all digit runs share: the network, the optimizer and the judge."""
+    """What all digit runs share: the network, the optimizer and the evaluator."""
     net = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
-    train = TrainConfig(
-        steps=steps,
-        batch=64,
-        optimizer=Adam(7e-4, 0.9, 0.999),
-        rate=WarmupCosine(steps, warmup=min(100, steps // 10)),
-        ema=Constant(0.99),
-        seed=seed,
-    )
+    train = cosine_training(steps, 64, Adam(7e-4, 0.9, 0.999), Constant(0.99), seed)
     sampler = FewSteps(80.0, 0.4)
     return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstHeldOut())
 
@@ -80,7 +73,7 @@ def scd(steps: int = 3600, seed: int = 0) -> Recipe:
 
 
 def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
-    """sCM with a clipped tangent, from a denoiser of its own."""
+    """sCM with a clipped tangent, after its own denoiser."""
     before, levels = 2 * steps // 5, Together(LogNormal(-1.0, 1.4))
     method = SCM(teacher, levels, warmup=Warmup((steps - before) // 8), bound=Clip())
     denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
@@ -89,5 +82,5 @@ def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
 
 
 def trigflow(method: Method, steps: int, seed: int) -> Recipe:
-    """`image` in TrigFlow's clock: the network is told the angle."""
+    """`image` under TrigFlow: the network's time input is the angle t."""
     return replace(image(method, steps, seed), precond=TrigPrecond(DATA.sigma_data))

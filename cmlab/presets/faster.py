@@ -1,8 +1,8 @@
-"""Pre-training with a curriculum over noise and a momentum that decays: denoisers, not samplers.
+"""Presets for faster pre-training of denoisers: noise level curriculum and momentum decay.
 
-Each is a preset `….edm` with a constant rate, judged by its walks of 35 calls, and with the two
-techniques of arXiv:2404.07946. Scores are means over seeds 0, 1, 2, as in `studies.pretraining`.
-Base rates: of 1, 2, 4 and 8 thousandths on the ring (seeds 10, 11) 2 to 4 did best with neither
+Each is a preset `….edm` with a constant learning rate, scored by Heun samples of 35 calls, with
+the two techniques of arXiv:2404.07946. Scores are means over seeds 0, 1, 2, as in lab 14. Learning
+rates: of 1, 2, 4 and 8 thousandths on the ring (seeds 10, 11) 2 to 4 did best with neither
 technique, of 0.7, 2 and 4 on digits (seed 10, 300 steps) 4; on shapes nothing was searched for.
 """
 
@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from ..methods.edm import EDM
 from ..methods.faster_training import Compensation, Easing, MomentumDecay, Quantiles, Times
-from ..metrics.denoiser import EDM_LAW, AgainstExactWalk, FreshWalk, HeldOutWalk
+from ..metrics.denoiser import EDM_LEVELS
+from ..metrics.evaluators import AgainstExactWalk, FreshWalk, HeldOutWalk
 from ..noise_levels import LogNormal
 from ..schedules import Warmup
 from ..train.config import Adam
@@ -26,20 +27,20 @@ def plain(recipe: Recipe, lr: float, judge: Judge) -> Recipe:
 
 
 def adam(recipe: Recipe) -> Adam:
-    """The recipe's optimizer: all of these presets have Adam."""
+    """The recipe's optimizer, which is Adam in all of these presets."""
     assert isinstance(recipe.train.optimizer, Adam)
     return recipe.train.optimizer
 
 
-def eased(recipe: Recipe, law: LogNormal) -> Recipe:
-    """With the curriculum, over the quantiles of the law of levels that the recipe had."""
+def eased(recipe: Recipe, levels: LogNormal) -> Recipe:
+    """With the curriculum, over the quantiles of the recipe's noise level distribution."""
     assert isinstance(recipe.method, EDM)
-    pairs = Easing(Warmup(recipe.train.steps), axis=Quantiles(law))
+    pairs = Easing(Warmup(recipe.train.steps), axis=Quantiles(levels))
     return replace(recipe, method=replace(recipe.method, pairs=pairs))
 
 
 def decayed(recipe: Recipe) -> Recipe:
-    """With momentum that decays to nothing, and the rate that makes up for it."""
+    """With momentum that decays to 0, and the learning rate that compensates for it."""
     train = recipe.train
     momentum = MomentumDecay(adam(recipe).beta1, train.steps)
     rate = Times(train.rate, Compensation(momentum))
@@ -47,17 +48,17 @@ def decayed(recipe: Recipe) -> Recipe:
 
 
 def plane(steps: int = 2000, seed: int = 0, lr: float = 4e-3) -> Recipe:
-    """What `ring` is compared with: momentum 0.9, the levels of the other toy runs."""
+    """The baseline of `ring`: momentum 0.9, the noise levels of the other toy runs."""
     return plain(toy.edm(steps=steps, seed=seed), lr, AgainstExactWalk(toy.LEVELS))
 
 
 def scan(steps: int = 400, seed: int = 0, lr: float = 4e-3) -> Recipe:
-    """What `digit` is compared with."""
+    """The baseline of `digit`."""
     return plain(digits.edm(steps, seed), lr, HeldOutWalk())
 
 
 def picture(steps: int = 200, seed: int = 0, lr: float = 2e-3) -> Recipe:
-    """What `shape` is compared with."""
+    """The baseline of `shape`."""
     return plain(shapes.edm(steps, seed), lr, FreshWalk())
 
 
@@ -70,10 +71,10 @@ def ring(steps: int = 2000, seed: int = 0) -> Recipe:
 @preset("digits.edm-fast")
 def digit(steps: int = 400, seed: int = 0) -> Recipe:
     """cmlab train digits.edm-fast: its scores beside those of `scan` are in lab 14."""
-    return decayed(eased(scan(steps, seed), EDM_LAW))
+    return decayed(eased(scan(steps, seed), EDM_LEVELS))
 
 
 @preset("shapes.edm-fast")
 def shape(steps: int = 200, seed: int = 0) -> Recipe:
     """cmlab train shapes.edm-fast: its scores beside those of `picture` are in lab 14."""
-    return decayed(eased(picture(steps, seed), EDM_LAW))
+    return decayed(eased(picture(steps, seed), EDM_LEVELS))

@@ -1,6 +1,7 @@
-"""Colour pictures made by rule, 32 × 32, one class label each.
+"""Presets for synthetic images of shapes, 32 × 32, with class labels.
 
-No search was done: proposal, weight and rate are the digits', the network one size up in levels.
+No search was done: proposal, weight and learning rate are the digits', the network has one level
+more.
 """
 
 from dataclasses import replace
@@ -19,27 +20,20 @@ from ..nets.norm import DoubleNorm
 from ..nets.unet import UNetShape
 from ..noise_levels import LogNormal, ToData, Together
 from ..sampling import FewSteps
-from ..schedules import Constant, Warmup, WarmupCosine
-from ..train.config import Adam, TrainConfig
+from ..schedules import Constant, Warmup
+from ..train.config import Adam
 from ..train.recipe import Recipe
-from . import preset
+from . import cosine_training, preset
 
 DATA = Shapes()
 
 
 def picture(method: Method, steps: int, seed: int) -> Recipe:
-    """What all runs on shapes share: the network, the optimizer and the judge."""
+    """What all runs on shapes share: the network, the optimizer and the evaluator."""
     net = UNetShape(
         channels=3, width=16, mults=(1, 2, 3), embed=Fourier(32, 0.06), classes=DATA.classes
     )
-    train = TrainConfig(
-        steps=steps,
-        batch=32,
-        optimizer=Adam(1e-3, 0.9, 0.999),
-        rate=WarmupCosine(steps, warmup=min(100, steps // 10)),
-        ema=Constant(0.99),
-        seed=seed,
-    )
+    train = cosine_training(steps, 32, Adam(1e-3, 0.9, 0.999), Constant(0.99), seed)
     sampler = FewSteps(80.0, 0.8)
     return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstFresh())
 
@@ -71,7 +65,7 @@ def sct(steps: int = 3000, seed: int = 0) -> Recipe:
 
 
 def trigflow(method: Method, steps: int, seed: int) -> Recipe:
-    """`picture` with the paper's network parts: the angle, positional features, double norm."""
+    """`picture` under TrigFlow with sCM's network: positional features of t, double norm."""
     recipe = picture(method, steps, seed)
     net = replace(cast(UNetShape, recipe.net), embed=Positional(32), modulation=DoubleNorm())
     return replace(recipe, net=net, precond=TrigPrecond(DATA.sigma_data))

@@ -1,7 +1,7 @@
-"""Points in the plane whose exact consistency function is known.
+"""Presets for toy data in the plane, whose exact consistency function is known.
 
-Scores are means over seeds 0, 1, 2 on the ring, seconds those of one CPU thread of two; ranges
-and all else in docs/results.jsonl. How the settings were found: docs/settings.md.
+Scores are means over seeds 0, 1, 2 on the ring, seconds those of one CPU thread of two; the single
+runs are in docs/results.jsonl. How the settings were found: docs/settings.md.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from ..data.toy import Ring, ToyData
 from ..losses import TrigWeight
 from ..methods.base import Method
 from ..methods.cd import CD
-from ..methods.ct import CT, GridDecay, SqrtGrowth
+from ..methods.ct import CT, SqrtGrowth
 from ..methods.ect import ECT, Shrink, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
@@ -21,11 +21,11 @@ from ..nets.embedding import Embed, Fourier, Positional
 from ..nets.mlp import MLPShape
 from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
 from ..sampling import FewSteps
-from ..schedules import Constant, Warmup, WarmupCosine
-from ..teacher import Exact, MovingAverage
-from ..train.config import Adam, TrainConfig
+from ..schedules import Constant, Warmup
+from ..teacher import Exact
+from ..train.config import Adam
 from ..train.recipe import Recipe
-from . import preset
+from . import cosine_training, preset
 
 RING = Ring()
 SIGMA_MIN, SIGMA_MAX, SIGMA_MID = ToyData.sigma_min, ToyData.sigma_max, 0.8
@@ -42,15 +42,8 @@ def plane(
     seed: int,
     embed: Embed = Fourier(32, 0.3),  # noqa: B008 (frozen)
 ) -> Recipe:
-    """What all toy runs share: the network, the optimizer and the judge."""
-    train = TrainConfig(
-        steps=steps,
-        batch=256,
-        optimizer=Adam(1e-3, 0.9, 0.99),
-        rate=WarmupCosine(steps, warmup=min(200, steps // 10)),
-        ema=Constant(0.999),
-        seed=seed,
-    )
+    """What all toy runs share: the network, the optimizer and the evaluator."""
+    train = cosine_training(steps, 256, Adam(1e-3, 0.9, 0.99), Constant(0.999), seed, warmup=200)
     sampler = FewSteps(SIGMA_MAX, SIGMA_MID)
     judge = AgainstOracle(SIGMA_MIN)
     net = MLPShape(dim=data.shape[0], width=192, embed=embed)
@@ -78,11 +71,9 @@ def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.ct")
 def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.ct: the recipe of 2023; rmse 0.39, not converged. 19 s."""
-    points = SqrtGrowth(2, 150, steps)
-    pairs = Neighbours(points, UniformIndex(GRID), GRID)
-    method = CT(pairs=pairs, target=MovingAverage(GridDecay(points, 2, 0.9)))
-    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
+    """cmlab train toy.ct: the settings of 2023; rmse 0.39, not converged. 19 s."""
+    pairs = Neighbours(SqrtGrowth(2, 150, steps), UniformIndex(GRID), GRID)
+    return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), CT(pairs=pairs), steps, seed)
 
 
 @preset("toy.ict")
@@ -102,13 +93,13 @@ def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 
 def angle(data: ToyData, method: Method, steps: int, seed: int) -> Recipe:
-    """What runs under TrigFlow share: the time as it is, on the paper's positional features."""
+    """What runs under TrigFlow share: the time input is t itself, in sCM's positional features."""
     return plane(data, TrigPrecond(data.sigma_data), method, steps, seed, Positional(32))
 
 
 @preset("toy.sct")
 def sct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.sct: no gap, no teacher; rmse 0.053. 45 s."""
+    """cmlab train toy.sct: continuous time, no teacher; rmse 0.053. 45 s."""
     return angle(data, SCM(pairs=ANGLES, warmup=Warmup(steps // 16)), steps, seed)
 
 
@@ -116,7 +107,7 @@ def sct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.scd: half is diffusion, then the exact teacher; rmse 0.044. 32 s.
 
-    The tangent is clipped, not normalised: a teacher without noise lets it shrink to nothing.
+    The tangent is clipped, not normalised: with a noiseless teacher it shrinks to 0.
     """
     before = steps // 2
     teacher = Exact(data, TrigPrecond(data.sigma_data).process)

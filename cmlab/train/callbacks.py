@@ -1,4 +1,7 @@
-"""Callables on the trainer: a callback is anything that takes it, `every` the one combinator."""
+"""Callbacks: progress bar, loss history and loss by noise level, called after each step.
+
+A callback is any callable that takes the trainer; `every` calls one after every n-th step.
+"""
 
 import math
 from collections.abc import Callable
@@ -12,7 +15,7 @@ Callback = Callable[[Trainer], None]
 
 
 def every(n: int, callback: Callback) -> Callback:
-    """Call after every n-th step, and after the last."""
+    """A callback that calls another after every n-th step, and after the last."""
 
     def call(trainer: Trainer) -> None:
         if trainer.step % n == 0 or trainer.step == trainer.config.steps:
@@ -22,7 +25,7 @@ def every(n: int, callback: Callback) -> Callback:
 
 
 class Progress:
-    """A progress bar on standard error, with the averaged loss and the seconds left."""
+    """A callback that shows a progress bar on standard error, with loss and time left."""
 
     def __init__(self, title: str = "") -> None:
         self.title = title
@@ -37,23 +40,24 @@ class Progress:
             self.bar.close()
 
 
-# Twelve bins of noise levels, each 2.4 times as wide as the one before; named by their middles.
+# Twelve bins of noise levels from 0.002 to 80, evenly spaced in log sigma; LEVELS are their
+# geometric means.
 EDGES = torch.logspace(math.log10(0.002), math.log10(80), 13, dtype=torch.float64)
 LEVELS = tuple((EDGES[1:] * EDGES[:-1]).sqrt().tolist())
 
 
-def by_level(trainer: Trainer) -> list[float | None]:
+def loss_by_level(trainer: Trainer) -> list[float | None]:
     """The mean loss of the last step in each bin of noise levels; None for an empty bin."""
-    batches, part = trainer.batches, trainer.batches.mine - 1
+    batches, part = trainer.batches, trainer.batches.local_parts - 1
     levels = batches.levels(trainer.method.pairs, trainer.model.process, part, trainer.step - 1)
-    place = torch.bucketize(levels.double().cpu(), EDGES[1:-1])
+    bin_of = torch.bucketize(levels.double().cpu(), EDGES[1:-1])
     losses = trainer.losses.double().cpu()
-    bins = [losses[place == i] for i in range(len(LEVELS))]
+    bins = [losses[bin_of == i] for i in range(len(LEVELS))]
     return [float(f"{bin.mean():.4g}") if len(bin) else None for bin in bins]
 
 
 class History:
-    """Keeps (step, value) pairs in memory: the curve of a notebook's plot."""
+    """A callback that keeps a curve in memory, by default the running mean of the loss."""
 
     def __init__(
         self, measure: Callable[[Trainer], float] = lambda trainer: trainer.average

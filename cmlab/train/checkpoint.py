@@ -1,9 +1,7 @@
-"""Checkpoints: safetensors and JSON files, written whole or not at all.
+"""Checkpoint files: tensors in safetensors with a JSON record in the header; never pickle.
 
-One file on disk: tensors in safetensors, with a JSON record in its header. Never pickle.
-
-A file is written beside its place, forced to the disk, and renamed over the old one: whoever is
-killed, or out of space, leaves the last good file whole.
+Files are written atomically: beside their place, forced to the disk, and renamed over the old one.
+A run that is killed, or out of space, leaves the last good file whole.
 """
 
 import json
@@ -24,20 +22,24 @@ class BadFile(ValueError):
 
 
 def write(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write both atomically. Raises BadFile when the disk refuses."""
+    """Write tensors and their record into one safetensors file, atomically.
+
+    Raises:
+        BadFile: if the file cannot be written.
+    """
     flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     payload = save(flat, metadata={KEY: json.dumps(record, allow_nan=False)})
     replace(path, lambda temporary: temporary.write_bytes(payload))
 
 
 def write_json(path: Path, record: dict) -> None:
-    """Write a readable record atomically. Raises BadFile when the disk refuses."""
+    """Write a record as readable JSON, atomically. Raises BadFile if it cannot be written."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: Path) -> dict:
-    """A record that `write_json` wrote. Raises BadFile for a missing or damaged one."""
+    """Read a record that `write_json` wrote. Raises BadFile if it is missing or damaged."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -48,7 +50,11 @@ def read_json(path: Path) -> dict:
 
 
 def replace(path: Path, fill: Callable[[Path], object]) -> None:
-    """Fill a temporary file, force it to the disk, and rename it over `path`."""
+    """Write a file atomically: `fill` a temporary one, force it to the disk, rename it.
+
+    Raises:
+        BadFile: if the file cannot be written; the one that was there before is whole.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,23 +63,23 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise _not_written(path, error) from error
     finally:  # also when the user interrupts; after the renaming there is nothing left to remove
         with suppress(OSError):
             temporary.unlink()
 
 
 def append(path: Path, line: str) -> None:
-    """Add a line to a log. Raises BadFile when the disk refuses; half of it may be there."""
+    """Append a line to a log. Raises BadFile if it cannot; half of the line may be there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(line)
     except OSError as error:
-        raise refused(path, error) from error
+        raise _not_written(path, error) from error
 
 
-def refused(path: Path, error: OSError) -> BadFile:
+def _not_written(path: Path, error: OSError) -> BadFile:
     return BadFile(
         f"{path} could not be written ({error.strerror}); free some space or choose another "
         f"place, the file that was there before is whole"
@@ -81,7 +87,11 @@ def refused(path: Path, error: OSError) -> BadFile:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and record. Raises BadFile for a missing, truncated or foreign file."""
+    """Read the tensors and the record of a safetensors file.
+
+    Raises:
+        BadFile: if the file is missing, truncated or not one of cmlab's.
+    """
     if not path.is_file():
         raise BadFile(f"{path} does not exist; give a run's folder or a .safetensors file")
     try:

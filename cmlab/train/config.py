@@ -1,4 +1,4 @@
-"""Training configuration: steps, batch, learning rate, optimizer, data source."""
+"""Training configuration: steps, batch, learning rate, optimizer, EMA, data source."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from ..ingredients import ingredient
 from ..schedules import Constant, EarlyAverage
 from ..types import Schedule
 
-# Optimizers as ingredients: frozen records that build the real thing for some parameters
+# Optimizers as ingredients: frozen records that build a torch optimizer
 
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """A record of an optimizer, with its learning rate."""
+    """A record of an optimizer: called with parameters, it builds the torch optimizer."""
 
     @property
     def lr(self) -> float: ...
@@ -28,7 +28,7 @@ class Optimizer(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class Adam:
-    """Adam; lr is the peak learning rate."""
+    """Adam (Kingma and Ba, 2015); lr is the peak learning rate."""
 
     lr: float = 1e-3
     beta1: float = 0.9
@@ -43,7 +43,10 @@ class Adam:
 @ingredient
 @dataclass(frozen=True)
 class RAdam:
-    """Rectified Adam, the choice of CM, iCT, ECT and sCM; its rectifier is a warm-up."""
+    """Rectified Adam (Liu et al., 2020), the optimizer of CM, iCT, ECT and sCM.
+
+    Its rectifier acts as a warm-up of the learning rate.
+    """
 
     lr: float = 1e-4
     beta1: float = 0.9
@@ -57,21 +60,21 @@ class RAdam:
 
 @runtime_checkable
 class Source(Protocol):
-    """Training data: n samples, and their classes or None."""
+    """Training data: `sample(n)` draws n samples (n, …), and their classes (n,) or None."""
 
     def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
 
 
 @runtime_checkable
-class Resident(Protocol):
-    """Data that can lie on the device itself, and draw there."""
+class MovableSource(Protocol):
+    """Data that can be moved to the device and draw samples there."""
 
     def on(self, device: torch.device) -> Source: ...
 
 
 @runtime_checkable
-class Measured(Protocol):
-    """Data whose standard deviation is known, root mean square over coordinates."""
+class HasSigmaData(Protocol):
+    """Data with a known standard deviation sigma_data, root mean square over coordinates."""
 
     @property
     def sigma_data(self) -> float: ...
@@ -80,17 +83,23 @@ class Measured(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long, how large, how fast. `precision` and `accelerator` are Fabric's words."""
+    """Training configuration: steps, batch size, optimizer and their schedules.
+
+    `precision` and `accelerator` take Lightning Fabric's values, such as "32-true" and "cpu".
+
+    Raises:
+        ValueError: if the batch is not a multiple of its parts, or a count is too small.
+    """
 
     steps: int = 4000  # optimizer steps
-    batch: int = 256  # samples a step, all processes together
+    batch: int = 256  # samples a step, over all processes
     optimizer: Optimizer = Adam()
-    rate: Schedule = Constant(1.0)  # times the optimizer's lr
-    momentum: Schedule | None = None  # in place of the optimizer's beta1
-    ema: Schedule = Constant(0.999)
-    ema_ramp: Schedule = EarlyAverage()  # what that decay is at most, so that it begins young
-    clip: float = inf  # largest gradient norm
-    parts: int = 1  # of a batch, each with noise of its own; processes share them out
+    rate: Schedule = Constant(1.0)  # factor on the optimizer's lr
+    momentum: Schedule | None = None  # replaces the optimizer's beta1
+    ema: Schedule = Constant(0.999)  # decay of the average of the weights
+    ema_ramp: Schedule = EarlyAverage()  # upper bound of that decay, below it early on
+    clip: float = inf  # largest norm of the gradient
+    parts: int = 1  # of a batch, each with its own random state; shared among the processes
     precision: str = "32-true"
     accelerator: str = "cpu"
     seed: int = 0
@@ -103,7 +112,7 @@ class TrainConfig:
                 f"not {self.steps}, {self.batch} and {self.parts}"
             )
 
-    def steer(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+    def set_lr(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Set the learning rate of this step, and β₁ where it follows a schedule."""
         for group in optimizer.param_groups:
             group["lr"] = self.optimizer.lr * self.rate(step)

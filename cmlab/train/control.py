@@ -1,7 +1,7 @@
-"""A run while it trains, for those who watch it from outside: what it does, and what they want.
+"""Run control: watch a training run from another process, pause it, stop it.
 
-state.json  what the run is doing, in a word and a sentence, how far it is, and which process
-want        a file that holds "pause" or "stop"; while there is none the run goes on
+state.json  the run's state in a word and a sentence, its step, and its process id
+want        a request, "pause" or "stop"; without this file the run goes on
 
 A pause keeps the process and its memory; a stop ends it. Both write a checkpoint first.
 """
@@ -19,7 +19,7 @@ from .trainer import Trainer
 
 STATE, WANT = "state.json", "want"
 PAUSE, STOP = "pause", "stop"
-BETWEEN = 20  # steps after which several processes agree on what is wanted
+AGREE_EVERY = 20  # steps after which several processes agree on the request
 
 
 class Stopped(Exception):
@@ -28,13 +28,16 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Sitting:
-    """The run's folder, and which of how many trainings one after the other this one is."""
+    """Run control through two files in a run's folder.
+
+    `stage` is (k, n): this training is the k-th of n, one after the other.
+    """
 
     folder: Path
     stage: tuple[int, int] = (1, 1)
 
-    def tell(self, state: str, trainer: Trainer | None = None, sentence: str = "") -> None:
-        """Write what the run is doing: training, paused, stopped, scoring, finished or failed."""
+    def write_state(self, state: str, trainer: Trainer | None = None, sentence: str = "") -> None:
+        """Write the state: training, paused, stopped, scoring, finished or failed."""
         write_json(
             self.folder / STATE,
             {
@@ -49,14 +52,14 @@ class Sitting:
         )
 
     def want(self) -> str:
-        """What is wanted of the run; empty if that it goes on."""
+        """The request, "pause" or "stop"; empty if there is none."""
         try:
             return (self.folder / WANT).read_text(encoding="utf-8").strip()
         except OSError:
             return ""
 
     def ask(self, word: str) -> None:
-        """Want this of the run; the empty word lets it go on."""
+        """Request "pause" or "stop"; the empty word withdraws the request."""
         if word:
             (self.folder / WANT).write_text(word, encoding="utf-8")
         else:
@@ -64,49 +67,58 @@ class Sitting:
                 (self.folder / WANT).unlink()
 
 
-class Watched:
-    """A callback that tells once a second how far the run is, and does what is wanted of it."""
+class ObeyRequests:
+    """A callback that writes the run's state once a second, and pauses or stops it on request.
 
-    def __init__(self, sitting: Sitting, keep: Callable[[Trainer], None], note: str = "") -> None:
-        self.sitting, self.keep, self.note, self.told = sitting, keep, note, 0.0
+    Args:
+        control: where the state is written and requests are read.
+        save: writes a checkpoint; called before a pause or a stop.
+        note: a sentence that goes with the state.
+
+    Raises:
+        Stopped: when called after a stop was requested.
+    """
+
+    def __init__(self, control: Sitting, save: Callable[[Trainer], None], note: str = "") -> None:
+        self.control, self.save, self.note, self.written = control, save, note, 0.0
 
     def __call__(self, trainer: Trainer) -> None:
-        due, alone = time.monotonic() - self.told > 1, trainer.fabric.world_size == 1
-        if not (due if alone else trainer.step % BETWEEN == 0):
+        due, alone = time.monotonic() - self.written > 1, trainer.fabric.world_size == 1
+        if not (due if alone else trainer.step % AGREE_EVERY == 0):
             return
-        self.tell("training", trainer)
-        want = self.agreed(trainer)
+        self.write_state("training", trainer)
+        want = self.agreed_request(trainer)
         if want in (PAUSE, STOP):
-            self.keep(trainer)
+            self.save(trainer)
         if want == PAUSE:
-            self.tell("paused", trainer)
+            self.write_state("paused", trainer)
         while want == PAUSE:
             time.sleep(0.2)
-            want = self.agreed(trainer)
+            want = self.agreed_request(trainer)
         if want == STOP:
-            self.tell("stopped", trainer)
-            self.sitting.ask("")
+            self.write_state("stopped", trainer)
+            self.control.ask("")
             raise Stopped(f"stopped as asked at step {trainer.step}; go on with --resume")
 
-    def tell(self, state: str, trainer: Trainer) -> None:
-        self.told = time.monotonic()
+    def write_state(self, state: str, trainer: Trainer) -> None:
+        self.written = time.monotonic()
         if trainer.fabric.is_global_zero:
-            self.sitting.tell(state, trainer, self.note)
+            self.control.write_state(state, trainer, self.note)
 
-    def agreed(self, trainer: Trainer) -> str:
-        """What is wanted, the same for all processes: they have to stop at the same step."""
-        return trainer.fabric.broadcast(self.sitting.want())
+    def agreed_request(self, trainer: Trainer) -> str:
+        """The request, the same for all processes: they have to stop at the same step."""
+        return trainer.fabric.broadcast(self.control.want())
 
 
 @contextmanager
-def stoppable(sitting: Sitting) -> Iterator[None]:
-    """In here Ctrl-C and SIGTERM ask the run to stop; a second Ctrl-C ends it at once."""
+def stop_on_signal(control: Sitting) -> Iterator[None]:
+    """A context in which Ctrl-C and SIGTERM request a stop; a second Ctrl-C ends at once."""
     before: dict[int, object] = {}
 
     def ask(number: int, frame: object) -> None:
-        if not sitting.folder.exists():  # nothing was begun that could be kept
+        if not control.folder.exists():  # there is nothing to save yet
             raise KeyboardInterrupt
-        sitting.ask(STOP)
+        control.ask(STOP)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):

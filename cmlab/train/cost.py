@@ -1,4 +1,4 @@
-"""What a training will cost, said before it starts: memory, floating-point operations, time."""
+"""Cost estimate of a training before it starts: memory, floating-point operations, time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .config import Resident
+from .config import MovableSource
 from .recipe import Recipe
 from .trainer import Trainer
 
-FEW = 2  # samples that the counts are taken on
-TIMED = 3  # steps, after one that is not
-LONG = 2.0  # seconds of a step
+FEW = 2  # samples that memory and operations are counted on
+TIMED = 3  # steps that are timed, after one that is not
+LONG = 2.0  # seconds: a longer step is timed on few samples and scaled up
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One training of a recipe, its start apart, on one device of this machine."""
+    """The cost estimate of one training of a recipe, without its start, on one device here."""
 
     parameters: int
-    memory: int  # bytes: weights, gradients, moments, averages, activations, data
+    memory: int  # bytes: weights, gradients, Adam's moments, averages, activations, data
     flops: int  # of one step
     seconds: float  # of one step
     steps: int
@@ -36,46 +36,50 @@ class Forecast:
 
 
 def forecast(recipe: Recipe, processes: int = 1) -> list[Forecast]:
-    """The forecasts of a recipe's trainings, its start first. Takes the time of a few steps."""
+    """Estimate the cost of a recipe's trainings, its start first; takes the time of few steps."""
     before = forecast(recipe.start, processes) if recipe.start else []
     few = replace(recipe.train, batch=FEW, parts=1)
     trainer = replace(recipe, train=few, start=None).trainer()
     part = recipe.train.batch // max(recipe.train.parts, processes)
-    per_sample, flops = counted(trainer)
-    kept = standing(trainer)
+    per_sample, flops = bytes_and_flops(trainer)
     counts = {
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "memory": kept + per_sample * part,
+        "memory": resident_bytes(trainer) + per_sample * part,
         "flops": flops * recipe.train.batch,
     }
-    seconds = timed(recipe, trainer) / processes
+    seconds = step_seconds(recipe, trainer) / processes
     steps, samples = recipe.train.steps, recipe.train.steps * recipe.train.batch
     return [*before, Forecast(**counts, seconds=seconds, steps=steps, samples=samples)]
 
 
-def standing(trainer: Trainer) -> int:
-    """Bytes that stay: networks, a gradient and two moments for each weight trained, data."""
-    networks = sum(size(t) for m in trainer.networks().values() for t in m.state_dict().values())
-    trained = sum(size(p) for p in trainer.bare.parameters() if p.requires_grad)
+def resident_bytes(trainer: Trainer) -> int:
+    """Bytes that stay: networks, a gradient and two moments of each trained weight, data."""
+    networks = sum(
+        tensor_bytes(t) for m in trainer.networks().values() for t in m.state_dict().values()
+    )
+    trained = sum(tensor_bytes(p) for p in trainer.bare.parameters() if p.requires_grad)
     data = trainer.batches.data
-    images = getattr(data, "images", None) if isinstance(data, Resident) else None
-    return networks + 3 * trained + (size(images) if isinstance(images, Tensor) else 0)
+    images = getattr(data, "images", None) if isinstance(data, MovableSource) else None
+    return networks + 3 * trained + (tensor_bytes(images) if isinstance(images, Tensor) else 0)
 
 
-def counted(trainer: Trainer) -> tuple[int, int]:
-    """Bytes that a loss keeps for its gradient, and operations of both, for one sample."""
+def bytes_and_flops(trainer: Trainer) -> tuple[int, int]:
+    """Bytes that a loss saves for its gradient, and operations of loss and gradient, a sample."""
     counter = FlopCounterMode(display=False)
-    counter.mod_tracker = Together()  # pyright: ignore[reportAttributeAccessIssue]
+    counter.mod_tracker = OneModule()  # pyright: ignore[reportAttributeAccessIssue]
     with counter as flops:
-        with kept_bytes(trainer.bare) as kept, trainer.fabric.autocast():
+        with saved_bytes(trainer.bare) as saved, trainer.fabric.autocast():
             loss = trainer.loss(trainer.bare, 0)
         loss.mean().backward()
     trainer.optimizer.zero_grad(set_to_none=True)
-    return sum(kept.values()) // FEW, int(flops.get_total_flops()) // FEW
+    return sum(saved.values()) // FEW, int(flops.get_total_flops()) // FEW
 
 
-class Together:
-    """One count for all modules: torch's tracker forbids a gradient within a loss (a critic's)."""
+class OneModule:
+    """A module tracker that counts everything as one module.
+
+    torch's own forbids a gradient within a loss, such as a critic's gradient penalty.
+    """
 
     parents = frozenset({"Global"})
 
@@ -85,8 +89,8 @@ class Together:
 
 
 @contextmanager
-def kept_bytes(owner: nn.Module) -> Iterator[dict[int, int]]:
-    """Bytes of each storage that a pass keeps for its gradient, the owner's weights apart."""
+def saved_bytes(owner: nn.Module) -> Iterator[dict[int, int]]:
+    """Bytes of each storage that a forward pass saves for its gradient, without the weights."""
     found: dict[int, int] = {}
     alive = [p.untyped_storage() for p in owner.parameters()]  # an address is used only once
     own = {storage._cdata for storage in alive}
@@ -102,22 +106,23 @@ def kept_bytes(owner: nn.Module) -> Iterator[dict[int, int]]:
         yield found
 
 
-def timed(recipe: Recipe, few: Trainer) -> float:
-    """Seconds of a step, measured; on a CPU scaled up from a few samples where it takes long.
+def step_seconds(recipe: Recipe, few: Trainer) -> float:
+    """Seconds of a step, measured; on a CPU a long one is scaled up from a few samples.
 
-    A small network's step costs next to the same for two samples as for hundreds.
+    Short ones are not: a small network's step costs nearly the same for two samples as for
+    hundreds.
     """
     if few.fabric.device.type != "cuda":
-        scaled = paced(few) * recipe.train.batch / few.config.batch
+        scaled = timed_step(few) * recipe.train.batch / few.config.batch
         if scaled > LONG:
             return scaled
-    return paced(replace(recipe, start=None).trainer())
+    return timed_step(replace(recipe, start=None).trainer())
 
 
-def paced(trainer: Trainer) -> float:
-    """Seconds of a step: the mean of a few, after one that is not counted."""
+def timed_step(trainer: Trainer) -> float:
+    """Seconds of a step: the mean of a few, after one to warm up."""
     trainer.advance()
-    float(trainer.losses[0])  # which waits for the GPU
+    float(trainer.losses[0])  # waits for the GPU
     start = perf_counter()
     for _ in range(TIMED):
         trainer.advance()
@@ -125,12 +130,12 @@ def paced(trainer: Trainer) -> float:
     return (perf_counter() - start) / TIMED
 
 
-def size(tensor: Tensor) -> int:
+def tensor_bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
 def table(forecasts: list[Forecast]) -> dict[str, Any]:
-    """The whole in JSON: the trainings one by one, and together."""
+    """The estimates as JSON: the trainings one by one, and their totals."""
     return {
         "trainings": [asdict(f) for f in forecasts],
         "memory_gb": round(max(f.memory for f in forecasts) / 1e9, 3),

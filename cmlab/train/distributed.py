@@ -1,7 +1,6 @@
-"""The machine that a run is given: how many devices, and what makes them fast.
+"""Devices and distributed training: processes, precision and memory layout of a run.
 
-Nothing here is part of a recipe: it changes how soon the result comes, not which batches are
-drawn.
+Nothing here is part of a recipe: it changes how long a run takes, not which batches are drawn.
 """
 
 import platform
@@ -47,7 +46,7 @@ def accelerator(config: TrainConfig) -> str:
 
 @dataclass(frozen=True)
 class Engine:
-    """Processes of one run: `devices` on each of `nodes` machines.
+    """The processes of one run: `devices` on each of `nodes` machines.
 
     From a terminal the first process starts the others of its machine; on several machines start
     the same command on each, under torchrun or SLURM or with MASTER_ADDR and NODE_RANK set.
@@ -62,7 +61,7 @@ class Engine:
 
     def fabric(self, config: TrainConfig) -> Fabric:
         """Lightning Fabric on these devices, not launched yet."""
-        # Our buffers are constants: there is no need to send them round at every step.
+        # Our buffers are constants: there is no need to broadcast them at every step.
         ddp = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
         fabric = Fabric(
             accelerator=accelerator(config),
@@ -73,14 +72,14 @@ class Engine:
         )
         if fabric.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.benchmark = True  # one size of image, so the search pays
+            torch.backends.cudnn.benchmark = True  # images of one size, so the search pays
         return fabric
 
     @contextmanager
-    def together(self, config: TrainConfig) -> Iterator[Fabric]:
-        """The same, launched; in the end the processes part.
+    def launched(self, config: TrainConfig) -> Iterator[Fabric]:
+        """Lightning Fabric with its processes started; the process group is destroyed at the end.
 
-        One that left without parting could abort at its exit, and take the others along.
+        A process that left without that could abort at its exit, and take the others along.
         """
         fabric = self.fabric(config)
         if self.processes > 1:
@@ -92,14 +91,18 @@ class Engine:
                 torch.distributed.destroy_process_group()
 
     @staticmethod
-    def device(fabric: Fabric) -> str:
-        """The name of the card, or of the processor's kind."""
+    def device_name(fabric: Fabric) -> str:
+        """The name of the GPU, or the architecture of the CPU."""
         gpu = fabric.device.type == "cuda"
         return torch.cuda.get_device_name(fabric.device) if gpu else platform.machine()
 
 
-def share(parts: int, processes: int) -> int:
-    """How many parts of a batch fall to each process. Raises ValueError if they do not divide."""
+def parts_per_process(parts: int, processes: int) -> int:
+    """How many parts of a batch each process draws.
+
+    Raises:
+        ValueError: if the parts do not divide evenly, naming the numbers of processes that do.
+    """
     if parts % processes:
         fit = " or ".join(str(n) for n in range(1, parts + 1) if parts % n == 0)
         raise ValueError(
@@ -109,23 +112,27 @@ def share(parts: int, processes: int) -> int:
     return parts // processes
 
 
-def arranged(x: Tensor) -> Tensor:
-    """Images on a GPU with the channels last in memory, as its convolutions want them."""
+def to_channels_last(x: Tensor) -> Tensor:
+    """Images (n, c, h, w) on a GPU in the channels-last layout, fastest for convolutions."""
     if x.is_cuda and x.ndim == 4:
         return x.contiguous(memory_format=torch.channels_last)
     return x
 
 
-def arranged_network(model: Denoiser) -> Denoiser:
-    """The model itself, in the same way."""
+def network_to_channels_last(model: Denoiser) -> None:
+    """Put a model on a GPU into the channels-last layout, in place."""
     if next(model.parameters()).is_cuda:
         torch.nn.Module.to(model, memory_format=torch.channels_last)  # pyright: ignore
-    return model
 
 
-def hold_back(optimizer: torch.optim.Optimizer, flag: Tensor) -> bool:
-    """Let the flag stop a fused optimizer on the device; False for one that cannot be stopped."""
+def skip_updates_when(optimizer: torch.optim.Optimizer, found_inf: Tensor) -> bool:
+    """Make a fused optimizer skip its updates while `found_inf` is 1, without a synchronisation.
+
+    Returns:
+        False for an optimizer that is not fused, which cannot do so.
+    """
     if not optimizer.defaults.get("fused"):
         return False
-    vars(optimizer).update(grad_scale=None, found_inf=flag)  # what a gradient scaler would set
+    # As a gradient scaler would.
+    vars(optimizer).update(grad_scale=None, found_inf=found_inf)
     return True

@@ -1,6 +1,4 @@
-"""Recipe: a whole run as one frozen dataclass, to JSON and back.
-
-A whole run as one frozen record, and the record as JSON.
+"""Recipe: the configuration of a whole run as one frozen dataclass, to JSON and back.
 
 Every ingredient is a dataclass, so a recipe is too: `to_dict` writes {"kind": …, fields}, and
 `from_dict` looks each kind up by name among the package's ingredients and never runs anything
@@ -16,25 +14,35 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ..ingredients import ADDED, FIELDS, first_kind, ingredient, is_ingredient, kind_of, resolve
-from ..methods.base import Method
+from ..ingredients import (
+    ADDED,
+    FIELDS,
+    REMOVED,
+    first_kind,
+    ingredient,
+    is_ingredient,
+    kind_of,
+    resolve,
+)
+from ..methods.base import Method, grid_of
 from ..model import Denoiser, Precond
 from ..ops import seeded
 from ..sampling import Sampler
+from ..schedules import GridSchedule
 from .config import Source, TrainConfig
 from .trainer import Trainer
 
 
 @runtime_checkable
 class Judge(Protocol):
-    """(model, data, sampler) -> named numbers."""
+    """An evaluator: (model, data, sampler) -> scores by name."""
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]: ...
 
 
 @runtime_checkable
 class Shape(Protocol):
-    """The record of a network: its arguments, and how to build it."""
+    """The configuration of a network: its arguments, and `build` to make it."""
 
     def build(self) -> nn.Module: ...
 
@@ -42,7 +50,18 @@ class Shape(Protocol):
 @ingredient
 @dataclass(frozen=True)
 class Recipe:
-    """All that a run is a function of. `start` is trained first; its average is where we begin."""
+    """All that a run is a function of.
+
+    Args:
+        data: the training data.
+        net: the network's configuration.
+        precond: the preconditioning around it, with the noise process.
+        method: the loss.
+        train: steps, batch, optimizer and seed.
+        sampler: how samples are drawn from the trained model.
+        judge: the evaluator that scores it.
+        start: a recipe to train first; this one starts from its averaged weights.
+    """
 
     data: Source
     net: Shape
@@ -54,23 +73,27 @@ class Recipe:
     start: "Recipe | None" = None
 
     def build(self) -> Denoiser:
-        """The denoiser with its initial weights, a function of the seed."""
+        """The denoiser with its initial weights, which are a function of the seed."""
         with seeded(torch.device("cpu"), self.train.seed):
             return Denoiser(self.net.build(), self.precond)
 
     def trainer(self, model: Denoiser | None = None, fabric: Fabric | None = None) -> Trainer:
-        """A trainer at step 0, of a fresh model or of the one given."""
+        """A trainer at step 0, for a new model or for the one given."""
         return Trainer(model or self.build(), self.method, self.data, self.train, fabric)
 
     @property
     def samples(self) -> int:
-        """Training samples of the whole recipe, its start included."""
+        """Training samples of the whole run, its start included."""
         before = self.start.samples if self.start else 0
         return before + self.train.steps * self.train.batch
 
 
 def to_dict(thing: Any) -> Any:
-    """A JSON value that `from_dict` turns back. Raises TypeError for what no record can hold."""
+    """A recipe or an ingredient as a JSON value, which `from_dict` turns back.
+
+    Raises:
+        TypeError: for anything that a record cannot hold.
+    """
     if isinstance(thing, float) and thing == inf:
         return "inf"  # JSON has no infinity
     plain = thing is None or isinstance(thing, bool | int | str)
@@ -81,15 +104,18 @@ def to_dict(thing: Any) -> Any:
     if inspect.isfunction(thing) and is_ingredient(thing):
         return {"kind": kind_of(thing)}
     if is_dataclass(thing) and is_ingredient(type(thing)):
-        inner = {f.name: to_dict(getattr(thing, f.name)) for f in fields(thing) if f.init}
+        on_grid = isinstance(thing, GridSchedule)  # a record says which N(k) it followed
+        names = [f.name for f in fields(thing) if f.init or (on_grid and f.name == "points")]
+        inner = {name: to_dict(getattr(thing, name)) for name in names}
         return {"kind": kind_of(type(thing)), **inner}
     raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
 
 
 def from_dict(value: Any) -> Any:
-    """The thing a record speaks of, whichever version wrote it.
+    """The recipe or ingredient that a record describes, whichever version wrote it.
 
-    Raises ValueError for a kind or field that cmlab lacks.
+    Raises:
+        ValueError: for a kind or field that this cmlab lacks.
     """
     if isinstance(value, list):
         return tuple(from_dict(part) for part in value)
@@ -100,12 +126,27 @@ def from_dict(value: Any) -> Any:
     if inspect.isfunction(thing):
         return thing
     earlier = FIELDS.get(str(kind), {})
-    names = {str(name): earlier.get(str(name), str(name)) for name in value if name != "kind"}
-    inner = {now: from_dict(value[name]) for name, now in names.items()}
+    names = [name for name in value if name not in ("kind", *REMOVED.get(first_kind(thing), ()))]
+    inner = {earlier.get(str(name), str(name)): from_dict(value[name]) for name in names}
     try:
-        return thing(**inner)
+        return _made(thing, inner)
     except TypeError as error:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
+
+
+def _made(thing: type, inner: dict[str, Any]) -> Any:
+    """An ingredient of these fields. Its schedules follow the N(k) that the record says.
+
+    A method reads that N(k) from its pairs. Records from when it was set by hand may say another
+    one, and their runs must stay what they were.
+    """
+    if issubclass(thing, GridSchedule):
+        points = inner.pop("points", None)
+        return thing(**inner) if points is None else thing(**inner).on_grid(points)
+    made = thing(**inner)
+    if isinstance(made, Method):
+        vars(made).update({n: part for n, part in inner.items() if grid_of(part) is not None})
+    return made
 
 
 def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
@@ -117,8 +158,9 @@ def _first_names(thing: Any) -> tuple[str, dict[str, str]]:
 def canonical(thing: Any) -> Any:
     """As `to_dict`, with each kind and field under its earliest recorded name: for hashes.
 
-    It stays the same when classes and fields move or are renamed, and when a field is added that
-    `ingredients.ADDED` lists and that holds its default.
+    It stays the same when classes and fields move or are renamed, when a field is added that
+    `ingredients.ADDED` lists and that holds its default, and when one goes that
+    `ingredients.REMOVED` lists.
     """
     return _canonical(to_dict(thing))
 
@@ -136,7 +178,8 @@ def _canonical(record: Any) -> Any:
         for name, value in record.items()
         if name not in ADDED.get(kind, ()) or value != to_dict(plain[name])
     }
-    return {names.get(k, k): _canonical(v) for k, v in kept.items()} | {"kind": kind}
+    written = {names.get(k, k): _canonical(v) for k, v in kept.items()}
+    return REMOVED.get(kind, {}) | written | {"kind": kind}
 
 
 def canonical_repr(thing: Any) -> str:
@@ -155,27 +198,31 @@ def canonical_repr(thing: Any) -> str:
     return f"{kind.rpartition('.')[2]}({', '.join(shown)})"
 
 
-# A recipe, or any ingredient, with one thing changed
+# Settings: a recipe, or any ingredient, with one field changed
 
 
 def change(thing: Any, path: str, value: Any) -> Any:
-    """A copy with the field at a dotted path set. Raises ValueError naming what is allowed."""
+    """A copy of a recipe or an ingredient with the field at a dotted path set.
+
+    Raises:
+        ValueError: for an unknown field or a value of another type, naming what is allowed.
+    """
     name, _, rest = path.partition(".")
-    if name not in (names := knobs(thing)):
+    if name not in (names := settable_fields(thing)):
         raise ValueError(f"there is no {name!r} here; allowed: {', '.join(names) or 'nothing'}")
     old = getattr(thing, name)
     if rest:
         return replace(thing, **{name: change(old, rest, value)})
-    return replace(thing, **{name: like(old, value, path)})
+    return replace(thing, **{name: check_type(old, value, path)})
 
 
-def knobs(thing: Any) -> list[str]:
+def settable_fields(thing: Any) -> list[str]:
     """The fields that can be set; none for a number or a function."""
     return [f.name for f in fields(thing) if f.init] if is_dataclass(thing) else []
 
 
-def like(old: Any, value: Any, name: str) -> Any:
-    """The value, if it is of the old one's sort; a whole number will do for a float or None."""
+def check_type(old: Any, value: Any, name: str) -> Any:
+    """The value, if it has the old one's type; any number will do for a float or None."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (old is None or isinstance(old, float)):
         return float(value)

@@ -1,8 +1,8 @@
-"""What a run leaves in its folder while it trains: a log, sheets of samples, checkpoints.
+"""Run log: what a run writes while it trains, as JSON lines, sheets of samples, checkpoints.
 
-log.jsonl            one line now and then
-strips/00001234.png  after that many steps: samples from the same noise, a row for each number
-                     of calls
+log.jsonl            a line every few steps
+strips/00001234.png  samples after that many steps, always from the same noise; a row for each
+                     number of network calls
 """
 
 import json
@@ -17,29 +17,29 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..ops import seeded
-from .callbacks import by_level
+from .callbacks import loss_by_level
 from .checkpoint import append, replace
 from .recipe import Recipe
 from .trainer import Trainer
 
 LOG, STRIPS = "log.jsonl", "strips"
 CALLS, COLUMNS = (1, 2, 4), 8
-AT_MOST = 0.05  # of the time for checkpoints
+SAVING_SHARE = 0.05  # of the time, at most, for checkpoints
 
 
 class Log:
-    """A callback that appends one line to the log; see `row` for what is in it."""
+    """A callback that appends one JSON line to the log; `row` says what is in it."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.before = folder / LOG, (0, 0.0)
+        self.path, self.last = folder / LOG, (0, 0.0)
 
     def __call__(self, trainer: Trainer) -> None:
         append(self.path, json.dumps(self.row(trainer)) + "\n")
-        self.before = trainer.step, trainer.seconds
+        self.last = trainer.step, trainer.seconds
 
     def row(self, trainer: Trainer) -> dict[str, object]:
-        """Steps, samples, seconds, CPU seconds, loss, samples a second, most bytes on the GPU."""
-        step, seconds = self.before
+        """Step, samples, loss, seconds, CPU seconds, samples a second, peak bytes on the GPU."""
+        step, seconds = self.last
         speed = (trainer.step - step) * trainer.config.batch / max(trainer.seconds - seconds, 1e-9)
         gpu = trainer.fabric.device.type == "cuda"
         return {
@@ -50,12 +50,12 @@ class Log:
             "cpu_seconds": round(trainer.cpu_seconds, 3),
             "rate": round(speed, 2) if step or not seconds else None,
             "memory": torch.cuda.max_memory_allocated(trainer.fabric.device) if gpu else None,
-            "by_level": by_level(trainer),
+            "by_level": loss_by_level(trainer),
         }
 
 
-def shorten(folder: Path, step: int) -> None:
-    """Leave out the lines and sheets after this step: they will come again."""
+def truncate_log(folder: Path, step: int) -> None:
+    """Remove the lines and sheets after this step: a resumed run writes them again."""
     path = folder / LOG
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -66,14 +66,14 @@ def shorten(folder: Path, step: int) -> None:
             sheet.unlink()
 
 
-def pictured(recipe: Recipe) -> bool:
-    """Whether its data are images."""
+def has_images(recipe: Recipe) -> bool:
+    """Whether a recipe's data are images."""
     with seeded(torch.device("cpu"), 0):
         return recipe.data.sample(1)[0].ndim == 4
 
 
-class Strip:
-    """A callback that draws the averaged model's samples from fixed noise, for data of images."""
+class SampleSheet:
+    """A callback that draws samples of the averaged model from fixed noise, for image data."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.sampler, self.folder = recipe.sampler, folder / STRIPS
@@ -90,13 +90,13 @@ class Strip:
             for calls in CALLS:
                 denoise = lambda x_t, t: model(x_t, t, cond)  # noqa: E731
                 rows.append(self.sampler(model.process, denoise, z, calls))
-        picture = sheet_of(torch.cat(rows).cpu(), COLUMNS)
+        picture = image_grid(torch.cat(rows).cpu(), COLUMNS)
         path = self.folder / f"{trainer.step:08d}.png"
         replace(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
-def sheet_of(x: Tensor, columns: int, gap: int = 1) -> Image.Image:
-    """Images (n, 1 or 3, h, w) in [-1, 1] side by side, on white. Ink is dark on grey ones."""
+def image_grid(x: Tensor, columns: int, gap: int = 1) -> Image.Image:
+    """Images (n, 1 or 3, h, w) in [-1, 1] in a grid on white; grey ones are inverted."""
     x = torch.where(x.isfinite(), x, torch.zeros(())).clamp(-1, 1)
     x = (-x if x.shape[1] == 1 else x).expand(-1, 3, -1, -1)
     x = pad(x, (0, gap, 0, gap), value=1.0)
@@ -106,16 +106,16 @@ def sheet_of(x: Tensor, columns: int, gap: int = 1) -> Image.Image:
 
 
 class Autosave:
-    """A callback that keeps the run, and less often where that takes long."""
+    """A callback that saves a checkpoint, less often where that takes long."""
 
-    def __init__(self, keep: Callable[[Trainer], None]) -> None:
-        self.keep, self.took, self.last = keep, 0.0, -math.inf
+    def __init__(self, save: Callable[[Trainer], None]) -> None:
+        self.save, self.duration, self.last = save, 0.0, -math.inf
 
     def __call__(self, trainer: Trainer) -> None:
         start, ended = perf_counter(), trainer.step == trainer.config.steps
-        long = self.took > 0.5  # seconds; short ones are never left out
-        if long and not ended and start - self.last < self.took / AT_MOST:
+        long = self.duration > 0.5  # seconds; short ones are never left out
+        if long and not ended and start - self.last < self.duration / SAVING_SHARE:
             return
-        self.keep(trainer)
+        self.save(trainer)
         self.last = perf_counter()
-        self.took = self.last - start
+        self.duration = self.last - start

@@ -1,12 +1,12 @@
-"""Runs: train a recipe in a folder, resume it, score it, load it.
+"""Runs: train a recipe in a folder, resume from its checkpoint, evaluate and load the model.
 
-A run on disk: a folder that a kill at any moment leaves fit to resume.
+A run's folder can be resumed after a kill at any moment. It holds
 
 record.json             the recipe, versions, commit, the method's source; then the scores
 checkpoint.safetensors  everything that resuming needs, replaced whole
 model.safetensors       the averaged weights with the record in the header: what is shipped
-log.jsonl, strips/      the diary, see run_log.py
-state.json, want        for those who watch, see control.py
+log.jsonl, strips/      the run log, see run_log.py
+state.json, want        run control, see control.py
 start/                  the run that was trained first, if the recipe has one
 """
 
@@ -24,35 +24,43 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ..methods.base import Method
 from ..metrics.evaluators import AgainstTest
 from ..model import Denoiser, carried
 from . import checkpoint
 from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
-from .control import Sitting, Watched
-from .distributed import Engine, share
+from .control import ObeyRequests, Sitting
+from .distributed import Engine, parts_per_process
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
-from .run_log import Autosave, Log, Strip, pictured, shorten
+from .run_log import Autosave, Log, SampleSheet, has_images, truncate_log
 from .trainer import Trainer, compile_network
 
-# What a reader needs to judge a run: recipe, versions, commit, and the loss's own source
+# Provenance: recipe, versions, commit, and the source of the loss
 
 ROOT = Path(__file__).parents[2]
 
 
 def provenance(recipe: Recipe) -> dict[str, Any]:
-    """The part of a record that is known before the first step."""
+    """The part of a record that is known before the first step: what the run is a function of."""
     return {
         "recipe": to_dict(recipe),
         "versions": versions(),
         "commit": commit(),
-        "method_source": inspect.getsource(inspect.getmodule(type(recipe.method)) or Recipe),
+        "method_source": source(type(recipe.method)),
     }
 
 
+def source(method: type[Method]) -> str:
+    """The source of a method's file, and of its loss where that stands in another."""
+    text = inspect.getsource(inspect.getmodule(method) or method)
+    loss = inspect.getsource(method.loss)
+    return text if loss in text else f"{text}\n\n{loss}"
+
+
 def versions() -> dict[str, str]:
-    """What a result may depend on."""
+    """The versions of Python and of the packages that a result may depend on."""
     names = ("cmlab", "torch", "numpy", "lightning-fabric")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
@@ -72,18 +80,18 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
 
 
-# A run on disk: a folder that a kill at any moment leaves fit to resume
+# The budget, the checkpoint and the record of a run
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
 
 
 def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
-    """Training samples so far, those of the start counted."""
+    """Training samples so far, those of the start included."""
     return trainer.samples_seen + (recipe.start.samples if recipe.start else 0)
 
 
 def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
-    """Seconds of training, those of the start counted; callbacks and scoring are not."""
+    """Seconds of training, those of the start included, without callbacks and evaluation."""
     path = folder / "start" / CHECKPOINT
     if recipe.start is None or not path.exists():  # a start of 0 steps has none
         return trainer.seconds
@@ -91,7 +99,7 @@ def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
 
 
 def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
-    """Hours of processor time spent on training steps, by one process, those of the start too."""
+    """Processor hours of one process in training steps, those of the start included."""
     path, before = folder / "start" / CHECKPOINT, 0.0
     if recipe.start is not None and path.exists():
         before = checkpoint.read(path)[1].get("cpu_seconds", 0.0)
@@ -99,7 +107,7 @@ def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
 
 
 def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
-    """Everything that resuming needs, in one file."""
+    """Write the checkpoint: everything that resuming needs, in one file."""
     tensors = trainer.tensors()
     state = {
         "step": trainer.step,
@@ -113,10 +121,14 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
 
 
 def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
-    """Go on from the folder's checkpoint, if it has one. Raises BadFile for another recipe's."""
+    """Load the folder's checkpoint into the trainer, if there is one.
+
+    Raises:
+        BadFile: if it is damaged, or was written by a run of another recipe.
+    """
     path = folder / CHECKPOINT
-    if trainer.fabric.is_global_zero:  # which alone writes
-        for part in folder.glob(".*.part"):  # what a kill left of a write
+    if trainer.fabric.is_global_zero:  # the only process that writes
+        for part in folder.glob(".*.part"):  # left by a kill in the middle of a write
             part.unlink(missing_ok=True)
     if not path.exists():
         return
@@ -132,11 +144,11 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     cpu_seconds = record.get("cpu_seconds", 0.0)  # older checkpoints did not count them
     trainer.load(tensors, record["step"], record["seconds"], record["average"], cpu_seconds)
     if trainer.fabric.is_global_zero:
-        shorten(folder, trainer.step)
+        truncate_log(folder, trainer.step)
 
 
 def difference(before: Any, now: Any, name: str = "") -> str:
-    """Where two records of recipes first differ, in words; empty if they do not."""
+    """Where two recorded recipes first differ, in words; empty if they do not."""
     if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
         parts = (difference(before[k], now[k], f"{name}.{k}".strip(".")) for k in before)
         return next(filter(None, parts), "")
@@ -147,7 +159,7 @@ def difference(before: Any, now: Any, name: str = "") -> str:
 
 
 def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]) -> None:
-    """Write the averaged weights and the whole record: one process of all."""
+    """Write the averaged weights and the whole record, from the first process."""
     if not trainer.fabric.is_global_zero:
         return
     record = provenance(recipe) | facts
@@ -156,13 +168,17 @@ def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]
 
 
 def load(path: Path) -> tuple[Denoiser, Recipe, dict[str, Any]]:
-    """A trained denoiser, its recipe and its record, from a run's folder or a shipped file.
+    """Load a trained denoiser, its recipe and its record.
 
-    Raises BadFile in one sentence for what is no such thing.
+    Args:
+        path: a run's folder or a shipped .safetensors file.
+
+    Raises:
+        BadFile: in one sentence, if there is no finished run or it does not fit this cmlab.
     """
     file = path / MODEL if path.is_dir() else path
-    begun = any((path / name).exists() for name in (CHECKPOINT, RECORD, "start"))
-    if path.is_dir() and not file.exists() and begun:
+    started = any((path / name).exists() for name in (CHECKPOINT, RECORD, "start"))
+    if path.is_dir() and not file.exists() and started:
         raise BadFile(f"{path} is not finished; go on with the same command and --resume")
     tensors, record = checkpoint.read(file)
     try:
@@ -174,24 +190,28 @@ def load(path: Path) -> tuple[Denoiser, Recipe, dict[str, Any]]:
     return model.eval(), recipe, record
 
 
-SHEETS = 40  # of samples in the whole of a run
+# Training a recipe in a folder
+
+SHEETS = 40  # of samples in a whole run
 LINES = 100  # steps between two lines of the log, fewer in a short run
 
 
-def shared(recipe: Recipe, processes: int, folder: Path | None = None) -> Recipe:
-    """The recipe with a batch in parts that so many processes can share.
+def with_parts(recipe: Recipe, processes: int, folder: Path | None = None) -> Recipe:
+    """The recipe with its batch in parts that so many processes can share.
 
-    A run that was begun keeps its parts, whatever it was begun on: so it draws the same batches.
-    Raises ValueError when its parts cannot be shared, or a batch cannot be cut so.
+    A run that was started keeps its parts, on whatever machine, so it draws the same batches.
+
+    Raises:
+        ValueError: if its parts cannot be shared, or the batch cannot be divided so.
     """
     parts = recipe.train.parts
     record = folder / RECORD if folder else None
     if record and record.exists():
         parts = from_dict(checkpoint.read_json(record)["recipe"]).train.parts
-        share(parts, processes)
+        parts_per_process(parts, processes)
     elif parts % processes:
         parts = processes
-    start = recipe.start and shared(recipe.start, processes, folder and folder / "start")
+    start = recipe.start and with_parts(recipe.start, processes, folder and folder / "start")
     return replace(recipe, train=replace(recipe.train, parts=parts), start=start)
 
 
@@ -202,66 +222,43 @@ def fit(
     keep: int = 500,
     bar: bool = False,
     fabric: Fabric | None = None,
-    sitting: Sitting | None = None,
+    control: Sitting | None = None,
     compiled: bool = False,
 ) -> Trainer:
-    """Train a recipe, its start first, and go on where the folder's checkpoints end.
+    """Train a recipe, its start first, resuming from the folder's checkpoints if there are any.
 
-    `keep` is the number of steps between two checkpoints; without a folder nothing is written.
-    The callbacks hear of the recipe itself, not of its start. A launched `fabric` shares the work
-    among its processes, `sitting` is where the run is watched from: the folder, unless given.
+    Args:
+        recipe: what to train.
+        folder: the run's folder; without one nothing is written.
+        callbacks: called after each step of the recipe itself, not of its start.
+        keep: steps between two checkpoints.
+        bar: whether to show a progress bar.
+        fabric: Lightning Fabric, launched if several processes share the work.
+        control: run control; by default that of the folder.
+        compiled: whether to compile the network with torch.compile.
+
+    Raises:
+        NotFinite: if a loss or a gradient is NaN or infinite.
+        BadFile: if a checkpoint cannot be used or a file cannot be written.
+        Stopped: if the run was asked to stop.
     """
     fabric = fabric or Engine().fabric(recipe.train)
-    sitting = sitting or (begun(folder, recipe) if folder else None)
-    trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, sitting, compiled), fabric)
+    control = control or (_new_control(folder, recipe) if folder else None)
+    trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, control, compiled), fabric)
     note = compile_network(trainer) if compiled else ""
-    heard = list(callbacks)
-    if folder and sitting:
+    calls = list(callbacks)
+    if folder and control:
         resume(trainer, recipe, folder)
-        heard += diary(trainer, recipe, folder, keep, sitting, note)
+        calls += _writers(trainer, recipe, folder, keep, control, note)
     if bar and fabric.is_global_zero:
-        heard += [every(20, Progress(type(recipe.method).__name__))]
-    return to_the_end(trainer, heard, sitting)
-
-
-def to_the_end(trainer: Trainer, heard: list[Callback], sitting: Sitting | None) -> Trainer:
-    """Train; a run that fails leaves the reason for those who watch."""
+        calls += [every(20, Progress(type(recipe.method).__name__))]
     try:
-        return trainer.fit(*heard)
+        return trainer.fit(*calls)
     except (NotFinite, BadFile) as error:
-        if sitting and trainer.fabric.is_global_zero:
+        if control and fabric.is_global_zero:
             with suppress(BadFile):  # a full disk may have no room for this either
-                sitting.tell("failed", trainer, str(error))
+                control.write_state("failed", trainer, str(error))
         raise
-
-
-def begun(folder: Path, recipe: Recipe) -> Sitting:
-    """A new sitting, in which nothing is wanted yet."""
-    sitting = Sitting(folder, (2, 2) if recipe.start else (1, 1))
-    sitting.ask("")  # what an earlier one left behind
-    return sitting
-
-
-def diary(
-    trainer: Trainer, recipe: Recipe, folder: Path, keep: int, sitting: Sitting, note: str
-) -> list[Callback]:
-    """Begin the folder's record; the callbacks that write the rest of it."""
-
-    def kept(trainer: Trainer) -> None:
-        save(trainer, recipe, folder)
-
-    watched = Watched(sitting, kept, note)
-    if not trainer.fabric.is_global_zero:
-        return [watched]
-    # After a step in which all processes have looked for bad numbers: one alone cannot.
-    saved = every(ceil(keep / trainer.patience) * trainer.patience, Autosave(kept))
-    if trainer.step < trainer.config.steps:  # the record of a finished run says more
-        checkpoint.write_json(folder / RECORD, provenance(recipe))
-    now_and_then = max(recipe.train.steps // SHEETS, 1)
-    written: list[Callback] = [every(min(LINES, now_and_then), Log(folder))]
-    if pictured(recipe):
-        written += [every(now_and_then, Strip(recipe, folder))]
-    return [*written, saved, watched]
 
 
 def begin(
@@ -270,16 +267,16 @@ def begin(
     keep: int,
     bar: bool,
     fabric: Fabric | None = None,
-    sitting: Sitting | None = None,
+    control: Sitting | None = None,
     compiled: bool = False,
 ) -> Denoiser:
-    """The model at step 0: fresh, or with the averaged weights that the start ends with."""
+    """The model at step 0: initialised, or with the averaged weights of the trained start."""
     model = recipe.build()
     if recipe.start:
         place = folder / "start" if folder else None
-        first = replace(sitting, stage=(1, 2)) if sitting else None
+        first = replace(control, stage=(1, 2)) if control else None
         train = partial(fit, keep=keep, bar=bar, fabric=fabric, compiled=compiled)
-        before = train(recipe.start, place, sitting=first)
+        before = train(recipe.start, place, control=first)
         if place and not (place / MODEL).exists():
             finish(before, recipe.start, place, {"samples_seen": before.samples_seen})
         average = before.ema.model.cpu()
@@ -287,12 +284,44 @@ def begin(
     return model
 
 
-def judged(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
-    """The scores of a model by its recipe's judge; None for one that is not finite.
+def _new_control(folder: Path, recipe: Recipe) -> Sitting:
+    """Run control of the folder, without a request that an earlier run left behind."""
+    control = Sitting(folder, (2, 2) if recipe.start else (1, 1))
+    control.ask("")
+    return control
 
-    Judges of small data draw on the CPU, so there they get a copy of a model on a GPU.
+
+def _writers(
+    trainer: Trainer, recipe: Recipe, folder: Path, keep: int, control: Sitting, note: str
+) -> list[Callback]:
+    """The callbacks that write log, sheets, checkpoints and state; writes the record at once."""
+
+    def checkpoint_now(trainer: Trainer) -> None:
+        save(trainer, recipe, folder)
+
+    obey = ObeyRequests(control, checkpoint_now, note)
+    if not trainer.fabric.is_global_zero:
+        return [obey]
+    # After a step in which all processes have checked for bad numbers: one alone cannot.
+    after = ceil(keep / trainer.check_every) * trainer.check_every
+    if trainer.step < trainer.config.steps:  # the record of a finished run says more
+        checkpoint.write_json(folder / RECORD, provenance(recipe))
+    between_sheets = max(recipe.train.steps // SHEETS, 1)
+    written: list[Callback] = [every(min(LINES, between_sheets), Log(folder))]
+    if has_images(recipe):
+        written += [every(between_sheets, SampleSheet(recipe, folder))]
+    return [*written, every(after, Autosave(checkpoint_now)), obey]
+
+
+# Evaluation
+
+
+def judged(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
+    """The scores of a model by its recipe's evaluator; None for one that is not finite.
+
+    Evaluators of small data draw on the CPU, so there they get a copy of a model on a GPU.
     """
-    there = isinstance(recipe.judge, AgainstTest) or not next(model.parameters()).is_cuda
-    model = model if there else deepcopy(model).cpu()
+    in_place = isinstance(recipe.judge, AgainstTest) or not next(model.parameters()).is_cuda
+    model = model if in_place else deepcopy(model).cpu()
     scores = recipe.judge(model, recipe.data, recipe.sampler)
     return {name: score if isfinite(score) else None for name, score in scores.items()}

@@ -1,23 +1,21 @@
-"""Trainer: the training loop on Lightning Fabric, its batches, its compiled step and its state.
-
-The training loop: a generator on Lightning Fabric, one optimizer step at a time.
+"""Trainer: the training loop, one optimizer step at a time, on Lightning Fabric.
 
     for trainer in Trainer(model, ICT(), data).run():
         if trainer.step % 200 == 0: draw(trainer.average)
 
+The file reads in the order of a step: `Batches` draws the data, `Objective` holds the loss,
+`Trainer` takes the step. Below them stand the state that a checkpoint keeps, and torch.compile.
+How a loss or a gradient that is not finite is traced to its layer stands in `nonfinite`.
+
 Randomness is a function of (seed, step, part of the batch), so a resumed run equals an unbroken
 one bit for bit on a CPU, and no random state is ever saved. Several processes share the parts
-out: how many there are changes the time, not the batches.
-
-Model and method as one module, so that the engine wraps the loss and not the network.
-
-Autocast, data parallelism and forward-mode differentiation then need no special case: under
-DDP a call to anything but `forward` would silently skip the gradient synchronisation.
+of a batch: how many there are changes the time, not the batches.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from copy import deepcopy
+from math import isfinite
 from time import perf_counter, process_time
 from typing import Protocol, cast, runtime_checkable
 
@@ -25,24 +23,36 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
-from ..methods.base import Choosy, Method
+from ..methods.base import Method
 from ..model import Denoiser
 from ..ops import seeded
 from ..process import Process
 from ..teacher import EMA, Memory
 from ..types import Data, Pairs, PerSample, Time
-from .config import Measured, Resident, Source, TrainConfig
-from .distributed import Engine, arranged, arranged_network, hold_back, share
-from .nonfinite import KEPT, Guard, NotFinite, blaming, gradient_norm
+from .config import HasSigmaData, MovableSource, Source, TrainConfig
+from .distributed import (
+    Engine,
+    network_to_channels_last,
+    parts_per_process,
+    skip_updates_when,
+    to_channels_last,
+)
+from .nonfinite import NonFiniteFlag, clip_gradient, nonfinite_error
 
-# Which part of a batch a process draws, and from which randomness
+DEFAULT = TrainConfig()
+CHECK_EVERY = 50  # steps between two checks for non-finite numbers on a GPU
+
+
+# The batch: which part of it a process draws, and from which random state
 
 
 @runtime_checkable
-class Ranked(Protocol):
-    """One of several processes on a device: Fabric, as far as the batches are concerned."""
+class Worker(Protocol):
+    """One of the processes that share a run: its device, its rank and their number.
+
+    Lightning Fabric is one.
+    """
 
     @property
     def device(self) -> torch.device: ...
@@ -55,37 +65,48 @@ class Ranked(Protocol):
 
 
 class Batches:
-    """The parts of each step's batch that fall to this process: `mine` of them.
+    """The training batches, of which this process draws `local_parts` parts a step.
 
-    A part's randomness is a function of (seed, step, part) and of nothing else: not of how many
-    processes there are, nor of what was drawn before.
+    The randomness of a part is a function of (seed, step, part) and of nothing else: not of how
+    many processes there are, nor of what was drawn before.
+
+    Args:
+        data: the training data; moved to the device if it can be.
+        config: `batch` samples a step in `parts` parts, drawn from `seed`.
+        fabric: the process, for its device and rank.
+
+    Raises:
+        ValueError: if the processes cannot share the parts evenly.
     """
 
-    def __init__(self, data: Source, config: TrainConfig, fabric: Ranked) -> None:
+    def __init__(self, data: Source, config: TrainConfig, fabric: Worker) -> None:
         self.device, self.config = fabric.device, config
-        self.data = data.on(self.device) if isinstance(data, Resident) else data
+        self.data = data.on(self.device) if isinstance(data, MovableSource) else data
         self.processes, self.rank = fabric.world_size, fabric.global_rank
-        self.mine = share(config.parts, self.processes)
+        self.local_parts = parts_per_process(config.parts, self.processes)
 
     def seeded(self, part: int, step: int) -> AbstractContextManager[None]:
         """The random state of one of this process's parts of a step; the caller's is kept."""
         return seeded(self.device, self.config.seed, step, part * self.processes + self.rank)
 
     def draw(self) -> tuple[Tensor, Tensor | None]:
-        """One part of a batch, from the current random state."""
+        """Samples x of one part (batch / parts, …) and their classes, from the current state."""
         x, cond = self.data.sample(self.config.batch // self.config.parts)
-        x = arranged(x.to(self.device))
+        x = to_channels_last(x.to(self.device))
         return x, None if cond is None else cond.to(self.device)
 
     def levels(self, pairs: Pairs, process: Process, part: int, step: int) -> Time:
-        """The noise levels of a part of a step, drawn again: they come right after the data."""
+        """The noise levels sigma of a part of a step, drawn again.
+
+        It holds because every method draws its pair of times right after the data.
+        """
         with self.seeded(part, step):
             x, _ = self.draw()
             t, _ = pairs(process, x, step)
         return process.level(t)
 
-    def bad_anywhere(self, number: Tensor, fabric: Fabric) -> Tensor:
-        """Is the number not finite, in this process or in another? A truth value, not read."""
+    def nonfinite_anywhere(self, number: Tensor, fabric: Fabric) -> Tensor:
+        """Whether the number is not finite in any process: a truth value left on the device."""
         bad = ~torch.isfinite(number)
         if self.processes == 1:
             return bad
@@ -94,91 +115,83 @@ class Batches:
         return worst > 0
 
 
-# Model and method as one module, so that the engine wraps the loss and not the network
+# The loss
 
 
 class Objective(nn.Module):
-    """forward(x, step, cond) -> the method's loss, one number per sample.
+    """Model and method as one module whose forward pass is the loss, one number per sample.
 
-    Its parameters are the model's, then those of the method's ingredients that learn along.
+    Fabric wraps the loss and not the network, so autocast, data parallelism and forward-mode
+    differentiation need no special case: under DDP a call to anything but `forward` would
+    silently skip the gradient synchronisation.
+
+    Its parameters are the model's, then those of the method's ingredients that are trained along
+    with it, such as sCM's learned loss weight.
     """
 
     def __init__(self, model: Denoiser, method: Method) -> None:
         super().__init__()
         self.model = model
         self.method = method
-        self.memories = [part for part in vars(method).values() if isinstance(part, Memory)]
-        for memory in self.memories:
-            memory.attach(model)
-        self.learned = nn.ModuleDict({n: net for n, net in self.kept().items() if learns(net)})
+        self.stateful = [part for part in vars(method).values() if isinstance(part, Memory)]
+        for part in self.stateful:
+            part.attach(model)
+        extra = self.extra_networks()
+        self.learned = nn.ModuleDict({n: net for n, net in extra.items() if is_trainable(net)})
 
     def forward(self, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         return self.method.loss(self.model, x, step, cond)
 
     def update(self, step: int) -> None:
-        """Move what has a memory, after an optimizer step."""
-        for memory in self.memories:
-            memory.update(self.model, step)
+        """Update the method's stateful ingredients, such as an EMA target, after a step."""
+        for part in self.stateful:
+            part.update(self.model, step)
 
-    def kept(self) -> dict[str, nn.Module]:
-        """The method's networks that a checkpoint must keep, by name."""
-        return {name: net for part in self.memories for name, net in part.networks().items()}
+    def extra_networks(self) -> dict[str, nn.Module]:
+        """The method's own networks that a checkpoint must keep, by name."""
+        return {name: net for part in self.stateful for name, net in part.networks().items()}
 
 
-def learns(net: nn.Module) -> bool:
-    """Has it weights that are trained?"""
+def is_trainable(net: nn.Module) -> bool:
+    """Whether any weight of the network requires a gradient."""
     return any(weight.requires_grad for weight in net.parameters())
 
 
-def look(method: Method, model: Denoiser, data: Source, seed: int) -> None:
-    """Two samples through the model. Raises TypeError or ValueError if the loss refuses it."""
-    if not isinstance(method, Choosy):
-        return
+def try_two_samples(method: Method, model: Denoiser, data: Source, seed: int) -> None:
+    """Let the method check the model and two samples before training.
+
+    Raises:
+        TypeError, ValueError: if the method's loss cannot train this model on these data.
+    """
     device = next(model.parameters()).device
     with seeded(device, seed):
         x, cond = data.sample(2)
-    spread = data.sigma_data if isinstance(data, Measured) else None
+    spread = data.sigma_data if isinstance(data, HasSigmaData) else None
     method.check(model, x.to(device), None if cond is None else cond.to(device), spread)
 
 
-# Networks and an optimizer as named tensors, and back: what a checkpoint holds
-
-
-def flat(networks: Mapping[str, nn.Module], optimizer: Optimizer) -> dict[str, Tensor]:
-    """All that resuming needs, by dotted name."""
-    state = {f"{k}.{n}": v for k, m in networks.items() for n, v in m.state_dict().items()}
-    for index, slots in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer.{index}.{n}": v for n, v in slots.items()}
-    return state
-
-
-def restore(
-    state: Mapping[str, Tensor], networks: Mapping[str, nn.Module], optimizer: Optimizer
-) -> None:
-    """Take in what `flat` gave. Raises RuntimeError when the networks do not match."""
-    for k, module in networks.items():
-        module.load_state_dict(under(state, k))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in under(state, "optimizer").items():
-        index, slot = name.split(".", 1)
-        slots.setdefault(int(index), {})[slot] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict(cast(dict, {"state": slots, "param_groups": groups}))
-
-
-def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries below a dotted prefix, without it."""
-    return {
-        n.removeprefix(f"{prefix}."): v for n, v in state.items() if n.startswith(f"{prefix}.")
-    }
-
-
-DEFAULT = TrainConfig()
-PATIENCE = 50  # steps between two looks of the host at a GPU
+# The loop
 
 
 class Trainer:
-    """Owns the model, its average, the target and the optimizer; `step` counts updates done."""
+    """The training loop: it owns the model, its EMA, the method's state and the optimizer.
+
+    Args:
+        model: the denoiser to train, in place.
+        method: the loss; copied, so that two trainers share no target network.
+        data: the training data.
+        config: steps, batch, optimizer and schedules.
+        fabric: Lightning Fabric, launched if there are several processes; one is made if absent.
+
+    Attributes:
+        step: optimizer steps done.
+        seconds, cpu_seconds: wall-clock and processor time of those steps.
+        losses: the loss of each sample of the last part.
+        ema: the moving average of the weights; `ema.model` is what is evaluated.
+
+    Raises:
+        TypeError, ValueError: if the method refuses the model or the data.
+    """
 
     def __init__(
         self,
@@ -192,17 +205,23 @@ class Trainer:
         device = self.fabric.device
         self.model, self.method, self.config = model, deepcopy(method), config
         self.batches = Batches(data, config, self.fabric)
-        look(self.method, arranged_network(model.to(device)), self.batches.data, config.seed)
+        network_to_channels_last(model.to(device))
+        try_two_samples(self.method, model, self.batches.data, config.seed)
         self.bare = Objective(model, self.method)
         self.objective, self.optimizer = self.fabric.setup(
             self.bare, config.optimizer(self.bare.parameters())
         )
+        # Fabric's wrapper casts and synchronises: with neither to do it only takes time.
+        alone = self.batches.processes == 1 and config.precision == "32-true"
+        self.forward_module = self.bare if alone else self.objective
+        self.modules, self.weights = list(self.bare.modules()), list(self.bare.parameters())
         self.ema = EMA(model, config.ema, config.ema_ramp)
-        self.guard, self.patience = Guard(device), 1
-        if device.type == "cuda" and hold_back(self.optimizer.optimizer, self.guard.bad):
-            self.patience = PATIENCE
-        self.losses = torch.full((1,), torch.nan, device=device)  # of the last part
-        self.running = torch.full((), torch.nan, dtype=torch.float64, device=device)
+        self.flag, self.check_every = NonFiniteFlag(device), 1
+        found_inf, optimizer = self.flag.found_inf, self.optimizer.optimizer
+        if device.type == "cuda" and skip_updates_when(optimizer, found_inf):
+            self.check_every = CHECK_EVERY
+        self.losses = torch.full((1,), torch.nan, device=device)
+        self.running_mean = torch.full((), torch.nan, dtype=torch.float64, device=device)
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     @property
@@ -212,8 +231,8 @@ class Trainer:
 
     @property
     def average(self) -> float:
-        """The running mean of the loss; nan before the first step."""
-        return float(self.running)
+        """The running mean of the loss (decay 0.98 a step); nan before the first step."""
+        return float(self.running_mean)
 
     def run(self) -> Iterator["Trainer"]:
         """One optimizer step, then self, until `config.steps` are done."""
@@ -232,35 +251,38 @@ class Trainer:
         return self
 
     def advance(self) -> None:
-        """One optimizer step. Raises NotFinite before a bad number can reach the weights."""
-        self.objective.train()
+        """One optimizer step.
+
+        Raises:
+            NotFinite: if loss or gradient is NaN or infinite, before it can reach the weights.
+        """
+        if not all(module.training for module in self.modules):
+            self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)  # what an interrupted step left behind
         loss = torch.stack(
-            [self.backward(part).mean().double() for part in range(self.batches.mine)]
+            [self.backward(part).mean().double() for part in range(self.batches.local_parts)]
         )
-        norm = gradient_norm(self.bare, self.config.clip)
-        self.guard.see(self.batches.bad_anywhere(loss.sum() + norm, self.fabric), self.step)
-        if self.patience == 1:
-            self.look()
-        self.config.steer(self.optimizer.optimizer, self.step)
+        norm = clip_gradient(self.weights, self.config.clip)
+        self.check_finite(loss.sum() + norm)
+        self.config.set_lr(self.optimizer.optimizer, self.step)
         self.optimizer.step()
         self.bare.update(self.step)
-        self.ema.update(self.model, self.step)
+        self.ema.update(self.step)
         self.step += 1
-        old, new = self.running, loss.mean()
-        self.running = torch.where(old.isnan(), new, 0.98 * old + 0.02 * new)
-        if self.step % self.patience == 0 or self.step == self.config.steps:
-            self.look()
+        old, new = self.running_mean, loss.mean()
+        self.running_mean = torch.where(old.isnan(), new, 0.98 * old + 0.02 * new)
+        if self.step % self.check_every == 0 or self.step == self.config.steps:
+            self.raise_if_nonfinite()
 
-    def look(self) -> None:
-        """Raise NotFinite if a bad number came up since the last look."""
-        if (step := self.guard.look()) is None:
-            return
-        self.step = step
-        error = verdict(self)
-        self.guard.lower()
-        self.optimizer.zero_grad(set_to_none=True)
-        raise error
+    def backward(self, part: int) -> PerSample:
+        """Loss and gradient of one part; returns the losses, detached, on the device."""
+        last = part == self.batches.local_parts - 1
+        # Around the forward pass too: that is where DDP decides whether to average.
+        with self.fabric.no_backward_sync(self.objective, enabled=not last):
+            loss = self.loss(self.forward_module, part)
+            self.fabric.backward(loss.mean() / self.batches.local_parts)
+        self.losses = loss.detach()
+        return self.losses
 
     def loss(self, objective: nn.Module, part: int) -> PerSample:
         """The loss of each sample of one part of the next step."""
@@ -268,24 +290,37 @@ class Trainer:
             x, cond = self.batches.draw()
             return objective(x, self.step, cond)
 
-    def backward(self, part: int) -> PerSample:
-        """Loss and gradient of one part; the losses, on the device."""
-        last = part == self.batches.mine - 1
-        # Around the forward pass too: that is where DDP decides whether to average.
-        with self.fabric.no_backward_sync(self.objective, enabled=not last):
-            loss = self.loss(self.objective, part)
-            self.fabric.backward(loss.mean() / self.batches.mine)
-        self.losses = loss.detach()
-        return self.losses
+    def check_finite(self, number: Tensor) -> None:
+        """Raise the flag if the number is not finite in some process; on a CPU raise NotFinite."""
+        at_once = self.check_every == 1
+        if at_once and self.batches.processes == 1 and isfinite(float(number)):
+            return
+        self.flag.update(self.batches.nonfinite_anywhere(number, self.fabric), self.step)
+        if at_once:
+            self.raise_if_nonfinite()
+
+    def raise_if_nonfinite(self) -> None:
+        """Raise NotFinite, with its cause, if the flag went up since the last check."""
+        if (step := self.flag.first_step()) is None:
+            return
+        self.step = step
+        error = nonfinite_error(self)
+        self.flag.reset()
+        self.optimizer.zero_grad(set_to_none=True)
+        raise error
 
     def networks(self) -> dict[str, nn.Module]:
-        """What a checkpoint keeps, by name."""
-        return {"model": self.model, "ema": self.ema.model, **self.bare.kept()}
+        """The networks that a checkpoint keeps, by name."""
+        return {"model": self.model, "ema": self.ema.model, **self.bare.extra_networks()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that resuming needs. Raises NotFinite for what is not worth keeping."""
-        self.look()
-        return flat(self.networks(), self.optimizer.optimizer)
+        """The state that a checkpoint keeps, as named tensors.
+
+        Raises:
+            NotFinite: if the state is not worth keeping.
+        """
+        self.raise_if_nonfinite()
+        return state_tensors(self.networks(), self.optimizer.optimizer)
 
     def load(
         self,
@@ -295,83 +330,50 @@ class Trainer:
         average: float,
         cpu_seconds: float = 0.0,
     ) -> None:
-        """Go on from `tensors()`. Raises RuntimeError when the networks do not match."""
-        restore(state, self.networks(), self.optimizer.optimizer)
-        self.running.fill_(average)
+        """Resume from what `tensors()` gave.
+
+        Raises:
+            RuntimeError: if the networks do not match.
+        """
+        load_state_tensors(state, self.networks(), self.optimizer.optimizer)
+        self.running_mean.fill_(average)
         self.step, self.seconds, self.cpu_seconds = step, seconds, cpu_seconds
 
 
-# A step repeated, to see where its bad number began: in which layer, at which noise level
+# The state of a run, as a checkpoint holds it
 
 
-def verdict(trainer: "Trainer") -> NotFinite:
-    """The error for the trainer's step, whichever process its cause was in. All have to ask."""
-    mine, fabric = blame(trainer), trainer.fabric
-    found = [fabric.broadcast(mine, src=i) for i in range(fabric.world_size)]
-    return next((e for e in found if e), blame_gradient(trainer.bare, trainer.step))
+def state_tensors(networks: Mapping[str, nn.Module], optimizer: Optimizer) -> dict[str, Tensor]:
+    """Networks and optimizer as tensors by dotted name: all that resuming needs."""
+    state = {f"{k}.{n}": v for k, m in networks.items() for n, v in m.state_dict().items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        state |= {f"optimizer.{index}.{n}": v for n, v in slots.items()}
+    return state
 
 
-def blame(trainer: "Trainer") -> NotFinite | None:
-    """What was wrong with this process's part of the trainer's step; None if nothing was."""
-    trainer.optimizer.zero_grad(set_to_none=True)
-    try:
-        for part in range(trainer.batches.mine):
-            with layers_watched(trainer.bare) as layers, blaming(), trainer.fabric.autocast():
-                loss = trainer.loss(trainer.bare, part)
-            if not bool(torch.isfinite(loss).all()):
-                pairs, process = trainer.method.pairs, trainer.model.process
-                levels = trainer.batches.levels(pairs, process, part, trainer.step)
-                return blame_loss(loss.detach(), levels, trainer.step, "".join(layers[:1]))
-            loss.mean().backward()
-    except NotFinite as error:
-        return error
-    return blame_gradient(trainer.bare, trainer.step) if bad_gradients(trainer.bare) else None
+def load_state_tensors(
+    state: Mapping[str, Tensor], networks: Mapping[str, nn.Module], optimizer: Optimizer
+) -> None:
+    """Load what `state_tensors` gave into networks and optimizer.
+
+    Raises:
+        RuntimeError: if the networks do not match.
+    """
+    for k, module in networks.items():
+        module.load_state_dict(_below(state, k))
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below(state, "optimizer").items():
+        index, slot = name.split(".", 1)
+        slots.setdefault(int(index), {})[slot] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict(cast(dict, {"state": slots, "param_groups": groups}))
 
 
-def blame_loss(loss: PerSample, level: Time, step: int, layer: str) -> NotFinite:
-    """The error for a loss with bad entries, naming the noise level of the first and a layer."""
-    bad = ~torch.isfinite(loss)
-    where = f", in {layer}" if layer else ""
-    return NotFinite(
-        f"the loss is not finite at step {step} for {int(bad.sum())} of {len(loss)} samples, "
-        f"first at noise level {float(level[bad][0]):.4g}{where}; {KEPT}"
-    )
-
-
-def blame_gradient(model: nn.Module, step: int) -> NotFinite:
-    """The error for a bad gradient, naming the first parameter that has one."""
-    where = (bad_gradients(model) or ["its norm"])[0]
-    return NotFinite(f"the gradient is not finite at step {step}, first in {where}; {KEPT}")
-
-
-def bad_gradients(model: nn.Module) -> list[str]:
-    """The parameters whose gradient is not finite, in the model's order."""
-    return [
-        name.removeprefix("model.")
-        for name, p in model.named_parameters()
-        if p.grad is not None and not bool(torch.isfinite(p.grad).all())
-    ]
-
-
-@contextmanager
-def layers_watched(model: nn.Module) -> Iterator[list[str]]:
-    """A list that fills with the layers whose output is not finite, in the order of the pass."""
-    found: list[str] = []
-
-    def watch(name: str, layer: nn.Module) -> RemovableHandle:
-        def hook(layer: nn.Module, given: object, out: object) -> None:
-            if isinstance(out, Tensor) and not bool(torch.isfinite(out).all()):
-                found.append(name)
-
-        return layer.register_forward_hook(hook)
-
-    leaves = [(name, layer) for name, layer in model.named_modules() if not list(layer.children())]
-    handles = [watch(name.removeprefix("model."), layer) for name, layer in leaves]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries below a dotted prefix, without it."""
+    return {
+        n.removeprefix(f"{prefix}."): v for n, v in state.items() if n.startswith(f"{prefix}.")
+    }
 
 
 # torch.compile where it works: tried on one step before the run relies on it
@@ -379,10 +381,13 @@ def layers_watched(model: nn.Module) -> Iterator[list[str]]:
 COMPILED = "the network is compiled"
 
 
-def compile_network(trainer: "Trainer") -> str:
-    """Compile the trainer's network in place, try it on one loss, and say what came of it.
+def compile_network(trainer: Trainer) -> str:
+    """Compile the trainer's network in place with torch.compile, and try it on one loss.
 
     Whatever goes wrong, the network is left as it was and the run goes on.
+
+    Returns:
+        COMPILED, or one sentence that says why the network is not compiled.
     """
     # Compiled dropout would otherwise draw numbers of its own, and the two passes of a pair
     # must drop the same units.

@@ -1,13 +1,8 @@
-"""Registry: the labs' studies and animations, found by their modules' names.
+"""Registry of the labs' studies and animations, found by the names of their modules.
 
-Animations: each the key idea of its lab, from exact results or from recordings.
-
-A function is one by `@animation("10")`, with the number of the lab that shows it.
-
-Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm.
-
-Every `Study` that a lab's study.py, or common/studies_shared.py, defines at its top level is
-found by its name.
+A function marked `@animation("10")` in a lab's animation.py is an animation of lab 10. Every
+`Study` that a lab's study.py or common/studies_shared.py defines at its top level is found by its
+name; `cmlab record STUDY VARIANT` trains one variant of it and records what its observer sees.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,21 +13,17 @@ from cmlab.discovery import public_objects
 from .common.animation import MARK, Moving
 from .common.study import Study
 
-# Animations: each the key idea of its lab, from exact results or from recordings
-
 ANIMATION_MODULES = ("animation",)  # a lab's file that holds its animations
 
 
 def animations() -> dict[str, tuple[Callable[[], Moving], ...]]:
-    """What makes the animations of a lab, by its number; made on demand, as some take a second."""
+    """The functions that make a lab's animations, by its number; some take a second to run."""
     found: dict[str, tuple[Callable[[], Moving], ...]] = {}
     for thing in public_objects("cmlab_labs", ANIMATION_MODULES):
         if lab := getattr(thing, MARK, ""):
             found[lab] = (*found.get(lab, ()), thing)
     return dict(sorted(found.items()))
 
-
-# Studies that the labs replay, by name; `cmlab record STUDY ARM` trains and watches one arm
 
 STUDY_MODULES = ("study", "studies_shared")  # files that hold studies
 
@@ -41,22 +32,18 @@ class Studies(Mapping[str, Study]):
     """All studies by name, found when they are first asked for."""
 
     @cached_property
-    def _found(self) -> dict[str, Study]:
-        all_of_them = (
-            thing
-            for thing in public_objects("cmlab_labs", STUDY_MODULES)
-            if isinstance(thing, Study)
-        )
-        return {study.name: study for study in all_of_them}
+    def _by_name(self) -> dict[str, Study]:
+        things = public_objects("cmlab_labs", STUDY_MODULES)
+        return {thing.name: thing for thing in things if isinstance(thing, Study)}
 
     def __getitem__(self, name: str) -> Study:
-        return self._found[name]
+        return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._by_name)
 
 
 STUDIES = Studies()

@@ -33,12 +33,13 @@
 
 # %%
 import torch
-from cmlab_labs.common.exercise import Watched
+from cmlab_labs.common.exercise import RecordedCalls
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import GENERATOR, exact, explorer, nearest_scan, noise
-from cmlab_labs.common.plots_samples import one_beside_many, path_strip, visible
+from cmlab_labs.common.generators import GENERATOR, exact_denoiser, nearest_scan, noise
+from cmlab_labs.common.plots_samples import contrast_scaled
 from cmlab_labs.lab00_start import checks
-from cmlab_labs.lab00_start.explorer import bench, live
+from cmlab_labs.lab00_start.explorer import exact_reference, explorer, live_training
+from cmlab_labs.lab00_start.figures import one_beside_many, path_strip
 from IPython.display import Markdown, display
 
 from cmlab.data.digits import Digits
@@ -84,7 +85,7 @@ Predict(
 
 # %%
 z, asked, levels = noise(seed=0), torch.tensor([3]), KarrasGrid().down(18)
-D = Watched(exact(asked))  # keeps count of its calls
+D = RecordedCalls(exact_denoiser(asked))  # keeps count of its calls
 path = torch.cat(list(ode(EDM(), D, 80 * z, levels)))
 
 # %% tags=["nbval-check-output"]
@@ -95,7 +96,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # %%
 shown = [0, 4, 7, 9, 10, 11, 12, 14]
 x_t, t = path[shown], levels[shown].float()
-mean = exact(asked.expand(len(shown)))(x_t, t)
+mean = exact_denoiser(asked.expand(len(shown)))(x_t, t)
 path_strip(x_t, mean, t, Digits().sigma_data, nearest_scan(path[-1:])[0])
 
 # %% [markdown]
@@ -165,13 +166,13 @@ explorer(model, recipe.sampler)
 # line shrinks into the dot. The training is iCT's, and sees data only: no paths, no dots.
 
 # %%
-live(toy.ict(steps=1000))
+live_training(toy.ict(steps=1000))
 
 # %% [markdown]
 # The same training without the widget, for three seeds:
 
 # %%
-against, found = bench(toy.RING), []
+against, found = exact_reference(toy.RING), []
 for seed in range(3):
     trainer = runs.fit(toy.ict(steps=1000, seed=seed))
     found.append(against.stage(trainer.ema.model, trainer.step))
@@ -194,11 +195,11 @@ against.picture(start, start, found[0]).figure
 # %%
 asked, z = torch.tensor([0, 2, 3, 5, 7]), noise(seed=0, n=5)
 one = model(80 * z, torch.full((5,), 80.0), asked)
-D = Watched(exact(asked))
+D = RecordedCalls(exact_denoiser(asked))
 path = list(ode(EDM(), D, 80 * z, levels))
 calls, mean = len(D.calls), D.calls[0][2]
 steps = [5, 9, 11, 13, 18]  # of 18; two calls a step, and one for the last
-seen = [visible(path[k], levels[k].float().expand(5), Digits().sigma_data) for k in steps]
+seen = [contrast_scaled(path[k], levels[k].float().expand(5), Digits().sigma_data) for k in steps]
 left = torch.stack([z, one, nearest_scan(one)], 1)
 names = ["noise", "D, 1 call", *(f"{min(2 * k, calls)} calls" for k in steps)]
 one_beside_many(left, torch.stack([z, mean, *seen], 1), ["noise", "1 call", "nearest scan"], names)
@@ -309,7 +310,7 @@ asked = Digits(train=False).labels[torch.arange(2000) % 360]
 eye, held_out = load_classifier(), Digits(train=False).images
 perfect, pile_copies = [], []
 for seed in range(3):
-    D = Watched(exact(asked))
+    D = RecordedCalls(exact_denoiser(asked))
     *_, end = ode(EDM(), D, 80 * noise(seed, 2000), levels)
     truth, pair = eye.features(held_out), (D.calls[0][2], end)  # after 1 call, and after 35
     perfect.append([frechet(eye.features(x), truth) for x in pair])

@@ -30,10 +30,16 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import bends, order, ranks, ring, slope
+from cmlab_labs.common.plots_line import slope
 from cmlab_labs.lab01_flow import checks
 from cmlab_labs.lab01_flow.analysis import end_error
 from cmlab_labs.lab01_flow.explorer import explorer
+from cmlab_labs.lab01_flow.figures import (
+    convergence_order,
+    local_errors,
+    quantile_paths,
+    solvers_on_ring,
+)
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.noise_levels import KarrasGrid
@@ -76,7 +82,7 @@ Predict(
 
 # %%
 law = Bumps().oracle
-ranks(law, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
+quantile_paths(law, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 
 # %% [markdown]
 # Grey: the density at six noise levels, each drawn sideways and scaled to its own peak. Black: five exact paths.
@@ -165,7 +171,7 @@ errors = {
     name: [float(end_error(law, starts, grid.down(n), solver).mean()) for n in steps]
     for name, solver in solvers.items()
 }
-order(law, steps, errors)
+convergence_order(law, steps, errors)
 
 # %% tags=["nbval-check-output"]
 for name in solvers:
@@ -188,7 +194,7 @@ for level, x_t in zip(t, law.path(starts, t), strict=True):
     now, then = level.repeat(64), 0.9 * level.repeat(64)
     missed.append((ddim(EDM(), law.denoise, x_t, now, then) - law.flow(x_t, now, then)).abs())
 missed = torch.stack(missed)[..., 0]
-bends(t, missed, law.sigma_data)
+local_errors(t, missed, law.sigma_data)
 
 # %% tags=["nbval-check-output"]
 middle = missed.median(1).values
@@ -222,7 +228,7 @@ errors_2d = {
     ]
     for name, solver in solvers.items()
 }
-ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
+solvers_on_ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
 
 # %% [markdown]
 # Left: 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; close to the ring it turns to one mode.

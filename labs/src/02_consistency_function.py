@@ -30,10 +30,10 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import between_modes, maps, ranked
+from cmlab_labs.common.plots_line import between_modes, maps, quantile_points
 from cmlab_labs.lab02_consistency import checks
 from cmlab_labs.lab02_consistency.explorer import explorer
-from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest, rms_gap
+from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest_mode, rms_gap
 from IPython.display import Markdown
 
 from cmlab.oracle import Mixture, Mixture1D, Oracle
@@ -161,7 +161,7 @@ maps(law)
 # How to read it:
 
 # %% tags=["nbval-check-output"]
-x_t, t = ranked(law, 3.0, 2000), torch.full((2000,), 3.0)
+x_t, t = quantile_points(law, 3.0, 2000), torch.full((2000,), 3.0)
 answers = law.consistency(x_t, t), law.denoise(x_t, t)
 in_gap = [between_modes(law, answer).double().mean() for answer in answers]
 print("Left: the colours follow the paths. The number on a path is f, one for all its points.")
@@ -200,7 +200,7 @@ basins(ring, noise, high=10.0)
 # %%
 z = 10 * torch.randn(4000, 2, generator=torch.Generator().manual_seed(1))
 T = torch.full((4000,), 10.0)
-share = torch.bincount(nearest(ring, ring.consistency(z, T)), minlength=8) / 4000
+share = torch.bincount(nearest_mode(ring, ring.consistency(z, T)), minlength=8) / 4000
 print("mode                 " + "".join(f"{k:7d}" for k in range(1, 9)))
 print("weight in the data   " + "".join(f"{w:7.3f}" for w in weights))
 print("share of the noise   " + "".join(f"{s:7.3f}" for s in share))

@@ -33,9 +33,9 @@ from itertools import pairwise, product
 
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.lab03_boundary import checks
-from cmlab_labs.lab03_boundary.explorer import explorer, forms, untrained
+from cmlab_labs.lab03_boundary.explorer import explorer, parametrisations, untrained
 from cmlab_labs.lab03_boundary.figures import boundary, collapse, variances
 from IPython.display import Markdown
 
@@ -83,7 +83,7 @@ Predict(
 # %%
 EPS, HIGH = 0.002, 10.0
 law = Bumps().oracle
-held = forms(law.sigma_data, EPS)  # four parametrisations, by name
+held = parametrisations(law.sigma_data, EPS)  # four parametrisations, by name
 functions = {
     "exact f": law.consistency,
     "minus f": lambda x, t: -law.consistency(x, t),
@@ -152,7 +152,7 @@ explorer()
 levels = KarrasGrid(EPS, HIGH).up(18)
 losses = {name: [] for name in functions}
 for r, t in pairwise(levels):
-    x_t = ranked(law, float(t), 500)
+    x_t = quantile_points(law, float(t), 500)
     t, r = t.expand(500), r.expand(500)
     x_r = law.flow(x_t, t, r)  # the same path, one level lower
     for name, f in functions.items():
@@ -179,7 +179,7 @@ print(
 # For a function without the boundary the sum says nothing: it is 0 for every constant. (D misses the boundary by a hair; the identity and the untrained network hold it.)
 
 # %%
-x_T, T = ranked(law, HIGH, 500), torch.full((500,), HIGH)
+x_T, T = quantile_points(law, HIGH, 500), torch.full((500,), HIGH)
 for name, f in functions.items():
     error = (f(x_T, T) - law.consistency(x_T, T)).square().mean().sqrt().item()
     bound = sum(loss**0.5 for loss in losses[name])
@@ -233,7 +233,7 @@ for way, name, seed in product(("plain", "stop-gradient"), ("CM form", "none"), 
     trained[way, name, seed], last[way, name, seed] = model, loss.item()
 
 # %%
-points = [(ranked(law, float(t), 300), t.expand(300)) for t in levels]
+points = [(quantile_points(law, float(t), 300), t.expand(300)) for t in levels]
 truth = torch.stack([law.consistency(*at).std() for at in points])
 with torch.no_grad():
     said = {run: torch.stack([f(*at)[:, 0] for at in points]) for run, f in trained.items()}
@@ -396,7 +396,7 @@ checks.anchored(anchored)
 # Three or more seeds each. "Song" is the consistency models paper, "Karras" is EDM.
 
 # %%
-low, at_eps = ranked(law, EPS, 200), torch.full((200,), EPS)
+low, at_eps = quantile_points(law, EPS, 200), torch.full((200,), EPS)
 with torch.no_grad():
     nets = {form: [untrained(held[form], seed) for seed in range(5)] for form in held}
     miss = {form: max((f(low, at_eps) - low).abs().max() for f in nets[form]) for form in nets}

@@ -35,7 +35,13 @@ from cmlab_labs.common.plots_line import slope
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab04_distillation import checks
 from cmlab_labs.lab04_distillation.explorer import explorer
-from cmlab_labs.lab04_distillation.figures import compositions, map_panel, orders, starts, teachers
+from cmlab_labs.lab04_distillation.figures import (
+    compositions,
+    map_panel,
+    noise_samples,
+    orders,
+    teachers,
+)
 from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown
 
@@ -78,7 +84,7 @@ Predict(
 # and how far their ends are from the exact f on average. (The data are three bumps on the line. Each noise counts for the share of the ranks that lie nearest to it, so that the luck of the draw all but drops out.)
 
 # %% tags=["nbval-check-output"]
-law, at = Bumps().oracle, starts(Bumps())
+law, at = Bumps().oracle, noise_samples(Bumps())
 GRID, GRIDS = KarrasGrid(0.002, 10.0), (5, 10, 20, 40, 80)
 walks, ideal = {}, {}
 for name, solver in {"Euler": ddim, "Heun": heun}.items():
@@ -375,7 +381,7 @@ Markdown(f"""
 # ## Budget
 
 # %%
-arms = STUDIES["distil"].arms
+arms = STUDIES["distil"].variants
 records = [read("distil", arm).record for arm in arms] + [read("teacher", "denoiser").record]
 seen = sum(record["samples"] * len(record["seeds"]) for record in records)
 before = sum(3 * records[0]["samples"] for arm in arms if arm.startswith("learned"))

@@ -30,27 +30,27 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab05_training import checks
 from cmlab_labs.lab05_training.analysis import euler, fresh, losses, mean_of, median_of, shared
 from cmlab_labs.lab05_training.explorer import explorer
 from cmlab_labs.lab05_training.figures import (
-    along,
     by_gap,
-    ends,
     errors,
-    landed,
-    limits,
-    off,
+    fixed_point_on_grid,
+    fixed_points,
+    median_of_points,
+    networks_and_fixed_points,
     order,
     orders,
     rms,
     scores,
     slopes,
     table,
+    target_errors,
     targets,
-    typical,
+    targets_on_path,
 )
 from IPython.display import Markdown
 
@@ -118,7 +118,7 @@ slopes(law, 1.0, x, z)
 x_t, t = torch.tensor([0.9]), torch.tensor([1.0])
 print("   r     exact f   mean target    bias     spread")
 for r in (0.002, 0.5, 0.8, 0.9, 0.95, 0.975):
-    s = off(law, x_t, t, torch.tensor([r]))
+    s = target_errors(law, x_t, t, torch.tensor([r]))
     print("{:5.3f} {:10.4f} {:12.4f} {:10.5f} {:9.4f}".format(r, *(v.item() for v in (s.exact, s.mean, s.bias, s.spread))))
 print(f"posterior mean D(x_t, t) = {law.denoise(x_t[:, None], t).item():.4f}")
 
@@ -191,7 +191,7 @@ targets(law, PATH, GRIDS)
 
 # %% tags=["nbval-check-output"]
 for points in GRIDS:
-    _, s = along(law, PATH, points)
+    _, s = targets_on_path(law, PATH, points)
     print(f"N = {points:2}: a single target scatters by up to {s.spread.max():.2f}, the mean is off by up to {s.bias.abs().max():.3f},")
     print(f"        an exact teacher's Euler step by up to {(s.euler - s.exact).abs().max():.3f}.")
 print("More levels, shorter steps: the spread shrinks, and the bias shrinks faster.")
@@ -206,7 +206,7 @@ orders(law, 1.0, gaps)
 # %% tags=["nbval-check-output"]
 bias, spread = by_gap(law, 1.0, gaps)
 print("gap (t - r)/t           " + "".join(f"{g:9.4f}" for g in gaps))
-for name, over in (("typical", typical), ("RMS", rms)):
+for name, over in (("typical", median_of_points), ("RMS", rms)):
     b, s = [over(row) for row in bias], [over(row) for row in spread]
     print(f"{name:8} (spread/bias)² " + "".join(f"{(q / p) ** 2:9.3g}" for p, q in zip(b, s, strict=True)))
 
@@ -221,7 +221,7 @@ for name, over in (("typical", typical), ("RMS", rms)):
 # The paper's Theorem 2: with an exact teacher and Euler steps, $L_\text{CD} = L_\text{CT} + o(\Delta t)$. Take a function that is not yet right, D in place of f, and compute both losses at t = 1.
 
 # %%
-x_t, t = ranked(law, 1.0, 200)[:, 0], torch.ones(200)
+x_t, t = quantile_points(law, 1.0, 200)[:, 0], torch.ones(200)
 found = [losses(law, law.denoise, x_t, t, t * (1 - gap)) for gap in gaps]
 L_CD, L_CT, pull = zip(*found, strict=True)
 apart = [b - a for a, b, _ in found]
@@ -264,10 +264,10 @@ Predict(
 
 # %%
 rows = {
-    "Shared noise: from D to f as N grows": [ends(mean_of(shared), n) for n in (2, 5, 20, 80)],
-    "Fresh noise: from D to a constant": [ends(mean_of(fresh), n) for n in (2, 5, 20)],
+    "Shared noise: from D to f as N grows": [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)],
+    "Fresh noise: from D to a constant": [fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)],
 }
-limits(rows, (STUDENT, WRONG))
+fixed_points(rows, (STUDENT, WRONG))
 
 # %% tags=["nbval-check-output"]
 for name, row in zip(("shared", "fresh"), rows.values(), strict=True):
@@ -287,9 +287,9 @@ print(f"The best constant, the mean of all data, would have {law.sigma_data:.2f}
 
 # %%
 mean_20, median_20, fresh_20 = (
-    ends(mean_of(shared), 20), ends(median_of(shared), 20), ends(mean_of(fresh), 20)
+    fixed_point_on_grid(mean_of(shared), 20), fixed_point_on_grid(median_of(shared), 20), fixed_point_on_grid(mean_of(fresh), 20)
 )  # fmt: skip
-landed({
+networks_and_fixed_points({
     "Shared noise, ‖·‖²": ("pairs", "shared-20", mean_20),
     "Shared noise, pseudo-Huber": ("distil", "sample-euler-20", median_20),
     "Fresh noise, ‖·‖²": ("pairs", "fresh-20", fresh_20),
@@ -305,9 +305,9 @@ landed({
 
 # %%
 N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
-squared = {n: ends(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
-huber = {n: ends(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
-distilled = {n: ends(euler, n) for n in N_LINE}, scores("distil", {n: f"exact-euler-{n}" for n in N_LINE})
+squared = {n: fixed_point_on_grid(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
+huber = {n: fixed_point_on_grid(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
+distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil", {n: f"exact-euler-{n}" for n in N_LINE})
 panels = {"‖·‖²: the fixed point nears f as N grows": squared, "Pseudo-Huber: it stops at the median's paths": huber}
 errors(panels, distilled)
 
@@ -413,7 +413,7 @@ for seed in range(3):
     x_t, one = x + z, torch.ones(200_000)
     test = torch.stack([torch.ones_like(x_t), x_t.sin(), x_t.cos(), x_t / 2])
     slips.append(((-z - law.score(x_t, one)) * test).mean((1, 2)).abs().max())
-b, s = ([typical(row) for row in rows] for rows in (bias, spread))
+b, s = ([median_of_points(row) for row in rows] for rows in (bias, spread))
 trained = {n: found for n, found in squared[1].items()}
 best = min(trained, key=lambda n: trained[n].mean())
 wide = {n: (found.max() - found.min()) / found.mean() for n, found in trained.items()}

@@ -32,13 +32,19 @@
 # %%
 import numpy as np
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_training import arrival, blind, two_recipes, unmasked, wavefronts
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
-from cmlab_labs.lab06_ema.explorer import Retrain, explorer, masked, within
-from cmlab_labs.lab06_ema.figures import pull_and_pace
-from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, name
+from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, unlabelled_runs
+from cmlab_labs.lab06_ema.figures import (
+    error_by_decay,
+    front_arrival,
+    gradient_and_steps,
+    labelled_samples,
+    unlabelled_losses,
+    wavefronts,
+)
+from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, variant_name
 from cmlab_labs.registry import STUDIES
 from IPython.display import Markdown
 
@@ -56,7 +62,7 @@ start_lab(threads=1)  # a small network: a second thread would only wait
 # One number differs: the decay μ of the target. These are their losses, the mean of three seeds. (The dotted lines are the steps at which the grid doubles.)
 
 # %%
-blind(masked(), switches=range(500, 4000, 500))
+unlabelled_losses(unlabelled_runs(), switches=range(500, 4000, 500))
 
 # %%
 Predict(
@@ -109,7 +115,7 @@ for n in (11, 41, 161, 641, 2561):
 points = (11, 21, 41, 81, 161, 321, 641, 1281)
 gradients = {lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)}
 steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
-pull_and_pace(points, gradients, steps)
+gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
 # Is a network trained with a slow target therefore drawn to a wrong answer? No. Look at the two springs: both are slack at θ = θ⁻ = ξ, and only there. The **fixed point is the truth** for every μ.
@@ -155,11 +161,11 @@ show_source(StopGrad.__call__)
 # The finer the grid, the slower the target. The two springs ask for the opposite.
 
 # %%
-show_source(GridDecay.__call__)
+show_source(GridDecay.value)
 
 # %% tags=["nbval-check-output"]
 grid = SqrtGrowth(2, 150, 4000)
-mu = GridDecay(grid, 2, 0.9)
+mu = GridDecay(2, 0.9).on_grid(grid)
 for k in (0, 100, 1000, 2000, 4000):
     memory = 1 / (1 - mu(k))
     print(f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 - μ) = {memory:3.0f} steps")
@@ -185,12 +191,12 @@ explorer()
 # A fixed grid of N = 161 points, four targets. Thin lines: the front of each seed. Thick: that of the mean error.
 
 # %%
-fixed = {f"μ = {mu:g}": within(mu, 161) for mu in DECAYS}
+fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
 wavefronts(fixed)
 
 # %%
-rmse = {n: {mu: read("target", name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
-says = {mu: arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
+rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
+says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
 print(f"μ = 0: the front rises from the boundary to the highest level ({says[0.0]}); μ = 0.9: {says[0.9]}.")
 print(f"μ = 0.99: the same wave in slow motion; when the run is over it {says[0.99].replace('ends', 'stands')} of 10.")
 print(f"μ = 0.999: it hardly moves ({says[0.999]}). RMSE {ranged(rmse[161][0.999])} against {ranged(rmse[161][0.0])}.")
@@ -202,7 +208,7 @@ print(f"μ = 0.999: it hardly moves ({says[0.999]}). RMSE {ranged(rmse[161][0.99
 # %%
 table = ["| grid | front of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
-    fronts = [arrival(within(mu, n), near) for mu in DECAYS]
+    fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
     table.append(f"| {n or 'doubling'} | error {near} | " + " | ".join(fronts) + " |")
 Markdown("\n".join(table))
 
@@ -214,9 +220,9 @@ Markdown("\n".join(table))
 # Back to the four runs of the prediction. Their samples (one step, first seed), their error at the highest noise level, and their last loss:
 
 # %%
-runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in masked().items()}
-clouds = {title: read("target", name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
-unmasked(runs, clouds, Ring().oracle.components.means.numpy())
+runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in unlabelled_runs().items()}
+clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
+labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
 # All four were trained with the same weight, on the same grid at the same step, so their losses are on one scale. And yet the order is the wrong way round.
@@ -227,7 +233,7 @@ unmasked(runs, clouds, Ring().oracle.components.means.numpy())
 # %%
 table = ["| μ | loss at the end | RMS radius of the samples | near a mode | RMSE to f* |", "|---" * 5 + "|"]
 for mu in DECAYS:
-    found = read("target", name(mu, 0))
+    found = read("target", variant_name(mu, 0))
     radius = np.sqrt((found["cloud"] ** 2).sum(-1).mean(1))
     row = (found["loss"][:, -1], radius, found.score("hq"), rmse[0][mu])
     table.append(f"| {mu:g} | " + " | ".join(map(ranged, row)) + " |")
@@ -237,8 +243,8 @@ Markdown("\n".join(table))
 # Each field is the mean of three seeds (lowest to highest); *near a mode* is the share of the samples within three standard deviations of one. Do not turn this into a rule either. On other grids the losses rank the runs in other ways:
 
 # %%
-families = {"N = 11": [name(mu, 11) for mu in DECAYS], "N = 161": [name(mu, 161) for mu in DECAYS]}
-families |= {"doubling": [name(mu, 0) for mu in DECAYS], "plain CT": [f"ct-mu-{mu:g}" for mu in DECAYS]}
+families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
+families |= {"doubling": [variant_name(mu, 0) for mu in DECAYS], "plain CT": [f"ct-mu-{mu:g}" for mu in DECAYS]}
 traps = []  # where the lowest loss goes with the largest error
 table = ["| | order by loss, lowest first | order by error, lowest first |", "|---" * 3 + "|"]
 for title, arms in families.items():
@@ -261,7 +267,7 @@ Markdown("\n".join(table))
 inside = {f"N = {n}" if n else "doubling": rmse[n] for n in GRIDS}
 plain = {mu: read("target", f"ct-mu-{mu:g}").score("rmse") for mu in DECAYS}
 paper = read("ladder", "ct").score("rmse")
-two_recipes(inside, plain, paper)
+error_by_decay(inside, plain, paper)
 
 # %%
 print(f"N = 11: μ = 0.99 changes next to nothing ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
@@ -281,7 +287,7 @@ print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, it
 # The map grows as it trains. Nothing runs until you ask for it.
 
 # %%
-Retrain()
+EMATraining()
 
 # %% [markdown]
 # ## Exercises
@@ -379,7 +385,7 @@ mild = {n: rmse[n][0.99].mean() / rmse[n][0.0].mean() for n in GRIDS}
 apart = rmse[0][0.999].min() > rmse[0][0.0].max()
 short = {n: rmse[n][0.9].min() > rmse[n][0.0].max() for n in GRIDS}
 better_plain = plain[0.9].max() < plain[0.0].min()
-last = {mu: read("target", name(mu, 0))["loss"][:, -1] for mu in DECAYS}
+last = {mu: read("target", variant_name(mu, 0))["loss"][:, -1] for mu in DECAYS}
 trapped = last[0.999].max() < min(last[mu].min() for mu in (0.0, 0.9, 0.99))
 worse = paper.min() > plain[0.0].max()
 
@@ -400,7 +406,7 @@ Markdown(f"""
 # ## Budget
 
 # %%
-record = [read("target", arm).record for arm in STUDIES["target"].arms]
+record = [read("target", arm).record for arm in STUDIES["target"].variants]
 seen, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
 print(f"Recorded: {len(record)} arms of 3 seeds, {seen:,} training samples, twice as many network calls (f_θ and target).")
 print(f"Each run: 4000 steps of 256 samples, {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")

@@ -33,20 +33,28 @@ import json
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import effective, emphasis
-from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
+from cmlab_labs.common.studies_shared import (
+    CT_TO_ICT,
+    DOUBLING,
+    ICT_ABLATIONS,
+    LADDER_STEPS,
+    SQRT,
+    UNIFORM_INDEX,
+)
 from cmlab_labs.common.study import path_of, ranged, read
 from cmlab_labs.lab07_ict import checks
 from cmlab_labs.lab07_ict.explorer import explorer
 from cmlab_labs.lab07_ict.figures import (
-    alike,
-    counts,
+    compare_scores,
     dropout,
+    effective_weight,
+    effective_weights,
+    feature_similarity,
     features,
+    grid_sizes,
+    improvement_factors,
     ladder,
-    lower,
     on_digits,
-    steps_of,
     where_and_when,
 )
 from IPython.display import Markdown
@@ -94,7 +102,7 @@ Predict(
 # CT grows N like a root, iCT doubles it at regular times. On the right: what doubling does to the grid.
 
 # %%
-counts({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 161))
+grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 161))
 
 # %% [markdown]
 # ### How often and how hard: p(i) and λ(i)
@@ -107,15 +115,15 @@ counts({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 161))
 # Four combinations on one axis, for N = 161. Watch where the mass goes.
 
 # %%
-pairs = {"uniform": Neighbours(Constant(161), INDEX, GRID)}
+pairs = {"uniform": Neighbours(Constant(161), UNIFORM_INDEX, GRID)}
 pairs["log-normal"] = Neighbours(Constant(161), LEVELS, GRID)
 four = {
-    "CT": emphasis(pairs["uniform"], Uniform(), 0),
-    "weight alone": emphasis(pairs["uniform"], InverseGap(), 0),
-    "proposal alone": emphasis(pairs["log-normal"], Uniform(), 0),
-    "iCT": emphasis(pairs["log-normal"], InverseGap(), 0),
+    "CT": effective_weight(pairs["uniform"], Uniform(), 0),
+    "weight alone": effective_weight(pairs["uniform"], InverseGap(), 0),
+    "proposal alone": effective_weight(pairs["log-normal"], Uniform(), 0),
+    "iCT": effective_weight(pairs["log-normal"], InverseGap(), 0),
 }
-effective(four)
+effective_weights(four)
 
 # %% tags=["nbval-check-output"]
 print("half of the effective weight lies below")
@@ -147,7 +155,7 @@ features(waves, torch.logspace(-2.7, 1, 300), gaps)
 
 # %% tags=["nbval-check-output"]
 for scale, frequencies in waves.items():
-    found = [alike(frequencies, torch.tensor(1 + gap)).item() for gap in gaps.values()]
+    found = [feature_similarity(frequencies, torch.tensor(1 + gap)).item() for gap in gaps.values()]
     print(f"scale {scale:5}: likeness of neighbours " + ", ".join(f"{v + 0.0:.2f}" for v in found))
 print("                                  N = 11, 161, 1281")
 
@@ -219,15 +227,15 @@ explorer()
 # Below, one-call samples of the first seed; a grey disc is a mode.
 
 # %%
-kept = {arm: read("ladder", arm) for arm in (RUNGS | CHANGED)}
+kept = {arm: read("ladder", arm) for arm in (CT_TO_ICT | ICT_ABLATIONS)}
 rmse = {arm: recording.score("rmse") for arm, recording in kept.items()}
-rungs = {RUNGS[arm].title: rmse[arm] for arm in RUNGS}
-changes = {CHANGED[arm].title: rmse[arm] for arm in CHANGED}
-clouds = {RUNGS[arm].title: kept[arm]["cloud"][0] for arm in RUNGS}
+rungs = {CT_TO_ICT[arm].title: rmse[arm] for arm in CT_TO_ICT}
+changes = {ICT_ABLATIONS[arm].title: rmse[arm] for arm in ICT_ABLATIONS}
+clouds = {CT_TO_ICT[arm].title: kept[arm]["cloud"][0] for arm in CT_TO_ICT}
 ladder(rungs, changes, clouds, RING.oracle.components.means.numpy())
 
 # %%
-factors = steps_of(rungs)
+factors = improvement_factors(rungs)
 by_size = sorted(list(factors)[1:], key=factors.get)
 cost = {name: v.mean() / rmse["ict"].mean() for name, v in changes.items()}
 near = {arm: [run["hq"] for run in kept[arm].record["scores"]] for arm in ("ct", "ict")}
@@ -411,13 +419,13 @@ tested = (
 )
 table = ["| each change lowers the error | one rung up | put back into iCT |", "|---" * 3 + "|"]
 for claim, before, after, back in tested:
-    up = f"{ranged(rmse[before])} → {ranged(rmse[after])}: **{lower(rmse[before], rmse[after])}**"
-    inside = f"{ranged(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{lower(rmse[back], rmse['ict'])}**"
+    up = f"{ranged(rmse[before])} → {ranged(rmse[after])}: **{compare_scores(rmse[before], rmse[after])}**"
+    inside = f"{ranged(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{compare_scores(rmse[back], rmse['ict'])}**"
     table.append(f"| {claim} | {up} | {inside} |")
 Markdown("\n".join(table))
 
 # %%
-against = {name: lower(rmse[f"ict-n-{name}"], rmse["ict"]) for name in (11, 161, 1281)}
+against = {name: compare_scores(rmse[f"ict-n-{name}"], rmse["ict"]) for name in (11, 161, 1281)}
 grids = "; ".join(f"N = {n}: {ranged(rmse[f'ict-n-{n}'])}, {v}" for n, v in against.items())
 wins = sum(rmse["ict"].mean() < rmse[f"ict-n-{n}"].mean() for n in against)
 last, floor = one[-1].mean().item(), two[-1].mean().item()
@@ -430,9 +438,9 @@ if "iCT" in digits:
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {lower(rmse["ct"], rmse["ict"])} |
+| all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {compare_scores(rmse["ct"], rmse["ict"])} |
 | doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | {wins} of 3 in the mean; the ranges say how clearly |
-| a small Fourier scale is needed | scale 16: {ranged(rmse["ict-fourier-16"])}; 0.3: {ranged(rmse["ict"])}; 0.02: {ranged(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {lower(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {lower(rmse["ict"], rmse["ict-fourier-0.02"])} |
+| a small Fourier scale is needed | scale 16: {ranged(rmse["ict-fourier-16"])}; 0.3: {ranged(rmse["ict"])}; 0.02: {ranged(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {compare_scores(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {compare_scores(rmse["ict"], rmse["ict-fourier-0.02"])} |
 | both passes must share their dropout | at t − r = 0.004 answers differ by {last:.4f} with one mask, by {floor:.4f} with two | shows for the difference; its effect on training is not tested here |
 | iCT makes good images in one call without distillation | {on_images} | the paper's scale is not tested here |
 """)

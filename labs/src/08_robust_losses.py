@@ -37,22 +37,22 @@ from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab08_robust import checks
 from cmlab_labs.lab08_robust.explorer import (
     NAMES,
-    Retrain,
-    course,
+    RobustTraining,
+    contaminated_error,
+    error_history,
     explorer,
-    faithful,
     recording,
     replay,
 )
 from cmlab_labs.lab08_robust.figures import (
     FAR,
-    Made,
+    LabelledSamples,
     Score,
-    clouds,
-    curves,
-    gaps,
-    ranges,
-    whole_or_parts,
+    loss_curves,
+    norm_or_elements,
+    pair_distances,
+    sample_panels,
+    score_ranges,
 )
 from cmlab_labs.lab08_robust.study import CLEAN, LOSSES, SHARES
 from IPython.display import Markdown
@@ -122,7 +122,7 @@ Predict(
 names = list(NAMES)  # squared L2, L1, pseudo-Huber, Cauchy, Geman–McClure
 losses = (SquaredL2(), L1(), PseudoHuber(1.0), Cauchy(1.0), GemanMcClure(1.0))
 unit = dict(zip(names, losses, strict=True))
-curves(unit)
+loss_curves(unit)
 
 # %% tags=["nbval-check-output"]
 r = torch.tensor([[0.5], [1.0], [10.0], [1000.0]], dtype=torch.float64, requires_grad=True)
@@ -189,7 +189,7 @@ pulls = {name: pull(way, delta)[0] for name, way in ways.items()}
 grids = {n: KarrasGrid().up(n) for n in (11, 81, 161, 321, 641, 1281)}
 spacing = {n: (grid[1:], grid.diff()) for n, grid in grids.items()}
 directions = {name: p / p.norm() for name, p in pulls.items()}
-whole_or_parts(size, lengths, delta[0], directions, spacing, 0.00054)
+norm_or_elements(size, lengths, delta[0], directions, spacing, 0.00054)
 
 # %% tags=["nbval-check-output"]
 at = int((size - 1e-3).abs().argmin())
@@ -256,7 +256,7 @@ t, r, bad, clean_gap, dirty_gap = differences(20_000, 161, seed=0)
 sizes = {"clean": clean_gap.norm(dim=1), "contaminated": dirty_gap.norm(dim=1)}
 edges = torch.tensor([0.002, 0.02, 0.06, 0.2, 0.6, 2, 10])
 marks = {"pseudo-Huber": 0.00054 * sqrt(2), "Cauchy": 0.03, "Geman–McClure": 0.1}
-gaps(edges, t, sizes, marks)
+pair_distances(edges, t, sizes, marks)
 
 # %% [markdown]
 # Two things to see. The differences have a long tail **without any outlier**: near the border between two modes a small change of $x_t$ changes the end of its path a lot. And the two large c lie high:
@@ -330,17 +330,17 @@ def leaders(key, share, sign=1):
 # %%
 panels = {}
 for share in SHARES:
-    exact = Made(ends[share].numpy(), f"{hq[share]:.0%}, W₂ {sw[share]:.2f}")
+    exact = LabelledSamples(ends[share].numpy(), f"{hq[share]:.0%}, W₂ {sw[share]:.2f}")
     row = panels[f"{share:.0%} outliers"] = {"exact f* of the data": exact}
     for name in names:
         seen = runs[name][share]
         words = f"{seen.score('hq').mean():.0%}, W₂ {seen.score('sw1').mean():.2f}"
-        row[name] = Made(seen["cloud"][0], words)
+        row[name] = LabelledSamples(seen["cloud"][0], words)
 title = f"Squared L2 learns the data as they are; nearest to the clean ring, 15 %: {leaders('rmse', 0.15)}"
-clouds(panels, CLEAN.sample(1500, g)[0], title)
+sample_panels(panels, CLEAN.sample(1500, g)[0], title)
 
 # %%
-off = {share: float(faithful(share).square().mean().sqrt()) for share in SHARES}
+off = {share: float(contaminated_error(share).square().mean().sqrt()) for share in SHARES}
 rmse = {n: {share: seen.score("rmse") for share, seen in runs[n].items()} for n in names}
 far = {n: {s: (np.linalg.norm(runs[n][s]["cloud"], axis=2) > FAR).mean(1) for s in SHARES} for n in names}
 print(
@@ -364,7 +364,7 @@ def score(key, name, title, exact):
     return Score(name, title, found, np.array([exact[share] for share in SHARES]))
 
 
-ranges(
+score_ranges(
     SHARES,
     (
         score("hq", "share of samples at a mode", f"Ahead at 15 %: {leaders('hq', 0.15, -1)}", hq),
@@ -406,9 +406,9 @@ Markdown("\n".join(table))
 
 # %%
 moments = {11: 500, 41: 1500, 161: 2500, 321: 3000, 641: 3500, 1281: 4000}
-path = {name: course(runs[name][0.15]) for name in names}
+path = {name: error_history(runs[name][0.15]) for name in names}
 path |= {
-    f"{name}, a tenth of that c": course(read("outlier-scale", arm))
+    f"{name}, a tenth of that c": error_history(read("outlier-scale", arm))
     for name, arm in (("Cauchy", "cauchy-0.003-0.15"), ("Geman–McClure", "geman-0.01-0.15"))
 }
 table = ["| loss | " + " | ".join(f"N = {n}" for n in moments) + " |", "|---" * 7 + "|"]
@@ -429,7 +429,7 @@ Markdown("\n".join(table))
 # The same recipe, seed 0, live: choose, press **Start**, press it again to pause. A whole run is 4000 steps, about half a minute on an idle machine.
 
 # %%
-Retrain()
+RobustTraining()
 
 # %% [markdown]
 # ## Exercises

@@ -30,30 +30,30 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_line import ranked
-from cmlab_labs.common.plots_noise import (
-    Panel,
-    budgets,
-    clouds,
-    curve,
-    gallery,
-    recorded,
-    told_apart,
-    versus,
+from cmlab_labs.common.plots_line import quantile_points
+from cmlab_labs.common.plots_recordings import (
+    BudgetPanel,
+    compare_seeds,
+    compare_variants,
+    recorded_variants,
+    sample_clouds,
+    sample_images,
+    score_curve,
+    training_budgets,
 )
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab09_ect import checks
 from cmlab_labs.lab09_ect.explorer import explorer
 from cmlab_labs.lab09_ect.figures import (
-    Rung,
-    away,
+    IdealFunction,
     curriculum,
-    ideals,
-    levels,
-    mean_rungs,
+    ideal_functions,
+    level_sequence,
+    mean_functions,
     median_answers,
-    walks,
-    wandering,
+    random_trajectories,
+    rms_error,
+    trajectories,
 )
 from IPython.display import Markdown
 
@@ -152,25 +152,25 @@ print(f"norm: cosine of the two gradients, sample by sample, at least {cosine.mi
 # %%
 law, TOP, START = Bumps().oracle, 10.0, 3.0
 pairs = {a: Shrink(Constant(2.0**-a)) for a in range(9)}  # K = 8, b = 1: the paper's
-down = {a: levels(pairs[a], TOP) for a in pairs}
-rungs = {a: mean_rungs(law, down[a]) for a in pairs}
+down = {a: level_sequence(pairs[a], TOP) for a in pairs}
+rungs = {a: mean_functions(law, down[a]) for a in pairs}
 start = torch.full((400,), START)
 g = torch.Generator().manual_seed(4)
-ways = [walks(law, start, down[a], g) for a in (0, 3, 8)]
+ways = [random_trajectories(law, start, down[a], g) for a in (0, 3, 8)]
 answers = [float(rungs[a][-1](start[:1])) for a in (0, 3, 8)]
 titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), ("leap", "rungs", "rungs, near the path"), strict=True)]
-wandering({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, law, answers)
+trajectories({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, law, answers)
 
 # %% [markdown]
 # Left, the function $f_a$ at t = 10 by stage: at stage 0 it is D, nearly flat; stage by stage it takes on the steps of f\*. Right, how far it still is from f\*.
 
 # %%
-x = ranked(law, TOP, 500)[:, 0]
+x = quantile_points(law, TOP, 500)[:, 0]
 exact = law.consistency(x[:, None], torch.full_like(x, TOP))[:, 0]
-squared = [away(law, rungs[a][-1]) for a in pairs]
+squared = [rms_error(law, rungs[a][-1]) for a in pairs]
 medians = {a: median_answers(law, x, down[a]) for a in pairs}
 norm = [float((medians[a] - exact).square().mean().sqrt()) for a in pairs]
-ideals(x, exact, {a: rungs[a][-1] for a in (0, 1, 2, 4, 8)}, squared, norm)
+ideal_functions(x, exact, {a: rungs[a][-1] for a in (0, 1, 2, 4, 8)}, squared, norm)
 
 # %% tags=["nbval-check-output"]
 ratios = [b / a for a, b in zip(squared[:-1], squared[1:], strict=True)]
@@ -195,10 +195,10 @@ print(f"A stage leaves {min(ratios[3:]):.2f} to {max(ratios[3:]):.2f} of the err
 # %%
 modes = {"left": (-9.0, -0.5), "middle": (-0.5, 0.9), "right": (0.9, 9.0)}
 ends = {"exact f*": exact[None], "ideal, norm": medians[8][None], "ideal, squared": rungs[8][-1](x)[None]}
-line, wide = recorded("tuning-line"), (TOP**2 + law.sigma_data**2) ** 0.5
+line, wide = recorded_variants("tuning-line"), (TOP**2 + law.sigma_data**2) ** 0.5
 for arm, run in line.items():
     place, found = torch.from_numpy(run["place"][0]) * wide, torch.from_numpy(run["map"][:, -1])
-    ends[f"trained, {arm}"] = torch.stack([Rung(TOP, place, f)(x) for f in found])
+    ends[f"trained, {arm}"] = torch.stack([IdealFunction(TOP, place, f)(x) for f in found])
 table = ["| | " + " | ".join(modes) + " | RMS to f\\* |", "|---" * 5 + "|"]
 for name, rows in ends.items():
     shares = [((rows > low) & (rows < high)).double().mean(1) for low, high in modes.values()]
@@ -277,14 +277,14 @@ curriculum(pairs, 2)
 # Grey marks the pre-training of `tuned`; lines are means over the seeds, bands their range. On the ring the score is the RMS distance of the training weights to f\*; on pictures it is that of one-call samples by the averaged weights.
 
 # %%
-ring, digits, shapes = (recorded(f"tuning-{name}") for name in ("toy", "digits", "shapes"))
+ring, digits, shapes = (recorded_variants(f"tuning-{name}") for name in ("toy", "digits", "shapes"))
 scores = {"ring": (ring, "rmse"), "digits": (digits, "fd1"), "shapes": (shapes, "pd1")}
 finals = {name: {arm: run.score(score) for arm, run in runs.items()} for name, (runs, score) in scores.items()}
 WORDS = {"lower": "tuning first is better", "higher": "tuning first is worse"}
 verdicts = {name: "not recorded yet" for name in finals}
 for name, found in finals.items():
     if {"tuned", "scratch"} <= set(found):
-        order = told_apart(found["tuned"], found["scratch"])
+        order = compare_seeds(found["tuned"], found["scratch"])
         verdicts[name] = WORDS.get(order, order)
 
 # %%
@@ -293,9 +293,9 @@ real = {n: float(r.score(floors[n])[0]) for n in floors for r in list(scores[n][
 axis = {"ring": "RMS of $f - f^*$", "digits": "Fréchet distance", "shapes": "patch distance"}
 panels = {}
 for name, (runs, score) in scores.items():
-    curves = {arm: curve(run, "" if name == "ring" else score) for arm, run in runs.items()}
-    panels[f"{name.capitalize()}: {verdicts[name]}"] = Panel(axis[name], curves, real.get(name, float("nan")))
-budgets(panels)
+    curves = {arm: score_curve(run, "" if name == "ring" else score) for arm, run in runs.items()}
+    panels[f"{name.capitalize()}: {verdicts[name]}"] = BudgetPanel(axis[name], curves, real.get(name, float("nan")))
+training_budgets(panels)
 
 # %%
 for name, found in finals.items():
@@ -324,16 +324,16 @@ Markdown("\n".join(rows))
 # One call from the same noise, first seed. On the ring the grey discs are the data's modes. Look at the denoiser: the best it can do with pure noise is the mean, of all data on the ring, of the class on pictures.
 
 # %%
-clouds(ring, toy.RING.oracle.components.means) if ring else "not recorded yet"
+sample_clouds(ring, toy.RING.oracle.components.means) if ring else "not recorded yet"
 
 # %%
 held = Digits(train=False)
 shown = torch.stack([held.images[held.labels == k][0] for k in range(10)])
-gallery(digits, shown, "Digits, each in one call") if digits else "not recorded yet"
+sample_images(digits, shown, "Digits, each in one call") if digits else "not recorded yet"
 
 # %%
 shown = Shapes().sample(10, torch.Generator().manual_seed(0))[0]
-gallery(shapes, shown, "Shapes, each in one call") if shapes else "not recorded yet"
+sample_images(shapes, shown, "Shapes, each in one call") if shapes else "not recorded yet"
 
 # %% [markdown]
 # The shapes are 32 × 32 pixels in colour, and 1000 steps of 32 pictures were what a processor could afford. They do not suffice: no arm draws a shape yet.
@@ -436,13 +436,13 @@ rows.append(f"| r = 0 is diffusion training | {same} | shows; the norm has the s
 drop = f"RMS to f\\* at t = 10: {squared[0]:.2f} (the mean D), {squared[1]:.2f}, … {squared[8]:.2f} at stage 8; norm: {norm[0]:.2f} … {norm[8]:.2f}"
 rows.append(f"| shrinking the gap leads from the denoiser to the consistency function | exact, on the line: {drop} | shows with the squared distance; with the norm it leads elsewhere |")
 line_off = {a: (ends[f"trained, {a}"] - exact).square().mean(1).sqrt().numpy() for a in line}
-rows.append("| *not in the paper:* the metric decides which map is learned, on the line | RMS to f\\* at t = 10: {} | {} |".format(*versus(line_off, "squared", "norm")))
+rows.append("| *not in the paper:* the metric decides which map is learned, on the line | RMS to f\\* at t = 10: {} | {} |".format(*compare_variants(line_off, "squared", "norm")))
 for where, (name, a, b) in claims.items():
-    rows.append("| tuning a denoiser beats training from scratch ({}), *here at equal total budget* | {} | {} |".format(where, *versus(finals[name], a, b)))
+    rows.append("| tuning a denoiser beats training from scratch ({}), *here at equal total budget* | {} | {} |".format(where, *compare_variants(finals[name], a, b)))
 for where, (name, a, _) in list(claims.items())[:2]:
-    rows.append("| … *and with the denoiser for free, so that only the tuning counts* ({}) | {} | {} |".format(where, *versus(finals[name], a, "scratch-short")))
-rows.append("| the gap has to shrink (ring; `fixed` keeps r = t/2) | {} | {} |".format(*versus(finals["ring"], "tuned", "fixed")))
-rows.append("| ECT beats iCT (digits), *here at equal total budget* | {} | {} |".format(*versus(finals["digits"], "tuned", "ict")))
+    rows.append("| … *and with the denoiser for free, so that only the tuning counts* ({}) | {} | {} |".format(where, *compare_variants(finals[name], a, "scratch-short")))
+rows.append("| the gap has to shrink (ring; `fixed` keeps r = t/2) | {} | {} |".format(*compare_variants(finals["ring"], "tuned", "fixed")))
+rows.append("| ECT beats iCT (digits), *here at equal total budget* | {} | {} |".format(*compare_variants(finals["digits"], "tuned", "ict")))
 Markdown("\n".join(rows))
 
 # %% [markdown]
@@ -452,7 +452,7 @@ Markdown("\n".join(rows))
 # ## Budget
 
 # %%
-runs = [run for name in ("line", "toy", "digits", "shapes") for run in recorded(f"tuning-{name}").values()]
+runs = [run for name in ("line", "toy", "digits", "shapes") for run in recorded_variants(f"tuning-{name}").values()]
 seen = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)
 seconds = sum(sum(run.record["seconds"]) for run in runs)
 print("While you waited: no training; 8 samples for the gradients; all else is exact.")

@@ -31,16 +31,16 @@
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
 from cmlab_labs.common.explorers_steps import explorer
-from cmlab_labs.common.plots_noise import recorded, told_apart, versus
-from cmlab_labs.common.plots_training import (
+from cmlab_labs.common.plots_recordings import compare_seeds, compare_variants, recorded_variants
+from cmlab_labs.common.plots_steps import (
     CALLS,
-    against_calls,
-    by_lines,
     by_renoising,
-    middle,
+    by_transport,
+    intermediate_level,
     routes,
+    scores_by_calls,
 )
-from cmlab_labs.common.studies_shared import revived
+from cmlab_labs.common.studies_shared import restored_network
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab11_phases import checks
 from cmlab_labs.lab11_phases.analysis import ternary
@@ -50,9 +50,8 @@ from IPython.display import Markdown
 from cmlab.data.toy import Bumps
 from cmlab.methods import CD, ICT, PCM
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps
-from cmlab.metrics.evaluators import ExactJumps, against, exact_ends, score_ends
 from cmlab.metrics.plots import EXTRA, STUDENT, TEACHER
-from cmlab.metrics.toy import rmse_by_level, truth
+from cmlab.metrics.toy import ExactJumps, against, exact_ends, rmse_by_level, score_ends, truth
 from cmlab.noise_levels import Neighbours
 from cmlab.ops import seeded
 from cmlab.presets import toy
@@ -99,8 +98,8 @@ z = torch.randn(3, 4, 1, generator=torch.Generator().manual_seed(6), dtype=torch
 whole, parts = Phases((0.0, 10.0)), Phases((0.0, *levels[::-1]))
 panels = {
     "Jump and re-noise: other paths": (by_renoising(ExactJumps(law, whole), x_T, levels, z), STUDENT),
-    "Phased: from edge to edge": (by_lines(ExactJumps(law, parts), x_T, [*levels, 0.0]), EXTRA),
-    "DDIM: lines that leave the path": (by_lines(law.denoise, x_T, [*levels, 0.0]), TEACHER),
+    "Phased: from edge to edge": (by_transport(ExactJumps(law, parts), x_T, [*levels, 0.0]), EXTRA),
+    "DDIM: lines that leave the path": (by_transport(law.denoise, x_T, [*levels, 0.0]), TEACHER),
 }
 routes(law, x_T, panels)
 
@@ -232,7 +231,7 @@ explorer()
 # `m2`, `m4`, `m8` have 2, 4, 8 phases; each is called once a phase. All else is equal.
 
 # %%
-runs = recorded("phases")
+runs = recorded_variants("phases")
 SCORE = {"end": 0, "rms": 1, "same": 2, "sw": 3}
 row = lambda arm, way, score: runs[arm]["ends"][:, way, :, SCORE[score]]  # (seeds, calls); way 0 re-noises
 curves = {}
@@ -241,9 +240,9 @@ for score in ("end", "sw"):
     curves[score] = {"bad f": row("bad", 0, score), "good f": row("m1", 0, score)}
     curves[score] |= {"exact f*": torch.tensor([[found[score] for found in exact["re-noise, f*"]]]).numpy()}
     curves[score] |= {"DDIM": torch.tensor([[found[score] for found in exact["DDIM, D"]]]).numpy(), "phased": own}
-mended = told_apart(curves["sw"]["bad f"][:, 3], curves["sw"]["bad f"][:, 0]) == "lower"
+mended = compare_seeds(curves["sw"]["bad f"][:, 3], curves["sw"]["bad f"][:, 0]) == "lower"
 titles = ("Whose sample? Phases keep it, noise loses it", f"Like the data? More noise {'mends' if mended else 'does not mend'} a bad f")
-against_calls(
+scores_by_calls(
     dict(zip(titles, curves.values(), strict=True)), ("mean distance to the exact end", "sliced $W_2$ to fresh data"), (0.0, floor),
     ({"exact f*": 1.2, "good f": 0.92, "bad f": 0.7}, {"phased": 1.08, "good f": 0.99, "exact f*": 0.9}),
 )
@@ -295,7 +294,7 @@ Markdown("\n".join(table))
 # For two calls of a consistency model there is one number to choose: the middle level. Song et al. search for it by ternary search, on the assumption that the score falls and then rises. Here the score is the sliced W₂ on fixed noises. Open marks: where the search asked, the triangle is its answer.
 
 # %%
-nets = {"good f": revived("m1", runs["m1"]["weights"][0]), "bad f": revived("bad", runs["bad"]["weights"][0])}
+nets = {"good f": restored_network("m1", runs["m1"]["weights"][0]), "bad f": restored_network("bad", runs["bad"]["weights"][0])}
 
 
 def two_calls(denoise, level):
@@ -312,7 +311,7 @@ for name, net in nets.items():
     score = lambda level, net=net, seen=asked[name]: seen.append((level, two_calls(net, level))) or seen[-1][1]
     best[name] = ternary(score, 0.02, 7.0, 8)
     asked[name].append((best[name], two_calls(net, best[name])))
-middle(grid, scores, asked, f"Ternary search: {best['good f']:.2f} for the good f, {best['bad f']:.2f} for the bad one")
+intermediate_level(grid, scores, asked, f"Ternary search: {best['good f']:.2f} for the good f, {best['bad f']:.2f} for the bad one")
 
 # %%
 for name, net in nets.items():
@@ -353,7 +352,7 @@ else:
 # The preset `digits.pcm`, here with 1500 steps: 600 train a denoiser; then it teaches a student of four phases for 900. There is no exact path to compare with. So: the Fréchet distance by the number of calls, for the student's jumps, for the student with fresh noise between its calls, and for its teacher's DDIM.
 
 # %%
-digit_runs = recorded("phased-digits")
+digit_runs = recorded_variants("phased-digits")
 if "pcm" in digit_runs:
     fd = digit_runs["pcm"]["fd"]
     lines = ["| Fréchet distance | 1 call | 2 calls | 4 calls |", "|---" * 4 + "|"]
@@ -457,7 +456,7 @@ score = {arm: runs[arm].score("end") for arm in ("m1", "m2", "m4", "m8")}
 rows = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 half = "shows; the bar of one half is " + ("met" if score["m4"].mean() <= score["m1"].mean() / 2 else "not met")
 rows.append(f"| phases bring the sample nearer to the ODE's | distance to the exact end, 1, 2, 4, 8 phases: {', '.join(ranged(v) for v in score.values())} | {half if score['m4'].max() < score['m1'].min() else 'does not show'} |")
-rows.append("| … and each doubling of phases brings it nearer | 4 against 8 phases: {} | {} |".format(*versus(score, "m8", "m4")))
+rows.append("| … and each doubling of phases brings it nearer | 4 against 8 phases: {} | {} |".format(*compare_variants(score, "m8", "m4")))
 drift = [ranged(row("m1", 0, "same")[:, i], ".0%") for i in (1, 2, 3)]
 near, far = row("m1", 0, "same")[:, 0], row("m1", 0, "same")[:, 1:]
 rows.append(f"| stochastic multistep drifts away from the ODE | in the mode of the exact end after 2, 4, 8 calls: {', '.join(drift)}; after one call {ranged(row('m1', 0, 'same')[:, 0], '.0%')} | {'shows' if far.max() < near.min() else 'does not show'} |")
@@ -466,20 +465,20 @@ kept_modes = min(runs[f"m{n}"].score("same").min() for n in (2, 4, 8))
 rows.append(f"| phased sampling does not | the same with 2, 4, 8 phases: {', '.join(agree)} | {'shows' if kept_modes >= near.min() else 'shows in part'} |")
 law_ = {name: row(arm, 0, "sw") for name, arm in (("good", "m1"), ("bad", "bad"))}
 better = {f"{name}{n}": values[:, i] for name, values in law_.items() for i, n in enumerate(CALLS)}
-rows.append("| more stochastic calls improve samples (bad f) | 8 calls against 1: {} | {} |".format(*versus(better, "bad8", "bad1")))
-rows.append("| more stochastic calls improve samples (good f) | 8 calls against 1: {} | {} |".format(*versus(better, "good8", "good1")))
+rows.append("| more stochastic calls improve samples (bad f) | 8 calls against 1: {} | {} |".format(*compare_variants(better, "bad8", "bad1")))
+rows.append("| more stochastic calls improve samples (good f) | 8 calls against 1: {} | {} |".format(*compare_variants(better, "good8", "good1")))
 law_4 = {"4 phases": runs["m4"].score("sw"), "4 stochastic calls": better["good4"]}
-rows.append("| at 4 calls phases have the better law | {} | {} |".format(*versus(law_4, "4 phases", "4 stochastic calls")))
+rows.append("| at 4 calls phases have the better law | {} | {} |".format(*compare_variants(law_4, "4 phases", "4 stochastic calls")))
 
 # %%
 if "m4-critic" in runs:
     found = {arm: runs[arm].score("sw") for arm in ("m4", "m4-critic")}
-    rows.append("| the adversarial term improves samples (4 phases, ring) | {} | {} |".format(*versus(found, "m4-critic", "m4")))
+    rows.append("| the adversarial term improves samples (4 phases, ring) | {} | {} |".format(*compare_variants(found, "m4-critic", "m4")))
 if "pcm" in digit_runs:
     fd = digit_runs["pcm"]["fd"]
     found = {"student": fd[:, 0, 2], "teacher": fd[:, 2, 2], "stochastic": fd[:, 1, 2]}
-    rows.append("| digits, 4 calls: the student beats its teacher's DDIM (Fréchet distance) | {} | {} |".format(*versus(found, "student", "teacher")))
-    rows.append("| digits, 4 calls: jumps beat fresh noise | {} | {} |".format(*versus(found, "student", "stochastic")))
+    rows.append("| digits, 4 calls: the student beats its teacher's DDIM (Fréchet distance) | {} | {} |".format(*compare_variants(found, "student", "teacher")))
+    rows.append("| digits, 4 calls: jumps beat fresh noise | {} | {} |".format(*compare_variants(found, "student", "stochastic")))
 Markdown("\n".join(rows))
 
 # %% [markdown]

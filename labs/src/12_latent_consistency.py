@@ -34,7 +34,7 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import gallery, recorded, told_apart
+from cmlab_labs.common.plots_recordings import compare_seeds, recorded_variants, sample_images
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab12_latent import checks
 from cmlab_labs.lab12_latent.analysis import (
@@ -42,11 +42,11 @@ from cmlab_labs.lab12_latent.analysis import (
     Impulsiveness,
     cost_ratio,
     impulsiveness,
-    paired,
-    spread_of_target,
+    paired_batches,
+    target_variance,
 )
 from cmlab_labs.lab12_latent.explorer import latent_bench, transport_bench
-from cmlab_labs.lab12_latent.figures import gains, race, sizes, tails
+from cmlab_labs.lab12_latent.figures import residual_sizes, tails, transport_gains, variant_scores
 from cmlab_labs.lab12_latent.study import BANDS
 from IPython.display import Markdown
 
@@ -192,7 +192,7 @@ print(f"order {order}, cost {float((x - z).square().sum()):.2f} where the pairs 
 show_source(SLCT.loss)
 
 # %%
-show_source(Tightening.__call__)
+show_source(Tightening.value)
 
 # %%
 show_source(averaged)
@@ -245,22 +245,22 @@ dims, g = (2, 8, 64, 512, 3072), torch.Generator().manual_seed(1)
 ratios = np.array([[cost_ratio(*torch.randn(2, 128, dim, generator=g)) for _ in range(3)] for dim in dims])
 levels, spread = (0.1, 0.3, 1.0, 3.0, 10.0), {name: [] for name in COUPLINGS}
 for name, coupling in COUPLINGS.items():
-    draws = [paired(Ring(), coupling, 128, 16, g) for _ in range(3)]
-    spread[name] = np.array([[spread_of_target(x, x + t * z) for x, z in draws] for t in levels])
+    draws = [paired_batches(Ring(), coupling, 128, 16, g) for _ in range(3)]
+    spread[name] = np.array([[target_variance(x, x + t * z) for x, z in draws] for t in levels])
 
 # %%
-plane = recorded("transport")
+plane = recorded_variants("transport")
 ways = {"independent": "as drawn", "ot": "optimal transport"}
 names = {"rmse": "RMS to f*", "sw1": "sliced W₂"}
 trained = {said: {ways[arm]: run.score(key) for arm, run in plane.items()} for key, said in names.items()}
-gains(dims, ratios, levels, spread, trained)
+transport_gains(dims, ratios, levels, spread, trained)
 
 # %%
 low = 1 - (spread["optimal transport"].mean(1) / spread["as drawn"].mean(1))
 print(f"Transport takes {low.min():.0%} to {low.max():.0%} off the target's variance, by level; of the cost {1 - ratios[0].mean():.0%} in 2D and {1 - ratios[-1].mean():.1%} at D = {dims[-1]}.")
 for said, found in trained.items():
     if len(found) == 2:
-        order = told_apart(found["optimal transport"], found["as drawn"])
+        order = compare_seeds(found["optimal transport"], found["as drawn"])
         print(f"{said}: as drawn {ranged(found['as drawn'])}, transport {ranged(found['optimal transport'])}: {order}.")
 
 # %% [markdown]
@@ -273,7 +273,7 @@ for said, found in trained.items():
 # Squares, triangles and the like are seeds, bars the means. **Nothing was tuned for any of them**: learning rate and proposal are those of iCT on pixels, c(N) and the 5 are the authors'. One thing was changed after a look at one other seed: transport pairs within each class.
 
 # %%
-arms = recorded("latents")
+arms = recorded_variants("latents")
 fd1 = {name: run.score("fd1") for name, run in arms.items()}
 clean = {name: v for name, v in fd1.items() if "impulses" not in name}
 spoilt = {name: v for name, v in fd1.items() if "impulses" in name}
@@ -282,7 +282,7 @@ spoilt = {name: v for name, v in fd1.items() if "impulses" in name}
 def verdict(found, a, b):
     """What three seeds each say about a against b."""
     words = {"lower": f"{a} is ahead of {b}", "higher": f"{a} is behind {b}"}
-    return words.get(o := told_apart(found[a], found[b]), o) if {a, b} <= set(found) else "not recorded yet"
+    return words.get(o := compare_seeds(found[a], found[b]), o) if {a, b} <= set(found) else "not recorded yet"
 
 
 # %%
@@ -290,7 +290,7 @@ floor = float(next(iter(arms.values())).score("fd_coded")[0]) if arms else 9.47
 panels = {f"Clean: {verdict(fd1, 'slct', 'ict')}": clean}
 bare = {name.removesuffix("-impulses"): v for name, v in spoilt.items()}
 panels[f"Impulses: {verdict(bare, 'slct', 'huber')}"] = bare
-race(panels, floor, "Fréchet distance fd1")
+variant_scores(panels, floor, "Fréchet distance fd1")
 
 # %%
 for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impulses", "huber-impulses")):
@@ -331,7 +331,7 @@ Markdown("\n".join(table))
 
 # %%
 shown = torch.stack([held_out[Digits(train=False).labels == k][0] for k in range(10)])
-gallery(arms, shown, "One call each, the classes 0 to 9 asked for in turn") if arms else "not recorded yet"
+sample_images(arms, shown, "One call each, the classes 0 to 9 asked for in turn") if arms else "not recorded yet"
 
 # %% [markdown]
 # ### What the loss sees, stage by stage
@@ -345,7 +345,7 @@ if run:
     stages = run["intervals"][0, 1:].astype(int)
     q = run["size"][:, 1:, :, :][..., [0, 2, 4]].mean(0)
     rule = [0.03456 if n == stages[0] else checks.c_of(n) for n in stages]  # the code's first stage has its own
-    figure = sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
+    figure = residual_sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
 figure if run else "not recorded yet"
 
 # %%
@@ -454,7 +454,7 @@ def line(claim, found, a, b):
     """A row of the table: the claim that a's score is lower than b's."""
     if not {a, b} <= set(found):
         return f"| {claim} | not recorded yet | not recorded yet |"
-    order = told_apart(found[a], found[b])
+    order = compare_seeds(found[a], found[b])
     return f"| {claim} | {a} {ranged(found[a], '.3g')}, {b} {ranged(found[b], '.3g')} | {SHOWS.get(order, order)} |"
 
 

@@ -32,14 +32,29 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import GENERATOR
-from cmlab_labs.common.plots_noise import told_apart
-from cmlab_labs.common.plots_posterior import PathEnd, line_through, planes, posterior, slopes
-from cmlab_labs.common.plots_posterior import told as curves
+from cmlab_labs.common.generators import GENERATOR
+from cmlab_labs.common.plots_posterior import (
+    PathEnd,
+    conditional_line,
+    jacobian_norms,
+    posterior,
+    posterior_planes,
+)
+from cmlab_labs.common.plots_posterior import statistics_by_level as curves
+from cmlab_labs.common.plots_recordings import compare_seeds
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab13_inverse import checks, explorer
-from cmlab_labs.lab13_inverse.analysis import errors, pull_quantiles, told
-from cmlab_labs.lab13_inverse.figures import nearer, race, task_sheet, tuning
+from cmlab_labs.lab13_inverse.analysis import (
+    gradient_quantiles,
+    measurement_errors,
+    statistics_by_level,
+)
+from cmlab_labs.lab13_inverse.figures import (
+    editing_error,
+    success_by_calls,
+    success_by_zeta,
+    task_sheet,
+)
 from IPython.display import Markdown
 
 from cmlab.data.digits import Digits
@@ -47,7 +62,7 @@ from cmlab.data.shapes import Shapes
 from cmlab.methods.editing import (
     GREY,
     Edit,
-    Luminance,
+    LuminanceBasis,
     colouring,
     edit,
     inpainting,
@@ -137,9 +152,9 @@ for level in (2.0, 1.0):
 # The two circles, 8 modes on each. 1000 noisy points at each level. Black is the truth: exact posterior samples.
 
 # %%
-law = explorer.LAW
+law = explorer.ORACLE
 levels = torch.logspace(-1.3, 1, 13).double()
-rows = told(law, levels, Absolute())
+rows = statistics_by_level(law, levels, Absolute())
 titles = ("The mean shrinks, the path's end does not", "The mean leaves the data", "And A(h) shrinks with it")
 axis = (r"mean radius $\|x\|$ (data units)", "median $\\ln p(x)$ (nats)", "mean of $|x_1|$ (data units)")
 curves(levels, {t: (a, {n: r[:, k] for n, r in rows.items()}) for k, (t, a) in enumerate(zip(titles, axis, strict=True))})
@@ -147,7 +162,7 @@ curves(levels, {t: (a, {n: r[:, k] for n, r in rows.items()}) for k, (t, a) in e
 # %% tags=["nbval-check-output"]
 own = float(law.sample(20_000, g).norm(dim=1).mean())
 print(f"mean radius at σ =     2      1    0.5   0.25     (the data's: {own:.2f})")
-table = told(law, torch.tensor([2.0, 1.0, 0.5, 0.25]).double(), Radius(), 4000)
+table = statistics_by_level(law, torch.tensor([2.0, 1.0, 0.5, 0.25]).double(), Radius(), 4000)
 for name, row in table.items():
     print(f"{name:17}" + "".join(f"{v:7.2f}" for v in row[:, 0]))
 
@@ -158,7 +173,7 @@ for name, row in table.items():
 # %% tags=["nbval-check-output"]
 known = {"one coordinate": Mask(torch.tensor([1.0, 0.0])), "|x|": Absolute(), "x²": Square(), "radius": Radius()}
 print("σ = 1            " + "".join(f"{name:>20}" for name in table))
-for name, found in errors(law, torch.tensor(1.0).double(), known).items():
+for name, found in measurement_errors(law, torch.tensor(1.0).double(), known).items():
     print(f"{name:15}  " + "".join(f"  {b + 0.0:+6.2f}, RMS {r:4.2f}" for b, r in found.values()))
 
 # %% [markdown]
@@ -207,8 +222,8 @@ for name, h in ends.items():
 # At high noise the mean passes a pull on to all alike. The path's end does not: it stays on its mode, until $x_t$ comes to the border of another mode's paths. There it jumps, and the gradient is large and says little about which way to go.
 
 # %%
-quantiles = {"posterior mean": pull_quantiles(law, law.denoise, levels), "path's end": pull_quantiles(law, PathEnd(law, 16), levels)}
-slopes(levels, quantiles)
+quantiles = {"posterior mean": gradient_quantiles(law, law.denoise, levels), "path's end": gradient_quantiles(law, PathEnd(law, 16), levels)}
+jacobian_norms(levels, quantiles)
 
 # %%
 k = int((levels - 1).abs().argmin())
@@ -229,7 +244,7 @@ show_source(edit)
 # Pixels given is inpainting. For colouring, A turns red, green and blue by an orthogonal matrix Q whose first column is the luminance; for super-resolution, every field of pixels by one whose first column is constant.
 
 # %% tags=["nbval-check-output"]
-Q = Luminance().Q
+Q = LuminanceBasis().Q
 print("\n".join("  ".join(f"{v + 0.0:8.4f}" for v in row) for row in Q.round(decimals=4).tolist()))
 print(f"Q Qᵀ = 1 to 1e-14: {bool((Q @ Q.T - torch.eye(3)).abs().max() < 1e-14)}")
 
@@ -241,7 +256,7 @@ model, _, _ = runs.load(GENERATOR)
 model.requires_grad_(False)
 held, asked = Digits(train=False), torch.tensor([2, 3, 5, 7])
 f = lambda x_t, t: model(x_t, t, asked.repeat_interleave(len(x_t) // 4))
-truth = torch.cat([explorer.scan(d, 4) for d in asked.tolist()])
+truth = torch.cat([explorer.held_out_digit(d, 4) for d in asked.tolist()])
 grid = {n: KarrasGrid(0.1, 80.0).up(max(n, 2)).flip(0)[:n] for n in (1, 4, 16)}
 sheets, kept = {}, {}
 for name, task in explorer.EDITS.items():
@@ -326,7 +341,7 @@ task_sheet(between, [f"{k}/9" for k in range(10)], "Share of the second noise; b
 
 # %%
 diagonal = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.5, 0.5]))
-path_end, below, START = PathEnd(diagonal, 8), line_through(diagonal, 0, 0.3), torch.tensor([[0.3, 0.0]]).double().expand(600, 2)
+path_end, below, START = PathEnd(diagonal, 8), conditional_line(diagonal, 0, 0.3), torch.tensor([[0.3, 0.0]]).double().expand(600, 2)
 calls, clouds = (1, 2, 4, 8, 16, 40, 100, 200), {}
 task, ordered = inpainting(torch.tensor([0.0, 1.0])), lambda v: v.sort().values
 w1 = lambda a, b: float((ordered(a) - ordered(b)).abs().mean())
@@ -343,7 +358,7 @@ with torch.no_grad():
 floor = float(np.mean([w1(exact[s], exact[s + 3]) for s in range(3)]))
 prior = w1(diagonal.sample(600, g)[:, 1].double(), exact[0])
 shown = {"exact posterior": torch.cat(exact).numpy(), "edited, 200 calls": clouds[200], "edited, 8 calls": clouds[8]}
-nearer(calls, away, floor, prior, shown)
+editing_error(calls, away, floor, prior, shown)
 
 # %%
 for n, row in zip(calls, away.T, strict=True):
@@ -372,7 +387,7 @@ explorer.explorer()
 # Turn up σ: which of the three still has the contrast of a digit, and does it have the smaller mismatch?
 
 # %%
-explorer.retouch_bench(model)
+explorer.digit_explorer(model)
 
 # %% [markdown]
 # ### The retouching desk
@@ -380,7 +395,7 @@ explorer.retouch_bench(model)
 # Give a part, spend 1 to 16 calls, and see six answers. Try *lower half missing* with 1 call and with 8. Try *4 × 4 means given*: what is left of the digit, and how sure are the six?
 
 # %%
-explorer.desk(model)
+explorer.editing_explorer(model)
 
 # %% [markdown]
 # ## The key figure
@@ -392,7 +407,7 @@ panels = []
 for level, title in ((2.0, "σ = 2: the mean is nowhere"), (0.6, "σ = 0.6: still between modes"), (0.2, "σ = 0.2: both are near")):
     _, x_t, drawn, points = explorer.scene(level, 11)
     panels.append((title, drawn, x_t, points))
-planes(law.components.means, panels)
+posterior_planes(law.components.means, panels)
 
 # %%
 for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
@@ -410,8 +425,8 @@ for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
 rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
 WORDS = {"higher": "mean ahead", "lower": "path's end ahead"}
-order = [[told_apart(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
-race(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])}, {steps[-1]} steps" for k, task in enumerate(tasks)})
+order = [[compare_seeds(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
+success_by_calls(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])}, {steps[-1]} steps" for k, task in enumerate(tasks)})
 
 # %%
 BAR, ARROWS = r"\|", {"higher": " ◄", "lower": " ►"}
@@ -427,7 +442,7 @@ Markdown("\n".join(rows))
 # And see how much hangs on ζ:
 
 # %%
-tuning(rings, "radius", 32)
+success_by_zeta(rings, "radius", 32)
 
 # %% [markdown]
 # ### The same on digits
@@ -441,7 +456,7 @@ rows = ["| operator | ‖x − truth‖: mean | network f | nearer to the truth 
 nearer_truth, NEARER = {}, {"lower": "mean", "higher": "network f"}
 for k, task in enumerate(names):
     error, far = ([digits[arm][s][:, k, 0] for arm in ("mean", "cm")] for s in ("error", "mismatch"))
-    said = nearer_truth[task] = NEARER.get(told_apart(*error), "not told apart")
+    said = nearer_truth[task] = NEARER.get(compare_seeds(*error), "not told apart")
     zetas = " and ".join(f"{digits[arm]['zeta'][k, 0]:g}" for arm in ("mean", "cm"))
     rows.append(f"| {task.replace('|', BAR)} | {ranged(error[0], '.2f')} | {ranged(error[1], '.2f')} | {said} | {ranged(far[0], '.2f')} | {ranged(far[1], '.2f')} | {zetas} |")
 Markdown("\n".join(rows))
@@ -458,7 +473,7 @@ x, two = truth[:2], lambda x_t, t: model(x_t, t, asked[:2])
 go = lambda A, y, zeta=1.0: list(restore(two, two, Measurement(A, y), x, KarrasGrid(0.1, 1.0).down(2), zeta))
 slips = (
     lambda: Mask(torch.ones(8, 8))(x),
-    lambda: Edit(Luminance(), torch.tensor([0.0, 0.5, 1.0])),
+    lambda: Edit(LuminanceBasis(), torch.tensor([0.0, 0.5, 1.0])),
     lambda: go(DownSample(2), x),
     lambda: go(Classifier(lambda v: v.mean()[None]), x),
     lambda: go(Mask(torch.ones(1, 8, 8)), x, -1.0),
@@ -549,7 +564,7 @@ checks.push(push)
 # The second paper tests its claim on photographs with large networks, neural operators and captions. Nothing of that is tested here; the plane has two dimensions, and its D and f are exact.
 
 # %%
-gaps, flat = errors(law, torch.tensor(1.0).double(), known), [word for row in order for word in row]
+gaps, flat = measurement_errors(law, torch.tensor(1.0).double(), known), [word for row in order for word in row]
 D, END, SAMPLE = table
 far = {name: [f"{value[1]:.2f}" for value in found.values()] for name, found in gaps.items()}
 radius = ", ".join(f"{name} {row[0, 0]:.2f}" for name, row in table.items())

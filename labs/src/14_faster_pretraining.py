@@ -31,31 +31,42 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import recorded
+from cmlab_labs.common.plots_recordings import recorded_variants
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab14_pretraining import checks
-from cmlab_labs.lab14_pretraining.analysis import agreement, exact_agreement, limit, same, spread
-from cmlab_labs.lab14_pretraining.explorer import available, explorer, modes, seen
-from cmlab_labs.lab14_pretraining.figures import (
-    borders,
-    by_level,
-    by_rate,
-    claim,
-    course,
-    courses,
-    easing,
-    face_to_face,
-    finding,
-    pace,
-    pairs_and_test,
-    sped,
-    unrest,
+from cmlab_labs.lab14_pretraining.analysis import (
+    agreement,
+    exact_agreement,
+    label_agreement,
+    stability_limit,
+    stationary_variance,
 )
-from cmlab_labs.lab14_pretraining.study import RING_LEVELS, Twin, ends, starts
+from cmlab_labs.lab14_pretraining.explorer import available, compared, explorer, modes
+from cmlab_labs.lab14_pretraining.figures import (
+    agreement_by_level,
+    claim_row,
+    curriculum_densities,
+    finding,
+    image_pairs,
+    mode_borders,
+    momentum_decay,
+    pairs_and_test,
+    score_curve,
+    score_curves,
+    scores_by_rate,
+    speed_up_text,
+    stationary_spread,
+)
+from cmlab_labs.lab14_pretraining.study import (
+    RING_LEVELS,
+    RecordedNetwork,
+    recorded_ends,
+    starting_points,
+)
 from IPython.display import Markdown
 
 from cmlab.methods.faster_training import Clock, Compensation, Easing, MomentumDecay, Quantiles
-from cmlab.metrics.denoiser import walk
+from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import faster, toy
 from cmlab.process import EDM
@@ -104,15 +115,15 @@ Predict(
 # with no chance in it. So a perfect denoiser takes each noise to one end, the consistency function of lab 02. Two networks agree *because both are near that one function*. The ring has an exact denoiser, so you can check: below, the exact walk from 512 noises, and two recorded networks from the same ones.
 
 # %%
-start, top = starts(toy.RING, 512), RING_LEVELS[0]
-exact = walk(EDM(), Exact(toy.RING).denoise, start.at(top, top), top)
-nets = ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
+start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
+exact = heun_samples(EDM(), Exact(toy.RING).denoise, start.at(top, top), top)
+nets = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
 rows = {"seed 0 and seed 1": (nets[0], nets[1]), "seed 0 and seed 2": (nets[0], nets[2]), "seed 1 and seed 2": (nets[1], nets[2])}
 rows |= {f"seed {k} and the exact walk": (nets[k], exact) for k in range(3)}
 table = ["| pair | median distance | mean | in the same mode |", "|---" * 4 + "|"]
 for name, (a, b) in rows.items():
     apart = (a - b).norm(dim=1)
-    table.append(f"| {name} | {float(apart.median()):.3f} | {float(apart.mean()):.3f} | {same(modes(a), modes(b))[0]:.1%} |")
+    table.append(f"| {name} | {float(apart.median()):.3f} | {float(apart.mean()):.3f} | {label_agreement(modes(a), modes(b))[0]:.1%} |")
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -120,7 +131,7 @@ Markdown("\n".join(table))
 
 # %%
 split = modes(nets[0]) != modes(nets[1])
-borders(start.at(top, top), modes(exact), split, top, f"{int(split.sum())} of 512 noises divide the networks, at borders")
+mode_borders(start.at(top, top), modes(exact), split, top, f"{int(split.sum())} of 512 noises divide the networks, at borders")
 
 # %% [markdown]
 # At a border a small error of either network decides the mode. Elsewhere only a large one can.
@@ -156,14 +167,14 @@ rate = Compensation(beta)
 print("     τ       β   memory  rate/rate₀  rate·(1−β)  largest rate₀·h: alone   with the rate")
 for step in (0, 25, 50, 75, 90, 100):
     b, r = beta(step), rate(step)
-    print(f"{step / 100:6.2f} {b:8.6f} {b / (1 - b):7.3f} {r:9.3f} {r * (1 - b):12.3f} {limit(b):21.2f} {limit(b) / r:15.2f}")
+    print(f"{step / 100:6.2f} {b:8.6f} {b / (1 - b):7.3f} {r:9.3f} {r * (1 - b):12.3f} {stability_limit(b):21.2f} {stability_limit(b) / r:15.2f}")
 
 # %% [markdown]
 # Read the columns. The memory falls evenly from 9 to 0, the rate evenly from 1 to 0.1, and what a new gradient does at once, rate · (1 − β), stays as it was.
 # The last two columns are from a bowl ½ h θ² with curvature h: descent runs away when rate · h exceeds $2(1+\beta)/(1-\beta)$. Momentum 0.9 bears 38. Without momentum it is 2, and a rate that was safe is 19 times too bold. With the compensation most of the room remains.
 
 # %%
-pace(MomentumDecay(0.9, 1000))
+momentum_decay(MomentumDecay(0.9, 1000))
 
 # %% [markdown]
 # And the noise? With white gradient noise the weights never rest; their variance in the bowl has a formula too:
@@ -171,10 +182,10 @@ pace(MomentumDecay(0.9, 1000))
 # $$\mathrm{Var}\,\theta = \frac{\text{rate}\,(1+\beta)\,\mathrm{noise}^2}{h\,\bigl(2(1+\beta) - \text{rate}\,(1-\beta)\,h\bigr)} .$$
 
 # %%
-unrest(1.0, MomentumDecay(0.9, 1000), 0.9)
+stationary_spread(1.0, MomentumDecay(0.9, 1000), 0.9)
 
 # %% tags=["nbval-check-output"]
-flat = {name: spread(r, b, 0.01) / spread(1.0, 0.9, 0.01) for name, r, b in (("momentum alone", 1.0, beta(90)), ("momentum and rate", rate(90), beta(90)), ("rate alone", rate(90), 0.9))}
+flat = {name: stationary_variance(r, b, 0.01) / stationary_variance(1.0, 0.9, 0.01) for name, r, b in (("momentum alone", 1.0, beta(90)), ("momentum and rate", rate(90), beta(90)), ("rate alone", rate(90), 0.9))}
 for name, ratio in flat.items():
     print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the spread at the start")
 
@@ -191,7 +202,7 @@ for name, ratio in flat.items():
 
 # %%
 axes = {"EDM's quantiles": Quantiles(), "DDPM's clock": Clock(), "Karras's index": KarrasGrid()}
-easing(Easing(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
+curriculum_densities(Easing(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 
 # %% [markdown]
 # On the right: the same u = 0.3 is a noise level of 0.16, 1.24 or 0.32. And *uniform* is three baselines, too: even over DDPM's clock, half of all samples have a level above 3.4; even over EDM's quantiles, half of them lie above 0.30. A curriculum that helps a baseline that looks at much noise may have nothing to add to one that does not.
@@ -240,7 +251,7 @@ explorer()
 # ### Two networks, one noise
 
 # %%
-twins = seen("ring: two seeds", 0)
+twins = compared("ring: two seeds", 0)
 pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Shared noise: the same place", "Shuffled: anywhere", f"p = {twins.test.p:.3f}, as small as can be"))
 
 # %%
@@ -252,14 +263,14 @@ print("None of 999 shuffles comes near, so p = 1/1000: the smallest value that t
 # The agreement needs the noise only where the start holds no data. By the level of the shared start, with ranges over pairs of seeds:
 
 # %%
-every = ends("pretraining-toy", "uniform-constant")
+every = recorded_ends("pretraining-toy", "uniform-constant")
 both = {"two seeds": [(every[i], every[j]) for i, j in ((0, 1), (0, 2), (1, 2))]}
-if Twin("twins-toy", "narrow", 0).recorded:
-    narrow = ends("twins-toy", "narrow")
+if RecordedNetwork("twins-toy", "narrow", 0).recorded:
+    narrow = recorded_ends("twins-toy", "narrow")
     both["half the width"] = [(every[i], narrow[j]) for i, j in ((0, 1), (1, 2), (2, 0))]
-shares = {name: (RING_LEVELS, np.array([[same(modes(a[k]), modes(b[k]))[0] for k in range(5)] for a, b in pairs])) for name, pairs in both.items()}
+shares = {name: (RING_LEVELS, np.array([[label_agreement(modes(a[k]), modes(b[k]))[0] for k in range(5)] for a, b in pairs])) for name, pairs in both.items()}
 least = shares["two seeds"][1][:, 0].min()
-by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode in {least:.0%} of the pairs or more")
+agreement_by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode in {least:.0%} of the pairs or more")
 
 # %% [markdown]
 # ### Does training get faster?
@@ -268,19 +279,19 @@ by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode in {least:
 
 # %%
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
-ring = recorded("pretraining-toy")
-paces = {word: course(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
+ring = recorded_variants("pretraining-toy")
+paces = {word: score_curve(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
 laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
-laws = {word: course(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
-courses({finding("Pace", paces): paces, finding("Law", laws): laws}, "excess of the loss (no unit)")
+laws = {word: score_curve(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
+score_curves({finding("Pace", paces): paces, finding("Law", laws): laws}, "excess of the loss (no unit)")
 
 # %%
 found = {arm: run.score("excess") for arm, run in ring.items()}
-base = course(ring["uniform-constant"], "excess")
+base = score_curve(ring["uniform-constant"], "excess")
 table = ["| ring, arm | excess · 1000 | away | ed · 1000 | in training, excess · 1000 | speed |", "|---" * 6 + "|"]
 for arm, run in ring.items():
     raw = 1000 * run["excess"][:, -1].mean(1)
-    cells = [arm, ranged(1000 * run.score("excess"), ".2f"), ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f"), sped(base, course(run, "excess"))]
+    cells = [arm, ranged(1000 * run.score("excess"), ".2f"), ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f"), speed_up_text(base, score_curve(run, "excess"))]
     table.append("| " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
@@ -290,14 +301,14 @@ Markdown("\n".join(table))
 # Two questions before you believe a speed-up. Would a plain decay of the rate have done the same (`rate`)? And was the baseline's rate a good one?
 
 # %%
-slow = recorded("pretraining-rates")
+slow = recorded_variants("pretraining-rates")
 at = {word: {} for word in WORDS.values()}
 for arm, word in WORDS.items():
     held = {0.004: ring.get(f"uniform-{arm}"), 0.002: slow.get(f"{arm}-2"), 0.008: slow.get(f"{arm}-8")}
     at[word] = {lr: run.score("excess") for lr, run in held.items() if run}
 at = {word: rates for word, rates in at.items() if rates}
 best = {word: min(rates, key=lambda lr: rates[lr].mean()) for word, rates in at.items()}
-by_rate(at, "excess of the loss (no unit)", "Best at: " + ", ".join(f"{w} {lr:g}" for w, lr in best.items() if len(at[w]) > 1) if slow else "One base rate is recorded so far")
+scores_by_rate(at, "excess of the loss (no unit)", "Best at: " + ", ".join(f"{w} {lr:g}" for w, lr in best.items() if len(at[w]) > 1) if slow else "One base rate is recorded so far")
 
 # %%
 for word, rates in at.items():
@@ -309,17 +320,17 @@ for word, rates in at.items():
 # 400 steps of 64 digits (constant rate 0.004, the best of three for `constant` on a seed of its own), and 200 steps of 32 shapes (0.002, not searched for). Here the minimum of the loss is not known: the score is a distance of 35-call samples to real pictures.
 
 # %%
-scans, drawn = recorded("pretraining-digits"), recorded("pretraining-shapes")
+scans, drawn = recorded_variants("pretraining-digits"), recorded_variants("pretraining-shapes")
 NAMES = {"neither": "uniform-constant", "momentum and rate": "uniform-both", "curriculum": "curriculum-constant", "both techniques": "curriculum-both"}
-picked = {word: course(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
-loss = {word: course(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
-courses({finding("Samples", picked): picked, finding("Held-out loss", loss): loss}, "left Fréchet distance, right loss (no unit)")
+picked = {word: score_curve(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
+loss = {word: score_curve(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
+score_curves({finding("Samples", picked): picked, finding("Held-out loss", loss): loss}, "left Fréchet distance, right loss (no unit)")
 
 # %%
 table = ["| data | arm | samples | 35-call samples | loss on unseen pictures | speed, by the loss |", "|---" * 6 + "|"]
 for name, runs, score in (("digits", scans, "fd35"), ("shapes", drawn, "pd35")):
     for arm, run in runs.items():
-        said = sped(course(runs["uniform-constant"], "loss"), course(run, "loss"))
+        said = speed_up_text(score_curve(runs["uniform-constant"], "loss"), score_curve(run, "loss"))
         count = f"{run.record['samples']:,}".replace(",", " ")
         table.append(f"| {name} | {arm} | {count} | {ranged(run.score(score), '.3g')} | {ranged(run.score('loss'), '.4f')} | {said} |")
 Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
@@ -332,8 +343,8 @@ Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
 # %%
 pair = "digits: two halves of the scans"
 if pair in available():
-    halves = seen(pair, 0)
-    shown = face_to_face(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Trained on other scans: the same class in {halves.share:.0%}", f"p = {halves.test.p:.3f}"))
+    halves = compared(pair, 0)
+    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Trained on other scans: the same class in {halves.share:.0%}", f"p = {halves.test.p:.3f}"))
 else:
     shown = "not recorded yet"
 shown
@@ -427,19 +438,19 @@ table.append(f"| other weights, same noise: near answers (ring) | {left} of the 
 ends_away = {arm: run.score("away") for arm, run in ring.items()}
 for name in available():
     if name not in ("ring: two seeds", "ring: other training"):
-        t = seen(name, 0)
+        t = compared(name, 0)
         table.append(f"| … {name} (one pair) | {t.test.ratio:.1%} of the shuffled distance; same {'mode' if t.a.ndim == 2 else 'class'} {t.share:.0%}, shuffled {t.chance:.0%}; p = {t.test.p:.3f} | {'shows, one pair' if t.test.p <= 0.01 else 'does not show at this size'} |")
-table.append(claim("momentum decay with its rate trains faster (ring, excess)", found, "uniform-both", "uniform-constant"))
-table.append(claim("*not in the paper:* … faster than its rate alone (ring)", found, "uniform-both", "uniform-rate"))
-table.append(claim("the compensation is needed: decay alone is worse (ring, excess)", found, "uniform-both", "uniform-momentum"))
-table.append(claim("… and worse than no decay (ring)", found, "uniform-constant", "uniform-momentum"))
-table.append(claim("a curriculum over noise trains faster (ring, excess)", found, "curriculum-constant", "uniform-constant"))
-table.append(claim("both techniques beat either alone: the curriculum (ring, excess)", found, "curriculum-both", "curriculum-constant"))
-table.append(claim("… and the momentum with its rate (ring, excess)", found, "curriculum-both", "uniform-both"))
-table.append(claim("… and in samples: their distance to the exact ends (ring)", ends_away, "curriculum-both", "uniform-constant"))
+table.append(claim_row("momentum decay with its rate trains faster (ring, excess)", found, "uniform-both", "uniform-constant"))
+table.append(claim_row("*not in the paper:* … faster than its rate alone (ring)", found, "uniform-both", "uniform-rate"))
+table.append(claim_row("the compensation is needed: decay alone is worse (ring, excess)", found, "uniform-both", "uniform-momentum"))
+table.append(claim_row("… and worse than no decay (ring)", found, "uniform-constant", "uniform-momentum"))
+table.append(claim_row("a curriculum over noise trains faster (ring, excess)", found, "curriculum-constant", "uniform-constant"))
+table.append(claim_row("both techniques beat either alone: the curriculum (ring, excess)", found, "curriculum-both", "curriculum-constant"))
+table.append(claim_row("… and the momentum with its rate (ring, excess)", found, "curriculum-both", "uniform-both"))
+table.append(claim_row("… and in samples: their distance to the exact ends (ring)", ends_away, "curriculum-both", "uniform-constant"))
 for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
     numbers = {arm: run.score(score) for arm, run in runs.items()}
-    table.append(claim(f"both techniques beat neither ({name})", numbers, "curriculum-both", "uniform-constant"))
+    table.append(claim_row(f"both techniques beat neither ({name})", numbers, "curriculum-both", "uniform-constant"))
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -449,7 +460,7 @@ Markdown("\n".join(table))
 
 # %%
 names = ("pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes", "twins-toy", "twins-digits")
-runs = [run for name in names for run in recorded(name).values()]
+runs = [run for name in names for run in recorded_variants(name).values()]
 count = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)
 seconds = sum(sum(run.record["seconds"]) for run in runs)
 print("While you waited: no training; 35 calls of the exact denoiser on 512 points; all else is read.")

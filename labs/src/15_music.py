@@ -31,23 +31,23 @@
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.plots_noise import recorded, versus
+from cmlab_labs.common.plots_recordings import compare_variants, recorded_variants
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab15_music import checks
 from cmlab_labs.lab15_music.analysis import CALLS, OVERLAPS, WAYS, pitch_accuracy
 from cmlab_labs.lab15_music.data import LOOPS, Sound, Tunes, cents, hertz, string
-from cmlab_labs.lab15_music.explorer import rendered, shipped, synth
+from cmlab_labs.lab15_music.explorer import shipped, synth, wav_of
 from cmlab_labs.lab15_music.figures import (
     LOOP_NAMES,
-    by_steps,
-    cells,
-    noise_spread,
+    bound_verdict,
+    fused_cells,
+    noise_std,
+    scores_by_steps,
     seam_curves,
     spectrograms,
-    within,
 )
 from cmlab_labs.lab15_music.study import SOLVER_STEPS
-from cmlab_labs.lab15_music.windows import averaged_noise, fuse, fused, starts
+from cmlab_labs.lab15_music.windows import averaged_noise, fuse, fused_denoiser, starts
 from IPython.display import Audio, Markdown
 
 from cmlab.methods import MusicCM
@@ -142,7 +142,7 @@ spectrograms({"corpus": originals, "to sound\nand back": back}, [LOOP_NAMES[i] f
 at = starts(10, 4, 3)
 windows = [torch.arange(4.0) + 10 * i for i in range(len(at))]
 canvas = fuse(windows, at, 10)
-cells(canvas.tolist(), [w.tolist() for w in windows], at)
+fused_cells(canvas.tolist(), [w.tolist() for w in windows], at)
 
 # %% tags=["nbval-check-output"]
 eye = np.eye(10)
@@ -167,7 +167,7 @@ for first in starts(40, 16, 6):
     count[first : first + 16] += 1
 spread = long.std(0)
 off = float((spread * count.sqrt() - 1).abs().max())
-noise_spread(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie, averaged noise has 1/√k of its size (within {off:.0%})")
+noise_std(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie, averaged noise has 1/√k of its size (within {off:.0%})")
 
 # %% [markdown]
 # ## The method, from its source
@@ -178,8 +178,8 @@ noise_spread(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie
 # |---|---|
 # | guided DDIM step of the teacher, $D(c) + w\,(D(c) - D(\varnothing))$ with w = 2 | `Guided`, and `ddim` as the solver |
 # | $L_\text{distil} = d\bigl(f_\theta(x_{n+1}, c),\, f_{\theta^-}(\hat x_n, c)\bigr)$, $\theta^-$ averages with 0.95 | `metric` and `target` |
-# | $L_G = -D(f_\theta(x_{n+1}))$, the critic: light heads on a frozen network that hears music | `player`; `nets/ear.py` |
-# | critic: hinge loss, *data* against answers, and a penalty on its slope | `judge` |
+# | $L_G = -D(f_\theta(x_{n+1}))$, the critic: light heads on a frozen network that hears music | `generator`; `lab15_music/networks.py` |
+# | critic: hinge loss, *data* against answers, and a gradient penalty | `critic` |
 # | $L = L_G + 3\, L_\text{distil}$ | the last line; `share` is the weight of $L_G$ |
 #
 # In the paper text asks for the music, and a large network pre-trained on sound is the critic's ear. Here a label asks for one of four loops, and the ear is a small network that reads notes, trained in seconds. The paper works on latents of spectrograms of 10 seconds, this lab on the spectrograms themselves. And one thing the trained student has from lab 07 and not from this paper: the weight 1/(t − r), levels from a log-normal, and θ⁻ = θ.
@@ -193,10 +193,10 @@ show_source(Guided.__call__)
 # %% [markdown]
 # The teacher has to know clips *without* a label too, so a tenth of its training labels were kept back. The student learns the guided answer itself and needs one call where the teacher needs two.
 #
-# A long clip needs no other sampler. `fused` turns a denoiser of clips into a denoiser of canvases, and the few-step sampler takes it as any other; its noise is drawn on the canvas.
+# A long clip needs no other sampler. `fused_denoiser` turns a denoiser of clips into a denoiser of canvases, and the few-step sampler takes it as any other; its noise is drawn on the canvas.
 
 # %%
-show_source(fused)
+show_source(fused_denoiser)
 
 # %% [markdown]
 # ## Explore
@@ -204,7 +204,7 @@ show_source(fused)
 # First a clip of 5 seconds by the shipped student: 4 calls of each window, fused, an overlap of 32 columns.
 
 # %%
-Audio(rendered(0, 4, 32, "fused", 0))
+Audio(wav_of(0, 4, 32, "fused", 0))
 
 # %% [markdown]
 # Now the same with knobs. Dashed lines are borders, where a window begins or ends; the bars below are the windows. Click a button row and use the arrow keys; *Make it sound* renders what you see.
@@ -244,7 +244,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # **Spectral distance**: a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. **Pitch accuracy**: the share of columns whose chord, as heard by a linear map, is the one that the loop asks for, with the loop laid where it fits best (a clip may begin anywhere in it; so pure chance is better than one in six). Lines are means, bands the range: over trainings for the students, over noises for the one teacher. Dotted: other clips of the corpus.
 
 # %%
-arms = recorded("music")
+arms = recorded_variants("music")
 scores = {
     name: tuple(np.stack([run.score(f"{kind}{n}") for n in CALLS], 1) for kind in ("sd", "pitch"))
     for name, run in arms.items()
@@ -253,7 +253,7 @@ plain, guided = ((teachers["distance"][:, w], teachers["pitch"][:, w]) for w in 
 floor = tuple(float(students.score(f"{kind}_floor")[0]) for kind in ("sd", "pitch"))
 ratio = scores["student"][0][:, CALLS.index(4)] / guided[0][:, -1].mean()
 said = f"The student's 4 calls come to {ratio.mean():.2f} times the teacher's distance"
-by_steps({"teacher": (SOLVER_STEPS, *guided), "unguided": (SOLVER_STEPS, *plain)}, {n: (CALLS, *s) for n, s in scores.items()}, floor, said)
+scores_by_steps({"teacher": (SOLVER_STEPS, *guided), "unguided": (SOLVER_STEPS, *plain)}, {n: (CALLS, *s) for n, s in scores.items()}, floor, said)
 
 # %%
 print(f"4 calls: distance {ranged(scores['student'][0][:, 2], '.2f')}; the guided teacher in 50 steps {ranged(guided[0][:, -1], '.2f')}; the corpus itself {floor[0]:.2f}.")
@@ -375,16 +375,16 @@ four = scores["student"][0][:, 2]
 distances = {"4 calls": four, "1 call": scores["student"][0][:, 0]} | {arm: s[0][:, 2] for arm, s in scores.items()}
 wrong = {"student": 1 - scores["student"][1][:, 2], "unguided": 1 - plain[1][:, -1]}
 rows = ["| claim | measured here | verdict |", "|---|---|---|"]
-rows.append(f"| 4 calls are nearly as good as the teacher's 50 steps (here: distance within 10 %) | {ranged(four, '.2f')} against {ranged(guided[0][:, -1], '.2f')}: {ranged(ratio, '.2f')} times | {within(ratio, 1.1)} |")
-rows.append("| 4 calls are better than 1 | distance {} | {} |".format(*versus(distances, "4 calls", "1 call")))
+rows.append(f"| 4 calls are nearly as good as the teacher's 50 steps (here: distance within 10 %) | {ranged(four, '.2f')} against {ranged(guided[0][:, -1], '.2f')}: {ranged(ratio, '.2f')} times | {bound_verdict(ratio, 1.1)} |")
+rows.append("| 4 calls are better than 1 | distance {} | {} |".format(*compare_variants(distances, "4 calls", "1 call")))
 rows.append("| the critic helps | `music.cd` has one; without it, not measured over seeds | not tried |")
-rows.append("| the student needs no guidance of its own | wrong chords, student in 4 calls against the teacher unguided: {} | {} |".format(*versus(wrong, "student", "unguided")))
+rows.append("| the student needs no guidance of its own | wrong chords, student in 4 calls against the teacher unguided: {} | {} |".format(*compare_variants(wrong, "student", "unguided")))
 each = "; ".join(f"{o}: {ranged(shared[:, i], '.2f')}" for i, o in enumerate(OVERLAPS[1:]))
-rows.append(f"| fused windows make long clips without seams (here: at most 1.1) | by overlap {each}; side by side {ranged(seams['side by side'][:, 1 + best_at], '.2f')} or more | {within(shared.min(1), 1.1)} |")
+rows.append(f"| fused windows make long clips without seams (here: at most 1.1) | by overlap {each}; side by side {ranged(seams['side by side'][:, 1 + best_at], '.2f')} or more | {bound_verdict(shared.min(1), 1.1)} |")
 each = "; ".join(f"{o}: {ranged(tapered[:, i], '.2f')}" for i, o in enumerate(OVERLAPS[1:]))
-rows.append(f"| *not in the paper:* … if windows count less towards their ends | by overlap {each} | {within(tapered.max(1), 1.1)} |")
+rows.append(f"| *not in the paper:* … if windows count less towards their ends | by overlap {each} | {bound_verdict(tapered.max(1), 1.1)} |")
 by_noise = {"shared": 1 - chords["fused"][:, 4], "own": 1 - chords["own noise"][:, 4]}
-rows.append("| *not in the paper:* noise must be drawn once for the canvas | wrong chords at an overlap of 48, noise {} | {} |".format(*versus(by_noise, "shared", "own")))
+rows.append("| *not in the paper:* noise must be drawn once for the canvas | wrong chords at an overlap of 48, noise {} | {} |".format(*compare_variants(by_noise, "shared", "own")))
 Markdown("\n".join(rows))
 
 # %% [markdown]

@@ -30,16 +30,16 @@
 # %%
 import torch
 from cmlab_labs.common.explorer import Predict, show_source, start_lab
-from cmlab_labs.common.explorers_digits import CIFAR, SHAPES, shipped
+from cmlab_labs.common.generators import CIFAR_GENERATOR, SHAPES_GENERATOR, shipped
 from cmlab_labs.lab16_cifar10 import checks, figures
 from cmlab_labs.lab16_cifar10.explorer import explorer
 from cmlab_labs.lab16_cifar10.figures import (
-    against_size,
-    coarse,
-    diary,
-    drift,
-    norms,
-    scored,
+    distance_by_size,
+    distance_curves,
+    field_means,
+    mix_norms,
+    patch_distances,
+    read_training_record,
     sharpening,
 )
 from cmlab_labs.lab16_cifar10.training_desk import desk
@@ -170,8 +170,8 @@ at_work
 
 # %%
 generator = shipped()
-which, record = (CIFAR if CIFAR.exists() else SHAPES).name, generator.record
-why = "the CIFAR-10 generator is here" if CIFAR.exists() else f"there is no {CIFAR.name} yet: on a GPU, not run here"
+which, record = (CIFAR_GENERATOR if CIFAR_GENERATOR.exists() else SHAPES_GENERATOR).name, generator.record
+why = "the CIFAR-10 generator is here" if CIFAR_GENERATOR.exists() else f"there is no {CIFAR_GENERATOR.name} yet: on a GPU, not run here"
 weights = sum(p.numel() for p in generator.model.parameters())
 print(f"{which}, since {why}.")
 print(f"{weights:,} weights, {record['samples_seen']:,} images seen, {record['seconds'] / 60:.0f} minutes of training")
@@ -198,7 +198,7 @@ explorer(generator)
 
 # %%
 z = torch.randn(1000, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-norms(z[0], z[1], z)
+mix_norms(z[0], z[1], z)
 
 # %% [markdown]
 # At share s two independent noises mix to norm √((1 − s)² + s²), 0.71 half-way. The network is told t = 80 and gets noise of level 57. On the great circle every point is noise of full strength.
@@ -209,10 +209,10 @@ norms(z[0], z[1], z)
 # The run that made the generator of the shapes, from its own diary: one call from the same eight noises, at six moments. Grey dashes mark where the denoiser's training ends and the consistency training begins; the small strokes at the bottom are the six moments.
 
 # %%
-run = diary(SHAPES.with_suffix(""))
-told = checkpoint.read_json(SHAPES.with_suffix(".json"))
+run = read_training_record(SHAPES_GENERATOR.with_suffix(""))
+told = checkpoint.read_json(SHAPES_GENERATOR.with_suffix(".json"))
 real = Shapes().sample(80, torch.Generator().manual_seed(5))[0].unflatten(0, (10, 8))
-score = scored(run, real)
+score = patch_distances(run, real)
 at = int(abs(run.seen - run.before).argmin())
 before, after = score.values[at], score.values[-1]
 better = after < before and after < score.values[:at].min()
@@ -244,14 +244,14 @@ for n, value in two_sets.items():
 
 # %%
 g = torch.Generator().manual_seed(99)
-real = torch.cat([coarse(Shapes().sample(2000, g)[0]) for _ in range(10)]).double()
-pool = torch.cat([coarse(Shapes().sample(2000, g)[0]) for _ in range(16)]).double()
+real = torch.cat([field_means(Shapes().sample(2000, g)[0]) for _ in range(10)]).double()
+pool = torch.cat([field_means(Shapes().sample(2000, g)[0]) for _ in range(16)]).double()
 grey = pool.mean(1, keepdim=True)
 sizes = (100, 250, 500, 1000, 2000, 4000)
 made = {"real": pool, "A (0.97)": grey + 0.97 * (pool - grey), "B (0.94)": grey + 0.94 * (pool - grey)}
-drifts = {name: drift(x, real, sizes, repeats=8) for name, x in made.items()}
+drifts = {name: distance_by_size(x, real, sizes, repeats=8) for name, x in made.items()}
 few, many = drifts["A (0.97)"].mean[3], drifts["B (0.94)"].mean[-1]
-against_size(drifts, f"A at n = 1000 ({few:.3f}) looks worse than B at n = 4000 ({many:.3f})" if few > many else "Fewer samples, larger distance")
+distance_curves(drifts, f"A at n = 1000 ({few:.3f}) looks worse than B at n = 4000 ({many:.3f})" if few > many else "Fewer samples, larger distance")
 
 # %%
 a = drifts["A (0.97)"]
@@ -270,7 +270,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars: they do not warn o
 # Our own distances have other spaces and are not in this table.
 
 # %%
-Markdown(figures.table((CIFAR.with_suffix(".json"), None, None)))
+Markdown(figures.results_table((CIFAR_GENERATOR.with_suffix(".json"), None, None)))
 
 # %% [markdown]
 # Read the budget columns first.

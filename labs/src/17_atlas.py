@@ -35,8 +35,8 @@ from cmlab_labs.lab17_atlas import checks
 from cmlab_labs.lab17_atlas.benchmark import (
     DIFFUSION,
     ENTRIES,
-    Generates,
-    few,
+    Generation,
+    few_step_table,
     read_rows,
     recipes_of,
     score,
@@ -45,28 +45,28 @@ from cmlab_labs.lab17_atlas.benchmark import (
 from cmlab_labs.lab17_atlas.explorer import explorer
 from cmlab_labs.lab17_atlas.figures import (
     OTHER,
-    Panel,
+    StudentPanel,
     beats,
     by_calls,
     by_level,
-    contestants,
-    costs,
+    candidates,
+    compare,
     crossing,
-    exact,
+    errors_by_calls,
+    errors_by_cost,
+    errors_by_level,
+    exact_denoiser,
+    failed_as_infinite,
     front,
-    gathered,
     generators,
-    here,
-    in_words,
-    judged,
-    league,
-    levels,
-    together,
-    told,
+    grouped_text,
+    posterior_errors,
+    present,
+    rank_correlation,
     unbeaten,
-    uses,
     verdict,
     worth,
+    worth_text,
 )
 from IPython.display import Markdown
 
@@ -77,7 +77,7 @@ from cmlab.train import runs
 start_lab(threads=1)  # small networks: a second thread would only wait
 rows = read_rows()
 seeds = sorted({row["seed"] for row in rows})
-print(f"{len(rows)} runs of {len(here(rows))} entries, seeds {', '.join(map(str, seeds))}; missing: {', '.join(a for a in ENTRIES if a not in here(rows)) or 'none'}")
+print(f"{len(rows)} runs of {len(present(rows))} entries, seeds {', '.join(map(str, seeds))}; missing: {', '.join(a for a in ENTRIES if a not in present(rows)) or 'none'}")
 
 # %% [markdown]
 # ## Predict
@@ -119,7 +119,7 @@ Predict(
 # Grey is the **floor**: what one cloud of real data scores against another. An error in the grey *this distance* cannot tell from none; another number may (see “Two numbers, two rankings”).
 
 # %%
-exact(rows, ("Few calls: DDIM. Many: Heun's method", "The same for the end of each path"))
+exact_denoiser(rows, ("Few calls: DDIM. Many: Heun's method", "The same for the end of each path"))
 
 # %% tags=["nbval-check-output"]
 floor = score(rows, "truth", "law", "truth", 0)
@@ -157,7 +157,7 @@ Markdown("\n".join(lines))
 # The same noises for all, so that two methods differ by what they make of them:
 
 # %%
-show_source(Generates.__call__)
+show_source(Generation.__call__)
 
 # %% [markdown]
 # ### When one beats another
@@ -183,7 +183,7 @@ show_source(unbeaten)
 
 # %%
 points = truth(toy.RING)
-for arm in here(rows):
+for arm in present(rows):
     if "f" in ENTRIES[arm].parts and len(ENTRIES[arm].parts) == 1 and weights_of(arm).exists():
         model, _, _ = runs.load(weights_of(arm))
         again = float(rmse_by_level(model, model.process, points).square().mean().sqrt())
@@ -217,10 +217,10 @@ beaten, meet = min(worth(walk, race[a])[0] for a in tied), crossing(walk, race[o
 four = leads[4, "exact teacher"]
 ahead = f"{ENTRIES[four[0]].title} leads at four" if len(four) == 1 else "nobody leads alone at four"
 panels = [
-    Panel(f"No teacher: one call of {' or '.join(ENTRIES[a].title for a in tied)} beats\n{beaten} of DDIM; {ENTRIES[one].title}'s mean meets it at {meet:.0f}", students["no teacher"], "edm", one),
-    Panel(f"The exact denoiser as a teacher:\n{ahead}", students["exact teacher"], "exact", gift),
+    StudentPanel(f"No teacher: one call of {' or '.join(ENTRIES[a].title for a in tied)} beats\n{beaten} of DDIM; {ENTRIES[one].title}'s mean meets it at {meet:.0f}", students["no teacher"], "edm", one),
+    StudentPanel(f"The exact denoiser as a teacher:\n{ahead}", students["exact teacher"], "exact", gift),
 ]
-league(rows, "Diffusion needs small steps", panels)
+errors_by_calls(rows, "Diffusion needs small steps", panels)
 
 # %%
 for arm, told_by, ruler in ((one, "no teacher", "edm"), (gift, "exact teacher", "exact")):
@@ -236,10 +236,10 @@ print(f"Four calls, exact teacher: {at_four}; the floor is {ranged(floor)}.")
 # %% [markdown]
 # ### In numbers
 #
-# Mean over the seeds, with the lowest and the highest; *told* is what the method learned besides data. The calls have sliced W₂, lower is better; *hq* is the share of the samples within three standard deviations of a mode, higher is better, 0.989 for real data.
+# Mean over the seeds, with the lowest and the highest; *teacher* is what the method learned from besides data. The calls have sliced W₂, lower is better; *hq* is the share of the samples within three standard deviations of a mode, higher is better, 0.989 for real data.
 
 # %%
-Markdown(few(rows))
+Markdown(few_step_table(rows))
 
 # %% [markdown]
 # ### The winner, by calls
@@ -250,10 +250,10 @@ Markdown(few(rows))
 lines = ["| at most | given | the lowest mean | verdict |", "|---" * 4 + "|"]
 for most in (1, 2, 4, 17, 35):
     for told_by, arms in groups.items():
-        race = contestants(rows, arms, most)
+        race = candidates(rows, arms, most)
         best, *others = unbeaten(race)
-        rest = f"not told apart from {gathered(others)}" if others else "**the winner**"
-        lines.append(f"| {most} | {told_by} | {gathered([best])}: {ranged(race[best])} | {rest} |")
+        rest = f"not told apart from {grouped_text(others)}" if others else "**the winner**"
+        lines.append(f"| {most} | {told_by} | {grouped_text([best])}: {ranged(race[best])} | {rest} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -282,15 +282,15 @@ Markdown("\n".join(lines))
 lines = ["| at most | given | the lowest mean, off the modes | verdict |", "|---" * 4 + "|"]
 for most in (1, 2, 4, 17, 35):
     for told_by, arms in groups.items():
-        race = {name: 1 - near for name, near in contestants(rows, arms, most, "hq").items()}
+        race = {name: 1 - near for name, near in candidates(rows, arms, most, "hq").items()}
         best, *others = unbeaten(race)
-        rest = f"not told apart from {gathered(others)}" if others else "**the winner**"
-        lines.append(f"| {most} | {told_by} | {gathered([best])}: {ranged(race[best])} | {rest} |")
+        rest = f"not told apart from {grouped_text(others)}" if others else "**the winner**"
+        lines.append(f"| {most} | {told_by} | {grouped_text([best])}: {ranged(race[best])} | {rest} |")
 Markdown("\n".join(lines))
 
 # %%
-grey = {name: e for told_by, arms in groups.items() for name, e in contestants(rows, arms, 35).items() if e.mean() <= floor.max()}
-near = contestants(rows, [a for arms in groups.values() for a in arms], 35, "hq")
+grey = {name: e for told_by, arms in groups.items() for name, e in candidates(rows, arms, 35).items() if e.mean() <= floor.max()}
+near = candidates(rows, [a for arms in groups.values() for a in arms], 35, "hq")
 print("In the grey by sliced W₂, on average, and what share of their samples is near a mode:")
 for name in sorted(grey, key=lambda name: near[name].mean()):
     print(f"{name:52} {ranged(near[name])}")
@@ -308,9 +308,9 @@ for name in sorted(grey, key=lambda name: near[name].mean()):
 lines = ["| one call of | error | compared with | it is worth |", "|---" * 4 + "|"]
 for told_by, ruler in zip(groups, ("edm", "exact"), strict=True):
     curve = by_calls(rows, ruler, "ddim") | by_calls(rows, ruler, "heun")
-    for arm in sorted(at[1][told_by], key=lambda a: judged(at[1][told_by][a]).mean()):
+    for arm in sorted(at[1][told_by], key=lambda a: failed_as_infinite(at[1][told_by][a]).mean()):
         errors = at[1][told_by][arm]
-        lines.append(f"| {ENTRIES[arm].title} | {ranged(errors)} | {ENTRIES[ruler].title} | {in_words(worth(curve, errors))} |")
+        lines.append(f"| {ENTRIES[arm].title} | {ranged(errors)} | {ENTRIES[ruler].title} | {worth_text(worth(curve, errors))} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -322,17 +322,17 @@ Markdown("\n".join(lines))
 priced = {f"{n} call{'s' * (n > 1)} a sample": at[n]["no teacher"] | at[n]["exact teacher"] for n in (1, 4)}
 seconds = {arm: score(rows, arm, "seconds").mean() for arm in priced["1 call a sample"]}
 worthy = {title: [a for arms in students.values() for a in front(seconds, {b: found[b] for b in arms})] for title, found in priced.items()}
-costs(rows, priced, worthy)
+errors_by_cost(rows, priced, worthy)
 
 # %%
 for title, found in priced.items():
     for told_by, arms in students.items():
-        kept = [f"{ENTRIES[a].title} ({seconds[a]:.0f} s, {judged(found[a]).mean():.3f})" for a in worthy[title] if a in arms]
+        kept = [f"{ENTRIES[a].title} ({seconds[a]:.0f} s, {failed_as_infinite(found[a]).mean():.3f})" for a in worthy[title] if a in arms]
         print(f"{title.removesuffix(' a sample')}, {told_by}: {', '.join(kept)}")
 memory = {a: float(score(rows, a, "bytes").mean()) / 1e6 for a in seconds}
 most = max(memory, key=memory.get)
 print(f"Memory of a training, counted: {min(memory.values()):.1f} to {max(memory.values()):.1f} MB, the most for {ENTRIES[most].title}.")
-if "editing" in here(rows):
+if "editing" in present(rows):
     twice = [float(score(rows, a, "seconds")[0]) for a in ("ict", "editing")]
     print("How well are seconds known? The entries iCT and editing train one and the same network.")
     print(f"With seed 0 that took {twice[0]:.1f} s and {twice[1]:.1f} s.")
@@ -346,14 +346,14 @@ if "editing" in here(rows):
 # RMS distance to f\* by noise level, for methods that aim at f\*, and for two that do not: EDM's denoiser is another function except where the noise is small, and sLCT's noise is paired with the data, so it learns another function too.
 
 # %%
-shown = [a for a in ("edm", "ct", "ict", "ect", "sct", "cd", "scd", "slct") if a in here(rows)]
+shown = [a for a in ("edm", "ct", "ict", "ect", "sct", "cd", "scd", "slct") if a in present(rows)]
 off = {arm: by_level(rows, arm).mean(0) for arm in shown}
 sigma = points.levels.numpy()
 aim = [arm for arm in shown if arm not in OTHER]
 flat = [arm for arm in aim if (high := off[arm][sigma > 0.35]).max() < 2 * high.min()]
 small = {arm: np.sqrt((off[arm][sigma < 0.05] ** 2).mean()) for arm in shown}
 times = [small[a] / small[b] for a, b in (("sct", "ict"), ("scd", "cd"))]
-levels(rows, shown, sigma, f"From σ ≈ 0.35 up {len(flat)} of the {len(aim)} that aim at f* are flat;\nbelow 0.05 the errors of sCT and sCD are {times[0]:.0f} and {times[1]:.0f} times those of iCT and CD")
+errors_by_level(rows, shown, sigma, f"From σ ≈ 0.35 up {len(flat)} of the {len(aim)} that aim at f* are flat;\nbelow 0.05 the errors of sCT and sCD are {times[0]:.0f} and {times[1]:.0f} times those of iCT and CD")
 
 # %%
 print(f"flat, within a factor of 2: {', '.join(ENTRIES[arm].title for arm in flat)}")
@@ -362,10 +362,10 @@ ratios = {}
 for arm in shown[1:]:
     top, low, found = off[arm][-1], np.interp(toy.SIGMA_MID, points.levels, off[arm]), by_calls(rows, arm)
     ratios[arm] = (low / top, found[2].mean() / found[1].mean())
-    print(f"{ENTRIES[arm].title:21} {top:5.3f} {low:8.3f} {ratios[arm][0]:8.2f}   | {ratios[arm][1]:8.2f}  {told(found[2], found[1])}")
+    print(f"{ENTRIES[arm].title:21} {top:5.3f} {low:8.3f} {ratios[arm][0]:8.2f}   | {ratios[arm][1]:8.2f}  {compare(found[2], found[1])}")
 print("Do the ratios go together? Rank correlation, and in how many of all orders it is as high:")
 for words, out in (("all", ()), ("without sLCT", ("slct",)), ("without CT and sLCT", ("ct", "slct"))):
-    rank, chance = together(*np.array([pair for arm, pair in ratios.items() if arm not in out]).T)
+    rank, chance = rank_correlation(*np.array([pair for arm, pair in ratios.items() if arm not in out]).T)
     print(f"{words:20} {rank:5.2f}, {chance:.1%}")
 
 # %% [markdown]
@@ -382,11 +382,11 @@ for words, out in (("all", ()), ("without sLCT", ("slct",)), ("without CT and sL
 # The dotted line is the score of not listening at all. What lies above it does harm, as CM-DIS does with 4 calls.
 
 # %%
-asks = [a for a in ("editing", "dps", "cm-dis") if a in here(rows)]
+asks = [a for a in ("editing", "dps", "cm-dis") if a in present(rows)]
 guesses = {a: by_calls(rows, a, name="w1") for a in asks}
 least = {n: unbeaten({a: guesses[a][n] for a in asks if n in guesses[a]}) for n in (4, 16, 40)}
 said = f"with 40 calls {ENTRIES[least[40][0]].title.split(':')[0]} is nearest" if len(least[40]) == 1 else "nobody leads alone at 40 calls"
-uses(rows, asks, f"A hidden coordinate: {said}")
+posterior_errors(rows, asks, f"A hidden coordinate: {said}")
 
 # %%
 real, blind = score(rows, "truth", "w1", "truth", 0), score(rows, "truth", "w1", "prior", 0)
@@ -506,7 +506,7 @@ claims = [
 # %%
 lines = ["| claim | measured here | verdict | by the share off the modes |", "|---" * 4 + "|"]
 for words, duels in claims:
-    if {arm for duel in duels for arm in duel[::2]} <= set(here(rows)):
+    if {arm for duel in duels for arm in duel[::2]} <= set(present(rows)):
         found = "; ".join(f"{ENTRIES[a].title} at {n}: {ranged(law(a, n))}, {ENTRIES[b].title} at {m}: {ranged(law(b, m))}" for a, n, b, m in duels)
         lines.append(f"| {words} | {found} | {verdict([(law(a, n), law(b, m)) for a, n, b, m in duels])} | {verdict([(misses(a, n), misses(b, m)) for a, n, b, m in duels])} |")
     else:
@@ -515,9 +515,9 @@ Markdown("\n".join(lines))
 
 # %%
 lines = ["| claim | measured here | verdict | by the share off the modes |", "|---" * 4 + "|"]
-spent = {"ect": score(rows, "ect", "seconds"), "ict": np.concatenate([score(rows, a, "seconds") for a in ("ict", "editing") if a in here(rows)])}
+spent = {"ect": score(rows, "ect", "seconds"), "ict": np.concatenate([score(rows, a, "seconds") for a in ("ict", "editing") if a in present(rows)])}
 lines.append(f"| ECT is cheaper than iCT; *here at equal samples, in CPU seconds; iCT timed twice a seed* | ECT {ranged(spent['ect'], '.0f')}, iCT {ranged(spent['ict'], '.0f')} | {verdict([(spent['ect'], spent['ict'])])} | |")
-lines.append(f"| … and no worse (1 call) | ECT {ranged(law('ect', 1))}, iCT {ranged(law('ict', 1))} | {'does not show at this size: higher' if told(law('ict', 1), law('ect', 1)) == 'lower' else told(law('ect', 1), law('ict', 1))} | {told(misses('ect', 1), misses('ict', 1))} |")
+lines.append(f"| … and no worse (1 call) | ECT {ranged(law('ect', 1))}, iCT {ranged(law('ict', 1))} | {'does not show at this size: higher' if compare(law('ict', 1), law('ect', 1)) == 'lower' else compare(law('ect', 1), law('ict', 1))} | {compare(misses('ect', 1), misses('ict', 1))} |")
 faster, fewer = ([(number("edm-fast", n, way), number("edm", n, way)) for n, way in ((32, "ddim"), (35, "heun"))] for number in (law, misses))
 lines.append(f"| the curriculum speeds diffusion training up; *here: a lower error at equal samples, DDIM in 32 calls and Heun's method in 35, and with another learning rate (lab 14 compares at one base rate)* | {'; '.join(f'{ranged(a)} against {ranged(b)}' for a, b in faster)} | {verdict(faster)} | {verdict(fewer)} |")
 if {"dps", "cm-dis"} <= set(asks):

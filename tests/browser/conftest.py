@@ -42,7 +42,7 @@ def browser(jupyter, tmp_path_factory):
 def page(browser):
     """An empty page. The test fails if the page asked for anything outside this machine."""
     page = browser.new_page()
-    page.set_default_timeout(180_000)  # a lab may run for a minute, and longer on a busy machine
+    page.set_default_timeout(600_000)  # a lab may run for a minute, and longer on a busy machine
     page.external = []
     page.on("request", lambda request: _note(request.url, page.external))
     yield page

@@ -121,7 +121,7 @@ def _own_folders(home: Path) -> dict[str, str]:
     return own | {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
 
 
-def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
@@ -133,7 +133,7 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90
 def _stop(server: subprocess.Popen) -> None:
     server.terminate()  # it ends its kernels first
     try:
-        server.wait(20)
+        server.wait(60)
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
@@ -143,7 +143,7 @@ def open_and_run(page: Page, jupyter: Jupyter, name: str) -> None:
     """Opens a notebook, runs all cells, and waits; AssertionError if a cell ends in an error."""
     url = f"{jupyter.url}/lab/tree/{name}.ipynb?reset&token={jupyter.token}"
     page.goto(url, wait_until="domcontentloaded")
-    page.wait_for_function(f"() => {STATUS} === 'idle'", timeout=60_000)
+    page.wait_for_function(f"() => {STATUS} === 'idle'", timeout=300_000)
     # The command's promise ends with the run: not returned, it cannot run into a time limit.
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
     page.wait_for_function(FINISHED)
@@ -152,7 +152,7 @@ def open_and_run(page: Page, jupyter: Jupyter, name: str) -> None:
     assert not errors, f"{name}: {errors}"
 
 
-def settle(page: Page, quiet: float = 0.6, seconds: float = 60) -> None:
+def settle(page: Page, quiet: float = 0.6, seconds: float = 300) -> None:
     """Waits until the kernel is idle and what is shown has been the same for `quiet` seconds."""
     end, last, since = time.monotonic() + seconds, None, time.monotonic()
     while time.monotonic() < end:
@@ -181,7 +181,7 @@ def wait_for_text(page: Page, css_class: str, text: str) -> None:
 def picture(page: Page, css_class: str) -> bytes:
     """The first figure in the box of that class, as the learner sees it (PNG)."""
     image = page.locator(f".{css_class} img").first
-    image.scroll_into_view_if_needed(timeout=10_000)
+    image.scroll_into_view_if_needed(timeout=120_000)
     return image.screenshot()
 
 

@@ -68,7 +68,7 @@ def visit(chrome, address):
         context = chrome.new_context(viewport=viewport, color_scheme=scheme, reduced_motion=motion)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
         page.on("request", note)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: said.type == "error" and wrong.append(said.text))

@@ -5,12 +5,17 @@ from math import factorial
 
 import pytest
 import torch
-from cmlab_labs.lab14_pretraining.analysis import agreement, between, exact_agreement, same
+from cmlab_labs.lab14_pretraining.analysis import (
+    agreement,
+    exact_agreement,
+    label_agreement,
+    pairwise_distances,
+)
 from scipy import stats
 
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import Ring
-from cmlab.metrics.denoiser import exact_walks, excess, noisy_loss, walk
+from cmlab.metrics.denoiser import exact_heun_samples, excess, heun_samples, noisy_loss
 from cmlab.metrics.wasserstein import energy
 from cmlab.noise_levels import LogNormal
 from cmlab.ops import sum_squares
@@ -70,7 +75,9 @@ def test_shuffled_pairs_are_as_far_as_independent_ones():
     a, b = clouds(400)
     found = agreement(a, b, 200)
     assert found.ratio == pytest.approx(1, abs=0.1)
-    assert float(found.shuffled.mean()) == pytest.approx(float(between(a, b).mean()), rel=0.01)
+    assert float(found.shuffled.mean()) == pytest.approx(
+        float(pairwise_distances(a, b).mean()), rel=0.01
+    )
 
 
 def test_within_groups_only_members_change_places():
@@ -90,7 +97,7 @@ def test_groups_of_one_leave_nothing_to_shuffle():
 
 def test_the_share_of_equal_labels_and_its_chance():
     a, b = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 2])
-    share, chance = same(a, b)
+    share, chance = label_agreement(a, b)
     assert share == 0.75
     assert chance == pytest.approx(float((a[:, None] == b).double().mean()))
 
@@ -118,10 +125,10 @@ def test_the_exact_denoiser_has_no_excess_and_its_walks_end_at_the_consistency_f
             return Exact(ring).denoise(x_t, t)
 
     assert float(excess(Perfect(), ring, toy.LEVELS).max()) < 1e-8
-    x_T, ends, _ = exact_walks(ring, 10.0, 200, 0)
+    x_T, ends, _ = exact_heun_samples(ring, 10.0, 200, 0)
     truth = ring.oracle.consistency(x_T, torch.full((200,), 10.0))
     assert float((ends - truth).norm(dim=1).median()) < 0.02
-    assert torch.equal(walk(EDM(), Exact(ring).denoise, x_T, 10.0), ends)
+    assert torch.equal(heun_samples(EDM(), Exact(ring).denoise, x_T, 10.0), ends)
 
 
 def test_the_excess_is_what_the_loss_has_above_its_minimum():

@@ -14,12 +14,12 @@ from cmlab_labs.lab17_atlas.benchmark import (
     EXACT,
     LEDGER,
     STEPS,
-    Edits,
-    Generates,
-    Guess,
-    Guesses,
+    ExactBaseline,
+    Generation,
     HeunSteps,
-    Truth,
+    HiddenCoordinate,
+    PosteriorSampling,
+    ZeroShotEditing,
     fingerprint,
     measured,
     merged,
@@ -31,7 +31,7 @@ from cmlab_labs.lab17_atlas.benchmark import (
 )
 
 from cmlab.cli.main import main
-from cmlab.metrics.denoiser import walk
+from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.process import EDM
 from cmlab.teacher import Exact
@@ -104,7 +104,7 @@ def test_every_trained_method_keeps_its_networks():
 def test_heun_in_35_calls_is_the_walk_of_edm():
     exact, z, grid = Exact(DATA), noise(64), KarrasGrid(sigma_max=10.0)
     mine = HeunSteps(grid)(EDM(), exact.denoise, z, 35)
-    assert torch.equal(mine, walk(EDM(), exact.denoise, 10.0 * z, 10.0))
+    assert torch.equal(mine, heun_samples(EDM(), exact.denoise, 10.0 * z, 10.0))
 
 
 def test_calls_are_counted():
@@ -129,7 +129,7 @@ def test_a_guess_with_f_calls_it_once_more_a_step():
         return lambda x_t, t: asked.append(name) or LAW.denoise(x_t, t)
 
     nets = {name: (EDM(), told(name)) for name in ("denoiser", "f")}
-    small = Guess(truths=2, copies=2)
+    small = HiddenCoordinate(truths=2, copies=2)
     for shown, each in (("denoiser", 1), ("f", 2)):
         question = replace(ENTRIES["cm-dis"].asked, shown=shown, zeta=((3, 0.5),), guess=small)
         asked.clear()
@@ -147,33 +147,35 @@ def test_the_exact_f_is_at_the_end_of_its_paths_and_as_near_as_chance_allows():
     f = lambda x_t, t: LAW.flow(x_t.double(), t.double(), torch.zeros(len(t)).double())  # noqa: E731
     generates = replace(ENTRIES["ict"].asked, n=2048)
     one, *_ = generates({"f": (EDM(), f)}, DATA, 0)
-    (truth, *_) = Truth(n=2048)({}, DATA, 0)
+    (truth, *_) = ExactBaseline(n=2048)({}, DATA, 0)
     assert one["end"] < 1e-6 and one["hq"] > 0.98 and one["modes"] == 8
     assert one["law"] < 2.5 * truth["law"]
 
 
 def test_exact_guesses_are_nearest_and_guesses_without_the_measurement_far():
-    truth, w1, prior = Truth(n=256)({}, DATA, 0)
+    truth, w1, prior = ExactBaseline(n=256)({}, DATA, 0)
     assert w1["w1"] < prior["w1"] / 3
 
 
 def test_a_guess_that_is_moved_by_d_is_off_by_d():
-    guess = Guess(truths=4, copies=32)
+    guess = HiddenCoordinate(truths=4, copies=32)
     exact = guess.exact(DATA, guess.drawn(DATA, 0), 1)
     x = torch.stack([torch.zeros(128).double(), exact.flatten() + 0.25], 1)
     assert guess.apart(x, exact) == pytest.approx(0.25)
 
 
 def test_editing_with_the_exact_f_gets_better_with_more_calls():
-    edits = Edits(KarrasGrid(0.05, 10.0), (1, 40), Guess(truths=16, copies=32))
+    edits = ZeroShotEditing(
+        KarrasGrid(0.05, 10.0), (1, 40), HiddenCoordinate(truths=16, copies=32)
+    )
     one, many = edits({"f": (EDM(), PathEnd(LAW, 8))}, DATA, 0)
     assert many["w1"] < 0.8 * one["w1"]
 
 
 def test_a_pull_towards_the_measurement_helps():
-    small = Guess(truths=16, copies=128)
+    small = HiddenCoordinate(truths=16, copies=128)
     (none,), (some,) = (
-        Guesses(KarrasGrid(0.02, 10.0), ((40, zeta),), guess=small)(
+        PosteriorSampling(KarrasGrid(0.02, 10.0), ((40, zeta),), guess=small)(
             {"denoiser": (EDM(), LAW.denoise)}, DATA, 0
         )
         for zeta in (0.0, 1.0)
@@ -263,4 +265,4 @@ def test_a_score_that_no_run_has_is_an_error_and_not_a_gap():
 
 def test_generates_is_one_question_for_all_that_make_samples():
     kinds = {type(ENTRIES[arm].asked) for arm in TRAINED}
-    assert kinds == {Generates, Edits, Guesses}
+    assert kinds == {Generation, ZeroShotEditing, PosteriorSampling}

@@ -24,6 +24,20 @@ needs_nbgrader = pytest.mark.skipif(
 )
 
 
+@pytest.mark.parametrize("line", [
+    "from cmlab.check import lab02", "from cmlab import runs", "from cmlab import checkpoint",
+    "from cmlab.balance import Even", "import cmlab.widgets.frame",
+])  # fmt: skip
+def test_a_copy_built_for_an_earlier_cmlab_says_how_to_build_it_again(line):
+    with pytest.raises(ImportError, match="cmlab labs build NN --student"):
+        exec(line)
+
+
+def test_other_missing_modules_are_missing_as_ever():
+    with pytest.raises(ModuleNotFoundError, match="No module named 'cmlab.chekc'"):
+        exec("import cmlab.chekc")
+
+
 def lines_of(notebook):
     """For each solution of a lab its code lines that stand nowhere else: in no text, no output."""
     own = {"solution", "exercise", "check"}

@@ -9,13 +9,13 @@ import pytest
 from cmlab_labs.registry import animations
 from cmlab_labs.tools.gallery import command
 from cmlab_labs.tools.gallery.cells import alternative, prediction
-from cmlab_labs.tools.gallery.markdown import Links, Words, mathml
+from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, lab, swap, write_site
 from cmlab_labs.tools.notebooks.build import find, read, tags
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
-COUNTS = ("training step", "rung", "network calls", "grid points N")  # these have no unit
+COUNTS = ("training step", "variant", "network calls", "grid points N")  # these have no unit
 MOVING = animations()
 EVERYTHING = [make for makes in MOVING.values() for make in makes]
 
@@ -107,7 +107,7 @@ def test_headings_come_in_order_and_each_page_says_what_it_is(pages):
 
 
 def test_a_heading_that_leaves_a_level_out_is_brought_into_order():
-    html = Words(Links({}), "labs").html("# One\n\n# Two\n\n#### Three\n\n## Two")
+    html = MarkdownPage(Links({}), "labs").html("# One\n\n# Two\n\n#### Three\n\n## Two")
     assert re.findall(r'<(h\d) id="([^"]+)"', html) == [
         ("h1", "one"), ("h2", "two"), ("h3", "three"), ("h2", "two-1"),
     ]  # fmt: skip
@@ -138,7 +138,7 @@ def test_solutions_are_folded_and_sounds_are_files(site, pages):
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
 def test_every_formula_of_a_lab_becomes_mathml(notebook):
-    words = Words(Links({}), "labs")
+    words = MarkdownPage(Links({}), "labs")
     cells = read(notebook).cells
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
     shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]

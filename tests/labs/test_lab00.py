@@ -5,11 +5,11 @@ import statistics
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.exercise import Watched
-from cmlab_labs.common.explorers_digits import exact, explorer, law, nearest_scan, noise
-from cmlab_labs.common.plots_samples import page, visible
+from cmlab_labs.common.exercise import RecordedCalls
+from cmlab_labs.common.generators import digit_oracle, exact_denoiser, nearest_scan, noise
+from cmlab_labs.common.plots_samples import contrast_scaled, image_sheet
 from cmlab_labs.lab00_start import checks
-from cmlab_labs.lab00_start.explorer import bench, live
+from cmlab_labs.lab00_start.explorer import exact_reference, explorer, live_training
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.digits import Digits
@@ -50,7 +50,7 @@ ONE = {
     "must be σ_max z, with the z": lambda f, z, high: f(
         high * torch.randn_like(z), level(high, z)
     ),
-    "but f was told 1": lambda f, z, high: f(high * z, level(1.0, z)),
+    "but f got t = 1": lambda f, z, high: f(high * z, level(1.0, z)),
     "noise level 0": lambda f, z, high: f(high * z, level(0.0, z)),
     "a tensor of shape (64,)": lambda f, z, high: f(high * z, torch.tensor(high)),
     "torch.full": lambda f, z, high: f(high * z, high),
@@ -85,7 +85,7 @@ TWO = {
     "old z again": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * z, high, mid),
     "too much noise": lambda f, z, e, high, mid: again(f, z, lambda x: x + high * e, high, mid),
     "the sign": lambda f, z, e, high, mid: again(f, z, lambda x: x - mid * e, high, mid),
-    "f was told 10": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * e, high, high),
+    "f got t = 10": lambda f, z, e, high, mid: again(f, z, lambda x: x + mid * e, high, high),
     "with no noise on it": lambda f, z, e, high, mid: (
         again(f, z, lambda x: x + mid * e, high, mid) + mid * e
     ),
@@ -104,18 +104,18 @@ def test_a_slip_in_the_second_call_is_named(message):
 
 def test_35_calls_of_the_perfect_denoiser_end_in_a_scan_and_one_call_in_the_mean():
     z, asked = noise(0, 3), torch.tensor([3, 8, 3])
-    watched = Watched(exact(asked))
+    watched = RecordedCalls(exact_denoiser(asked))
     *_, end = ode(EDM(), watched, 80 * z, KarrasGrid().down(18))
     assert len(watched.calls) == 35
     assert float(distance_to_nearest(end, Digits().images).max()) < 1e-3
-    means = torch.stack([law(int(digit)).points.mean(0) for digit in asked])
+    means = torch.stack([digit_oracle(int(digit)).points.mean(0) for digit in asked])
     assert float((watched.calls[0][2] - means).abs().max()) < 0.05
 
 
 def test_the_exact_consistency_function_answers_with_the_same_scan_in_one_call():
     z = noise(5, 2)
-    *_, end = ode(EDM(), law(3).denoise, 80 * z, KarrasGrid().down(18))
-    f = law(3).consistency(80 * z, torch.full((2,), 80.0))
+    *_, end = ode(EDM(), digit_oracle(3).denoise, 80 * z, KarrasGrid().down(18))
+    f = digit_oracle(3).consistency(80 * z, torch.full((2,), 80.0))
     assert float((f - end).flatten(1).norm(dim=1).max()) < 0.03  # √64 σ_min is left on f
 
 
@@ -151,7 +151,7 @@ def test_the_digit_shown_is_the_samplers_own(desk):
     desk.knobs["seed"].value = 2
     with torch.no_grad():
         x = sampler(model.process, lambda x, t: model(x, t, torch.tensor([3])), noise(2), 1)
-    made = page(torch.stack([x, nearest_scan(x)], 1))
+    made = image_sheet(torch.stack([x, nearest_scan(x)], 1))
     np.testing.assert_allclose(boards(desk)[1], made, atol=1e-6)
 
 
@@ -176,20 +176,20 @@ def test_a_turn_of_a_knob_is_answered_in_time(desk):
 def test_noise_is_drawn_with_the_contrast_of_the_data():
     t = torch.tensor([0.0, 1.0, 80.0])
     x_t = Digits().images[:3] + t.reshape(-1, 1, 1, 1) * noise(0, 3)
-    shown = visible(x_t, t, Digits().sigma_data)
+    shown = contrast_scaled(x_t, t, Digits().sigma_data)
     torch.testing.assert_close(shown[0], Digits().images[0])
     assert 0.5 < float(shown[2].std()) < 1.0
 
 
 def test_ink_is_dark_and_an_image_of_nan_is_left_out():
     images = torch.stack([torch.ones(1, 8, 8), torch.full((1, 8, 8), torch.nan)])
-    picture = page(images[None])
+    picture = image_sheet(images[None])
     assert picture.min() == 0.0
     assert (picture[:, picture.shape[1] // 2 :] == 1).all()
 
 
 def test_live_training_draws_closer_to_the_exact_ends():
-    watched = live(toy.ict(steps=300))
+    watched = live_training(toy.ict(steps=300))
     first, image = watched.picture, watched.image.value
     while watched.work():
         pass
@@ -202,7 +202,7 @@ def test_live_training_draws_closer_to_the_exact_ends():
 
 
 def test_the_exact_consistency_function_has_no_error_on_the_bench():
-    against = bench(toy.RING)
+    against = exact_reference(toy.RING)
 
     class Perfect:
         process = EDM()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common import plots_line
-from cmlab_labs.lab01_flow import checks
+from cmlab_labs.lab01_flow import checks, figures
 from cmlab_labs.lab01_flow import explorer as trajectory
 from cmlab_labs.lab01_flow.analysis import end_error
 from cmlab_labs.lab01_flow.checks import slips
@@ -181,7 +181,7 @@ def test_the_more_steps_the_nearer_the_end():
     law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
     x = torch.tensor([[4.0]]).double()
     exact = law.flow(x, torch.tensor([10.0]).double(), torch.zeros(1).double()).item()
-    ends = [trajectory.walk(law, x, GRID.down(n), "Heun")[0][-1] for n in (8, 32, 128)]
+    ends = [trajectory.solve(law, x, GRID.down(n), "Heun")[0][-1] for n in (8, 32, 128)]
     gaps = [abs(float(end) - exact) for end in ends]
     assert gaps[0] > 10 * gaps[1] > 100 * gaps[2]
 
@@ -189,7 +189,7 @@ def test_the_more_steps_the_nearer_the_end():
 def test_one_step_goes_straight_to_the_posterior_mean():
     law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
     x, top = torch.tensor([[4.0]]).double(), torch.tensor([10.0]).double()
-    walked, calls = trajectory.walk(law, x, GRID.down(1), "Heun")
+    walked, calls = trajectory.solve(law, x, GRID.down(1), "Heun")
     assert calls == 1 and torch.allclose(walked[-1], law.denoise(x, top))
 
 
@@ -235,16 +235,16 @@ def test_the_measured_slope_is_the_exponent():
 def test_heun_overtakes_euler_where_its_error_is_first_below():
     calls = {"Euler": (4, 8, 16, 32), "Heun": (3, 7, 15, 31)}
     errors = {"Euler": (0.8, 0.4, 0.2, 0.1), "Heun": (9.0, 3.0, 0.1, 0.02)}
-    assert plots_line.overtaken(calls, errors) == 15
+    assert figures.crossover_calls(calls, errors) == 15
 
 
 def test_a_density_is_1_on_its_ridge_at_every_level():
     x = torch.linspace(-5, 5, 201).double()
-    shade = plots_line.density(Bumps().oracle, torch.tensor([0.0, 0.5, 3.0]).double(), x)
+    shade = figures.relative_density(Bumps().oracle, torch.tensor([0.0, 0.5, 3.0]).double(), x)
     assert shade.shape == (201, 3) and np.allclose(shade.max(0), 1)
 
 
 def test_the_paths_of_a_fan_never_cross():
-    t, x = plots_line.flow_fan(Bumps().oracle, 10.0, 12)
+    t, x = figures.paths_from_noise(Bumps().oracle, 10.0, 12)
     assert x.shape == (len(t), 12) and bool((x.diff(dim=1) > 0).all())
     assert t[0] == 10 and t[-1] == 0

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from cmlab_labs.common.plots_line import between_modes, fan, maps, point, ranked
+from cmlab_labs.common.plots_line import between_modes, exact_paths, maps, point, quantile_points
 from cmlab_labs.lab02_consistency import checks
 from cmlab_labs.lab02_consistency.explorer import explorer
-from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest, rms_gap
+from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest_mode, rms_gap
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.oracle import Mixture, Mixture1D
@@ -118,12 +118,12 @@ def test_every_knob_has_a_label_and_no_place_is_out_of_reach(law):
 
 
 def test_ranked_points_have_evenly_spaced_ranks(law):
-    x = ranked(law, 2.0, 50)
+    x = quantile_points(law, 2.0, 50)
     assert torch.allclose(law.cdf(x, row(2.0).expand(50)), (torch.arange(50).double() + 0.5) / 50)
 
 
 def test_every_path_of_a_fan_has_one_f(law):
-    levels, ways = fan(law, 3.0, 9, levels=12)
+    levels, ways = exact_paths(law, 3.0, 9, levels=12)
     f = torch.stack(
         [law.consistency(x[:, None], t.expand(9)) for x, t in zip(ways, levels, strict=True)]
     )
@@ -148,6 +148,6 @@ def test_the_figures_draw_what_they_were_given(law):
     assert curves[0].get_ydata()[1] == pytest.approx(rms_gap(law, 1.0))
     ring = Mixture(row(0.5, 0.5), torch.eye(2).double(), row(0.1, 0.1))
     figure = basins(ring, 5 * torch.randn(50, 2).double(), high=5.0, cells=20)
-    shares = nearest(ring, row(0.9, 0.2, 0.1, 0.8).reshape(2, 2))
+    shares = nearest_mode(ring, row(0.9, 0.2, 0.1, 0.8).reshape(2, 2))
     assert shares.tolist() == [0, 1]
     assert {text.get_text() for text in figure.axes[0].texts} == {"1", "2"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from cmlab_labs.lab03_boundary import checks
 from cmlab_labs.lab03_boundary.checks import WRONG, slips
-from cmlab_labs.lab03_boundary.explorer import explorer, forms, untrained
+from cmlab_labs.lab03_boundary.explorer import explorer, parametrisations, untrained
 from cmlab_labs.lab03_boundary.figures import FLOOR, boundary, collapse, variances
 from exercises import answers, lab, solutions, stubs
 
@@ -129,7 +129,7 @@ def test_every_knob_changes_the_picture(seen, knob, value):
 
 
 def test_the_same_seed_is_the_same_network_whose_answers_are_of_size_one():
-    a, b = (untrained(forms(0.5, 0.002)["none"], 3) for _ in range(2))
+    a, b = (untrained(parametrisations(0.5, 0.002)["none"], 3) for _ in range(2))
     x, t = torch.randn(500, 1, dtype=torch.float64), torch.full((500,), 0.5, dtype=torch.float64)
     f = a(x, t).detach()
     assert torch.equal(f, b(x, t)) and 0.2 < float(f.square().mean().sqrt()) < 3
@@ -137,7 +137,7 @@ def test_the_same_seed_is_the_same_network_whose_answers_are_of_size_one():
 
 def test_the_figures_draw_what_they_were_given():
     losses = {"exact f": [0.0, 0.0], "identity": [0.1, 0.2]}
-    figure = boundary(row(0.01, 1.0, 2.0), forms(0.5, 0.01), losses)
+    figure = boundary(row(0.01, 1.0, 2.0), parametrisations(0.5, 0.01), losses)
     skip, out, loss = figure.axes
     t = torch.as_tensor(skip.lines[0].get_xdata())
     assert np.allclose(skip.lines[0].get_ydata(), CMPrecond(0.5, 0.01)(t)[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_line import ranked
+from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab05_training import checks
 from cmlab_labs.lab05_training.analysis import (
@@ -21,19 +21,19 @@ from cmlab_labs.lab05_training.analysis import (
 from cmlab_labs.lab05_training.checks import bias, bias_slips
 from cmlab_labs.lab05_training.explorer import explorer
 from cmlab_labs.lab05_training.figures import (
-    along,
     by_gap,
     draw_errors,
-    ends,
-    landed,
-    limits,
-    off,
+    fixed_point_on_grid,
+    fixed_points,
+    median_of_points,
+    networks_and_fixed_points,
     order,
     orders,
     slopes,
     table,
+    target_errors,
     targets,
-    typical,
+    targets_on_path,
 )
 from cmlab_labs.lab05_training.study import STUDY
 from exercises import answers, lab, solutions, stubs
@@ -151,13 +151,13 @@ def test_the_mean_target_is_that_of_its_distribution_function():
 
 def test_at_a_typical_point_the_spread_is_of_order_one_and_the_bias_of_order_two():
     gaps = [0.05, 0.025, 0.0125, 0.00625]
-    bias_, spread = ([typical(v) for v in rows] for rows in by_gap(LAW, 1.0, gaps))
+    bias_, spread = ([median_of_points(v) for v in rows] for rows in by_gap(LAW, 1.0, gaps))
     assert order(gaps, bias_) == pytest.approx(2, abs=0.1)
     assert order(gaps, spread) == pytest.approx(1, abs=0.1)
 
 
 def test_the_two_losses_differ_by_the_spread_and_their_gradients_tend_to_the_same():
-    x_t, t = ranked(LAW, 1.0, 60)[:, 0], torch.ones(60)
+    x_t, t = quantile_points(LAW, 1.0, 60)[:, 0], torch.ones(60)
     (cd, ct, far), (_, _, near) = (
         losses(LAW, LAW.denoise, x_t, t, t * (1 - gap)) for gap in (0.05, 0.0125)
     )
@@ -196,15 +196,15 @@ def test_for_one_gaussian_the_fixed_point_is_a_product_of_euler_steps():
 
 
 def test_shared_noise_tends_to_f_and_fresh_noise_to_a_constant():
-    near = [ends(mean_of(shared), n).error() for n in (2, 5, 20, 80)]
+    near = [fixed_point_on_grid(mean_of(shared), n).error() for n in (2, 5, 20, 80)]
     assert near == sorted(near, reverse=True) and near[-1] < 0.12
-    strangers = ends(mean_of(fresh), 20)
+    strangers = fixed_point_on_grid(mean_of(fresh), 20)
     assert float(strangers(row(-20.0, 20.0)).diff().abs()) < 0.05
     assert strangers.error() == pytest.approx(LAW.sigma_data, rel=0.01)
 
 
 def test_every_arm_of_the_study_differs_in_its_grid_or_its_noise_alone():
-    recipes = {name: make(3) for name, make in STUDY.arms.items()}
+    recipes = {name: make(3) for name, make in STUDY.variants.items()}
     assert all(type(r.method.metric).__name__ == "SquaredL2" for r in recipes.values())
     assert [int(r.method.pairs.points(0)) for r in recipes.values()] == [5, 20, 80, 320, 1280, 20]
     x, t, r = torch.zeros(2000, 1), torch.ones(2000), torch.full((2000,), 0.5)
@@ -227,8 +227,8 @@ def test_the_sampler_draws_what_the_quadrature_finds(seen):
     turn(seen, noise="shared", t=1.5, ratio=0.8, place=41)
     ax = seen.picture.figure.axes[1]
     exact, mean, average = (float(line.get_ydata()[0]) for line in ax.lines)
-    x_t = ranked(LAW, 1.5, 50)[20]
-    here = off(LAW, x_t, row(1.5), row(1.2))
+    x_t = quantile_points(LAW, 1.5, 50)[20]
+    here = target_errors(LAW, x_t, row(1.5), row(1.2))
     assert exact == pytest.approx(float(here.exact), abs=1e-6)
     assert mean == pytest.approx(float(here.mean), abs=1e-3)
     assert average == pytest.approx(float(LAW.denoise(x_t[:, None], row(1.5))), abs=1e-6)
@@ -260,16 +260,18 @@ def test_the_figures_draw_what_they_were_given():
     x, z = LAW.sample(20_000, g).flatten().double(), torch.randn(20_000, generator=g).double()
     assert len(slopes(LAW, 1.0, x, z).axes[0].lines) == 3
     panel = targets(LAW, 38, (5, 20)).axes[1]
-    assert np.allclose(panel.lines[1].get_ydata(), along(LAW, 38, 20)[1].mean)
+    assert np.allclose(panel.lines[1].get_ydata(), targets_on_path(LAW, 38, 20)[1].mean)
     seen = orders(LAW, 1.0, [0.05, 0.025, 0.0125, 0.00625]).axes[0].get_title(loc="left")
     assert seen == "Bias of order 2.0, spread of order 1.0"
-    limit = ends(mean_of(shared), 5)
-    figure = limits({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
+    limit = fixed_point_on_grid(mean_of(shared), 5)
+    figure = fixed_points({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))
     found = np.array([0.1, 0.2, 0.3])
     assert ranged(found) == "0.200 (0.100 to 0.300)"
     assert "| 5 | 0.200 (0.100 to 0.300) | 0.2" in table({"a": ({5: limit}, {5: found})})
     draw_errors(figure.axes[0], {5: limit}, {5: found}, STUDENT)
     assert figure.axes[0].lines[-1].get_ydata() == [pytest.approx(0.2)]
-    drawn = landed({"a": ("pairs", "shared-20", limit), "b": ("pairs", "no-such-arm", limit)})
+    drawn = networks_and_fixed_points(
+        {"a": ("pairs", "shared-20", limit), "b": ("pairs", "no-such-arm", limit)}
+    )
     assert len(drawn.axes) == 1 and len(drawn.axes[0].lines) == 5

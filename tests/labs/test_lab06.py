@@ -5,25 +5,25 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_training import (
-    PACES,
-    Run,
-    apart,
-    arrival,
-    blind,
-    front,
-    moment,
-    two_recipes,
-    unmasked,
-    wavefronts,
-)
+from cmlab_labs.common.plots_recordings import spread_labels
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.checks import WRONG, parts
-from cmlab_labs.lab06_ema.explorer import Retrain, explorer, within
-from cmlab_labs.lab06_ema.figures import pull_and_pace
-from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, name
+from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run
+from cmlab_labs.lab06_ema.figures import (
+    DECAY_STYLE,
+    ErrorHistory,
+    error_by_decay,
+    front,
+    front_arrival,
+    gradient_and_steps,
+    labelled_samples,
+    snapshot,
+    unlabelled_losses,
+    wavefronts,
+)
+from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, variant_name
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import Uniform
@@ -229,34 +229,40 @@ def test_the_front_is_the_level_up_to_which_the_error_is_small():
 
 def run_of(error, loss=(np.nan, 1.0)):
     levels, error = np.array([0.01, 0.1, 1.0]), np.array(error, dtype=float)
-    return Run(0.0, np.array([0, 100]), levels, error, np.tile(loss, (len(error), 1)))
+    return ErrorHistory(0.0, np.array([0, 100]), levels, error, np.tile(loss, (len(error), 1)))
 
 
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
-    assert arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "top at step 100"
-    assert arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("ends at t = 0.3")
+    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "top at step 100"
+    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("ends at t = 0.3")
 
 
 def test_the_figures_draw_what_they_were_given():
     run = run_of([[[0, 0.5, 1], [0, 0.1, 0.1]], [[0, 0.5, 1], [0, 0.1, 0.1]]])
     panel = wavefronts({"a": run}).axes[0]
     assert panel.collections[0].get_array().shape == (3, 2) and len(panel.lines) == 3
-    assert moment(run, 0).axes[2].get_title(loc="left") == "No loss yet"
-    assert len(blind({"A": run, "B": run}).axes[0].lines) == 2
-    title = unmasked({"a": run}, {"a": np.zeros((4, 2))}, np.eye(2)).axes[0].get_title(loc="left")
+    assert snapshot(run, 0).axes[2].get_title(loc="left") == "No loss yet"
+    assert len(unlabelled_losses({"A": run, "B": run}).axes[0].lines) == 2
+    title = (
+        labelled_samples({"a": run}, {"a": np.zeros((4, 2))}, np.eye(2))
+        .axes[0]
+        .get_title(loc="left")
+    )
     assert title == "a: error 0.10\nloss 1.000, the lowest"
-    scores = {mu: np.array([0.1, 0.2]) * (1 + place) for place, mu in enumerate(PACES)}
-    left, right = two_recipes({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
+    scores = {mu: np.array([0.1, 0.2]) * (1 + place) for place, mu in enumerate(DECAY_STYLE)}
+    left, right = error_by_decay({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
                               np.array([0.1])).axes  # fmt: skip
     assert list(left.lines[0].get_ydata()) == pytest.approx([0.15, 0.3, 0.45, 0.6])
     assert "×4.0 at 0.999" in right.get_title(loc="left")
-    pull, pace = pull_and_pace((11, 21), {0.05: [1.0, -1.0]}, {0.0: [5, 10], 0.999: [10, 40]}).axes
+    pull, pace = gradient_and_steps(
+        (11, 21), {0.05: [1.0, -1.0]}, {0.0: [5, 10], 0.999: [10, 40]}
+    ).axes
     assert "from N = 21" in pull.get_title(loc="left")
     assert "takes 4 times" in pace.get_title(loc="left")
 
 
 def test_labels_that_would_meet_are_moved_apart():
-    assert apart({"b": 1.01, "a": 1.0, "c": 2.0}, 0.1) == pytest.approx(
+    assert spread_labels({"b": 1.01, "a": 1.0, "c": 2.0}, 0.1) == pytest.approx(
         {"a": 1.0, "b": 1.1, "c": 2.0}
     )
 
@@ -265,19 +271,19 @@ def test_labels_that_would_meet_are_moved_apart():
 
 
 def test_inside_the_recipe_a_target_of_decay_0999_costs_more_than_four_times():
-    fast, slow = (read("target", name(mu, 0)).score("rmse") for mu in (0.0, 0.999))
+    fast, slow = (read("target", variant_name(mu, 0)).score("rmse") for mu in (0.0, 0.999))
     assert slow.mean() > 4 * fast.mean() and slow.min() > fast.max()
 
 
 def test_the_collapsed_run_has_the_lowest_loss_on_every_seed():
-    last = {mu: read("target", name(mu, 0))["loss"][:, -1] for mu in DECAYS}
+    last = {mu: read("target", variant_name(mu, 0))["loss"][:, -1] for mu in DECAYS}
     assert last[0.999].max() < min(last[mu].min() for mu in DECAYS[:3])
 
 
 def test_every_kind_of_run_is_there_with_three_seeds_and_the_same_moments():
     for n in GRIDS:
         for mu in DECAYS:
-            run = within(mu, n)
+            run = recorded_run(mu, n)
             assert run.error.shape == (3, 41, 32) and run.steps[-1] == 4000
 
 
@@ -309,9 +315,9 @@ def test_every_knob_changes_the_picture(seen, knob, value):
 
 def test_the_explorer_shows_the_recording_at_the_step(seen):
     turn(seen, mu=0.999, points=0, step=2000)
-    run = within(0.999, 0)
+    run = recorded_run(0.999, 0)
     assert profile(seen)[1].get_ydata() == pytest.approx(run.mean[20])
-    assert profile(seen)[0].get_ydata() == pytest.approx(within(0.0, 0).mean[20])
+    assert profile(seen)[0].get_ydata() == pytest.approx(recorded_run(0.0, 0).mean[20])
     assert "a grid of 161 points" in seen.picture.reading
     assert ranged(run.loss[:, 20]) in seen.picture.reading
     turn(seen, mu=0.0, step=0)
@@ -319,7 +325,7 @@ def test_the_explorer_shows_the_recording_at_the_step(seen):
 
 
 def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
-    own = Retrain()
+    own = EMATraining()
     assert not own.live.running and own.live.trainer.step == 0
     while own.live.trainer.step < 3:
         own.live.work(0.01)

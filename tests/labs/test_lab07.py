@@ -3,21 +3,29 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_noise import effective, emphasis
-from cmlab_labs.common.studies_shared import CHANGED, DOUBLING, INDEX, LADDER_STEPS, RUNGS, SQRT
+from cmlab_labs.common.studies_shared import (
+    CT_TO_ICT,
+    DOUBLING,
+    ICT_ABLATIONS,
+    LADDER_STEPS,
+    SQRT,
+    UNIFORM_INDEX,
+)
 from cmlab_labs.common.study import read
 from cmlab_labs.lab07_ict import checks
 from cmlab_labs.lab07_ict.explorer import explorer
 from cmlab_labs.lab07_ict.figures import (
-    alike,
-    apart,
-    counts,
+    compare_scores,
     dropout,
+    effective_weight,
+    effective_weights,
+    feature_similarity,
     features,
+    grid_sizes,
+    improvement_factors,
+    label_places,
     ladder,
-    lower,
     on_digits,
-    steps_of,
     where_and_when,
 )
 from exercises import answers, lab, solutions, stubs
@@ -34,7 +42,7 @@ CHECKS = (checks.ict_steps, checks.level_masses)
 
 @pytest.fixture(scope="module")
 def rmse():
-    return {arm: read("ladder", arm).score("rmse") for arm in RUNGS | CHANGED}
+    return {arm: read("ladder", arm).score("rmse") for arm in CT_TO_ICT | ICT_ABLATIONS}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +69,13 @@ def test_the_prediction_is_answered_by_the_recordings(rmse):
 
 def test_a_verdict_needs_separate_ranges():
     low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
-    assert lower(high, low) == "shows"
-    assert lower(high, np.array([2.0, 3.5])).startswith("shows in part: lower in 2 of 2")
-    assert lower(low, high) == "does not show: higher in every seed, the ranges do not overlap"
-    assert lower(low, low + 0.5).startswith("does not show: the mean is higher")
+    assert compare_scores(high, low) == "shows"
+    assert compare_scores(high, np.array([2.0, 3.5])).startswith("shows in part: lower in 2 of 2")
+    assert (
+        compare_scores(low, high)
+        == "does not show: higher in every seed, the ranges do not overlap"
+    )
+    assert compare_scores(low, low + 0.5).startswith("does not show: the mean is higher")
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -148,13 +159,13 @@ def test_other_wrong_masses_are_told_apart(wrong, message):
 
 
 def four(points=161):
-    looks = {"uniform": INDEX, "log-normal": LEVELS}
+    looks = {"uniform": UNIFORM_INDEX, "log-normal": LEVELS}
     pairs = {k: Neighbours(Constant(points), p, GRID) for k, p in looks.items()}
     return {
-        "CT": emphasis(pairs["uniform"], Uniform(), 0),
-        "weight alone": emphasis(pairs["uniform"], InverseGap(), 0),
-        "proposal alone": emphasis(pairs["log-normal"], Uniform(), 0),
-        "iCT": emphasis(pairs["log-normal"], InverseGap(), 0),
+        "CT": effective_weight(pairs["uniform"], Uniform(), 0),
+        "weight alone": effective_weight(pairs["uniform"], InverseGap(), 0),
+        "proposal alone": effective_weight(pairs["log-normal"], Uniform(), 0),
+        "iCT": effective_weight(pairs["log-normal"], InverseGap(), 0),
     }
 
 
@@ -227,7 +238,7 @@ def test_likeness_is_the_cosine_between_the_features():
     t = torch.tensor([0.2, 0.5]).double()
     a, b = (torch.cat([(w * c).cos(), (w * c).sin()]) for c in t.log() / 4)
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
-    assert torch.allclose(alike(w, t[1] / t[0]), cosine)
+    assert torch.allclose(feature_similarity(w, t[1] / t[0]), cosine)
 
 
 def drawn(line):
@@ -235,9 +246,9 @@ def drawn(line):
 
 
 def test_the_figures_draw_what_they_were_given():
-    left, right = counts({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21)).axes
+    left, right = grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21)).axes
     assert drawn(left.lines[1])[1, -1] == 1281 and drawn(right.lines[1]).shape == (2, 21)
-    assert len(effective(four()).axes[2].patches) == 4
+    assert len(effective_weights(four()).axes[2].patches) == 4
     w = {s: s * torch.linspace(0.1, 3, 8) for s in (0.02, 0.3, 16.0)}
     assert len(features(w, GRID.up(30), {"N = 11": 0.5}).axes) == 4
     rows = torch.rand(3, 2) + 0.1
@@ -247,7 +258,7 @@ def test_the_figures_draw_what_they_were_given():
 
 def test_the_ladder_draws_each_seed_and_each_cloud():
     scores = {"a": np.array([0.4, 0.5]), "b": np.array([0.1, 0.2])}
-    assert steps_of(scores) == {"a": 1.0, "b": pytest.approx(1 / 3)}
+    assert improvement_factors(scores) == {"a": 1.0, "b": pytest.approx(1 / 3)}
     clouds = {name: np.random.default_rng(0).normal(size=(9, 2)) for name in scores}
     left, right, *panels = ladder(scores, scores, clouds, np.zeros((1, 2))).axes
     assert [list(drawn(line)[0]) for line in left.lines[1::2]] == [[0.4, 0.5], [0.1, 0.2]]
@@ -261,8 +272,8 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     by_step = {name: np.full((3, 7), v) for name, v in zip("efgh", (9, 3, 2, 1), strict=True)}
     left, right = where_and_when(levels, by_level, steps, by_step).axes
     assert left.get_title("left").endswith("every level") and "e stops" in right.get_title("left")
-    places = apart([1.0, 1.01, 5.0], 1.2)
-    assert places == [1.0, pytest.approx(1.2), 5.0]
+    places = label_places([1.0, 1.01, 5.0], 1.2)
+    assert places == pytest.approx([1.0, 1.2, 5.0])
     pictures = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
     runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
     figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)

@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.lab08_robust import checks
-from cmlab_labs.lab08_robust.analysis import centres, settle, weigh
-from cmlab_labs.lab08_robust.checks import C, contaminated, slips, wrong_centres
+from cmlab_labs.lab08_robust.analysis import irls, location_estimates, loss_and_weight
+from cmlab_labs.lab08_robust.checks import C, contaminated, slips, wrong_locations
 from cmlab_labs.lab08_robust.explorer import (
     NAMES,
-    Retrain,
+    RobustTraining,
+    contaminated_error,
     explorer,
-    faithful,
     losses,
     picture,
     recording,
     replay,
 )
-from cmlab_labs.lab08_robust.figures import Score, curves, gaps, ranges, whole_or_parts
+from cmlab_labs.lab08_robust.figures import (
+    Score,
+    loss_curves,
+    norm_or_elements,
+    pair_distances,
+    score_ranges,
+)
 from cmlab_labs.lab08_robust.study import SHARES
 from exercises import answers, lab, solutions, stubs
 
@@ -39,7 +45,7 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
 
 
 HUBER_SLIPS = list(slips(torch.ones(2, 3, 1), C))
-CENTRE_SLIPS = list(wrong_centres(contaminated(0)[1], C))
+CENTRE_SLIPS = list(wrong_locations(contaminated(0)[1], C))
 
 
 @pytest.mark.parametrize("slip", HUBER_SLIPS)
@@ -69,23 +75,23 @@ def test_other_wrong_losses_are_told_apart(message):
 
 @pytest.mark.parametrize("slip", CENTRE_SLIPS)
 def test_each_slip_in_the_centre_gets_its_own_message(slip):
-    verdict = checks.irls_mean(lambda points, c: wrong_centres(points, c)[slip])
+    verdict = checks.irls_mean(lambda points, c: wrong_locations(points, c)[slip])
     assert verdict.state == "slip" and verdict.message == slip
 
 
 def test_other_wrong_centres_are_told_apart():
-    few = checks.irls_mean(lambda p, c: settle(PseudoHuber(c), p, p.mean(0, True), 4).best)
+    few = checks.irls_mean(lambda p, c: irls(PseudoHuber(c), p, p.mean(0, True), 4).best)
     assert "from the minimum" in few.message
-    fixed = checks.irls_mean(lambda p, c: centres(PseudoHuber(C), p).best)
+    fixed = checks.irls_mean(lambda p, c: location_estimates(PseudoHuber(C), p).best)
     assert "use the argument c" in fixed.message
-    flat = checks.irls_mean(lambda p, c: centres(PseudoHuber(c), p).places)
+    flat = checks.irls_mean(lambda p, c: location_estimates(PseudoHuber(c), p).places)
     assert "one point of shape (2,)" in flat.message
 
 
 @pytest.mark.parametrize("metric", [PseudoHuber(0.3), Cauchy(0.4), GemanMcClure(0.8)], ids=repr)
 def test_a_centre_is_a_minimum_that_no_step_lowers(metric):
     points = contaminated(1)[1]
-    found = centres(metric, points, points[::5], tolerance=1e-12)
+    found = location_estimates(metric, points, points[::5], tolerance=1e-12)
 
     def height(m):
         return metric(points, m.expand_as(points)).mean()
@@ -99,8 +105,8 @@ def test_a_centre_is_a_minimum_that_no_step_lowers(metric):
 
 def test_squared_l2_has_its_mean_and_l1_the_median_of_each_coordinate():
     points = contaminated(2)[1][:-1]
-    assert torch.allclose(centres(SquaredL2(), points).best, points.mean(0))
-    assert torch.allclose(centres(L1(), points).best, points.median(0).values)
+    assert torch.allclose(location_estimates(SquaredL2(), points).best, points.mean(0))
+    assert torch.allclose(location_estimates(L1(), points).best, points.median(0).values)
 
 
 def test_weights_are_the_closed_ones():
@@ -112,7 +118,7 @@ def test_weights_are_the_closed_ones():
         (Cauchy(c), 1 / (c**2 + r**2 / 2)),
         (GemanMcClure(c), 2 * c**2 / (r**2 + c**2) ** 2),
     ):
-        assert torch.allclose(weigh(metric, delta)[1], w, rtol=1e-9), metric
+        assert torch.allclose(loss_and_weight(metric, delta)[1], w, rtol=1e-9), metric
 
 
 @pytest.fixture(scope="module")
@@ -181,13 +187,13 @@ def test_the_replay_shows_the_recording_it_names():
 
 
 def test_the_contaminated_laws_own_f_is_far_from_the_clean_one_only_above_the_ring():
-    assert float(faithful(0.0).max()) < 1e-6
-    error = faithful(0.15)
+    assert float(contaminated_error(0.0).max()) < 1e-6
+    error = contaminated_error(0.15)
     assert float(error[0]) < 1e-3 < 0.5 < float(error[-1])
 
 
 def test_training_starts_on_request_only_and_another_choice_goes_back_to_the_start():
-    watch = Retrain()
+    watch = RobustTraining()
     assert not watch.live.running and watch.live.trainer.step == 0
     watch.live.work(0.2)
     watch.live.show()
@@ -200,7 +206,7 @@ def test_training_starts_on_request_only_and_another_choice_goes_back_to_the_sta
 
 def test_start_trains_and_pause_stops():
     async def some() -> int:
-        watch = Retrain()
+        watch = RobustTraining()
         watch.live.start()
         await asyncio.sleep(0.3)
         watch.live.pause()
@@ -216,18 +222,20 @@ def test_every_arm_the_lab_reads_is_recorded():
 
 
 def test_the_figures_draw_what_they_were_given():
-    rho, psi, weight = curves(losses(1.0)).axes
+    rho, psi, weight = loss_curves(losses(1.0)).axes
     huber = next(li for li in rho.lines if li.get_color() == "#0072B2")
     r = huber.get_xdata()
     assert np.allclose(huber.get_ydata(), np.sqrt(r**2 + 1) - 1, atol=1e-9)
     row = torch.logspace(-6, 0, 61)
     ways = {"whole vector": row, "per element": row}
     spacing = {11: (row, row), 81: (row, row / 10)}
-    parts = whole_or_parts(row, ways, row, ways, spacing, 5e-4)
+    parts = norm_or_elements(row, ways, row, ways, spacing, 5e-4)
     assert "N = 11" in parts.axes[2].get_title("left")
     level, gap = torch.rand(200) * 2, torch.rand(200)
-    drawn = gaps(torch.tensor([0.0, 1.0, 2.0]), level, {"clean": gap, "contaminated": 3 * gap}, {})
+    drawn = pair_distances(
+        torch.tensor([0.0, 1.0, 2.0]), level, {"clean": gap, "contaminated": 3 * gap}, {}
+    )
     assert "3.0 times" in drawn.axes[0].get_title("left")
     runs = {name: np.ones((2, 3)) for name in NAMES}
     one = Score("a", "b", runs, np.ones(2))
-    assert len(ranges((0.0, 0.1), (one, one)).axes[1].texts) == len(NAMES)
+    assert len(score_ranges((0.0, 0.1), (one, one)).axes[1].texts) == len(NAMES)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common import plots_noise
+from cmlab_labs.common import plots_recordings
 from cmlab_labs.common.study import Recording, ranged, write
 from cmlab_labs.lab09_ect import checks, figures
-from cmlab_labs.lab09_ect.explorer import edge, explorer
+from cmlab_labs.lab09_ect.explorer import denoising_limit, explorer
 from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
@@ -60,15 +60,15 @@ def test_other_wrong_mappings_are_told_by_a_property():
     assert "closer to t" in checks.t_to_r(lambda t, a, q, K, b: t * 0.9 / (a + 1)).message
     assert "a gap must be left" in checks.t_to_r(lambda t, a, q, K, b: t).message
     assert "the shape of t" in checks.t_to_r(lambda t, a, q, K, b: t[:2]).message
-    fixed = checks.t_to_r(lambda t, a, q, K, b: checks.exact(t, a, q, 8.0, 1.0))
+    fixed = checks.t_to_r(lambda t, a, q, K, b: checks.exact_r(t, a, q, 8.0, 1.0))
     assert "K = 4" in fixed.message
 
 
 def test_the_mapping_has_the_published_numbers():
-    assert checks.exact(checks.T, 1, 2.0, 8.0, 1.0)[5:].numpy() == pytest.approx(
+    assert checks.exact_r(checks.T, 1, 2.0, 8.0, 1.0)[5:].numpy() == pytest.approx(
         [0.0463766238, 2.36614298, 40], rel=1e-8
     )
-    assert checks.exact(checks.T, 2, 2.0, 8.0, 1.0)[3:5].numpy() == pytest.approx(
+    assert checks.exact_r(checks.T, 2, 2.0, 8.0, 1.0)[3:5].numpy() == pytest.approx(
         [0.114034554, 0.212117157], rel=1e-8
     )
 
@@ -110,20 +110,20 @@ def test_forgotten_weights_are_told():
 
 
 def test_stage_0_asks_for_the_posterior_mean_and_the_last_for_nearly_the_exact_f(law):
-    (only,) = figures.mean_rungs(law, figures.levels(stage(0), TOP))
+    (only,) = figures.mean_functions(law, figures.level_sequence(stage(0), TOP))
     at = row(-8.0, 0.3, 5.0)
     mean = law.denoise(at[:, None], row(TOP).expand(3))[:, 0]
     assert torch.allclose(only(at), mean, atol=1e-8)
-    off = [figures.away(law, figures.mean_rungs(law, figures.levels(stage(a), TOP))[-1])
-           for a in range(6)]  # fmt: skip
+    levels = [figures.level_sequence(stage(a), TOP) for a in range(6)]
+    off = [figures.rms_error(law, figures.mean_functions(law, down)[-1]) for down in levels]
     assert all(b < 0.85 * a for a, b in zip(off, off[1:], strict=False))
 
 
 def test_the_ideal_answer_is_the_mean_end_of_the_walks(law):
-    down = figures.levels(stage(3), TOP)
-    top = figures.mean_rungs(law, down)[-1]
+    down = figures.level_sequence(stage(3), TOP)
+    top = figures.mean_functions(law, down)[-1]
     g = torch.Generator().manual_seed(0)
-    ends = figures.walks(law, row(3.0).expand(4000), down, g)[-1]
+    ends = figures.random_trajectories(law, row(3.0).expand(4000), down, g)[-1]
     assert float(top(row(3.0))) == pytest.approx(
         float(ends.mean()), abs=4 * float(ends.std()) / 63
     )
@@ -131,15 +131,15 @@ def test_the_ideal_answer_is_the_mean_end_of_the_walks(law):
 
 def test_with_the_norm_stage_0_answers_the_posterior_median(law):
     x = row(-2.0, 0.5, 4.0)
-    median = figures.median_answers(law, x, figures.levels(stage(0), 2.0))
+    median = figures.median_answers(law, x, figures.level_sequence(stage(0), 2.0))
     weights, means, stds = figures.posterior(law, x, 2.0)
     below = (weights * torch.special.ndtr((median[:, None] - means) / stds)).sum(1)
     assert torch.allclose(below, row(0.5).expand(3), atol=1e-6)
 
 
 def test_the_ladder_ends_at_the_first_level_below_low():
-    assert figures.levels(stage(0), TOP) == [TOP, 0.0]
-    down = figures.levels(Shrink(Constant(0.5), K=0.0), 1.0, low=0.1)
+    assert figures.level_sequence(stage(0), TOP) == [TOP, 0.0]
+    down = figures.level_sequence(Shrink(Constant(0.5), K=0.0), 1.0, low=0.1)
     assert down == [1.0, 0.5, 0.25, 0.125, 0.0625]
 
 
@@ -161,7 +161,7 @@ def test_the_explorer_says_where_r_is_zero(seen):
     turn(seen, stage=3)
     assert "r > 0 for every t" in seen.picture.reading
     turn(seen, stage=0)
-    assert "100.0%" in seen.picture.reading and "1 rung." in seen.picture.reading
+    assert "100.0%" in seen.picture.reading and "1 step." in seen.picture.reading
     turn(seen, q=256, stage=8)
     assert "or more" in seen.picture.reading
 
@@ -183,7 +183,7 @@ def test_every_knob_changes_the_picture(seen, knob):
 
 @pytest.mark.parametrize("gap, K, b", [(0.5, 8, 1), (0.3, 6, 2), (0.5, 8, 0), (0.9, 1, 1)])
 def test_up_to_the_edge_r_is_zero_and_beyond_it_not(gap, K, b):
-    pairs, last = Shrink(Constant(gap), K=K, b=b), edge(gap, K, b)
+    pairs, last = Shrink(Constant(gap), K=K, b=b), denoising_limit(gap, K, b)
     if math.isinf(last):
         assert not pairs.ratio(figures.T, 0).any()
     else:
@@ -196,7 +196,7 @@ def test_up_to_the_edge_r_is_zero_and_beyond_it_not(gap, K, b):
 
 def fake(study, arm, values, seeds=3, **arrays):
     """A recording of two looks whose error or score is `values` at both."""
-    recipe = STUDIES[study].arms[arm](0)
+    recipe = STUDIES[study].variants[arm](0)
     steps = np.tile([0, recipe.train.steps], (seeds, 1))
     held = np.asarray(values, dtype=np.float32)[:, None, None]
     seen = "scores" if study != "tuning-toy" else "error"
@@ -208,44 +208,48 @@ def fake(study, arm, values, seeds=3, **arrays):
 
 
 def test_the_samples_before_tuning_are_counted():
-    tuned = plots_noise.curve(fake("tuning-toy", "tuned", [0.1, 0.2, 0.3]))
-    recipe = STUDIES["tuning-toy"].arms["tuned"](0)
+    tuned = plots_recordings.score_curve(fake("tuning-toy", "tuned", [0.1, 0.2, 0.3]))
+    recipe = STUDIES["tuning-toy"].variants["tuned"](0)
     assert tuned.before == recipe.start.samples == tuned.samples[0]
-    scratch = plots_noise.curve(fake("tuning-toy", "scratch", [0.1, 0.2, 0.3]))
+    scratch = plots_recordings.score_curve(fake("tuning-toy", "scratch", [0.1, 0.2, 0.3]))
     assert scratch.samples[0] == 0 and scratch.samples[-1] == tuned.samples[-1]
-    digits = plots_noise.curve(fake("tuning-digits", "tuned", [5.0, 6.0, 7.0]), "fd1")
+    digits = plots_recordings.score_curve(fake("tuning-digits", "tuned", [5.0, 6.0, 7.0]), "fd1")
     assert digits.values.tolist() == [[5, 5], [6, 6], [7, 7]] and digits.before > 0
 
 
 def test_ranges_decide_and_two_seeds_do_not():
-    assert plots_noise.told_apart([1, 2, 3], [4, 5, 6]) == "lower"
-    assert plots_noise.told_apart([4, 5, 6], [1, 2, 3]) == "higher"
-    assert plots_noise.told_apart([1, 2, 4], [3, 5, 6]) == "not told apart"
-    assert plots_noise.told_apart([1, 2], [3, 4]) == "too few seeds"
+    assert plots_recordings.compare_seeds([1, 2, 3], [4, 5, 6]) == "lower"
+    assert plots_recordings.compare_seeds([4, 5, 6], [1, 2, 3]) == "higher"
+    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "not told apart"
+    assert plots_recordings.compare_seeds([1, 2], [3, 4]) == "too few seeds"
     assert ranged([0.1, 0.2, 0.3], ".3g") == "0.2 (0.1 to 0.3)"
 
 
 def test_what_is_not_recorded_is_left_out(tmp_path):
-    assert plots_noise.recorded("tuning-digits", tmp_path) == {}
+    assert plots_recordings.recorded_variants("tuning-digits", tmp_path) == {}
     write(fake("tuning-digits", "ict", [1.0, 2.0, 3.0]), tmp_path)
-    assert list(plots_noise.recorded("tuning-digits", tmp_path)) == ["ict"]
+    assert list(plots_recordings.recorded_variants("tuning-digits", tmp_path)) == ["ict"]
 
 
 def test_the_figures_draw_what_they_were_given(law):
     arms = {a: fake("tuning-toy", a, [0.1, 0.2, 0.3], cloud=np.zeros((3, 9, 2), np.float16))
             for a in ("tuned", "scratch")}  # fmt: skip
-    panel = plots_noise.Panel("RMS", {a: plots_noise.curve(r) for a, r in arms.items()}, 0.05)
-    drawn, empty = plots_noise.budgets({"a": panel, "b": plots_noise.Panel("RMS", {})}).axes
+    panel = plots_recordings.BudgetPanel(
+        "RMS", {a: plots_recordings.score_curve(r) for a, r in arms.items()}, 0.05
+    )
+    drawn, empty = plots_recordings.training_budgets(
+        {"a": panel, "b": plots_recordings.BudgetPanel("RMS", {})}
+    ).axes
     assert drawn.lines[0].get_ydata() == pytest.approx([0.2, 0.2])
     assert drawn.lines[0].get_xdata()[0] > 0 and "not recorded" in empty.texts[0].get_text()
-    assert len(plots_noise.clouds(arms, torch.zeros(8, 2)).axes) == 2
+    assert len(plots_recordings.sample_clouds(arms, torch.zeros(8, 2)).axes) == 2
     grey = {"tuned": fake("tuning-digits", "tuned", [1.0] * 3,
                           pictures=np.zeros((3, 40, 1, 8, 8), np.uint8))}  # fmt: skip
-    assert len(plots_noise.gallery(grey, torch.zeros(10, 1, 8, 8), "t").axes) == 2
+    assert len(plots_recordings.sample_images(grey, torch.zeros(10, 1, 8, 8), "t").axes) == 2
     stages = {a: Shrink(Constant(2.0**-a), LogNormal()) for a in range(3)}
     bold = [li for li in figures.curriculum(stages, 1).axes[1].lines if li.get_linewidth() > 2]
     assert np.allclose(bold[0].get_ydata(), stages[1].ratio(figures.T, 0))
-    (top,) = figures.mean_rungs(law, [TOP, 0.0], places=31)
+    (top,) = figures.mean_functions(law, [TOP, 0.0], places=31)
     x = torch.linspace(-20, 20, 50).double()
-    figure = figures.ideals(x, x, {0: top}, [0.8, 0.4], [0.9, 0.6])
+    figure = figures.ideal_functions(x, x, {0: top}, [0.8, 0.4], [0.9, 0.6])
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), top(x))

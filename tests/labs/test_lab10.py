@@ -8,44 +8,44 @@ import torch
 from cmlab_labs.common.study import Recording
 from cmlab_labs.lab10_scm import checks
 from cmlab_labs.lab10_scm.analysis import (
-    Along,
-    apart,
-    bell_consistency,
-    bell_denoiser,
-    brackets,
+    PathPoints,
     continuous_gradient,
-    costs,
     difference_errors,
     discrete_gradient,
     feature_speed,
+    gaussian_consistency,
+    gaussian_denoiser,
     gradient,
-    one_sample,
+    median_cpu_seconds,
     pass_costs,
-    slope,
+    relative_error,
+    sample_path,
+    tangent_terms,
+    time_derivative,
 )
-from cmlab_labs.lab10_scm.checks import SLIPS, WRONG, right_g, settings
+from cmlab_labs.lab10_scm.checks import SLIPS, WRONG, exact_g, settings
 from cmlab_labs.lab10_scm.figures import (
-    Errors,
-    Lengths,
-    against,
-    arms,
-    bounds,
+    DerivativeErrors,
+    TangentLengths,
+    bracket_lengths,
     by_gap,
-    clocks,
+    comparison_table,
+    derivative_errors,
     effect,
+    existing_recordings,
     first_and_last,
     gap_title,
-    in_the_mean,
-    kept,
-    needed,
-    order,
+    input_speeds,
+    limit_errors,
+    loglog_slope,
+    loss_and_gradients,
+    mean_tangents,
     over_training,
     overlap,
-    pulled,
+    ratio_of_means,
     rmse,
-    times,
-    to_the_limit,
-    vees,
+    stabiliser_verdict,
+    variant_scores,
 )
 from exercises import answers, lab, solutions, stubs
 
@@ -107,10 +107,10 @@ def test_each_slip_in_the_tangent_gets_its_own_message(slip):
 
 
 def test_other_wrong_tangents_are_told_apart():
-    assert "brackets apart" in checks.tangent(lambda *s: 1.1 * right_g(*s)).message
-    assert "must have x_t's" in checks.tangent(lambda *s: right_g(*s)[:, 0]).message
-    assert "gives two things" in checks.tangent(lambda *s: (right_g(*s), 0)).message
-    coarse = checks.tangent(lambda *s: right_g(*s).float())
+    assert "brackets apart" in checks.tangent(lambda *s: 1.1 * exact_g(*s)).message
+    assert "must have x_t's" in checks.tangent(lambda *s: exact_g(*s)[:, 0]).message
+    assert "gives two things" in checks.tangent(lambda *s: (exact_g(*s), 0)).message
+    coarse = checks.tangent(lambda *s: exact_g(*s).float())
     assert "compute in the type of x_t" in coarse.message
 
 
@@ -123,7 +123,7 @@ def test_the_checks_tangent_is_the_packages():
 
     model = Denoiser(Net(), TrigPrecond(sigma_data))
     _, g = SCM(warmup=Constant(r)).tangent(model, x_t, t, dx_t, 0)
-    torch.testing.assert_close(g, right_g(F, x_t, dx_t, t, r, sigma_data))
+    torch.testing.assert_close(g, exact_g(F, x_t, dx_t, t, r, sigma_data))
 
 
 def a_student(embed=None):
@@ -134,14 +134,14 @@ def a_student(embed=None):
 def a_path(n=64):
     g = torch.Generator().manual_seed(1)
     x, z = (torch.randn(n, 2, generator=g).double() for _ in range(2))
-    return one_sample(TrigFlow(0.7), 0.7 * x, z, 0.2 + 1.2 * torch.rand(n, generator=g).double())
+    return sample_path(TrigFlow(0.7), 0.7 * x, z, 0.2 + 1.2 * torch.rand(n, generator=g).double())
 
 
 def test_the_discrete_gradient_tends_to_twice_the_continuous_one_which_is_the_losss():
     model, path = a_student(), a_path()
     limit, gaps = 2 * continuous_gradient(model, path), (0.1, 0.01, 0.001, 0.0001)
-    errors = [apart(discrete_gradient(model, path, gap), limit) for gap in gaps]
-    assert order(gaps, errors, 1e-4, 1e-1) == pytest.approx(1, abs=0.05)
+    errors = [relative_error(discrete_gradient(model, path, gap), limit) for gap in gaps]
+    assert loglog_slope(gaps, errors, 1e-4, 1e-1) == pytest.approx(1, abs=0.05)
     F, g = PLAIN.tangent(model, *path, 0)
     ours = gradient((F - F.detach() - g).square().sum() / len(g), model)
     torch.testing.assert_close(ours, limit)
@@ -151,23 +151,24 @@ def test_in_32_bits_a_tiny_gap_is_worse_than_a_small_one():
     model, path = a_student(), a_path()
     limit, low = 2 * continuous_gradient(model, path), deepcopy(model).float()
     errors = [
-        apart(discrete_gradient(low, path.to(torch.float32), h), limit) for h in (1e-3, 1e-7)
+        relative_error(discrete_gradient(low, path.to(torch.float32), h), limit)
+        for h in (1e-3, 1e-7)
     ]
     assert errors[0] < 0.01 < 0.05 < errors[1]
-    assert apart(2 * continuous_gradient(low, path.to(torch.float32)), limit) < 1e-5
+    assert relative_error(2 * continuous_gradient(low, path.to(torch.float32)), limit) < 1e-5
 
 
 def test_a_point_before_is_the_same_data_and_noise_at_an_earlier_time():
     process, x, z = TrigFlow(0.7), torch.randn(5, 2).double(), torch.randn(5, 2).double()
     t = torch.linspace(0.3, 1.3, 5).double()
-    x_r, r = one_sample(process, x, z, t).before(0.2)
+    x_r, r = sample_path(process, x, z, t).before(0.2)
     torch.testing.assert_close(x_r, process.perturb(x, z, t - 0.2))
     torch.testing.assert_close(r, t - 0.2)
 
 
 def test_the_two_brackets_add_up_to_the_tangent():
     model, path = a_student(), a_path()
-    torch.testing.assert_close(sum(brackets(model, path)), PLAIN.tangent(model, *path, 0)[1])
+    torch.testing.assert_close(sum(tangent_terms(model, path)), PLAIN.tangent(model, *path, 0)[1])
 
 
 @pytest.mark.parametrize("std", [0.25, 0.5, 1.0])
@@ -175,18 +176,18 @@ def test_the_bells_are_what_the_oracle_says(std):
     law, t = Gaussian(torch.zeros(1), std), torch.tensor([0.3, 0.8, 1.4]).double()
     x_t, level = torch.randn(3, 1).double(), 0.5 * t.tan()
     wide = x_t / t.cos()[:, None]
-    torch.testing.assert_close(bell_denoiser(std, 0.5)(x_t, t), law.denoise(wide, level))
+    torch.testing.assert_close(gaussian_denoiser(std, 0.5)(x_t, t), law.denoise(wide, level))
     end = law.flow(wide, level, torch.zeros(3).double())
-    torch.testing.assert_close(bell_consistency(std, 0.5)(x_t, t), end)
+    torch.testing.assert_close(gaussian_consistency(std, 0.5)(x_t, t), end)
 
 
 def test_a_difference_has_a_best_step_and_forward_mode_needs_none():
     model, path = a_student(Fourier(8, 1.0)), a_path()
-    exact, low = slope(model.raw, path), deepcopy(model).float()
+    exact, low = time_derivative(model.raw, path), deepcopy(model).float()
     wide, best, tiny = difference_errors(model.raw, path, exact, (1e-1, 1e-5, 1e-11))
     assert best < 1e-6 < min(wide, tiny)
     short = path.to(torch.float32)
-    assert apart(slope(low.raw, short), exact) < 1e-5
+    assert relative_error(time_derivative(low.raw, short), exact) < 1e-5
     assert min(difference_errors(low.raw, short, exact, np.logspace(-6, -1, 11).tolist())) > 1e-5
 
 
@@ -203,7 +204,9 @@ def test_the_speed_of_the_features_is_that_of_their_frequencies_and_of_the_clock
 
 def test_costs_are_medians_of_calls_taken_in_turn():
     calls = []
-    found = costs({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
+    found = median_cpu_seconds(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3
+    )
     assert calls == ["a", "b"] * 5 and set(found) == {"a", "b"}
     assert min(found.values()) >= 0
     rows = pass_costs(lambda x, t: x * t[:, None], a_path(8), 20)
@@ -220,7 +223,7 @@ def lines(ax):
 def test_the_figure_of_the_mean_shows_dots_a_path_and_bin_means_on_it():
     x = np.random.default_rng(0).normal(size=20_000)
     noise = np.random.default_rng(1).normal(size=20_000)
-    figure = in_the_mean({"one": (x, 0.3 * x + 0.1 * noise, 0.3 * x), "two": (x, noise, 0 * x)})
+    figure = mean_tangents({"one": (x, 0.3 * x + 0.1 * noise, 0.3 * x), "two": (x, noise, 0 * x)})
     dots, path, means = figure.axes[0].lines
     np.testing.assert_allclose(means.get_ydata(), 0.3 * means.get_xdata(), atol=0.03)
     assert len(dots.get_xdata()) < len(path.get_xdata()) and len(figure.axes) == 2
@@ -229,14 +232,14 @@ def test_the_figure_of_the_mean_shows_dots_a_path_and_bin_means_on_it():
 def test_the_figure_of_the_limit_measures_its_slope_and_its_best_gap():
     gaps = np.logspace(-1, -9, 17)
     rounding = gaps + 1e-8 / gaps
-    figure = to_the_limit(list(gaps), {"float64": list(gaps), "float32": list(rounding)}, {})
+    figure = limit_errors(list(gaps), {"float64": list(gaps), "float32": list(rounding)}, {})
     assert figure.axes[0].get_title(loc="left").startswith("Slope 1.00 ")
     assert "0.0001 is best" in figure.axes[0].get_title(loc="left")
 
 
 def test_the_figure_of_the_pull_has_the_loss_at_g_squared_and_the_goal_at_its_bottom():
     theirs = np.linspace(-1, 1, 9)
-    figure = pulled([0.0, -0.5], [-1.0, -0.8], 2 * theirs, theirs)
+    figure = loss_and_gradients([0.0, -0.5], [-1.0, -0.8], 2 * theirs, theirs)
     points = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     at = np.array([(p.get_xdata()[0], p.get_ydata()[0]) for p in points])
     np.testing.assert_allclose(at, [(0, 1), (-1, 0), (-0.5, 0.64), (-1.3, 0)], atol=1e-12)
@@ -245,12 +248,15 @@ def test_the_figure_of_the_pull_has_the_loss_at_g_squared_and_the_goal_at_its_bo
 
 def test_the_figures_of_clocks_and_brackets_show_what_they_are_given():
     t = np.linspace(0.1, 1.5, 20)
-    figure = clocks(t, {"a": t, "b": 7 * t}, {name: t for name in "wxyz"})
+    figure = input_speeds(t, {"a": t, "b": 7 * t}, {name: t for name in "wxyz"})
     assert [len(ax.lines) for ax in figure.axes] == [2, 4]
     assert "to 10 at t = 1.50" in figure.axes[0].get_title(loc="left")
     rows = np.ones((20, 5))
-    small, large = Lengths(t, rows, rows / 2, rows), Lengths(t, rows, 9 * rows, 10 * rows)
-    figure = bounds(small, large, ("slow", "fast"), {"a": rows, "b": rows, "c": rows})
+    small, large = (
+        TangentLengths(t, rows, rows / 2, rows),
+        TangentLengths(t, rows, 9 * rows, 10 * rows),
+    )
+    figure = bracket_lengths(small, large, ("slow", "fast"), {"a": rows, "b": rows, "c": rows})
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles[:2] == ["slow: second = 0.5 × first", "fast: second = 9.0 × first"]
     np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), 10)
@@ -259,8 +265,8 @@ def test_the_figures_of_clocks_and_brackets_show_what_they_are_given():
 def test_the_figure_of_the_vee_rings_the_best_that_32_bits_can_do():
     steps = [0.1, 0.01, 0.001, 1e-7]
     rows = {"float64": [1e-2, 1e-4, 1e-6, 1e-9], "float32": [1e-2, 2e-4, 1e-3, 1]}
-    errors = Errors(rows, {"float32": 1e-7})
-    figure = vees(steps, {"one": errors, "two": errors})
+    errors = DerivativeErrors(rows, {"float32": 1e-7})
+    figure = derivative_errors(steps, {"one": errors, "two": errors})
     ring = figure.axes[0].lines[-1]
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (0.01, 2e-4)
     assert "2e-04 at best" in figure.axes[1].get_title(loc="left")
@@ -284,24 +290,24 @@ FULL, SAME, WORSE, RUIN = (
 def test_a_verdict_needs_ranges_that_are_apart():
     full, same, worse, ruin = (run.score("rmse") for run in (FULL, SAME, WORSE, RUIN))
     assert overlap(full, same) and not overlap(full, worse)
-    assert times(worse, full) == pytest.approx(1.5)
+    assert ratio_of_means(worse, full) == pytest.approx(1.5)
     assert "overlap" in effect(same, full) and "apart" in effect(worse, full)
-    assert needed(same, full).startswith("does not show")
-    assert needed(full, worse).endswith("better without")
-    assert needed(worse, full).startswith("shows in part")
-    assert needed(ruin, full).startswith("shows, unmistakably")
+    assert stabiliser_verdict(same, full).startswith("does not show")
+    assert stabiliser_verdict(full, worse).endswith("better without")
+    assert stabiliser_verdict(worse, full).startswith("shows in part")
+    assert stabiliser_verdict(ruin, full).startswith("shows, unmistakably")
     assert first_and_last(np.ones((3, 4, 2))) == "1 (1 to 1) → 1 (1 to 1)"
 
 
 def test_the_table_of_arms_names_them_and_says_how_far_they_are():
-    text = against({"sct": FULL, "sct-fourier-16": RUIN}, "sct")
+    text = comparison_table({"sct": FULL, "sct-fourier-16": RUIN}, "sct")
     assert "| sCT | 0.06 (0.05 to 0.07) | 90% (90% to 90%) |  |" in text
     assert "| Fourier scale 16 | 5.01 (5 to 5.02) |" in text and "×83.5" in text
 
 
 def test_the_figure_of_arms_has_a_mark_for_each_seed_and_one_log_axis():
     runs = {"sct": FULL, "sct-no-norm": WORSE, "sct-fourier-16": RUIN}
-    figure = arms({"slow": (runs, "sct"), "fast": (runs, "sct")}, log="fast")
+    figure = variant_scores({"slow": (runs, "sct"), "fast": (runs, "sct")}, log="fast")
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log"]
     marks = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
     assert sorted(len(m.get_xdata()) for m in marks) == [3, 3, 3]
@@ -325,7 +331,7 @@ def test_the_figure_of_gaps_marks_each_seed_and_says_which_gaps_will_do():
 
 
 def test_only_recordings_that_are_there_are_kept_and_they_have_their_tangents():
-    runs = kept("stabilisers", ["sct", "nothing"])
+    runs = existing_recordings("stabilisers", ["sct", "nothing"])
     assert list(runs) == ["sct"]
     np.testing.assert_array_equal(rmse("sct"), runs["sct"].score("rmse"))
     assert runs["sct"]["tangent"].shape == (3, 41, 32, 3)
@@ -334,7 +340,7 @@ def test_only_recordings_that_are_there_are_kept_and_they_have_their_tangents():
 def test_the_path_of_one_sample_runs_as_fast_as_its_data_and_noise_say():
     x, t = Ring().sample(4)[0].double(), torch.tensor([0.2, 0.6, 1.0, 1.4]).double()
     z = torch.randn(4, 2).double()
-    path = one_sample(TrigFlow(0.7), x, z, t)
-    assert isinstance(path, Along)
+    path = sample_path(TrigFlow(0.7), x, z, t)
+    assert isinstance(path, PathPoints)
     cos, sin = t.cos()[:, None], t.sin()[:, None]
     torch.testing.assert_close(path.dx_t, cos * 0.7 * z - sin * x)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common import explorers_steps, plots_training
+from cmlab_labs.common import explorers_steps, plots_steps
 from cmlab_labs.lab11_phases import checks
 from cmlab_labs.lab11_phases.analysis import ternary
 from cmlab_labs.lab11_phases.figures import ROWS, digit_rows
@@ -11,8 +11,8 @@ from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.methods.pcm import Phases
-from cmlab.metrics.evaluators import ExactJumps, against, exact_ends
 from cmlab.metrics.plots import STUDENT
+from cmlab.metrics.toy import ExactJumps, against, exact_ends
 from cmlab.process import EDM
 from cmlab.sampling import ddim, ode
 
@@ -140,7 +140,7 @@ def turn(seen, **values):
 
 
 def test_the_planner_keeps_the_sample_by_phases_and_loses_it_by_noise(seen):
-    turn(seen, calls=4, spread=explorers_steps.EVEN, way="phased, exact")
+    turn(seen, calls=4, spread=explorers_steps.EVEN_SHARES, way="phased, exact")
     assert "mean distance 0.00" in seen.picture.reading and "100%" in seen.picture.reading
     turn(seen, way="phased, network of 4")
     assert "the same mode for 9" in seen.picture.reading
@@ -150,12 +150,12 @@ def test_the_planner_keeps_the_sample_by_phases_and_loses_it_by_noise(seen):
     assert share < 40
 
 
-KNOBS = {"way": "CM, bad network", "calls": 3, "spread": explorers_steps.OWN, "level2": 0.3}
+KNOBS = {"way": "CM, bad network", "calls": 3, "spread": explorers_steps.OWN_LEVELS, "level2": 0.3}
 
 
 @pytest.mark.parametrize("knob", KNOBS)
 def test_every_knob_changes_the_picture(seen, knob):
-    own = explorers_steps.OWN if knob == "level2" else explorers_steps.EVEN
+    own = explorers_steps.OWN_LEVELS if knob == "level2" else explorers_steps.EVEN_SHARES
     turn(seen, way="CM, good network", calls=2, spread=own, level2=2.5)
     image = seen.image.value
     turn(seen, **{knob: KNOBS[knob]})
@@ -166,7 +166,7 @@ def test_the_planner_uses_as_many_sliders_as_calls_and_sorts_them(seen):
     turn(
         seen,
         way="DDIM, exact denoiser",
-        spread=explorers_steps.OWN,
+        spread=explorers_steps.OWN_LEVELS,
         calls=3,
         level2=0.5,
         level3=2.0,
@@ -181,9 +181,11 @@ def test_the_planner_uses_as_many_sliders_as_calls_and_sorts_them(seen):
 def test_the_planners_exact_answers_are_nearly_the_oracles():
     x, law = 3 * torch.randn(64, 2), Ring().oracle
     t = torch.full((64,), 3.0)
-    torch.testing.assert_close(explorers_steps.lean(x, t), law.denoise(x, t), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        explorers_steps.ring_denoiser(x, t), law.denoise(x, t), rtol=1e-4, atol=1e-5
+    )
     for phases in (Phases((0.0, TOP)), Phases((0.0, 0.5, TOP))):
-        gap = explorers_steps.Walk(phases)(x, t) - ExactJumps(law, phases)(x, t)
+        gap = explorers_steps.OraclePhasedModel(phases)(x, t) - ExactJumps(law, phases)(x, t)
         assert gap.norm(dim=1).mean() < 0.03
 
 
@@ -199,34 +201,34 @@ def test_ends_that_are_exact_have_no_distance_and_foreign_ones_have():
 def test_routes_by_lines_are_ddims_and_phased_ones_stay_on_the_path():
     law, levels = Bumps().oracle, [10.0, 3.0, 0.8, 0.0]
     x_T = torch.tensor([[-4.0], [3.0]], dtype=torch.float64)
-    by_ddim = plots_training.by_lines(law.denoise, x_T, levels)
+    by_ddim = plots_steps.by_transport(law.denoise, x_T, levels)
     *_, end = ode(EDM(), law.denoise, x_T, torch.tensor(levels).double(), ddim)
     torch.testing.assert_close(by_ddim.places[-1], end[:, 0])
-    exact = plots_training.by_lines(ExactJumps(law, Phases((0.0, 0.8, 3.0, 10.0))), x_T, levels)
+    exact = plots_steps.by_transport(ExactJumps(law, Phases((0.0, 0.8, 3.0, 10.0))), x_T, levels)
     path = law.path(x_T, torch.tensor(levels).double())[..., 0]
     torch.testing.assert_close(exact.places, path, rtol=0, atol=1e-6)
 
 
 def test_renoised_routes_go_down_to_the_data_and_up_by_the_noise_given():
     x_T, z = torch.ones(2, 1).double(), torch.ones(1, 2, 1).double()
-    route = plots_training.by_renoising(lambda x, t: 0 * x + 0.5, x_T, [5.0, 2.0], z)
+    route = plots_steps.by_renoising(lambda x, t: 0 * x + 0.5, x_T, [5.0, 2.0], z)
     assert route.levels == [5.0, 0.0, 2.0, 0.0]
     assert route.places[:, 0].tolist() == [1.0, 0.5, 2.5, 0.5]
-    figure = plots_training.routes(Bumps().oracle, x_T, {"a": (route, STUDENT)})
+    figure = plots_steps.routes(Bumps().oracle, x_T, {"a": (route, STUDENT)})
     assert figure.axes[0].lines[-1].get_xdata()[0] == 5.0
 
 
 def test_the_key_figure_draws_means_and_leaves_zeros_out():
     seeds = np.array([[0.2, 0.2, 0.1, 0.1], [0.4, 0.2, 0.3, 0.1]])
     zero = np.array([[0.0, 0.4, 1.0, 1.2]])
-    figure = plots_training.against_calls(
+    figure = plots_steps.scores_by_calls(
         {"a": {"good f": seeds}, "b": {"exact f*": zero}}, ("x", "y"), (0.03, 0.0)
     )
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([0.3, 0.2, 0.2, 0.1])
     drawn = figure.axes[1].lines[0].get_ydata()
     assert np.isnan(drawn[0]) and drawn[1:] == pytest.approx([0.4, 1.0, 1.2])
     asked = {"good f": [(0.5, 0.1), (0.7, 0.05)]}
-    figure = plots_training.middle([0.1, 1.0], {"good f": [0.2, 0.1]}, asked, "t")
+    figure = plots_steps.intermediate_level([0.1, 1.0], {"good f": [0.2, 0.1]}, asked, "t")
     assert figure.axes[0].lines[-1].get_xdata() == pytest.approx([0.7])
 
 

@@ -7,9 +7,14 @@ import pytest
 import torch
 from cmlab_labs.lab12_latent import checks, figures
 from cmlab_labs.lab12_latent import study as lab12_study
-from cmlab_labs.lab12_latent.analysis import cost_ratio, impulsiveness, paired, spread_of_target
+from cmlab_labs.lab12_latent.analysis import (
+    cost_ratio,
+    impulsiveness,
+    paired_batches,
+    target_variance,
+)
 from cmlab_labs.lab12_latent.explorer import INTERVALS, c_of, latent_bench, transport_bench
-from cmlab_labs.lab12_latent.study import BANDS, measured
+from cmlab_labs.lab12_latent.study import BANDS, measured_by_band
 from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
@@ -94,8 +99,8 @@ def test_a_mean_over_none_and_unused_arguments_are_told():
 
 
 def test_c_of_the_bench_and_of_the_check_is_the_methods():
-    points = STUDIES["latents"].arms["slct"](0).method.pairs.points
-    rule = Tightening(points)
+    points = STUDIES["latents"].variants["slct"](0).method.pairs.points
+    rule = Tightening().on_grid(points)
     for stage, intervals in enumerate(INTERVALS[1:], start=1):
         step = stage * study.STEPS // 7
         assert points(step) - 1 == intervals
@@ -159,12 +164,12 @@ def test_transport_saves_less_in_more_dimensions():
 
 def test_the_spread_of_the_target_is_that_of_the_data_where_noise_hides_them():
     g = torch.Generator().manual_seed(0)
-    x, z = paired(Ring(), Independent(), 128, 8, g)
-    far = spread_of_target(x, x + 1e4 * z)
+    x, z = paired_batches(Ring(), Independent(), 128, 8, g)
+    far = target_variance(x, x + 1e4 * z)
     assert far == pytest.approx(float(x.var(0).sum()), rel=0.1)
-    assert spread_of_target(x, x + 1e-4 * z, near=4) < 0.01
-    x, z = paired(Ring(), MinibatchOT(), 128, 8, g)
-    assert spread_of_target(x, x + 2 * z) < 0.5 * far
+    assert target_variance(x, x + 1e-4 * z, near=4) < 0.01
+    x, z = paired_batches(Ring(), MinibatchOT(), 128, 8, g)
+    assert target_variance(x, x + 2 * z) < 0.5 * far
 
 
 def test_the_arms_differ_in_what_they_say():
@@ -184,7 +189,7 @@ def test_the_arms_differ_in_what_they_say():
 def test_residuals_are_measured_by_band_and_empty_bands_are_nan():
     t = torch.tensor([0.01] * 500 + [5.0] * 500)
     apart = torch.randn(1000, 4, 4, 4) * (t / 2)[:, None, None, None]
-    found = measured(t, t / 2, apart)
+    found = measured_by_band(t, t / 2, apart)
     assert found["size"].shape == (len(BANDS) - 1, 6)
     assert found["size"][0, 2] == pytest.approx(0.005, rel=0.02)
     assert found["size"][3, 2] == pytest.approx(2.5, rel=0.02)
@@ -198,16 +203,16 @@ def test_the_figures_draw_what_they_were_given():
     left, right = figures.tails(rows, "t").axes
     assert [li.get_xdata()[0] for li in right.lines[:2]] == [r.kurtosis for r in rows.values()]
     scores = {"ict": np.array([10.0, 20.0, 30.0]), "slct": np.array([5.0, 6.0, 7.0])}
-    first = figures.race({"clean": scores, "more": scores}, 4.0, "fd1").axes[0]
+    first = figures.variant_scores({"clean": scores, "more": scores}, 4.0, "fd1").axes[0]
     assert list(first.lines[0].get_xdata()) == [10, 20, 30]
     q = np.ones((3, 3)) * [1, 2, 3]
     bands = {"0 to 1": q, "1 to 2": 2 * q}
-    drawn = figures.sizes([10, 20, 40], bands, [0.1, 0.05, 0.02], "t").axes[0]
+    drawn = figures.residual_sizes([10, 20, 40], bands, [0.1, 0.05, 0.02], "t").axes[0]
     assert list(drawn.lines[-1].get_ydata()) == [0.1, 0.05, 0.02]
     two = np.ones((2, 3))
     spread = {"as drawn": two, "optimal transport": two / 2}
     score = {"as drawn": np.ones(3), "optimal transport": np.ones(3)}
-    figure = figures.gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
+    figure = figures.transport_gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
     assert "50% saved in 2D" in figure.axes[0].get_title("left")
 
 
@@ -220,7 +225,7 @@ def test_the_worked_example_of_shares_of_pull():
         "Huber": impulses_metric("PseudoHuber"),
         "Cauchy": impulses_metric("Cauchy"),
     }.items():
-        force = figures.pull(metric, lengths)
+        force = figures.influence(metric, lengths)
         shares[name] = float(force[-1] / force.sum())
     assert shares["L2"] == pytest.approx(0.887, abs=1e-3)
     assert shares["Huber"] == pytest.approx(0.0095, abs=1e-4)

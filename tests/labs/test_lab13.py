@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common import plots_posterior
-from cmlab_labs.common.explorers_digits import GENERATOR
+from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.study import read
 from cmlab_labs.lab13_inverse import checks, explorer, figures
 from cmlab_labs.lab13_inverse import figures as races
-from cmlab_labs.lab13_inverse.analysis import Course, rings
-from cmlab_labs.lab13_inverse.study import race
+from cmlab_labs.lab13_inverse.analysis import Experiment, rings_experiment
+from cmlab_labs.lab13_inverse.study import compare_estimate
 from exercises import answers, lab, solutions, stubs
 from matplotlib.patches import Rectangle
 
@@ -191,7 +191,7 @@ def test_every_operator_shows_all_its_posterior_samples_at_all_levels():
 
 
 def test_the_digits_bench_measures_what_it_shows(model):
-    seen = explorer.retouch_bench(model)
+    seen = explorer.digit_explorer(model)
     for knob in (("level", 6.0), ("digit", 8), ("seed", 5), *(("operator", k) for k in
                  ("blur", "down-sample", "|x|", "classifier"))):  # fmt: skip
         answered(seen, *knob)
@@ -201,7 +201,7 @@ def test_the_digits_bench_measures_what_it_shows(model):
 
 
 def test_the_retouching_desk_keeps_what_is_given(model):
-    seen = explorer.desk(model)
+    seen = explorer.editing_explorer(model)
     for task in (*explorer.EDITS, explorer.STROKE):
         turn(seen, task=task)
         kept = "nothing is kept" if task == explorer.STROKE else "off by at most"
@@ -218,11 +218,13 @@ def test_the_retouching_desk_keeps_what_is_given(model):
 
 def test_the_figures_draw_what_they_were_given():
     levels, rows = torch.tensor([0.1, 1.0]), torch.tensor([[0.5, 2.0], [0.3, 4.0]])
-    slopes = plots_posterior.slopes(levels, {"posterior mean": rows, "path's end": 2 * rows})
+    slopes = plots_posterior.jacobian_norms(
+        levels, {"posterior mean": rows, "path's end": 2 * rows}
+    )
     assert np.allclose(slopes.axes[0].lines[3].get_ydata(), [4.0, 8.0])
     away = np.array([[0.5, 0.2], [0.7, 0.4]])
     sets = {name: np.zeros(9) for name in "abc"}
-    left = races.nearer((1, 8), away, 0.03, 1.0, sets).axes[0]
+    left = races.editing_error((1, 8), away, 0.03, 1.0, sets).axes[0]
     assert np.allclose(left.lines[0].get_ydata(), [0.6, 0.3])
     images = {name: torch.zeros(4, 1, 8, 8) for name in "ab"}
     assert len(figures.task_sheet(images, list("wxyz"), "t").axes) == 1
@@ -234,12 +236,12 @@ def test_the_great_circle_of_the_figures_is_that_of_editing():
     assert editing.slerp is slerp
 
 
-def small() -> Course:
-    return rings(32, 4)
+def small() -> Experiment:
+    return rings_experiment(32, 4)
 
 
 def test_a_recording_of_a_race_holds_one_row_a_seed_and_the_whole_tuning():
-    found = race("race-rings", small(), "cm", (4, 8), (0.0, 1.0))
+    found = compare_estimate("race-rings", small(), "cm", (4, 8), (0.0, 1.0))
     assert found["success"].shape == (3, 4, 2) and found["zeta"].shape == (4, 2)
     assert found["tuning"].shape == (2, 4, 2, 2) and found.record["calls a step"] == 2
     best = found["tuning"].mean(0).argmax(-1)
@@ -259,9 +261,9 @@ def test_the_kept_races_were_tuned_on_other_seeds(name, arm):
 def test_the_race_is_drawn_from_its_recordings():
     runs_ = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
     tasks = runs_["mean"].record["tasks"]
-    figure = races.race(runs_, {task: "t" for task in tasks})
+    figure = races.success_by_calls(runs_, {task: "t" for task in tasks})
     line = figure.axes[1].lines[0]
     assert np.allclose(line.get_ydata(), runs_["mean"]["success"][:, 1].mean(0))
     mean, end = (np.asarray(drawn.get_xdata()) for drawn in figure.axes[1].lines[:2])
     assert np.array_equal(end, 2 * mean)  # two calls a step
-    assert races.tuning(runs_, "radius", 32).axes[0].lines
+    assert races.success_by_zeta(runs_, "radius", 32).axes[0].lines

@@ -80,24 +80,22 @@ def test_the_figures_show_what_they_were_given():
     )
     rows = np.array([[3.0, 2.0], [4.0, 3.0]])
     taught, learned = ((2, 50), rows, rows / 5), ((1, 4), rows, rows / 5)
-    chart = figures.by_steps({"teacher": taught}, {"student": learned}, (1.0, 0.9), "title")
+    chart = figures.scores_by_steps({"teacher": taught}, {"student": learned}, (1.0, 0.9), "title")
     assert [li.get_ydata().tolist() for li in chart.axes[0].lines[:2]] == [[3.5, 2.5]] * 2
     curves = figures.seam_curves((0, 8), {way: rows for way in WAYS}, "title", sound)
     lines = curves.axes[0].lines
     assert [li.get_ydata().tolist() for li in lines[:3]] == [[3.5, 2.5]] * 3
     at = starts(10, 4, 3)
-    drawn = figures.cells(list(range(10)), [[1.0] * 4] * 3, at)
+    drawn = figures.fused_cells(list(range(10)), [[1.0] * 4] * 3, at)
     assert [t.get_text() for t in drawn.axes[0].texts][-11:-1] == [str(k) for k in range(10)]
-    assert (
-        figures.noise_spread([1.0, 0.7], [1.0, 0.71], "t").axes[0].lines[0].get_ydata()[1] == 0.7
-    )
+    assert figures.noise_std([1.0, 0.7], [1.0, 0.71], "t").axes[0].lines[0].get_ydata()[1] == 0.7
 
 
 def test_a_bound_is_judged_over_the_seeds():
-    assert figures.within([1.0, 1.05, 1.1], 1.1) == "shows"
-    assert figures.within([1.0], 1.1) == "shows, for too few seeds"
-    assert figures.within([1.0, 1.0, 1.2], 1.1).startswith("shows in part")
-    assert figures.within([1.2, 1.3, 1.4], 1.1) == "does not show at this size"
+    assert figures.bound_verdict([1.0, 1.05, 1.1], 1.1) == "shows"
+    assert figures.bound_verdict([1.0], 1.1) == "shows, for too few seeds"
+    assert figures.bound_verdict([1.0, 1.0, 1.2], 1.1).startswith("shows in part")
+    assert figures.bound_verdict([1.2, 1.3, 1.4], 1.1) == "does not show at this size"
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.explorers_digits import SHAPES, Generator, Pool, shipped
+from cmlab_labs.common.generators import SHAPES_GENERATOR, Generator, ReferenceImages, shipped
 from cmlab_labs.lab16_cifar10 import checks, figures
-from cmlab_labs.lab16_cifar10.explorer import between, explorer, noise
+from cmlab_labs.lab16_cifar10.explorer import explorer, interpolations, noise
 from cmlab_labs.lab16_cifar10.figures import (
-    Scored,
-    against_size,
-    chosen,
-    coarse,
-    drift,
+    PatchDistances,
+    chosen_sheets,
+    distance_by_size,
+    distance_curves,
+    field_means,
     lerp,
-    norms,
+    mix_norms,
+    patch_distances,
     pictures,
-    scored,
     sharpening,
 )
 from cmlab_labs.tools.notebooks.build import read_source
@@ -90,11 +90,11 @@ def test_other_slips_on_the_way_are_told_by_a_property(message):
 
 
 def test_the_great_circle_keeps_the_norm_and_the_straight_way_does_not():
-    z1, z2 = checks.pair(0.0)
+    z1, z2 = checks.pair_at_cosine(0.0)
     assert float(slerp(z1, z2, 0.3).norm()) == pytest.approx(2, abs=1e-9)
     assert float(lerp(z1, z2, 0.5).norm()) == pytest.approx(math.sqrt(2), abs=1e-9)
     z = torch.randn(50, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    ways = norms(z[0], z[1], z).axes[0].lines
+    ways = mix_norms(z[0], z[1], z).axes[0].lines
     assert ways[1].get_ydata().min() < 0.8 < 0.9 < ways[0].get_ydata().min()
     with pytest.raises(ValueError, match="opposite"):
         slerp(z[0], -z[0], 0.5)
@@ -104,7 +104,7 @@ def test_the_count_of_operations_is_the_forecasts():
     recipe = shapes.picture(shapes.ect(10).method, 1, 0)
     found = figures.cost(recipe)
     few = shapes.replace(recipe, train=shapes.replace(recipe.train, batch=cost.FEW))
-    kept, flops = cost.counted(few.trainer())
+    kept, flops = cost.bytes_and_flops(few.trainer())
     assert found.step == flops and found.kept == pytest.approx(kept, rel=0.02)
     assert found.weights == sum(p.numel() for p in recipe.build().parameters())
     assert 3.9 < found.step / found.call < 4.1
@@ -115,12 +115,12 @@ def test_the_papers_network_has_its_published_size():
 
 
 def test_the_lab_shows_exactly_the_table_of_the_package(tmp_path):
-    (cell,) = (c for c in read_source(LAB).cells if "figures.table(" in c.source)
-    assert cell.source.startswith("Markdown(figures.table((")
-    lines = figures.table((tmp_path / "no.json", None, None)).splitlines()
+    (cell,) = (c for c in read_source(LAB).cells if "figures.results_table(" in c.source)
+    assert cell.source.startswith("Markdown(figures.results_table((")
+    lines = figures.results_table((tmp_path / "no.json", None, None)).splitlines()
     assert len(lines) == 2 + len(figures.ROWS) + len(figures.OURS)
     for row, line in zip(figures.ROWS, lines[2:], strict=False):
-        assert " | ".join(figures.cells(row)) in line
+        assert " | ".join(figures.published_cells(row)) in line
     for line in lines[-len(figures.OURS) :]:
         assert line.count(figures.NOT_RUN) == 2
 
@@ -130,16 +130,16 @@ def test_what_is_not_the_published_space_never_enters_the_table(tmp_path):
            "samples": 50_000, "reference": "train"}  # fmt: skip
     record = tmp_path / "record.json"
     record.write_text(json.dumps({"readings": [row, row | {"samples": 5000}], "fd1": 9.0}))
-    assert figures.measured(record) == {}
+    assert figures.recorded_fids(record) == {}
     right = row | {"space": "inception", "value": 12.0}
     record.write_text(json.dumps({"readings": [row, right, right | {"samples": 5000}]}))
-    assert figures.measured(record) == {"1": "12.00 ± 0.10"}
-    cells = figures.ours("cifar10.ect-sprint", record)
+    assert figures.recorded_fids(record) == {"1": "12.00 ± 0.10"}
+    cells = figures.preset_cells("cifar10.ect-sprint", record)
     assert cells[1:3] == ("12.00 ± 0.10", figures.NOT_RUN)
 
 
 def test_only_what_was_read_is_called_read():
-    assert {row.source for row in figures.ROWS if row.standing == figures.READ} == {
+    assert {row.source for row in figures.ROWS if row.status == figures.READ} == {
         "2303.01469",
         "2410.11081",
     }
@@ -148,13 +148,13 @@ def test_only_what_was_read_is_called_read():
 def test_the_distance_grows_as_n_falls_and_not_only_its_spread():
     g = torch.Generator().manual_seed(0)
     real, made = (torch.randn(6000, 8, generator=g).double() for _ in range(2))
-    found = drift(made, real, (50, 400), 10)
+    found = distance_by_size(made, real, (50, 400), 10)
     assert found.mean[0] - found.mean[1] > 5 * found.spread[0] / math.sqrt(10)
     assert found.mean[0] / found.mean[1] == pytest.approx(8, rel=0.4)  # as 1/n
-    assert against_size({"a": found, "b": found}, "t").axes[0].get_title("left") == "t"
+    assert distance_curves({"a": found, "b": found}, "t").axes[0].get_title("left") == "t"
     with pytest.raises(ValueError, match="draw more"):
-        drift(made, real, (4000,), 2)
-    assert coarse(torch.ones(2, 3, 32, 32)).shape == (2, 48)
+        distance_by_size(made, real, (4000,), 2)
+    assert field_means(torch.ones(2, 3, 32, 32)).shape == (2, 48)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def run(tmp_path):
 
 
 def test_a_diary_counts_the_starts_images(run):
-    read = figures.diary(run)
+    read = figures.read_training_record(run)
     assert read.before == 960 and read.samples[-1] == 2880
     assert read.seen.tolist() == [320, 640, 960, 1600, 2240, 2880]
     assert read.losses.shape == (6, len(LEVELS)) and np.isnan(read.losses[:, -1]).all()
@@ -182,7 +182,10 @@ def test_a_diary_counts_the_starts_images(run):
 
 
 def test_the_shipped_run_has_a_diary():
-    read, record = figures.diary(SHAPES.with_suffix("")), shipped([SHAPES]).record
+    read, record = (
+        figures.read_training_record(SHAPES_GENERATOR.with_suffix("")),
+        shipped([SHAPES_GENERATOR]).record,
+    )
     assert read.samples[-1] == read.seen[-1] == record["samples_seen"]
     assert 0 < read.before < read.samples[-1] and (np.diff(read.samples) > 0).all()
     assert len(read.sheets) == len(record["sheets"]) and pictures(read.strip(0)).shape[0] == 8
@@ -190,22 +193,22 @@ def test_the_shipped_run_has_a_diary():
 
 def test_a_path_without_a_diary_is_refused(tmp_path):
     with pytest.raises(BadFile, match="is no log of a run; make it with `cmlab ship"):
-        figures.diary(tmp_path / "run")
+        figures.read_training_record(tmp_path / "run")
     (tmp_path / "run.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     with pytest.raises(BadFile, match="is no log of a run"):
-        figures.diary(tmp_path / "run")
+        figures.read_training_record(tmp_path / "run")
 
 
 def test_the_moments_cover_both_trainings_and_end_at_the_end():
     seen = np.arange(1, 81) * 800
-    picked = chosen(seen, 6, 25_600)
+    picked = chosen_sheets(seen, 6, 25_600)
     assert len(picked) == 6 and picked[-1] == 79 and seen[picked[2]] == 25_600
 
 
 def test_the_key_figure_draws_the_diary(run):
-    read = figures.diary(run)
-    score = scored(read, torch.zeros(4, 8, 3, 32, 32))
-    assert isinstance(score, Scored) and score.floor == (0, 0) and score.pictures == 8
+    read = figures.read_training_record(run)
+    score = patch_distances(read, torch.zeros(4, 8, 3, 32, 32))
+    assert isinstance(score, PatchDistances) and score.floor == (0, 0) and score.pictures == 8
     top, left, right = sharpening(read, score, "t").axes
     assert top.get_title("left") == "t" and len(left.lines) > 2
     assert np.allclose(right.lines[0].get_ydata(), score.values)
@@ -231,8 +234,8 @@ def turn(seen, **values):
         seen.knobs[name].value = value
 
 
-RESET = {"seed": 0, "other": 1, "share": 0.3, "calls": 2, "middle": 0.8, "wish": 0}
-KNOBS = {"seed": 3, "other": 4, "share": 0.8, "calls": 4, "middle": 5.0, "wish": 2}
+RESET = {"seed": 0, "other": 1, "share": 0.3, "calls": 2, "middle": 0.8, "label": 0}
+KNOBS = {"seed": 3, "other": 4, "share": 0.8, "calls": 4, "middle": 5.0, "label": 2}
 
 
 @pytest.mark.parametrize("knob", KNOBS)
@@ -251,7 +254,7 @@ def test_the_reading_says_the_levels_and_the_neighbours_meaning(seen):
 
 
 def test_the_two_ways_share_their_ends_and_differ_half_way(generator):
-    round_way, straight = between(generator, 0, 1, 0)
+    round_way, straight = interpolations(generator, 0, 1, 0)
     assert torch.equal(round_way[[0, -1]], straight[[0, -1]])
     assert not torch.allclose(round_way[2], straight[2])
     assert torch.equal(noise(7, (3, 4, 4)), noise(7, (3, 4, 4)))
@@ -267,13 +270,13 @@ def test_two_equal_seeds_are_one_noise_all_the_way(seen):
 
 def test_a_copy_is_at_zero_and_unseen_ones_are_not(generator):
     pool = generator.pool
-    copy = Pool(pool.images[:50], "50", pool.images[:5])
+    copy = ReferenceImages(pool.images[:50], "50", pool.images[:5])
     assert copy.typical == 0 and pool.typical > 1
 
 
 def test_without_any_file_the_remedy_is_named(tmp_path):
     with pytest.raises(BadFile, match="cmlab train shapes.ect"):
-        shipped([tmp_path / SHAPES.name])
+        shipped([tmp_path / SHAPES_GENERATOR.name])
 
 
 def test_without_cifar_10_the_reading_says_that_no_neighbours_are_shown(generator, monkeypatch):

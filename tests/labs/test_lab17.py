@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.explorers_steps import Walk
+from cmlab_labs.common.explorers_steps import OraclePhasedModel
 from cmlab_labs.lab17_atlas import checks, figures
 from cmlab_labs.lab17_atlas import explorer as widget
 from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, read_rows
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.methods import pcm
-from cmlab.metrics.evaluators import exact_ends
 from cmlab.metrics.plots import sheet
+from cmlab.metrics.toy import exact_ends
 from cmlab.presets import toy
 
 LAB = lab("17")
@@ -120,7 +120,7 @@ def test_each_slip_in_the_price_gets_its_own_message(message):
 
 
 def test_no_two_named_slips_are_the_same_rule():
-    for slips, tables in ((checks.SLIPS, checks.TABLES), (checks.UNWISE, checks.PRICED)):
+    for slips, tables in ((checks.SLIPS, checks.TABLES), (checks.FRONT_SLIPS, checks.PRICED)):
         found = {slip: str([sorted(rule(t)) for t in tables.values()])
                  for slip, rule in slips.items()}  # fmt: skip
         assert len(set(found.values())) == len(found)
@@ -172,13 +172,13 @@ def test_a_verdict_needs_three_seeds_and_every_comparison():
 
 def test_ranks_that_agree_do_so_by_chance_in_one_order_of_all():
     a, b = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.1, 0.2, 0.3, 9.0])
-    assert figures.together(a, b) == (pytest.approx(1), pytest.approx(1 / 24))
-    assert figures.together(a, -b) == (pytest.approx(-1), 1)
+    assert figures.rank_correlation(a, b) == (pytest.approx(1), pytest.approx(1 / 24))
+    assert figures.rank_correlation(a, -b) == (pytest.approx(-1), 1)
 
 
 def test_contestants_are_told_with_their_calls_together():
     names = ["iCT, 2 calls", "PCM, 4 phases, 4 calls", "iCT, 1 call"]
-    assert figures.gathered(names) == "iCT in 1 or 2 calls; PCM, 4 phases in 4 calls"
+    assert figures.grouped_text(names) == "iCT in 1 or 2 calls; PCM, 4 phases in 4 calls"
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
 
 
 def test_contestants_can_be_told_by_another_number(rows):
-    near = figures.contestants(rows, ["ict"], 2, "hq")
+    near = figures.candidates(rows, ["ict"], 2, "hq")
     assert list(near) == ["iCT, 1 call", "iCT, 2 calls"]
     assert near["iCT, 2 calls"].tolist() == figures.by_calls(rows, "ict", name="hq")[2].tolist()
 
@@ -202,10 +202,10 @@ def test_the_league_has_every_method_that_draws_samples(rows):
     told = {t: [a for a in figures.generators(rows, t) if figures.by_calls(rows, a)]
             for t in (False, True)}  # fmt: skip
     panels = [
-        figures.Panel("a", told[False], "edm", "ict"),
-        figures.Panel("b", told[True], "exact"),
+        figures.StudentPanel("a", told[False], "edm", "ict"),
+        figures.StudentPanel("b", told[True], "exact"),
     ]
-    figure = figures.league(rows, "t", panels)
+    figure = figures.errors_by_calls(rows, "t", panels)
     for ax, arms in zip(figure.axes[1:], told.values(), strict=True):
         names = [text.get_text() for text in ax.texts]
         assert {ENTRIES[arm].title for arm in arms} <= set(names)
@@ -224,18 +224,20 @@ def test_names_in_a_column_keep_apart():
     figure, axes = sheet()
     ax = axes[0, 0]
     ax.set(xscale="log", yscale="log", xlim=(1, 40), ylim=(0.01, 1))
-    figures.column(ax, [figures.Tag(4, 0.02 + i / 1000, str(i), "k") for i in range(5)], 6, 0.06)
+    figures.name_curves(
+        ax, [figures.CurveLabel(4, 0.02 + i / 1000, str(i), "k") for i in range(5)], 6, 0.06
+    )
     places = sorted(np.log(text.xyann[1]) for text in ax.texts)
     assert min(np.diff(places)) == pytest.approx(0.06 * np.log(100)) and places[0] > np.log(0.01)
 
 
 def test_the_other_figures_draw_what_they_are_given(rows):
     errors = {"ict": np.array([0.1, 0.2, 0.3]), "cd": np.array([NAN, 0.2, 0.2])}
-    figure = figures.costs(rows, {"t": errors}, {"t": ["ict"]})
+    figure = figures.errors_by_cost(rows, {"t": errors}, {"t": ["ict"]})
     assert "iCT" in [text.get_text() for text in figure.axes[0].texts]
-    figure = figures.uses(rows, ["editing"], "t")
+    figure = figures.posterior_errors(rows, ["editing"], "t")
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 2, 4, 16, 40]
-    figure = figures.levels(rows, ["ict"], np.geomspace(0.002, 10, 32), "t")
+    figure = figures.errors_by_level(rows, ["ict"], np.geomspace(0.002, 10, 32), "t")
     assert len(figure.axes[0].lines[0].get_ydata()) == 32
 
 
@@ -289,5 +291,7 @@ def test_the_reading_quotes_the_table(seen, rows):
 def test_the_explorers_ends_are_nearly_the_oracles():
     ends = exact_ends(toy.RING, toy.SIGMA_MAX, 64)
     top = torch.full((64,), toy.SIGMA_MAX)
-    x = Walk(pcm.Phases((0.0, toy.SIGMA_MAX)), widget.EXACT_STEPS)(toy.SIGMA_MAX * ends.z, top)
+    x = OraclePhasedModel(pcm.Phases((0.0, toy.SIGMA_MAX)), widget.EXACT_STEPS)(
+        toy.SIGMA_MAX * ends.z, top
+    )
     assert (x.double() - ends.exact).norm(dim=1).mean() < 0.001

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.common.observers import tangent_lengths
 from cmlab_labs.common.study import ranged, read
-from cmlab_labs.common.watch import tangent_lengths
 from cmlab_labs.lab10_scm.explorer import (
     BOUNDS,
     PRECOND,
@@ -17,16 +17,23 @@ from cmlab_labs.lab10_scm.explorer import (
     TIMES,
     WATCH,
     WEIGHTS,
-    Retrain,
+    SCTTraining,
     batch,
-    drawn,
-    exact,
+    exact_model,
     explorer,
     picture,
     recorded_tangents,
     tangents,
+    untrained,
 )
-from cmlab_labs.lab10_scm.figures import Course, TangentTerms, long, microscope, short, training
+from cmlab_labs.lab10_scm.figures import (
+    TangentTerms,
+    TrainingCurves,
+    microscope,
+    sample_lengths,
+    three_digits,
+    training,
+)
 
 from cmlab.methods import SCM
 from cmlab.methods.scm import Clip, Flat, Tangent, Unbounded
@@ -37,7 +44,8 @@ from cmlab.schedules import Constant, Warmup
 ONE, EXACT = TEACHERS
 DRAWN, TRAINED, TRUE = WEIGHTS
 DEFAULT = {
-    "embed": "positional", "told": "angle t", "weights": DRAWN, "teacher": ONE, "bound": "norm",
+    "embed": "positional", "time_input": "angle t",
+    "weights": DRAWN, "teacher": ONE, "bound": "norm",
     "prior": "1/(σ_d tan t)", "r": 1.0,
 }  # fmt: skip
 
@@ -71,7 +79,7 @@ def of(**values):
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_the_brackets_add_up_to_the_tangent_of_training(teacher, r):
     x, t, x_t = batch()
-    guide, model = TEACHERS[teacher], drawn("positional", "angle t")
+    guide, model = TEACHERS[teacher], untrained("positional", "angle t")
     dx_t = PRECOND.process.velocity(x_t, guide(x, None)(x_t, t), t)
     method = SCM(guide, warmup=Constant(r))
     g = method.tangent(model, x_t, t, dx_t, 0)[1]
@@ -84,10 +92,10 @@ def test_the_first_bracket_is_the_distance_to_the_velocity():
     x, t, x_t = batch()
     dx_t = PRECOND.process.velocity(x_t, x, t)
     with torch.no_grad():
-        F = drawn("Fourier 0.3", "ln(σ)/4").raw(x_t, t)
+        F = untrained("Fourier 0.3", "ln(σ)/4").raw(x_t, t)
     expected = -(t.cos()[:, None] ** 2) * (RING.sigma_data * F - dx_t)
-    found = of(embed="Fourier 0.3", told="ln(σ)/4").first.reshape(-1, 2)
-    # The drawn network is told what its own preconditioning says, not what PRECOND does.
+    found = of(embed="Fourier 0.3", time_input="ln(σ)/4").first.reshape(-1, 2)
+    # The untrained network has the time input of its own preconditioning, not what PRECOND does.
     assert np.allclose(found, expected.numpy(), atol=1e-12)
 
 
@@ -95,13 +103,13 @@ def test_f_itself_is_the_rings_consistency_function():
     x, t, x_t = batch()
     level = PRECOND.process.level(t)
     ends = RING.oracle.flow(x_t / t.cos()[:, None], level, torch.zeros_like(t))
-    assert torch.allclose(exact("positional", "angle t")(x_t, t), ends, atol=1e-9)
+    assert torch.allclose(exact_model("positional", "angle t")(x_t, t), ends, atol=1e-9)
 
 
 def test_the_exact_teacher_leaves_the_exact_function_no_tangent():
     none = of(weights=TRUE, teacher=EXACT, bound="none")
-    assert long(none.g).max() < 1e-4 < 1e-2 < np.median(long(none.first))
-    assert np.median(long(of(weights=TRUE, bound="none").g)) > 0.1
+    assert sample_lengths(none.g).max() < 1e-4 < 1e-2 < np.median(sample_lengths(none.first))
+    assert np.median(sample_lengths(of(weights=TRUE, bound="none").g)) > 0.1
 
 
 def test_one_sample_leaves_the_exact_function_a_tangent_that_central_differences_took_well():
@@ -110,7 +118,7 @@ def test_one_sample_leaves_the_exact_function_a_tangent_that_central_differences
     )
     x, t, x_t = (v[::30] for v in batch())
     dx_t = PRECOND.process.velocity(x_t, x, t)
-    model = exact("", "")
+    model = exact_model("", "")
     found, expected = (m.tangent(model, x_t, t, dx_t, 0)[1] for m in (difference, forward))
     assert torch.allclose(found, expected, rtol=2e-2, atol=1e-4)
 
@@ -119,7 +127,7 @@ def test_one_sample_leaves_the_exact_function_a_tangent_that_central_differences
 
 
 @pytest.mark.parametrize("knob, value", [
-    ("embed", "Fourier 16"), ("told", "ln(σ)/4"), ("weights", TRAINED), ("teacher", EXACT),
+    ("embed", "Fourier 16"), ("time_input", "ln(σ)/4"), ("weights", TRAINED), ("teacher", EXACT),
     ("bound", "none"), ("prior", "1"), ("r", 0.5),
 ])  # fmt: skip
 def test_every_knob_changes_the_picture(seen, knob, value):
@@ -147,7 +155,7 @@ def test_half_of_the_warm_up_is_half_of_the_second_bracket():
 @pytest.mark.parametrize("embed", ["positional", "Fourier 16"])
 def test_each_bound_keeps_its_promise_and_no_bound_changes_nothing(bound, embed):
     found = of(embed=embed, bound=bound)
-    assert long(found.bounded).max() <= PROMISES[bound] * (1 + 1e-12)
+    assert sample_lengths(found.bounded).max() <= PROMISES[bound] * (1 + 1e-12)
     said = shown(embed=embed, bound=bound)
     assert len(said.figure.axes[1].patches) == (bound != "none")
     if bound == "clip":
@@ -155,13 +163,13 @@ def test_each_bound_keeps_its_promise_and_no_bound_changes_nothing(bound, embed)
     if bound == "none":
         assert np.array_equal(found.bounded, found.g) and "No bound" in said.reading
     else:
-        assert data(said, 1, 2) == pytest.approx(long(found.bounded).ravel())
-        assert short(long(found.bounded).max()) in title(said, 1)
+        assert data(said, 1, 2) == pytest.approx(sample_lengths(found.bounded).ravel())
+        assert three_digits(sample_lengths(found.bounded).max()) in title(said, 1)
 
 
 def test_normalising_is_not_clipping():
     """Short tangents are made longer by the one and left alone by the other."""
-    g, norm, clip = (long(v) for v in (of().g, of().bounded, of(bound="clip").bounded))
+    g, norm, clip = (sample_lengths(v) for v in (of().g, of().bounded, of(bound="clip").bounded))
     small = g < 0.5
     assert small.any() and (norm[small] > g[small]).all()
     assert np.allclose(clip[small], g[small])
@@ -180,7 +188,9 @@ def test_fourier_16_is_longer_as_drawn_and_a_hundredfold_after_fifty_steps():
 
 
 def test_fourier_03_is_no_longer_than_positional():
-    small, positional = (np.median(long(of(embed=e).g)) for e in ("Fourier 0.3", "positional"))
+    small, positional = (
+        np.median(sample_lengths(of(embed=e).g)) for e in ("Fourier 0.3", "positional")
+    )
     assert small < 1.5 * positional
 
 
@@ -192,8 +202,8 @@ def test_the_prior_weight_is_cos_t_and_without_it_the_factor_is_sigma_d_sin_t():
 
 def test_the_logarithm_makes_the_time_count_more_near_both_ends():
     """sin t cos t · d c_noise/dt is 1/4, and sin t cos t for the angle."""
-    angle, log = (of(embed="Fourier 16", told=told) for told in ("angle t", "ln(σ)/4"))
-    ends = [np.median(long(found.second)[[0, -1]]) for found in (angle, log)]
+    angle, log = (of(embed="Fourier 16", time_input=name) for name in ("angle t", "ln(σ)/4"))
+    ends = [np.median(sample_lengths(found.second)[[0, -1]]) for found in (angle, log)]
     assert ends[1] > 2 * ends[0]
 
 
@@ -203,8 +213,8 @@ def test_the_weight_is_one_over_the_loss_that_the_dots_have():
     loss, weight, product = (data(said, 2, line) for line in range(3))
     assert loss == pytest.approx(np.square(after).mean(1) / 2)
     assert product == pytest.approx(np.ones(TIMES)) and weight == pytest.approx(1 / loss)
-    assert short(loss.max()) in said.reading
-    assert short(loss.max() / loss.min()) in title(said, 2)
+    assert three_digits(loss.max()) in said.reading
+    assert three_digits(loss.max() / loss.min()) in title(said, 2)
 
 
 # In words
@@ -213,9 +223,11 @@ def test_the_weight_is_one_over_the_loss_that_the_dots_have():
 def test_the_reading_names_the_longest_tangent_and_the_bracket_that_makes_it():
     said, found = shown(embed="Fourier 16"), of(embed="Fourier 16")
     where = found.longest
-    assert long(found.g)[where] == long(found.g).max()
-    assert f"‖g‖ = {long(found.g).max():.3g} at t = {found.t[where[0]]:.2f}" in said.reading
-    assert f"second {long(found.second)[where]:.3g}." in said.reading
+    assert sample_lengths(found.g)[where] == sample_lengths(found.g).max()
+    assert (
+        f"‖g‖ = {sample_lengths(found.g).max():.3g} at t = {found.t[where[0]]:.2f}" in said.reading
+    )
+    assert f"second {sample_lengths(found.second)[where]:.3g}." in said.reading
 
 
 def test_the_reading_says_when_the_brackets_cancel():
@@ -236,7 +248,7 @@ def test_the_reading_quotes_the_recorded_runs_of_the_same_ingredients():
 
 
 def test_large_numbers_are_written_without_powers_of_ten():
-    assert [short(v) for v in (0.01234, 999.4, 999.6, 205938.2)] == [
+    assert [three_digits(v) for v in (0.01234, 999.4, 999.6, 205938.2)] == [
         "0.0123", "999", "1,000", "205,938",
     ]  # fmt: skip
 
@@ -256,7 +268,9 @@ def test_the_microscope_draws_what_it_was_given():
 
 def course(longest):
     tangent = np.ones((2, 3, 3)) * [1.0, 2.0, longest]
-    return Course(np.array([0, 100]), np.array([0.01, 0.1, 1.0]), np.ones((2, 3)) / 2, tangent)
+    return TrainingCurves(
+        np.array([0, 100]), np.array([0.01, 0.1, 1.0]), np.ones((2, 3)) / 2, tangent
+    )
 
 
 def test_the_course_draws_a_run_and_one_beside_it():
@@ -278,11 +292,11 @@ def title_of(figure, panel):
 
 @pytest.fixture(scope="module")
 def own():
-    return Retrain()
+    return SCTTraining()
 
 
 def test_nothing_trains_before_start(own):
-    assert not own.live.running and own.live.trainer.step == 0 and len(own.seen) == 1
+    assert not own.live.running and own.live.trainer.step == 0 and len(own.observations) == 1
     assert "Step 0;" in own.live.picture.reading
 
 
@@ -304,7 +318,7 @@ def test_a_turned_knob_begins_again_with_its_ingredient(own):
     for name, value in {"embed": "Fourier 16", "bound": "clip", "warmup": "1000 steps"}.items():
         own.live.work(0.01)
         own.knobs[name].value = value
-        assert own.live.trainer.step == 0 and len(own.seen) == 1
+        assert own.live.trainer.step == 0 and len(own.observations) == 1
     assert own.recipe.net.embed == Fourier(32, 16.0) and own.recipe.train.seed == 3
     method = own.live.trainer.method
     assert method.bound == Clip() and method.warmup == Warmup(1000)
@@ -338,5 +352,5 @@ def test_a_change_of_prior_and_bound_is_that_of_the_method():
     x, t, x_t = batch()
     dx_t = PRECOND.process.velocity(x_t, x, t)
     method = replace(SCM(), prior=Flat(), bound=Unbounded(), warmup=Constant(1.0))
-    g = method.tangent(drawn("positional", "angle t"), x_t, t, dx_t, 0)[1]
+    g = method.tangent(untrained("positional", "angle t"), x_t, t, dx_t, 0)[1]
     assert np.allclose(of(prior="1", bound="none").bounded.reshape(-1, 2), g.numpy())

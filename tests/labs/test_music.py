@@ -16,23 +16,23 @@ from cmlab_labs.lab15_music.data import (
     CHORDS,
     COLUMNS,
     LOOPS,
-    Note,
+    PlayedNote,
     Sound,
     Tunes,
     cents,
     hertz,
-    mixed,
+    mix_notes,
     pluck,
     string,
     wav,
     write_wav,
 )
 from cmlab_labs.lab15_music.networks import (
-    Ear,
-    EarCritic,
-    EarCriticShape,
+    MusicCritic,
+    MusicCriticShape,
+    NoteDetector,
     StripUNetShape,
-    load_ear,
+    load_note_detector,
 )
 
 from cmlab.data.digits import Unlabelled
@@ -120,7 +120,7 @@ def test_the_rolls_say_what_sounds():
 
 
 def test_a_note_is_in_the_picture_where_the_roll_has_it():
-    audio = mixed([Note(0.5, 0.5, 69, 1.0)], 2.0, SOUND.rate)
+    audio = mix_notes([PlayedNote(0.5, 0.5, 69, 1.0)], 2.0, SOUND.rate)
     x = SOUND.picture(audio)
     band = int(SOUND.filters()[:, round(440 / SOUND.rate * SOUND.window)].argmax())
     inside, outside = round(0.75 / SOUND.seconds), round(1.5 / SOUND.seconds)
@@ -147,7 +147,7 @@ def test_from_picture_to_sound_and_back_errs_by_less_than_6_decibels():
 
 
 def test_the_way_back_keeps_the_loudest_note():
-    x = SOUND.picture(mixed([Note(0.0, 1.0, 76, 1.0)], 2.0, SOUND.rate))
+    x = SOUND.picture(mix_notes([PlayedNote(0.0, 1.0, 76, 1.0)], 2.0, SOUND.rate))
     found = strongest(SOUND.audio(x)[:8000], hertz(76))
     assert abs(cents(found, hertz(76))) < 60  # bands are that wide
 
@@ -181,7 +181,7 @@ def test_a_wav_holds_the_samples_in_16_bits(tmp_path):
         (lambda: SOUND.audio(torch.zeros(1, 40, 8)), "without batch and channel"),
         (lambda: SOUND.audio(torch.zeros(39, 8)), "without batch and channel"),
         (lambda: wav(np.zeros(0), 8000), "one row of samples"),
-        (lambda: mixed([], 0.0, 8000), "is empty"),
+        (lambda: mix_notes([], 0.0, 8000), "is empty"),
         (lambda: pluck(110, 1.0, 8000, np.zeros(3)), "needs a rate above"),
     ],
 )
@@ -269,7 +269,7 @@ def test_without_critic_and_guidance_musiccm_is_cd_with_ddim_on_the_same_pairs()
 def test_a_critic_that_counts_for_nothing_leaves_the_students_gradient_as_it_is():
     model, teacher = small(), small(seed=5)
     grads = []
-    for critic in (None, Critic(EarCriticShape(8, 5), gamma=0.1)):
+    for critic in (None, Critic(MusicCriticShape(8, 5), gamma=0.1)):
         target = target_of(model)
         method = MusicCM(Guided(Pretrained(teacher), 2.0, 4), pairs=PAIRS, target=target,
                          critic=critic, share=0.0)  # fmt: skip
@@ -289,7 +289,7 @@ def test_the_critic_hears_data_as_real_and_the_students_answer_as_fake():
             heard.append((real, fake, level))
             return super().__call__(real, fake, level, cond)
 
-    model, critic = small(), Listening(EarCriticShape(8, 5), gamma=0.1)
+    model, critic = small(), Listening(MusicCriticShape(8, 5), gamma=0.1)
     critic.attach(model)
     method = MusicCM(
         Pretrained(small(seed=5)), pairs=PAIRS, target=target_of(model), critic=critic
@@ -321,7 +321,7 @@ def test_musiccm_learns_the_exact_consistency_function_beside_a_critic():
 
 
 def test_the_ear_reads_most_notes_and_is_frozen():
-    data, ear = Tunes(train=False, pieces=2), load_ear()
+    data, ear = Tunes(train=False, pieces=2), load_note_detector()
     found = ear(data.pictures[:, None]) > 0
     true = data.rolls[..., 60:89].transpose(1, 2)
     assert float((found == true).double().mean()) > 0.98
@@ -330,7 +330,7 @@ def test_the_ear_reads_most_notes_and_is_frozen():
 
 def test_the_heads_see_every_layer_and_the_label():
     torch.manual_seed(0)
-    critic, x = EarCritic(Ear(), 8, 5), torch.randn(3, 1, 40, 16)
+    critic, x = MusicCritic(NoteDetector(), 8, 5), torch.randn(3, 1, 40, 16)
     c, label = torch.zeros(3), torch.tensor([0, 1, 4])
     assert critic(x, c, label).shape == (3,) and len(critic.heads) == 3
     assert not torch.equal(critic(x, c, label), critic(x, c, label.flip(0)))

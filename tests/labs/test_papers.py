@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from cmlab_labs.tools.notebooks.papers import CITES, PAGE, papers, places, sentences
+from cmlab_labs.tools.notebooks.papers import CITES, PAGE, all_docstrings, papers, sentences
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,5 +43,7 @@ def test_a_sentence_ends_at_its_stop_and_not_at_an_abbreviation():
 
 def test_a_docstring_with_an_equation_is_listed():
     page = papers(ROOT)
-    named = [p for p in places(ROOT) if p.path.parts[1] == "methods" and CITES.search(p.text)]
+    named = [
+        p for p in all_docstrings(ROOT) if p.path.parts[1] == "methods" and CITES.search(p.text)
+    ]
     assert len(named) >= 4 and all(p.link in page for p in named)

@@ -40,14 +40,15 @@ def test_features_of_scale_16_explode_whatever_bounds_the_tangent(arm):
 
 
 def test_every_arm_but_the_loud_ones_learns_the_ring():
-    arms = [arm for arm in STUDIES["stabilisers"].arms if "fourier-16" not in arm]
+    arms = [arm for arm in STUDIES["stabilisers"].variants if "fourier-16" not in arm]
     assert len(arms) >= 12
     assert max(score("stabilisers", arm).max() for arm in arms) < 0.3
 
 
-@pytest.mark.parametrize("arm", list(STUDIES["stabilisers"].arms) + ["other features"])
+@pytest.mark.parametrize("arm", list(STUDIES["stabilisers"].variants) + ["other features"])
 def test_the_network_of_an_arm_is_that_of_its_start_or_the_start_would_overrule_it(arm):
-    arms = {**STUDIES["stabilisers"].arms, "other features": replace(SCD, embed=Fourier(32, 0.3))}
+    other = {"other features": replace(SCD, embed=Fourier(32, 0.3))}
+    arms = {**STUDIES["stabilisers"].variants, **other}
     recipe = arms[arm](0)
     if recipe.start:
         assert (recipe.start.net, recipe.start.precond) == (recipe.net, recipe.precond)

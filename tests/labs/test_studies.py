@@ -6,10 +6,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.studies_shared import CHANGED, ICT, LINE, RUNGS
+from cmlab_labs.common.observers import LineMapObserver
+from cmlab_labs.common.studies_shared import CT_TO_ICT, ICT, ICT_ABLATIONS, LINE
 from cmlab_labs.common.study import FOLDER, Recording, Study, path_of, read, write
-from cmlab_labs.common.watch import MapOnLine
-from cmlab_labs.lab06_ema.study import ALONE, PLAIN, WITHIN
+from cmlab_labs.lab06_ema.study import CT_VARIANTS, ICT_VARIANTS, PLAIN_CT
 from cmlab_labs.lab08_robust.study import CLEAN
 from cmlab_labs.lab13_inverse.analysis import CALLS
 from cmlab_labs.registry import STUDIES
@@ -22,7 +22,7 @@ from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import to_dict
 from cmlab.train.runs import ROOT
 
-ARMS = [(study, arm) for study in STUDIES for arm in STUDIES[study].arms]
+ARMS = [(study, arm) for study in STUDIES for arm in STUDIES[study].variants]
 KEPT = [arm for arm in ARMS if path_of(*arm).exists()]
 
 
@@ -37,37 +37,37 @@ def short(recipe, steps=8):
 
 
 def brief(name="brief", **arms):
-    return Study(name, arms or {"ict": lambda seed: short(ICT(seed))}, looks=4)
+    return Study(name, arms or {"ict": lambda seed: short(ICT(seed))}, observations=4)
 
 
 def test_each_rung_changes_one_thing_and_the_last_is_the_preset():
-    rungs = list(RUNGS.values())
+    rungs = list(CT_TO_ICT.values())
     steps = [changed(a, b) for a, b in zip(rungs, rungs[1:], strict=False)]
     assert steps == [["decay"], ["metric"], ["weight"], ["proposal"], ["points"]]
-    mine, preset = to_dict(RUNGS["ict"](7)), to_dict(toy.ict(seed=7))
+    mine, preset = to_dict(CT_TO_ICT["ict"](7)), to_dict(toy.ict(seed=7))
     mine["method"]["kind"] = preset["method"]["kind"]  # the two losses are one, line by line
     assert mine == preset
 
 
 def test_the_first_rung_is_the_preset_of_2023():
-    assert to_dict(RUNGS["ct"](7)) == to_dict(toy.ct(seed=7))
+    assert to_dict(CT_TO_ICT["ct"](7)) == to_dict(toy.ct(seed=7))
 
 
-@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("name", ICT_ABLATIONS)
 def test_what_is_left_out_or_changed_is_one_thing(name):
-    assert len(changed(CHANGED[name], ICT)) == 1
+    assert len(changed(ICT_ABLATIONS[name], ICT)) == 1
 
 
 def test_the_target_study_changes_the_decay_and_the_grid_alone():
-    assert all(set(changed(arm, ICT)) <= {"decay", "points"} for arm in WITHIN.values())
-    assert all(set(changed(arm, PLAIN)) <= {"decay"} for arm in ALONE.values())
+    assert all(set(changed(arm, ICT)) <= {"decay", "points"} for arm in ICT_VARIANTS.values())
+    assert all(set(changed(arm, PLAIN_CT)) <= {"decay"} for arm in CT_VARIANTS.values())
 
 
 def test_every_arm_makes_a_recipe_of_its_seed():
     for study, arm in ARMS:
         if not arm.startswith("learned"):  # that one trains its teacher first
             # A twin that is to be told apart from the other arms takes a seed of its own.
-            assert STUDIES[study].arms[arm](5).train.seed in (5, 105), (study, arm)
+            assert STUDIES[study].variants[arm](5).train.seed in (5, 105), (study, arm)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_recording_holds_one_row_a_seed_and_one_look_a_moment(recording):
 def test_watching_changes_nothing(recording):
     """The weights of a watched run are those of one that nobody looks at."""
     alone = short(ICT(3)).trainer().fit()
-    _, scores, seen = brief().watched(short(ICT(3)))
+    _, scores, seen = brief().train_and_observe(short(ICT(3)))
     ring = short(ICT(3))
     with ops.seeded(torch.device("cpu"), 0):
         z = torch.randn_like(ring.data.sample(512)[0])
@@ -137,9 +137,11 @@ def test_a_run_that_blows_up_is_recorded_as_far_as_it_came():
 
 def test_the_map_on_the_line_is_the_averaged_networks_answer():
     def line(seed):
-        return short(STUDIES["distil"].arms["exact-heun-5"](seed))
+        return short(STUDIES["distil"].variants["exact-heun-5"](seed))
 
-    trainer, _, seen = Study("line", {"a": line}, MapOnLine(LINE), looks=1).watched(line(0))
+    trainer, _, seen = Study(
+        "line", {"a": line}, LineMapObserver(LINE), observations=1
+    ).train_and_observe(line(0))
     level, place = seen["levels"][20], seen["place"][30]
     x = torch.tensor([[place * (level**2 + LINE.sigma_data**2) ** 0.5]]).float()
     with torch.no_grad():
@@ -148,7 +150,7 @@ def test_the_map_on_the_line_is_the_averaged_networks_answer():
 
 
 def test_outliers_are_judged_by_the_clean_law():
-    recipe = STUDIES["outliers"].arms["l2-0.15"](0)
+    recipe = STUDIES["outliers"].variants["l2-0.15"](0)
     assert recipe.judge.law == CLEAN and recipe.data.clean == CLEAN
     assert recipe.data.sigma_data == CLEAN.sigma_data
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.lab15_music.windows import (
-    OwnNoise,
+    PerWindowNoise,
     averaged_noise,
     crops,
     fuse,
-    fused,
+    fused_denoiser,
     seams,
     side_by_side,
     starts,
@@ -65,9 +65,9 @@ def test_one_window_is_the_plain_denoiser_and_no_overlap_is_clip_by_clip():
         return x_t.cumsum(-1) / (1 + t.reshape(-1, 1, 1, 1))
 
     x_t, t = torch.randn(2, 1, 3, 12), torch.tensor([0.5, 2.0])
-    torch.testing.assert_close(fused(denoise, 12, 5)(x_t, t), denoise(x_t, t))
+    torch.testing.assert_close(fused_denoiser(denoise, 12, 5)(x_t, t), denoise(x_t, t))
     clips = torch.cat([denoise(part, t) for part in crops(x_t, [0, 4, 8], 4)], -1)
-    torch.testing.assert_close(fused(denoise, 4, 4)(x_t, t), clips)
+    torch.testing.assert_close(fused_denoiser(denoise, 4, 4)(x_t, t), clips)
 
 
 def test_the_mean_of_k_noises_shrinks_by_root_k_and_one_shared_draw_does_not():
@@ -83,14 +83,16 @@ def test_the_mean_of_k_noises_shrinks_by_root_k_and_one_shared_draw_does_not():
 @pytest.mark.parametrize("calls", [1, 3])
 def test_any_sampler_takes_the_fused_denoiser(calls):
     sampler = FewSteps(10.0, 0.5)
-    x = sampler(EDM(), fused(lambda x_t, t: 0.5 * x_t, 8, 4), torch.randn(2, 1, 4, 20), calls)
+    x = sampler(
+        EDM(), fused_denoiser(lambda x_t, t: 0.5 * x_t, 8, 4), torch.randn(2, 1, 4, 20), calls
+    )
     assert x.shape == (2, 1, 4, 20) and bool(x.isfinite().all())
 
 
 def test_a_pointwise_denoiser_gives_the_same_on_the_canvas_as_in_windows():
     z, sampler = torch.randn(2, 1, 4, 20), FewSteps(10.0, 0.5)
     results = []
-    for denoise in (torch.tanh, fused(lambda x_t, t: x_t.tanh(), 8, 3)):
+    for denoise in (torch.tanh, fused_denoiser(lambda x_t, t: x_t.tanh(), 8, 3)):
         torch.manual_seed(0)
         takes = denoise if denoise is not torch.tanh else lambda x_t, t: x_t.tanh()
         results.append(sampler(EDM(), takes, z, 3))
@@ -108,11 +110,13 @@ def test_multistep_takes_its_fresh_noise_from_wherever_it_is_told():
 
 def test_own_noise_starts_too_quiet_where_windows_overlap():
     levels = FewSteps(10.0, 0.5)
-    seen = OwnNoise(levels, 8, 4)(EDM(), lambda x_t, t: x_t, torch.randn(20_000, 1, 1, 16), 1)
+    seen = PerWindowNoise(levels, 8, 4)(
+        EDM(), lambda x_t, t: x_t, torch.randn(20_000, 1, 1, 16), 1
+    )
     spread = seen.std(0).flatten() / 10
     assert spread[0] == pytest.approx(1, abs=0.03)
     assert spread[6] == pytest.approx(1 / sqrt(2), abs=0.03)
-    assert OwnNoise(levels, 8, 4).sigma_max == 10.0
+    assert PerWindowNoise(levels, 8, 4).sigma_max == 10.0
 
 
 def test_clips_side_by_side_are_cut_in_mid_overlap():

@@ -1,4 +1,4 @@
-"""Animations: the base that the labs' moving figures share, its panels and its colours."""
+"""Animations with plotly: panels, frames, a slider, and lines and marks in the labs' style."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,18 +12,22 @@ import plotly.graph_objects as go
 from cmlab.gaussian_mixture import require
 from cmlab.metrics.plots import MEAN, TARGET, Role
 
-# Panels in a row: axes that never move, titles that tell what each frame shows
+# Panels in a row: fixed axes, and a title for each frame
 
 GRID, INK, FAINT = "#e3e3e3", "#1f2023", "#8a8a8a"
-GAP = 0.11  # between two panels, as a share of the width
+GAP = 0.11  # between two panels, as a fraction of the width
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, named with symbol and unit, over fixed ranges.
+    """One pair of axes with fixed ranges.
 
-    `log` names the axes that are logarithmic, as in "xy"; ranges are numbers, not exponents.
-    `square` keeps both units equally long. Ticks are plotly's unless they are given.
+    Args:
+        x, y: axis titles, with symbol and unit.
+        x_range, y_range: the numbers themselves, also on logarithmic axes.
+        log: the logarithmic axes, as in "xy".
+        square: whether both units are equally long.
+        x_ticks, y_ticks: plotly's own if empty.
     """
 
     x: str
@@ -38,7 +42,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One frame: the knob's value and the reading in words, a title a panel, what is drawn."""
+    """One frame: the slider's value, a description, a title for each panel, and its traces."""
 
     value: str
     reading: str
@@ -46,13 +50,13 @@ class Shot:
     traces: Sequence[go.Scatter]
 
 
-def suffix(number: int) -> str:
-    """How plotly numbers the axes of panel 0, 1, …: nothing, 2, …"""
+def axis_suffix(number: int) -> str:
+    """Plotly's suffix of the axes of panel 0, 1, …: nothing, 2, …"""
     return str(number + 1) if number else ""
 
 
-def written(value: float) -> str:
-    """A number as it stands on an axis."""
+def tick_text(value: float) -> str:
+    """A number as a tick label."""
     if 0 < abs(value) < 1e-3:
         return f"10<sup>−{-round(log10(value))}</sup>"
     return f"{value:g}".replace("-", "−")
@@ -61,9 +65,9 @@ def written(value: float) -> str:
 def axis(
     name: str, span: tuple[float, float], log: bool, ticks: Sequence[float]
 ) -> dict[str, Any]:
-    """One axis."""
+    """Layout of one axis."""
     ends = [log10(v) for v in span] if log else list(span)
-    marks = {"tickvals": list(ticks), "ticktext": [written(v) for v in ticks]}
+    marks = {"tickvals": list(ticks), "ticktext": [tick_text(v) for v in ticks]}
     return {
         "title": {"text": name, "standoff": 8, "font": {"size": 13}}, "range": ends,
         "type": "log" if log else "linear", "gridcolor": GRID, "zeroline": False,
@@ -73,8 +77,8 @@ def axis(
 
 
 def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
-    """Both axes of a panel at its place in the row, by their names in the layout."""
-    n, room = suffix(number), (1 - GAP * (of - 1)) / of
+    """Layout of both axes of a panel at its place in the row, by their plotly names."""
+    n, room = axis_suffix(number), (1 - GAP * (of - 1)) / of
     left = number * (room + GAP)
     across = axis(panel.x, panel.x_range, "x" in panel.log, panel.x_ticks)
     up = axis(panel.y, panel.y_range, "y" in panel.log, panel.y_ticks)
@@ -86,9 +90,9 @@ def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
     return {f"xaxis{n}": across, f"yaxis{n}": up}
 
 
-def heading(number: int, text: str) -> dict[str, Any]:
-    """A panel's title, over its left end wherever the panel is put."""
-    n = suffix(number)
+def panel_title(number: int, text: str) -> dict[str, Any]:
+    """A panel's title, aligned with the panel's left edge."""
+    n = axis_suffix(number)
     return {
         "text": f"<b>{text}</b>", "xref": f"x{n} domain", "yref": f"y{n} domain", "x": 0, "y": 1,
         "xanchor": "left", "yanchor": "bottom", "yshift": 5, "showarrow": False, "align": "left",
@@ -96,7 +100,7 @@ def heading(number: int, text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-BLANK: dict[str, Any] = {
+LAYOUT: dict[str, Any] = {
     "height": 430, "margin": {"l": 64, "r": 14, "t": 44, "b": 54}, "showlegend": False,
     "hovermode": False, "dragmode": False, "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)", "template": "none",
@@ -104,39 +108,41 @@ BLANK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def film(
+def figure_with_frames(
     panels: Sequence[Panel], still: Sequence[go.Scatter], shots: Sequence[Shot], start: int
 ) -> go.Figure:
-    """What stays, under what moves; the figure stands at shot `start`."""
-    heads = [[heading(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
-    layout = BLANK | {"annotations": heads[start]}
+    """A figure with fixed traces under animated ones; it opens at frame `start`."""
+    heads = [[panel_title(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
+    layout = LAYOUT | {"annotations": heads[start]}
     for number, panel in enumerate(panels):
         layout |= axes(number, len(panels), panel)
     first = shots[start].traces
     places = list(range(len(still), len(still) + len(first)))
     frames = [
-        go.Frame(name=str(k), data=changed(shot.traces, first), traces=places,
+        go.Frame(name=str(k), data=changed_properties(shot.traces, first), traces=places,
                  layout={"annotations": head})
         for k, (shot, head) in enumerate(zip(shots, heads, strict=True))
     ]  # fmt: skip
     return go.Figure([*still, *first], go.Layout(layout), frames)
 
 
-def changed(data: Sequence[go.Scatter], first: Sequence[go.Scatter]) -> list[dict[str, Any]]:
-    """Of each trace what differs from the first frame's, its points in any case."""
+def changed_properties(
+    data: Sequence[go.Scatter], first: Sequence[go.Scatter]
+) -> list[dict[str, Any]]:
+    """The properties of each trace that differ from the first frame's, and its points."""
     pairs = zip(*([t.to_plotly_json() for t in row] for row in (data, first)), strict=True)
     kept = ("x", "y", "type")
     return [{k: v for k, v in now.items() if k in kept or v != then.get(k)} for now, then in pairs]
 
 
-# A moving figure: frames, a knob that walks through them, and a sentence for each frame
+# The animation: frames, a slider over them, and a sentence for each frame
 
-STILL = {
+JUMP = {
     "mode": "immediate",
     "frame": {"duration": 0, "redraw": True},
     "transition": {"duration": 0},
 }
-RUN = {
+PLAY = {
     "frame": {"duration": 120, "redraw": True},
     "fromcurrent": True,
     "transition": {"duration": 0},
@@ -144,13 +150,13 @@ RUN = {
 
 
 MARK = "__animation__"
-M = TypeVar("M", bound=Callable[..., "Moving"])
+Maker = TypeVar("M", bound=Callable[..., "Moving"])
 
 
-def animation(lab: str) -> Callable[[M], M]:
-    """Show what a function makes in the lab of this number. A decorator."""
+def animation(lab: str) -> Callable[[Maker], Maker]:
+    """Mark a function as making an animation of the lab with this number. A decorator."""
 
-    def mark(make: M) -> M:
+    def mark(make: Maker) -> Maker:
         setattr(make, MARK, lab)
         return make
 
@@ -159,14 +165,18 @@ def animation(lab: str) -> Callable[[M], M]:
 
 @dataclass(frozen=True, eq=False)
 class Moving:
-    """A plotly figure with one frame for each value of a knob. Raises ValueError.
+    """An animation: a plotly figure with one frame for each value of a slider.
 
-    figure    its panels side by side, with its frames
-    finding   what it shows, in one sentence
-    knob      the knob's name with symbol and unit
-    values    the knob's value in each frame, as it is written
-    readings  what each frame shows, for those who do not see it
-    start     the frame that it opens with
+    Args:
+        figure: its panels side by side, with its frames.
+        finding: what it shows, in one sentence.
+        knob: the slider's name, with symbol and unit.
+        values: the slider's value in each frame, as text.
+        readings: alternative text, one for each frame.
+        start: the frame that it opens with.
+
+    Raises:
+        ValueError: if values, readings and frames differ in number, or `start` is no frame.
     """
 
     name: str
@@ -184,20 +194,20 @@ class Moving:
         require(0 <= self.start < frames, f"{self.name} opens with a frame that it lacks")
 
     def parts(self) -> Mapping[str, Any]:
-        """Data, layout and frames as JSON holds them, for a page with controls of its own."""
+        """Data, layout and frames as JSON, for a page with controls of its own."""
         return json.loads(str(self.figure.to_json()))
 
     def alone(self) -> go.Figure:
-        """The figure with plotly's own slider and buttons, to open by itself."""
+        """The figure with plotly's own slider and buttons, as a page of its own."""
         steps = [
-            {"label": value, "method": "animate", "args": [[str(number)], STILL]}
+            {"label": value, "method": "animate", "args": [[str(number)], JUMP]}
             for number, value in enumerate(self.values)  # `film` names frames by their number
         ]
         slider = {"active": self.start, "currentvalue": {"prefix": f"{self.knob}: "},
                   "steps": steps, "pad": {"t": 60}, "x": 0.12, "len": 0.88}  # fmt: skip
         buttons = [
-            {"label": "Play", "method": "animate", "args": [None, RUN]},
-            {"label": "Pause", "method": "animate", "args": [[None], STILL]},
+            {"label": "Play", "method": "animate", "args": [None, PLAY]},
+            {"label": "Pause", "method": "animate", "args": [[None], JUMP]},
         ]
         menu = {"type": "buttons", "buttons": buttons, "x": 0.08, "y": -0.2,
                 "direction": "left", "pad": {"t": 40}}  # fmt: skip
@@ -211,14 +221,14 @@ def moving(
     name: str, finding: str, knob: str, panels: Sequence[Panel], still: Sequence[go.Scatter],
     shots: Sequence[Shot], start: int = 0,
 ) -> Moving:  # fmt: skip
-    """A moving figure of these shots over what stays still. Raises ValueError without shots."""
+    """Make an animation of these frames over fixed traces. Raises ValueError without frames."""
     require(bool(shots), f"{name} has nothing to show")
-    figure = film(panels, still, shots, start)
+    figure = figure_with_frames(panels, still, shots, start)
     values, readings = [shot.value for shot in shots], [shot.reading for shot in shots]
     return Moving(name, figure, finding, knob, values, readings, start)
 
 
-# Lines, marks and words in the look of the labs: each role has its colour, symbol and dashes
+# Traces in the labs' style: each role has its colour, symbol and dashes
 
 SYMBOLS = {"o": "circle", ".": "circle", "s": "square", "D": "diamond", "^": "triangle-up",
            "v": "triangle-down", "X": "x", "P": "cross"}  # fmt: skip
@@ -227,13 +237,13 @@ DARK = {MEAN.color: "#8a5c00", "#009E73": "#00704f", "#CC79A7": "#a0487b", TARGE
 
 
 def numbers(values: Any, digits: int = 3) -> list[float | None]:
-    """Plain numbers of so many digits, which take less room in a page than exact ones."""
+    """Numbers rounded to so many digits, which take less room in a page."""
     flat = np.asarray(values, dtype=float).ravel()
     return [None if np.isnan(v) else float(f"{v:.{digits}g}") for v in flat]
 
 
 def ink(role: Role) -> str:
-    """A role's colour, dark enough for words."""
+    """A role's colour, darkened for text."""
     return DARK.get(role.color, role.color)
 
 
@@ -243,8 +253,8 @@ def line(
     """A line in a role's colour and dashes."""
     dash = DASHES.get(role.line, "dash") if isinstance(role.line, str) else "longdashdot"
     return go.Scatter(
-        x=numbers(x), y=numbers(y), mode="lines", opacity=opacity, xaxis=f"x{suffix(panel)}",
-        yaxis=f"y{suffix(panel)}", line={"color": role.color, "width": width, "dash": dash},
+        x=numbers(x), y=numbers(y), mode="lines", opacity=opacity, xaxis=f"x{axis_suffix(panel)}",
+        yaxis=f"y{axis_suffix(panel)}", line={"color": role.color, "width": width, "dash": dash},
     )  # fmt: skip
 
 
@@ -258,7 +268,7 @@ def dots(
     marker["color"] = list(colors) or role.color
     return go.Scatter(
         x=numbers(x), y=numbers(y), mode="markers", opacity=opacity, marker=marker,
-        xaxis=f"x{suffix(panel)}", yaxis=f"y{suffix(panel)}",
+        xaxis=f"x{axis_suffix(panel)}", yaxis=f"y{axis_suffix(panel)}",
     )  # fmt: skip
 
 
@@ -266,33 +276,33 @@ def cloud(
     points: Any, role: Role, panel: int = 0, size: float = 7, opacity: float = 1.0,
     looks: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> go.Scatter:  # fmt: skip
-    """Marks at points (n, 2); `looks` gives each its own symbol and colour."""
+    """Marks at points (n, 2); `looks` has a symbol and a colour for each."""
     x, y = np.asarray(points, dtype=float).T
     return dots(x, y, role, panel, size, opacity, *looks)
 
 
-def ways(
+def polylines(
     pieces: Iterable[Any], role: Role, panel: int = 0, width: float = 1.0, opacity: float = 1.0
 ) -> go.Scatter:
-    """Many lines (m, 2) drawn as one."""
-    x, y = broken(pieces)
+    """Many polylines (m, 2) as one trace."""
+    x, y = joined_with_gaps(pieces)
     return line(x, y, role, panel, width, opacity)
 
 
-def words(
+def text_labels(
     x: Any, y: Any, texts: Sequence[str], color: str = INK, panel: int = 0,
     side: str = "middle right",
 ) -> go.Scatter:  # fmt: skip
-    """Direct labels, in place of a legend."""
+    """Text labels at points, in place of a legend."""
     return go.Scatter(
         x=numbers(x), y=numbers(y), text=list(texts), mode="text", textposition=side,
         textfont={"color": color, "size": 13}, cliponaxis=False,
-        xaxis=f"x{suffix(panel)}", yaxis=f"y{suffix(panel)}",
+        xaxis=f"x{axis_suffix(panel)}", yaxis=f"y{axis_suffix(panel)}",
     )  # fmt: skip
 
 
-def broken(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:
-    """Many lines (m, 2) as one, with gaps between them: x and y."""
+def joined_with_gaps(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:
+    """Coordinates of many lines (m, 2) in one array each, with gaps between the lines."""
     x: list[float] = []
     y: list[float] = []
     for piece in pieces:

@@ -1,28 +1,34 @@
-"""Exercise checks: each tests a property against the truth and names the likely slip."""
+"""Exercise checks: each tests a property against the exact result and names the likely mistake."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cmlab.types import Denoise
 
 
 class Slip(Exception):
-    """A property fails, and this is the likely reason."""
+    """An exercise's answer fails a check, and this is the likely mistake."""
 
 
 class NotAttempted(Exception):
-    """The stub is still a stub."""
+    """The exercise is still the stub that the notebook came with."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. It shows itself at the end of a cell."""
+    """The result of an exercise check, as a notebook shows it at the end of a cell.
 
-    state: str  # "passed", "slip" or "not attempted yet"
+    Args:
+        state: "passed", "slip" or "not attempted yet".
+        message: what was proved, or the likely mistake.
+    """
+
+    state: str
     message: str
 
     @property
@@ -30,7 +36,7 @@ class Verdict:
         return self.state == "passed"
 
     def points(self, full: float) -> float:
-        """What a grader books: all or nothing."""
+        """Points for a grader such as nbgrader: all or nothing."""
         return full if self.passed else 0
 
     def __str__(self) -> str:
@@ -41,9 +47,9 @@ class Verdict:
 
 
 def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
-    """Turn a check, which raises Slip or returns what it proved, into one that answers a Verdict.
+    """Turn a check, which raises Slip or returns what it proved, into one that returns a Verdict.
 
-    An answer that is None or `...`, or that returns one of them, is a stub.
+    A decorator. An answer that is None or `...`, or that returns one of them, is a stub.
     """
 
     @wraps(check)
@@ -51,7 +57,7 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         if any(answer is None or answer is ... for answer in answers):
             return Verdict("not attempted yet", "fill in the cell above, then run this one again")
         try:
-            return Verdict("passed", check(*[guarded(answer) for answer in answers]))
+            return Verdict("passed", check(*[raise_if_stub(answer) for answer in answers]))
         except (NotAttempted, NotImplementedError):
             return Verdict("not attempted yet", "fill in the cell above, then run this one again")
         except Slip as slip:
@@ -62,8 +68,8 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
     return ask
 
 
-def guarded(answer: Any) -> Any:
-    """A function that says so when it still returns nothing."""
+def raise_if_stub(answer: Any) -> Any:
+    """Wrap a learner's function so that it raises NotAttempted while it returns nothing."""
     if not callable(answer):
         return answer
 
@@ -77,18 +83,24 @@ def guarded(answer: Any) -> Any:
     return call
 
 
-def expect(held: bool, slip: str) -> None:
-    """Raise Slip with this message unless the property held."""
-    if not held:
+def expect(holds: bool, slip: str) -> None:
+    """Raise Slip with this message unless the property holds."""
+    if not holds:
         raise Slip(slip)
 
 
-# Every call that a sampler makes of its network, kept in order
+def close(a: Any, b: Any, rtol: float = 0.0, atol: float = 0.0) -> bool:
+    """Whether two numbers or tensors agree within a tolerance: |a - b| ≤ atol + rtol |b|.
+
+    They are compared in float64. Tensors of different shapes do not agree.
+    """
+    a, b = (torch.as_tensor(value, dtype=torch.float64).detach() for value in (a, b))
+    return a.shape == b.shape and torch.allclose(a, b, rtol=rtol, atol=atol)
 
 
 @dataclass
-class Watched:
-    """A denoiser that keeps each call: the input x_t, its times, and the answer."""
+class RecordedCalls:
+    """A denoiser that records each network call: the input x_t, its times t, and the answer x."""
 
     denoise: Denoise
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)

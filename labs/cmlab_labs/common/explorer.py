@@ -1,4 +1,4 @@
-"""Explorers: interactive figures with sliders, predictions, live training, and shown source."""
+"""Explorers: interactive figures with sliders, predictions, live training, and source code."""
 
 import asyncio
 import inspect
@@ -20,58 +20,65 @@ from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
-WIDE = {"description_width": "initial"}
-LONG = ipw.Layout(width="330px")
+WIDE_LABEL = {"description_width": "initial"}
+CONTROL_LAYOUT = ipw.Layout(width="330px")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, and its three-line reading for those who do not see it."""
+    """A figure and its description in three lines, for readers who do not see it."""
 
     figure: Figure
     reading: str
 
 
 def slider(label: str, value: float, low: float, high: float, step: float = 1) -> ipw.DOMWidget:
-    """A slider, whole-numbered when all its numbers are. It acts on release and on arrow keys."""
+    """A slider, of integers if all its numbers are. It acts on release and on arrow keys."""
     whole = all(isinstance(v, int) for v in (value, low, high, step))
     kind = ipw.IntSlider if whole else ipw.FloatSlider
     return kind(
-        value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=LONG,
-        continuous_update=False,
+        value=value, min=low, max=high, step=step, description=label, style=WIDE_LABEL,
+        layout=CONTROL_LAYOUT, continuous_update=False,
     )  # fmt: skip
 
 
 def log_slider(
     label: str, value: float, low: float, high: float, steps: int = 40
 ) -> ipw.DOMWidget:
-    """A slider over decades: low, high and value are the numbers themselves."""
+    """A logarithmic slider; low, high and value are the numbers themselves."""
     span = log10(high) - log10(low)
     return ipw.FloatLogSlider(
         value=value, min=log10(low), max=log10(high), step=span / steps, description=label,
-        style=WIDE, layout=LONG, continuous_update=False, readout_format=".3g",
+        style=WIDE_LABEL, layout=CONTROL_LAYOUT, continuous_update=False, readout_format=".3g",
     )  # fmt: skip
 
 
 def choice(label: str, options: Sequence[Any], value: Any = None) -> ipw.DOMWidget:
-    """One of a few options, as buttons: Tab walks through them, Enter or Space chooses."""
+    """A choice of one of a few options, as buttons: Tab moves, Enter or Space chooses."""
     chosen = options[0] if value is None else value
     return ipw.ToggleButtons(
-        options=options, value=chosen, description=label, style=WIDE | {"button_width": "auto"}
+        options=options,
+        value=chosen,
+        description=label,
+        style=WIDE_LABEL | {"button_width": "auto"},
     )
 
 
 def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
-    """On or off."""
-    return ipw.Checkbox(value=value, description=label, indent=False, layout=LONG)
+    """A checkbox."""
+    return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
 class Explorer(ipw.VBox):
-    """draw(**values of the knobs) -> Picture, drawn again at every turn of a knob.
+    """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
-    `knobs[name].value = …` turns a knob from code; `picture` is what is on the screen and
-    `seconds` what it took. Knob `name` has the CSS class lab-name, the picture lab-out.
-    `call` is how a lab makes this explorer, for `to_code`.
+    `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
+    time it took. Control `name` has the CSS class lab-name, the picture lab-out.
+
+    Args:
+        draw: makes the picture.
+        knobs: the controls by name.
+        call: the expression that makes this explorer in a lab, for `to_code`.
     """
 
     def __init__(
@@ -96,9 +103,9 @@ class Explorer(ipw.VBox):
         self.refresh()
 
     def turn(self, values: Mapping[str, Any], hide: Collection[str] = ()) -> "Explorer":
-        """Turn several knobs at once and take those in `hide` away; itself, to end a cell with.
+        """Set several controls at once and hide those in `hide`; returns itself, to end a cell.
 
-        Raises ValueError for a knob that it lacks.
+        Raises ValueError for a control that it lacks.
         """
         if unknown := {*values, *hide} - set(self.knobs):
             raise ValueError(
@@ -116,12 +123,12 @@ class Explorer(ipw.VBox):
         return self
 
     def to_code(self) -> str:
-        """The one call that restores what is on the screen."""
+        """The one line of code that restores what is shown."""
         values = {name: knob.value for name, knob in self.knobs.items()}
         return f"{self.call}.turn({values}{f', hide={self.hidden}' if self.hidden else ''})"
 
     def refresh(self) -> None:
-        """Draw with the knobs as they stand. What is wrong is said in place of the reading."""
+        """Draw with the present values. An error is shown in place of the description."""
         if self.waiting:
             return
         start = perf_counter()
@@ -136,19 +143,19 @@ class Explorer(ipw.VBox):
 
 
 def reading_html(reading: str) -> str:
-    """The lines of a reading, announced by screen readers when they change."""
+    """A description as HTML that screen readers announce when it changes."""
     lines = "<br>".join(reading.strip().splitlines())
     return f"<p role='status' aria-live='polite' style='line-height:1.4;margin:4px 0'>{lines}</p>"
 
 
-# Training that is watched: start, pause and reset answer while the kernel works
+# Live training: start, pause and reset work while the kernel trains
 
-SLICE = 0.08  # seconds of training between two looks at the buttons
-PICTURES = 40  # in a whole run
+SLICE_SECONDS = 0.08  # of training between two checks of the buttons
+REDRAWS = 40  # of the picture in a whole run
 
 
 class LiveTraining(ipw.VBox):
-    """make() -> a fresh trainer; draw(trainer) -> the picture of where it stands.
+    """A training run with buttons: make() -> a fresh trainer, draw(trainer) -> its picture.
 
     Training runs in slices on the kernel's own event loop, so buttons answer between two of
     them and nothing runs in a second thread. A `draw` that takes less than 0.15 s keeps every
@@ -180,7 +187,7 @@ class LiveTraining(ipw.VBox):
         return self.task is not None and not self.task.done()
 
     def reset(self) -> None:
-        """Back to step 0, with fresh weights from the same seed."""
+        """Return to step 0, with fresh weights from the same seed."""
         self.pause()
         self.trainer = self.make()
         self.steps: Iterator[Trainer] = self.trainer.run()
@@ -194,7 +201,7 @@ class LiveTraining(ipw.VBox):
             self.go.description = "Pause"
 
     def pause(self) -> None:
-        """Stop after the slice that is running; Start goes on from here."""
+        """Stop after the present slice; Start continues from there."""
         if self.task is not None:
             self.task.cancel()
         self.task = None
@@ -210,8 +217,8 @@ class LiveTraining(ipw.VBox):
                 await asyncio.sleep(0.005)
         self.go.description = "Start"
 
-    def work(self, seconds: float = SLICE) -> bool:
-        """Train for this long, and say whether there is more to do."""
+    def work(self, seconds: float = SLICE_SECONDS) -> bool:
+        """Train for so many seconds; whether steps are left."""
         end = perf_counter() + seconds
         try:
             while perf_counter() < end and next(self.steps, None) is not None:
@@ -225,23 +232,23 @@ class LiveTraining(ipw.VBox):
 
     @property
     def due(self) -> bool:
-        """Whether the picture is a fortieth of the run old, or the run is over."""
+        """Whether to redraw: a fortieth of the run has passed, or the run is over."""
         done, total = self.trainer.step, self.trainer.config.steps
-        return done != self.drawn and (done == total or (done - self.drawn) * PICTURES >= total)
+        return done != self.drawn and (done == total or (done - self.drawn) * REDRAWS >= total)
 
     def show(self) -> None:
-        """Draw the trainer where it stands."""
+        """Draw the trainer at its present step."""
         self.picture = self.draw(self.trainer)
         self.drawn = self.bar.value = self.trainer.step
         self.image.value = png(self.picture.figure, dpi=90)
         self.words.value = reading_html(self.picture.reading)
 
 
-# A prediction made before the figure is seen; the reply names the misconception
+# A prediction before the figure is seen; the reply names the misconception
 
 
 class Predict(ipw.VBox):
-    """A question, its options, and for each the reply that it gets once committed."""
+    """A prediction: a question, its options, and the reply to each once it is committed."""
 
     def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
         if right not in replies:
@@ -264,7 +271,7 @@ class Predict(ipw.VBox):
         self.commit.disabled = change["new"] is None
 
     def answer(self, button: ipw.Button | None = None) -> None:
-        """Lock the prediction in and show its reply."""
+        """Lock the prediction and show its reply."""
         chosen = self.options.value
         if chosen is None:
             return
@@ -274,11 +281,11 @@ class Predict(ipw.VBox):
         self.reply.value = f"<p role='status' aria-live='polite'>{said}</p>"
 
 
-# What a lab's first cell needs: figures that show, and the package's own source
+# What the first cell of a notebook needs
 
 
 def start_lab(threads: int = 2) -> None:
-    """Let a cell that ends in a figure show it, and use this many CPU threads."""
+    """Set up a notebook: cells that end in a figure show it, with this many CPU threads."""
     torch.set_num_threads(threads)
     shell = get_ipython()
     if shell is None:
@@ -290,12 +297,12 @@ def start_lab(threads: int = 2) -> None:
 
 
 def titles(figure: Figure) -> str:
-    """What a figure calls itself, its panels from left to right: for those who do not see it."""
+    """The titles of a figure and its panels, as alternative text."""
     said = [figure.get_suptitle()]
     said += [ax.get_title(place) for ax in figure.axes for place in ("left", "center", "right")]
     return ". ".join(" ".join(title.split()) for title in said if title.strip()) or repr(figure)
 
 
 def show_source(thing: Any) -> Code:
-    """The source of a class or function as it stands in the package."""
+    """The source code of a class or function of the package."""
     return Code(inspect.getsource(thing), language="python")

@@ -1,4 +1,4 @@
-"""Step planner: one to eight noise levels, what happens between the calls, and where it ends."""
+"""Explorer of multistep sampling: noise levels, fresh noise between calls, and the samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import Phases, cut, jumps
-from cmlab.metrics.evaluators import Ends, against, exact_ends
 from cmlab.metrics.plots import Role
-from cmlab.metrics.toy import coverage
+from cmlab.metrics.toy import Ends, against, coverage, exact_ends
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import toy
 from cmlab.process import EDM
@@ -18,67 +17,67 @@ from cmlab.sampling import ode
 from cmlab.types import Data, Denoise, Time
 
 from .explorer import Explorer, Picture, choice, log_slider, slider
-from .plots_training import LOOK, plan
-from .studies_shared import revived
+from .plots_steps import SAMPLER_STYLE, level_plan
+from .studies_shared import restored_network
 from .study import read
 
-TOP, MOST, POINTS, POINTS_SHOWN = 10.0, 8, 64, 384
-EVEN, OWN = "even shares", "the sliders"
+SIGMA_MAX, MAX_CALLS, POINTS, POINTS_SHOWN = 10.0, 8, 64, 384
+EVEN_SHARES, OWN_LEVELS = "even shares", "the sliders"
 
 
 @dataclass(frozen=True)
-class Way:
-    """What answers, and whether fresh noise comes between the calls."""
+class SamplerChoice:
+    """A sampler of the explorer: its model, and whether it adds fresh noise between calls."""
 
     role: Role
     renoised: bool
-    arm: str = ""  # of the recorded study; "" is exact
+    variant: str = ""  # of the recorded study; "" is exact
     phases: int = 0  # that the network was trained for; 0: it has no edges of its own
 
 
-WAYS = {
-    "CM, exact f": Way(LOOK["exact f*"], True),
-    "CM, good network": Way(LOOK["good f"], True, "m1"),
-    "CM, bad network": Way(LOOK["bad f"], True, "bad"),
-    "phased, exact": Way(LOOK["exact f*"], False),
-    "phased, network of 4": Way(LOOK["phased"], False, "m4", 4),
-    "phased, network of 8": Way(LOOK["phased"], False, "m8", 8),
-    "DDIM, exact denoiser": Way(LOOK["DDIM"], False),
+SAMPLERS = {
+    "CM, exact f": SamplerChoice(SAMPLER_STYLE["exact f*"], True),
+    "CM, good network": SamplerChoice(SAMPLER_STYLE["good f"], True, "m1"),
+    "CM, bad network": SamplerChoice(SAMPLER_STYLE["bad f"], True, "bad"),
+    "phased, exact": SamplerChoice(SAMPLER_STYLE["exact f*"], False),
+    "phased, network of 4": SamplerChoice(SAMPLER_STYLE["phased"], False, "m4", 4),
+    "phased, network of 8": SamplerChoice(SAMPLER_STYLE["phased"], False, "m8", 8),
+    "DDIM, exact denoiser": SamplerChoice(SAMPLER_STYLE["DDIM"], False),
 }
 
 
 def explorer() -> Explorer:
-    """An explorer of plans. Knobs: `way`, `calls`, `spread`, and `level2` … `level8`."""
-    start = cut(toy.GRID, POINTS, MOST).edges[-2:0:-1]
+    """An explorer of step plans. Knobs: `way`, `calls`, `spread`, and `level2` … `level8`."""
+    start = cut(toy.GRID, POINTS, MAX_CALLS).edges[-2:0:-1]
     levels = {
         f"level{n}": log_slider(f"σ of call {n}", round(level, 3), 0.008, 9.5, 60)
         for n, level in enumerate(start, 2)
     }
     knobs = {
-        "way": choice("what answers", list(WAYS), "CM, good network"),
-        "calls": slider("calls", 4, 1, MOST),
-        "spread": choice("noise levels", [EVEN, OWN]),
+        "way": choice("what answers", list(SAMPLERS), "CM, good network"),
+        "calls": slider("calls", 4, 1, MAX_CALLS),
+        "spread": choice("noise levels", [EVEN_SHARES, OWN_LEVELS]),
     }
     return Explorer(picture, knobs | levels)
 
 
 def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
-    """The plan, the ends, and the distances in words."""
-    chosen = WAYS[way]
-    own = sorted({TOP, *list(levels.values())[: calls - 1]}, reverse=True)
-    steps = list(cut(toy.GRID, POINTS, calls).edges[:0:-1]) if spread == EVEN else own
-    found, ends = walked(chosen, steps), some_ends()
+    """The noise levels of the calls, the samples, and distances to the exact endpoints."""
+    chosen = SAMPLERS[way]
+    own = sorted({SIGMA_MAX, *list(levels.values())[: calls - 1]}, reverse=True)
+    steps = list(cut(toy.GRID, POINTS, calls).edges[:0:-1]) if spread == EVEN_SHARES else own
+    found, ends = sample(chosen, steps), exact_endpoints()
     marks = cut(toy.GRID, POINTS, chosen.phases).edges[1:-1] if chosen.phases else ()
     numbers = against(toy.RING, found, ends)
     title = f"Mean distance to the exact ends {numbers['end']:.2f}"
-    figure = plan(
+    figure = level_plan(
         steps, marks, chosen.renoised, found.numpy(), ends.exact.numpy(), chosen.role, title
     )
     return Picture(figure, reading(way, steps, numbers, found))
 
 
 def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found: Data) -> str:
-    """Three lines: the plan, whose noise it was, and whether the samples are like the data."""
+    """The reading: the plan, the distance to the exact endpoints, and that to the data."""
     near, modes = coverage(found, toy.RING.oracle.components)
     at = ", ".join(f"{level:.3g}" for level in levels)
     return (
@@ -91,39 +90,41 @@ def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found:
 
 
 @cache
-def some_ends() -> Ends:
-    return exact_ends(toy.RING, TOP, POINTS_SHOWN)
+def exact_endpoints() -> Ends:
+    """Noise and the exact ends of its ODE paths."""
+    return exact_ends(toy.RING, SIGMA_MAX, POINTS_SHOWN)
 
 
-def walked(way: Way, levels: Sequence[float]) -> Tensor:
-    """Samples by this plan, the noises always the same."""
-    denoise = answer(way, tuple(levels))
+def sample(way: SamplerChoice, levels: Sequence[float]) -> Tensor:
+    """Samples at these noise levels, from a fixed seed."""
+    denoise = chosen_denoiser(way, tuple(levels))
     g = torch.Generator().manual_seed(1)
-    x, keep = TOP * some_ends().z, 0.0 if way.renoised else 1.0
+    x, keep = SIGMA_MAX * exact_endpoints().z, 0.0 if way.renoised else 1.0
     with torch.no_grad(), torch.random.fork_rng([]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=g)))
         *_, x = jumps(EDM(), denoise, x, torch.tensor([*levels, 0.0]).double(), keep)
     return x
 
 
-def answer(way: Way, levels: tuple[float, ...]) -> Denoise:
-    """The denoiser of a way; the exact phased one has its edges where the plan has them."""
-    if way.arm:
-        return network(way.arm)
-    if way is WAYS["DDIM, exact denoiser"]:
-        return lean
-    edges = (0.0, TOP) if way.renoised else (0.0, *levels[::-1])
-    return Walk(Phases(edges))
+def chosen_denoiser(way: SamplerChoice, levels: tuple[float, ...]) -> Denoise:
+    """The denoiser of a sampler; the exact phased one has its edges at the plan's levels."""
+    if way.variant:
+        return network(way.variant)
+    if way is SAMPLERS["DDIM, exact denoiser"]:
+        return ring_denoiser
+    edges = (0.0, SIGMA_MAX) if way.renoised else (0.0, *levels[::-1])
+    return OraclePhasedModel(Phases(edges))
 
 
 @cache
-def network(arm: str) -> torch.nn.Module:
-    return revived(arm, read("phases", arm)["weights"][0])
+def network(variant: str) -> torch.nn.Module:
+    """A network of the recorded study "phases"."""
+    return restored_network(variant, read("phases", variant)["weights"][0])
 
 
 @dataclass(frozen=True)
-class Walk:
-    """Exact jumps, nearly: Heun's method on the exact denoiser, 18 steps, in float32."""
+class OraclePhasedModel:
+    """The exact phased consistency function, to 18 steps of Heun's method in float32."""
 
     phases: Phases
     steps: int = 18
@@ -132,14 +133,14 @@ class Walk:
         top, edge = float(t[0]), float(self.phases.floor(EDM(), t[:1].double()))
         low = max(edge, 0.002)
         way = KarrasGrid(low, top).up(self.steps).flip(0).to(x_t)
-        *_, x = ode(EDM(), lean, x_t, way if edge else torch.cat([way, way[:1] * 0]))
+        *_, x = ode(EDM(), ring_denoiser, x_t, way if edge else torch.cat([way, way[:1] * 0]))
         share = edge / top
         return (x - share * x_t) / (1 - share)
 
 
-def lean(x_t: Data, t: Time) -> Data:
-    """The ring's exact denoiser for one common level, without the oracle's checks, in float32."""
-    law, v = toy.RING, toy.RING.std**2 + t[0] ** 2
-    means = law.oracle.means.to(x_t)
+def ring_denoiser(x_t: Data, t: Time) -> Data:
+    """The ring's exact denoiser at one common noise level, in float32, without checks."""
+    data, v = toy.RING, toy.RING.std**2 + t[0] ** 2
+    means = data.oracle.means.to(x_t)
     weights = torch.softmax(x_t @ means.T / v, dim=1)  # all modes are as far from the middle
-    return (x_t * law.std**2 + t[0] ** 2 * (weights @ means)) / v
+    return (x_t * data.std**2 + t[0] ** 2 * (weights @ means)) / v

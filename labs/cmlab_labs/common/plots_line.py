@@ -1,21 +1,15 @@
-"""Plots of data on the line: paths, consistency functions, orders of solvers.
+"""Plots of one-dimensional data: ODE paths, the consistency function f and the posterior mean D.
 
-The consistency function f beside the posterior mean D: where a path ends, and the average.
-
-Everything here is exact: the laws come from `oracle`, and nothing is trained.
-
-Noise on its way to data: exact paths over the densities that they carry, and solvers on them.
-
-All planes have the noise level t along x and the sample x_t along y; sampling walks leftwards.
+Everything here is exact: the distributions come from `cmlab.oracle`, and nothing is trained. All
+planes have the noise level t along x and the noisy point x_t along y; sampling goes leftwards.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.contour import QuadContourSet
@@ -40,10 +34,8 @@ from cmlab.metrics.plots import (
 )
 from cmlab.oracle import Mixture1D
 
-# The consistency function f beside the posterior mean D: where a path ends, and the average
-
 NOISE_LEVEL = "noise level $t$ (data units)"
-POINT = "noisy point $x_t$ (data units)"
+NOISY_POINT = "noisy point $x_t$ (data units)"
 MAP_TITLES = (
     "f: one value along each path",
     "D: it changes along every path",
@@ -51,69 +43,75 @@ MAP_TITLES = (
 )
 
 
-def plane(high: float, reach: float, rows: int = 320, columns: int = 60) -> tuple[Tensor, Tensor]:
+def xt_grid(
+    high: float, reach: float, rows: int = 320, columns: int = 60
+) -> tuple[Tensor, Tensor]:
     """All points of the x–t plane, t the faster index: x (rows · columns, 1) and t."""
     x = torch.linspace(-reach, reach, rows).double()
     grid = torch.cartesian_prod(x, torch.linspace(0.005, high, columns).double())
     return grid[:, :1], grid[:, 1]
 
 
-def ranked(law: Mixture1D, level: float, n: int) -> Tensor:
-    """n points (n, 1) at evenly spaced ranks of the noisy law: its quantiles, without chance."""
+def quantile_points(oracle: Mixture1D, level: float, n: int) -> Tensor:
+    """Quantiles (n, 1) of the noisy distribution at a level, evenly spaced: no sampling noise."""
     rank = (torch.arange(n).double() + 0.5) / n
-    t, far = torch.full_like(rank, level), law.components.means.abs().max() + 40 * (1 + level)
+    t, far = torch.full_like(rank, level), oracle.components.means.abs().max() + 40 * (1 + level)
 
     def curve(y: Tensor) -> tuple[Tensor, Tensor]:
-        return law.cdf(y, t) - rank, law.log_density(y, t).exp()
+        return oracle.cdf(y, t) - rank, oracle.log_density(y, t).exp()
 
     return gaussian_mixture.root(curve, -far * torch.ones_like(rank), far * torch.ones_like(rank))[
         :, None
     ]
 
 
-def fan(law: Mixture1D, high: float, paths: int, levels: int = 60) -> tuple[Tensor, Tensor]:
-    """Exact paths at evenly spaced ranks: levels (m,) rising, and positions (m, paths)."""
+def exact_paths(
+    oracle: Mixture1D, high: float, paths: int, levels: int = 60
+) -> tuple[Tensor, Tensor]:
+    """Exact ODE paths from evenly spaced quantiles: rising levels (m,), positions (m, paths)."""
     t = torch.cat([torch.tensor([0.002]), torch.linspace(0.02, high, levels - 1)]).double()
-    return t, law.path(ranked(law, high, paths), t.flip(0)).squeeze(2).flip(0)
+    return t, oracle.path(quantile_points(oracle, high, paths), t.flip(0)).squeeze(2).flip(0)
 
 
-def maps(law: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.8) -> Figure:
+def maps(oracle: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float = 1.8) -> Figure:
     """f and D over the x–t plane with exact paths on them, and the gap between the two.
 
     `high` is the largest noise level, `reach` the largest |x|, `ends` the end of the colours.
     """
-    x, t = plane(high, reach)
-    f, mean = law.consistency(x, t), law.denoise(x, t)
+    x, t = xt_grid(high, reach)
+    f, mean = oracle.consistency(x, t), oracle.denoise(x, t)
     figure, axes = sheet(1, 3, 9.8, 3.5)
     for ax, title in zip(axes[0], MAP_TITLES, strict=True):
-        name_axes(ax, NOISE_LEVEL, POINT if ax is axes[0, 0] else "", title)
+        name_axes(ax, NOISE_LEVEL, NOISY_POINT if ax is axes[0, 0] else "", title)
         ax.set(ylim=(-reach, reach), xlim=(0, high))
     both, gaps = torch.linspace(-ends, ends, 13), torch.linspace(0, 1.2, 9)
-    filled(axes[0, 0], f, x, t, both, DIVERGING, lines=False)
-    shown = filled(axes[0, 1], mean, x, t, both, DIVERGING)
+    filled_contours(axes[0, 0], f, x, t, both, DIVERGING, lines=False)
+    shown = filled_contours(axes[0, 1], mean, x, t, both, DIVERGING)
     figure.colorbar(shown, ax=axes[0, 1], label="$f$ and $D$ (data units)", ticks=both[::2])
     for ax, answer in ((axes[0, 0], f), (axes[0, 1], mean)):
-        hatch_empty(ax, law, answer, x, t)
-    shown = filled(axes[0, 2], (f - mean).abs(), x, t, gaps, SEQUENTIAL)
+        hatch_empty(ax, oracle, answer, x, t)
+    shown = filled_contours(axes[0, 2], (f - mean).abs(), x, t, gaps, SEQUENTIAL)
     figure.colorbar(shown, ax=axes[0, 2], label="$|f-D|$ (data units)", ticks=gaps[::2])
-    draw_fan(list(axes[0, :2]), law, high)
+    draw_paths(list(axes[0, :2]), oracle, high)
     return figure
 
 
-def draw_fan(panels: Sequence[Axes], law: Mixture1D, high: float) -> None:
+def draw_paths(panels: Sequence[Axes], oracle: Mixture1D, high: float) -> None:
     """Exact paths on each panel; on the first, each with the value that f has along it."""
-    levels, ways = fan(law, high, 13, levels=40)
+    levels, positions = exact_paths(oracle, high, 13, levels=40)
     for ax in panels:
-        ax.plot(levels, ways, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4)
-    for way in ways.T[1:-1:2]:
-        label(panels[0], 0.76 * high, float(way[-10]) - 0.1, f"{float(way[0]):.2f}")
+        ax.plot(
+            levels, positions, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4
+        )
+    for path in positions.T[1:-1:2]:
+        label(panels[0], 0.76 * high, float(path[-10]) - 0.1, f"{float(path[0]):.2f}")
 
 
-def filled(
+def filled_contours(
     ax: Axes, values: Tensor, x: Tensor, t: Tensor, edges: Tensor, cmap: str, lines: bool = True
 ) -> QuadContourSet:
-    """Filled contours over the plane, with every second edge drawn and written."""
-    where = on_plane(t, t), on_plane(x, t), on_plane(values, t)
+    """Filled contours over the plane, with every second edge drawn and labelled."""
+    where = as_image(t, t), as_image(x, t), as_image(values, t)
     shown = ax.contourf(*where, levels=edges.numpy(), cmap=cmap, extend="both")
     if lines:
         drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="#333333", linewidths=0.5)
@@ -123,109 +121,30 @@ def filled(
     return shown
 
 
-def on_plane(values: Tensor, t: Tensor) -> np.ndarray:
-    """Values of all points of the plane as an array (x, t)."""
+def as_image(values: Tensor, t: Tensor) -> np.ndarray:
+    """Values of all points of the plane, reshaped to an image (x, t)."""
     return values.reshape(int((t == t[0]).sum()), -1).numpy()
 
 
-def hatch_empty(ax: Axes, law: Mixture1D, answer: Tensor, x: Tensor, t: Tensor) -> None:
-    """Hatch where an answer falls between the modes, where the data have next to no density."""
-    empty = between_modes(law, answer).double()
-    where = on_plane(t, t), on_plane(x, t), on_plane(empty, t)
+def hatch_empty(ax: Axes, oracle: Mixture1D, answer: Tensor, x: Tensor, t: Tensor) -> None:
+    """Hatch where f or D lies between the modes, where the data have next to no density."""
+    empty = between_modes(oracle, answer).double()
+    where = as_image(t, t), as_image(x, t), as_image(empty, t)
     ax.contourf(*where, levels=[0.5, 1.5], colors="none", hatches=["///"])
 
 
-def between_modes(law: Mixture1D, answer: Tensor, share: float = 0.01) -> Tensor:
-    """Whether answers (b, 1) lie between the outer means with under 1 % of the peak density."""
-    means = law.components.means
+def between_modes(oracle: Mixture1D, answer: Tensor, share: float = 0.01) -> Tensor:
+    """Whether values (b, 1) lie between the outer modes, at under 1 % of the peak density."""
+    means = oracle.components.means
     level = torch.full_like(answer[:, 0], 0.002)
-    peak = law.log_density(means, torch.full_like(means[:, 0], 0.002)).max()
-    low = law.log_density(answer, level) < peak + math.log(share)
+    peak = oracle.log_density(means, torch.full_like(means[:, 0], 0.002)).max()
+    low = oracle.log_density(answer, level) < peak + math.log(share)
     return low & (answer[:, 0] > means.min()) & (answer[:, 0] < means.max())
 
 
 # Noise on its way to data: exact paths over the densities that they carry, and solvers on them
 
-LEVEL, FLOW_POINT = "noise level $t$ (data units)", "sample $x_t$ (data units)"
-BANDS = colormaps["Greys"].resampled(20)  # few greys keep the pictures small on disk
-ROLES = {"Euler": TEACHER, "Heun": STUDENT}  # orange dashes and triangles, blue and squares
-
-
-def flow_fan(law: Mixture1D, high: float, paths: int, levels: int = 120) -> tuple[Tensor, Tensor]:
-    """Exact paths from evenly spaced ranks: levels (m,) from `high` to 0, and x (m, paths)."""
-    share = (torch.arange(paths).double() + 0.5) / paths
-    start = torch.special.ndtri(share) * (law.sigma_data**2 + high**2) ** 0.5
-    t = high * torch.linspace(1, 0, levels, dtype=torch.float64) ** 2
-    return t, law.path(start[:, None], t).squeeze(2)
-
-
-def density(law: Mixture1D, t: Tensor, x: Tensor) -> np.ndarray:
-    """p_t(x) over its largest value at each t: (len(x), len(t))."""
-    rows, columns = torch.meshgrid(x, t, indexing="ij")
-    log_p = law.log_density(rows.reshape(-1, 1), columns.flatten()).reshape(rows.shape)
-    return (log_p - log_p.amax(0)).exp().numpy()
-
-
-def backdrop(
-    ax: Axes, law: Mixture1D, high: float, reach: float, paths: tuple[Tensor, Tensor]
-) -> None:
-    """The density in grey, darkest on its ridges, and exact paths as thin lines."""
-    t, x = torch.linspace(1e-3, high, 120).double(), torch.linspace(-reach, reach, 240).double()
-    box = (0.0, high, -reach, reach)
-    ax.imshow(density(law, t, x), cmap=BANDS, vmax=1.9, extent=box, aspect="auto",
-              origin="lower", interpolation="bilinear")  # fmt: skip
-    levels, many = paths
-    lines = [np.column_stack([levels, one]) for one in many.T]
-    ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.8, alpha=0.8))
-    ax.set(xlim=(-0.01 * high, high), ylim=(-reach, reach))
-    ax.grid(False)
-
-
-def ranks(law: Mixture1D, levels: Sequence[float], paths: int = 5, reach: float = 4.5) -> Figure:
-    """The density at a few noise levels, drawn sideways, and paths that keep their rank."""
-    figure, axes = sheet(1, 1, 8.0, 4.0)
-    ax, x = axes[0, 0], torch.linspace(-reach, reach, 500).double()
-    room = 0.85 * min(np.diff(levels))
-    for t, shape in zip(levels, density(law, torch.tensor(levels).double(), x).T, strict=True):
-        ax.fill_betweenx(x, t, t + room * shape, color=DATA.color, alpha=0.3, linewidth=0)
-        ax.axvline(t, color=DATA.color, linewidth=0.6)
-    t, many = flow_fan(law, max(levels), paths)
-    ax.plot(t, many, color=TRUTH.color, linewidth=1.5)
-    for share, x_t in zip(np.arange(paths) + 0.5, many[0].tolist(), strict=True):
-        label(ax, max(levels) + 0.03, x_t + 0.08, f"{100 * share / paths:.0f} %")
-    ax.set(xlim=(-0.02, max(levels) + room + 0.05), ylim=(-reach, reach))
-    name_axes(ax, LEVEL, FLOW_POINT, "Noise blurs the data, and every path keeps its rank")
-    return figure
-
-
-def journey(
-    law: Mixture1D,
-    paths: tuple[Tensor, Tensor],
-    exact: tuple[Tensor, Tensor],
-    walked: tuple[Tensor, Tensor],
-    role: Role,
-    spans: Sequence[tuple[float, float]],
-) -> Figure:
-    """A solver's steps over the exact path from the same start: once whole, once near the data.
-
-    Paths are levels (m,) and x (m, …); `spans` are the largest t and |x| of each panel.
-    """
-    figure, axes = sheet(1, 2, 10.0, 4.0, ratios=(1, 1.4))
-    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
-    figure.subplots_adjust(left=0.065, right=0.99, bottom=0.13, top=0.92, wspace=0.13)
-    titles = ("All the way: nearly straight", "Near the data: the bend decides")
-    for ax, (high, reach), title in zip(axes[0], spans, titles, strict=True):
-        backdrop(ax, law, high, reach, paths)
-        ax.plot(*exact, color=TRUTH.color, linewidth=2.2)
-        ax.plot(*walked, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
-        name_axes(ax, LEVEL, FLOW_POINT if ax is axes[0, 0] else "", title)
-        tick = 10 ** np.floor(np.log10(reach))
-        ax.set_xticks([0, high / 2, high])
-        ax.set_yticks(reach // tick * tick * np.array([-1, 0, 1]))
-    (high, reach), ax = spans[1], axes[0, 1]
-    label(ax, 0.6 * high, 0.86 * reach, "black line: exact path")
-    label(ax, 0.6 * high, 0.74 * reach, "marked line: the solver", role.color)
-    return figure
+SOLVER_STYLE = {"Euler": TEACHER, "Heun": STUDENT}  # orange dashes and triangles, blue and squares
 
 
 # What a solver's steps cost: the error left, by steps, by network calls, and by noise level
@@ -237,77 +156,13 @@ def slope(steps: Sequence[int], errors: Sequence[float], beyond: int = 16) -> fl
     return float(np.polyfit(np.log(n[n >= beyond]), np.log(e[n >= beyond]), 1)[0])
 
 
-def order(law: Mixture1D, steps: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
-    """Exact paths beside the solvers' errors against the number of steps, slopes measured."""
-    figure, axes = sheet(1, 2, 11.0, 4.4)
-    ax, plot = axes[0]
-    backdrop(ax, law, 3.0, 4.5, flow_fan(law, 10.0, 32, 300))
-    name_axes(ax, LEVEL, FLOW_POINT, "Straight far out, one bend, then a mode")
-    for name, error in errors.items():
-        role, fitted = ROLES[name], slope(steps, error)
-        plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
-        text = f"{name}: slope {fitted:.2f}".replace("-", "−")
-        label(plot, *((20, error[-3] * 2.2) if name == "Euler" else (4, error[-4] / 2)), text,
-              role.color)  # fmt: skip
-        guide = error[-1] * (np.array(steps[-4:]) / steps[-1]) ** round(fitted)
-        plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
-    label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
-    ticks(plot, steps)
-    title = "Twice the steps: half the error, or a quarter"
-    name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
-    return figure
-
-
-def ticks(ax: Axes, values: Sequence[int]) -> None:
-    """Whole numbers along a logarithmic axis."""
+def integer_ticks(ax: Axes, values: Sequence[int]) -> None:
+    """Tick labels that are whole numbers, on a logarithmic axis."""
     ax.set_xticks(list(values), [str(v) for v in values])
     ax.minorticks_off()
 
 
-def bends(levels: Tensor, errors: Tensor, width: float) -> Figure:
-    """What one Euler step over a tenth of the noise misses: errors (m, paths) at levels (m,)."""
-    figure, axes = sheet(1, 1, 8.0, 3.4)
-    ax, (low, middle, high) = axes[0, 0], np.quantile(errors.numpy(), (0.1, 0.5, 0.9), axis=1)
-    ax.fill_between(levels, low, high, color=TEACHER.color, alpha=0.2, linewidth=0)
-    ax.loglog(levels, middle, color=TEACHER.color)
-    ax.axvline(width, color=DATA.color, linestyle=":")
-    label(ax, width * 1.05, high.max() / 400, f"spread of the data, {width:.2f}", DATA.color)
-    label(ax, 1.2 * float(levels[-1]), high.max() / 3, "line: median path\nband: 80 % of paths")
-    title = "Paths bend in the middle: there a step misses most"
-    name_axes(ax, LEVEL, "error of one step (data units)", title)
-    return figure
-
-
-def ring(paths: Tensor, calls: Mapping[str, Sequence[int]], errors: Mapping[str, Sequence[float]],
-         reach: float = 2.2) -> Figure:  # fmt: skip
-    """Exact paths (m, b, 2) onto a ring, and the solvers' errors against network calls."""
-    figure, axes = sheet(1, 2, 10.0, 4.4, ratios=(1, 1.25))
-    ax, plot = axes[0]
-    ax.add_collection(LineCollection(list(paths.transpose(0, 1).numpy()), colors=DATA.color,
-                                     linewidths=0.7, alpha=0.7))  # fmt: skip
-    ax.scatter(*paths[-1].T, s=9, color=EXTRA.color, marker=EXTRA.marker, zorder=3)
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    name_axes(
-        ax, "$x_1$ (data units)", "$x_2$ (data units)", "Inwards first, then to one of eight"
-    )
-    for name, error in errors.items():
-        role = ROLES[name]
-        plot.loglog(calls[name], error, color=role.color, marker=role.marker, linestyle=role.line)
-        x, y = (1.0, 1.7) if name == "Euler" else (0.45, 0.8)
-        label(plot, x * calls[name][-2], y * error[-2], name, role.color)
-    ticks(plot, calls["Euler"])
-    title = f"Heun is ahead from {overtaken(calls, errors)} calls on"
-    name_axes(plot, "network calls", "mean error at $t = 0$ (data units)", title)
-    return figure
-
-
-def overtaken(calls: Mapping[str, Sequence[int]], errors: Mapping[str, Sequence[float]]) -> int:
-    """The first number of calls with which Heun errs less than Euler does with as many."""
-    euler = np.interp(np.log(calls["Heun"]), np.log(calls["Euler"]), np.log(errors["Euler"]))
-    return int(np.asarray(calls["Heun"])[np.log(errors["Heun"]) < euler][0])
-
-
-# What the picture of one path shows: a point with both answers, and all that stays the same
+# One path in the x–t plane: a point on it, where its path ends (f), where its tangent ends (D)
 
 SIGMA_MIN = 0.002
 REACH = 4.6  # the largest |x| shown
@@ -315,7 +170,7 @@ REACH = 4.6  # the largest |x| shown
 
 @dataclass(frozen=True)
 class Point:
-    """A point (x, t) with the two answers that a network could be asked for."""
+    """A point (x, t) with the exact f (end of its path) and the posterior mean D."""
 
     x: float
     t: float
@@ -323,46 +178,44 @@ class Point:
     mean: float
 
 
-def exact(values: list) -> Tensor:
-    """A tensor in float64: at 0.7 of float32 a path has moved on by 3e-8."""
+def double(values: list) -> Tensor:
+    """A float64 tensor: 0.7 in float32 is off by 3e-8, and so would be its path."""
     return torch.tensor(values, dtype=torch.float64)
 
 
-def point(law: Mixture1D, x: float, t: float) -> Point:
-    """The point at noise level t, with the exact f and D."""
-    here, level = exact([[x]]), exact([t])
-    return Point(x, t, float(law.consistency(here, level)), float(law.denoise(here, level)))
+def point(oracle: Mixture1D, x: float, t: float) -> Point:
+    """The point x at noise level t, with the exact f and D."""
+    here, level = double([[x]]), double([t])
+    return Point(x, t, float(oracle.consistency(here, level)), float(oracle.denoise(here, level)))
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What stays the same while a point moves: levels (m,), paths (m, n), the data, their gap."""
+class PathPlane:
+    """Background of the x–t plane: levels (m,), paths (m, n), the data's density and its gap."""
 
-    law: Mixture1D
+    oracle: Mixture1D
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
     empty: tuple[float, float]
 
 
-def scene(law: Mixture1D, high: float, paths: int = 15) -> Scene:
-    """The scene of a law up to noise level `high`."""
-    levels, ways = fan(law, high, paths, levels=40)
+def path_plane(oracle: Mixture1D, high: float, paths: int = 15) -> PathPlane:
+    """Exact paths and the density of a distribution, up to noise level `high`."""
+    levels, positions = exact_paths(oracle, high, paths, levels=40)
     rows = torch.linspace(-REACH, REACH, 400).double()[:, None]
-    density = law.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
-    gap = rows[between_modes(law, rows)]
+    density = oracle.log_density(rows, torch.full_like(rows[:, 0], SIGMA_MIN)).exp()
+    gap = rows[between_modes(oracle, rows)]
     empty = (float(gap.min()), float(gap.max())) if len(gap) else (0.0, 0.0)
-    return Scene(law, levels, ways, rows[:, 0], density / density.max(), empty)
+    return PathPlane(oracle, levels, positions, rows[:, 0], density / density.max(), empty)
 
-
-# One point on the x–t plane: where its path ends (f), and where its tangent ends (D)
 
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
 
 
-def same_path(scene: Scene, on: Point, off: Point, mean: bool = True) -> Figure:
-    """The plane with the path of `on` and, if it is elsewhere, of `off`; beside it all answers."""
+def same_path(scene: PathPlane, on: Point, off: Point, mean: bool = True) -> Figure:
+    """The plane with the path of `on` and, if it differs, of `off`; beside it f and D over x_t."""
     points = [(on, TRUTH)] if off.x == on.x else [(on, TRUTH), (off, EXTRA)]
     figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.5, 1))
     # A fixed layout draws in half the time, and a slider is waiting.
@@ -370,19 +223,19 @@ def same_path(scene: Scene, on: Point, off: Point, mean: bool = True) -> Figure:
     figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.92, wspace=0.17)
     draw_plane(axes[0], scene)
     for at, role in points:
-        draw_way(axes[0], scene, at, role)
-    draw_ends(axes[0], *points[-1], mean)
+        draw_path(axes[0], scene, at, role)
+    draw_answers(axes[0], *points[-1], mean)
     draw_slice(axes[1], scene, points, mean)
     said = f"Same path, same end: f = {on.f:.2f} all along it"
     if len(points) > 1:
         said = f"Another path, another end: f was {on.f:.2f}, now {off.f:.2f}"
-    name_axes(axes[0], NOISE_LEVEL, POINT, said)
+    name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, said)
     return figure
 
 
-def draw_plane(ax: Axes, scene: Scene) -> None:
+def draw_plane(ax: Axes, scene: PathPlane) -> None:
     """Exact paths in grey, the data's density at the left, noise at the right."""
-    lines = [torch.stack([scene.levels, way], 1).numpy() for way in scene.ways.T]
+    lines = [torch.stack([scene.levels, path], 1).numpy() for path in scene.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.45))
     ax.fill_betweenx(scene.rows, -0.45 * scene.density, 0, color=DATA.color, alpha=0.35, lw=0)
     ax.axvline(0, color=DATA.color, linewidth=0.8)
@@ -390,17 +243,17 @@ def draw_plane(ax: Axes, scene: Scene) -> None:
     ax.set(xticks=range(int(scene.levels[-1]) + 1), yticks=(-4, -2, 0, 2, 4))
 
 
-def draw_way(ax: Axes, scene: Scene, at: Point, role: Role) -> None:
+def draw_path(ax: Axes, scene: PathPlane, at: Point, role: Role) -> None:
     """The whole exact path through a point, and the point."""
     t = scene.levels.flip(0)
-    here, ends = exact([[at.x]]), exact([[at.t], [float(t[0])]])
-    way = scene.law.path(scene.law.flow(here, *ends), t)[:, 0, 0]
-    ax.plot(t, way, color=role.color, linestyle=role.line, linewidth=2.2)
+    here, ends = double([[at.x]]), double([[at.t], [float(t[0])]])
+    path = scene.oracle.path(scene.oracle.flow(here, *ends), t)[:, 0, 0]
+    ax.plot(t, path, color=role.color, linestyle=role.line, linewidth=2.2)
     ax.plot(at.t, at.x, marker=role.marker, color=role.color, markersize=9)
 
 
-def draw_ends(ax: Axes, at: Point, role: Role, mean: bool) -> None:
-    """f at the end of the path and, if wanted, D at the end of the tangent, named at the left."""
+def draw_answers(ax: Axes, at: Point, role: Role, mean: bool) -> None:
+    """f at the end of the path and, if asked for, D at the end of the tangent, labelled."""
     high, low = (at.f, at.mean) if at.f > at.mean else (at.mean, at.f)
     apart = max(0.5 - (high - low), 0) / 2 if mean else 0
     up = apart if at.f > at.mean else -apart
@@ -412,13 +265,13 @@ def draw_ends(ax: Axes, at: Point, role: Role, mean: bool) -> None:
         label(ax, -0.8, at.mean - up - 0.12, f"D = {at.mean:.2f}", DARK_MEAN)
 
 
-def draw_slice(ax: Axes, scene: Scene, points: list[tuple[Point, Role]], mean: bool) -> None:
-    """f and D as functions of x_t at the points' noise level, and the gap in the data."""
+def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mean: bool) -> None:
+    """f and D as functions of x_t at the points' noise level, and the gap between the modes."""
     x = scene.rows[::2, None]
     level = torch.full_like(x[:, 0], points[0][0].t)
-    answers = [(scene.law.consistency(x, level), TRUTH, "f", TRUTH.color)]
+    answers = [(scene.oracle.consistency(x, level), TRUTH, "f", TRUTH.color)]
     if mean:
-        answers.append((scene.law.denoise(x, level), MEAN, "D", DARK_MEAN))
+        answers.append((scene.oracle.denoise(x, level), MEAN, "D", DARK_MEAN))
     ax.axhspan(*scene.empty, facecolor="none", edgecolor="#bbbbbb", hatch="///", linewidth=0)
     label(ax, -4.5, sum(scene.empty) / 2 - 0.06, "no data here", DATA.color)
     for y, role, name, color in answers:
@@ -430,14 +283,14 @@ def draw_slice(ax: Axes, scene: Scene, points: list[tuple[Point, Role]], mean: b
         if mean:
             ax.plot(at.x, at.mean, marker=MEAN.marker, color=MEAN.color, markersize=8)
     ax.set(xlim=(-REACH, REACH), ylim=(-2.2, 2.2), yticks=(-2, -1, 0, 1, 2))
-    # f turns the noisy law into the data's own, so the share of its answers there is the data's.
-    found = f"f {in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN)):.0%}"
-    found += f", D {in_gap(scene, x, answers[1][0], level):.0%}" if mean else ""
-    name_axes(ax, POINT, "answer (data units)", f"Answers in the gap: {found}")
+    # f maps the noisy distribution to the data's, so its share in the gap is that of the data.
+    found = f"f {share_in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN)):.0%}"
+    found += f", D {share_in_gap(scene, x, answers[1][0], level):.0%}" if mean else ""
+    name_axes(ax, NOISY_POINT, "answer (data units)", f"Answers in the gap: {found}")
 
 
-def in_gap(scene: Scene, x: Tensor, answers: Tensor, level: Tensor) -> float:
-    """The share of noisy points whose answer, rising with x (n, 1), falls in the data's gap."""
+def share_in_gap(scene: PathPlane, x: Tensor, answers: Tensor, level: Tensor) -> float:
+    """The share of noisy points whose f or D, which rise with x (n, 1), lies in the data's gap."""
     edges = np.interp(scene.empty, answers[:, 0].numpy(), x[:, 0].numpy())
-    low, high = scene.law.cdf(torch.tensor(edges)[:, None], level[:2]).tolist()
+    low, high = scene.oracle.cdf(torch.tensor(edges)[:, None], level[:2]).tolist()
     return high - low

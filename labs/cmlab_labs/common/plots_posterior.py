@@ -1,9 +1,9 @@
-"""Plots of posteriors under noise.
+"""Posterior p(x | x_t) of a Gaussian mixture, exactly, and plots of three points of it.
 
-What could lie under x_t, exactly: a mixture's posterior, and three points to put into A(.).
-
-Given x_t = x + σ z, each component of a mixture of round Gaussians has a posterior that is a
-round Gaussian again, and the weights change by how well it explains x_t:
+Posterior sampling puts one point into the operator A(·) in place of x: the posterior mean, the
+end of the ODE path, or a posterior sample. Given x_t = x + σ z, each component of a mixture of
+isotropic Gaussians has an isotropic Gaussian posterior, and the weights change by how well it
+explains x_t:
 
     p(x | x_t) = Σ_k w_k(x_t) N(m_k, v_k I),   v_k = s_k² σ² / (s_k² + σ²),
     m_k = (s_k² x_t + σ² μ_k) / (s_k² + σ²),   w_k(x_t) ∝ w_k N(x_t; μ_k, (s_k² + σ²) I).
@@ -28,13 +28,11 @@ from cmlab.process import EDM
 from cmlab.sampling import ode
 from cmlab.types import Data, PerSample, Time
 
-# What could lie under x_t, exactly: a mixture's posterior, and three points to put into A(.)
-
-POINTS = ("posterior mean", "path's end", "posterior sample")
+POINT_NAMES = ("posterior mean", "path's end", "posterior sample")
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class MixturePosterior:
     """p(x | x_t) for each of b noisy samples: weights (b, K), means (b, K, D), stds (b, K)."""
 
     weights: Tensor
@@ -60,21 +58,22 @@ class Posterior:
         return of(x.flatten(0, 1)).reshape(*x.shape[:2], -1).mean(1)
 
 
-def posterior(law: Oracle, x_t: Data, level: Time) -> Posterior:
+def posterior(oracle: Oracle, x_t: Data, level: Time) -> MixturePosterior:
     """The exact posterior of each x_t (b, *d) at its noise level, over flat samples."""
-    parts, flat = law.components, x_t.flatten(1).double()
+    parts, flat = oracle.components, x_t.flatten(1).double()
     s2, v = parts.stds**2, level.double()[:, None] ** 2
     weights = parts.log_terms(flat, level.double()[:, None]).softmax(0).T
     total = (s2 + v)[..., None]
     means = (s2[:, None] * flat[:, None] + v[..., None] * parts.means) / total
-    return Posterior(weights, means, (s2 * v / (s2 + v)).sqrt())
+    return MixturePosterior(weights, means, (s2 * v / (s2 + v)).sqrt())
 
 
-def line_through(law: Mixture, axis: int, value: float) -> Mixture1D:
+def conditional_line(oracle: Mixture, axis: int, value: float) -> Mixture1D:
     """p(the other coordinate | this one = value) of a mixture in the plane, in closed form."""
-    parts = law.components
-    require(parts.means.shape[1] == 2, "only a law in the plane has one other coordinate: give "
-            "means of shape (K, 2)")  # fmt: skip
+    parts = oracle.components
+    flat = parts.means.shape[1] == 2
+    require(flat, "only a distribution in the plane has one other coordinate: give means of "
+            "shape (K, 2)")  # fmt: skip
     off = (value - parts.means[:, axis]) / parts.stds
     weights = (parts.weights.log() - parts.stds.log() - off**2 / 2).softmax(0)
     kept = weights > 1e-12 * weights.max()
@@ -84,12 +83,12 @@ def line_through(law: Mixture, axis: int, value: float) -> Mixture1D:
 
 @dataclass(frozen=True, eq=False)
 class PathEnd:
-    """The path's end Φ_0(x_t), with a gradient: Heun's method down to the data in `steps` steps.
+    """The end of the ODE path from x_t, with a gradient: Heun's method in `steps` steps.
 
-    The law's own `consistency` is more exact and has no gradient. All levels of a batch are one.
+    The oracle's own `consistency` is more exact and has no gradient. A batch has one noise level.
     """
 
-    law: Oracle
+    oracle: Oracle
     steps: int = 10
     low: float = 0.01
 
@@ -101,39 +100,39 @@ class PathEnd:
             if top > self.low
             else t.new_tensor([top, 0])
         )
-        *_, x = ode(EDM(), self.law.denoise, x_t, down)
+        *_, x = ode(EDM(), self.oracle.denoise, x_t, down)
         return x
 
 
 def three_points(
-    law: Oracle, x_t: Data, level: Time, generator: torch.Generator
+    oracle: Oracle, x_t: Data, level: Time, generator: torch.Generator
 ) -> dict[str, Data]:
     """The posterior mean, the path's end, and one exact posterior sample for each x_t."""
-    drawn = posterior(law, x_t, level).sample(1, generator)[:, 0].reshape(x_t.shape)
-    found = (law.denoise(x_t, level), law.consistency(x_t, level), drawn.to(x_t))
-    return dict(zip(POINTS, found, strict=True))
+    drawn = posterior(oracle, x_t, level).sample(1, generator)[:, 0].reshape(x_t.shape)
+    found = (oracle.denoise(x_t, level), oracle.consistency(x_t, level), drawn.to(x_t))
+    return dict(zip(POINT_NAMES, found, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What is told of each point: ‖x‖, ln p(x) in nats, and A(x)."""
+class PointStatistics:
+    """Statistics of each point: radius ‖x‖, ln p(x) in nats, and the measurement A(x)."""
 
     radius: PerSample
     log_density: PerSample
     measured: Tensor
 
 
-def seen(law: Oracle, x: Data, operator: Operator) -> Seen:
-    """Radius, log-density under the data's own law, and what the operator answers."""
+def point_statistics(oracle: Oracle, x: Data, operator: Operator) -> PointStatistics:
+    """Radius, log-density under the data distribution, and the operator's value at each point."""
     none = torch.zeros(len(x), dtype=x.dtype)
-    return Seen(x.flatten(1).norm(dim=1), law.log_density(x, none), operator(x))
+    return PointStatistics(x.flatten(1).norm(dim=1), oracle.log_density(x, none), operator(x))
 
 
-# Points in the plane that could stand in for the data, over the exact posterior of x_t
+# Plots: the three points over the exact posterior, and what an operator makes of them
 
 LEVEL = "noise level $\\sigma$ (data units)"
 DARK = {MEAN.color: "#8a5c00"}  # the mean's colour, dark enough for words
-LOOKS: dict[str, Role] = {
+POINT_STYLE: dict[str, Role] = {
     "posterior mean": MEAN, "path's end": STUDENT, "posterior sample": TRUTH,
 }  # fmt: skip
 REACH = 1.45
@@ -144,7 +143,7 @@ def ink(role: Role) -> str:
     return DARK.get(role.color, role.color)
 
 
-def cloud(ax: Axes, places: Tensor, drawn: Tensor, x_t: Tensor) -> Axes:
+def posterior_cloud(ax: Axes, places: Tensor, drawn: Tensor, x_t: Tensor) -> Axes:
     """The data's modes (K, 2), exact posterior samples (n, 2), and x_t (2,) if it is near."""
     ax.scatter(*places.T, s=150, color=DATA.color, alpha=0.18, linewidths=0)
     ax.scatter(*drawn.T, s=7, color=TRUTH.color, alpha=0.5, linewidths=0)
@@ -160,12 +159,12 @@ def cloud(ax: Axes, places: Tensor, drawn: Tensor, x_t: Tensor) -> Axes:
     return ax
 
 
-def mark(ax: Axes, points: Mapping[str, Tensor]) -> None:
+def draw_points(ax: Axes, points: Mapping[str, Tensor]) -> None:
     """Each named point (2,) with its role's marker; names towards the middle, apart in height."""
     halo = [withStroke(linewidth=3, foreground="white")]
     top = max(float(point[1]) for point in points.values())
     for name, point in points.items():
-        role, (x, y) = LOOKS[name], point.tolist()
+        role, (x, y) = POINT_STYLE[name], point.tolist()
         up = 8 if y == top else -15
         ax.plot(x, y, marker=role.marker, color=role.color, markersize=11, zorder=4,
                 markeredgecolor="white")  # fmt: skip
@@ -174,18 +173,18 @@ def mark(ax: Axes, points: Mapping[str, Tensor]) -> None:
                     ha="left" if side > 0 else "right", fontsize=9, path_effects=halo)  # fmt: skip
 
 
-def planes(
+def posterior_planes(
     places: Tensor, panels: Sequence[tuple[str, Tensor, Tensor, Mapping[str, Tensor]]]
 ) -> Figure:
     """Panels (title, posterior samples (n, 2), x_t, points by name) over the data's modes."""
     figure, (axes,) = sheet(1, len(panels), 3.6 * len(panels), 3.9)
     for ax, (title, drawn, x_t, points) in zip(axes, panels, strict=True):
-        mark(cloud(ax, places, drawn, x_t), points)
+        draw_points(posterior_cloud(ax, places, drawn, x_t), points)
         name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)" * (ax is axes[0]), title)
     return figure
 
 
-def bench(
+def operator_answers(
     places: Tensor, drawn: Tensor, x_t: Tensor, points: Mapping[str, Tensor], answers: Tensor,
     found: Mapping[str, float], name: str, span: tuple[float, float],
 ) -> Figure:  # fmt: skip
@@ -194,11 +193,11 @@ def bench(
     # A fixed layout draws in half the time, and a slider is waiting.
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.9, wspace=0.16)
-    mark(cloud(axes[0], places, drawn, x_t), points)
+    draw_points(posterior_cloud(axes[0], places, drawn, x_t), points)
     name_axes(
         axes[0], "$x_1$ (data units)", "$x_2$ (data units)", "Exact posterior samples, black"
     )
-    answered(axes[1], answers, found, span)
+    answer_histogram(axes[1], answers, found, span)
     middle = float(answers.mean())
     best = min(found, key=lambda point: abs(found[point] - middle))
     title = f"Nearer to E[A(x) | $x_t$] (dotted): the {best}"
@@ -206,7 +205,7 @@ def bench(
     return figure
 
 
-def answered(
+def answer_histogram(
     ax: Axes, answers: Tensor, found: Mapping[str, float], span: tuple[float, float]
 ) -> None:
     """A histogram of an operator's answers (n,), their mean, and the answer to each point."""
@@ -215,7 +214,7 @@ def answered(
     ax.axvline(float(answers.mean()), color=TRUTH.color, linewidth=1.2, linestyle=":")
     top = max(float(np.max(tall)), 1.0)
     for height, (point, value) in zip((1.17, 1.05), found.items(), strict=True):
-        role, right = LOOKS[point], value < sum(span) / 2
+        role, right = POINT_STYLE[point], value < sum(span) / 2
         ax.plot([value, value], [0, height * top], color=role.color, linestyle=role.line)
         ax.plot(value, height * top, marker=role.marker, color=role.color, markersize=10)
         ax.annotate(
@@ -226,18 +225,26 @@ def answered(
     ax.set(xlim=span, ylim=(0, 1.3 * top))
 
 
-def told(levels: Tensor, panels: Mapping[str, tuple[str, Mapping[str, Tensor]]]) -> Figure:
+def statistics_by_level(
+    levels: Tensor, panels: Mapping[str, tuple[str, Mapping[str, Tensor]]]
+) -> Figure:
     """Curves over the level by title: the name of the vertical axis, and a row for each point."""
     figure, (axes,) = sheet(1, len(panels), 3.7 * len(panels), 3.5)
     for ax, (title, (axis, rows)) in zip(axes, panels.items(), strict=True):
         for name, row in rows.items():
-            role = LOOKS[name]
+            role = POINT_STYLE[name]
             ax.plot(levels, row, color=role.color, marker=role.marker, linestyle=role.line, ms=5)
         where = len(levels) // 2
         if ax is axes[0]:
             for name, row in rows.items():
                 lift = 0.06 if name == "posterior sample" else -0.09 if name == "path's end" else 0
-                label(ax, float(levels[where]), float(row[where]) + lift, name, ink(LOOKS[name]))
+                label(
+                    ax,
+                    float(levels[where]),
+                    float(row[where]) + lift,
+                    name,
+                    ink(POINT_STYLE[name]),
+                )
             low, high = ax.get_ylim()
             ax.set_ylim(low, high + 0.15 * (high - low))
         ax.set_xscale("log")
@@ -247,18 +254,18 @@ def told(levels: Tensor, panels: Mapping[str, tuple[str, Mapping[str, Tensor]]])
     return figure
 
 
-def slopes(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
+def jacobian_norms(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
     """How strongly each point answers to x_t: median and 99th percentile (levels, 2) by name."""
     figure, ((ax,),) = sheet(1, 1, 7.4, 3.5)
     for name, rows in found.items():
-        role = LOOKS[name]
+        role = POINT_STYLE[name]
         for row, line, wide in ((rows[:, 0], "-", 2.2), (rows[:, 1], ":", 1.4)):
             ax.plot(levels, row, color=role.color, linestyle=line, linewidth=wide,
                     marker=role.marker, ms=4)  # fmt: skip
     (mean, end), last = found.items(), float(levels[-1]) * 1.1
-    label(ax, last, float(mean[1][-1, 0]), f"{mean[0]}, both", ink(LOOKS[mean[0]]))
+    label(ax, last, float(mean[1][-1, 0]), f"{mean[0]}, both", ink(POINT_STYLE[mean[0]]))
     for column, word in ((0, "median"), (1, "1 in 100")):
-        label(ax, last, float(end[1][-1, column]), f"{end[0]}, {word}", ink(LOOKS[end[0]]))
+        label(ax, last, float(end[1][-1, column]), f"{end[0]}, {word}", ink(POINT_STYLE[end[0]]))
     ax.set(xscale="log", yscale="log", xlim=(0.9 * float(levels[0]), 90), ylim=(1e-3, 30))
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])

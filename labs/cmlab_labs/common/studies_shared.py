@@ -1,16 +1,4 @@
-"""Studies that several labs replay.
-
-Distillation on the line: three teachers, two solvers, grids of N points.
-
-Arms are called exact-heun-20 and so on. "learned" is a denoiser trained first on the same seed,
-with as many samples; "sample" is CT, the one-sample teacher.
-
-Steps and phases on the ring, with the exact teacher; and phases on digits.
-
-m1 m2 m4 m8   a phased model of so many phases, 4000 steps each; m1 is a consistency model
-bad           m1, but a tenth of the steps
-m4-critic     m4 with the adversarial term
-"""
+"""Studies that several labs replay: distillation on the line, CT to iCT, and phased models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +16,7 @@ from cmlab.methods.critic import Critic
 from cmlab.methods.ct import GridDecay, SqrtGrowth
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import score_ends
+from cmlab.metrics.toy import score_ends
 from cmlab.model import CMPrecond
 from cmlab.nets.critic import PointCriticShape
 from cmlab.nets.embedding import Fourier
@@ -42,10 +30,12 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Metric, Schedule, Solver, Teacher, Weight
 
+from .observers import Arrays, LineMapObserver
 from .study import Study
-from .watch import Arrays, MapOnLine
 
-# Distillation on the line: three teachers, two solvers, grids of N points
+# Distillation on the line: three teachers, two solvers, grids of N points. Variants are called
+# exact-heun-20 and so on. "learned" is a denoiser trained first on the same seed, with as many
+# samples; "sample" is CT, the one-sample teacher.
 
 DISTIL_STEPS = 3000
 LINE = cast(ToyData, Bumps())
@@ -53,39 +43,43 @@ GRIDS = (5, 10, 20, 40, 80)
 SOLVERS: dict[str, Solver] = {"euler": ddim, "heun": heun}
 
 
-def cd(teacher: Teacher, solver: Solver, points: int, seed: int) -> Recipe:
+def distillation(teacher: Teacher, solver: Solver, points: int, seed: int) -> Recipe:
     """CD on a fixed grid, with iCT's metric, weight and proposal."""
     pairs = Neighbours(Constant(points), toy.LEVELS, toy.GRID)
     method = CD(teacher, solver, pairs, PseudoHuber(), InverseGap())
     return toy.plane(LINE, CMPrecond(LINE.sigma_data, toy.SIGMA_MIN), method, DISTIL_STEPS, seed)
 
 
-def learned(points: int, seed: int) -> Recipe:
-    """Heun's steps by a denoiser that is trained here and now."""
+def learned_teacher(points: int, seed: int) -> Recipe:
+    """CD with Heun's steps by a denoiser that is trained first."""
     denoiser = toy.edm(LINE, DISTIL_STEPS, seed).trainer().fit().ema.model
-    return cd(Pretrained(denoiser), heun, points, seed)
+    return distillation(Pretrained(denoiser), heun, points, seed)
 
 
-ARMS: dict[str, Callable[[int], Recipe]] = {
-    f"exact-{name}-{points}": partial(cd, Exact(LINE), solver, points)
+DISTIL_VARIANTS: dict[str, Callable[[int], Recipe]] = {
+    f"exact-{name}-{points}": partial(distillation, Exact(LINE), solver, points)
     for name, solver in SOLVERS.items()
     for points in GRIDS
 }
-ARMS |= {f"learned-heun-{points}": partial(learned, points) for points in (5, 20, 80)}
-ARMS |= {f"sample-euler-{n}": partial(cd, OneSample(), ddim, n) for n in GRIDS}
+DISTIL_VARIANTS |= {
+    f"learned-heun-{points}": partial(learned_teacher, points) for points in (5, 20, 80)
+}
+DISTIL_VARIANTS |= {
+    f"sample-euler-{n}": partial(distillation, OneSample(), ddim, n) for n in GRIDS
+}
 
-DISTIL = Study("distil", ARMS, MapOnLine(LINE))
+DISTIL = Study("distil", DISTIL_VARIANTS, LineMapObserver(LINE))
 
 
-# From CT to iCT on the ring, one change a rung; then iCT with one thing left out or changed
+# From CT to iCT on the ring, one change at a time; then iCT with one ingredient changed
 
 LADDER_STEPS = 4000
 SQRT, DOUBLING = SqrtGrowth(2, 150, LADDER_STEPS), Doubling(10, 1280, LADDER_STEPS)
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Consistency training of these ingredients, the defaults being iCT's; seed -> recipe.
+class CTVariant:
+    """Consistency training on the ring with these ingredients, by default iCT's; seed -> recipe.
 
     `decay` is the target's μ(k); None is θ⁻ = θ. `scale` is that of the Fourier features.
     """
@@ -109,16 +103,16 @@ class Arm:
         return replace(recipe, net=net)
 
 
-INDEX = UniformIndex(toy.GRID)
+UNIFORM_INDEX = UniformIndex(toy.GRID)
 
-CT_2023 = Arm("CT 2023", SquaredL2(), Uniform(), INDEX, SQRT, GridDecay(SQRT, 2, 0.9))
+CT_2023 = CTVariant("CT 2023", SquaredL2(), Uniform(), UNIFORM_INDEX, SQRT, GridDecay(2, 0.9))
 NO_EMA = replace(CT_2023, title="no EMA teacher", decay=None)
 HUBER = replace(NO_EMA, title="+ pseudo-Huber", metric=PseudoHuber())
 WEIGHT = replace(HUBER, title="+ weight 1/(t - r)", weight=InverseGap())
 LOGNORMAL = replace(WEIGHT, title="+ log-normal levels", proposal=toy.LEVELS)
 ICT = replace(LOGNORMAL, title="+ doubling N: iCT", points=DOUBLING)
 
-RUNGS = {
+CT_TO_ICT = {
     "ct": CT_2023,
     "no-ema": NO_EMA,
     "huber": HUBER,
@@ -126,70 +120,74 @@ RUNGS = {
     "lognormal": LOGNORMAL,
     "ict": ICT,
 }
-CHANGED = {  # iCT with one thing changed; N growing as in CT is the rung "lognormal"
-    "ict-l2": Arm("squared L2", metric=SquaredL2()),
-    "ict-index": Arm("uniform index", proposal=INDEX),
-    "ict-flat": Arm("weight 1", weight=Uniform()),
-    "ict-ema-0.99": Arm("EMA teacher, μ = 0.99", decay=Constant(0.99)),
-    "ict-ema-0.999": Arm("EMA teacher, μ = 0.999", decay=Constant(0.999)),
-    "ict-n-11": Arm("N = 11", points=Constant(11)),
-    "ict-n-161": Arm("N = 161", points=Constant(161)),
-    "ict-n-1281": Arm("N = 1281", points=Constant(1281)),
-    "ict-fourier-0.02": Arm("Fourier scale 0.02", scale=0.02),
-    "ict-fourier-16": Arm("Fourier scale 16", scale=16.0),
+ICT_ABLATIONS = {  # iCT with one ingredient changed; N growing as in CT is "lognormal" above
+    "ict-l2": CTVariant("squared L2", metric=SquaredL2()),
+    "ict-index": CTVariant("uniform index", proposal=UNIFORM_INDEX),
+    "ict-flat": CTVariant("weight 1", weight=Uniform()),
+    "ict-ema-0.99": CTVariant("EMA teacher, μ = 0.99", decay=Constant(0.99)),
+    "ict-ema-0.999": CTVariant("EMA teacher, μ = 0.999", decay=Constant(0.999)),
+    "ict-n-11": CTVariant("N = 11", points=Constant(11)),
+    "ict-n-161": CTVariant("N = 161", points=Constant(161)),
+    "ict-n-1281": CTVariant("N = 1281", points=Constant(1281)),
+    "ict-fourier-0.02": CTVariant("Fourier scale 0.02", scale=0.02),
+    "ict-fourier-16": CTVariant("Fourier scale 16", scale=16.0),
 }
 
-LADDER = Study("ladder", RUNGS | CHANGED)
+LADDER = Study("ladder", CT_TO_ICT | ICT_ABLATIONS)
 
 
-# Steps and phases on the ring, with the exact teacher; and phases on digits
+# Phased consistency models on the ring, with the exact teacher: m1 m2 m4 m8 have so many phases
+# and 4000 steps each (m1 is a consistency model), "bad" is m1 with a tenth of the steps, and
+# m4-critic is m4 with the adversarial term.
 
 PHASES_STEPS = 4000
-COUNTS = (1, 2, 4, 8)
+CALL_COUNTS = (1, 2, 4, 8)
 SCORES = ("end", "rms", "same", "sw")
-KEEPS = (0.0, 1.0)  # stochastic, as `multistep`; deterministic, as the phased sampler
+KEEP_FRACTIONS = (0.0, 1.0)  # stochastic, as `multistep`; deterministic, as the phased sampler
 
 
 @dataclass(frozen=True)
-class Whereabouts:
-    """Where samples end, on the noises of `score_ends`.
+class EndpointObserver:
+    """Scores of a phased model's samples, on the noises of `score_ends`.
 
     end      (4,) SCORES in as many calls as there are phases, of the weights as they train
     ends     (2, 4, 4) SCORES at the end by KEEPS and by 1, 2, 4, 8 calls, averaged weights
     weights  (weights,) of the first seed's averaged network, float16; 0 for the others
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         method, model = cast(PCM, recipe.method), trainer.model.eval()
         data, sampler = cast(ToyData, recipe.data), recipe.sampler
         found = score_ends(model, model.process, data, sampler, len(method.phases))
         model.train()
         return {"end": np.array([found[name] for name in SCORES], np.float32)}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, data = trainer.ema.model, cast(ToyData, recipe.data)
         sampler = cast(PhasedSteps, recipe.sampler)
-        ways = [replace(sampler, keep=keep) for keep in KEEPS]
-        rows = [[score_ends(model, model.process, data, way, n) for n in COUNTS] for way in ways]
+        ways = [replace(sampler, keep=keep) for keep in KEEP_FRACTIONS]
+        rows = [
+            [score_ends(model, model.process, data, way, n) for n in CALL_COUNTS] for way in ways
+        ]
         ends = [[[found[name] for name in SCORES] for found in row] for row in rows]
-        kept = weights(model) * (recipe.train.seed == 0)
+        kept = flat_weights(model) * (recipe.train.seed == 0)
         return {"ends": np.array(ends, np.float32), "weights": kept}
 
 
-def weights(model: nn.Module) -> np.ndarray:
-    """All parameters in a row, float16."""
+def flat_weights(model: nn.Module) -> np.ndarray:
+    """All parameters of a network as one float16 vector."""
     return nn.utils.parameters_to_vector(model.parameters()).detach().half().numpy()
 
 
-def revived(arm: str, row: np.ndarray) -> nn.Module:
-    """The network of the first seed, from the weights that its recording keeps."""
-    model = PHASES.arms[arm](0).build().requires_grad_(False).eval()
+def restored_network(variant: str, row: np.ndarray) -> nn.Module:
+    """The network of a phased variant's first seed, from the weights in its recording."""
+    model = PHASES.variants[variant](0).build().requires_grad_(False).eval()
     nn.utils.vector_to_parameters(torch.from_numpy(row).float(), model.parameters())
     return model
 
 
-def ring(phases: int, seed: int, steps: int = PHASES_STEPS, critic: bool = False) -> Recipe:
-    """The preset of so many phases."""
+def phased_ring(phases: int, seed: int, steps: int = PHASES_STEPS, critic: bool = False) -> Recipe:
+    """The preset on the ring with so many phases."""
     recipe = phased.ring(steps=steps, seed=seed, phases=phases)
     if not critic:
         return recipe
@@ -200,13 +198,13 @@ def ring(phases: int, seed: int, steps: int = PHASES_STEPS, critic: bool = False
 PHASES = Study(
     "phases",
     {
-        "m1": lambda seed: ring(1, seed),
-        "m2": lambda seed: ring(2, seed),
-        "m4": lambda seed: ring(4, seed),
-        "m8": lambda seed: ring(8, seed),
-        "bad": lambda seed: ring(1, seed, PHASES_STEPS // 10),
-        "m4-critic": lambda seed: ring(4, seed, critic=True),
+        "m1": lambda seed: phased_ring(1, seed),
+        "m2": lambda seed: phased_ring(2, seed),
+        "m4": lambda seed: phased_ring(4, seed),
+        "m8": lambda seed: phased_ring(8, seed),
+        "bad": lambda seed: phased_ring(1, seed, PHASES_STEPS // 10),
+        "m4-critic": lambda seed: phased_ring(4, seed, critic=True),
     },
-    Whereabouts(),
-    looks=10,
+    EndpointObserver(),
+    observations=10,
 )

@@ -1,4 +1,4 @@
-"""Study: variants that differ in one thing, trained on several seeds, and their recordings."""
+"""Studies: variants that differ in one ingredient, trained on several seeds, and recordings."""
 
 import json
 import zipfile
@@ -15,9 +15,7 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.runs import ROOT, begin, judged, versions
 from cmlab.train.trainer import Trainer
 
-from .watch import AgainstLaw, Arrays, Watch
-
-# What was seen while runs trained: small compressed arrays, and the command that made them
+from .observers import Arrays, ErrorObserver, Observer
 
 FOLDER = ROOT / "data" / "runs"
 RECORD = "record"  # the entry that holds the JSON
@@ -25,11 +23,12 @@ RECORD = "record"  # the entry that holds the JSON
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One arm of a study. The first axis of every array is the seed.
+    """What was measured on one variant of a study. The first axis of every array is the seed.
 
-    arrays  by name, see `studies.watch`
-    record  {"command", "study", "arm", "seeds", "samples" a run, "seconds" of each, "scores" a
-            list with one {name: number} for each seed, "versions"}
+    Args:
+        arrays: by name; see the observers in observers.py.
+        record: {"command", "study", "arm" (the variant), "seeds", "samples" a run, "seconds" of
+            each run, "scores" a list with one {name: number} for each seed, "versions"}.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -43,25 +42,25 @@ class Recording:
         return array.astype(np.float64) if array.dtype.kind == "f" else array
 
     def score(self, name: str) -> np.ndarray:
-        """One number for each seed; nan for a run that came to nothing."""
-        found = [scores[name] for scores in self.record["scores"]]
-        return np.array([np.nan if score is None else score for score in found])
+        """One evaluation score for each seed; nan for a run that diverged."""
+        scores = [each[name] for each in self.record["scores"]]
+        return np.array([np.nan if score is None else score for score in scores])
 
 
 def ranged(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
-    """One number for each seed in words: mean (lowest to highest); of a single one, itself."""
+    """One number for each seed as text: mean (lowest to highest); a single number as it is."""
     v = np.asarray(values, dtype=float)
     mean, low, high = (format(x, form) for x in (v.mean(), v.min(), v.max()))
     return mean if len(v) == 1 else f"{mean} ({low} to {high})"
 
 
-def path_of(study: str, arm: str, folder: Path = FOLDER) -> Path:
-    """Where a recording lies."""
-    return folder / study / f"{arm}.npz"
+def path_of(study: str, variant: str, folder: Path = FOLDER) -> Path:
+    """The file of a recording."""
+    return folder / study / f"{variant}.npz"
 
 
 def write(recording: Recording, folder: Path = FOLDER) -> Path:
-    """Write atomically, and say where. Raises BadFile when the disk refuses."""
+    """Write a recording atomically and return its path. Raises BadFile if the disk refuses."""
     path = path_of(recording.record["study"], recording.record["arm"], folder)
     text = json.dumps(dict(recording.record), ensure_ascii=False, allow_nan=False)
     entries: dict[str, Any] = {RECORD: np.array(text), **recording.arrays}
@@ -74,10 +73,10 @@ def write(recording: Recording, folder: Path = FOLDER) -> Path:
     return path
 
 
-def read(study: str, arm: str, folder: Path = FOLDER) -> Recording:
-    """A recording by name. Raises BadFile when it is missing or damaged."""
-    path = path_of(study, arm, folder)
-    remake = f"make it with `cmlab record {study} {arm}`"
+def read(study: str, variant: str, folder: Path = FOLDER) -> Recording:
+    """Read a recording by name. Raises BadFile if it is missing or damaged."""
+    path = path_of(study, variant, folder)
+    remake = f"make it with `cmlab record {study} {variant}`"
     if not path.is_file():
         raise BadFile(f"there is no recording {path.name} of {study}; {remake}")
     try:
@@ -94,51 +93,59 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Study:
-    """Arms by name: seed -> recipe. Looks are evenly spaced over a run, its beginning included."""
+    """An ablation study: variants to train on several seeds, and what to observe while they train.
+
+    Args:
+        variants: by name; each makes a recipe from a seed.
+        observer: what is measured during training and at its end.
+        observations: how often, evenly spaced over a run; the first, at step 0, not counted.
+    """
 
     name: str
-    arms: Mapping[str, Callable[[int], Recipe]]
-    watch: Watch = AgainstLaw()
-    looks: int = 40
+    variants: Mapping[str, Callable[[int], Recipe]]
+    observer: Observer = ErrorObserver()
+    observations: int = 40
 
-    def record(self, arm: str, seeds: Sequence[int] = SEEDS) -> Recording:
-        """Train this arm on each seed, and keep what was seen."""
-        recipes = (self.arms[arm](seed) for seed in seeds)
-        runs = [(recipe, *self.watched(recipe)) for recipe in recipes]
+    def record(self, variant: str, seeds: Sequence[int] = SEEDS) -> Recording:
+        """Train one variant on each seed and keep what its observer measured."""
+        recipes = (self.variants[variant](seed) for seed in seeds)
+        runs = [(recipe, *self.train_and_observe(recipe)) for recipe in recipes]
         record = {
-            "command": f"cmlab record {self.name} {arm} --seeds {','.join(map(str, seeds))}",
+            "command": f"cmlab record {self.name} {variant} --seeds {','.join(map(str, seeds))}",
             "study": self.name,
-            "arm": arm,
+            "arm": variant,
             "seeds": list(seeds),
             "samples": runs[0][0].samples,
             "seconds": [round(trainer.seconds, 2) for _, trainer, _, _ in runs],
             "scores": [scores for _, _, scores, _ in runs],
             "versions": versions(),
         }
-        seen = [arrays for *_, arrays in runs]
-        return Recording({name: np.stack([a[name] for a in seen]) for name in seen[0]}, record)
+        rows = [arrays for *_, arrays in runs]
+        return Recording({name: np.stack([a[name] for a in rows]) for name in rows[0]}, record)
 
-    def watched(self, recipe: Recipe) -> tuple[Trainer, dict[str, float | None], Arrays]:
-        """One run: the trainer at its end, the judge's scores, and the arrays.
+    def train_and_observe(self, recipe: Recipe) -> tuple[Trainer, dict[str, float | None], Arrays]:
+        """Train one run: the trainer at its end, the evaluator's scores, and the arrays.
 
-        steps (looks + 1,) the moments; loss (looks + 1,) the running mean of the loss, nan at 0.
-        A run whose loss is not finite keeps the weights that it had, and is looked at as it was.
+        steps (observations + 1,) when it was observed; loss (observations + 1,) the running mean
+        of the loss, nan at 0. A run whose loss is not finite stops with the weights that it had,
+        and these are observed from then on.
         """
         trainer = recipe.trainer(begin(recipe, None, recipe.train.steps, False))
-        rows = list(self.moments(trainer, recipe))
-        seen = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        seen |= self.watch.last(trainer, recipe)
-        return trainer, judged(trainer.ema.model, recipe), seen
+        rows = list(self._observe_training(trainer, recipe))
+        arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        arrays |= self.observer.observe_end(trainer, recipe)
+        return trainer, judged(trainer.ema.model, recipe), arrays
 
-    def moments(self, trainer: Trainer, recipe: Recipe) -> Iterator[Arrays]:
-        """What is seen at each moment."""
-        whole, run, alive = recipe.train.steps, trainer.run(), True
-        for look in range(self.looks + 1):
-            moment = round(look * whole / self.looks)
+    def _observe_training(self, trainer: Trainer, recipe: Recipe) -> Iterator[Arrays]:
+        """The arrays of each observation, in order."""
+        total, run, alive = recipe.train.steps, trainer.run(), True
+        for number in range(self.observations + 1):
+            step = round(number * total / self.observations)
             try:
-                while alive and trainer.step < moment:
+                while alive and trainer.step < step:
                     next(run)
             except NotFinite:
                 alive = False
             here = {"steps": np.array(trainer.step), "loss": np.float32(trainer.average)}
-            yield {k: np.asarray(v) for k, v in here.items()} | self.watch.look(trainer, recipe)
+            arrays = {name: np.asarray(value) for name, value in here.items()}
+            yield arrays | self.observer.observe(trainer, recipe)

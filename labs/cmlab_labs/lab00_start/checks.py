@@ -1,6 +1,7 @@
-"""Exercise checks of lab 00, start here."""
+"""Exercise checks of lab 00: one-step and two-step consistency sampling."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,19 +10,22 @@ from torch import Tensor
 from cmlab.data.toy import Ring
 from cmlab.metrics.toy import coverage
 
-from ..common.exercise import Slip, Watched, exercise, expect
+from ..common.exercise import RecordedCalls, Slip, close, exercise, expect
 
 HIGH, MIDDLE = 10.0, 0.8  # σ_max and σ_mid of the question
 Sampler = Callable[..., Tensor]
+same = partial(close, rtol=1e-4, atol=1e-4)
 
 
-def ask(answer: Sampler, *noises: Tensor, levels: tuple[float, ...]) -> tuple[Watched, Tensor]:
-    """Put the question with the exact f of the ring; what f was called with, and the answer.
+def record_calls(
+    answer: Sampler, *noises: Tensor, levels: tuple[float, ...]
+) -> tuple[RecordedCalls, Tensor]:
+    """Call a learner's sampler with the exact f of the ring: the recorded calls, and the samples.
 
-    Raises Slip when a call has not one time for each sample.
+    Raises Slip if a call does not give one noise level for each sample.
     """
     ring = Ring().oracle
-    exact = Watched(lambda x_t, t: ring.consistency(x_t, t))
+    exact = RecordedCalls(lambda x_t, t: ring.consistency(x_t, t))
 
     def f(x_t: Tensor, t: Any) -> Tensor:
         count = len(noises[0])
@@ -36,12 +40,8 @@ def ask(answer: Sampler, *noises: Tensor, levels: tuple[float, ...]) -> tuple[Wa
     return exact, torch.as_tensor(answer(f, *noises, *levels))
 
 
-def near(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-4, atol=1e-4)
-
-
-def counted(exact: Watched, calls: int) -> None:
-    """Slip unless f was called so often."""
+def check_calls(exact: RecordedCalls, calls: int) -> None:
+    """Check the number of network calls."""
     used = len(exact.calls)
     expect(used != 0, "f was never called: noise goes in, and f's answer is the sample")
     plural = "s" * (used > 1)
@@ -54,28 +54,28 @@ def noises(count: int, seed: int) -> list[Tensor]:
     return [torch.randn(64, 2, generator=generator) for _ in range(count)]
 
 
-def start(exact: Watched, z: Tensor) -> None:
-    """The first call: σ_max z at noise level σ_max."""
+def check_first_call(exact: RecordedCalls, z: Tensor) -> None:
+    """Check the first call: σ_max z at noise level σ_max."""
     x_t, t, _ = exact.calls[0]
-    expect(not near(x_t, z), "the scale is missing: at noise level σ_max the input is σ_max z")
+    expect(not same(x_t, z), "the scale is missing: at noise level σ_max the input is σ_max z")
     small = float(x_t.std()) < 0.5 * HIGH
     expect(not small, "the first call's input is too quiet: it must be σ_max z")
-    expect(near(x_t, HIGH * z), "the first call's input must be σ_max z, with the z that is given")
+    expect(same(x_t, HIGH * z), "the first call's input must be σ_max z, with the z that is given")
     right = bool((t - HIGH).abs().max() < 1e-4)
-    expect(right, f"the input has noise level σ_max = {HIGH:g}, but f was told {float(t[0]):.3g}")
+    expect(right, f"the input has noise level σ_max = {HIGH:g}, but f got t = {float(t[0]):.3g}")
 
 
 @exercise
 def one_call(answer: Sampler) -> str:
     """x = f(σ_max z, σ_max): one call, the right scale, and all modes of the exact law."""
     (z,) = noises(1, 11)
-    exact, x = ask(answer, z, levels=(HIGH,))
-    counted(exact, 1)
-    start(exact, z)
+    exact, x = record_calls(answer, z, levels=(HIGH,))
+    check_calls(exact, 1)
+    check_first_call(exact, z)
     _, _, truth = exact.calls[0]
-    turned = near(x, HIGH * z - truth) or near(x, truth - HIGH * z)
+    turned = same(x, HIGH * z - truth) or same(x, truth - HIGH * z)
     expect(not turned, "that is the noise that f took away: f's own answer is the sample")
-    expect(near(x, truth), "f's answer is the sample: return it as it is")
+    expect(same(x, truth), "f's answer is the sample: return it as it is")
     _, modes = coverage(x, Ring().oracle.components)
     return f"1 call at the right noise level; with the exact f it reaches {modes} of 8 modes"
 
@@ -84,21 +84,21 @@ def one_call(answer: Sampler) -> str:
 def two_calls(answer: Sampler) -> str:
     """Song et al. 2023, Algorithm 1 with one intermediate level: jump, add noise, jump."""
     z, fresh = noises(2, 12)
-    exact, x = ask(answer, z, fresh, levels=(HIGH, MIDDLE))
+    exact, x = record_calls(answer, z, fresh, levels=(HIGH, MIDDLE))
     first = float(exact.calls[0][1][0]) if exact.calls else HIGH
     expect(abs(first - MIDDLE) > 1e-4, "the order is wrong: first σ_max, then σ_mid")
-    counted(exact, 2)
-    start(exact, z)
-    between(exact, z, fresh)
-    expect(not near(x, exact.calls[0][2]), "that is the first call's answer: return the second's")
-    expect(near(x, exact.calls[1][2]), "the second answer is the sample, with no noise on it")
+    check_calls(exact, 2)
+    check_first_call(exact, z)
+    check_second_call(exact, z, fresh)
+    expect(not same(x, exact.calls[0][2]), "that is the first call's answer: return the second's")
+    expect(same(x, exact.calls[1][2]), "the second answer is the sample, with no noise on it")
     return f"2 calls, at noise levels {HIGH:g} and {MIDDLE:g}, with fresh noise between them"
 
 
-def between(exact: Watched, z: Tensor, fresh: Tensor) -> None:
-    """The second call: the first answer with fresh noise of level σ_mid on it."""
+def check_second_call(exact: RecordedCalls, z: Tensor, fresh: Tensor) -> None:
+    """Check the second call: the first answer plus fresh noise of level σ_mid."""
     (_, _, x), (x_t, t, _) = exact.calls
-    bare = near(x_t, x)
+    bare = same(x_t, x)
     expect(not bare, "no noise was added: at level σ_mid the input must be x + σ_mid · fresh")
     likely = {
         "the noise has lost its scale: add σ_mid · fresh, not fresh": x + fresh,
@@ -112,10 +112,10 @@ def between(exact: Watched, z: Tensor, fresh: Tensor) -> None:
         ),
     }
     for slip, wrong in likely.items():
-        expect(not near(x_t, wrong), slip)
-    expect(near(x_t, x + MIDDLE * fresh), "the second call's input must be x + σ_mid · fresh")
-    told = float(t[0])
-    right = abs(told - MIDDLE) < 1e-4
+        expect(not same(x_t, wrong), slip)
+    expect(same(x_t, x + MIDDLE * fresh), "the second call's input must be x + σ_mid · fresh")
+    level = float(t[0])
+    right = abs(level - MIDDLE) < 1e-4
     expect(
-        right, f"the second input has noise level {MIDDLE:g} (σ_mid), but f was told {told:.3g}"
+        right, f"the second input has noise level {MIDDLE:g} (σ_mid), but f got t = {level:.3g}"
     )

@@ -1,31 +1,31 @@
-"""Figures of lab 00, start here.
-
-A network on its way to the consistency function: its answers along a path become one.
-"""
+"""Figures of lab 00: training towards the consistency function, and one-step digits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet
+from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet, styled
+
+from ..common.plots_samples import contact_sheet, contrast_scaled
 
 BEFORE = Role(DATA.color, "o", ":")
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A network at one step: its answers along paths (m, p, 2), and its error at each level."""
+    """A network at one training step: answers along paths (m, p, 2), error at each noise level."""
 
     step: int
     along: Tensor
     error: Tensor  # (L,), root mean square of ‖f_θ - f*‖
 
 
-def becoming(
+def training_progress(
     start: Stage,
     planes: Sequence[Stage],
     ends: Tensor,
@@ -33,7 +33,7 @@ def becoming(
     mean_error: Tensor,
     modes: Tensor,
 ) -> Figure:
-    """One plane a stage, and the errors of the start and the last stage by noise level (L,).
+    """Answers along paths, a panel for each stage, and errors by noise level (L,).
 
     `ends` (p, 2) are where the exact paths end; `mean_error` (L,) is the error of the posterior
     mean, D in place of f; `modes` (K, 2) are the data's.
@@ -43,12 +43,12 @@ def becoming(
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.3)
     for ax, stage in zip(axes[0], planes, strict=False):
-        plane(ax, stage, ends, modes)
-    errors(axes[0, -1], start, planes[-1], levels, mean_error)
+        draw_answers(ax, stage, ends, modes)
+    draw_errors(axes[0, -1], start, planes[-1], levels, mean_error)
     return figure
 
 
-def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
+def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     """The network's answers along each path as a line, from pure noise (square) to the data."""
     ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
     ways = stage.along.transpose(0, 1).numpy()
@@ -65,7 +65,7 @@ def plane(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     )
 
 
-def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
+def draw_errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
     """The error against the noise level, with the posterior mean's for comparison."""
     rows = (
         ("mean D", mean_error, MEAN, 0.3, 0.35),
@@ -84,3 +84,76 @@ def errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tenso
         axis.set_ticks([], minor=True)
     title = f"Step {now.step}: within {float(now.error.max()):.2f} of the exact f"
     name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)", title)
+
+
+def path_strip(
+    x_t: Tensor, mean: Tensor, levels: Tensor, sigma_data: float, scan: Tensor
+) -> Figure:
+    """One path from noise (m, 1, h, w) and the posterior mean D at each of its levels (m,).
+
+    `scan` is the image that the path ends in, drawn at the right of both rows' last column.
+    """
+    figure, ((ax,),) = sheet(1, 1, 9.6, 2.45)
+    gap = torch.full_like(scan[None], torch.nan)
+    rows = torch.stack(
+        [
+            torch.cat([contrast_scaled(x_t, levels, sigma_data), gap, scan[None]]),
+            torch.cat([mean, gap, gap]),
+        ]
+    )
+    names = [f"t = {level:.2g}" for level in levels.tolist()]
+    title = "The exact path from noise ends in one of the training scans"
+    sides = ("on the path: $x_t$", "mean: $D(x_t, t)$")
+    contact_sheet(ax, rows, [*names, "", "nearest scan"], sides, title)
+    return figure
+
+
+def one_beside_many(
+    one: Tensor, many: Tensor, one_names: Sequence[str], many_names: Sequence[str]
+) -> Figure:
+    """Contact sheets of images (rows, columns, 1, h, w): one-step samples, and a solver's path."""
+    widths = (one.shape[1], many.shape[1])
+    figure, axes = sheet(1, 2, 10.6, 0.75 + 0.93 * len(one), ratios=widths)
+    contact_sheet(axes[0, 0], one, one_names, title="1 network call: a new digit")
+    contact_sheet(
+        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser: an old scan"
+    )
+    return figure
+
+
+def generator_at_work(
+    calls: tuple[Tensor, Tensor], scan: Tensor, along: Tensor, levels: Tensor
+) -> Figure:
+    """A generator's network calls, its digit beside the nearest scan, and f along an exact path.
+
+    `calls` are what goes into and comes out of each network call, (c, 1, h, w); `along` are x_t,
+    D and f_θ at each level of an exact path, (3, m, 1, h, w).
+    """
+    figure, (left, right, below) = generator_axes()
+    count = len(calls[0])
+    empty = torch.full((2, 4 - count, *scan.shape), torch.nan)
+    names = [f"call {i + 1}" for i in range(count)]
+    title = f"{count} network call{'s' * (count > 1)}"
+    contact_sheet(
+        left, torch.cat([torch.stack(calls), empty], 1), names, ("in: xₜ", "out: f"), title
+    )
+    pair = torch.stack([calls[1][-1], scan])[None]
+    contact_sheet(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
+    names = [f"t = {level:.2g}" for level in levels.tolist()]
+    title = "Answers along one exact path: a perfect f would not change"
+    contact_sheet(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
+    return figure
+
+
+def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
+    """Axes for 4 × 2, 2 × 1 and 8 × 3 images, on a figure of this size in inches."""
+    with styled():
+        figure = Figure(figsize=(width, height), dpi=100)
+    left, right, unit = 0.125, 0.995, (0.995 - 0.125) / 8
+    tall = unit * width / height
+    boxes = (
+        (left, 0.915 - 2 * tall, 4 * unit, 2 * tall),
+        (left + 4.2 * unit, 0.915 - 2 * tall, right - left - 4.2 * unit, 2 * tall),
+        (left, 0.01, 8 * unit, 3 * tall),
+    )
+    return figure, [figure.add_axes(box, anchor="NW") for box in boxes]

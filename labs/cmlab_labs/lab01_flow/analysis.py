@@ -1,7 +1,4 @@
-"""Analysis for lab 01, probability flow: quantities measured there.
-
-How far a solver ends from where the exact path does.
-"""
+"""Analysis of lab 01: the global error of an ODE solver on the probability flow."""
 
 from torch import Tensor
 
@@ -12,10 +9,16 @@ from cmlab.types import Data, PerSample, Solver
 
 
 def end_error(oracle: Oracle, x_t: Data, levels: Tensor, solver: Solver = heun) -> PerSample:
-    """The distance between the two ends, for each start x_t, in units of the data.
+    """Global error of a solver: distance of its endpoint to the exact one, in data units.
 
-    The levels (m,) fall from the noise level of x_t to where the paths end. The denoiser is
-    exact, so the error is the solver's alone.
+    Args:
+        oracle: the data distribution; its denoiser is exact, so the error is the solver's alone.
+        x_t: the starts, shape (b, *d).
+        levels: noise levels (m,), falling from that of x_t.
+        solver: one step of the solver.
+
+    Returns:
+        The distances, shape (b,).
     """
     *_, end = ode(EDM(), oracle.denoise, x_t, levels, solver)
     first, last = (level.to(x_t).expand(len(x_t)) for level in (levels[0], levels[-1]))

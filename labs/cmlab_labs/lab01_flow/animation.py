@@ -1,7 +1,4 @@
-"""Animation of lab 01, probability flow.
-
-The ring of eight Gaussians in motion: noise that becomes data, exactly and in N steps.
-"""
+"""Animations of lab 01: the probability flow of eight Gaussians, exact and by Euler's method."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -26,54 +23,57 @@ from ..common.animation import (
     ink,
     line,
     moving,
-    ways,
-    words,
+    polylines,
+    text_labels,
 )
 
-LAW, LOW, HIGH = Ring().oracle, 0.002, 10.0
+ORACLE, LOW, HIGH = Ring().oracle, 0.002, 10.0
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 SOLID = replace(TEACHER, line="-")  # for many thin lines
 # Eight colours that colour-blind readers tell apart, and eight symbols: one of each for a mode.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#4d4d4d", "#8a5c00")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
-SCALED = "x<sub>t,{}</sub> / √(1 + t²) (no unit)"
-PLANE = "x<sub>{}</sub> (data units)"
+SCALED_AXIS = "x<sub>t,{}</sub> / √(1 + t²) (no unit)"
+PLANE_AXIS = "x<sub>{}</sub> (data units)"
 LEVEL, CALLS = "noise level t (data units)", "steps N (network calls)"
 
 
 @lru_cache(maxsize=1)
-def starts(n: int = 128) -> Tensor:
+def start_noise(n: int = 128) -> Tensor:
     """Noise at the highest level, (n, 2)."""
     return HIGH * torch.randn(n, 2, generator=torch.Generator().manual_seed(2)).double()
 
 
 @animation("01")
 def flow(frames: int = 43) -> Moving:
-    """Exact paths as t runs from noise to data; beside them f, which knows, and D, which waits."""
+    """Exact ODE paths from noise to data, and the answers of f and D along them."""
     t = KarrasGrid(0.02, HIGH, 3.0).down(frames - 1)[: frames - 1]
     t = torch.cat([t, torch.tensor([LOW])]).double()
-    way, ends = LAW.path(starts(), t), LAW.consistency(starts(), torch.full((128,), HIGH).double())
-    kinds = torch.cdist(ends, LAW.components.means).argmin(1).tolist()
+    path, ends = (
+        ORACLE.path(start_noise(), t),
+        ORACLE.consistency(start_noise(), torch.full((128,), HIGH).double()),
+    )
+    kinds = torch.cdist(ends, ORACLE.components.means).argmin(1).tolist()
     looks = [SYMBOLS[k] for k in kinds], [COLORS[k] for k in kinds]
-    shots = [passing(t, way, k, looks) for k in range(len(t))]
+    shots = [path_frame(t, path, k, looks) for k in range(len(t))]
     still = [
         cloud(ends, DATA, 1, 7, 0.55, looks),
-        words([-1.62], [1.52], ["f: marks in colour"], INK, 1),
-        words([-1.62], [1.36], ["D: orange triangles"], ink(MEAN), 1),
+        text_labels([-1.62], [1.52], ["f: marks in colour"], INK, 1),
+        text_labels([-1.62], [1.36], ["D: orange triangles"], ink(MEAN), 1),
     ]
     panels = [
-        Panel(SCALED.format(1), SCALED.format(2), (-2.9, 2.9), (-2.9, 2.9), square=True),
-        Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True),
+        Panel(SCALED_AXIS.format(1), SCALED_AXIS.format(2), (-2.9, 2.9), (-2.9, 2.9), square=True),
+        Panel(PLANE_AXIS.format(1), PLANE_AXIS.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True),
     ]
     finding = "While noise becomes data, the consistency function's answer does not move"
     return moving("flow", finding, LEVEL, panels, still, shots)
 
 
-def passing(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:
-    """The samples at level number k with a short tail, and what D makes of them."""
-    here = way / (1 + t**2).sqrt()[:, None, None]
+def path_frame(t: Tensor, path: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:
+    """A frame at level number k: the samples with a short tail, and D of them."""
+    here = path / (1 + t**2).sqrt()[:, None, None]
     tails = torch.stack([here[max(k - 3, 0)], here[k]], 1)
-    mean, now = LAW.denoise(way[k], t[k].expand(len(way[k]))), f"{float(t[k]):.2g}"
+    mean, now = ORACLE.denoise(path[k], t[k].expand(len(path[k]))), f"{float(t[k]):.2g}"
     far = float(mean.norm(dim=1).mean())
     reading = (
         f"At noise level t = {now} the denoiser's answers D lie {far:.2f} from the centre on "
@@ -81,24 +81,24 @@ def passing(t: Tensor, way: Tensor, k: int, looks: tuple[list[str], list[str]]) 
     )
     titles = f"Samples at noise level t = {now}", "One call: f is there, D is under way"
     marks = cloud(here[k], DATA, 0, 7, 1, looks), cloud(mean, MEAN, 1, 7)
-    return Shot(now, reading, titles, [ways(tails, DATA, 0, 0.8, 0.35), *marks])
+    return Shot(now, reading, titles, [polylines(tails, DATA, 0, 0.8, 0.35), *marks])
 
 
 @animation("01")
 def euler() -> Moving:
-    """Euler's steps from the same noises, more and more of them, against the exact ends."""
-    x = starts()[:64]
-    ends = LAW.consistency(x, torch.full((64,), HIGH).double())
-    walks = {n: walk(x, n) for n in STEPS}
-    far = [float((way[-1] - ends).norm(dim=1).mean()) for way in walks.values()]
-    shots = [stepped(walks[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
+    """Euler's method from the same noises in more and more steps, against the exact endpoints."""
+    x = start_noise()[:64]
+    ends = ORACLE.consistency(x, torch.full((64,), HIGH).double())
+    paths = {n: solve(x, n) for n in STEPS}
+    far = [float((path[-1] - ends).norm(dim=1).mean()) for path in paths.values()]
+    shots = [solver_frame(paths[n], ends, far[: k + 1]) for k, n in enumerate(STEPS)]
     still = [
         cloud(ends, TRUTH, size=6),
-        words([-2.2], [2.05], ["circles: exact ends"]),
-        words([-2.2], [1.8], ["triangles: Euler's ends"], TEACHER.color),
+        text_labels([-2.2], [2.05], ["circles: exact ends"]),
+        text_labels([-2.2], [1.8], ["triangles: Euler's ends"], TEACHER.color),
     ]
     panels = [
-        Panel(PLANE.format(1), PLANE.format(2), (-2.3, 2.3), (-2.3, 2.3), square=True),
+        Panel(PLANE_AXIS.format(1), PLANE_AXIS.format(2), (-2.3, 2.3), (-2.3, 2.3), square=True),
         Panel(CALLS, "mean error of the end (data units)", (0.9, 75), (0.01, 3), "xy",
               x_ticks=(1, 2, 4, 8, 16, 32, 64), y_ticks=(0.01, 0.1, 1)),
     ]  # fmt: skip
@@ -106,25 +106,25 @@ def euler() -> Moving:
     return moving("euler", finding, CALLS, panels, still, shots, 3)
 
 
-def walk(x: Tensor, n: int) -> Tensor:
-    """Where n steps of Euler lead, start included: (n + 1, 64, 2)."""
-    return torch.stack(list(ode(EDM(), LAW.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim)))
+def solve(x: Tensor, n: int) -> Tensor:
+    """The iterates of n Euler steps, start included: (n + 1, 64, 2)."""
+    return torch.stack(list(ode(EDM(), ORACLE.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim)))
 
 
-def stepped(way: Tensor, ends: Tensor, far: list[float]) -> Shot:
-    """One number of steps, beside the errors up to it."""
-    n = len(way) - 1
-    told = f"{n} step{'s' * (n > 1)}"
+def solver_frame(path: Tensor, ends: Tensor, far: list[float]) -> Shot:
+    """A frame for one number of steps, with the errors up to it."""
+    n = len(path) - 1
+    steps = f"{n} step{'s' * (n > 1)}"
     reading = (
-        f"After {told} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
+        f"After {steps} of Euler, {n} network call{'s' * (n > 1)}, the 64 samples end "
         f"{far[-1]:.2g} from the ends of their exact paths on average."
     )
     traces = [
-        ways(way.transpose(0, 1), SOLID, 0, 0.8, 0.5),
-        ways(torch.stack([way[-1], ends], 1), SOLID, 0, 1.4),
-        cloud(way[-1], TEACHER),
+        polylines(path.transpose(0, 1), SOLID, 0, 0.8, 0.5),
+        polylines(torch.stack([path[-1], ends], 1), SOLID, 0, 1.4),
+        cloud(path[-1], TEACHER),
         line(STEPS[: len(far)], far, TEACHER, 1),
         dots([n], far[-1:], TEACHER, 1, 13),
     ]
-    titles = f"{told} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
+    titles = f"{steps} of Euler against the exact ends", f"Mean error {far[-1]:.2g}"
     return Shot(str(n), reading, titles, traces)

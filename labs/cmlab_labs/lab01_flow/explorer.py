@@ -1,7 +1,4 @@
-"""Explorers of lab 01, probability flow: interactive figures.
-
-Trajectory explorer: a law on the line, a start in the noise, and a solver to walk it home.
-"""
+"""Explorer of lab 01: trajectories of ODE solvers for a distribution on the line."""
 
 from functools import lru_cache
 
@@ -13,16 +10,17 @@ from cmlab.oracle import Mixture1D
 from cmlab.process import EDM
 from cmlab.sampling import ddim, heun, ode
 
-from ..common.exercise import Watched
+from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_line import ROLES, flow_fan, journey
+from ..common.plots_line import SOLVER_STYLE
+from .figures import paths_from_noise, solver_path
 
 HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
 SOLVERS = {"Euler": ddim, "Heun": heun}
 
 
 def explorer() -> Explorer:
-    """Knobs for the law, the start and the solver; the reading compares the two ends."""
+    """Knobs for the distribution, the start and the solver; the reading compares the endpoints."""
     knobs = {
         "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
         "steps": slider("steps N", 6, 1, 128),
@@ -41,18 +39,20 @@ def draw(
     start: float, steps: int, rho: int, solver: str,
     lower: float, upper: float, below: float, above: float, width: float,
 ) -> Picture:  # fmt: skip
-    """The picture for these knobs. The middle mode stands at 0 with what the others leave."""
+    """The solver's path and the exact one. The middle mode is at 0 with the remaining weight."""
     modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
     kept = tuple(mode for mode in modes if mode[2] > 1e-9)
-    law, paths = mixture(tuple(mode[1:] for mode in kept), width)
+    oracle, paths = mixture(tuple(mode[1:] for mode in kept), width)
     x = HIGH * torch.tensor([[start]], dtype=torch.float64)
     grid = KarrasGrid(LOW, HIGH, rho).down(steps)
-    exact = law.path(x, paths[0]).flatten()
-    walked, calls = walk(law, x, grid, solver)
+    exact = oracle.path(x, paths[0]).flatten()
+    solved, calls = solve(oracle, x, grid, solver)
     reach = 1.3 * max(-lower, upper) + 3 * width
     spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
-    figure = journey(law, paths, (paths[0], exact), (grid, walked), ROLES[solver], spans)
-    end, truth = walked[-1].item(), exact[-1].item()
+    figure = solver_path(
+        oracle, paths, (paths[0], exact), (grid, solved), SOLVER_STYLE[solver], spans
+    )
+    end, truth = solved[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
     apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
     where = apart if gone != right else f"Both end nearest to the {right} mode"
@@ -69,14 +69,14 @@ def draw(
 def mixture(
     modes: tuple[tuple[float, float], ...], width: float
 ) -> tuple[Mixture1D, tuple[Tensor, Tensor]]:
-    """The law with these (position, share) modes of one width, and a fan of its exact paths."""
+    """The mixture with these (position, share) modes of one width, and its exact ODE paths."""
     means, weights = torch.tensor(modes, dtype=torch.float64).T
-    law = Mixture1D(weights, means, torch.full_like(means, width))
-    return law, flow_fan(law, HIGH, 24)
+    oracle = Mixture1D(weights, means, torch.full_like(means, width))
+    return oracle, paths_from_noise(oracle, HIGH, 24)
 
 
-def walk(law: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
+def solve(oracle: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
     """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
-    denoise = Watched(law.denoise)
+    denoise = RecordedCalls(oracle.denoise)
     steps = ode(EDM(), denoise, x, grid, SOLVERS[solver])
     return torch.cat([x_t.flatten() for x_t in steps]), len(denoise.calls)

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 02, the consistency function."""
+"""Exercise checks of lab 02: the consistency function of a Gaussian, and two-time maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +8,12 @@ from torch import Tensor
 
 from cmlab.oracle import Gaussian, Mixture1D
 
-from ..common.exercise import exercise, expect
-
-
-def near(a: object, b: Tensor, tolerance: float) -> bool:
-    """Whether the answer has the truth's values; an answer of another shape has not."""
-    a = torch.as_tensor(a).double()
-    return a.shape == b.shape and bool(((a - b).abs() <= tolerance * (1 + b.abs())).all())
+from ..common.exercise import close, exercise, expect
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One question to `f_gaussian`: x and t (200,), and the law's μ and s, and ε."""
+class GaussianCase:
+    """One call of `f_gaussian`: x and t (200,), the distribution's μ and s, and ε."""
 
     x: Tensor
     t: Tensor
@@ -28,7 +22,7 @@ class Ask:
     eps: float
 
     def likely(self) -> dict[str, Tensor]:
-        """What the common slips answer, by what to say about them."""
+        """What common mistakes compute, by the message for each."""
         d, down, up = self.x - self.mu, self.s**2 + self.eps**2, self.s**2 + self.t**2
         return {
             "the ratio is of variances. Take the root: x - μ shrinks as standard deviations do": (
@@ -54,77 +48,82 @@ class Ask:
 def f_gaussian(answer: Callable[..., Tensor]) -> str:
     """f(x, t, μ, s, ε) of N(μ, s²): its boundary, its paths, and the oracle."""
     mu, s, eps = 0.7, 0.5, 0.2
-    law = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
+    oracle = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
     t = torch.linspace(eps, 20, 200).double()
-    path = law.path(torch.tensor([[6.0]]).double(), t.flip(0))[:, 0, 0].flip(0)
-    ask = Ask(path, t, mu, s, eps)
+    path = oracle.path(torch.tensor([[6.0]]).double(), t.flip(0))[:, 0, 0].flip(0)
+    ask = GaussianCase(path, t, mu, s, eps)
     said = answer(path, t, mu, s, eps)
     truth = torch.full_like(t, float(path[0]))
     for slip, wrong in ask.likely().items():
-        expect(near(truth, wrong, 1e-9) or not near(said, wrong, 1e-9), slip)
+        expect(close(truth, wrong, 1e-9, 1e-9) or not close(said, wrong, 1e-9, 1e-9), slip)
     x = torch.linspace(-3, 3, 50).double()
-    boundary = near(answer(x, torch.full_like(x, eps), mu, s, eps), x, 1e-9)
+    boundary = close(answer(x, torch.full_like(x, eps), mu, s, eps), x, 1e-9, 1e-9)
     expect(boundary, "at t = ε there is nothing left to do: f(x, ε) must be x")
     expect(
-        near(said, truth, 1e-9), "f must be the same at all points of one path, and yours moves"
+        close(said, truth, 1e-9, 1e-9),
+        "f must be the same at all points of one path, and yours moves",
     )
-    other = Ask(x, torch.full_like(x, 3.0), -2.0, 1.5, 0.01)
+    other = GaussianCase(x, torch.full_like(x, 3.0), -2.0, 1.5, 0.01)
     exact = Gaussian(torch.tensor([other.mu], dtype=torch.float64), other.s)
     end = exact.consistency(x[:, None], other.t, other.eps)[:, 0]
-    same = near(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9)
-    expect(same, "right for one law, wrong for another: use the arguments mu, s and eps")
+    same = close(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9, 1e-9)
+    expect(same, "right for one distribution, wrong for another: use the arguments mu, s and eps")
     return "f(x, ε) = x, and f is constant on 200 exact points of a path, to 1e-9"
 
 
 @dataclass(frozen=True)
-class Legs:
-    """The exact two-time map of a law on the line, and an answer to compare with it."""
+class TwoTimeCase:
+    """The exact two-time map of a distribution on the line, and an answer to compare with it."""
 
-    law: Mixture1D
+    oracle: Mixture1D
     x: Tensor
     answer: Callable[..., Tensor]
 
     def said(self, x: Tensor, t: float, s: float) -> Tensor:
-        return torch.as_tensor(self.answer(x, self.at(t), self.at(s), self.law.cdf)).double()
+        return torch.as_tensor(self.answer(x, self.at(t), self.at(s), self.oracle.cdf)).double()
 
     def truth(self, x: Tensor, t: float, s: float) -> Tensor:
-        return self.law.flow(x, self.at(t), self.at(s))
+        return self.oracle.flow(x, self.at(t), self.at(s))
 
     def at(self, level: float) -> Tensor:
         return torch.full_like(self.x, level)
 
     def right(self, x: Tensor, t: float, s: float) -> bool:
-        return near(self.said(x, t, s), self.truth(x, t, s), 1e-6)
+        return close(self.said(x, t, s), self.truth(x, t, s), 1e-6, 1e-6)
 
 
 @exercise
 def two_time(answer: Callable[..., Tensor]) -> str:
     """f(x, t, s) from a distribution function alone: identity, both directions, composition."""
     rows = ((0.3, 0.5, 0.2), (-1.5, 0.2, 1.4), (0.2, 0.3, 0.1))
-    law = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
+    oracle = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
     x = torch.linspace(-4, 4, 41).double()
-    legs = Legs(law, x, answer)
-    one_leg_down(legs)
+    legs = TwoTimeCase(oracle, x, answer)
+    check_downward(legs)
     expect(legs.right(x, 0.7, 0.7), "f(x, t, t) must be x")
     wide = legs.right(20 * x, 80.0, 40.0)
     expect(wide, "at high noise the points leave your bracket: make it wider, ±1000 say")
     expect(legs.right(x, 0.5, 2.0), "it must also work upwards, for s > t")
     two = legs.said(legs.said(x, 2.0, 0.9), 0.9, 0.5)
-    expect(near(two, legs.said(x, 2.0, 0.5), 1e-6), "t → 0.9 → s must give the same as t → s")
+    expect(
+        close(two, legs.said(x, 2.0, 0.5), 1e-6, 1e-6), "t → 0.9 → s must give the same as t → s"
+    )
     return "f(x, t, t) = x, f(f(x, t, s), s, r) = f(x, t, r), and it is the exact flow, to 1e-6"
 
 
-def one_leg_down(legs: Legs) -> None:
-    """From level 2 to 0.5, with the likely reason where that fails."""
+def check_downward(legs: TwoTimeCase) -> None:
+    """Check the map from level 2 to 0.5, naming the likely mistake."""
     down, truth = legs.said(legs.x, 2.0, 0.5), legs.truth(legs.x, 2.0, 0.5)
-    swapped = near(down, legs.truth(legs.x, 0.5, 2.0), 1e-4)
+    swapped = close(down, legs.truth(legs.x, 0.5, 2.0), 1e-4, 1e-4)
     expect(not swapped, "the times are swapped: take the rank at t, then look for it at s")
-    ends = near(down, legs.truth(legs.x, 2.0, 0.002), 1e-4)
+    ends = close(down, legs.truth(legs.x, 2.0, 0.002), 1e-4, 1e-4)
     expect(not ends, "this always ends at the data. Look for the rank at level s, not at ε")
-    expect(not near(down, legs.x, 1e-4), "this never moves: look for the rank at s, not at t")
+    expect(
+        not close(down, legs.x, 1e-4, 1e-4), "this never moves: look for the rank at s, not at t"
+    )
     stuck = down.unique().numel() <= 2
     expect(not stuck, "all answers are the ends of your bracket: keep the other half each time")
-    close = near(down, truth, 0.02) and not near(down, truth, 1e-6)
-    expect(not close, "nearly: halve the bracket more often, 60 times, and give it 1e-6")
-    same = near(down, truth, 1e-6)
+    nearly = close(down, truth, 0.02, 0.02) and not close(down, truth, 1e-6, 1e-6)
+    expect(not nearly, "nearly: halve the bracket more often, 60 times, and give it 1e-6")
+    same = close(down, truth, 1e-6, 1e-6)
     expect(same, "not the point with the same rank: cdf(answer, s) must equal cdf(x, t)")

@@ -1,47 +1,54 @@
-"""Explorers of lab 02, the consistency function: interactive figures.
-
-Same path, same end: slide a point along an exact path, then push it off.
-"""
+"""Explorer of lab 02: the consistency function f along an exact ODE path, and off it."""
 
 import functools
 
 from cmlab.oracle import Mixture1D
 
 from ..common.explorer import Explorer, Picture, slider, toggle
-from ..common.plots_line import Point, Scene, exact, point, ranked, same_path, scene
+from ..common.plots_line import (
+    PathPlane,
+    Point,
+    double,
+    path_plane,
+    point,
+    quantile_points,
+    same_path,
+)
 
 HIGH = 3.0  # the largest noise level shown
 
 
-def explorer(law: Mixture1D) -> Explorer:
-    """An explorer of f and D for a law on the line.
+def explorer(oracle: Mixture1D) -> Explorer:
+    """An explorer of f and D for a distribution on the line.
 
     Knobs: `path` (the share of paths below it, in %), `t` (the noise level along it), `offset`
     (how far off the path the point is pushed, in data units) and `mean` (show D).
     """
-    starts = ranked(law, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
+    starts = quantile_points(oracle, HIGH, 50)[:, 0].tolist()  # at 1 %, 3 %, … 99 % of the paths
     knobs = {
         "path": slider("path (% below it)", 47, 1, 99, 2),
         "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
         "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
         "mean": toggle("show the posterior mean D", True),
     }
-    return Explorer(functools.partial(picture, scene(law, HIGH), starts), knobs, "explorer(law)")
+    return Explorer(
+        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(law)"
+    )
 
 
 def picture(
-    scene: Scene, starts: list[float], path: int, t: float, offset: float, mean: bool
+    scene: PathPlane, starts: list[float], path: int, t: float, offset: float, mean: bool
 ) -> Picture:
     """The point on its path, and pushed off it by the offset. `starts` are x at 1 %, 3 %, …"""
-    start = exact([[starts[path // 2]]])
-    x = float(scene.law.flow(start, *exact([[HIGH], [t]])))
-    on, off = point(scene.law, x, t), point(scene.law, x + offset, t)
-    top = point(scene.law, starts[path // 2], HIGH)
+    start = double([[starts[path // 2]]])
+    x = float(scene.oracle.flow(start, *double([[HIGH], [t]])))
+    on, off = point(scene.oracle, x, t), point(scene.oracle, x + offset, t)
+    top = point(scene.oracle, starts[path // 2], HIGH)
     return Picture(same_path(scene, on, off, mean), reading(scene, top, on, off))
 
 
-def reading(scene: Scene, top: Point, on: Point, off: Point) -> str:
-    """What the picture shows, in three lines."""
+def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
+    """The reading of the picture, in three lines."""
     along = (
         f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "
         f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."

@@ -1,7 +1,8 @@
-"""Exercise checks of lab 03, the boundary condition."""
+"""Exercise checks of lab 03: the boundary condition f(x, ε) = x and its coefficients."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 from cmlab.data.toy import Ring
 from cmlab.model import CMPrecond
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 
-# Parametrisations by numbers: which hold f(x, ε) = x, and what half a test says of them
+# Parametrisations with and without the boundary condition, and incomplete tests of it
 
 Number = Callable[[float], float]
+same = partial(close, rtol=1e-7, atol=1e-9)
 
 
 def shifted(e: float) -> tuple[Number, Number]:
@@ -22,7 +24,7 @@ def shifted(e: float) -> tuple[Number, Number]:
 
 
 def parametrisations() -> list[tuple[bool, str, tuple[Number, Number], float]]:
-    """Whether it is anchored, its name, c_skip and c_out, and ε."""
+    """Parametrisations: whether f(x, ε) = x holds, name, c_skip and c_out, and ε."""
     e, root = 0.1, 0.3**0.5
     return [
         (True, "the CM form", shifted(e), e),
@@ -40,31 +42,27 @@ def parametrisations() -> list[tuple[bool, str, tuple[Number, Number], float]]:
     ]  # fmt: skip
 
 
-def near(a: float, b: float, tolerance: float = 1e-6) -> bool:
-    return abs(a - b) <= tolerance
-
-
 WRONG: dict[str, Callable[[Number, Number, float], bool]] = {
     "you only look at c_skip: where c_out(ε) is not 0 the network still has its say": (
-        lambda skip, out, e: near(skip(e), 1)
+        lambda skip, out, e: close(skip(e), 1, atol=1e-6)
     ),
     "you only look at c_out: with c_skip(ε) = 2 the answer is 2x": (
-        lambda skip, out, e: near(out(e), 0)
+        lambda skip, out, e: close(out(e), 0, atol=1e-6)
     ),
     "one of the two is not enough: join them with `and`": (
-        lambda skip, out, e: near(skip(e), 1) or near(out(e), 0)
+        lambda skip, out, e: close(skip(e), 1, atol=1e-6) or close(out(e), 0, atol=1e-6)
     ),
     "a sum of 1 is not enough: c_skip = 0 and c_out = 1 have it too": (
-        lambda skip, out, e: near(skip(e) + out(e), 1)
+        lambda skip, out, e: close(skip(e) + out(e), 1, atol=1e-6)
     ),
     "your tolerance is too wide: the EDM form at ε = 0.002 is close, but does not hold": (
-        lambda skip, out, e: near(skip(e), 1, 0.01) and near(out(e), 0, 0.01)
+        lambda skip, out, e: close(skip(e), 1, atol=0.01) and close(out(e), 0, atol=0.01)
     ),
     "you want equality to the last bit: leave room for rounding, 1e-6 say, near 0 as well": (
         lambda skip, out, e: skip(e) == 1 and out(e) == 0
     ),
     "you ask at 0.002 whatever ε is: use the argument eps": (
-        lambda skip, out, e: near(skip(0.002), 1) and near(out(0.002), 0)
+        lambda skip, out, e: close(skip(0.002), 1, atol=1e-6) and close(out(0.002), 0, atol=1e-6)
     ),
     "you say True to all": lambda skip, out, e: True,
     "you say False to all": lambda skip, out, e: False,
@@ -77,7 +75,7 @@ def cm_coefficients(answer: Callable[..., Any]) -> str:
     s, eps = 0.7, 0.1
     t = torch.logspace(-1, 1, 60, dtype=torch.float64)
     t[0] = eps
-    skip, out, c_in = three(answer(t, s, eps), len(t))
+    skip, out, c_in = three_coefficients(answer(t, s, eps), len(t))
     for slip, name, wrong in slips(t, s, eps):
         expect(not same({"c_skip": skip, "c_out": out, "c_in": c_in}[name], wrong), slip)
     expect(abs(float(skip[0]) - 1) < 1e-7, f"c_skip(ε) is {skip[0]:.4g} and must be 1")
@@ -87,7 +85,7 @@ def cm_coefficients(answer: Callable[..., Any]) -> str:
            "c_in must divide x_t by its own standard deviation, √(t² + σ_d²)")  # fmt: skip
     for s, eps in ((0.7, 0.1), (0.5, 0.002), (2.0, 0.3)):
         t = torch.logspace(math.log10(eps), 1, 60, dtype=torch.float64)
-        found = three(answer(t, s, eps), len(t))
+        found = three_coefficients(answer(t, s, eps), len(t))
         for name, a, b in zip(("c_skip", "c_out", "c_in"), found, CMPrecond(s, eps)(t)[:3],
                               strict=True):  # fmt: skip
             expect(same(a, b), f"{name} is not the paper's at σ_d = {s:g}, ε = {eps:g}: "
@@ -95,7 +93,7 @@ def cm_coefficients(answer: Callable[..., Any]) -> str:
     return "f(x, ε) = x to 1e-7, input variance 1 within 2 %, and the paper's formula"
 
 
-def three(answer: Any, n: int) -> list[Tensor]:
+def three_coefficients(answer: Any, n: int) -> list[Tensor]:
     expect(isinstance(answer, tuple | list) and len(answer) == 3,
            "return three things: c_skip, c_out, c_in")  # fmt: skip
     found = [torch.as_tensor(c).double() for c in answer]
@@ -103,12 +101,8 @@ def three(answer: Any, n: int) -> list[Tensor]:
     return found
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, rtol=1e-7, atol=1e-9)
-
-
 def slips(t: Tensor, s: float, eps: float) -> list[tuple[str, str, Tensor]]:
-    """What to say, about which coefficient, and what the slip makes of it."""
+    """Common mistakes: the message, the coefficient, and its wrong values."""
     gap, v = t - eps, t**2 + s**2
     forgot = "forgets ε, so the boundary sits at t = 0 and not at ε: shift t to t − ε"
     root = "has no root: a variance is divided by where a standard deviation is meant"
@@ -139,7 +133,7 @@ def input_variance(answer: Callable[..., Any]) -> float:
     x, z = data.oracle.sample(20_000, g).double(), torch.randn(20_000, 2, generator=g).double()
     found = []
     for t in torch.tensor([[0.01], [0.5], [5.0]]).double():
-        c_in = three(answer(t, data.sigma_data, 0.002), 1)[2]
+        c_in = three_coefficients(answer(t, data.sigma_data, 0.002), 1)[2]
         found.append(float((c_in * (x + t * z)).square().mean()))
     return max(found, key=lambda v: abs(v - 1))
 

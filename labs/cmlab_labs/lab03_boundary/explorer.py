@@ -1,7 +1,4 @@
-"""Explorers of lab 03, the boundary condition: interactive figures.
-
-Coefficient bench: four parametrisations, σ_data and ε, and what untrained networks answer.
-"""
+"""Explorer of lab 03: four parametrisations, their coefficients, and untrained networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +15,10 @@ from cmlab.process import EDM, Process
 from cmlab.types import Time
 
 from ..common.explorer import Explorer, Picture, choice, log_slider
-from .figures import bench
+from .figures import parametrisation_figure
 
 HIGH = 10.0  # the largest noise level shown
-X = torch.linspace(-2, 2, 81, dtype=torch.float64)
+NOISY_POINTS = torch.linspace(-2, 2, 81, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class BarePrecond(Precond):
         return zero, zero + 1, *EDMPrecond(self.sigma_data)(t)[2:]
 
 
-def forms(sigma_data: float, sigma_min: float) -> dict[str, Precond]:
+def parametrisations(sigma_data: float, sigma_min: float) -> dict[str, Precond]:
     """The four parametrisations by name."""
     both = (sigma_data, sigma_min)
     held = {"CM form": CMPrecond(*both), "EDM form": EDMPrecond(sigma_data)}
@@ -82,7 +79,7 @@ def network(seed: int) -> torch.nn.Module:
 def explorer() -> Explorer:
     """Knobs: `form`, `sigma_data` and `eps`, the smallest noise level ε."""
     knobs = {
-        "form": choice("form", tuple(forms(0.5, 0.002))),
+        "form": choice("form", tuple(parametrisations(0.5, 0.002))),
         "sigma_data": log_slider("σ_data (data units)", 0.94, 0.2, 2.0),
         "eps": log_slider("ε = σ_min (data units)", 0.002, 0.002, 0.5),
     }
@@ -91,23 +88,25 @@ def explorer() -> Explorer:
 
 def picture(form: str, sigma_data: float, eps: float, networks: int = 5) -> Picture:
     """The chosen form, and f of untrained networks at ε and two levels above it."""
-    precond = forms(sigma_data, eps)[form]
+    precond = parametrisations(sigma_data, eps)[form]
     levels = eps * (HIGH / eps) ** torch.tensor([0.0, 0.4, 0.8], dtype=torch.float64)
-    answers = torch.stack([answer(precond, t, networks) for t in levels])
-    figure = bench(form, precond, levels, X, answers)
-    return Picture(figure, reading(precond, levels, float((answers[0] - X).abs().max())))
+    answers = torch.stack([untrained_answers(precond, t, networks) for t in levels])
+    figure = parametrisation_figure(form, precond, levels, NOISY_POINTS, answers)
+    return Picture(
+        figure, reading(precond, levels, float((answers[0] - NOISY_POINTS).abs().max()))
+    )
 
 
 @torch.no_grad()
-def answer(precond: Precond, t: Tensor, networks: int) -> Tensor:
+def untrained_answers(precond: Precond, t: Tensor, networks: int) -> Tensor:
     """f(X, t) of untrained networks 0, 1, …: (networks, points)."""
-    at = t.expand(len(X))
+    at = t.expand(len(NOISY_POINTS))
     models = [Denoiser(network(seed), precond) for seed in range(networks)]
-    return torch.stack([model(X[:, None], at)[:, 0] for model in models])
+    return torch.stack([model(NOISY_POINTS[:, None], at)[:, 0] for model in models])
 
 
 def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: float) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     skip, out, c_in, _ = (c.tolist() for c in precond(levels))
     held = "the boundary holds for every network" if off < 1e-9 else "no boundary at ε"
     if 1e-9 <= off < 0.05:

@@ -1,7 +1,4 @@
-"""Figures of lab 03, the boundary condition.
-
-Skip, out and in by noise level, and what holds a consistency function: the boundary.
-"""
+"""Figures of lab 03: the coefficients c_skip, c_out, c_in, the boundary condition, collapse."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,18 +11,20 @@ from cmlab.metrics import plots
 from cmlab.metrics.plots import DATA, MEAN, NOISE, STUDENT, TEACHER, TRUTH, WRONG, label, name_axes
 
 LEVEL, POINT = "noise level $t$ (data units)", "$x_t$ (data units)"
-LOOK = {
+STYLE = {
     "CM form": STUDENT, "EDM form": TEACHER, "ε/t form": plots.EXTRA, "none": WRONG,
     "exact f": TRUTH, "minus f": plots.TARGET, "constant": WRONG, "mean D": MEAN,
     "identity": NOISE, "untrained": STUDENT, "right": STUDENT, "half": MEAN, "double": TEACHER,
 }  # fmt: skip
-HIGHER = {"right": 1.13, "exact f": 0.83, "untrained": 1.4, "mean D": 0.6}  # where names go
+LABEL_HEIGHTS = {"right": 1.13, "exact f": 0.83, "untrained": 1.4, "mean D": 0.6}  # where names go
 FLOOR = 1e-9  # where a loss of 0 is drawn on a logarithmic axis
 Form = Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 Curves = Mapping[str, Sequence[float]]
 
 
-def bench(name: str, form: Form, levels: Tensor, x: Tensor, answers: Tensor) -> Figure:
+def parametrisation_figure(
+    name: str, form: Form, levels: Tensor, x: Tensor, answers: Tensor
+) -> Figure:
     """A form's coefficients beside f (levels, networks, points) at x (points,); levels[0] is ε."""
     figure, (axes,) = plots.sheet(1, 4, 11.2, 3.1, ratios=(1.8, 1, 1, 1))
     # A fixed layout draws in half the time, and a slider is waiting.
@@ -34,7 +33,7 @@ def bench(name: str, form: Form, levels: Tensor, x: Tensor, answers: Tensor) -> 
     draw_coefficients(axes[0], form, levels)
     name_axes(axes[0], LEVEL, "", f"{name}: what counts at which level")
     for ax, t, f in zip(axes[1:], levels.tolist(), answers, strict=True):
-        ax.plot(x, f.T, color=LOOK[name].color, linewidth=1.2)
+        ax.plot(x, f.T, color=STYLE[name].color, linewidth=1.2)
         ax.plot(x, x, color=TRUTH.color, linestyle="--", linewidth=1)
         ax.set(ylim=(-2.4, 2.4), xlim=(-2, 2), xticks=(-2, 0, 2), yticks=(-2, 0, 2))
         ax.tick_params(labelleft=ax is axes[1])
@@ -54,7 +53,7 @@ def draw_coefficients(ax: Axes, form: Form, levels: Tensor) -> None:
     for level in levels:
         ax.axvline(float(level), color=NOISE.color, linewidth=0.8, linestyle=":")
     ax.set(xlim=(0.0014, 55), ylim=(-0.06, 1.15 * float(torch.stack(form(t)[:3]).max())))
-    decades(ax)
+    level_ticks(ax)
     ax.minorticks_off()  # each tick costs a millisecond
 
 
@@ -64,37 +63,37 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
     t = torch.logspace(float(levels[0].log10()), 1, 80, dtype=torch.float64)
     for name, form in forms.items():
         for ax, values in zip(axes, form(t)[:2], strict=False):
-            role = LOOK[name]
+            role = STYLE[name]
             ax.semilogx(t, values, color=role.color, linestyle=role.line)
             ax.plot(t[0], values[0], role.marker, color=role.color, markersize=8)
     label(axes[0], 0.018, 0.84, "CM and EDM", STUDENT.color)
-    label(axes[0], 0.007, 0.3, "ε/t form", LOOK["ε/t form"].color)
+    label(axes[0], 0.007, 0.3, "ε/t form", STYLE["ε/t form"].color)
     label(axes[0], 0.1, 0.03, "none", WRONG.color)
     name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε the skip must be 1 …")
     name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network silent")
-    curves(axes[2], levels[1:], losses)
+    draw_curves(axes[2], levels[1:], losses)
     axes[2].set(xlim=(float(levels[1]) / 1.4, 150), ylim=(FLOOR / 4, None))
-    decades(*axes)
+    level_ticks(*axes)
     name_axes(axes[2], LEVEL, "consistency loss (data units²)", "A constant does as well as f")
     return figure
 
 
-def decades(*axes: Axes) -> None:
-    """Noise levels in plain numbers."""
+def level_ticks(*axes: Axes) -> None:
+    """Ticks of noise levels with plain numbers."""
     for ax in axes:
         ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
         ax.tick_params(axis="x", which="minor", bottom=False)
 
 
-def curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
+def draw_curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
     """Curves by name on logarithmic axes, named at levels[at]. Zeros lie on one floor."""
     zeros = []
     for name, row in values.items():
-        role, shown = LOOK[name], torch.as_tensor(row).clamp_min(FLOOR)
+        role, shown = STYLE[name], torch.as_tensor(row).clamp_min(FLOOR)
         drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
         ax.loglog(levels, shown, markersize=4, linewidth=1.4, **drawn)
         if bool((shown > FLOOR).all()):
-            y = float(shown[at]) * HIGHER.get(name, 1.0 if at < 0 else 1.13)
+            y = float(shown[at]) * LABEL_HEIGHTS.get(name, 1.0 if at < 0 else 1.13)
             color = "#8a5c00" if role is MEAN else role.color  # dark enough for words
             label(ax, 1.25 * float(levels[at]), y, name, color)
         else:
@@ -104,15 +103,15 @@ def curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
 
 
 def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
-    """Variance of what the network is given and of what it is asked for, by assumed σ_data."""
+    """Variance of the network's input and of its training target, by assumed σ_data."""
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
     titles = ("Wrong σ_data: the input is off near the data …", "… and the target far from them")
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
-        curves(ax, levels, values, at=0 if ax is axes[0] else -1)
+        draw_curves(ax, levels, values, at=0 if ax is axes[0] else -1)
         ax.set(xlim=(float(levels[0]) / 1.4, 80), ylim=(0.1, 10))
         name_axes(ax, LEVEL, "variance of the " + ("input", "target")[ax is axes[1]], title)
-    decades(*axes)
+    level_ticks(*axes)
     return figure
 
 
@@ -122,12 +121,12 @@ def collapse(levels: Tensor, truth: Tensor, spreads: Mapping[str, Mapping[str, T
     for ax, (title, by_form) in zip(axes, spreads.items(), strict=True):
         ax.loglog(levels, truth, color=TRUTH.color, linewidth=3)
         for name, rows in by_form.items():
-            role = LOOK[name]
+            role = STYLE[name]
             drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
             ax.loglog(levels, rows.T, markersize=4, linewidth=1.2, **drawn)
             label(ax, 13, float(rows[:, -1].max()), name, role.color)
         ax.set(xlim=(0.0014, 90), ylim=(3e-4, 20))
         name_axes(ax, LEVEL, "spread of the answers (data units)" * (ax is axes[0]), title)
     label(axes[0], 0.0025, 1.4 * float(truth[0]), "exact f")
-    decades(*axes)
+    level_ticks(*axes)
     return figure

@@ -1,7 +1,4 @@
-"""Animation of lab 04, consistency distillation.
-
-The line in motion: f and D at each noise level, and students of solvers of N levels.
-"""
+"""Animations of labs 02 and 04: f and D by noise level, and distilled students by grid size N."""
 
 import torch
 from torch import Tensor
@@ -20,14 +17,14 @@ from ..common.animation import (
     ink,
     line,
     moving,
-    ways,
-    words,
+    polylines,
+    text_labels,
 )
-from ..common.plots_line import between_modes, fan
+from ..common.plots_line import between_modes, exact_paths
 from ..common.studies_shared import GRIDS
 from ..common.study import Recording, read
 
-LAW = Mixture1D(*(torch.tensor(v).double() for v in ([0.4, 0.6], [-1.2, 1.0], [0.2, 0.2])))
+ORACLE = Mixture1D(*(torch.tensor(v).double() for v in ([0.4, 0.6], [-1.2, 1.0], [0.2, 0.2])))
 HIGH, REACH = 3.0, 4.5
 T, X_T = "noise level t (data units)", "noisy point x<sub>t</sub> (data units)"
 SCALED = "x<sub>t</sub> / √(t² + σ<sub>d</sub>²) at t = 10 (no unit)"
@@ -36,14 +33,14 @@ SCALED = "x<sub>t</sub> / √(t² + σ<sub>d</sub>²) at t = 10 (no unit)"
 @animation("02")
 def maps(frames: int = 41) -> Moving:
     """f and D over x at one noise level, with the exact paths that pass through it."""
-    levels, rows = fan(LAW, HIGH, 13)
+    levels, rows = exact_paths(ORACLE, HIGH, 13)
     t = torch.cat([torch.tensor([0.002]), torch.linspace(0.075, HIGH, frames - 1)]).double()
-    at = LAW.path(rows[-1][:, None], t.flip(0)).squeeze(2).flip(0)
-    shots = [crossed(level, here) for level, here in zip(t, at, strict=True)]
+    at = ORACLE.path(rows[-1][:, None], t.flip(0)).squeeze(2).flip(0)
+    shots = [level_frame(level, here) for level, here in zip(t, at, strict=True)]
     still = [
-        ways((torch.stack([levels, row], 1) for row in rows.T), DATA, 0, 0.8),
-        words([-4.3], [2.05], ["f, circles: a step"], INK, 1),
-        words([-4.3], [1.75], ["D, triangles: a slope"], ink(MEAN), 1),
+        polylines((torch.stack([levels, row], 1) for row in rows.T), DATA, 0, 0.8),
+        text_labels([-4.3], [2.05], ["f, circles: a step"], INK, 1),
+        text_labels([-4.3], [1.75], ["D, triangles: a slope"], ink(MEAN), 1),
     ]
     panels = [
         Panel(T, X_T, (-0.06, HIGH + 0.06), (-REACH, REACH)),
@@ -56,14 +53,14 @@ def maps(frames: int = 41) -> Moving:
 def answers(x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """The exact f and D at points (n,) of one level."""
     t = level.expand(len(x))
-    return LAW.consistency(x[:, None], t)[:, 0], LAW.denoise(x[:, None], t)[:, 0]
+    return ORACLE.consistency(x[:, None], t)[:, 0], ORACLE.denoise(x[:, None], t)[:, 0]
 
 
-def crossed(level: Tensor, here: Tensor) -> Shot:
-    """One noise level: where the paths are, and both functions over x."""
+def level_frame(level: Tensor, here: Tensor) -> Shot:
+    """A frame at one noise level: the paths, and f and D over x."""
     x, now = torch.linspace(-REACH, REACH, 181).double(), f"{float(level):.3g}"
     (f, mean), (ends, middle) = answers(x, level), answers(here, level)
-    gap = int(between_modes(LAW, middle[:, None]).sum())
+    gap = int(between_modes(ORACLE, middle[:, None]).sum())
     low, high = (f"{float(v):.2f}".replace("-", "−") for v in (middle.min(), middle.max()))
     reading = (
         f"At t = {now} the 13 paths still have their 13 ends f. Their posterior means D reach "
@@ -81,17 +78,17 @@ def crossed(level: Tensor, here: Tensor) -> Shot:
 
 @animation("04")
 def students() -> Moving:
-    """Recorded students of Heun's steps on grids of N levels: their map from pure noise."""
-    law, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
+    """Recorded students, distilled with Heun's method on grids of N levels: f from pure noise."""
+    oracle, runs = Bumps().oracle, {n: read("distil", f"exact-heun-{n}") for n in GRIDS}
     first = runs[GRIDS[0]]
     place, top = torch.from_numpy(first["place"][0]).double(), float(first["levels"][0][-1])
-    x = place * (top**2 + law.sigma_data**2) ** 0.5
-    exact = law.consistency(x[:, None], torch.full_like(x, top))
+    x = place * (top**2 + oracle.sigma_data**2) ** 0.5
+    exact = oracle.consistency(x[:, None], torch.full_like(x, top))
     still = [
         line(place, exact, TRUTH, width=1.6),
-        words([-2.6], [1.75], ["thin line: exact f"]),
-        words([-2.6], [1.5], ["thick line: the student"], STUDENT.color),
-        words([0.0024], [0.62], ["thin lines: all students"], DATA.color, 1),
+        text_labels([-2.6], [1.75], ["thin line: exact f"]),
+        text_labels([-2.6], [1.5], ["thick line: the student"], STUDENT.color),
+        text_labels([0.0024], [0.62], ["thin lines: all students"], DATA.color, 1),
         *(
             line(r["levels"][0], r["average_error"].mean(0), DATA, 1, 1, 0.5)
             for r in runs.values()
@@ -102,13 +99,13 @@ def students() -> Moving:
         Panel(T, "RMS of f<sub>θ</sub> − f* (data units)", (0.002, 11), (0.0005, 1), "xy",
               x_ticks=(0.01, 0.1, 1, 10), y_ticks=(0.001, 0.01, 0.1, 1)),
     ]  # fmt: skip
-    shots = [student(n, run, place) for n, run in runs.items()]
+    shots = [student_frame(n, run, place) for n, run in runs.items()]
     finding = "A student climbs where its teacher's steps climb: more levels, sharper cliffs"
     return moving("students", finding, "grid points N", panels, still, shots)
 
 
-def student(n: int, run: Recording, place: Tensor) -> Shot:
-    """The student of N levels: its map at the top level, and its error by level."""
+def student_frame(n: int, run: Recording, place: Tensor) -> Shot:
+    """A frame: the student of N levels at the highest noise level, and its error by level."""
     levels, error = run["levels"][0], run["average_error"].mean(0)
     reading = (
         f"With N = {n} levels the student's error from pure noise, t = {levels[-1]:g}, is "

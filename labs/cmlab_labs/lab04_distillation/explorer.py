@@ -1,4 +1,4 @@
-"""Explorers of lab 04, consistency distillation: interactive figures."""
+"""Explorer of lab 04: one update of consistency distillation in five sub-steps."""
 
 from functools import cache
 
@@ -12,11 +12,11 @@ from cmlab.process import EDM
 from cmlab.sampling import ddim, heun
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from ..common.plots_line import ranked
+from ..common.plots_line import quantile_points
 from ..common.study import read
 from .figures import STAGES, Paths, Update, slow_motion
 
-# What each sub-step of one distillation update says in words, with its numbers
+# The reading of each sub-step
 
 ANSWERS = {
     "exact": "the exact posterior mean",
@@ -57,7 +57,7 @@ def held_target(u: Update, teacher: str) -> tuple[str, str]:
     )
 
 
-def pull(u: Update, teacher: str) -> tuple[str, str]:
+def gradient_pull(u: Update, teacher: str) -> tuple[str, str]:
     gap, before, after = u.f_t - u.f_r, abs(u.f_t - u.end), abs(u.f_r - u.end)
     where = "nearer to" if after < before else "farther from"
     return (
@@ -68,16 +68,16 @@ def pull(u: Update, teacher: str) -> tuple[str, str]:
     )
 
 
-WORDS = (noisy_point, teachers_step, online_answer, held_target, pull)
+SENTENCES = (noisy_point, teachers_step, online_answer, held_target, gradient_pull)
 
 
-# The distillation stepper: one update in five sub-steps, driven by the arrow keys
+# The explorer, driven by the arrow keys
 
-LAW = Bumps().oracle
+ORACLE = Bumps().oracle
 GRID = KarrasGrid(0.002, 10.0)
 SOLVERS = {"Euler": ddim, "Heun": heun}
 TEACHERS = ("exact", "learned", "one sample")
-KNOWN = 0.7  # the noise level at which the student of the stepper has learned half
+KNOWN = 0.7  # noise level up to which the explorer's student has learned more than half
 DRAWS = 40
 
 
@@ -99,20 +99,24 @@ def picture(
 ) -> Picture:
     """One update at the grid's level nearest to this one, up to sub-step `stage`."""
     made = update(points, level, draw, solver, teacher)
-    levels = paths().levels
+    levels = background_paths().levels
     here = torch.tensor([[made.x_t]]).double().expand(len(levels), 1)
-    way = LAW.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
-    return Picture(slow_motion(paths(), way, made, stage), reading(made, stage, teacher))
+    path = ORACLE.flow(here, torch.full_like(levels, made.t), levels)[:, 0]
+    return Picture(
+        slow_motion(background_paths(), path, made, stage), reading(made, stage, teacher)
+    )
 
 
 @cache
-def paths() -> Paths:
+def background_paths() -> Paths:
     """Exact paths up to σ_max, and the density of the data."""
     levels = KarrasGrid(GRID.sigma_min, GRID.sigma_max, 3).up(90)
-    ways = LAW.path(ranked(LAW, GRID.sigma_max, 24), levels.flip(0)).squeeze(2).flip(0)
+    positions = (
+        ORACLE.path(quantile_points(ORACLE, GRID.sigma_max, 24), levels.flip(0)).squeeze(2).flip(0)
+    )
     rows = torch.linspace(-2, 2, 300).double()
-    density = LAW.log_density(rows[:, None], torch.full_like(rows, GRID.sigma_min)).exp()
-    return Paths(levels, ways, rows, density / density.max())
+    density = ORACLE.log_density(rows[:, None], torch.full_like(rows, GRID.sigma_min)).exp()
+    return Paths(levels, positions, rows, density / density.max())
 
 
 def update(points: int, level: float, draw: int, solver: str, teacher: str) -> Update:
@@ -121,45 +125,51 @@ def update(points: int, level: float, draw: int, solver: str, teacher: str) -> U
     above = int((levels[1:].log() - torch.tensor(level).log()).abs().argmin()) + 1
     t, r = levels[above : above + 1], levels[above - 1 : above]
     g = torch.Generator().manual_seed(draw)
-    x, z = LAW.sample(1, g).double(), torch.randn(1, 1, generator=g).double()
+    x, z = ORACLE.sample(1, g).double(), torch.randn(1, 1, generator=g).double()
     x_t = EDM().perturb(x, z, t)
-    denoise = {"exact": LAW.denoise, "learned": learned, "one sample": lambda x_t, t: x}[teacher]
+    denoise = {"exact": ORACLE.denoise, "learned": learned, "one sample": lambda x_t, t: x}[
+        teacher
+    ]
     x_r, guess = (step(EDM(), denoise, x_t, t, r) for step in (SOLVERS[solver], ddim))
-    on_path, end, end_r = LAW.flow(x_t, t, r), LAW.consistency(x_t, t), LAW.consistency(x_r, r)
+    on_path, end, end_r = (
+        ORACLE.flow(x_t, t, r),
+        ORACLE.consistency(x_t, t),
+        ORACLE.consistency(x_r, r),
+    )
     f_t, f_r = half_trained(x_t, t), half_trained(x_r, r)
     parts = (x, z, t, r, x_t, x_r, guess, on_path, f_t, f_r, end, end_r)
     return Update(*(float(part) for part in parts))
 
 
 def half_trained(x_t: Tensor, t: Tensor) -> Tensor:
-    """A student on its way: the exact f near the data, still the posterior mean D far out."""
+    """A half-trained student: the exact f at low noise, still the mean D at high noise."""
     known = expand(1 / (1 + (t / KNOWN) ** 2), x_t)
-    return known * LAW.consistency(x_t, t) + (1 - known) * LAW.denoise(x_t, t)
+    return known * ORACLE.consistency(x_t, t) + (1 - known) * ORACLE.denoise(x_t, t)
 
 
 def learned(x_t: Tensor, t: Tensor) -> Tensor:
-    """A recorded denoiser: the exact one, and the recorded error read between its places."""
-    error, low, high, reach = recorded()
+    """A recorded denoiser: the exact one plus its recorded error, interpolated."""
+    error, low, high, reach = recorded_error()
     rows, columns = (n - 1 for n in error.shape)
     at = (t ** (1 / GRID.rho) - low) / (high - low) * rows
-    place = x_t[:, 0] / (t**2 + LAW.sigma_data**2).sqrt()
+    place = x_t[:, 0] / (t**2 + ORACLE.sigma_data**2).sqrt()
     found = bilinear(error, at, (place / reach + 1) / 2 * columns)
-    return LAW.denoise(x_t, t) + found[:, None]
+    return ORACLE.denoise(x_t, t) + found[:, None]
 
 
 @cache
-def recorded() -> tuple[Tensor, float, float, float]:
+def recorded_error() -> tuple[Tensor, float, float, float]:
     """D_φ - D (levels, places) of seed 0, the ends of its levels' ρ-th roots, and its reach."""
     seen = read("teacher", "denoiser")
     level, place = (torch.from_numpy(seen[name][0]) for name in ("levels", "place"))
-    x = place * (level[:, None] ** 2 + LAW.sigma_data**2).sqrt()
-    exact = LAW.denoise(x.reshape(-1, 1), level.repeat_interleave(len(place))).reshape(x.shape)
+    x = place * (level[:, None] ** 2 + ORACLE.sigma_data**2).sqrt()
+    exact = ORACLE.denoise(x.reshape(-1, 1), level.repeat_interleave(len(place))).reshape(x.shape)
     low, high = (level[[0, -1]] ** (1 / GRID.rho)).tolist()
     return torch.from_numpy(seen["map"][0]) - exact, low, high, float(place[-1])
 
 
 def bilinear(values: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Values (m, n) read at fractional places, held at the borders."""
+    """Bilinear interpolation of values (m, n) at fractional indices, constant beyond borders."""
     row, column = (v.clamp(0, n - 1.001) for v, n in zip((row, column), values.shape, strict=True))
     i, j = row.long(), column.long()
     u, v = row - i, column - j
@@ -168,6 +178,6 @@ def bilinear(values: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def reading(u: Update, stage: int, teacher: str) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     first = f"Sub-step {stage} of 5: {STAGES[stage - 1]}."
-    return "\n".join((first, *WORDS[stage - 1](u, teacher)))
+    return "\n".join((first, *SENTENCES[stage - 1](u, teacher)))

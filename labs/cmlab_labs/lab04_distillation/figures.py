@@ -1,9 +1,4 @@
-"""Figures of lab 04, consistency distillation.
-
-The map panel: where a student on the line is wrong, and how it came to be right.
-
-Above: f_θ - f* over the x–t plane, with exact paths. Below: its error by noise level and step.
-"""
+"""Figures of lab 04: a student's error over the x–t plane, teachers by N, one update in steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,61 +31,64 @@ from cmlab.metrics.plots import (
 )
 from cmlab.oracle import Mixture1D
 
-from ..common.plots_line import ROLES, ranked, slope, ticks
+from ..common.plots_line import SOLVER_STYLE, integer_ticks, quantile_points, slope
 from ..common.study import Recording
-from .study import start
+from .study import cloud_noise
 
-# The map panel: where a student on the line is wrong, and how it came to be right
+# Maps of the error: f_θ - f* over the x–t plane, and the error by noise level and step
 
 GAPS = np.array([-0.5, -0.2, -0.1, -0.05, -0.02, 0.02, 0.05, 0.1, 0.2, 0.5])
 ERRORS = np.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 LOW = 0.02  # the lowest noise level drawn: below it f is all but x
 TICKS = (0.02, 0.1, 0.5, 2, 10)
 PANEL_LEVEL = "noise level $t$ (data units)"
-PLACE = "$x_t\\;/\\;\\sqrt{t^2+\\sigma_d^2}$"
+SCALED_POINT = "$x_t\\;/\\;\\sqrt{t^2+\\sigma_d^2}$"
 RARE = 1e-3  # of the peak density: rarer points are left white
 
 
 def map_panel(
-    law: Mixture1D,
+    oracle: Mixture1D,
     runs: Mapping[str, Recording],
     trained: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """A column for each titled recording that has a `map`.
+    """Error maps f_θ - f* with exact paths, and errors by step; a column for each recording.
 
     The map is that of the recording's seed number `seed`; the errors below are root mean squares
     over its seeds. `trained` are the noise levels (N,) that a column's student was trained on,
     marked along the top of its map.
     """
     figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.6)
-    maps = [difference(ax, law, run, seed) for ax, run in zip(axes[0], runs.values(), strict=True)]
-    fronts = [wavefront(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
+    maps = [
+        draw_difference(ax, oracle, run, seed)
+        for ax, run in zip(axes[0], runs.values(), strict=True)
+    ]
+    fronts = [draw_error(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
     for column, title in enumerate(runs):
         first = column == 0
-        name_axes(axes[0, column], "", PLACE if first else "", title)
+        name_axes(axes[0, column], "", SCALED_POINT if first else "", title)
         name_axes(axes[1, column], PANEL_LEVEL, "training step" if first else "")
         if trained and title in trained:
-            mark(axes[0, column], trained[title])
+            mark_levels(axes[0, column], trained[title])
     figure.colorbar(maps[-1], ax=axes[0], label=r"$f_\theta-f^*$ (data units)", ticks=GAPS)
     said = r"RMS of $f_\theta-f^*$ (white line: 0.1)"
     figure.colorbar(fronts[-1], ax=axes[1], label=said, ticks=ERRORS)
     return figure
 
 
-def deviation(law: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def deviation(oracle: Mixture1D, run: Recording, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """f_θ - f* (levels, places) of a recorded map, its levels, and its places."""
     level, place, found = (torch.from_numpy(run[k][seed]) for k in ("levels", "place", "map"))
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    exact = law.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    exact = oracle.consistency(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     return found - exact.reshape(x.shape), level, place
 
 
-def difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
-    """f_θ - f* where noisy points are found, with exact paths."""
-    gap, level, place = deviation(law, run, seed)
-    x = place * (level[:, None] ** 2 + law.sigma_data**2).sqrt()
-    flat = law.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
+def draw_difference(ax: Axes, oracle: Mixture1D, run: Recording, seed: int) -> QuadContourSet:
+    """f_θ - f* where noisy points are not rare, with exact ODE paths."""
+    gap, level, place = deviation(oracle, run, seed)
+    x = place * (level[:, None] ** 2 + oracle.sigma_data**2).sqrt()
+    flat = oracle.log_density(x.reshape(-1, 1), level.repeat_interleave(len(place)))
     density = flat.reshape(x.shape)
     rare = density < density.amax(1, keepdim=True) + np.log(RARE)
     shown = np.ma.masked_where(rare.numpy(), gap.numpy()).T
@@ -99,21 +97,21 @@ def difference(ax: Axes, law: Mixture1D, run: Recording, seed: int) -> QuadConto
     filled = ax.contourf(*where, levels=GAPS, cmap=DIVERGING, norm=norm, extend="both")
     # Lines say the sign without colour: dashed below zero.
     ax.contour(*where, levels=[-0.1, 0.1], colors="#333333", linewidths=0.5)
-    paths(ax, law, level)
-    log_levels(ax)
+    draw_paths(ax, oracle, level)
+    log_level_axis(ax)
     ax.set(ylim=(-2.6, 2.6), yticks=(-2, -1, 0, 1, 2))
     return filled
 
 
-def paths(ax: Axes, law: Mixture1D, level: Tensor, n: int = 11) -> None:
-    """Exact paths at evenly spaced ranks."""
+def draw_paths(ax: Axes, oracle: Mixture1D, level: Tensor, n: int = 11) -> None:
+    """Exact ODE paths from evenly spaced quantiles."""
     t = torch.logspace(np.log10(LOW), np.log10(float(level[-1])), 80, dtype=torch.float64)
-    ways = law.path(ranked(law, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
-    scale = (t**2 + law.sigma_data**2).sqrt()[:, None]
-    ax.plot(t, ways / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
+    positions = oracle.path(quantile_points(oracle, float(t[-1]), n), t.flip(0)).squeeze(2).flip(0)
+    scale = (t**2 + oracle.sigma_data**2).sqrt()[:, None]
+    ax.plot(t, positions / scale, color=TRUTH.color, linewidth=0.6, alpha=0.7)
 
 
-def wavefront(ax: Axes, run: Recording) -> QuadContourSet:
+def draw_error(ax: Axes, run: Recording) -> QuadContourSet:
     """The error by noise level and step, root mean square over the seeds."""
     level, steps = run["levels"][0], run["steps"][0]
     error = np.sqrt((run["error"] ** 2).mean(0)).clip(1e-4)
@@ -121,11 +119,11 @@ def wavefront(ax: Axes, run: Recording) -> QuadContourSet:
     where = (level, steps, error)
     filled = ax.contourf(*where, levels=ERRORS, cmap=SEQUENTIAL, norm=norm, extend="both")
     ax.contour(*where, levels=[0.1], colors="white", linewidths=1.0)
-    log_levels(ax)
+    log_level_axis(ax)
     return filled
 
 
-def log_levels(ax: Axes) -> None:
+def log_level_axis(ax: Axes) -> None:
     """The same logarithmic noise levels on every panel."""
     ax.set(xscale="log", xlim=(LOW, 10))
     ax.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
@@ -133,17 +131,17 @@ def log_levels(ax: Axes) -> None:
     ax.grid(False)
 
 
-def mark(ax: Axes, levels: Tensor) -> None:
+def mark_levels(ax: Axes, levels: Tensor) -> None:
     """Small triangles at these noise levels."""
     ax.plot(levels, np.full(len(levels), 2.45), "v", color=TRUTH.color, markersize=4)
 
 
-# The noise from which the recordings' one-call samples were made, and where it should end
+# The noise of the recordings' one-call samples, and its exact endpoints
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
-    """Noise x (n, 1) at one level, its ranks (n,) under the noisy law, and the exact ends (n, 1).
+class NoiseSamples:
+    """Noise x (n, 1) at one level, its ranks (n,) among all noise, and its exact ends (n, 1).
 
     `weight` (n,) is the share of all ranks that lie nearest to each: a mean with these weights is
     a mean over even ranks, and the luck of the draw all but drops out.
@@ -160,19 +158,19 @@ class Starts:
         return (gap * self.weight).sum(-1)
 
 
-def starts(data: Bumps, level: float = 10.0) -> Starts:
-    """The noises behind every `cloud` on the line."""
-    x = start(data).double()
+def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
+    """The noise from which every recording's `cloud` on the line was made."""
+    x = cloud_noise(data).double()
     t = torch.full((len(x),), level, dtype=torch.float64)
     rank = data.oracle.cdf(x, t).flatten()
     order, edge = rank.argsort(), torch.tensor([0.0, 1.0]).double()
     middle = (rank[order][1:] + rank[order][:-1]) / 2
     weight = torch.empty_like(rank)
     weight[order] = torch.cat([edge[:1], middle, edge[1:]]).diff()
-    return Starts(x, rank, weight, data.oracle.consistency(x, t))
+    return NoiseSamples(x, rank, weight, data.oracle.consistency(x, t))
 
 
-# What a teacher's steps make of the noise, and how near a trained student comes to it
+# The endpoints of a teacher's steps, and the students trained on them
 
 TEACHERS = {"exact": STUDENT, "learned": EXTRA, "one-sample": TEACHER}
 STEPS, ERROR = "steps of the teacher, $N-1$", "mean error at $t=10$ (data units)"
@@ -182,11 +180,11 @@ Curve = tuple[Sequence[int], np.ndarray]  # grids (g,), and errors (g,) or (g, s
 
 
 def compositions(
-    starts: Starts, mean: Tensor, walks: Mapping[str, Tensor], cloud: Tensor
+    starts: NoiseSamples, mean: Tensor, solved: Mapping[str, Tensor], cloud: Tensor
 ) -> Figure:
-    """Answers (n, 1) to noise at t = 10, by its rank: exact, D, and the ends of two walks.
+    """Answers (n, 1) to noise at t = 10, by its rank: exact f, D, and the ends of two solvers.
 
-    `cloud` (n, 1) is what a network says that was trained to follow the first of the walks.
+    `cloud` (n, 1) is the output of a network that was distilled from the first solver.
     """
     figure, axes = sheet(1, 2, 9.8, 3.8)
     order = starts.rank.argsort()
@@ -195,16 +193,16 @@ def compositions(
         ax.plot(rank, starts.ends[order], color=TRUTH.color, linewidth=2.4)
         ax.set(xlim=(0, 100), ylim=(-1.9, 1.9))
     looks = ((TEACHER.line, "dash-dotted", -1.15), ((0, (1, 1)), "dotted", -1.55))
-    for (name, walk), (line, look, y) in zip(walks.items(), looks, strict=True):
-        axes[0, 0].plot(rank, walk[order], color=TEACHER.color, linestyle=line)
-        text = f"{look}: {name}, {starts.off(walk):.2f} off"
+    for (name, ends), (line, look, y) in zip(solved.items(), looks, strict=True):
+        axes[0, 0].plot(rank, ends[order], color=TEACHER.color, linestyle=line)
+        text = f"{look}: {name}, {starts.off(ends):.2f} off"
         label(axes[0, 0], 45, y, text, TEACHER.color)
     axes[0, 0].plot(rank, mean[order], color=MEAN.color, linestyle=MEAN.line)
     label(axes[0, 0], 45, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
     label(axes[0, 0], 45, -0.75, "black: the exact $f$")
-    (name, walk), *_ = walks.items()
-    trained(axes[0, 1], rank, walk[order], cloud[order])
-    off = starts.off(cloud, walk), starts.off(cloud)
+    (name, ends), *_ = solved.items()
+    draw_trained(axes[0, 1], rank, ends[order], cloud[order])
+    off = starts.off(cloud, ends), starts.off(cloud)
     label(axes[0, 1], 45, -1.15, f"squares: {off[0]:.3f} from the steps' ends", STUDENT.color)
     label(axes[0, 1], 45, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
     name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where the steps end")
@@ -212,9 +210,9 @@ def compositions(
     return figure
 
 
-def trained(ax: Axes, rank: Tensor, walk: Tensor, cloud: Tensor) -> None:
-    """A network's answers as squares over the ends of the steps that it was to follow."""
-    ax.plot(rank, walk, color=TEACHER.color, linestyle=TEACHER.line)
+def draw_trained(ax: Axes, rank: Tensor, ends: Tensor, cloud: Tensor) -> None:
+    """A network's answers as squares, over the endpoints of its teacher's steps."""
+    ax.plot(rank, ends, color=TEACHER.color, linestyle=TEACHER.line)
     ax.plot(rank[::4], cloud[::4], STUDENT.marker, color=STUDENT.color, markersize=4, alpha=0.7)
 
 
@@ -223,22 +221,22 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
     figure, axes = sheet(1, 1, 8.0, 4.4)
     ax = axes[0, 0]
     for name, (points, error) in ideal.items():
-        role, steps = ROLES[name], np.array(points) - 1
+        role, steps = SOLVER_STYLE[name], np.array(points) - 1
         ax.loglog(steps, error, color=role.color, linestyle=role.line)
         fitted = f"{slope(steps.tolist(), error.tolist()):.2f}".replace("-", "−")
         x, y = (9.5, 1.35) if name == "Euler" else (4.5, 0.45)
         label(ax, x, error[1] * y, f"ideal, {name}: slope {fitted}", role.color)
     for (name, curve), shift in zip(found.items(), (0.98, 1.02), strict=False):
-        dots(ax, curve, ROLES[name], shift)
-    whole_steps(ax, max((points for points, _ in ideal.values()), key=len))
+        error_bars(ax, curve, SOLVER_STYLE[name], shift)
+    step_ticks(ax, max((points for points, _ in ideal.values()), key=len))
     best = {name: points[errors.mean(1).argmin()] for name, (points, errors) in found.items()}
     said = ", ".join(f"{name} at N = {n}" for name, n in best.items())
     name_axes(ax, STEPS, ERROR, f"Trained students are best with {said}")
     return figure
 
 
-def dots(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
-    """The mean over seeds, and the range."""
+def error_bars(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
+    """Mean over seeds with the range as error bars."""
     points, errors = np.array(curve[0]), curve[1]
     middle = errors.mean(1)
     span = (middle - errors.min(1), errors.max(1) - middle)
@@ -246,16 +244,16 @@ def dots(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
                 markersize=8, linestyle="", capsize=4, markeredgecolor="white")  # fmt: skip
 
 
-def whole_steps(ax: Axes, points: Sequence[int]) -> None:
+def step_ticks(ax: Axes, points: Sequence[int]) -> None:
     """The numbers of steps along the axis, and plain numbers beside it."""
-    ticks(ax, [n - 1 for n in points])
+    integer_ticks(ax, [n - 1 for n in points])
     low, high = ax.get_ylim()
     marks = [v for v in (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3) if low < v < high]
     ax.set_yticks(marks, [f"{v:g}" for v in marks])
     ax.set_yticks([], minor=True)
 
 
-def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
+def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     """Three teachers' students by N: dots with ranges; lines are the ends of their own steps."""
     figure, axes = sheet(1, 1, 8.0, 4.2)
     ax = axes[0, 0]
@@ -263,14 +261,14 @@ def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
     looks = ((0.97, 0.75), (1.03, 1.05), (1.0, 0.95))  # beside, and names below, each other
     for (name, (points, errors)), (shift, up) in zip(found.items(), looks, strict=True):
         role = TEACHERS[name]
-        dots(ax, (points, errors), role, shift)
+        error_bars(ax, (points, errors), role, shift)
         label(ax, 88, errors.mean(1)[-1] * up, f"student, {name} teacher", role.color)
-    for name, (points, errors) in walks.items():
+    for name, (points, errors) in solved.items():
         role, steps = TEACHERS[name], np.array(points) - 1
         middle = errors if errors.ndim == 1 else errors.mean(1)
         ax.plot(steps, middle, color=role.color, linestyle=role.line, linewidth=1.2)
         label(ax, 88, middle[-1] * 0.95, f"steps, {name} teacher", role.color)
-    whole_steps(ax, found["exact"][0])
+    step_ticks(ax, found["exact"][0])
     ax.set_xlim(3.4, 330)
     last = {name: errors[-1].mean() for name, (_, errors) in found.items()}
     ratio, n = last["one-sample"] / last["exact"], found["exact"][0][-1]
@@ -279,7 +277,7 @@ def teachers(found: Mapping[str, Curve], walks: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-# One update of distillation in slow motion, in the x–t plane with exact paths
+# One update of distillation, sub-step by sub-step, in the x–t plane
 
 # Plain letters, since mathtext takes a third of the time of a redraw.
 STEPPER_LEVEL, POINT = "noise level t (data units)", "noisy point x_t (data units)"
@@ -316,31 +314,31 @@ class Paths:
     """Exact paths (m, n) at levels (m,), and the data's density (k,) over rows (k,), peak 1."""
 
     levels: Tensor
-    ways: Tensor
+    positions: Tensor
     rows: Tensor
     density: Tensor
 
 
-def slow_motion(paths: Paths, way: Tensor, update: Update, stage: int) -> Figure:
-    """Sub-steps 1 to `stage`. `way` (m,) is the exact path through x_t at the paths' levels."""
+def slow_motion(paths: Paths, path: Tensor, update: Update, stage: int) -> Figure:
+    """Sub-steps 1 to `stage` of one update; `way` (m,) is the exact path through x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 4.1, ratios=(1.9, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.125, top=0.925, wspace=0.22)
-    plane(axes[0], paths, update, stage)
+    draw_plane(axes[0], paths, update, stage)
     if stage >= 2:
-        teacher(axes[0], paths.levels, way, update)
+        draw_teacher(axes[0], paths.levels, path, update)
     if stage >= 3:
-        answer(axes[0], update.t, update.x_t, update.f_t, STUDENT)
+        draw_answer(axes[0], update.t, update.x_t, update.f_t, STUDENT)
     if stage >= 4:
-        answer(axes[0], update.r, update.x_r, update.f_r, TARGET)
+        draw_answer(axes[0], update.r, update.x_r, update.f_r, TARGET)
     name_axes(axes[0], STEPPER_LEVEL, POINT, f"{stage} of 5: {STAGES[stage - 1]}")
-    line_of_answers(axes[1], update, stage)
+    draw_answer_line(axes[1], update, stage)
     return figure
 
 
-def plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
+def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     """Exact paths in grey, the data's density at the left, and the line from x to x_t."""
-    lines = [torch.stack([paths.levels, way], 1).numpy() for way in paths.ways.T]
+    lines = [torch.stack([paths.levels, path], 1).numpy() for path in paths.positions.T]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.4))
     edge = 0.07 * u.t
     ax.fill_betweenx(paths.rows, -edge * paths.density, 0, color=DATA.color, alpha=0.35, lw=0)
@@ -355,9 +353,9 @@ def plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     label(ax, 0.02 * u.t, u.x + (0.3 if u.x > u.x_t else -0.6) * room, "x", DATA.color)
 
 
-def teacher(ax: Axes, levels: Tensor, way: Tensor, u: Update) -> None:
+def draw_teacher(ax: Axes, levels: Tensor, path: Tensor, u: Update) -> None:
     """The exact path through x_t, and the teacher's step beside it."""
-    ax.plot(levels, way, color=TRUTH.color, linewidth=1.8)
+    ax.plot(levels, path, color=TRUTH.color, linewidth=1.8)
     ax.plot(u.r, u.on_path, marker="o", markersize=10, markerfacecolor="none", color=TRUTH.color)
     style = {"color": TEACHER.color, "linestyle": TEACHER.line}
     if abs(u.guess - u.x_r) > 1e-12:
@@ -370,38 +368,38 @@ def teacher(ax: Axes, levels: Tensor, way: Tensor, u: Update) -> None:
     label(ax, u.r, u.x_r + up * (high - low), "x_r", TEACHER.color)
 
 
-def answer(ax: Axes, t: float, x: float, f: float, role: Role) -> None:
-    """A bow from a point to its answer at the left edge: online above, target below."""
+def draw_answer(ax: Axes, t: float, x: float, f: float, role: Role) -> None:
+    """A curve from a point to its answer at the left edge: online above, target below."""
     bow = f"arc3,rad={0.2 if role is STUDENT else -0.2}"
     style = {"arrowstyle": "-", "connectionstyle": bow, "linestyle": role.line}
     ax.annotate("", (0, f), (t, x), arrowprops=style | {"color": role.color, "linewidth": 1.3})
     ax.plot(0, f, marker=role.marker, color=role.color, markersize=8, markeredgecolor="white")
 
 
-def line_of_answers(ax: Axes, u: Update, stage: int) -> None:
+def draw_answer_line(ax: Axes, u: Update, stage: int) -> None:
     """The answers on a line of their own, magnified, and the arrow of the gradient."""
     shown = [u.end, u.end_r, u.f_t, u.f_r]
     middle, half = (max(shown) + min(shown)) / 2, max(max(shown) - min(shown), 0.02)
     ax.set(xlim=(0, 1), ylim=(middle - 0.8 * half, middle + 0.8 * half), xticks=[])
     ax.axhline(u.end, color=TRUTH.color, linewidth=1.6)
-    written(ax, 0.02, u.end, half, "exact end", TRUTH.color)
+    answer_label(ax, 0.02, u.end, half, "exact end", TRUTH.color)
     if stage >= 2:
         ax.axhline(u.end_r, color=TEACHER.color, linestyle=TEACHER.line)
         below = stage >= 4 and u.f_r > u.end_r
-        written(ax, 0.69, u.end_r, half, "end from x_r", TEACHER.color, below)
+        answer_label(ax, 0.69, u.end_r, half, "end from x_r", TEACHER.color, below)
     if stage >= 3:
         ax.plot(0.2, u.f_t, marker=STUDENT.marker, color=STUDENT.color, markersize=10)
-        written(ax, 0.25, u.f_t, half, "online", STUDENT.color)
+        answer_label(ax, 0.25, u.f_t, half, "online", STUDENT.color)
     if stage >= 4:
         ax.plot(0.5, u.f_r, marker=TARGET.marker, color=TARGET.color, markersize=10)
-        written(ax, 0.55, u.f_r, half, "target", DARK_TARGET)
+        answer_label(ax, 0.55, u.f_r, half, "target", DARK_TARGET)
     if stage == 5:
         style = {"arrowstyle": "-|>", "color": STUDENT.color, "linewidth": 2.2}
         ax.annotate("", (0.2, u.f_r), (0.2, u.f_t), arrowprops=style)
     name_axes(ax, "", "answer (data units)", "The answers, magnified")
 
 
-def written(
+def answer_label(
     ax: Axes, x: float, y: float, scale: float, text: str, color: str, below: bool = False
 ) -> None:
     """A label just above its height, or just below."""

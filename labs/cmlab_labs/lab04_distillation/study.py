@@ -1,9 +1,7 @@
-"""Studies of lab 04, consistency distillation: trained variants that it replays.
+"""Study of lab 04: the learned teachers of the study `distil`, and the ends of their own steps.
 
-The learned teacher of `distil`, by itself: its answers, and where its own steps end.
-
-A student that follows its teacher perfectly ends where the teacher's steps end. Same seeds, steps
-and data as the arms called learned-…, so that these are the very denoisers that taught there.
+A perfect student ends where its teacher's steps end. Seeds, steps and data are those of the
+variants learned-…, so that these are the same denoisers.
 """
 
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ from cmlab.sampling import heun, ode
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays, LineMapObserver
 from ..common.studies_shared import DISTIL_STEPS, GRIDS, LINE
 from ..common.study import Study
-from ..common.watch import Arrays, MapOnLine
 
 
-def start(data: ToyData, points: int = 512) -> Tensor:
+def cloud_noise(data: ToyData, points: int = 512) -> Tensor:
     """x_T (points, *d) float32, the noise from which every recording's `cloud` was made."""
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
@@ -35,23 +33,23 @@ def start(data: ToyData, points: int = 512) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Walking(MapOnLine):
-    """`MapOnLine`, and the denoiser as a sampler.
+class DenoiserObserver(LineMapObserver):
+    """A denoiser on the line: the arrays of `LineMapObserver`, and its own samples.
 
     walked (grids, 512, d) where Heun's steps over a grid of N points end, from the cloud's noise
     """
 
     @torch.no_grad()
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, x_T = trainer.ema.model, start(self.law)
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, x_T = trainer.ema.model, cloud_noise(self.data)
         grids = (toy.GRID.up(points).flip(0) for points in GRIDS)
         ends = [[*ode(model.process, model, x_T, grid, heun)][-1] for grid in grids]
-        return super().last(trainer, recipe) | {"walked": torch.stack(ends).numpy()}
+        return super().observe_end(trainer, recipe) | {"walked": torch.stack(ends).numpy()}
 
 
 def denoiser(seed: int) -> Recipe:
-    """What `distil.learned` trains before the student begins."""
+    """The denoiser that `distil` trains before its learned-… students."""
     return toy.edm(LINE, DISTIL_STEPS, seed)
 
 
-TEACHER_STUDY = Study("teacher", {"denoiser": denoiser}, Walking(LINE))
+TEACHER_STUDY = Study("teacher", {"denoiser": denoiser}, DenoiserObserver(LINE))

@@ -1,18 +1,15 @@
-"""Analysis for lab 05, consistency training: quantities measured there.
+"""Analysis of lab 05: the exact distribution of consistency-training targets, and fixed points.
 
-What a pair of neighbours tells a network at x_t, exactly, for a law on the line.
-
-Behind x_t lie many data: p(x | x_t) is a mixture of Gaussians. So is the law of the neighbour,
+For data on the line, p(x | x_t) is a mixture of Gaussians. So is that of the neighbour,
 
     shared noise  x_r = x + r z, with the z = (x_t - x) / t that led to x_t
     fresh noise   x_r = x + r z', with a z' of its own
 
-and f* carries it to the law of the training target f*(x_r, r).
+and f* maps it to the distribution of the training target f*(x_r, r).
 
-Where training on pairs ends, on the line, if data, steps and network were without limit.
-
-A network that fits its targets answers, at every point, with what has the least loss there. From
-the boundary upwards that fixes it, level by level: f(x, ε) = x, and
+The fixed point of training is what an unlimited network reaches with unlimited data and steps: at
+every point the answer of least loss. From the boundary upwards that determines it, level by level:
+f(x, ε) = x, and
 
     ‖·‖², shared or fresh noise  f(x_t, t) = E[f(x_r, r) | x_t]           mean_of(shared), …
     |·|                          f(x_t, t) = the median of f(x_r, r)      median_of(shared)
@@ -31,13 +28,11 @@ from torch import Tensor
 from cmlab import gaussian_mixture
 from cmlab.oracle import Mixture1D
 
-# What a pair of neighbours tells a network at x_t, exactly, for a law on the line
-
-HALF = 5.5  # standard deviations on each side that a quadrature covers
+QUADRATURE_STDS = 5.5  # standard deviations on each side that a quadrature covers
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class MixtureBatch:
     """b mixtures of K Gaussians on the line: weights, means and stds (b, K), float64."""
 
     weights: Tensor
@@ -75,7 +70,7 @@ class Blend:
 
     def expect(self, f: Callable[[Tensor], Tensor], nodes: int = 101) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of f(value), f elementwise, by an even quadrature: (b,)."""
-        z = torch.linspace(-HALF, HALF, nodes).double()
+        z = torch.linspace(-QUADRATURE_STDS, QUADRATURE_STDS, nodes).double()
         share = self.weights[..., None] * torch.softmax(-(z**2) / 2, 0)
         said = f(self.means[..., None] + self.stds[..., None] * z)
         mean = (share * said).sum((1, 2))
@@ -83,45 +78,49 @@ class Blend:
         return mean, square.sqrt()
 
 
-Neighbour = Callable[[Mixture1D, Tensor, Tensor, Tensor], Blend]  # (law, x_t, t, r) -> of x_r
+Neighbour = Callable[
+    [Mixture1D, Tensor, Tensor, Tensor], MixtureBatch
+]  # (law, x_t, t, r) -> of x_r
 
 
-def posterior(law: Mixture1D, x_t: Tensor, t: Tensor) -> Blend:
+def posterior(oracle: Mixture1D, x_t: Tensor, t: Tensor) -> MixtureBatch:
     """p(x | x_t) for x_t (b,) at levels t (b,) above 0."""
-    own = law.components
+    own = oracle.components
     mean, spread, noise = own.means[:, 0], own.stds**2, t.double()[:, None] ** 2
     x = x_t.double()[:, None]
     share = own.log_terms(x, t.double()[:, None]).softmax(0).T
     stds = (spread * noise / (spread + noise)).sqrt()
-    return Blend(share, (mean * noise + x * spread) / (spread + noise), stds)
+    return MixtureBatch(share, (mean * noise + x * spread) / (spread + noise), stds)
 
 
-def shared(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> Blend:
+def shared(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch:
     """Of x_r = x + r z given x_t = x + t z: the line from x_t to x, at level r."""
-    x, keep = posterior(law, x_t, t), (r / t).double()[:, None]
-    return Blend(
+    x, keep = posterior(oracle, x_t, t), (r / t).double()[:, None]
+    return MixtureBatch(
         x.weights, keep * x_t.double()[:, None] + (1 - keep) * x.means, (1 - keep) * x.stds
     )
 
 
-def fresh(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> Blend:
-    """Of x_r = x + r z' given x_t = x + t z, where z' knows nothing of z."""
-    x = posterior(law, x_t, t)
-    return Blend(x.weights, x.means, (x.stds**2 + r.double()[:, None] ** 2).sqrt())
+def fresh(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> MixtureBatch:
+    """Of x_r = x + r z' given x_t = x + t z, where z' is independent of z."""
+    x = posterior(oracle, x_t, t)
+    return MixtureBatch(x.weights, x.means, (x.stds**2 + r.double()[:, None] ** 2).sqrt())
 
 
-def target(law: Mixture1D, x_r: Blend, r: Tensor, nodes: int = 101) -> tuple[Tensor, Tensor]:
+def target(
+    oracle: Mixture1D, x_r: MixtureBatch, r: Tensor, nodes: int = 101
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of f*(x_r, r), r (b,): two rows (b,)."""
 
     def f(x: Tensor) -> Tensor:
         level = r.double()[:, None, None].expand_as(x).flatten()
-        return law.consistency(x.reshape(-1, 1), level).reshape(x.shape)
+        return oracle.consistency(x.reshape(-1, 1), level).reshape(x.shape)
 
     return x_r.expect(f, nodes)
 
 
 def losses(
-    law: Mixture1D, f: Callable[..., Tensor], x_t: Tensor, t: Tensor, r: Tensor
+    oracle: Mixture1D, f: Callable[..., Tensor], x_t: Tensor, t: Tensor, r: Tensor
 ) -> tuple[float, float, float]:
     """L_CD, L_CT and their gradients' relative difference, for f(x (b, 1), level) at x_t (b,).
 
@@ -134,24 +133,24 @@ def losses(
         return f(x.reshape(-1, 1), level).reshape(x.shape)
 
     x = x_t.double()[:, None]
-    f_t, step = f(x, t)[:, 0], x + (r - t)[:, None] * law.velocity(x, t)
-    mean, spread = shared(law, x_t, t, r).expect(below)
+    f_t, step = f(x, t)[:, 0], x + (r - t)[:, None] * oracle.velocity(x, t)
+    mean, spread = shared(oracle, x_t, t, r).expect(below)
     cd, ct = f_t - f(step, r)[:, 0], f_t - mean
     square = (cd.square().mean(), (ct.square() + spread**2).mean(), (ct - cd).square().mean())
     return float(square[0]), float(square[1]), float((square[2] / square[0]).sqrt())
 
 
 def target_cdf(
-    law: Mixture1D, x_r: Blend, r: float, y: Tensor, sigma_min: float = 0.002
+    oracle: Mixture1D, x_r: MixtureBatch, r: float, y: Tensor, sigma_min: float = 0.002
 ) -> Tensor:
     """P(f*(x_r, r) ≤ y) for y (n,): f* keeps order, so y is carried up to level r. (b, n)."""
-    up = law.flow(y[:, None], torch.full_like(y, sigma_min), torch.full_like(y, r))
+    up = oracle.flow(y[:, None], torch.full_like(y, sigma_min), torch.full_like(y, r))
     return x_r.cdf(up[:, 0][None])
 
 
-# Where training on pairs ends, on the line, if data, steps and network were without limit
+# Fixed points of training
 
-REACH = 6.0  # standard deviations of the noisy data, on each side
+GRID_STDS = 6.0  # standard deviations of the noisy data, on each side
 NODES = 15  # of the Gauss rule for each component
 
 Answer = Callable[[Tensor], Tensor]  # f(·, r)
@@ -159,10 +158,10 @@ Rule = Callable[[Mixture1D, Answer, Tensor, Tensor, Tensor], Tensor]  # law, f(�
 
 
 @dataclass(frozen=True, eq=False)
-class Limit:
+class FixedPoint:
     """A function of x at each of N levels, ascending: places x (N, P) and answers f (N, P)."""
 
-    law: Mixture1D
+    oracle: Mixture1D
     levels: Tensor
     x: Tensor
     f: Tensor
@@ -172,32 +171,32 @@ class Limit:
         return interpolate(x, self.x[level], self.f[level])
 
     def error(self, level: int = -1) -> float:
-        """√ E‖f - f*‖² over the noisy law at the level with this index."""
+        """√ E‖f - f*‖² over the noisy distribution at the level with this index."""
         x, t = self.x[level][:, None], self.levels[level].expand(self.x.shape[1])
-        share = self.law.log_density(x, t).softmax(0)
-        gap = self.f[level] - self.law.consistency(x, t, float(self.levels[0]))[:, 0]
+        share = self.oracle.log_density(x, t).softmax(0)
+        gap = self.f[level] - self.oracle.consistency(x, t, float(self.levels[0]))[:, 0]
         return float((share * gap**2).sum().sqrt())
 
-    def rms(self, looks: int = 10) -> float:
+    def rms(self, levels: int = 10) -> float:
         """The error over the whole grid, root mean square over about so many of its levels."""
-        at = torch.linspace(0, len(self.levels) - 1, min(looks, len(self.levels))).round().int()
+        at = torch.linspace(0, len(self.levels) - 1, min(levels, len(self.levels))).round().int()
         return float(np.sqrt(np.mean([self.error(i) ** 2 for i in at.tolist()])))
 
 
-def fixed_point(law: Mixture1D, levels: Tensor, rule: Rule, places: int = 1201) -> Limit:
-    """What the rule makes of the identity at levels[0], carried up the grid."""
+def fixed_point(oracle: Mixture1D, levels: Tensor, rule: Rule, places: int = 1201) -> FixedPoint:
+    """The fixed point of a rule: from the identity at levels[0], level by level up the grid."""
     levels = levels.double()
-    wide = (levels**2 + law.sigma_data**2).sqrt()
-    centre = law.components.weights @ law.components.means[:, 0]
-    x = centre + wide[:, None] * torch.linspace(-REACH, REACH, places).double()
+    wide = (levels**2 + oracle.sigma_data**2).sqrt()
+    centre = oracle.components.weights @ oracle.components.means[:, 0]
+    x = centre + wide[:, None] * torch.linspace(-GRID_STDS, GRID_STDS, places).double()
     f = [x[0]]
     for i in range(1, len(levels)):
         t, r = (levels[j].expand(places) for j in (i, i - 1))
-        f.append(rule(law, answer(x[i - 1], f[-1]), x[i], t, r))
-    return Limit(law, levels, x, torch.stack(f))
+        f.append(rule(oracle, interpolant(x[i - 1], f[-1]), x[i], t, r))
+    return FixedPoint(oracle, levels, x, torch.stack(f))
 
 
-def answer(x: Tensor, f: Tensor) -> Answer:
+def interpolant(x: Tensor, f: Tensor) -> Answer:
     return lambda points: interpolate(points, x, f)
 
 
@@ -210,8 +209,8 @@ def mean_of(neighbour: Neighbour) -> Rule:
     """The squared loss: the mean of the targets."""
     nodes, weights = (torch.from_numpy(row) for row in hermegauss(NODES))
 
-    def rule(law: Mixture1D, f: Answer, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
-        blend = neighbour(law, x, t, r)
+    def rule(oracle: Mixture1D, f: Answer, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        blend = neighbour(oracle, x, t, r)
         said = f(blend.means[..., None] + blend.stds[..., None] * nodes)
         return (blend.weights * (said @ (weights / weights.sum()))).sum(1)
 
@@ -220,9 +219,9 @@ def mean_of(neighbour: Neighbour) -> Rule:
 
 def median_of(neighbour: Neighbour) -> Rule:
     """The absolute loss: f rises with x on the line, so the median goes where x_r's goes."""
-    return lambda law, f, x, t, r: f(neighbour(law, x, t, r).median())
+    return lambda oracle, f, x, t, r: f(neighbour(oracle, x, t, r).median())
 
 
-def euler(law: Mixture1D, f: Answer, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+def euler(oracle: Mixture1D, f: Answer, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
     """Distillation by one Euler step of the exact denoiser."""
-    return f(x + (r - t) * law.velocity(x[:, None], t)[:, 0])
+    return f(x + (r - t) * oracle.velocity(x[:, None], t)[:, 0])

@@ -1,8 +1,7 @@
-"""Figures of lab 05, consistency training.
+"""Figures of lab 05: fixed points of training, bias and spread of targets, training pairs.
 
-One noise, two levels: what such a pair gets right on average, and how far a single one is off.
-
-Everything here is exact: the laws come from `oracle`, the targets from `evaluate.pairs`.
+Everything here but the recorded networks is exact: the distributions come from `cmlab.oracle`,
+the targets from analysis.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,40 +34,54 @@ from cmlab.oracle import Mixture1D
 
 from ..common.plots_line import (
     NOISE_LEVEL,
-    POINT,
+    NOISY_POINT,
     REACH,
     SIGMA_MIN,
-    Scene,
+    PathPlane,
+    double,
     draw_plane,
-    exact,
-    ranked,
+    quantile_points,
 )
+from ..common.plots_recordings import spread_labels
 from ..common.study import path_of, ranged, read
-from .analysis import Blend, Limit, Rule, fixed_point, fresh, posterior, shared, target, target_cdf
+from .analysis import (
+    FixedPoint,
+    MixtureBatch,
+    Rule,
+    fixed_point,
+    fresh,
+    posterior,
+    shared,
+    target,
+    target_cdf,
+)
 
-# Where training without a teacher ends: fixed points by quadrature, and networks beside them
+# Fixed points of training without a teacher, by quadrature, and trained networks
 
-LAW = Bumps().oracle
+ORACLE = Bumps().oracle
 LIMITS_LOW, LIMITS_HIGH = 0.002, 10.0
 POINTS = "points N of the grid"
 ERROR = "RMS error to $f^*$ (data units)"
 DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)))
 
 
-def ends(rule: Rule, points: int) -> Limit:
-    """The fixed point of a rule on the studies' grid of N levels, on their law."""
+def fixed_point_on_grid(rule: Rule, points: int) -> FixedPoint:
+    """The fixed point of a rule on the studies' grid of N levels, for their data."""
     # On a fine grid each step moves less than the places are apart: it needs more of them.
     return fixed_point(
-        LAW, KarrasGrid(LIMITS_LOW, LIMITS_HIGH).up(points), rule, 2401 if points < 200 else 4801
+        ORACLE,
+        KarrasGrid(LIMITS_LOW, LIMITS_HIGH).up(points),
+        rule,
+        2401 if points < 200 else 4801,
     )
 
 
-def limits(rows: Mapping[str, Sequence[Limit]], roles: Sequence[Role]) -> Figure:
+def fixed_points(rows: Mapping[str, Sequence[FixedPoint]], roles: Sequence[Role]) -> Figure:
     """A panel for each titled row of fixed points, from few levels to many, at the highest."""
     figure, (axes,) = sheet(1, len(rows), 9.8, 3.6)
     for ax, (title, row), role in zip(axes, rows.items(), roles, strict=True):
         x = torch.linspace(-24, 24, 600).double()
-        exact = LAW.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
+        exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
         ax.plot(x, exact, color=TRUTH.color, linewidth=2.4, label="exact f")
         for limit, dash, width in zip(row, DASHES[::-1], (2.2, 1.4, 1.4, 1.8), strict=False):
             f, points = limit(x), len(limit.levels)
@@ -76,19 +89,19 @@ def limits(rows: Mapping[str, Sequence[Limit]], roles: Sequence[Role]) -> Figure
             name = "N = 2: this is D" if points == 2 else f"N = {points}"
             ax.plot(x, f, color=color, linestyle=dash, linewidth=width, label=name)
         ax.legend(loc="lower right", fontsize=9, frameon=False)
-        name_axes(ax, POINT, "", title)
+        name_axes(ax, NOISY_POINT, "", title)
         ax.set(ylim=(-1.9, 1.9), xlim=(-24, 24))
     axes[0].set_ylabel("answer at $t = 10$ (data units)")
     return figure
 
 
-def scores(study: str, arms: Mapping[int, str]) -> dict[int, np.ndarray]:
-    """RMS errors of the recorded seeds by N, for the arms that have been recorded."""
-    kept = {points: arm for points, arm in arms.items() if path_of(study, arm).is_file()}
-    return {points: read(study, arm).score("rmse") for points, arm in kept.items()}
+def scores(study: str, variants: Mapping[int, str]) -> dict[int, np.ndarray]:
+    """RMS errors of the recorded seeds by N, for the variants that have been recorded."""
+    kept = {points: v for points, v in variants.items() if path_of(study, v).is_file()}
+    return {points: read(study, v).score("rmse") for points, v in kept.items()}
 
 
-def table(columns: Mapping[str, tuple[Mapping[int, Limit], Mapping[int, np.ndarray]]]) -> str:
+def table(columns: Mapping[str, tuple[Mapping[int, FixedPoint], Mapping[int, np.ndarray]]]) -> str:
     """By N, trained networks and fixed points in two columns for each name (Markdown)."""
     names = [part for name in columns for part in (name, "its fixed point")]
     lines = ["| N | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -101,27 +114,27 @@ def table(columns: Mapping[str, tuple[Mapping[int, Limit], Mapping[int, np.ndarr
     return "\n".join(lines)
 
 
-def landed(panels: Mapping[str, tuple[str, str, Limit]]) -> Figure:
-    """Networks as recorded, at t = 10: title -> study, arm, and the fixed point of its loss."""
+def networks_and_fixed_points(panels: Mapping[str, tuple[str, str, FixedPoint]]) -> Figure:
+    """Networks as recorded, at t = 10: title -> study, variant, fixed point of its loss."""
     kept = {title: p for title, p in panels.items() if path_of(*p[:2]).is_file()}
     figure, (axes,) = sheet(1, len(kept), 9.8, 3.5)
-    for ax, (title, (study, arm, limit)) in zip(axes, kept.items(), strict=True):
-        seen = read(study, arm)
-        x = torch.from_numpy(seen["place"][0]) * (LIMITS_HIGH**2 + LAW.sigma_data**2) ** 0.5
-        exact = LAW.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
+    for ax, (title, (study, variant, limit)) in zip(axes, kept.items(), strict=True):
+        seen = read(study, variant)
+        x = torch.from_numpy(seen["place"][0]) * (LIMITS_HIGH**2 + ORACLE.sigma_data**2) ** 0.5
+        exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
         ax.plot(x, exact, color=TRUTH.color, linewidth=0.8)
         ax.plot(x, limit(x), color=EXTRA.color, linestyle=EXTRA.line, linewidth=2.6)
         for f in seen["map"][:, -1]:
             ax.plot(x, f, color=STUDENT.color, linewidth=1)
-        name_axes(ax, POINT, "", title)
+        name_axes(ax, NOISY_POINT, "", title)
         ax.set(ylim=(-1.9, 1.9), xlim=(-24, 24))
     axes[0].set_ylabel("answer at $t = 10$ (data units)")
     return figure
 
 
 def errors(
-    panels: Mapping[str, tuple[Mapping[int, Limit], Mapping[int, np.ndarray]]],
-    distilled: tuple[Mapping[int, Limit], Mapping[int, np.ndarray]],
+    panels: Mapping[str, tuple[Mapping[int, FixedPoint], Mapping[int, np.ndarray]]],
+    distilled: tuple[Mapping[int, FixedPoint], Mapping[int, np.ndarray]],
 ) -> Figure:
     """Error against N: fixed points as lines, three seeds each as marks; distillation on each."""
     figure, (axes,) = sheet(1, len(panels), 9.8, 3.7)
@@ -140,7 +153,7 @@ def errors(
 
 
 def draw_errors(
-    ax: Axes, predicted: Mapping[int, Limit], trained: Mapping[int, np.ndarray], role: Role
+    ax: Axes, predicted: Mapping[int, FixedPoint], trained: Mapping[int, np.ndarray], role: Role
 ) -> None:
     """A thin line for the fixed points, and mean and range of the trained seeds."""
     rms = [limit.rms() for limit in predicted.values()]
@@ -150,15 +163,15 @@ def draw_errors(
         ax.plot(points, found.mean(), role.marker, color=role.color, markersize=7)
 
 
-# One noise, two levels: what such a pair gets right on average, and how far a single one is off
+# Bias and spread of the target of a pair with shared noise
 
 GAP = "gap $(t-r)/t$"
 LOW, HIGH = 0.002, 10.0
-SCATTER = EXTRA  # a single target, and the spread of many
+TARGET_STYLE = EXTRA  # a single target, and the spread of many
 
 
 @dataclass(frozen=True, eq=False)
-class Off:
+class TargetErrors:
     """Targets at n points of level t: the exact f*, CT's mean and spread, CD's Euler step."""
 
     exact: Tensor
@@ -171,16 +184,16 @@ class Off:
         return self.mean - self.exact
 
 
-def off(law: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> Off:
-    """Each row (b,), for x_t (b,) at levels t (b,) with neighbours at r (b,)."""
+def target_errors(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> TargetErrors:
+    """Targets (b,) for x_t (b,) at levels t (b,) with neighbours at r (b,), and the exact f*."""
     x = x_t.double()[:, None]
-    mean, spread = target(law, shared(law, x_t, t, r), r)
-    step = x + (r - t)[:, None] * law.velocity(x, t)
-    exact = law.consistency(x, t)[:, 0]
-    return Off(exact, mean, spread, law.consistency(step, r)[:, 0])
+    mean, spread = target(oracle, shared(oracle, x_t, t, r), r)
+    step = x + (r - t)[:, None] * oracle.velocity(x, t)
+    exact = oracle.consistency(x, t)[:, 0]
+    return TargetErrors(exact, mean, spread, oracle.consistency(step, r)[:, 0])
 
 
-def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
+def slopes(oracle: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     """Slopes z of single samples over x_t = x + t z, both (n,), and their mean in 24 bins."""
     x_t = x + t * z
     edges = torch.linspace(-3.2 * t, 3.2 * t, 25).double()
@@ -191,11 +204,11 @@ def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     figure, ((ax,),) = sheet(1, 1, 7.0, 3.6)
     ax.plot(x_t[:3000], z[:3000], ".", color=NOISE.color, markersize=2, alpha=0.5, zorder=0)
     rows = edges[:, None]
-    exact = law.velocity(rows, torch.full_like(edges, t))[:, 0]
+    exact = oracle.velocity(rows, torch.full_like(edges, t))[:, 0]
     ax.plot(edges, exact, color=TRUTH.color, linestyle=TRUTH.line, zorder=2)
     ax.plot(middles, means, MEAN.marker, color=MEAN.color, markersize=7, zorder=3)
     one, many = (
-        (said - law.velocity(at[:, None], torch.full_like(at, t))[:, 0])
+        (said - oracle.velocity(at[:, None], torch.full_like(at, t))[:, 0])
         for said, at in ((z, x_t), (means, middles))
     )
     label(ax, -3.1 * t, 1.9, "grey: one sample's slope $z$", "#666666")
@@ -203,39 +216,39 @@ def slopes(law: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     label(ax, 0.9 * t, -2.5, "triangles: mean of $z$", "#8a5c00")
     ax.set(ylim=(-3, 3), xlim=(-3.3 * t, 3.3 * t))
     title = f"One slope is off by {rms(one):.2f}, the mean of many by {rms(many):.3f} (RMS)"
-    name_axes(ax, POINT, "slope $dx/dt$", title)
+    name_axes(ax, NOISY_POINT, "slope $dx/dt$", title)
     return figure
 
 
-def targets(law: Mixture1D, rank: int, grids: Sequence[int]) -> Figure:
+def targets(oracle: Mixture1D, rank: int, grids: Sequence[int]) -> Figure:
     """Along one exact path, a panel for each grid: the targets at its levels.
 
     `rank` is how many of 100 paths lie below the path at the highest level.
     """
     figure, (axes,) = sheet(1, len(grids), 9.8, 3.5)
     for ax, points in zip(axes, grids, strict=True):
-        draw_targets(ax, along(law, rank, points), points)
+        draw_targets(ax, targets_on_path(oracle, rank, points), points)
         ax.sharey(axes[0])
     axes[0].set_ylabel("target $f^*(x_r, r)$ (data units)")
     return figure
 
 
-def along(law: Mixture1D, rank: int, points: int) -> tuple[Tensor, Off]:
+def targets_on_path(oracle: Mixture1D, rank: int, points: int) -> tuple[Tensor, TargetErrors]:
     """The levels t of a grid but its first, and the targets where the path passes them."""
     levels = KarrasGrid(LOW, HIGH).up(points)
-    start = ranked(law, HIGH, 100)[rank : rank + 1]
-    way = law.path(start, levels.flip(0)).flip(0)[:, 0, 0]
-    return levels[1:], off(law, way[1:], levels[1:], levels[:-1])
+    start = quantile_points(oracle, HIGH, 100)[rank : rank + 1]
+    path = oracle.path(start, levels.flip(0)).flip(0)[:, 0, 0]
+    return levels[1:], target_errors(oracle, path[1:], levels[1:], levels[:-1])
 
 
-def draw_targets(ax: Axes, seen: tuple[Tensor, Off], points: int) -> None:
+def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], points: int) -> None:
     """Mean and spread of CT's target, and CD's, at levels t."""
     t, here = seen
     low, high = here.mean - here.spread, here.mean + here.spread
-    ax.fill_between(t, low, high, color=SCATTER.color, alpha=0.22, linewidth=0)
+    ax.fill_between(t, low, high, color=TARGET_STYLE.color, alpha=0.22, linewidth=0)
     ax.plot(t, here.exact, color=TRUTH.color, linestyle=TRUTH.line)
     size = 6 if points < 50 else 3
-    for values, role in ((here.mean, SCATTER), (here.euler, TEACHER)):
+    for values, role in ((here.mean, TARGET_STYLE), (here.euler, TEACHER)):
         ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=size, linewidth=1.2)  # fmt: skip
     worst, wide = float(here.bias.abs().max()), float(here.spread.max())
@@ -243,13 +256,13 @@ def draw_targets(ax: Axes, seen: tuple[Tensor, Off], points: int) -> None:
     ax.set(xscale="log", xlim=(0.03, 12))
 
 
-def orders(law: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
+def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
     """Bias and spread of CT's target at level t against the gap (t - r)/t, over 200 points x_t."""
-    bias, spread = by_gap(law, t, gaps)
+    bias, spread = by_gap(oracle, t, gaps)
     figure, (axes,) = sheet(1, 2, 9.8, 3.6)
-    for ax, (name, over) in zip(axes, OVER.items(), strict=True):
+    for ax, (name, over) in zip(axes, AVERAGES.items(), strict=True):
         powers = {}
-        for rows, role, what in ((bias, STUDENT, "bias"), (spread, SCATTER, "spread")):
+        for rows, role, what in ((bias, STUDENT, "bias"), (spread, TARGET_STYLE, "spread")):
             found = [over(row) for row in rows]
             ax.loglog(gaps, found, color=role.color, linestyle=role.line, marker=role.marker)
             powers[what] = order(gaps, found)
@@ -262,19 +275,21 @@ def orders(law: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
     return figure
 
 
-def by_gap(law: Mixture1D, t: float, gaps: Sequence[float]) -> tuple[list[Tensor], list[Tensor]]:
+def by_gap(
+    oracle: Mixture1D, t: float, gaps: Sequence[float]
+) -> tuple[list[Tensor], list[Tensor]]:
     """|bias| and spread of CT's target at 200 evenly ranked x_t, for each gap: rows (200,)."""
-    x, level = ranked(law, t, 200)[:, 0], torch.full((200,), t).double()
-    seen = [off(law, x, level, level * (1 - gap)) for gap in gaps]
+    x, level = quantile_points(oracle, t, 200)[:, 0], torch.full((200,), t).double()
+    seen = [target_errors(oracle, x, level, level * (1 - gap)) for gap in gaps]
     return [s.bias.abs() for s in seen], [s.spread for s in seen]
 
 
 def order(gaps: Sequence[float], values: Sequence[float]) -> float:
-    """The power of the gap that the last four values follow."""
+    """The fitted order in the gap, from the last four values."""
     return float(np.polyfit(np.log(gaps[-4:]), np.log(values[-4:]), 1)[0])
 
 
-def typical(values: Tensor) -> float:
+def median_of_points(values: Tensor) -> float:
     return float(values.median())
 
 
@@ -282,22 +297,22 @@ def rms(values: Tensor) -> float:
     return float(values.square().mean().sqrt())
 
 
-OVER = {
-    "median over $x_t$": typical,
+AVERAGES = {
+    "median over $x_t$": median_of_points,
     "root mean square over $x_t$": rms,
 }
 
 
-# Pairs in the x–t plane: one x_t, the data that may lie behind it, and where f sends x_r
+# Pairs in the x–t plane: one x_t, data drawn from p(x | x_t), and the targets
 
-ENDS = 1.95  # the largest |answer| shown
-BARS = torch.linspace(-ENDS, ENDS, 53).double()
+MAX_ANSWER = 1.95  # the largest |answer| shown
+BIN_EDGES = torch.linspace(-MAX_ANSWER, MAX_ANSWER, 53).double()
 NEIGHBOURS = {True: shared, False: fresh}
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """A point, and 20 pairs that share it: data x, neighbours x_r and their targets (20,)."""
+    """A point x_t and 20 pairs that share it: data x, neighbours x_r and targets, all (20,)."""
 
     x_t: float
     t: float
@@ -314,34 +329,34 @@ class Pairs:
 
     @property
     def role(self) -> Role:
-        return SCATTER if self.shared else WRONG
+        return TARGET_STYLE if self.shared else WRONG
 
 
-def pairs(scene: Scene, x_t: float, t: float, r: float, same: bool) -> Pairs:
-    """What pairs with this x_t at level t tell, their noise shared or fresh, neighbours at r."""
-    law, here, level, low = scene.law, exact([x_t]), exact([t]), exact([r])
-    x_r = NEIGHBOURS[same](law, here, level, low)
-    behind = posterior(law, here, level)
+def pairs(scene: PathPlane, x_t: float, t: float, r: float, same: bool) -> Pairs:
+    """Pairs with this x_t at level t and neighbours at r, their noise shared or fresh."""
+    oracle, here, level, low = scene.oracle, double([x_t]), double([t]), double([r])
+    x_r = NEIGHBOURS[same](oracle, here, level, low)
+    behind = posterior(oracle, here, level)
     ranks = (torch.arange(20).double() + 0.5) / 20
     x = quantiles(behind, ranks)
     z = (x_t - x) / t if same else torch.randn(20, generator=torch.Generator().manual_seed(0))
     neighbours = x + r * z
-    ends = law.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
-    mean, spread = target(law, x_r, low, nodes=201)
-    shares = target_cdf(law, x_r, r, BARS)[0].diff()
-    answer = float(law.consistency(here[:, None], level))
+    ends = oracle.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
+    mean, spread = target(oracle, x_r, low, nodes=201)
+    shares = target_cdf(oracle, x_r, r, BIN_EDGES)[0].diff()
+    answer = float(oracle.consistency(here[:, None], level))
     return Pairs(x_t, t, r, same, x, neighbours, ends, shares, float(mean), float(spread), answer,
                  float(behind.mean))  # fmt: skip
 
 
-def quantiles(blend: Blend, ranks: Tensor) -> Tensor:
+def quantiles(blend: MixtureBatch, ranks: Tensor) -> Tensor:
     """Where one mixture's distribution function has these ranks (n,), on a fine grid."""
     y = torch.linspace(-2.6, 2.6, 1500).double()
     return y[torch.searchsorted(blend.cdf(y[None])[0], ranks).clamp_max(len(y) - 1)]
 
 
-def pair_plane(scene: Scene, seen: Pairs) -> Figure:
-    """The plane with the pairs and their ends; beside it the law of the target, given x_t."""
+def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
+    """The plane with the pairs and their ends, and the distribution of the target given x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.5, 1))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.92, wspace=0.17)
@@ -349,11 +364,11 @@ def pair_plane(scene: Scene, seen: Pairs) -> Figure:
     draw_pairs(axes[0], scene, seen)
     draw_plane_targets(axes[1], seen)
     how = "Shared noise: each pair lies on a line" if seen.shared else "Fresh noise: two strangers"
-    name_axes(axes[0], NOISE_LEVEL, POINT, how)
+    name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, how)
     return figure
 
 
-def draw_pairs(ax: Axes, scene: Scene, seen: Pairs) -> None:
+def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
     """Lines from the data to the pairs' points, paths from x_r to its end, and the exact path."""
     zero, r = torch.zeros_like(seen.x), torch.full_like(seen.x, seen.r)
     noise = torch.stack([zero, seen.x, r, seen.x_r], 1).reshape(-1, 2, 2).tolist()
@@ -362,11 +377,11 @@ def draw_pairs(ax: Axes, scene: Scene, seen: Pairs) -> None:
         rest = [[(seen.t, seen.x_t), (seen.r, float(y))] for y in seen.x_r]
         ax.add_collection(LineCollection(rest, colors=seen.role.color, linewidths=1.1))
     down = torch.linspace(seen.r, SIGMA_MIN, 12).double()
-    ways = scene.law.path(seen.x_r[:, None], down)[..., 0].T
-    lines = [torch.stack([down, way], 1).numpy() for way in ways]
+    positions = scene.oracle.path(seen.x_r[:, None], down)[..., 0].T
+    lines = [torch.stack([down, path], 1).numpy() for path in positions]
     ax.add_collection(LineCollection(lines, colors=seen.role.color, linewidths=0.9, alpha=0.8))
     levels = torch.linspace(seen.t, SIGMA_MIN, 30).double()
-    ax.plot(levels, scene.law.path(exact([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
+    ax.plot(levels, scene.oracle.path(double([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
     ax.plot(r, seen.x_r, seen.role.marker, color=seen.role.color, markersize=5)
     ax.plot(seen.t, seen.x_t, TRUTH.marker, color=TRUTH.color, markersize=9)
     label(ax, min(seen.t + 0.06, 2.8), seen.x_t - 0.15, "$x_t$")
@@ -374,25 +389,17 @@ def draw_pairs(ax: Axes, scene: Scene, seen: Pairs) -> None:
 
 
 def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
-    """How often each answer is the target, their mean, and the exact one."""
-    ax.stairs(seen.shares.numpy(), BARS.numpy(), orientation="horizontal", fill=True,
+    """The distribution of the target, its mean, D, and the exact f."""
+    ax.stairs(seen.shares.numpy(), BIN_EDGES.numpy(), orientation="horizontal", fill=True,
               color=seen.role.color, alpha=0.55)  # fmt: skip
     top = max(1.35 * float(seen.shares.max()), 0.05)
     lines = [(seen.exact, TRUTH, "exact f", "black"), (seen.mean, seen.role, "mean", "#333333"),
              (seen.average, MEAN, "D", "#8a5c00")]  # fmt: skip
     for y, role, *_ in lines:
         ax.plot([0, top], [y, y], color=role.color, linestyle=role.line, linewidth=1.6)
-    for (y, _, name, color), height in zip(lines, spaced([y for y, *_ in lines]), strict=True):
-        label(ax, 0.76 * top, height + 0.03, f"{name} {y:.2f}", color)
-    ax.set(xlim=(0, top), ylim=(-ENDS, ENDS))
+    heights = spread_labels({name: y for y, _, name, _ in lines}, 0.2)
+    for y, _, name, color in lines:
+        label(ax, 0.76 * top, heights[name] + 0.03, f"{name} {y:.2f}", color)
+    ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
     said = f"Targets: mean {seen.mean:.2f} ± {seen.spread:.2f}"
     name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
-
-
-def spaced(heights: list[float], least: float = 0.2) -> list[float]:
-    """The heights, moved up where two labels would touch."""
-    ranked = sorted(range(len(heights)), key=heights.__getitem__)
-    found = list(heights)
-    for below, above in zip(ranked[:-1], ranked[1:], strict=True):
-        found[above] = max(found[above], found[below] + least)
-    return found

@@ -1,6 +1,4 @@
-"""Studies of lab 05, consistency training: trained variants that it replays.
-
-Training without a teacher on the line, with the squared L2 loss: grids, shared and fresh noise.
+"""Study of lab 05: consistency training with squared L2 loss, shared and fresh noise, by N.
 
 shared-20 is `distil`'s sample-euler-20 with ‖·‖² in place of pseudo-Huber, so that the answer
 with the least loss is the mean of the targets. fresh-20 draws a second noise for x_r.
@@ -21,9 +19,9 @@ from cmlab.teacher import OneSample
 from cmlab.train.recipe import Recipe
 from cmlab.types import Data, Denoise, Solver, Time
 
-from ..common.studies_shared import LINE, cd
+from ..common.observers import LineMapObserver
+from ..common.studies_shared import LINE, distillation
 from ..common.study import Study
-from ..common.watch import MapOnLine
 
 GRIDS = (5, 20, 80, 320, 1280)
 
@@ -36,14 +34,14 @@ def fresh(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Da
 
 def squared(solver: Solver, points: int, seed: int) -> Recipe:
     """CT on a fixed grid with iCT's weight and proposal, and ‖·‖²."""
-    recipe = cd(OneSample(), solver, points, seed)
+    recipe = distillation(OneSample(), solver, points, seed)
     method = replace(cast(CD, recipe.method), metric=SquaredL2())
     return replace(recipe, method=method)
 
 
-ARMS: dict[str, Callable[[int], Recipe]] = {
+VARIANTS: dict[str, Callable[[int], Recipe]] = {
     f"shared-{points}": partial(squared, ddim, points) for points in GRIDS
 }
-ARMS["fresh-20"] = partial(squared, fresh, 20)
+VARIANTS["fresh-20"] = partial(squared, fresh, 20)
 
-STUDY = Study("pairs", ARMS, MapOnLine(LINE))
+STUDY = Study("pairs", VARIANTS, LineMapObserver(LINE))

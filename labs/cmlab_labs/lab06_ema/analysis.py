@@ -1,6 +1,4 @@
-"""Analysis for lab 06, the EMA teacher: quantities measured there.
-
-Data that are one point ξ: what the gradient of consistency training is, in closed form.
+"""Analysis of lab 06: the gradient of consistency training with an EMA target on a point mass ξ.
 
 Song & Dhariwal 2024, Section 3.2, as reported; the algebra is done here and tested by autograd.
 
@@ -28,7 +26,7 @@ GRID = KarrasGrid()
 class PointMass:
     """The loss E[λ (f_θ(x_t, t) - f_θ⁻(x_r, r))²], t and r neighbours on a grid of N levels.
 
-    Where something starts, it starts at distance 1 from ξ.
+    Distances to ξ start at 1.
     """
 
     points: int

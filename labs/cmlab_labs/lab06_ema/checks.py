@@ -1,7 +1,8 @@
-"""Exercise checks of lab 06, the EMA teacher."""
+"""Exercise checks of lab 06: the EMA update, and the rescaled gradient on a point mass."""
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,10 +10,13 @@ from torch import Tensor, nn
 
 from cmlab.noise_levels import KarrasGrid
 
-from ..common.exercise import NotAttempted, exercise, expect
+from ..common.exercise import NotAttempted, close, exercise, expect
 from .analysis import PointMass
 
-# The rescaled gradient of the point mass, as the common slips have it
+GRIDS = (11, 21, 41, 81, 161, 321, 641, 1281)
+same = partial(close, rtol=1e-6, atol=1e-6)
+
+# The rescaled gradient of the point mass, and common mistakes in it
 
 
 def parts(theta: float, target: float, xi: float, points: int) -> tuple[Tensor, ...]:
@@ -27,22 +31,22 @@ def slip_of(make: Callable[..., Tensor]) -> Callable[..., float]:
     return lambda *case: float(make(*parts(*case)))
 
 
-def lagless(theta: float, target: float, xi: float, points: int) -> float:
+def without_lag(theta: float, target: float, xi: float, points: int) -> float:
     return PointMass(points).gradient(theta, theta, xi)
 
 
-def both(theta: float, target: float, xi: float, points: int) -> float:
+def swapped_levels(theta: float, target: float, xi: float, points: int) -> float:
     """Student and target at the wrong levels."""
     a_t, a_r, gap, _ = parts(theta, target, xi, points)
     return float((2 * a_r * (a_r * (theta - xi) - a_t * (target - xi)) / gap).mean())
 
 
 WRONG: dict[str, Callable[..., float]] = {
-    "the lag is missing: the second answer is the target's, so use θ⁻ there": lagless,
+    "the lag is missing: the second answer is the target's, so use θ⁻ there": without_lag,
     "the outer factor is a_r, and should be a_t: θ stands at the noisier level t": slip_of(
         lambda a_t, a_r, gap, d: (2 * a_r * d / gap).mean()
     ),
-    "the levels are swapped: θ answers at t, the noisier of the two, and θ⁻ at r": both,
+    "the levels are swapped: θ answers at t, the noisier of the two, and θ⁻ at r": swapped_levels,
     "it is not rescaled: divide each interval's gradient by its gap t − r": slip_of(
         lambda a_t, a_r, gap, d: (2 * a_t * d).mean()
     ),
@@ -66,8 +70,8 @@ WRONG: dict[str, Callable[..., float]] = {
 }  # fmt: skip
 
 
-class Pair(nn.Module):
-    """Two parameters and two buffers, a fraction and a whole number."""
+class TinyNetwork(nn.Module):
+    """A network of two parameters and two buffers, one of them an integer."""
 
     scale: Tensor
     seen: Tensor
@@ -80,12 +84,12 @@ class Pair(nn.Module):
         self.register_buffer("seen", torch.tensor(seen))
 
 
-def networks() -> tuple[Pair, Pair]:
+def networks() -> tuple[TinyNetwork, TinyNetwork]:
     """A target, frozen as training leaves it, and the network it follows."""
-    return Pair(1.0, -2.0, 4.0, 3).requires_grad_(False), Pair(3.0, 6.0, 8.0, 11)
+    return TinyNetwork(1.0, -2.0, 4.0, 3).requires_grad_(False), TinyNetwork(3.0, 6.0, 8.0, 11)
 
 
-def values(net: Pair) -> list[float]:
+def values(net: TinyNetwork) -> list[float]:
     return [float(v.item()) for v in (net.weight, net.bias, net.scale, net.seen)]
 
 
@@ -100,9 +104,9 @@ def ema_update(answer: Callable[..., Any]) -> str:
         moved = values(target) != values(networks()[0])
         expect(not moved, "the target moves, and nothing is returned: end with `return target`")
         raise
-    where(returned, target, online, held)
-    expect(values(target) == [1.5, 0.0, 8.0, 11], moved_wrongly(values(target)))
-    free(target, answer)
+    check_in_place(returned, target, online, held)
+    expect(values(target) == [1.5, 0.0, 8.0, 11], update_mistake(values(target)))
+    check_independence(target, answer)
     target, online = networks()
     for _ in range(20):
         answer(target, online, 0.9)
@@ -112,8 +116,10 @@ def ema_update(answer: Callable[..., Any]) -> str:
     return "exact on two parameters, in place, buffers copied, no history; a gap of μ^k after k"
 
 
-def where(returned: Any, target: Pair, online: Pair, held: dict[str, nn.Parameter]) -> None:
-    """What was written to."""
+def check_in_place(
+    returned: Any, target: TinyNetwork, online: TinyNetwork, held: dict[str, nn.Parameter]
+) -> None:
+    """Check that the target was updated in place, and nothing else."""
     expect(values(online) == values(networks()[1]), "the roles are swapped: the network that "
            "trains has moved. The target follows it, never the other way round")  # fmt: skip
     same = all(p is held.get(name) for name, p in target.named_parameters())
@@ -126,8 +132,8 @@ def where(returned: Any, target: Pair, online: Pair, held: dict[str, nn.Paramete
            "target's own, with lerp_, copy_, or mul_ and add_")  # fmt: skip
 
 
-def moved_wrongly(found: list[float]) -> str:
-    """What went wrong in 1, -2 → 3, 6 with μ = 3/4, and in the buffers 4, 3 → 8, 11."""
+def update_mistake(found: list[float]) -> str:
+    """The likely mistake in 1, -2 → 3, 6 with μ = 3/4, and in the buffers 4, 3 → 8, 11."""
     weights, buffers = found[:2], found[2:]
     if weights == [2.5, 4.0]:
         return "μ and 1 − μ are exchanged: μ near 1 must mean that the target hardly moves"
@@ -144,8 +150,8 @@ def moved_wrongly(found: list[float]) -> str:
     return f"the buffers are {buffers} and must be the network's own, [8.0, 11.0]"
 
 
-def free(target: Pair, answer: Callable[..., Any]) -> None:
-    """Neither a graph nor memory is shared with the network that trains."""
+def check_independence(target: TinyNetwork, answer: Callable[..., Any]) -> None:
+    """Check that the target shares neither graph nor memory with the online network."""
     history = any(p.requires_grad for p in target.parameters())
     expect(not history, "the target keeps a gradient history, which grows with every step: put "
            "the update under torch.no_grad()")  # fmt: skip
@@ -170,19 +176,12 @@ def rescaled_gradient(answer: Callable[..., Any]) -> str:
 
     for slip, wrong in WRONG.items():
         cases = ((3.0, 3.4, 1.0, 41), (-0.5, -0.4, 2.0, 161))
-        same = all(near(said(*case), wrong(*case)) for case in cases)
-        expect(not same, slip)
+        agree = all(same(said(*case), wrong(*case)) for case in cases)
+        expect(not agree, slip)
     for case in ((3.0, 3.4, 1.0, 41), (1.0, 1.05, 0.0, 321), (0.2, 0.2, 0.7, 11)):
         found, right = said(*case), PointMass(case[3]).gradient(*case[:3])
-        expect(near(found, right), f"at θ, θ⁻, ξ = {case[:3]} and N = {case[3]} you find "
+        expect(same(found, right), f"at θ, θ⁻, ξ = {case[:3]} and N = {case[3]} you find "
                f"{found:.4g}, and it is {right:.4g}")  # fmt: skip
     turn = next(n for n in GRIDS if said(1.0, 1.05, 0.0, n) < 0)
     limit = said(1.0, 1.0, 0.0, 10_241)
     return f"5 % behind, the sign turns at N = {turn}; without a lag it tends to {limit:.1f}"
-
-
-GRIDS = (11, 21, 41, 81, 161, 321, 641, 1281)
-
-
-def near(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-6 * max(1.0, abs(b))

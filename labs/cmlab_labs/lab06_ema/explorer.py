@@ -1,7 +1,4 @@
-"""Explorers of lab 06, the EMA teacher: interactive figures.
-
-The wavefront: recorded runs moment by moment, and a run of your own.
-"""
+"""Explorers of lab 06: error by noise level and step for EMA decays μ, recorded and live."""
 
 from functools import lru_cache
 from typing import Any
@@ -14,37 +11,39 @@ from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.train.trainer import Trainer
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
-from ..common.plots_training import NEAR, Run, centre, moment
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
-from .study import DECAYS, arm, name
+from .figures import NEAR, ErrorHistory, mean_front, snapshot
+from .study import DECAYS, ict_variant, variant_name
 
 GRID_NAMES = (("N = 11", 11), ("N = 161", 161), ("doubling, 11 to 1281", 0))
 DECAY_NAMES = tuple((f"{mu:g}", mu) for mu in DECAYS)
-SHUFFLED = (0.99, 0.0, 0.999, 0.9)
+SHUFFLED_DECAYS = (0.99, 0.0, 0.999, 0.9)
 FRESH_SEED = 3  # the recordings have 0, 1 and 2
 
 
 @lru_cache(maxsize=32)
-def recorded(mu: float, arm_name: str) -> Run:
-    """An arm of the study "target", by its decay and its name."""
-    found = read("target", arm_name)
-    return Run(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
+def recorded(mu: float, variant: str) -> ErrorHistory:
+    """A variant of the study "target", by its decay and its name."""
+    found = read("target", variant)
+    return ErrorHistory(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
 
 
-def within(mu: float, points: int) -> Run:
-    """Recorded in iCT's recipe on a grid of so many points; 0 is the grid that doubles."""
-    return recorded(mu, name(mu, points))
+def recorded_run(mu: float, points: int) -> ErrorHistory:
+    """The recorded runs of iCT with this decay on a grid of so many points; 0: doubling."""
+    return recorded(mu, variant_name(mu, points))
 
 
-def masked() -> dict[str, Run]:
-    """The four decays on the grid that doubles, under letters that tell nothing."""
-    return {letter: within(mu, 0) for letter, mu in zip("ABCD", SHUFFLED, strict=True)}
+def unlabelled_runs() -> dict[str, ErrorHistory]:
+    """The four decays on the doubling grid, under letters."""
+    return {
+        letter: recorded_run(mu, 0) for letter, mu in zip("ABCD", SHUFFLED_DECAYS, strict=True)
+    }
 
 
 def explorer() -> Explorer:
-    """Knobs: `mu`, `points` and `step`, the moment of the run that is looked at."""
-    whole = int(within(DECAYS[0], 0).steps[-1])
+    """An explorer of the recorded runs. Knobs: `mu`, `points` and the training `step`."""
+    whole = int(recorded_run(DECAYS[0], 0).steps[-1])
     knobs = {
         "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
         "points": choice("grid", GRID_NAMES, 161),
@@ -54,33 +53,35 @@ def explorer() -> Explorer:
 
 
 def replay(mu: float, points: int, step: int) -> Picture:
-    """The recorded runs of this arm at this step, beside those with θ⁻ = θ."""
-    run, beside = within(mu, points), within(0.0, points)
+    """The recorded runs of this variant at this step, beside those with θ⁻ = θ."""
+    run, beside = recorded_run(mu, points), recorded_run(0.0, points)
     now = int(np.abs(run.steps - step).argmin())
-    figure = moment(run, now, beside if mu else None)
+    figure = snapshot(run, now, beside if mu else None)
     return Picture(figure, reading(run, now, points, beside if mu else None))
 
 
-def reading(run: Run, now: int, points: int, beside: Run | None) -> str:
-    """What the picture shows, in three lines."""
+def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | None) -> str:
+    """The reading of the picture, in three lines."""
     grid = points or int(DOUBLING(int(run.steps[now])))
     says = [
         f"Step {run.steps[now]}, μ = {run.mu:g}, a grid of {grid} points: "
-        f"the error is below {NEAR} up to noise level t = {centre(run)[now]:.2g}."
+        f"the error is below {NEAR} up to noise level t = {mean_front(run)[now]:.2g}."
     ]
     if beside:
-        says.append(f"With μ = 0 the front is at t = {centre(beside)[now]:.2g} at the same step.")
+        says.append(
+            f"With μ = 0 the front is at t = {mean_front(beside)[now]:.2g} at the same step."
+        )
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
     loss = run.loss[:, now]
-    told = "not there yet" if np.isnan(loss).any() else ranged(loss)
-    says.append(f"Error over all noise levels: {ranged(error)}; loss {told}.")
+    mean_loss = "not there yet" if np.isnan(loss).any() else ranged(loss)
+    says.append(f"Error over all noise levels: {ranged(error)}; loss {mean_loss}.")
     return "\n".join(says)
 
 
-class Retrain(ipw.VBox):
-    """A fresh run of a chosen μ and N, trained while you watch. Nothing runs before Start.
+class EMATraining(ipw.VBox):
+    """Live training with a chosen EMA decay μ and N. Nothing runs before Start.
 
-    `knobs` has `mu` and `points`; turning one stops the run and sets it back to step 0.
+    `knobs` has `mu` and `points`; changing one stops the run and sets it back to step 0.
     """
 
     def __init__(self) -> None:
@@ -101,31 +102,35 @@ class Retrain(ipw.VBox):
         return self.knobs["mu"].value, self.knobs["points"].value
 
     def fresh(self) -> Trainer:
-        """A trainer at step 0, and nothing seen yet."""
+        """A trainer at step 0, with an empty history."""
         self.seen.clear()
-        return arm(*self.chosen)(FRESH_SEED).trainer()
+        return ict_variant(*self.chosen)(FRESH_SEED).trainer()
 
     def look(self, trainer: Trainer) -> Picture:
-        """Add where the trainer stands to the map."""
+        """Add the present error to the history and draw it."""
         error = rmse_by_level(trainer.model.eval(), trainer.model.process, truth(Ring()))
         trainer.model.train()
         self.seen.append((trainer.step, error.numpy(), trainer.average))
         _, points = self.chosen
-        run, old = self.run(trainer.config.steps), within(0.0, points)
+        run, old = self.run(trainer.config.steps), recorded_run(0.0, points)
         now = len(self.seen) - 1
         at = int(np.abs(old.steps - trainer.step).argmin())
-        return Picture(moment(run, now), reading(run, now, points, None) + told(old, at))
+        return Picture(
+            snapshot(run, now), reading(run, now, points, None) + recorded_front(old, at)
+        )
 
-    def run(self, whole: int) -> Run:
-        """What has been seen so far; nan from here to the end of the run."""
+    def run(self, whole: int) -> ErrorHistory:
+        """The history so far; nan from here to the end of the run."""
         steps, errors, losses = zip(*self.seen, strict=True)
         ahead = np.arange(steps[-1], whole, whole // 40) + whole // 40
         levels = truth(Ring()).levels.numpy()
         error = np.stack(errors + (np.full(len(levels), np.nan),) * len(ahead))
         loss = np.array(losses + (np.nan,) * len(ahead))
-        return Run(self.chosen[0], np.array([*steps, *ahead]), levels, error[None], loss[None])
+        return ErrorHistory(
+            self.chosen[0], np.array([*steps, *ahead]), levels, error[None], loss[None]
+        )
 
 
-def told(old: Run, at: int) -> str:
+def recorded_front(old: ErrorHistory, at: int) -> str:
     """The recorded front at the same step."""
-    return f"\nRecorded with μ = 0: the front is at t = {centre(old)[at]:.2g} by now."
+    return f"\nRecorded with μ = 0: the front is at t = {mean_front(old)[at]:.2g} by now."

@@ -1,30 +1,42 @@
-"""Figures of lab 06, the EMA teacher.
-
-What a lagging target does to data that are one point: the pull, and the pace.
-"""
+"""Figures of lab 06: an EMA target's gradient on a point mass, and error by level and step."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from cmlab.metrics.plots import TARGET, TRUTH, WRONG, label, name_axes, sheet
+from cmlab.metrics.plots import (
+    DATA,
+    SEQUENTIAL,
+    STUDENT,
+    TARGET,
+    TRUTH,
+    WRONG,
+    Role,
+    label,
+    name_axes,
+    sheet,
+)
 
-from ..common.plots_training import PACES
+from ..common.plots_recordings import spread_labels
 
-LAGS = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
+LAG_STYLE = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
 POINTS = "grid points $N$"
 
 
-def pull_and_pace(
+def gradient_and_steps(
     points: Sequence[int],
     gradients: Mapping[float, Sequence[float]],
     steps: Mapping[float, Sequence[int]],
 ) -> Figure:
     """Left: the rescaled gradient by N, a line a lag. Right: steps to ξ, a line a μ."""
     figure, axes = sheet(1, 2, 9.8, 3.7)
-    pull(axes[0, 0], points, gradients)
-    pace(axes[0, 1], points, steps)
+    draw_gradient(axes[0, 0], points, gradients)
+    draw_steps(axes[0, 1], points, steps)
     for ax in axes[0]:
         ax.set(xscale="log", xlim=(points[0] / 1.2, points[-1] * 2.2))
         ax.set_xticks(points[::2], [str(n) for n in points[::2]])
@@ -32,12 +44,14 @@ def pull_and_pace(
     return figure
 
 
-def pull(ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> None:
-    """Positive pulls towards ξ, negative away from it."""
+def draw_gradient(
+    ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]
+) -> None:
+    """The gradient: positive towards ξ, negative away from it."""
     ax.axhspan(-1e4, 0, color="#f3e3ec", linewidth=0)
     ax.axhline(0, color="#666666", linewidth=0.8)
     for lag, values in gradients.items():
-        role = LAGS[lag]
+        role = LAG_STYLE[lag]
         ax.plot(points, values, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
         label(ax, points[-1] * 1.12, values[-1], f"lag {lag:.0%}", role.color)
@@ -47,20 +61,20 @@ def pull(ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[flo
     ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
     ax.set_yticks([], minor=True)
     ax.text(0.03, 0.05, "shaded: it pulls away from ξ", transform=ax.transAxes, fontsize=9)
-    name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", turning(points, gradients))
+    name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", sign_change(points, gradients))
 
 
-def turning(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
-    """What the largest lag does to the sign."""
+def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
+    """The N from which the largest lag turns the sign of the gradient, as a title."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
     return f"{lag:.0%} behind: the wrong way from N = {wrong[0]}" if wrong else "No sign changes"
 
 
-def pace(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
+def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
     """Steps of gradient descent until the distance to ξ is a twentieth of what it was."""
     for mu, counts in steps.items():
-        role = PACES[mu]
+        role = DECAY_STYLE[mu]
         ax.plot(points, counts, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
         label(ax, points[-1] * 1.12, counts[-1] * 0.85, f"μ = {mu:g}", role.color)
@@ -68,3 +82,247 @@ def pace(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) 
     slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
     title = f"N = {points[-1]}: μ = {max(steps):g} takes {slow / fast:.0f} times as long"
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
+
+
+# Error by noise level and training step
+
+NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"
+DECAY_STYLE = {  # how each decay μ of the target looks
+    0.0: Role("#0072B2", "s", "-"),
+    0.9: Role("#009E73", "P", (0, (5, 2, 1, 2))),
+    0.99: Role("#B87800", "v", "--"),
+    0.999: Role("#D55E00", "^", "-."),
+}
+STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f − f* (data units)"
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorHistory:
+    """The history of runs: steps (T,), levels (L,), error (seeds, T, L), loss (seeds, T).
+
+    Entries that are not there yet are nan.
+    """
+
+    mu: float
+    steps: np.ndarray
+    levels: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The error of the mean seed, (T, L)."""
+        return self.error.mean(0)
+
+    def fronts(self, near: float = NEAR) -> np.ndarray:
+        """The front of each seed at each observation: (seeds, T)."""
+        return front(self.levels, self.error, near)
+
+
+def front(levels: np.ndarray, error: np.ndarray, near: float = NEAR) -> np.ndarray:
+    """The noise level up to which every error (..., L) is below `near`: (...).
+
+    Between two levels the error is taken as a straight line over ln t.
+    """
+    above = ~(error < near)
+    first = np.where(above.any(-1), above.argmax(-1), len(levels) - 1)[..., None]
+    low = np.maximum(first - 1, 0)
+    a, b = (np.take_along_axis(error, i, -1)[..., 0] for i in (low, first))
+    share = np.clip((near - a) / np.where(b > a, b - a, 1), 0, 1)
+    x, y = np.log(levels)[low[..., 0]], np.log(levels)[first[..., 0]]
+    return np.exp(x + np.where(above.any(-1), share, 1) * (y - x))
+
+
+def heat(ax: Axes, steps: np.ndarray, levels: np.ndarray, error: np.ndarray) -> QuadMesh:
+    """The error (T, L) by step and noise level as a colour map, one scale for the whole lab."""
+    values = np.ma.masked_invalid(np.maximum(error, 1e-9)).T
+    shown = ax.pcolormesh(
+        steps, levels, values, cmap=SEQUENTIAL, norm=LogNorm(0.03, 1), shading="nearest"
+    )
+    ax.set(yscale="log", ylim=(0.01, levels[-1]))
+    ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    ax.set_yticks([], minor=True)
+    ax.grid(False)
+    return shown
+
+
+def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
+    """The error by level and step of each run; lines: the front of each seed, and of the mean."""
+    figure, axes = sheet(1, len(runs), 2.55 * len(runs), 3.5)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        shown = heat(ax, run.steps, run.levels, run.mean)
+        for line, width in [(f, 0.8) for f in run.fronts()] + [(mean_front(run), 2.4)]:
+            ax.plot(run.steps, line, color="white", linewidth=width)
+        name_axes(
+            ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{front_arrival(run)}"
+        )
+        ax.title.set_fontsize(10)
+    bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
+    bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
+    bar.minorticks_off()
+    return figure
+
+
+def mean_front(run: ErrorHistory, near: float = NEAR) -> np.ndarray:
+    """The front of the mean error, (T,)."""
+    return front(run.levels, run.mean, near)
+
+
+def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
+    """When the front of the mean error reaches the highest level, or where it ends, as text."""
+    line = mean_front(run, near)
+    below = np.flatnonzero(line < 0.99 * run.levels[-1])
+    if below.size and below[-1] == len(line) - 1:
+        return f"ends at t = {line[-1]:.2g}"
+    return f"top at step {run.steps[below[-1] + 1 if below.size else 0]}"
+
+
+def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
+    """A run at observation number `now`: the map, the error by level, and the loss so far.
+
+    `beside` is another run, drawn for comparison.
+    """
+    figure, axes = sheet(1, 3, 10.0, 3.0, (1.25, 1, 1))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(0.07, 0.16, 0.975, 0.89, wspace=0.32)
+    plane, profile, loss = axes[0]
+    heat(plane, run.steps, run.levels, run.mean)
+    plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
+    plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
+    plane.set(xlim=(0, run.steps[-1]))
+    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {mean_front(run)[now]:.2g}")
+    for one in (beside, run) if beside else (run,):
+        role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
+        look = {"color": role.color, "linestyle": role.line, "linewidth": width}
+        profile.plot(one.levels, one.mean[now], **look)
+        loss.plot(one.steps[: now + 1], one.loss.mean(0)[: now + 1], **look)
+        label(profile, 0.0025, 0.55 if one is run else 0.3, f"μ = {one.mu:g}", role.color)
+    profile.axhline(NEAR, color="#666666", linewidth=0.8, linestyle=":")
+    small_axes(profile, loss, run, now)
+    return figure
+
+
+def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
+    """Set the axes of the error by level and of the loss."""
+    profile.set(xscale="log", yscale="log", ylim=(1e-3, 2), xlim=(run.levels[0], run.levels[-1]))
+    for axis, ticks in ((profile.xaxis, (0.01, 0.1, 1, 10)), (profile.yaxis, (0.01, 0.1, 1))):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    worst = run.mean[now].max()
+    name_axes(profile, WAVEFRONT_LEVEL, ERROR, f"Largest error {worst:.2f}")
+    loss.set(xlim=(0, run.steps[-1]))
+    seen = run.loss.mean(0)[now]
+    said = f"Loss {seen:.3f}"
+    if np.isnan(seen):
+        said, _ = "No loss yet", loss.set_ylim(0, 1)
+    name_axes(loss, STEP, "loss (running mean)", said)
+
+
+# Losses of the runs without their names; then samples, errors and names
+
+INK = "#333333"
+LINES = ("-", "--", "-.", ":")
+GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
+
+
+def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] = ()) -> Figure:
+    """The loss of each run, mean over seeds, under a letter; the last quarter enlarged.
+
+    `switches` are the steps at which the grid doubles.
+    """
+    figure, axes = sheet(1, 2, 8.4, 3.3, (2.0, 1))
+    for run, line in zip(runs.values(), LINES, strict=False):
+        curve = run.loss.mean(0)
+        for ax in axes[0]:
+            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5)
+    for step in switches:
+        axes[0, 0].axvline(step, color="#bbbbbb", linewidth=0.8, linestyle=":")
+    whole = next(iter(runs.values())).steps[-1]
+    low, high = late_range(runs, 0.75 * whole)
+    axes[0, 1].set(xlim=(0.75 * whole, 1.04 * whole), ylim=(low, high))
+    places = spread_labels(
+        {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}, 0.06 * (high - low)
+    )
+    for letter, place in places.items():
+        label(axes[0, 1], whole * 1.008, place - 0.01 * (high - low), letter)
+    name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs, one recipe but for one number")
+    name_axes(axes[0, 1], STEP, "", "The last quarter, larger")
+    return figure
+
+
+def late_range(runs: Mapping[str, ErrorHistory], since: float) -> tuple[float, float]:
+    """The range of the losses from a step on, with a margin."""
+    late = np.concatenate([run.loss.mean(0)[run.steps >= since] for run in runs.values()])
+    room = 0.08 * float(np.ptp(late)) + 1e-6
+    return float(late.min()) - room, float(late.max()) + room
+
+
+def labelled_samples(
+    runs: Mapping[str, ErrorHistory], clouds: Mapping[str, np.ndarray], modes: np.ndarray
+) -> Figure:
+    """One-step samples (n, 2) of each run, its last loss and error at the highest level."""
+    figure, axes = sheet(1, len(runs), 2.5 * len(runs), 2.9)
+    losses = {name: float(run.loss.mean(0)[-1]) for name, run in runs.items()}
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        ax.scatter(*modes.T, s=260, color=DATA.color, alpha=0.2, linewidths=0)
+        ax.scatter(*clouds[name].T, s=5, color=STUDENT.color, alpha=0.7, linewidths=0)
+        ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+        ax.set_xticks([-1, 0, 1])
+        ax.set_yticks([-1, 0, 1])
+        mark = ", the lowest" if losses[name] == min(losses.values()) else ""
+        title = f"{name}: error {run.mean[-1, -1]:.2f}\nloss {losses[name]:.3f}{mark}"
+        name_axes(ax, "$x_1$", "$x_2$" if ax is axes[0, 0] else "", title)
+        ax.title.set_fontsize(10)
+    return figure
+
+
+Scores = Mapping[float, np.ndarray]  # μ -> the error of each seed at the end
+
+
+def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
+    """The error by μ, in iCT's recipe on several grids and in plain CT. A marker is a seed.
+
+    `schedule` has the errors of plain CT with the μ(k) of its paper.
+    """
+    figure, axes = sheet(1, 2, 9.6, 3.7, (1.2, 1))
+    for (name, found), role in zip(inside.items(), GREYS, strict=True):
+        against_decay(axes[0, 0], name, found, role)
+    against_decay(axes[0, 1], "constant μ", plain, TRUTH)
+    seed_markers(axes[0, 1], 4, schedule, WRONG)
+    for ax in axes[0]:
+        ax.set(yscale="log", ylim=(0.035, 1), xlim=(-0.3, 4.4))
+        ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
+        ax.set_yticks([], minor=True)
+    ticks = [f"{mu:g}" for mu in DECAY_STYLE]
+    axes[0, 0].set_xticks(range(4), ticks)
+    axes[0, 1].set_xticks(range(5), [*ticks, "μ(k) of\n2023"])
+    cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
+    ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
+    title = "iCT: μ = 0.99 costs " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
+    name_axes(axes[0, 0], "decay μ", "RMSE to f* (data units)", title)
+    mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
+    title = f"Plain CT: ×{mild:.2f} at 0.9, ×{strong:.1f} at 0.999"
+    name_axes(axes[0, 1], "decay μ", "", title)
+    for ax in axes[0]:
+        ax.title.set_fontsize(10)
+    return figure
+
+
+def error_ratio(found: Scores, mu: float) -> float:
+    """The mean error at μ over that at μ = 0."""
+    return float(found[mu].mean() / found[0.0].mean())
+
+
+def against_decay(ax: Axes, name: str, found: Scores, role: Role) -> None:
+    """One line over the decays, evenly spaced, through the means."""
+    means = [float(scores.mean()) for scores in found.values()]
+    ax.plot(range(len(means)), means, color=role.color, linestyle=role.line)
+    for place, scores in enumerate(found.values()):
+        seed_markers(ax, place, scores, role)
+    label(ax, len(means) - 0.88, means[-1], name, role.color)
+
+
+def seed_markers(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
+    """One marker a seed."""
+    ax.plot([place] * len(scores), scores, color=role.color, marker=role.marker, linestyle="",
+            markersize=5, alpha=0.8)  # fmt: skip

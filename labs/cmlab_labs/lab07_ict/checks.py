@@ -1,4 +1,4 @@
-"""Exercise checks of lab 07, improved consistency training (iCT)."""
+"""Exercise checks of lab 07: iCT's grid schedule N(k), and log-normal masses of noise levels."""
 
 import random
 from collections.abc import Callable
@@ -46,7 +46,7 @@ WRONG_STEPS: dict[str, Steps] = {
 @exercise
 def ict_steps(answer: Steps) -> str:
     """(k, K, s0, s1) -> N(k): a function of its arguments alone, and iCT's."""
-    asked = [(k, *case) for case in CASES for k in moments(*case)]
+    asked = [(k, *case) for case in CASES for k in probed_steps(*case)]
     found = {each: answer(*each) for each in asked}
     expect(stateless(answer, found), "the answer depends on the calls before it: the same k gave "
            "two numbers. A run that is resumed, or plotted, would get another N(k); compute it "
@@ -56,7 +56,7 @@ def ict_steps(answer: Steps) -> str:
     for slip, wrong in WRONG_STEPS.items():
         expect(any(found[each] != wrong(*each) for each in asked), slip)
     for K, s0, s1 in CASES:
-        row = [found[k, K, s0, s1] for k in moments(K, s0, s1)]
+        row = [found[k, K, s0, s1] for k in probed_steps(K, s0, s1)]
         expect(row[0] == s0 + 1, f"N(0) is {row[0]}, and should be s0 + 1 = {s0 + 1}")
         expect(row == sorted(row), "N(k) falls somewhere: a grid must never become coarser")
         expect(row[-1] == s1 + 1, f"N(K) is {row[-1]}, and should be s1 + 1 = {s1 + 1}")
@@ -67,7 +67,7 @@ def ict_steps(answer: Steps) -> str:
     return f"{len(asked)} values in any order, at and beside every doubling"
 
 
-def moments(K: int, s0: int, s1: int) -> list[int]:
+def probed_steps(K: int, s0: int, s1: int) -> list[int]:
     """Steps at and beside every doubling, and both ends."""
     length = floor(K / stages(s0, s1))
     edges = [k for i in range(1, 9) for k in (i * length - 1, i * length, i * length + 1)]
@@ -84,19 +84,19 @@ def stateless(answer: Steps, found: dict[tuple[int, ...], Any]) -> bool:
 GRIDS = ((11, -1.1, 2.0), (41, -0.4, 1.3), (1281, -1.1, 2.0))
 
 
-def cdf(z: Tensor) -> Tensor:
+def cdf_differences(z: Tensor) -> Tensor:
     return torch.special.erf(z).diff()
 
 
-def middles(levels: Tensor) -> Tensor:
+def midpoints(levels: Tensor) -> Tensor:
     return (levels[1:] * levels[:-1]).sqrt()
 
 
-def bell(levels: Tensor, mean: float, std: float) -> Tensor:
+def bell_density(levels: Tensor, mean: float, std: float) -> Tensor:
     return (-(((levels.log() - mean) / std) ** 2) / 2).exp()
 
 
-def scaled(levels: Tensor, mean: float, std: float) -> Tensor:
+def normalised(levels: Tensor, mean: float, std: float) -> Tensor:
     return (levels.log() - mean) / (std * 2**0.5)
 
 
@@ -104,20 +104,20 @@ POINT = ("a density at one point of each interval is no mass: take differences o
          "distribution function")  # fmt: skip
 WRONG_MASSES: list[tuple[str, Callable[[Tensor, float, float], Tensor]]] = [
     ("the sign of the mean is wrong: subtract it from ln σ. With −1.1 the levels would centre "
-     "at 3 and not at 0.33", lambda v, m, s: cdf(scaled(v, -m, s))),
-    ("a √2 is missing: erf(z/√2) is the normal law's, so divide by √2 times std",
-     lambda v, m, s: cdf((v.log() - m) / s)),
-    (POINT, lambda v, m, s: bell(middles(v), m, s)),
-    (POINT, lambda v, m, s: bell((v[1:] + v[:-1]) / 2, m, s)),
-    (POINT, lambda v, m, s: bell(v[1:], m, s)),
-    (POINT, lambda v, m, s: bell(v[:-1], m, s)),
-    (POINT, lambda v, m, s: bell(middles(v), m, s) * v.log().diff()),
+     "at 3 and not at 0.33", lambda v, m, s: cdf_differences(normalised(v, -m, s))),
+    ("a √2 is missing: erf(z/√2) is the normal distribution's, so divide by √2 times std",
+     lambda v, m, s: cdf_differences((v.log() - m) / s)),
+    (POINT, lambda v, m, s: bell_density(midpoints(v), m, s)),
+    (POINT, lambda v, m, s: bell_density((v[1:] + v[:-1]) / 2, m, s)),
+    (POINT, lambda v, m, s: bell_density(v[1:], m, s)),
+    (POINT, lambda v, m, s: bell_density(v[:-1], m, s)),
+    (POINT, lambda v, m, s: bell_density(midpoints(v), m, s) * v.log().diff()),
     ("the logarithm is missing: it is ln σ that is normal",
-     lambda v, m, s: cdf((v - m) / (s * 2**0.5))),
+     lambda v, m, s: cdf_differences((v - m) / (s * 2**0.5))),
     ("the logarithm has base 10, and should be natural",
-     lambda v, m, s: cdf((v.log10() - m) / (s * 2**0.5))),
+     lambda v, m, s: cdf_differences((v.log10() - m) / (s * 2**0.5))),
     ("std is squared, and should be a standard deviation",
-     lambda v, m, s: cdf(scaled(v, m, s * s))),
+     lambda v, m, s: cdf_differences(normalised(v, m, s * s))),
     ("all masses are alike: this is CT's uniform index", lambda v, m, s: torch.ones(len(v) - 1)),
 ]  # fmt: skip
 
@@ -141,4 +141,4 @@ def level_masses(answer: Callable[..., Any]) -> str:
         i = int((p - right).abs().argmax())
         expect(torch.allclose(p, right, rtol=1e-6, atol=1e-9), f"mass {i} of {points - 1} is "
                f"{p[i]:.5f}, and should be {right[i]:.5f}")  # fmt: skip
-    return "N − 1 masses, sum 1, equal to the law's on three grids"
+    return "N − 1 masses, sum 1, equal to the distribution's on three grids"

@@ -1,7 +1,4 @@
-"""Explorers of lab 07, improved consistency training (iCT): interactive figures.
-
-Schedule bench: N(k), proposal, weight and step, and where together they put the work.
-"""
+"""Explorer of lab 07: grid schedule N(k), proposal, loss weight, and their effective weight."""
 
 from functools import lru_cache
 
@@ -14,9 +11,8 @@ from cmlab.schedules import Constant
 from cmlab.types import Schedule
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.plots_noise import Emphasis, emphasis
 from ..common.studies_shared import CT_2023, LADDER_STEPS
-from .figures import bench
+from .figures import EffectiveWeight, effective_weight, schedules_at_step
 
 KINDS = ("doubling", "square root", "constant")
 PROPOSALS = ("log-normal", "uniform index")
@@ -41,29 +37,31 @@ def explorer() -> Explorer:
 def picture(
     kind: str, proposal: str, weight: str, s0: int, s1: int, step: int, mean: float, std: float
 ) -> Picture:
-    """All schedules at one step, beside the effective weight of CT of 2023 at that step."""
-    points = grows(kind, s0, s1)
+    """The schedules at one step, beside the effective weight of CT of 2023 at that step."""
+    points = grid_schedule(kind, s0, s1)
     looks = LogNormal(mean, std, SIGMA_MIN, SIGMA_MAX)
     pairs = Neighbours(points, UniformIndex(GRID) if proposal == PROPOSALS[1] else looks, GRID)
-    seen = emphasis(pairs, WEIGHTS[weight], step)
-    figure = bench(points, LADDER_STEPS, step, seen, {"CT": ct(step)})
+    seen = effective_weight(pairs, WEIGHTS[weight], step)
+    figure = schedules_at_step(points, LADDER_STEPS, step, seen, {"CT": ct_weight(step)})
     return Picture(figure, reading(seen))
 
 
-def grows(kind: str, s0: int, s1: int) -> Schedule:
+def grid_schedule(kind: str, s0: int, s1: int) -> Schedule:
     """N(k) of this kind over the toy runs' length; the constant is s₁ + 1 points."""
     made = Doubling(s0, s1, LADDER_STEPS), SqrtGrowth(s0, s1, LADDER_STEPS), Constant(s1 + 1)
     return made[KINDS.index(kind)]
 
 
 @lru_cache(maxsize=64)
-def ct(step: int) -> Emphasis:
-    """What CT of 2023 looks at."""
-    return emphasis(Neighbours(CT_2023.points, CT_2023.proposal, GRID), CT_2023.weight, step)
+def ct_weight(step: int) -> EffectiveWeight:
+    """The effective weight of CT of 2023 at a step."""
+    return effective_weight(
+        Neighbours(CT_2023.points, CT_2023.proposal, GRID), CT_2023.weight, step
+    )
 
 
-def reading(seen: Emphasis) -> str:
-    """What the picture shows, in three lines."""
+def reading(seen: EffectiveWeight) -> str:
+    """The reading of the picture, in three lines."""
     often, hard = (seen.quantile(part, 0.5) for part in (seen.mass, seen.share))
     low, high = (seen.quantile(seen.share, q) for q in (0.25, 0.75))
     at = min(int((seen.levels[1:] <= hard).sum()), len(seen.mass) - 1)

@@ -1,6 +1,7 @@
-"""Figures of lab 07, improved consistency training (iCT)."""
+"""Figures of lab 07: iCT's effective weight, ablations, time features, schedules, runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,68 +25,146 @@ from cmlab.metrics.plots import (
     sheet,
     styled,
 )
-from cmlab.noise_levels import KarrasGrid
-from cmlab.types import Schedule
+from cmlab.noise_levels import KarrasGrid, Neighbours
+from cmlab.types import Schedule, Weight
 
-from ..common.plots_noise import EMPHASIS_STYLE, LEVEL, PER_LOG, Emphasis, ink, plain, stairs
-from ..common.plots_samples import contact
+from ..common.plots_recordings import plain_ticks, spread_labels
+from ..common.plots_samples import contact_sheet
 
-# The ladder from CT to iCT, one change a rung, with what each change costs inside iCT
+# Effective weight: how often a noise level is sampled, how much it weighs, and the product
+
+LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
+SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
+
+INK = {MEAN: "#8a5c00"}  # dark enough for text
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveWeight:
+    """Mass p(i) and loss weight λ(i), both (N - 1,), of the intervals of a grid `levels` (N,)."""
+
+    levels: Tensor
+    mass: Tensor
+    weight: Tensor
+
+    @property
+    def share(self) -> Tensor:
+        """The effective weight p(i) λ(i), normalised: to Adam a common factor means nothing."""
+        return self.mass * self.weight / (self.mass * self.weight).sum()
+
+    def density(self, share: Tensor) -> Tensor:
+        """Shares of the intervals per unit of ln t, so that grids of any N can be compared."""
+        return share / self.levels.log().diff()
+
+    def quantile(self, share: Tensor, q: float) -> float:
+        """The level below which the part q of these shares lies."""
+        below = torch.cat([share.new_zeros(1), share.cumsum(0)]).numpy()
+        return float(np.exp(np.interp(q, below, self.levels.log().numpy())))
+
+
+def effective_weight(pairs: Neighbours, weight: Weight, step: int) -> EffectiveWeight:
+    """Masses and weights on the grid that is in use at this step."""
+    levels = pairs.grid.up(int(pairs.points(step)))
+    return EffectiveWeight(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))
+
+
+def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
+    """Proposals, weights and their four products by noise level; names as in SCHEDULE_STYLE."""
+    figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
+    for name in ("CT", "iCT"):
+        draw_stairs(axes[0], four[name], four[name].density(four[name].mass), SCHEDULE_STYLE[name])
+        draw_stairs(axes[1], four[name], four[name].weight, SCHEDULE_STYLE[name])
+    for name, seen in four.items():
+        density = seen.density(seen.share)
+        draw_stairs(axes[2], seen, density, SCHEDULE_STYLE[name])
+        top = int(density.argmax())
+        label(
+            axes[2],
+            float(seen.levels[top]) * 1.2,
+            float(density[top]) + 0.006,
+            name,
+            text_color(name),
+        )
+    label(axes[0], 0.008, 0.2, "log-normal", text_color("iCT"))
+    label(axes[0], 0.0025, 0.105, "uniform index", text_color("CT"))
+    label(axes[1], 0.015, 1000, "1/(t − r)", text_color("iCT"))
+    label(axes[1], 0.0025, 1.3, "1", text_color("CT"))
+    axes[1].set_yscale("log")
+    titles = "How often: p(i)", "How hard: λ(i)", "Together: the weight pulls to low noise"
+    for ax, y, title in zip(axes, (PER_LOG, "weight λ", PER_LOG), titles, strict=True):
+        ax.set(xscale="log", xlim=(0.0015, 15))
+        plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
+        name_axes(ax, LEVEL, y, title)
+    return figure
+
+
+def text_color(name: str) -> str:
+    """The text colour of a name in SCHEDULE_STYLE."""
+    return INK.get(SCHEDULE_STYLE[name], SCHEDULE_STYLE[name].color)
+
+
+def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **look: Any) -> None:
+    """A step plot: one value for each interval of the grid."""
+    look = {"baseline": None, "color": role.color, "linestyle": role.line, "linewidth": 1.8} | look
+    ax.stairs(values.numpy(), seen.levels.numpy(), **look)
+
+
+# From CT to iCT, one change at a time, and iCT with one ingredient changed
 
 LADDER_ERROR = "RMS error to the exact f (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score a seed
 
 
-def ladder(rungs: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
-    """Errors up the ladder, errors of its last rung with one thing changed, and sample clouds.
+def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
+    """Errors from CT to iCT, errors of iCT with one ingredient changed, and samples.
 
-    `clouds` (points, 2) of the rungs; `modes` (K, 2) of the data are drawn in grey under them.
+    `clouds` (points, 2) of the variants; `modes` (K, 2) of the data are drawn in grey under them.
     """
     with styled():
         figure = Figure(figsize=(10.8, 6.2), dpi=100, layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.9, 1))
     with styled():
         (left, right), panels = parts[0].subplots(1, 2), parts[1].subplots(1, len(clouds))
-    end = list(rungs.values())[-1]
-    dots(left, rungs, steps_of(rungs))
-    gain = f"{list(rungs.values())[0].mean() / end.mean():.1f}"
+    end = list(variants.values())[-1]
+    score_rows(left, variants, improvement_factors(variants))
+    gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
     name_axes(left, LADDER_ERROR, "", f"Up the ladder: an error {gain} times smaller")
     order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
-    dots(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
+    score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
     worst = f"× {order[list(order)[-1]].mean() / end.mean():.1f}"
     name_axes(right, LADDER_ERROR, "", f"One thing changed in iCT: up to {worst}")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
-        cloud(ax, x, modes, name)
+        draw_cloud(ax, x, modes, name)
     return figure
 
 
-def steps_of(rungs: Scores) -> dict[str, float]:
-    """By how much each rung multiplies the mean error of the one before; 1 for the first."""
-    means = np.array([v.mean() for v in rungs.values()])
-    return dict(zip(rungs, [1.0, *means[1:] / means[:-1]], strict=True))
+def improvement_factors(variants: Scores) -> dict[str, float]:
+    """The factor of each variant's mean error over the one before; 1 for the first."""
+    means = np.array([v.mean() for v in variants.values()])
+    return dict(zip(variants, [1.0, *means[1:] / means[:-1]], strict=True))
 
 
-def dots(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
-    """A row for each name: a dot for each seed, their range, and the mean's factor in words."""
+def score_rows(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
+    """Scores by name, a row each: a dot for each seed, the range, and the mean's factor."""
     for row, (name, found) in enumerate(scores.items()):
         role = TEACHER if factors[name] > 1 else STUDENT
         ax.plot([found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3)
         ax.plot(found, [row] * len(found), role.marker, color=role.color, markersize=5)
         if factors[name] != 1:
-            label(ax, found.max() * 1.1, row + 0.13, times(factors[name]), role.color)
+            label(ax, found.max() * 1.1, row + 0.13, factor_text(factors[name]), role.color)
     ax.set(xscale="log", xlim=(0.036, 0.75), ylim=(len(scores) - 0.4, -1))
     ax.set_yticks(range(len(scores)), scores)
-    plain(ax.xaxis, (0.05, 0.1, 0.2, 0.4))
+    plain_ticks(ax.xaxis, (0.05, 0.1, 0.2, 0.4))
 
 
-def times(factor: float) -> str:
+def factor_text(factor: float) -> str:
     """A factor in words: ÷ 2.0 for 0.5."""
     return f"× {factor:.2f}" if factor > 1 else f"÷ {1 / factor:.2f}"
 
 
-def cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
+def draw_cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
     """One-step samples (points, 2) over the modes of the data."""
     ax.scatter(*modes.T, s=190, color=DATA.color, alpha=0.25, linewidths=0)
     ax.scatter(*x.T, s=3, color=STUDENT.color, alpha=0.7, linewidths=0)
@@ -93,7 +172,7 @@ def cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
     ax.set_title(title, loc="left", fontsize=9)
 
 
-def lower(before: np.ndarray, after: np.ndarray) -> str:
+def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
     """A verdict on two sets of scores (seeds,) of the same seeds: are the second ones lower?"""
     if after.max() < before.min():
         return "shows"
@@ -105,10 +184,9 @@ def lower(before: np.ndarray, after: np.ndarray) -> str:
     return f"does not show: the mean is higher, {won}"
 
 
-# What a network notices of a small step in noise: its time features, and its dropout
+# Sensitivity to a small step in noise level: Fourier features of time, and dropout
 
 SCALES = (MEAN, STUDENT, TEACHER)
-NEIGHBOURS_INK = {MEAN: "#8a5c00"}  # dark enough for words
 
 
 def features(
@@ -126,30 +204,32 @@ def features(
                       vmax=1, shading="nearest", rasterized=True)  # fmt: skip
         ax.set(yscale="log", xticks=[])
         ax.grid(False)
-        plain(ax.yaxis, (0.01, 0.1, 1, 10))
+        plain_ticks(ax.yaxis, (0.01, 0.1, 1, 10))
         name_axes(ax, "waves, slow to fast", LEVEL * (ax is axes[0]), f"Scale {scale:g}")
-    likeness(axes[-1], frequencies, gaps)
+    draw_similarity(axes[-1], frequencies, gaps)
     return figure
 
 
-def alike(frequencies: Tensor, ratio: Tensor) -> Tensor:
+def feature_similarity(frequencies: Tensor, ratio: Tensor) -> Tensor:
     """Cosine of the angle between the features at r · ratio and at r, the same for every r."""
     return (ratio.log()[..., None] / 4 * frequencies).cos().mean(-1)
 
 
-def likeness(ax: Axes, frequencies: Mapping[float, Tensor], gaps: Mapping[str, float]) -> None:
+def draw_similarity(
+    ax: Axes, frequencies: Mapping[float, Tensor], gaps: Mapping[str, float]
+) -> None:
     """How alike the features of neighbours are, against the size of the step."""
     step = torch.logspace(-3, 1, 200, dtype=torch.float64)
     for role, y, (scale, w) in zip(SCALES, (1.03, 0.82, 0.2), frequencies.items(), strict=True):
-        row = alike(w.double(), 1 + step)
+        row = feature_similarity(w.double(), 1 + step)
         ax.plot(step, row, color=role.color, linestyle=role.line)
         at = 0.0012 if y > 1 else float(step[int((row < y).int().argmax())]) * 1.2
-        label(ax, at, y, f"scale {scale:g}", NEIGHBOURS_INK.get(role, role.color))
+        label(ax, at, y, f"scale {scale:g}", INK.get(role, role.color))
     for name, gap in gaps.items():
         ax.axvline(gap, color=DATA.color, linestyle=":", linewidth=1)
         label(ax, gap * 1.05, -0.35, name, DATA.color)
     ax.set(xscale="log", ylim=(-0.4, 1.15), xlim=(1e-3, 10))
-    plain(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
+    plain_ticks(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
     name_axes(
         ax, "size of the step, t/r − 1", "likeness (cosine)", "Scale 16: neighbours are strangers"
     )
@@ -167,83 +247,87 @@ def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
     name_axes(ax, "gap t − r (data units)", "RMS of f(x_t, t) − f(x_r, r)",
               "With two masks, neighbours never agree")  # fmt: skip
     ax.set_ylim(None, 0.2)
-    plain(ax.xaxis, (0.01, 0.1))
-    plain(ax.yaxis, (0.001, 0.01, 0.1))
+    plain_ticks(ax.xaxis, (0.01, 0.1))
+    plain_ticks(ax.yaxis, (0.001, 0.01, 0.1))
     return figure
 
 
-# N(k), the number of grid points by training step, and the bench where all schedules meet
+# The grid schedule N(k), and all schedules at one training step
 
 STEP = "training step k"
 
 
-def counts(
+def grid_sizes(
     schedules: Mapping[str, Schedule], total: int, grid: KarrasGrid, points: Sequence[int]
 ) -> Figure:
-    """N(k) over a run of `total` steps, by names in LOOK; and grids of so many points."""
+    """N(k) over `total` steps, by names in SCHEDULE_STYLE; and grids of so many points."""
     figure, ((left, right),) = sheet(1, 2, 9.8, 3.2, ratios=(1, 1.3))
     for name, schedule in schedules.items():
-        curve(left, schedule, total, EMPHASIS_STYLE[name])
+        grid_size_curve(left, schedule, total, SCHEDULE_STYLE[name])
         text = f"{name}: {schedule(0):g} to {schedule(total):g}"
-        label(left, 0.98 * total, schedule(total) * 1.2, text, ink(name))
+        label(left, 0.98 * total, schedule(total) * 1.2, text, text_color(name))
         left.texts[-1].set_ha("right")
     left.set(yscale="log", xlim=(0, total), ylim=(1.5, 4000), xticks=[0, total // 2, total])
-    plain(left.yaxis, (10, 100, 1000))
+    plain_ticks(left.yaxis, (10, 100, 1000))
     name_axes(left, STEP, "grid points N(k)", "CT grows fast at first, iCT doubles")
     for row, n in enumerate(points):
         right.plot(grid.up(n), np.full(n, -row), "|", color=STUDENT.color, markersize=14)
     right.set(xscale="log", ylim=(0.5 - len(points), 0.5))
     right.set_yticks([-row for row in range(len(points))], [f"N = {n}" for n in points])
-    plain(right.xaxis, (0.01, 0.1, 1, 10))
+    plain_ticks(right.xaxis, (0.01, 0.1, 1, 10))
     name_axes(right, LEVEL, "", "Each doubling halves every gap")
     return figure
 
 
-def curve(ax: Axes, schedule: Schedule, total: int, role: Role) -> None:
-    """N(k) as the stairs that it is."""
+def grid_size_curve(ax: Axes, schedule: Schedule, total: int, role: Role) -> None:
+    """N(k) as a step plot."""
     k = range(0, total + 1, max(total // 400, 1))
     ax.plot(k, [schedule(step) for step in k], color=role.color, linestyle=role.line,
             drawstyle="steps-post")  # fmt: skip
 
 
-def bench(
-    points: Schedule, total: int, step: int, seen: Emphasis, beside: Mapping[str, Emphasis]
+def schedules_at_step(
+    points: Schedule,
+    total: int,
+    step: int,
+    seen: EffectiveWeight,
+    beside: Mapping[str, EffectiveWeight],
 ) -> Figure:
     """N(k) with the step marked; masses, weight and effective weight on one axis of levels.
 
-    The effective weights of `beside`, by names in LOOK, are drawn thin for comparison.
+    The effective weights of `beside`, by names in SCHEDULE_STYLE, are drawn thin for comparison.
     """
     with styled():
         figure = Figure(figsize=(9.8, 4.2), dpi=100)
         left = figure.add_axes((0.065, 0.125, 0.27, 0.79))
         top = figure.add_axes((0.425, 0.665, 0.565, 0.25))
         below = figure.add_axes((0.425, 0.125, 0.565, 0.44))
-    curve(left, points, total, STUDENT)
+    grid_size_curve(left, points, total, STUDENT)
     left.plot(step, points(step), STUDENT.marker, color=STUDENT.color, markersize=9)
     left.set(yscale="log", ylim=(1.5, 6000), xticks=[0, total // 2, total])
-    plain(left.yaxis, (10, 100, 1000))
+    plain_ticks(left.yaxis, (10, 100, 1000))
     name_axes(left, STEP, "grid points N(k)", f"N = {points(step):g} at step {step}")
-    stairs(top, seen, seen.weight, DATA)
+    draw_stairs(top, seen, seen.weight, DATA)
     top.set(xscale="log", yscale="log", xlim=(0.0015, 15), ylim=(0.1, 3e5))
-    plain(top.yaxis, (1, 100, 10_000))
+    plain_ticks(top.yaxis, (1, 100, 10_000))
     name_axes(top, "", "λ(i)", "How hard: the weight λ(i)")
     draw_shares(below, seen, beside)
     for ax in (top, below):
-        plain(ax.xaxis, (0.01, 0.1, 1, 10))
+        plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
     top.tick_params(labelbottom=False)
     return figure
 
 
-def draw_shares(ax: Axes, seen: Emphasis, beside: Mapping[str, Emphasis]) -> None:
+def draw_shares(ax: Axes, seen: EffectiveWeight, beside: Mapping[str, EffectiveWeight]) -> None:
     """Masses and effective weight of one step, both per unit of ln t."""
     for name, other in beside.items():
         density = other.density(other.share)
-        stairs(ax, other, density, EMPHASIS_STYLE[name], linewidth=0.9)
-        label(ax, 10.5, float(density[-1]), name, ink(name))
-    stairs(ax, seen, seen.density(seen.mass), DATA, linestyle="--")
+        draw_stairs(ax, other, density, SCHEDULE_STYLE[name], linewidth=0.9)
+        label(ax, 10.5, float(density[-1]), name, text_color(name))
+    draw_stairs(ax, seen, seen.density(seen.mass), DATA, linestyle="--")
     share = seen.density(seen.share)
-    stairs(ax, seen, share, STUDENT, baseline=0, fill=True, alpha=0.25)
-    stairs(ax, seen, share, STUDENT)
+    draw_stairs(ax, seen, share, STUDENT, baseline=0, fill=True, alpha=0.25)
+    draw_stairs(ax, seen, share, STUDENT)
     highest = float(share.max())
     ax.set(xscale="log", xlim=(0.0015, 15), ylim=(0, max(1.15 * highest, 0.4)))
     middle = seen.quantile(seen.share, 0.5)
@@ -253,10 +337,9 @@ def draw_shares(ax: Axes, seen: Emphasis, beside: Mapping[str, Emphasis]) -> Non
     name_axes(ax, LEVEL, PER_LOG, title)
 
 
-# Where on the noise axis and when in training the recorded runs differ; and iCT's digits
+# Errors of the recorded runs by noise level and by training step; iCT on digits
 
-FOUR = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
-INK = {MEAN: "#8a5c00"}  # dark enough for words
+BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
 ERROR = "RMS of f − f* (data units)"
 
 
@@ -268,44 +351,45 @@ def where_and_when(
     Four names each, the last one iCT's; of the levels' the third is the second with the weight.
     """
     figure, ((left, right),) = sheet(1, 2, 10.4, 3.6)
-    ranges(left, levels, by_level, 1.6)
+    draw_bands(left, levels, by_level, 1.6)
     left.set(xscale="log", xlim=(0.005, 70), ylim=(3e-4, 2))
-    plain(left.yaxis, (0.001, 0.01, 0.1, 1))
-    plain(left.xaxis, (0.01, 0.1, 1, 10))
+    plain_ticks(left.yaxis, (0.001, 0.01, 0.1, 1))
+    plain_ticks(left.xaxis, (0.01, 0.1, 1, 10))
     before, after = (row.mean(0)[1:] for row in list(by_level.values())[1:3])
     where = "every level" if bool((after < before).all()) else "most levels"
     name_axes(left, LEVEL, ERROR, f"Where: the weight helps at {where}")
-    ranges(right, steps, by_step)
+    draw_bands(right, steps, by_step)
     right.set(xlim=(0, 1.3 * steps[-1]), xticks=steps[:: len(steps) // 2])
-    plain(right.yaxis, (0.05, 0.1, 0.2, 0.4))
+    plain_ticks(right.yaxis, (0.05, 0.1, 0.2, 0.4))
     ends = {name: v.mean(0)[-1] for name, v in by_step.items()}
     title = f"When: {max(ends, key=ends.get)} stops improving"  # type: ignore[arg-type]
     name_axes(right, STEP, "", title)
     return figure
 
 
-def band(ax: Axes, x: np.ndarray, row: np.ndarray, role: Role) -> None:
+def draw_band(ax: Axes, x: np.ndarray, row: np.ndarray, role: Role) -> None:
     """The mean over seeds of one row (seeds, len(x)), and its range."""
     ax.fill_between(x, row.min(0), row.max(0), color=role.color, alpha=0.2, linewidth=0)
     ax.plot(x, row.mean(0), color=role.color, linestyle=role.line)
 
 
-def ranges(ax: Axes, x: np.ndarray, rows: Scores, factor: float = 1.18) -> None:
+def draw_bands(ax: Axes, x: np.ndarray, rows: Scores, factor: float = 1.18) -> None:
     """The mean over seeds of each row (seeds, len(x)), range as a band, name at the end."""
-    places = apart([float(row.mean(0)[-1]) for row in rows.values()], factor)
-    for role, place, (name, row) in zip(FOUR[-len(rows) :], places, rows.items(), strict=True):
-        band(ax, x, row, role)
+    places = label_places([float(row.mean(0)[-1]) for row in rows.values()], factor)
+    for role, place, (name, row) in zip(
+        BAND_STYLE[-len(rows) :], places, rows.items(), strict=True
+    ):
+        draw_band(ax, x, row, role)
         label(ax, x[-1] * 1.06, place, name, INK.get(role, role.color))
         ax.texts[-1].set_verticalalignment("center")
     ax.set_yscale("log")
 
 
-def apart(values: Sequence[float], factor: float) -> list[float]:
+def label_places(values: Sequence[float], factor: float) -> list[float]:
     """Places for labels on a logarithmic axis: each at least this factor above the one below."""
-    places, below = [0.0] * len(values), 0.0
-    for i in np.argsort(values):
-        places[i] = below = max(values[i], below * factor)
-    return places
+    logs = {i: float(np.log(value)) for i, value in enumerate(values)}
+    spread = spread_labels(logs, float(np.log(factor)))
+    return [float(np.exp(spread[i])) for i in range(len(values))]
 
 
 def on_digits(
@@ -318,7 +402,7 @@ def on_digits(
     """
     figure, ((left, right),) = sheet(1, 2, 10.4, 3.4, ratios=(1, 1.35))
     for name, found in runs.items():  # the first look is at noise, far above the rest
-        band(left, steps[1:], found[:, 1:], STUDENT)
+        draw_band(left, steps[1:], found[:, 1:], STUDENT)
         label(left, 1.15 * steps[1], found[:, 1].mean(), name, STUDENT.color)
     for i, (name, found) in enumerate(beside.items()):
         x = (1.12 + 0.12 * i) * steps[-1]
@@ -327,9 +411,9 @@ def on_digits(
         label(left, x - 0.03 * steps[-1], y, name, TEACHER.color)
     left.set_yscale("log")
     left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
-    plain(left.yaxis, (10, 20, 50, 100))
+    plain_ticks(left.yaxis, (10, 20, 50, 100))
     name_axes(left, STEP, "Fréchet distance, one call", "Nearer to the held-out digits")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
-    contact(right, rows, [str(k) for k in range(10)], title="iCT: one call a digit")
+    contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call a digit")
     return figure

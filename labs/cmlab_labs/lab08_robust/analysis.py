@@ -1,11 +1,10 @@
-"""Analysis for lab 08, robust losses and outliers: quantities measured there.
+"""Analysis of lab 08: robust location estimates (M-estimates) by reweighted means (IRLS).
 
-Where a loss puts the centre of a cloud: m = argmin Σ_i ρ(x_i - m), by reweighted means.
-
-The slope of a loss is ψ = ρ', its influence; the weight of a point is w = ψ(r) / r. Where the sum
-is stationary, m is the mean of the points weighted by w. So guess m, weigh, average, and repeat
-(IRLS; Holland & Welsch 1977). For a convex loss the end is the minimum. For Cauchy's and Geman
-and McClure's it is a local minimum, the one on whose slope the guess lies.
+The location is m = argmin Σ_i ρ(x_i - m). The slope of a loss is ψ = ρ', its influence; the weight
+of a point is w = ψ(r) / r. Where the sum is stationary, m is the mean of the points weighted by w.
+So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a convex loss the end is
+the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on whose slope the
+guess lies.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from cmlab.losses import L1, SquaredL2
 from cmlab.types import Metric
 
 
-def weigh(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
     """ρ and w = ψ / r of differences (…, d): both (…). ρ must depend on ‖δ‖ alone."""
     flat = (delta.detach().reshape(-1, delta.shape[-1]) + 1e-12).requires_grad_()  # r > 0
     value = metric(flat, torch.zeros_like(flat))
@@ -27,8 +26,8 @@ def weigh(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class Centres:
-    """Minima of Σ ρ, the lowest first: `places` (k, d), `heights` (k,) the mean of ρ there."""
+class LocationEstimates:
+    """Location estimates, minima of Σ ρ, lowest first: `places` (k, d), mean ρ `heights` (k,)."""
 
     places: Tensor
     heights: Tensor
@@ -38,25 +37,25 @@ class Centres:
         return self.places[0]
 
 
-def settle(
+def irls(
     metric: Metric, points: Tensor, starts: Tensor, rounds: int = 400, tolerance: float = 1e-8
-) -> Centres:
-    """Reweighted means of points (n, d) from each of `starts` (k, d), ordered by height."""
+) -> LocationEstimates:
+    """IRLS: reweighted means of points (n, d) from each of `starts` (k, d), lowest loss first."""
     m = starts
     for _ in range(rounds):
-        _, w = weigh(metric, m[:, None] - points)
+        _, w = loss_and_weight(metric, m[:, None] - points)
         w = w / w.sum(1, keepdim=True)
         last, m = m, w @ points
         if float((m - last).abs().max()) < tolerance:
             break
-    heights = weigh(metric, m[:, None] - points)[0].mean(1)
+    heights = loss_and_weight(metric, m[:, None] - points)[0].mean(1)
     order = heights.argsort()
-    return Centres(m[order], heights[order])
+    return LocationEstimates(m[order], heights[order])
 
 
-def centres(
+def location_estimates(
     metric: Metric, points: Tensor, starts: Tensor | None = None, tolerance: float = 1e-8
-) -> Centres:
+) -> LocationEstimates:
     """All minima found from the mean and from `starts` (k, d); two closer than 1e-3 are one.
 
     Squared L2 has its mean and L1 the median of each coordinate, with no search.
@@ -64,9 +63,9 @@ def centres(
     mean = points.mean(0, keepdim=True)
     if isinstance(metric, SquaredL2 | L1):
         place = mean if isinstance(metric, SquaredL2) else points.quantile(0.5, 0, True)
-        return Centres(place, metric(points, place.expand_as(points)).mean()[None])
-    found = settle(metric, points, mean if starts is None else torch.cat([mean, starts]),
+        return LocationEstimates(place, metric(points, place.expand_as(points)).mean()[None])
+    found = irls(metric, points, mean if starts is None else torch.cat([mean, starts]),
                    tolerance=tolerance)  # fmt: skip
     apart = torch.cdist(found.places, found.places) < 1e-3
     first = ~torch.tril(apart, -1).any(1)
-    return Centres(found.places[first], found.heights[first])
+    return LocationEstimates(found.places[first], found.heights[first])

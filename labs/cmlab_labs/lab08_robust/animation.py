@@ -1,7 +1,4 @@
-"""Animation of lab 08, robust losses and outliers.
-
-How hard five losses pull on an error, as their one constant c grows.
-"""
+"""Animation of lab 08: loss and influence function of five robust losses, as c grows."""
 
 from collections.abc import Sequence
 
@@ -15,11 +12,11 @@ from cmlab.methods.slct import Cauchy
 from cmlab.metrics.plots import DATA
 from cmlab.types import Metric
 
-from ..common.animation import INK, Moving, Panel, Shot, animation, dots, line, moving, words
-from .analysis import weigh
-from .figures import LOOK, ink
+from ..common.animation import INK, Moving, Panel, Shot, animation, dots, line, moving, text_labels
+from .analysis import loss_and_weight
+from .figures import LOSS_STYLE, text_color
 
-FAR = 2.0  # an outlier, in data units, among data of size 1
+OUTLIER_DISTANCE = 2.0  # an outlier, in data units, among data of size 1
 SPAN = "distance r = ‖a − b‖ (data units)"
 FIXED = ("squared L2", "L1")  # these have no constant
 
@@ -30,44 +27,58 @@ def metrics(c: float) -> dict[str, Metric]:
             "Cauchy": Cauchy(c), "Geman–McClure": GemanMcClure(c)}  # fmt: skip
 
 
-def shares(metric: Metric, r: Tensor) -> tuple[Tensor, Tensor]:
+def relative_curves(metric: Metric, r: Tensor) -> tuple[Tensor, Tensor]:
     """Loss and influence at distances r (n,), each over its value at r = 1."""
-    rho, w = weigh(metric, torch.cat([r, torch.ones(1)])[:, None].double())
+    rho, w = loss_and_weight(metric, torch.cat([r, torch.ones(1)])[:, None].double())
     psi = w[:-1] * r
     return rho[:-1] / rho[-1], psi / w[-1]
 
 
-def curves(names: Sequence[str], c: float) -> list[go.Scatter]:
+def curve_traces(names: Sequence[str], c: float) -> list[go.Scatter]:
     """Both curves of these losses with their marks, in both panels."""
     r, drawn = torch.linspace(1e-6, 3, 76), []
     for name in names:
-        for panel, y in enumerate(shares(metrics(c)[name], r)):
-            drawn += [line(r, y, LOOK[name], panel), dots(r[::12], y[::12], LOOK[name], panel)]
+        for panel, y in enumerate(relative_curves(metrics(c)[name], r)):
+            drawn += [
+                line(r, y, LOSS_STYLE[name], panel),
+                dots(r[::12], y[::12], LOSS_STYLE[name], panel),
+            ]
     return drawn
 
 
 @animation("08")
 def pull(frames: int = 33) -> Moving:
-    """Loss and influence by distance, and what an outlier then weighs."""
-    shots = [pulled(c) for c in torch.logspace(-2, 0.5, frames).tolist()]
-    names = [words([0.1], [3.7 - 0.3 * k], [n], ink(n)) for k, n in enumerate(metrics(1.0))]
+    """Loss and influence function by distance, and the influence of an outlier."""
+    shots = [influence_frame(c) for c in torch.logspace(-2, 0.5, frames).tolist()]
+    names = [
+        text_labels([0.1], [3.7 - 0.3 * k], [n], text_color(n)) for k, n in enumerate(metrics(1.0))
+    ]
     panels = [
         Panel(SPAN, "loss ρ(r) / ρ(1)", (0, 3), (0, 4)),
         Panel(SPAN, "influence ψ(r) / ψ(1)", (0, 3), (0, 2.4)),
     ]
     finding = "Below c every loss is a parabola; beyond it, each forgets outliers in its own way"
-    knob, still = "constant c (data units)", [*curves(FIXED, 1.0), *names]
+    knob, still = "constant c (data units)", [*curve_traces(FIXED, 1.0), *names]
     return moving("pull", finding, knob, panels, still, shots, 16)
 
 
-def pulled(c: float) -> Shot:
-    """The losses at one c."""
-    felt = {n: float(shares(m, torch.tensor([FAR]))[1]) for n, m in metrics(c).items()}
-    told = ", ".join(f"{name} {value:.2f}" for name, value in felt.items())
-    reading = f"c = {c:.2g}. Pull on an error of {FAR:g}, over that on an error of 1: {told}."
-    traces = curves([n for n in metrics(c) if n not in FIXED], c)
+def influence_frame(c: float) -> Shot:
+    """A frame: the losses at one c."""
+    felt = {
+        n: float(relative_curves(m, torch.tensor([OUTLIER_DISTANCE]))[1])
+        for n, m in metrics(c).items()
+    }
+    each = ", ".join(f"{name} {value:.2f}" for name, value in felt.items())
+    reading = (
+        f"c = {c:.2g}. Pull on an error of {OUTLIER_DISTANCE:g}, over that on an error of 1: "
+        f"{each}."
+    )
+    traces = curve_traces([n for n in metrics(c) if n not in FIXED], c)
     for panel in (0, 1):
-        traces += [line([c, c], [0, 4], DATA, panel, 1), words([c], [0.1], ["c"], INK, panel)]
+        traces += [
+            line([c, c], [0, 4], DATA, panel, 1),
+            text_labels([c], [0.1], ["c"], INK, panel),
+        ]
     titles = (
         f"Loss, with c = {c:.2g}",
         f"Cauchy at r = 2: {felt['Cauchy']:.2g} of its pull at r = 1",

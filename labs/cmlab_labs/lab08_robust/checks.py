@@ -1,16 +1,18 @@
-"""Exercise checks of lab 08, robust losses and outliers."""
+"""Exercise checks of lab 08: the pseudo-Huber loss, and location estimates by IRLS."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from cmlab.methods.ict import PseudoHuber
 
-from ..common.exercise import exercise, expect
-from .analysis import centres
+from ..common.exercise import close, exercise, expect
+from .analysis import location_estimates
 
-C = 0.3
+C = 0.3  # of the losses in the checks, in data units
+same = partial(close, rtol=1e-9, atol=1e-14)
 
 
 @exercise
@@ -26,11 +28,11 @@ def pseudo_huber(answer: Callable[..., Tensor]) -> str:
     for r, limit, words in ((1e-3, 1e-6 / (2 * C), "near 0 it must be r²/(2c)"),
                             (1e3, 1e3 - C, "far out it must be r − c")):  # fmt: skip
         found = answer(r * u, 0 * u, C)
-        close = same(found, torch.full_like(found, limit), 1e-4 if r < 1 else 1e-5)
-        expect(close, f"{words}: at r = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
-    expect(same(said, PseudoHuber(C)(a, b), 1e-9), "right in both limits, wrong between them: "
+        right = same(found, torch.full_like(found, limit), rtol=1e-4 if r < 1 else 1e-5)
+        expect(right, f"{words}: at r = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
+    expect(same(said, PseudoHuber(C)(a, b)), "right in both limits, wrong between them: "
            "it is √(‖a − b‖² + c²) − c")  # fmt: skip
-    expect(same(answer(a, b, 1.7), PseudoHuber(1.7)(a, b), 1e-9), "use the argument c")
+    expect(same(answer(a, b, 1.7), PseudoHuber(1.7)(a, b)), "use the argument c")
     at = a.clone().requires_grad_()
     slope = torch.autograd.grad(answer(at, a, C).sum(), at)[0]
     expect(bool(slope.isfinite().all()), "its gradient at a = b is not a number: √ of a sum that "
@@ -38,13 +40,8 @@ def pseudo_huber(answer: Callable[..., Tensor]) -> str:
     return "one number a sample, r²/2c near 0, r − c far out, and gradient 0 at a = b"
 
 
-def same(a: Tensor, b: Tensor, tolerance: float = 1e-9) -> bool:
-    a = torch.as_tensor(a).detach()
-    return a.shape == b.shape and torch.allclose(a.double(), b, rtol=tolerance, atol=1e-14)
-
-
 def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
-    """What to say, and what the slip answers to differences (b, *d)."""
+    """Common mistakes: the message, and the loss of differences (b, *d)."""
     flat = delta.flatten(1)
     s, r, parts = flat.square().sum(1), flat.norm(dim=1), (flat.square() + c * c).sqrt()
     whole = "the norm is that of the whole sample: sum the squares first, then take one root"
@@ -88,21 +85,18 @@ def irls_mean(answer: Callable[..., Tensor]) -> str:
         said = torch.as_tensor(answer(points, C)).detach().double()
         shape = tuple(said.shape)
         expect(shape == (2,), f"the centre is one point of shape (2,), not {shape}")
-        for slip, wrong in wrong_centres(points, C).items():
-            expect(not near(said, wrong, 1e-6), slip)
-        exact = centres(PseudoHuber(C), points, tolerance=1e-12).best
+        for slip, wrong in wrong_locations(points, C).items():
+            expect(not close(said, wrong, atol=1e-6), slip)
+        exact = location_estimates(PseudoHuber(C), points, tolerance=1e-12).best
         off = float((said - exact).norm())
         expect(off < 1e-3, f"your centre is {off:.2g} from the minimum of Σ ρ on seed {seed}: "
                "repeat until it stands still, 100 rounds are plenty")  # fmt: skip
         start = points.mean(0) - clean.mean(0)
         moved.append(float((said - clean.mean(0)).norm() / start.norm()))
-    expect(near(answer(points, 2.0), centres(PseudoHuber(2.0), points).best, 1e-3),
+    other = location_estimates(PseudoHuber(2.0), points).best
+    expect(close(answer(points, 2.0), other, atol=1e-3),
            "right for one c, wrong for another: use the argument c")  # fmt: skip
     return f"the minimum of Σ ρ to 1e-3 on 3 seeds; outliers move it {max(moved):.0%} as far as the mean, or less"  # fmt: skip  # noqa: E501
-
-
-def near(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    return float((torch.as_tensor(a) - b).norm()) < tolerance
 
 
 def reweighted(points: Tensor, c: float, weigh: Callable[[Tensor], Tensor], rounds: int) -> Tensor:
@@ -114,29 +108,31 @@ def reweighted(points: Tensor, c: float, weigh: Callable[[Tensor], Tensor], roun
     return m
 
 
-def square(delta: Tensor) -> Tensor:
+def squared_norm(delta: Tensor) -> Tensor:
     """r² of differences (n, d), as (n, 1)."""
     return delta.square().sum(1, keepdim=True)
 
 
-def wrong_centres(points: Tensor, c: float) -> dict[str, Tensor]:
-    """What to say, and where the slip puts the centre."""
+def wrong_locations(points: Tensor, c: float) -> dict[str, Tensor]:
+    """Common mistakes: the message, and the location that comes out."""
     return {
         "this is the ordinary mean: every point has the same weight": points.mean(0),
         "this is one round only: weigh again at the new centre, and repeat": (
-            reweighted(points, c, lambda d: 1 / (square(d) + c * c).sqrt(), 1)
+            reweighted(points, c, lambda d: 1 / (squared_norm(d) + c * c).sqrt(), 1)
         ),
         "each coordinate has weights of its own: a point has one, from its distance ‖x − m‖": (
             reweighted(points, c, lambda d: 1 / (d.square() + c * c).sqrt(), 100)
         ),
         "your weight is ψ, which grows with the distance: it is ψ / r": (
-            reweighted(points, c, lambda d: (square(d) / (square(d) + c * c)).sqrt(), 100)
+            reweighted(
+                points, c, lambda d: (squared_norm(d) / (squared_norm(d) + c * c)).sqrt(), 100
+            )
         ),
         "your weight is ρ, which grows with the distance: it is ψ / r": (
-            reweighted(points, c, lambda d: (square(d) + c * c).sqrt() - c, 100)
+            reweighted(points, c, lambda d: (squared_norm(d) + c * c).sqrt() - c, 100)
         ),
         "your weight has no root, 1 / (r² + c²): that is a redescending loss like Cauchy's": (
-            reweighted(points, c, lambda d: 1 / (square(d) + c * c), 100)
+            reweighted(points, c, lambda d: 1 / (squared_norm(d) + c * c), 100)
         ),
         "this is the median of each coordinate, the centre of L1": points.quantile(0.5, 0),
     }

@@ -1,4 +1,4 @@
-"""Explorers of lab 08, robust losses and outliers: interactive figures."""
+"""Explorers of lab 08: training with outliers, recorded and live; robust location estimates."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,11 +20,11 @@ from cmlab.types import Metric
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, log_slider, slider
 from ..common.study import Recording, ranged, read
-from .analysis import Centres, centres, weigh
-from .figures import FAR, Errors, Scene, bench, miss, run
+from .analysis import LocationEstimates, location_estimates, loss_and_weight
+from .figures import FAR, ErrorRange, OutlierCloud, location_error, location_figure, run_figure
 from .study import CLEAN, SHARES, contaminated
 
-# Runs on a ring with outliers, judged by the clean ring: recorded ones, and new ones live
+# Training on a ring with outliers, evaluated on the clean ring: recorded and live
 
 NAMES = {
     "squared L2": "l2", "L1": "l1", "pseudo-Huber": "huber", "Cauchy": "cauchy",
@@ -40,14 +40,14 @@ def recording(loss: str, share: float) -> Recording:
 
 
 @lru_cache(maxsize=8)
-def faithful(share: float, levels: int = 32, points: int = 192) -> Tensor:
-    """How far the contaminated law's own f* lies from the clean one's, RMS by level (levels,).
+def contaminated_error(share: float, levels: int = 32, points: int = 192) -> Tensor:
+    """RMS distance (levels,) of the exact f* of the contaminated data from that of the clean data.
 
-    A network that learned its data perfectly, outliers and all, would have this error.
+    A network that learned the contaminated data perfectly would have this error.
     """
     exact = truth(CLEAN, levels=levels, points=points)
-    law = Contaminated(CLEAN, share).oracle
-    return rmse_by_level(lambda x, t: law.consistency(x.double(), t.double()), EDM(), exact)
+    oracle = Contaminated(CLEAN, share).oracle
+    return rmse_by_level(lambda x, t: oracle.consistency(x.double(), t.double()), EDM(), exact)
 
 
 @lru_cache(maxsize=1)
@@ -55,14 +55,14 @@ def clean_points() -> Tensor:
     return CLEAN.sample(1500, torch.Generator().manual_seed(5))[0]
 
 
-def errors(seen: Recording) -> Errors:
-    """Mean and range over the seeds of the average's error."""
+def error_range(seen: Recording) -> ErrorRange:
+    """Mean and range over the seeds of the averaged weights' error."""
     rows = seen["average_error"]
-    return Errors(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
+    return ErrorRange(seen["levels"][0], rows.min(0), rows.mean(0), rows.max(0))
 
 
-def course(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """The steps, and the error over all levels while training (seeds, moments)."""
+def error_history(seen: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """The steps, and the error over all levels while training (seeds, observations)."""
     return seen["steps"][0], np.sqrt(np.square(seen["error"]).mean(2))
 
 
@@ -79,17 +79,17 @@ def replay() -> Explorer:
 def recorded(loss: str, share: str, seed: int) -> Picture:
     """A recorded run beside the four other losses on the same data."""
     runs = {name: recording(name, SHOWN[share]) for name in NAMES}
-    points, floor = runs[loss]["cloud"][seed], faithful(SHOWN[share]).numpy()
-    lines = {name: errors(seen) for name, seen in runs.items()}
-    figure = run(loss, share, points, clean_points(), lines, floor,
-                 {name: course(seen) for name, seen in runs.items()})  # fmt: skip
+    points, floor = runs[loss]["cloud"][seed], contaminated_error(SHOWN[share]).numpy()
+    lines = {name: error_range(seen) for name, seen in runs.items()}
+    figure = run_figure(loss, share, points, clean_points(), lines, floor,
+                 {name: error_history(seen) for name, seen in runs.items()})  # fmt: skip
     return Picture(figure, runs_reading(runs, loss, share, points, floor))
 
 
 def runs_reading(
     runs: Mapping[str, Recording], loss: str, share: str, points: np.ndarray, floor: np.ndarray
 ) -> str:
-    """What the picture shows, in three lines."""
+    """The reading of the picture, in three lines."""
     rmse, near = runs[loss].score("rmse"), runs[loss].score("hq")
     best = min(runs, key=lambda name: runs[name].score("rmse").mean())
     far = (np.linalg.norm(points, axis=1) > FAR).mean()
@@ -103,8 +103,8 @@ def runs_reading(
     )
 
 
-class Retrain(ipw.VBox):
-    """The same runs live, seed 0: choose the loss and the share, then press Start.
+class RobustTraining(ipw.VBox):
+    """Live training with outliers, seed 0: choose the loss and the share, then press Start.
 
     `live` is the training itself. Another choice puts it back to step 0.
     """
@@ -121,7 +121,7 @@ class Retrain(ipw.VBox):
         super().__init__([ipw.VBox(list(self.knobs.values())), self.live])
 
     def trainer(self) -> Trainer:
-        """A fresh trainer, and a course with nothing in it yet."""
+        """A fresh trainer, with an empty history."""
         self.steps: list[int] = []
         self.seen: list[float] = []
         loss, share = self.chosen
@@ -134,7 +134,7 @@ class Retrain(ipw.VBox):
 
     @torch.no_grad()
     def draw(self, trainer: Trainer) -> Picture:
-        """Samples, errors by level, and the course so far."""
+        """Samples, errors by level, and the error so far."""
         model, (loss, share) = trainer.ema.model, self.chosen
         z = torch.randn(512, *CLEAN.shape, generator=torch.Generator().manual_seed(0))
         points = model(10 * z, torch.full((512,), 10.0)).numpy()
@@ -142,9 +142,9 @@ class Retrain(ipw.VBox):
         error = rmse_by_level(model, model.process, exact).numpy()
         self.steps.append(trainer.step)
         self.seen.append(float(np.sqrt(np.square(error).mean())))
-        lines = {loss: Errors(exact.levels.numpy(), error, error, error)}
-        floor = faithful(SHOWN[share], 12, 96).numpy()
-        figure = run(loss, share, points, clean_points(), lines, floor,
+        lines = {loss: ErrorRange(exact.levels.numpy(), error, error, error)}
+        floor = contaminated_error(SHOWN[share], 12, 96).numpy()
+        figure = run_figure(loss, share, points, clean_points(), lines, floor,
                      {loss: (np.array(self.steps), np.array([self.seen]))})  # fmt: skip
         far = (np.linalg.norm(points, axis=1) > FAR).mean()
         return Picture(
@@ -155,10 +155,13 @@ class Retrain(ipw.VBox):
         )
 
 
-# Outlier bench: move one point of a cloud and see where each loss puts the centre
+# Location estimates of a point cloud, one of whose outliers is moved
 
 REACH, SPREAD = 6.0, 0.5  # of the plane shown, and of the clean points
-STRAYS = (3.0, 2.0)  # where the strays lie: one that pulls to all sides alike moves no mean
+OUTLIER_CENTRE = (
+    3.0,
+    2.0,
+)  # where the strays lie: one that pulls to all sides alike moves no mean
 STARTS = 12
 
 
@@ -175,7 +178,7 @@ def losses(c: float) -> dict[str, Metric]:
 
 @lru_cache(maxsize=2)
 def draws(seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Standard normal draws for the clean points and the strays: more points add to fewer."""
+    """Standard normal draws for clean points and outliers; n points are the first n of these."""
     g = torch.Generator().manual_seed(seed)
     clean = torch.randn(100, 2, generator=g, dtype=torch.float64)
     return clean, torch.randn(100, 2, generator=g, dtype=torch.float64)
@@ -194,26 +197,26 @@ def explorer() -> Explorer:
 
 
 def picture(x: float, y: float, c: float, share: int, points: int) -> Picture:
-    """The cloud, its strays, your outlier, and the centre of each loss."""
+    """The cloud, its outliers, yours among them, and each loss's location estimate."""
     (clean, far), count = draws(), round(share / 100 * points)
-    clean, strays = SPREAD * clean[: points - count], far[:count] + torch.tensor(STRAYS)
+    clean, strays = SPREAD * clean[: points - count], far[:count] + torch.tensor(OUTLIER_CENTRE)
     moved = torch.tensor([x, y], dtype=torch.float64)
     everything = torch.cat([moved[None], strays, clean])
-    found = {name: minima(metric, everything) for name, metric in losses(c).items()}
-    scene = Scene(clean, strays, moved, {name: f.places for name, f in found.items()})
-    return Picture(bench(scene, REACH, close=1.25), reading(scene, everything, c))
+    found = {name: location_minima(metric, everything) for name, metric in losses(c).items()}
+    scene = OutlierCloud(clean, strays, moved, {name: f.places for name, f in found.items()})
+    return Picture(location_figure(scene, REACH, close=1.25), reading(scene, everything, c))
 
 
-def minima(metric: Metric, points: Tensor) -> Centres:
+def location_minima(metric: Metric, points: Tensor) -> LocationEstimates:
     """Minima from the mean and, where there can be several, from a dozen of the points."""
     several = isinstance(metric, Cauchy | GemanMcClure)
     some = points[:: max(1, len(points) // STARTS)]
-    return centres(metric, points, some if several else None, tolerance=1e-5)
+    return location_estimates(metric, points, some if several else None, tolerance=1e-5)
 
 
-def reading(scene: Scene, points: Tensor, c: float) -> str:
-    """What the bench shows, in three lines."""
-    off = {name: miss(scene, name) for name in scene.minima}
+def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
+    """The reading of the picture, in three lines."""
+    off = {name: location_error(scene, name) for name in scene.minima}
     order = sorted(off, key=lambda name: off[name])
     shown = [f"{name} {share:.1%}" for name, share in weights(scene, points, c).items()]
     wells = ", ".join(f"{name} {len(scene.minima[name])}" for name in ("Cauchy", "Geman–McClure"))
@@ -226,11 +229,11 @@ def reading(scene: Scene, points: Tensor, c: float) -> str:
     )
 
 
-def weights(scene: Scene, points: Tensor, c: float) -> dict[str, float]:
-    """The share of all weight that the moved point, the first of `points`, has at the centre."""
+def weights(scene: OutlierCloud, points: Tensor, c: float) -> dict[str, float]:
+    """The share of the IRLS weights of the moved point, the first of `points`."""
     found = {}
     for name, metric in losses(c).items():
         if not isinstance(metric, L1):  # it has no one weight: it weighs each coordinate
-            w = weigh(metric, points - scene.minima[name][0])[1]
+            w = loss_and_weight(metric, points - scene.minima[name][0])[1]
             found[name] = float(w[0] / w.sum())
     return found

@@ -1,4 +1,4 @@
-"""Figures of lab 08, robust losses and outliers."""
+"""Figures of lab 08: robust losses, training with outliers, location estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from cmlab.metrics.plots import (
 )
 from cmlab.types import Metric
 
-from ..common.plots_noise import plain
-from .analysis import weigh
+from ..common.plots_recordings import plain_ticks
+from .analysis import loss_and_weight
 
-# How hard a loss pulls: its value, its slope and its weight by distance, and where c lies
+# Loss ρ, influence ψ and weight ψ/r by distance, and the constant c
 
-LOOK = {
+LOSS_STYLE = {
     "squared L2": TEACHER, "L1": MEAN, "pseudo-Huber": STUDENT, "Cauchy": EXTRA,
     "Geman–McClure": WRONG, "clean": STUDENT, "contaminated": TEACHER,
     "whole vector": STUDENT, "per element": WRONG,
@@ -38,34 +38,34 @@ INK = {
     MEAN.color: "#8a5c00",
     EXTRA.color: "#00704f",
     WRONG.color: "#a0487b",
-}  # dark enough to read
+}  # dark enough for text
 
 
-def ink(name: str) -> str:
-    """The colour of the words for a loss."""
-    return INK.get(LOOK[name].color, LOOK[name].color)
+def text_color(name: str) -> str:
+    """The text colour of a loss."""
+    return INK.get(LOSS_STYLE[name].color, LOSS_STYLE[name].color)
 
 
-def draw(ax: Axes, name: str, x: Tensor, y: Tensor, every: int) -> None:
-    role = LOOK[name]
+def draw_curve(ax: Axes, name: str, x: Tensor, y: Tensor, every: int) -> None:
+    role = LOSS_STYLE[name]
     ax.plot(x, y, color=role.color, linestyle=role.line, marker=role.marker, markevery=every,
             markersize=5)  # fmt: skip
 
 
-def curves(metrics: Mapping[str, Metric]) -> Figure:
+def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
     """ρ, ψ and w = ψ/r against r = ‖a - b‖ on the line, each loss with c = 1."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.7)
     near, far = (torch.linspace(1e-3, 5, 251).double(), torch.logspace(-1, 2, 121).double())
     for name, metric in metrics.items():
-        rho, w = weigh(metric, near[:, None])
-        draw(axes[0], name, near, rho, 50)
-        draw(axes[1], name, near, w * near, 50)
-        draw(axes[2], name, far, weigh(metric, far[:, None])[1], 24)
+        rho, w = loss_and_weight(metric, near[:, None])
+        draw_curve(axes[0], name, near, rho, 50)
+        draw_curve(axes[1], name, near, w * near, 50)
+        draw_curve(axes[2], name, far, loss_and_weight(metric, far[:, None])[1], 24)
     ends = ((12, 2.3), (25, 0.055), (1.7, 0.75), (14, 2e-3), (4.0, 2e-6))
     places = ((1.42, 2.55), (2.72, 2.3), (3.7, 3.3), (3.3, 1.42), (3.3, 0.55))
     for name, near_by, far_off in zip(metrics, places, ends, strict=True):
-        label(axes[0], *near_by, name, ink(name))
-        label(axes[2], *far_off, name, ink(name))
+        label(axes[0], *near_by, name, text_color(name))
+        label(axes[2], *far_off, name, text_color(name))
     for ax in axes:
         ax.axvline(1, color=DATA.color, linewidth=0.8, linestyle=":")
     label(axes[0], 1.05, 3.7, "r = c")
@@ -79,7 +79,7 @@ def curves(metrics: Mapping[str, Metric]) -> Figure:
     return figure
 
 
-def whole_or_parts(
+def norm_or_elements(
     size: Tensor,
     lengths: Mapping[str, Tensor],
     delta: Tensor,
@@ -96,24 +96,26 @@ def whole_or_parts(
     """
     figure, (axes,) = sheet(1, 3, 11.2, 3.8)
     for name, length in lengths.items():
-        draw(axes[0], name, size, length, 15)
-        axes[1].plot(delta, pulls[name], LOOK[name].marker, c=LOOK[name].color, ms=3, alpha=0.5)
+        draw_curve(axes[0], name, size, length, 15)
+        axes[1].plot(
+            delta, pulls[name], LOSS_STYLE[name].marker, c=LOSS_STYLE[name].color, ms=3, alpha=0.5
+        )
     axes[0].set(xscale="log", yscale="log")
     reach, top = float(delta.abs().max()), float(pulls["whole vector"].abs().max())
-    label(axes[0], 1.5e-3, 0.4, "whole: length 1", ink("whole vector"))
-    label(axes[0], 6e-6, 9, "per element", ink("per element"))
+    label(axes[0], 1.5e-3, 0.4, "whole: length 1", text_color("whole vector"))
+    label(axes[0], 6e-6, 9, "per element", text_color("per element"))
     axes[0].axvline(1e-3, color=DATA.color, linewidth=0.8, linestyle=":")
-    label(axes[1], 0.12 * reach, -0.35 * top, "whole: straight", ink("whole vector"))
-    label(axes[1], -0.95 * reach, 0.05 * top, "per element: bent", ink("per element"))
+    label(axes[1], 0.12 * reach, -0.35 * top, "whole: straight", text_color("whole vector"))
+    label(axes[1], -0.95 * reach, 0.05 * top, "per element: bent", text_color("per element"))
     name_axes(axes[0], "error of each element (data units)", "length of the gradient",
               "Not normalised where the other is")  # fmt: skip
     error = "error δ of an element (data units)"
     name_axes(axes[1], error, "its part of the gradient", "Per element the pull turns away")
-    pairs(axes[2], spacing, c)
+    draw_pairs(axes[2], spacing, c)
     return figure
 
 
-def pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> None:
+def draw_pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> None:
     """The noise difference of neighbouring levels against the level, and the line c."""
     for number, (points, (level, step)) in enumerate(spacing.items()):
         shade = str(0.62 * (1 - number / (len(spacing) - 1)))
@@ -129,22 +131,24 @@ def pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> N
     name_axes(ax, "noise level $t$ of the pair (data units)", "t − r (data units)", title)
 
 
-# What each loss learned from data with outliers: its samples, its scores, its error by level
+# Training with outliers: samples, scores, and errors by noise level
 
 RUNS_X, RUNS_Y = "x₁ (data units)", "x₂ (data units)"
 FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """Samples of one panel (n, 2), and a line on them."""
+class LabelledSamples:
+    """Samples of one panel (n, 2), and their caption."""
 
     points: np.ndarray
     words: str
 
 
-def clouds(rows: Mapping[str, Mapping[str, Made]], truth: Tensor, title: str) -> Figure:
-    """A row of panels for each share of outliers, a panel for each loss, over the clean law."""
+def sample_panels(
+    rows: Mapping[str, Mapping[str, LabelledSamples]], truth: Tensor, title: str
+) -> Figure:
+    """Samples over the clean data: a row for each share of outliers, a panel for each loss."""
     columns = len(next(iter(rows.values())))
     figure, axes = sheet(len(rows), columns, 1.9 * columns, 2.15 * len(rows) + 0.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -160,7 +164,7 @@ def clouds(rows: Mapping[str, Mapping[str, Made]], truth: Tensor, title: str) ->
 
 
 def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> None:
-    """Samples as dots, those beyond FAR as crosses; the clean law in grey."""
+    """Samples as dots, those beyond FAR as crosses; the clean distribution in grey."""
     far = np.linalg.norm(points, axis=1) > FAR
     ax.scatter(*truth.T, s=2, color=DATA.color, alpha=0.12, linewidths=0)
     ax.scatter(*points[~far].T, s=3, color=STUDENT.color, alpha=0.6, linewidths=0)
@@ -171,7 +175,7 @@ def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One number of each run, and what the exact answer to the data as they are would have."""
+    """One score of each run, and that of the exact f* of the contaminated data."""
 
     name: str
     title: str
@@ -179,24 +183,24 @@ class Score:
     faithful: np.ndarray  # (shares,)
 
 
-def ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
-    """A panel for each score: a marker for each seed, the means as lines."""
+def score_ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
+    """Scores by share of outliers: a panel each, a marker for each seed, means as lines."""
     figure, (axes,) = sheet(1, len(scores), 3.8 * len(scores), 3.9)
     place = np.arange(len(shares))
     for ax, score in zip(axes, scores, strict=True):
         ax.plot(place, score.faithful, color=TRUTH.color, marker="_", markersize=16, linestyle=":")
         for number, (name, values) in enumerate(score.runs.items()):
-            role, at = LOOK[name], place + 0.08 * (number - 2)
+            role, at = LOSS_STYLE[name], place + 0.08 * (number - 2)
             ax.plot(at, values.mean(1), color=role.color, linestyle=role.line, linewidth=1.2)
             ax.plot(at, values, role.marker, color=role.color, markersize=5)
         ax.set_xticks(place, [f"{share:.0%}" for share in shares])
         name_axes(ax, "share of outliers in training", score.name, score.title)
     label(axes[0], 1.1, float(scores[0].faithful[1]) + 0.005, "exact f* of the data")
-    beside(axes[-1], {n: float(v[-1].mean()) for n, v in scores[-1].runs.items()}, 2.0, 1.25)
+    label_beside(axes[-1], {n: float(v[-1].mean()) for n, v in scores[-1].runs.items()}, 2.0, 1.25)
     return figure
 
 
-def beside(ax: Axes, heights: Mapping[str, float], x: float, room: float) -> None:
+def label_beside(ax: Axes, heights: Mapping[str, float], x: float, room: float) -> None:
     """The losses' names to the right of x, on any scale, kept apart from one another."""
     ax.set_xlim(None, x + room)
     inside, last = ax.transAxes.inverted(), -np.inf
@@ -204,11 +208,11 @@ def beside(ax: Axes, heights: Mapping[str, float], x: float, room: float) -> Non
         up = inside.transform(ax.transData.transform((x, height)))[1]
         last = max(up - 0.02, last + 0.06)
         y = ax.transData.inverted().transform(ax.transAxes.transform((0, last)))[1]
-        label(ax, x + 0.22 * room, float(y), name, ink(name))
+        label(ax, x + 0.22 * room, float(y), name, text_color(name))
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class ErrorRange:
     """RMS of f - f* by noise level (levels,): low, mean and high over the seeds."""
 
     levels: np.ndarray
@@ -217,14 +221,14 @@ class Errors:
     high: np.ndarray
 
 
-def run(
-    loss: str, share: str, points: np.ndarray, truth: Tensor, errors: Mapping[str, Errors],
+def run_figure(
+    loss: str, share: str, points: np.ndarray, truth: Tensor, errors: Mapping[str, ErrorRange],
     faithful: np.ndarray, course: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> Figure:  # fmt: skip
     """One run's samples, the errors of all by level, and their course while training.
 
     errors    of each loss, `loss` among them: drawn broad, the others thin
-    faithful  (levels,) the distance of the contaminated law's own f* from the clean one's
+    faithful  (levels,) the distance of the contaminated data's exact f* from the clean data's
     course    by loss: the steps, and the RMS error over all levels at each (seeds, moments)
     """
     figure, (axes,) = sheet(1, 3, 11.2, 3.7, ratios=(0.85, 1.15, 1.0))
@@ -234,50 +238,50 @@ def run(
     name_axes(axes[0], RUNS_X, RUNS_Y, f"{loss}, {share} outliers")
     by_level(axes[1], loss, errors, faithful)
     for name, (steps, rows) in course.items():
-        role, wide = LOOK[name], name == loss
+        role, wide = LOSS_STYLE[name], name == loss
         axes[2].plot(steps, rows.mean(0), color=role.color, linestyle=role.line,
                      linewidth=2.4 if wide else 0.8, alpha=1 if wide else 0.6)  # fmt: skip
     last = float(course[loss][0][-1])
     end = {name: float(rows[:, -1].mean()) for name, (_, rows) in course.items()}
     axes[2].set(yscale="log", ylim=(0.03, 2), xlim=(0, last + 1))
-    plain(axes[2].yaxis, (0.03, 0.1, 0.3, 1))
-    beside(axes[2], end, last, 0.75 * last + 1)
+    plain_ticks(axes[2].yaxis, (0.03, 0.1, 0.3, 1))
+    label_beside(axes[2], end, last, 0.75 * last + 1)
     axes[2].set_xticks(sorted({0, round(last / 2), round(last)}))
     title = f"Its course: {end[loss]:.2f} off at step {last:.0f}"
     name_axes(axes[2], "training step", "RMS of f − f*, all levels", title)
     return figure
 
 
-def by_level(ax: Axes, loss: str, errors: Mapping[str, Errors], faithful: np.ndarray) -> None:
+def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np.ndarray) -> None:
     """Errors against the noise level: the chosen loss with its range, the others thin."""
     for name, e in errors.items():
-        role, wide = LOOK[name], name == loss
+        role, wide = LOSS_STYLE[name], name == loss
         ax.plot(e.levels, e.mean, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=4 if wide else 0, linewidth=2.4 if wide else 0.8,
                 alpha=1 if wide else 0.6, markevery=3)  # fmt: skip
     chosen = errors[loss]
-    ax.fill_between(chosen.levels, chosen.low, chosen.high, color=LOOK[loss].color, alpha=0.2,
-                    linewidth=0)  # fmt: skip
+    color = LOSS_STYLE[loss].color
+    ax.fill_between(chosen.levels, chosen.low, chosen.high, color=color, alpha=0.2, linewidth=0)
     if faithful.max() > 1e-3:
         ax.plot(chosen.levels, faithful, color=TRUTH.color, linestyle=":", linewidth=1.4)
         label(ax, 0.0045, 0.85, "dotted: exact f* of the data\nas they are, outliers and all")
     ax.set(xscale="log", yscale="log", ylim=(1e-3, 2.5), xlim=(0.004, 12))
-    plain(ax.xaxis, (0.01, 0.1, 1, 10))
-    plain(ax.yaxis, (0.001, 0.01, 0.1, 1))
-    label(ax, 0.4, 1.4e-3, f"broad: {loss}", ink(loss))
+    plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
+    plain_ticks(ax.yaxis, (0.001, 0.01, 0.1, 1))
+    label(ax, 0.4, 1.4e-3, f"broad: {loss}", text_color(loss))
     name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)",
               "Error to the clean f*")  # fmt: skip
 
 
-# A cloud with outliers, one of which is moved, and where each loss puts its centre
+# Location estimates of a point cloud with outliers
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
 LEVEL = "noise level t of the pair (data units)"
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """Clean points, strays and the one that is moved; each loss's minima, the lowest first."""
+class OutlierCloud:
+    """Clean points, outliers and the moved one; each loss's location estimates, lowest first."""
 
     clean: Tensor  # (n, 2)
     strays: Tensor  # (k, 2)
@@ -285,20 +289,20 @@ class Scene:
     minima: Mapping[str, Tensor]  # by loss: (m, 2)
 
 
-def bench(scene: Scene, reach: float, close: float) -> Figure:
-    """The plane, its middle enlarged with the centre of each loss, and how far off each lies."""
+def location_figure(scene: OutlierCloud, reach: float, close: float) -> Figure:
+    """The plane, its middle enlarged with each loss's location estimate, and their errors."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.9, ratios=(1, 1, 1.05))
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.13, top=0.91, wspace=0.24)
     for ax, wide in ((axes[0], reach), (axes[1], close)):
-        cloud(ax, scene, 10 if ax is axes[0] else 22)
+        draw_cloud(ax, scene, 10 if ax is axes[0] else 22)
         ax.set(xlim=(-wide, wide), ylim=(-wide, wide), aspect="equal")
     axes[0].add_patch(Rectangle((-close, -close), 2 * close, 2 * close, fill=False, linewidth=0.8))
     label(axes[0], *shifted(scene.moved, 0.35), "yours")
-    centres(list(axes), scene)
+    draw_locations(list(axes), scene)
     name_axes(axes[0], X, Y, "The cloud and its outliers")
     name_axes(axes[1], X, Y, "The square, enlarged")
-    best = min(scene.minima, key=lambda name: miss(scene, name))
+    best = min(scene.minima, key=lambda name: location_error(scene, name))
     name_axes(axes[2], "distance from the clean mean (data units)", "", f"Nearest: {best}")
     return figure
 
@@ -307,22 +311,22 @@ def shifted(point: Tensor, by: float) -> tuple[float, float]:
     return float(point[0]) + by, float(point[1]) + by
 
 
-def cloud(ax: Axes, scene: Scene, size: float) -> None:
+def draw_cloud(ax: Axes, scene: OutlierCloud, size: float) -> None:
     ax.scatter(*scene.clean.T, s=size, color=DATA.color, alpha=0.6, linewidths=0)
     ax.scatter(*scene.strays.T, s=2 * size, marker="x", color=TEACHER.color, linewidths=1.2)
     ax.scatter(*scene.moved, s=8 * size, marker="*", color=TRUTH.color)
 
 
-def miss(scene: Scene, name: str) -> float:
-    """How far this loss's centre lies from the mean of the clean points."""
+def location_error(scene: OutlierCloud, name: str) -> float:
+    """Distance of a loss's location estimate from the mean of the clean points."""
     return float((scene.minima[name][0] - scene.clean.mean(0)).norm())
 
 
-def centres(axes: Sequence[Axes], scene: Scene) -> None:
+def draw_locations(axes: Sequence[Axes], scene: OutlierCloud) -> None:
     """Each loss's lowest minimum as its marker, other minima as small hollow ones."""
     axes[1].scatter(*scene.clean.mean(0), s=90, marker="+", color=TRUTH.color, zorder=4)
     for row, (name, places) in enumerate(scene.minima.items()):
-        role, off = LOOK[name], miss(scene, name)
+        role, off = LOSS_STYLE[name], location_error(scene, name)
         for ax in axes[:2]:
             ax.plot(*places[0], role.marker, color=role.color, markersize=9, zorder=5,
                     markeredgecolor="white")  # fmt: skip
@@ -330,12 +334,12 @@ def centres(axes: Sequence[Axes], scene: Scene) -> None:
                     markerfacecolor="none", linestyle="none")  # fmt: skip
         axes[2].plot([0, off], [row, row], color=role.color, linestyle=role.line)
         axes[2].plot(off, row, role.marker, color=role.color, markersize=9)
-        label(axes[2], off, row - 0.25, f"  {name}: {off:.2f}", ink(name))
+        label(axes[2], off, row - 0.25, f"  {name}: {off:.2f}", text_color(name))
     axes[2].set(ylim=(len(scene.minima) - 0.4, -0.7), yticks=[], xlim=(0, None))
     axes[2].set_xlim(0, 1.75 * axes[2].get_xlim()[1])
 
 
-def gaps(
+def pair_distances(
     edges: Tensor, level: Tensor, gap: Mapping[str, Tensor], marks: Mapping[str, float]
 ) -> Figure:
     """Boxes of ‖f*(x_t) - f*(x_r)‖ by noise level (edges in log steps), one set for each law.
@@ -350,12 +354,12 @@ def gaps(
     for shift, (name, values) in zip((-0.18, 0.18), gap.items(), strict=True):
         parts = [values[(level > low) & (level <= high)] for low, high in spans]
         tails.append(torch.stack([part.quantile(0.99) for part in parts]))
-        boxes(ax, name, parts, shift)
+        draw_boxes(ax, name, parts, shift)
         top = float(parts[-1].max()) * (0.5 if shift < 0 else 1)
-        label(ax, last, top, name, LOOK[name].color)
+        label(ax, last, top, name, LOSS_STYLE[name].color)
     for name, place in marks.items():
-        ax.axhline(place, color=ink(name), linewidth=1, linestyle=LOOK[name].line)
-        label(ax, last, place * 1.1, f"c of {name}", ink(name))
+        ax.axhline(place, color=text_color(name), linewidth=1, linestyle=LOSS_STYLE[name].line)
+        label(ax, last, place * 1.1, f"c of {name}", text_color(name))
     ax.set_xticks(range(len(spans)), names)
     ax.set(yscale="log", xlim=(-0.6, last + 1.4))
     stretch, where = (tails[1] / tails[0]).max(0)
@@ -364,9 +368,9 @@ def gaps(
     return figure
 
 
-def boxes(ax: Axes, name: str, parts: list[Tensor], shift: float) -> None:
-    """One law's boxes, each a little beside its tick, and the largest value of each."""
-    role, places = LOOK[name], [i + shift for i in range(len(parts))]
+def draw_boxes(ax: Axes, name: str, parts: list[Tensor], shift: float) -> None:
+    """Boxes of one distribution, beside their ticks, and the largest value of each."""
+    role, places = LOSS_STYLE[name], [i + shift for i in range(len(parts))]
     drawn = ax.boxplot([p.numpy() for p in parts], positions=places, widths=0.3, whis=(1, 99),
                        showfliers=False, patch_artist=True,
                        medianprops={"color": TRUTH.color})  # fmt: skip

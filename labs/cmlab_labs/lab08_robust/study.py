@@ -1,12 +1,7 @@
-"""Studies of lab 08, robust losses and outliers: trained variants that it replays.
+"""Studies of lab 08: five robust losses on a ring with outliers, evaluated on the clean ring.
 
-Five losses, with a share of the ring's samples replaced by outliers. Judged by the clean ring.
-
-Arms are called huber-0.05 and so on: the loss and the share.
-
-The two losses that let go, with a tenth of the constant c that `outliers` gives them.
-
-Arms are called cauchy-0.003-0.15 and so on: the loss, its c, and the share of outliers.
+Variants of `outliers` are called huber-0.05 and so on: the loss and the share of outliers. Those
+of `outlier-scale` are called cauchy-0.003-0.15 and so on: the loss, its c, and the share.
 """
 
 from collections.abc import Callable
@@ -22,11 +17,9 @@ from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
 
-from ..common.studies_shared import Arm
+from ..common.observers import ErrorObserver
+from ..common.studies_shared import CTVariant
 from ..common.study import Study
-from ..common.watch import AgainstLaw
-
-# Five losses, with a share of the ring's samples replaced by outliers. Judged by the clean ring
 
 CLEAN = Ring()
 SHARES = (0.0, 0.05, 0.15)
@@ -41,18 +34,18 @@ LOSSES: dict[str, Metric] = {
 
 def contaminated(loss: str, share: float, seed: int) -> Recipe:
     """iCT with this loss, its data contaminated."""
-    recipe = Arm(loss, metric=LOSSES[loss], data=Contaminated(CLEAN, share))(seed)
+    recipe = CTVariant(loss, metric=LOSSES[loss], data=Contaminated(CLEAN, share))(seed)
     return replace(recipe, judge=AgainstOracle(toy.SIGMA_MIN, law=CLEAN))
 
 
-ARMS: dict[str, Callable[[int], Recipe]] = {
+VARIANTS: dict[str, Callable[[int], Recipe]] = {
     f"{loss}-{share:g}": partial(contaminated, loss, share) for loss in LOSSES for share in SHARES
 }
 
-STUDY = Study("outliers", ARMS, AgainstLaw(CLEAN))
+STUDY = Study("outliers", VARIANTS, ErrorObserver(CLEAN))
 
 
-# The two losses that let go, with a tenth of the constant c that `outliers` gives them
+# The two redescending losses, with a tenth of the constant c that `outliers` gives them
 
 SHARE = 0.15
 SMALLER: dict[str, Metric] = {"cauchy-0.003": Cauchy(0.003), "geman-0.01": GemanMcClure(0.01)}
@@ -60,12 +53,12 @@ SMALLER: dict[str, Metric] = {"cauchy-0.003": Cauchy(0.003), "geman-0.01": Geman
 
 def rescaled(metric: Metric, seed: int) -> Recipe:
     """A run of `outliers` with this loss in place of its own."""
-    method = Arm("", metric=metric)(seed).method
+    method = CTVariant("", metric=metric)(seed).method
     return replace(contaminated("huber", SHARE, seed), method=method)
 
 
-SCALE_ARMS: dict[str, Callable[[int], Recipe]] = {
+SCALE_VARIANTS: dict[str, Callable[[int], Recipe]] = {
     f"{name}-{SHARE:g}": partial(rescaled, metric) for name, metric in SMALLER.items()
 }
 
-SCALE_STUDY = Study("outlier-scale", SCALE_ARMS, AgainstLaw(CLEAN))
+SCALE_STUDY = Study("outlier-scale", SCALE_VARIANTS, ErrorObserver(CLEAN))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from cmlab.schedules import Constant, WarmupCosine
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
+
+same = partial(close, rtol=1e-6, atol=1e-9)
 
 T = torch.tensor([0.01, 0.1, 0.5, 0.821, 1.0, 2.0, 5.0, 80.0], dtype=torch.float64)
 CASES = ((0, 2.0), (1, 2.0), (2, 2.0), (3, 2.0), (8, 2.0), (1, 4.0), (1, 256.0))
@@ -26,7 +29,7 @@ STEPS, HALF = 24, 13  # the stage changes every 3 steps, so at least three more 
 @exercise
 def t_to_r(answer: Callable[..., Any]) -> str:
     """(t, stage, q, K, b) -> r: 0 ≤ r < t, closer to t by stage, and the paper's numbers."""
-    found = [mapped(answer, *case, 8.0, 1.0) for case in CASES]
+    found = [mapped_times(answer, *case, 8.0, 1.0) for case in CASES]
     for number, (slip, _) in enumerate(slips(T, 1, 2.0, 8.0, 1.0)):
         wrong = [slips(T, *case, 8.0, 1.0)[number][1] for case in CASES]
         expect(not all(map(same, found, wrong)), slip)
@@ -34,33 +37,29 @@ def t_to_r(answer: Callable[..., Any]) -> str:
         where = f"in stage {stage} with q = {q:g}"
         expect(bool((r >= 0).all()), f"r is negative {where}: clamp the ratio at 0")
         expect(bool((r < T).all()), f"r reaches t {where}: a gap must be left")
-    every = [mapped(answer, stage, 2.0, 8.0, 1.0) for stage in range(12)]
+    every = [mapped_times(answer, stage, 2.0, 8.0, 1.0) for stage in range(12)]
     rise = all(bool((b >= a - 1e-12).all()) for a, b in zip(every, every[1:], strict=False))
     expect(rise, "r falls from one stage to the next: it must come closer to t")
     for stage, q, K, b in (*((*case, 8.0, 1.0) for case in CASES), (2, 3.0, 4.0, 2.0)):
-        r, right = mapped(answer, stage, q, K, b), exact(T, stage, q, K, b)
+        r, right = mapped_times(answer, stage, q, K, b), exact_r(T, stage, q, K, b)
         expect(same(r, right),
                f"at t = 5, stage {stage}, q = {q:g}, K = {K:g}, b = {b:g} yours is "
                f"{r[6]:.4f} and the paper's {right[6]:.4f}")  # fmt: skip
     return "0 ≤ r < t, all 0 in stage 0, ratio → 1 by stage, and the paper's numbers in 8 cases"
 
 
-def mapped(answer: Callable[..., Any], stage: int, q: float, K: float, b: float) -> Tensor:
+def mapped_times(answer: Callable[..., Any], stage: int, q: float, K: float, b: float) -> Tensor:
     r = torch.as_tensor(answer(T, stage, q, K, b)).double()
     expect(r.shape == T.shape, "r must have the shape of t")
     return r
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, rtol=1e-6, atol=1e-9)
-
-
-def exact(t: Tensor, stage: int, q: float, K: float, b: float) -> Tensor:
+def exact_r(t: Tensor, stage: int, q: float, K: float, b: float) -> Tensor:
     return t * Shrink(Constant(q**-stage), K=K, b=b).ratio(t, 0)
 
 
 def slips(t: Tensor, stage: int, q: float, K: float, b: float) -> list[tuple[str, Tensor]]:
-    """What to say, and the r that the slip gives."""
+    """Mistakes: the message, and the r that each gives."""
     n, gap = 1 + K * torch.sigmoid(-b * t), q**-stage
     other, ratio = 1 + K * torch.sigmoid(b * t), 1 - gap * n
     late = "the stage is off by one: the gap is q^(−stage), so that stage 0 has r = 0"
@@ -81,7 +80,7 @@ def slips(t: Tensor, stage: int, q: float, K: float, b: float) -> list[tuple[str
     ]  # fmt: skip
 
 
-def small(steps: int = STEPS) -> Recipe:
+def small_recipe(steps: int = STEPS) -> Recipe:
     """A run of two seconds at most, its rate and its stages changing all the way."""
     recipe = toy.plane(toy.RING, toy.edm().precond, ECT(), steps, seed=5)
     train = replace(recipe.train, batch=32, rate=WarmupCosine(steps), ema=Constant(0.9))
@@ -91,7 +90,7 @@ def small(steps: int = STEPS) -> Recipe:
 
 def half_run() -> tuple[Trainer, dict[str, Any]]:
     """A trainer stopped at half, and what its checkpoint keeps."""
-    half, run = small().trainer(), None
+    half, run = small_recipe().trainer(), None
     run = half.run()
     while half.step < HALF:
         next(run)
@@ -106,7 +105,7 @@ def half_run() -> tuple[Trainer, dict[str, Any]]:
 
 def other_weights() -> Trainer:
     """A trainer as a new process would build it; its weights are not those of the half run."""
-    recipe = small()
+    recipe = small_recipe()
     with seeded(torch.device("cpu"), 99):
         return recipe.trainer(type(recipe.build())(recipe.net.build(), recipe.precond))
 
@@ -114,19 +113,19 @@ def other_weights() -> Trainer:
 @exercise
 def resume(answer: Callable[..., Any]) -> str:
     """(fresh trainer, kept) -> a trainer that ends with the bits of the unbroken run."""
-    whole = small().trainer().fit()
+    whole = small_recipe().trainer().fit()
     half, kept = half_run()
     trainer = answer(other_weights(), deepcopy(kept))
     expect(isinstance(trainer, Trainer), "return the trainer that you were given")
     if trainer.step < STEPS:
-        examine(trainer, half)
+        check_restored(trainer, half)
         trainer.fit()
     expect(equal(trainer.model, whole.model), "the weights differ from the unbroken run's")
     expect(equal(trainer.ema.model, whole.ema.model), "the average differs at the end")
     return f"stopped at step {HALF} of {STEPS}: weights and average equal to the last bit"
 
 
-def examine(trainer: Trainer, half: Trainer) -> None:
+def check_restored(trainer: Trainer, half: Trainer) -> None:
     """Say what was not brought back."""
     step, rate = trainer.step, half.config.rate
     expect(step != 0, f"the step starts again at 0: the stage, the rate ({rate(0):.2f} of its "
@@ -147,6 +146,6 @@ def examine(trainer: Trainer, half: Trainer) -> None:
 
 
 def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    """The same bits in every tensor."""
+    """Whether two networks have the same bits in every tensor."""
     return all(torch.equal(u, v) for u, v in zip(
         a.state_dict().values(), b.state_dict().values(), strict=True))  # fmt: skip

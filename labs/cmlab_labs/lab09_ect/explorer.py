@@ -1,7 +1,4 @@
-"""Explorers of lab 09, easy consistency tuning (ECT): interactive figures.
-
-Curriculum bench: what q, K, b and the stage make of r(t), and which samples only denoise.
-"""
+"""Explorer of lab 09: ECT's mapping r(t) by stage, q, K and b, and which samples only denoise."""
 
 import math
 
@@ -33,19 +30,19 @@ def explorer() -> Explorer:
         "q": choice("q", [2, 4, 256]),
         "K": slider("K", 8.0, 0.0, 16.0, 0.5),
         "b": slider("b", 1.0, 0.0, 4.0, 0.25),
-        "proposal": choice("law of ln t", list(PROPOSALS)),
+        "proposal": choice("distribution of ln t", list(PROPOSALS)),
     }
     return Explorer(picture, knobs)
 
 
 def picture(stage: int, q: int, K: float, b: float, proposal: str) -> Picture:
     """All stages, and one of them in full and in words."""
-    law = PROPOSALS[proposal]
-    stages = {a: Shrink(Constant(float(q) ** -a), law, K, b) for a in range(STAGES)}
-    return Picture(curriculum(stages, stage), reading(stages[stage], law, stage))
+    distribution = PROPOSALS[proposal]
+    stages = {a: Shrink(Constant(float(q) ** -a), distribution, K, b) for a in range(STAGES)}
+    return Picture(curriculum(stages, stage), reading(stages[stage], distribution, stage))
 
 
-def edge(gap: float, K: float, b: float) -> float:
+def denoising_limit(gap: float, K: float, b: float) -> float:
     """The level up to which r = 0, where n(t) = 1/gap; 0 for none, inf for all."""
     if gap >= 1:
         return math.inf
@@ -55,7 +52,7 @@ def edge(gap: float, K: float, b: float) -> float:
     return math.log(1 / share - 1) / b if b else math.inf
 
 
-def rungs(pairs: Shrink) -> int:
+def levels_to_data(pairs: Shrink) -> int:
     """Steps t → r from t = 80 until r is below 0.002, counted up to MANY."""
     level, count, gap = TOP, 0, pairs.gap(0)
     while level >= LOW and count < MANY:
@@ -64,18 +61,18 @@ def rungs(pairs: Shrink) -> int:
     return count
 
 
-def reading(pairs: Shrink, law: LogNormal, stage: int) -> str:
-    """What the stage does, in three lines."""
-    last = edge(pairs.gap(0), pairs.K, pairs.b)
-    share = float(law.cdf(torch.tensor(last))) if last else 0.0
+def reading(pairs: Shrink, distribution: LogNormal, stage: int) -> str:
+    """Three lines of text on the stage."""
+    last = denoising_limit(pairs.gap(0), pairs.K, pairs.b)
+    share = float(distribution.cdf(torch.tensor(last))) if last else 0.0
     upto = "every t" if last == math.inf else f"t up to {last:.3f}"
     zero = f"r = 0 for {upto}: {share:.1%} of the samples train a denoiser (hatched)."
-    middle = torch.tensor(math.exp(law.mean), dtype=torch.float64)
+    middle = torch.tensor(math.exp(distribution.mean), dtype=torch.float64)
     typical, far = (float(pairs.ratio(t, 0)) for t in (middle, torch.tensor(TOP).double()))
-    steps = rungs(pairs)
-    many = f"{steps} rung{'s' * (steps > 1)}" if steps < MANY else f"{MANY} rungs or more"
+    steps = levels_to_data(pairs)
+    many = f"{steps} step{'s' * (steps > 1)}" if steps < MANY else f"{MANY} steps or more"
     return (
         f"Stage {stage}: {zero if last else 'r > 0 for every t, so no sample only denoises.'}\n"
         f"At the median t = {middle:.2f}, r/t = {typical:.4f}; far out, at t = 80, {far:.4f}.\n"
-        f"From t = 80 the ladder t → r → … reaches the data in {many}."
+        f"From t = 80 the sequence t → r → … reaches the data in {many}."
     )

@@ -1,9 +1,8 @@
-"""Figures of lab 09, easy consistency tuning (ECT).
+"""Figures of lab 09, easy consistency tuning (ECT): the mapping r(t), ideal functions by stage.
 
-What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way.
-
-At a level t the answer is compared with f(x_r, r), where x_r = x + r z is on no path: of z no
-more is known than x_t = x + t z tells. The best answer is then, rung by rung from the data up,
+The ideal functions are exact, on the line, without a network. At a level t the answer is compared
+with f(x_r, r), where x_r = x + r z is on no path: of z no more is known than x_t = x + t z tells.
+The best answer is then, from the lowest level upwards,
 
     with ‖·‖²   f(x_t, t) = E[f(x_r, r) | x_t]
     with ‖·‖    f(x_t, t) = median of f(x_r, r) given x_t, on the line
@@ -26,16 +25,16 @@ from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, WRONG, label, name_
 from cmlab.noise_levels import LogNormal
 from cmlab.oracle import Mixture1D
 
-from ..common.plots_line import ranked
+from ..common.plots_line import quantile_points
 
-# What ECT's stages ask for, exactly: the ideal answers on the line, with no network in the way
+# The ideal function of each stage on the line
 
 LOW = 0.002
 NODES, HALVINGS = 15, 41
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class IdealFunction:
     """The ideal function at one level: f (n,) at x (n,), rising."""
 
     level: float
@@ -48,7 +47,7 @@ class Rung:
         return torch.from_numpy(PchipInterpolator(self.x.numpy(), self.f.numpy())(inside.numpy()))
 
 
-def levels(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[float]:
+def level_sequence(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[float]:
     """t, r, the r of that, and so on down to the first level below `low`, which may be 0."""
     down = [top]
     while down[-1] >= low:
@@ -57,54 +56,54 @@ def levels(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[f
     return down
 
 
-def posterior(law: Mixture1D, x: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The law of x given x_t (b,): weights (b, K), means (b, K) and standard deviations (K,)."""
-    weights, means, stds = law.weights, law.means, law.stds
+def posterior(oracle: Mixture1D, x: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The posterior of x given x_t (b,): weights (b, K), means (b, K), stds (K,)."""
+    weights, means, stds = oracle.weights, oracle.means, oracle.stds
     wide = stds**2 + level**2
     logs = weights.log() - wide.log() / 2 - (x[:, None] - means) ** 2 / (2 * wide)
     middle = (stds**2 * x[:, None] + level**2 * means) / wide
     return logs.softmax(1), middle, stds * level / wide.sqrt()
 
 
-def mean_rungs(
-    law: Mixture1D, down: list[float], places: int = 601, reach: float = 5.0
-) -> list[Rung]:
+def mean_functions(
+    oracle: Mixture1D, down: list[float], places: int = 601, reach: float = 5.0
+) -> list[IdealFunction]:
     """The ideal functions under ‖·‖² at each level but the last, lowest first.
 
     `reach` counts standard deviations of the noisy data.
     """
-    node, weight = normal_nodes(NODES)
+    node, weight = gauss_hermite(NODES)
     place, found = torch.linspace(-reach, reach, places).double(), []
     for t, r in reversed(list(zip(down, down[1:], strict=False))):
-        x = place * (t**2 + law.sigma_data**2) ** 0.5
-        share, middle, spread = posterior(law, x, t)
+        x = place * (t**2 + oracle.sigma_data**2) ** 0.5
+        share, middle, spread = posterior(oracle, x, t)
         data = middle[..., None] + spread[:, None] * node
         x_r = r / t * x[:, None, None] + (1 - r / t) * data
         target = found[-1](x_r) if found else x_r
-        found.append(Rung(t, x, (share[..., None] * weight * target).sum((1, 2))))
+        found.append(IdealFunction(t, x, (share[..., None] * weight * target).sum((1, 2))))
     return found
 
 
-def normal_nodes(n: int) -> tuple[Tensor, Tensor]:
-    """Points and weights of Gauss and Hermite's rule for the standard normal law."""
+def gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
+    """Points and weights of Gauss and Hermite's rule for the standard normal distribution."""
     off = torch.arange(1, n).double().sqrt()
     node, vectors = torch.linalg.eigh(off.diag(1) + off.diag(-1))
     return node, vectors[0] ** 2
 
 
-def median_answers(law: Mixture1D, x: Tensor, down: list[float]) -> Tensor:
+def median_answers(oracle: Mixture1D, x: Tensor, down: list[float]) -> Tensor:
     """The ideal answers (b,) under ‖·‖ at x (b,) on the top level.
 
-    f rises, so the median of f(x_r) is f at the median of x_r: the answers walk down the medians.
+    f rises, so the median of f(x_r) is f at the median of x_r, level by level down.
     """
     for t, r in zip(down, down[1:], strict=False):
-        x = r / t * x + (1 - r / t) * median(law, x, t)
+        x = r / t * x + (1 - r / t) * posterior_median(oracle, x, t)
     return x
 
 
-def median(law: Mixture1D, x: Tensor, level: float) -> Tensor:
+def posterior_median(oracle: Mixture1D, x: Tensor, level: float) -> Tensor:
     """The median (b,) of the data given x_t = x (b,), by halving."""
-    share, middle, spread = posterior(law, x, level)
+    share, middle, spread = posterior(oracle, x, level)
     low, high = middle.amin(1) - 6 * spread.max(), middle.amax(1) + 6 * spread.max()
     for _ in range(HALVINGS):
         half = (low + high) / 2
@@ -113,11 +112,13 @@ def median(law: Mixture1D, x: Tensor, level: float) -> Tensor:
     return (low + high) / 2
 
 
-def walks(law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generator) -> Tensor:
-    """Random walks (levels, b) from x (b,): at each rung towards a fresh draw of the data."""
+def random_trajectories(
+    oracle: Mixture1D, x: Tensor, down: list[float], generator: torch.Generator
+) -> Tensor:
+    """Random trajectories (levels, b) from x (b,), each step towards a posterior sample."""
     way = [x]
     for t, r in zip(down, down[1:], strict=False):
-        share, middle, spread = posterior(law, way[-1], t)
+        share, middle, spread = posterior(oracle, way[-1], t)
         k = torch.multinomial(share, 1, generator=generator)
         z = torch.randn(len(x), generator=generator, dtype=x.dtype)
         data = middle.gather(1, k)[:, 0] + spread[k[:, 0]] * z
@@ -125,14 +126,14 @@ def walks(law: Mixture1D, x: Tensor, down: list[float], generator: torch.Generat
     return torch.stack(way)
 
 
-def away(law: Mixture1D, rung: Rung, ranks: int = 500) -> float:
-    """Root mean square of f - f* over the noisy law at the rung's level, by even ranks."""
-    x = ranked(law, rung.level, ranks)
-    exact = law.consistency(x, torch.full((ranks,), rung.level, dtype=torch.float64))
-    return float((rung(x[:, 0]) - exact[:, 0]).square().mean().sqrt())
+def rms_error(oracle: Mixture1D, function: IdealFunction, ranks: int = 500) -> float:
+    """Root mean square of f - f* over the noisy data at that level, at evenly spaced quantiles."""
+    x = quantile_points(oracle, function.level, ranks)
+    exact = oracle.consistency(x, torch.full((ranks,), function.level, dtype=torch.float64))
+    return float((function(x[:, 0]) - exact[:, 0]).square().mean().sqrt())
 
 
-# ECT's curriculum r(t), and what each of its stages asks for on the line
+# The mapping r(t) by stage, and the ideal functions
 
 LEVEL = "noise level $t$ (data units)"
 T = torch.logspace(-2, 2, 161, dtype=torch.float64)
@@ -145,7 +146,7 @@ def shade(stage: int, last: int) -> str:
 
 
 def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
-    """r and r/t against t in each stage, one of them in colour over the law of the samples' t."""
+    """r and r/t against t by stage, one in colour, over the distribution of the samples' t."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.6)
     # A fixed layout draws in half the time, and a slider is waiting.
     figure.set_layout_engine(None)
@@ -162,23 +163,25 @@ def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
             axes[1].text(105, float(ratio[-1]), f"{stage}", fontsize=9, va="center",
                          color=look["color"], clip_on=False)  # fmt: skip
     axes[0].plot(T, T, color=TRUTH.color, linewidth=0.8, linestyle=":")
-    sampled(axes[1], stages[now])
-    finish(list(axes), stages[now], now)
+    draw_density(axes[1], stages[now])
+    label_curriculum(list(axes), stages[now], now)
     return figure
 
 
-def sampled(ax: Axes, pairs: Shrink) -> None:
+def draw_density(ax: Axes, pairs: Shrink) -> None:
     """The density of ln t along the bottom; its part with r = 0 hatched."""
-    law, ratio = pairs.proposal, pairs.ratio(T, 0)
-    if isinstance(law, LogNormal):
-        height = 0.35 * torch.exp(-((T.log() - law.mean) ** 2) / (2 * law.std**2))
+    proposal, ratio = pairs.proposal, pairs.ratio(T, 0)
+    if isinstance(proposal, LogNormal):
+        height = 0.35 * torch.exp(-((T.log() - proposal.mean) ** 2) / (2 * proposal.std**2))
         ax.fill_between(T, height, color=NOISE.color, alpha=0.35, linewidth=0)
-        label(ax, math.exp(law.mean) * 0.45, 0.04, "law of the samples' t", "#444444")
+        label(
+            ax, math.exp(proposal.mean) * 0.45, 0.04, "distribution of the samples' t", "#444444"
+        )
         ax.fill_between(T, height, where=(ratio == 0).numpy(), facecolor="none",
                         edgecolor=MEAN.color, hatch="///", linewidth=0)  # fmt: skip
 
 
-def finish(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
+def label_curriculum(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
     """Scales, names and titles."""
     zero = float((pairs.ratio(T, 0) == 0).double().mean())
     tell = "r = 0 at every level: denoising" if zero == 1 else "r > 0 at every level"
@@ -195,15 +198,17 @@ def finish(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
     name_axes(axes[1], LEVEL, "ratio $r/t$", "Each stage brings r closer to t")
 
 
-def wandering(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], law: Mixture1D,
+def trajectories(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], oracle: Mixture1D,
               answers: Sequence[float]) -> Figure:  # fmt: skip
-    """Random walks (levels, b) by title, over the exact path through their common start."""
+    """Random trajectories (levels, b) by title, over the exact path through their common start."""
     figure, (axes,) = sheet(1, len(ways), 10.2, 3.7)
     for ax, (title, levels), way, mean in zip(axes, down.items(), ways, answers, strict=True):
         t = torch.tensor(levels).double().clamp_min(0.01)
         ax.plot(t, way[:, :14], color=STUDENT.color, linewidth=0.8, alpha=0.7)
         grid = torch.logspace(math.log10(float(t[0])), -2, 80, dtype=torch.float64)
-        ax.plot(grid, law.path(way[:1, :1].double(), grid)[:, 0], color=TRUTH.color, linewidth=2)
+        ax.plot(
+            grid, oracle.path(way[:1, :1].double(), grid)[:, 0], color=TRUTH.color, linewidth=2
+        )
         ax.plot(0.0085, mean, MEAN.marker, color=MEAN.color, markersize=9, clip_on=False, zorder=4)
         ax.set(xscale="log", xlim=(10.5, 0.0085), ylim=(-1.8, 3.2))
         ax.set_xticks([10, 1, 0.1, 0.01], ["10", "1", "0.1", "≤ 0.01"])
@@ -212,20 +217,20 @@ def wandering(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], law: 
     return figure
 
 
-def ideals(
-    x: Tensor, exact: Tensor, top: Mapping[int, Rung], squared: Sequence[float],
+def ideal_functions(
+    x: Tensor, exact: Tensor, top: Mapping[int, IdealFunction], squared: Sequence[float],
     norm: Sequence[float],
 ) -> Figure:  # fmt: skip
     """The ideal functions at the top level by stage, and their distance to f* with each metric."""
     figure, _ = sheet(1, 2, 10.2, 3.9, ratios=(1.25, 1))
     left, right = figure.axes
     left.plot(x, exact, color=TRUTH.color, linewidth=2.2)
-    for number, (stage, rung) in enumerate(top.items()):
+    for number, (stage, function) in enumerate(top.items()):
         look = {"color": STUDENT.color, "alpha": 0.35 + 0.65 * number / len(top)}
         look = {"color": MEAN.color, "linestyle": MEAN.line} if stage == 0 else look
-        left.plot(x, rung(x), linewidth=1.5, **look)
+        left.plot(x, function(x), linewidth=1.5, **look)
         place = int((0.97 - 0.03 * number) * len(x))
-        label(left, float(x[place]), float(rung(x)[place]), f"{stage}", look["color"])
+        label(left, float(x[place]), float(function(x)[place]), f"{stage}", look["color"])
     label(left, float(x[2]), float(exact[2]) - 0.16, "exact $f^*$")
     name_axes(left, "$x_t$ (data units)", "answer at t = 10 (data units)",
               "From the mean (0) towards f*, stage by stage")  # fmt: skip

@@ -1,10 +1,9 @@
-"""Studies of lab 09, easy consistency tuning (ECT): trained variants that it replays.
+"""Studies of lab 09, easy consistency tuning (ECT): its metric, and its pre-training.
 
-What ECT's norm does to its goal: ECT on the line from random weights, with ‖·‖² and with ‖·‖.
+"tuning-line": ECT on the line from random weights with the metrics ‖·‖² and ‖·‖; pairs, weight,
+steps and rate are the same.
 
-The same pairs, weight, steps and rate; only the metric differs.
-
-Is a denoiser half-way there? ECT after pre-training against the same without.
+"tuning-toy", "tuning-digits" and "tuning-shapes": ECT after pre-training against ECT without.
 
 tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
 scratch        ECT with random weights at the start, as many steps as both together
@@ -29,11 +28,11 @@ from cmlab.schedules import Constant
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
 
+from ..common.observers import ImageObserver, LineMapObserver
 from ..common.studies_shared import LINE
 from ..common.study import Study
-from ..common.watch import MapOnLine, Pictures
 
-# What ECT's norm does to its goal: ECT on the line from random weights, with ‖·‖² and with ‖·‖
+# The metric: ECT on the line from random weights, with ‖·‖² and with ‖·‖
 
 STEPS = 3000
 
@@ -49,10 +48,10 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "norm": partial(line, PseudoHuber(1e-8)),
 }
 
-STUDY = Study("tuning-line", ARMS, MapOnLine(LINE), looks=8)
+STUDY = Study("tuning-line", ARMS, LineMapObserver(LINE), observations=8)
 
 
-# Is a denoiser half-way there? ECT after pre-training against the same without
+# Pre-training: ECT from a denoiser against ECT from random weights
 
 TOY_STEPS, DIGIT_STEPS, SHAPE_STEPS = 4000, 2000, 1000
 LEVELS = LogNormal(-1.4, 2.0)
@@ -96,8 +95,8 @@ DIGITS = Study(
         "denoiser": lambda seed: digits.edm(DIGIT_STEPS, seed),
         "ict": lambda seed: digits.ict(DIGIT_STEPS, seed),
     },
-    Pictures(),
-    looks=5,
+    ImageObserver(),
+    observations=5,
 )
 
 SHAPES = Study(
@@ -106,6 +105,6 @@ SHAPES = Study(
         "tuned": lambda seed: shapes.ect(SHAPE_STEPS, seed),
         "scratch": lambda seed: shapes.picture(ect(LEVELS, SHAPE_STEPS), SHAPE_STEPS, seed),
     },
-    Pictures(),
-    looks=5,
+    ImageObserver(),
+    observations=5,
 )

@@ -1,6 +1,7 @@
 """Exercise checks of lab 10, continuous-time consistency models (sCM)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,10 +9,12 @@ from torch import Tensor
 
 from cmlab.oracle import Gaussian
 
-from ..common.exercise import Slip, exercise, expect
-from .analysis import bell_consistency, bell_denoiser, spread
+from ..common.exercise import Slip, close, exercise, expect
+from .analysis import gaussian_consistency, gaussian_denoiser, noisy_std
 
-# sCM's tangent for a network F(u, t), as it is and as the common slips have it
+same = partial(close, rtol=1e-6, atol=1e-6)
+
+# sCM's tangent for a network F(u, t), correct and with common mistakes
 
 Network = Callable[[Tensor, Tensor], Tensor]
 Setting = tuple[Network, Tensor, Tensor, Tensor, float, float]  # F, x_t, dx_t, t, r, σ_d
@@ -39,13 +42,13 @@ def settings(seed: int, r: float, n: int = 6) -> Setting:
     return network(seed), cos * x + sin * z, cos * z - sin * x, t, r, sigma_data
 
 
-def right_g(
+def exact_g(
     F: Network, x_t: Tensor, dx_t: Tensor, t: Tensor, r: float, sigma_data: float
 ) -> Tensor:
-    return formula()(F, x_t, dx_t, t, r, sigma_data)
+    return g_with()(F, x_t, dx_t, t, r, sigma_data)
 
 
-def formula(
+def g_with(
     prior: int = 1, cos: bool = True, first: float = 1, warm: tuple[int, int, int] = (0, 1, 1),
     inside: int = 1, outside: int = 1, primal: int = 1, parts: tuple[int, int] = (1, 1),
     unit: bool = True, sign: int = 1, bound: bool = False,
@@ -67,30 +70,30 @@ def formula(
 
 
 WRONG: dict[str, Callable[..., Tensor]] = {
-    "the prior weight is in twice: cos t · df/dt holds 1/(σ_d tan t) already": formula(
+    "the prior weight is in twice: cos t · df/dt holds 1/(σ_d tan t) already": g_with(
         prior=2
     ),
-    "this is df/dt: multiply by cos t once more": formula(cos=False),
-    "the sign of (σ_d F − dx_t/dt) is turned: it has a minus in front": formula(first=-1),
-    "all of g has the wrong sign: F is pulled to F⁻ + g": formula(sign=-1),
-    "F is compared with dx_t/dt in the first bracket: the velocity is σ_d F": formula(unit=False),
-    "σ_d is missing in front of dF/dt": formula(outside=0),
-    "σ_d is there twice in front of dF/dt": formula(outside=2),
-    "u moves with du/dt = dx_t/dt / σ_d: your tangent for u lacks the 1/σ_d": formula(inside=0),
-    "the tangent for u is divided by σ_d twice": formula(inside=2),
-    "F is given x_t: it takes u = x_t / σ_d, and u moves with dx_t/dt / σ_d": formula(
+    "this is df/dt: multiply by cos t once more": g_with(cos=False),
+    "the sign of (σ_d F − dx_t/dt) is turned: it has a minus in front": g_with(first=-1),
+    "all of g has the wrong sign: F is pulled to F⁻ + g": g_with(sign=-1),
+    "F is compared with dx_t/dt in the first bracket: the velocity is σ_d F": g_with(unit=False),
+    "σ_d is missing in front of dF/dt": g_with(outside=0),
+    "σ_d is there twice in front of dF/dt": g_with(outside=2),
+    "u moves with du/dt = dx_t/dt / σ_d: your tangent for u lacks the 1/σ_d": g_with(inside=0),
+    "the tangent for u is divided by σ_d twice": g_with(inside=2),
+    "F is given x_t: it takes u = x_t / σ_d, and u moves with dx_t/dt / σ_d": g_with(
         primal=0, inside=0
     ),
-    "dF/dt lacks its explicit part: time moves too, with tangent 1": formula(parts=(1, 0)),
-    "dF/dt lacks the part through x_t: the point moves too": formula(parts=(0, 1)),
-    "the warm-up r multiplies both brackets: the second alone needs it": formula(
+    "dF/dt lacks its explicit part: time moves too, with tangent 1": g_with(parts=(1, 0)),
+    "dF/dt lacks the part through x_t: the point moves too": g_with(parts=(0, 1)),
+    "the warm-up r multiplies both brackets: the second alone needs it": g_with(
         warm=(1, 1, 1)
     ),
-    "the warm-up r is at the first bracket: it belongs to the second": formula(warm=(1, 0, 0)),
-    "the warm-up r multiplies dF/dt alone: x_t is in the same bracket": formula(warm=(0, 0, 1)),
-    "the warm-up r multiplies x_t alone: dF/dt is in the same bracket": formula(warm=(0, 1, 0)),
-    "the warm-up r is not used": formula(warm=(0, 0, 0)),
-    "g is normalised already: return it as it is": formula(bound=True),
+    "the warm-up r is at the first bracket: it belongs to the second": g_with(warm=(1, 0, 0)),
+    "the warm-up r multiplies dF/dt alone: x_t is in the same bracket": g_with(warm=(0, 0, 1)),
+    "the warm-up r multiplies x_t alone: dF/dt is in the same bracket": g_with(warm=(0, 1, 0)),
+    "the warm-up r is not used": g_with(warm=(0, 0, 0)),
+    "g is normalised already: return it as it is": g_with(bound=True),
 }  # fmt: skip
 
 
@@ -100,7 +103,7 @@ def affine(u: Tensor, t: Tensor) -> Tensor:
     return u @ A.T + t[:, None] * double(0.5, -0.3)
 
 
-def vector(r: float) -> Setting:
+def reference_case(r: float) -> Setting:
     """One sample, x = (.3, -.6) and z = (-.2, .5), at t = .8 with σ_d = .5."""
     x, z, t = double(0.3, -0.6), double(-0.2, 0.5), double(0.8)
     return (
@@ -115,7 +118,7 @@ def vector(r: float) -> Setting:
 
 # The closed form, evaluated independently in float64: g at three warm-ups.
 VECTOR = [
-    (r, vector(r), double(*g)[None])
+    (r, reference_case(r), double(*g)[None])
     for r, g in (
         (0.0, (-0.27842117252, 0.43824028691)),
         (0.5, (-0.32009201159, 0.43929074561)),
@@ -124,7 +127,7 @@ VECTOR = [
 ]
 
 
-def difference(
+def difference_tangent(
     F: Network, x_t: Tensor, dx_t: Tensor, t: Tensor, r: float, sigma_data: float, h: float = 1e-5
 ) -> Tensor:
     """cos t · (f(t + h) - f(t - h)) / 2h along the sample's own path."""
@@ -145,16 +148,16 @@ def trig_coefficients(answer: Callable[..., Any]) -> str:
     """(t, sigma_data) -> c_skip, c_out, c_in, c_noise of D = c_skip x_t + c_out F(c_in x_t, …)."""
     for sigma_data in (0.4, 0.5, 2.0):
         t = torch.tensor([0.0, 0.05, 0.3, 0.8, 1.1, 1.5], dtype=torch.float64)
-        form = four(answer(t, sigma_data), t)
+        form = four_coefficients(answer(t, sigma_data), t)
         right = t.cos(), -sigma_data * t.sin(), 1 / torch.full_like(t, sigma_data), t
         for name, found, exact in zip(NAMES, form, right, strict=True):
-            if not near(found, exact):
+            if not same(found, exact):
                 coefficient_slips(name, found, t, sigma_data)
-        bells(form, t[1:], sigma_data)
+        check_on_gaussian(form, t[1:], sigma_data)
     return "f(x, 0) = x; D and f of a Gaussian agree with the exact ones, for three σ_d"
 
 
-def four(found: Any, t: Tensor) -> list[Tensor]:
+def four_coefficients(found: Any, t: Tensor) -> list[Tensor]:
     """The answer's four, each of t's shape."""
     count = len(found) if isinstance(found, tuple | list) else 0
     expect(count == 4, "return four things, in this order: c_skip, c_out, c_in, c_noise")
@@ -165,15 +168,11 @@ def four(found: Any, t: Tensor) -> list[Tensor]:
     return [row.expand_as(t) for row in rows]
 
 
-def near(a: Tensor, b: Tensor, tolerance: float = 1e-6) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() <= tolerance * (1 + b.abs().max()))
-
-
 def coefficient_slips(name: str, found: Tensor, t: Tensor, sigma_data: float) -> None:
     """Raise the likely reason why one coefficient is wrong."""
     for slip, wrong in SLIPS[name].items():
         value = wrong(t, torch.full_like(t, sigma_data))
-        expect(not near(found[1:], value[1:]), slip)
+        expect(not same(found[1:], value[1:]), slip)
     raise Slip(f"{name} is wrong: at t = {t[3]:.1f} and σ_d = {sigma_data:g} it is {found[3]:.4f}")
 
 
@@ -217,36 +216,36 @@ SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
-def bells(form: list[Tensor], t: Tensor, sigma_data: float) -> None:
+def check_on_gaussian(form: list[Tensor], t: Tensor, sigma_data: float) -> None:
     """Put the exact F of round Gaussian data through the learner's coefficients."""
-    skip, out, inside, told = (row[1:, None] for row in form)
+    skip, out, inside, c_noise = (row[1:, None] for row in form)
     std, x_t = 0.6, torch.linspace(-1.0, 1.4, len(t), dtype=torch.float64)[:, None]
-    law = Gaussian(torch.zeros(1, dtype=torch.float64), std)
-    D = law.denoise(x_t / t.cos()[:, None], sigma_data * t.tan())
-    f = std / spread(t, std, sigma_data)[:, None] * x_t
-    exact = ((bell_denoiser(std, sigma_data), D), (bell_consistency(std, sigma_data), f))
+    oracle = Gaussian(torch.zeros(1, dtype=torch.float64), std)
+    D = oracle.denoise(x_t / t.cos()[:, None], sigma_data * t.tan())
+    f = std / noisy_std(t, std, sigma_data)[:, None] * x_t
+    exact = ((gaussian_denoiser(std, sigma_data), D), (gaussian_consistency(std, sigma_data), f))
     for model, truth in exact:
-        found = skip * x_t + out * model.net(inside * x_t, told[:, 0])
-        expect(near(found, truth), "the four do not give the exact answer for a Gaussian")
+        found = skip * x_t + out * model.net(inside * x_t, c_noise[:, 0])
+        expect(same(found, truth), "the four do not give the exact answer for a Gaussian")
 
 
 @exercise
 def tangent(answer: Callable[..., Any]) -> str:
     """(F, x_t, dx_t, t, r, sigma_data) -> g, with F(u, t) the network and u = x_t / σ_d."""
     cases = [settings(seed, r) for seed, r in ((0, 0.6), (1, 1.0), (2, 0.25))]
-    said = [of_shape(answer(*case), case[1]) for case in cases]
-    matches = [near(g, right_g(*case)) for g, case in zip(said, cases, strict=True)]
+    said = [like_x_t(answer(*case), case[1]) for case in cases]
+    matches = [same(g, exact_g(*case)) for g, case in zip(said, cases, strict=True)]
     if not all(matches):
         for slip, wrong in WRONG.items():
-            slipped = all(near(g, wrong(*c)) for g, c in zip(said, cases, strict=True))
+            slipped = all(same(g, wrong(*c)) for g, c in zip(said, cases, strict=True))
             expect(not slipped, slip)
         raise Slip(f"at warm-up r = {cases[matches.index(False)][4]:g} g is another: take the two "
                    "brackets apart and compare each with the formula")  # fmt: skip
     for r, given, exact in VECTOR:
-        fine = near(of_shape(answer(*given), given[1]), exact, 1e-9)
+        fine = close(like_x_t(answer(*given), given[1]), exact, 1e-9, 1e-9)
         expect(fine, f"off by more than 1e-9 at r = {r:g}: compute in the type of x_t")
     case = settings(5, 1.0)
-    gap = float((of_shape(answer(*case), case[1]) - difference(*case)).abs().max())
+    gap = float((like_x_t(answer(*case), case[1]) - difference_tangent(*case)).abs().max())
     expect(
         gap < 1e-6,
         f"at r = 1 g must be cos t · df/dt, and differences of f say otherwise: {gap:.1e}",
@@ -254,7 +253,7 @@ def tangent(answer: Callable[..., Any]) -> str:
     return "three networks, a vector to 1e-9, and cos t · df/dt by differences of f"
 
 
-def of_shape(found: Any, x_t: Tensor) -> Tensor:
+def like_x_t(found: Any, x_t: Tensor) -> Tensor:
     """The answer as a tensor like x_t."""
     several = isinstance(found, tuple | list)
     expect(not several, "return g alone: torch.func.jvp gives two things, F and its derivative")

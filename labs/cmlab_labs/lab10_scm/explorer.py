@@ -1,4 +1,4 @@
-"""Explorers of lab 10, continuous-time consistency models (sCM): interactive figures."""
+"""Explorers of lab 10, continuous-time consistency models (sCM): live training, tangents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,12 +38,20 @@ from cmlab.train.trainer import Trainer
 from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.observers import Arrays, TangentObserver
 from ..common.study import ranged, read
-from ..common.watch import Arrays, Tangents
-from .figures import NOTHING, Course, TangentTerms, long, microscope, short, training
-from .study import NONE, STEPS, STUDY, Arm
+from .figures import (
+    NOTHING,
+    TangentTerms,
+    TrainingCurves,
+    microscope,
+    sample_lengths,
+    three_digits,
+    training,
+)
+from .study import NONE, STEPS, STUDY, SCMVariant
 
-# sCT live: choose time features, bound and warm-up, and watch the error and the tangent
+# Live training of sCT by time features, bound and warm-up: its error and its tangent
 
 EMBEDS: dict[str, Embed] = {
     "positional": Positional(32),
@@ -57,24 +65,24 @@ WARMUPS: dict[str, Schedule] = {
     "none": NONE, "250 steps": Warmup(STEPS // 16), "1000 steps": Warmup(STEPS // 4)
 }  # fmt: skip
 FRESH_SEED = 3  # the recordings have 0, 1 and 2
-WATCH = Tangents(points=32)
+WATCH = TangentObserver(points=32)
 
 
 @lru_cache(maxsize=8)
-def recorded_tangents(arm: str) -> Course | None:
-    """The recorded runs of an arm of the study "stabilisers", in the mean of their seeds.
+def recorded_tangents(variant: str) -> TrainingCurves | None:
+    """The recorded runs of a variant of the study "stabilisers", in the mean of their seeds.
 
     None where there is no recording.
     """
     try:
-        found = read("stabilisers", arm)
+        found = read("stabilisers", variant)
     except BadFile:
         return None
     error = np.sqrt(np.square(found["error"]).mean(0))
-    return Course(found["steps"][0], found["levels"][0], error, found["tangent"].mean(0))
+    return TrainingCurves(found["steps"][0], found["levels"][0], error, found["tangent"].mean(0))
 
 
-class Retrain(ipw.VBox):
+class SCTTraining(ipw.VBox):
     """A fresh run of sCT with these ingredients, while you watch. Nothing runs before Start.
 
     `knobs` has `embed`, `bound` and `warmup`; turning one stops the run and sets it back to
@@ -87,7 +95,7 @@ class Retrain(ipw.VBox):
             "bound": choice("bound", tuple(BOUNDS)),
             "warmup": choice("warm-up", tuple(WARMUPS), "250 steps"),
         }
-        self.seen: list[Arrays] = []
+        self.observations: list[Arrays] = []
         self.live = LiveTraining(self.fresh, self.look)
         for name, knob in self.knobs.items():
             knob.add_class(f"lab-train-{name}")
@@ -97,35 +105,36 @@ class Retrain(ipw.VBox):
 
     @property
     def recipe(self) -> Recipe:
-        """What the knobs stand on."""
+        """The recipe that the knobs choose."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
-        chosen = Arm("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
+        chosen = SCMVariant("chosen", BOUNDS[bound], WARMUPS[warmup], embed=EMBEDS[embed])
         return chosen(FRESH_SEED)
 
     def fresh(self) -> Trainer:
-        """A trainer at step 0, and nothing seen yet."""
-        self.seen.clear()
+        """A trainer at step 0, without observations."""
+        self.observations.clear()
         return self.recipe.trainer()
 
     def look(self, trainer: Trainer) -> Picture:
         """Add where the trainer stands to the course."""
-        here = WATCH.look(trainer, self.recipe)
-        self.seen.append(here | {"steps": np.array(trainer.step)})
+        here = WATCH.observe(trainer, self.recipe)
+        self.observations.append(here | {"steps": np.array(trainer.step)})
         run = self.course
         return Picture(
             training(run, recorded_tangents("sct"), trainer.config.steps), self.reading(run)
         )
 
     @property
-    def course(self) -> Course:
-        """What has been seen so far."""
+    def course(self) -> TrainingCurves:
+        """Training curves so far."""
         rows = [
-            np.stack([one[name] for one in self.seen]) for name in ("steps", "error", "tangent")
+            np.stack([one[name] for one in self.observations])
+            for name in ("steps", "error", "tangent")
         ]
-        return Course(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
+        return TrainingCurves(rows[0], truth(RING).levels.numpy(), rows[1], rows[2])
 
-    def reading(self, run: Course) -> str:
-        """What the picture shows, in three lines."""
+    def reading(self, run: TrainingCurves) -> str:
+        """Three lines of text on the picture."""
         embed, bound, warmup = (knob.value for knob in self.knobs.values())
         says = [
             f"Step {run.steps[-1]}; time features {embed}, bound {bound}, warm-up {warmup}: "
@@ -134,10 +143,12 @@ class Retrain(ipw.VBox):
             f"{run.longest[-1]:.3g}. At step 0 they were {run.median[0]:.3g} and "
             f"{run.longest[0]:.3g}.",
         ]
-        return "\n".join([*says, *told(recorded_tangents("sct"), int(run.steps[-1]))])
+        return "\n".join(
+            [*says, *recorded_run_sentence(recorded_tangents("sct"), int(run.steps[-1]))]
+        )
 
 
-def told(old: Course | None, step: int) -> list[str]:
+def recorded_run_sentence(old: TrainingCurves | None, step: int) -> list[str]:
     """The recorded run at the same step."""
     if old is None:
         return []
@@ -148,11 +159,11 @@ def told(old: Course | None, step: int) -> list[str]:
     ]
 
 
-# What lies under the tangent microscope: a batch, three kinds of weights, the parts of g
+# Inputs of the tangent microscope: a batch, three models, the two parts of g
 
 PRECOND = TrigPrecond(RING.sigma_data)
 TIMES, SAMPLES, SPECIMEN_STEPS = 20, 24, 50
-TOLD: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
+TIME_INPUTS: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
 TEACHERS: dict[str, Teacher] = {
     "one sample (sCT)": OneSample(),
     "exact (sCD)": Exact(cast(ToyData, RING), PRECOND.process),
@@ -161,14 +172,14 @@ PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": Flat()}
 
 
 @lru_cache(maxsize=128)
-def brackets(
-    embed: str, told: str, weights: str, teacher: str, prior: str
+def tangent_parts(
+    embed: str, time_input: str, weights: str, teacher: str, prior: str
 ) -> tuple[Tensor, Tensor]:
     """The two parts of g, (times, samples, 2) each: at r = 0 the first, what r = 1 adds."""
     (x, t, x_t), kind = batch(), WEIGHTS[weights]
-    guide, model = TEACHERS[teacher], kind.build(embed, told)
-    dx_t = PRECOND.process.velocity(x_t, guide(x, None)(x_t, t), t)
-    method = SCM(guide, slope=kind.slope, prior=PRIORS[prior])
+    target, model = TEACHERS[teacher], kind.build(embed, time_input)
+    dx_t = PRECOND.process.velocity(x_t, target(x, None)(x_t, t), t)
+    method = SCM(target, slope=kind.slope, prior=PRIORS[prior])
     with torch.no_grad():
         first, whole = (
             replace(method, warmup=Constant(r)).tangent(model, x_t, t, dx_t, 0)[1]
@@ -188,57 +199,59 @@ def batch() -> tuple[Data, Time, Data]:
     return x, t, PRECOND.process.perturb(x, z, t)
 
 
-def recipe(embed: str, told: str) -> Recipe:
-    """toy.sct with these ingredients, from a seed that no recording has seen.
+def recipe(embed: str, time_input: str) -> Recipe:
+    """toy.sct with these ingredients, from a seed that no recording has.
 
     Tangent and rate start at full size, the rate at twice the preset's: few steps must do.
     """
-    found = Arm("", warmup=NONE, embed=EMBEDS[embed], told=TOLD[told])(FRESH_SEED)
+    found = SCMVariant("", warmup=NONE, embed=EMBEDS[embed], time_input=TIME_INPUTS[time_input])(
+        FRESH_SEED
+    )
     return replace(found, train=replace(found.train, batch=128, rate=Constant(2.0)))
 
 
-def drawn(embed: str, told: str) -> Denoiser:
-    """As the random numbers left them."""
-    return recipe(embed, told).build().double()
+def untrained(embed: str, time_input: str) -> Denoiser:
+    """The network at initialisation."""
+    return recipe(embed, time_input).build().double()
 
 
 @lru_cache(maxsize=8)
-def trained(embed: str, told: str) -> Denoiser:
+def trained(embed: str, time_input: str) -> Denoiser:
     """After the first steps of sCT, the tangent normalised; about a second, once."""
-    trainer = recipe(embed, told).trainer()
+    trainer = recipe(embed, time_input).trainer()
     steps = trainer.run()
     while trainer.step < SPECIMEN_STEPS:
         next(steps)
     return trainer.model.double()
 
 
-def exact(embed: str, told: str) -> Denoiser:
+def exact_model(embed: str, time_input: str) -> Denoiser:
     """f* of the ring, whatever the ingredients of a network would be."""
-    return Denoiser(ExactF(), PRECOND)
+    return Denoiser(ExactNetwork(), PRECOND)
 
 
-class ExactF(nn.Module):
+class ExactNetwork(nn.Module):
     """F of the ring's consistency function: (cos(t) x_t - f*(x_t, t)) / (σ_d sin t)."""
 
     def forward(self, u: Data, t: Time, cond: Tensor | None = None) -> Data:
         process, x_t = PRECOND.process, RING.sigma_data * u
         alpha, sigma = (expand(v, u) for v in process(t))
-        ends = RING.oracle.flow(x_t / alpha, process.level(t), torch.zeros_like(t))
-        return (alpha * x_t - ends) / sigma
+        end_points = RING.oracle.flow(x_t / alpha, process.level(t), torch.zeros_like(t))
+        return (alpha * x_t - end_points) / sigma
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How a model of these features comes about, and how its tangent is taken."""
+class ModelSource:
+    """How a model of these features is made, and its time derivative taken."""
 
     build: Callable[[str, str], Denoiser]
     slope: Slope = Tangent()
 
 
 WEIGHTS = {
-    "as drawn": Weights(drawn),
-    f"after {SPECIMEN_STEPS} steps of sCT": Weights(trained),
-    "f* itself": Weights(exact, Difference(1e-4)),
+    "as drawn": ModelSource(untrained),
+    f"after {SPECIMEN_STEPS} steps of sCT": ModelSource(trained),
+    "f* itself": ModelSource(exact_model, Difference(1e-4)),
 }
 
 
@@ -250,10 +263,10 @@ PROMISES = {"norm": 1.0, "RMS": sqrt(2), "clip": sqrt(2), "none": inf}  # of ‖
 
 
 def explorer() -> Explorer:
-    """Knobs: `embed`, `told`, `weights`, `teacher`, `bound`, `prior` and `r` (the warm-up)."""
+    """Knobs: `embed`, `time_input`, `weights`, `teacher`, `bound`, `prior`, `r` (warm-up)."""
     knobs = {
         "embed": choice("time features", tuple(EMBEDS)),
-        "told": choice("the network is told", tuple(TOLD)),
+        "time_input": choice("time input", tuple(TIME_INPUTS)),
         "weights": choice("weights", tuple(WEIGHTS)),
         "teacher": choice("teacher", tuple(TEACHERS)),
         "bound": choice("bound", tuple(BOUNDS)),
@@ -264,21 +277,25 @@ def explorer() -> Explorer:
 
 
 def picture(
-    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+    embed: str, time_input: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> Picture:
     """The batch's tangents under these ingredients."""
-    seen = tangents(embed, told, weights, teacher, bound, prior, r)
-    lines = [parts(seen), *remarks(seen, weights, teacher), left(seen, bound)]
+    terms = tangents(embed, time_input, weights, teacher, bound, prior, r)
+    lines = [
+        longest_sentence(terms),
+        *remarks(terms, weights, teacher),
+        bound_sentence(terms, bound),
+    ]
     if weights != TRUE:
-        lines += outcome(embed, told, teacher, bound, prior)
-    return Picture(microscope(seen, bound), "\n".join(lines))
+        lines += recorded_outcome(embed, time_input, teacher, bound, prior)
+    return Picture(microscope(terms, bound), "\n".join(lines))
 
 
 def tangents(
-    embed: str, told: str, weights: str, teacher: str, bound: str, prior: str, r: float
+    embed: str, time_input: str, weights: str, teacher: str, bound: str, prior: str, r: float
 ) -> TangentTerms:
     """g of every sample, in its two parts and bounded."""
-    first, second = brackets(embed, told, weights, teacher, prior)
+    first, second = tangent_parts(embed, time_input, weights, teacher, prior)
     second = r * second
     bounded = BOUNDS[bound]((first + second).flatten(0, 1)).reshape(first.shape)
     t = batch()[1].reshape(TIMES, SAMPLES)[:, 0]
@@ -286,13 +303,13 @@ def tangents(
     return TangentTerms(t.numpy(), *arrays, promise=PROMISES[bound])
 
 
-def parts(seen: TangentTerms) -> str:
+def longest_sentence(terms: TangentTerms) -> str:
     """The longest tangent, where it is and which bracket makes it."""
-    t = float(seen.t[seen.longest[0]])
+    t = float(terms.t[terms.longest[0]])
     level = PRECOND.process.sigma_data * np.tan(t)
-    lengths = [long(v) for v in (seen.g, seen.first, seen.second)]
-    g, first, second = (short(v[seen.longest]) for v in lengths)
-    middle = [short(float(np.median(v))) for v in lengths]
+    lengths = [sample_lengths(v) for v in (terms.g, terms.first, terms.second)]
+    g, first, second = (three_digits(v[terms.longest]) for v in lengths)
+    middle = [three_digits(float(np.median(v))) for v in lengths]
     return (
         f"Longest tangent ‖g‖ = {g} at t = {t:.2f} (noise level {level:.2g}): "
         f"first bracket {first}, second {second}. "
@@ -300,46 +317,65 @@ def parts(seen: TangentTerms) -> str:
     )
 
 
-def remarks(seen: TangentTerms, weights: str, teacher: str) -> list[str]:
-    """What a learner might take for a fault."""
+def remarks(terms: TangentTerms, weights: str, teacher: str) -> list[str]:
+    """Remarks on what could be mistaken for an error."""
     if weights != TRUE:
         return []
-    says = "f* has no time features and is told nothing: the first two knobs do nothing here."
-    if long(seen.g).max() < NOTHING:
+    says = "f* has no time features and has no time input: the first two knobs do nothing here."
+    if sample_lengths(terms.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
-    if teacher == SAMPLE and seen.second.any():
+    if teacher == SAMPLE and terms.second.any():
         return [f"{says} One sample is not the exact velocity: that noise is all of g."]
     return [f"{says} Only both brackets together cancel."]
 
 
-def left(seen: TangentTerms, bound: str) -> str:
-    """What the bound lets through, and what the weight would even out."""
-    g, after, loss = long(seen.g), long(seen.bounded), seen.loss
-    told = (
-        f"Bound {bound}: longest {short(g.max())} → {short(after.max())}, "
-        f"median {short(float(np.median(g)))} → {short(float(np.median(after)))}."
-        if np.isfinite(seen.promise)
+def bound_sentence(terms: TangentTerms, bound: str) -> str:
+    """Sentence on lengths before and after the bound, and the loss by time."""
+    g, after, loss = sample_lengths(terms.g), sample_lengths(terms.bounded), terms.loss
+    lengths_text = (
+        f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
+        f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
+        if np.isfinite(terms.promise)
         else "No bound: the gradient gets them as they are."
     )
-    return f"{told} E‖g‖²/D by time: {short(loss.min())} to {short(loss.max())}; times e^(w*), 1."
+    low, high = three_digits(loss.min()), three_digits(loss.max())
+    return f"{lengths_text} E‖g‖²/D by time: {low} to {high}; times e^(w*), 1."
 
 
-def outcome(embed: str, told: str, teacher: str, bound: str, prior: str) -> list[str]:
-    """What training with these ingredients came to, where it was recorded."""
+def recorded_outcome(
+    embed: str, time_input: str, teacher: str, bound: str, prior: str
+) -> list[str]:
+    """Result of training with these ingredients, where it was recorded."""
     preset = toy.scd if teacher == EXACT else toy.sct
-    wanted = (EMBEDS[embed], TOLD[told], BOUNDS[bound], PRIORS[prior], preset, Tangent(), True)
-    for name, arm in STUDY.arms.items():
-        if isinstance(arm, Arm) and ingredients(arm) == wanted:
-            return recorded(name, arm.title)
+    wanted = (
+        EMBEDS[embed],
+        TIME_INPUTS[time_input],
+        BOUNDS[bound],
+        PRIORS[prior],
+        preset,
+        Tangent(),
+        True,
+    )
+    for name, variant in STUDY.variants.items():
+        if isinstance(variant, SCMVariant) and ingredients(variant) == wanted:
+            return recorded_sentence(name, variant.title)
     return []
 
 
-def ingredients(arm: Arm) -> tuple[object, ...]:
-    """What the knobs choose, warm-up apart."""
-    return (arm.embed, arm.told, arm.bound, arm.prior, arm.preset, arm.slope, arm.learned)
+def ingredients(variant: SCMVariant) -> tuple[object, ...]:
+    """The ingredients that the knobs choose, without the warm-up."""
+    return (
+        variant.embed,
+        variant.time_input,
+        variant.bound,
+        variant.prior,
+        variant.preset,
+        variant.slope,
+        variant.learned,
+    )
 
 
-def recorded(name: str, title: str) -> list[str]:
+def recorded_sentence(name: str, title: str) -> list[str]:
     try:
         found = read("stabilisers", name)
     except BadFile:

@@ -1,4 +1,4 @@
-"""Figures of lab 10, continuous-time consistency models (sCM)."""
+"""Figures of lab 10 (sCM): the continuous-time limit, tangents, and recorded runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import plain
+from ..common.plots_recordings import plain_ticks
 from ..common.study import Recording, path_of, ranged, read
 from ..registry import STUDIES
 
-# From the gap to its limit: what vanishes along a path, what the gradient tends to, who pulls
+# The continuous-time limit: tangents along paths, gradients by gap, the loss step by step
 
 ANGLE = "time $t$ (radians)"
 GAP = "gap $t - r$ (radians)"
@@ -44,12 +44,12 @@ def binned(x: np.ndarray, y: np.ndarray, bins: int = 21) -> tuple[np.ndarray, np
     return np.array([x[row].mean() for row in rows]), np.array([y[row].mean() for row in rows])
 
 
-def steepness(x: np.ndarray, y: np.ndarray) -> float:
+def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
     """The slope of the straight line through the points (x, y) of least squared error."""
     return float(np.polyfit(x, y, 1)[0])
 
 
-def in_the_mean(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+def mean_tangents(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
     """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
     figure, (axes,) = sheet(1, len(panels), 9.8, 3.6)
     for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
@@ -70,14 +70,14 @@ def in_the_mean(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]])
     return figure
 
 
-def order(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
+def loglog_slope(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
     """The slope of ln y against ln x for low ≤ x ≤ high."""
     a, b = np.log(x), np.log(y)
     inside = (np.asarray(x) >= low * 0.99) & (np.asarray(x) <= high * 1.01)
-    return steepness(a[inside], b[inside])
+    return least_squares_slope(a[inside], b[inside])
 
 
-def to_the_limit(
+def limit_errors(
     gaps: Sequence[float], errors: Mapping[str, Sequence[float]], floors: Mapping[str, float]
 ) -> Figure:
     """Error of the discrete gradient over the gap, by precision; floors: the limit's own error."""
@@ -94,7 +94,7 @@ def to_the_limit(
         middle = len(gaps) * 5 // 8
         label(ax, gaps[middle] * right, errors[name][middle] * up, NAMED[name],
               PRECISIONS[name].color)  # fmt: skip
-    fitted = order(gaps, errors["float64"], 1e-4, 1e-1)
+    fitted = loglog_slope(gaps, errors["float64"], 1e-4, 1e-1)
     best = gaps[int(np.argmin(errors["float32"]))]
     ax.set(xlim=(max(gaps) * 1.8, min(gaps) / 1.8), ylim=(2e-10, 5))
     title = f"Slope {fitted:.2f} over three decades; in 32 bits a gap of {best:g} is best"
@@ -102,12 +102,12 @@ def to_the_limit(
     return figure
 
 
-def pulled(
+def loss_and_gradients(
     places: Sequence[float], pulls: Sequence[float], ours: np.ndarray, theirs: np.ndarray
 ) -> Figure:
     """F and g (one sample on the line, step by step), and two gradients entry by entry."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.7)
-    walk(axes[0], places, pulls)
+    loss_by_step(axes[0], places, pulls)
     ax, reach = axes[1], 1.1 * float(np.abs(theirs).max())
     ax.plot([-reach, reach], [-2 * reach, 2 * reach], color=TRUTH.color, linewidth=1)
     ax.plot(theirs, ours, ".", color=STUDENT.color, markersize=4)
@@ -122,8 +122,8 @@ def pulled(
     return figure
 
 
-def walk(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
-    """A parabola for each step: F stands on its flank, and its bottom is g away."""
+def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
+    """A parabola for each step: F is marked on it, and its minimum is g away."""
     low = min(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
     high = max(*places, *(F + g for F, g in zip(places, pulls, strict=True)))
     room = 0.25 * (high - low)
@@ -147,23 +147,23 @@ def walk(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
     )
 
 
-# Where a tangent is long: the clock that the network reads, and the two brackets of g
+# Size of the tangent: the speed of the network's time input, and the two brackets of g
 
 FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and where names go
 END = np.pi / 2
 
 
-def clocks(
-    t: np.ndarray, told: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
+def input_speeds(
+    t: np.ndarray, time_inputs: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
 ) -> Figure:
     """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.8)
-    looks = {name: role for name, role in zip(told, (STUDENT, TEACHER), strict=True)}
-    for name, speed in told.items():
+    looks = {name: role for name, role in zip(time_inputs, (STUDENT, TEACHER), strict=True)}
+    for name, speed in time_inputs.items():
         axes[0].semilogy(t, speed, color=looks[name].color, linestyle=looks[name].line)
-        up = 1.35 if name == next(iter(told)) else 0.5
+        up = 1.35 if name == next(iter(time_inputs)) else 0.5
         label(axes[0], 0.75, float(np.interp(0.75, t, speed)) * up, name, looks[name].color)
-    last = list(told.values())[-1]
+    last = list(time_inputs.values())[-1]
     axes[0].set(ylim=(0.03, 300), xlim=(0, END))
     title = f"ln(σ)/4 runs away, to {last[-1]:.0f} at t = {t[-1]:.2f}"
     name_axes(axes[0], ANGLE, "$\\sin t \\cdot |d\\,c_{noise}/dt|$", title)
@@ -177,7 +177,7 @@ def clocks(
 
 
 @dataclass(frozen=True, eq=False)
-class Lengths:
+class TangentLengths:
     """‖·‖ of the first and the second bracket and of g at angles t (m,): each (m, samples)."""
 
     t: np.ndarray
@@ -186,7 +186,7 @@ class Lengths:
     whole: np.ndarray
 
 
-def band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
+def quantile_band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
     """Median and the middle 98 % of lengths (m, samples); the highest of what is shown."""
     low, middle, high = np.quantile(lengths, (0.01, 0.5, 0.99), axis=1)
     ax.fill_between(t, low, high, color=role.color, alpha=0.18, linewidth=0)
@@ -194,17 +194,20 @@ def band(ax: Axes, t: np.ndarray, lengths: np.ndarray, role: Role) -> float:
     return float(high.max())
 
 
-def bounds(
-    smooth: Lengths, loud: Lengths, titles: tuple[str, str], after: Mapping[str, np.ndarray]
+def bracket_lengths(
+    smooth: TangentLengths,
+    loud: TangentLengths,
+    titles: tuple[str, str],
+    after: Mapping[str, np.ndarray],
 ) -> Figure:
     """The brackets of two networks, and the second's ‖g‖ (m, samples) after each stabiliser."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.8)
-    for ax, seen, title in zip(axes, (smooth, loud), titles, strict=False):
-        band(ax, seen.t, seen.first, TEACHER)
-        top = band(ax, seen.t, seen.second, STUDENT)
+    for ax, terms, title in zip(axes, (smooth, loud), titles, strict=False):
+        quantile_band(ax, terms.t, terms.first, TEACHER)
+        top = quantile_band(ax, terms.t, terms.second, STUDENT)
         label(ax, 0.08, 0.025, "first bracket", TEACHER.color)
         label(ax, 0.7, 1.3 * top, "second bracket", STUDENT.color)
-        ratio = np.median(seen.second, axis=1).max() / np.median(seen.first, axis=1).max()
+        ratio = np.median(terms.second, axis=1).max() / np.median(terms.first, axis=1).max()
         name_axes(ax, ANGLE, "", f"{title}: second = {ratio:.1f} × first")
     stabilised(axes[2], loud, after)
     name_axes(axes[2], ANGLE, "", f"{titles[1]}, stabilised: 99 %")
@@ -216,18 +219,18 @@ def bounds(
     return figure
 
 
-def stabilised(ax: Axes, seen: Lengths, after: Mapping[str, np.ndarray]) -> None:
+def stabilised(ax: Axes, terms: TangentLengths, after: Mapping[str, np.ndarray]) -> None:
     """The 99th percentile of ‖g‖ (m, samples), as it is and after each stabiliser."""
-    high = np.quantile(seen.whole, 0.99, axis=1)
-    ax.semilogy(seen.t, high, color=TRUTH.color, linewidth=2.4)
+    high = np.quantile(terms.whole, 0.99, axis=1)
+    ax.semilogy(terms.t, high, color=TRUTH.color, linewidth=2.4)
     label(ax, 0.7, 1.3 * float(high.max()), "as it is")
     for (name, lengths), role in zip(after.items(), (STUDENT, EXTRA, MEAN), strict=True):
         row = np.quantile(lengths, 0.99, axis=1)
-        ax.semilogy(seen.t, row, color=role.color, linestyle=role.line, label=name)
+        ax.semilogy(terms.t, row, color=role.color, linestyle=role.line, label=name)
     ax.legend(loc="lower center", fontsize=9, frameon=False)
 
 
-# What the recordings of continuous time say: by arm, by moment, and by gap
+# Recorded runs: scores by variant, over training, and by gap
 
 RMSE, STEP = "RMS error to $f^*$ (data units)", "step"
 STABILISER_TICKS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -238,39 +241,44 @@ LOOKS: dict[str, Role] = {
 }  # fmt: skip
 
 
-def kept(study: str, arms: Iterable[str]) -> dict[str, Recording]:
-    """The recordings of these arms that there are, in this order."""
-    return {arm: read(study, arm) for arm in arms if path_of(study, arm).is_file()}
+def existing_recordings(study: str, variants: Iterable[str]) -> dict[str, Recording]:
+    """Those recordings of these variants that exist, in this order."""
+    return {
+        variant: read(study, variant) for variant in variants if path_of(study, variant).is_file()
+    }
 
 
-def title_of(study: str, arm: str) -> str:
-    """The arm in words."""
-    return STUDIES[study].arms[arm].title  # type: ignore[attr-defined]
+def title_of(study: str, variant: str) -> str:
+    """The variant's title."""
+    return STUDIES[study].variants[variant].title  # type: ignore[attr-defined]
 
 
-def rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
-    """A row for each arm, a mark for each seed, and a line at the mean."""
+def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -> None:
+    """A row for each variant, a mark for each seed, and a line at the mean."""
     order = list(runs)[::-1]
-    for height, arm in enumerate(order):
-        found = runs[arm].score("rmse")
+    for height, variant in enumerate(order):
+        found = runs[variant].score("rmse")
         ax.plot(found, [height] * len(found), role.marker, color=role.color, markersize=6)
         ax.plot([found.mean()] * 2, [height - 0.3, height + 0.3], color=role.color, linewidth=2)
     low, high = runs[base].score("rmse").min(), runs[base].score("rmse").max()
     ax.axvspan(low, high, color=role.color, alpha=0.15, linewidth=0)
-    names = [title_of("stabilisers", arm) for arm in order]
+    names = [title_of("stabilisers", variant) for variant in order]
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set(ylim=(-0.6, len(names) - 0.4))
 
 
-def arms(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
-    """Panels by title: the recordings and the arm that they are held against. `log`: one title."""
+def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) -> Figure:
+    """Panels by title: the recordings, and the variant that they are compared with.
+
+    `log` is the title of the panel with a logarithmic axis.
+    """
     figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
     for ax, (title, (runs, base)), role in zip(
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
     ):
-        rows(ax, runs, base, role)
-        means = {arm: run.score("rmse").mean() for arm, run in runs.items()}
-        others = [mean / means[base] for arm, mean in means.items() if arm != base]
+        score_rows(ax, runs, base, role)
+        means = {variant: run.score("rmse").mean() for variant, run in runs.items()}
+        others = [mean / means[base] for variant, mean in means.items() if variant != base]
         ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
         name_axes(ax, RMSE, "", f"{title}: {' to '.join(ends)}")
         high = max(run.score("rmse").max() for run in runs.values())
@@ -282,18 +290,18 @@ def arms(panels: Mapping[str, tuple[Mapping[str, Recording], str]], log: str) ->
 
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
-    """Median length of the tangent, and the error, means over levels, by step and arm."""
+    """Median length of the tangent, and the error, means over levels, by step and variant."""
     figure, (axes,) = sheet(1, 2, 10.4, 3.9)
-    for arm, run in runs.items():
-        role, steps = LOOKS[arm], run["steps"].mean(0)
+    for variant, run in runs.items():
+        role, steps = LOOKS[variant], run["steps"].mean(0)
         for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
             by_seed = values.mean(2)
             ax.semilogy(steps, by_seed.mean(0), color=role.color, linestyle=role.line)
             ax.fill_between(steps, by_seed.min(0), by_seed.max(0), color=role.color, alpha=0.15,
                             linewidth=0)  # fmt: skip
         end = float(run["tangent"][..., 0].mean((0, 2))[-1])
-        up = {"scd": 0.6, "scd-norm": 1.3}.get(arm, 1.0)
-        label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", arm), role.color)
+        up = {"scd": 0.6, "scd-norm": 1.3}.get(variant, 1.0)
+        label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", variant), role.color)
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features stretch it, a teacher shrinks it")
@@ -328,7 +336,7 @@ def by_gap(
 
 
 def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
-    """What the smallest error over the gaps says."""
+    """Title: the gaps whose error is within 10 % of the limit."""
     off = {gap: scores.mean() / base.mean() - 1 for gap, scores in found.items()}
     near = [gap for gap, share in off.items() if abs(share) <= 0.1]
     if not near:
@@ -336,16 +344,16 @@ def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
     return f"Within 10 % of the limit: gaps of {min(near):g} to {max(near):g}"
 
 
-# Arms of a study against one of them: how much worse, and whether the seeds can tell
+# Comparison of variants: ratios of errors, and whether the seeds' ranges overlap
 
 
-def rmse(arm: str, study: str = "stabilisers") -> np.ndarray:
-    """The RMS error to f* of each seed of a recorded arm."""
-    return read(study, arm).score("rmse")
+def rmse(variant: str, study: str = "stabilisers") -> np.ndarray:
+    """The RMS error to f* of each seed of a recorded variant."""
+    return read(study, variant).score("rmse")
 
 
 def first_and_last(values: np.ndarray) -> str:
-    """In words: values (seeds, moments, levels), averaged over levels, at both ends."""
+    """Text for values (seeds, moments, levels), averaged over levels, at both ends."""
     return f"{ranged(values[:, 0].mean(1), '.2g')} → {ranged(values[:, -1].mean(1), '.2g')}"
 
 
@@ -354,7 +362,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(a.min() <= b.max() and b.min() <= a.max())
 
 
-def times(found: np.ndarray, base: np.ndarray) -> float:
+def ratio_of_means(found: np.ndarray, base: np.ndarray) -> float:
     """The ratio of the means."""
     return float(found.mean() / base.mean())
 
@@ -362,17 +370,17 @@ def times(found: np.ndarray, base: np.ndarray) -> float:
 def effect(found: np.ndarray, base: np.ndarray) -> str:
     """In words: the ratio of the means, and whether the ranges of the seeds are apart."""
     if overlap(found, base):
-        return f"×{times(found, base):.2f}, the ranges overlap"
-    return f"×{times(found, base):.3g}, the ranges are apart"
+        return f"×{ratio_of_means(found, base):.2f}, the ranges overlap"
+    return f"×{ratio_of_means(found, base):.3g}, the ranges are apart"
 
 
-def needed(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
+def stabiliser_verdict(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
     """A verdict on a part of a recipe, from the scores without it and with it."""
     if overlap(found, base):
         return "does not show at this size: no difference beyond the seeds"
     if found.mean() < base.mean():
         return "does not show at this size: it is better without"
-    big = times(found, base) > ruin
+    big = ratio_of_means(found, base) > ruin
     return (
         "shows, unmistakably"
         if big
@@ -380,26 +388,28 @@ def needed(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
     )
 
 
-def against(runs: Mapping[str, Recording], beside: str, study: str = "stabilisers") -> str:
-    """A table (Markdown): each arm's scores, and its error beside that of `beside`."""
+def comparison_table(
+    runs: Mapping[str, Recording], beside: str, study: str = "stabilisers"
+) -> str:
+    """Markdown table: each arm's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
         "| | RMS error to f* | samples near a mode | RMS error beside the first |",
         "|---" * 4 + "|",
     ]
-    for arm, run in runs.items():
+    for variant, run in runs.items():
         found = run.score("rmse")
         row = (
-            title_of(study, arm),
+            title_of(study, variant),
             ranged(found, ".3g"),
             ranged(run.score("hq"), ".0%"),
-            "" if arm == beside else effect(found, base),
+            "" if variant == beside else effect(found, base),
         )
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 
-# The tangent g = cos t df/dt under the microscope: its two brackets, its bound, its weight
+# Tangent microscope: the two brackets of g = cos t df/dt, its bound and its weight
 
 TIME = "time t (radians)"
 LENGTH = "length (data units)"
@@ -431,7 +441,7 @@ class TangentTerms:
     @property
     def longest(self) -> tuple[int, int]:
         """Which time and which sample has the longest g."""
-        where = np.unravel_index(long(self.g).argmax(), long(self.g).shape)
+        where = np.unravel_index(sample_lengths(self.g).argmax(), sample_lengths(self.g).shape)
         return int(where[0]), int(where[1])
 
     @property
@@ -440,17 +450,17 @@ class TangentTerms:
         return np.square(self.bounded).mean((1, 2))
 
 
-def long(g: np.ndarray) -> np.ndarray:
+def sample_lengths(g: np.ndarray) -> np.ndarray:
     """‖g‖ of each sample."""
     return np.linalg.norm(g, axis=-1)
 
 
-def short(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits, and no powers of ten for large numbers."""
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
-def microscope(seen: TangentTerms, bound: str) -> Figure:
+def microscope(terms: TangentTerms, bound: str) -> Figure:
     """Brackets, length before and after the bound, and the weight w* that this loss asks for."""
     figure, (axes,) = sheet(1, 3, 10.6, 3.5)
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
@@ -458,10 +468,10 @@ def microscope(seen: TangentTerms, bound: str) -> Figure:
     for ax, (low, high), ticks in zip(axes, LIMITS, TICKS, strict=True):
         ax.set(yscale="log", xlim=(0, np.pi / 2), ylim=(low, high))
         ax.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
-        plain(ax.yaxis, ticks)
-    brackets(axes[0], seen)
-    before_and_after(axes[1], seen, bound)
-    weighed(axes[2], seen)
+        plain_ticks(ax.yaxis, ticks)
+    brackets(axes[0], terms)
+    before_and_after(axes[1], terms, bound)
+    loss_and_weight(axes[2], terms)
     return figure
 
 
@@ -469,75 +479,77 @@ def cloud(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role, shift: float)
     """A dot for each sample (m, n), and their median over t."""
     places = np.repeat(t + shift, values.shape[1])
     ax.plot(places, values.ravel(), ".", color=role.color, markersize=2.5, alpha=0.45)
-    row(ax, t + shift, np.median(values, 1), role)
+    plot_row(ax, t + shift, np.median(values, 1), role)
 
 
-def row(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role) -> None:
+def plot_row(ax: Axes, t: np.ndarray, values: np.ndarray, role: Role) -> None:
     """One number for each time."""
     ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker, markersize=4.5,
             markevery=3)  # fmt: skip
 
 
-def key(ax: Axes, line: int, text: str, role: Role) -> None:
+def key_label(ax: Axes, line: int, text: str, role: Role) -> None:
     """A label at the top left, in that line."""
     low, high = np.log(ax.get_ylim())
     label(ax, 0.05, float(np.exp(high - (high - low) * 0.075 * line)), text,
           INK.get(role, role.color))  # fmt: skip
 
 
-def brackets(ax: Axes, seen: TangentTerms) -> None:
-    """How long the two parts of g are."""
-    cloud(ax, seen.t, long(seen.first), TEACHER, -0.008)
-    key(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
-    cloud(ax, seen.t, long(seen.second), STUDENT, 0.008)
-    on = "r cos t sin t (x_t + σ_d dF/dt)" if seen.second.any() else "off, r = 0"
-    key(ax, 2, f"■ second: {on}", STUDENT)
-    parts = [long(g)[seen.longest] for g in (seen.first, seen.second)]
+def brackets(ax: Axes, terms: TangentTerms) -> None:
+    """Lengths of the two parts of g."""
+    cloud(ax, terms.t, sample_lengths(terms.first), TEACHER, -0.008)
+    key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
+    cloud(ax, terms.t, sample_lengths(terms.second), STUDENT, 0.008)
+    on = "r cos t sin t (x_t + σ_d dF/dt)" if terms.second.any() else "off, r = 0"
+    key_label(ax, 2, f"■ second: {on}", STUDENT)
+    parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
     title = f"The longest: mostly the {which}"
-    name_axes(ax, TIME, LENGTH, "They cancel" if long(seen.g).max() < NOTHING else title)
+    name_axes(
+        ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
+    )
 
 
-def before_and_after(ax: Axes, seen: TangentTerms, bound: str) -> None:
+def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
     """The length of g, what the bound leaves of it, and the band that it promises."""
-    g, after = long(seen.g), long(seen.bounded)
-    bounded = np.isfinite(seen.promise)
+    g, after = sample_lengths(terms.g), sample_lengths(terms.bounded)
+    bounded = np.isfinite(terms.promise)
     if bounded:
-        ax.axhspan(FLOOR / 10, seen.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
-        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {seen.promise:.3g}", EXTRA.color)
-    cloud(ax, seen.t, g, DATA, -0.008)
-    key(ax, 1, "● ‖g‖ as it is", DATA)
+        ax.axhspan(FLOOR / 10, terms.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
+        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {terms.promise:.3g}", EXTRA.color)
+    cloud(ax, terms.t, g, DATA, -0.008)
+    key_label(ax, 1, "● ‖g‖ as it is", DATA)
     if bounded:
-        cloud(ax, seen.t, after, EXTRA, 0.008)
-        key(ax, 2, f"✚ after the bound: {bound}", EXTRA)
+        cloud(ax, terms.t, after, EXTRA, 0.008)
+        key_label(ax, 2, f"✚ after the bound: {bound}", EXTRA)
     if g.max() < FLOOR:
         label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
-    title = f"Longest: {short(g.max())}"
-    name_axes(ax, TIME, "", f"{title}, bounded {short(after.max())}" if bounded else title)
+    title = f"Longest: {three_digits(g.max())}"
+    name_axes(ax, TIME, "", f"{title}, bounded {three_digits(after.max())}" if bounded else title)
 
 
-def weighed(ax: Axes, seen: TangentTerms) -> None:
+def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     """The loss by time, the weight that evens it, and what the two make together."""
-    weight = 1 / np.maximum(seen.loss, 1e-300)
-    row(ax, seen.t, seen.loss, STUDENT)
-    key(ax, 1, "■ loss E‖g‖²/D", STUDENT)
-    row(ax, seen.t, weight, MEAN)
-    key(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
-    ax.plot(seen.t, seen.loss * weight, color=TRUTH.color, linestyle=":")
-    key(ax, 3, "dotted: their product", TRUTH)
-    uneven = seen.loss.max() / max(seen.loss.min(), 1e-300)
-    title = f"Uneven ×{short(uneven)}; w* evens it"
-    gone = seen.loss.max() < NOTHING**2
+    weight = 1 / np.maximum(terms.loss, 1e-300)
+    plot_row(ax, terms.t, terms.loss, STUDENT)
+    key_label(ax, 1, "■ loss E‖g‖²/D", STUDENT)
+    plot_row(ax, terms.t, weight, MEAN)
+    key_label(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
+    ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
+    key_label(ax, 3, "dotted: their product", TRUTH)
+    uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
+    title = f"Uneven ×{three_digits(uneven)}; w* evens it"
+    gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
 
 
-# A run of sCM while it trains: its error by noise level, and how long its tangents are
+# Training curves of sCM: the error by noise level, and the length of the tangents
 
 LEVEL, ERROR = "noise level σ_d tan t (data units)", "RMS of f − f* (data units)"
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TrainingCurves:
     """A run of sCM: steps (T,), levels (L,), error (T, L), tangent (T, L, 3).
 
     tangent holds median, 99th percentile and maximum of ‖g‖ before it is bounded.
@@ -550,7 +562,7 @@ class Course:
 
     @property
     def median(self) -> np.ndarray:
-        """Of the medians at all levels, (T,)."""
+        """Median over levels of the median length, (T,)."""
         return np.median(self.tangent[..., 0], 1)
 
     @property
@@ -568,8 +580,8 @@ class Course:
         return int(np.abs(self.steps - step).argmin())
 
 
-def training(run: Course, beside: Course | None, whole: int) -> Figure:
-    """Where a run of `whole` steps stands: error by level, and length of g so far.
+def training(run: TrainingCurves, beside: TrainingCurves | None, whole: int) -> Figure:
+    """Training curves of a run of `whole` steps: error by level, and length of g so far.
 
     `beside` is another run: its error is drawn at the same step.
     """
@@ -578,23 +590,25 @@ def training(run: Course, beside: Course | None, whole: int) -> Figure:
     figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.9, wspace=0.24)
     now = int(run.steps[-1])
     if beside:
-        draw(axes, beside, now, DATA, "recorded sCT", 1.4)
-    draw(axes, run, now, STUDENT, "this run", 2.2)
+        draw_run(axes, beside, now, DATA, "recorded sCT", 1.4)
+    draw_run(axes, run, now, STUDENT, "this run", 2.2)
     by_level, by_step = axes
     by_level.set(xscale="log", yscale="log", xlim=(0.002, 10), ylim=(1e-3, 100))
-    plain(by_level.xaxis, (0.01, 0.1, 1, 10))
-    plain(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
+    plain_ticks(by_level.xaxis, (0.01, 0.1, 1, 10))
+    plain_ticks(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
     name_axes(by_level, LEVEL, ERROR, f"Step {now}: {run.total[-1]:.3g} off in all")
     by_step.set(yscale="log", xlim=(0, whole), ylim=(0.1, 1e6))
     by_step.set_xticks([0, whole // 2, whole])
-    plain(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
+    plain_ticks(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
     label(by_step, 0.03 * whole, 3e5, "dashed: the longest; solid: the median")
     name_axes(by_step, "training step", "‖g‖ before its bound (data units)",
               f"Longest tangent: {run.longest[-1]:.3g}")  # fmt: skip
     return figure
 
 
-def draw(axes: np.ndarray, run: Course, now: int, role: Role, name: str, width: float) -> None:
+def draw_run(
+    axes: np.ndarray, run: TrainingCurves, now: int, role: Role, name: str, width: float
+) -> None:
     """One run in both panels: its error at the step `now`, its tangents at all its steps."""
     look = {"color": role.color, "linewidth": width}
     axes[0].plot(run.levels, run.error[run.at(now)], linestyle=role.line, **look)
@@ -603,13 +617,13 @@ def draw(axes: np.ndarray, run: Course, now: int, role: Role, name: str, width: 
     axes[1].plot(run.steps, run.longest, linestyle=(0, (5, 2)), **look)
 
 
-# A difference needs a step and a derivative does not: error against step, and what each costs
+# Errors of finite differences by step, against the derivative in forward mode
 
-VEE_STEP = "step $h$ of the difference (radians)"
+DIFFERENCE_STEP = "step $h$ of the difference (radians)"
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class DerivativeErrors:
     """Relative errors of dF/dt: differences by precision, each (steps,), and forward mode."""
 
     differences: Mapping[str, Sequence[float]]
@@ -622,7 +636,7 @@ class Errors:
         return steps[i], row[i]
 
 
-def vees(steps: Sequence[float], panels: Mapping[str, Errors]) -> Figure:
+def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
     """One panel for each network; dotted: the derivative in forward mode, which has no step."""
     figure, (axes,) = sheet(1, len(panels), 10.4, 4.2)
     for ax, (name, errors) in zip(axes, panels.items(), strict=True):
@@ -630,16 +644,16 @@ def vees(steps: Sequence[float], panels: Mapping[str, Errors]) -> Figure:
             role = PRECISIONS[precision]
             ax.loglog(steps, row, color=role.color, linestyle=role.line, marker=role.marker,
                       markersize=4)  # fmt: skip
-        forward(ax, steps, errors)
+        forward_error(ax, steps, errors)
         h, least = errors.best("float32", steps)
-        name_axes(ax, VEE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
+        name_axes(ax, DIFFERENCE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
         ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
         ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
     axes[0].set_ylabel("relative error of $dF/dt$")
     return figure
 
 
-def forward(ax: Axes, steps: Sequence[float], errors: Errors) -> None:
+def forward_error(ax: Axes, steps: Sequence[float], errors: DerivativeErrors) -> None:
     """The derivative's own error in 32 bits, and the names of the two curves."""
     role, floor = PRECISIONS["float32"], errors.forward["float32"]
     ax.axhline(floor, color=role.color, linewidth=1.6, linestyle=":")

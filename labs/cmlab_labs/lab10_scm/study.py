@@ -1,14 +1,15 @@
-"""Studies of lab 10, continuous-time consistency models (sCM): trained variants that it replays.
+"""Studies of lab 10, continuous-time consistency models (sCM): stabilisers, and the gap.
 
-sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher.
+"stabilisers": sCM on the ring with one stabiliser off or changed at a time, from data alone (sCT)
+and with a teacher (sCD).
 
 sct-…    4000 steps from random weights. `sct` has the time as it is, positional features, the
          normalised tangent, a warm-up of 250 steps, the prior and the learned weight
 scd-…    2000 steps of diffusion, then 2000 with the exact teacher; `scd` clips the tangent
-fourier  random features in place of positional ones, of this scale; "log" tells the network
+fourier  random features in place of positional ones, of this scale; "log" gives the network
          ln(σ)/4 in place of the angle
 
-The gap goes to zero: the discrete twin of sCM at several gaps, and the limit.
+"gap": the discrete-time version of sCM at several gaps, and its limit.
 
 sct-…  from data alone and scd-… with the exact teacher, the limit being `sct` and `scd` of the
 study "stabilisers". Gaps are radians of TrigFlow's time. "difference" takes central differences
@@ -41,17 +42,17 @@ from cmlab.schedules import Constant, Warmup
 from cmlab.train.recipe import Recipe
 from cmlab.types import Bound, Prior, Schedule
 
+from ..common.observers import TangentObserver
 from ..common.study import Study
-from ..common.watch import Tangents
 
-# sCM on the ring: one stabiliser off or changed at a time, from data alone and with a teacher
+# The study "stabilisers"
 
 STEPS = 4000
 NONE = Constant(1.0)  # a warm-up of no steps
 
 
 @dataclass(frozen=True)
-class Arm:
+class SCMVariant:
     """sCT of these ingredients, or sCD where the preset is; seed -> recipe."""
 
     title: str
@@ -60,7 +61,7 @@ class Arm:
     learned: bool = True  # the weight w_φ(t)
     prior: Prior = InverseTan()
     embed: Embed = Positional(32)
-    told: TimeInput = Angle()
+    time_input: TimeInput = Angle()
     slope: Slope = Tangent()
     preset: Callable[..., Recipe] = toy.sct
 
@@ -75,13 +76,13 @@ class Arm:
             balance=Adaptive() if self.learned else Even(),
         )
         net = replace(cast(MLPShape, recipe.net), embed=self.embed)
-        precond = replace(cast(TrigPrecond, recipe.precond), c_noise=self.told)
+        precond = replace(cast(TrigPrecond, recipe.precond), c_noise=self.time_input)
         start = recipe.start and replace(recipe.start, net=net, precond=precond)
         return replace(recipe, method=method, net=net, precond=precond, start=start)
 
 
-SCT, LOUD = Arm("sCT"), Fourier(32, 16.0)
-SCD = Arm("sCD, clipped", Clip(), preset=toy.scd)
+SCT, LOUD = SCMVariant("sCT"), Fourier(32, 16.0)
+SCD = SCMVariant("sCD, clipped", Clip(), preset=toy.scd)
 
 FROM_DATA = {
     "sct": SCT,
@@ -93,12 +94,12 @@ FROM_DATA = {
     ),
     "sct-even": replace(SCT, title="no learned weight", learned=False),
     "sct-flat": replace(SCT, title="no prior weight", prior=Flat()),
-    "sct-bare": Arm("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
+    "sct-bare": SCMVariant("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
     "sct-fourier-0.3": replace(SCT, title="Fourier scale 0.3", embed=Fourier(32, 0.3)),
-    "sct-log": replace(SCT, title="ln(σ)/4", told=QuarterLog()),
+    "sct-log": replace(SCT, title="ln(σ)/4", time_input=QuarterLog()),
     "sct-fourier-16": replace(SCT, title="Fourier scale 16", embed=LOUD),
     "sct-fourier-16-log": replace(
-        SCT, title="Fourier scale 16, ln(σ)/4", embed=LOUD, told=QuarterLog()
+        SCT, title="Fourier scale 16, ln(σ)/4", embed=LOUD, time_input=QuarterLog()
     ),
     "sct-fourier-16-bare": replace(
         SCT, title="Fourier scale 16, no norm", embed=LOUD, bound=Unbounded(), warmup=NONE
@@ -114,10 +115,10 @@ WITH_TEACHER = {
     "scd-even": replace(SCD, title="sCD, clipped, no learned weight", learned=False),
 }
 
-STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, Tangents())
+STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, TangentObserver())
 
 
-# The gap goes to zero: the discrete twin of sCM at several gaps, and the limit
+# The study "gap"
 
 GAPS = (0.3, 0.1, 0.03, 0.01, 0.001, 0.0001, 0.00001)
 
@@ -127,4 +128,4 @@ ARMS |= {
 }
 ARMS["sct-difference"] = replace(SCT, title="differences of F", slope=Difference())
 
-GAP_STUDY = Study("gap", ARMS, Tangents())
+GAP_STUDY = Study("gap", ARMS, TangentObserver())

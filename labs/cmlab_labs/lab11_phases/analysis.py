@@ -1,13 +1,10 @@
-"""Analysis for lab 11, steps and phases (PCM): quantities measured there.
-
-Where to put the middle noise level of a two-call sampler: a search that needs no slope.
-"""
+"""Analysis for lab 11 (PCM): ternary search for the middle noise level of a two-call sampler."""
 
 from collections.abc import Callable
 
 
 def ternary(score: Callable[[float], float], low: float, high: float, rounds: int) -> float:
-    """The place of the least score between low and high, if it falls and then rises.
+    """The minimiser of a unimodal score between low and high, by ternary search.
 
     Each round asks at both thirds, and drops the outer third beside the larger score: 2 calls,
     and two thirds of the interval are left. Song et al. 2023, Sec. 3, name it for Algorithm 1.

@@ -1,6 +1,6 @@
-"""Animation of lab 11, steps and phases (PCM).
+"""Animation of lab 11 (PCM): samples by network calls, with phases and with fresh noise.
 
-More calls, two ways: phases that keep the sample, and fresh noise that loses it.
+Phases keep the mode that a noise belongs to; fresh noise between the calls loses it.
 """
 
 from dataclasses import replace
@@ -10,15 +10,25 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import exact_ends, nearest_mode
 from cmlab.metrics.plots import DATA, STUDENT, TRUTH, WRONG, Role
+from cmlab.metrics.toy import exact_ends, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.process import Process
 from cmlab.types import Data
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, ink, moving, ways, words
-from ..common.studies_shared import COUNTS, KEEPS, revived, ring
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    ink,
+    moving,
+    polylines,
+    text_labels,
+)
+from ..common.studies_shared import CALL_COUNTS, KEEP_FRACTIONS, phased_ring, restored_network
 from ..common.study import read
 
 SHOWN = 96
@@ -26,50 +36,56 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @torch.no_grad()
-def walked(arm: str, calls: int, z: Data) -> Tensor:
-    """Where the recorded network of this arm brings noises z, in the way that it was made for."""
-    recipe, model = ring(calls, 0), revived(arm, read("phases", arm)["weights"][0])
+def samples(variant: str, calls: int, z: Data) -> Tensor:
+    """Samples of a variant's recorded network from noises z, with its own sampler."""
+    recipe, model = (
+        phased_ring(calls, 0),
+        restored_network(variant, read("phases", variant)["weights"][0]),
+    )
     sampler = recipe.sampler
-    if arm == "m1":
-        sampler = replace(cast(PhasedSteps, ring(1, 0).sampler), keep=KEEPS[0])
+    if variant == "m1":
+        sampler = replace(cast(PhasedSteps, phased_ring(1, 0).sampler), keep=KEEP_FRACTIONS[0])
     with seeded(torch.device("cpu"), 7):
         return sampler(cast(Process, model.process), model, z, calls)
 
 
-def drawn(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
-    """Ends joined to the exact ends; those in another mode have a cross."""
+def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, float]:
+    """Samples joined to the exact end points; those in another mode are crosses."""
     lost = nearest_mode(toy.RING, x) != nearest_mode(toy.RING, exact)
     symbols = ["x" if gone else "square" for gone in lost.tolist()]
     colors = [WRONG.color if gone else role.color for gone in lost.tolist()]
-    joined = ways(torch.stack([x.double(), exact], 1), DATA, panel, 0.8)
+    joined = polylines(torch.stack([x.double(), exact], 1), DATA, panel, 0.8)
     share = float((~lost).double().mean())
     return [joined, cloud(x, role, panel, 8, 1, (symbols, colors))], share
 
 
 @animation("11")
 def calls() -> Moving:
-    """The same noises in 1, 2, 4 and 8 calls: phased jumps, and one phase with fresh noise."""
-    ends = exact_ends(toy.RING, ring(1, 0).sampler.sigma_max)
+    """Samples of the same noises in 1 to 8 calls: phases, and one phase with fresh noise."""
+    ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
-    shots = [both(n, walked(f"m{n}", n, z), walked("m1", n, z), exact) for n in COUNTS]
+    shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in CALL_COUNTS]
     still = [
         *(cloud(exact, TRUTH, 0, 4), cloud(exact, TRUTH, 1, 4)),
-        words([-1.58], [1.5], ["dots: the exact end"]),
-        words([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
+        text_labels([-1.58], [1.5], ["dots: the exact end"]),
+        text_labels([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
     ]
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Phases keep whose sample it is; fresh noise between the calls loses it"
     return moving("calls", finding, "network calls", [plane, plane], still, shots, 2)
 
 
-def both(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
-    """Where n calls lead in both ways."""
-    left, kept = drawn(phased, exact, STUDENT, 0)
-    right, same = drawn(renoised, exact, STUDENT, 1)
-    told = f"{n} call{'s' * (n > 1)}"
+def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
+    """One frame: samples in n calls by both samplers."""
+    left, kept = end_traces(phased, exact, STUDENT, 0)
+    right, same = end_traces(renoised, exact, STUDENT, 1)
+    calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{told}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with phases, "
-        f"and {same:.0%} with fresh noise between the calls."
+        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with "
+        f"phases, and {same:.0%} with fresh noise between the calls."
     )
-    titles = f"{told}, phased: {kept:.0%} keep their mode", f"{told}, re-noised: {same:.0%}"
+    titles = (
+        f"{calls_text}, phased: {kept:.0%} keep their mode",
+        f"{calls_text}, re-noised: {same:.0%}",
+    )
     return Shot(str(n), reading, titles, [*left, *right])

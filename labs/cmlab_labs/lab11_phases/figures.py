@@ -1,7 +1,4 @@
-"""Figures of lab 11, steps and phases (PCM).
-
-Digits from the same noises, by what made them and in how many calls.
-"""
+"""Figures of lab 11 (PCM): digits from the same noises by sampler and number of calls."""
 
 import numpy as np
 import torch

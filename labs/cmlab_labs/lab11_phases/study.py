@@ -1,6 +1,6 @@
-"""Studies of lab 11, steps and phases (PCM): trained variants that it replays.
+"""Study of lab 11: PCM with four phases on digits, one variant.
 
-Four phases on digits: 1500 steps in all, 600 of them a denoiser that then teaches. One arm.
+1500 steps in all, 600 of them for the denoiser that is then the teacher.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import Tensor
 from cmlab.data.digits import Digits
 from cmlab.methods import PCM
 from cmlab.methods.pcm import PhasedSteps
-from cmlab.metrics.evaluators import digits_by_calls
+from cmlab.metrics.digits import digits_by_calls
 from cmlab.ops import seeded
 from cmlab.presets import phased
 from cmlab.process import Process
@@ -23,29 +23,29 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Denoise
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 
 STEPS, SHOWN = 1500, 20
 COUNTS = (1, 2, 4)
 WAYS = ("phased", "stochastic", "teacher")
 
-Told = Callable[[Tensor], Denoise]  # labels -> a denoiser of pictures with these labels
+Conditioned = Callable[[Tensor], Denoise]  # labels -> a denoiser of pictures with these labels
 
 
 @dataclass(frozen=True)
-class ByCalls:
-    """Digits by the number of calls, the same noises for all ways.
+class PhasedDigits:
+    """Observer of digits by the number of calls, the same noises for all samplers.
 
     fd        (3, 3) Fréchet distance of the WAYS in 1, 2, 4 calls: the student's jumps, the
               student with fresh noise between its calls, and its teacher's jumps (DDIM)
     pictures  (3, 3, n, *d) of the same, uint8
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return {}  # a look takes as long as a tenth of the run
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}  # an observation takes as long as a tenth of the run
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, method = trainer.ema.model, cast(PCM, trainer.method)
         sampler = cast(PhasedSteps, recipe.sampler)
 
@@ -56,7 +56,7 @@ class ByCalls:
             return method.teacher(labels, labels)
 
         ways = ((student, sampler), (student, replace(sampler, keep=0.0)), (teacher, sampler))
-        makers = [partial(made, model.process, told, steps) for told, steps in ways]
+        makers = [partial(generate, model.process, denoise, steps) for denoise, steps in ways]
         found = [digits_by_calls(maker, COUNTS) for maker in makers]
         return {
             "fd": np.array([[row[f"fd{n}"] for n in COUNTS] for row in found], np.float32),
@@ -65,11 +65,16 @@ class ByCalls:
 
 
 @torch.no_grad()
-def made(
-    process: Process, told: Told, sampler: PhasedSteps, z: Tensor, labels: Tensor, calls: int
+def generate(
+    process: Process,
+    denoise: Conditioned,
+    sampler: PhasedSteps,
+    z: Tensor,
+    labels: Tensor,
+    calls: int,
 ) -> Tensor:
     """Pictures with these labels from these noises."""
-    return sampler(process, told(labels), z, calls)
+    return sampler(process, denoise(labels), z, calls)
 
 
 def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.ndarray:
@@ -80,4 +85,9 @@ def pictures(maker: Callable[[Tensor, Tensor, int], Tensor], calls: int) -> np.n
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-STUDY = Study("phased-digits", {"pcm": lambda seed: phased.digit(STEPS, seed)}, ByCalls(), looks=5)
+STUDY = Study(
+    "phased-digits",
+    {"pcm": lambda seed: phased.digit(STEPS, seed)},
+    PhasedDigits(),
+    observations=5,
+)

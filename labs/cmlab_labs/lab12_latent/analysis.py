@@ -1,28 +1,27 @@
-"""Analysis for lab 12, latent consistency models (sLCT): quantities measured there.
+"""Analysis for lab 12 (sLCT): impulsive noise, and noise paired with data by optimal transport.
 
-How impulsive numbers are: shares beyond the fences of a box plot, and the kurtosis.
-
+Impulsive noise is measured by the shares beyond the fences of a box plot, and by the kurtosis.
 Tukey's fences lie 1.5 (inner) and 3 (outer) interquartile ranges beyond the quartiles. Of normal
 numbers 0.70 % lie beyond the inner ones and 2.3 in a million beyond the outer ones.
 
-What pairing noise with data does: the share of the cost that is left, and the target's spread.
-
-At a given x_t many data points may lie below. Their variance, the mean over x_t of Var(x | x_t),
-is the noise that the target of consistency training has: pairing can lower it.
+Pairing is measured by its transport cost and by the variance of the target. Many data points are
+possible at a given x_t. Their variance, the mean over x_t of Var(x | x_t), is the noise that the
+target of consistency training has: pairing can lower it.
 """
 
 from dataclasses import dataclass
+from math import exp, log
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from cmlab.data.toy import ToyData
-from cmlab.methods.slct import Independent, MinibatchOT
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening
 from cmlab.ops import sum_squares
 from cmlab.types import Coupling
 
-# How impulsive numbers are: shares beyond the fences of a box plot, and the kurtosis
+# Impulsive noise
 
 INNER, OUTER = 1.5, 3.0  # interquartile ranges beyond the quartiles
 
@@ -43,7 +42,7 @@ def fences(x: Tensor, ranges: float) -> tuple[float, float]:
     return float(low - ranges * (high - low)), float(high + ranges * (high - low))
 
 
-def beyond(x: Tensor, ranges: float) -> float:
+def share_beyond(x: Tensor, ranges: float) -> float:
     """The share of all numbers in x beyond its own fences."""
     low, high = fences(x, ranges)
     return float(((x < low) | (x > high)).double().mean())
@@ -56,15 +55,23 @@ def kurtosis(x: Tensor) -> float:
 
 
 def impulsiveness(x: Tensor) -> Impulsiveness:
-    """Of all numbers in x together: take channels of unlike spread apart, or standardise them."""
+    """Impulsiveness of all numbers in x together; standardise channels of unequal spread first."""
     values = x.detach().double()
     low, high = np.quantile(values.numpy().ravel(), (0.25, 0.75))
     spread = max(float(high - low), 1e-30)
     reach = float((values - torch.as_tensor(np.median(values.numpy()))).abs().max()) / spread
-    return Impulsiveness(beyond(values, INNER), beyond(values, OUTER), kurtosis(values), reach)
+    return Impulsiveness(
+        share_beyond(values, INNER), share_beyond(values, OUTER), kurtosis(values), reach
+    )
 
 
-# What pairing noise with data does: the share of the cost that is left, and the target's spread
+def c_of(intervals: float) -> float:
+    """The authors' c(N) for one coordinate, without the exception for the first stage."""
+    rule = Tightening(first=None)
+    return exp(rule.slope * log(intervals) + rule.intercept)
+
+
+# Noise paired with data
 
 
 def cost_ratio(x: Tensor, z: Tensor) -> float:
@@ -72,7 +79,7 @@ def cost_ratio(x: Tensor, z: Tensor) -> float:
     return float(sum_squares(x - MinibatchOT()(x, z)).sum() / sum_squares(x - z).sum())
 
 
-def spread_of_target(x: Tensor, x_t: Tensor, near: int = 16) -> float:
+def target_variance(x: Tensor, x_t: Tensor, near: int = 16) -> float:
     """The mean over x_t of the variance of x (n, D), summed over D, among the nearest x_t.
 
     An estimate from n samples: the neighbours lie a little apart, which adds to it.
@@ -81,7 +88,7 @@ def spread_of_target(x: Tensor, x_t: Tensor, near: int = 16) -> float:
     return float(x[close].var(1).sum(1).mean())
 
 
-def paired(
+def paired_batches(
     data: ToyData, coupling: Coupling, batch: int, batches: int, generator: Generator
 ) -> tuple[Tensor, Tensor]:
     """Data and noise, paired batch by batch: (batches · batch, D) each."""

@@ -1,20 +1,22 @@
 """Exercise checks of lab 12, latent consistency models (sLCT)."""
 
 from collections.abc import Callable
+from functools import partial
 from math import exp, log, log10, sqrt
 
 import torch
 from torch import Tensor
 
-from cmlab.methods.slct import Cauchy, Tightening, averaged
+from cmlab.methods.slct import Cauchy, averaged
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
+from .analysis import c_of
 
-# Lab 12: a denoising term over the samples with small noise, of which there may be none
+same = partial(close, rtol=1e-6, atol=1e-12)
 
 
 def answered(n: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """What a network said (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""
+    """Answers of a network (n, 4, 4, 4), the data, and noise levels from 0.01 to 10."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64) / 2
     f_t = x + 0.1 * torch.randn(n, 4, 4, 4, generator=g, dtype=torch.float64)
@@ -55,7 +57,7 @@ def term(f_t: Tensor, x: Tensor, t: Tensor, small: float, sigma: float) -> Tenso
 
 
 def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
-    """What to say, and the number that the slip gives."""
+    """Mistakes: the message, and the number that each gives."""
     square, low = (f_t - x).square().flatten(1), t <= SMALL
     weight = 1 / t**2 + 1 / SIGMA**2
     each = weight * square.mean(1)
@@ -77,12 +79,6 @@ def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
 
 
 CASES = (20, 160, 640)  # intervals
-
-
-def c_of(intervals: float) -> float:
-    """c(N) of the authors' code, without the exception for the first stage."""
-    rule = Tightening(first=None)
-    return exp(rule.slope * log(intervals) + rule.intercept)
 
 
 def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
@@ -122,12 +118,8 @@ def exact(a: Tensor, b: Tensor, intervals: float) -> Tensor:
     return Cauchy(c_of(intervals) * sqrt(a[0].numel()))(a, b)
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.double(), b, rtol=1e-6, atol=1e-12)
-
-
 def slips(delta: Tensor, intervals: float) -> dict[str, Tensor]:
-    """What to say, and what the slip answers to differences (b, *d)."""
+    """Mistakes: the message, and the loss that each gives for differences (b, *d)."""
     flat, c = delta.flatten(1), c_of(intervals)
     m = flat.square().mean(1)
     whole = "take the mean of the squares first, then one logarithm for the whole sample"
@@ -154,7 +146,7 @@ def cauchy(m: Tensor, c: float) -> Tensor:
 
 
 def slips_in_c(m: Tensor, intervals: float) -> dict[str, Tensor]:
-    """The same for slips in c and its place."""
+    """Mistakes in c and its place."""
     c, grown = c_of(intervals), exp(1.15 * log(intervals) - 0.85)
     ten = exp(-1.15 * log10(intervals) - 0.85)
     return {

@@ -1,10 +1,7 @@
-"""Explorers of lab 12, latent consistency models (sLCT): interactive figures.
-
-Two benches: tails of latents and what they do to losses, and noise paired with data.
-"""
+"""Explorers of lab 12 (sLCT): impulsive noise in latents, and optimal transport of noise."""
 
 from functools import lru_cache
-from math import exp, log, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -12,13 +9,13 @@ from torch import Tensor
 from cmlab.data.toy import Ring
 from cmlab.losses import SquaredL2
 from cmlab.methods.ict import PseudoHuber
-from cmlab.methods.slct import Cauchy, Tightening
+from cmlab.methods.slct import Cauchy
 from cmlab.ops import seeded
 from cmlab.presets.latent import DIGITS
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from .analysis import COUPLINGS, cost_ratio, impulsiveness, spread_of_target
-from .figures import Bench, bench, pairing, pull
+from .analysis import COUPLINGS, c_of, cost_ratio, impulsiveness, target_variance
+from .figures import ImpulseScene, impulses, influence, pairing
 
 CPU = torch.device("cpu")
 SAMPLES = 400
@@ -39,7 +36,7 @@ def elements(source: str) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def spoilt(source: str, percent: float, factor: float) -> Tensor:
+def with_impulses(source: str, percent: float, factor: float) -> Tensor:
     """The same, with impulses."""
     x = elements(source)
     with seeded(CPU, 6):
@@ -59,45 +56,40 @@ def latent_bench() -> Explorer:
     return Explorer(picture, knobs)
 
 
-def c_of(intervals: int) -> float:
-    """c(N) for one coordinate, in the first stage as well."""
-    rule = Tightening(first=None)
-    return exp(rule.slope * log(intervals) + rule.intercept)
-
-
 def picture(source: str, share: float, factor: int, intervals: int, size: float) -> Picture:
-    """Elements with fences, and the pull of residuals as long as their samples are large.
+    """Elements with fences, and the influence of residuals that grow with their samples.
 
     A sample of the clean data's mean length has a residual of rms `size`: a model, no run.
     """
-    x, clean = spoilt(source, round(share, 2), factor), elements(source)
+    x, clean = with_impulses(source, round(share, 2), factor), elements(source)
     root = sqrt(x.shape[1])
     c = c_of(intervals) * root
     lengths = size * root * x.norm(dim=1) / clean.norm(dim=1).mean()
     losses = {"squared L2": SquaredL2(), "pseudo-Huber": PseudoHuber(0.00054 * sqrt(x.shape[1])),
               "Cauchy": Cauchy(c)}  # fmt: skip
     found = impulsiveness(x)
-    scene = Bench(x.flatten(), lengths, losses, c)
+    scene = ImpulseScene(x.flatten(), lengths, losses, c)
     kurtosis = f"{found.kurtosis:.1f}" if found.kurtosis < 100 else f"{found.kurtosis:.0f}"
     title = f"{found.outer:.2%} beyond the outer fence, kurtosis {kurtosis}"
     hit = (x != clean).any(1)
-    words = ", ".join(
-        f"{name} {share_of(pull(metric, lengths), hit):.1%}" for name, metric in losses.items()
+    shares = ", ".join(
+        f"{name} {share_of_influence(influence(metric, lengths), hit):.1%}"
+        for name, metric in losses.items()
     )
-    return Picture(bench(scene, title), reading(found.inner, found.reach, hit, words, c))
+    return Picture(impulses(scene, title), reading(found.inner, found.reach, hit, shares, c))
 
 
-def share_of(force: Tensor, hit: Tensor) -> float:
+def share_of_influence(force: Tensor, hit: Tensor) -> float:
     return float(force[hit].sum() / force.sum())
 
 
-def reading(inner: float, reach: float, hit: Tensor, words: str, c: float) -> str:
+def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> str:
     return (
         f"Beyond the inner fence: {inner:.2%} (normal numbers: 0.70%); the farthest element lies "
         f"{reach:.1f} interquartile ranges from the median.\n"
         f"{float(hit.double().mean()):.1%} of the samples hold an impulse. Their share of all "
-        f"pull: {words}.\n"
-        f"Cauchy pulls hardest at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
+        f"influence: {shares}.\n"
+        f"The Cauchy loss has most influence at √2 c(N) √D = {sqrt(2) * c:.3g}, and less beyond."
     )
 
 
@@ -108,10 +100,10 @@ def transport_bench() -> Explorer:
         "t": log_slider("noise level t (data units)", 0.8, 0.05, 5.0),
         "seed": slider("draw", 0, 0, 20),
     }
-    return Explorer(paired, knobs)
+    return Explorer(transport_picture, knobs)
 
 
-def paired(batch: int, t: float, seed: int) -> Picture:
+def transport_picture(batch: int, t: float, seed: int) -> Picture:
     """One batch of the ring, paired both ways."""
     with seeded(CPU, 9, seed):
         x = Ring().sample(batch)[0]
@@ -120,12 +112,12 @@ def paired(batch: int, t: float, seed: int) -> Picture:
     x_t = {name: x + t * noise for name, noise in pairs.items()}
     ratio = cost_ratio(x, z)
     near = min(4, batch - 1)
-    spread = [spread_of_target(x, y, near) for y in x_t.values()]
+    spread = [target_variance(x, y, near) for y in x_t.values()]
     figure = pairing(x, pairs, x_t, t, f"Transport leaves {ratio:.0%} of the cost")
     return Picture(
         figure,
         f"Mean squared length of a pair: {ratio:.0%} of that of the pairs as drawn.\n"
         f"Variance of x among the {near} nearest x + t z: {spread[0]:.3f} as drawn, "
         f"{spread[1]:.3f} with transport.\n"
-        "The same noises, in another order: their law has not changed, that of a pair has.",
+        "The same noises in another order: their distribution is unchanged, the pairs' is not.",
     )

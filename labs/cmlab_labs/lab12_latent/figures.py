@@ -1,4 +1,4 @@
-"""Figures of lab 12, latent consistency models (sLCT)."""
+"""Figures of lab 12 (sLCT): heavy tails and losses, scores of runs, optimal transport."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from cmlab.metrics.plots import (
 )
 from cmlab.types import Metric
 
-from ..common.plots_noise import plain
+from ..common.plots_recordings import plain_ticks
 from .analysis import INNER, OUTER, Impulsiveness, fences
 
-# How heavy the tails of data and residuals are, and what that does to losses
+# Tails of data and residuals, and their influence on losses
 
 LOSSES = {"squared L2": WRONG, "pseudo-Huber": STUDENT, "Cauchy": TEACHER}
 NORMAL = {"inner": 0.00698, "outer": 2.34e-6, "kurtosis": 3.0}
@@ -54,22 +54,22 @@ def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
     axes[0].set_xlim(LEAST / 2, 0.5)
     low, high = (pick([3.0, *(row.kurtosis for row in rows.values())]) for pick in (min, max))
     axes[1].set_xlim(0.85 * low, 1.2 * high)
-    within(axes[1], (2, 3, 5, 10, 20, 50, 100))
+    set_ticks(axes[1], (2, 3, 5, 10, 20, 50, 100))
     name_axes(axes[0], f"share of elements beyond {INNER:g} IQR (squares) and {OUTER:g} IQR "
               "(triangles)", "", title or "Tails")  # fmt: skip
     name_axes(axes[1], "kurtosis (normal: 3)", "", "Kurtosis")
     return figure
 
 
-def within(ax: Axes, ticks: Sequence[float]) -> None:
+def set_ticks(ax: Axes, ticks: Sequence[float]) -> None:
     """Those of these ticks of a logarithmic x axis that lie on it, in plain numbers."""
     low, high = ax.get_xlim()
-    plain(ax.xaxis, [tick for tick in ticks if low <= tick <= high])
+    plain_ticks(ax.xaxis, [tick for tick in ticks if low <= tick <= high])
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """Elements (n,), the lengths of samples' residuals (m,), and the losses that see them."""
+class ImpulseScene:
+    """Elements (n,), the lengths of samples' residuals (m,), and the losses of them."""
 
     elements: Tensor
     lengths: Tensor
@@ -77,14 +77,14 @@ class Bench:
     c: float
 
 
-def pull(metric: Metric, lengths: Tensor) -> Tensor:
-    """ψ(r), how hard a residual of each length pulls."""
+def influence(metric: Metric, lengths: Tensor) -> Tensor:
+    """Influence function ψ(r), the derivative of the metric by the length of a residual."""
     r = lengths.double()[:, None].requires_grad_()
     return torch.autograd.grad(metric(r, torch.zeros_like(r)).sum(), r)[0][:, 0]
 
 
-def bench(scene: Bench, title: str) -> Figure:
-    """The elements with their fences, and how hard residuals of each length pull."""
+def impulses(scene: ImpulseScene, title: str) -> Figure:
+    """The elements with their fences, and the influence of residuals by length."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.5)
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.16, top=0.9, wspace=0.22)
@@ -92,13 +92,13 @@ def bench(scene: Bench, title: str) -> Figure:
     name_axes(axes[0], "latent element (standardised)", "share of elements", title)
     r = torch.logspace(-4, 2, 241, dtype=torch.float64)
     for name, metric in scene.losses.items():
-        role, y = LOSSES[name], pull(metric, r)
+        role, y = LOSSES[name], influence(metric, r)
         axes[1].plot(r, y / y.max(), color=role.color, linestyle=role.line)
     low, high = (float(scene.lengths.quantile(q)) for q in (0.05, 0.95))
     axes[1].axvspan(max(low, 1e-4), max(high, 1.1e-4), color=DATA.color, alpha=0.15, linewidth=0)
     axes[1].axvline(2**0.5 * scene.c, color=TEACHER.color, linewidth=0.8, linestyle=":")
     axes[1].set(xscale="log", xlim=(1e-4, 1e2), ylim=(0, 1.12))
-    within(axes[1], (1e-4, 1e-3, 0.01, 0.1, 1, 10, 100))
+    set_ticks(axes[1], (1e-4, 1e-3, 0.01, 0.1, 1, 10, 100))
     for y, (name, role) in zip((0.35, 0.25, 0.15), LOSSES.items(), strict=True):
         label(axes[1], 1.3e-4, y, name, role.color)
     name_axes(axes[1], "length of a sample's residual ‖f_t − f_r‖", "pull ψ, largest = 1",
@@ -115,39 +115,41 @@ def histogram(ax: Axes, elements: Tensor) -> None:
         for fence in fences(elements, ranges):
             ax.axvline(fence, color=TRUTH.color, linestyle=line, linewidth=1)
     ax.set(yscale="log", ylim=(0.5 / len(elements), 1), xlim=(-reach, reach))
-    plain(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
+    plain_ticks(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
 
 
-# How runs on latents end, and what their loss sees on the way
+# Scores of runs on latents, and their residuals during training
 
-ARM_LOOK = {
+VARIANT_ROLES = {
     "ict": STUDENT, "cauchy": TEACHER, "slct": EXTRA, "slct-independent": MEAN,
     "slct-across": WRONG, "slct-8c": TARGET, "huber": STUDENT, "l2": WRONG,
 }  # fmt: skip
 
 
-def race(panels: Mapping[str, Mapping[str, np.ndarray]], floor: float, name: str) -> Figure:
-    """Scores of arms, one marker a seed and a bar at the mean; panels share their axis."""
+def variant_scores(
+    panels: Mapping[str, Mapping[str, np.ndarray]], floor: float, name: str
+) -> Figure:
+    """Scores of variants, one marker per seed and a bar at the mean; panels share their axis."""
     figure, (axes,) = sheet(1, len(panels), 9.6, 3.3)
-    for ax, (title, arms) in zip(axes, panels.items(), strict=True):
-        place = np.arange(len(arms))[::-1]
-        for y, (arm, scores) in zip(place, arms.items(), strict=True):
-            role = ARM_LOOK.get(arm, DATA)
+    for ax, (title, variants) in zip(axes, panels.items(), strict=True):
+        place = np.arange(len(variants))[::-1]
+        for y, (variant, scores) in zip(place, variants.items(), strict=True):
+            role = VARIANT_ROLES.get(variant, DATA)
             ax.plot(scores, np.full(len(scores), y), role.marker, color=role.color, markersize=7)
             ax.plot([scores.mean()] * 2, [y - 0.28, y + 0.28], color=role.color, linewidth=2)
             ax.text(scores.max() * 1.07, y, f"{scores.mean():.0f}", va="center", fontsize=9)
         ax.axvline(floor, color=TRUTH.color, linestyle=":", linewidth=1)
-        ax.set(xscale="log", ylim=(-0.6, len(arms) - 0.3))
-        ax.set_yticks(place, list(arms))
+        ax.set(xscale="log", ylim=(-0.6, len(variants) - 0.3))
+        ax.set_yticks(place, list(variants))
         name_axes(ax, name, "", title)
-    span = [v for arms in panels.values() for s in arms.values() for v in s]
+    span = [v for variants in panels.values() for s in variants.values() for v in s]
     for ax in axes:
         ax.set_xlim(0.8 * floor, 1.5 * max([*span, floor]))
-        within(ax, (5, 10, 20, 50, 100, 200, 500, 1000))
+        set_ticks(ax, (5, 10, 20, 50, 100, 200, 500, 1000))
     return figure
 
 
-def sizes(
+def residual_sizes(
     intervals: Sequence[int], quantiles: Mapping[str, np.ndarray], c: Sequence[float], title: str
 ) -> Figure:
     """Root mean square residuals by stage: 5 to 95 % as bars, the median; and c(N).
@@ -171,16 +173,18 @@ def sizes(
     return figure
 
 
-# Noise and data paired by optimal transport, and what it buys in which dimension
+# Noise and data paired by optimal transport, and the gain by dimension
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
-LOOK = {"as drawn": MEAN, "optimal transport": STUDENT}
+COUPLING_ROLES = {"as drawn": MEAN, "optimal transport": STUDENT}
 
 
-def lines(ax: Axes, x: Tensor, z: Tensor, role: str) -> None:
+def draw_pairs(ax: Axes, x: Tensor, z: Tensor, role: str) -> None:
     """Data (discs) and noise (dots), a line for each pair."""
     pairs = np.stack([x.numpy(), z.numpy()], axis=1)
-    ax.add_collection(LineCollection(list(pairs), colors=LOOK[role].color, linewidths=0.7))
+    ax.add_collection(
+        LineCollection(list(pairs), colors=COUPLING_ROLES[role].color, linewidths=0.7)
+    )
     ax.scatter(*z.T, s=9, color=NOISE.color, zorder=2)
     ax.scatter(*x.T, s=14, color=DATA.color, zorder=3)
     ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))
@@ -195,10 +199,12 @@ def pairing(
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.16, top=0.84, wspace=0.28)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     for column, (name, z) in enumerate(pairs.items()):
-        lines(axes[0, column], x, z, name)
+        draw_pairs(axes[0, column], x, z, name)
         axes[0, column].set_title(f"{name}: pairs", fontsize=10, loc="left")
         below = axes[0, 2 + column]
-        below.scatter(*x_t[name].T, s=7, color=LOOK[name].color, marker=LOOK[name].marker)
+        below.scatter(
+            *x_t[name].T, s=7, color=COUPLING_ROLES[name].color, marker=COUPLING_ROLES[name].marker
+        )
         reach = 1.3 + 2.6 * t
         below.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         below.set_title(f"{name}, t = {t:.2g}", fontsize=10, loc="left")
@@ -208,7 +214,7 @@ def pairing(
     return figure
 
 
-def gains(
+def transport_gains(
     dims: Sequence[int], ratios: np.ndarray, levels: Sequence[float],
     spread: Mapping[str, np.ndarray], scores: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Figure:  # fmt: skip
@@ -224,25 +230,27 @@ def gains(
     name_axes(axes[0], "dimension D", "cost left, share of the pairs as drawn",
               f"{saved[0]:.0%} saved in 2D, {saved[-1]:.0%} at {dims[-1]}")  # fmt: skip
     for name, values in spread.items():
-        role = LOOK[name]
+        role = COUPLING_ROLES[name]
         axes[1].plot(levels, values.mean(1), color=role.color, marker=role.marker,
                      linestyle=role.line)  # fmt: skip
         label(axes[1], levels[0], float(values[0].mean()) * 1.8, name, role.color)
     axes[1].set(xscale="log", yscale="log")
     name_axes(axes[1], "noise level t (data units)", "mean Var(x | x_t) (data units²)",
               "The target's variance falls")  # fmt: skip
-    seeds(axes[2], scores)
+    seed_scores(axes[2], scores)
     return figure
 
 
-def seeds(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+def seed_scores(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """A marker for each seed, the two pairings side by side."""
     place = np.arange(len(scores))
-    for number, name in enumerate(LOOK):
+    for number, name in enumerate(COUPLING_ROLES):
         for x, found in zip(place, scores.values(), strict=True):
             if name in found:
                 at = np.full(len(found[name]), x + 0.16 * (number - 0.5))
-                ax.plot(at, found[name], LOOK[name].marker, color=LOOK[name].color)
+                ax.plot(
+                    at, found[name], COUPLING_ROLES[name].marker, color=COUPLING_ROLES[name].color
+                )
     ax.set_xticks(place, list(scores))
     ax.set(xlim=(-0.5, len(scores) - 0.5), yscale="log")
     name_axes(ax, "", "error (data units)", "Trained: one marker a seed")

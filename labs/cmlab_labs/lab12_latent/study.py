@@ -1,6 +1,6 @@
-"""Studies of lab 12, latent consistency models (sLCT): trained variants that it replays.
+"""Studies of lab 12, latent consistency models (sLCT): impulses in latents, optimal transport.
 
-Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part.
+"latents": iCT and sLCT on digits in latents, clean and with injected impulses, and ablations.
 
 ict, huber-impulses      iCT as it is, with its pseudo-Huber loss
 l2-impulses              iCT with squared L2
@@ -11,14 +11,14 @@ slct-across              sLCT whose optimal transport pairs across classes
 slct-8c                  sLCT with eight times the c
 slct-first               sLCT whose first c is that of the authors' script for 4 × 4 × 4
 
-Impulses multiply 0.1 % of all latent elements by 50. Judged by the clean held-out digits.
+Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
-Optimal transport in the plane: consistency training on the ring, the noise paired or not.
+"transport": consistency training on the ring, with noise paired by optimal transport or not.
 
 independent  iCT's loss, the noise as drawn
 ot           the same, the noise of each batch paired with its data by optimal transport
 
-Half of the toy presets' batch. RMS is against the f* of the law with independent noise.
+Half of the toy presets' batch. RMS is against the f* of the data with independent noise.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from cmlab.losses import SquaredL2
 from cmlab.methods import ICT, SLCT
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
-from cmlab.metrics.latent import drawn
+from cmlab.metrics.evaluators import decoded_samples
 from cmlab.nets.norm import Grouped, NonScaling
 from cmlab.noise_levels import Neighbours
 from cmlab.ops import expand, seeded, sum_squares
@@ -46,11 +46,11 @@ from cmlab.train.runs import judged
 from cmlab.train.trainer import Trainer
 from cmlab.types import Coupling, Data, Time
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
-from .analysis import INNER, OUTER, beyond, kurtosis
+from .analysis import INNER, OUTER, kurtosis, share_beyond
 
-# A watch of runs on latents: the differences that the loss sees, by stage, and the score
+# Observer of runs on latents: residuals of the loss by stage, and the score
 
 BANDS = (0.002, 0.02, 0.2, 2.0, 80.0)  # noise levels; the bands lie between them
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -61,7 +61,7 @@ NONE = torch.full((6,), torch.nan)  # of a band that no pair fell into
 class Residuals:
     """f_t - f_r of `n` pairs as in training, with the weights and the grid of the stage that ends.
 
-    scores    (names,) the judge's numbers for the averaged weights
+    scores    (names,) the evaluator's scores of the averaged weights
     intervals ()       N, the number of intervals of the grid
     size      (bands, 6) quantiles of the root mean square of a sample's residual, see QUANTILES,
               by band of the noise level t
@@ -71,19 +71,19 @@ class Residuals:
 
     n: int = 2048
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         step = max(trainer.step - 1, 0)
         scores = judged(trainer.ema.model, recipe).values()
         return {
             "scores": np.array([np.nan if s is None else s for s in scores]),
             "intervals": np.array(trainer.method.pairs.points(step) - 1),  # type: ignore[union-attr]
-            **measured(*residuals(trainer, recipe, step, self.n)),
+            **measured_by_band(*residuals(trainer, recipe, step, self.n)),
         }
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         """pictures (40, c, n, n): decoded one-step samples of the averaged weights, uint8."""
         labels = torch.arange(40) % recipe.net.classes  # type: ignore[attr-defined]
-        x = drawn(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
+        x = decoded_samples(trainer.ema.model, recipe.data, recipe.sampler, labels, 40, 1, 0)
         return {"pictures": ((x + 1) * 127.5).round().to(torch.uint8).numpy()}
 
 
@@ -96,33 +96,33 @@ def residuals(trainer: Trainer, recipe: Recipe, step: int, n: int) -> tuple[Time
         t, r = trainer.method.pairs(model.process, x, step)
         z = torch.randn_like(x)
     x_t, x_r = (model.process.perturb(x, z, time) for time in (t, r))
-    apart = model(x_t, t, labels) - model(x_r, r, labels)
+    residual = model(x_t, t, labels) - model(x_r, r, labels)
     trainer.model.train()
-    return t, r, apart
+    return t, r, residual
 
 
-def measured(t: Time, r: Time, apart: Data) -> Arrays:
+def measured_by_band(t: Time, r: Time, residual: Data) -> Arrays:
     """Sizes and tails by band."""
-    size = (sum_squares(apart) / apart[0].numel()).sqrt()
-    slope = apart / expand(t - r, apart)
+    size = (sum_squares(residual) / residual[0].numel()).sqrt()
+    slope = residual / expand(t - r, residual)
     which = torch.bucketize(t, torch.tensor(BANDS[1:-1]))
     sizes, tails = [], []
     for band in range(len(BANDS) - 1):
         here = which == band
         sizes.append(size[here].quantile(torch.tensor(QUANTILES)) if here.any() else NONE[:6])
-        tails.append(heaviness(slope[here]) if here.any() else NONE[:3])
+        tails.append(tail_measures(slope[here]) if here.any() else NONE[:3])
     return {
         "size": torch.stack(sizes).numpy().astype(np.float32),
         "tails": torch.stack(tails).numpy().astype(np.float32),
     }
 
 
-def heaviness(x: Tensor) -> Tensor:
+def tail_measures(x: Tensor) -> Tensor:
     """Shares beyond the inner and the outer fence, and the kurtosis."""
-    return torch.tensor([beyond(x, INNER), beyond(x, OUTER), kurtosis(x)])
+    return torch.tensor([share_beyond(x, INNER), share_beyond(x, OUTER), kurtosis(x)])
 
 
-# Digits in latents: iCT and sLCT, clean and with injected impulses, and sLCT part by part
+# The study "latents"
 
 IMPULSES = Impulses(DIGITS)
 
@@ -146,8 +146,8 @@ def cauchy(data: Decodable, seed: int) -> Recipe:
     return latent(method, STEPS, seed, Grouped(), data)
 
 
-def wider(factor: float, seed: int) -> Recipe:
-    """sLCT that calls things far later: c(N) times this factor."""
+def with_scaled_c(factor: float, seed: int) -> Recipe:
+    """sLCT with c(N) times this factor."""
     method = improved(STEPS)
     c = method.c
     assert isinstance(c, Tightening) and c.first is not None
@@ -155,7 +155,7 @@ def wider(factor: float, seed: int) -> Recipe:
     return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
 
 
-def first(seed: int) -> Recipe:
+def with_first_c(seed: int) -> Recipe:
     """sLCT with the first c that the authors' script gives to latents of this size."""
     method = improved(STEPS)
     assert isinstance(method.c, Tightening)
@@ -163,7 +163,7 @@ def first(seed: int) -> Recipe:
     return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
 
 
-def other_pairs(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
+def with_coupling(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
     """sLCT with its noise paired in another way."""
     method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
     return latent(method, STEPS, seed, NonScaling(), DIGITS)
@@ -173,20 +173,20 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "ict": partial(ict, DIGITS),
     "cauchy": partial(cauchy, DIGITS),
     "slct": partial(slct, DIGITS),
-    "slct-independent": partial(other_pairs, Independent(), True),
-    "slct-across": partial(other_pairs, MinibatchOT(), False),
-    "slct-8c": partial(wider, 8.0),
-    "slct-first": first,
+    "slct-independent": partial(with_coupling, Independent(), True),
+    "slct-across": partial(with_coupling, MinibatchOT(), False),
+    "slct-8c": partial(with_scaled_c, 8.0),
+    "slct-first": with_first_c,
     "huber-impulses": partial(ict, IMPULSES),
     "l2-impulses": partial(squared, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),
     "slct-impulses": partial(slct, IMPULSES),
 }
 
-STUDY = Study("latents", ARMS, Residuals(), looks=7)
+STUDY = Study("latents", ARMS, Residuals(), observations=7)
 
 
-# Optimal transport in the plane: consistency training on the ring, the noise paired or not
+# The study "transport"
 
 TRANSPORT_STEPS, BATCH = 2000, 128
 
@@ -205,4 +205,4 @@ TRANSPORT_ARMS: dict[str, Callable[[int], Recipe]] = {
     "ot": partial(paired, MinibatchOT()),
 }
 
-TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, looks=8)
+TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, observations=8)

@@ -12,7 +12,7 @@ from cmlab.methods.posterior_sampling import Absolute, Mask, Measurement, Operat
 from cmlab.ops import expand
 from cmlab.types import Denoise
 
-from ..common.exercise import Slip, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 
 Named = dict[str, Tensor]  # what to say, and what the slip gives
 
@@ -21,18 +21,20 @@ Named = dict[str, Tensor]  # what to say, and what the slip gives
 def edit_step(answer: Callable[..., Any]) -> str:
     """(f, x_t, t, r, y, missing, A, back, z) -> x_r, the input of the next call."""
     for missing in ((1, 1, 0, 1, 0, 0), (0, 1, 1, 1, 1, 1)):
-        given = turn(torch.tensor(missing, dtype=torch.float64))
+        given = edit_case(torch.tensor(missing, dtype=torch.float64))
         found = answer(*given)
         expect(isinstance(found, Tensor), "return one tensor: the input of the next call")
         shapes = tuple(found.shape), tuple(given[1].shape)
         expect(shapes[0] == shapes[1], f"your answer has shape {shapes[0]}, and x_t {shapes[1]}")
-        right = edited(*given)
-        if not near(found, right):
-            named(found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}")
+        right = exact_edit(*given)
+        if not close(found, right, 1e-8, 1e-8):
+            raise_matching_slip(
+                found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}"
+            )
     return "the given part is y's to rounding, the rest is f's, and the noise is of level r"
 
 
-def turn(missing: Tensor) -> tuple[Any, ...]:
+def edit_case(missing: Tensor) -> tuple[Any, ...]:
     """A batch of 4 in six dimensions, a basis that is not the pixels, and a curved f."""
     g = torch.Generator().manual_seed(13)
     x_t, y, z = (torch.randn(4, 6, generator=g, dtype=torch.float64) for _ in range(3))
@@ -45,7 +47,7 @@ def turn(missing: Tensor) -> tuple[Any, ...]:
     return f, x_t, 2.0 * level, 0.5 * level, y, missing, lambda x: x @ Q, lambda a: a @ Q.T, z
 
 
-def edited(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, missing: Tensor, A: Any,
+def exact_edit(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, missing: Tensor, A: Any,
            back: Any, z: Tensor) -> Tensor:  # fmt: skip
     x = back(torch.where(missing > 0, A(f(x_t, t)), A(y)))
     return x + expand(r, x) * z
@@ -78,20 +80,20 @@ def editing_slips(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, miss
 @exercise
 def push(answer: Callable[..., Any]) -> str:
     """(estimate, A, y, x_t, t, zeta) -> -ζ t ∇ ‖y - A(h)‖, by x_t, one row a sample."""
-    law = TwoRings().oracle
+    oracle = TwoRings().oracle
     g = torch.Generator().manual_seed(5)
     t = torch.tensor([0.3, 0.5, 0.8, 1.5, 0.4], dtype=torch.float64)
-    x_t = law.sample(5, g).double() + t[:, None] * torch.randn(5, 2, generator=g).double()
+    x_t = oracle.sample(5, g).double() + t[:, None] * torch.randn(5, 2, generator=g).double()
     operators: tuple[Operator, ...] = (Radius(), Absolute(), Mask(torch.tensor([1.0, 0.0])))
     for A in operators:
-        y = A(law.sample(5, g).double())
-        found = answer(law.denoise, A, y, x_t.clone(), t, 0.7)
+        y = A(oracle.sample(5, g).double())
+        found = answer(oracle.denoise, A, y, x_t.clone(), t, 0.7)
         expect(isinstance(found, Tensor) and found.shape == x_t.shape,
                "return one vector for each sample, in the shape of x_t")  # fmt: skip
         found = found.detach()
-        right = -0.7 * t[:, None] * by_differences(law.denoise, Measurement(A, y), x_t, t)
-        if not near(found, right, 1e-5):
-            named(found, pushing_slips(law.denoise, A, y, x_t, t, right),
+        right = -0.7 * t[:, None] * by_differences(oracle.denoise, Measurement(A, y), x_t, t)
+        if not close(found, right, 1e-5, 1e-5):
+            raise_matching_slip(found, pushing_slips(oracle.denoise, A, y, x_t, t, right),
                   f"off by {float((found - right).abs().max()):.2g}", 1e-5)  # fmt: skip
     return "for three operators the push agrees with finite differences of ‖y − A(h)‖"
 
@@ -109,30 +111,28 @@ def pushing_slips(
     f: Denoise, A: Operator, y: Tensor, x_t: Tensor, t: Tensor, right: Tensor
 ) -> Named:
     h = f(x_t, t).requires_grad_()
-    far = (y - A(h)).flatten(1).norm(dim=1)
-    (at_h,) = torch.autograd.grad(far.sum(), h)
-    far, level = far.detach()[:, None], t[:, None]
+    distance = (y - A(h)).flatten(1).norm(dim=1)
+    (at_h,) = torch.autograd.grad(distance.sum(), h)
+    distance, level = distance.detach()[:, None], t[:, None]
     return {
         "the sign is wrong: this pushes away from the measurement": -right,
-        "the norm is squared: ‖·‖₂, whose pull does not fade with the distance": 2 * far * right,
-        "the norm is squared and halved: ‖·‖₂, whose pull does not fade": far * right,
+        "the norm is squared: ‖·‖₂, whose pull does not fade with the distance": 2
+        * distance
+        * right,
+        "the norm is squared and halved: ‖·‖₂, whose pull does not fade": distance * right,
         "t is missing: the step is ζ t, small near the data": right / level,
         "t is squared: the step is ζ t": right * level,
         "ζ is missing": right / 0.7,
         "the gradient is that by h: go on through the estimate, to x_t": -0.7 * level * at_h,
         "one norm was taken over the whole batch: samples must not pull at each other": (
-            right * far / far.norm()
+            right * distance / distance.norm()
         ),
         "the mean over the batch divides each pull by the batch: take the sum": right / len(t),
     }
 
 
-def named(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
+def raise_matching_slip(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
     """Raise the slip that gives what was found."""
     for message, wrong in slips.items():
-        expect(not near(found, wrong, tolerance), message)
+        expect(not close(found, wrong, tolerance, tolerance), message)
     raise Slip(f"not the right answer ({off}), and none of the usual slips")
-
-
-def near(a: Tensor, b: Tensor, tolerance: float = 1e-8) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() <= tolerance * (1 + b.abs().max()))

@@ -1,4 +1,4 @@
-"""Explorers of lab 13, inverse problems: interactive figures."""
+"""Explorers of lab 13: measurements of point estimates, in the plane and on digits; editing."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -17,16 +17,16 @@ from cmlab.ops import seeded
 from cmlab.types import Data
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from ..common.explorers_digits import exact, law
-from ..common.plots_posterior import bench, posterior
-from ..common.plots_samples import visible
-from .analysis import parity
-from .figures import retouched, stand_ins
+from ..common.generators import digit_oracle, exact_denoiser
+from ..common.plots_posterior import operator_answers, posterior
+from ..common.plots_samples import contrast_scaled
+from .analysis import parity_logits
+from .figures import edited_digits, measured_digits
 
-# Measurement bench in the plane: what an operator answers to each point that could stand in
+# Measurement explorer in the plane: A at each point estimate and at posterior samples
 
-LAW, DRAWN = TwoRings().oracle, 600
-odd = parity(LAW)
+ORACLE, DRAWN = TwoRings().oracle, 600
+odd = parity_logits(ORACLE)
 
 # By name: one number for each x, the name of its axis, and the span shown.
 MEASURED: dict[str, tuple[Callable[[Tensor], Tensor], str, tuple[float, float]]] = {
@@ -50,11 +50,14 @@ LINEAR = ("mask", "down-sample", "blur")
 def scene(level: float, seed: int) -> tuple[Tensor, Tensor, Tensor, dict[str, Data]]:
     """x, x_t, posterior samples, and the two points, for one noise of this seed."""
     g = torch.Generator().manual_seed(seed)
-    x = LAW.sample(1, g).double()
+    x = ORACLE.sample(1, g).double()
     x_t = x + level * torch.randn(1, 2, generator=g, dtype=torch.float64)
     t = torch.tensor([level], dtype=torch.float64)
-    drawn = posterior(LAW, x_t, t).sample(DRAWN, g)[0]
-    points = {"posterior mean": LAW.denoise(x_t, t)[0], "path's end": LAW.consistency(x_t, t)[0]}
+    drawn = posterior(ORACLE, x_t, t).sample(DRAWN, g)[0]
+    points = {
+        "posterior mean": ORACLE.denoise(x_t, t)[0],
+        "path's end": ORACLE.consistency(x_t, t)[0],
+    }
     return x[0], x_t[0], drawn, points
 
 
@@ -74,7 +77,9 @@ def picture(operator: str, level: float, seed: int) -> Picture:
     x, x_t, drawn, points = scene(level, seed)
     answers = measure(drawn)
     found = {point: float(measure(at[None])) for point, at in points.items()}
-    figure = bench(LAW.components.means, drawn, x_t, points, answers, found, name, span)
+    figure = operator_answers(
+        ORACLE.components.means, drawn, x_t, points, answers, found, name, span
+    )
     return Picture(figure, reading(operator, level, x, answers, found, points))
 
 
@@ -87,27 +92,28 @@ def reading(
     at_mean, at_end = (density(at[None]) for at in points.values())
     truth = float(MEASURED[operator][0](x[None]))
     kind = "linear: the mean's answer is E[A] itself" if operator in LINEAR else "not linear"
-    told = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
+    answers_text = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
     return (
         f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
-        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples). {told}.\n"
+        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples).\n"
+        f"{answers_text}.\n"
         f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
-        f"{typical():.1f} on average."
+        f"{typical_density():.1f} on average."
     )
 
 
 def density(x: Tensor) -> float:
-    """ln p(x) under the data's own law, averaged over x (n, 2)."""
-    return float(LAW.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
+    """ln p(x) of the data, averaged over x (n, 2)."""
+    return float(ORACLE.log_density(x, torch.zeros(len(x), dtype=x.dtype)).mean())
 
 
 @lru_cache(maxsize=1)
-def typical() -> float:
-    """The mean of ln p(x) over 4000 points of the law."""
-    return density(LAW.sample(4000, torch.Generator().manual_seed(0)).double())
+def typical_density() -> float:
+    """The mean of ln p(x) over 4000 data points."""
+    return density(ORACLE.sample(4000, torch.Generator().manual_seed(0)).double())
 
 
-# Digits at the bench: what A(.) answers to the mean, to the network, to a sample; and edits
+# Measurement explorer for digits: A at the mean, the network's answer and a sample; and edits
 
 SIDE, MANY = 8, 6
 
@@ -124,11 +130,11 @@ def hole() -> Tensor:
 
 
 def operators() -> dict[str, Operator]:
-    """What a digit can be measured by."""
-    eye = load_classifier()
+    """Measurement operators for digits, by name."""
+    classifier = load_classifier()
     return {
         "mask": Mask(half()), "blur": Blur(1.0), "down-sample": DownSample(4), "|x|": Absolute(),
-        "classifier": Classifier(eye.body),
+        "classifier": Classifier(classifier.body),
     }  # fmt: skip
 
 
@@ -142,14 +148,14 @@ STROKE = "a blurred stroke"
 TOP = {STROKE: 1.5}  # noise level at the start; 80 elsewhere
 
 
-def scan(digit: int, seed: int) -> Tensor:
+def held_out_digit(digit: int, seed: int) -> Tensor:
     """A held-out scan of this digit, (1, 1, 8, 8)."""
     held_out = Digits(train=False)
     mine = held_out.images[held_out.labels == digit]
     return mine[seed % len(mine)][None]
 
 
-def retouch_bench(model: Denoiser) -> Explorer:
+def digit_explorer(model: Denoiser) -> Explorer:
     """An explorer of what A(.) is shown. Knobs: `operator`, `level` (σ), `digit` and `seed`."""
     known = operators()
     knobs = {
@@ -158,33 +164,41 @@ def retouch_bench(model: Denoiser) -> Explorer:
         "digit": slider("digit", 3, 0, 9),
         "seed": slider("scan and noise: seed", 1, 0, 35),
     }
-    return Explorer(lambda operator, **at: seen(model, operator, known[operator], **at), knobs)
+    return Explorer(
+        lambda operator, **at: measurement_picture(model, operator, known[operator], **at), knobs
+    )
 
 
 @torch.no_grad()
-def seen(model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int) -> Picture:
+def measurement_picture(
+    model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int
+) -> Picture:
     """One noisy scan, what could stand in for it, and the measurement of each."""
-    g, x, t = torch.Generator().manual_seed(seed), scan(digit, seed), torch.tensor([level])
+    g, x, t = (
+        torch.Generator().manual_seed(seed),
+        held_out_digit(digit, seed),
+        torch.tensor([level]),
+    )
     x_t, asked = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g), torch.tensor([digit])
-    drawn = posterior(law(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
-    points = {"mean D": exact(asked)(x_t, t), "network f": model(x_t, t, asked)}
+    drawn = posterior(digit_oracle(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
+    points = {"mean D": exact_denoiser(asked)(x_t, t), "network f": model(x_t, t, asked)}
     points["posterior sample"] = drawn
-    images = torch.cat([x, visible(x_t, t, Digits().sigma_data), *points.values()])
+    images = torch.cat([x, contrast_scaled(x_t, t, Digits().sigma_data), *points.values()])
     measured = A(images)
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
     names = ("truth", f"$x_t$, σ = {level:.2g}", *points)
-    figure = stand_ins(
+    figure = measured_digits(
         images, measured, names, far, f"What A is shown, and what it answers: {name}"
     )
-    told = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
+    answers_text = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
     sharp = ", ".join(f"{n} {float(h.norm()):.1f}" for n, h in (("truth", x), *points.items()))
     return Picture(figure, (
         f"Digit {digit}, held-out scan and noise {seed}, σ = {level:.2g}, A: {name}.\n"
-        f"‖y − A(h)‖: {told}.\nContrast ‖h‖: {sharp}."
+        f"‖y − A(h)‖: {answers_text}.\nContrast ‖h‖: {sharp}."
     ))  # fmt: skip
 
 
-def desk(model: Denoiser) -> Explorer:
+def editing_explorer(model: Denoiser) -> Explorer:
     """An explorer of zero-shot editing. Knobs: `task`, `calls`, `digit` and `seed`."""
     knobs = {
         "task": choice("given", [*EDITS, STROKE]),
@@ -192,13 +206,13 @@ def desk(model: Denoiser) -> Explorer:
         "digit": slider("digit", 5, 0, 9),
         "seed": slider("scan and noise: seed", 2, 0, 35),
     }
-    return Explorer(partial(made, model), knobs)
+    return Explorer(partial(editing_picture, model), knobs)
 
 
 @torch.no_grad()
-def made(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Picture:
+def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Picture:
     """Six edits of one scan, each from its own noise."""
-    x, asked = scan(digit, seed), torch.full((MANY,), digit)
+    x, asked = held_out_digit(digit, seed), torch.full((MANY,), digit)
     f, y = (lambda x_t, t: model(x_t, t, asked)), x.expand(MANY, -1, -1, -1)
     grid = KarrasGrid(0.1, TOP.get(task, 80.0)).up(max(calls, 2)).flip(0)[:calls]
     with seeded(torch.device("cpu"), seed):
@@ -209,20 +223,20 @@ def made(model: Denoiser, task: str, calls: int, digit: int, seed: int) -> Pictu
             given = EDITS[task].project(torch.zeros_like(x), x)
             *_, out = edit(model.process, f, EDITS[task], y, grid)
     title = f"{calls} network call{'s' * (calls > 1)}, six noises"
-    figure = retouched(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
-    return Picture(figure, told(task, x, given, out, calls))
+    figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
+    return Picture(figure, edit_sentence(task, x, given, out, calls))
 
 
-def told(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
-    """What is kept, how far the rest is from the truth, and how much it varies."""
+def edit_sentence(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
+    """Text on an edit: what is kept, the distance to the truth, and the spread."""
     kept = "nothing is kept exactly: the stroke is a start"
     if task != STROKE:
         again = EDITS[task].project(torch.zeros_like(out), out)
         kept = f"the given part is off by at most {float((again - given).abs().max()):.0e}"
-    away = (out - x).flatten(1).norm(dim=1).mean()
+    distance = (out - x).flatten(1).norm(dim=1).mean()
     return (
         f"Given: {task}; {calls} call{'s' * (calls > 1)} for each of {MANY}; {kept}.\n"
-        f"Distance to the truth {float(away):.2f} (mean); with the rest left grey "
+        f"Distance to the truth {float(distance):.2f} (mean); with the rest left grey "
         f"{float((given - x).norm()):.2f}.\n"
         f"Spread between the six, root mean square a pixel: {float(out.std(0).mean()):.2f}."
     )

@@ -1,4 +1,4 @@
-"""Figures of lab 13, inverse problems."""
+"""Figures of lab 13: digits under a measurement, posterior sampling, and zero-shot editing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, Role, label, name_axes, sheet
 
 from ..common.plots_posterior import ink
-from ..common.plots_samples import contact
+from ..common.plots_samples import contact_sheet
 from ..common.study import Recording
 
-# Digits under a measurement: what could stand in for the truth, and what A makes of it
+# Digits under a measurement: point estimates, and A of each
 
 ROLES: dict[str, Role] = {"mean D": MEAN, "network f": STUDENT, "posterior sample": TRUTH}
 
@@ -26,7 +26,7 @@ def as_picture(y: Tensor) -> Tensor:
     return y.repeat_interleave(8 // y.shape[-1], 2).repeat_interleave(8 // y.shape[-1], 3)
 
 
-def stand_ins(
+def measured_digits(
     images: Tensor, measured: Tensor, names: Sequence[str], far: Mapping[str, float], title: str
 ) -> Figure:
     """Images (n, 1, 8, 8) over their measurements, and the mismatch ‖A(h) - y‖ of each."""
@@ -34,7 +34,7 @@ def stand_ins(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.17, top=0.83, wspace=0.32)
     rows = torch.stack([images, as_picture(measured)])
-    contact(axes[0], rows, names, ("h", "A(h)"), title)
+    contact_sheet(axes[0], rows, names, ("h", "A(h)"), title)
     for place, (name, value) in enumerate(far.items()):
         role = ROLES[name]
         axes[1].barh(place, value, 0.6, color=role.color, alpha=0.85)
@@ -47,15 +47,15 @@ def stand_ins(
     return figure
 
 
-def retouched(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
-    """What was given beside what was made of it: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
+def edited_digits(given: Tensor, made: Tensor, names: Sequence[str], title: str) -> Figure:
+    """The given image beside its edits: given (2, 1, 8, 8), made (rows, n, 1, 8, 8)."""
     figure, (axes,) = sheet(
         1, 2, 9.0, 0.7 + 1.0 * max(len(made), 2), ratios=(1, made.shape[1] / 1.0)
     )
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.06, right=0.99, bottom=0.02, top=0.84, wspace=0.12)
-    contact(axes[0], given[:, None], [""], ("truth", "given"))
-    contact(axes[1], made, [""] * made.shape[1], names, title)
+    contact_sheet(axes[0], given[:, None], [""], ("truth", "given"))
+    contact_sheet(axes[1], made, [""] * made.shape[1], names, title)
     return figure
 
 
@@ -63,32 +63,32 @@ def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -
     """Images (n, 1, 8, 8) by row, each column with its name."""
     images = torch.stack(list(rows.values()))
     figure, ((ax,),) = sheet(1, 1, 1.0 * images.shape[1] + 1.4, 0.95 * len(rows) + 0.6)
-    contact(ax, images, columns, list(rows), title)
+    contact_sheet(ax, images, columns, list(rows), title)
     return figure
 
 
-# The race of two guides, and how editing comes nearer to the exact posterior
+# Posterior sampling with two estimates, and the error of editing by calls
 
-ARMS = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
+ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
 CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
 
 
-def race(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
+def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
     """Success against network calls by task, means over seeds with their range."""
     figure, (axes,) = sheet(1, len(titles), 2.6 * len(titles), 3.7)
     for ax, (task, title) in zip(axes, titles.items(), strict=True):
-        for arm, run in runs.items():
-            role, name = ARMS[arm]
+        for estimate, run in runs.items():
+            role, name = ESTIMATES[estimate]
             seen = run["success"][:, run.record["tasks"].index(task)]
             calls = run["steps"] * run.record["calls a step"]
             ax.plot(calls, seen.mean(0), color=role.color, marker=role.marker, ls=role.line, ms=5)
             ax.fill_between(calls, seen.min(0), seen.max(0), color=role.color, alpha=0.25, lw=0)
             if ax is axes[0]:
-                spot = 2 if arm == "mean" else 3
-                away = (-6, 4) if arm == "mean" else (6, -12)
+                spot = 2 if estimate == "mean" else 3
+                away = (-6, 4) if estimate == "mean" else (6, -12)
                 ax.annotate(name, (calls[spot], seen[:, spot].mean()), away, color=ink(role),
                             textcoords="offset points", fontsize=9,
-                            ha="right" if arm == "mean" else "left")  # fmt: skip
+                            ha="right" if estimate == "mean" else "left")  # fmt: skip
         ax.axhline(CEILING, color=TRUTH.color, linewidth=0.9, linestyle=":")
         ax.set(xscale="log", ylim=(0, 1.04))
         ax.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
@@ -97,17 +97,17 @@ def race(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
     return figure
 
 
-def tuning(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
+def success_by_zeta(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
     """Success against ζ: the tuning seeds, one budget."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
-    for arm, run in runs.items():
-        role, name = ARMS[arm]
+    for estimate, run in runs.items():
+        role, name = ESTIMATES[estimate]
         at = (run.record["tasks"].index(task), list(run["steps"]).index(budget))
         row, zetas = run["tuning"][:, at[0], at[1]].mean(0), run["zetas"]
         place = np.maximum(zetas, zetas[1] / 2)  # ζ = 0 has no place on a log axis
         ax.plot(place, row, color=role.color, marker=role.marker, linestyle=role.line, ms=5)
         best = int(row.argmax())
-        up = 0.05 if arm == "mean" else -0.14
+        up = 0.05 if estimate == "mean" else -0.14
         label(
             ax, 0.35 * place[best], row[best] + up, f"{name}: best at {zetas[best]:g}", ink(role)
         )
@@ -119,7 +119,7 @@ def tuning(runs: Mapping[str, Recording], task: str, budget: int) -> Figure:
     return name_axes(ax, "strength $\\zeta$", "success (share)", title).figure  # type: ignore
 
 
-def nearer(
+def editing_error(
     steps: Sequence[int],
     away: np.ndarray,
     floor: float,

@@ -1,16 +1,14 @@
-"""Analysis for lab 14, faster pre-training: quantities measured there.
+"""Analysis for lab 14: a permutation test of two networks' agreement, and momentum descent.
 
-Do two networks answer alike? Their distance on shared noise, against shuffled pairs.
-
-Whether a distance is small depends on the data, so the yardstick is the data's own: pair the
-answers of one network with those of the other at random, and measure again. If shared noise
-meant nothing, the pairs as they are would be one more shuffle, and
+Whether the distance of two networks' answers to the same noise is small depends on the data. The
+permutation test pairs the answers at random and measures again. If shared noise had no effect,
+the pairs as they are would be one more shuffle, and
 
     p = (1 + number of shuffles whose distance is no larger) / (1 + number of shuffles)
 
-would be even on its values: the pairs as they are belong to the count, above and below.
+would be uniform on its values: the pairs as they are belong to the count, above and below.
 
-Gradient descent with momentum in a bowl, ½ h θ², its gradients noisy: all that can happen.
+Gradient descent with momentum is studied on a quadratic loss ½ h θ² with noisy gradients.
 
     m ← β m + (1 - β) (h θ + noise),  θ ← θ - rate · m          (Adam's average, not its scaling)
 
@@ -26,7 +24,7 @@ from torch import Tensor
 
 from cmlab.gaussian_mixture import require
 
-# Do two networks answer alike? Their distance on shared noise, against shuffled pairs
+# Permutation test of agreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class Agreement:
         return self.distance / float(self.shuffled.mean())
 
 
-def between(a: Tensor, b: Tensor) -> Tensor:
+def pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
     """‖a_i - b_j‖ for all i and j, (n, n), in float64."""
     require(a.shape == b.shape and len(a) > 1, f"answers of shapes {tuple(a.shape)} and "
             f"{tuple(b.shape)}: give both networks the same noises, two or more")  # fmt: skip
@@ -51,10 +49,10 @@ def between(a: Tensor, b: Tensor) -> Tensor:
                        compute_mode="donot_use_mm_for_euclid_dist")  # fmt: skip
 
 
-def tested(away: Tensor, orders: Tensor) -> Agreement:
+def shuffle_test(distances: Tensor, orders: Tensor) -> Agreement:
     """From distances (n, n) and the orders (P, n) in which the second side is shuffled."""
-    seen = float(away.diagonal().mean())
-    shuffled = away[torch.arange(len(away)), orders].mean(1)
+    seen = float(distances.diagonal().mean())
+    shuffled = distances[torch.arange(len(distances)), orders].mean(1)
     # A shuffle that is no shuffle must count as equal, whatever its sum's last bit says.
     near = int((shuffled <= seen * (1 + 1e-9)).sum())
     return Agreement(seen, shuffled, (1 + near) / (1 + len(orders)))
@@ -68,25 +66,25 @@ def agreement(
     With groups (n,) only members of one group change places: two networks that were asked for
     the same class agree on it without any help from the noise.
     """
-    away = between(a, b)
+    distances = pairwise_distances(a, b)
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(shuffles, len(a), generator=generator, dtype=torch.float64)
     if groups is None:
-        return tested(away, u.argsort(1))
+        return shuffle_test(distances, u.argsort(1))
     places = groups.argsort(stable=True)
     orders = torch.empty(shuffles, len(a), dtype=torch.long)
     orders[:, places] = (u + groups.double()).argsort(1)  # u < 1: groups stay together
-    return tested(away, orders)
+    return shuffle_test(distances, orders)
 
 
 def exact_agreement(a: Tensor, b: Tensor) -> Agreement:
     """The test with every order there is, for 8 answers at most; the one as it is counts once."""
     require(len(a) <= 8, f"{len(a)} answers have too many orders to try: use `agreement`")
     _, *others = permutations(range(len(a)))  # the first one leaves all as it is
-    return tested(between(a, b), torch.tensor(others))
+    return shuffle_test(pairwise_distances(a, b), torch.tensor(others))
 
 
-def same(a: Tensor, b: Tensor) -> tuple[float, float]:
+def label_agreement(a: Tensor, b: Tensor) -> tuple[float, float]:
     """The share of equal labels in pairs (n,), and what shuffled pairs would have on average."""
     kinds = int(max(a.max(), b.max())) + 1
     counts = (torch.bincount(v, minlength=kinds).double() / len(v) for v in (a, b))
@@ -94,15 +92,15 @@ def same(a: Tensor, b: Tensor) -> tuple[float, float]:
     return float((a == b).double().mean()), float((first * second).sum())
 
 
-# Gradient descent with momentum in a bowl, ½ h θ², its gradients noisy: all that can happen
+# Momentum descent on a quadratic loss
 
 
-def limit(beta: float) -> float:
-    """The rate times the curvature beyond which the walk runs away, 2 (1 + β) / (1 - β)."""
+def stability_limit(beta: float) -> float:
+    """The rate times the curvature beyond which descent diverges, 2 (1 + β) / (1 - β)."""
     return 2 * (1 + beta) / (1 - beta)
 
 
-def spread(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
+def stationary_variance(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
     """The variance of θ at rest for white gradient noise of this standard deviation.
 
     rate (1 + β) noise² / (h (2 (1 + β) - rate (1 - β) h)); inf where there is no rest.
@@ -111,7 +109,9 @@ def spread(rate: float, beta: float, h: float, noise: float = 1.0) -> float:
     return rate * (1 + beta) * noise**2 / (h * room) if room > 0 else inf
 
 
-def descend(rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float = 1.0) -> Tensor:
+def momentum_descent(
+    rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float = 1.0
+) -> Tensor:
     """θ after each of k steps (k, n), from rates and betas (k,) and gradient noise (k, n)."""
     theta, m, seen = torch.full_like(noise[0], start), torch.zeros_like(noise[0]), []
     for rate, beta, z in zip(rates, betas, noise, strict=True):
@@ -121,8 +121,8 @@ def descend(rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float 
     return torch.stack(seen)
 
 
-def remembered(rates: Tensor, betas: Tensor, first: int) -> Tensor:
-    """How far the gradient of step `first` has moved θ by each later step: (k - first,).
+def gradient_effect(rates: Tensor, betas: Tensor, first: int) -> Tensor:
+    """Effect of the gradient of step `first` on θ by each later step: (k - first,).
 
     A unit gradient at that step, and none at any other; rates and betas (k,).
     """

@@ -1,7 +1,4 @@
-"""Animation of lab 14, faster pre-training.
-
-Two networks that share nothing but the data, on the same noise.
-"""
+"""Animation of lab 14: answers of two networks to shared noise, by its level."""
 
 from dataclasses import replace
 
@@ -11,9 +8,18 @@ from torch import Tensor
 from cmlab.metrics.plots import DATA, STUDENT, TEACHER, WRONG
 from cmlab.presets import toy
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, moving, ways, words
-from .analysis import agreement, same
-from .study import RING_LEVELS, Twin
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    moving,
+    polylines,
+    text_labels,
+)
+from .analysis import agreement, label_agreement
+from .study import RING_LEVELS, RecordedNetwork
 
 SHOWN, SOLID = 90, replace(WRONG, line="-")
 LEVEL = "noise level of the start (data units)"
@@ -22,27 +28,27 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 
 @animation("14")
-def twins() -> Moving:
+def shared_noise() -> Moving:
     """Answers of two seeds joined by lines: noise shared and shuffled, by the level it is at."""
-    a, b = (Twin("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))
-    shots = [joined(level, a.ends(k), b.ends(k)) for k, level in enumerate(RING_LEVELS)]
+    a, b = (RecordedNetwork("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))
+    shots = [frame(level, a.ends(k), b.ends(k)) for k, level in enumerate(RING_LEVELS)]
     still = [cloud(MODES, DATA, k, 34, 0.15) for k in (0, 1)]
-    still += [words([-1.58], [1.52], ["squares: one network"], STUDENT.color),
-              words([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
+    still += [text_labels([-1.58], [1.52], ["squares: one network"], STUDENT.color),
+              text_labels([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Two networks that share only the data answer the same noise alike"
     return moving("twins", finding, LEVEL, [plane, plane], still, shots)
 
 
-def joined(level: float, x: Tensor, y: Tensor) -> Shot:
-    """Some pairs of answers (n, 2), and the same shuffled; the numbers are of all."""
+def frame(level: float, x: Tensor, y: Tensor) -> Shot:
+    """One frame: some pairs of answers (n, 2), as they are and shuffled; numbers are of all."""
     test = agreement(x, y, 199)
     kinds = [torch.cdist(v.double(), MODES).argmin(1) for v in (x, y)]
-    share, chance = same(*kinds)
+    share, chance = label_agreement(*kinds)
     traces = []
     for panel, other in ((0, y[:SHOWN]), (1, y[:SHOWN].roll(1, 0))):
         ends = cloud(x[:SHOWN], STUDENT, panel, 6), cloud(other, TEACHER, panel, 6)
-        traces += [ways(torch.stack([x[:SHOWN], other], 1), SOLID, panel), *ends]
+        traces += [polylines(torch.stack([x[:SHOWN], other], 1), SOLID, panel), *ends]
     reading = (
         f"Start at noise level {level:g}: the two networks' answers lie {test.distance:.3f} "
         f"apart, shuffled ones {float(test.shuffled.mean()):.3f}; {share:.0%} of the pairs share "

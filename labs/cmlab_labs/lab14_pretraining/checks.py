@@ -1,6 +1,7 @@
 """Exercise checks of lab 14, faster pre-training."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -9,12 +10,14 @@ from torch import Tensor
 
 from cmlab.methods.faster_training import Compensation, MomentumDecay
 
-from ..common.exercise import exercise, expect
-from .analysis import between, tested
+from ..common.exercise import close, exercise, expect
+from .analysis import pairwise_distances, shuffle_test
+
+same = partial(close, atol=1e-6)
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 CASES = tuple((tau, beta0) for beta0 in (0.9, 0.5) for tau in TAUS)
-Paces = Sequence[tuple[float, float]]
+Pairs = Sequence[tuple[float, float]]
 
 
 @exercise
@@ -22,7 +25,7 @@ def pace(answer: Callable[..., Any]) -> str:
     """(tau, beta0) -> β, factor: an even fall of the memory, and a new gradient as before."""
     found = [pair(answer, *case) for case in CASES]
     for slip, wrong in slips():
-        expect(not near(found, wrong), slip)
+        expect(not same(found, wrong), slip)
     for (tau, beta0), (beta, factor) in zip(CASES, found, strict=True):
         where = f"at τ = {tau:g} with β0 = {beta0:g}"
         expect(0 <= beta < 1, f"β is {beta:.4g} {where}: it must lie in [0, 1)")
@@ -51,18 +54,13 @@ def exact(tau: float, beta0: float) -> tuple[float, float]:
     return momentum(step), Compensation(momentum)(step)
 
 
-def near(found: Paces, wrong: Paces) -> bool:
-    flat = ([v for case in side for v in case] for side in (found, wrong))
-    return all(abs(a - b) < 1e-6 for a, b in zip(*flat, strict=True))
-
-
-def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> Paces:
+def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> Pairs:
     """f(β, factor, τ, β0) in all cases, the first two as they should be."""
     return [f(*exact(*case), *case) for case in CASES]
 
 
-def slips() -> list[tuple[str, Paces]]:
-    """What to say, and what the slip answers in all cases."""
+def slips() -> list[tuple[str, Pairs]]:
+    """Mistakes: the message, and the answers that each gives in all cases."""
 
     every = answered
     return [
@@ -95,7 +93,7 @@ def permutation_p(answer: Callable[..., Any]) -> str:
     found = [float(answer(*case)) for case in cases]
     for slip, wrong in wrong_p(cases):
         expect(not same(found, wrong), slip)
-    truth = [tested(between(a, b), orders).p for a, b, orders in cases]
+    truth = [shuffle_test(pairwise_distances(a, b), orders).p for a, b, orders in cases]
     for mine, right in zip(found, truth, strict=True):
         expect(abs(mine - right) < 1e-6,
                f"with 4 pairs and 23 shuffles yours is {mine:.4f}, and counting gives "
@@ -111,17 +109,13 @@ def answers(seed: int, tie: float) -> tuple[Tensor, Tensor, Tensor]:
     return a, tie * a + (1 - tie) * other, torch.tensor(orders)
 
 
-def same(found: Sequence[float], wrong: Sequence[float]) -> bool:
-    return all(abs(a - b) < 1e-6 for a, b in zip(found, wrong, strict=True))
-
-
 def wrong_p(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[str, list[float]]]:
-    """What to say, and what the slip answers in all cases."""
+    """Mistakes: the message, and the answers that each gives in all cases."""
     one, many = 1.0, [float(len(orders)) for *_, orders in cases]
-    tests = [tested(between(a, b), orders) for a, b, orders in cases]
+    tests = [shuffle_test(pairwise_distances(a, b), orders) for a, b, orders in cases]
     near = [float((t.shuffled <= t.distance).sum()) for t in tests]
     far = [float((t.shuffled >= t.distance).sum()) for t in tests]
-    squares = [tested(between(a, b).square(), orders).p for a, b, orders in cases]
+    squares = [shuffle_test(pairwise_distances(a, b).square(), orders).p for a, b, orders in cases]
     counted = list(zip(near, far, many, strict=True))
     return [
         ("the pairs as they are belong to the count: add 1 above and below, or p can be 0",

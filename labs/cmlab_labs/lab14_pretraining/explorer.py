@@ -1,7 +1,4 @@
-"""Explorers of lab 14, faster pre-training: interactive figures.
-
-Twin nets: two trained networks, one noise, and whether their answers agree by chance.
-"""
+"""Explorer of lab 14: two networks on shared noise, and a permutation test of their agreement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,27 +12,33 @@ from cmlab.metrics.feature_extractors import DigitClassifier, load_classifier
 from cmlab.presets import toy
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from .analysis import Agreement, agreement, same
-from .figures import face_to_face, pairs_and_test
-from .study import PICTURE_LEVELS, RING_LEVELS, Twin
+from .analysis import Agreement, agreement, label_agreement
+from .figures import image_pairs, pairs_and_test
+from .study import PICTURE_LEVELS, RING_LEVELS, RecordedNetwork
 
 STARTS = ("pure noise", "a lot", "half", "some", "little")  # how much noise is in the start
 
 
-def ring_twin(arm: str, seed: int) -> Twin:
-    return Twin("pretraining-toy", arm, seed)
+def ring_network(variant: str, seed: int) -> RecordedNetwork:
+    return RecordedNetwork("pretraining-toy", variant, seed)
 
 
-def scan_twin(arm: str, seed: int) -> Twin:
-    return Twin("twins-digits", arm, seed)
+def digit_network(variant: str, seed: int) -> RecordedNetwork:
+    return RecordedNetwork("twins-digits", variant, seed)
 
 
-PAIRS: dict[str, tuple[Twin, Twin]] = {
-    "ring: two seeds": (ring_twin("uniform-constant", 0), ring_twin("uniform-constant", 1)),
-    "ring: half the width": (ring_twin("uniform-constant", 0), Twin("twins-toy", "narrow", 1)),
-    "ring: other training": (ring_twin("uniform-constant", 0), ring_twin("curriculum-both", 1)),
-    "digits: two seeds": (scan_twin("whole", 0), scan_twin("whole", 1)),
-    "digits: two halves of the scans": (scan_twin("half-a", 0), scan_twin("half-b", 0)),
+PAIRS: dict[str, tuple[RecordedNetwork, RecordedNetwork]] = {
+    "ring: two seeds": (ring_network("uniform-constant", 0), ring_network("uniform-constant", 1)),
+    "ring: half the width": (
+        ring_network("uniform-constant", 0),
+        RecordedNetwork("twins-toy", "narrow", 1),
+    ),
+    "ring: other training": (
+        ring_network("uniform-constant", 0),
+        ring_network("curriculum-both", 1),
+    ),
+    "digits: two seeds": (digit_network("whole", 0), digit_network("whole", 1)),
+    "digits: two halves of the scans": (digit_network("half-a", 0), digit_network("half-b", 0)),
 }
 
 
@@ -50,19 +53,19 @@ def modes(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def eye() -> DigitClassifier:
+def classifier() -> DigitClassifier:
     return load_classifier()
 
 
 def classes(x: Tensor) -> Tensor:
-    """What the shipped classifier reads on each image."""
+    """The shipped classifier's class of each image."""
     with torch.no_grad():
-        return eye()(x.clamp(-1, 1)).argmax(1)
+        return classifier()(x.clamp(-1, 1)).argmax(1)
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A pair's answers from one start, and what the test says of them."""
+class Comparison:
+    """Comparison of two networks: their answers from one start, and the permutation test."""
 
     a: Tensor
     b: Tensor
@@ -72,12 +75,12 @@ class Seen:
 
 
 @lru_cache(maxsize=64)
-def seen(pair: str, start: int) -> Seen:
+def compared(pair: str, start: int) -> Comparison:
     """The answers of a pair from the start of this number."""
     a, b = (twin.ends(start) for twin in PAIRS[pair])
     kind: Callable[[Tensor], Tensor] = modes if a.ndim == 2 else classes
-    share, chance = same(kind(a), kind(b))
-    return Seen(a, b, agreement(a, b, 999), share, chance)
+    share, chance = label_agreement(kind(a), kind(b))
+    return Comparison(a, b, agreement(a, b, 999), share, chance)
 
 
 def explorer() -> Explorer:
@@ -93,9 +96,9 @@ def explorer() -> Explorer:
 
 
 def picture(pair: str, start: str, draw: int) -> Picture:
-    """Some of the pairs, and the test on all of them."""
+    """Figure of some pairs, and the test on all of them."""
     number = STARTS.index(start)
-    found = seen(pair, number)
+    found = compared(pair, number)
     on_ring = found.a.ndim == 2
     level = (RING_LEVELS if on_ring else PICTURE_LEVELS)[number]
     shown = torch.randperm(len(found.a), generator=torch.Generator().manual_seed(draw))
@@ -106,12 +109,12 @@ def picture(pair: str, start: str, draw: int) -> Picture:
         figure = pairs_and_test(a, b, toy.RING.oracle.components.means, found.test, titles)
     else:
         titles = ("One noise, two networks", f"p = {found.test.p:.3f}")
-        figure = face_to_face(a.clamp(-1, 1), b.clamp(-1, 1), found.test, titles)
+        figure = image_pairs(a.clamp(-1, 1), b.clamp(-1, 1), found.test, titles)
     return Picture(figure, reading(found, level, number, "mode" if on_ring else "class"))
 
 
-def reading(found: Seen, level: float, start: int, kind: str) -> str:
-    """What the test says, in three lines."""
+def reading(found: Comparison, level: float, start: int, kind: str) -> str:
+    """Three lines of text on the test."""
     test = found.test
     alone = "the noise is all that they share" if start == 0 else "they share some data as well"
     return (

@@ -1,4 +1,4 @@
-"""Figures of lab 14, faster pre-training."""
+"""Figures of lab 14: curriculum and momentum decay, recorded runs, two networks on one noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_noise import DARK, decades, named, versus
+from ..common.plots_recordings import DARK, compare_variants, decade_ticks, score_by_name
 from ..common.study import Recording, ranged
-from .analysis import Agreement, limit, spread
+from .analysis import Agreement, stability_limit, stationary_variance
 
-# The curriculum's law of levels, the momentum's decay, and what a bowl makes of the two
+# The curriculum's distribution of levels, momentum decay, and both on a quadratic loss
 
 U = torch.linspace(0, 1, 401, dtype=torch.float64)
 INNER = U[2:-2]
@@ -43,7 +43,9 @@ def dark(color: str) -> str:
     return DARK.get(color, color)
 
 
-def easing(pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]) -> Figure:
+def curriculum_densities(
+    pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]
+) -> Figure:
     """p_τ(u) at these steps, and which noise level u is, by axis."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
     for number, step in enumerate(steps):
@@ -67,8 +69,8 @@ def easing(pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, A
     return figure
 
 
-def pace(beta: MomentumDecay) -> Figure:
-    """β, its memory and the rate over a run; and the bowl's two limits."""
+def momentum_decay(beta: MomentumDecay) -> Figure:
+    """β, its memory and the rate over a run; and the two limits of curvature."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)
     tau = torch.linspace(0, 1, 201).tolist()
     b = [beta(round(t * beta.total)) for t in tau]
@@ -82,14 +84,16 @@ def pace(beta: MomentumDecay) -> Figure:
     left.set(xlim=(0, 1), ylim=(0, 1.05))
     name_axes(left, "τ, share of the run that is done", "value (no unit)",
               "Memory and rate fall evenly, β late")  # fmt: skip
-    room(right, b, rate, tau)
+    curvature_limits(right, b, rate, tau)
     return figure
 
 
-def room(ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]) -> None:
-    """How much steeper a bowl may be before descent with momentum runs away."""
-    alone = [limit(v) for v in b]
-    with_rate = [limit(v) / r for v, r in zip(b, rate, strict=True)]
+def curvature_limits(
+    ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[float]
+) -> None:
+    """Largest curvature without divergence, over a run with momentum decay."""
+    alone = [stability_limit(v) for v in b]
+    with_rate = [stability_limit(v) / r for v, r in zip(b, rate, strict=True)]
     for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
         ax.plot(tau, values, color=role.color, linestyle=role.line)
         label(ax, 0.55, values[110] * 1.15, name, dark(role.color))
@@ -101,15 +105,15 @@ def room(ax: Axes, b: Sequence[float], rate: Sequence[float], tau: Sequence[floa
               "Without compensation the room is lost")  # fmt: skip
 
 
-def unrest(rate: float, beta: MomentumDecay, tau: float) -> Figure:
-    """The spread at rest in bowls of all curvatures, at the start and at a share τ of the run."""
+def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
+    """The stationary spread by curvature, at the start and at a share τ of the run."""
     figure, ((ax,),) = sheet(1, 1, 6.0, 3.6)
     step = round(tau * beta.total)
     h = np.geomspace(0.01, 100, 400)
     cases = (("start", 1.0, beta.beta0, TEACHER), ("momentum alone", 1.0, beta(step), WRONG),
              ("momentum and rate", Compensation(beta)(step), beta(step), STUDENT))  # fmt: skip
     for number, (name, factor, b, role) in enumerate(cases):
-        values = np.array([spread(rate * factor, b, v) * v for v in h])
+        values = np.array([stationary_variance(rate * factor, b, v) * v for v in h])
         ax.plot(rate * h, values / rate, color=role.color, linestyle=role.line)
         place = (260, 60, 60)[number]
         label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
@@ -120,7 +124,7 @@ def unrest(rate: float, beta: MomentumDecay, tau: float) -> Figure:
     return figure
 
 
-# What a curriculum and a decaying momentum did to training, from recorded runs
+# Recorded runs with a curriculum and with momentum decay
 
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
@@ -130,8 +134,8 @@ LOOKS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
-    """What a judge saw of one arm: steps (m,), values (seeds, m)."""
+class VariantScores:
+    """Scores of one variant: steps (m,), values (seeds, m)."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -151,31 +155,31 @@ class Course:
         return np.array(found)
 
 
-def course(recording: Recording, score: str) -> Course:
+def score_curve(recording: Recording, score: str) -> VariantScores:
     """A named score of the averaged weights as they trained."""
-    return Course(recording["steps"][0], named(recording, score))
+    return VariantScores(recording["steps"][0], score_by_name(recording, score))
 
 
-def speed(base: Course, other: Course) -> np.ndarray:
+def speed_up(base: VariantScores, other: VariantScores) -> np.ndarray:
     """Steps of the base over those that the other took to the base's last value, by seed."""
     return base.steps[-1] / other.until(base.values[:, -1])
 
 
-def sped(base: Course, other: Course) -> str:
-    """`speed` in words, or how many seeds come to the base's last value at all."""
-    found = speed(base, other)
+def speed_up_text(base: VariantScores, other: VariantScores) -> str:
+    """`speed_up` in words, or how many seeds come to the base's last value at all."""
+    found = speed_up(base, other)
     there = np.isfinite(found)
     return ranged(found, ".2f") if there.all() else f"{there.sum()} of {len(found)} seeds"
 
 
-def claim(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
-    """A row of a table: what is claimed, the scores of two arms, and the verdict."""
-    return "| {} | {} | {} |".format(text, *versus(found, a, b))
+def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
+    """A row of a table: what is claimed, the scores of two variants, and the verdict."""
+    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
 
 
-def finding(what: str, arms: Mapping[str, Course]) -> str:
-    """A title: the arm that ends lowest, if its range lies below all others'."""
-    last = {name: seen.values[:, -1] for name, seen in arms.items()}
+def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
+    """A title: the variant that ends lowest, if its range lies below all others'."""
+    last = {name: seen.values[:, -1] for name, seen in variants.items()}
     if len(last) < 2:
         return what
     best = min(last, key=lambda name: float(last[name].mean()))
@@ -183,43 +187,45 @@ def finding(what: str, arms: Mapping[str, Course]) -> str:
     return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are not told apart"
 
 
-def courses(panels: Mapping[str, Mapping[str, Course]], measure: str) -> Figure:
-    """A panel by title, in it arms by the names in LOOKS: means and ranges over the seeds."""
+def score_curves(panels: Mapping[str, Mapping[str, VariantScores]], measure: str) -> Figure:
+    """A panel by title, in it variants by the names in LOOKS: means and ranges over the seeds."""
     figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
-    for ax, (title, arms) in zip(axes, panels.items(), strict=True):
+    for ax, (title, variants) in zip(axes, panels.items(), strict=True):
         name_axes(ax, "optimizer step", measure * (ax is axes[0]), title)
-        if not arms:
+        if not variants:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
             continue
-        for name, seen in arms.items():
-            band(ax, seen, LOOKS[name])
+        for name, seen in variants.items():
+            draw_curve(ax, seen, LOOKS[name])
         ax.set(yscale="log")
-        decades(ax)
-        at_ends(ax, arms)
+        decade_ticks(ax)
+        name_curves(ax, variants)
     return figure
 
 
-def band(ax: Axes, seen: Course, role: plots.Role) -> None:
-    """One arm's mean, and its range over the seeds."""
+def draw_curve(ax: Axes, seen: VariantScores, role: plots.Role) -> None:
+    """One variant's mean, and its range over the seeds."""
     ax.fill_between(seen.steps, seen.values.min(0), seen.values.max(0), color=role.color,
                     alpha=0.15)  # fmt: skip
     ax.plot(seen.steps, seen.values.mean(0), color=role.color, linestyle=role.line, linewidth=1.6)
     ax.plot(seen.steps[-1], seen.values.mean(0)[-1], role.marker, color=role.color)
 
 
-def at_ends(ax: Axes, arms: Mapping[str, Course]) -> None:
-    """The arms' names beside their last points, kept apart."""
-    right = max(seen.steps[-1] for seen in arms.values())
+def name_curves(ax: Axes, variants: Mapping[str, VariantScores]) -> None:
+    """The variants' names beside their last points, kept apart."""
+    right = max(seen.steps[-1] for seen in variants.values())
     ax.set_xlim(0, 1.55 * right)
     ax.set_xticks([x for x in ax.get_xticks() if x <= right])
     low, high = np.log(ax.get_ylim())
     last = -np.inf
-    for name, seen in sorted(arms.items(), key=lambda item: item[1].values[:, -1].mean()):
+    for name, seen in sorted(variants.items(), key=lambda item: item[1].values[:, -1].mean()):
         last = max(np.log(seen.values[:, -1].mean()) - 0.02, last + 0.065 * (high - low))
         label(ax, 1.03 * right, float(np.exp(last)), name, dark(LOOKS[name].color))
 
 
-def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str) -> Figure:
+def scores_by_rate(
+    found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str
+) -> Figure:
     """The last value (seeds,) of each pace at each base rate."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.9)
     for number, (name, at) in enumerate(found.items()):
@@ -235,15 +241,15 @@ def by_rate(found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title
         ax.set_xlim(every[0] / 1.25, every[-1] * 2.1)
         ax.set_xticks(every, [f"{rate:g}" for rate in every])
     ax.minorticks_off()
-    decades(ax)
+    decade_ticks(ax)
     name_axes(ax, "base rate (Adam's lr)", measure, title)
     return figure
 
 
-# Two networks on shared noise: their answers joined by lines, and how far shuffled ones lie
+# Two networks on shared noise: pairs of answers, and the permutation test
 
 
-def joined(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
+def joined_answers(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
     """Answers of one network (n, 2), lines to those of the other, over the data's modes (K, 2)."""
     ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
     lines = torch.stack([a, b], 1).numpy()
@@ -256,7 +262,7 @@ def joined(ax: Axes, a: Tensor, b: Tensor, modes: Tensor, title: str) -> None:
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
-def histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
+def shuffle_histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
     """Mean distances after each shuffle, and that of the pairs as they are."""
     shuffled = test.shuffled.numpy()
     ax.stairs(*np.histogram(shuffled, 30), fill=True, color=TARGET.color, alpha=0.8)
@@ -269,7 +275,7 @@ def histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
     name_axes(ax, f"mean distance of a pair ({unit})", "number of shuffles", title)
 
 
-def fixed(figure: Figure, left: float) -> None:
+def fix_layout(figure: Figure, left: float) -> None:
     """A layout that is not searched for: a slider is waiting."""
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=left, right=0.985, bottom=0.15, top=0.91, wspace=0.24)
@@ -278,19 +284,19 @@ def fixed(figure: Figure, left: float) -> None:
 def pairs_and_test(
     a: Tensor, b: Tensor, modes: Tensor, test: Agreement, titles: Sequence[str], shown: int = 60
 ) -> Figure:
-    """Some pairs of points joined, the same shuffled, and the test on all."""
+    """Figure of pairs of points, as they are and shuffled, and the test on all."""
     figure, ((left, middle, right),) = sheet(1, 3, 11.0, 3.7)
-    fixed(figure, 0.06)
-    joined(left, a[:shown], b[:shown], modes, titles[0])
-    joined(middle, a[:shown], b[:shown].roll(1, 0), modes, titles[1])
-    histogram(right, test, "data units", titles[2])
+    fix_layout(figure, 0.06)
+    joined_answers(left, a[:shown], b[:shown], modes, titles[0])
+    joined_answers(middle, a[:shown], b[:shown].roll(1, 0), modes, titles[1])
+    shuffle_histogram(right, test, "data units", titles[2])
     return figure
 
 
-def face_to_face(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -> Figure:
+def image_pairs(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -> Figure:
     """Images of one network (n, c, h, w) over the other's, each pair in a column; and the test."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.3, ratios=(1.6, 1))
-    fixed(figure, 0.04)
+    fix_layout(figure, 0.04)
     rows = [v for k in range(0, len(a), 8) for v in (a[k : k + 8], b[k : k + 8])]
     picture = mosaic(torch.cat(rows), min(8, len(a)))
     grey = picture.shape[2] == 1
@@ -300,11 +306,11 @@ def face_to_face(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) -
     height = picture.shape[0] / len(rows)
     for k, name in enumerate(reversed(names)):
         left.text(-1, (k + 0.5) * height, name, ha="right", va="center", fontsize=9)
-    histogram(right, test, "pixels' unit, whole image", titles[1])
+    shuffle_histogram(right, test, "pixels' unit, whole image", titles[1])
     return figure
 
 
-def borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) -> Figure:
+def mode_borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) -> Figure:
     """Noise (n, 2), numbered by where its exact path ends; a cross where two networks disagree."""
     figure, ((ax,),) = sheet(1, 1, 5.4, 5.0)
     z, kinds = x_T / level, int(mode.max()) + 1
@@ -321,7 +327,7 @@ def borders(x_T: Tensor, mode: Tensor, apart: Tensor, level: float, title: str) 
     return figure
 
 
-def by_level(
+def agreement_by_level(
     rows: Mapping[str, tuple[Sequence[float], np.ndarray]], chance: float, title: str
 ) -> Figure:
     """Share in the same mode (pairs, levels) by the level at which noise is shared."""

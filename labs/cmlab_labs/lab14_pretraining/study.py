@@ -1,20 +1,19 @@
-"""Studies of lab 14, faster pre-training: trained variants that it replays.
+"""Studies of lab 14, faster pre-training: curriculum, momentum decay, pairs of networks.
 
-Do a curriculum over noise and a decaying momentum make pre-training faster?
+"pretraining-…": the speed of pre-training with a curriculum and with momentum decay. A variant is
+a distribution of noise levels and a schedule of momentum and rate.
 
-An arm is a law of noise levels and a pace.
-
-uniform     EDM's own law of levels: even over its quantiles
+uniform     EDM's own distribution of levels: even over its quantiles
 curriculum  from there towards N(0.3, 0.25²) over the same quantiles
 constant    momentum β0 and a constant rate
 both        momentum to 0, and the rate that compensates
 momentum    momentum to 0, and the rate as it was
 rate        the compensating rate, and momentum as it was
 
-And the first two paces on the ring at half and twice the base rate, in a study of their own:
-pace-rate in thousandths.
+"pretraining-rates" has the first two schedules on the ring at half and twice the base rate, named
+schedule-rate in thousandths.
 
-Networks that share nothing but the data's law, and answer the same noise.
+"twins-…": networks that share nothing but the data distribution, on the same noise.
 
 whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scans, no classes
 narrow  ring: the same with half the width, so with a quarter of the weights
@@ -32,7 +31,8 @@ from torch import Tensor
 
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import ToyData
-from cmlab.metrics.denoiser import CPU, EDM_LAW, conditioned, excess, walk
+from cmlab.metrics.denoiser import CPU, EDM_LEVELS, excess, heun_samples
+from cmlab.metrics.report import conditioned
 from cmlab.nets.mlp import MLPShape
 from cmlab.nets.unet import UNetShape
 from cmlab.noise_levels import LogNormal
@@ -43,14 +43,14 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.runs import judged
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays
 from ..common.study import Study, path_of, read
-from ..common.watch import Arrays
 
-# Denoisers watched by their walks: the judge's scores on the way, the ends from shared noise
+# Observers of denoisers: scores during training, and solver ends from shared noise
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
+class StartingPoints:
     """x (n, *d), its labels, and z (n, *d); points x + level · z, and at the top pure noise."""
 
     x: Tensor
@@ -63,89 +63,91 @@ class Starts:
 
 
 @lru_cache(maxsize=8)
-def starts(source: Source, n: int) -> Starts:
+def starting_points(source: Source, n: int) -> StartingPoints:
     """n points of the source with noise of a fixed seed: the same in every recording."""
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # in float64 the same seed gives other numbers
     try:
         with seeded(CPU, 7):
             x, labels = source.sample(n)
-            return Starts(x, labels, torch.randn_like(x))
+            return StartingPoints(x, labels, torch.randn_like(x))
     finally:
         torch.set_default_dtype(usual)
 
 
-def scored(trainer: Trainer, recipe: Recipe) -> Arrays:
-    """scores (names,): the judge's numbers of the averaged weights."""
+def evaluator_scores(trainer: Trainer, recipe: Recipe) -> Arrays:
+    """scores (names,): the evaluator's scores of the averaged weights."""
     scores = judged(trainer.ema.model, recipe).values()
     return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The judge's numbers at each look, and nothing more at the end."""
+class EvaluatorScores:
+    """Observer of the evaluator's scores, with nothing more at the end."""
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return scored(trainer, recipe)
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return evaluator_scores(trainer, recipe)
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
 
 @dataclass(frozen=True)
-class Walks:
+class SolverEnds:
     """A denoiser, by its averaged weights.
 
-    scores (names,) the judge's numbers, at each look
-    ends   (levels, n, *d) where walks from shared points of `source` end, the first level being
-           the sampler's σ_max; float16
+    scores (names,) the evaluator's scores, at each look
+    ends   (levels, n, *d) where ODE paths from shared points of `source` end, the first level
+           being the sampler's σ_max; float16
     """
 
     source: Source
     levels: tuple[float, ...]
     n: int
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return scored(trainer, recipe)
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return evaluator_scores(trainer, recipe)
 
     @torch.no_grad()
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, shared = trainer.ema.model, starts(self.source, self.n)
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, shared = trainer.ema.model, starting_points(self.source, self.n)
         cond = shared.labels if recipe.data.sample(1)[1] is not None else None
         ends = [
-            walk(model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level)
+            heun_samples(
+                model.process, conditioned(model, cond), shared.at(level, self.levels[0]), level
+            )
             for level in self.levels
         ]
         return {"ends": torch.stack(ends).numpy().astype(np.float16)}
 
 
 @dataclass(frozen=True)
-class ToyWalks(Walks):
-    """`Walks`, and the loss above its minimum by level.
+class ToySolverEnds(SolverEnds):
+    """`SolverEnds`, and the loss above its minimum by level.
 
-    excess  (32,) of the weights in training, at each look: without the average's calm
+    excess  (32,) of the weights in training, at each look: without averaging, so noisier
     """
 
-    law: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
+    weighting: LogNormal = LogNormal(-1.1, 2.0, ToyData.sigma_min, ToyData.sigma_max)
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        scores = scored(trainer, recipe)
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        scores = evaluator_scores(trainer, recipe)
         model = trainer.model.eval()
-        found = excess(model, recipe.data, self.law).numpy().astype(np.float32)  # pyright: ignore
+        found = excess(model, recipe.data, self.weighting).numpy().astype(np.float32)  # pyright: ignore
         model.train()
         return scores | {"excess": found}
 
 
-# Do a curriculum over noise and a decaying momentum make pre-training faster?
+# The studies "pretraining-…"
 
 Change = Callable[[Recipe], Recipe]
-Arms = dict[str, Callable[[int], Recipe]]
+Variants = dict[str, Callable[[int], Recipe]]
 
 RING_LEVELS = (10.0, 3.0, 1.0, 0.5, 0.25)
 PICTURE_LEVELS = (80.0, 5.0, 2.0, 1.0, 0.5)
 
 
-def same(recipe: Recipe) -> Recipe:
+def unchanged(recipe: Recipe) -> Recipe:
     return recipe
 
 
@@ -161,23 +163,26 @@ def rate_alone(recipe: Recipe) -> Recipe:
 
 
 PACES: dict[str, Change] = {
-    "constant": same,
+    "constant": unchanged,
     "both": faster.decayed,
     "momentum": momentum_alone,
     "rate": rate_alone,
 }
 
 
-def arms(base: Callable[[int], Recipe], law: LogNormal, paces: tuple[str, ...]) -> Arms:
-    """Every law of levels at every pace."""
-    laws: dict[str, Change] = {"uniform": same, "curriculum": lambda r: faster.eased(r, law)}
+def variants(base: Callable[[int], Recipe], target: LogNormal, paces: tuple[str, ...]) -> Variants:
+    """Every distribution of levels with every schedule."""
+    distributions: dict[str, Change] = {
+        "uniform": unchanged,
+        "curriculum": lambda r: faster.eased(r, target),
+    }
 
-    def arm(laid: Change, paced: Change, seed: int) -> Recipe:
-        return paced(laid(base(seed)))
+    def variant(with_levels: Change, with_pace: Change, seed: int) -> Recipe:
+        return with_pace(with_levels(base(seed)))
 
     return {
-        f"{name}-{pace}": partial(arm, laid, PACES[pace])
-        for name, laid in laws.items()
+        f"{name}-{pace}": partial(variant, with_levels, PACES[pace])
+        for name, with_levels in distributions.items()
         for pace in paces
     }
 
@@ -188,9 +193,9 @@ def at_rate(pace: Change, lr: float, seed: int) -> Recipe:
 
 TOY = Study(
     "pretraining-toy",
-    arms(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
-    ToyWalks(toy.RING, RING_LEVELS, 512),
-    looks=8,
+    variants(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
+    ToySolverEnds(toy.RING, RING_LEVELS, 512),
+    observations=8,
 )
 
 RATES = Study(
@@ -200,15 +205,15 @@ RATES = Study(
         for name in ("constant", "both")
         for thousandths in (2, 8)
     },
-    ToyWalks(toy.RING, (10.0,), 512),
-    looks=1,
+    ToySolverEnds(toy.RING, (10.0,), 512),
+    observations=1,
 )
 
 DIGITS = Study(
     "pretraining-digits",
-    arms(lambda seed: faster.scan(seed=seed), EDM_LAW, ("constant", "both")),
-    Walks(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=4,
+    variants(lambda seed: faster.scan(seed=seed), EDM_LEVELS, ("constant", "both")),
+    SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
+    observations=4,
 )
 
 SHAPES = Study(
@@ -217,12 +222,12 @@ SHAPES = Study(
         "uniform-constant": lambda seed: faster.picture(seed=seed),
         "curriculum-both": lambda seed: faster.shape(seed=seed),
     },
-    Scores(),
-    looks=1,
+    EvaluatorScores(),
+    observations=1,
 )
 
 
-# Networks that share nothing but the data's law, and answer the same noise
+# The studies "twins-…"
 
 OTHER = 100  # what is added to a seed, so that two halves share no weights either
 
@@ -241,7 +246,7 @@ def scans(data: Part, seed: int) -> Recipe:
 
 
 TWINS_TOY = Study(
-    "twins-toy", {"narrow": narrow_ring}, ToyWalks(toy.RING, RING_LEVELS, 512), looks=1
+    "twins-toy", {"narrow": narrow_ring}, ToySolverEnds(toy.RING, RING_LEVELS, 512), observations=1
 )
 
 TWINS_DIGITS = Study(
@@ -251,29 +256,29 @@ TWINS_DIGITS = Study(
         "half-a": lambda seed: scans(Part(Digits(), 0, 2), seed),
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
     },
-    Walks(Digits(train=False), PICTURE_LEVELS, 60),
-    looks=1,
+    SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
+    observations=1,
 )
 
 
 @dataclass(frozen=True)
-class Twin:
+class RecordedNetwork:
     """One trained network, by where its answers are recorded."""
 
     study: str
-    arm: str
+    variant: str
     seed: int  # its place in the recording
 
     @property
     def recorded(self) -> bool:
-        return path_of(self.study, self.arm).exists()
+        return path_of(self.study, self.variant).exists()
 
     def ends(self, level: int) -> Tensor:
-        """Where its walks from the shared points of the study's level number `level` end."""
-        return ends(self.study, self.arm)[self.seed, level]
+        """End points of its ODE paths from the shared points at level number `level`."""
+        return recorded_ends(self.study, self.variant)[self.seed, level]
 
 
 @lru_cache(maxsize=16)
-def ends(study: str, arm: str) -> Tensor:
-    """All recorded ends of an arm, (seeds, levels, n, *d) float32."""
-    return torch.from_numpy(read(study, arm)["ends"]).float()
+def recorded_ends(study: str, variant: str) -> Tensor:
+    """All recorded ends of a variant, (seeds, levels, n, *d) float32."""
+    return torch.from_numpy(read(study, variant)["ends"]).float()

@@ -1,8 +1,6 @@
-"""Analysis for lab 15, music: quantities measured there.
+"""Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips.
 
-How near generated music is to the corpus: its sound, its notes, and the seams of long clips.
-
-spectral distance  Fréchet distance between patches of 8 columns, each summed up by its 24 leading
+spectral distance  Fréchet distance between patches of 8 columns, each reduced to its 24 leading
                    principal components, those of the training pictures; unit: that of x, squared
 pitch accuracy     share of columns whose chord is the one that the loop asks for there, the loop
                    laid so that it fits best; a linear map, fitted to the training pictures,
@@ -10,7 +8,7 @@ pitch accuracy     share of columns whose chord is the one that the loop asks fo
 seam error         mean |jump| from one column to the next at the windows' borders, divided by the
                    mean of all other jumps
 
-Long clips in four ways, and how loud their seams are.
+Long clips are made from overlapping windows in four ways:
 
 side by side  every window on its own, from noise of its own, cut in mid-overlap
 fused         one canvas, one noise, the windows' answers averaged at each call
@@ -34,9 +32,9 @@ from cmlab.sampling import FewSteps, Sampler
 from cmlab.types import Data
 
 from .data import BEAT, CHORDS, COLUMNS, LOOPS, Tunes
-from .windows import OwnNoise, fused, seams, side_by_side, taper
+from .windows import PerWindowNoise, fused_denoiser, seams, side_by_side, taper
 
-# How near generated music is to the corpus: its sound, its notes, and the seams of long clips
+# Scores of generated music: spectral distance, pitch accuracy, and seam error of long clips
 
 CALLS = (1, 2, 4, 8)
 PATCH, PARTS = 8, 24  # columns of a patch, principal components kept
@@ -79,7 +77,7 @@ def chords_of(labels: Tensor, turn: Tensor | int, columns: int = COLUMNS) -> Ten
 
 
 @cache
-def listener(corpus: Tunes) -> Tensor:
+def chord_map(corpus: Tunes) -> Tensor:
     """The linear map from a column (bands + 1) to the chords' shares, by least squares."""
     x = corpus.pictures.transpose(1, 2).flatten(0, 1).double()
     sounding = corpus.rolls.flatten(0, 1)
@@ -87,22 +85,22 @@ def listener(corpus: Tunes) -> Tensor:
     for row, name in zip(notes, NAMES, strict=True):
         row[list(CHORDS[name])] = True
     shares = (sounding[:, None] & notes).sum(2).eq(3).double()
-    return torch.linalg.lstsq(with_one(x), shares, driver="gelsd").solution
+    return torch.linalg.lstsq(with_bias(x), shares, driver="gelsd").solution
 
 
-def with_one(x: Tensor) -> Tensor:
+def with_bias(x: Tensor) -> Tensor:
     return torch.cat([x, torch.ones_like(x[:, :1])], 1)
 
 
-def heard(x: Data, corpus: Tunes = Tunes()) -> Tensor:  # noqa: B008 (frozen)
+def recognized_chords(x: Data, corpus: Tunes = Tunes()) -> Tensor:  # noqa: B008 (frozen)
     """The chord of each column of clips (n, 1, bands, columns), (n, columns) into NAMES."""
     rows = x[:, 0].transpose(1, 2).flatten(0, 1).double()
-    return (with_one(rows) @ listener(corpus)).argmax(1).reshape(len(x), -1)
+    return (with_bias(rows) @ chord_map(corpus)).argmax(1).reshape(len(x), -1)
 
 
 def pitch_accuracy(x: Data, labels: Tensor) -> float:
     """Mean share of columns with the right chord, over clips (n, 1, bands, columns)."""
-    found = heard(x)
+    found = recognized_chords(x)
     fits = [
         (found == chords_of(labels, turn, found.shape[1])).double().mean(1)
         for turn in range(4 * BEAT)
@@ -127,9 +125,10 @@ Draw = Callable[[Tensor, Tensor], Tensor]  # (z, labels) -> clips
 @ingredient
 @dataclass(frozen=True)
 class AgainstTunes:
-    """Distance of `n` clips to the held-out pieces, and the right chords, for 1, 2, 4, 8 calls.
+    """Evaluator of music: spectral distance of `n` clips to held-out ones, and pitch accuracy.
 
-    sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are those of training clips.
+    In 1, 2, 4 and 8 calls: sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are
+    those of training clips.
     """
 
     n: int = 256
@@ -167,7 +166,7 @@ def held_out(n: int = 512) -> Data:
     return Tunes(train=False).sample(n, torch.Generator().manual_seed(1))[0]
 
 
-# Long clips in four ways, and how loud their seams are
+# Long clips from overlapping windows in four ways, and their seam errors
 
 LENGTH = 160  # columns of a long clip: 5.1 s
 OVERLAPS = (0, 8, 16, 32, 48)  # columns that two windows share
@@ -205,14 +204,14 @@ def long_clip(
         z = torch.randn(len(labels), 1, bands, length)
         if way == WAYS[0]:
             return LongClip(*side_by_side(alone, z, COLUMNS, step))
-        draw = OwnNoise(sampler, COLUMNS, step) if way == WAYS[3] else sampler
+        draw = PerWindowNoise(sampler, COLUMNS, step) if way == WAYS[3] else sampler
         weight = taper(COLUMNS) if way == WAYS[2] else None
-        x = draw(model.process, fused(f, COLUMNS, step, weight), z, calls)
+        x = draw(model.process, fused_denoiser(f, COLUMNS, step, weight), z, calls)
         return LongClip(x, seams(length, COLUMNS, step))
 
 
 def model_bands(model: Model) -> int:
-    """How many rows the pictures have that its network takes."""
+    """Number of mel bands that the model's network takes."""
     return int(model.net.bands)  # type: ignore[attr-defined]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from cmlab.process import EDM
 from cmlab.sampling import ddim
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
 from .windows import crops, starts
 from .windows import fuse as exact_fuse
 
@@ -63,11 +63,12 @@ def canvas(answer: Callable[..., Any], case: tuple[int, int, int]) -> Tensor:
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b.to(a.dtype), rtol=1e-6, atol=1e-9, equal_nan=True)
+    """Whether two canvases agree; cells without any window (nan) count as 0."""
+    return close(a.nan_to_num(), b.nan_to_num(), 1e-6, 1e-9)
 
 
 def fuse_slips(windows: list[Tensor], at: list[int], length: int) -> list[tuple[str, Tensor]]:
-    """What to say, and the canvas that the slip gives."""
+    """Mistakes: the message, and the canvas that each gives."""
     total, count, last = torch.zeros(length).double(), torch.zeros(length).double(), None
     for first, part in zip(at, windows, strict=True):
         total[first : first + len(part)] += part
@@ -84,11 +85,11 @@ def fuse_slips(windows: list[Tensor], at: list[int], length: int) -> list[tuple[
         ("a later window overwrites an earlier one: where two lie, take their mean", last),
         ("the earlier window wins: where two lie, take their mean", first_wins),
         ("the last window is not anchored: it begins at length − window, whatever the step",
-         loose(windows, at, length)),
+         not_anchored(windows, at, length)),
     ]  # fmt: skip
 
 
-def loose(windows: list[Tensor], at: list[int], length: int) -> Tensor:
+def not_anchored(windows: list[Tensor], at: list[int], length: int) -> Tensor:
     """Fused with the last window one step on, its end cut off; cells with no window are 0."""
     step = at[1] - at[0] if len(at) > 1 else 1
     places = [step * i for i in range(len(at))]
@@ -101,30 +102,35 @@ def guided_step(answer: Callable[..., Any]) -> str:
     """(x_t, t, r, D, c, null, w) -> x_r: the DDIM step of D(c) + w (D(c) - D(null)), under EDM."""
     x_t = torch.tensor([[3.0, -1.0, 2.0], [0.5, 4.0, -2.0]], dtype=torch.float64)
     t, r = torch.tensor([4.0, 2.0]).double(), torch.tensor([1.0, 0.5]).double()
-    found = [stepped(answer, x_t, t, r, w) for w in WEIGHTS]
+    found = [checked_step(answer, x_t, t, r, w) for w in WEIGHTS]
     for number, (slip, _) in enumerate(step_slips(x_t, t, r, 0.0)):
         wrong = [step_slips(x_t, t, r, w)[number][1] for w in WEIGHTS]
         expect(not all(map(same, found, wrong)), slip)
     for w, x_r in zip(WEIGHTS, found, strict=True):
-        right = exact_step(x_t, t, r, told(w))
+        right = exact_step(x_t, t, r, guided(w))
         expect(same(x_r, right), f"at w = {w:g} yours begins with {x_r[0, 0]:.4f} and the step "
                f"of the guided teacher with {right[0, 0]:.4f}")  # fmt: skip
     return "w = 0 is the plain step, w = 2 leads past D(c), away from D(null)"
 
 
-def D(x_t: Tensor, t: Tensor, label: Any) -> Tensor:
+def two_class_denoiser(x_t: Tensor, t: Tensor, label: Any) -> Tensor:
     """A denoiser of two sharp classes: class 1 is drawn to SIGNAL, no class to NULL."""
     ends = SIGNAL if label == 1 else NULL
     share = 1 / (1 + t[:, None] ** 2)
     return share * x_t + (1 - share) * ends.to(x_t)
 
 
-def told(w: float) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda x_t, t: D(x_t, t, 1) + w * (D(x_t, t, 1) - D(x_t, t, 0))
+def guided(w: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x_t, t: (
+        two_class_denoiser(x_t, t, 1)
+        + w * (two_class_denoiser(x_t, t, 1) - two_class_denoiser(x_t, t, 0))
+    )
 
 
-def stepped(answer: Callable[..., Any], x_t: Tensor, t: Tensor, r: Tensor, w: float) -> Tensor:
-    x_r = torch.as_tensor(answer(x_t.clone(), t, r, D, 1, 0, w))
+def checked_step(
+    answer: Callable[..., Any], x_t: Tensor, t: Tensor, r: Tensor, w: float
+) -> Tensor:
+    x_r = torch.as_tensor(answer(x_t.clone(), t, r, two_class_denoiser, 1, 0, w))
     expect(x_r.shape == x_t.shape, "x_r must have the shape of x_t; times are (b,), so t[:, None]")
     return x_r
 
@@ -136,8 +142,8 @@ def exact_step(
 
 
 def step_slips(x_t: Tensor, t: Tensor, r: Tensor, w: float) -> list[tuple[str, Tensor]]:
-    """What to say, and the x_r that the slip gives."""
-    cond, null = D(x_t, t, 1), D(x_t, t, 0)
+    """Mistakes: the message, and the x_r that each gives."""
+    cond, null = two_class_denoiser(x_t, t, 1), two_class_denoiser(x_t, t, 0)
     guided, share = cond + w * (cond - null), (r / t)[:, None]
 
     def to(x: Tensor) -> Tensor:

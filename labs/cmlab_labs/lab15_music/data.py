@@ -1,19 +1,13 @@
-"""Music data: short loops as spectrograms, strings that sound them, and the way back to sound.
-
-Sound as a picture: the log-mel spectrogram of a recording, and an audible way back.
+"""Music data: log-mel spectrograms of plucked strings playing chord loops, and their inversion.
 
     audio ─ STFT ─ |·|² ─ mel bands ─ dB ─ standardised x        (librosa)
     x ─ dB ─ mel bands ─ magnitudes of the STFT ─ Griffin & Lim 1984 finds a phase ─ audio
 
-The way there loses the phase and merges frequencies into bands, so the way back is a guess.
+The spectrogram loses the phase and merges frequencies into bands, so its inversion is a guess.
 
-Plucked strings, after Karplus and Strong (1983): a burst of noise runs round a delay line.
-
-The line is as long as one period, and a filter in it takes the high tones first.
-
-A corpus of music made by rule: plucked strings that walk round loops of four chords.
-
-Every clip's notes are known.
+The corpus is made by rule, so every clip's notes are known: plucked strings play loops of four
+chords. A string is Karplus and Strong's (1983): a burst of noise in a delay line as long as one
+period, with a filter that damps the high tones first.
 """
 
 import io
@@ -34,13 +28,13 @@ from torch import Generator, Tensor
 from cmlab.ingredients import ingredient
 from cmlab.train.checkpoint import replace as replace_file
 
-# Sound as a picture: the log-mel spectrogram of a recording, and an audible way back
+# The log-mel spectrogram of a recording, and its inversion to audio
 
 
 @ingredient
 @dataclass(frozen=True)
 class Sound:
-    """How sound is turned into pictures x of `bands` rows, one column every `hop` samples.
+    """Log-mel spectrograms of sound: x has `bands` rows, and a column every `hop` samples.
 
     x = (dB - centre) / spread, with dB = 10 log₁₀ of a band's power, at least `quiet`. The centre
     and the spread are those of the corpus `Tunes`, measured once.
@@ -62,7 +56,7 @@ class Sound:
         return self.hop / self.rate
 
     def columns(self, seconds: float) -> int:
-        """How many columns a recording of this length has."""
+        """Number of columns of a recording of this length."""
         return 1 + int(seconds * self.rate) // self.hop
 
     def picture(self, audio: np.ndarray, rate: int | None = None) -> Tensor:
@@ -149,16 +143,16 @@ def hertz(note: float) -> float:
 
 
 def cents(found: float, asked: float) -> float:
-    """How far apart two frequencies are: 100 cents are a semitone."""
+    """Interval between two frequencies in cents: 100 cents are a semitone."""
     return 1200 * log2(found / asked)
 
 
-# Plucked strings, after Karplus and Strong (1983): a burst of noise runs round a delay line
+# Plucked strings, after Karplus and Strong (1983)
 
 
 @dataclass(frozen=True)
-class Note:
-    """What is played: when and how long (seconds), which note (semitones as in MIDI), how loud."""
+class PlayedNote:
+    """A note as played: start and length (seconds), pitch (semitones as in MIDI), loudness."""
 
     start: float
     length: float
@@ -204,7 +198,7 @@ def string(pitch: int, number: int, rate: int) -> np.ndarray:
     return sound / np.abs(sound).max()
 
 
-def mixed(notes: list[Note], seconds: float, rate: int) -> np.ndarray:
+def mix_notes(notes: list[PlayedNote], seconds: float, rate: int) -> np.ndarray:
     """The notes together, (samples,); each fades out in its last 30 ms. Raises ValueError."""
     if seconds <= 0:
         raise ValueError(f"a clip of {seconds:g} seconds is empty; make it longer")
@@ -217,7 +211,7 @@ def mixed(notes: list[Note], seconds: float, rate: int) -> np.ndarray:
     return 0.3 * audio[: int(seconds * rate)]
 
 
-# A corpus of music made by rule: plucked strings that walk round loops of four chords
+# A corpus of music made by rule: plucked strings playing loops of four chords
 
 CHORDS = {
     "C": (60, 64, 67), "Dm": (62, 65, 69), "Em": (64, 67, 71),
@@ -235,7 +229,9 @@ COLUMNS = 64  # of a clip: once round the loop, from anywhere
 PLUCKS = 6  # different ones of each note
 
 
-def composed(label: int, rng: np.random.Generator, beat: float, beats: int = BEATS) -> list[Note]:
+def compose(
+    label: int, rng: np.random.Generator, beat: float, beats: int = BEATS
+) -> list[PlayedNote]:
     """A piece on one loop: at each beat a strummed chord, half a beat later mostly a high note."""
     turn, notes = int(rng.integers(4)), []
     for number in range(beats):
@@ -244,10 +240,12 @@ def composed(label: int, rng: np.random.Generator, beat: float, beats: int = BEA
         for order, pitch in enumerate(chord):
             loud, which = rng.uniform(0.6, 1.0), int(rng.integers(PLUCKS))
             wait = order * late
-            notes.append(Note(start + wait, beat - wait, pitch, loud, which))
+            notes.append(PlayedNote(start + wait, beat - wait, pitch, loud, which))
         if rng.random() < 0.8:
             high, which = int(rng.choice(chord)) + 12, int(rng.integers(PLUCKS))
-            notes.append(Note(start + beat / 2, beat / 2, high, rng.uniform(0.5, 0.9), which))
+            notes.append(
+                PlayedNote(start + beat / 2, beat / 2, high, rng.uniform(0.5, 0.9), which)
+            )
     return notes
 
 
@@ -266,7 +264,7 @@ class Tunes:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one clip: channel, bands, columns."""
+        """Shape of one clip: channel, bands, columns."""
         return (1, self.sound.bands, COLUMNS)
 
     @property
@@ -274,11 +272,11 @@ class Tunes:
         return len(LOOPS)
 
     @cached_property
-    def scores(self) -> list[list[Note]]:
-        """What is played in each piece, those of loop 0 first."""
+    def scores(self) -> list[list[PlayedNote]]:
+        """The notes of each piece, those of loop 0 first."""
         rng = np.random.default_rng((self.seed, int(self.train)))
         beat = BEAT * self.sound.seconds
-        return [composed(label, rng, beat) for label in range(self.classes) for _ in
+        return [compose(label, rng, beat) for label in range(self.classes) for _ in
                 range(self.pieces)]  # fmt: skip
 
     @cached_property
@@ -289,7 +287,7 @@ class Tunes:
     def audio(self, piece: int) -> np.ndarray:
         """The recording of a whole piece, (samples,)."""
         seconds = (BEAT * BEATS - 0.5) * self.sound.seconds
-        return mixed(self.scores[piece], seconds, self.sound.rate)
+        return mix_notes(self.scores[piece], seconds, self.sound.rate)
 
     @cached_property
     def rolls(self) -> Tensor:
@@ -309,7 +307,7 @@ class Tunes:
         return float(training.pictures.double().std())
 
     def cuts(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Where n clips are cut: the piece, and the first column, (n,) each."""
+        """Positions of n random clips: the piece, and the first column, (n,) each."""
         piece = torch.randint(self.classes * self.pieces, (n,), generator=generator)
         return piece, torch.randint(BEAT * BEATS - COLUMNS + 1, (n,), generator=generator)
 

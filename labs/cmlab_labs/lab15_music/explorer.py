@@ -1,7 +1,4 @@
-"""Explorers of lab 15, music: interactive figures.
-
-A tiny synth: a long clip in 1 to 8 calls, its windows' overlap, and what it sounds like.
-"""
+"""Explorer of lab 15: a synthesiser of long clips, by network calls and overlap of windows."""
 
 from functools import lru_cache
 
@@ -13,10 +10,18 @@ from cmlab.model import Denoiser
 from cmlab.train import runs
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.explorers_digits import SHIPPED
-from .analysis import LENGTH, OVERLAPS, WAYS, LongClip, heard, long_clip, pitch_accuracy
+from ..common.generators import CHECKPOINTS
+from .analysis import (
+    LENGTH,
+    OVERLAPS,
+    WAYS,
+    LongClip,
+    long_clip,
+    pitch_accuracy,
+    recognized_chords,
+)
 from .data import COLUMNS, Sound, wav
-from .figures import LOOP_NAMES, long_picture
+from .figures import LOOP_NAMES, long_spectrogram
 from .preset import SAMPLER
 from .windows import starts
 
@@ -27,39 +32,39 @@ ROUNDS = 16  # of Griffin & Lim's algorithm: more are slower and sound the same
 @lru_cache(maxsize=4)
 def shipped(name: str = "music-student") -> tuple[Denoiser, dict]:
     """A shipped music generator and its record. Raises BadFile without the file."""
-    model, _, record = runs.load(SHIPPED / f"{name}.safetensors")
+    model, _, record = runs.load(CHECKPOINTS / f"{name}.safetensors")
     return model.eval(), record
 
 
 @lru_cache(maxsize=256)
-def made(loop: int, calls: int, overlap: int, way: str, seed: int) -> LongClip:
+def clip_of(loop: int, calls: int, overlap: int, way: str, seed: int) -> LongClip:
     """One long clip of the shipped student."""
     model, _ = shipped()
     return long_clip(model, SAMPLER, way, overlap, calls, torch.tensor([loop]), seed)
 
 
 @lru_cache(maxsize=64)
-def rendered(loop: int, calls: int, overlap: int, way: str, seed: int) -> bytes:
-    """The same as a WAV file."""
+def wav_of(loop: int, calls: int, overlap: int, way: str, seed: int) -> bytes:
+    """The clip as a WAV file."""
     sound = Sound()
-    return wav(sound.audio(made(loop, calls, overlap, way, seed).x[0, 0], ROUNDS), sound.rate)
+    return wav(sound.audio(clip_of(loop, calls, overlap, way, seed).x[0, 0], ROUNDS), sound.rate)
 
 
 def picture(loop: str, calls: int, overlap: int, way: str, seed: int) -> Picture:
     """The clip's spectrogram with its windows, and what the measures say of it."""
     label, step = LOOP_NAMES.index(loop), COLUMNS - overlap
-    clip = made(label, calls, overlap, way, seed)
+    clip = clip_of(label, calls, overlap, way, seed)
     right = pitch_accuracy(clip.x, torch.tensor([label]))
     windows = len(starts(LENGTH, COLUMNS, step))
     title = f"{loop} in {calls} call{'s' * (calls > 1)}, {way}: seam error {clip.seam_error:.2f}"
-    figure = long_picture(clip.x[0, 0], clip.borders, step, COLUMNS, Sound(), title)
+    figure = long_spectrogram(clip.x[0, 0], clip.borders, step, COLUMNS, Sound(), title)
     return Picture(figure, reading(windows, overlap, calls, clip, right))
 
 
 def reading(windows: int, overlap: int, calls: int, clip: LongClip, right: float) -> str:
-    """What the picture shows, in three lines."""
+    """Three lines of text on the clip."""
     seconds = Sound().seconds
-    changes = int(np.count_nonzero(heard(clip.x)[0].diff()))
+    changes = int(np.count_nonzero(recognized_chords(clip.x)[0].diff()))
     return (
         f"{windows} windows of {COLUMNS * seconds:.1f} s, overlapping by {overlap * seconds:.2f} "
         f"s, {calls * windows} network calls in all.\n"
@@ -97,21 +102,21 @@ class Synth(ipw.VBox):
         self.sound()
 
     def asked(self) -> tuple[int, int, int, str, int]:
-        """What the knobs ask for."""
+        """The values of the knobs."""
         now = {name: knob.value for name, knob in self.explorer.knobs.items()}
         loop = LOOP_NAMES.index(now["loop"])
         return loop, now["calls"], now["overlap"], now["way"], now["seed"]
 
     def sound(self) -> None:
         """Render the clip on the screen, and hand it to the player."""
-        self.player.value = rendered(*self.asked())
-        self.told("This is the clip on the screen.")
+        self.player.value = wav_of(*self.asked())
+        self.show_status("This is the clip on the screen.")
 
     def silence(self) -> None:
         """The sound in the player is no longer that of the picture."""
-        self.told("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
+        self.show_status("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
 
-    def told(self, words: str) -> None:
+    def show_status(self, words: str) -> None:
         self.words.value = f"<p role='status' aria-live='polite'>{words}</p>"
 
 

@@ -1,4 +1,4 @@
-"""Figures of lab 15, music."""
+"""Figures of lab 15: spectrograms, scores of music by steps, and seams of sliding windows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,17 +22,17 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_training import apart
+from ..common.plots_recordings import spread_labels
 from .data import LOOPS, Sound
 from .windows import starts
 
-# Music seen: spectrograms, and how many steps they take
+# Spectrograms, and scores by sampling steps
 
 LOOP_NAMES = tuple("–".join(loop) for loop in LOOPS)
 TICKS = (250, 500, 1000, 2000, 3000)  # Hz
 
 
-def show(ax: Axes, x: Tensor, sound: Sound, title: str = "") -> Axes:
+def draw_spectrogram(ax: Axes, x: Tensor, sound: Sound, title: str = "") -> Axes:
     """One picture of sound (bands, columns): seconds across, frequency up, loud is light."""
     decibel = x.numpy() * sound.spread + sound.centre
     ax.imshow(
@@ -59,7 +59,7 @@ def spectrograms(
     figure, axes = sheet(len(rows), len(columns), 9.5, 0.75 + 1.55 * len(rows))
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for ax, x, above in zip(line, pictures, columns, strict=True):
-            show(ax, x, sound, above if ax in axes[0] else "")
+            draw_spectrogram(ax, x, sound, above if ax in axes[0] else "")
             ax.tick_params(labelsize=7)
             if ax is not line[0]:
                 ax.set_yticklabels([])
@@ -72,7 +72,7 @@ def spectrograms(
     return figure
 
 
-def line_over(
+def mean_and_range(
     ax: Axes, x: Sequence[float], rows: ArrayLike, name: str, role: Role, beside: bool = True
 ) -> None:
     """Mean and range of rows (seeds, len(x)), the name beside the last point or for a legend."""
@@ -84,7 +84,7 @@ def line_over(
         label(ax, x[-1], float(mean[-1]), f" {name}", role.color)
 
 
-def by_steps(
+def scores_by_steps(
     teacher: Mapping[str, tuple[Sequence[int], np.ndarray, np.ndarray]],
     students: Mapping[str, tuple[Sequence[int], np.ndarray, np.ndarray]],
     floor: tuple[float, float],
@@ -98,7 +98,7 @@ def by_steps(
     )
     for name, (steps, *measures), role in roles:
         for ax, rows in zip(axes, measures, strict=True):
-            line_over(ax, steps, rows, name, role, beside=False)
+            mean_and_range(ax, steps, rows, name, role, beside=False)
     for ax, value in zip(axes, floor, strict=True):
         ax.axhline(value, color=TRUTH.color, linestyle=":", linewidth=1.2)
         label(ax, 1, value, "the corpus itself", TRUTH.color)
@@ -110,19 +110,19 @@ def by_steps(
     return figure
 
 
-def within(values: ArrayLike, bound: float) -> str:
-    """The verdict on a claim that a number is at most so large, from one for each seed."""
+def bound_verdict(values: ArrayLike, bound: float) -> str:
+    """Verdict on a claimed upper bound, from one value per seed."""
     found = np.asarray(values, dtype=float)
     if found.max() <= bound:
         return "shows" if len(found) > 2 else "shows, for too few seeds"
     return "shows in part: in the mean" if found.mean() <= bound else "does not show at this size"
 
 
-def long_picture(x: Tensor, borders: Sequence[int], step: int, window: int, sound: Sound,
+def long_spectrogram(x: Tensor, borders: Sequence[int], step: int, window: int, sound: Sound,
                  title: str) -> Figure:  # fmt: skip
     """A long clip (bands, columns), its windows as bars below and its borders as dashed lines."""
     figure, axes = sheet(1, 1, 9.0, 3.0)
-    ax = show(axes[0][0], x, sound)
+    ax = draw_spectrogram(axes[0][0], x, sound)
     for border in borders:
         ax.axvline(border * sound.seconds, color="white", linestyle="--", linewidth=1)
     for number, first in enumerate(starts(x.shape[1], window, step)):
@@ -133,7 +133,7 @@ def long_picture(x: Tensor, borders: Sequence[int], step: int, window: int, soun
     return name_axes(ax, "time / s", "frequency / Hz", title).get_figure()  # type: ignore[return-value]
 
 
-# Windows on a long canvas: how they fuse, what averaging does to noise, and their seams
+# Windows on a long canvas: fusion, the spread of averaged noise, and seams
 
 WAY_ROLES = {"side by side": TEACHER, "fused": STUDENT, "tapered": TARGET, "own noise": WRONG}
 
@@ -144,8 +144,8 @@ def seam_curves(
     """Seam error (seeds, overlaps) of each way, against the overlap in columns."""
     figure, ((ax,),) = sheet(1, 1, 7.2, 3.6)
     for name, rows in ways.items():
-        line_over(ax, list(overlaps), rows, name, WAY_ROLES[name], beside=False)
-    ends = apart({name: float(rows[:, -1].mean()) for name, rows in ways.items()}, 0.17)
+        mean_and_range(ax, list(overlaps), rows, name, WAY_ROLES[name], beside=False)
+    ends = spread_labels({name: float(rows[:, -1].mean()) for name, rows in ways.items()}, 0.17)
     for name, height in ends.items():
         label(ax, overlaps[-1], height, f" {name}", WAY_ROLES[name].color)
     ax.axhspan(0, 1.1, color=DATA.color, alpha=0.08, linewidth=0)
@@ -159,7 +159,9 @@ def seam_curves(
     ).get_figure()  # type: ignore[return-value]
 
 
-def cells(values: Sequence[float], rows: Sequence[Sequence[float]], at: Sequence[int]) -> Figure:
+def fused_cells(
+    values: Sequence[float], rows: Sequence[Sequence[float]], at: Sequence[int]
+) -> Figure:
     """A canvas of few cells: the windows' answers, each on its line, and what they fuse to."""
     figure, ((ax,),) = sheet(1, 1, 8.0, 2.4)
     for height, (first, row) in enumerate(zip(at, rows, strict=True)):
@@ -178,7 +180,7 @@ def cells(values: Sequence[float], rows: Sequence[Sequence[float]], at: Sequence
     ).get_figure()  # type: ignore[return-value]
 
 
-def noise_spread(averaged: Sequence[float], expected: Sequence[float], title: str) -> Figure:
+def noise_std(averaged: Sequence[float], expected: Sequence[float], title: str) -> Figure:
     """Standard deviation of noise cell by cell: the windows' means, 1/√k, and one shared draw."""
     figure, ((ax,),) = sheet(1, 1, 7.2, 2.9)
     k = list(range(len(averaged)))

@@ -1,15 +1,13 @@
-"""Networks for music: a U-Net on spectrogram strips and a pretrained discriminator.
+"""Networks for music: a U-Net on spectrograms, convolving along time, and a discriminator.
 
-A UNet along time alone, for spectrograms: each column of the picture is one vector.
+`unet.UNet` slides its filters along frequency too, as if a chord were the same one band higher. In
+`StripUNet` each column of the spectrogram is one vector: every filter sees all bands of three
+columns at once, which fits notes that stay where they are, and costs a third. Levels halve the
+columns only.
 
-`unet.UNet` slides its filters up the frequencies too, as if a chord were the same a band higher.
-Here every filter sees all bands of three columns at once, which fits notes that stay where they
-are, and costs a third. Levels halve the columns only.
-
-A frozen ear and light heads that listen through it: the critic of MusicCM.
-
-The ear reads the notes of each column of a log-mel spectrogram; it is remade by
-`python scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
+The discriminator, MusicCM's critic, has light heads on the features of a frozen note detector. The
+detector finds the notes of each column of a log-mel spectrogram; it is remade by `python
+scripts/train_music_ear.py` and is never trained further. Each head sees one of its layers.
 """
 
 from dataclasses import dataclass
@@ -26,10 +24,10 @@ from cmlab.nets.pretrained import frozen
 from cmlab.nets.unet import Attention, Told, silent
 from cmlab.types import Data, PerSample, Time
 
-# A UNet along time alone, for spectrograms: each column of the picture is one vector
+# A U-Net along time alone, for spectrograms
 
 
-def along(inputs: int, outputs: int) -> nn.Conv2d:
+def time_convolution(inputs: int, outputs: int) -> nn.Conv2d:
     """A convolution over three columns, (b, inputs, 1, columns) -> (b, outputs, 1, columns)."""
     return nn.Conv2d(inputs, outputs, (1, 3), padding=(0, 1))
 
@@ -39,9 +37,9 @@ class StripBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width_e: int) -> None:
         super().__init__()
-        self.norm, self.conv_1 = Norm(inputs), along(inputs, outputs)
+        self.norm, self.conv_1 = Norm(inputs), time_convolution(inputs, outputs)
         self.modulate = ScaleShift().build(width_e, outputs)
-        self.conv_2 = silent(along(outputs, outputs))
+        self.conv_2 = silent(time_convolution(outputs, outputs))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.act = nn.SiLU()
 
@@ -67,13 +65,13 @@ class StripUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.bands, self.step = bands, 2 ** (levels - 1)
-        self.told = Told(embed, classes, 2 * width)
-        self.first = along(bands, width)
+        self.told = Told(embed, classes, 2 * width)  # `told` is its name in shipped weights
+        self.first = time_convolution(bands, width)
         self.down = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(levels))
         self.middle = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(2))
         self.attention = Attention(width, Norm)
         self.up = nn.ModuleList(StripBlock(2 * width, width, 2 * width) for _ in range(levels))
-        self.last = nn.Sequential(Norm(width), nn.SiLU(), silent(along(width, bands)))
+        self.last = nn.Sequential(Norm(width), nn.SiLU(), silent(time_convolution(width, bands)))
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
         self.check(x)
@@ -100,7 +98,7 @@ class StripUNet(nn.Module):
 @ingredient
 @dataclass(frozen=True)
 class StripUNetShape:
-    """What a StripUNet is built from: the record a recipe keeps."""
+    """The configuration of a StripUNet, as recipes record it."""
 
     bands: int = 40
     width: int = 96
@@ -113,19 +111,21 @@ class StripUNetShape:
         return StripUNet(**vars(self))
 
 
-# A frozen ear and light heads that listen through it: the critic of MusicCM
+# The critic of MusicCM: light heads on the features of a frozen note detector
 
 CHECKPOINT = Path(__file__).parents[3] / "data" / "checkpoints" / "music-ear.safetensors"
 NOTES = (60, 89)  # semitones as in MIDI, the last one excluded
 
 
-class Ear(nn.Module):
+class NoteDetector(nn.Module):
     """x (b, 1, bands, columns) -> logits (b, notes, columns): does this note sound here?"""
 
     def __init__(self, bands: int = 40, width: int = 48) -> None:
         super().__init__()
         self.width = width
-        self.layers = nn.ModuleList([along(bands, width), *(along(width, width) for _ in "ab")])
+        self.layers = nn.ModuleList(
+            [time_convolution(bands, width), *(time_convolution(width, width) for _ in "ab")]
+        )
         self.act, self.head = nn.SiLU(), nn.Conv2d(width, NOTES[1] - NOTES[0], 1)
 
     def maps(self, x: Data) -> list[Tensor]:
@@ -140,32 +140,34 @@ class Ear(nn.Module):
         return self.head(self.maps(x)[-1])[:, :, 0]
 
 
-def load_ear(path: Path = CHECKPOINT) -> Ear:
-    """The shipped ear, frozen. Raises BadFile for a file that is not it."""
-    return frozen(Ear, path, "scripts/train_music_ear.py")
+def load_note_detector(path: Path = CHECKPOINT) -> NoteDetector:
+    """The shipped note detector, frozen. Raises BadFile for a file that is not it."""
+    return frozen(NoteDetector, path, "scripts/train_music_ear.py")
 
 
-class Head(nn.Module):
-    """A score of each column and its neighbours, one layer of the ear and the class given."""
+class CriticHead(nn.Module):
+    """A score of each column and its neighbours, from one layer of the detector and the class."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__()
-        self.first, self.last = along(inputs, width), along(width, 1)
+        self.first, self.last = time_convolution(inputs, width), time_convolution(width, 1)
         self.labels, self.act = Labels(classes, width), nn.LeakyReLU(0.2)
 
     def forward(self, h: Tensor, cond: Tensor | None) -> PerSample:
-        told = self.labels(cond)
-        told = told[:, :, None, None] if isinstance(told, Tensor) else told
-        return self.last(self.act(self.first(h) + told)).flatten(1).mean(1)
+        label = self.labels(cond)
+        label = label[:, :, None, None] if isinstance(label, Tensor) else label
+        return self.last(self.act(self.first(h) + label)).flatten(1).mean(1)
 
 
-class EarCritic(nn.Module):
-    """(x, c_noise, cond) -> (b,): the heads' mean. It hears clean sound: c_noise is ignored."""
+class MusicCritic(nn.Module):
+    """(x, c_noise, cond) -> (b,): the heads' mean. Its input is clean, so c_noise is ignored."""
 
-    def __init__(self, ear: Ear, width: int, classes: int) -> None:
+    def __init__(self, detector: NoteDetector, width: int, classes: int) -> None:
         super().__init__()
-        self.ear = ear
-        self.heads = nn.ModuleList(Head(ear.width, width, classes) for _ in ear.layers)
+        self.ear = detector  # `ear` is its name in checkpoints
+        self.heads = nn.ModuleList(
+            CriticHead(detector.width, width, classes) for _ in detector.layers
+        )
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:
         pairs = zip(self.heads, self.ear.maps(x), strict=True)
@@ -174,12 +176,12 @@ class EarCritic(nn.Module):
 
 @ingredient
 @dataclass(frozen=True)
-class EarCriticShape:
-    """What an EarCritic is built from, beside the shipped ear."""
+class MusicCriticShape:
+    """The configuration of a MusicCritic; its note detector is the shipped one."""
 
     width: int = 32
     classes: int = 0
 
-    def build(self) -> EarCritic:
-        """Fresh heads from torch's global generator. Raises BadFile without the ear."""
-        return EarCritic(load_ear(), self.width, self.classes)
+    def build(self) -> MusicCritic:
+        """Fresh heads from torch's global generator. Raises BadFile without the detector."""
+        return MusicCritic(load_note_detector(), self.width, self.classes)

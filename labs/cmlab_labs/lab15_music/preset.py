@@ -1,4 +1,4 @@
-"""Plucked strings as log-mel spectrograms, 40 bands × 64 columns, one of four loops each."""
+"""Presets for music: log-mel spectrograms of plucked strings, 40 × 64, four classes of loops."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import InverseGap
 from cmlab.model import EDMPrecond
 from cmlab.nets.embedding import Fourier
-from cmlab.nets.pretrained import Shipped
+from cmlab.nets.pretrained import PretrainedNet
 from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData
 from cmlab.presets import preset
 from cmlab.sampling import FewSteps
@@ -20,10 +20,10 @@ from cmlab.train.recipe import Recipe
 
 from .analysis import AgainstTunes
 from .data import Tunes
-from .networks import EarCriticShape, StripUNetShape
+from .networks import MusicCriticShape, StripUNetShape
 
 DATA = Unlabelled(Tunes(), share=0.1)
-SPREAD = 1.0  # of the data, standardised; asking them would render the corpus at every import
+SPREAD = 1.0  # of the data, standardised; measuring it would render the corpus at every import
 GRID = KarrasGrid(0.02, 40.0)  # of noise levels
 TEACHER, STUDENT = "music-teacher", "music-student"  # as shipped
 SAMPLER = FewSteps(GRID.sigma_max, 0.8)
@@ -31,7 +31,7 @@ NET = StripUNetShape(width=96, levels=3, embed=Fourier(32, 0.06), classes=DATA.c
 
 
 def clip(method: Method, steps: int, batch: int, lr: float, seed: int) -> Recipe:
-    """What all runs on music share: the data, the network, the sampler and the judge."""
+    """Base recipe of all runs on music: data, network, sampler and evaluator."""
     train = TrainConfig(
         steps=steps,
         batch=batch,
@@ -56,14 +56,14 @@ def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
 
     Not the paper's: iCT's weight, a log-normal proposal, and θ⁻ = θ, which got there sooner.
     """
-    heads = Critic(EarCriticShape(32, DATA.classes), gamma=0.1) if critic else None
-    law = LogNormal(-0.4, 1.6, GRID.sigma_min, GRID.sigma_max)
+    heads = Critic(MusicCriticShape(32, DATA.classes), gamma=0.1) if critic else None
+    proposal = LogNormal(-0.4, 1.6, GRID.sigma_min, GRID.sigma_max)
     method = MusicCM(
         Guided(AsBegun(), 2.0, DATA.null),
-        pairs=Neighbours(Constant(30), law, GRID),
+        pairs=Neighbours(Constant(30), proposal, GRID),
         weight=InverseGap(),
         target=StopGrad(),
         critic=heads,
     )
     recipe = clip(method, steps, 16, 1e-3, seed)
-    return replace(recipe, data=DATA.data, net=Shipped(NET, TEACHER))
+    return replace(recipe, data=DATA.data, net=PretrainedNet(NET, TEACHER))

@@ -1,6 +1,4 @@
-"""Studies of lab 15, music: trained variants that it replays.
-
-How many steps does music take? A guided teacher step by step, and its students.
+"""Studies of lab 15, music: a guided teacher by DDIM steps, and its student in few calls.
 
 music-teacher  teacher    the shipped denoiser, guided (w = 2) and not, by DDIM steps; nothing is
                           trained, the seed is that of the noise
@@ -13,14 +11,14 @@ import numpy as np
 import torch
 
 from cmlab.model import Denoiser
-from cmlab.nets.pretrained import Shipped
+from cmlab.nets.pretrained import PretrainedNet
 from cmlab.sampling import ddim, ode
 from cmlab.teacher import Guided, Pretrained
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
+from ..common.observers import Arrays
 from ..common.study import Study
-from ..common.watch import Arrays
 from . import preset
 from .analysis import AgainstTunes, by_overlap
 
@@ -34,17 +32,17 @@ def student(seed: int) -> Recipe:
 
 
 @dataclass(frozen=True)
-class LongAndShort:
-    """A student's clips at the end; its scores are the judge's.
+class StudentClips:
+    """Observer of a student's clips at the end; its scores are the evaluator's.
 
     pictures (8, bands, columns) clips in 4 calls, labels in turn, of a fixed noise
     seams, long_pitch (ways, overlaps) seam error and pitch accuracy of long clips
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, sampler = trainer.ema.model, preset.SAMPLER
         kept: list[torch.Tensor] = []
 
@@ -59,30 +57,30 @@ class LongAndShort:
 
 
 @dataclass(frozen=True)
-class BySolver:
-    """A denoiser's clips by DDIM steps; the seed of the noise is the run's.
+class TeacherClips:
+    """Observer of a denoiser's clips by DDIM steps; the seed of the noise is the run's.
 
     distance, pitch (scales, solver steps) of clips guided by each of SCALES
-    pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `LongAndShort`'s
+    pictures (scales, 8, bands, columns) in 50 steps, of the same noise as `StudentClips`'s
     """
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         return {}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, judge = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
-        found = np.array([[judge.score(Solved(model, w, n)) for n in SOLVER_STEPS]
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, evaluator = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
+        found = np.array([[evaluator.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
                           for w in SCALES])  # fmt: skip
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
             z, labels = torch.randn(8, *preset.DATA.shape), torch.arange(8) % 4
-        shown = torch.stack([Solved(model, w, 50)(z, labels)[:, 0] for w in SCALES])
+        shown = torch.stack([GuidedDDIM(model, w, 50)(z, labels)[:, 0] for w in SCALES])
         return {"distance": found[..., 0], "pitch": found[..., 1],
                 "pictures": shown.numpy().astype(np.float16)}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class GuidedDDIM:
     """Clips of a guided denoiser by so many DDIM steps: (z, labels) -> x."""
 
     model: Denoiser
@@ -99,8 +97,8 @@ class Solved:
 
 def untrained(seed: int) -> Recipe:
     """The shipped teacher as it is."""
-    return replace(preset.edm(0, seed), net=Shipped(preset.NET, preset.TEACHER))
+    return replace(preset.edm(0, seed), net=PretrainedNet(preset.NET, preset.TEACHER))
 
 
-STUDENT = Study("music", {"student": student}, LongAndShort(), 1)
-TEACHER = Study("music-teacher", {"teacher": untrained}, BySolver(), 1)
+STUDENT = Study("music", {"student": student}, StudentClips(), 1)
+TEACHER = Study("music-teacher", {"teacher": untrained}, TeacherClips(), 1)

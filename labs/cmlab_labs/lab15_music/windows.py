@@ -1,12 +1,13 @@
-"""A long canvas through a network that knows short clips: overlapping windows, fused.
+"""Sliding windows: a denoiser of short clips applied to a long canvas, overlaps averaged.
 
     D(x_t, t) on the canvas = argmin_X Σ_i ‖√w (crop_i(X) - D(crop_i(x_t), t))‖²
 
 The least squares have a closed form: each cell is the mean of the answers of the windows over it,
 weighted by w (MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024: there w = 1). A w
 that falls to nothing at a window's ends, `taper`, leaves no jump where it ends; that is ours.
-`fused` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the canvas:
-the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the last axis.
+`fused_denoiser` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the
+canvas: the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the
+last axis.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from cmlab.types import Data, Denoise
 
 
 def starts(length: int, window: int, step: int) -> list[int]:
-    """Where the windows begin: every `step`, and the last at length - window whatever the step.
+    """First cells of the windows: every `step`, and the last at length - window in any case.
 
     (length - window) / step + 1 of them where that is whole. Raises ValueError for a canvas
     shorter than a window, or a step that skips cells or stands still.
@@ -63,7 +64,9 @@ def fuse(
     return total / count
 
 
-def fused(denoise: Denoise, window: int, step: int, weight: Tensor | None = None) -> Denoise:
+def fused_denoiser(
+    denoise: Denoise, window: int, step: int, weight: Tensor | None = None
+) -> Denoise:
     """A denoiser of canvases of any length, from one of clips of `window`."""
 
     def canvas(x_t: Tensor, t: Tensor) -> Tensor:
@@ -88,7 +91,7 @@ def averaged_noise(like: Tensor, window: int, step: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class OwnNoise:
+class PerWindowNoise:
     """A sampler that draws noise for each window and averages it. The mistake, to compare with."""
 
     levels: FewSteps

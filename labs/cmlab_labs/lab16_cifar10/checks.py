@@ -1,6 +1,7 @@
 """Exercise checks of lab 16, CIFAR-10."""
 
 from collections.abc import Callable
+from functools import partial
 from math import exp, isfinite
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from cmlab.methods.editing import slerp
 
-from ..common.exercise import exercise, expect
+from ..common.exercise import close, exercise, expect
 from .figures import lerp
+
+same = partial(close, rtol=1e-5, atol=1e-6)
 
 CASES = ((512, 500_000.0), (128, 500_000.0), (64, 64.0), (1024, 5e6), (32, 10_000.0))
 
@@ -21,7 +24,7 @@ def decay(answer: Callable[..., Any]) -> str:
     found = [float(answer(batch, images)) for batch, images in CASES]
     for number, (slip, _) in enumerate(decay_slips(64, 64.0)):
         wrong = [decay_slips(*case)[number][1] for case in CASES]
-        expect(not all(close(a, b) for a, b in zip(found, wrong, strict=True)), slip)
+        expect(not all(close(a, b, atol=1e-7) for a, b in zip(found, wrong, strict=True)), slip)
     for (batch, images), beta in zip(CASES, found, strict=True):
         where = f"for batches of {batch} and a half-life of {images:g} images"
         expect(isfinite(beta) and 0 < beta < 1, f"β = {beta:g} {where}: it must lie in (0, 1)")
@@ -29,13 +32,13 @@ def decay(answer: Callable[..., Any]) -> str:
         halved = abs(left - 0.5) < 1e-6
         expect(halved, f"{left:.3g} of the old is left after a half-life {where}, not 0.5")
     twice, once = float(answer(1024, 5e5)), float(answer(512, 5e5))
-    expect(close(twice, once**2),
+    expect(close(twice, once**2, atol=1e-7),
            "one step of 1024 images must forget as much as two steps of 512")  # fmt: skip
     return f"half is left after every half-life, for 5 batches; EDM's β for CIFAR-10 is {once:.5f}"
 
 
 def decay_slips(batch: int, images: float) -> list[tuple[str, float]]:
-    """What to say, and the β that the slip gives."""
+    """Mistakes: the message, and the β that each gives."""
     return [
         ("the exponent is upside down: one step is batch / half_life of a half-life",
          0.5 ** (images / batch)),
@@ -50,11 +53,9 @@ def decay_slips(batch: int, images: float) -> list[tuple[str, float]]:
     ]  # fmt: skip
 
 
-def close(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-7
-
-
-def pair(cosine: float, size: tuple[int, ...] = (3, 4, 4), seed: int = 0) -> tuple[Tensor, Tensor]:
+def pair_at_cosine(
+    cosine: float, size: tuple[int, ...] = (3, 4, 4), seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """Two tensors of norm 2 with this cosine between them."""
     g = torch.Generator().manual_seed(seed)
     flat = torch.randn(2, torch.Size(size).numel(), generator=g, dtype=torch.float64)
@@ -69,33 +70,33 @@ SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 @exercise
 def between(answer: Callable[..., Any]) -> str:
     """(z1, z2, share) -> the vector at this share of the way along the great circle."""
-    pairs = [pair(c, seed=k) for k, c in enumerate((0.0, 0.5, -0.6, 0.98))]
-    found = [[mixed(answer, *ends, s) for s in SHARES] for ends in pairs]
-    known(found, pairs)
+    pairs = [pair_at_cosine(c, seed=k) for k, c in enumerate((0.0, 0.5, -0.6, 0.98))]
+    found = [[checked_mix(answer, *ends, s) for s in SHARES] for ends in pairs]
+    check_slips(found, pairs)
     for (z1, z2), way in zip(pairs, found, strict=True):
-        walked(z1, z2, way)
+        check_path(z1, z2, way)
     z1, z2 = pairs[1]
-    expect(same(mixed(answer, z1, z2, 0.3), mixed(answer, z2, z1, 0.7)),
+    expect(same(checked_mix(answer, z1, z2, 0.3), checked_mix(answer, z2, z1, 0.7)),
            "30 % from z1 to z2 is not 70 % from z2 to z1")  # fmt: skip
-    stays = mixed(answer, z1, z1.clone(), 0.4)
+    stays = checked_mix(answer, z1, z1.clone(), 0.4)
     expect(bool(stays.isfinite().all()),
            "0/0 where z1 and z2 are parallel: sin Ω is 0, so mix them straight")  # fmt: skip
     expect(same(stays, z1), "between z and z there is z alone")
     a, b = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)).double()
-    middle = float(mixed(answer, 1.1 * a, 0.9 * b, 0.5).norm() / a.norm())
+    middle = float(checked_mix(answer, 1.1 * a, 0.9 * b, 0.5).norm() / a.norm())
     expect(0.85 < middle < 1.15,
            f"two noises of unlike norms meet at {middle:.2f} of their norm")  # fmt: skip
     return "both ends, the norm, an even pace, either direction, parallel ends; 4 angles"
 
 
-def mixed(answer: Callable[..., Any], z1: Tensor, z2: Tensor, share: float) -> Tensor:
+def checked_mix(answer: Callable[..., Any], z1: Tensor, z2: Tensor, share: float) -> Tensor:
     z = torch.as_tensor(answer(z1, z2, share)).double()
     expect(z.shape == z1.shape,
            f"the answer has shape {tuple(z.shape)}, the noises {tuple(z1.shape)}")  # fmt: skip
     return z
 
 
-def walked(z1: Tensor, z2: Tensor, way: list[Tensor]) -> None:
+def check_path(z1: Tensor, z2: Tensor, way: list[Tensor]) -> None:
     """Finite, from z1 to z2, never shorter or longer, and the angle grows with the share."""
     cosine = float(torch.cosine_similarity(z1.flatten(), z2.flatten(), dim=0))
     at = f"with cosine {cosine:.2f} between the ends"
@@ -117,11 +118,7 @@ def angle(a: Tensor, b: Tensor) -> float:
     return 2 * float(torch.atan2((u - v).norm(), (u + v).norm()))
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, atol=1e-6)
-
-
-def known(found: list[list[Tensor]], pairs: list[tuple[Tensor, Tensor]]) -> None:
+def check_slips(found: list[list[Tensor]], pairs: list[tuple[Tensor, Tensor]]) -> None:
     """Raise the slip whose answers these are."""
     for slip, wrong in MIXES.items():
         theirs = [[wrong(*ends, s) for s in SHARES] for ends in pairs]

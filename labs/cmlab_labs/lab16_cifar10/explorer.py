@@ -1,7 +1,4 @@
-"""Explorers of lab 16, CIFAR-10: interactive figures.
-
-One-step pictures: two noises, the way between them, and one, two or four network calls.
-"""
+"""Explorer of lab 16: samples along the path between two noises, in one, two or four calls."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +14,11 @@ from cmlab.ops import seeded
 from cmlab.sampling import FewSteps
 from cmlab.types import Denoise
 
-from ..common.exercise import Watched
+from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from ..common.explorers_digits import Generator, Pool
-from ..common.plots_samples import visible
-from .figures import Scene, desk, lerp
+from ..common.generators import Generator, ReferenceImages
+from ..common.plots_samples import contrast_scaled
+from .figures import GeneratorScene, generator_scene, lerp
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -37,7 +34,7 @@ def few_steps(generator: Generator) -> FewSteps:
 
 
 def explorer(generator: Generator) -> Explorer:
-    """Knobs: `seed`, `other`, `share`, `wish` where there are classes, `calls` and `middle`."""
+    """Knobs: `seed`, `other`, `share`, `label` where there are classes, `calls` and `middle`."""
     middle = few_steps(generator).sigma_mid
     knobs = {
         "seed": slider("first noise: seed", 0, 0, 99),
@@ -47,53 +44,55 @@ def explorer(generator: Generator) -> Explorer:
         "middle": log_slider("noise level of the last call", middle, 0.02, 20),
     }
     if generator.classes:
-        knobs["wish"] = slider("class to ask for", 0, 0, generator.classes - 1)
+        knobs["label"] = slider("class", 0, 0, generator.classes - 1)
     return Explorer(partial(picture, generator), knobs, "explorer(generator)")
 
 
 @torch.no_grad()
 def picture(
     generator: Generator, seed: int, other: int, share: float, calls: int, middle: float,
-    wish: int = 0,
+    label: int = 0,
 ) -> Picture:  # fmt: skip
-    """What the generator makes of the noise at this share of the way from one to the other."""
+    """Samples from the noise at this share of the path from one noise to the other."""
     data: Any = generator.recipe.data
     z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
-    f = Watched(answers(generator, wish, 1))
+    f = RecordedCalls(answers(generator, label, 1))
     sampler = replace(few_steps(generator), sigma_mid=middle)
     with seeded(z.device, seed):  # fresh noise between two calls
         sampler(generator.model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     near, distances = neighbours(generator.pool, x_out[-1:])
-    ways = between(generator, seed, other, wish)
-    scene = Scene(
-        (visible(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
+    ways = interpolations(generator, seed, other, label)
+    scene = GeneratorScene(
+        (contrast_scaled(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
         *ways, SHARES,
     )  # fmt: skip
     short = float(lerp(noise(seed, data.shape), noise(other, data.shape), 0.5).norm() / z.norm())
-    said = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}", short)
-    return Picture(desk(scene), said)
+    text = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}", short)
+    return Picture(generator_scene(scene), text)
 
 
-def answers(generator: Generator, wish: int, n: int) -> Denoise:
-    asked = generator.asked(wish, n)
+def answers(generator: Generator, label: int, n: int) -> Denoise:
+    asked = generator.asked(label, n)
     return lambda x_t, t: generator.model(x_t, t, asked)
 
 
 @lru_cache(maxsize=32)
 @torch.no_grad()
-def between(generator: Generator, seed: int, other: int, wish: int) -> tuple[Tensor, Tensor]:
+def interpolations(
+    generator: Generator, seed: int, other: int, label: int
+) -> tuple[Tensor, Tensor]:
     """One-call pictures at each of SHARES, on the great circle and on the straight way."""
     data: Any = generator.recipe.data
     ends = noise(seed, data.shape), noise(other, data.shape)
     mixed = [slerp(*ends, s) for s in SHARES] + [lerp(*ends, s) for s in SHARES[1:-1]]
     process, z = generator.model.process, torch.cat(mixed)
-    made = generator.recipe.sampler(process, answers(generator, wish, len(z)), z, 1)
+    made = generator.recipe.sampler(process, answers(generator, label, len(z)), z, 1)
     round_way, inner = made[: len(SHARES)], made[len(SHARES) :]
     return round_way, torch.cat([round_way[:1], inner, round_way[-1:]])
 
 
-def neighbours(pool: Pool | None, x: Tensor) -> tuple[Tensor, list[float]]:
+def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[float]]:
     """The three nearest pictures in [-1, 1] and their distances; none without a pool."""
     if pool is None:
         return x[:0], []
@@ -104,7 +103,7 @@ def neighbours(pool: Pool | None, x: Tensor) -> tuple[Tensor, list[float]]:
 def reading(
     generator: Generator, times: Tensor, distances: Sequence[float], mix: str, short: float
 ) -> str:
-    """What the picture shows, in three lines."""
+    """Three lines of text on the picture."""
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
     one = len(times) == 1
     calls = f"{len(times)} network call{'s' * (not one)}, at noise level{'s' * (not one)} {at}."

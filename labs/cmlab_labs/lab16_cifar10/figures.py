@@ -1,9 +1,8 @@
-"""Figures of lab 16, CIFAR-10.
+"""Figures of lab 16, CIFAR-10: cost, training curves, samples, and published FIDs.
 
-One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost.
-
-Every FID here is Inception's, of 50 000 samples against the training images, unconditional, as
-published. Distances measured in this repository are in other spaces and have other tables.
+Every published FID here is Inception's, of 50 000 samples against the training images,
+unconditional, as published. Distances measured in this repository are in other spaces and have
+other tables.
 """
 
 import json
@@ -44,18 +43,18 @@ from cmlab.metrics.plots import (
 from cmlab.presets import PRESETS
 from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import BadFile, read_json
-from cmlab.train.cost import FEW, kept_bytes
+from cmlab.train.cost import FEW, saved_bytes
 from cmlab.train.recipe import Recipe
 from cmlab.train.run_log import CALLS
 
-from ..common.plots_samples import beside
+from ..common.plots_samples import annotate_at
 
-# What one image costs a network, counted on tensors that have shapes and no content
+# Cost of one image, counted on tensors without content
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one recipe's network. `call` and `step` are operations, `kept` bytes, for one image."""
+class NetworkCost:
+    """Cost of a network for one image: `call` and `step` in operations, `kept` in bytes."""
 
     weights: int
     call: int  # one forward pass
@@ -69,7 +68,7 @@ class Cost:
         return float(self.step) * self.samples
 
 
-def cost(recipe: Recipe) -> Cost:
+def cost(recipe: Recipe) -> NetworkCost:
     """Count; nothing is computed and no weight is allocated, so it takes a second for any size."""
     net: Any = recipe.net
     data: Any = recipe.data
@@ -78,22 +77,22 @@ def cost(recipe: Recipe) -> Cost:
         # The class costs a row of a table, and a label without a number cannot be looked up.
         bare = replace(net, classes=0).build()
         x, c_noise = torch.empty(FEW, *data.shape), torch.empty(FEW)
-    call, there_and_back, kept = passes(bare, x, c_noise)
+    call, there_and_back, kept = count_passes(bare, x, c_noise)
     weights = sum(p.numel() for p in whole.parameters())
-    return Cost(weights, call, call + there_and_back, kept, recipe.samples)
+    return NetworkCost(weights, call, call + there_and_back, kept, recipe.samples)
 
 
-def passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
+def count_passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
     """For one image: operations of a forward pass, of both passes, and bytes kept in between."""
     with FlopCounterMode(display=False) as flops:
-        with kept_bytes(net) as kept:
+        with saved_bytes(net) as kept:
             out = net(x, c_noise)
         there = flops.get_total_flops()
         out.mean().backward()
     return there // FEW, flops.get_total_flops() // FEW, sum(kept.values()) // FEW
 
 
-def cost_table(costs: Mapping[str, Cost]) -> str:
+def cost_table(costs: Mapping[str, NetworkCost]) -> str:
     """A Markdown table, one row a preset."""
     heads = ("preset", "weights", "one call, one image", "one ECT step, one image",
              "kept for the gradient, one image", "images, whole run")  # fmt: skip
@@ -109,7 +108,7 @@ def giga(operations: float) -> str:
     return f"{operations / 1e9:.3g} GFLOP"
 
 
-# A training as the desk shows it: its loss, the loss by noise level, its samples sharpening
+# Training curves of the training desk: loss, loss by noise level, and samples
 
 LEVEL, LOSS = "noise level σ/α (data units)", "loss (weighted, no unit)"
 AVERAGED_LINES = 3  # log lines that a line by noise level is the mean of
@@ -127,7 +126,7 @@ class Phase:
     by_level: np.ndarray
 
 
-def curves(phases: Sequence[Phase]) -> Figure:
+def training_curves(phases: Sequence[Phase]) -> Figure:
     """The loss over samples, and by noise level at first and now. Two phases at most."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.3)
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
@@ -150,7 +149,7 @@ def over_samples(ax: Axes, phases: Sequence[Phase]) -> None:
         marker = role.marker if len(phase.loss) < 30 else ""
         ax.plot(phase.samples / unit, phase.loss, color=role.color, linestyle=role.line,
                 marker=marker, markersize=5, label=phase.name)  # fmt: skip
-    name_axes(ax, f"samples seen ({name})", LOSS, headline(phases))
+    name_axes(ax, f"samples seen ({name})", LOSS, loss_title(phases))
     if not phases:
         ax.set_xticks([])
     else:
@@ -170,7 +169,7 @@ def decades(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def headline(phases: Sequence[Phase]) -> str:
+def loss_title(phases: Sequence[Phase]) -> str:
     if not phases:
         return "Loss over training"
     first, last = phases[-1].loss[0], phases[-1].loss[-1]
@@ -186,7 +185,7 @@ def by_level(ax: Axes, phase: Phase | None) -> None:
         seen = int(phase.samples[-1])
         if early is not None:
             line(ax, early, BEFORE, "its first log lines")
-            title = verdict(early, late)
+            title = level_title(early, late)
         line(ax, late, STUDENT, f"now, after {seen:,} samples")
         decades(ax)
         ax.legend(loc="best", fontsize=9, frameon=False)
@@ -215,8 +214,8 @@ def mean_of_finite(rows: np.ndarray) -> np.ndarray:
     return np.divide(total, known.sum(0), out=np.full(rows.shape[1], np.nan), where=total > 0)
 
 
-def verdict(early: np.ndarray, late: np.ndarray) -> str:
-    """Where the loss is the smallest and the largest part of what it was."""
+def level_title(early: np.ndarray, late: np.ndarray) -> str:
+    """Title: the noise level at which the loss fell most."""
     share = late / early
     if not np.isfinite(share).any():
         return "By noise level"
@@ -224,7 +223,7 @@ def verdict(early: np.ndarray, late: np.ndarray) -> str:
     return f"Fell most at noise level {LEVELS[best]:.2g}: × {share[best]:.2g}"
 
 
-def strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
+def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     """A sheet of samples (height, width, 3) in uint8: a row for each number of calls."""
     figure, ((ax,),) = sheet(1, 1, 7.0, 3.1)
     figure.set_layout_engine(None)
@@ -243,7 +242,7 @@ def strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     return figure
 
 
-# Between two noises: on the great circle, where a mix is noise of full strength, or straight
+# Interpolation between two noises: spherical (slerp) and straight (lerp)
 
 Mix = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -253,7 +252,7 @@ def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
     return (1 - share) * z1 + share * z2
 
 
-def norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
+def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     """‖z‖ / √d on both ways from z1 to z2, over where other noises (n, …) lie."""
     shares, root = np.linspace(0, 1, 41), z1.numel() ** 0.5
     ways: dict[str, Mix] = {"slerp": slerp, "lerp": lerp}
@@ -278,15 +277,15 @@ def norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     return figure
 
 
-# A generator of colour pictures at work: its calls, its neighbours, the way between noises
+# A generator's calls, nearest neighbours, and the path between two noises
 
 GAP = 3  # dots between two pictures
 WIDE, HIGH = 8.8, 6.4  # inches
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is drawn: pictures (n, 3, h, w) in [-1, 1], each group with its names."""
+class GeneratorScene:
+    """Pictures (n, 3, h, w) in [-1, 1] that the explorer draws, in groups."""
 
     calls: tuple[Tensor, Tensor]  # what goes into each network call, and what comes out
     made: Tensor  # (3, h, w)
@@ -297,7 +296,7 @@ class Scene:
     shares: Sequence[float]
 
 
-def page(pictures: Tensor) -> np.ndarray:
+def image_page(pictures: Tensor) -> np.ndarray:
     """Pictures (rows, columns, 3, h, w) in [-1, 1] side by side, those of NaN left white."""
     rows, columns, _, height, width = pictures.shape
     out = torch.ones(rows, columns, height + GAP, width + GAP, 3)
@@ -306,57 +305,57 @@ def page(pictures: Tensor) -> np.ndarray:
     return out.permute(0, 2, 1, 3, 4).reshape(rows * (height + GAP), -1, 3).numpy()
 
 
-def board(
+def image_grid(
     ax: Axes, pictures: Tensor, columns: Sequence[str], rows: Sequence[str] = (), title: str = ""
 ) -> Axes:
     """A sheet of pictures with names above its columns and beside its rows."""
-    image = page(pictures)
+    image = image_page(pictures)
     down, across = pictures.shape[:2]
     high, wide = image.shape[0] / down, image.shape[1] / across
     ax.imshow(image, interpolation="none")
     ax.set_axis_off()
     for k, name in enumerate(columns):
-        beside(ax, ((k + 0.5) * wide - 2, 0), name, (0, 2), ("center", "bottom"))
+        annotate_at(ax, ((k + 0.5) * wide - 2, 0), name, (0, 2), ("center", "bottom"))
     for k, name in enumerate(rows):
-        beside(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
+        annotate_at(ax, (0, (k + 0.5) * high), name, (-4, 0), ("right", "center"))
     # With y given, matplotlib spares itself the search for a free place at every redraw.
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
     return ax
 
 
-def filled_up(pictures: Tensor, count: int) -> Tensor:
+def padded(pictures: Tensor, count: int) -> Tensor:
     """`count` pictures: these, and then empty places."""
     empty = torch.full((count - len(pictures), *pictures.shape[1:]), torch.nan)
     return torch.cat([pictures, empty])
 
 
-def desk(scene: Scene) -> Figure:
+def generator_scene(scene: GeneratorScene) -> Figure:
     """The calls, the neighbours, and the ways from one noise to another."""
-    figure, (left, right, below) = three_boards(len(scene.shares))
-    calls = torch.stack([filled_up(pictures, 4) for pictures in scene.calls])
+    figure, (left, right, below) = three_grids(len(scene.shares))
+    calls = torch.stack([padded(pictures, 4) for pictures in scene.calls])
     count = len(scene.calls[0])
     names = [f"call {i + 1}" for i in range(count)]
     title = f"{count} network call{'s' * (count > 1)}"
-    board(left, calls, names, ("in: xₜ", "out: f"), title)
-    four = filled_up(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
-    board(right, four, (), (), "Made, and its nearest" if scene.distances else "Made")
-    named(right, ["made", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP)
+    image_grid(left, calls, names, ("in: xₜ", "out: f"), title)
+    four = padded(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
+    image_grid(right, four, (), (), "Made, and its nearest" if scene.distances else "Made")
+    name_grid(right, ["made", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP)
     ways = torch.stack([scene.round_way, scene.straight])
     names = [f"{share:.0%}" for share in scene.shares]
-    board(below, ways, names, ("great circle", "straight"),
+    image_grid(below, ways, names, ("great circle", "straight"),
           "From the first noise to the second, one call each")  # fmt: skip
     return figure
 
 
-def named(ax: Axes, names: Sequence[str], side: int) -> None:
+def name_grid(ax: Axes, names: Sequence[str], side: int) -> None:
     """Names above the first row and below the second of a board of 2 × 2."""
     for k, name in enumerate(names):
         across, down = ((k % 2) + 0.5) * side - 2, (2 * side - 1) * (k // 2)
         align = "top" if k // 2 else "bottom"
-        beside(ax, (across, down), name, (0, -2 if k // 2 else 2), ("center", align))
+        annotate_at(ax, (across, down), name, (0, -2 if k // 2 else 2), ("center", align))
 
 
-def three_boards(columns: int) -> tuple[Figure, list[Axes]]:
+def three_grids(columns: int) -> tuple[Figure, list[Axes]]:
     """Boards of 4 × 2, 2 × 2 and `columns` × 2 pictures, those above in one scale."""
     with styled():
         figure = Figure(figsize=(WIDE, HIGH), dpi=100)
@@ -371,7 +370,7 @@ def three_boards(columns: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
 
 
-# One- and few-step generators of CIFAR-10 as their papers report them, and what ours has cost
+# Published results of one- and few-step generators, and this package's presets
 
 READ, REPORTED = "read in the paper", "as reported"
 NOT_RUN = "not run here"
@@ -379,7 +378,7 @@ SPACE = "Inception, 50 000 samples against train"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """A row: FIDs by number of calls, and millions of images seen; NaN or None is unknown."""
 
     method: str
@@ -388,25 +387,26 @@ class Published:
     two: float | None
     before: float | None  # millions of images that the denoiser had seen, 0 without one
     images: float | None  # millions of images after it
-    standing: str
+    status: str
     note: str = ""
 
 
 ROWS = (
-    Published("EDM, diffusion, 35 calls", "2206.00364", None, None, 0, 200, REPORTED,
+    PublishedResult("EDM, diffusion, 35 calls", "2206.00364", None, None, 0, 200, REPORTED,
               "1.97 with 35 calls; flips and geometric augmentation"),
-    Published("CD, LPIPS", "2303.01469", 3.55, 2.93, None, 409.6, READ,
+    PublishedResult("CD, LPIPS", "2303.01469", 3.55, 2.93, None, 409.6, READ,
               "from a denoiser of their own; its images are not counted here"),
-    Published("CT, LPIPS", "2303.01469", 8.70, 5.83, 0, 409.6, READ),
-    Published("iCT", "2310.14189", 2.83, 2.46, 0, 409.6, REPORTED),
-    Published("iCT-deep", "2310.14189", 2.51, 2.24, 0, None, REPORTED, "a network twice as deep"),
-    Published("ECT, 100 000 steps of 128", "2406.14548", 4.54, 2.20, 200, 12.8, REPORTED,
+    PublishedResult("CT, LPIPS", "2303.01469", 8.70, 5.83, 0, 409.6, READ),
+    PublishedResult("iCT", "2310.14189", 2.83, 2.46, 0, 409.6, REPORTED),
+    PublishedResult("iCT-deep", "2310.14189", 2.51, 2.24, 0, None, REPORTED,
+                    "a network twice as deep"),
+    PublishedResult("ECT, 100 000 steps of 128", "2406.14548", 4.54, 2.20, 200, 12.8, REPORTED,
               "from EDM's network"),
-    Published("ECT, 200 000 steps", "2406.14548", 3.86, 2.15, 200, 25.6, REPORTED),
-    Published("ECT, 400 000 steps", "2406.14548", 3.60, 2.11, 200, 51.2, REPORTED),
-    Published("sCT", "2410.11081", 2.85, 2.06, 204.8, None, READ,
+    PublishedResult("ECT, 200 000 steps", "2406.14548", 3.86, 2.15, 200, 25.6, REPORTED),
+    PublishedResult("ECT, 400 000 steps", "2406.14548", 3.60, 2.11, 200, 51.2, REPORTED),
+    PublishedResult("sCT", "2410.11081", 2.85, 2.06, 204.8, None, READ,
               "the length of the second part is not stated"),
-    Published("sCD", "2410.11081", 3.66, 2.52, 204.8, None, READ,
+    PublishedResult("sCD", "2410.11081", 3.66, 2.52, 204.8, None, READ,
               "the length of the second part is not stated"),
 )  # fmt: skip
 
@@ -415,26 +415,26 @@ HEADS = ("method", "FID, 1 call", "FID, 2 calls", "images before, M", "images, M
          "note")  # fmt: skip
 
 
-def cells(row: Published) -> tuple[str, ...]:
+def published_cells(row: PublishedResult) -> tuple[str, ...]:
     """One published row as text; what is not known is a dash."""
     paper = f"{row.method} ([{row.source}](https://arxiv.org/abs/{row.source}))"
     fids = (f"{v:.2f}" if v is not None else "–" for v in (row.one, row.two))
     seen = (f"{v:g}" if v is not None else "–" for v in (row.before, row.images))
-    return paper, *fids, *seen, row.standing, row.note
+    return paper, *fids, *seen, row.status, row.note
 
 
-def ours(preset: str, record: Path | None = None) -> tuple[str, ...]:
-    """The same for one of our presets: images from the recipe, FIDs from a run's record if any."""
+def preset_cells(preset: str, record: Path | None = None) -> tuple[str, ...]:
+    """Row of one of our presets: images from the recipe, FIDs from a run's record if any."""
     recipe = PRESETS[preset]()
     before = recipe.start.samples if recipe.start else 0
-    fids = measured(record) if record else {}
+    fids = recorded_fids(record) if record else {}
     seen = (f"{round(count / 1e6, 2):g}" for count in (before, recipe.samples - before))
     known = "measured here" if fids else "images from the preset"
     one, two = (fids.get(calls, NOT_RUN) for calls in ("1", "2"))
     return f"here: `{preset}`", one, two, *seen, known, ""
 
 
-def measured(record: Path) -> dict[str, str]:
+def recorded_fids(record: Path) -> dict[str, str]:
     """FIDs by calls in a run's record: readings of Inception's space, 50 000 against train."""
     if not record.exists():
         return {}
@@ -447,21 +447,21 @@ def measured(record: Path) -> dict[str, str]:
     }
 
 
-def table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
+def results_table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
     """The whole as Markdown: published rows, then ours."""
-    rows = [cells(row) for row in ROWS]
-    rows += [ours(preset, record) for preset, record in zip(OURS, records, strict=True)]
+    rows = [published_cells(row) for row in ROWS]
+    rows += [preset_cells(preset, record) for preset, record in zip(OURS, records, strict=True)]
     lines = ["| " + " | ".join(row) + " |" for row in (HEADS, *rows)]
     lines.insert(1, "|---|---:|---:|---:|---:|---|---|")
     return "\n".join(lines)
 
 
-# What a shipped run wrote down while it trained, its start first: losses, sheets of samples
+# The log of a shipped run with its start: losses, and sheets of samples
 
 
 @dataclass(frozen=True)
-class Diary:
-    """One run, its start in front of it: what its log and its sheets of samples hold."""
+class TrainingRecord:
+    """Training record: losses and sheets of samples of one run, its start included."""
 
     before: int  # images seen by the start
     samples: np.ndarray  # (rows,) images seen, the start's counted
@@ -474,7 +474,7 @@ class Diary:
         return self.sheets[index, CALLS.index(calls)]
 
 
-def diary(path: Path) -> Diary:
+def read_training_record(path: Path) -> TrainingRecord:
     """Read what `cmlab ship RUN --out PATH` wrote. Raises BadFile where a file is none of it."""
     rows, record = read_log(with_suffix(path, ".jsonl")), read_json(with_suffix(path, ".json"))
     with Image.open(with_suffix(path, ".png")) as file:
@@ -484,7 +484,7 @@ def diary(path: Path) -> Diary:
     first = [row["samples"] for row in rows if row["stage"] < rows[-1]["stage"]]
     seen = np.array(record["sheets"])
     sheets = whole.reshape(len(seen), len(CALLS), -1, *whole.shape[1:])
-    return Diary(max(first, default=0), samples, np.array(losses, float), seen, sheets)
+    return TrainingRecord(max(first, default=0), samples, np.array(losses, float), seen, sheets)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -499,18 +499,18 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-# A Fréchet distance against the number of samples: what it adds, and what that leads to
+# Bias of a Fréchet distance by the number of samples, and its limit
 
 SIDE = 4  # pixels a side of what is left of a picture
 
 
-def coarse(x: Tensor) -> Tensor:
+def field_means(x: Tensor) -> Tensor:
     """A picture as its means over 4 × 4 fields: 48 features in colour, in the pixels' unit."""
     return avg_pool2d(x.clamp(-1, 1), x.shape[-1] // SIDE).flatten(1)
 
 
 @dataclass(frozen=True)
-class Drift:
+class DistanceBySize:
     """Distances (sizes, repeats) of n pictures to one fixed large set, at each n of `sizes`."""
 
     sizes: tuple[int, ...]
@@ -532,7 +532,9 @@ class Drift:
         return float(limit)
 
 
-def drift(made: Tensor, real: Tensor, sizes: Sequence[int], repeats: int) -> Drift:
+def distance_by_size(
+    made: Tensor, real: Tensor, sizes: Sequence[int], repeats: int
+) -> DistanceBySize:
     """Sets of n from the features `made` against all of `real` (m, d), `repeats` sets at each n.
 
     Raises ValueError where there are not enough for sets that share none.
@@ -540,10 +542,10 @@ def drift(made: Tensor, real: Tensor, sizes: Sequence[int], repeats: int) -> Dri
     need = max(sizes) * repeats
     require(len(made) >= need, f"{repeats} sets of {max(sizes)} take {need} pictures: draw more")
     rows = [[frechet(part, real) for part in made.split(n)[:repeats]] for n in sizes]
-    return Drift(tuple(sizes), torch.tensor(rows).double())
+    return DistanceBySize(tuple(sizes), torch.tensor(rows).double())
 
 
-def against_size(drifts: Mapping[str, Drift], title: str) -> Figure:
+def distance_curves(drifts: Mapping[str, DistanceBySize], title: str) -> Figure:
     """Mean and spread of each against n; dotted where it tends to."""
     figure, ((ax,),) = sheet(1, 1, 8.2, 3.8)
     for (name, found), role in zip(drifts.items(), (DATA, STUDENT, TEACHER, WRONG), strict=False):
@@ -559,11 +561,11 @@ def against_size(drifts: Mapping[str, Drift], title: str) -> Figure:
     return figure
 
 
-# How near the few pictures of a strip are to real ones: a rough look at quality on the way
+# Patch distance of the few samples in a strip to real images, during training
 
 
 @dataclass(frozen=True)
-class Scored:
+class PatchDistances:
     """Patch distances of each sheet's pictures, and of as many real ones: (sheets,) and bounds."""
 
     values: np.ndarray
@@ -579,29 +581,29 @@ def pictures(strip: np.ndarray) -> Tensor:
     return x.permute(1, 3, 0, 2).float() / 127.5 - 1
 
 
-def scored(run: Diary, real: Tensor, calls: int = 1) -> Scored:
+def patch_distances(run: TrainingRecord, real: Tensor, calls: int = 1) -> PatchDistances:
     """Mean distance of each sheet to the sets of `real` (sets, n, 3, h, w), and theirs to others.
 
     The first half of the sets is the reference, the second half stands in for what was made.
     """
     reference, others = real[: len(real) // 2], real[len(real) // 2 :]
 
-    def away(x: Tensor) -> float:
+    def distance(x: Tensor) -> float:
         return mean(mean(patch_distance(x, y)) for y in reference)
 
-    values = [away(pictures(run.strip(k, calls))) for k in range(len(run.sheets))]
-    floor = [away(x) for x in others]
-    return Scored(np.array(values), (min(floor), max(floor)), real.shape[1])
+    values = [distance(pictures(run.strip(k, calls))) for k in range(len(run.sheets))]
+    floor = [distance(x) for x in others]
+    return PatchDistances(np.array(values), (min(floor), max(floor)), real.shape[1])
 
 
-# How samples from fixed noise sharpen while a run goes on, read from the run's own diary
+# Samples from fixed noise during training, read from the run's log
 
 # Which of LEVELS are averaged into one curve: noise below, about and above the data's own size.
 BANDS = {"t < 0.1": (0, 4), "0.1 to 5": (4, 9), "t > 5": (9, 12)}
 SHARPENING_WIDE, BELOW = 8.8, 3.2  # inches: of the figure, and of its lower part
 
 
-def chosen(seen: np.ndarray, count: int, before: int) -> list[int]:
+def chosen_sheets(seen: np.ndarray, count: int, before: int) -> list[int]:
     """Indices of `count` sheets at most: half of them up to the start's end, and the last one."""
     stages = [(0, before), (before, int(seen[-1]))] if before else [(0, int(seen[-1]))]
     found: set[int] = set()
@@ -611,9 +613,11 @@ def chosen(seen: np.ndarray, count: int, before: int) -> list[int]:
     return sorted(found)
 
 
-def sharpening(run: Diary, score: Scored, title: str, count: int = 6, calls: int = 1) -> Figure:
+def sharpening(
+    run: TrainingRecord, score: PatchDistances, title: str, count: int = 6, calls: int = 1
+) -> Figure:
     """Strips of samples at `count` moments, over the loss by noise level and a score of each."""
-    picked = chosen(run.seen, count, run.before)
+    picked = chosen_sheets(run.seen, count, run.before)
     strips = [run.strip(index, calls) for index in picked]
     above = 0.86 * SHARPENING_WIDE * sum(len(strip) for strip in strips) / strips[0].shape[1]
     high = above + BELOW + 0.35
@@ -622,9 +626,9 @@ def sharpening(run: Diary, score: Scored, title: str, count: int = 6, calls: int
         top = figure.add_axes((0.13, BELOW / high, 0.86, above / high))
         left = figure.add_axes((0.08, 0.5 / high, 0.4, 2.2 / high))
         right = figure.add_axes((0.58, 0.5 / high, 0.4, 2.2 / high))
-    stacked(top, strips, [moment(run, index) for index in picked], title)
-    by_band(left, run)
-    by_score(right, run, score)
+    stack_strips(top, strips, [sheet_name(run, index) for index in picked], title)
+    draw_loss_bands(left, run)
+    draw_distances(right, run, score)
     for ax in (left, right):
         ax.plot(run.seen[picked] / 1e3, [0.03] * len(picked), "|", color="black", ms=7,
                 transform=ax.get_xaxis_transform())  # fmt: skip
@@ -633,25 +637,25 @@ def sharpening(run: Diary, score: Scored, title: str, count: int = 6, calls: int
     return figure
 
 
-def moment(run: Diary, index: int) -> str:
+def sheet_name(run: TrainingRecord, index: int) -> str:
     """Images seen, and in which of the two trainings."""
     stage = "denoiser" if run.seen[index] <= run.before and run.before else "consistency"
     return f"{run.seen[index]:,}".replace(",", " ") + f"\n{stage}"
 
 
-def stacked(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], title: str) -> None:
+def stack_strips(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], title: str) -> None:
     ax.imshow(np.concatenate(strips), interpolation="none", aspect="auto")
     ax.set_axis_off()
     for k, name in enumerate(names):
-        beside(ax, (0, (k + 0.5) * len(strips[0])), name, (-6, 0), ("right", "center"))
+        annotate_at(ax, (0, (k + 0.5) * len(strips[0])), name, (-6, 0), ("right", "center"))
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", x=-0.145)
 
 
-def by_band(ax: Axes, run: Diary) -> None:
+def draw_loss_bands(ax: Axes, run: TrainingRecord) -> None:
     """The loss in each of BANDS, a running median over the log."""
     for (name, bins), role in zip(BANDS.items(), (STUDENT, MEAN, TEACHER), strict=True):
         for later in (False, True):  # the two losses have two units: no line joins them
-            x, y = smoothed(run, bins, later)
+            x, y = running_median(run, bins, later)
             ax.plot(x, y, color=role.color, ls=role.line, marker=role.marker, ms=5,
                     markevery=max(len(x) // 4, 1), label="" if later else name)  # fmt: skip
     ax.set_yscale("log")
@@ -659,7 +663,9 @@ def by_band(ax: Axes, run: Diary) -> None:
     name_axes(ax, "thousands of images seen", "loss", "Loss by noise level")
 
 
-def smoothed(run: Diary, bins: tuple[int, int], later: bool) -> tuple[np.ndarray, np.ndarray]:
+def running_median(
+    run: TrainingRecord, bins: tuple[int, int], later: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Thousands of images and a running median of the loss in these bins, of one training."""
     mean = np.ma.masked_invalid(run.losses[:, slice(*bins)]).mean(1).filled(np.nan)
     kept = np.isfinite(mean) & ((run.samples > run.before) == later)
@@ -668,7 +674,7 @@ def smoothed(run: Diary, bins: tuple[int, int], later: bool) -> tuple[np.ndarray
     return run.samples[kept] / 1e3, np.array(smooth)
 
 
-def by_score(ax: Axes, run: Diary, score: Scored) -> None:
+def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None:
     """The score of each sheet's pictures, over that of as many real ones."""
     low, high = score.floor
     ax.axhspan(low, high, color=DATA.color, alpha=0.2, lw=0)

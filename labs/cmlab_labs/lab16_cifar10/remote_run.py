@@ -1,9 +1,7 @@
-"""Training in a child process: start, watch, steer and stop a run from a notebook.
+"""Remote run: start, watch, pause and stop training in a process that outlives the kernel.
 
-Training in a process of its own, which outlives the kernel; and how to find it again.
-
-Beside the run's folder lie, since the folder itself has to be empty for a new run:
-NAME.desk  which process was started, when, and what was asked for
+Two files lie beside the run's folder, since the folder itself has to be empty for a new run:
+NAME.desk  which process was started, when, and with which request
 NAME.said  what it printed
 """
 
@@ -36,7 +34,7 @@ from cmlab.train.runs import CHECKPOINT, RECORD
 
 from .figures import Phase
 
-# What a run is asked for at the training desk, and the command line that asks for the same
+# A run's preset, folder and settings, and the equivalent command line
 
 PICTURES = tuple(name for name in PRESETS if not name.startswith("toy."))
 
@@ -54,7 +52,7 @@ def all_steps(preset: str) -> int:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """A preset, where it goes, and how; `steps` None are the preset's own."""
 
     preset: str
@@ -66,8 +64,8 @@ class Order:
     compiled: bool = False
     accelerator: str = ""
 
-    def words(self, resume: bool = False, plan: bool = False) -> list[str]:
-        """What comes after `cmlab`."""
+    def arguments(self, resume: bool = False, plan: bool = False) -> list[str]:
+        """Command-line arguments after `cmlab`."""
         steps = [f"steps={self.steps}"] if self.steps not in (None, own_steps(self.preset)) else []
         parts = {
             "--set": [*steps, *self.settings],
@@ -84,16 +82,16 @@ class Order:
         return asdict(self)
 
 
-def order_of(kept: Mapping[str, Any]) -> Order | None:
+def request_from(kept: Mapping[str, Any]) -> RunRequest | None:
     """The order that `to_dict` gave; None for anything else, or for a preset that is gone."""
     try:
-        order = Order(**{**kept, "settings": tuple(kept["settings"])})
+        order = RunRequest(**{**kept, "settings": tuple(kept["settings"])})
     except (KeyError, TypeError):
         return None
     return order if order.preset in PRESETS else None
 
 
-def apart(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
+def split_steps(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
     """The number in steps=…, if it is among the settings, and the rest of them."""
     chosen = [word.removeprefix("steps=") for word in settings if word.startswith("steps=")]
     if not (chosen and chosen[-1].isdigit()):
@@ -107,7 +105,7 @@ def shell(words: Sequence[str]) -> str:
     return shlex.join(whole) if os.name == "posix" else subprocess.list2cmdline(whole)
 
 
-# Training in a process of its own, which outlives the kernel; and how to find it again
+# The training process, and how to find it again
 
 SLACK = 60.0  # seconds by which clocks may differ
 TAIL = 8192  # bytes of what it printed that are looked at
@@ -115,8 +113,8 @@ SENTENCE = re.compile(r"^(?:cmlab: (.+)|((?:\w+\.)*\w*(?:Error|Exception)\b.*))$
 STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has to reap them
 
 
-def command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
-    """Start cmlab with these words. One `apart` is not ended with the kernel or by Ctrl-C."""
+def start_command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> subprocess.Popen:
+    """Start cmlab with these arguments; with `apart`, it outlives the kernel and Ctrl-C."""
     own = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it
     process = subprocess.Popen(
@@ -147,80 +145,80 @@ def alive(pid: Any, since: float) -> bool:
         return False
 
 
-def last_sentence(text: str) -> str:
+def last_error_in(text: str) -> str:
     """The last error in what a process printed; empty if there is none."""
     found = SENTENCE.findall(text)
     return "".join(found[-1]).strip() if found else ""
 
 
 @dataclass(frozen=True)
-class Child:
+class TrainingProcess:
     """The process that trains into `folder`; the command runs in `here`."""
 
     folder: Path
     here: Path
 
     @property
-    def note(self) -> Path:
+    def note_file(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.desk")
 
     @property
-    def said(self) -> Path:
+    def output_file(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.said")
 
-    def noted(self) -> dict[str, Any]:
-        """What was noted when it was started last; empty if it never was."""
+    def note(self) -> dict[str, Any]:
+        """Contents of the note file of the last start; empty if there was none."""
         try:
-            return read_json(self.note)
+            return read_json(self.note_file)
         except BadFile:
             return {}
 
     def pid(self) -> int:
         """The process, if one lives; else 0."""
-        noted = self.noted()
+        noted = self.note()
         pid, since = noted.get("pid"), noted.get("time", 0.0)
         return pid if isinstance(pid, int) and alive(pid, since) else 0
 
     def code(self) -> int | None:
         """The exit status, if this kernel started it and it has ended."""
-        process = STARTED.get(self.noted().get("pid", 0))
+        process = STARTED.get(self.note().get("pid", 0))
         return process.poll() if process else None
 
-    def start(self, order: Order, resume: bool) -> None:
+    def start(self, order: RunRequest, resume: bool) -> None:
         """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if not self.pid():
-            self.note.unlink(missing_ok=True)
+            self.note_file.unlink(missing_ok=True)
         try:
-            with self.note.open("x", encoding="utf-8") as file:  # one of two desks gets it
+            with self.note_file.open("x", encoding="utf-8") as file:  # one of two desks gets it
                 json.dump({"pid": os.getpid(), "time": time.time()}, file)
         except FileExistsError as error:
             raise BadFile(f"a process trains into {order.folder} already; watch it") from error
         try:
-            with self.said.open("wb") as out:
-                process = command(order.words(resume), self.here, out, apart=True)
+            with self.output_file.open("wb") as out:
+                process = start_command(order.arguments(resume), self.here, out, apart=True)
         except OSError:
-            self.note.unlink(missing_ok=True)
+            self.note_file.unlink(missing_ok=True)
             raise
         kept = {"pid": process.pid, "time": time.time(), "order": order.to_dict()}
-        write_json(self.note, kept | {"resume": resume})
+        write_json(self.note_file, kept | {"resume": resume})
 
-    def last_words(self) -> str:
+    def last_error(self) -> str:
         """The error that it ended with, in its own last sentence; empty if it said none."""
-        with suppress(OSError), self.said.open("rb") as file:
-            file.seek(max(0, self.said.stat().st_size - TAIL))
-            return last_sentence(file.read().decode("utf-8", "replace"))
+        with suppress(OSError), self.output_file.open("rb") as file:
+            file.seek(max(0, self.output_file.stat().st_size - TAIL))
+            return last_error_in(file.read().decode("utf-8", "replace"))
         return ""
 
 
-# Where a run stands: what its folder says, held against which processes live
+# Status of a run: what its folder says, compared with the processes that live
 
 ACTIVE = ("training", "paused", "scoring")
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A word, and what there is to say about it.
+class RunStatus:
+    """Status of a run: a word, and what there is to say about it.
 
     nothing, starting, training, paused, scoring, stopped, finished, failed; `gone` when the
     process ended without a word, `refused` when it would not start.
@@ -232,59 +230,59 @@ class Standing:
     stage: tuple[int, int] = (1, 1)
     step: int = 0
     steps: int = 0
-    time: float = 0.0  # when this was told, in unix seconds
+    time: float = 0.0  # of this status, in unix seconds
 
 
-def told(folder: Path) -> Standing:
-    """What the run's own state file says, whoever is alive; `nothing` if there is no such file."""
+def recorded_status(folder: Path) -> RunStatus:
+    """Status from the run's own state file, without a look at processes."""
     try:
-        said = read_json(folder / STATE)
-        now, total = (int(n) for n in said["stage"])
-        numbers = (int(said["step"]), int(said["steps"]), float(said["time"]))
-        word, pid, sentence = str(said["state"]), int(said["pid"]), str(said["sentence"])
-        return Standing(word, pid, sentence, (now, total), *numbers)
+        state = read_json(folder / STATE)
+        now, total = (int(n) for n in state["stage"])
+        numbers = (int(state["step"]), int(state["steps"]), float(state["time"]))
+        word, pid, sentence = str(state["state"]), int(state["pid"]), str(state["sentence"])
+        return RunStatus(word, pid, sentence, (now, total), *numbers)
     except (BadFile, KeyError, TypeError, ValueError):
-        return Standing()
+        return RunStatus()
 
 
-def standing(folder: Path, child: Child) -> Standing:
-    """Where the run stands now."""
-    said, own = told(folder), child.pid()
-    elsewhere = said.word in ACTIVE and alive(said.pid, said.time)
-    if own and own != said.pid:
-        return replace(said, word="starting", pid=own, sentence="")
+def run_status(folder: Path, process: TrainingProcess) -> RunStatus:
+    """Status of the run now."""
+    status, own = recorded_status(folder), process.pid()
+    elsewhere = status.word in ACTIVE and alive(status.pid, status.time)
+    if own and own != status.pid:
+        return replace(status, word="starting", pid=own, sentence="")
     if own or elsewhere:
-        return said
-    return ended(replace(said, pid=0), said.pid, child)
+        return status
+    return ended_status(replace(status, pid=0), status.pid, process)
 
 
-def ended(said: Standing, pid: int, child: Child) -> Standing:
-    """The same of a run whose process is not alive, with the reason where one is known."""
-    noted, why, code = child.noted(), child.last_words(), child.code()
-    mute = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > said.time
-    if mute and why:
-        return replace(said, word="refused", sentence=why)
-    if said.word in ACTIVE or (mute and code is not None):
-        return replace(said, word="gone", sentence=why or from_outside(code))
-    return said
+def ended_status(status: RunStatus, pid: int, process: TrainingProcess) -> RunStatus:
+    """Status of a run whose process is not alive, with the reason where one is known."""
+    noted, why, code = process.note(), process.last_error(), process.code()
+    silent = bool(noted) and noted.get("pid") != pid and noted.get("time", 0.0) > status.time
+    if silent and why:
+        return replace(status, word="refused", sentence=why)
+    if status.word in ACTIVE or (silent and code is not None):
+        return replace(status, word="gone", sentence=why or signal_sentence(code))
+    return status
 
 
-def from_outside(code: int | None) -> str:
-    """What an exit status says of a process that said nothing itself."""
+def signal_sentence(code: int | None) -> str:
+    """Sentence on the exit status of a process that printed no error."""
     if code is None or code >= 0:
         return ""
     return f"ended from outside, signal {-code}" + ("; often for want of memory" * (code == -9))
 
 
-def kept(folder: Path) -> str:
-    """Where the checkpoints of a run end, in words."""
+def last_checkpoint(folder: Path) -> str:
+    """Step of a run's last checkpoint, in words."""
     for place, phase in ((folder, ""), (folder / "start", " of phase 1")):
-        if (record := header(place / CHECKPOINT)) is not None:
+        if (record := checkpoint_record(place / CHECKPOINT)) is not None:
             return f"step {record.get('step', 0):,}{phase}"
     return "the beginning"
 
 
-def header(path: Path) -> dict[str, Any] | None:
+def checkpoint_record(path: Path) -> dict[str, Any] | None:
     """The record in a checkpoint's header, without reading its tensors."""
     try:
         with safe_open(path, framework="numpy") as file:
@@ -293,24 +291,24 @@ def header(path: Path) -> dict[str, Any] | None:
         return None
 
 
-# A run handled from outside: start it, ask for a pause or a stop, and know where it stands
+# Control of a run from outside: start, pause, stop, and status
 
 
-class Remote:
+class RemoteRun:
     """The run in a folder, whoever started it.
 
-    A wish is written until a run that is up has it: one that still starts would not hear it.
+    A request is written until a running process has read it: one that is starting would miss it.
     """
 
     def __init__(self, folder: str, here: Path) -> None:
         self.folder, self.here = here / folder, here
-        self.child, self.sitting = Child(self.folder, here), Sitting(self.folder)
-        self.wish: str | None = None
+        self.process, self.sitting = TrainingProcess(self.folder, here), Sitting(self.folder)
+        self.request: str | None = None
 
-    def known(self, order: Order) -> Order:
-        """What was asked for when the folder's run was started, if it is still under way."""
-        noted = order_of(self.child.noted().get("order") or {})
-        live = bool(self.child.pid())
+    def known(self, order: RunRequest) -> RunRequest:
+        """The request with which the folder's run was started, if it is under way."""
+        noted = request_from(self.process.note().get("order") or {})
+        live = bool(self.process.pid())
         if noted is None or not (live or self.fixed):
             return order
         if live:
@@ -320,7 +318,7 @@ class Remote:
 
     @property
     def begun(self) -> bool:
-        """Whether there are files in the folder: then the command has to say --resume."""
+        """Whether there are files in the folder: then the command needs --resume."""
         with suppress(OSError):
             return any(self.folder.iterdir())
         return False
@@ -333,57 +331,57 @@ class Remote:
 
     @property
     def want(self) -> str:
-        """What is wanted of the run, whoever asked for it."""
-        return self.sitting.want() if self.wish is None else self.wish
+        """The request to the run, whoever made it."""
+        return self.sitting.want() if self.request is None else self.request
 
-    def now(self) -> Standing:
-        """Where the run stands."""
-        return standing(self.folder, self.child)
+    def now(self) -> RunStatus:
+        """Status of the run."""
+        return run_status(self.folder, self.process)
 
-    def line(self, order: Order, now: Standing) -> str:
+    def line(self, order: RunRequest, now: RunStatus) -> str:
         """The command line: the one that runs, else the one that Start or Resume would run."""
-        noted = order_of(self.child.noted().get("order") or {})
+        noted = request_from(self.process.note().get("order") or {})
         if now.pid:
-            resumed = bool(self.child.noted().get("resume"))
-            own = self.child.pid() == now.pid and noted
-            return shell(noted.words(resumed)) if own and noted else ""
-        return shell(order.words(self.begun and now.word != "finished"))
+            resumed = bool(self.process.note().get("resume"))
+            own = self.process.pid() == now.pid and noted
+            return shell(noted.arguments(resumed)) if own and noted else ""
+        return shell(order.arguments(self.begun and now.word != "finished"))
 
-    def start(self, order: Order) -> None:
+    def start(self, order: RunRequest) -> None:
         """Start or resume; a run that is alive, or finished, is left alone.
 
         Raises OSError or BadFile when the machine refuses, or another desk was faster.
         """
         now = self.now()
         if not now.pid and now.word != "finished":
-            self.wish = None
+            self.request = None
             self.sitting.ask("")
-            self.child.start(order, self.begun)
+            self.process.start(order, self.begun)
 
     def pause(self) -> None:
         """Pause; or go on, if a pause is what was asked for."""
-        self.wish = "" if self.want == PAUSE else PAUSE
+        self.request = "" if self.want == PAUSE else PAUSE
 
     def stop(self) -> None:
         """Let the run write a checkpoint and end."""
-        self.wish = STOP
+        self.request = STOP
 
-    def urge(self, now: Standing) -> None:
-        """Write the wish where the run looks for it. Raises OSError when the disk refuses."""
-        wish, up = self.wish, now.word != "starting"
-        if wish is None:
+    def send_request(self, now: RunStatus) -> None:
+        """Write the request where the run looks for it. Raises OSError when the disk refuses."""
+        request, up = self.request, now.word != "starting"
+        if request is None:
             return
         if up or not now.pid:
-            self.wish = None  # even if it cannot be written: the desk says so once
+            self.request = None  # even if it cannot be written: the desk reports it once
         if now.pid:
             with nullcontext() if up else suppress(FileNotFoundError):  # no folder yet
-                self.sitting.ask(wish)
+                self.sitting.ask(request)
 
 
-# What a run has written so far, read as it grows: the log of each phase, and its pace
+# Logs of a run, read as they grow, and its speed
 
 
-class Follow:
+class LogReader:
     """The rows of a log, of which `read` takes in only what is new."""
 
     def __init__(self, path: Path) -> None:
@@ -395,7 +393,7 @@ class Follow:
         self.offset, self.file = 0, 0
 
     def read(self) -> bool:
-        """Whether there was anything new. A line that is half written waits for its end."""
+        """Read new rows; whether there were any. A line that is half written waits for its end."""
         try:
             with self.path.open("rb") as file:
                 return self.take(file.fileno(), file)
@@ -412,12 +410,12 @@ class Follow:
         file.seek(self.offset)
         whole = file.read().rpartition(b"\n")[0]
         self.offset += len(whole) + bool(whole)
-        rows = [row for line in whole.splitlines() if (row := parsed(line))]
+        rows = [row for line in whole.splitlines() if (row := log_row(line))]
         self.rows += rows
         return bool(rows)
 
 
-def parsed(line: bytes) -> dict[str, Any] | None:
+def log_row(line: bytes) -> dict[str, Any] | None:
     """A row of the log; None for a line that is none."""
     try:
         row = json.loads(line)
@@ -427,12 +425,12 @@ def parsed(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-class Trace:
+class RunHistory:
     """A run's phases, one or two: names and batches from its records, rows from its logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folders = (folder / "start", folder)
-        self.logs = tuple(Follow(place / LOG) for place in self.folders)
+        self.logs = tuple(LogReader(place / LOG) for place in self.folders)
         self.known: dict[Path, tuple[str, int]] = {}
 
     def read(self) -> bool:
@@ -454,39 +452,39 @@ class Trace:
         return self.known[place]
 
     def phases(self) -> list[Phase]:
-        """What there is to draw: samples counted through both phases."""
+        """Training phases to draw, samples counted through both."""
         before, found = 0, []
         for place, log in zip(self.folders, self.logs, strict=True):
             if log.rows:
-                found.append(phase(self.facts(place)[0], log.rows, before, len(found) + 1))
+                found.append(phase_of(self.facts(place)[0], log.rows, before, len(found) + 1))
                 before += int(log.rows[-1]["samples"])
         return found
 
-    def here(self, now: Standing) -> tuple[str, int]:
+    def here(self, now: RunStatus) -> tuple[str, int]:
         """The method's name and the samples of a step, in the phase that the run is in."""
         return self.facts(self.folders[now.stage[0] == now.stage[1]])
 
-    def samples(self, now: Standing) -> int:
+    def samples(self, now: RunStatus) -> int:
         """Samples seen so far, those of the first phase counted."""
         first = self.logs[0].rows if now.stage == (2, 2) else []
         return now.step * self.here(now)[1] + (int(first[-1]["samples"]) if first else 0)
 
 
-def phase(name: str, rows: Sequence[dict[str, Any]], before: int, number: int) -> Phase:
+def phase_of(name: str, rows: Sequence[dict[str, Any]], before: int, number: int) -> Phase:
     levels = np.array([[np.nan if v is None else v for v in r["by_level"]] for r in rows], float)
     samples = np.array([before + r["samples"] for r in rows], float)
     title = f"phase {number}" + (f": {name}" if name else "")
     return Phase(title, samples, np.array([r["loss"] for r in rows], float), levels)
 
 
-class Pace:
+class TrainingSpeed:
     """Steps a second over the last half minute of training, from what the run tells of itself."""
 
     def __init__(self) -> None:
         self.seen: deque[tuple[float, int]] = deque(maxlen=30)
         self.kind: tuple[object, ...] = ()
 
-    def see(self, now: Standing) -> None:
+    def see(self, now: RunStatus) -> None:
         kind = (now.word, now.pid, now.stage)
         if kind != self.kind:
             self.seen.clear()

@@ -1,6 +1,4 @@
-"""Training desk: plan, start and follow a run on CIFAR-10 in a notebook.
-
-The training desk: start, watch, pause, stop and resume a run that the kernel does not carry.
+"""Training desk: a widget that starts, follows, pauses, stops and resumes a run.
 
     desk("shapes.ect", "runs/my-shapes")
 
@@ -31,24 +29,24 @@ from cmlab.train.control import PAUSE, STOP
 from cmlab.train.run_log import STRIPS
 from cmlab.train.runs import RECORD
 
-from ..common.explorer import LONG, WIDE, reading_html, toggle
-from .figures import curves, strip
+from ..common.explorer import CONTROL_LAYOUT, WIDE_LABEL, reading_html, toggle
+from .figures import sample_strip, training_curves
 from .remote_run import (
     PICTURES,
-    Order,
-    Pace,
-    Remote,
-    Standing,
-    Trace,
+    RemoteRun,
+    RunHistory,
+    RunRequest,
+    RunStatus,
+    TrainingSpeed,
     all_steps,
-    apart,
-    command,
-    kept,
-    last_sentence,
+    last_checkpoint,
+    last_error_in,
     own_steps,
+    split_steps,
+    start_command,
 )
 
-# The training desk's knobs and buttons: what they ask for, and when they mean anything
+# Knobs and buttons of the training desk, and when they are enabled
 
 NARROW, WIDER = ipw.Layout(width="150px"), ipw.Layout(width="230px")
 TIPS = {
@@ -60,21 +58,25 @@ TIPS = {
 BUTTONS = {"start": "Start", "pause": "Pause", "stop": "Stop", "forecast": "Forecast"}
 
 
-def number(label: str, low: int, high: int) -> ipw.DOMWidget:
+def number_field(label: str, low: int, high: int) -> ipw.DOMWidget:
     """A whole number, typed or stepped with the arrow keys."""
-    return ipw.BoundedIntText(min=low, max=high, description=label, style=WIDE, layout=NARROW)
+    return ipw.BoundedIntText(
+        min=low, max=high, description=label, style=WIDE_LABEL, layout=NARROW
+    )
 
 
 class Controls(ipw.VBox):
     """Knob `name` has the CSS class lab-name, and so have the buttons."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: RunRequest) -> None:
         names = PICTURES if order.preset in PICTURES else (order.preset, *PICTURES)
         self.given = order
         self.knobs = {
-            "preset": ipw.Dropdown(options=names, description="preset", style=WIDE, layout=WIDER),
-            "steps": number("steps in all", 0, 10**9),
-            "devices": number("devices", 1, 64),
+            "preset": ipw.Dropdown(
+                options=names, description="preset", style=WIDE_LABEL, layout=WIDER
+            ),
+            "steps": number_field("steps in all", 0, 10**9),
+            "devices": number_field("devices", 1, 64),
             "compile": toggle("torch.compile"),
         }
         self.knobs["compile"].layout = NARROW
@@ -95,7 +97,7 @@ class Controls(ipw.VBox):
         """The preset's own number of steps."""
         self.knobs["steps"].value = all_steps(self.knobs["preset"].value)
 
-    def take(self, order: Order) -> None:
+    def take(self, order: RunRequest) -> None:
         """Set the knobs to an order; what has no knob is kept beside them."""
         self.given = order
         self.knobs["preset"].value = order.preset
@@ -105,8 +107,8 @@ class Controls(ipw.VBox):
         self.knobs["devices"].value = order.devices
         self.knobs["compile"].value = order.compiled
 
-    def order(self) -> Order:
-        """What the knobs ask for."""
+    def order(self) -> RunRequest:
+        """The request that the knobs stand for."""
         preset = self.knobs["preset"].value
         own = own_steps(preset)
         chosen = self.knobs["steps"].value
@@ -118,12 +120,12 @@ class Controls(ipw.VBox):
             compiled=self.knobs["compile"].value,
         )
 
-    def heard(self, act: Callable[[], object]) -> None:
+    def on_change(self, act: Callable[[], object]) -> None:
         """Act whenever a knob is turned."""
         for knob in self.knobs.values():
             knob.observe(lambda change: act(), names="value")
 
-    def allow(self, now: Standing, want: str, begun: bool, fixed: bool) -> None:
+    def allow(self, now: RunStatus, want: str, begun: bool, fixed: bool) -> None:
         """Enable what means something. `begun`: the folder holds files; `fixed`: a checkpoint."""
         live, start, pause = bool(now.pid), self.buttons["start"], self.buttons["pause"]
         heeds = live and now.word in ("starting", "training", "paused") and want != STOP
@@ -139,11 +141,11 @@ class Controls(ipw.VBox):
             self.knobs[name].disabled = live or now.word == "finished"
 
 
-# All strips of samples of a run, one at a time: the newest, or an earlier one by slider
+# Sample viewer: strips of samples of a run, the newest or an earlier one by slider
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SampleSheet:
     """One strip of samples: after how many steps of which phase."""
 
     path: Path
@@ -159,29 +161,29 @@ class Sheet:
             return None
 
 
-def sheets(folders: Sequence[Path]) -> list[Sheet]:
+def sheets(folders: Sequence[Path]) -> list[SampleSheet]:
     """All strips so far, in the order in which they were drawn."""
     return [
-        Sheet(path, phase, int(path.stem))
+        SampleSheet(path, phase, int(path.stem))
         for phase, folder in enumerate(folders, 1)
         for path in sorted((folder / STRIPS).glob("*.png"))
         if path.stem.isdigit()
     ]
 
 
-class Strips(ipw.VBox):
+class SampleViewer(ipw.VBox):
     """Stays at the newest as long as the slider stands at its right end."""
 
     def __init__(self) -> None:
-        self.sheets: list[Sheet] = []
+        self.sheets: list[SampleSheet] = []
         self.titles: Sequence[str] = ()
-        self.shown: Sheet | None = None
+        self.shown: SampleSheet | None = None
         self.image = ipw.Image(
             format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
         )
         self.slider = ipw.IntSlider(
-            value=0, min=0, max=1, description="strip, first to newest", style=WIDE, layout=LONG,
-            continuous_update=False, readout=False,
+            value=0, min=0, max=1, description="strip, first to newest", style=WIDE_LABEL,
+            layout=CONTROL_LAYOUT, continuous_update=False, readout=False,
         )  # fmt: skip
         self.slider.add_class("lab-strip")
         self.slider.observe(lambda change: self.show(), names="value")
@@ -189,7 +191,7 @@ class Strips(ipw.VBox):
         self.add_class("lab-strips")
         self.layout.display = "none"
 
-    def take(self, sheets: list[Sheet], titles: Sequence[str]) -> None:
+    def take(self, sheets: list[SampleSheet], titles: Sequence[str]) -> None:
         """All strips so far; `titles` are the phases' names."""
         if (sheets, titles) == (self.sheets, self.titles):
             return
@@ -210,15 +212,15 @@ class Strips(ipw.VBox):
         if sheet == self.shown or (pixels := sheet.pixels()) is None:
             return
         self.shown = sheet
-        self.figure = strip(pixels, f"Samples after {sheet.step:,} steps{self.name(sheet)}")
+        self.figure = sample_strip(pixels, f"Samples after {sheet.step:,} steps{self.name(sheet)}")
         self.image.value = png(self.figure, dpi=90)
 
-    def name(self, sheet: Sheet) -> str:
+    def name(self, sheet: SampleSheet) -> str:
         known = self.titles[sheet.phase - 1] if sheet.phase <= len(self.titles) else ""
         return f" of {known}" if known else ""
 
 
-# The training desk in words: what the run does, how far it is, and what went wrong
+# Texts of the training desk: state, progress and problems
 
 TITLES = {
     "nothing": "Nothing has run here yet",
@@ -247,7 +249,7 @@ CAVEAT = "the memory is an estimate, without what libraries and the allocator ho
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a clock would use."""
+    """A duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -258,8 +260,8 @@ def size(count: float) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{max(count / 1e6, 1):.0f} MB"
 
 
-def state_line(now: Standing, name: str, want: str) -> str:
-    """What the run does, in which phase, and what was asked of it that it has yet to do."""
+def state_line(now: RunStatus, name: str, want: str) -> str:
+    """Line on the run's state: activity, phase, and a pending request."""
     parts = [TITLES.get(now.word, now.word)]
     if now.word not in ("nothing", "starting", "refused") and now.stage[1] > 1:
         parts.append(f"phase {now.stage[0]} of {now.stage[1]}" + (f" ({name})" if name else ""))
@@ -268,7 +270,9 @@ def state_line(now: Standing, name: str, want: str) -> str:
     return " · ".join(parts)
 
 
-def numbers(now: Standing, samples: int, batch: int, pace: float, facts: Mapping[str, Any]) -> str:
+def numbers(
+    now: RunStatus, samples: int, batch: int, pace: float, facts: Mapping[str, Any]
+) -> str:
     """Two lines: how far and how fast; what it takes, and how good it is. `pace` in steps/s."""
     if not now.steps:
         return ""
@@ -281,8 +285,8 @@ def numbers(now: Standing, samples: int, batch: int, pace: float, facts: Mapping
     return "<br>".join([" · ".join(far), " · ".join(f"{k} {v}" for k, v in facts.items())])
 
 
-def alarm(now: Standing, kept: str) -> str:
-    """What went wrong, and what can be done; empty if nothing did."""
+def problem_sentence(now: RunStatus, kept: str) -> str:
+    """Sentence on what went wrong, and the remedy; empty if nothing did."""
     why = now.sentence.rstrip(".")
     again = f"Resume goes on from {kept}."
     if now.word == "gone":
@@ -314,7 +318,7 @@ def command_html(line: str) -> str:
 
 
 def plan_line(found: Mapping[str, Any]) -> str:
-    """What a forecast says."""
+    """Sentence on a forecast of time and memory."""
     memory, hours = float(found["memory_gb"]) * 1e9, float(found["hours"])
     return (
         f"Forecast: {duration(3600 * hours)} of training and {size(memory)} of memory for "
@@ -322,17 +326,17 @@ def plan_line(found: Mapping[str, Any]) -> str:
     )
 
 
-# What a run takes and what it has come to: memory, loss, and its scores at the end
+# Facts about a run: memory, loss, and scores at the end
 
 FEW = 6  # scores that are shown
 
 
-def facts(now: Standing, rows: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
+def run_facts(now: RunStatus, rows: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
     """Named values of the latest log row and of the process, or the scores of a finished run."""
     if now.word == "finished":
-        return scores(folder)
+        return final_scores(folder)
     found = {"Loss": f"{rows[-1]['loss']:.4g}"} if rows else {}
-    if now.pid and (taken := resident(now.pid)):
+    if now.pid and (taken := memory_of(now.pid)):
         found["memory of the process"] = size(taken)
     memory = rows[-1].get("memory") if rows else None
     if isinstance(memory, int | float):
@@ -342,7 +346,7 @@ def facts(now: Standing, rows: Sequence[Mapping[str, Any]], folder: Path) -> dic
     return found
 
 
-def resident(pid: int) -> int:
+def memory_of(pid: int) -> int:
     """Bytes of a process in memory; 0 if it has just ended."""
     try:
         return psutil.Process(pid).memory_info().rss
@@ -350,7 +354,7 @@ def resident(pid: int) -> int:
         return 0
 
 
-def scores(folder: Path) -> dict[str, str]:
+def final_scores(folder: Path) -> dict[str, str]:
     """The first few of a finished run's scores."""
     try:
         found = read_json(folder / RECORD)["scores"].items()
@@ -359,10 +363,10 @@ def scores(folder: Path) -> dict[str, str]:
     return {escape(k): f"{v:.4g}" for k, v in list(found)[:FEW] if isinstance(v, int | float)}
 
 
-# A forecast of memory and time, measured in a process of its own while the kernel stays free
+# Forecast of memory and time, measured in a separate process
 
 
-class Plan(ipw.HTML):
+class ForecastPanel(ipw.HTML):
     """`cmlab train … --plan`: on its way while `busy`, then its answer in a sentence."""
 
     def __init__(self) -> None:
@@ -374,11 +378,11 @@ class Plan(ipw.HTML):
     def busy(self) -> bool:
         return self.process is not None
 
-    def measure(self, order: Order, here: Path) -> None:
+    def measure(self, order: RunRequest, here: Path) -> None:
         """Begin, unless it has begun. Raises OSError when the machine refuses a process."""
         if self.process is None:
             self.out = TemporaryFile()  # noqa: SIM115 - it lives as long as the process writes
-            self.process = command(order.words(plan=True), here, self.out, apart=False)
+            self.process = start_command(order.arguments(plan=True), here, self.out, apart=False)
             self.value = reading_html("Forecast: measuring a few steps …")
 
     def look(self) -> None:
@@ -392,11 +396,11 @@ class Plan(ipw.HTML):
         try:
             self.value = reading_html(plan_line(json.loads(text.strip().splitlines()[-1])))
         except (ValueError, KeyError, IndexError, TypeError):
-            why = last_sentence(text) or f"the measurement ended with status {failed}"
+            why = last_error_in(text) or f"the measurement ended with status {failed}"
             self.value = alert_html(f"No forecast: {why.rstrip('.')}.")
 
 
-# The training desk: start, watch, pause, stop and resume a run that the kernel does not carry
+# The training desk
 
 PERIOD = 1.0  # seconds between two looks at the folder
 
@@ -405,17 +409,17 @@ class Desk(ipw.VBox):
     """Buttons lab-start, lab-pause, lab-stop, lab-forecast; the picture and its words lab-out.
 
     While a process lives, the folder is looked at once a second on the kernel's event loop.
-    `refresh()` is one look, for tests and for cells; `standing` is what it found and `seconds`
+    `refresh()` reads it once, for tests and for cells; `status` is what it found and `seconds`
     what it took.
     """
 
-    def __init__(self, order: Order) -> None:
-        self.remote = Remote(order.folder, Path.cwd())
-        self.trace, self.pace = Trace(self.remote.folder), Pace()
-        self.plan = Plan()
+    def __init__(self, order: RunRequest) -> None:
+        self.remote = RemoteRun(order.folder, Path.cwd())
+        self.trace, self.pace = RunHistory(self.remote.folder), TrainingSpeed()
+        self.plan = ForecastPanel()
         self.task: asyncio.Task | None = None
         self.problem, self.drawn = "", False
-        self.controls, self.strips = Controls(self.remote.known(order)), Strips()
+        self.controls, self.strips = Controls(self.remote.known(order)), SampleViewer()
         self.image = ipw.Image(
             format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
         )
@@ -428,7 +432,7 @@ class Desk(ipw.VBox):
         acts = (self.start, self.remote.pause, self.remote.stop, self.measure)
         for button, act in zip(self.controls.buttons.values(), acts, strict=True):
             button.on_click(lambda button, act=act: self.do(act))
-        self.controls.heard(self.refresh)
+        self.controls.on_change(self.refresh)
         self.follow()
 
     def start(self) -> None:
@@ -464,9 +468,9 @@ class Desk(ipw.VBox):
     def refresh(self) -> bool:
         """Look once, and say whether there is more to come."""
         start, remote = perf_counter(), self.remote
-        now = self.standing = remote.now()
+        now = self.status = remote.now()
         try:
-            remote.urge(now)
+            remote.send_request(now)
         except OSError as error:
             self.problem = str(error)
         self.pace.see(now)
@@ -478,21 +482,21 @@ class Desk(ipw.VBox):
         self.seconds = perf_counter() - start
         return bool(now.pid) or self.plan.busy
 
-    def look(self, now: Standing) -> None:
+    def look(self, now: RunStatus) -> None:
         """The picture, if there is anything new in it, and the words."""
         fresh = self.trace.read()
         phases = self.trace.phases()
         if fresh or not self.drawn:
-            self.figure, self.drawn = curves(phases), True
+            self.figure, self.drawn = training_curves(phases), True
             self.image.value = png(self.figure, dpi=90)
         places = [f for f in self.trace.folders if f == self.remote.folder or f.exists()]
         self.strips.take(sheets(places), [p.name for p in phases])
         name, batch = self.trace.here(now)
-        took = facts(now, self.trace.rows, self.remote.folder)
+        took = run_facts(now, self.trace.rows, self.remote.folder)
         seen = self.trace.samples(now)
         self.words.value = reading_html(state_line(now, name, self.remote.want))
         self.numbers.value = plain_html(numbers(now, seen, batch, self.pace.steps, took))
-        wrong = self.problem or alarm(now, kept(self.remote.folder))
+        wrong = self.problem or problem_sentence(now, last_checkpoint(self.remote.folder))
         self.alarm.value = alert_html(wrong)
 
 
@@ -512,6 +516,8 @@ def desk(
     """
     if preset not in PRESETS:
         raise ValueError(f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
-    steps, rest = apart(settings)
+    steps, rest = split_steps(settings)
     place = str(folder) or f"runs/my-{preset}"
-    return Desk(Order(preset, place, steps, rest, str(data or ""), devices, compile, accelerator))
+    return Desk(
+        RunRequest(preset, place, steps, rest, str(data or ""), devices, compile, accelerator)
+    )

@@ -1,23 +1,29 @@
-"""Animation of lab 17, the atlas of methods.
-
-How many calls of diffusion one call of a student is worth: the kept networks of the atlas.
-"""
+"""Animation of lab 17: diffusion in 1 to 32 network calls beside one call of iCT."""
 
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from cmlab.metrics.evaluators import exact_ends
 from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role
+from cmlab.metrics.toy import exact_ends
 from cmlab.presets import toy
 from cmlab.process import Process
 from cmlab.train import runs
 from cmlab.types import Data
 
-from ..common.animation import Moving, Panel, Shot, animation, cloud, moving, ways, words
+from ..common.animation import (
+    Moving,
+    Panel,
+    Shot,
+    animation,
+    cloud,
+    moving,
+    polylines,
+    text_labels,
+)
 from ..common.study import ranged
-from .benchmark import ENTRIES, Generates, Row, read_rows, score, weights_of
+from .benchmark import ENTRIES, Generation, Row, read_rows, score, weights_of
 
 SHOWN = 96
 PLANE = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.7, 1.7), (-1.7, 1.7),
@@ -25,46 +31,49 @@ PLANE = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.7,
 
 
 @torch.no_grad()
-def made(arm: str, way: str, calls: int, z: Data) -> Tensor:
-    """Samples from noises z by the kept network of an arm."""
-    model, asked = runs.load(weights_of(arm))[0], ENTRIES[arm].asked
-    assert isinstance(asked, Generates)
+def samples(method: str, way: str, calls: int, z: Data) -> Tensor:
+    """Samples from noises z by the kept network of an method."""
+    model, asked = runs.load(weights_of(method))[0], ENTRIES[method].asked
+    assert isinstance(asked, Generation)
     (sampler,) = (sampler for name, sampler, _ in asked.ways if name == way)
     process: Process = model.process
     return sampler(process, model, z, calls)
 
 
 @animation("17")
-def worth() -> Moving:
+def calls_of_diffusion() -> Moving:
     """iCT in one call beside EDM's denoiser in 1 to 32, from the same noises."""
     rows, ends = read_rows(), exact_ends(toy.RING, toy.SIGMA_MAX)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
-    one = made("ict", "multistep", 1, z)
+    one = samples("ict", "multistep", 1, z)
     still = [
         *(cloud(exact, TRUTH, panel, 4) for panel in (0, 1)),
-        *joined(one, exact, STUDENT, 0),
-        words([-1.58], [1.5], ["dots: the exact end"]),
+        *samples_to_exact(one, exact, STUDENT, 0),
+        text_labels([-1.58], [1.5], ["dots: the exact end"]),
     ]
     aside = f"iCT, 1 call: {score(rows, 'ict', 'law', 'multistep', 1).mean():.3f} away"
-    frame = partial(shot, rows, exact, aside)
-    shots = [frame(n, made("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
+    frame = partial(calls_frame, rows, exact, aside)
+    shots = [frame(n, samples("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
     finding = "Diffusion needs many calls to come as near to the data as one call of a student"
     return moving("worth", finding, "network calls", [PLANE, PLANE], still, shots, 2)
 
 
-def joined(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
+def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
     """Samples, each with a line to where its exact path ends."""
-    return [ways(torch.stack([x.double(), exact], 1), DATA, panel, 0.8), cloud(x, role, panel, 8)]
+    return [
+        polylines(torch.stack([x.double(), exact], 1), DATA, panel, 0.8),
+        cloud(x, role, panel, 8),
+    ]
 
 
-def shot(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:
-    """What diffusion makes of the noises in so many calls."""
-    law = {arm: score(rows, arm, "law", way, n) for arm, way, n in
+def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:
+    """One frame: samples of diffusion in so many calls."""
+    errors = {method: score(rows, method, "law", way, n) for method, way, n in
            (("edm", "ddim", calls), ("ict", "multistep", 1))}  # fmt: skip
-    told = f"{calls} call{'s' * (calls > 1)}"
+    calls_text = f"{calls} call{'s' * (calls > 1)}"
     reading = (
-        f"Sliced W₂ to the data, three seeds: diffusion in {told} {ranged(law['edm'])}, "
-        f"iCT in one call {ranged(law['ict'])}."
+        f"Sliced W₂ to the data, three seeds: diffusion in {calls_text} {ranged(errors['edm'])}, "
+        f"iCT in one call {ranged(errors['ict'])}."
     )
-    title = f"diffusion, {told}: {law['edm'].mean():.3f} away"
-    return Shot(str(calls), reading, (aside, title), joined(x, exact, MEAN, 1))
+    title = f"diffusion, {calls_text}: {errors['edm'].mean():.3f} away"
+    return Shot(str(calls), reading, (aside, title), samples_to_exact(x, exact, MEAN, 1))

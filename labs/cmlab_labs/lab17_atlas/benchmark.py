@@ -1,18 +1,12 @@
 """Benchmark of all methods on one distribution with one network and one budget.
 
-What a trained network is asked to do, and how far from the truth it is by network calls.
+All methods train on the ring, with networks of one size and 4000 steps of 256 samples in all.
+Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, posterior
+sampling with two networks) was tuned on seeds 10 and 11, see docs/settings.md.
 
-A question takes networks by role and a seed for its draws, and answers with records
-{"way", "calls", one number each}. All of it is on toy laws, whose truth is exact.
-
-Questions about a hidden coordinate: one is measured, the exact posterior of the other known.
-
-Answers have `w1`, the mean W₁ of the guesses to the exact law of what is hidden.
-
-The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all.
-
-Settings are those of the presets. What has no preset on the ring (sLCT, MusicCM, guesses with
-two networks) was tried on seeds 10 and 11, see docs/settings.md.
+An evaluation takes networks by role and a seed for its draws, and returns records {"way", "calls",
+one number each}; exact answers are known. In posterior sampling one coordinate is measured, and
+`w1` is the mean W₁ of the samples to the exact posterior of the other.
 """
 
 import argparse
@@ -40,9 +34,7 @@ from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.methods.pcm import PhasedSteps
 from cmlab.methods.posterior_sampling import Mask, Measurement, restore
-from cmlab.methods.slct import Tightening
-from cmlab.metrics.evaluators import against, exact_ends
-from cmlab.metrics.toy import coverage, rmse_by_level, truth
+from cmlab.metrics.toy import against, coverage, exact_ends, rmse_by_level, truth
 from cmlab.metrics.wasserstein import sliced
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.critic import PointCriticShape
@@ -62,10 +54,10 @@ from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import ROOT, begin, versions
 from cmlab.types import Data, Denoise
 
-from ..common.plots_posterior import line_through
+from ..common.plots_posterior import conditional_line
 from ..common.study import ranged
 
-# What a trained network is asked to do, and how far from the truth it is by network calls
+# Evaluations of trained networks: errors against the exact answers by network calls
 
 CPU = torch.device("cpu")
 Networks = Mapping[str, tuple[Process, Denoise]]
@@ -73,8 +65,8 @@ Answer = dict[str, Any]
 
 
 @runtime_checkable
-class Question(Protocol):
-    """(networks by role, the law, a seed) -> answers."""
+class Evaluation(Protocol):
+    """(networks by role, the data, a seed) -> records."""
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]: ...
 
@@ -100,10 +92,10 @@ class HeunSteps:
 
 
 @dataclass(frozen=True)
-class Generates:
-    """Samples from noise, by each way in each number of calls; the role is "f".
+class Generation:
+    """Errors of samples from noise, by sampler and number of calls; the role is "f".
 
-    law    sliced W₂ of n samples to n fresh data, in units of x; of the truth itself: `Truth`
+    law    sliced W₂ of n samples to n fresh data, in units of x; of data itself: `ExactBaseline`
     end    RMS distance to the end of the exact path through the same noise
     hq     share of the samples within three standard deviations of a mode (exact: 0.989)
     modes  modes that hold over a fifth of their share
@@ -122,20 +114,20 @@ class Generates:
                 with seeded(CPU, seed, 4):
                     x = sampler(process, f, ends.z.float(), calls)
                 near, modes = coverage(x, data.oracle.components)
-                told = against(data, x, ends)
-                numbers = {"law": told["sw"], "end": told["rms"], "hq": near, "modes": modes}
+                errors = against(data, x, ends)
+                numbers = {"law": errors["sw"], "end": errors["rms"], "hq": near, "modes": modes}
                 found.append({"way": way, "calls": calls} | numbers)
         return found
 
 
-# Questions about a hidden coordinate: one is measured, the exact posterior of the other known
+# Evaluations of posterior sampling: one coordinate is measured, the other's posterior is exact
 
 
 @dataclass(frozen=True)
-class Guess:
-    """The second coordinate when the first is known, against its exact law, by W₁.
+class HiddenCoordinate:
+    """W₁ of the second coordinate, given the first, to its exact posterior.
 
-    `truths` points of the law are measured, and each is guessed `copies` times.
+    `truths` points of the data are measured, and each has `copies` samples.
     """
 
     truths: int = 128
@@ -147,13 +139,13 @@ class Guess:
         return data.oracle.sample(self.truths, g).double().repeat_interleave(self.copies, 0)
 
     def exact(self, data: ToyData, measured: Tensor, seed: int) -> Tensor:
-        """As many samples of the exact posterior: (truths, copies)."""
-        law, g = data.oracle, torch.Generator().manual_seed(seed)
-        if not isinstance(law, Mixture):
-            raise ValueError(f"the posterior is known for mixtures of Gaussians, not {law}")
+        """Samples of the exact posterior, as many: (truths, copies)."""
+        oracle, g = data.oracle, torch.Generator().manual_seed(seed)
+        if not isinstance(oracle, Mixture):
+            raise ValueError(f"the posterior is known for mixtures of Gaussians, not {oracle}")
         values = measured[:: self.copies, 0].tolist()
         return torch.stack(
-            [line_through(law, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
+            [conditional_line(oracle, 0, v).sample(self.copies, g)[:, 0].double() for v in values]
         )
 
     def apart(self, x: Tensor, exact: Tensor) -> float:
@@ -163,12 +155,12 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Edits:
+class ZeroShotEditing:
     """Zero-shot editing with f: `w1` is `Guess.apart`, on the first levels of a grid."""
 
     grid: KarrasGrid
     calls: tuple[int, ...]
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     @torch.no_grad()
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
@@ -184,7 +176,7 @@ class Edits:
 
 
 @dataclass(frozen=True)
-class Guesses:
+class PosteriorSampling:
     """Posterior sampling with a denoiser; what the operator sees is `shown`, "denoiser" or "f".
 
     `zeta` is the strength of the pull by number of steps; with f a step is two calls.
@@ -193,7 +185,7 @@ class Guesses:
     grid: KarrasGrid
     zeta: tuple[tuple[int, float], ...]
     shown: str = "denoiser"
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
         each = 1 if self.shown == "denoiser" else 2
@@ -213,14 +205,14 @@ class Guesses:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What the exact answers score on the same draws, without any call: no method can do better.
+class ExactBaseline:
+    """Baseline: scores of exact answers on the same draws; no method can do better.
 
-    law of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
+    `law` of fresh data, and w1 of exact posterior samples; "prior" is w1 without the measurement.
     """
 
     n: int = 32768
-    guess: Guess = Guess()
+    guess: HiddenCoordinate = HiddenCoordinate()
 
     def __call__(self, networks: Networks, data: ToyData, seed: int) -> list[Answer]:
         with seeded(CPU, seed, 6):
@@ -239,7 +231,7 @@ class Truth:
         return self.guess.truths * self.guess.copies
 
 
-# The methods as they are compared: on the ring, networks of one size, 4000 steps of 256 in all
+# The entries of the benchmark
 
 DATA: ToyData = toy.RING
 STEPS = 4000  # of all trainings of a run together
@@ -254,14 +246,14 @@ LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
 
 @dataclass(frozen=True)
 class Entry:
-    """A method: the recipes of its networks by role, what they are asked, and what it was given.
+    """A method: the recipes of its networks by role, its evaluation, and its teacher.
 
-    `teacher` is what it is told that data alone does not say: "the exact denoiser" or nothing.
+    `teacher` is what it is given beyond data: "the exact denoiser" or nothing.
     """
 
     title: str
     paper: str  # its number on arXiv
-    asked: Question
+    asked: Evaluation
     parts: Mapping[str, Make] = field(default_factory=dict)
     teacher: str = ""
 
@@ -276,7 +268,7 @@ def whole(make: Callable[..., Recipe]) -> Make:
 
 
 def half(make: Callable[..., Recipe]) -> Make:
-    """The same with half of them, for one of two networks."""
+    """A preset of the ring with half of the steps, for one of two networks."""
     return lambda steps, seed: make(steps=steps // 2, seed=seed)
 
 
@@ -295,11 +287,11 @@ def slct(steps: int, seed: int) -> Recipe:
     """sLCT without its normalisation, which has no place in this network."""
     pairs = Neighbours(Doubling(10, 640, steps), toy.LEVELS, toy.GRID)
     clean = EDMWeight(DATA.sigma_data)
-    return plain(SLCT(pairs, c=Tightening(pairs.points), clean=clean), steps, seed)
+    return plain(SLCT(pairs, clean=clean), steps, seed)
 
 
 def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
-    """As `music.cd`, with the exact denoiser, unguided, since the ring has no labels."""
+    """MusicCM as in `music.cd`, with the exact denoiser, unguided: the ring has no labels."""
     heads = Critic(PointCriticShape(2, 64), gamma=0.1) if critic else None
     method = MusicCM(
         Exact(DATA),
@@ -318,42 +310,43 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
 
 
 EXACT = "the exact denoiser"
-ASK_FEW = Generates((MULTISTEP,))
-ASK_PHASES, ASK_WALKS = Generates((PHASES,)), Generates((DDIM, HEUN))
+FEW_STEP = Generation((MULTISTEP,))
+PHASED, SOLVERS = Generation((PHASES,)), Generation((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
-    "truth": Entry("the data themselves", "", Truth()),
-    "exact": Entry("diffusion, exact denoiser", "2206.00364", ASK_WALKS, teacher=EXACT),
-    "edm": Entry("EDM diffusion", "2206.00364", ASK_WALKS, preset(toy.edm)),
-    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", ASK_WALKS, preset(faster.ring)),
-    "cd": Entry("CD, with iCT's loss", "2303.01469", ASK_FEW, preset(toy.cd), EXACT),
-    "ct": Entry("CT", "2303.01469", ASK_FEW, preset(toy.ct)),
-    "ict": Entry("iCT", "2310.14189", ASK_FEW, preset(toy.ict)),
-    "ect": Entry("ECT", "2406.14548", ASK_FEW, preset(toy.ect)),
-    "sct": Entry("sCT", "2410.11081", ASK_FEW, preset(toy.sct)),
-    "scd": Entry("sCD", "2410.11081", ASK_FEW, preset(toy.scd), EXACT),
-    "slct": Entry("sLCT", "2502.01441", ASK_FEW, {"f": slct}),
-    "pcm-2": Entry("PCM, 2 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 2)}, EXACT),
-    "pcm-4": Entry("PCM, 4 phases", "2405.18407", ASK_PHASES, {"f": partial(pcm, 4)}, EXACT),
-    "musiccm": Entry("MusicCM", "2404.13358", ASK_FEW, {"f": musiccm}, EXACT),
+    "truth": Entry("the data themselves", "", ExactBaseline()),
+    "exact": Entry("diffusion, exact denoiser", "2206.00364", SOLVERS, teacher=EXACT),
+    "edm": Entry("EDM diffusion", "2206.00364", SOLVERS, preset(toy.edm)),
+    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", SOLVERS, preset(faster.ring)),
+    "cd": Entry("CD, with iCT's loss", "2303.01469", FEW_STEP, preset(toy.cd), EXACT),
+    "ct": Entry("CT", "2303.01469", FEW_STEP, preset(toy.ct)),
+    "ict": Entry("iCT", "2310.14189", FEW_STEP, preset(toy.ict)),
+    "ect": Entry("ECT", "2406.14548", FEW_STEP, preset(toy.ect)),
+    "sct": Entry("sCT", "2410.11081", FEW_STEP, preset(toy.sct)),
+    "scd": Entry("sCD", "2410.11081", FEW_STEP, preset(toy.scd), EXACT),
+    "slct": Entry("sLCT", "2502.01441", FEW_STEP, {"f": slct}),
+    "pcm-2": Entry("PCM, 2 phases", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
+    "pcm-4": Entry("PCM, 4 phases", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
+    "musiccm": Entry("MusicCM", "2404.13358", FEW_STEP, {"f": musiccm}, EXACT),
     "musiccm-plain": Entry(
-        "MusicCM, no critic", "2404.13358", ASK_FEW, {"f": partial(musiccm, critic=False)}, EXACT
+        "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
     "editing": Entry(
-        "zero-shot editing", "2303.01469", Edits(LEVELS, (1, 2, 4, 16, 40)), preset(toy.ict)
+        "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)),
+        preset(toy.ict),
     ),
     "dps": Entry(
         "DPS: the mean D is compared with y", "2209.14687",
-        Guesses(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
+        PosteriorSampling(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
     ),
     "cm-dis": Entry(
         "CM-DIS: f is compared with y", "2403.12063",
-        Guesses(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
+        PosteriorSampling(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
         {"denoiser": half(toy.edm), "f": half(toy.ict)},
     ),
 }  # fmt: skip
 
 
-# The table of all runs: one JSON line a run, sorted, and the first seed's networks beside it
+# The table of all runs: one JSON line per run, sorted, and the networks of seed 0 beside it
 
 LEDGER = ROOT / "data" / "atlas.jsonl"
 Row = dict[str, Any]
@@ -385,8 +378,8 @@ def row_of(line: str, place: str) -> Row:
 
 
 def merged(rows: Iterable[Row], row: Row) -> list[Row]:
-    """The rows with this one in place of an earlier run of the same arm and seed, in order."""
-    order = {arm: i for i, arm in enumerate(ENTRIES)}
+    """The rows with this one in place of an earlier run of the same method and seed, in order."""
+    order = {method: i for i, method in enumerate(ENTRIES)}
     others = [r for r in rows if (r["arm"], r["seed"]) != (row["arm"], row["seed"])]
     return sorted([*others, row], key=lambda r: (order[r["arm"]], r["seed"]))
 
@@ -397,23 +390,25 @@ def write_rows(rows: Iterable[Row], path: Path = LEDGER) -> None:
     checkpoint.replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def weights_of(arm: str, role: str = "f", table: Path = LEDGER) -> Path:
-    """Where a network of seed 0 lies: a file for `runs.load`."""
-    return table.with_suffix("") / f"{arm}{'' if role == 'f' else '-' + role}.safetensors"
+def weights_of(method: str, role: str = "f", table: Path = LEDGER) -> Path:
+    """Path of the weights of a network of seed 0, for `runs.load`."""
+    return table.with_suffix("") / f"{method}{'' if role == 'f' else '-' + role}.safetensors"
 
 
-def score(rows: Sequence[Row], arm: str, name: str, way: str = "", calls: int = 0) -> np.ndarray:
+def score(
+    rows: Sequence[Row], method: str, name: str, way: str = "", calls: int = 0
+) -> np.ndarray:
     """One number for each seed: a fact of the run, or an answer's by way and calls; nan if failed.
 
-    Raises KeyError where no run of the arm has it.
+    Raises KeyError where no run of the method has it.
     """
-    mine = [row for row in rows if row["arm"] == arm]
+    mine = [row for row in rows if row["arm"] == method]
     found = [value_of(row, name, way, calls) for row in mine]
     if not mine or all(
         value is None and "failed" not in row for value, row in zip(found, mine, strict=True)
     ):
         raise KeyError(
-            f"no run of {arm!r} has {name!r} {way} in {calls} calls; run `cmlab bench {arm}`"
+            f"no run of {method!r} has {name!r} {way} in {calls} calls; run `cmlab bench {method}`"
         )
     return np.array([np.nan if value is None else value for value in found], dtype=float)
 
@@ -432,76 +427,86 @@ FEW = (1, 2, 4)
 DIFFUSION = ("exact", "edm", "edm-fast")
 GUESSES = ("dps", "cm-dis", "editing")
 BUDGETS = (4, 16, 40)
-GENERATORS = tuple(arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generates))
+GENERATORS = tuple(
+    method for method, entry in ENTRIES.items() if isinstance(entry.asked, Generation)
+)
 NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others are students'
 
 
-def few(rows: Sequence[Row]) -> str:
+def few_step_table(rows: Sequence[Row]) -> str:
     """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
-    head = ["method", "arXiv", "told", *[counted(n) for n in FEW], *[f"hq, {n}" for n in FEW]]
-    return markdown([head, *[line(rows, arm) for arm in GENERATORS]])
+    head = [
+        "method",
+        "arXiv",
+        "teacher",
+        *[calls_text(n) for n in FEW],
+        *[f"hq, {n}" for n in FEW],
+    ]
+    return markdown([head, *[few_step_row(rows, method) for method in GENERATORS]])
 
 
-def league_costs(rows: Sequence[Row]) -> str:
-    """What the trainings took, and how far the networks are from f*."""
+def cost_table(rows: Sequence[Row]) -> str:
+    """Markdown table: cost of training, and RMS error to f*."""
     head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
-    trained = [arm for arm in GENERATORS if ENTRIES[arm].parts]
-    body = [[ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost(rows, a)] for a in trained]
-    return markdown([head, *body])
-
-
-def counted(calls: int) -> str:
-    return f"{calls} call{'s' * (calls > 1)}"
-
-
-def line(rows: Sequence[Row], arm: str) -> list[str]:
-    """One method's row of `few`."""
-    entry, way = ENTRIES[arm], ways(rows, arm)[0]
-    law = [ranged(score(rows, arm, "law", way, n)) for n in FEW]
-    near = [ranged(score(rows, arm, "hq", way, n)) for n in FEW]
-    told = entry.teacher or "nothing" if entry.parts else "the exact law"
-    return [entry.title, entry.paper, told, *law, *near]
-
-
-def cost(rows: Sequence[Row], arm: str) -> list[str]:
-    """Samples, CPU seconds with their range, and megabytes of one method's training."""
-    samples, before, size = (
-        score(rows, arm, n).mean() for n in ("samples", "pretraining", "bytes")
-    )
-    seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
-    return [seen, ranged(score(rows, arm, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
-
-
-def diffusion(rows: Sequence[Row]) -> str:
-    """The same error in more calls, for what needs them."""
-    asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
-    head = ["method", *[f"{NAMES[way]}, {counted(n)}" for way, n in asked]]
+    trained = [method for method in GENERATORS if ENTRIES[method].parts]
     body = [
-        [ENTRIES[arm].title, *[ranged(score(rows, arm, "law", *ask)) for ask in asked]]
-        for arm in DIFFUSION
+        [ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost_cells(rows, a)] for a in trained
     ]
     return markdown([head, *body])
 
 
-def guesses(rows: Sequence[Row]) -> str:
+def calls_text(calls: int) -> str:
+    return f"{calls} call{'s' * (calls > 1)}"
+
+
+def few_step_row(rows: Sequence[Row], method: str) -> list[str]:
+    """One method's row of `few_step_table`."""
+    entry, way = ENTRIES[method], ways(rows, method)[0]
+    errors = [ranged(score(rows, method, "law", way, n)) for n in FEW]
+    near = [ranged(score(rows, method, "hq", way, n)) for n in FEW]
+    given = entry.teacher or "nothing" if entry.parts else "the exact distribution"
+    return [entry.title, entry.paper, given, *errors, *near]
+
+
+def cost_cells(rows: Sequence[Row], method: str) -> list[str]:
+    """Samples, CPU seconds with their range, and megabytes of one method's training."""
+    samples, before, size = (
+        score(rows, method, n).mean() for n in ("samples", "pretraining", "bytes")
+    )
+    seen = f"{samples:,.0f}" + (f" ({before:,.0f})" if before else "")
+    return [seen, ranged(score(rows, method, "seconds"), ".0f"), f"{size / 1e6:.1f}"]
+
+
+def diffusion_table(rows: Sequence[Row]) -> str:
+    """Markdown table: error of diffusion in more calls."""
+    asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
+    head = ["method", *[f"{NAMES[way]}, {calls_text(n)}" for way, n in asked]]
+    body = [
+        [ENTRIES[method].title, *[ranged(score(rows, method, "law", *ask)) for ask in asked]]
+        for method in DIFFUSION
+    ]
+    return markdown([head, *body])
+
+
+def posterior_table(rows: Sequence[Row]) -> str:
     """W₁ to the exact posterior, by calls."""
     head = ["method", "arXiv", *[f"{n} calls" for n in BUDGETS]]
     body = [
-        [ENTRIES[arm].title, ENTRIES[arm].paper,
-         *[ranged(score(rows, arm, "w1", ways(rows, arm)[0], n)) for n in BUDGETS]]
-        for arm in GUESSES
+        [ENTRIES[method].title, ENTRIES[method].paper,
+         *[ranged(score(rows, method, "w1", ways(rows, method)[0], n)) for n in BUDGETS]]
+        for method in GUESSES
     ]  # fmt: skip
     return markdown([head, *body])
 
 
-def answers(rows: Sequence[Row], arm: str) -> list[Row]:
-    """The answers of an arm's first run that came to something."""
-    return next((row["answers"] for row in rows if row["arm"] == arm and "answers" in row), [])
+def answers(rows: Sequence[Row], method: str) -> list[Row]:
+    """The records of a method's first run that did not fail."""
+    return next((row["answers"] for row in rows if row["arm"] == method and "answers" in row), [])
 
 
-def ways(rows: Sequence[Row], arm: str) -> list[str]:
-    """The ways of an arm, in order."""
-    return list(dict.fromkeys(a["way"] for a in answers(rows, arm)))
+def ways(rows: Sequence[Row], method: str) -> list[str]:
+    """The samplers of a method, in order."""
+    return list(dict.fromkeys(a["way"] for a in answers(rows, method)))
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
@@ -511,16 +516,17 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in lines)
 
 
-# One run of one method: its networks are trained, asked, and accounted for
+# One run of one method: training, evaluation and cost
 
 SIGMA_MIN = 0.002
 
 
 def fingerprint(recipes: Mapping[str, Recipe], entry: Entry) -> str:
-    """A hash of what a run is asked to do: a row with another one is stale. The code is not in it.
+    """Fingerprint of a run's settings and evaluation, not of the code.
 
-    Recipes name their law; where nothing is trained the law is named instead. Classes and fields
-    stand under their earliest recorded names, so that moving or renaming one makes no row stale.
+    A row with another one is stale. Recipes name their data; where nothing is trained the data
+    are named instead. Classes and fields stand under their earliest recorded names, so that
+    moving or renaming one makes no row stale.
     """
     kept = {role: canonical(recipe) for role, recipe in recipes.items()}
     text = json.dumps(kept or canonical_repr(entry.data), sort_keys=True)
@@ -532,14 +538,16 @@ def recipes_of(entry: Entry, seed: int, steps: int = STEPS) -> dict[str, Recipe]
     return {role: make(steps, seed) for role, make in entry.parts.items()}
 
 
-def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path = LEDGER) -> Row:
+def measured(
+    method: str, entry: Entry, seed: int, steps: int = STEPS, table: Path = LEDGER
+) -> Row:
     """Train, ask, and answer with the row; seed 0 leaves its networks beside the table.
 
     seconds  of this process's CPU, for training alone; bytes of memory are counted, not measured.
     A run whose loss is not finite leaves "failed", the reason, in place of answers.
     """
     recipes, start = recipes_of(entry, seed, steps), process_time()
-    row: Row = {"arm": arm, "seed": seed, "key": fingerprint(recipes, entry)}
+    row: Row = {"arm": method, "seed": seed, "key": fingerprint(recipes, entry)}
     try:
         models = {role: trained(recipe) for role, recipe in recipes.items()}
     except NotFinite as error:
@@ -547,7 +555,7 @@ def measured(arm: str, entry: Entry, seed: int, steps: int = STEPS, table: Path 
     row |= {"seconds": round(process_time() - start, 2)} | costs(recipes)
     if seed == 0:
         for role, model in models.items():
-            keep(model, recipes[role], weights_of(arm, role, table))
+            save_network(model, recipes[role], weights_of(method, role, table))
     if "f" in models:
         row |= map_errors(models["f"], entry)
     answers = entry.asked(networks(models, entry), entry.data, seed)
@@ -561,7 +569,7 @@ def trained(recipe: Recipe) -> Denoiser:
 
 
 def networks(models: Mapping[str, Denoiser], entry: Entry) -> Networks:
-    """What is asked, by role; the exact denoiser stands in where nothing was trained."""
+    """Networks to evaluate, by role; the exact denoiser where nothing was trained."""
     exact = Exact(entry.data)
     found = {role: (model.process, model) for role, model in models.items()}
     return found or {"f": (exact.process, exact.denoise)}
@@ -589,7 +597,7 @@ def map_errors(model: Denoiser, entry: Entry) -> Row:
     }
 
 
-def keep(model: Denoiser, recipe: Recipe, path: Path) -> None:
+def save_network(model: Denoiser, recipe: Recipe, path: Path) -> None:
     """The weights in half precision, with the recipe in the header."""
     half = {
         name: value.half() if value.is_floating_point() else value
@@ -607,7 +615,7 @@ def rounded(answer: Row) -> Row:
 
 
 def add_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("arms", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
+    bench.add_argument("methods", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
     bench.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
     bench.add_argument(
         "--steps", type=int, default=STEPS, help="of all trainings of a run together"
@@ -622,8 +630,8 @@ def main(given: argparse.Namespace) -> int:
     One thread, so that seconds can be compared. Each line is written when its run ends: stopped
     at any moment, the same command goes on.
     """
-    arms = given.arms or list(ENTRIES)
-    if strange := [arm for arm in arms if arm not in ENTRIES]:
+    methods = given.methods or list(ENTRIES)
+    if strange := [method for method in methods if method not in ENTRIES]:
         raise Refused(f"the atlas has no {strange[0]!r}; allowed: {', '.join(ENTRIES)}")
     if not all(seed.isdigit() for seed in given.seeds.split(",")):
         raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
@@ -634,20 +642,20 @@ def main(given: argparse.Namespace) -> int:
         raise Refused(f"--steps {given.steps} makes another table: name it with --out")
     torch.set_num_threads(1)
     for seed in [int(seed) for seed in given.seeds.split(",")]:
-        for arm in arms:
-            once(arm, seed, given.steps, given.out, given.again)
+        for method in methods:
+            run_if_missing(method, seed, given.steps, given.out, given.again)
     return 0
 
 
-def once(arm: str, seed: int, steps: int, out: Path, again: bool) -> None:
+def run_if_missing(method: str, seed: int, steps: int, out: Path, again: bool) -> None:
     """One run, unless the table has it."""
-    entry, rows = ENTRIES[arm], read_rows(out)
+    entry, rows = ENTRIES[method], read_rows(out)
     key = fingerprint(recipes_of(entry, seed, steps), entry)
-    if not again and any((r["arm"], r["seed"], r["key"]) == (arm, seed, key) for r in rows):
+    if not again and any((r["arm"], r["seed"], r["key"]) == (method, seed, key) for r in rows):
         return
     start = time.perf_counter()
-    row = measured(arm, entry, seed, steps, out)
+    row = measured(method, entry, seed, steps, out)
     write_rows(merged(read_rows(out), row), out)
     took = row.get("failed") or f"{time.perf_counter() - start:.0f} s"
-    sys.stdout.write(f"{arm}, seed {seed}: {took}\n")
+    sys.stdout.write(f"{method}, seed {seed}: {took}\n")
     sys.stdout.flush()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..common.exercise import exercise, expect
-from .figures import beats, front, judged, unbeaten
+from .figures import beats, failed_as_infinite, front, unbeaten
 
 NAN = float("nan")
 Table = Mapping[str, Sequence[float]]
@@ -25,7 +25,9 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 
 
-def by(beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = judged) -> Rule:
+def rule_of(
+    beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = failed_as_infinite
+) -> Rule:
     """Keep what no other beats, by this rule of beating and this reading of errors."""
 
     def rule(table: Table) -> list[str]:
@@ -35,37 +37,38 @@ def by(beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = judged
     return rule
 
 
-def leader(table: Table) -> list[str]:
+def beaten_by_lowest_mean(table: Table) -> list[str]:
     """Those that the lowest mean does not beat."""
-    best = min(table, key=lambda name: judged(table[name]).mean(), default=None)
+    best = min(table, key=lambda name: failed_as_infinite(table[name]).mean(), default=None)
     return [name for name in table if best and not beats(table[best], table[name])]
 
 
-def finished(errors: Sequence[float]) -> np.ndarray:
+def without_failed(errors: Sequence[float]) -> np.ndarray:
     """The errors of runs that came to something."""
     return np.array([e for e in errors if e == e] or [np.inf])
 
 
 SLIPS: dict[str, Rule] = {
-    "these are errors: lower is better": by(lambda a, b: a.min() > b.max()),
+    "these are errors: lower is better": rule_of(lambda a, b: a.min() > b.max()),
     "you return those that are beaten: return the others": lambda table: [
         name for name in table if name not in unbeaten(table_of(table))
     ],
     "you compare the means alone: how far the seeds lie apart does not count":
-        by(lambda a, b: a.mean() < b.mean()),
+        rule_of(lambda a, b: a.mean() < b.mean()),
     "you compare with the lowest mean alone: its range may be wide, and another method with a "
-    "narrow one beats what it does not": leader,
+    "narrow one beats what it does not": beaten_by_lowest_mean,
     "ranges that touch are not apart: the worst seed must be below the best, not equal to it":
-        by(lambda a, b: a.max() <= b.min() and a is not b),
+        rule_of(lambda a, b: a.max() <= b.min() and a is not b),
     "you leave failed runs out: a method that fails on one seed of three looks safe":
-        by(lambda a, b: a.max() < b.min(), finished),
+        rule_of(lambda a, b: a.max() < b.min(), without_failed),
     "max and min go astray when one of the errors is nan: count a failed run as an infinite error":
-        by(lambda a, b: max(a) < min(b), list),
+        rule_of(lambda a, b: max(a) < min(b), list),
     "nan is neither below nor above anything, so a method that always fails is never beaten: "
-    "count a failed run as an infinite error": by(lambda a, b: a.max() < b.min(), np.array),
-    "you compare the best seeds alone: one lucky run decides": by(lambda a, b: a.min() < b.min()),
+    "count a failed run as an infinite error": rule_of(lambda a, b: a.max() < b.min(), np.array),
+    "you compare the best seeds alone: one lucky run decides":
+        rule_of(lambda a, b: a.min() < b.min()),
     "you compare the worst seeds alone: one unlucky run decides":
-        by(lambda a, b: a.max() < b.max()),
+        rule_of(lambda a, b: a.max() < b.max()),
 }  # fmt: skip
 
 
@@ -74,7 +77,7 @@ def table_of(table: Table) -> dict[str, np.ndarray]:
     return {name: np.asarray(errors, dtype=float) for name, errors in table.items()}
 
 
-def named(found: Any) -> list[str]:
+def as_names(found: Any) -> list[str]:
     """An answer as a list of names."""
     expect(not isinstance(found, str), f"return a list of names, not the one name {found!r}")
     expect(hasattr(found, "__iter__"), f"return a list of names, not {found!r}")
@@ -85,7 +88,7 @@ def named(found: Any) -> list[str]:
 def not_beaten(answer: Callable[..., Any]) -> str:
     """(scores) -> the names that no other beats: ranges over the seeds lie apart."""
     right = [sorted(unbeaten(table_of(table))) for table in TABLES.values()]
-    found = [sorted(named(answer({k: list(v) for k, v in t.items()}))) for t in TABLES.values()]
+    found = [sorted(as_names(answer({k: list(v) for k, v in t.items()}))) for t in TABLES.values()]
     for slip, rule in SLIPS.items():
         expect(found == right or found != [sorted(rule(t)) for t in TABLES.values()], slip)
     for (name, table), mine, wanted in zip(TABLES.items(), found, right, strict=True):
@@ -108,7 +111,7 @@ PRICED: dict[str, Priced] = {
 }
 
 
-def priced(
+def front_rule(
     beaten: Callable[[np.ndarray, np.ndarray], bool] = beats,
     allowed: Callable[[float, float], bool] = lambda b, a: b <= a,
     price: Callable[[float, float], float] = lambda before, after: before + after,
@@ -117,7 +120,7 @@ def priced(
 
     def rule(methods: Priced) -> list[str]:
         cost = {name: price(before, after) for name, (before, after, _) in methods.items()}
-        of = {name: judged(errors) for name, (_, _, errors) in methods.items()}
+        of = {name: failed_as_infinite(errors) for name, (_, _, errors) in methods.items()}
         lost = {a for a in of for b in of
                 if a != b and allowed(cost[b], cost[a]) and beaten(of[b], of[a])}  # fmt: skip
         return sorted(of.keys() - lost, key=lambda name: cost[name])
@@ -125,30 +128,31 @@ def priced(
     return rule
 
 
-UNWISE: dict[str, Callable[[Priced], list[str]]] = {
-    "the pre-training is not counted: somebody had to pay for it": priced(price=lambda b, a: a),
+FRONT_SLIPS: dict[str, Callable[[Priced], list[str]]] = {
+    "the pre-training is not counted: somebody had to pay for it":
+        front_rule(price=lambda b, a: a),
     "prices are not looked at: a cheap method may stay though a dearer one beats it":
-        priced(allowed=lambda b, a: True),
+        front_rule(allowed=lambda b, a: True),
     "the prices are compared the wrong way round: only what costs as much or less can beat":
-        priced(allowed=lambda b, a: b >= a),
-    "at equal prices the better one beats the other": priced(allowed=lambda b, a: b < a),
+        front_rule(allowed=lambda b, a: b >= a),
+    "at equal prices the better one beats the other": front_rule(allowed=lambda b, a: b < a),
     "means alone decide: ranges that overlap do not beat":
-        priced(lambda b, a: b.mean() < a.mean()),
+        front_rule(lambda b, a: b.mean() < a.mean()),
     "a dearer method that is not told apart was not beaten: drop it for its price if you like, "
-    "but say so": priced(lambda b, a: not beats(a, b)),
-    "these are errors: lower is better": priced(lambda b, a: beats(a, b)),
+    "but say so": front_rule(lambda b, a: not beats(a, b)),
+    "these are errors: lower is better": front_rule(lambda b, a: beats(a, b)),
 }  # fmt: skip
 
 
 @exercise
 def worth_the_price(answer: Callable[..., Any]) -> str:
     """(methods) -> names that nothing at their whole price or less beats, the cheapest first."""
-    right = [frontier(methods) for methods in PRICED.values()]
-    found = [named(answer(dict(methods))) for methods in PRICED.values()]
-    for slip, rule in UNWISE.items():
+    right = [exact_front(methods) for methods in PRICED.values()]
+    found = [as_names(answer(dict(methods))) for methods in PRICED.values()]
+    for slip, rule in FRONT_SLIPS.items():
         mine = [sorted(names) for names in found]
-        told = mine == [sorted(rule(methods)) for methods in PRICED.values()]
-        expect(not told or mine == [sorted(names) for names in right], slip)
+        matches = mine == [sorted(rule(methods)) for methods in PRICED.values()]
+        expect(not matches or mine == [sorted(names) for names in right], slip)
     for (name, methods), mine, wanted in zip(PRICED.items(), found, right, strict=True):
         expect(mine == wanted or sorted(mine) != sorted(wanted),
                "the right ones, but not in order: the cheapest comes first")  # fmt: skip
@@ -157,7 +161,9 @@ def worth_the_price(answer: Callable[..., Any]) -> str:
     return f"{len(PRICED)} price lists: pre-training counted, ties kept, the cheapest first"
 
 
-def frontier(methods: Priced) -> list[str]:
+def exact_front(methods: Priced) -> list[str]:
     """The right answer."""
     cost = {name: before + after for name, (before, after, _) in methods.items()}
-    return front(cost, {name: judged(errors) for name, (_, _, errors) in methods.items()})
+    return front(
+        cost, {name: failed_as_infinite(errors) for name, (_, _, errors) in methods.items()}
+    )

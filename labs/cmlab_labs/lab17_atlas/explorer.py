@@ -1,7 +1,4 @@
-"""Explorers of lab 17, the atlas of methods: interactive figures.
-
-Method switch on one oracle: the trained networks of the atlas, two at a time, on one noise.
-"""
+"""Explorer of lab 17: samples of two methods from one noise, over the exact end points."""
 
 from functools import cache, lru_cache
 
@@ -9,8 +6,7 @@ import torch
 from torch import Tensor
 
 from cmlab.methods.pcm import Phases
-from cmlab.metrics.evaluators import nearest_mode
-from cmlab.metrics.toy import coverage
+from cmlab.metrics.toy import coverage, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.process import EDM, Process
@@ -19,10 +15,10 @@ from cmlab.train import runs
 from cmlab.types import Data, Denoise
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.explorers_steps import Walk, lean
+from ..common.explorers_steps import OraclePhasedModel, ring_denoiser
 from ..common.study import ranged
-from .benchmark import ENTRIES, Generates, read_rows, weights_of
-from .figures import LOOK, asked, duel, here
+from .benchmark import ENTRIES, Generation, read_rows, weights_of
+from .figures import LOOK, compare_samples, evaluated_calls, present
 
 POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
 EXACT_STEPS = 64  # Heun's: within 0.001 of the exact ends on average
@@ -35,7 +31,7 @@ CPU = torch.device("cpu")
 
 def explorer() -> Explorer:
     """An explorer of two methods. Knobs: `method`, `other`, `calls`, and `seed` of the noise."""
-    titles = list(arms())
+    titles = list(methods())
     first = "iCT" if "iCT" in titles else titles[0]
     knobs = {
         "method": choice("method", titles, first),
@@ -47,29 +43,31 @@ def explorer() -> Explorer:
 
 
 @cache
-def arms() -> dict[str, str]:
-    """The arms that can be drawn, by a short title: the exact denoiser, and what seed 0 left."""
+def methods() -> dict[str, str]:
+    """Keys of the methods that can be drawn, by short title: those with weights of seed 0."""
     return {
-        SHORT.get(arm, entry.title): arm
-        for arm, entry in ENTRIES.items()
-        if isinstance(entry.asked, Generates) and (not entry.parts or weights_of(arm).exists())
+        SHORT.get(key, entry.title): key
+        for key, entry in ENTRIES.items()
+        if isinstance(entry.asked, Generation) and (not entry.parts or weights_of(key).exists())
     }
 
 
 def picture(method: str, other: str, calls: int, seed: int) -> Picture:
     """Two clouds over the exact ends, and the same in numbers."""
-    exact, panels, lines = paths(seed)[1], [], []
+    exact, panels, lines = exact_paths(seed)[1], [], []
     for title in (method, other):
-        arm = arms()[title]
-        x = drawn(arm, calls, seed)
+        key = methods()[title]
+        x = samples(key, calls, seed)
         far = float((x - exact).norm(dim=1).mean())
         name = f"{title}, {calls} call{'s' * (calls > 1)}: {far:.2f} off"
-        panels.append((name, x.numpy(), LOOK[arm]))
-        lines.append(line(title, x, exact, far, table(arm, calls)))
-    return Picture(duel(panels, exact.numpy()), "\n".join([*lines, aside(calls)]))
+        panels.append((name, x.numpy(), LOOK[key]))
+        lines.append(method_sentence(title, x, exact, far, table_sentence(key, calls)))
+    return Picture(
+        compare_samples(panels, exact.numpy()), "\n".join([*lines, legend_sentence(calls)])
+    )
 
 
-def line(title: str, x: Data, exact: Data, far: float, recorded: str) -> str:
+def method_sentence(title: str, x: Data, exact: Data, far: float, recorded: str) -> str:
     """One method in words."""
     near, modes = coverage(x, toy.RING.oracle.components)
     same = (nearest_mode(toy.RING, x) == nearest_mode(toy.RING, exact)).double().mean()
@@ -80,8 +78,8 @@ def line(title: str, x: Data, exact: Data, far: float, recorded: str) -> str:
     )
 
 
-def aside(calls: int) -> str:
-    """What the circles are, and why strokes grow long."""
+def legend_sentence(calls: int) -> str:
+    """Sentence on the circles and strokes of the figure."""
     why = (
         " Where noise is drawn anew between calls, the strokes are long: other paths."
         if calls > 1
@@ -91,45 +89,45 @@ def aside(calls: int) -> str:
 
 
 @cache
-def table(arm: str, calls: int) -> str:
-    """What the recorded table says of it."""
+def table_sentence(key: str, calls: int) -> str:
+    """A method's error in the recorded table, as a sentence."""
     rows = read_rows()
-    for way, n in asked(rows, arm) if here(rows, [arm]) else []:
+    for way, n in evaluated_calls(rows, key) if present(rows, [key]) else []:
         if n == calls:
-            found = [a["law"] for row in rows if row["arm"] == arm for a in row.get("answers", ())
+            found = [a["law"] for row in rows if row["arm"] == key for a in row.get("answers", ())
                      if (a["way"], a["calls"]) == (way, n)]  # fmt: skip
             return f"In the table: sliced W₂ {ranged(found)}."
     return "In the table: not asked for in so many calls."
 
 
 @lru_cache(maxsize=LAST_SEED + 1)
-def paths(seed: int) -> tuple[Tensor, Tensor]:
+def exact_paths(seed: int) -> tuple[Tensor, Tensor]:
     """Standard normal noises (b, 2), and where their exact paths end."""
     z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
     top = torch.full((POINTS,), toy.SIGMA_MAX)
-    return z, Walk(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
+    return z, OraclePhasedModel(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)
 
 
 @lru_cache(maxsize=512)
-def drawn(arm: str, calls: int, seed: int) -> Data:
-    """Samples of an arm from these noises; a denoiser's by DDIM."""
-    process, denoise = network(arm)
+def samples(key: str, calls: int, seed: int) -> Data:
+    """Samples of a method from these noises; a denoiser's by DDIM."""
+    process, denoise = network(key)
     with torch.no_grad(), seeded(CPU, seed, 4):
-        return sampler(arm)(process, denoise, paths(seed)[0], calls)
+        return sampler(key)(process, denoise, exact_paths(seed)[0], calls)
 
 
-def sampler(arm: str) -> Sampler:
-    """The first of the ways in which an arm is asked."""
-    question = ENTRIES[arm].asked
-    if not isinstance(question, Generates):
-        raise ValueError(f"{arm} draws no samples from noise; take another method")
-    return question.ways[0][1]
+def sampler(key: str) -> Sampler:
+    """The first sampler with which a method is evaluated."""
+    evaluation = ENTRIES[key].asked
+    if not isinstance(evaluation, Generation):
+        raise ValueError(f"{key} draws no samples from noise; take another method")
+    return evaluation.ways[0][1]
 
 
 @cache
-def network(arm: str) -> tuple[Process, Denoise]:
-    """The denoiser of seed 0 and its clock."""
-    if not ENTRIES[arm].parts:
-        return EDM(), lean
-    model, _, _ = runs.load(weights_of(arm))
+def network(key: str) -> tuple[Process, Denoise]:
+    """The denoiser of seed 0 and its process."""
+    if not ENTRIES[key].parts:
+        return EDM(), ring_denoiser
+    model, _, _ = runs.load(weights_of(key))
     return model.process, model.requires_grad_(False)

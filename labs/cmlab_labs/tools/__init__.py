@@ -1,1 +1,1 @@
-"""Tools of the labs: the notebook builder, the gallery, recordings."""
+"""Tools of the labs: notebook builder, gallery and recordings of studies."""

@@ -1,4 +1,4 @@
-"""`cmlab record`: train and watch arms of a study, for the recordings that the labs replay."""
+"""`cmlab record`: train variants of a study and write the recordings that the labs replay."""
 
 import argparse
 from pathlib import Path
@@ -11,25 +11,26 @@ from ..registry import STUDIES
 
 def add_arguments(record: argparse.ArgumentParser) -> None:
     record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
-    record.add_argument("arms", nargs="+", help="arms of the study, or all")
+    record.add_argument("variants", nargs="+", help="variants of the study, or all")
     record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
     record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
 
 
 def main(given: argparse.Namespace) -> int:
-    """One recording for each arm."""
+    """Write one recording for each variant."""
     study = STUDIES[given.study]
-    arms = list(study.arms) if given.arms == ["all"] else given.arms
-    if strange := [arm for arm in arms if arm not in study.arms]:
-        raise Refused(f"{study.name} has no arm {strange[0]!r}; allowed: {', '.join(study.arms)}")
+    variants = list(study.variants) if given.variants == ["all"] else given.variants
+    if unknown := [name for name in variants if name not in study.variants]:
+        allowed = ", ".join(study.variants)
+        raise Refused(f"{study.name} has no variant {unknown[0]!r}; allowed: {allowed}")
     if not all(seed.isdigit() for seed in given.seeds.split(",")):
         raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
     try:
         given.out.mkdir(parents=True, exist_ok=True)  # before the training, not after it
     except OSError as error:
         raise Refused(f"{given.out} is no folder to write to; choose another --out") from error
-    for arm in arms:
-        recording = study.record(arm, [int(seed) for seed in given.seeds.split(",")])
+    for variant in variants:
+        recording = study.record(variant, [int(seed) for seed in given.seeds.split(",")])
         path = write(recording, given.out)
         say({"wrote": str(path), "seconds": sum(recording.record["seconds"])})
     return 0

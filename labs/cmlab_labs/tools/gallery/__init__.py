@@ -1,1 +1,1 @@
-"""The labs as web pages: static HTML that needs no kernel, no server and no network."""
+"""Gallery: the labs as static web pages that need no kernel, server or network."""

@@ -16,9 +16,9 @@ from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ..notebooks.build import NOTE, tags
-from .markdown import Words, code_box, printed
+from .markdown import MarkdownPage, code_box, printed
 
-# What a figure shows, for those who do not see it: its titles, or what the lab says of it
+# Alternative text of figures: their titles, or the paragraph above them
 
 MARKS = re.compile(r"[*`#]|\[([^\]]*)\]\([^)]*\)")
 FIGURE_OUTPUT = re.compile(r"<(Figure|IPython|PIL)|^Run this cell")
@@ -45,11 +45,11 @@ def plain(markdown: str, most: int = 280) -> str:
     return "".join(kept).strip()
 
 
-# Pictures and sounds of the pages, each kept once under a name made of what is in it
+# Media files of the pages, each stored once under a hash of its content
 
 
 @dataclass(frozen=True, eq=False)
-class Files:
+class MediaFiles:
     """Writes below `folder`; the addresses that it answers with are relative to it."""
 
     folder: Path
@@ -76,7 +76,7 @@ class Files:
         return address, *self.sizes[address]
 
 
-# What a cell showed when it was run, as HTML: words, tables, pictures, sounds, sources
+# Outputs of a cell as HTML: text, tables, pictures, sounds, sources
 
 AUDIO = re.compile(r'src="data:audio/(\w+);base64,([^"]+)"')
 LIVE = (
@@ -85,11 +85,11 @@ LIVE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
+class OutputRenderer:
     """Shows the outputs of one page's cells; `above` is the text that stands over a figure."""
 
-    words: Words
-    files: Files
+    words: MarkdownPage
+    files: MediaFiles
 
     def html(self, cell: NotebookNode, above: str) -> str:
         live = any(NOTE in output.get("data", {}).get("text/plain", "") for output in cell.outputs)
@@ -139,7 +139,7 @@ class Outputs:
         return f'<div class="sound">{players}</div>\n'
 
 
-# A prediction on paper: the question, and each answer with its reply folded under it
+# Predictions as HTML: the question, and each answer with its reply folded under it
 
 PREDICT_NOTE = (
     "Choose before you unfold. In JupyterLab you commit to one answer, and it replies to that."
@@ -163,11 +163,11 @@ def prediction(source: str) -> str | None:
             named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
         except (ValueError, TypeError):
             return None
-        return paper(question, replies, rest[0] if rest else named.get("right"))
+        return prediction_list(question, replies, rest[0] if rest else named.get("right"))
     return None
 
 
-def paper(question: str, replies: dict[str, str], right: Any) -> str:
+def prediction_list(question: str, replies: dict[str, str], right: Any) -> str:
     rows = "".join(
         f"<li><details><summary>{escape(option)}</summary><p><strong>"
         f"{'Yes.' if option == right else 'Not quite.'}</strong> {escape(reply)}</p>"
@@ -180,7 +180,7 @@ def paper(question: str, replies: dict[str, str], right: Any) -> str:
     )
 
 
-# A notebook's cells as HTML; what needs a kernel says so and shows what it can without
+# A notebook's cells as HTML, with a note where a kernel is needed
 
 YOURS = (
     '<p class="note">Your turn, in JupyterLab: write it there, and the check below it '
@@ -191,11 +191,11 @@ SETTLES = ("start_lab", "torch.set_default_dtype")
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class CellRenderer:
     """Writes the cells of one page."""
 
-    words: Words
-    outputs: Outputs
+    words: MarkdownPage
+    outputs: OutputRenderer
 
     def html(self, nb: NotebookNode, motion: str = "") -> str:
         """All cells; what moves stands before the lab's own explorer, or its key figure."""
@@ -224,7 +224,7 @@ class Cells:
 
 
 def sets_up(source: str) -> bool:
-    """Whether a cell does nothing but import and settle what holds for the whole lab."""
+    """Whether a cell only imports and sets defaults of the lab."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
@@ -243,7 +243,7 @@ def stands_before(nb: NotebookNode) -> str:
 
 
 def split(text: str, heading: str) -> tuple[str, bool, str]:
-    """What stands before this heading, whether it is there, and the heading with what follows."""
+    """Text before a heading, whether it is there, and the heading with what follows."""
     lines = text.splitlines()
     if not heading or heading not in lines:
         return text, False, ""
@@ -251,7 +251,7 @@ def split(text: str, heading: str) -> tuple[str, bool, str]:
     return "\n".join(lines[:place]), True, "\n".join(lines[place:])
 
 
-def contents(words: Words) -> str:
+def contents(words: MarkdownPage) -> str:
     """The second-level headings as a list of links."""
     rows = "".join(
         f'<li><a href="#{escape(anchor)}">{re.sub("</?a[^>]*>", "", html)}</a></li>\n'
@@ -264,7 +264,7 @@ def contents(words: Words) -> str:
     )
 
 
-# A moving figure on a page: its data, the browser's own slider and buttons, and a reading
+# Animations on a page: data, slider and buttons, and a line of text
 
 FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}>
 <figcaption>{finding}</figcaption>
@@ -284,10 +284,10 @@ FIGURE = """<figure class="moving" id="moving-{name}" data-start="{start}"{auto}
 """
 
 
-def stage(moving: Moving, autoplay: bool = False) -> str:
+def moving_figure(moving: Moving, autoplay: bool = False) -> str:
     """HTML of one moving figure. With `autoplay` it runs once, where motion is welcome."""
-    told = {"values": list(moving.values), "readings": list(moving.readings)}
-    data = json.dumps({**moving.parts(), **told}, ensure_ascii=False, separators=(",", ":"))
+    texts = {"values": list(moving.values), "readings": list(moving.readings)}
+    data = json.dumps({**moving.parts(), **texts}, ensure_ascii=False, separators=(",", ":"))
     return FIGURE.format(
         name=escape(moving.name), finding=escape(moving.finding), knob=escape(moving.knob),
         start=moving.start, last=len(moving.values) - 1, value=escape(moving.values[moving.start]),
@@ -298,4 +298,4 @@ def stage(moving: Moving, autoplay: bool = False) -> str:
 
 def motion(figures: list[Moving], words: str) -> str:
     """The section of a lab in which things move; `words` is its heading in HTML."""
-    return words + "".join(map(stage, figures)) if figures else ""
+    return words + "".join(map(moving_figure, figures)) if figures else ""

@@ -1,8 +1,7 @@
 """Gallery text: Markdown, links, code and formulas as HTML.
 
-LaTeX to MathML, which browsers set and screen readers read without a script or a font.
-
-latex2mathml knows the structure; what browsers' MathML Core asks for beyond it is mended here:
+Formulas become MathML, which needs no script or font. latex2mathml knows the structure; what
+browsers' MathML Core asks for beyond it is mended here:
 words in one piece, limits below their sign, letters of a script by their own code points.
 """
 
@@ -21,7 +20,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Token
 from pygments.util import ClassNotFound
 
-# Code as HTML: a few classes of words, for a palette that reads well on light and on dark
+# Code as HTML: few token classes, for a palette that reads well on light and on dark
 
 # The first that holds counts. What has no class stands in the colour of the text.
 CLASSES = (
@@ -60,7 +59,7 @@ def code_box(text: str, language: str = "python", label: str = "Code") -> str:
 
 
 def printed(text: str) -> str:
-    """What a cell printed: prose is wrapped, columns keep their places."""
+    """Printed output of a cell as HTML: prose is wrapped, columns stay aligned."""
     kind = "said" if re.search(r"\S {2,}\S", text) else "said prose"
     return (
         f'<pre class="{kind}" tabindex="0" role="group" aria-label="Printed">'
@@ -68,7 +67,7 @@ def printed(text: str) -> str:
     )
 
 
-# Where a link leads: to another page, to the source, or nowhere, and then it is no link
+# Links: to another page, to the source, or plain text where there is no target
 
 ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
@@ -98,7 +97,7 @@ def slug(text: str) -> str:
     return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", text.strip().lower()))
 
 
-# LaTeX to MathML, which browsers set and screen readers read without a script or a font
+# LaTeX to MathML, which browsers and screen readers show without a script or a font
 
 SPACE = "http://www.w3.org/1998/Math/MathML"
 FENCES = {
@@ -120,23 +119,23 @@ def mathml(tex: str, display: bool = False) -> str:
         found = convert_to_element(plain, display="block" if display else "inline")
     except Exception as error:  # latex2mathml has an exception for each kind of slip
         raise ValueError(f"this formula is no LaTeX that can be shown: {tex}") from error
-    mend(found, display)
+    mend_node(found, display)
     if left := re.search(r"\\[A-Za-z]+", "".join(found.itertext())):
         raise ValueError(f"{left[0]} cannot be shown; write this formula without it: {tex}")
     found.set("alttext", re.sub(r"\s+", " ", tex.strip()))
     return Tree.tostring(found, encoding="unicode")
 
 
-def mend(node: Tree.Element, display: bool) -> None:
+def mend_node(node: Tree.Element, display: bool) -> None:
     """Mend a node and all in it."""
     node.text = unescape(node.text or "")
     for child in node:
-        mend(child, display)
+        mend_node(child, display)
     join_words(node)
     letters(node)
     if display and node.tag in UNDER and (node[0].text or "") in BELOW:
         node.tag = UNDER[node.tag]
-    part(node)
+    space_functions(node)
 
 
 def letters(node: Tree.Element) -> None:
@@ -162,7 +161,7 @@ def join_words(node: Tree.Element) -> None:
         node.tag, node.text = "mi", word
 
 
-def part(row: Tree.Element) -> None:
+def space_functions(row: Tree.Element) -> None:
     """A thin space between a named function and what it is applied to: ln t, not lnt."""
     if row.tag not in ("mrow", "math"):
         return
@@ -178,7 +177,7 @@ def named(node: Tree.Element) -> bool:
     return node.tag in ("mi", "mo") and len(node.text or "") > 1 and (node.text or "").isalpha()
 
 
-# Markdown with formulas to HTML: headings in order, tables that scroll, links that lead
+# Markdown with formulas to HTML: headings in order, tables that scroll, links resolved
 
 TABLE = '<div class="scroll" tabindex="0" role="group" aria-label="Table">{}</div>\n'
 EMPTY_HEAD = re.compile(r"<thead>\s*<tr>(\s*<th[^>]*></th>)+\s*</tr>\s*</thead>\s*")
@@ -203,8 +202,8 @@ class Outline:
         return level, anchor
 
 
-class Writer(mistune.HTMLRenderer):
-    """What this site does otherwise than mistune."""
+class HTMLRenderer(mistune.HTMLRenderer):
+    """HTML renderer: where this site departs from mistune."""
 
     def __init__(self, outline: Outline, links: Links, folder: str) -> None:
         super().__init__(escape=False)
@@ -247,7 +246,7 @@ class Writer(mistune.HTMLRenderer):
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class MarkdownPage:
     """Turns the Markdown of one page into HTML, `folder` being where its text lies."""
 
     links: Links
@@ -256,7 +255,7 @@ class Words:
 
     def html(self, text: str) -> str:
         """HTML of a text. Raises ValueError for a formula that cannot be shown."""
-        writer = Writer(self.outline, self.links, self.folder)
+        writer = HTMLRenderer(self.outline, self.links, self.folder)
         inline = MathInlineParser(hard_wrap=False)
         plugins = [import_plugin(name) for name in ("table", "strikethrough")]
         return str(mistune.Markdown(writer, MathBlockParser(), inline, plugins)(text))

@@ -14,10 +14,10 @@ from nbformat import NotebookNode
 from ...common.animation import Moving
 from ...registry import animations
 from ..notebooks.build import find, read
-from .cells import Cells, Files, Outputs, contents, motion, stage
-from .markdown import Links, Words
+from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
+from .markdown import Links, MarkdownPage
 
-# What a lab says of itself in its first cell, and a picture out of it
+# A lab's title, question and picture, from its notebook
 
 PNG = "image/png"
 
@@ -63,7 +63,7 @@ def lab(path: Path) -> Lab:
                rows.get("Level", ""), rows.get("Time", ""))  # fmt: skip
 
 
-# The frame of every page: head, bar, text, foot
+# HTML frame of every page: head, navigation, text, footer
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -129,7 +129,9 @@ class Page:
         return "".join(rows)
 
 
-def turn(page_before: tuple[str, str] | None, page_after: tuple[str, str] | None) -> str:
+def neighbour_links(
+    page_before: tuple[str, str] | None, page_after: tuple[str, str] | None
+) -> str:
     """Links to the neighbours under a lab's last line."""
     parts = [f'<a href="{file}"><span>{word}</span> {escape(title)}</a>\n'
              for word, (file, title) in (("Before", page_before or ("", "")),
@@ -137,12 +139,12 @@ def turn(page_before: tuple[str, str] | None, page_after: tuple[str, str] | None
     return f'<nav class="turn" aria-label="Before and next">\n{"".join(parts)}</nav>\n'
 
 
-def heading(words: Words, level: int, text: str) -> str:
+def heading(words: MarkdownPage, level: int, text: str) -> str:
     """A heading that the page's outline knows."""
     return words.html(f"{'#' * level} {text}")
 
 
-# The front page: what this is, the idea in motion, ways in, the labs, how to run them
+# Front page: introduction, an animation, ways in, cards of the labs, how to run them
 
 WAYS = (
     ("Learn", "{first}", "Begin with lab {number}",
@@ -161,12 +163,14 @@ CARD = """<li class="card">
 """
 
 
-def front(labs: Sequence[Lab], hero: Moving, readme: str, words: Words, files: Files) -> Page:
+def front(
+    labs: Sequence[Lab], hero: Moving, readme: str, words: MarkdownPage, files: MediaFiles
+) -> Page:
     """The page. What it says of labs comes from them, the rest from README's own sections."""
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", stage(hero, autoplay=True), ways(labs),
+        words.html(said[1]), "</div></div>\n", moving_figure(hero, autoplay=True), ways_in(labs),
         heading(words, 2, "The labs"), cards(labs, files),
     ]  # fmt: skip
     for name in ("Start", "Found on the way"):
@@ -195,7 +199,7 @@ def section(readme: str, name: str) -> str:
     return found[1].strip() if found else ""
 
 
-def ways(labs: Sequence[Lab]) -> str:
+def ways_in(labs: Sequence[Lab]) -> str:
     """Three ways in."""
     rows = "".join(
         f'<li><p class="who">{who}</p><a href="{page.format(first=labs[0].page)}">'
@@ -205,7 +209,7 @@ def ways(labs: Sequence[Lab]) -> str:
     return f'<ul class="ways" aria-label="Ways in">\n{rows}</ul>\n'
 
 
-def cards(labs: Sequence[Lab], files: Files) -> str:
+def cards(labs: Sequence[Lab], files: MediaFiles) -> str:
     """A card for each lab, with a picture out of it."""
     rows = ""
     for lab in labs:
@@ -219,7 +223,7 @@ def cards(labs: Sequence[Lab], files: Files) -> str:
     return f'<ol class="cards">\n{rows}</ol>\n'
 
 
-def thumbnail(lab: Lab, files: Files) -> str:
+def thumbnail(lab: Lab, files: MediaFiles) -> str:
     """The lab's picture; it says nothing that the card does not, so it has no words of its own."""
     if lab.picture is None:
         return ""
@@ -246,11 +250,11 @@ class Site:
     root: Path
     folder: Path
     links: Links
-    files: Files
+    files: MediaFiles
     figures: Mapping[str, Sequence[Moving]]
 
-    def words(self, folder: str = "labs") -> Words:
-        return Words(self.links, folder)
+    def words(self, folder: str = "labs") -> MarkdownPage:
+        return MarkdownPage(self.links, folder)
 
     def write(self, page: Page) -> None:
         (self.folder / page.file).write_text(page.html(), encoding="utf-8")
@@ -265,17 +269,21 @@ class Site:
     def lab_page(self, one: Lab, before: Lab | None, after: Lab | None) -> Page:
         """A lab with its neighbours."""
         words = self.words()
-        cells = Cells(words, Outputs(words, self.files))
+        cells = CellRenderer(words, OutputRenderer(words, self.files))
         figures = list(self.figures.get(one.number, ()))
         nb, first = one.nb, words.html(one.nb.cells[0].source)
         rest = type(nb)(cells=nb.cells[1:])
         moving = (
-            motion(figures, heading(Words(self.links, "labs"), 1, "In motion")) if figures else ""
+            motion(figures, heading(MarkdownPage(self.links, "labs"), 1, "In motion"))
+            if figures
+            else ""
         )
         body = cells.html(rest, moving.replace("<h1", "<h2").replace("</h1>", "</h2>"))
         near = [(n.page, f"{n.number} · {n.title}") if n else None for n in (before, after)]
         first = first.replace(f"{one.number} · ", f"<span>{one.number} ·</span> ", 1)
-        whole = f'<div class="opening">{first}</div>\n{contents(words)}{body}{turn(*near)}'
+        whole = (
+            f'<div class="opening">{first}</div>\n{contents(words)}{body}{neighbour_links(*near)}'
+        )
         return Page(one.page, f"{one.number} · {one.title}", one.question, whole, "lab", *near)
 
     def text_page(self, path: str, file: str) -> Page:
@@ -299,7 +307,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
     numbers = {one.number for one in labs} | {HERO}
     figures = {n: [make() for make in makes] for n, makes in animations().items() if n in numbers}
-    site = Site(root, folder, links, Files(folder), figures)
+    site = Site(root, folder, links, MediaFiles(folder), figures)
     site.assets()
     for before, one, after in zip([None, *labs], labs, [*labs[1:], None], strict=False):
         site.write(site.lab_page(one, before, after))
@@ -310,7 +318,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     return len(labs) + len(texts) + 1
 
 
-# A folder that is whole or not there: made beside its place, and put there when it is done
+# Atomic replacement: the folder is made beside its place and moved there when it is complete
 
 MARK = ".cmlab-gallery"  # tells a former gallery from a folder that is somebody's own
 
@@ -321,19 +329,19 @@ def swap(out: Path, fill: Callable[[Path], object]) -> None:
     Raises FileExistsError for a place that is no former gallery, and whatever `fill` raises;
     then what was there is there still.
     """
-    refuse(out)
+    raise_if_foreign(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         fresh.chmod(0o755)
         fill(fresh)
         (fresh / MARK).write_text("made by cmlab gallery, which may replace this folder\n")
-        put(fresh, out)
+        move_into_place(fresh, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def refuse(out: Path) -> None:
+def raise_if_foreign(out: Path) -> None:
     """Raises unless `out` is free, empty, or a former gallery."""
     taken = out.is_symlink() or (out.exists() and not out.is_dir())
     if taken or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
@@ -342,7 +350,7 @@ def refuse(out: Path) -> None:
         )
 
 
-def put(fresh: Path, out: Path) -> None:
+def move_into_place(fresh: Path, out: Path) -> None:
     """The new folder in place of the old; if the last step fails the old one comes back."""
     old = fresh.with_name(fresh.name + "-old")
     if out.exists():

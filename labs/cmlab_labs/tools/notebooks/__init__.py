@@ -1,1 +1,1 @@
-"""From the text in labs/src to the executed notebook in labs/, and copies for a class."""
+"""Notebook builder: executed notebooks from the text in labs/src, and copies for a class."""

@@ -17,24 +17,24 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-# A lab is two files: labs/src/NN_name.py, which people edit, and labs/NN_name.ipynb
+# Reading and writing a lab's two files: labs/src/NN_name.py and labs/NN_name.ipynb
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
 
 
 def new_metadata() -> NotebookNode:
-    """What every lab says of itself: nothing that depends on who built it."""
+    """Metadata of every notebook: nothing that depends on who built it."""
     return NotebookNode(kernelspec=dict(KERNEL), language_info=dict(LANGUAGE))
 
 
 def checkout() -> Path:
-    """The folder of the repository, looked for upwards from here and from the package.
+    """The repository's folder: the working folder, one above it, or where this package lies.
 
     Raises FileNotFoundError where there is none, as in an installed package.
     """
-    here, package = Path.cwd(), Path(__file__).resolve().parents[3]
-    for folder in (here, *here.parents, package.parent):
+    here, ours = Path.cwd(), Path(__file__).resolve().parents[4]
+    for folder in (here, *here.parents, ours):
         if (folder / "labs").is_dir() and (folder / "constraints.txt").is_file():
             return folder
     raise FileNotFoundError("The labs are in the cmlab repository: clone it and work from there.")
@@ -93,7 +93,7 @@ def fingerprints(cells: Sequence[NotebookNode]) -> list[str]:
 
 
 def stale(cell: NotebookNode, fingerprint: str) -> bool:
-    """Whether a code cell shows what it printed when it, or a cell above, read otherwise."""
+    """Whether a cell's output was made before its code, or code above it, changed."""
     return cell.metadata.get("cmlab", {}).get("sha") != fingerprint
 
 
@@ -103,7 +103,7 @@ def text_fingerprint(cells: Sequence[NotebookNode]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-# The first step: the source's text goes into the notebook, which keeps what still holds
+# Sync: the source's text goes into the notebook, which keeps the outputs that still hold
 
 
 def sync(notebook: Path) -> str:
@@ -164,7 +164,7 @@ def _new_id(cell: NotebookNode, taken: set[str]) -> str:
     return fresh
 
 
-# A plot has few colours: with a palette its picture takes less than half the room on disk
+# Smaller pictures: with a palette of 256 colours a plot takes less than half the space
 
 PNG = "image/png"
 
@@ -189,7 +189,7 @@ def _smaller(encoded: str) -> str:
     return min(encoded, b64encode(buffer.getvalue()).decode(), key=len)
 
 
-# A live widget needs a kernel; a committed notebook shows how the widget opens instead
+# Widgets: a committed notebook holds the picture with which a widget opens
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -224,7 +224,7 @@ def _words(models: list[dict[str, Any]]) -> str:
 
 
 def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
-    """What an Output widget holds, and an Image widget's picture with the words for it."""
+    """Outputs of an Output widget, and an Image widget's picture with its alternative text."""
     if model["model_name"] == "OutputModel":
         for output in model["state"].get("outputs", []):
             # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
@@ -250,7 +250,7 @@ def _reachable(start: str, models: dict[str, Any]) -> list[str]:
     return found
 
 
-# The second step: the notebook is run, and what it shows is kept
+# Execution of a notebook, and what is kept of it
 
 
 def execute(notebook: Path, timeout: int = 600) -> float:
@@ -314,9 +314,7 @@ def _finish(nb: NotebookNode) -> NotebookNode:
 def _kernel_environment() -> dict[str, str]:
     """Two threads unless OMP_NUM_THREADS says otherwise: run times are stated for two cores."""
     environment = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "2", **os.environ}
-    environment.pop(
-        "MPLBACKEND", None
-    )  # a kernel chooses the inline backend only when it is unset
+    environment.pop("MPLBACKEND", None)  # unset, or the kernel does not choose the inline backend
     return environment
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a built lab, each fault in one sentence."""
+"""Check built notebooks: every fault in one sentence."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ def problems(notebook: Path) -> list[str]:
 
 
 def out_of_date(notebook: Path) -> bool:
-    """Whether an output is missing, or was made by other code than stands there now."""
+    """Whether an output is missing, or was made by code that has changed since."""
     cells = read(notebook).cells
     return any(
         cell.cell_type == "code" and _must_run(cell) and stale(cell, fingerprint)

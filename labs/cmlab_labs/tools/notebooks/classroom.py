@@ -1,15 +1,12 @@
 """Classroom copies of a lab: for learners, and with solutions for teachers.
 
-A lab as a class gets it: without solutions, and with what nbgrader needs to grade it.
+Learners' copies have no solutions, and the metadata that nbgrader needs. Each exercise becomes two
+cells that nbgrader knows: the stub, which learners fill in, and below the check a locked cell that
+ends with a number of points. It never raises, so that *Run All* goes through an untouched copy.
 
-Each exercise becomes two cells that nbgrader knows: the stub, which learners fill in, and below
-the check a locked cell that ends on a number of points. It never raises, so that *Run All* goes
-through an untouched copy.
-
-A lab as its teacher gets it: the solutions in place, and beside each step what to say.
-
-The notes come from labs/src/teaching.toml: where the minutes go, which cell breaks which wrong
-prediction, questions to discuss, and what earns the points.
+Teachers' copies have the solutions in place and notes beside each step. The notes come from
+labs/src/teaching.toml: the minutes, which cell breaks which wrong prediction, questions to
+discuss, and what earns the points.
 """
 
 import ast
@@ -24,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from .build import read, save, tags
 
-# A lab as a class gets it: without solutions, and with what nbgrader needs to grade it
+# Learners' copies: without solutions, with nbgrader's metadata
 
 POINTS = 10  # an exercise
 SCHEMA = 3  # of nbgrader's metadata
@@ -47,7 +44,7 @@ def student(notebook: Path, folder: Path) -> Path:
 
 
 def fresh_place(notebook: Path, folder: Path) -> Path:
-    """Where a copy of the lab goes. Raises FileExistsError if something is there."""
+    """Path of a copy of the lab. Raises FileExistsError if something is there."""
     place = folder / notebook.name
     if place.exists():
         raise FileExistsError(f"{place} is there already: name an empty folder.")
@@ -65,17 +62,17 @@ def without_solutions(cells: list[NotebookNode], number: str) -> Iterator[Notebo
             continue
         if "exercise" in found:
             name = f"lab{number}-{next(letters)}"
-            cell.metadata["nbgrader"] = duty(name, solution=True)
+            cell.metadata["nbgrader"] = nbgrader_metadata(name, solution=True)
         if {"exercise", "check"} & set(found):
             cell.outputs, cell.execution_count = [], None
         yield cell
         if "check" in found:
-            yield graded(cell, name)
+            yield points_cell(cell, name)
 
 
-def graded(check: NotebookNode, name: str) -> NotebookNode:
+def points_cell(check: NotebookNode, name: str) -> NotebookNode:
     """The locked cell that books points for the exercise above."""
-    if not name or not call(check.source):
+    if not name or not is_call(check.source):
         raise ValueError(
             f"the check {check.source!r} cannot be graded: let it follow an exercise, as one call"
         )
@@ -84,11 +81,13 @@ def graded(check: NotebookNode, name: str) -> NotebookNode:
         f"{check.source.strip()}.points({POINTS})",
         id=f"{check.id}-p",
     )
-    cell.metadata["nbgrader"] = duty(f"{name}-points", solution=False) | {"points": POINTS}
+    cell.metadata["nbgrader"] = nbgrader_metadata(f"{name}-points", solution=False) | {
+        "points": POINTS
+    }
     return cell
 
 
-def duty(name: str, solution: bool) -> dict[str, object]:
+def nbgrader_metadata(name: str, solution: bool) -> dict[str, object]:
     """nbgrader's metadata of a cell that learners write (`solution`) or that grades them."""
     return {
         "grade": not solution,
@@ -100,13 +99,13 @@ def duty(name: str, solution: bool) -> dict[str, object]:
     }
 
 
-def call(source: str) -> bool:
-    """Is the code one function call?"""
+def is_call(source: str) -> bool:
+    """Whether the code is one function call."""
     body = ast.parse(source).body
     return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
 
 
-# A lab as its teacher gets it: the solutions in place, and beside each step what to say
+# Teachers' copies: with solutions, and notes beside each step
 
 NOTES = "teaching.toml"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -129,7 +128,7 @@ def instructor(notebook: Path, folder: Path) -> Path:
 
 
 def notes_of(notebook: Path) -> Notes:
-    """What the teaching notes say of a lab."""
+    """Teaching notes of a lab."""
     path = notebook.parent / "src" / NOTES
     every = tomllib.loads(path.read_text(encoding="utf-8"))
     if notebook.stem not in every:
@@ -188,13 +187,13 @@ def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode
 
 
 def run_all(nb: NotebookNode) -> str:
-    """How long *Run All* takes, as the lab's first table says it was measured."""
+    """Duration of *Run All* as measured, from the lab's first table."""
     (stated,) = RUN_ALL.findall("\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
     return stated
 
 
 def opening(notes: Notes, run_all: str) -> NotebookNode:
-    """What to know before class, where the minutes go, and how long the machine is busy."""
+    """Opening cell: what to know before class, minutes by section, and the time of *Run All*."""
     rows = [f"| {heading} | {minutes} |" for heading, minutes in notes["sections"]]
     total = sum(minutes for _, minutes in notes["sections"])
     lines = [

@@ -1,9 +1,8 @@
 """`cmlab labs`: sync, run, check and build the notebooks.
 
-`sync` carries the text into the notebooks, `run` what changed, `check` finds faults.
-
-`build` writes copies for a class into folders of their own: --student, --instructor. `papers`
-writes labs/PAPERS.md.
+`sync` carries the text into the notebooks, `run` executes those that changed, and `check` finds
+faults. `build` writes copies for a class into folders of their own: --student, --instructor.
+`papers` writes labs/PAPERS.md.
 """
 
 import argparse

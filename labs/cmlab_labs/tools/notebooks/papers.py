@@ -1,4 +1,4 @@
-"""labs/PAPERS.md, read out of the docstrings: where equations live, where paper and code differ.
+"""Paper index labs/PAPERS.md, made from docstrings: equations, and paper against code.
 
 A docstring that names an equation, table, section or algorithm becomes a row of the index, and
 one that tells paper from code a row of the second table. Nothing is typed in twice.
@@ -23,7 +23,7 @@ SENTENCE = re.compile(
 )
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{5})")
 OF_LABS = {"analysis.py", "data.py", "networks.py", "windows.py"}  # the others cite to teach
-METHODS = {"Method", "Choosy"}  # bases of a method
+METHODS = {"Method", "ConsistencyTraining"}  # bases of a method
 HEAD = """# Paper ↔ code
 
 Made from the docstrings by `cmlab labs papers`; a test keeps it in step. Equation numbers are the
@@ -33,7 +33,7 @@ k is `step`; the table of symbols is in [labs/README.md](README.md).
 
 
 @dataclass(frozen=True)
-class Place:
+class Docstring:
     """A docstring, where it stands, and the fields of a dataclass with their defaults."""
 
     path: Path  # below the repository
@@ -49,7 +49,7 @@ class Place:
         return f"[`{shown}`](../{self.path.as_posix()}#L{self.line})"
 
 
-def places(root: Path) -> Iterator[Place]:
+def all_docstrings(root: Path) -> Iterator[Docstring]:
     """Every docstring of the package and of what labs compute, in the order of the files."""
     core = (p for p in (root / "cmlab").rglob("*.py") if p.parent.name != "presets")
     labs = (p for p in (root / "labs" / "cmlab_labs").glob("lab*/*.py") if p.name in OF_LABS)
@@ -58,13 +58,13 @@ def places(root: Path) -> Iterator[Place]:
         yield from docstrings(tree, path.relative_to(root), "")
 
 
-def docstrings(node: ast.AST, path: Path, name: str) -> Iterator[Place]:
+def docstrings(node: ast.AST, path: Path, name: str) -> Iterator[Docstring]:
     """The docstring of a module, class or function and of all inside it."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
         text := ast.get_docstring(node)
     ):
         bases = tuple(ast.unparse(base) for base in getattr(node, "bases", ()))
-        yield Place(path, name, getattr(node, "lineno", 1), text, fields(node), bases)
+        yield Docstring(path, name, getattr(node, "lineno", 1), text, fields(node), bases)
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef | ast.FunctionDef):
             yield from docstrings(child, path, f"{name}.{child.name}".lstrip("."))
@@ -101,12 +101,12 @@ def sentences(text: str) -> list[str]:
 
 def papers(root: Path) -> str:
     """The page."""
-    every = list(places(root))
+    every = list(all_docstrings(root))
     parts = (methods(every), defaults(every), index(every), differences(every))
     return "\n".join([HEAD, *(line for part in parts for line in part)]) + "\n"
 
 
-def methods(every: list[Place]) -> list[str]:
+def methods(every: list[Docstring]) -> list[str]:
     """One row for each paper's file."""
     rows = ["## The methods", "", "| paper | arXiv | file |", "|---|---|---|"]
     for place in every:
@@ -117,7 +117,7 @@ def methods(every: list[Place]) -> list[str]:
     return [*rows, ""]
 
 
-def defaults(every: list[Place]) -> list[str]:
+def defaults(every: list[Docstring]) -> list[str]:
     """One row for each method: its ingredients and hyper-parameters."""
     head = "## Ingredients and hyper-parameters of the methods, with their defaults"
     rows = [
@@ -128,19 +128,19 @@ def defaults(every: list[Place]) -> list[str]:
     return [head, "", "| method | fields |", "|---|---|", *rows, ""]
 
 
-def index(every: list[Place]) -> list[str]:
+def index(every: list[Docstring]) -> list[str]:
     """One row for each sentence that names an equation, table or section."""
     rows = ["## Where it lives", "", "| file | name | what |", "|---|---|---|"]
-    return [*rows, *told(every, CITES), ""]
+    return [*rows, *matching_rows(every, CITES), ""]
 
 
-def differences(every: list[Place]) -> list[str]:
+def differences(every: list[Docstring]) -> list[str]:
     """One row for each sentence that tells paper from code."""
     head = "## Where paper and code differ, and the side taken"
-    return [head, "", "| file | name | what |", "|---|---|---|", *told(every, DIFFERS)]
+    return [head, "", "| file | name | what |", "|---|---|---|", *matching_rows(every, DIFFERS)]
 
 
-def told(every: list[Place], pattern: re.Pattern[str]) -> Iterator[str]:
+def matching_rows(every: list[Docstring], pattern: re.Pattern[str]) -> Iterator[str]:
     for place in every:
         lines = sentences(place.text)
         said = [s for s in lines if pattern.search(s)]

@@ -1,4 +1,4 @@
-"""A run that is watched: it pauses, stops and goes on as asked, and ends as if it had not been."""
+"""Run control: a run pauses, stops and goes on as asked, and ends as if it had not been."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from cmlab.cli.main import main
 from cmlab.presets import digits
 from cmlab.train import nonfinite, runs
 from cmlab.train.checkpoint import read
-from cmlab.train.control import PAUSE, STATE, STOP, WANT, Sitting, Stopped, Watched
+from cmlab.train.control import PAUSE, STATE, STOP, WANT, ObeyRequests, Sitting, Stopped
 
 WORDS = ["train", "digits.ect", "--set", "steps=30", "train.batch=4", "start.train.batch=4"]
 WORDS += ["net.width=8", "start.net.width=8"]
@@ -47,17 +47,17 @@ def state(folder):
     return json.loads((folder / STATE).read_text())
 
 
-def asks(sitting, step, word):
+def asks(control, step, word):
     """A callback that wants this at one step."""
-    return lambda trainer: trainer.step == step and sitting.ask(word)
+    return lambda trainer: trainer.step == step and control.ask(word)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, eager, unbroken):
-    sitting = Sitting(tmp_path, (2, 2))
+    control = Sitting(tmp_path, (2, 2))
     with pytest.raises(Stopped, match="stopped as asked at step 7; go on with --resume"):
-        runs.fit(tiny(), tmp_path, asks(sitting, 7, STOP))
-    told = state(tmp_path)
-    assert (told["state"], told["stage"], told["step"], told["steps"]) == (
+        runs.fit(tiny(), tmp_path, asks(control, 7, STOP))
+    said = state(tmp_path)
+    assert (said["state"], said["stage"], said["step"], said["steps"]) == (
         "stopped",
         [2, 2],
         7,
@@ -75,33 +75,33 @@ def test_a_wish_that_an_earlier_sitting_left_behind_stops_nothing(tmp_path, eage
 
 
 def test_a_paused_run_has_written_its_checkpoint_and_waits(tmp_path, eager, unbroken):
-    sitting, seen = Sitting(tmp_path), []
+    control, seen = Sitting(tmp_path), []
 
     def release():
         while not ((tmp_path / STATE).exists() and state(tmp_path)["state"] == "paused"):
             time.sleep(0.01)
         seen.append((state(tmp_path)["step"], read(tmp_path / runs.CHECKPOINT)[1]["step"]))
-        sitting.ask("")
+        control.ask("")
 
     other = threading.Thread(target=release, daemon=True)
     other.start()
-    trainer = runs.fit(tiny(), tmp_path, asks(sitting, 5, PAUSE))
+    trainer = runs.fit(tiny(), tmp_path, asks(control, 5, PAUSE))
     other.join(5)
     assert seen == [(5, 5)]
     assert same(dict(trainer.ema.model.state_dict()), unbroken)
 
 
 def test_a_paused_run_can_be_stopped(tmp_path, eager):
-    sitting = Sitting(tmp_path)
+    control = Sitting(tmp_path)
 
     def release():
         while not ((tmp_path / STATE).exists() and state(tmp_path)["state"] == "paused"):
             time.sleep(0.01)
-        sitting.ask(STOP)
+        control.ask(STOP)
 
     threading.Thread(target=release, daemon=True).start()
     with pytest.raises(Stopped, match="step 5"):
-        runs.fit(tiny(), tmp_path, asks(sitting, 5, PAUSE))
+        runs.fit(tiny(), tmp_path, asks(control, 5, PAUSE))
 
 
 def test_a_run_that_failed_leaves_the_sentence_for_those_who_watch(tmp_path):
@@ -113,16 +113,16 @@ def test_a_run_that_failed_leaves_the_sentence_for_those_who_watch(tmp_path):
 
     with pytest.raises(nonfinite.NotFinite):
         runs.fit(recipe, tmp_path, spoil)
-    told = state(tmp_path)
-    assert told["state"] == "failed" and told["step"] == 3
-    assert "not finite at step 3" in told["sentence"] and "in net.first;" in told["sentence"]
+    said = state(tmp_path)
+    assert said["state"] == "failed" and said["step"] == 3
+    assert "not finite at step 3" in said["sentence"] and "in net.first;" in said["sentence"]
 
 
 def test_watching_costs_one_look_a_second(tmp_path):
-    watched, trainer = Watched(Sitting(tmp_path), lambda trainer: None), digits.edm(3).trainer()
-    watched(trainer)
+    obey, trainer = ObeyRequests(Sitting(tmp_path), lambda trainer: None), digits.edm(3).trainer()
+    obey(trainer)
     (tmp_path / STATE).unlink()
-    watched(trainer)
+    obey(trainer)
     assert not (tmp_path / STATE).exists()
 
 

@@ -1,4 +1,4 @@
-"""What is looked at while a run trains, and once at its end."""
+"""Observers: what a study measures while a run trains, and once at its end."""
 
 from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
@@ -20,36 +20,38 @@ Arrays = dict[str, np.ndarray]
 
 
 @runtime_checkable
-class Watch(Protocol):
-    """Two looks: one repeated while training, stacked over the moments, and one at the end."""
+class Observer(Protocol):
+    """Measures a run: repeatedly during training (these are stacked), and at its end."""
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays: ...
 
 
 @dataclass(frozen=True)
-class AgainstLaw:
-    """A toy run against an exact law. `law` defaults to the data's own.
+class ErrorObserver:
+    """The error of a toy run to the exact consistency function, and one-step samples.
+
+    `data` has the exact function to compare with; it defaults to the data of the run.
 
     error  (levels,) √(mean ‖f_θ - f*‖²) of the weights as they train, by noise level
     levels (levels,) those levels, once
     cloud  (points, d) one-step samples of the averaged weights, from noise of a fixed seed
     """
 
-    law: ToyData | None = None
+    data: ToyData | None = None
     points: int = 512
 
     def exact(self, recipe: Recipe) -> ToyData:
-        return self.law or recipe.data  # type: ignore[return-value]
+        return self.data or recipe.data  # type: ignore[return-value]
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         exact = truth(self.exact(recipe))
         error = rmse_by_level(trainer.model.eval(), trainer.model.process, exact)
         trainer.model.train()
         return {"error": error.numpy().astype(np.float32)}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         exact, model = truth(self.exact(recipe)), trainer.ema.model
         with seeded(torch.device("cpu"), 0):
             z = torch.randn_like(recipe.data.sample(self.points)[0])
@@ -64,32 +66,32 @@ class AgainstLaw:
 
 
 @dataclass(frozen=True)
-class MapOnLine:
-    """A run on the line: `AgainstLaw`, and the whole function at its end.
+class LineMapObserver:
+    """A run on the line: the arrays of `ErrorObserver`, and the whole function at its end.
 
     map  (levels, places) f_θ(x, σ) of the averaged weights at x = place · √(σ² + σ_d²)
     """
 
-    law: ToyData
+    data: ToyData
     places: int = 121
     reach: float = 3.0  # in standard deviations of the noisy data
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return AgainstLaw().look(trainer, recipe)
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return ErrorObserver().observe(trainer, recipe)
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        base = AgainstLaw().last(trainer, recipe)
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = ErrorObserver().observe_end(trainer, recipe)
         level = torch.from_numpy(base["levels"])
         place = torch.linspace(-self.reach, self.reach, self.places, dtype=torch.float64)
-        x = place * (level[:, None] ** 2 + self.law.sigma_data**2).sqrt()
+        x = place * (level[:, None] ** 2 + self.data.sigma_data**2).sqrt()
         model, flat = trainer.ema.model, level.repeat_interleave(self.places)
-        found = answers(model, model.process, x.reshape(-1, 1), flat).reshape(x.shape)
-        return base | {"place": place.numpy(), "map": found.numpy().astype(np.float32)}
+        f = answers(model, model.process, x.reshape(-1, 1), flat).reshape(x.shape)
+        return base | {"place": place.numpy(), "map": f.numpy().astype(np.float32)}
 
 
 @dataclass(frozen=True)
-class Tangents:
-    """`AgainstLaw` for sCM, and how long the tangent is.
+class TangentObserver:
+    """An sCM run: the arrays of `ErrorObserver`, and the norm of the tangent.
 
     tangent (levels, 3) median, 99th percentile and maximum of ‖cos(t) df/dt‖ before it is bounded,
                         from 256 samples a level, the warm-up taken as done
@@ -98,14 +100,14 @@ class Tangents:
 
     points: int = 256
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        base = AgainstLaw().look(trainer, recipe)
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = ErrorObserver().observe(trainer, recipe)
         lengths = tangent_lengths(trainer.model, cast(SCM, trainer.method), recipe, self.points)
         q = torch.tensor([0.5, 0.99, 1.0])
         return base | {"tangent": lengths.quantile(q, dim=1).T.float().numpy()}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        base = AgainstLaw().last(trainer, recipe)
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        base = ErrorObserver().observe_end(trainer, recipe)
         level = torch.from_numpy(base["levels"]).float()
         t, balance = trainer.model.process.time(level), cast(SCM, trainer.method).balance
         with torch.no_grad():  # e^w · 0 - w
@@ -114,7 +116,7 @@ class Tangents:
 
 
 def tangent_lengths(model: Denoiser, method: SCM, recipe: Recipe, points: int) -> Tensor:
-    """‖cos(t) df/dt‖ at the levels of the truth, (levels, points), from a fixed x and z."""
+    """Tangent norms ‖cos(t) df/dt‖ (levels, points) at the exact answers' levels; fixed x, z."""
     levels = truth(cast(ToyData, recipe.data)).levels.float()
     with seeded(torch.device("cpu"), 1):
         x, _ = recipe.data.sample(len(levels) * points)
@@ -128,20 +130,20 @@ def tangent_lengths(model: Denoiser, method: SCM, recipe: Recipe, points: int) -
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A run on images: samples of a fixed noise, and the score at every look.
+class ImageObserver:
+    """A run on images: evaluation scores during training, and samples from a fixed noise.
 
-    scores   (names,) the judge's numbers for the averaged weights, at each look
+    scores   (names,) the evaluator's numbers for the averaged weights, at each observation
     pictures (n, *d) one-step samples of the averaged weights at the end, uint8
     """
 
     n: int = 40
 
-    def look(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         scores = judged(trainer.ema.model, recipe).values()
         return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
-    def last(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         model, classes = trainer.ema.model, getattr(recipe.net, "classes", 0)
         with seeded(torch.device("cpu"), 0):
             z = torch.randn_like(recipe.data.sample(self.n)[0])

@@ -15,7 +15,7 @@ from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets import MLP
 from cmlab.presets import digits, toy
 from cmlab.train.config import TrainConfig
-from cmlab.train.cost import FEW, counted, forecast, standing
+from cmlab.train.cost import FEW, bytes_and_flops, forecast, resident_bytes
 from cmlab.train.trainer import Trainer
 
 
@@ -29,7 +29,7 @@ def test_a_denoising_step_counts_up_to_three_forward_passes_and_a_consistency_st
     made = trainer(EDM())
     layers = [m for m in made.model.modules() if isinstance(m, nn.Linear)]
     forwards = 2 * sum(layer.weight.numel() for layer in layers)
-    edm, ect = counted(made)[1], counted(trainer(ECT()))[1]
+    edm, ect = bytes_and_flops(made)[1], bytes_and_flops(trainer(ECT()))[1]
     assert ect - edm == forwards
     assert 2 * forwards < edm <= 3 * forwards
 
@@ -38,7 +38,7 @@ def test_what_stays_is_weights_and_average_and_three_times_what_is_trained():
     made = trainer(EDM())
     size = 4 * sum(p.numel() for p in made.model.parameters())
     buffers = 4 * sum(b.numel() for b in made.model.buffers())
-    assert standing(made) == 5 * size + 2 * buffers
+    assert resident_bytes(made) == 5 * size + 2 * buffers
 
 
 def test_activations_grow_with_the_batch_and_not_with_the_processes():

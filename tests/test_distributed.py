@@ -19,7 +19,7 @@ from cmlab.presets import digits, toy
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile, read
 from cmlab.train.config import TrainConfig
-from cmlab.train.distributed import Engine, accelerator, share
+from cmlab.train.distributed import Engine, accelerator, parts_per_process
 from cmlab.train.trainer import Batches, compile_network
 
 WORDS = ["train", "digits.ect", "--set", "steps=20", "train.batch=8", "start.train.batch=8"]
@@ -39,7 +39,7 @@ def close(a, b):
 def command(*words):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = [sys.executable, "-m", "cmlab", *map(str, words)]
-    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=240)
+    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=900)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_only_the_first_process_writes(two):
 def test_a_run_of_two_processes_goes_on_with_one_and_draws_the_same_batches(two, tmp_path):
     """Stopped on a machine with two devices, resumed on a machine with one."""
     begun = tmp_path / "begun"
-    recipe = runs.shared(runs.load(two[0])[1], 2)
+    recipe = runs.with_parts(runs.load(two[0])[1], 2)
     with pytest.raises(KeyboardInterrupt):
         runs.fit(recipe, begun, stop_at(6), keep=3)
     assert read(begun / runs.CHECKPOINT)[1]["step"] == 6
@@ -96,16 +96,16 @@ def test_parts_that_cannot_be_shared_are_refused_with_those_that_can(tmp_path):
     with pytest.raises(
         ValueError, match="3 processes cannot share the 8 parts .* 1 or 2 or 4 or 8"
     ):
-        share(8, 3)
-    assert [share(8, n) for n in (1, 2, 4, 8)] == [8, 4, 2, 1]
+        parts_per_process(8, 3)
+    assert [parts_per_process(8, n) for n in (1, 2, 4, 8)] == [8, 4, 2, 1]
     recipe = digits.edm(2)
     recipe = replace(recipe, train=replace(recipe.train, batch=64, parts=4))
     runs.fit(recipe, tmp_path)
     plain = digits.edm(2)
-    assert runs.shared(plain, 2, tmp_path).train.parts == 4
+    assert runs.with_parts(plain, 2, tmp_path).train.parts == 4
     with pytest.raises(ValueError, match="3 processes cannot share the 4 parts"):
-        runs.shared(plain, 3, tmp_path)
-    assert runs.shared(plain, 2).train.parts == 2 and runs.shared(plain, 1).train.parts == 1
+        runs.with_parts(plain, 3, tmp_path)
+    assert [runs.with_parts(plain, n).train.parts for n in (1, 2)] == [1, 2]
 
 
 def test_a_batch_that_the_processes_cannot_cut_is_refused_before_anything_is_written(
@@ -118,7 +118,7 @@ def test_a_batch_that_the_processes_cannot_cut_is_refused_before_anything_is_wri
 
 
 def test_a_start_is_shared_out_as_well():
-    recipe = runs.shared(toy.ect(steps=8), 4)
+    recipe = runs.with_parts(toy.ect(steps=8), 4)
     assert recipe.train.parts == recipe.start.train.parts == 4
 
 
@@ -134,7 +134,7 @@ def test_the_streams_of_two_processes_are_the_parts_of_one():
 
     def drawn(batches):
         found = []
-        for part in range(batches.mine):
+        for part in range(batches.local_parts):
             with batches.seeded(part, 5):
                 found.append(batches.draw()[0])
         return found

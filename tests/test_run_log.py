@@ -11,8 +11,8 @@ from cmlab.methods import EDM
 from cmlab.noise_levels import At
 from cmlab.presets import digits, toy
 from cmlab.train import runs
-from cmlab.train.callbacks import EDGES, LEVELS, by_level
-from cmlab.train.run_log import LOG, STRIPS, Autosave, Log, Strip, sheet_of, shorten
+from cmlab.train.callbacks import EDGES, LEVELS, loss_by_level
+from cmlab.train.run_log import LOG, STRIPS, Autosave, Log, SampleSheet, image_grid, truncate_log
 
 
 def tiny(steps=12):
@@ -37,13 +37,14 @@ def test_the_loss_by_level_is_that_of_the_step_just_done():
     trainer = toy.edm(steps=3).trainer()
     trainer.method = EDM(pairs=At(LEVELS[4]))
     trainer.advance()
-    found = by_level(trainer)
+    found = loss_by_level(trainer)
     assert [i for i, value in enumerate(found) if value is not None] == [4]
     trainer = toy.ict(steps=3).trainer()
     trainer.advance()
     levels = trainer.batches.levels(trainer.method.pairs, trainer.model.process, 0, 0)
     where = (levels >= EDGES[5]) & (levels < EDGES[6])
-    assert by_level(trainer)[5] == pytest.approx(float(trainer.losses[where].mean()), rel=1e-3)
+    expected = float(trainer.losses[where].mean())
+    assert loss_by_level(trainer)[5] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_row_has_samples_and_speed(tmp_path):
@@ -65,7 +66,7 @@ def test_lines_that_will_come_again_are_left_out_and_a_torn_one_too(tmp_path):
         path = tmp_path / STRIPS / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
-    shorten(tmp_path, 200)
+    truncate_log(tmp_path, 200)
     assert [row["step"] for row in rows(tmp_path)] == [100, 200]
     assert [path.name for path in (tmp_path / STRIPS).iterdir()] == ["00000100.png"]
 
@@ -87,28 +88,28 @@ def test_a_run_that_was_killed_and_resumed_has_each_line_once(tmp_path, monkeypa
 
 def test_sheets_show_the_same_noise_becoming_samples(tmp_path):
     recipe = digits.ect(20)
-    trainer, strip = recipe.trainer(), Strip(recipe, tmp_path)
-    strip(trainer)
+    trainer, sheet = recipe.trainer(), SampleSheet(recipe, tmp_path)
+    sheet(trainer)
     before = np.asarray(Image.open(tmp_path / STRIPS / "00000000.png"))
-    strip(trainer)
+    sheet(trainer)
     assert np.array_equal(before, np.asarray(Image.open(tmp_path / STRIPS / "00000000.png")))
     assert before.shape == (3 * 9, 8 * 9, 3)  # one, two and four calls of eight noises
-    twin = Strip(recipe, tmp_path)
-    assert torch.equal(strip.z, twin.z) and torch.equal(strip.cond, twin.cond)
+    twin = SampleSheet(recipe, tmp_path)
+    assert torch.equal(sheet.z, twin.z) and torch.equal(sheet.cond, twin.cond)
 
 
 def test_drawing_a_sheet_leaves_the_callers_randomness_alone(tmp_path):
     recipe = digits.ect(20)
     trainer = recipe.trainer()
     before = torch.get_rng_state()
-    Strip(recipe, tmp_path)(trainer)
+    SampleSheet(recipe, tmp_path)(trainer)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_sheet_is_white_between_the_pictures_and_ink_is_dark():
-    grey = np.asarray(sheet_of(torch.ones(4, 1, 2, 2), 2))
+    grey = np.asarray(image_grid(torch.ones(4, 1, 2, 2), 2))
     assert grey.shape == (6, 6, 3) and (grey[0, 0] == 0).all() and (grey[2] == 255).all()
-    colour = np.asarray(sheet_of(torch.tensor([1.0, -1.0, torch.nan]).reshape(1, 3, 1, 1), 1))
+    colour = np.asarray(image_grid(torch.tensor([1.0, -1.0, torch.nan]).reshape(1, 3, 1, 1), 1))
     assert colour[0, 0].tolist() == [255, 0, 128]
 
 

@@ -1,0 +1,131 @@
+"""Trained generators that the labs ship, the exact digit denoiser, and nearest training images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cmlab.data.cifar10 import CIFAR10
+from cmlab.data.digits import Digits
+from cmlab.metrics.digits import distance_to_nearest
+from cmlab.metrics.feature_extractors import pixels
+from cmlab.metrics.precision_recall import nearest_images
+from cmlab.model import Denoiser
+from cmlab.oracle import Empirical
+from cmlab.train import runs
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import Recipe
+from cmlab.train.runs import ROOT
+from cmlab.types import Denoise
+
+# What `cmlab train digits.ect` leaves as model.safetensors.
+GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
+
+
+@cache
+def digit_oracle(digit: int) -> Empirical:
+    """The exact distribution of the training scans of one digit."""
+    return Empirical(Digits().images[Digits().labels == digit])
+
+
+def exact_denoiser(asked: Tensor) -> Denoise:
+    """The exact class-conditional denoiser of the training scans, for the digits `asked` (b,)."""
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        x = torch.empty_like(x_t)
+        for digit in asked.unique().tolist():
+            mine = asked == digit
+            x[mine] = digit_oracle(digit).denoise(x_t[mine], t[mine])
+        return x
+
+    return denoise
+
+
+def nearest_scan(x: Tensor) -> Tensor:
+    """The nearest training scan, of any digit, to each image (b, 1, 8, 8)."""
+    scans = Digits().images
+    return scans[torch.cdist(x.flatten(1), scans.flatten(1)).argmin(1)]
+
+
+@cache
+def held_out_distance() -> float:
+    """Median distance of the held-out scans to their nearest training scans."""
+    return float(distance_to_nearest(Digits(train=False).images, Digits().images).median())
+
+
+def noise(seed: int, n: int = 1) -> Tensor:
+    """Standard normal noise for n digits, from a seed."""
+    return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+# The shipped generators of colour images, and images to compare theirs with
+
+CHECKPOINTS = runs.ROOT / "data" / "checkpoints"
+CIFAR_GENERATOR, SHAPES_GENERATOR = (
+    CHECKPOINTS / "cifar10-ect.safetensors",
+    CHECKPOINTS / "shapes-ect.safetensors",
+)
+FRESH = 2048  # pictures of an endless source that stand in for a training set
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceImages:
+    """Real images to compare generated ones with, and the distance of unseen real ones to them."""
+
+    images: Tensor  # (n, 3, h, w) uint8
+    name: str
+    held_out: Tensor  # (m, 3, h, w), real pictures that are not among them
+
+    @cached_property
+    def typical(self) -> float:
+        """Median distance of the held-out images to their nearest reference image."""
+        x = self.held_out.float() / 127.5 - 1
+        return float(nearest_images(x, self.images, 1)[0].median())
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained generator of colour images, with its recipe and its training record."""
+
+    model: Denoiser
+    recipe: Recipe
+    record: dict[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 if the generator is unconditional."""
+        return int(getattr(self.recipe.net, "classes", 0))
+
+    @cached_property
+    def pool(self) -> ReferenceImages | None:
+        """Reference images: CIFAR-10's training set (None if missing), or fresh synthetic ones."""
+        data: Any = self.recipe.data
+        if not isinstance(data, CIFAR10):
+            g = torch.Generator().manual_seed(16)
+            drawn = pixels(data.sample(FRESH + 100, g)[0])
+            return ReferenceImages(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
+        try:
+            held_out = replace(data, train=False).images[:100]
+            return ReferenceImages(data.images, f"{len(data)} to train on", held_out)
+        except BadFile:
+            return None
+
+    def asked(self, wish: int, n: int) -> Tensor | None:
+        """The class label of n images; None if the generator is unconditional."""
+        return torch.full((n,), wish) if self.classes else None
+
+
+def shipped(paths: Sequence[Path] = (CIFAR_GENERATOR, SHAPES_GENERATOR)) -> Generator:
+    """Load the first of these checkpoints that exists. Raises BadFile if none does."""
+    for path in paths:
+        if path.exists():
+            model, recipe, record = runs.load(path)
+            return Generator(model.requires_grad_(False), recipe, record)
+    raise BadFile(
+        f"{paths[-1].name} is not in {paths[-1].parent}; remake it with `cmlab train shapes.ect "
+        f"--out DIR` and copy DIR/model.safetensors there"
+    )

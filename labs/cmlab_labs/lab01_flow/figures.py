@@ -1,0 +1,175 @@
+"""Figures of lab 01, probability flow: exact paths over the noisy densities, and solver errors."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cmlab.metrics.plots import DATA, EXTRA, TEACHER, TRUTH, Role, label, name_axes, sheet
+from cmlab.oracle import Mixture1D
+
+from ..common.plots_line import SOLVER_STYLE, integer_ticks, slope
+
+LEVEL, NOISY_SAMPLE = "noise level $t$ (data units)", "sample $x_t$ (data units)"
+
+BANDS = colormaps["Greys"].resampled(20)  # few greys keep the pictures small on disk
+
+
+def paths_from_noise(
+    oracle: Mixture1D, high: float, paths: int, levels: int = 120
+) -> tuple[Tensor, Tensor]:
+    """Exact ODE paths from evenly spaced quantiles: levels (m,) from `high` to 0, x (m, paths)."""
+    share = (torch.arange(paths).double() + 0.5) / paths
+    start = torch.special.ndtri(share) * (oracle.sigma_data**2 + high**2) ** 0.5
+    t = high * torch.linspace(1, 0, levels, dtype=torch.float64) ** 2
+    return t, oracle.path(start[:, None], t).squeeze(2)
+
+
+def relative_density(oracle: Mixture1D, t: Tensor, x: Tensor) -> np.ndarray:
+    """p_t(x) over its largest value at each t: (len(x), len(t))."""
+    rows, columns = torch.meshgrid(x, t, indexing="ij")
+    log_p = oracle.log_density(rows.reshape(-1, 1), columns.flatten()).reshape(rows.shape)
+    return (log_p - log_p.amax(0)).exp().numpy()
+
+
+def density_and_paths(
+    ax: Axes, oracle: Mixture1D, high: float, reach: float, paths: tuple[Tensor, Tensor]
+) -> None:
+    """The density in grey, darkest on its ridges, and exact paths as thin lines."""
+    t, x = torch.linspace(1e-3, high, 120).double(), torch.linspace(-reach, reach, 240).double()
+    box = (0.0, high, -reach, reach)
+    ax.imshow(relative_density(oracle, t, x), cmap=BANDS, vmax=1.9, extent=box, aspect="auto",
+              origin="lower", interpolation="bilinear")  # fmt: skip
+    levels, many = paths
+    lines = [np.column_stack([levels, one]) for one in many.T]
+    ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.8, alpha=0.8))
+    ax.set(xlim=(-0.01 * high, high), ylim=(-reach, reach))
+    ax.grid(False)
+
+
+def quantile_paths(
+    oracle: Mixture1D, levels: Sequence[float], paths: int = 5, reach: float = 4.5
+) -> Figure:
+    """Densities at a few noise levels, drawn sideways; ODE paths, which keep their quantile."""
+    figure, axes = sheet(1, 1, 8.0, 4.0)
+    ax, x = axes[0, 0], torch.linspace(-reach, reach, 500).double()
+    room = 0.85 * min(np.diff(levels))
+    for t, shape in zip(
+        levels, relative_density(oracle, torch.tensor(levels).double(), x).T, strict=True
+    ):
+        ax.fill_betweenx(x, t, t + room * shape, color=DATA.color, alpha=0.3, linewidth=0)
+        ax.axvline(t, color=DATA.color, linewidth=0.6)
+    t, many = paths_from_noise(oracle, max(levels), paths)
+    ax.plot(t, many, color=TRUTH.color, linewidth=1.5)
+    for share, x_t in zip(np.arange(paths) + 0.5, many[0].tolist(), strict=True):
+        label(ax, max(levels) + 0.03, x_t + 0.08, f"{100 * share / paths:.0f} %")
+    ax.set(xlim=(-0.02, max(levels) + room + 0.05), ylim=(-reach, reach))
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "Noise blurs the data, and every path keeps its rank")
+    return figure
+
+
+def solver_path(
+    oracle: Mixture1D,
+    paths: tuple[Tensor, Tensor],
+    exact: tuple[Tensor, Tensor],
+    solved: tuple[Tensor, Tensor],
+    role: Role,
+    spans: Sequence[tuple[float, float]],
+) -> Figure:
+    """A solver's steps over the exact path from the same start: once whole, once near the data.
+
+    Paths are levels (m,) and x (m, …); `spans` are the largest t and |x| of each panel.
+    """
+    figure, axes = sheet(1, 2, 10.0, 4.0, ratios=(1, 1.4))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(left=0.065, right=0.99, bottom=0.13, top=0.92, wspace=0.13)
+    titles = ("All the way: nearly straight", "Near the data: the bend decides")
+    for ax, (high, reach), title in zip(axes[0], spans, titles, strict=True):
+        density_and_paths(ax, oracle, high, reach, paths)
+        ax.plot(*exact, color=TRUTH.color, linewidth=2.2)
+        ax.plot(*solved, color=role.color, linestyle=role.line, marker=role.marker, markersize=6)
+        name_axes(ax, LEVEL, NOISY_SAMPLE if ax is axes[0, 0] else "", title)
+        tick = 10 ** np.floor(np.log10(reach))
+        ax.set_xticks([0, high / 2, high])
+        ax.set_yticks(reach // tick * tick * np.array([-1, 0, 1]))
+    (high, reach), ax = spans[1], axes[0, 1]
+    label(ax, 0.6 * high, 0.86 * reach, "black line: exact path")
+    label(ax, 0.6 * high, 0.74 * reach, "marked line: the solver", role.color)
+    return figure
+
+
+def convergence_order(
+    oracle: Mixture1D, steps: Sequence[int], errors: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Convergence order: the solvers' errors against the number of steps, with fitted slopes."""
+    figure, axes = sheet(1, 2, 11.0, 4.4)
+    ax, plot = axes[0]
+    density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "Straight far out, one bend, then a mode")
+    for name, error in errors.items():
+        role, fitted = SOLVER_STYLE[name], slope(steps, error)
+        plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
+        text = f"{name}: slope {fitted:.2f}".replace("-", "−")
+        label(plot, *((20, error[-3] * 2.2) if name == "Euler" else (4, error[-4] / 2)), text,
+              role.color)  # fmt: skip
+        guide = error[-1] * (np.array(steps[-4:]) / steps[-1]) ** round(fitted)
+        plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
+    label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
+    integer_ticks(plot, steps)
+    title = "Twice the steps: half the error, or a quarter"
+    name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
+    return figure
+
+
+def local_errors(levels: Tensor, errors: Tensor, width: float) -> Figure:
+    """Local error of one Euler step over a tenth of the noise: (m, paths) at levels (m,)."""
+    figure, axes = sheet(1, 1, 8.0, 3.4)
+    ax, (low, middle, high) = axes[0, 0], np.quantile(errors.numpy(), (0.1, 0.5, 0.9), axis=1)
+    ax.fill_between(levels, low, high, color=TEACHER.color, alpha=0.2, linewidth=0)
+    ax.loglog(levels, middle, color=TEACHER.color)
+    ax.axvline(width, color=DATA.color, linestyle=":")
+    label(ax, width * 1.05, high.max() / 400, f"spread of the data, {width:.2f}", DATA.color)
+    label(ax, 1.2 * float(levels[-1]), high.max() / 3, "line: median path\nband: 80 % of paths")
+    title = "Paths bend in the middle: there a step misses most"
+    name_axes(ax, LEVEL, "error of one step (data units)", title)
+    return figure
+
+
+def solvers_on_ring(
+    paths: Tensor,
+    calls: Mapping[str, Sequence[int]],
+    errors: Mapping[str, Sequence[float]],
+    reach: float = 2.2,
+) -> Figure:
+    """Exact paths (m, b, 2) onto a ring, and the solvers' errors against network calls."""
+    figure, axes = sheet(1, 2, 10.0, 4.4, ratios=(1, 1.25))
+    ax, plot = axes[0]
+    ax.add_collection(LineCollection(list(paths.transpose(0, 1).numpy()), colors=DATA.color,
+                                     linewidths=0.7, alpha=0.7))  # fmt: skip
+    ax.scatter(*paths[-1].T, s=9, color=EXTRA.color, marker=EXTRA.marker, zorder=3)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    name_axes(
+        ax, "$x_1$ (data units)", "$x_2$ (data units)", "Inwards first, then to one of eight"
+    )
+    for name, error in errors.items():
+        role = SOLVER_STYLE[name]
+        plot.loglog(calls[name], error, color=role.color, marker=role.marker, linestyle=role.line)
+        x, y = (1.0, 1.7) if name == "Euler" else (0.45, 0.8)
+        label(plot, x * calls[name][-2], y * error[-2], name, role.color)
+    integer_ticks(plot, calls["Euler"])
+    title = f"Heun is ahead from {crossover_calls(calls, errors)} calls on"
+    name_axes(plot, "network calls", "mean error at $t = 0$ (data units)", title)
+    return figure
+
+
+def crossover_calls(
+    calls: Mapping[str, Sequence[int]], errors: Mapping[str, Sequence[float]]
+) -> int:
+    """The first number of calls with which Heun errs less than Euler does with as many."""
+    euler = np.interp(np.log(calls["Heun"]), np.log(calls["Euler"]), np.log(errors["Euler"]))
+    return int(np.asarray(calls["Heun"])[np.log(errors["Heun"]) < euler][0])
