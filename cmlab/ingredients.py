@@ -160,7 +160,9 @@ FIELDS: dict[str, dict[str, str]] = {
 
 # Fields by the recorded kind that came later: left out of hashes while they hold their defaults.
 ADDED: dict[str, tuple[str, ...]] = {
+    "config.TrainConfig": ("ema_ramp",),
     "data.cifar10.CIFAR10": ("labelled",),
+    "methods.pcm.PCM": ("generator",),
     "nets.unet.UNetShape": ("embedding",),
 }
 

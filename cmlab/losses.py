@@ -36,7 +36,10 @@ class L1:
 @ingredient
 @dataclass(frozen=True)
 class GemanMcClure:
-    """Geman-McClure metric ‖a - b‖² / (‖a - b‖² + c²): at most 1, flat beyond c."""
+    """Geman-McClure metric ‖a - b‖² / (‖a - b‖² + c²): at most 1, flat beyond c.
+
+    The code of sLCT has 2 m / (m + 4 c²) with a mean m: this with 2 c, times 2.
+    """
 
     c: float = 0.03
 

@@ -3,6 +3,10 @@
 Solvers and samplers take any denoiser and any process. Samplers are generators:
 
     *path, x = ode(process, denoise, x_T, times)
+
+Paper against the authors' code: CM's Algorithm 1 and openai's code add noise of √(τ² - σ_min²)
+before a further call, ECT's code, followed here, of τ: more by 2.44e-6 at τ = 0.821 and 2.50e-6 at
+0.8. openai's samplers clamp every call to [-1, 1] by default; here none is clamped.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,8 +97,7 @@ def multistep(
     """Multistep consistency sampling: jump to the data, add fresh noise, jump again.
 
     Song et al. 2023, Algorithm 1. The noise added at level τ has scale τ, as in ECT's code;
-    Algorithm 1 has √(τ² - σ_min²), which differs by 2.4e-6 at τ = 0.8. No clamping, no noise
-    after the last call.
+    Algorithm 1 has √(τ² - σ_min²). No clamping, no noise after the last call.
 
     Args:
         process: the process of `denoise`.

@@ -18,7 +18,7 @@ from .model import Model
 from .ops import expand
 from .oracle import Oracle
 from .process import EDM, Process
-from .schedules import Constant, GridSchedule
+from .schedules import Constant, EarlyAverage, GridSchedule
 from .types import Data, Denoise, Schedule, Teacher, Time
 
 
@@ -213,28 +213,30 @@ def lerp_networks(slow: Weights, fast: Weights, share: float) -> None:
 # The average of the weights that samples are drawn from. It is not the target
 
 M = TypeVar("M", bound=nn.Module)
+EARLY = EarlyAverage()
 
 
 class EMA(Generic[M]):
     """The exponential moving average (EMA) of a model's weights, which samples are drawn from.
 
-    After each step weights ← β(k) weights + (1 - β(k)) θ. It is not the target θ⁻.
+    After each step weights ← β(k) weights + (1 - β(k)) θ. It is not the target θ⁻. The initial
+    weights are random, so early on the average must forget them fast: β(k) is at most the ramp.
 
     Args:
         model: the model that is trained; `self.model` is the frozen copy that holds the average.
-        decay: the schedule β(k), at most (1 + k) / (10 + k).
+        decay: the schedule of the decay.
+        ramp: the schedule of its upper bound. EDM has `HalfLifeRamp`; ECT's code and openai's CM
+            have none, which is Constant(1.0).
     """
 
-    def __init__(self, model: M, decay: Schedule) -> None:
+    def __init__(self, model: M, decay: Schedule, ramp: Schedule = EARLY) -> None:
         self.model: M = deepcopy(model).requires_grad_(False).eval()
         self.slow, self.fast = Weights.of(self.model), Weights.of(model)
-        self.decay = decay
+        self.decay, self.ramp = decay, ramp
 
     def update(self, step: int) -> None:
         """Move towards the model that this is the average of, after an optimizer step."""
-        # The initial weights are random: early on the average must forget them fast, as in EDM.
-        decay = min(self.decay(step), (1 + step) / (10 + step))
-        lerp_networks(self.slow, self.fast, 1 - decay)
+        lerp_networks(self.slow, self.fast, 1 - min(self.decay(step), self.ramp(step)))
 
 
 # Classifier-free guidance of a teacher, Ho & Salimans 2022

@@ -31,6 +31,7 @@ Pairs = Callable[["Process", Tensor, int], tuple[Tensor, Tensor]]  # (x, step) -
 Coupling = Callable[[Tensor, Tensor], Tensor]  # (x, z) -> z, permuted to pair with x
 Metric = Callable[[Tensor, Tensor], Tensor]  # d(a, b), one number per sample
 Weight = Callable[[Tensor, Tensor], Tensor]  # λ(t, r)
+GeneratorLoss = Callable[[Tensor], Tensor]  # D(fake) -> loss, one number per sample
 Schedule = Callable[[int], float]  # step -> value
 Prior = Callable[[Tensor, float], Tensor]  # (t, σ_d) -> c(t), the factor on df/dt in sCM
 Bound = Callable[[Tensor], Tensor]  # a tangent -> one of bounded norm

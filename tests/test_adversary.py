@@ -27,23 +27,23 @@ def gradients(loss, *inputs):
     return torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
 
 
-def test_the_generators_loss_trains_the_fake_alone_and_the_critics_the_critic_alone(critic):
+def test_d_of_the_fake_trains_the_fake_alone_and_the_critics_loss_the_critic_alone(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     weights = list(critic.network.parameters())
-    generator, critics = critic(real, fake, torch.ones(8))
-    moved = gradients(generator, fake, *weights)
+    on_fake, critics = critic(real, fake, torch.ones(8))
+    moved = gradients(on_fake, fake, *weights)
     assert moved[0].abs().sum() > 0 and all(g is None for g in moved[1:])
-    generator, critics = critic(real, fake, torch.ones(8))
+    on_fake, critics = critic(real, fake, torch.ones(8))
     moved = gradients(critics, fake, *weights)
     assert moved[0] is None and any(g is not None and g.abs().sum() > 0 for g in moved[1:])
 
 
-def test_the_generators_loss_raises_the_critics_score(critic):
+def test_a_step_along_the_gradient_of_d_raises_it(critic):
     real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
     (slope,) = gradients(critic(real, fake, torch.ones(8))[0], fake)
     before = critic(real, fake.detach(), torch.ones(8))[0]
-    after = critic(real, fake.detach() - 1e-2 * slope, torch.ones(8))[0]
-    assert (after < before).all()
+    after = critic(real, fake.detach() + 1e-2 * slope, torch.ones(8))[0]
+    assert (after > before).all()
 
 
 def test_the_critics_loss_is_the_hinge_and_the_penalty_is_the_squared_slope(critic):

@@ -5,6 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from cmlab.metrics import precision_recall as recall
+from cmlab.metrics.frechet import frechet, mmd2
 from cmlab.metrics.precision_recall import precision_recall, precision_recall_error, radii
 
 
@@ -84,3 +85,16 @@ def test_unequal_features_and_too_few_samples_are_one_sentence():
         precision_recall(torch.randn(9, 2), torch.randn(9, 3))
     with pytest.raises(ValueError, match="at least 4"):
         precision_recall(torch.randn(3, 2), torch.randn(9, 2))
+
+
+@pytest.mark.parametrize("score", [precision_recall, frechet, mmd2])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_feature_that_is_not_finite_is_refused_by_every_score(score, bad, side):
+    """A row of NaN gave precision and recall (0.99, 1.0), and the Fréchet distance an error of
+    linear algebra."""
+    sets = [torch.randn(100, 4), torch.randn(100, 4)]
+    assert all(torch.isfinite(torch.tensor(score(*sets))).flatten())
+    sets[side][7, 2] = bad
+    with pytest.raises(ValueError, match="^1 of 100 samples has a feature that is not finite: "):
+        score(*sets)

@@ -17,7 +17,7 @@ from torch import nn
 from cmlab.data.toy import Ring, TwoGaussians
 from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods import CD, ICT, PCM
-from cmlab.methods.critic import Critic
+from cmlab.methods.critic import Critic, HingeGenerator, LinearGenerator
 from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps, noisier
 from cmlab.metrics.toy import ExactJumps, score_ends
@@ -323,6 +323,48 @@ def test_the_adversarial_term_moves_the_student_by_its_share_and_not_the_critic(
     assert (much - plain).abs().max() > 1e-6
     alone = gradient(replace_critic(method, 0.0))
     torch.testing.assert_close(alone, plain)  # the critic's own loss is not the student's
+
+
+def adversarial(method, model, x):
+    """What the critic adds to the loss of each sample, its own loss left out."""
+    with_it, without = drawn(method, model, x), drawn(replace(method, share=0.0), model, x)
+    return with_it - without
+
+
+def test_the_weight_of_the_pairs_does_not_weigh_the_adversarial_term():
+    """As in the authors' code, λ d + w L_adv: on 64 levels λ would go from 0.15 to 1071."""
+    weight = 1 / KarrasGrid().up(64).diff()
+    assert weight.tolist()[::62] == pytest.approx([1071, 0.15], rel=0.03)
+    method, model = with_critic(share=0.3)
+    x = points()
+    even = adversarial(method, model, x)
+    assert even.abs().min() > 0
+    weighted = adversarial(replace(method, weight=InverseGap()), model, x)
+    torch.testing.assert_close(weighted, even, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 2.0])
+def test_a_fake_that_the_critic_takes_for_real_is_pulled_by_the_linear_loss_alone(bias):
+    """The authors' relu(1 - D) leaves those with D > 1 alone; -D, a named choice, does not."""
+    score = bias + torch.randn(4000, dtype=torch.float64)
+    for generator, pulled in ((PCM(OneSample()).generator, score < 1), (LinearGenerator(), None)):
+        leaf = score.clone().requires_grad_()
+        (pull,) = torch.autograd.grad(generator(leaf).sum(), leaf)
+        expected = torch.ones_like(score) if pulled is None else pulled.double()
+        assert torch.equal(-pull, expected)
+    assert isinstance(PCM(OneSample()).generator, HingeGenerator)
+
+
+@pytest.mark.parametrize("generator", [HingeGenerator(), LinearGenerator()])
+def test_the_student_is_pulled_as_its_generator_loss_says(generator):
+    method, model = with_critic(share=0.3, generator=generator)
+    x = points()
+    torch.manual_seed(7)
+    loss = adversarial(method, model, x)
+    calls = []
+    method.generator = lambda score: calls.append(score) or generator(score)
+    drawn(method, model, x)
+    torch.testing.assert_close(loss, 0.3 * generator(calls[0].detach()), rtol=1e-9, atol=1e-9)
 
 
 def replace_critic(method, share):

@@ -9,7 +9,7 @@ from cmlab.data.toy import Ring
 from cmlab.losses import GemanMcClure, SquaredL2
 from cmlab.methods import ICT, SLCT
 from cmlab.methods.ict import Doubling, PseudoHuber
-from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening, averaged
+from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening, averaged, first_c
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.mlp import MLPShape
 from cmlab.nets.norm import NonScaling, NonScalingNorm
@@ -44,32 +44,41 @@ def test_with_pseudo_huber_and_nothing_else_it_is_icts_loss(model, step):
     assert torch.equal(drawn(BARE, model, x, step), drawn(ICT(GRID), model, x, step))
 
 
-def test_a_constant_c_for_one_coordinate_is_icts_rule(model):
+def test_a_constant_c_for_one_coordinate_is_icts_rule_over_root_d(model):
     x, method = x_of(64), replace(BARE, c=Constant(0.00054))
-    assert torch.allclose(drawn(method, model, x), drawn(ICT(GRID), model, x), rtol=1e-12)
+    ours, icts = drawn(method, model, x), drawn(ICT(GRID), model, x)
+    assert torch.allclose(ours, icts / 2**0.5, rtol=1e-12)
 
 
-def test_the_mean_inside_the_logarithm_is_the_sum_with_c_root_d(model):
+MEANS = {  # of m, the mean of the squared differences, as in the authors' code
+    "cauchy": (Cauchy(), lambda m, c: (1 + m / (2 * c**2)).log()),
+    "huber": (PseudoHuber(), lambda m, c: (m + c**2).sqrt() - c),
+    "gm": (GemanMcClure(), lambda m, c: m / (m + c**2)),
+}
+
+
+@pytest.mark.parametrize("metric, formula", MEANS.values(), ids=MEANS)
+def test_every_metric_is_one_of_the_mean_over_coordinates(model, metric, formula):
     x, c = x_of(64), 0.03
-    method = replace(BARE, metric=Cauchy(), c=Constant(c))
+    method = replace(BARE, metric=metric, c=Constant(c))
     torch.manual_seed(7)
     t, r = GRID(model.process, x, 0)
     z = torch.randn_like(x)
     f_t, f_r = (model(model.process.perturb(x, z, s), s) for s in (t, r))
-    mean = (f_t - f_r).square().mean(1)
-    expected = (1 + mean / (2 * c**2)).log() / (t - r)
+    expected = formula((f_t - f_r).square().mean(1), c) / (t - r)
     assert torch.allclose(drawn(method, model, x), expected, rtol=1e-9)
 
 
 def test_the_metric_follows_c_of_the_step_and_keeps_its_kind():
-    x = torch.zeros(3, 4, 4, 4)
     method = SLCT(GRID)
+    a, b = torch.randn(2, 3, 4, 4, 4).double()
     for step, intervals in ((150, 20), (650, 640)):
         c = Tightening().on_grid(GRID.points)(step)
         assert method.pairs.points(step) - 1 == intervals
-        assert method.metric_at(x, step) == Cauchy(8 * c)
-    assert replace(method, metric=GemanMcClure()).metric_at(x, 0) == GemanMcClure(8 * 0.03456)
-    assert replace(method, c=None).metric_at(x, 0) is method.metric
+        torch.testing.assert_close(method.distance(a, b, step), Cauchy(8 * c)(a, b))
+    geman = replace(method, metric=GemanMcClure())
+    torch.testing.assert_close(geman.distance(a, b, 0), GemanMcClure(8 * 0.03456)(a, b))
+    assert torch.equal(replace(method, c=None).distance(a, b, 0), method.metric(a, b))
 
 
 def test_c_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
@@ -93,7 +102,12 @@ def test_c_of_a_grid_is_refused_where_the_pairs_have_none():
 
 def test_a_metric_without_c_cannot_be_tightened():
     with pytest.raises(TypeError, match="c"):
-        SLCT(GRID, SquaredL2()).metric_at(torch.zeros(2, 2), 0)
+        SLCT(GRID, SquaredL2()).distance(torch.zeros(2, 2), torch.zeros(2, 2), 0)
+
+
+def test_the_first_c_of_the_authors_script_goes_with_the_root_of_the_latents_size():
+    assert first_c(4 * 32 * 32) == pytest.approx(Tightening().first, abs=1e-9)
+    assert first_c(4 * 4 * 4) == pytest.approx(0.00432, abs=1e-9)
 
 
 # c(N) of the authors' code at N = 10 … 640, to four digits

@@ -1,10 +1,12 @@
 """Critic (discriminator): the adversarial loss terms of PCM and MusicCM.
 
     L_critic = relu(1 - D(real)) + relu(1 + D(fake)) + γ/2 ‖∇ D(real)‖²   trains D alone
-    L_generator = -D(fake)                                                trains the fake alone
+    L_generator = relu(1 - D(fake)) or -D(fake)                           trains the fake alone
 
-Hinge losses. In the papers the two take turns, each with an optimizer of its own; here they step
-at once and share the run's, which leaves nothing more to save or to schedule. A method adds
+Hinge losses. Of the generator's two, the first is that of PCM's code, the second MusicCM's: with
+the first a fake with D > 1 has no gradient, with the second every fake has one. In the papers
+critic and generator take turns, each with an optimizer of its own; here they step at once and
+share the run's, which leaves nothing more to save or to schedule. A method adds
 weight · L_generator + L_critic to its loss: the weight of L_critic is free, since nothing else
 trains D.
 """
@@ -31,6 +33,24 @@ class CriticShape(Protocol):
 
 
 @ingredient
+@dataclass(frozen=True)
+class HingeGenerator:
+    """relu(1 - D(fake)): no pull on a fake that the critic takes for real by its margin."""
+
+    def __call__(self, score: PerSample) -> PerSample:
+        return relu(1 - score)
+
+
+@ingredient
+@dataclass(frozen=True)
+class LinearGenerator:
+    """-D(fake): the same pull on every fake."""
+
+    def __call__(self, score: PerSample) -> PerSample:
+        return -score
+
+
+@ingredient
 @dataclass(eq=False)
 class Critic(Memory):
     """A critic D(x, level, cond), trained along with the student, and its two losses.
@@ -49,7 +69,7 @@ class Critic(Memory):
     def __call__(
         self, real: Data, fake: Data, level: Time, cond: Tensor | None = None
     ) -> tuple[PerSample, PerSample]:
-        """The losses of the generator and of the critic, per sample.
+        """D(fake), whose gradient reaches the fake alone, and the critic's loss, per sample.
 
         Args:
             real: samples that D should rate high.
@@ -59,15 +79,15 @@ class Critic(Memory):
         """
         net, c_noise = self.attached(), quarter_log(level)
         weights = {name: weight.detach() for name, weight in net.named_parameters()}
-        generator = -torch.func.functional_call(net, weights, (fake, c_noise, cond))
+        on_fake = torch.func.functional_call(net, weights, (fake, c_noise, cond))
 
         real = real.detach().requires_grad_(self.gamma > 0)
-        score = net(real, c_noise, cond)
-        critic = relu(1 - score) + relu(1 + net(fake.detach(), c_noise, cond))
+        on_real = net(real, c_noise, cond)
+        critic = relu(1 - on_real) + relu(1 + net(fake.detach(), c_noise, cond))
         if self.gamma > 0:
-            (gradient,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+            (gradient,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             critic = critic + self.gamma / 2 * sum_squares(gradient)
-        return generator, critic
+        return on_fake, critic
 
     def attached(self) -> nn.Module:
         if self.network is None:

@@ -6,10 +6,11 @@
 
 Code t, r are the paper's t_{n+1}, t_n. The same x and z on both sides: an Euler step whose
 teacher gives x. N(k) and μ(k) are Appendix C's, s0 = 2, s1 = 150, μ0 = 0.9 for CIFAR-10.
-Paper against the authors' code: in μ(k) the code divides by N(k) - 1 (the paper is followed);
-the ImageNet launch script starts the student from a diffusion model's weights, which the paper
-does not say (a recipe says here whether a run has a `start`). The paper's d is LPIPS; the
-default here is ‖·‖².
+Paper against the authors' code: in μ(k) the code divides by N(k) - 1 (the paper is followed).
+Both lines of the PyTorch code's launch script, for ImageNet and for LSUN, start the student from
+a diffusion model's weights, which the paper does not say; the JAX configurations for CIFAR-10 do
+not (`finetune` is False). A recipe says here whether a run has a `start`. The paper's d is LPIPS;
+the default here is ‖·‖².
 """
 
 from dataclasses import dataclass, field

@@ -10,8 +10,10 @@ where it is given:
     x_t ← x + noise of the next level, and again
 
 Given pixels are inpainting, given luminance is colouring, given means of blocks are
-super-resolution. The bases here are orthogonal, so that white noise stays white in them. The noise
-has scale t, as in `multistep`; the paper's √(t² - ε²) differs by 2.4e-6 at t = 0.8.
+super-resolution. The bases here are orthogonal, so that white noise stays white in them.
+Paper against the authors' code: the noise has scale t here, as in `multistep`, and √(t² - σ_min²)
+there, which is 2.50e-6 less at t = 0.8. openai's editors clamp every call to [-1, 1], as its
+samplers do by default; here none is clamped.
 """
 
 from abc import ABC, abstractmethod

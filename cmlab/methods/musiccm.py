@@ -73,5 +73,5 @@ class MusicCM(Method):
         loss = self.distil * self.weight(t, r) * self.metric(f_t, f_r)
         if self.critic is None:
             return loss
-        generator, critic = self.critic(x, f_t, torch.zeros_like(t), cond)
-        return self.share * generator + critic + loss
+        on_fake, critic = self.critic(x, f_t, torch.zeros_like(t), cond)
+        return self.share * -on_fake + critic + loss

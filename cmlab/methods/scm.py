@@ -7,11 +7,20 @@
     L(θ, φ) = e^{w_φ(t)} / D ‖F_θ(x_t/σ_d, t) - F_θ⁻ - g‖² - w_φ(t)
 
 Code `warmup` is the paper's r, which grows from 0 to 1. Times are TrigFlow's angles, in radians.
-g is cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. The loss's value is always
-‖bound(g)‖², only its gradient is informative. With `Secant` it is the discrete loss of App. E.
-Paper against code: the authors released none. FastGen takes a root mean square for ‖g‖ (here
-`UnitRMS`; the paper's norm is the default); rCM leaves dF/dt out of the warm-up (not followed).
-App. E writes dx/dt = F of the teacher, without σ_d (a slip). Guidance of the teacher is left out.
+g is cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. With an even weight the
+loss's value is ‖bound(g)‖² / D, whatever the model: only its gradient is informative. With
+`Secant` it is the discrete loss of App. E, which writes dx/dt = F of the teacher, without σ_d
+(a slip). Guidance of the teacher is left out.
+
+Paper against code: the authors released none. Two others have, and `benchmarks/fidelity.py`
+compares with them:
+- FastGen's loss is this one where its options are off. By default it has a root mean square for
+  ‖g‖ (here `UnitRMS`; the paper's norm is the default), a factor 1/σ_t and a second division by D.
+  With dropout it draws a second dropout mask for the tangent; here the tangent has the mask of F.
+- rCM's is 100 D times this one with an even weight once the warm-up is over. During it the first
+  factor is cos t √(1 - r² sin² t) in place of cos² t, and r multiplies x_t but not dF/dt. With
+  differences in place of dF/dt it keeps cos t sin t of the later time; App. E, followed by
+  `Secant`, has those of the earlier.
 """
 
 from abc import ABC, abstractmethod

@@ -50,13 +50,23 @@ def frechet_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
     return max(float(shift + cov_a.trace() + cov_b.trace() - 2 * cross), 0.0)
 
 
+def check_finite(*sets: Tensor) -> None:
+    """Raise ValueError unless all features (n, d) are finite: a NaN can pass for a good score."""
+    for side in sets:
+        bad, n = int((~side.isfinite()).any(1).sum()), len(side)
+        which = "has a feature that is" if bad == 1 else "have features that are"
+        require(bad == 0, f"{bad} of {n} samples {which} not finite: look at them "
+                "and at the run that made them before any score is taken")  # fmt: skip
+
+
 def frechet(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
     """Fréchet distance d² between two sets of samples in d = e features, in float64.
 
     Raises:
-        ValueError: for unequal features, and when a set has no more samples than features: its
-            covariance is singular, and the distance would be mostly bias.
+        ValueError: for unequal features or some that are not finite, and when a set has no more
+            samples than features: its covariance is singular, and the distance mostly bias.
     """
+    check_finite(a, b)
     if a.shape[1] != b.shape[1]:
         raise ValueError(
             f"Both sets need the same features, but one has {a.shape[1]} and one {b.shape[1]}."
@@ -142,8 +152,10 @@ def within(a: Tensor) -> Tensor:
 def mmd2(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
     """The unbiased MMD² of two sets of d = e features, in float64, without error bar.
 
-    Raises ValueError for unequal features and for sets of fewer than two samples.
+    Raises ValueError for unequal features or some that are not finite, and for sets of fewer than
+    two samples.
     """
+    check_finite(a, b)
     require(a.shape[1] == b.shape[1], f"one set has {a.shape[1]} features and one {b.shape[1]}: "
             "both need the same features")  # fmt: skip
     require(min(len(a), len(b)) > 1, "a set of one sample holds no pair: give two or more")

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..gaussian_mixture import require
 from ..types import PerSample
 from .feature_extractors import pixels
-from .frechet import parts, scatter
+from .frechet import check_finite, parts, scatter
 
 # Precision and recall
 
@@ -52,8 +52,10 @@ def precision_recall(
         k: the neighbour whose distance is a ball's radius.
 
     Raises:
-        ValueError: for unequal features, and for sets of k samples or fewer.
+        ValueError: for unequal features or some that are not finite, and for sets of k samples
+            or fewer.
     """
+    check_finite(generated, real)
     require(generated.shape[1] == real.shape[1], f"one set has {generated.shape[1]} features and "
             f"one {real.shape[1]}: both need the same features")  # fmt: skip
     generated, real = generated.double(), real.double()

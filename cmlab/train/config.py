@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..schedules import Constant
+from ..schedules import Constant, EarlyAverage
 from ..types import Schedule
 
 # Optimizers as ingredients: frozen records that build a torch optimizer
@@ -97,6 +97,7 @@ class TrainConfig:
     rate: Schedule = Constant(1.0)  # factor on the optimizer's lr
     momentum: Schedule | None = None  # replaces the optimizer's beta1
     ema: Schedule = Constant(0.999)  # decay of the average of the weights
+    ema_ramp: Schedule = EarlyAverage()  # upper bound of that decay, below it early on
     clip: float = inf  # largest norm of the gradient
     parts: int = 1  # of a batch, each with its own random state; shared among the processes
     precision: str = "32-true"

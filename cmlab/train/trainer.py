@@ -215,7 +215,7 @@ class Trainer:
         alone = self.batches.processes == 1 and config.precision == "32-true"
         self.forward_module = self.bare if alone else self.objective
         self.modules, self.weights = list(self.bare.modules()), list(self.bare.parameters())
-        self.ema = EMA(model, config.ema)
+        self.ema = EMA(model, config.ema, config.ema_ramp)
         self.flag, self.check_every = NonFiniteFlag(device), 1
         found_inf, optimizer = self.flag.found_inf, self.optimizer.optimizer
         if device.type == "cuda" and skip_updates_when(optimizer, found_inf):

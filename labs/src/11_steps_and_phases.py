@@ -337,7 +337,7 @@ for name, net in nets.items():
 # ### The critic
 #
 # PCM has a second term. Both jumps are noised again, to a level inside the phase, and a critic tells the student's (fake) from the target's (real). Its real side is the *target*, not data. Where student and target agree, the two are one, and the critic has no direction to pull: a critic of real data would pull the student off its path even then.
-# `m4-critic` has this term with the weight of the authors' code, 0.1; its critic is a small network of its own.
+# `m4-critic` adds this term with w = 0.1, and its critic is a small network of its own. 0.1 is the number in the authors' code, but what a number weighs depends on what stands beside it. Their d is a mean over the numbers of a sample and has the weight 1. Here it is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less to say here, above all at small noise.
 
 # %%
 if "m4-critic" in runs:

@@ -9,6 +9,7 @@ slct, slct-impulses      all of sLCT
 slct-independent         sLCT without optimal transport
 slct-across              sLCT whose optimal transport pairs across classes
 slct-8c                  sLCT with eight times the c
+slct-first               sLCT whose first c is that of the authors' script for 4 × 4 × 4
 
 Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
@@ -23,7 +24,7 @@ Half of the toy presets' batch. RMS is against the f* of the data with independe
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import log
+from math import log, prod
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from cmlab.data.latents import Decodable, Impulses
 from cmlab.losses import SquaredL2
 from cmlab.methods import ICT, SLCT
 from cmlab.methods.ict import PseudoHuber
-from cmlab.methods.slct import Independent, MinibatchOT, Tightening
+from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
 from cmlab.metrics.evaluators import decoded_samples
 from cmlab.nets.norm import Grouped, NonScaling
 from cmlab.noise_levels import Neighbours
@@ -154,6 +155,14 @@ def with_scaled_c(factor: float, seed: int) -> Recipe:
     return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
 
 
+def with_first_c(seed: int) -> Recipe:
+    """sLCT with the first c that the authors' script gives to latents of this size."""
+    method = improved(STEPS)
+    assert isinstance(method.c, Tightening)
+    c = replace(method.c, first=first_c(prod(DIGITS.shape)))
+    return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
+
+
 def with_coupling(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
     """sLCT with its noise paired in another way."""
     method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
@@ -167,6 +176,7 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "slct-independent": partial(with_coupling, Independent(), True),
     "slct-across": partial(with_coupling, MinibatchOT(), False),
     "slct-8c": partial(with_scaled_c, 8.0),
+    "slct-first": with_first_c,
     "huber-impulses": partial(ict, IMPULSES),
     "l2-impulses": partial(squared, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),
