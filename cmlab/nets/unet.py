@@ -83,7 +83,7 @@ class Dropout(nn.Dropout):
         return input * mask.view(input.shape)
 
 
-class Told(nn.Module):
+class Conditioning(nn.Module):
     """The embedding of noise level and class as one vector: (b,), (b,) -> (b, width)."""
 
     def __init__(self, embed: Embed, classes: int, width: int) -> None:
@@ -238,7 +238,7 @@ class UNet(nn.Module):
         super().__init__()
         self.channels, self.halvings = channels, check_levels(attention, len(mults)) - 1
         width_e = embedding or 4 * width
-        self.told, w = Told(embed, classes, width_e), [width * m for m in mults]
+        self.told, w = Conditioning(embed, classes, width_e), [width * m for m in mults]
         above, below = [width, *w[:-1]], [*w[1:], w[-1]]
         told = (width_e, dropout, modulation, norm)
         shared = [(*told, i in attention, blocks) for i in range(len(w))]
