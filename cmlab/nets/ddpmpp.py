@@ -22,7 +22,7 @@ from ..types import Data, Time
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast
-from .unet import Conditioning, Dropout, check_image, check_levels, upsample
+from .unet import Conditioning, check_image, check_levels, upsample
 
 HALF = sqrt(0.5)  # keeps the variance of a sum of two branches
 FAINT = 1e-5  # the last layer of a branch starts almost, but not quite, at 0
@@ -104,7 +104,7 @@ class DDPMppBlock(nn.Module):
         self.resize, self.act = resize or nn.Identity(), nn.SiLU()
         self.norm_1, self.conv_1 = norm(inputs), conv(inputs, outputs)
         self.modulate = drawn(level.modulation.build(level.width_e, outputs, norm))
-        self.drop, self.conv_2 = Dropout(level.dropout), conv(outputs, outputs, gain=FAINT)
+        self.drop, self.conv_2 = nn.Dropout(level.dropout), conv(outputs, outputs, gain=FAINT)
         same = inputs == outputs and resize is None
         self.skip = nn.Identity() if same else conv(inputs, outputs, 1)
         self.attention = SingleHeadAttention(outputs) if attention else None
