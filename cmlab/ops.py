@@ -1,5 +1,6 @@
 """Tensor operations that several modules share: broadcasting, norms, seeds, derivatives."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -62,6 +63,20 @@ def seeded(device: torch.device, *keys: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run modules that torch.compile has compiled by their original code.
+
+    In forward mode they run so anyway; but without this so do all their later ordinary passes,
+    without a word (torch 2.13).
+    """
+    if "torch._dynamo" not in sys.modules or torch.compiler.is_compiling():
+        yield  # nothing is compiled, or everything around is
+    else:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+
+
 def jvp(
     f: Callable[..., Tensor], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
@@ -79,7 +94,7 @@ def jvp(
         f(primals), and the derivative along `tangents`, through which no gradient passes.
     """
     primals = tuple(p.contiguous() for p in primals)  # forward mode rejects expanded tensors
-    with torch.no_grad(), rewind_rng(primals[0].device):
+    with torch.no_grad(), rewind_rng(primals[0].device), uncompiled():
         tangent = torch.func.jvp(f, primals, tangents)[1]
     return f(*primals), tangent
 

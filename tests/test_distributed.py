@@ -15,12 +15,13 @@ import torch
 from cmlab.cli.main import main
 from cmlab.data.digits import Digits
 from cmlab.losses import SquaredL2
+from cmlab.model import Denoiser
 from cmlab.presets import digits, toy
 from cmlab.train import distributed, runs
 from cmlab.train.checkpoint import BadFile, read
 from cmlab.train.config import TrainConfig
 from cmlab.train.distributed import Engine, accelerator, parts_per_process
-from cmlab.train.trainer import Batches, compile_network
+from cmlab.train.trainer import COMPILED, Batches, compile_network
 
 WORDS = ["train", "digits.ect", "--set", "steps=20", "train.batch=8", "start.train.batch=8"]
 WORDS += ["net.width=8", "start.net.width=8"]
@@ -158,6 +159,71 @@ def test_a_network_that_does_not_compile_is_left_as_it_was(monkeypatch):
         trainer.advance(), twin.advance()
     for a, b in zip(trainer.model.parameters(), twin.model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.fixture
+def runs_of_graphs(monkeypatch):
+    """A list that grows by one at each run of a compiled graph; graphs themselves run eagerly."""
+    ran = []
+
+    def backend(graph, inputs):
+        def run(*given):
+            ran.append(graph)
+            return graph(*given)
+
+        return run
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self, **how: compile_module(self, backend=backend, **how),
+    )
+    torch._dynamo.reset()
+    yield ran
+    torch._dynamo.reset()
+
+
+class Plain(torch.nn.Module):
+    """A network whose shapes are not checked: the checks are not compiled."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(3, 16), torch.nn.Linear(16, 2)
+
+    def forward(self, x, c_noise, cond=None):
+        return self.last(self.first(torch.cat([x, c_noise[:, None]], 1)).tanh())
+
+
+def plain(recipe):
+    """A trainer of the recipe with such a network, the same at each call."""
+    torch.manual_seed(0)
+    return recipe.trainer(Denoiser(Plain(), recipe.precond))
+
+
+@pytest.mark.parametrize("preset, passes", [("ict", 2), ("sct", 1)])
+def test_a_compiled_network_runs_compiled_and_a_tangent_does_not_end_that(
+    runs_of_graphs, preset, passes
+):
+    """sCM has one ordinary pass a step; its tangent is taken through the original network."""
+    recipe = getattr(toy, preset)(steps=20)
+    trainer, twin = plain(recipe), plain(recipe)
+    assert compile_network(trainer) == COMPILED
+    for _ in range(3):
+        before = len(runs_of_graphs)
+        trainer.advance(), twin.advance()
+        assert len(runs_of_graphs) == before + passes
+    for a, b in zip(trainer.model.parameters(), twin.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_network_of_which_nothing_runs_compiled_is_not_called_compiled(runs_of_graphs):
+    trainer = plain(toy.ict(steps=20))
+    net = trainer.model.net
+    net.forward = torch.compiler.disable(net.forward)
+    said = compile_network(trainer)
+    assert said == "the network is not compiled (no part of it can be)" and not runs_of_graphs
+    assert net._compiled_call_impl is None
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_path):
