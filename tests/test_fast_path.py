@@ -58,7 +58,7 @@ def test_a_processor_without_bfloat16_says_so_and_trains_in_float32(monkeypatch)
     said = device_and_precision(TrainConfig(precision="bf16-mixed"))
     assert "float32 throughout" in said and "no instructions for bfloat16" in said
     assert distributed.processor_name() in said and said.endswith(".") and ". " not in said
-    mixed, plain = small().trainer(), small("32-true").trainer()
+    mixed, plain = loud(small().trainer()), loud(small("32-true").trainer())
     mixed.advance(), plain.advance()
     assert torch.equal(mixed.losses, plain.losses)
 
