@@ -51,22 +51,22 @@ from cmlab.losses import L1, GemanMcClure, SquaredL2
 from cmlab.methods import CD, CT, ECT, EDM, PCM, SCM, SLCT
 from cmlab.methods.critic import Critic, HingeGenerator, LinearGenerator
 from cmlab.methods.ct import GridDecay, SqrtGrowth
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.methods.editing import colouring, edit, inpainting, super_resolution
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
 from cmlab.methods.pcm import Phases, noisier
 from cmlab.methods.posterior_sampling import ancestral
-from cmlab.methods.scm import Adaptive, Even, Secant, UnitNorm, UnitRMS
+from cmlab.methods.scm import BackwardDifference, ConstantWeight, LearnedWeight, UnitNorm, UnitRMS
 from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening, first_c
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, QuarterLog, TrigPrecond, carried
 from cmlab.nets.norm import NonScalingNorm
 from cmlab.noise_levels import KarrasGrid, LogNormal
-from cmlab.process import EDM as EDMProcess
 from cmlab.process import RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.process import VarianceExploding as EDMProcess
 from cmlab.sampling import ddim, heun, multistep, ode
 from cmlab.schedules import Constant, HalfLifeRamp
-from cmlab.teacher import MovingAverage, Pretrained
+from cmlab.teacher import EMATarget, NetworkTeacher
 
 EQUAL = 1e-9
 NORM, GAP = UnitNorm(0.1), InverseGap()
@@ -263,7 +263,7 @@ def ect(root: Path) -> Iterator[Row]:
     persistence = SimpleNamespace(persistent_class=identity)
     Loss = definitions(root, file, "ECMLoss", dist=dist, persistence=persistence).ECMLoss
 
-    t, pairs, theirs = torch.logspace(-3, 2, 400), Shrink(), Loss()
+    t, pairs, theirs = torch.logspace(-3, 2, 400), ECTMapping(), Loss()
     both = []
     for stage in range(8):
         theirs.update_schedule(stage)
@@ -500,9 +500,9 @@ def cm(root: Path) -> Iterator[Row]:
 
         return with_gradients(loss, net)
 
-    target = MovingAverage()
+    target = EMATarget()
     target.network = Denoiser(slow, CMPrecond())
-    model, teacher = Denoiser(net, CMPrecond()), Pretrained(Denoiser(frozen, EDMPrecond()))
+    model, teacher = Denoiser(net, CMPrecond()), NetworkTeacher(Denoiser(frozen, EDMPrecond()))
     same = "network, noise, t, r, dropout; their mean over pixels times their number; their time "
     same += "input by 1000"
     name = f"{file}: KarrasDenoiser.consistency_losses"
@@ -772,7 +772,7 @@ def fastgen(root: Path) -> Iterator[Row]:
     file = f"{base}/CM.py"
     names = ("t_to_r_sigmoid", "ode_solver", "CMModel._compute_cm_loss", "CMModel._pred_to_loss")
     code = definitions(root, file, *names, expand_like=expand, logger=logger)
-    pairs = Shrink()
+    pairs = ECTMapping()
     t = torch.logspace(math.log10(0.02), math.log10(80), 400)
     both = [
         (t * pairs.ratio(t, 25_000 * stage), code.t_to_r_sigmoid(t, 1 - 0.5 ** (stage + 1), 0.0))
@@ -813,7 +813,7 @@ def fastgen(root: Path) -> Iterator[Row]:
         gap(loss_of(ECT(Given(level, r)), model, x, z, net), their_loss(False)),
         same,
     )
-    method = CD(Pretrained(teacher), ddim, Given(level, r), PseudoHuber(1e-8), InverseGap())
+    method = CD(NetworkTeacher(teacher), ddim, Given(level, r), PseudoHuber(1e-8), InverseGap())
     yield Row(
         "CD in FastGen: loss and gradient",
         "CD.loss",
@@ -848,7 +848,7 @@ def scm_in_fastgen(
     x, z = batch()
     frozen, level = network(3, 0.0), torch.tensor(LEVELS)
     teacher = Denoiser(frozen, EDMPrecond())
-    balance = Adaptive()
+    balance = LearnedWeight()
     balance.attach(teacher)
     nn.init.normal_(balance.network.linear.weight, std=0.3)
     precond = TrigPrecond(0.5, QuarterLog())
@@ -891,7 +891,7 @@ def scm_in_fastgen(
     def our_loss(
         net: nn.Module, iteration: int, bound: Any = NORM, weigh: Any = balance, **more: Any
     ) -> list[Tensor]:
-        method = SCM(pairs=Given(angle, angle), bound=bound, balance=weigh, **more)
+        method = SCM(pairs=Given(angle, angle), bound=bound, loss_weighting=weigh, **more)
         # The wrapped network changes its sign from outside, so that both share their weights.
         model = Denoiser(Negative(net), precond)
         return loss_of(method, model, x, z, net, iteration)
@@ -913,7 +913,7 @@ def scm_in_fastgen(
             gap(our_loss(net, k), their_loss(net, k)),
             off,
         )
-    cd = our_loss(net, 10_000, teacher=Pretrained(carried_over(teacher, precond)))
+    cd = our_loss(net, 10_000, teacher=NetworkTeacher(carried_over(teacher, precond)))
     yield Row(
         "sCD: loss and gradient",
         "SCM.loss",
@@ -1053,7 +1053,7 @@ def pcm(root: Path) -> Iterator[Row]:
             target = code.append_dims(skip, 4) * x_r + code.append_dims(out, 4) * target
         return predicted, target, end_edge, x_r
 
-    model, teacher = Noise(net), Pretrained(Noise(frozen))
+    model, teacher = Noise(net), NetworkTeacher(Noise(frozen))
     torch.manual_seed(7)
     predicted, target, edge, x_r = their_jumps()
     yield Row(
@@ -1148,15 +1148,17 @@ def critics(root: Path, file: str) -> Iterator[Row]:
     code = definitions(root, file, "Discriminator.d_loss", "Discriminator.g_loss")
     fake, real = (v.requires_grad_() for v in batch(4))
     torch.manual_seed(3)
-    judge = Judge()
+    evaluator = Judge()
     critic = Critic(None)
-    critic.network = judge
-    self = SimpleNamespace(head_num=1, num_h_per_head=1, _forward=lambda x, *a: [judge(x, None)])
+    critic.network = evaluator
+    self = SimpleNamespace(
+        head_num=1, num_h_per_head=1, _forward=lambda x, *a: [evaluator(x, None)]
+    )
     ones = torch.ones(len(fake))
     score, loss = critic(real, fake, ones)
     theirs = code.d_loss(self, fake, real, None, None, 1.0)
-    mine = [loss.mean(), *torch.autograd.grad(loss.mean(), list(judge.parameters()))]
-    made = [theirs, *torch.autograd.grad(theirs, list(judge.parameters()))]
+    mine = [loss.mean(), *torch.autograd.grad(loss.mean(), list(evaluator.parameters()))]
+    made = [theirs, *torch.autograd.grad(theirs, list(evaluator.parameters()))]
     yield Row(
         "PCM: the critic's loss and gradient",
         "Critic",
@@ -1448,7 +1450,13 @@ def rcm(root: Path) -> Iterator[Row]:
 
     def our_loss(warmup: int, iteration: int, **more: Any) -> list[Tensor]:
         warm = lambda k: min(1.0, k / warmup) if warmup else 1.0  # noqa: E731
-        method = SCM(Pretrained(teacher), Given(angle, angle), warmup=warm, balance=Even(), **more)
+        method = SCM(
+            NetworkTeacher(teacher),
+            Given(angle, angle),
+            warmup=warm,
+            loss_weighting=ConstantWeight(),
+            **more,
+        )
         return [100 * NUMBERS * g for g in loss_of(method, model, x, z, net, iteration)]
 
     same = "network and its rectified-flow wrapper, noise, t, σ_d = 1; our loss times 100 D"
@@ -1474,7 +1482,7 @@ def rcm(root: Path) -> Iterator[Row]:
         "rCM: with differences in place of a derivative, gap 1e-3",
         "SCM.loss",
         name,
-        gap(our_loss(0, 0, slope=Secant(1e-3)), their_loss(0, 0, 2, 1e-3)),
+        gap(our_loss(0, 0, derivative=BackwardDifference(1e-3)), their_loss(0, 0, 2, 1e-3)),
         same,
         "theirs keeps cos t and sin t of the later time, App. E, followed here, has those of "
         "the earlier",

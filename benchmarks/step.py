@@ -15,19 +15,23 @@ from time import process_time
 import torch
 
 from cmlab.methods import SCM
-from cmlab.methods.scm import Difference, Secant, Slope, Tangent
+from cmlab.methods.scm import JVP, BackwardDifference, CentralDifference, TimeDerivative
 from cmlab.presets import digits, toy
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
-SLOPES: dict[str, Slope] = {"sct": Tangent(), "difference": Difference(), "secant": Secant()}
+SLOPES: dict[str, TimeDerivative] = {
+    "sct": JVP(),
+    "difference": CentralDifference(),
+    "secant": BackwardDifference(),
+}
 
 
 def arms(ict: Recipe, sct: Recipe) -> dict[str, Trainer]:
     """A trainer each; iCT gets sCT's network."""
     made = {"ict": replace(ict, net=sct.net).trainer()}
     for name, slope in SLOPES.items():
-        made[name] = replace(sct, start=None, method=SCM(slope=slope)).trainer()
+        made[name] = replace(sct, start=None, method=SCM(derivative=slope)).trainer()
     return made
 
 

@@ -25,7 +25,7 @@ PRESETS = {
 KINDS = (
     "cmlab_labs.lab15_music.data.Sound",
     "cmlab_labs.lab15_music.data.Tunes",
-    "cmlab_labs.lab15_music.analysis.AgainstTunes",
+    "cmlab_labs.lab15_music.analysis.MusicEvaluator",
     "cmlab_labs.lab15_music.networks.MusicCriticShape",
     "cmlab_labs.lab15_music.networks.StripUNetShape",
 )

@@ -29,11 +29,11 @@ ROWS = (
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 MIX = [torch.tensor(row, dtype=torch.float64) for row in (*ROWS, ERROR)]
 
-Slope = Callable[[Tensor, Tensor], Tensor]  # x (b, D), u (b, 1) -> dx/du
+VectorField = Callable[[Tensor, Tensor], Tensor]  # x (b, D), u (b, 1) -> dx/du
 Curve = Callable[[Tensor], tuple[Tensor, Tensor]]  # y -> value and derivative
 
 
-def ode(slope: Slope, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) -> Tensor:
+def ode(slope: VectorField, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) -> Tensor:
     """Solve the ODE dx/du = slope(x, u) by Dormand and Prince's method, step sizes per sample.
 
     Args:
@@ -68,7 +68,7 @@ def ode(slope: Slope, x: Tensor, start: Tensor, stop: Tensor, tolerance: float) 
 
 
 def step(
-    slope: Slope, x: Tensor, u: Tensor, h: Tensor, k: Tensor
+    slope: VectorField, x: Tensor, u: Tensor, h: Tensor, k: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One Dormand-Prince step from u to u + h; k is the slope at u.
 

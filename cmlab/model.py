@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .ingredients import ingredient
 from .ops import expand
-from .process import EDM, Process, TrigFlow
+from .process import Process, TrigFlow, VarianceExploding
 from .types import Data, Time
 
 
@@ -64,7 +64,7 @@ class EDMPrecond(Precond):
 
     @property
     def process(self) -> Process:
-        return EDM()
+        return VarianceExploding()
 
     def __call__(self, t: Time) -> Coefficients:
         s2 = self.sigma_data**2
@@ -87,7 +87,7 @@ class CMPrecond(Precond):
 
     @property
     def process(self) -> Process:
-        return EDM()
+        return VarianceExploding()
 
     def __call__(self, t: Time) -> Coefficients:
         s2, shifted = self.sigma_data**2, t - self.sigma_min
@@ -196,7 +196,7 @@ class Denoiser(nn.Module):
 # A trained denoiser in another process's time: wrapped, or its network under new coefficients
 
 
-class Reclocked(nn.Module):
+class ProcessAdapter(nn.Module):
     """A trained denoiser as a function of another process's x_t and t.
 
     It converts x_t and t to those of the model's own process, at the same noise level.
@@ -234,7 +234,7 @@ def carried(model: Denoiser, precond: Precond) -> Denoiser:
     ):
         raise ValueError(
             f"a network trained with {old} cannot be carried over to {precond}: both must have "
-            f"one sigma_data and TrigFlow c_noise = QuarterLog(); or wrap it in Reclocked"
+            f"one sigma_data and TrigFlow c_noise = QuarterLog(); or wrap it in ProcessAdapter"
         )
     return Denoiser(net, precond)
 

@@ -106,7 +106,7 @@ class KarrasGrid:
 
 @ingredient
 @dataclass(frozen=True)
-class Neighbours:
+class AdjacentLevels:
     """Adjacent levels t > r of a grid of N(k) noise levels; the proposal draws the interval.
 
     Args:
@@ -137,7 +137,7 @@ def intervals(
 
 @ingredient
 @dataclass(frozen=True)
-class ToData:
+class DenoisingPairs:
     """Pairs for denoising: t from a continuous proposal, and r = 0."""
 
     proposal: Proposal = LogNormal(-1.2, 1.2)
@@ -149,7 +149,7 @@ class ToData:
 
 @ingredient
 @dataclass(frozen=True)
-class Together:
+class SameTime:
     """Pairs for continuous time: t from a continuous proposal and r = t, the limit t - r -> 0."""
 
     proposal: Proposal = LogNormal(-1.0, 1.4)

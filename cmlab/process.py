@@ -57,7 +57,7 @@ class Process(ABC):
 
 @ingredient
 @dataclass(frozen=True)
-class EDM(Process):
+class VarianceExploding(Process):
     """The variance-exploding process x_t = x + t z, whose time is σ. Karras et al. 2022."""
 
     def __call__(self, t: Time) -> tuple[Time, Time]:

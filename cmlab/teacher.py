@@ -17,7 +17,7 @@ from .ingredients import ingredient
 from .model import Model
 from .ops import expand
 from .oracle import Oracle
-from .process import EDM, Process
+from .process import Process, VarianceExploding
 from .schedules import Constant, EarlyAverage, GridSchedule
 from .types import Data, Denoise, Schedule, Teacher, Time
 
@@ -32,7 +32,7 @@ class HasOracle(Protocol):
 
 @ingredient
 @dataclass(frozen=True)
-class OneSample:
+class SampleTeacher:
     """The teacher D(x_t, t) = x, the data point itself: it turns distillation into training."""
 
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
@@ -41,7 +41,7 @@ class OneSample:
 
 @ingredient
 @dataclass(eq=False)
-class Pretrained:
+class NetworkTeacher:
     """A trained denoiser as the teacher, frozen and in evaluation mode.
 
     Args:
@@ -59,7 +59,7 @@ class Pretrained:
 
 @ingredient
 @dataclass(frozen=True)
-class Exact:
+class OracleTeacher:
     """The exact teacher E[x | x_t], for data whose distribution is known in closed form.
 
     Args:
@@ -68,7 +68,7 @@ class Exact:
     """
 
     data: HasOracle
-    process: Process = EDM()
+    process: Process = VarianceExploding()
 
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
         return self.denoise
@@ -78,7 +78,7 @@ class Exact:
         return self.data.oracle.denoise(x_t / expand(alpha, x_t), sigma / alpha)
 
 
-class Memory(ABC):
+class Stateful(ABC):
     """A stateful ingredient, with networks of its own that a checkpoint may have to keep."""
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Memory(ABC):
 
 @ingredient
 @dataclass(eq=False)
-class AsBegun(Memory):
+class InitialModelTeacher(Stateful):
     """The student's initial weights as the teacher, for a student that starts as a denoiser."""
 
     network: nn.Module | None = field(default=None, init=False, repr=False)
@@ -119,7 +119,7 @@ class AsBegun(Memory):
         return {}  # a resumed run finds it in its start
 
 
-class Target(Memory):
+class Target(Stateful):
     """The target f_θ⁻: (model, cond) -> a denoiser through which no gradient passes."""
 
     @abstractmethod
@@ -146,7 +146,7 @@ class StopGrad(Target):
 
 @ingredient
 @dataclass(eq=False)
-class MovingAverage(Target):
+class EMATarget(Target):
     """The EMA target, θ⁻ ← μ(k) θ⁻ + (1 - μ(k)) θ after each step; buffers are copied.
 
     Args:
@@ -177,7 +177,7 @@ class MovingAverage(Target):
     def networks(self) -> dict[str, nn.Module]:
         return {"target": self.attached()}
 
-    def on_grid(self, points: Schedule) -> "MovingAverage":
+    def on_grid(self, points: Schedule) -> "EMATarget":
         """A copy whose decay reads N(k) from `points`; itself, if its decay follows no grid."""
         if not isinstance(self.decay, GridSchedule):
             return self
@@ -244,7 +244,7 @@ class EMA(Generic[M]):
 
 @ingredient
 @dataclass(eq=False)
-class Guided(Memory):
+class Guided(Stateful):
     """A teacher with classifier-free guidance. Ho & Salimans 2022.
 
         D_w(x_t, t, c) = D(x_t, t, c) + w (D(x_t, t, c) - D(x_t, t, ∅))
@@ -276,12 +276,12 @@ class Guided(Memory):
         return denoise
 
     def attach(self, model: nn.Module) -> None:
-        if isinstance(self.teacher, Memory):
+        if isinstance(self.teacher, Stateful):
             self.teacher.attach(model)
 
     def update(self, model: nn.Module, step: int) -> None:
-        if isinstance(self.teacher, Memory):
+        if isinstance(self.teacher, Stateful):
             self.teacher.update(model, step)
 
     def networks(self) -> dict[str, nn.Module]:
-        return self.teacher.networks() if isinstance(self.teacher, Memory) else {}
+        return self.teacher.networks() if isinstance(self.teacher, Stateful) else {}

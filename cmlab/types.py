@@ -35,4 +35,4 @@ GeneratorLoss = Callable[[Tensor], Tensor]  # D(fake) -> loss, one number per sa
 Schedule = Callable[[int], float]  # step -> value
 Prior = Callable[[Tensor, float], Tensor]  # (t, σ_d) -> c(t), the factor on df/dt in sCM
 Bound = Callable[[Tensor], Tensor]  # a tangent -> one of bounded norm
-Balance = Callable[[Tensor, Tensor], Tensor]  # (t, loss) -> the weighted loss, per sample
+LossWeighting = Callable[[Tensor, Tensor], Tensor]  # (t, loss) -> the weighted loss, per sample

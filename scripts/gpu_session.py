@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from cmlab.train.control import STOP, Sitting
+from cmlab.train.control import STOP, RunControl
 
 HERE = Path(__file__).parent
 MARGIN = 45  # seconds for a stop, a checkpoint and a copy
@@ -40,7 +40,7 @@ def train_until(words: list[str], run: Path, end: float) -> bool:
         while child.poll() is None:
             time.sleep(1)
             if time.monotonic() > end:
-                Sitting(run).ask(STOP)
+                RunControl(run).ask(STOP)
     return child.returncode == 0
 
 

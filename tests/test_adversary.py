@@ -10,7 +10,7 @@ from cmlab.methods.critic import Critic
 from cmlab.nets.critic import ImageCriticShape, PointCriticShape
 from cmlab.presets import toy
 from cmlab.schedules import Constant, Warmup
-from cmlab.teacher import AsBegun, Guided
+from cmlab.teacher import Guided, InitialModelTeacher
 from cmlab.train.config import Adam, RAdam
 from cmlab.train.recipe import from_dict, to_dict
 from cmlab.train.trainer import Trainer
@@ -105,7 +105,7 @@ class Says(torch.nn.Module):
 
 @pytest.mark.parametrize("scale", [0.0, 2.0])
 def test_guidance_goes_on_from_the_answer_without_a_label_through_the_one_with(scale):
-    teacher = Guided(AsBegun(), scale, null=5)
+    teacher = Guided(InitialModelTeacher(), scale, null=5)
     teacher.attach(Says())
     x, t, cond = torch.randn(3, 2), torch.ones(3), torch.tensor([0, 1, 2])
     found = teacher(x, cond)(x, t)
@@ -132,7 +132,12 @@ def test_a_share_that_is_no_probability_is_refused(share):
 
 
 @pytest.mark.parametrize(
-    "thing", [Critic(PointCriticShape(), 1.0), Guided(AsBegun(), 2.0, 10), Unlabelled(Digits())]
+    "thing",
+    [
+        Critic(PointCriticShape(), 1.0),
+        Guided(InitialModelTeacher(), 2.0, 10),
+        Unlabelled(Digits()),
+    ],
 )
 def test_a_record_can_hold_them(thing):
     assert to_dict(from_dict(to_dict(thing))) == to_dict(thing)

@@ -100,7 +100,7 @@ WORDS = [
     "cpu",
     "--set",
     "steps=200",
-    "judge.n=300",
+    "evaluator.n=300",
 ]
 SMALL = [
     "net.width=8",

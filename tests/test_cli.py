@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from cmlab.cli.main import main
+from cmlab.cli.settings import recipe_of
 from cmlab.train import checkpoint
+from cmlab.train.recipe import to_dict
 
 TINY = ["--set", "steps=4", "train.batch=8", "net.width=8"]
 SCORES = {"rmse", "rmse_max", "sw1", "sw2", "hq", "modes"}
@@ -73,7 +75,7 @@ def test_sampling_draws_a_picture_and_the_same_one_again(run, tmp_path, capsys):
 
 def test_a_digits_run_is_scored_by_its_own_names(tmp_path, capsys):
     out = tmp_path / "d"
-    settings = ["steps=2", "train.batch=4", "start.train.batch=4", "judge.n=200"]
+    settings = ["steps=2", "train.batch=4", "start.train.batch=4", "evaluator.n=200"]
     settings += ["net.width=8", "start.net.width=8"]
     assert main(["train", "digits.ect", "--set", *settings, "--out", str(out)]) == 0
     facts = last_line(capsys.readouterr().out)
@@ -210,3 +212,9 @@ def test_a_run_that_diverges_stops_with_a_sentence_and_status_one(tmp_path, caps
     said = capsys.readouterr().err
     assert said.startswith("cmlab: the ") and "not finite at step" in said
     assert said.count("\n") == 1 and not (tmp_path / "x" / "model.safetensors").exists()
+
+
+def test_a_setting_may_name_a_field_as_records_from_before_do():
+    ours = recipe_of("toy.ict", 0, ["evaluator.seed=3"])
+    assert ours.evaluator.seed == 3
+    assert to_dict(recipe_of("toy.ict", 0, ["judge.seed=3"])) == to_dict(ours)

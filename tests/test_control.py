@@ -15,7 +15,7 @@ from cmlab.cli.main import main
 from cmlab.presets import digits
 from cmlab.train import nonfinite, runs
 from cmlab.train.checkpoint import read
-from cmlab.train.control import PAUSE, STATE, STOP, WANT, ObeyRequests, Sitting, Stopped
+from cmlab.train.control import PAUSE, STATE, STOP, WANT, ObeyRequests, RunControl, Stopped
 
 WORDS = ["train", "digits.ect", "--set", "steps=30", "train.batch=4", "start.train.batch=4"]
 WORDS += ["net.width=8", "start.net.width=8"]
@@ -53,7 +53,7 @@ def asks(control, step, word):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, eager, unbroken):
-    control = Sitting(tmp_path, (2, 2))
+    control = RunControl(tmp_path, (2, 2))
     with pytest.raises(Stopped, match="stopped as asked at step 7; go on with --resume"):
         runs.fit(tiny(), tmp_path, asks(control, 7, STOP))
     said = state(tmp_path)
@@ -69,13 +69,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, eager, unb
 
 
 def test_a_wish_that_an_earlier_sitting_left_behind_stops_nothing(tmp_path, eager):
-    Sitting(tmp_path).ask(STOP)
+    RunControl(tmp_path).ask(STOP)
     assert runs.fit(tiny(), tmp_path).step == 18
     assert not (tmp_path / WANT).exists()
 
 
 def test_a_paused_run_has_written_its_checkpoint_and_waits(tmp_path, eager, unbroken):
-    control, seen = Sitting(tmp_path), []
+    control, seen = RunControl(tmp_path), []
 
     def release():
         while not ((tmp_path / STATE).exists() and state(tmp_path)["state"] == "paused"):
@@ -92,7 +92,7 @@ def test_a_paused_run_has_written_its_checkpoint_and_waits(tmp_path, eager, unbr
 
 
 def test_a_paused_run_can_be_stopped(tmp_path, eager):
-    control = Sitting(tmp_path)
+    control = RunControl(tmp_path)
 
     def release():
         while not ((tmp_path / STATE).exists() and state(tmp_path)["state"] == "paused"):
@@ -119,7 +119,10 @@ def test_a_run_that_failed_leaves_the_sentence_for_those_who_watch(tmp_path):
 
 
 def test_watching_costs_one_look_a_second(tmp_path):
-    obey, trainer = ObeyRequests(Sitting(tmp_path), lambda trainer: None), digits.edm(3).trainer()
+    obey, trainer = (
+        ObeyRequests(RunControl(tmp_path), lambda trainer: None),
+        digits.edm(3).trainer(),
+    )
     obey(trainer)
     (tmp_path / STATE).unlink()
     obey(trainer)

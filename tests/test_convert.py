@@ -11,15 +11,15 @@ from cmlab.model import (
     CMPrecond,
     Denoiser,
     EDMPrecond,
+    ProcessAdapter,
     QuarterLog,
-    Reclocked,
     TrigPrecond,
     carried,
 )
 from cmlab.nets import MLP, UNet
 from cmlab.presets import digits, toy
 from cmlab.process import TrigFlow
-from cmlab.teacher import Pretrained
+from cmlab.teacher import NetworkTeacher
 from cmlab.train import runs
 
 SD = 0.5
@@ -53,7 +53,7 @@ def test_a_network_carried_over_is_its_negative_and_the_denoiser_the_same_functi
     cos = t.cos().reshape(-1, *(1,) * (x.ndim - 1))
     torch.testing.assert_close(trig.raw(cos * x, t), -edm.raw(x, sigma), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(trig(cos * x, t), edm(x, sigma), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(Reclocked(edm, TrigFlow(SD))(cos * x, t), edm(x, sigma))
+    torch.testing.assert_close(ProcessAdapter(edm, TrigFlow(SD))(cos * x, t), edm(x, sigma))
     back = carried(trig, EDMPrecond(SD))
     assert torch.equal(back(x, sigma), edm(x, sigma))
     assert edm.raw(x, sigma).abs().max() > 0.1
@@ -84,7 +84,7 @@ def test_between_preconditionings_of_one_sign_the_network_is_copied():
     ids=repr,
 )
 def test_a_network_that_would_be_told_something_else_is_not_carried_over(old, new):
-    with pytest.raises(ValueError, match="cannot be carried over.*QuarterLog.*Reclocked"):
+    with pytest.raises(ValueError, match="cannot be carried over.*QuarterLog.*ProcessAdapter"):
         carried(Denoiser(MLP(2), old), new)
 
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_of_toy_edm_teaches_and_begins_a_distillation(tmp_path):
     edm, _, _ = runs.load(tmp_path)
     precond = TrigPrecond(Ring().sigma_data, QuarterLog())
     trig = carried(edm, precond)
-    method = SCM(Pretrained(carried(edm, precond)), toy.ANGLES)
+    method = SCM(NetworkTeacher(carried(edm, precond)), toy.ANGLES)
     trainer = toy.plane(Ring(), precond, method, 5, 0).trainer(trig).fit()
     assert trainer.step == 5
     x_t, t = torch.randn(4, 2), torch.full((4,), 0.7)

@@ -9,20 +9,20 @@ from scipy import stats
 from cmlab.methods import EDM as Denoising
 from cmlab.methods.faster_training import (
     Axis,
-    Bump,
-    Clock,
     Compensation,
-    Easing,
     MomentumDecay,
+    NoiseCurriculum,
+    NormalDensity,
+    ProcessTime,
     Quantiles,
-    Times,
-    UniformShare,
+    ScheduleProduct,
+    UniformDensity,
 )
 from cmlab.metrics.denoiser import quantile_levels
-from cmlab.noise_levels import KarrasGrid, LogNormal, ToData
+from cmlab.noise_levels import DenoisingPairs, KarrasGrid, LogNormal
 from cmlab.ops import seeded
 from cmlab.presets import PRESETS, faster, toy
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.schedules import Constant, Warmup
 from cmlab.train.recipe import from_dict, to_dict
 
@@ -32,7 +32,7 @@ U = torch.linspace(0, 1, 20_001, dtype=torch.float64)
 
 
 def at(tau, **fields):
-    return Easing(Constant(tau), **fields)
+    return NoiseCurriculum(Constant(tau), **fields)
 
 
 def test_momentum_and_rate_have_the_published_numbers():
@@ -73,11 +73,11 @@ def test_a_momentum_that_cannot_be_is_refused(beta0, total):
 
 
 def test_schedules_multiply():
-    assert Times(Warmup(10), Constant(3.0))(5) == 1.5
+    assert ScheduleProduct(Warmup(10), Constant(3.0))(5) == 1.5
 
 
 @pytest.mark.parametrize("tau", TAUS)
-@pytest.mark.parametrize("last", [Bump(), Bump(0.5, 0.1), UniformShare()])
+@pytest.mark.parametrize("last", [NormalDensity(), NormalDensity(0.5, 0.1), UniformDensity()])
 def test_the_density_sums_to_one_and_is_the_slope_of_the_distribution(tau, last):
     easing = at(tau, last=last)
     p, F = easing.density(U, 0), easing.cdf(U, 0)
@@ -102,12 +102,12 @@ def test_a_law_that_is_not_the_drawn_one_is_noticed():
 
 
 def test_the_inverse_undoes_the_distribution():
-    bump = Bump()
+    bump = NormalDensity()
     assert torch.allclose(bump.cdf(bump.at(U)), U, atol=1e-12)
 
 
 def test_the_law_moves_with_the_step_and_then_stays():
-    easing = Easing(Warmup(100))
+    easing = NoiseCurriculum(Warmup(100))
     peak = torch.tensor([0.3], dtype=torch.float64)
     heights = [float(easing.density(peak, k)) for k in (0, 50, 100, 500)]
     assert heights[0] == 1 < heights[1] < heights[2] == heights[3]
@@ -116,16 +116,16 @@ def test_the_law_moves_with_the_step_and_then_stays():
 def test_at_its_start_the_curriculum_draws_the_levels_of_edm_to_the_bit():
     x, law = torch.zeros(500, 2), LogNormal(-1.2, 1.2)
     levels = []
-    for pairs in (ToData(law), Easing(Warmup(10), axis=Quantiles(law))):
+    for pairs in (DenoisingPairs(law), NoiseCurriculum(Warmup(10), axis=Quantiles(law))):
         with seeded(CPU, 3):
-            levels.append(pairs(EDM(), x, 0))
+            levels.append(pairs(VarianceExploding(), x, 0))
     for plain, eased in zip(*levels, strict=True):
         assert torch.equal(plain, eased)
 
 
 def test_a_curriculum_that_never_begins_trains_to_the_same_bits():
     recipe = faster.plane(12, 4)
-    pairs = Easing(Constant(0.0), axis=Quantiles(toy.LEVELS))
+    pairs = NoiseCurriculum(Constant(0.0), axis=Quantiles(toy.LEVELS))
     eased = replace(recipe, method=Denoising(pairs, weight=recipe.method.weight))
     for a, b in zip(*(weights(r) for r in (recipe, eased)), strict=True):
         assert torch.equal(a, b)
@@ -141,7 +141,7 @@ def test_even_over_the_quantiles_is_the_law_itself():
     )
 
 
-@pytest.mark.parametrize("axis", [Quantiles(), Clock(), KarrasGrid()])
+@pytest.mark.parametrize("axis", [Quantiles(), ProcessTime(), KarrasGrid()])
 def test_every_axis_rises_from_data_to_noise(axis):
     level = axis.at(U[1:-1])
     assert isinstance(axis, Axis) and bool((level.diff() > 0).all()) and float(level[0]) > 0
@@ -149,7 +149,7 @@ def test_every_axis_rises_from_data_to_noise(axis):
 
 def test_three_tenths_of_the_way_is_another_noise_on_every_axis():
     u = torch.tensor([0.3])
-    levels = [float(axis.at(u)) for axis in (Quantiles(), Clock(), KarrasGrid())]
+    levels = [float(axis.at(u)) for axis in (Quantiles(), ProcessTime(), KarrasGrid())]
     assert levels == pytest.approx([0.1605, 1.2385, 0.3183], abs=1e-3)
 
 
@@ -179,14 +179,14 @@ def test_the_trainer_uses_the_momentum_and_the_rate_of_its_step():
 def test_a_preset_with_both_techniques_can_be_written_down(name):
     recipe = PRESETS[name]()
     assert to_dict(from_dict(to_dict(recipe))) == to_dict(recipe)
-    assert isinstance(recipe.method.pairs, Easing)
+    assert isinstance(recipe.method.pairs, NoiseCurriculum)
     assert isinstance(recipe.train.momentum, MomentumDecay)
 
 
 def test_a_short_run_with_both_techniques_denoises():
     """The exact denoiser has an excess of 0 and the untrained network one of 0.2 and more."""
     recipe = faster.ring(250, 0)
-    before = recipe.judge(recipe.build(), recipe.data, recipe.sampler)
-    after = recipe.judge(recipe.trainer().fit().model, recipe.data, recipe.sampler)
+    before = recipe.evaluator(recipe.build(), recipe.data, recipe.sampler)
+    after = recipe.evaluator(recipe.trainer().fit().model, recipe.data, recipe.sampler)
     assert after["excess"] < before["excess"] / 2
     assert after["ed"] < before["ed"] / 3

@@ -24,7 +24,7 @@ from cmlab.nets import (
     Shift,
     check_forward,
 )
-from cmlab.nets.ddpmpp import Block, Level
+from cmlab.nets.ddpmpp import DDPMppBlock, Resolution
 from cmlab.nets.norm import Norm
 from cmlab.ops import jvp, rewind_rng
 
@@ -148,7 +148,7 @@ def test_training_may_ask_for_its_forward_derivative():
     check_forward(replace(TINY, dropout=0.2).build(), *inputs())
 
 
-def by_hand(block: Block, h: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+def by_hand(block: DDPMppBlock, h: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
     """A block that halves the image and attends, from its formulas and nothing of ours."""
 
     def normal(a: torch.Tensor, norm: nn.Module) -> torch.Tensor:
@@ -178,8 +178,8 @@ def by_hand(block: Block, h: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_block_is_its_formulas():
-    level = Level(16, True, 0.0, 5, Shift())
-    block = loud(Block(8, 16, level, attention=True, resize=nn.AvgPool2d(2))).double()
+    level = Resolution(16, True, 0.0, 5, Shift())
+    block = loud(DDPMppBlock(8, 16, level, attention=True, resize=nn.AvgPool2d(2))).double()
     h, e = torch.randn(2, 8, 8, 8).double(), torch.randn(2, 5).double()
     torch.testing.assert_close(block(h, e), by_hand(block, h, e), rtol=1e-9, atol=1e-9)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from cmlab.losses import L1, GemanMcClure, SquaredL2, Uniform
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.methods.slct import Cauchy
@@ -141,7 +141,7 @@ def test_small_values_are_exact_in_float32(r):
 @pytest.mark.parametrize("t", ECT_WEIGHT)
 def test_ects_weight_in_its_last_stage_has_its_authors_numbers(t):
     time = double([t])
-    r = time * Shrink().ratio(time, 10**9)
+    r = time * ECTMapping().ratio(time, 10**9)
     assert InverseGap()(time, r).item() == pytest.approx(ECT_WEIGHT[t], rel=1e-9)
 
 

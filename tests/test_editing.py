@@ -23,7 +23,7 @@ from cmlab.methods.editing import (
 )
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Mixture
-from cmlab.process import EDM, TrigFlow
+from cmlab.process import TrigFlow, VarianceExploding
 from cmlab.sampling import multistep
 
 LEVELS = KarrasGrid(0.1, 10.0).up(6).flip(0)
@@ -83,7 +83,7 @@ TASKS = {
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("process", [EDM(), TrigFlow(0.5)], ids=str)
+@pytest.mark.parametrize("process", [VarianceExploding(), TrigFlow(0.5)], ids=str)
 def test_the_measurement_is_kept_to_rounding_after_every_call(name, process):
     task, y = TASKS[name], draw(2, 3, 8, 8)
     kept = torch.broadcast_to(task.missing == 0, task.basis(y).shape[1:])
@@ -97,24 +97,25 @@ def test_the_measurement_is_kept_to_rounding_after_every_call(name, process):
 
 def test_inpainting_keeps_every_bit():
     y, task = draw(2, 3, 8, 8), TASKS["inpainting"]
-    *_, x = edit(EDM(), crooked, task, y, LEVELS)
+    *_, x = edit(VarianceExploding(), crooked, task, y, LEVELS)
     assert torch.equal(x[:, task.missing == 0], y[:, task.missing == 0])
 
 
 def test_with_nothing_given_editing_is_multistep_sampling():
     y = draw(4, 2)
     torch.manual_seed(3)
-    edited = list(edit(EDM(), crooked, inpainting(torch.ones(2)), y, LEVELS))
+    edited = list(edit(VarianceExploding(), crooked, inpainting(torch.ones(2)), y, LEVELS))
     torch.manual_seed(3)
     x_t = LEVELS[0] * torch.randn_like(y)
-    for a, b in zip(edited, multistep(EDM(), crooked, x_t, LEVELS), strict=True):
+    for a, b in zip(edited, multistep(VarianceExploding(), crooked, x_t, LEVELS), strict=True):
         assert torch.equal(a, b)
 
 
 def test_with_everything_given_editing_returns_it():
     y = draw(4, 2)
     assert all(
-        torch.equal(x, y) for x in edit(EDM(), crooked, inpainting(torch.zeros(2)), y, LEVELS)
+        torch.equal(x, y)
+        for x in edit(VarianceExploding(), crooked, inpainting(torch.zeros(2)), y, LEVELS)
     )
 
 
@@ -124,7 +125,7 @@ def test_what_is_missing_never_reaches_the_answer():
     for secret in (5.0, -7.0):
         torch.manual_seed(0)
         hidden = torch.stack([y[:, 0], torch.full((4,), secret).double()], 1)
-        found.append(list(edit(EDM(), crooked, task, hidden, LEVELS))[-1])
+        found.append(list(edit(VarianceExploding(), crooked, task, hidden, LEVELS))[-1])
     assert torch.equal(*found)
 
 
@@ -136,7 +137,7 @@ def test_a_call_sees_the_given_part_under_fresh_noise_of_its_level():
         return torch.zeros_like(x_t)
 
     y = torch.full((4000, 2), 0.7).double()
-    list(edit(EDM(), f, inpainting(torch.tensor([0.0, 1.0])), y, LEVELS[:3]))
+    list(edit(VarianceExploding(), f, inpainting(torch.tensor([0.0, 1.0])), y, LEVELS[:3]))
     for x_t, t in seen:
         assert float(x_t[:, 0].mean()) == pytest.approx(0.7, abs=0.07 * float(t[0]))
         assert float(x_t[:, 0].std()) == pytest.approx(float(t[0]), rel=0.05)
@@ -146,15 +147,15 @@ def test_a_call_sees_the_given_part_under_fresh_noise_of_its_level():
 def test_a_stroke_is_where_multistep_sampling_starts():
     y = draw(4, 2)
     torch.manual_seed(1)
-    *_, x = stroke(EDM(), crooked, y, LEVELS)
+    *_, x = stroke(VarianceExploding(), crooked, y, LEVELS)
     torch.manual_seed(1)
-    *_, same = multistep(EDM(), crooked, y + LEVELS[0] * torch.randn_like(y), LEVELS)
+    *_, same = multistep(VarianceExploding(), crooked, y + LEVELS[0] * torch.randn_like(y), LEVELS)
     assert torch.equal(x, same)
 
 
 def test_interpolation_starts_and_ends_at_its_noises_and_denoising_is_one_call():
     z1, z2, t = draw(2), draw(2, seed=1), torch.full((3,), 4.0).double()
-    x = interpolated(EDM(), crooked, z1, z2, [0, 0.5, 1], t)
+    x = interpolated(VarianceExploding(), crooked, z1, z2, [0, 0.5, 1], t)
     ends = crooked(4 * torch.stack([z1, slerp(z1, z2, 0.5), z2]), t)
     assert torch.allclose(x, ends) and torch.equal(denoised(crooked, ends, t), crooked(ends, t))
 
@@ -171,7 +172,7 @@ def edited_second(law, value, calls, n=1500):
     grid = KarrasGrid(0.05, 10.0).up(calls).flip(0)
     torch.manual_seed(0)
     with torch.no_grad():
-        *_, x = edit(EDM(), PathEnd(law, 8), task, y.expand(n, 2), grid)
+        *_, x = edit(VarianceExploding(), PathEnd(law, 8), task, y.expand(n, 2), grid)
     return x[:, 1]
 
 
@@ -208,7 +209,7 @@ FAULTS = {
     "colouring takes images": lambda: colouring().project(draw(2, 1, 8, 8), draw(2, 1, 8, 8)),
     "no images (b, c, h, w) of whole 3 × 3 blocks": lambda: BlockBasis(3)(draw(2, 1, 8, 8)),
     "strictly descending": lambda: list(
-        edit(EDM(), crooked, inpainting(torch.ones(2)), draw(2, 2), LEVELS.flip(0))
+        edit(VarianceExploding(), crooked, inpainting(torch.ones(2)), draw(2, 2), LEVELS.flip(0))
     ),
     "no one way between": lambda: slerp(draw(2), -draw(2), 0.5),
 }

@@ -1,4 +1,4 @@
-"""The judge: it must pass the truth, fail the rest, and say the same thing twice."""
+"""The evaluator: it must pass the truth, fail the rest, and say the same thing twice."""
 
 import math
 
@@ -18,10 +18,10 @@ from cmlab.metrics.toy import (
 )
 from cmlab.metrics.wasserstein import sliced, wasserstein
 from cmlab.ops import expand
-from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding, VariancePreserving
 from cmlab.sampling import FewSteps
 
-PROCESSES = [EDM(), TrigFlow(0.7), RectifiedFlow(), VariancePreserving()]
+PROCESSES = [VarianceExploding(), TrigFlow(0.7), RectifiedFlow(), VariancePreserving()]
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
 
 
@@ -80,7 +80,7 @@ def test_the_exact_consistency_function_has_no_error_in_any_clock(process):
 
 
 def test_the_posterior_mean_is_no_consistency_function():
-    score = score_toy(exact(Ring(), EDM(), "denoise"), EDM(), Ring())
+    score = score_toy(exact(Ring(), VarianceExploding(), "denoise"), VarianceExploding(), Ring())
     assert score["rmse"] > 0.4 and score["rmse_max"] > 0.8 and score["sw1"] > 0.5
     assert score["hq"] < 0.01 and score["modes"] == 0
 
@@ -103,12 +103,12 @@ def test_a_score_depends_on_the_seed_alone():
         return 0 * x
 
     torch.manual_seed(1)
-    first, state = score_toy(model, EDM(), Ring(), seed=3), torch.get_rng_state()
+    first, state = score_toy(model, VarianceExploding(), Ring(), seed=3), torch.get_rng_state()
     torch.manual_seed(2)
-    assert score_toy(model, EDM(), Ring(), seed=3) == first
+    assert score_toy(model, VarianceExploding(), Ring(), seed=3) == first
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)  # and it leaves no trace in the run's own
-    assert score_toy(model, EDM(), Ring(), seed=4) != first
+    assert score_toy(model, VarianceExploding(), Ring(), seed=4) != first
     # By the levels, then the one step, then the two steps, the last from fresh noise.
     for again, other in zip(seen[4:8], seen[8:12], strict=True):
         assert not torch.equal(again, other)
@@ -122,7 +122,7 @@ def test_the_sampler_decides_from_where_and_through_where():
         seen.append((len(x), *t.unique().tolist()))
         return 0 * x
 
-    score_toy(model, EDM(), Ring(), 0.01, FewSteps(5.0, 0.3))
+    score_toy(model, VarianceExploding(), Ring(), 0.01, FewSteps(5.0, 0.3))
     assert [row[1] for row in seen[1:]] == pytest.approx([5.0, 5.0, 0.3])
     assert len(seen[0]) - 1 == 32 and seen[0][0] == 32 * 192
     assert seen[0][1] == pytest.approx(0.01) and seen[0][-1] == pytest.approx(5.0)
@@ -133,7 +133,9 @@ def test_laws_on_the_line_and_of_many_parts_are_scored_alike():
         x, _ = data.sample(8192)
         hq, modes = coverage(x, data.oracle.components)
         assert hq > 0.985 and modes == len(data.oracle.weights)
-    assert score_toy(exact(Bumps(), EDM()), EDM(), Bumps())["rmse"] < 1e-5
+    assert (
+        score_toy(exact(Bumps(), VarianceExploding()), VarianceExploding(), Bumps())["rmse"] < 1e-5
+    )
 
 
 def test_coverage_counts_modes_by_their_fair_share():
@@ -168,12 +170,12 @@ def test_the_truth_starts_at_the_points_themselves_and_is_kept():
 def test_the_error_by_level_finds_the_level_that_is_wrong():
     data = Ring()
     exact_answers = truth(data)
-    truthful, wrong = exact(data, EDM()), exact_answers.levels[20]
+    truthful, wrong = exact(data, VarianceExploding()), exact_answers.levels[20]
 
     def model(x, t):
         return truthful(x, t) + expand(((t - wrong).abs() < 1e-5).float(), x)
 
-    rmse = rmse_by_level(model, EDM(), exact_answers)
+    rmse = rmse_by_level(model, VarianceExploding(), exact_answers)
     assert rmse.shape == (32,) and int(rmse.argmax()) == 20
     assert float(rmse[20]) == pytest.approx(math.sqrt(2), rel=1e-3)
     assert float(rmse.sum() - rmse[20]) < 1e-3

@@ -1,4 +1,4 @@
-"""The judge of digits: a good reader, in a fixed unit, from a file that is checked."""
+"""The evaluator of digits: a good reader, in a fixed unit, from a file that is checked."""
 
 import hashlib
 import json

@@ -125,7 +125,7 @@ def test_what_lacks_a_forward_derivative_is_named_in_one_sentence(part, name, re
     with pytest.raises(TypeError) as error:
         check_forward(Around(part()), torch.randn(5, 4, 8), torch.randn(5))
     said = str(error.value)
-    assert said.startswith(name) and remedy in said and "slope=" in said
+    assert said.startswith(name) and remedy in said and "derivative=" in said
     assert said.endswith(".") and ". " not in said and "\n" not in said
 
 

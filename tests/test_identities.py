@@ -12,18 +12,18 @@ from torch import nn
 
 from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods import CD, CT, ECT, EDM, ICT
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.methods.ict import InverseGap, PseudoHuber
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, UNet
-from cmlab.noise_levels import At, KarrasGrid, Neighbours, UniformIndex
+from cmlab.noise_levels import AdjacentLevels, At, KarrasGrid, UniformIndex
 from cmlab.ops import expand, rewind_rng, sum_squares
-from cmlab.process import EDM as Sigma
+from cmlab.process import VarianceExploding as Sigma
 from cmlab.sampling import ddim, heun
 from cmlab.schedules import Constant
-from cmlab.teacher import MovingAverage, OneSample, StopGrad
+from cmlab.teacher import EMATarget, SampleTeacher, StopGrad
 
-GRID_18 = Neighbours(Constant(18), UniformIndex(KarrasGrid()))
+GRID_18 = AdjacentLevels(Constant(18), UniformIndex(KarrasGrid()))
 
 
 def loud(model):
@@ -61,10 +61,10 @@ def test_ct_ict_and_ect_are_one_loss_line_by_line():
 def test_distillation_from_one_sample_is_training(solver, precond):
     model, x = model_of(precond), points()
     pairs = replace(GRID_18, grid=KarrasGrid(0.02, 20))
-    target = MovingAverage(Constant(0.9))
+    target = EMATarget(Constant(0.9))
     target.attach(model_of(precond))
     train = CT(pairs=pairs, target=target)
-    distil = CD(OneSample(), solver, pairs, target=target)
+    distil = CD(SampleTeacher(), solver, pairs, target=target)
     torch.manual_seed(7)
     by_training = train.loss(model, x, 3)
     torch.manual_seed(7)
@@ -108,7 +108,7 @@ def test_a_lagging_target_pulls_towards_itself_and_the_data_only_by_a_share_that
     points, A, B, lag
 ):
     theta, xi = 2.0, -1.0
-    model, target = Toward(theta), MovingAverage()
+    model, target = Toward(theta), EMATarget()
     target.attach(Toward(theta - lag))
     method = CT(pairs=Each(points), target=target)
     x = torch.full((points - 1, 1), xi, dtype=torch.float64)
@@ -188,7 +188,7 @@ def test_both_passes_drop_the_same_units_and_the_next_batch_others():
 
 
 @pytest.mark.parametrize(
-    "method", [CT(), ICT(), ECT(), CD(OneSample())], ids=lambda m: type(m).__name__
+    "method", [CT(), ICT(), ECT(), CD(SampleTeacher())], ids=lambda m: type(m).__name__
 )
 def test_a_loss_at_equal_times_is_zero_even_with_dropout(method):
     net = UNet(width=8, mults=(1, 2), dropout=0.5)
@@ -198,7 +198,7 @@ def test_a_loss_at_equal_times_is_zero_even_with_dropout(method):
     assert near.loss(model, x, 0).max() < 1e-9
 
 
-METHODS = [EDM(), CD(OneSample()), CT(target=StopGrad()), ICT(), ECT()]
+METHODS = [EDM(), CD(SampleTeacher()), CT(target=StopGrad()), ICT(), ECT()]
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 
 
@@ -257,5 +257,5 @@ def test_shrink_and_neighbours_meet_where_the_gap_is_that_of_the_grid():
     """ECT's last stage steps as iCT's last grid does, to within a factor of 3 at every level."""
     levels = KarrasGrid().up(1281)
     grid = levels.diff() / levels[1:]
-    ours = 1 - Shrink().ratio(levels[1:], 10**9)
+    ours = 1 - ECTMapping().ratio(levels[1:], 10**9)
     assert bool(((ours / grid > 1 / 3) & (ours / grid < 3)).all())

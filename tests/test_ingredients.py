@@ -27,7 +27,7 @@ PRIVATE = (
 )  # fmt: skip
 NO_INGREDIENT = (
     "cmlab.train.recipe.from_dict", "cmlab.train.checkpoint.write",
-    "cmlab.train.distributed.Engine", "cmlab.train.control.Sitting",
+    "cmlab.train.distributed.Engine", "cmlab.train.control.RunControl",
     "cmlab.data.cifar10.ResidentImages", "cmlab.model.Denoiser", "cmlab.train.trainer.Trainer",
     "cmlab.types.Data", "cmlab.presets.toy.RING",
     "cmlab.methods.base.Method", "cmlab.data.toy.ToyData", "cmlab.noise_levels.intervals",

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cmlab.cli.main import main
-from cmlab.metrics.evaluators import AgainstOracle
+from cmlab.metrics.evaluators import ToyEvaluator
 from cmlab.train import runs
 from cmlab.train.checkpoint import read
 from cmlab.train.trainer import Trainer
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 # A start of 3 steps and a run of 9, with a checkpoint after every second step and the last.
 WORDS = ["train", "toy.ect", "--set", "steps=12", "net.width=8", "start.net.width=8"]
 WORDS += ["train.batch=8", "start.train.batch=8"]
-STEP, SCORE = (Trainer, "advance"), (AgainstOracle, "__call__")
+STEP, SCORE = (Trainer, "advance"), (ToyEvaluator, "__call__")
 WRITE, RENAME = (Path, "write_bytes"), (Path, "replace")
 MOMENTS = {  # what is called, for which file, which call of it, and the share of it written before
     "in the first step of the start": (STEP, "", 1, 0),

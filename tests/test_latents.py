@@ -300,8 +300,8 @@ class Copies(Denoiser):
 
 
 def test_the_judge_decodes_before_it_scores(digits):
-    judge = PRESETS["digits.slct"]().judge
-    scores = replace(judge, n=360)(Copies(digits), digits, FewSteps(80.0, 0.4))
+    evaluator = PRESETS["digits.slct"]().evaluator
+    scores = replace(evaluator, n=360)(Copies(digits), digits, FewSteps(80.0, 0.4))
     assert scores["accuracy"] > 0.9 and scores["memorised"] > 0.3
     assert scores["fd_floor"] < scores["fd_coded"] < 1.5 * scores["fd_floor"]
     assert scores["fd1"] == scores["fd2"] < 60

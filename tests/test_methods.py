@@ -1,4 +1,4 @@
-"""Each method, given a few hundred steps, learns what it promises; the exact law is the judge.
+"""Each method, given a few hundred steps, learns what it promises; the exact law is the evaluator.
 
 The bounds come from seeds 10 to 12 (in brackets the worst of them); the tests train seed 0.
 Untrained, the error is 0.60; a good denoiser, taken for a consistency function, errs by 0.50.
@@ -12,17 +12,24 @@ import torch
 from cmlab.data.toy import TwoGaussians
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
 from cmlab.methods.ct import SqrtGrowth
-from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
-from cmlab.methods.scm import Clip, Secant, Tangent
+from cmlab.methods.scm import JVP, BackwardDifference, Clip
 from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, Positional
-from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
+from cmlab.noise_levels import (
+    AdjacentLevels,
+    DenoisingPairs,
+    KarrasGrid,
+    LogNormal,
+    SameTime,
+    UniformIndex,
+)
 from cmlab.ops import seeded
 from cmlab.schedules import Constant, Warmup, WarmupCosine
-from cmlab.teacher import Exact
+from cmlab.teacher import OracleTeacher
 from cmlab.train.config import Adam, TrainConfig
 from cmlab.train.trainer import Trainer
 
@@ -53,7 +60,7 @@ def error(model):
 
 @cache
 def denoiser(steps):
-    method = EDM(pairs=ToData(LEVELS), weight=EDMWeight(DATA.sigma_data))
+    method = EDM(pairs=DenoisingPairs(LEVELS), weight=EDMWeight(DATA.sigma_data))
     return train(method, EDMPrecond(DATA.sigma_data), steps)
 
 
@@ -71,39 +78,39 @@ def test_a_denoiser_is_no_consistency_function():
 
 
 def test_cd_learns_the_exact_consistency_function_from_an_exact_teacher():
-    pairs = Neighbours(Constant(41), LEVELS, GRID)
-    method = CD(Exact(DATA), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
+    pairs = AdjacentLevels(Constant(41), LEVELS, GRID)
+    method = CD(OracleTeacher(DATA), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
     assert error(train(method, BOUNDARY)) < 0.35  # (0.234)
 
 
 def test_ct_learns_the_exact_consistency_function_from_data_alone():
-    method = CT(pairs=Neighbours(SqrtGrowth(2, 20, STEPS), UniformIndex(GRID), GRID))
+    method = CT(pairs=AdjacentLevels(SqrtGrowth(2, 20, STEPS), UniformIndex(GRID), GRID))
     assert error(train(method, BOUNDARY)) < 0.32  # (0.232)
 
 
 def test_ict_learns_the_exact_consistency_function_from_data_alone():
-    method = ICT(pairs=Neighbours(Doubling(10, 320, STEPS), LEVELS, GRID))
+    method = ICT(pairs=AdjacentLevels(Doubling(10, 320, STEPS), LEVELS, GRID))
     assert error(train(method, BOUNDARY)) < 0.32  # (0.213)
 
 
 def test_ect_tunes_a_denoiser_into_the_exact_consistency_function():
-    method = ECT(pairs=Shrink(Stages(4.0, STEPS // 8, last=3), LEVELS))
+    method = ECT(pairs=ECTMapping(Stages(4.0, STEPS // 8, last=3), LEVELS))
     model = train(method, EDMPrecond(DATA.sigma_data), start=denoiser(300))
     assert error(model) < 0.40  # (0.303)
 
 
 TRIG = TrigPrecond(DATA.sigma_data)
-ANGLES = Together(LogNormal(-1.0, 1.4, DATA.sigma_min, DATA.sigma_max))
+ANGLES = SameTime(LogNormal(-1.0, 1.4, DATA.sigma_min, DATA.sigma_max))
 
 
-@pytest.mark.parametrize("slope", [Tangent(), Secant(1e-3)], ids=repr)
+@pytest.mark.parametrize("slope", [JVP(), BackwardDifference(1e-3)], ids=repr)
 def test_sct_learns_the_exact_consistency_function_from_data_alone(slope):
-    method = SCM(pairs=ANGLES, slope=slope, warmup=Warmup(STEPS // 16))
+    method = SCM(pairs=ANGLES, derivative=slope, warmup=Warmup(STEPS // 16))
     assert error(train(method, TRIG, embed=Positional(16))) < 0.18  # (0.119)
 
 
 def test_scd_learns_the_exact_consistency_function_from_an_exact_teacher():
-    teacher = Exact(DATA, TRIG.process)
+    teacher = OracleTeacher(DATA, TRIG.process)
     method = SCM(teacher, ANGLES, warmup=Warmup(STEPS // 16), bound=Clip())
     assert error(train(method, TRIG, embed=Positional(16))) < 0.09  # (0.060)
 

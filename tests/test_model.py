@@ -9,10 +9,10 @@ from torch import nn
 
 from cmlab.data.toy import Ring
 from cmlab.methods.edm import EDMWeight
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, Reclocked, TrigPrecond, UnitVariance
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, ProcessAdapter, TrigPrecond, UnitVariance
 from cmlab.nets import MLP
-from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
-from cmlab.teacher import Exact
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding, VariancePreserving
+from cmlab.teacher import OracleTeacher
 
 EDM_TABLE = {  # σ: c_skip, c_out, c_in, c_noise, λ
     0.002: (0.999984000256, 0.00199998400019, 1.99998400019, -1.55365202461, 250004),
@@ -28,7 +28,7 @@ CM_TABLE = {  # (σ_min, σ): c_skip, c_out
     (0.003, 0.821): (0.27199812, 0.425478566),
     (0.003, 80.0): (3.90639038e-5, 0.499971485),
 }
-PROCESSES = [EDM(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
+PROCESSES = [VarianceExploding(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
 by_process = pytest.mark.parametrize("process", PROCESSES, ids=repr)
 
 
@@ -65,7 +65,9 @@ def test_cm_coefficients_are_its_table(case):
 
 def test_unit_variance_on_edm_is_edm():
     t = torch.logspace(-3, 2, 50, dtype=torch.float64)
-    for ours, theirs in zip(UnitVariance(0.7, EDM())(t), EDMPrecond(0.7)(t), strict=True):
+    for ours, theirs in zip(
+        UnitVariance(0.7, VarianceExploding())(t), EDMPrecond(0.7)(t), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
 
 
@@ -86,7 +88,9 @@ def test_unit_variance_gives_the_network_unit_variance_in_and_out(process):
     torch.testing.assert_close(residual / out**2, ones)
 
 
-@pytest.mark.parametrize("precond", [EDMPrecond(), TrigPrecond(), UnitVariance(0.5, EDM())])
+@pytest.mark.parametrize(
+    "precond", [EDMPrecond(), TrigPrecond(), UnitVariance(0.5, VarianceExploding())]
+)
 def test_at_level_zero_the_answer_is_x_itself_and_the_gradient_is_finite(precond):
     model, x = Denoiser(wild(), precond), torch.randn(6, 2)
     answer = model(x, torch.zeros(6))
@@ -128,14 +132,14 @@ def test_the_network_is_told_the_scaled_input_the_level_and_the_condition():
     seen, c_noise, label = heard[0]
     torch.testing.assert_close(seen, x / (t**2 + 0.25).sqrt()[:, None, None, None])
     torch.testing.assert_close(c_noise, t.log() / 4)
-    assert label is cond and model.process == EDM()
+    assert label is cond and model.process == VarianceExploding()
 
 
 @dataclass
 class Clocked:
     """An exact denoiser as a model."""
 
-    exact: Exact
+    exact: OracleTeacher
 
     @property
     def process(self):
@@ -149,16 +153,16 @@ class Clocked:
 def test_an_exact_edm_denoiser_read_by_another_clock_is_exact_there(process):
     level = torch.logspace(-2, 1, 8, dtype=torch.float64)
     t, x_t = process.time(level), torch.randn(8, 2, dtype=torch.float64)
-    expected = Exact(Ring(), process).denoise(x_t, t)
-    found = Reclocked(Clocked(Exact(Ring())), process)(x_t, t)
+    expected = OracleTeacher(Ring(), process).denoise(x_t, t)
+    found = ProcessAdapter(Clocked(OracleTeacher(Ring())), process)(x_t, t)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_reading_a_model_by_its_own_clock_changes_nothing_and_there_and_back_is_itself():
     model = Denoiser(wild().double(), EDMPrecond())
     x, t = torch.randn(5, 2, dtype=torch.float64), double(0.01, 0.1, 1, 5, 10)
-    assert torch.equal(Reclocked(model, EDM())(x, t), model(x, t))
-    there_and_back = Reclocked(Reclocked(model, TrigFlow()), EDM())
+    assert torch.equal(ProcessAdapter(model, VarianceExploding())(x, t), model(x, t))
+    there_and_back = ProcessAdapter(ProcessAdapter(model, TrigFlow()), VarianceExploding())
     torch.testing.assert_close(there_and_back(x, t), model(x, t), rtol=1e-9, atol=1e-9)
 
 
@@ -167,7 +171,7 @@ def test_an_edm_network_is_a_trigflow_network_with_its_sign_turned():
     u, t = torch.randn(5, 2, dtype=torch.float64), double(0.1, 0.4, 0.8, 1.1, 1.5)
     x_t, level = 0.5 * u, TrigFlow(0.5).level(t)
     angle = t[:, None]
-    answer = Reclocked(model, TrigFlow(0.5))(x_t, t)
+    answer = ProcessAdapter(model, TrigFlow(0.5))(x_t, t)
     velocity = (angle.cos() * x_t - answer) / (0.5 * angle.sin())  # F under TrigFlow
     torch.testing.assert_close(
         velocity, -model.raw(x_t / angle.cos(), level), rtol=1e-8, atol=1e-8

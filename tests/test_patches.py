@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from cmlab.data.shapes import Shapes
-from cmlab.metrics.evaluators import AgainstFresh
+from cmlab.metrics.evaluators import ShapesEvaluator
 from cmlab.metrics.patches import patch_distance, patches, pyramid
 from cmlab.presets import shapes
 
@@ -58,6 +58,6 @@ def test_sets_that_do_not_match_are_refused(pictures):
 
 def test_the_judge_puts_an_untrained_network_far_above_the_floor():
     recipe = shapes.edm(10)
-    scores = AgainstFresh(n=100)(recipe.build(), recipe.data, recipe.sampler)
+    scores = ShapesEvaluator(n=100)(recipe.build(), recipe.data, recipe.sampler)
     assert scores["pd1"] > 3 * scores["pd_floor"] > 0
-    assert scores == AgainstFresh(n=100)(recipe.build(), recipe.data, recipe.sampler)
+    assert scores == ShapesEvaluator(n=100)(recipe.build(), recipe.data, recipe.sampler)

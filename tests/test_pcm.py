@@ -24,21 +24,21 @@ from cmlab.metrics.toy import ExactJumps, score_ends
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP
 from cmlab.nets.critic import PointCriticShape
-from cmlab.noise_levels import At, KarrasGrid, LogNormal, Neighbours, UniformIndex
+from cmlab.noise_levels import AdjacentLevels, At, KarrasGrid, LogNormal, UniformIndex
 from cmlab.ops import seeded
 from cmlab.oracle import Gaussian
-from cmlab.process import EDM, RectifiedFlow, TrigFlow
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding
 from cmlab.sampling import ddim, heun, multistep, ode
 from cmlab.schedules import Constant, WarmupCosine
-from cmlab.teacher import Exact, Guided, OneSample, Pretrained
+from cmlab.teacher import Guided, NetworkTeacher, OracleTeacher, SampleTeacher
 from cmlab.train.config import Adam, TrainConfig
 from cmlab.train.recipe import to_dict
 from cmlab.train.trainer import Trainer
 
 GRID = KarrasGrid(0.02, 20.0)
-PAIRS = Neighbours(Constant(24), UniformIndex(GRID), GRID)
+PAIRS = AdjacentLevels(Constant(24), UniformIndex(GRID), GRID)
 FOUR = cut(GRID, 24, 4)
-CLOCKS = [EDM(), TrigFlow(0.7), RectifiedFlow()]
+CLOCKS = [VarianceExploding(), TrigFlow(0.7), RectifiedFlow()]
 each_clock = pytest.mark.parametrize("process", CLOCKS, ids=lambda p: type(p).__name__)
 each_precond = pytest.mark.parametrize(
     "precond", [CMPrecond(0.5, 0.02), EDMPrecond(), TrigPrecond()], ids=lambda p: type(p).__name__
@@ -69,7 +69,7 @@ def drawn(method, model, x):
 @pytest.mark.parametrize("solver", [ddim, heun])
 def test_one_phase_with_the_one_sample_teacher_is_icts_loss_on_the_same_pairs(precond, solver):
     model, x = model_of(precond), points()
-    phased = PCM(OneSample(), Phases((0.0, 20.0)), solver, PAIRS, weight=InverseGap())
+    phased = PCM(SampleTeacher(), Phases((0.0, 20.0)), solver, PAIRS, weight=InverseGap())
     ours, theirs = (drawn(method, model, x) for method in (phased, ICT(pairs=PAIRS)))
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
     assert ours.min() > 0
@@ -78,7 +78,7 @@ def test_one_phase_with_the_one_sample_teacher_is_icts_loss_on_the_same_pairs(pr
 @each_precond
 @pytest.mark.parametrize("solver", [ddim, heun])
 def test_one_phase_is_cd_with_the_same_solver(precond, solver):
-    model, x, teacher = model_of(precond), points(), Exact(Ring(), precond.process)
+    model, x, teacher = model_of(precond), points(), OracleTeacher(Ring(), precond.process)
     phased = PCM(teacher, Phases((0.0, 20.0)), solver, PAIRS)
     distilled = CD(teacher, solver, PAIRS, PseudoHuber())
     torch.testing.assert_close(
@@ -88,7 +88,7 @@ def test_one_phase_is_cd_with_the_same_solver(precond, solver):
 
 def test_with_more_phases_it_is_another_loss():
     model, x = model_of(EDMPrecond()), points()
-    one, four = (PCM(OneSample(), p, pairs=PAIRS) for p in (Phases((0.0, 20.0)), FOUR))
+    one, four = (PCM(SampleTeacher(), p, pairs=PAIRS) for p in (Phases((0.0, 20.0)), FOUR))
     assert (drawn(one, model, x) - drawn(four, model, x)).abs().max() > 1e-3
 
 
@@ -149,7 +149,7 @@ def test_exact_phased_jumps_end_where_the_path_does_however_many(count):
     law, z = Ring().oracle, points(32)
     phases = cut(GRID, 24, count)
     sampler = PhasedSteps(GRID, 24)
-    x = sampler(EDM(), ExactJumps(law, phases), z, count)
+    x = sampler(VarianceExploding(), ExactJumps(law, phases), z, count)
     top, end = (torch.full((32,), v, dtype=torch.float64) for v in (20.0, 0.0))
     torch.testing.assert_close(x, law.flow(20 * z, top, end), rtol=0, atol=2e-5)
 
@@ -157,7 +157,7 @@ def test_exact_phased_jumps_end_where_the_path_does_however_many(count):
 class Exactly:
     """Exact jumps as a model."""
 
-    process = EDM()
+    process = VarianceExploding()
 
     def __init__(self, phases):
         self.jump = ExactJumps(Ring().oracle, phases)
@@ -174,7 +174,7 @@ def exactly(process, denoise, x_t, t, r):
 def test_the_exact_jumps_have_no_loss_and_those_of_another_number_of_phases_have():
     pairs, x = replace(PAIRS, points=Constant(25)), Ring().sample(64)[0].double()
     for count, zero in ((4, True), (2, False)):
-        method = PCM(OneSample(), FOUR, exactly, pairs, SquaredL2())
+        method = PCM(SampleTeacher(), FOUR, exactly, pairs, SquaredL2())
         loss = drawn(method, Exactly(cut(GRID, 24, count)), x)
         assert (loss.max() < 1e-8) == zero
 
@@ -183,7 +183,7 @@ def test_the_exact_jumps_have_no_loss_and_those_of_another_number_of_phases_have
 class Seen:
     """A denoiser that remembers when it was asked."""
 
-    process = EDM()
+    process = VarianceExploding()
 
     def __post_init__(self):
         self.times = []
@@ -196,7 +196,7 @@ class Seen:
 def test_no_branch_leaves_the_phase_of_the_start():
     model, edge = Seen(), FOUR.edges[2]
     method = PCM(
-        OneSample(), FOUR, pairs=At(1.5 * edge, 0.1), metric=SquaredL2(), weight=Uniform()
+        SampleTeacher(), FOUR, pairs=At(1.5 * edge, 0.1), metric=SquaredL2(), weight=Uniform()
     )
     method.loss(model, points(4), 0)
     t, r = model.times
@@ -219,7 +219,7 @@ def test_gaussian_jumps_have_the_ratio_and_the_noise_of_the_closed_form():
     ):
         time, x_t = double(t), double([1.0])
         x = law.flow(x_t / cos(t), process.level(time), double(0.0))
-        D = Exact(Known(law), process).denoise(x_t, time)
+        D = OracleTeacher(Known(law), process).denoise(x_t, time)
         assert x.item() == pytest.approx(ratio, rel=1e-9)
         assert process.noise(x_t, x, time).item() == pytest.approx(k, rel=1e-9)
         assert process.noise(x_t, D, time).item() == pytest.approx(score, rel=1e-9)
@@ -227,7 +227,7 @@ def test_gaussian_jumps_have_the_ratio_and_the_noise_of_the_closed_form():
 
 def test_ddim_creeps_up_on_the_jump_that_a_student_makes_at_once():
     law, process = Gaussian(torch.zeros(1), 0.5), TrigFlow(1.0)
-    teacher = Exact(Known(law), process).denoise
+    teacher = OracleTeacher(Known(law), process).denoise
     ends = []
     for steps in (1, 2, 4, 8, 16, 32):
         *_, x = jumps(process, teacher, double([1.0])[None], torch.linspace(1.5, 0, steps + 1))
@@ -238,7 +238,7 @@ def test_ddim_creeps_up_on_the_jump_that_a_student_makes_at_once():
 @each_clock
 def test_keeping_all_noise_is_ddim_and_keeping_none_is_multistep(process):
     law, x_t = Ring().oracle, points(16)
-    teacher = Exact(Ring(), process).denoise
+    teacher = OracleTeacher(Ring(), process).denoise
     times = process.time(double(5.0, 1.0, 0.3, 0.0))
     by_ode = [*ode(process, teacher, x_t, times, ddim)]
     torch.testing.assert_close([*jumps(process, teacher, x_t, times)], by_ode)
@@ -283,11 +283,13 @@ def test_wrong_edges_and_too_many_phases_are_refused():
         with pytest.raises(ValueError, match="edges must be two or more rising noise levels"):
             Phases(edges)
     with pytest.raises(ValueError, match="24 solver steps cannot be cut into 25 phases"):
-        PhasedSteps(GRID, 24)(EDM(), lambda x, t: x, points(1), 25)
+        PhasedSteps(GRID, 24)(VarianceExploding(), lambda x, t: x, points(1), 25)
 
 
 def with_critic(**fields):
-    method = PCM(OneSample(), FOUR, pairs=PAIRS, critic=Critic(PointCriticShape(2, 16)), **fields)
+    method = PCM(
+        SampleTeacher(), FOUR, pairs=PAIRS, critic=Critic(PointCriticShape(2, 16)), **fields
+    )
     model = model_of(EDMPrecond())
     method.critic.attach(model)
     return method, model
@@ -297,7 +299,7 @@ def test_where_student_and_target_agree_the_critic_learns_nothing():
     method, model = with_critic()
     t = double(0.1, 0.5, 3.0, 10.0).repeat(16)
     same = points()
-    fake, real, level = method.noised(EDM(), same, same, t)
+    fake, real, level = method.noised(VarianceExploding(), same, same, t)
     assert torch.equal(fake, real)
     _, judge = method.critic(real, fake, level)
     scores = method.critic.network(real, level.log() / 4)
@@ -347,12 +349,15 @@ def test_the_weight_of_the_pairs_does_not_weigh_the_adversarial_term():
 def test_a_fake_that_the_critic_takes_for_real_is_pulled_by_the_linear_loss_alone(bias):
     """The authors' relu(1 - D) leaves those with D > 1 alone; -D, a named choice, does not."""
     score = bias + torch.randn(4000, dtype=torch.float64)
-    for generator, pulled in ((PCM(OneSample()).generator, score < 1), (LinearGenerator(), None)):
+    for generator, pulled in (
+        (PCM(SampleTeacher()).generator, score < 1),
+        (LinearGenerator(), None),
+    ):
         leaf = score.clone().requires_grad_()
         (pull,) = torch.autograd.grad(generator(leaf).sum(), leaf)
         expected = torch.ones_like(score) if pulled is None else pulled.double()
         assert torch.equal(-pull, expected)
-    assert isinstance(PCM(OneSample()).generator, HingeGenerator)
+    assert isinstance(PCM(SampleTeacher()).generator, HingeGenerator)
 
 
 @pytest.mark.parametrize("generator", [HingeGenerator(), LinearGenerator()])
@@ -369,13 +374,13 @@ def test_the_student_is_pulled_as_its_generator_loss_says(generator):
 
 def replace_critic(method, share):
     if share is None:
-        return PCM(OneSample(), FOUR, pairs=PAIRS)
+        return PCM(SampleTeacher(), FOUR, pairs=PAIRS)
     other = replace(method, share=share)
     return other
 
 
 def test_a_guided_teacher_with_no_guidance_is_the_teacher():
-    teacher = Pretrained(Denoiser(MLP(2, 16, classes=3), EDMPrecond()).double())
+    teacher = NetworkTeacher(Denoiser(MLP(2, 16, classes=3), EDMPrecond()).double())
     model = Denoiser(MLP(2, 16, classes=3), EDMPrecond()).double()
     x, labels = points(), torch.arange(64) % 2
     losses = []
@@ -392,9 +397,11 @@ LINE = KarrasGrid(DATA.sigma_min, DATA.sigma_max)
 
 def trained(phases, steps=600, critic=None):
     """The averaged model after a short training on seed 0."""
-    pairs = Neighbours(Constant(40), LogNormal(-1.1, 2.0, DATA.sigma_min, DATA.sigma_max), LINE)
+    pairs = AdjacentLevels(
+        Constant(40), LogNormal(-1.1, 2.0, DATA.sigma_min, DATA.sigma_max), LINE
+    )
     method = PCM(
-        Exact(DATA), cut(LINE, 40, phases), heun, pairs, weight=InverseGap(), critic=critic
+        OracleTeacher(DATA), cut(LINE, 40, phases), heun, pairs, weight=InverseGap(), critic=critic
     )
     with seeded(torch.device("cpu"), 0):
         model = Denoiser(MLP(2, width=64), EDMPrecond(DATA.sigma_data))
@@ -404,7 +411,7 @@ def trained(phases, steps=600, critic=None):
 
 
 def end(model, calls):
-    return score_ends(model, EDM(), DATA, PhasedSteps(LINE, 40), calls)["end"]
+    return score_ends(model, VarianceExploding(), DATA, PhasedSteps(LINE, 40), calls)["end"]
 
 
 @pytest.mark.parametrize(
@@ -423,7 +430,7 @@ def test_the_arms_of_the_study_differ_in_their_phases_alone():
     arms = {name: to_dict(variants[name](7)) for name in ("m1", "m2", "m4", "m8")}
     for name, record in arms.items():
         edges = record["method"].pop("phases")["edges"]
-        record.pop("judge")
+        record.pop("evaluator")
         assert len(edges) - 1 == int(name[1:])
     assert all(record == arms["m1"] for record in arms.values())
 
@@ -444,5 +451,7 @@ def test_a_recording_keeps_the_first_seeds_network():
     model = restored_network("m4", kept["weights"][0])
     np.testing.assert_array_equal(flat_weights(model), kept["weights"][0])
     assert not kept["weights"][1:].any()
-    found = score_ends(model, EDM(), Ring(), STUDIES["phases"].variants["m4"](0).sampler, 4)
+    found = score_ends(
+        model, VarianceExploding(), Ring(), STUDIES["phases"].variants["m4"](0).sampler, 4
+    )
     assert found["end"] == pytest.approx(kept.record["scores"][0]["end"], abs=2e-3)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from cmlab.ops import expand
-from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding, VariancePreserving
 
-PROCESSES = [EDM(), TrigFlow(), TrigFlow(1.0), RectifiedFlow(), VariancePreserving()]
+PROCESSES = [VarianceExploding(), TrigFlow(), TrigFlow(1.0), RectifiedFlow(), VariancePreserving()]
 PROCESSES += [VariancePreserving(0.5, 0.5)]  # constant β
 every = pytest.mark.parametrize("process", PROCESSES, ids=repr)
 level_range = some.floats(0.002, 60)
@@ -89,7 +89,7 @@ def test_velocity_is_the_difference_quotient_of_perturb(process, level):
 
 def test_velocities_have_their_textbook_forms():
     (x, z), t = some_data(), torch.linspace(0.2, 0.9, 5, dtype=torch.float64)
-    edm, trig, flow = EDM(), TrigFlow(0.5), RectifiedFlow()
+    edm, trig, flow = VarianceExploding(), TrigFlow(0.5), RectifiedFlow()
     x_t = edm.perturb(x, z, t)
     close(edm.velocity(x_t, x, t), (x_t - x) / expand(t, x))
     rotated = expand(t.cos(), x) * 0.5 * z - expand(t.sin(), x) * x
@@ -107,7 +107,7 @@ def test_trigflow_transport_is_a_rotation():
 
 
 def test_trigflow_and_edm_are_one_process_on_two_clocks():
-    edm, trig = EDM(), TrigFlow(0.5)
+    edm, trig = VarianceExploding(), TrigFlow(0.5)
     table = {0.002: 0.0039999787, 0.06: 0.1194289260, 0.5: 0.7853981634, 1.0: 1.1071487178,
              10.0: 1.5208379311, 80.0: 1.5645464082}  # fmt: skip
     for level, angle in table.items():

@@ -11,7 +11,7 @@ from cmlab.methods.ict import PseudoHuber
 from cmlab.nets.pretrained import PretrainedNet
 from cmlab.presets import PRESETS, toy
 from cmlab.sampling import ddim
-from cmlab.teacher import Exact
+from cmlab.teacher import OracleTeacher
 from cmlab.train.recipe import Recipe, change, from_dict, to_dict
 
 each_preset = pytest.mark.parametrize("preset", PRESETS)
@@ -32,7 +32,7 @@ def test_a_preset_comes_back_from_the_text_of_its_record(preset):
     text = json.dumps(to_dict(recipe), allow_nan=False)
     again = from_dict(strict(text))
     assert isinstance(again, Recipe) and to_dict(again) == to_dict(recipe)
-    for name in ("data", "net", "precond", "train", "sampler", "judge"):
+    for name in ("data", "net", "precond", "train", "sampler", "evaluator"):
         assert getattr(again, name) == getattr(recipe, name)
     assert repr(again) == repr(recipe)
 
@@ -65,7 +65,7 @@ def test_infinity_tuples_functions_and_nothing_are_kept():
     recipe = toy.ict()
     assert recipe.train.clip == inf and to_dict(recipe)["train"]["clip"] == "inf"
     assert from_dict(to_dict(recipe)).train.clip == inf
-    method = CD(Exact(recipe.data), solver=ddim, metric=PseudoHuber())
+    method = CD(OracleTeacher(recipe.data), solver=ddim, metric=PseudoHuber())
     again = from_dict(to_dict(method))
     assert again.solver is ddim and again.metric.c is None
     assert from_dict([1, [2, "x"]]) == (1, (2, "x"))

@@ -1,4 +1,7 @@
-"""What a number carries, and the judge that fills the table: a floor, error bars, no mixing."""
+"""What a number carries, and the evaluator that fills the table.
+
+A floor, error bars, no mixing.
+"""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,13 +15,13 @@ from cmlab.cli.evaluate import score, space_of
 from cmlab.cli.settings import Refused
 from cmlab.data.cifar10 import CIFAR10
 from cmlab.data.digits import Unlabelled
-from cmlab.metrics.evaluators import AgainstTest
+from cmlab.metrics.evaluators import CIFAR10Evaluator
 from cmlab.metrics.feature_extractors import CifarSpace, Space
 from cmlab.metrics.frechet import frechet, frechet_error, moments_without, parts
 from cmlab.metrics.report import NAMES, Reading, diffusion, draws, sample_images, table
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets.mlp import MLP
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import FewSteps
 from cmlab.train import runs
 
@@ -152,15 +155,15 @@ class Means(Space):
 
 
 def test_a_generator_of_photographs_scores_the_floor_and_noise_does_not():
-    judge = AgainstTest(n=300, space=Means())
+    evaluator = CIFAR10Evaluator(n=300, space=Means())
     copier, data = Copier(Photographs().images), Photographs()
-    assert set(scores := judge(copier, data, FewSteps())) == {
+    assert set(scores := evaluator(copier, data, FewSteps())) == {
         f"{name}{of}{error}"
         for name in NAMES for of in ("1", "2", "4", "_floor") for error in ("", "_error")
     }  # fmt: skip
     assert scores["fd1"] < 2 * scores["fd_floor"]
     noise = Copier(torch.randint(0, 256, (320, 3, 32, 32), dtype=torch.uint8))
-    table = judge.table(noise, data, FewSteps())
+    table = evaluator.table(noise, data, FewSteps())
     assert table.readings[0].value > 10 * scores["fd_floor"]
     assert table.readings[3].value < 0.05  # recall: grey pictures cover no photograph
 
@@ -169,7 +172,8 @@ def test_scores_repeat_and_leave_the_random_state_alone():
     data = Photographs()
     model, before = Copier(data.images), torch.get_rng_state()
     first, again, other = (
-        AgainstTest(n=290, seed=seed, space=Means())(model, data, FewSteps()) for seed in (0, 0, 1)
+        CIFAR10Evaluator(n=290, seed=seed, space=Means())(model, data, FewSteps())
+        for seed in (0, 0, 1)
     )
     assert first == again != other
     assert torch.equal(before, torch.get_rng_state())
@@ -177,28 +181,30 @@ def test_scores_repeat_and_leave_the_random_state_alone():
 
 def test_data_without_a_test_split_are_one_sentence():
     with pytest.raises(ValueError, match="evaluate a run on CIFAR10"):
-        AgainstTest(space=Means())(Copier(Photographs().images), object(), FewSteps())
+        CIFAR10Evaluator(space=Means())(Copier(Photographs().images), object(), FewSteps())
     with pytest.raises(ValueError, match="ask for 1 to 320"):
-        AgainstTest(n=321, space=Means())(Copier(Photographs().images), Photographs(), FewSteps())
+        CIFAR10Evaluator(n=321, space=Means())(
+            Copier(Photographs().images), Photographs(), FewSteps()
+        )
 
 
 def test_a_run_on_disk_is_scored_by_the_same_judge(monkeypatch, tmp_path):
     recipe = SimpleNamespace(data=Photographs(), sampler=FewSteps())
-    model, judge = Copier(recipe.data.images), AgainstTest(n=100, space=Means())
+    model, evaluator = Copier(recipe.data.images), CIFAR10Evaluator(n=100, space=Means())
     monkeypatch.setattr(runs, "load", lambda run: (model, recipe, {}))
-    found = score(tmp_path, judge, device=torch.device("cpu"))
-    assert found.scores() == judge(model, recipe.data, recipe.sampler)
+    found = score(tmp_path, evaluator, device=torch.device("cpu"))
+    assert found.scores() == evaluator(model, recipe.data, recipe.sampler)
     assert {row["space"] for row in found.rows()} == {"means"}
     with pytest.raises(Refused, match="cannot be measured.*ask for 1 to 320"):
-        score(tmp_path, replace(judge, n=400), device=torch.device("cpu"))
+        score(tmp_path, replace(evaluator, n=400), device=torch.device("cpu"))
     with pytest.raises(Refused, match="there is no 'path'"):
-        score(tmp_path, judge, path="elsewhere", device=torch.device("cpu"))
+        score(tmp_path, evaluator, path="elsewhere", device=torch.device("cpu"))
 
 
 class Gaussian(torch.nn.Module):
     """The exact denoiser of N(0, s² I), which counts its calls."""
 
-    process = EDM()
+    process = VarianceExploding()
     calls = 0
 
     def forward(self, x_t, t, cond=None):
@@ -266,7 +272,7 @@ class Conditional(Copier):
 def classes_asked(data, bytes_):
     """The classes of each network call that the evaluator makes, 300 images in batches of 110."""
     model = Conditional(bytes_)
-    AgainstTest(n=300, space=Means(), batch=110)(model, data, FewSteps())
+    CIFAR10Evaluator(n=300, space=Means(), batch=110)(model, data, FewSteps())
     return model.asked
 
 

@@ -12,7 +12,15 @@ from cmlab.noise_levels import At
 from cmlab.presets import digits, toy
 from cmlab.train import runs
 from cmlab.train.callbacks import EDGES, LEVELS, loss_by_level
-from cmlab.train.run_log import LOG, STRIPS, Autosave, Log, SampleSheet, image_grid, truncate_log
+from cmlab.train.run_log import (
+    LOG,
+    STRIPS,
+    Autosave,
+    JsonlLogger,
+    SampleSheet,
+    image_grid,
+    truncate_log,
+)
 
 
 def tiny(steps=12):
@@ -49,7 +57,7 @@ def test_the_loss_by_level_is_that_of_the_step_just_done():
 
 def test_a_row_has_samples_and_speed(tmp_path):
     recipe = digits.edm(4)
-    trainer, log = recipe.trainer(), Log(tmp_path)
+    trainer, log = recipe.trainer(), JsonlLogger(tmp_path)
     for _ in trainer.run():
         trainer.seconds = 0.5 * trainer.step
         log(trainer)

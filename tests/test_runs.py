@@ -155,8 +155,10 @@ def test_what_is_no_run_is_told_in_one_sentence(tmp_path):
 
 
 def test_a_score_that_is_no_number_is_recorded_as_none():
-    recipe = replace(tiny(), judge=lambda model, data, sampler: {"rmse": float("nan"), "hq": 1})
-    assert runs.judged(recipe.build(), recipe) == {"rmse": None, "hq": 1}
+    recipe = replace(
+        tiny(), evaluator=lambda model, data, sampler: {"rmse": float("nan"), "hq": 1}
+    )
+    assert runs.evaluate_model(recipe.build(), recipe) == {"rmse": None, "hq": 1}
 
 
 def test_a_checkpoint_holds_the_target_and_the_optimizer(tmp_path):

@@ -7,11 +7,11 @@ import torch
 
 from cmlab.data.toy import Ring
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding, VariancePreserving
 from cmlab.sampling import FewSteps, ddim, heun, multistep, ode
-from cmlab.teacher import Exact
+from cmlab.teacher import OracleTeacher
 
-PROCESSES = [EDM(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
+PROCESSES = [VarianceExploding(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
 SD = 0.5
 
 
@@ -42,7 +42,7 @@ def double(*values):
 
 def test_heun_with_18_steps_ends_where_edm_says_after_35_calls():
     denoise, x = Counted(posterior), double(100.0)[:, None]
-    *path, end = ode(EDM(), denoise, x, KarrasGrid().down(18))
+    *path, end = ode(VarianceExploding(), denoise, x, KarrasGrid().down(18))
     assert end.item() == pytest.approx(0.659530796251, abs=1e-11)
     assert denoise.calls == 35 and len(path) == 18 and path[0] is x
     exact = consistency(x, double(80.0)).item()
@@ -54,7 +54,7 @@ def test_heun_with_18_steps_ends_where_edm_says_after_35_calls():
 def test_a_solver_has_its_order_under_every_clock(process, solver, order, calls):
     def error(steps):
         times = process.time(torch.logspace(0.5, -0.5, steps + 1, dtype=torch.float64))
-        teacher = Exact(Ring(), process)
+        teacher = OracleTeacher(Ring(), process)
         denoise = Counted(teacher.denoise)
         alpha, _ = process(times[[0, -1]])
         *_, end = ode(process, denoise, x * alpha[0], times, solver)
@@ -74,43 +74,51 @@ def test_every_clock_walks_the_same_path(process, solver):
     levels, x = KarrasGrid(0.01, 10).down(9), 10 * torch.randn(5, 2, dtype=torch.float64)
     times = process.time(levels)
     alpha, _ = process(times)
-    here = list(ode(process, Exact(Ring(), process).denoise, x * alpha[0], times, solver))
-    there = list(ode(EDM(), Exact(Ring()).denoise, x, levels, solver))
+    here = list(ode(process, OracleTeacher(Ring(), process).denoise, x * alpha[0], times, solver))
+    there = list(ode(VarianceExploding(), OracleTeacher(Ring()).denoise, x, levels, solver))
     for a, ours, theirs in zip(alpha, here, there, strict=True):
         torch.testing.assert_close(ours / a, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_one_step_to_zero_is_the_denoiser():
     x, times = torch.randn(3, 2, dtype=torch.float64), double(2.0, 0.0)
-    *_, end = ode(EDM(), posterior, x, times)
+    *_, end = ode(VarianceExploding(), posterior, x, times)
     torch.testing.assert_close(end, posterior(x, double(2, 2, 2)))
 
 
 @pytest.mark.parametrize("calls", [1, 2, 5])
 def test_multistep_calls_once_for_each_time_and_gives_each_answer(calls):
     denoise, times = Counted(consistency), FewSteps().levels(calls)
-    answers = list(multistep(EDM(), denoise, torch.randn(4, 2, dtype=torch.float64), times))
+    answers = list(
+        multistep(VarianceExploding(), denoise, torch.randn(4, 2, dtype=torch.float64), times)
+    )
     assert denoise.calls == len(answers) == calls
 
 
 def test_the_last_answer_is_the_networks_own_with_no_noise_added():
     constant = torch.full((4, 2), 0.25)
-    *_, x = multistep(EDM(), lambda x_t, t: constant, torch.randn(4, 2), torch.tensor([5.0, 1.0]))
+    *_, x = multistep(
+        VarianceExploding(), lambda x_t, t: constant, torch.randn(4, 2), torch.tensor([5.0, 1.0])
+    )
     assert x is constant
     before = torch.get_rng_state()
-    list(multistep(EDM(), lambda x_t, t: constant, constant, torch.tensor([5.0])))
+    list(multistep(VarianceExploding(), lambda x_t, t: constant, constant, torch.tensor([5.0])))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 4])
 def test_an_exact_consistency_function_samples_the_law_itself(calls):
     n = 40_000
-    x = FewSteps(80.0, 0.5)(EDM(), consistency, torch.randn(n, 1, dtype=torch.float64), calls)
+    x = FewSteps(80.0, 0.5)(
+        VarianceExploding(), consistency, torch.randn(n, 1, dtype=torch.float64), calls
+    )
     variance = x.var().item()
     assert variance == pytest.approx(SD**2, abs=5 * SD**2 * sqrt(2 / n))
     assert x.mean().item() == pytest.approx(0, abs=5 * SD / sqrt(n))
     # A denoiser in its place answers with the mean: its samples are far too narrow.
-    mean = FewSteps(80.0, 0.5)(EDM(), posterior, torch.randn(n, 1, dtype=torch.float64), calls)
+    mean = FewSteps(80.0, 0.5)(
+        VarianceExploding(), posterior, torch.randn(n, 1, dtype=torch.float64), calls
+    )
     assert mean.var() < 0.6 * SD**2
 
 
@@ -124,7 +132,7 @@ def test_few_steps_start_from_the_noise_of_their_clock(process):
     torch.manual_seed(1)
     here = FewSteps(10.0, 0.8)(process, exact, z, 2)
     torch.manual_seed(1)
-    there = FewSteps(10.0, 0.8)(EDM(), consistency, z, 2)
+    there = FewSteps(10.0, 0.8)(VarianceExploding(), consistency, z, 2)
     torch.testing.assert_close(here, there, rtol=1e-9, atol=1e-9)
 
 
@@ -141,6 +149,6 @@ def test_wrong_times_are_refused_with_the_remedy():
     for times in (up, up.flip(0).repeat(2), torch.ones(2), torch.ones(2, 2), torch.ones(0)):
         for sampler in (ode, multistep):
             with pytest.raises(ValueError, match=r"strictly descending.*try times\.flip\(0\)"):
-                list(sampler(EDM(), lambda x_t, t: x_t, x, times))
+                list(sampler(VarianceExploding(), lambda x_t, t: x_t, x, times))
     with pytest.raises(ValueError, match="at least one call, not 0"):
         FewSteps().levels(0)

@@ -13,28 +13,28 @@ from torch import nn
 from cmlab.data.toy import Ring
 from cmlab.methods import SCM
 from cmlab.methods.scm import (
-    Adaptive,
+    JVP,
+    BackwardDifference,
+    CentralDifference,
     Clip,
-    Difference,
-    Even,
-    Flat,
+    ConstantWeight,
     InverseTan,
-    Secant,
-    Tangent,
+    LearnedWeight,
     Unbounded,
     UnitNorm,
+    UnitPrior,
     UnitRMS,
 )
 from cmlab.model import Denoiser, EDMPrecond, QuarterLog, TrigPrecond
 from cmlab.nets import MLP, Positional
-from cmlab.noise_levels import Together
+from cmlab.noise_levels import SameTime
 from cmlab.ops import expand
 from cmlab.process import TrigFlow
 from cmlab.schedules import Constant
-from cmlab.teacher import Exact, OneSample, Pretrained
+from cmlab.teacher import NetworkTeacher, OracleTeacher, SampleTeacher
 
 SD = 0.5
-PLAIN = SCM(warmup=Constant(1.0), bound=Unbounded(), balance=Even())
+PLAIN = SCM(warmup=Constant(1.0), bound=Unbounded(), loss_weighting=ConstantWeight())
 
 
 def double(*values):
@@ -112,7 +112,7 @@ def test_three_ways_to_write_the_rearranged_derivative_agree_and_two_slips_do_no
     net, (_, _, t, x_t, dx_t) = model_of().net, a_path()
     jvp, u, cs = torch.func.jvp, x_t / SD, t.cos() * t.sin()
     scaled = cs[:, None] * dx_t
-    ours = SD * Tangent()(Denoiser(net, TrigPrecond(SD)).raw, x_t, t, dx_t, cs)[1]
+    ours = SD * JVP()(Denoiser(net, TrigPrecond(SD)).raw, x_t, t, dx_t, cs)[1]
     paper = jvp(net, (u, t), (scaled, cs * SD))[1]
     inner = SD * jvp(net, (u, t), (scaled / SD, cs))[1]
     close(ours, paper)
@@ -130,14 +130,14 @@ def test_with_the_warm_up_done_g_is_cos_t_times_the_derivative_of_f(sigma_data):
 
 def test_with_weight_one_g_is_sigma_d_sin_t_times_the_derivative_of_f():
     model, (x, z, t, x_t, dx_t) = model_of(), a_path()
-    _, g = replace(PLAIN, prior=Flat()).tangent(model, x_t, t, dx_t, 0)
+    _, g = replace(PLAIN, prior=UnitPrior()).tangent(model, x_t, t, dx_t, 0)
     close(g, SD * t.sin()[:, None] * derivative(model, x, z, t))
 
 
 def test_the_prior_weight_is_folded_in_once():
     t = double(0.1, 0.8, 1.5)
     close(InverseTan()(t, SD), 1 / (SD * t.tan()) * SD * t.sin())
-    close(Flat()(t, SD), SD * t.sin())
+    close(UnitPrior()(t, SD), SD * t.sin())
 
 
 def test_before_the_warm_up_the_loss_is_velocity_matching():
@@ -234,14 +234,16 @@ def test_for_a_gaussian_the_exact_functions_have_these_values(
 
 
 @pytest.mark.parametrize("S", [0.25, 0.5, 1.0])
-@pytest.mark.parametrize("slope", [Tangent(), Difference(1e-4), Secant(1e-6)], ids=repr)
+@pytest.mark.parametrize(
+    "slope", [JVP(), CentralDifference(1e-4), BackwardDifference(1e-6)], ids=repr
+)
 def test_the_exact_consistency_function_has_no_tangent_along_the_exact_path(S, slope):
     model, x_t, t = Denoiser(Bell(S), TrigPrecond(SD)), torch.randn(64, 2).double(), a_path()[2]
     cos, sin = t.cos()[:, None], t.sin()[:, None]
     D = cos * S**2 / (cos**2 * S**2 + sin**2 * SD**2) * x_t
     dx_t = TrigFlow(SD).velocity(x_t, D, t)
-    _, g = replace(PLAIN, slope=slope).tangent(model, x_t, t, dx_t, 0)
-    _, wrong = replace(PLAIN, slope=slope).tangent(model, x_t, t, dx_t + 0.1, 0)
+    _, g = replace(PLAIN, derivative=slope).tangent(model, x_t, t, dx_t, 0)
+    _, wrong = replace(PLAIN, derivative=slope).tangent(model, x_t, t, dx_t + 0.1, 0)
     assert g.abs().max() < 3e-5 < 1e-2 < wrong.abs().max()
 
 
@@ -314,8 +316,8 @@ def test_the_vector_has_this_path_and_these_tangents():
     close(model.raw(x_t, t)[0].detach(), double(0.43808551388, -0.24815230735))
     close(model(x_t, t)[0].detach(), double(-0.11146894451, 0.04766004203))
     one = torch.ones_like(t)
-    close(Tangent()(model.raw, x_t, t, dx_t, one)[1][0], double(0.20242733050, 0.11028470589))
-    scaled = SD * Tangent()(model.raw, x_t, t, dx_t, t.cos() * t.sin())[1][0]
+    close(JVP()(model.raw, x_t, t, dx_t, one)[1][0], double(0.20242733050, 0.11028470589))
+    scaled = SD * JVP()(model.raw, x_t, t, dx_t, t.cos() * t.sin())[1][0]
     close(scaled, double(0.05058525403, 0.02755942021))
     _, g = PLAIN.tangent(model, x_t, t, dx_t, 0)
     close((g / t.cos())[0], double(-0.51924697410, 0.63203238666))
@@ -357,7 +359,7 @@ def test_a_bounded_tangent_is_that_of_the_whole_sample_not_of_each_number():
 
 def test_the_weight_has_its_best_value_where_it_says():
     """L(w) = e^w ℓ - w: .188464558 at w = .3, and at best 1 + ln ℓ, with w* = -ln ℓ."""
-    balance, model = Adaptive(), the_vector()[0]
+    balance, model = LearnedWeight(), the_vector()[0]
     balance.attach(model)
     loss = UnitNorm(0.1)(PLAIN.tangent(*the_vector(), 0)[1]).square().sum(1) / 2
     at = {}
@@ -370,7 +372,7 @@ def test_the_weight_has_its_best_value_where_it_says():
 
 
 def test_the_weight_is_nothing_at_first_and_draws_no_random_numbers():
-    balance, model, before = Adaptive(), model_of(), torch.get_rng_state()
+    balance, model, before = LearnedWeight(), model_of(), torch.get_rng_state()
     balance.attach(model)
     assert torch.equal(torch.get_rng_state(), before)
     loss = torch.rand(5).double()
@@ -380,11 +382,11 @@ def test_the_weight_is_nothing_at_first_and_draws_no_random_numbers():
 # the other ways to a tangent
 
 
-@pytest.mark.parametrize("slope", [Difference(1e-3), Secant(1e-6)], ids=repr)
+@pytest.mark.parametrize("slope", [CentralDifference(1e-3), BackwardDifference(1e-6)], ids=repr)
 def test_differences_and_secants_come_close_to_the_tangent(slope):
     model, (_, _, t, x_t, dx_t) = model_of(), a_path()
     _, exact = PLAIN.tangent(model, x_t, t, dx_t, 0)
-    F, g = replace(PLAIN, slope=slope).tangent(model, x_t, t, dx_t, 0)
+    F, g = replace(PLAIN, derivative=slope).tangent(model, x_t, t, dx_t, 0)
     assert F.requires_grad and not g.requires_grad
     close(g, exact, rtol=3e-5)
 
@@ -394,7 +396,7 @@ def test_the_gradient_of_the_discrete_loss_goes_to_the_continuous_one_at_first_o
     exact = gradient(loss_at(PLAIN, model, x, t).sum(), model)
     errors = []
     for gap in (1e-1, 1e-2, 1e-3, 1e-4):
-        discrete = replace(PLAIN, slope=Secant(gap))
+        discrete = replace(PLAIN, derivative=BackwardDifference(gap))
         found = gradient(loss_at(discrete, model, x, t).sum(), model)
         errors.append(((found - exact).norm() / exact.norm()).item())
     assert errors[0] < 0.3, errors
@@ -405,19 +407,21 @@ def test_the_gradient_of_the_discrete_loss_goes_to_the_continuous_one_at_first_o
 def test_the_discrete_tangent_is_the_secant_of_f_over_the_sine_of_the_gap():
     """App. E: g/cos t = (f(x_t, t) - f(x_r, r)) / sin(t - r), x_r one DDIM step away."""
     model, (_, _, t, x_t, dx_t) = model_of(), a_path()
-    method, gap = replace(PLAIN, slope=Secant(0.1)), double(0.1)
+    method, gap = replace(PLAIN, derivative=BackwardDifference(0.1)), double(0.1)
     _, g = method.tangent(model, x_t, t, dx_t, 0)
     x_r = gap.cos() * x_t - gap.sin() * dx_t
     close(g, t.cos()[:, None] * (model(x_t, t) - model(x_r, t - 0.1)).detach() / gap.sin())
 
 
-@pytest.mark.parametrize("slope", [Tangent(), Difference(1e-2), Secant(1e-3)], ids=repr)
+@pytest.mark.parametrize(
+    "slope", [JVP(), CentralDifference(1e-2), BackwardDifference(1e-3)], ids=repr
+)
 def test_all_passes_drop_the_same_units(slope):
     """With two masks the difference quotient would be about 1/h too long."""
     model, x = model_of(Dropping()).train(), torch.randn(256, 2).double()
     t = torch.full((256,), 0.9).double()
     torch.manual_seed(0)
-    F, g = replace(PLAIN, slope=slope).tangent(model, x, t, torch.zeros_like(x), 0)
+    F, g = replace(PLAIN, derivative=slope).tangent(model, x, t, torch.zeros_like(x), 0)
     torch.manual_seed(0)
     again, exact = PLAIN.tangent(model, x, t, torch.zeros_like(x), 0)
     assert torch.equal(F, again)
@@ -470,7 +474,7 @@ def test_the_exact_teacher_moves_along_the_exact_path():
     process, h = TrigFlow(data.sigma_data), 1e-5
     x = data.sample(16)[0].double()
     x_t = process.perturb(x, torch.randn(16, 2).double(), t)
-    dx_t = process.velocity(x_t, Exact(data, process)(x, None)(x_t, t), t)
+    dx_t = process.velocity(x_t, OracleTeacher(data, process)(x, None)(x_t, t), t)
 
     def path(s):
         """x_s on the exact path through x_t, one path at a time, by the oracle's own solver."""
@@ -493,9 +497,9 @@ def test_training_is_distillation_from_one_sample():
             return x
 
     by_training = loss_at(PLAIN, model, x, t)
-    by_distillation = loss_at(replace(PLAIN, teacher=Pretrained(Oracle())), model, x, t)
+    by_distillation = loss_at(replace(PLAIN, teacher=NetworkTeacher(Oracle())), model, x, t)
     assert torch.equal(by_training, by_distillation)
-    assert replace(PLAIN).teacher == OneSample()
+    assert replace(PLAIN).teacher == SampleTeacher()
 
 
 # refusals
@@ -503,7 +507,9 @@ def test_training_is_distillation_from_one_sample():
 
 def test_a_model_with_another_clock_is_refused():
     model, x = Denoiser(MLP(2), EDMPrecond()), torch.randn(4, 2)
-    with pytest.raises(TypeError, match="written for TrigFlow, not EDM.*TrigPrecond"):
+    with pytest.raises(
+        TypeError, match="written for TrigFlow, not VarianceExploding.*TrigPrecond"
+    ):
         PLAIN.loss(model, x, 0)
 
 
@@ -518,8 +524,10 @@ def test_data_of_another_spread_are_refused():
 
 
 def test_a_teacher_with_another_clock_is_refused():
-    for teacher in (Exact(Ring()), Pretrained(Denoiser(MLP(2), EDMPrecond()))):
-        with pytest.raises(ValueError, match="teacher is made for EDM.*Reclocked"):
+    for teacher in (OracleTeacher(Ring()), NetworkTeacher(Denoiser(MLP(2), EDMPrecond()))):
+        with pytest.raises(
+            ValueError, match="teacher is made for VarianceExploding.*ProcessAdapter"
+        ):
             replace(PLAIN, teacher=teacher).check(
                 model_of(), torch.randn(2, 2).double(), None, None
             )
@@ -539,7 +547,7 @@ def test_the_ends_of_the_clock_are_allowed():
 
 
 def test_pairs_that_lie_together_are_one_time_within_the_clock():
-    t, r = Together()(TrigFlow(), torch.randn(5000, 2), 0)
+    t, r = SameTime()(TrigFlow(), torch.randn(5000, 2), 0)
     assert torch.equal(t, r)
     assert 0 < float(t.min()) and float(t.max()) < pi / 2
     sigma = TrigFlow().level(t).quantile(torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95]))
@@ -556,7 +564,9 @@ def test_the_logarithm_of_the_level_as_time_makes_the_tangent_grow_towards_pure_
     close(4 * t.sin() * slope, double(14.137, 92.63), rtol=1e-3)
 
 
-@pytest.mark.parametrize("ingredient", [Secant, Difference, Clip, UnitNorm, UnitRMS])
+@pytest.mark.parametrize(
+    "ingredient", [BackwardDifference, CentralDifference, Clip, UnitNorm, UnitRMS]
+)
 def test_a_number_that_makes_no_sense_is_refused(ingredient):
     for number in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="must be above 0, not"):

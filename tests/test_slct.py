@@ -14,13 +14,13 @@ from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.mlp import MLPShape
 from cmlab.nets.norm import NonScaling, NonScalingNorm
 from cmlab.nets.unet import UNetShape
-from cmlab.noise_levels import At, KarrasGrid, Neighbours
+from cmlab.noise_levels import AdjacentLevels, At, KarrasGrid
 from cmlab.ops import sum_squares
 from cmlab.presets import toy
 from cmlab.schedules import Constant
 from cmlab.train.recipe import change, from_dict, to_dict
 
-GRID = Neighbours(Doubling(10, 640, 700))
+GRID = AdjacentLevels(Doubling(10, 640, 700))
 BARE = SLCT(GRID, PseudoHuber(), c=None, coupling=Independent(), denoising=0.0)
 
 
@@ -83,7 +83,7 @@ def test_the_metric_follows_c_of_the_step_and_keeps_its_kind():
 
 def test_c_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
     method = SLCT(GRID)
-    other = replace(method, pairs=Neighbours(Doubling(10, 640, 1400)))
+    other = replace(method, pairs=AdjacentLevels(Doubling(10, 640, 1400)))
     assert (method.c(150), other.c(150)) == (method.c(100), method.c(0))
     one = replace(SLCT(), pairs=GRID, c=replace(method.c, first=0.1))
     assert one.c(0) == 0.1 and one.c(699) == method.c(699)
@@ -94,7 +94,7 @@ def test_c_reads_its_grid_from_the_pairs_whatever_they_are_changed_to():
 
 
 def test_c_of_a_grid_is_refused_where_the_pairs_have_none():
-    with pytest.raises(ValueError, match="have none; use Neighbours, or a Constant"):
+    with pytest.raises(ValueError, match="have none; use AdjacentLevels, or a Constant"):
         SLCT(At(3.0, 0.9))
     with pytest.raises(RuntimeError, match="no N\\(k\\) yet; give it to a method"):
         Tightening()(0)
@@ -292,4 +292,4 @@ def test_it_learns_the_ring():
     method = SLCT(recipe.method.pairs, denoising=0.5)
     recipe = replace(recipe, method=replace(method, coupling=Independent()))
     trainer = recipe.trainer().fit()
-    assert recipe.judge(trainer.ema.model, recipe.data, recipe.sampler)["sw1"] < 0.35
+    assert recipe.evaluator(trainer.ema.model, recipe.data, recipe.sampler)["sw1"] < 0.35

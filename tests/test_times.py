@@ -5,10 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.methods.ict import InverseGap
-from cmlab.noise_levels import At, KarrasGrid, LogNormal, Neighbours, ToData, UniformIndex
-from cmlab.process import EDM, RectifiedFlow, TrigFlow, VariancePreserving
+from cmlab.noise_levels import (
+    AdjacentLevels,
+    At,
+    DenoisingPairs,
+    KarrasGrid,
+    LogNormal,
+    UniformIndex,
+)
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding, VariancePreserving
 from cmlab.schedules import Constant
 
 ICT = LogNormal(-1.1, 2.0)
@@ -113,7 +120,7 @@ def test_icts_weight_is_the_inverse_of_the_grids_gap():
 
 @pytest.mark.parametrize("stage", R_OF_T)
 def test_ects_second_time_is_its_authors(stage):
-    pairs, t = Shrink(Stages(2.0, every=10)), double(T)
+    pairs, t = ECTMapping(Stages(2.0, every=10)), double(T)
     torch.testing.assert_close(
         t * pairs.ratio(t, 10 * stage), double(R_OF_T[stage]), rtol=1e-7, atol=1e-11
     )
@@ -124,7 +131,7 @@ def test_ect_labels_with_data_exactly_where_n_is_at_least_the_inverse_gap(level)
     n = N_OF_T[T.index(level)]
     for stage in range(8):
         gap = 2.0 ** -(stage + 1)
-        ratio = Shrink(Constant(gap)).ratio(double([level]), 0).item()
+        ratio = ECTMapping(Constant(gap)).ratio(double([level]), 0).item()
         assert (ratio == 0) == (n >= 1 / gap)
         assert ratio == pytest.approx(max(0, 1 - gap * n), abs=1e-8)
 
@@ -132,15 +139,15 @@ def test_ect_labels_with_data_exactly_where_n_is_at_least_the_inverse_gap(level)
 @settings(max_examples=30, deadline=None)
 @given(stage=some.integers(1, 8), step=some.integers(0, 100))
 def test_r_is_below_t_and_never_negative_in_float32(stage, step):
-    pairs = Shrink(Stages(2.0, every=10, first=stage))
-    t, r = pairs(EDM(), batch(512, torch.float32), step)
+    pairs = ECTMapping(Stages(2.0, every=10, first=stage))
+    t, r = pairs(VarianceExploding(), batch(512, torch.float32), step)
     assert t.dtype == r.dtype == torch.float32
     assert bool((r >= 0).all() and (r < t).all())
 
 
 def test_the_second_time_only_rises_as_training_goes_on():
     level = torch.logspace(-3, 2, 100, dtype=torch.float64)
-    ratios = torch.stack([Shrink(Stages(every=1)).ratio(level, k) for k in range(8)])
+    ratios = torch.stack([ECTMapping(Stages(every=1)).ratio(level, k) for k in range(8)])
     assert bool((ratios.diff(dim=0) >= 0).all()) and bool((ratios[-1] > 0.98).all())
 
 
@@ -174,8 +181,8 @@ def test_the_continuous_law_of_a_grid_is_uniform_in_its_coordinate():
 
 
 def test_neighbours_are_neighbours_and_come_as_often_as_their_mass():
-    pairs, n = Neighbours(Constant(11)), 50_000
-    t, r = pairs(EDM(), batch(n), 0)
+    pairs, n = AdjacentLevels(Constant(11)), 50_000
+    t, r = pairs(VarianceExploding(), batch(n), 0)
     levels = KarrasGrid().up(11)
     i = (t[:, None] - levels).abs().argmin(1)
     assert torch.equal(t, levels[i]) and torch.equal(r, levels[i - 1])
@@ -184,25 +191,27 @@ def test_neighbours_are_neighbours_and_come_as_often_as_their_mass():
     assert bool(((share - double(MASSES_10)).abs() < 4.5 * spread).all())
 
 
-PROCESSES = [EDM(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
+PROCESSES = [VarianceExploding(), TrigFlow(), RectifiedFlow(), VariancePreserving()]
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("pairs", [Neighbours(Constant(41)), Shrink(), ToData(), At(0.3, 0.5)])
+@pytest.mark.parametrize(
+    "pairs", [AdjacentLevels(Constant(41)), ECTMapping(), DenoisingPairs(), At(0.3, 0.5)]
+)
 def test_pairs_hold_the_same_noise_levels_in_every_clock(process, pairs):
     torch.manual_seed(1)
     t, r = pairs(process, batch(64), 0)
     torch.manual_seed(1)
-    level, below = pairs(EDM(), batch(64), 0)
+    level, below = pairs(VarianceExploding(), batch(64), 0)
     torch.testing.assert_close(process.level(t), level, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(process.level(r), below, rtol=1e-9, atol=1e-9)
 
 
 def test_denoising_pairs_end_at_the_data_and_at_pairs_stay_put():
-    t, r = ToData()(EDM(), batch(2_000), 0)
+    t, r = DenoisingPairs()(VarianceExploding(), batch(2_000), 0)
     assert torch.equal(r, torch.zeros_like(r))
     assert t.log().mean().item() == pytest.approx(-1.2, abs=5 * 1.2 / 2_000**0.5)
-    t, r = At(0.3, 0.5)(EDM(), batch(4), 0)
+    t, r = At(0.3, 0.5)(VarianceExploding(), batch(4), 0)
     assert t.tolist() == [0.3] * 4 and r.tolist() == [0.15] * 4
 
 

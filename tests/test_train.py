@@ -17,18 +17,18 @@ from cmlab import process
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
 from cmlab.methods import CD, CT, ECT, EDM, ICT, SCM
-from cmlab.methods.scm import Clip, Difference, Unbounded, UnitNorm
+from cmlab.methods.scm import CentralDifference, Clip, Unbounded, UnitNorm
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond, TrigPrecond
 from cmlab.nets import MLP, Positional, UNet, embedding
 from cmlab.ops import seeded
 from cmlab.schedules import WarmupCosine
-from cmlab.teacher import AsBegun, Exact
+from cmlab.teacher import InitialModelTeacher, OracleTeacher
 from cmlab.train import checkpoint
 from cmlab.train.callbacks import History, Progress, every
 from cmlab.train.config import Adam, RAdam, TrainConfig
 from cmlab.train.distributed import skip_updates_when
 from cmlab.train.nonfinite import NotFinite
-from cmlab.train.run_log import LOG, Log
+from cmlab.train.run_log import LOG, JsonlLogger
 from cmlab.train.trainer import Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)
@@ -72,10 +72,10 @@ def kept(trainer):
         (images, CT(), Adam()),  # dropout, classes, and a moving-average target
         (images, ECT(), RAdam()),
         (points, CT(), RAdam()),
-        (points, CD(Exact(Ring())), Adam()),
+        (points, CD(OracleTeacher(Ring())), Adam()),
         (points, EDM(), Adam()),
         (angles, SCM(), RAdam()),  # a weight that is learned along
-        (angles, SCM(AsBegun()), Adam()),
+        (angles, SCM(InitialModelTeacher()), Adam()),
     ],
 )
 def test_five_steps_and_seven_from_a_file_are_twelve_bit_for_bit(
@@ -369,7 +369,9 @@ def test_callbacks_are_called_every_n_steps_and_at_the_end(tmp_path, capsys):
     trainer = points()
     assert isnan(trainer.average)
     losses = History(lambda trainer: trainer.average)
-    trainer.fit(losses, every(5, curve), every(6, Log(tmp_path)), every(4, Progress("ring")))
+    trainer.fit(
+        losses, every(5, curve), every(6, JsonlLogger(tmp_path)), every(4, Progress("ring"))
+    )
     assert curve.steps == [5, 10, 12] and losses.steps == list(range(1, 13))
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert [row["step"] for row in rows] == [6, 12]
@@ -402,7 +404,10 @@ def test_the_average_forgets_two_percent_a_step():
 
 
 def test_a_teachers_weights_stay_out_of_the_checkpoint_and_a_target_is_in_it():
-    assert {name.split(".")[0] for name in points(CD(Exact(Ring()))).tensors()} == {"model", "ema"}
+    assert {name.split(".")[0] for name in points(CD(OracleTeacher(Ring()))).tensors()} == {
+        "model",
+        "ema",
+    }
     trainer = points(CT())
     assert {name.split(".")[0] for name in trainer.tensors()} == {"model", "ema", "target"}
     next(trainer.run())
@@ -422,17 +427,17 @@ def test_a_weight_that_is_learned_along_is_trained_and_kept():
 
 
 def test_a_teacher_as_begun_stays_what_the_student_was():
-    trainer = angles(SCM(AsBegun()))
+    trainer = angles(SCM(InitialModelTeacher()))
     begun = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.fit()
     teacher = trainer.method.teacher.network
     assert same(teacher.state_dict(), begun) and not same(trainer.model.state_dict(), begun)
     assert not teacher.training
-    assert {name.split(".")[0] for name in angles(SCM(AsBegun())).tensors()} == {
+    assert {name.split(".")[0] for name in angles(SCM(InitialModelTeacher())).tensors()} == {
         "model", "ema", "weight",
     }  # fmt: skip
     with pytest.raises(RuntimeError, match="teacher.attach"):
-        AsBegun()(torch.zeros(2, 2), None)
+        InitialModelTeacher()(torch.zeros(2, 2), None)
 
 
 class Broken(nn.Module):
@@ -471,13 +476,13 @@ def test_what_scm_cannot_train_is_refused_before_the_first_step():
             return self.inner(x)
 
     for model, error, sentence in (
-        (Denoiser(MLP(2), EDMPrecond()), TypeError, "written for TrigFlow, not EDM"),
+        (Denoiser(MLP(2), EDMPrecond()), TypeError, "written for TrigFlow, not VarianceExploding"),
         (Denoiser(MLP(2), TrigPrecond(0.5)), ValueError, "deviation 0.714.*sigma_data = 0.5"),
         (Denoiser(Plain(), TrigPrecond(spread)), TypeError, "'inner.1' .BatchNorm1d. has no"),
     ):
         with pytest.raises(error, match=sentence):
             Trainer(model, SCM(), Ring(), CONFIG)
-    other = SCM(slope=Difference())  # needs no derivative
+    other = SCM(derivative=CentralDifference())  # needs no derivative
     assert Trainer(Denoiser(Plain(), TrigPrecond(spread)), other, Ring(), CONFIG).fit().step == 12
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ..metrics.evaluators import AgainstTest
+from ..metrics.evaluators import CIFAR10Evaluator
 from ..metrics.feature_extractors import CifarSpace, InceptionSpace, Space
 from ..metrics.report import Table
 from ..train import runs
@@ -37,13 +37,13 @@ def space_of(name: str, weights: str = "", download: bool = False) -> Space:
 
 
 def score(
-    run: Path, judge: AgainstTest, path: str = "", device: torch.device | None = None
+    run: Path, evaluator: CIFAR10Evaluator, path: str = "", device: torch.device | None = None
 ) -> Table:
     """The scores of a run against the test split.
 
     Args:
         run: a run's folder or a shipped file.
-        judge: the evaluator.
+        evaluator: the evaluator.
         path: where the data set lies, if not where the run had it.
         device: by default a GPU if there is one.
 
@@ -54,7 +54,7 @@ def score(
     best = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         data = change(recipe.data, "path", path) if path else recipe.data
-        return judge.table(model.to(device or best), data, recipe.sampler)
+        return evaluator.table(model.to(device or best), data, recipe.sampler)
     except BadFile:
         raise
     except ValueError as error:
@@ -86,11 +86,11 @@ def evaluate(args: argparse.Namespace) -> int:
     if not args.space:
         model, recipe, record = runs.load(args.run)
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
-        say(kept | runs.judged(model, recipe))
+        say(kept | runs.evaluate_model(model, recipe))
         return 0
     space = space_of(args.space, args.weights, args.download)
-    judge = AgainstTest(args.n, args.seed, space, args.heun)
-    found = score(args.run, judge, args.data)
+    evaluator = CIFAR10Evaluator(args.n, args.seed, space, args.heun)
+    found = score(args.run, evaluator, args.data)
     sys.stderr.write("\n".join(found.lines()) + "\n")
     sys.stdout.write("".join(json.dumps(row) + "\n" for row in found.rows()))
     return 0

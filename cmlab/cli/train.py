@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from ..presets import PRESETS
 from ..train import cost, runs
 from ..train.checkpoint import BadFile
-from ..train.control import Sitting, stop_on_signal
+from ..train.control import RunControl, stop_on_signal
 from ..train.distributed import BF16_MIXED, Engine, device_and_precision
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
@@ -62,7 +62,7 @@ def train(args: argparse.Namespace) -> int:
         check_folder(folder, args.resume)
         dry_run(recipe)
     recipe = with_parts(recipe, engine, folder)
-    with stop_on_signal(Sitting(folder)):
+    with stop_on_signal(RunControl(folder)):
         return train_and_evaluate(args, settings, recipe, folder, engine)
 
 
@@ -101,7 +101,7 @@ def train_and_evaluate(
         trainer = runs.fit(recipe, folder, bar=bar, fabric=fabric, compiled=args.compile)
     if not fabric.is_global_zero:
         return 0
-    control = Sitting(folder, (2, 2) if recipe.start else (1, 1))
+    control = RunControl(folder, (2, 2) if recipe.start else (1, 1))
     control.write_state("scoring", trainer)
     facts = {
         "preset": args.preset,
@@ -109,7 +109,7 @@ def train_and_evaluate(
         "seed": args.seed,
         **machine(engine, fabric, args.compile),
         **budget(trainer, recipe, folder),
-        "scores": runs.judged(trainer.ema.model, recipe),
+        "scores": runs.evaluate_model(trainer.ema.model, recipe),
     }
     runs.finish(trainer, recipe, folder, facts)
     control.write_state("finished", trainer)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..model import Denoiser, Model
 from ..ops import rewind_rng
 from ..schedules import GridSchedule
-from ..teacher import MovingAverage, Target
+from ..teacher import EMATarget, Target
 from ..types import Data, Metric, Pairs, PerSample, Schedule, Weight
 
 
@@ -40,7 +40,7 @@ class Method(ABC):
             elif grid_of(part) is None:
                 raise ValueError(
                     f"{part} follows the number of grid points of the method's pairs, and "
-                    f"{self.pairs} have none; use Neighbours, or a Constant in its place"
+                    f"{self.pairs} have none; use AdjacentLevels, or a Constant in its place"
                 )
 
     @abstractmethod
@@ -69,14 +69,14 @@ class Method(ABC):
         """
 
 
-def follows_grid(part: object) -> TypeGuard[GridSchedule | MovingAverage]:
+def follows_grid(part: object) -> TypeGuard[GridSchedule | EMATarget]:
     """Whether an ingredient is, or holds, a schedule that reads N(k) from the method's pairs."""
-    return isinstance(part.decay if isinstance(part, MovingAverage) else part, GridSchedule)
+    return isinstance(part.decay if isinstance(part, EMATarget) else part, GridSchedule)
 
 
 def grid_of(part: object) -> Schedule | None:
     """N(k) that such an ingredient has been given; None if it has none or needs none."""
-    schedule = part.decay if isinstance(part, MovingAverage) else part
+    schedule = part.decay if isinstance(part, EMATarget) else part
     return schedule.points if isinstance(schedule, GridSchedule) else None
 
 

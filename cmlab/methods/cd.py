@@ -19,7 +19,7 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..losses import SquaredL2, Uniform
 from ..model import Model
-from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
+from ..noise_levels import AdjacentLevels, KarrasGrid, UniformIndex
 from ..ops import rewind_rng
 from ..sampling import heun
 from ..schedules import Constant
@@ -44,7 +44,7 @@ class CD(Method):
 
     teacher: Teacher
     solver: Solver = heun
-    pairs: Pairs = Neighbours(Constant(18), UniformIndex(KarrasGrid()))
+    pairs: Pairs = AdjacentLevels(Constant(18), UniformIndex(KarrasGrid()))
     metric: Metric = SquaredL2()
     weight: Weight = Uniform()
     target: Target = field(default_factory=StopGrad)

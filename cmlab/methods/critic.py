@@ -21,7 +21,7 @@ from torch.nn.functional import relu
 from ..ingredients import ingredient
 from ..model import quarter_log
 from ..ops import seeded, sum_squares
-from ..teacher import Memory
+from ..teacher import Stateful
 from ..types import Data, PerSample, Time
 
 
@@ -52,7 +52,7 @@ class LinearGenerator:
 
 @ingredient
 @dataclass(eq=False)
-class Critic(Memory):
+class Critic(Stateful):
     """A critic D(x, level, cond), trained along with the student, and its two losses.
 
     Args:

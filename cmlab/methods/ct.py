@@ -18,9 +18,9 @@ from math import ceil, exp, log, sqrt
 
 from ..ingredients import ingredient
 from ..losses import SquaredL2, Uniform
-from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
+from ..noise_levels import AdjacentLevels, KarrasGrid, UniformIndex
 from ..schedules import GridSchedule
-from ..teacher import MovingAverage, Target
+from ..teacher import EMATarget, Target
 from ..types import Metric, Pairs, Schedule, Weight
 from .base import ConsistencyTraining
 
@@ -70,7 +70,7 @@ class GridDecay(GridSchedule):
 class CT(ConsistencyTraining):
     """Consistency training from data alone, with an EMA target; see `ConsistencyTraining`."""
 
-    pairs: Pairs = Neighbours(SqrtGrowth(), UniformIndex(KarrasGrid()))
+    pairs: Pairs = AdjacentLevels(SqrtGrowth(), UniformIndex(KarrasGrid()))
     metric: Metric = SquaredL2()
     weight: Weight = Uniform()
-    target: Target = field(default_factory=lambda: MovingAverage(GridDecay()))
+    target: Target = field(default_factory=lambda: EMATarget(GridDecay()))

@@ -45,7 +45,7 @@ class Stages:
 
 @ingredient
 @dataclass(frozen=True)
-class Shrink:
+class ECTMapping:
     """ECT's mapping from t to r = t max(0, 1 - gap(k) n(t)), n(t) = 1 + K sigmoid(-b t).
 
     Geng et al. 2025 (ECT), in noise levels.
@@ -77,7 +77,7 @@ class Shrink:
 class ECT(ConsistencyTraining):
     """Consistency tuning of a trained denoiser, r approaching t; see `ConsistencyTraining`."""
 
-    pairs: Pairs = Shrink()
+    pairs: Pairs = ECTMapping()
     metric: Metric = PseudoHuber(c=1e-8)
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..losses import SquaredL2
 from ..model import Model
-from ..noise_levels import ToData
+from ..noise_levels import DenoisingPairs
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
 from .base import Method
 
@@ -46,7 +46,7 @@ class EDM(Method):
         weight: the weight λ.
     """
 
-    pairs: Pairs = ToData()
+    pairs: Pairs = DenoisingPairs()
     metric: Metric = SquaredL2()
     weight: Weight = EDMWeight()
 

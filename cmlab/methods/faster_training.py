@@ -9,9 +9,9 @@ the paper trains on it less and less often. With τ the share of the run that is
 
 The paper's density is not known to us: this form is ours, and only its peak, near 0.3 of the way
 from data to noise, is as reported. Nor does 0.3 say much by itself. The paper's u is the timestep
-of a diffusion model over the number of timesteps (`Clock`); here u runs over the quantiles of the
-proposal that EDM uses anyway (`Quantiles`), so that the uniform start is EDM, to the bit, and what
-is measured is the curriculum and not a change of axis.
+of a diffusion model over the number of timesteps (`ProcessTime`); here u runs over the quantiles
+of the proposal that EDM uses anyway (`Quantiles`), so that the uniform start is EDM, to the bit,
+and what is measured is the curriculum and not a change of axis.
 
 MDLRC is momentum decay with learning-rate compensation:
 
@@ -65,7 +65,7 @@ class Quantiles:
 
 @ingredient
 @dataclass(frozen=True)
-class Clock:
+class ProcessTime:
     """The time of a process, such as DDPM's timestep over the number of timesteps.
 
     Args:
@@ -81,7 +81,7 @@ class Clock:
 
 
 @runtime_checkable
-class Share(Protocol):
+class Density(Protocol):
     """A distribution of u on [0, 1]: its density, its CDF, and the inverse of the CDF."""
 
     def density(self, u: Tensor) -> Tensor: ...
@@ -93,7 +93,7 @@ class Share(Protocol):
 
 @ingredient
 @dataclass(frozen=True)
-class UniformShare:
+class UniformDensity:
     """The uniform distribution on [0, 1]."""
 
     def density(self, u: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class UniformShare:
 
 @ingredient
 @dataclass(frozen=True)
-class Bump:
+class NormalDensity:
     """The normal distribution N(mean, std²) truncated to [0, 1]."""
 
     mean: float = 0.3
@@ -138,7 +138,7 @@ class Bump:
 
 @ingredient
 @dataclass(frozen=True)
-class Easing:
+class NoiseCurriculum:
     """CLTS, a curriculum over noise levels for denoising: u ~ p_τ = (1 - τ) first + τ last.
 
     Args:
@@ -149,8 +149,8 @@ class Easing:
     """
 
     progress: Schedule = Warmup(4000)
-    last: Share = Bump()
-    first: Share = UniformShare()
+    last: Density = NormalDensity()
+    first: Density = UniformDensity()
     axis: Axis = Quantiles()
 
     def density(self, u: Tensor, step: int) -> Tensor:
@@ -221,7 +221,7 @@ class Compensation:
 
 @ingredient
 @dataclass(frozen=True)
-class Times:
+class ScheduleProduct:
     """The product of two schedules, such as a warm-up and a compensation."""
 
     a: Schedule

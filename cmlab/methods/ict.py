@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import floor, log2, sqrt
 
 from ..ingredients import ingredient
-from ..noise_levels import Neighbours
+from ..noise_levels import AdjacentLevels
 from ..ops import sum_squares
 from ..teacher import StopGrad, Target
 from ..types import Data, Metric, Pairs, PerSample, Time, Weight
@@ -78,7 +78,7 @@ class Doubling:
 class ICT(ConsistencyTraining):
     """Consistency training without an EMA target, on doubling grids; see `ConsistencyTraining`."""
 
-    pairs: Pairs = Neighbours(Doubling())
+    pairs: Pairs = AdjacentLevels(Doubling())
     metric: Metric = PseudoHuber()
     weight: Weight = InverseGap()
     target: Target = field(default_factory=StopGrad)

@@ -23,11 +23,11 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..losses import Uniform
 from ..model import Model
-from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
+from ..noise_levels import AdjacentLevels, KarrasGrid, UniformIndex
 from ..ops import rewind_rng
 from ..sampling import ddim
 from ..schedules import Constant
-from ..teacher import MovingAverage, Target
+from ..teacher import EMATarget, Target
 from ..types import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
 from .critic import Critic
@@ -53,10 +53,10 @@ class MusicCM(Method):
 
     teacher: Teacher
     solver: Solver = ddim
-    pairs: Pairs = Neighbours(Constant(50), UniformIndex(KarrasGrid()))
+    pairs: Pairs = AdjacentLevels(Constant(50), UniformIndex(KarrasGrid()))
     metric: Metric = PseudoHuber(c=1e-3)
     weight: Weight = Uniform()
-    target: Target = field(default_factory=lambda: MovingAverage(Constant(0.95)))
+    target: Target = field(default_factory=lambda: EMATarget(Constant(0.95)))
     critic: Critic | None = None
     share: float = 1.0
     distil: float = 3.0

@@ -38,7 +38,7 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..losses import Uniform
 from ..model import Model
-from ..noise_levels import KarrasGrid, Neighbours, UniformIndex
+from ..noise_levels import AdjacentLevels, KarrasGrid, UniformIndex
 from ..ops import expand, rewind_rng
 from ..process import Process
 from ..sampling import ddim, descending
@@ -216,7 +216,7 @@ class PCM(Method):
     teacher: Teacher
     phases: Phases = cut(KarrasGrid(), 50, 4)
     solver: Solver = ddim
-    pairs: Pairs = Neighbours(Constant(50), UniformIndex(KarrasGrid()))
+    pairs: Pairs = AdjacentLevels(Constant(50), UniformIndex(KarrasGrid()))
     metric: Metric = PseudoHuber()
     weight: Weight = Uniform()
     target: Target = field(default_factory=StopGrad)

@@ -9,8 +9,8 @@
 Code `warmup` is the paper's r, which grows from 0 to 1. Times are TrigFlow's angles, in radians.
 g is cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. With an even weight the
 loss's value is ‖bound(g)‖² / D, whatever the model: only its gradient is informative. With
-`Secant` it is the discrete loss of App. E, which writes dx/dt = F of the teacher, without σ_d
-(a slip). Guidance of the teacher is left out.
+`BackwardDifference` it is the discrete loss of App. E, which writes dx/dt = F of the teacher,
+without σ_d (a slip). Guidance of the teacher is left out.
 
 Paper against code: the authors released none. Two others have, and `benchmarks/fidelity.py`
 compares with them:
@@ -20,7 +20,7 @@ compares with them:
 - rCM's is 100 D times this one with an even weight once the warm-up is over. During it the first
   factor is cos t √(1 - r² sin² t) in place of cos² t, and r multiplies x_t but not dF/dt. With
   differences in place of dF/dt it keeps cos t sin t of the later time; App. E, followed by
-  `Secant`, has those of the earlier.
+  `BackwardDifference`, has those of the earlier.
 """
 
 from abc import ABC, abstractmethod
@@ -34,13 +34,24 @@ from ..ingredients import ingredient
 from ..model import Denoiser
 from ..nets.embedding import Embed, Positional, Waves
 from ..nets.forward_mode import check_forward
-from ..noise_levels import LogNormal, Together
+from ..noise_levels import LogNormal, SameTime
 from ..ops import again, chord, expand, jvp, sum_squares
 from ..process import TrigFlow
 from ..schedules import Warmup
-from ..teacher import Exact, Memory, OneSample, Pretrained
+from ..teacher import NetworkTeacher, OracleTeacher, SampleTeacher, Stateful
 from ..train.nonfinite import finite_tangent
-from ..types import Balance, Bound, Data, Denoise, Pairs, PerSample, Prior, Schedule, Teacher, Time
+from ..types import (
+    Bound,
+    Data,
+    Denoise,
+    LossWeighting,
+    Pairs,
+    PerSample,
+    Prior,
+    Schedule,
+    Teacher,
+    Time,
+)
 from .base import Method
 
 # The loss weighting over time: constant, or learned
@@ -48,7 +59,7 @@ from .base import Method
 
 @ingredient
 @dataclass(frozen=True)
-class Even:
+class ConstantWeight:
     """The constant loss weighting: the loss unchanged."""
 
     def __call__(self, t: Time, loss: PerSample) -> PerSample:
@@ -71,7 +82,7 @@ class LogWeight(nn.Module):
 
 @ingredient
 @dataclass(eq=False)
-class Adaptive(Memory):
+class LearnedWeight(Stateful):
     """The learned loss weighting e^{w_φ(t)} loss - w_φ(t).
 
     The best w_φ(t) is -ln E[loss | t], by which each time counts alike. Karras et al. 2024 (EDM2)
@@ -87,7 +98,9 @@ class Adaptive(Memory):
 
     def __call__(self, t: Time, loss: PerSample) -> PerSample:
         if self.network is None:
-            raise RuntimeError("the weight has no network yet; call balance.attach(model) first")
+            raise RuntimeError(
+                "the weight has no network yet; call loss_weighting.attach(model) first"
+            )
         w = self.network(t).to(loss.dtype)
         return w.exp() * loss - w
 
@@ -124,14 +137,14 @@ def check_process(process: TrigFlow, spread: float | None, teacher: Teacher) -> 
             f"{process.sigma_data:.4g}; build the model with TrigPrecond({spread:.4g})"
         )
     other = None
-    if isinstance(teacher, Exact):
+    if isinstance(teacher, OracleTeacher):
         other = teacher.process
-    elif isinstance(teacher, Pretrained):
+    elif isinstance(teacher, NetworkTeacher):
         other = teacher.network.process
     if other not in (None, process):
         raise ValueError(
             f"the teacher is made for {other} and the student for {process}; wrap the teacher in "
-            f"Reclocked, or give Exact the student's process"
+            f"ProcessAdapter, or give OracleTeacher the student's process"
         )
 
 
@@ -151,7 +164,7 @@ def positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be above 0, not {value}")
 
 
-class Slope(ABC):
+class TimeDerivative(ABC):
     """The time derivative of the network along the PF-ODE, scale · dF/dt."""
 
     @abstractmethod
@@ -175,7 +188,7 @@ class Slope(ABC):
 
 @ingredient
 @dataclass(frozen=True)
-class Tangent(Slope):
+class JVP(TimeDerivative):
     """dF/dt by a Jacobian-vector product (JVP) in forward mode. Lu & Song 2025, Sec. 5.1.
 
     The scale is applied to the tangents of x and t, so that the product of a small scale and a
@@ -193,7 +206,7 @@ class Tangent(Slope):
 
 @ingredient
 @dataclass(frozen=True)
-class Difference(Slope):
+class CentralDifference(TimeDerivative):
     """dF/dt by central differences of F at x_t ± h dx_t and t ± h, for networks without a JVP.
 
     Near the ends of [0, π/2] the scale cos t sin t keeps t ± h inside.
@@ -218,7 +231,7 @@ class Difference(Slope):
 
 @ingredient
 @dataclass(frozen=True)
-class Secant(Slope):
+class BackwardDifference(TimeDerivative):
     """dF/dt by a backward difference, the discrete loss of App. E, with no derivative at all.
 
     (cos δ F(x_t, t) - F(x_r, r)) / sin δ with δ = t - r, and x_r a DDIM step from x_t. Its limit
@@ -258,7 +271,7 @@ class InverseTan:
 
 @ingredient
 @dataclass(frozen=True)
-class Flat:
+class UnitPrior:
     """The constant prior weight w(t) = 1, so c(t) = σ_d sin t."""
 
     def __call__(self, t: Time, sigma_data: float) -> Time:
@@ -325,22 +338,22 @@ class SCM(Method):
     """Continuous-time consistency training (sCT), or distillation (sCD) with a teacher.
 
     Args:
-        teacher: gives dx_t/dt; `OneSample` is sCT.
+        teacher: gives dx_t/dt; `SampleTeacher` is sCT.
         pairs: draws the time t of each sample; its r is t.
-        slope: the time derivative dF/dt.
+        derivative: the time derivative dF/dt.
         prior: c(t), the prior weight times σ_d sin t.
         warmup: the schedule of the paper's r, from 0 to 1.
         bound: the normalisation of the tangent g.
-        balance: the loss weighting over t.
+        loss_weighting: the loss weighting over t.
     """
 
-    teacher: Teacher = OneSample()
-    pairs: Pairs = Together(LogNormal(-1.0, 1.4))
-    slope: Slope = Tangent()
+    teacher: Teacher = SampleTeacher()
+    pairs: Pairs = SameTime(LogNormal(-1.0, 1.4))
+    derivative: TimeDerivative = JVP()
     prior: Prior = InverseTan()
     warmup: Schedule = Warmup(10_000)
     bound: Bound = UnitNorm(0.1)
-    balance: Balance = field(default_factory=Adaptive)
+    loss_weighting: LossWeighting = field(default_factory=LearnedWeight)
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = trigflow(model)
@@ -350,7 +363,7 @@ class SCM(Method):
 
         F, g = self.tangent(model, x_t, t, dx_t, step, cond)
         g = self.bound(finite_tangent(g, process.level(t), step))
-        return self.balance(t, sum_squares(F - F.detach() - g) / x[0].numel())
+        return self.loss_weighting(t, sum_squares(F - F.detach() - g) / x[0].numel())
 
     def tangent(
         self,
@@ -371,15 +384,16 @@ class SCM(Method):
             step: for the warm-up r.
             cond: conditioning.
         """
-        sigma_data, r = trigflow(model).sigma_data, self.slope.earlier(t)
+        sigma_data, r = trigflow(model).sigma_data, self.derivative.earlier(t)
         c = self.prior(t, sigma_data)  # cos(t)
         cc, cs = c * r.cos(), c * r.sin()  # cos²(t), cos(t) sin(t)
-        F, dF = self.slope(lambda x_t, t: model.raw(x_t, t, cond), x_t, t, dx_t, cs)  # cs · dF/dt
+        # dF is cs · dF/dt
+        F, dF = self.derivative(lambda x_t, t: model.raw(x_t, t, cond), x_t, t, dx_t, cs)
 
         g = -expand(cc, x_t) * (sigma_data * F.detach() - dx_t)
         return F, g - self.warmup(step) * (expand(cs, x_t) * x_t + sigma_data * dF)
 
     def check(self, model: Denoiser, x: Data, cond: Tensor | None, spread: float | None) -> None:
         check_process(trigflow(model), spread, self.teacher)
-        if isinstance(self.slope, Tangent):
+        if isinstance(self.derivative, JVP):
             check_derivative(model, x, cond)

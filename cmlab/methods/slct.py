@@ -38,7 +38,7 @@ from torch import Tensor
 
 from ..ingredients import ingredient
 from ..model import Model
-from ..noise_levels import Neighbours
+from ..noise_levels import AdjacentLevels
 from ..ops import rewind_rng, sum_squares
 from ..schedules import GridSchedule
 from ..teacher import StopGrad, Target
@@ -141,7 +141,7 @@ class SLCT(Method):
         target: f_θ⁻.
     """
 
-    pairs: Pairs = Neighbours(Doubling(10, 640))
+    pairs: Pairs = AdjacentLevels(Doubling(10, 640))
     metric: Metric = Cauchy()
     c: Schedule | None = Tightening()
     weight: Weight = InverseGap()

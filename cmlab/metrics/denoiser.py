@@ -15,9 +15,9 @@ from ..methods.faster_training import Quantiles
 from ..model import Model
 from ..noise_levels import KarrasGrid, LogNormal
 from ..ops import expand, seeded, sum_squares
-from ..process import EDM, Process
+from ..process import Process, VarianceExploding
 from ..sampling import ode
-from ..teacher import Exact
+from ..teacher import OracleTeacher
 from ..types import Data, Denoise
 from .toy import answers
 
@@ -121,4 +121,4 @@ def exact_heun_samples(
     with seeded(CPU, seed):
         fresh, _ = data.sample(points)
         x_T = level * torch.randn_like(fresh)
-    return x_T, heun_samples(EDM(), Exact(data).denoise, x_T, level), fresh
+    return x_T, heun_samples(VarianceExploding(), OracleTeacher(data).denoise, x_T, level), fresh

@@ -4,11 +4,11 @@ An evaluator is called with (model, data, sampler) and gives numbers by name. It
 its seed alone, and it leaves the global random state as it was.
 
     data            few-step samplers                denoisers, 35 calls of Heun's method
-    toy             AgainstOracle, ByEnds            AgainstExactWalk
-    digits          AgainstHeldOut, DigitsByCalls    HeldOutWalk
-    latents         DecodedHeldOut, DecodedFresh
-    shapes          AgainstFresh                     FreshWalk
-    photographs     AgainstTest                      AgainstTest(heun=True)
+    toy             ToyEvaluator, PathEndEvaluator            ToyDenoiserEvaluator
+    digits          DigitsEvaluator, DigitsStepsEvaluator    DigitsDenoiserEvaluator
+    latents         LatentDigitsEvaluator, LatentShapesEvaluator
+    shapes          ShapesEvaluator                     ShapesDenoiserEvaluator
+    photographs     CIFAR10Evaluator                      CIFAR10Evaluator(heun=True)
 
 What they measure is defined beside: `toy` (errors against the exact consistency function),
 `digits`, `patches`, `denoiser`, `frechet`, `precision_recall`, `wasserstein`, and `report` (the
@@ -55,27 +55,27 @@ def patch_distances(images: Mapping[str, Tensor], fresh: Tensor) -> dict[str, fl
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstOracle:
+class ToyEvaluator:
     """Toy data: errors against the exact consistency function and distribution, `score_toy`.
 
     Args:
         sigma_min: the lowest noise level.
         seed: of all draws.
-        law: the exact distribution, if it is not that of the training data.
+        distribution: the exact distribution, if it is not that of the training data.
     """
 
     sigma_min: float = 0.002
     seed: int = 0
-    law: ToyData | None = None
+    distribution: ToyData | None = None
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        exact = self.law or data
+        exact = self.distribution or data
         return score_toy(model, model.process, exact, self.sigma_min, sampler, self.seed)
 
 
 @ingredient
 @dataclass(frozen=True)
-class ByEnds:
+class PathEndEvaluator:
     """Toy data: samples of a fixed number of calls against the exact endpoints, `score_ends`.
 
     For a sampler that is meant for one number of calls, as a phased one is for its phases.
@@ -94,20 +94,20 @@ class ByEnds:
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstExactWalk:
+class ToyDenoiserEvaluator:
     """A toy denoiser beside the exact one.
 
-    excess  EDM's loss above its minimum, under the noise level distribution `law`
+    excess  EDM's loss above its minimum, under the noise level distribution `proposal`
     away    RMS distance of Heun samples to the exact denoiser's from the same noise
     ed, sw  energy distance and sliced W₂ of the samples to fresh data
 
     Args:
-        law: distribution of the noise levels at which the loss is taken.
+        proposal: distribution of the noise levels at which the loss is taken.
         points: samples.
         seed: of all draws.
     """
 
-    law: LogNormal = EDM_LEVELS
+    proposal: LogNormal = EDM_LEVELS
     points: int = 2048
     seed: int = 0
 
@@ -116,7 +116,7 @@ class AgainstExactWalk:
         x_T, exact, fresh = exact_heun_samples(data, sampler.sigma_max, self.points, self.seed)
         x = heun_samples(model.process, model, x_T, sampler.sigma_max)
         return {
-            "excess": float(excess(model, data, self.law).mean()),
+            "excess": float(excess(model, data, self.proposal).mean()),
             "away": float(sum_squares(x - exact).mean().sqrt()),
             "ed": energy(x, fresh),
             "sw": sliced(x, fresh),
@@ -128,7 +128,7 @@ class AgainstExactWalk:
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstHeldOut:
+class DigitsEvaluator:
     """Digits: Fréchet distance to the held-out ones in one and two calls, `score_digits`.
 
     Args:
@@ -145,7 +145,7 @@ class AgainstHeldOut:
 
 @ingredient
 @dataclass(frozen=True)
-class DigitsByCalls:
+class DigitsStepsEvaluator:
     """Digits: Fréchet distance to the held-out ones for each number of calls.
 
     Args:
@@ -164,18 +164,18 @@ class DigitsByCalls:
 
 @ingredient
 @dataclass(frozen=True)
-class HeldOutWalk:
+class DigitsDenoiserEvaluator:
     """A denoiser of digits: `loss` on the held-out ones, and `fd35`, Fréchet distance to them.
 
     As many Heun samples as there are held-out digits, of their classes where the network takes
     one. fd_floor: the training digits' distance.
 
     Args:
-        law: distribution of the noise levels at which the loss is taken.
+        proposal: distribution of the noise levels at which the loss is taken.
         seed: of all draws.
     """
 
-    law: LogNormal = EDM_LEVELS
+    proposal: LogNormal = EDM_LEVELS
     seed: int = 0
 
     @torch.no_grad()
@@ -184,7 +184,7 @@ class HeldOutWalk:
         with seeded(CPU, self.seed):
             cond = held_out.labels if data.sample(1)[1] is not None else None
             x_T = sampler.sigma_max * torch.randn_like(held_out.images)
-            loss = noisy_loss(model, held_out.images, cond, self.law)
+            loss = noisy_loss(model, held_out.images, cond, self.proposal)
         denoise = conditioned(model, cond)
         x = heun_samples(model.process, denoise, x_T, sampler.sigma_max).clamp(-1, 1)
         real = classifier.features(held_out.images)
@@ -211,7 +211,7 @@ def decoded_samples(
 
 @ingredient
 @dataclass(frozen=True)
-class DecodedHeldOut:
+class LatentDigitsEvaluator:
     """Latents of digits: Fréchet distance of decoded samples to held-out digits, `score_digits`.
 
     fd_coded: of the training digits after encoding and decoding, which no generator of the
@@ -241,7 +241,7 @@ class DecodedHeldOut:
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstFresh:
+class ShapesEvaluator:
     """Endless images: patch distance of `n` generated ones to as many fresh ones.
 
     pd1, pd2: in one and two calls; pd_floor: of other fresh images.
@@ -273,18 +273,18 @@ class AgainstFresh:
 
 @ingredient
 @dataclass(frozen=True)
-class FreshWalk:
+class ShapesDenoiserEvaluator:
     """A denoiser of endless images: `loss` on fresh ones, and `pd35`, patch distance to them.
 
     pd_floor: the patch distance of other fresh images.
 
     Args:
-        law: distribution of the noise levels at which the loss is taken.
+        proposal: distribution of the noise levels at which the loss is taken.
         n: images in each set.
         seed: of all draws.
     """
 
-    law: LogNormal = EDM_LEVELS
+    proposal: LogNormal = EDM_LEVELS
     n: int = 60
     seed: int = 0
 
@@ -294,7 +294,7 @@ class FreshWalk:
             fresh, cond = data.sample(self.n)
             other, _ = data.sample(self.n)
             x_T = sampler.sigma_max * torch.randn_like(fresh)
-            loss = noisy_loss(model, fresh, cond, self.law)
+            loss = noisy_loss(model, fresh, cond, self.proposal)
         denoise = conditioned(model, cond)
         x = heun_samples(model.process, denoise, x_T, sampler.sigma_max).clamp(-1, 1)
         floor = patch_distances({"pd_floor": other}, fresh)
@@ -303,7 +303,7 @@ class FreshWalk:
 
 @ingredient
 @dataclass(frozen=True)
-class DecodedFresh:
+class LatentShapesEvaluator:
     """Latents of endless images: patch distance of `n` decoded samples to as many fresh images.
 
     pd1, pd2: in one and two calls; pd_coded: of encoded and decoded images; pd_floor: of other
@@ -337,7 +337,7 @@ class DecodedFresh:
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstTest:
+class CIFAR10Evaluator:
     """Photographs: generated images against the test set, in a named feature space.
 
     fd, kd, precision, recall, each for 1, 2 and 4 calls and with `heun` for the 35 calls of the

@@ -17,7 +17,7 @@ from ..methods.pcm import Phases
 from ..noise_levels import KarrasGrid
 from ..ops import expand, seeded
 from ..oracle import Oracle
-from ..process import EDM, Process
+from ..process import Process, VarianceExploding
 from ..sampling import FewSteps, Sampler
 from ..types import Data, Denoise, Time
 from .wasserstein import sliced
@@ -227,7 +227,7 @@ class ExactJumps:
     phases: Phases
 
     def __call__(self, x_t: Data, t: Time) -> Data:
-        s = self.phases.floor(EDM(), t)
+        s = self.phases.floor(VarianceExploding(), t)
         share = expand(s / t, x_t)
         return (self.law.flow(x_t, t, s) - share * x_t) / (1 - share)
 

@@ -11,7 +11,7 @@ from ..ingredients import ingredient
 from ..types import Data, PerSample, Time
 from .embedding import Embed, Fourier
 from .mlp import MLP
-from .unet import Told, conv
+from .unet import Conditioning, conv
 
 
 class PointCritic(nn.Module):
@@ -59,7 +59,7 @@ class ImageCritic(nn.Module):
     def __init__(self, channels: int, width: int, embed: Embed, classes: int) -> None:
         super().__init__()
         self.first, self.second = conv(channels, width), conv(width, 2 * width)
-        self.told, self.last = Told(embed, classes, 2 * width), conv(2 * width, 1)
+        self.told, self.last = Conditioning(embed, classes, 2 * width), conv(2 * width, 1)
         self.act, self.pool = nn.LeakyReLU(0.2), nn.AvgPool2d(2)
 
     def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> PerSample:

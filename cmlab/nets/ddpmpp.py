@@ -22,7 +22,7 @@ from ..types import Data, Time
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast
-from .unet import Dropout, Told, check_image, check_levels, upsample
+from .unet import Conditioning, check_image, check_levels, upsample
 
 HALF = sqrt(0.5)  # keeps the variance of a sum of two branches
 FAINT = 1e-5  # the last layer of a branch starts almost, but not quite, at 0
@@ -52,15 +52,15 @@ def output(inputs: int, channels: int) -> nn.Sequential:
     return nn.Sequential(norm(inputs), nn.SiLU(), conv(inputs, channels, gain=FAINT))
 
 
-def told(embed: Embed, classes: int, width: int) -> Told:
-    made = Told(embed, classes, width)
+def told(embed: Embed, classes: int, width: int) -> Conditioning:
+    made = Conditioning(embed, classes, width)
     for layer in (made.inner, made.outer):
         drawn(layer)
     return made
 
 
 @dataclass(frozen=True)
-class Level:
+class Resolution:
     """The settings that the blocks of one resolution share."""
 
     channels: int
@@ -70,7 +70,7 @@ class Level:
     modulation: Modulation
 
 
-class Attention(nn.Module):
+class SingleHeadAttention(nn.Module):
     """Self-attention over the pixels, with a single head."""
 
     def __init__(self, channels: int) -> None:
@@ -85,7 +85,7 @@ class Attention(nn.Module):
         return self.out(attend(q, k, v)[:, 0].mT.unflatten(2, h.shape[2:]))
 
 
-class Block(nn.Module):
+class DDPMppBlock(nn.Module):
     """A residual block: (skip(h) + branch(h, e)) · √½, then the same with attention as the branch.
 
     branch = conv(drop(act(modulated norm(conv(resize(act(norm(h)))))))). `resize` also stands
@@ -96,7 +96,7 @@ class Block(nn.Module):
         self,
         inputs: int,
         outputs: int,
-        level: Level,
+        level: Resolution,
         attention: bool = False,
         resize: nn.Module | None = None,
     ) -> None:
@@ -104,10 +104,10 @@ class Block(nn.Module):
         self.resize, self.act = resize or nn.Identity(), nn.SiLU()
         self.norm_1, self.conv_1 = norm(inputs), conv(inputs, outputs)
         self.modulate = drawn(level.modulation.build(level.width_e, outputs, norm))
-        self.drop, self.conv_2 = Dropout(level.dropout), conv(outputs, outputs, gain=FAINT)
+        self.drop, self.conv_2 = nn.Dropout(level.dropout), conv(outputs, outputs, gain=FAINT)
         same = inputs == outputs and resize is None
         self.skip = nn.Identity() if same else conv(inputs, outputs, 1)
-        self.attention = Attention(outputs) if attention else None
+        self.attention = SingleHeadAttention(outputs) if attention else None
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         inner = self.conv_1(self.resize(self.act(self.norm_1(h))))
@@ -126,7 +126,7 @@ class Upsample(nn.Module):
 class Rise(nn.Module):
     """A level of the decoder: blocks that enter it, then blocks that each read a skip."""
 
-    def __init__(self, enter: list[Block], blocks: list[Block]) -> None:
+    def __init__(self, enter: list[DDPMppBlock], blocks: list[DDPMppBlock]) -> None:
         super().__init__()
         self.enter, self.blocks = nn.ModuleList(enter), nn.ModuleList(blocks)
 
@@ -183,7 +183,9 @@ class DDPMpp(nn.Module):
         self.channels, self.halvings = channels, len(mults) - 1
         self.told = told(embed, classes, 4 * width)
         levels = [
-            Level(width * m, i in attention, dropout * (i >= dropout_from), 4 * width, modulation)
+            Resolution(
+                width * m, i in attention, dropout * (i >= dropout_from), 4 * width, modulation
+            )
             for i, m in enumerate(mults)
         ]
         self.first = conv(channels, width)
@@ -203,31 +205,31 @@ class DDPMpp(nn.Module):
         return self.last(h).to(x.dtype)
 
 
-def encoder(width: int, levels: list[Level], blocks: int) -> tuple[nn.ModuleList, list[int]]:
+def encoder(width: int, levels: list[Resolution], blocks: int) -> tuple[nn.ModuleList, list[int]]:
     """The encoder's blocks in order, and the channels of all skips in that order."""
     made, skips = nn.ModuleList(), [width]
     for i, level in enumerate(levels):
         if i:
-            made.append(Block(skips[-1], skips[-1], level, resize=nn.AvgPool2d(2)))
+            made.append(DDPMppBlock(skips[-1], skips[-1], level, resize=nn.AvgPool2d(2)))
             skips.append(skips[-1])
         for _ in range(blocks):
-            made.append(Block(skips[-1], level.channels, level, level.attention))
+            made.append(DDPMppBlock(skips[-1], level.channels, level, level.attention))
             skips.append(level.channels)
     return made, skips
 
 
-def decoder(skips: list[int], levels: list[Level], blocks: int) -> nn.ModuleList:
+def decoder(skips: list[int], levels: list[Resolution], blocks: int) -> nn.ModuleList:
     """The decoder's levels, coarsest first. Two blocks enter that one, else one that upsamples."""
     made, skips, h = nn.ModuleList(), list(skips), skips[-1]
     for i, level in reversed(list(enumerate(levels))):
         if i == len(levels) - 1:
-            enter = [Block(h, h, level, attention) for attention in (True, False)]
+            enter = [DDPMppBlock(h, h, level, attention) for attention in (True, False)]
         else:
-            enter = [Block(h, h, level, resize=Upsample())]
+            enter = [DDPMppBlock(h, h, level, resize=Upsample())]
         reading = []
         for k in range(blocks + 1):
             last = level.attention and k == blocks
-            reading.append(Block(h + skips.pop(), h := level.channels, level, last))
+            reading.append(DDPMppBlock(h + skips.pop(), h := level.channels, level, last))
         made.append(Rise(enter, reading))
     return made
 

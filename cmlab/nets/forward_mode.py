@@ -57,7 +57,7 @@ def verdict(name: str, module: nn.Module, error: RuntimeError) -> str:
     else:
         remedy = "write it in operations that have a forward derivative"
     where = f"{name!r} ({type(module).__name__})" if name else type(module).__name__
-    remedy += ", or take differences: slope=Difference()"
+    remedy += ", or take differences: derivative=CentralDifference()"
     return f"{where} has no forward-mode derivative: {remedy}."
 
 

@@ -43,47 +43,7 @@ def upsample(h: Tensor) -> Tensor:
     return pixels.reshape(b, 2 * rows, 2 * columns, c).permute(0, 3, 1, 2)
 
 
-RATE_STEPS = 2**16  # the rate of dropout is rounded to so many steps
-
-
-# An argument of its own keeps the compiler from merging two calls that differ in nothing else: it
-# does so in spite of the tag.
-@torch.library.custom_op(
-    "cmlab::random_int16", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
-)
-def random_int16(h: Tensor) -> Tensor:
-    """A random number for each of h's, uniform in int16, from the CPU's global generator."""
-    drawn = torch.empty(-(-h.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    return drawn.view(torch.int16)[: h.numel()].clone()
-
-
-@random_int16.register_fake
-def _(h: Tensor) -> Tensor:
-    return h.new_empty(h.numel(), dtype=torch.int16)
-
-
-class Dropout(nn.Dropout):
-    """torch's dropout; under autocast on a CPU, masks from a quarter as many random numbers.
-
-    There torch draws one 64-bit number for each activation, one after the other, which takes as
-    long as a 3 × 3 convolution of 128 channels. Here such a number is cut into four. A run in
-    float32 draws torch's own masks, as it always has.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        here = input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if not (here and self.training and 0 < self.p < 1):
-            return functional.dropout(input, self.p, self.training)
-        dropped = min(round(self.p * RATE_STEPS), RATE_STEPS - 1)
-        kept = random_int16(input.detach()) >= dropped - RATE_STEPS // 2
-        mask = kept.to(input.dtype) * (RATE_STEPS / (RATE_STEPS - dropped))
-        if input.ndim == 4 and input.is_contiguous(memory_format=torch.channels_last):
-            b, c, rows, columns = input.shape
-            return input * mask.view(b, rows, columns, c).permute(0, 3, 1, 2)
-        return input * mask.view(input.shape)
-
-
-class Told(nn.Module):
+class Conditioning(nn.Module):
     """The embedding of noise level and class as one vector: (b,), (b,) -> (b, width)."""
 
     def __init__(self, embed: Embed, classes: int, width: int) -> None:
@@ -112,7 +72,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm_1, self.conv_1 = norm(inputs, True), conv(inputs, outputs)
         self.modulate = modulation.build(width_e, outputs, norm)
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout)
         self.conv_2 = silent(conv(outputs, outputs))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.act = nn.SiLU()
@@ -238,7 +198,7 @@ class UNet(nn.Module):
         super().__init__()
         self.channels, self.halvings = channels, check_levels(attention, len(mults)) - 1
         width_e = embedding or 4 * width
-        self.told, w = Told(embed, classes, width_e), [width * m for m in mults]
+        self.told, w = Conditioning(embed, classes, width_e), [width * m for m in mults]
         above, below = [width, *w[:-1]], [*w[1:], w[-1]]
         told = (width_e, dropout, modulation, norm)
         shared = [(*told, i in attention, blocks) for i in range(len(w))]

@@ -9,16 +9,16 @@ estimates the cost on yours. The papers' own budgets are in `cifar10_paper`.
 from dataclasses import replace
 
 from ..losses import TrigWeight
-from ..methods.ect import ECT, Shrink, Stages
+from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling
 from ..methods.scm import SCM, Clip
 from ..model import CMPrecond, EDMPrecond, TrigPrecond
 from ..nets.ddpmpp import LEAN
 from ..nets.embedding import Fourier
-from ..noise_levels import KarrasGrid, LogNormal, Neighbours
+from ..noise_levels import AdjacentLevels, KarrasGrid, LogNormal
 from ..schedules import Constant, Warmup
-from ..teacher import AsBegun, OneSample
+from ..teacher import InitialModelTeacher, SampleTeacher
 from ..train.config import Adam, TrainConfig
 from ..train.recipe import Recipe
 from ..types import Teacher
@@ -46,7 +46,7 @@ def edm(steps: int = SPRINT, seed: int = 0) -> Recipe:
 def ect(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-sprint: seven twelfths are EDM, the rest ECT. Here: not run."""
     before = 7 * steps // 12
-    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.1, 2.0))
+    pairs = ECTMapping(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.1, 2.0))
     train = sprint(steps - before, 3e-4, seed)
     tuned = recipe(replace(LEAN, dropout=0.1), ECT(pairs=pairs), train, EDMPrecond(SIGMA))
     return replace(tuned, start=edm(before, seed))
@@ -55,7 +55,7 @@ def ect(steps: int = SPRINT, seed: int = 0) -> Recipe:
 @preset("cifar10.ict-sprint")
 def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ict-sprint: consistency training all the way. Here: not run."""
-    pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
+    pairs = AdjacentLevels(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
     net = replace(LEAN, dropout=0.1, embed=Fourier(64, 0.02))
     return recipe(net, ICT(pairs=pairs), sprint(steps, 5e-4, seed), CMPrecond(SIGMA))
 
@@ -63,13 +63,13 @@ def ict(steps: int = SPRINT, seed: int = 0) -> Recipe:
 @preset("cifar10.sct-sprint")
 def sct(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.sct-sprint: seven twelfths are diffusion, the rest sCT. Not run."""
-    return scm(OneSample(), steps, seed)
+    return scm(SampleTeacher(), steps, seed)
 
 
 @preset("cifar10.scd-sprint")
 def scd(steps: int = SPRINT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.scd-sprint: the same, and the denoiser teaches. Here: not run."""
-    return scm(AsBegun(), steps, seed)
+    return scm(InitialModelTeacher(), steps, seed)
 
 
 def scm(teacher: Teacher, steps: int, seed: int) -> Recipe:

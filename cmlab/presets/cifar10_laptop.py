@@ -11,14 +11,14 @@ from typing import cast
 from ..data.cifar10 import CIFAR10
 from ..data.digits import Labelled, Unlabelled
 from ..methods.base import Method
-from ..methods.ect import ECT, Shrink, Stages
+from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
-from ..metrics.evaluators import AgainstTest
+from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import EDMPrecond
 from ..nets.embedding import Fourier
 from ..nets.patches import PatchesShape
 from ..nets.unet import UNetShape
-from ..noise_levels import LogNormal, ToData
+from ..noise_levels import DenoisingPairs, LogNormal
 from ..sampling import FewSteps
 from ..schedules import PowerDecay
 from ..train.config import Adam
@@ -46,14 +46,14 @@ def recipe(method: Method, steps: int, lr: float, seed: int) -> Recipe:
     """What denoiser and consistency model share: data, network, optimizer and evaluator."""
     train = cosine_training(steps, 128, Adam(lr, 0.9, 0.99), PowerDecay(), seed, warmup=500)
     train = replace(train, precision="bf16-mixed", accelerator="cpu")
-    sampler, judge = FewSteps(80.0, 0.821), AgainstTest(heun=True)
-    return Recipe(DATA, NET, EDMPrecond(SIGMA), method, train, sampler, judge)
+    sampler, evaluator = FewSteps(80.0, 0.821), CIFAR10Evaluator(heun=True)
+    return Recipe(DATA, NET, EDMPrecond(SIGMA), method, train, sampler, evaluator)
 
 
 @preset("cifar10.edm-laptop")
 def edm(steps: int = NIGHT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.edm-laptop: a denoiser as long as the whole of `ect`."""
-    method = EDM(ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(SIGMA))
+    method = EDM(DenoisingPairs(LogNormal(-1.2, 1.2)), weight=EDMWeight(SIGMA))
     return recipe(method, steps, 2e-3, seed)
 
 
@@ -62,6 +62,6 @@ def ect(steps: int = NIGHT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-laptop: eight seventeenths are EDM, the rest ECT."""
     before = 8 * steps // 17
     stage = max((steps - before) // 6, 1)
-    pairs = Shrink(Stages(2.0, stage, last=6), LogNormal(-1.1, 2.0))
+    pairs = ECTMapping(Stages(2.0, stage, last=6), LogNormal(-1.1, 2.0))
     tuned = recipe(ECT(pairs=pairs), steps - before, 5e-4, seed)
     return replace(tuned, start=edm(before, seed))

@@ -21,15 +21,15 @@ from ..methods.ect import ECT
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling
 from ..methods.scm import SCM
-from ..metrics.evaluators import AgainstTest
+from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
 from ..nets.ddpmpp import PAPER, DDPMppShape
 from ..nets.embedding import Fourier
 from ..nets.norm import DoubleNorm
-from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData
+from ..noise_levels import AdjacentLevels, DenoisingPairs, KarrasGrid, LogNormal
 from ..sampling import FewSteps
 from ..schedules import Constant, HalfLifeRamp, Warmup
-from ..teacher import AsBegun, OneSample
+from ..teacher import InitialModelTeacher, SampleTeacher
 from ..train.config import Adam, RAdam, TrainConfig
 from ..train.recipe import Recipe
 from ..types import Teacher
@@ -39,7 +39,7 @@ DATA = CIFAR10()
 SIGMA = DATA.sigma_data
 MID = FewSteps(80.0, 0.821)  # iCT's and ECT's second call, as reported
 MID_TRIG = FewSteps(80.0, 0.9823798)  # sCM's, t = 1.1
-DENOISING = ToData(LogNormal(-1.2, 1.2))
+DENOISING = DenoisingPairs(LogNormal(-1.2, 1.2))
 
 
 def half_life(batch: int, images: float) -> Constant:
@@ -50,7 +50,7 @@ def half_life(batch: int, images: float) -> Constant:
 def recipe(net: DDPMppShape, method: Method, train: TrainConfig, precond: Precond) -> Recipe:
     """The recipe with the data, sampler and evaluator that all of them share."""
     sampler = MID_TRIG if isinstance(precond, TrigPrecond) else MID
-    return Recipe(DATA, net, precond, method, train, sampler, AgainstTest())
+    return Recipe(DATA, net, precond, method, train, sampler, CIFAR10Evaluator())
 
 
 def paper(batch: int, steps: int, lr: float, ema: Constant, seed: int) -> TrainConfig:
@@ -100,7 +100,7 @@ def ict(seed: int = 0) -> Recipe:
     Published 2.83 and 2.46, with NCSN++. Here: not run.
     """
     steps = 400_000
-    pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
+    pairs = AdjacentLevels(Doubling(10, 1280, steps), LogNormal(-1.1, 2.0), KarrasGrid())
     net = replace(PAPER, dropout=0.3, embed=Fourier(64, 0.02))
     train = paper(1024, steps, 1e-4, Constant(0.99993), seed)
     return recipe(net, ICT(pairs=pairs), train, CMPrecond(SIGMA))
@@ -109,13 +109,13 @@ def ict(seed: int = 0) -> Recipe:
 @preset("cifar10.sct-paper")
 def sct(seed: int = 0) -> Recipe:
     """cmlab train cifar10.sct-paper: Lu & Song 2025 from data. Published 2.85, 2.06. Not run."""
-    return continuous(OneSample(), 0.2, seed)
+    return continuous(SampleTeacher(), 0.2, seed)
 
 
 @preset("cifar10.scd-paper")
 def scd(seed: int = 0) -> Recipe:
     """cmlab train cifar10.scd-paper: the same from its denoiser. Published 3.66, 2.52. Not run."""
-    return continuous(AsBegun(), 0.0, seed)
+    return continuous(InitialModelTeacher(), 0.0, seed)
 
 
 def continuous(teacher: Teacher, dropout: float, seed: int) -> Recipe:

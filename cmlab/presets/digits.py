@@ -9,18 +9,18 @@ from dataclasses import replace
 from ..data.digits import Digits
 from ..losses import TrigWeight
 from ..methods.base import Method
-from ..methods.ect import ECT, Shrink, Stages
+from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling
 from ..methods.scm import SCM, Clip
-from ..metrics.evaluators import AgainstHeldOut
+from ..metrics.evaluators import DigitsEvaluator
 from ..model import CMPrecond, EDMPrecond, TrigPrecond
 from ..nets.embedding import Fourier
 from ..nets.unet import UNetShape
-from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together
+from ..noise_levels import AdjacentLevels, DenoisingPairs, KarrasGrid, LogNormal, SameTime
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
-from ..teacher import AsBegun, OneSample
+from ..teacher import InitialModelTeacher, SampleTeacher
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from ..types import Teacher
@@ -34,13 +34,15 @@ def image(method: Method, steps: int, seed: int) -> Recipe:
     net = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
     train = cosine_training(steps, 64, Adam(7e-4, 0.9, 0.999), Constant(0.99), seed)
     sampler = FewSteps(80.0, 0.4)
-    return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstHeldOut())
+    return Recipe(
+        DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, DigitsEvaluator()
+    )
 
 
 @preset("digits.edm")
 def edm(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.edm: a denoiser of the same length as `ect`. Not measured here."""
-    method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
+    method = EDM(pairs=DenoisingPairs(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return image(method, steps, seed)
 
 
@@ -48,14 +50,16 @@ def edm(steps: int = 3600, seed: int = 0) -> Recipe:
 def ect(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.ect: two fifths of the steps are EDM; fd1 17.5, fd2 12.8. 160 s."""
     before = 2 * steps // 5
-    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
+    pairs = ECTMapping(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
     return replace(image(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
 
 
 @preset("digits.ict")
 def ict(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.ict: no denoiser before it. Not measured at this length."""
-    pairs = Neighbours(Doubling(10, 1280, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
+    pairs = AdjacentLevels(
+        Doubling(10, 1280, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0)
+    )
     recipe = image(ICT(pairs=pairs), steps, seed)
     return replace(recipe, precond=CMPrecond(DATA.sigma_data, 0.002))
 
@@ -63,20 +67,20 @@ def ict(steps: int = 3600, seed: int = 0) -> Recipe:
 @preset("digits.sct")
 def sct(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.sct: two fifths are TrigFlow diffusion; fd1 20.2, fd2 15.0."""
-    return tuned(OneSample(), steps, seed)
+    return tuned(SampleTeacher(), steps, seed)
 
 
 @preset("digits.scd")
 def scd(steps: int = 3600, seed: int = 0) -> Recipe:
     """cmlab train digits.scd: the same, and the denoiser teaches; fd1 21.8, fd2 15.7."""
-    return tuned(AsBegun(), steps, seed)
+    return tuned(InitialModelTeacher(), steps, seed)
 
 
 def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
     """sCM with a clipped tangent, after its own denoiser."""
-    before, levels = 2 * steps // 5, Together(LogNormal(-1.0, 1.4))
+    before, levels = 2 * steps // 5, SameTime(LogNormal(-1.0, 1.4))
     method = SCM(teacher, levels, warmup=Warmup((steps - before) // 8), bound=Clip())
-    denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
+    denoising = EDM(pairs=DenoisingPairs(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
     start = trigflow(denoising, before, seed)
     return replace(trigflow(method, steps - before, seed), start=start)
 

@@ -9,21 +9,31 @@ technique, of 0.7, 2 and 4 on digits (seed 10, 300 steps) 4; on shapes nothing w
 from dataclasses import replace
 
 from ..methods.edm import EDM
-from ..methods.faster_training import Compensation, Easing, MomentumDecay, Quantiles, Times
+from ..methods.faster_training import (
+    Compensation,
+    MomentumDecay,
+    NoiseCurriculum,
+    Quantiles,
+    ScheduleProduct,
+)
 from ..metrics.denoiser import EDM_LEVELS
-from ..metrics.evaluators import AgainstExactWalk, FreshWalk, HeldOutWalk
+from ..metrics.evaluators import (
+    DigitsDenoiserEvaluator,
+    ShapesDenoiserEvaluator,
+    ToyDenoiserEvaluator,
+)
 from ..noise_levels import LogNormal
 from ..schedules import Warmup
 from ..train.config import Adam
-from ..train.recipe import Judge, Recipe
+from ..train.recipe import Evaluator, Recipe
 from . import digits, preset, shapes, toy
 
 
-def plain(recipe: Recipe, lr: float, judge: Judge) -> Recipe:
+def plain(recipe: Recipe, lr: float, evaluator: Evaluator) -> Recipe:
     """A constant learning rate after a warm-up of a tenth of the run, 100 steps at most."""
     rate = Warmup(min(100, recipe.train.steps // 10))
     train = replace(recipe.train, optimizer=replace(adam(recipe), lr=lr), rate=rate)
-    return replace(recipe, train=train, judge=judge)
+    return replace(recipe, train=train, evaluator=evaluator)
 
 
 def adam(recipe: Recipe) -> Adam:
@@ -35,7 +45,7 @@ def adam(recipe: Recipe) -> Adam:
 def eased(recipe: Recipe, levels: LogNormal) -> Recipe:
     """With the curriculum, over the quantiles of the recipe's noise level distribution."""
     assert isinstance(recipe.method, EDM)
-    pairs = Easing(Warmup(recipe.train.steps), axis=Quantiles(levels))
+    pairs = NoiseCurriculum(Warmup(recipe.train.steps), axis=Quantiles(levels))
     return replace(recipe, method=replace(recipe.method, pairs=pairs))
 
 
@@ -43,23 +53,23 @@ def decayed(recipe: Recipe) -> Recipe:
     """With momentum that decays to 0, and the learning rate that compensates for it."""
     train = recipe.train
     momentum = MomentumDecay(adam(recipe).beta1, train.steps)
-    rate = Times(train.rate, Compensation(momentum))
+    rate = ScheduleProduct(train.rate, Compensation(momentum))
     return replace(recipe, train=replace(train, momentum=momentum, rate=rate))
 
 
 def plane(steps: int = 2000, seed: int = 0, lr: float = 4e-3) -> Recipe:
     """The baseline of `ring`: momentum 0.9, the noise levels of the other toy runs."""
-    return plain(toy.edm(steps=steps, seed=seed), lr, AgainstExactWalk(toy.LEVELS))
+    return plain(toy.edm(steps=steps, seed=seed), lr, ToyDenoiserEvaluator(toy.LEVELS))
 
 
 def scan(steps: int = 400, seed: int = 0, lr: float = 4e-3) -> Recipe:
     """The baseline of `digit`."""
-    return plain(digits.edm(steps, seed), lr, HeldOutWalk())
+    return plain(digits.edm(steps, seed), lr, DigitsDenoiserEvaluator())
 
 
 def picture(steps: int = 200, seed: int = 0, lr: float = 2e-3) -> Recipe:
     """The baseline of `shape`."""
-    return plain(shapes.edm(steps, seed), lr, FreshWalk())
+    return plain(shapes.edm(steps, seed), lr, ShapesDenoiserEvaluator())
 
 
 @preset("toy.edm-fast")

@@ -14,12 +14,12 @@ from ..methods.base import Method
 from ..methods.edm import EDMWeight
 from ..methods.ict import ICT, Doubling
 from ..methods.slct import SLCT
-from ..metrics.evaluators import DecodedFresh, DecodedHeldOut
+from ..metrics.evaluators import LatentDigitsEvaluator, LatentShapesEvaluator
 from ..model import CMPrecond
 from ..nets.embedding import Fourier
 from ..nets.norm import BuildNorm, Grouped, NonScaling
 from ..nets.unet import UNetShape
-from ..noise_levels import KarrasGrid, LogNormal, Neighbours
+from ..noise_levels import AdjacentLevels, KarrasGrid, LogNormal
 from ..sampling import FewSteps
 from ..schedules import Constant
 from ..train.config import Adam
@@ -31,9 +31,9 @@ SHAPES = Latents(Shapes(), ShippedCoder("shapes"), n=4096)
 STEPS = 1050  # seven stages of 150
 
 
-def grid(steps: int) -> Neighbours:
+def grid(steps: int) -> AdjacentLevels:
     """N(k) doubles from 11 to 641, as in the authors' code."""
-    return Neighbours(Doubling(10, 640, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
+    return AdjacentLevels(Doubling(10, 640, steps), LogNormal(-1.4, 2.0), KarrasGrid(0.002, 80.0))
 
 
 def latent(
@@ -45,7 +45,7 @@ def latent(
     )
     train = cosine_training(steps, 64, Adam(7e-4, 0.9, 0.999), Constant(0.99), seed)
     precond, sampler = CMPrecond(data.sigma_data, 0.002), FewSteps(80.0, 0.4)
-    return Recipe(data, net, precond, method, train, sampler, DecodedHeldOut())
+    return Recipe(data, net, precond, method, train, sampler, LatentDigitsEvaluator())
 
 
 @preset("digits.ict-latents")
@@ -71,4 +71,4 @@ def shapes_slct(steps: int = STEPS, seed: int = 0) -> Recipe:
     """cmlab train shapes.slct: the same on latents of 4096 shapes. Not measured."""
     recipe = digits_slct(steps, seed, SHAPES)
     net = replace(cast(UNetShape, recipe.net), classes=SHAPES.classes)
-    return replace(recipe, net=net, sampler=FewSteps(80.0, 0.8), judge=DecodedFresh())
+    return replace(recipe, net=net, sampler=FewSteps(80.0, 0.8), evaluator=LatentShapesEvaluator())

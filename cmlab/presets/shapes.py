@@ -10,15 +10,15 @@ from typing import cast
 from ..data.shapes import Shapes
 from ..losses import TrigWeight
 from ..methods.base import Method
-from ..methods.ect import ECT, Shrink, Stages
+from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.scm import SCM, Clip
-from ..metrics.evaluators import AgainstFresh
+from ..metrics.evaluators import ShapesEvaluator
 from ..model import EDMPrecond, TrigPrecond
 from ..nets.embedding import Fourier, Positional
 from ..nets.norm import DoubleNorm
 from ..nets.unet import UNetShape
-from ..noise_levels import LogNormal, ToData, Together
+from ..noise_levels import DenoisingPairs, LogNormal, SameTime
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
 from ..train.config import Adam
@@ -35,13 +35,15 @@ def picture(method: Method, steps: int, seed: int) -> Recipe:
     )
     train = cosine_training(steps, 32, Adam(1e-3, 0.9, 0.999), Constant(0.99), seed)
     sampler = FewSteps(80.0, 0.8)
-    return Recipe(DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, AgainstFresh())
+    return Recipe(
+        DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, ShapesEvaluator()
+    )
 
 
 @preset("shapes.edm")
 def edm(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.edm: a denoiser of the same length as `ect`. Not measured here."""
-    method = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
+    method = EDM(pairs=DenoisingPairs(LogNormal(-1.2, 1.2)), weight=EDMWeight(DATA.sigma_data))
     return picture(method, steps, seed)
 
 
@@ -49,7 +51,7 @@ def edm(steps: int = 3000, seed: int = 0) -> Recipe:
 def ect(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.ect: two fifths of the steps are EDM. Not measured at this length."""
     before = 2 * steps // 5
-    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
+    pairs = ECTMapping(Stages(2.0, max((steps - before) // 8, 1)), LogNormal(-1.4, 2.0))
     return replace(picture(ECT(pairs=pairs), steps - before, seed), start=edm(before, seed))
 
 
@@ -57,9 +59,9 @@ def ect(steps: int = 3000, seed: int = 0) -> Recipe:
 def sct(steps: int = 3000, seed: int = 0) -> Recipe:
     """cmlab train shapes.sct: two fifths of the steps are TrigFlow diffusion. Not measured."""
     before = 2 * steps // 5
-    levels, warmup = Together(LogNormal(-1.0, 1.4)), Warmup((steps - before) // 8)
+    levels, warmup = SameTime(LogNormal(-1.0, 1.4)), Warmup((steps - before) // 8)
     method = SCM(pairs=levels, warmup=warmup, bound=Clip())
-    denoising = EDM(pairs=ToData(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
+    denoising = EDM(pairs=DenoisingPairs(LogNormal(-1.2, 1.2)), weight=TrigWeight(DATA.sigma_data))
     start = trigflow(denoising, before, seed)
     return replace(trigflow(method, steps - before, seed), start=start)
 

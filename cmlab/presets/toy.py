@@ -11,18 +11,25 @@ from ..losses import TrigWeight
 from ..methods.base import Method
 from ..methods.cd import CD
 from ..methods.ct import CT, SqrtGrowth
-from ..methods.ect import ECT, Shrink, Stages
+from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
 from ..methods.scm import SCM, Clip
-from ..metrics.evaluators import AgainstOracle
+from ..metrics.evaluators import ToyEvaluator
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
 from ..nets.embedding import Embed, Fourier, Positional
 from ..nets.mlp import MLPShape
-from ..noise_levels import KarrasGrid, LogNormal, Neighbours, ToData, Together, UniformIndex
+from ..noise_levels import (
+    AdjacentLevels,
+    DenoisingPairs,
+    KarrasGrid,
+    LogNormal,
+    SameTime,
+    UniformIndex,
+)
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
-from ..teacher import Exact
+from ..teacher import OracleTeacher
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from . import cosine_training, preset
@@ -31,7 +38,7 @@ RING = Ring()
 SIGMA_MIN, SIGMA_MAX, SIGMA_MID = ToyData.sigma_min, ToyData.sigma_max, 0.8
 GRID = KarrasGrid(SIGMA_MIN, SIGMA_MAX)
 LEVELS = LogNormal(-1.1, 2.0, SIGMA_MIN, SIGMA_MAX)
-ANGLES = Together(LogNormal(-1.0, 1.4, SIGMA_MIN, SIGMA_MAX))
+ANGLES = SameTime(LogNormal(-1.0, 1.4, SIGMA_MIN, SIGMA_MAX))
 
 
 def plane(
@@ -45,16 +52,16 @@ def plane(
     """What all toy runs share: the network, the optimizer and the evaluator."""
     train = cosine_training(steps, 256, Adam(1e-3, 0.9, 0.99), Constant(0.999), seed, warmup=200)
     sampler = FewSteps(SIGMA_MAX, SIGMA_MID)
-    judge = AgainstOracle(SIGMA_MIN)
+    evaluator = ToyEvaluator(SIGMA_MIN)
     net = MLPShape(dim=data.shape[0], width=192, embed=embed)
-    return Recipe(data, net, precond, method, train, sampler, judge)
+    return Recipe(data, net, precond, method, train, sampler, evaluator)
 
 
 @preset("toy.edm")
 def edm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.edm: a denoiser; its rmse to f* is 0.52, one call being too few. 14 s."""
     precond = EDMPrecond(data.sigma_data)
-    method = EDM(pairs=ToData(LEVELS), weight=EDMWeight(data.sigma_data))
+    method = EDM(pairs=DenoisingPairs(LEVELS), weight=EDMWeight(data.sigma_data))
     return plane(data, precond, method, steps, seed)
 
 
@@ -64,22 +71,22 @@ def cd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
     iCT's metric, weight and proposal, on grids of 11 to 161 points.
     """
-    pairs = Neighbours(Doubling(10, 160, steps), LEVELS, GRID)
-    method = CD(Exact(data), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
+    pairs = AdjacentLevels(Doubling(10, 160, steps), LEVELS, GRID)
+    method = CD(OracleTeacher(data), pairs=pairs, metric=PseudoHuber(), weight=InverseGap())
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
 @preset("toy.ct")
 def ct(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ct: the settings of 2023; rmse 0.39, not converged. 19 s."""
-    pairs = Neighbours(SqrtGrowth(2, 150, steps), UniformIndex(GRID), GRID)
+    pairs = AdjacentLevels(SqrtGrowth(2, 150, steps), UniformIndex(GRID), GRID)
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), CT(pairs=pairs), steps, seed)
 
 
 @preset("toy.ict")
 def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ict: rmse 0.048. 19 s."""
-    method = ICT(pairs=Neighbours(Doubling(10, 1280, steps), LEVELS, GRID))
+    method = ICT(pairs=AdjacentLevels(Doubling(10, 1280, steps), LEVELS, GRID))
     return plane(data, CMPrecond(data.sigma_data, SIGMA_MIN), method, steps, seed)
 
 
@@ -87,7 +94,7 @@ def ict(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 def ect(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.ect: a quarter of the steps is EDM; rmse 0.062. 16 s."""
     before = steps // 4
-    pairs = Shrink(Stages(2.0, max((steps - before) // 8, 1)), LEVELS)
+    pairs = ECTMapping(Stages(2.0, max((steps - before) // 8, 1)), LEVELS)
     recipe = plane(data, EDMPrecond(data.sigma_data), ECT(pairs=pairs), steps - before, seed)
     return replace(recipe, start=edm(data, before, seed))
 
@@ -110,7 +117,7 @@ def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     The tangent is clipped, not normalised: with a noiseless teacher it shrinks to 0.
     """
     before = steps // 2
-    teacher = Exact(data, TrigPrecond(data.sigma_data).process)
+    teacher = OracleTeacher(data, TrigPrecond(data.sigma_data).process)
     method = SCM(teacher, ANGLES, warmup=Warmup(steps // 16), bound=Clip())
     start = angle(data, denoising(data), before, seed)
     return replace(angle(data, method, steps - before, seed), start=start)
@@ -118,4 +125,4 @@ def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 
 def denoising(data: ToyData) -> EDM:
     """TrigFlow's diffusion loss."""
-    return EDM(pairs=ToData(LEVELS), weight=TrigWeight(data.sigma_data))
+    return EDM(pairs=DenoisingPairs(LEVELS), weight=TrigWeight(data.sigma_data))

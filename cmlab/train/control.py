@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Sitting:
+class RunControl:
     """Run control through two files in a run's folder.
 
     `stage` is (k, n): this training is the k-th of n, one after the other.
@@ -79,7 +79,9 @@ class ObeyRequests:
         Stopped: when called after a stop was requested.
     """
 
-    def __init__(self, control: Sitting, save: Callable[[Trainer], None], note: str = "") -> None:
+    def __init__(
+        self, control: RunControl, save: Callable[[Trainer], None], note: str = ""
+    ) -> None:
         self.control, self.save, self.note, self.written = control, save, note, 0.0
 
     def __call__(self, trainer: Trainer) -> None:
@@ -111,7 +113,7 @@ class ObeyRequests:
 
 
 @contextmanager
-def stop_on_signal(control: Sitting) -> Iterator[None]:
+def stop_on_signal(control: RunControl) -> Iterator[None]:
     """A context in which Ctrl-C and SIGTERM request a stop; a second Ctrl-C ends at once."""
     before: dict[int, object] = {}
 

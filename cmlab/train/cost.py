@@ -20,7 +20,7 @@ LONG = 2.0  # seconds: a longer step is timed on few samples and scaled up
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CostEstimate:
     """The cost estimate of one training of a recipe, without its start, on one device here."""
 
     parameters: int
@@ -35,7 +35,7 @@ class Forecast:
         return self.seconds * self.steps / 3600
 
 
-def forecast(recipe: Recipe, processes: int = 1) -> list[Forecast]:
+def forecast(recipe: Recipe, processes: int = 1) -> list[CostEstimate]:
     """Estimate the cost of a recipe's trainings, its start first; takes the time of few steps."""
     before = forecast(recipe.start, processes) if recipe.start else []
     few = replace(recipe.train, batch=FEW, parts=1)
@@ -49,7 +49,7 @@ def forecast(recipe: Recipe, processes: int = 1) -> list[Forecast]:
     }
     seconds = step_seconds(recipe, trainer) / processes
     steps, samples = recipe.train.steps, recipe.train.steps * recipe.train.batch
-    return [*before, Forecast(**counts, seconds=seconds, steps=steps, samples=samples)]
+    return [*before, CostEstimate(**counts, seconds=seconds, steps=steps, samples=samples)]
 
 
 def resident_bytes(trainer: Trainer) -> int:
@@ -134,7 +134,7 @@ def tensor_bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def table(forecasts: list[Forecast]) -> dict[str, Any]:
+def table(forecasts: list[CostEstimate]) -> dict[str, Any]:
     """The estimates as JSON: the trainings one by one, and their totals."""
     return {
         "trainings": [asdict(f) for f in forecasts],

@@ -34,7 +34,7 @@ from .trainer import Trainer
 
 
 @runtime_checkable
-class Judge(Protocol):
+class Evaluator(Protocol):
     """An evaluator: (model, data, sampler) -> scores by name."""
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]: ...
@@ -59,7 +59,7 @@ class Recipe:
         method: the loss.
         train: steps, batch, optimizer and seed.
         sampler: how samples are drawn from the trained model.
-        judge: the evaluator that scores it.
+        evaluator: the evaluator that scores it.
         start: a recipe to train first; this one starts from its averaged weights.
     """
 
@@ -69,7 +69,7 @@ class Recipe:
     method: Method
     train: TrainConfig
     sampler: Sampler
-    judge: Judge
+    evaluator: Evaluator
     start: "Recipe | None" = None
 
     def build(self) -> Denoiser:
@@ -204,10 +204,13 @@ def canonical_repr(thing: Any) -> str:
 def change(thing: Any, path: str, value: Any) -> Any:
     """A copy of a recipe or an ingredient with the field at a dotted path set.
 
+    A field may go by an earlier name, as it may in records.
+
     Raises:
         ValueError: for an unknown field or a value of another type, naming what is allowed.
     """
     name, _, rest = path.partition(".")
+    name = FIELDS.get(first_kind(type(thing)), {}).get(name, name)  # as records are read
     if name not in (names := settable_fields(thing)):
         raise ValueError(f"there is no {name!r} here; allowed: {', '.join(names) or 'nothing'}")
     old = getattr(thing, name)

@@ -27,7 +27,7 @@ CALLS, COLUMNS = (1, 2, 4), 8
 SAVING_SHARE = 0.05  # of the time, at most, for checkpoints
 
 
-class Log:
+class JsonlLogger:
     """A callback that appends one JSON line to the log; `row` says what is in it."""
 
     def __init__(self, folder: Path) -> None:

@@ -26,16 +26,16 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from ..methods.base import Method
-from ..metrics.evaluators import AgainstTest
+from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import Denoiser, carried
 from . import checkpoint
 from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
-from .control import ObeyRequests, Sitting
+from .control import ObeyRequests, RunControl
 from .distributed import Engine, parts_per_process
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
-from .run_log import Autosave, Log, SampleSheet, has_images, truncate_log
+from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_log
 from .trainer import Trainer, compile_network
 
 # Provenance: recipe, versions, commit, and the source of the loss
@@ -223,7 +223,7 @@ def fit(
     keep: int = 500,
     bar: bool = False,
     fabric: Fabric | None = None,
-    control: Sitting | None = None,
+    control: RunControl | None = None,
     compiled: bool = False,
 ) -> Trainer:
     """Train a recipe, its start first, resuming from the folder's checkpoints if there are any.
@@ -270,7 +270,7 @@ def begin(
     keep: int,
     bar: bool,
     fabric: Fabric | None = None,
-    control: Sitting | None = None,
+    control: RunControl | None = None,
     compiled: bool = False,
 ) -> Denoiser:
     """The model at step 0: initialised, or with the averaged weights of the trained start."""
@@ -287,15 +287,15 @@ def begin(
     return model
 
 
-def _new_control(folder: Path, recipe: Recipe) -> Sitting:
+def _new_control(folder: Path, recipe: Recipe) -> RunControl:
     """Run control of the folder, without a request that an earlier run left behind."""
-    control = Sitting(folder, (2, 2) if recipe.start else (1, 1))
+    control = RunControl(folder, (2, 2) if recipe.start else (1, 1))
     control.ask("")
     return control
 
 
 def _writers(
-    trainer: Trainer, recipe: Recipe, folder: Path, keep: int, control: Sitting, note: str
+    trainer: Trainer, recipe: Recipe, folder: Path, keep: int, control: RunControl, note: str
 ) -> list[Callback]:
     """The callbacks that write log, sheets, checkpoints and state; writes the record at once."""
 
@@ -310,7 +310,7 @@ def _writers(
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
         checkpoint.write_json(folder / RECORD, provenance(recipe))
     between_sheets = max(recipe.train.steps // SHEETS, 1)
-    written: list[Callback] = [every(min(LINES, between_sheets), Log(folder))]
+    written: list[Callback] = [every(min(LINES, between_sheets), JsonlLogger(folder))]
     if has_images(recipe):
         written += [every(between_sheets, SampleSheet(recipe, folder))]
     return [*written, every(after, Autosave(checkpoint_now)), obey]
@@ -319,12 +319,14 @@ def _writers(
 # Evaluation
 
 
-def judged(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
+def evaluate_model(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
     """The scores of a model by its recipe's evaluator; None for one that is not finite.
 
     Evaluators of small data draw on the CPU, so there they get a copy of a model on a GPU.
     """
-    in_place = isinstance(recipe.judge, AgainstTest) or not next(model.parameters()).is_cuda
+    in_place = (
+        isinstance(recipe.evaluator, CIFAR10Evaluator) or not next(model.parameters()).is_cuda
+    )
     model = model if in_place else deepcopy(model).cpu()
-    scores = recipe.judge(model, recipe.data, recipe.sampler)
+    scores = recipe.evaluator(model, recipe.data, recipe.sampler)
     return {name: score if isfinite(score) else None for name, score in scores.items()}

@@ -28,7 +28,7 @@ from ..methods.base import Method
 from ..model import Denoiser
 from ..ops import seeded
 from ..process import Process
-from ..teacher import EMA, Memory
+from ..teacher import EMA, Stateful
 from ..types import Data, Pairs, PerSample, Time
 from .config import HasSigmaData, MovableSource, Source, TrainConfig
 from .distributed import (
@@ -133,7 +133,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.method = method
-        self.stateful = [part for part in vars(method).values() if isinstance(part, Memory)]
+        self.stateful = [part for part in vars(method).values() if isinstance(part, Stateful)]
         for part in self.stateful:
             part.attach(model)
         extra = self.extra_networks()

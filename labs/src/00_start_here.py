@@ -45,13 +45,13 @@ from IPython.display import Markdown, display
 from cmlab.data.digits import Digits
 from cmlab.methods import ECT
 from cmlab.metrics.digits import distance_to_nearest, memorised
-from cmlab.metrics.evaluators import AgainstHeldOut
+from cmlab.metrics.evaluators import DigitsEvaluator
 from cmlab.metrics.feature_extractors import load_classifier
 from cmlab.metrics.frechet import frechet
 from cmlab.metrics.plots import image_sheets
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import toy
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import multistep, ode
 from cmlab.train import runs
 
@@ -86,7 +86,7 @@ Predict(
 # %%
 z, asked, levels = noise(seed=0), torch.tensor([3]), KarrasGrid().down(18)
 D = RecordedCalls(exact_denoiser(asked))  # keeps count of its calls
-path = torch.cat(list(ode(EDM(), D, 80 * z, levels)))
+path = torch.cat(list(ode(VarianceExploding(), D, 80 * z, levels)))
 
 # %% tags=["nbval-check-output"]
 away = distance_to_nearest(path, Digits().images)
@@ -196,7 +196,7 @@ against.picture(start, start, found[0]).figure
 asked, z = torch.tensor([0, 2, 3, 5, 7]), noise(seed=0, n=5)
 one = model(80 * z, torch.full((5,), 80.0), asked)
 D = RecordedCalls(exact_denoiser(asked))
-path = list(ode(EDM(), D, 80 * z, levels))
+path = list(ode(VarianceExploding(), D, 80 * z, levels))
 calls, mean = len(D.calls), D.calls[0][2]
 steps = [5, 9, 11, 13, 18]  # of 18; two calls a step, and one for the last
 seen = [contrast_scaled(path[k], levels[k].float().expand(5), Digits().sigma_data) for k in steps]
@@ -295,12 +295,12 @@ else:
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# 2000 digits from each of three noise seeds, by *one* trained network. The judge is the Fréchet distance to 360 held-out scans in
+# 2000 digits from each of three noise seeds, by *one* trained network. The evaluator is the Fréchet distance to 360 held-out scans in
 # the features of a small classifier: lower is better, and the training scans themselves
 # set the floor. *Copies* are images nearer to a training scan than 98 % of the held-out ones are; new scans of digits would score 2 %.
 
 # %%
-scores = [AgainstHeldOut(2000, seed)(model, recipe.data, recipe.sampler) for seed in range(3)]
+scores = [DigitsEvaluator(2000, seed)(model, recipe.data, recipe.sampler) for seed in range(3)]
 fd1, fd2, copies, read = (
     torch.tensor([s[key] for s in scores]) for key in ("fd1", "fd2", "memorised", "accuracy")
 )
@@ -311,7 +311,7 @@ eye, held_out = load_classifier(), Digits(train=False).images
 perfect, pile_copies = [], []
 for seed in range(3):
     D = RecordedCalls(exact_denoiser(asked))
-    *_, end = ode(EDM(), D, 80 * noise(seed, 2000), levels)
+    *_, end = ode(VarianceExploding(), D, 80 * noise(seed, 2000), levels)
     truth, pair = eye.features(held_out), (D.calls[0][2], end)  # after 1 call, and after 35
     perfect.append([frechet(eye.features(x), truth) for x in pair])
     pile_copies.append(memorised(end))

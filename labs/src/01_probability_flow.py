@@ -43,7 +43,7 @@ from cmlab_labs.lab01_flow.figures import (
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun, ode
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
@@ -138,7 +138,7 @@ show_source(KarrasGrid.at)
 # %% tags=["nbval-check-output"]
 grid, calls = KarrasGrid(sigma_min=0.002, sigma_max=10.0, rho=7.0), []
 *_, end = ode(
-    EDM(), lambda x, t: calls.append(1) or law.denoise(x, t), torch.tensor([[8.5]]), grid.down(18)
+    VarianceExploding(), lambda x, t: calls.append(1) or law.denoise(x, t), torch.tensor([[8.5]]), grid.down(18)
 )
 print(
     f"18 steps of Heun: {len(calls)} network calls, end {end.item():.3f}, exact end {way[-1]:.3f}"
@@ -192,7 +192,7 @@ t = torch.logspace(1, -2.5, 60)
 missed = []
 for level, x_t in zip(t, law.path(starts, t), strict=True):
     now, then = level.repeat(64), 0.9 * level.repeat(64)
-    missed.append((ddim(EDM(), law.denoise, x_t, now, then) - law.flow(x_t, now, then)).abs())
+    missed.append((ddim(VarianceExploding(), law.denoise, x_t, now, then) - law.flow(x_t, now, then)).abs())
 missed = torch.stack(missed)[..., 0]
 local_errors(t, missed, law.sigma_data)
 

@@ -48,9 +48,9 @@ from IPython.display import Markdown
 from cmlab.data.toy import Bumps
 from cmlab.methods import CD
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun, ode
-from cmlab.teacher import Exact, OneSample, Pretrained, StopGrad
+from cmlab.teacher import NetworkTeacher, OracleTeacher, SampleTeacher, StopGrad
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
@@ -89,7 +89,7 @@ GRID, GRIDS = KarrasGrid(0.002, 10.0), (5, 10, 20, 40, 80)
 walks, ideal = {}, {}
 for name, solver in {"Euler": ddim, "Heun": heun}.items():
     for n in GRIDS:
-        *_, walks[name, n] = ode(EDM(), law.denoise, at.x, GRID.up(n).flip(0), solver)
+        *_, walks[name, n] = ode(VarianceExploding(), law.denoise, at.x, GRID.up(n).flip(0), solver)
     ideal[name] = GRIDS, np.array([at.off(walks[name, n]) for n in GRIDS])
 print("levels N " + "".join(f"{n:10d}" for n in GRIDS))
 for name, (_, errors) in ideal.items():
@@ -138,13 +138,13 @@ show_source(heun)
 # And the three teachers of this lab, with the target that they are not to be confused with. **Teacher**: a truth from outside, which moves the point. **Target**: the student itself, held fixed, which labels where the point came to.
 
 # %%
-show_source(Exact)
+show_source(OracleTeacher)
 
 # %%
-show_source(Pretrained)
+show_source(NetworkTeacher)
 
 # %%
-show_source(OneSample)
+show_source(SampleTeacher)
 
 # %%
 show_source(StopGrad)

@@ -59,7 +59,7 @@ from cmlab.methods import CD, CT
 from cmlab.metrics.plots import STUDENT, WRONG
 from cmlab.presets import toy
 from cmlab.sampling import ddim, heun
-from cmlab.teacher import OneSample, StopGrad
+from cmlab.teacher import SampleTeacher, StopGrad
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
@@ -147,14 +147,14 @@ show_source(CD.loss)
 # Same seed, same network, three losses:
 
 # %%
-show_source(OneSample)
+show_source(SampleTeacher)
 
 # %% tags=["nbval-check-output"]
 model, pairs = toy.ct(Bumps(), seed=0).build(), toy.ct(Bumps()).method.pairs
 x = law.sample(256, torch.Generator().manual_seed(1))
 methods = {"CT": CT(pairs, target=StopGrad())}
 for name, solver in (("Euler", ddim), ("Heun", heun)):
-    methods[f"CD, one sample, {name}"] = CD(OneSample(), solver, pairs, target=StopGrad())
+    methods[f"CD, one sample, {name}"] = CD(SampleTeacher(), solver, pairs, target=StopGrad())
 found = {}
 for name, method in methods.items():
     torch.manual_seed(2)

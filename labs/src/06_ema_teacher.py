@@ -51,7 +51,7 @@ from IPython.display import Markdown
 from cmlab.data.toy import Ring
 from cmlab.losses import Uniform
 from cmlab.methods.ct import GridDecay, SqrtGrowth
-from cmlab.teacher import MovingAverage, StopGrad, lerp_networks
+from cmlab.teacher import EMATarget, StopGrad, lerp_networks
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 
@@ -139,13 +139,13 @@ for mu in DECAYS:
 #
 # | | the paper | here |
 # |---|---|---|
-# | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after each step | `MovingAverage` |
+# | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after each step | `EMATarget` |
 # | iCT (2024) | $\theta^- = \mathrm{stopgrad}(\theta)$, that is μ = 0 | `StopGrad` |
 #
 # Parameters are averaged. Buffers (a network's constants and counters) are copied. No gradient ever reaches the target.
 
 # %%
-show_source(MovingAverage.update)
+show_source(EMATarget.update)
 
 # %%
 show_source(lerp_networks)

@@ -64,7 +64,7 @@ from cmlab.losses import Uniform
 from cmlab.methods import ICT
 from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.nets.embedding import Fourier
-from cmlab.noise_levels import LogNormal, Neighbours
+from cmlab.noise_levels import AdjacentLevels, LogNormal
 from cmlab.ops import rewind_rng, seeded
 from cmlab.presets.toy import GRID, LEVELS, RING
 from cmlab.schedules import Constant
@@ -115,8 +115,8 @@ grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 1
 # Four combinations on one axis, for N = 161. Watch where the mass goes.
 
 # %%
-pairs = {"uniform": Neighbours(Constant(161), UNIFORM_INDEX, GRID)}
-pairs["log-normal"] = Neighbours(Constant(161), LEVELS, GRID)
+pairs = {"uniform": AdjacentLevels(Constant(161), UNIFORM_INDEX, GRID)}
+pairs["log-normal"] = AdjacentLevels(Constant(161), LEVELS, GRID)
 four = {
     "CT": effective_weight(pairs["uniform"], Uniform(), 0),
     "weight alone": effective_weight(pairs["uniform"], InverseGap(), 0),

@@ -62,10 +62,10 @@ from cmlab.data.shapes import Shapes
 from cmlab.data.toy import Bumps
 from cmlab.losses import SquaredL2
 from cmlab.methods import ECT, EDM
-from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.ict import InverseGap, PseudoHuber
-from cmlab.noise_levels import LogNormal, ToData
+from cmlab.noise_levels import DenoisingPairs, LogNormal
 from cmlab.presets import toy
 from cmlab.schedules import Constant
 
@@ -112,7 +112,7 @@ Predict(
 # %%
 model = toy.edm().build()
 torch.manual_seed(1)
-law_of_t = ToData(toy.LEVELS)
+law_of_t = DenoisingPairs(toy.LEVELS)
 weight = EDMWeight(toy.RING.sigma_data)
 losses = {"EDM": EDM(law_of_t, weight=weight), "ECT, r = 0": ECT(law_of_t, SquaredL2(), weight)}
 losses["ECT, r = 0, norm"] = ECT(law_of_t, PseudoHuber(1e-8), InverseGap())
@@ -151,7 +151,7 @@ print(f"norm: cosine of the two gradients, sample by sample, at least {cosine.mi
 
 # %%
 law, TOP, START = Bumps().oracle, 10.0, 3.0
-pairs = {a: Shrink(Constant(2.0**-a)) for a in range(9)}  # K = 8, b = 1: the paper's
+pairs = {a: ECTMapping(Constant(2.0**-a)) for a in range(9)}  # K = 8, b = 1: the paper's
 down = {a: level_sequence(pairs[a], TOP) for a in pairs}
 rungs = {a: mean_functions(law, down[a]) for a in pairs}
 start = torch.full((400,), START)
@@ -211,12 +211,12 @@ Markdown("\n".join(table))
 #
 # | the paper | here |
 # |---|---|
-# | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + k\,\sigma(-b t)$, σ the sigmoid | `Shrink`; its `K` is the paper's k |
+# | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + k\,\sigma(-b t)$, σ the sigmoid | `ECTMapping`; its `K` is the paper's k |
 # | stage $a = \lfloor \text{step} / d \rfloor$ | `Stages`; here, as in the authors' code, the first stage is a = 1 |
 # | $w(t, r)\, d\bigl(f_\theta(x_t, t), f_{\mathrm{sg}(\theta)}(x_r, r)\bigr)$ | `ECT.loss` |
 
 # %%
-show_source(Shrink)
+show_source(ECTMapping)
 
 # %%
 show_source(Stages)

@@ -66,7 +66,7 @@ from IPython.display import Markdown
 
 from cmlab.data.toy import Ring
 from cmlab.methods import SCM
-from cmlab.methods.scm import Clip, Even, Unbounded, UnitNorm
+from cmlab.methods.scm import Clip, ConstantWeight, Unbounded, UnitNorm
 from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond, carried
 from cmlab.nets import MLP, Positional
 from cmlab.nets.embedding import Fourier
@@ -128,7 +128,7 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 # %%
 g = torch.Generator().manual_seed(0)
 x, z = (torch.randn(40_000, 1, generator=g).double() for _ in range(2))
-plain = SCM(warmup=Constant(1.0), bound=Unbounded(), balance=Even())
+plain = SCM(warmup=Constant(1.0), bound=Unbounded(), loss_weighting=ConstantWeight())
 panels = {}
 for title, model in (("f*: g is zero on average, and on the path", f), ("D: g is not, and that is what teaches", D)):
     path = along.sample_path(model.process, 0.25 * x, z, torch.full((len(x),), 0.9).double())
@@ -279,10 +279,10 @@ bracket_lengths(smooth, wild, ("Positional", "Fourier 16"), after)
 # |---|---|
 # | $\tau \sim \mathcal N(P_\text{mean}, P_\text{std}^2)$, $t = \arctan(e^\tau/\sigma_d)$ | `self.pairs`, with r = t |
 # | $\mathrm d x_t/\mathrm d t$ from z and x, or from a teacher | `process.velocity(x_t, self.teacher(x, cond)(x_t, t), t)` |
-# | $\cos t \sin t\, \sigma_d\, \mathrm d F/\mathrm d t$ by a JVP whose tangents carry cos t sin t | `self.slope` with `cs`, times `sigma_data` |
+# | $\cos t \sin t\, \sigma_d\, \mathrm d F/\mathrm d t$ by a JVP whose tangents carry cos t sin t | `self.derivative` with `cs`, times `sigma_data` |
 # | r | `self.warmup(step)` |
 # | $g/(\lVert g\rVert + c)$ | `self.bound` |
-# | $e^{w_\varphi(t)}/D\, \lVert\cdot\rVert^2 - w_\varphi(t)$ | `self.balance` |
+# | $e^{w_\varphi(t)}/D\, \lVert\cdot\rVert^2 - w_\varphi(t)$ | `self.loss_weighting` |
 
 # %%
 show_source(SCM.loss)

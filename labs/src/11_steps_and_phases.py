@@ -52,13 +52,13 @@ from cmlab.methods import CD, ICT, PCM
 from cmlab.methods.pcm import PhasedSteps, Phases, cut, jumps
 from cmlab.metrics.plots import EXTRA, STUDENT, TEACHER
 from cmlab.metrics.toy import ExactJumps, against, exact_ends, rmse_by_level, score_ends, truth
-from cmlab.noise_levels import Neighbours
+from cmlab.noise_levels import AdjacentLevels
 from cmlab.ops import seeded
 from cmlab.presets import toy
-from cmlab.process import EDM, TrigFlow
+from cmlab.process import TrigFlow, VarianceExploding
 from cmlab.sampling import ddim, multistep
 from cmlab.schedules import Constant
-from cmlab.teacher import Exact, OneSample
+from cmlab.teacher import OracleTeacher, SampleTeacher
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 
@@ -120,9 +120,9 @@ f_exact = ExactJumps(ring.oracle, Phases((0.0, top + 1e-6)))
 ends = exact_ends(ring, top)
 floor = against(ring, exact_ends(ring, top, seed=1).fresh, ends)["sw"]
 exact = {
-    "re-noise, f*": [score_ends(f_exact, EDM(), ring, renoise, n) for n in CALLS],
-    "phased jumps": [score_ends(ExactJumps(ring.oracle, cut(toy.GRID, 64, n)), EDM(), ring, keep, n) for n in CALLS],
-    "DDIM, D": [score_ends(ring.oracle.denoise, EDM(), ring, keep, n) for n in CALLS],
+    "re-noise, f*": [score_ends(f_exact, VarianceExploding(), ring, renoise, n) for n in CALLS],
+    "phased jumps": [score_ends(ExactJumps(ring.oracle, cut(toy.GRID, 64, n)), VarianceExploding(), ring, keep, n) for n in CALLS],
+    "DDIM, D": [score_ends(ring.oracle.denoise, VarianceExploding(), ring, keep, n) for n in CALLS],
 }
 
 # %% tags=["nbval-check-output"]
@@ -199,12 +199,12 @@ show_source(jumps)
 
 # %% tags=["nbval-check-output"]
 model = toy.edm().build().double()
-x, pairs = ring.sample(256)[0].double(), Neighbours(Constant(24), toy.LEVELS, toy.GRID)
+x, pairs = ring.sample(256)[0].double(), AdjacentLevels(Constant(24), toy.LEVELS, toy.GRID)
 one_phase = Phases((0.0, top))
 both = {
-    "one phase, one-sample teacher  = iCT": (PCM(OneSample(), one_phase, pairs=pairs, weight=ICT().weight), ICT(pairs=pairs)),
-    "one phase, exact teacher, DDIM = CD ": (PCM(Exact(ring), one_phase, pairs=pairs), CD(Exact(ring), ddim, pairs, ICT().metric)),
-    "four phases is another loss than CD ": (PCM(Exact(ring), cut(toy.GRID, 24, 4), pairs=pairs), CD(Exact(ring), ddim, pairs, ICT().metric)),
+    "one phase, one-sample teacher  = iCT": (PCM(SampleTeacher(), one_phase, pairs=pairs, weight=ICT().weight), ICT(pairs=pairs)),
+    "one phase, exact teacher, DDIM = CD ": (PCM(OracleTeacher(ring), one_phase, pairs=pairs), CD(OracleTeacher(ring), ddim, pairs, ICT().metric)),
+    "four phases is another loss than CD ": (PCM(OracleTeacher(ring), cut(toy.GRID, 24, 4), pairs=pairs), CD(OracleTeacher(ring), ddim, pairs, ICT().metric)),
 }
 for name, methods in both.items():
     losses = []
@@ -299,7 +299,7 @@ nets = {"good f": restored_network("m1", runs["m1"]["weights"][0]), "bad f": res
 
 def two_calls(denoise, level):
     with seeded(torch.device("cpu"), 7), torch.no_grad():
-        *_, x = multistep(EDM(), denoise, top * ends.z, torch.tensor([top, level]))
+        *_, x = multistep(VarianceExploding(), denoise, top * ends.z, torch.tensor([top, level]))
     return against(ring, x, ends)["sw"]
 
 
@@ -316,7 +316,7 @@ intermediate_level(grid, scores, asked, f"Ternary search: {best['good f']:.2f} f
 # %%
 for name, net in nets.items():
     least = min(scores[name])
-    print(f"{name}: one call {score_ends(net, EDM(), ring, keep, 1)['sw']:.4f}; two with the level of the search {asked[name][-1][1]:.4f}; two with the best of 30 levels, {grid[scores[name].index(least)]:.2f}: {least:.4f}.")
+    print(f"{name}: one call {score_ends(net, VarianceExploding(), ring, keep, 1)['sw']:.4f}; two with the level of the search {asked[name][-1][1]:.4f}; two with the best of 30 levels, {grid[scores[name].index(least)]:.2f}: {least:.4f}.")
 
 # %% [markdown]
 # Look at the curves before you trust a search: where a curve has several dips, a ternary search may keep the wrong one. It needs one valley.
@@ -328,7 +328,7 @@ points = truth(ring)
 some = [int((points.levels - level).abs().argmin()) for level in (0.05, 0.2, 0.5, 1, 2, 5, 10)]
 print("noise level  " + "".join(f"{points.levels[i]:8.2f}" for i in some))
 for name, net in nets.items():
-    off = rmse_by_level(net, EDM(), points)
+    off = rmse_by_level(net, VarianceExploding(), points)
     print(f"{name}       " + "".join(f"{off[i]:8.3f}" for i in some))
 
 # %% [markdown]

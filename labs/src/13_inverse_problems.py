@@ -85,7 +85,7 @@ from cmlab.methods.posterior_sampling import (
 from cmlab.metrics.plots import image_sheets
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Gaussian, Mixture, Mixture1D
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.train import runs
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
@@ -262,13 +262,13 @@ sheets, kept = {}, {}
 for name, task in explorer.EDITS.items():
     given = task.project(torch.zeros_like(truth), truth)
     torch.manual_seed(0)
-    made = {n: list(edit(EDM(), f, task, truth, grid[n])) for n in grid}
+    made = {n: list(edit(VarianceExploding(), f, task, truth, grid[n])) for n in grid}
     kept[name] = max(float((task.project(torch.zeros_like(x), x) - given).abs().max()) for way in made.values() for x in way)
     sheets[name] = torch.stack([truth, given, *(way[-1] for way in made.values())], 1)[1:3].flatten(0, 1)
 
 # %%
 rough, low = Blur(1.2)(truth), KarrasGrid(0.1, 1.5)
-painted = [list(stroke(EDM(), f, rough, low.up(max(n, 2)).flip(0)[:n]))[-1] for n in grid]
+painted = [list(stroke(VarianceExploding(), f, rough, low.up(max(n, 2)).flip(0)[:n]))[-1] for n in grid]
 sheets["blurred stroke"] = torch.stack([truth, rough, *painted], 1)[1:3].flatten(0, 1)
 columns = ["truth", "given", *(f"{n} call{'s' * (n > 1)}" for n in grid)] * 2
 task_sheet(sheets, columns, "What is given stays, the rest is made to fit it")
@@ -289,7 +289,7 @@ for n in (1, 2, 4, 8, 16):
     grid_n, out = KarrasGrid(0.1, 80.0).up(max(n, 2)).flip(0)[:n], []
     for seed in range(3):
         torch.manual_seed(seed)
-        out.append(list(edit(EDM(), F, lower, x, grid_n))[-1][hidden])
+        out.append(list(edit(VarianceExploding(), F, lower, x, grid_n))[-1][hidden])
     off = [float((made - x[hidden]).square().mean().sqrt()) for made in out]
     rows[n] = off, float(torch.stack(out).std(0).square().mean().sqrt())
     print(f"{n:2d} call{'s' * (n > 1):1}: RMS to the truth {ranged(off)}, between noises {rows[n][1]:.3f}")
@@ -304,8 +304,8 @@ real, kinds = Shapes().sample(8, torch.Generator().manual_seed(3))
 paint, down = lambda x_t, t: painter(x_t, t, kinds), KarrasGrid(0.1, 80.0).up(6).flip(0)
 with torch.no_grad():
     torch.manual_seed(0)
-    *_, coloured = edit(EDM(), paint, colouring(), real, down)
-    *_, finer = edit(EDM(), paint, super_resolution(4), real, down)
+    *_, coloured = edit(VarianceExploding(), paint, colouring(), real, down)
+    *_, finer = edit(VarianceExploding(), paint, super_resolution(4), real, down)
 grey = [(x * torch.tensor(GREY)[:, None, None]).sum(1, keepdim=True) for x in (real, coloured)]
 print(f"luminance off by at most {(grey[0] - grey[1]).abs().max():.0e}")
 image_sheets([real, grey[0].expand_as(real), coloured], ["real", "given", "coloured in 6 calls"], columns=4)
@@ -328,7 +328,7 @@ shares = [k / 9 for k in range(10)]
 between = {}
 for digit in (3, 8):
     of = lambda x_t, t, digit=digit: model(x_t, t, torch.full((len(x_t),), digit))
-    between[f"noise to noise, {digit}"] = interpolated(EDM(), of, z1, z2, shares, torch.full((10,), 80.0))
+    between[f"noise to noise, {digit}"] = interpolated(VarianceExploding(), of, z1, z2, shares, torch.full((10,), 80.0))
 scans, t = held.images[:10], torch.full((10,), 0.6)
 spoilt = scans + 0.6 * torch.randn(scans.shape, generator=torch.Generator().manual_seed(1))
 between |= {"level 0.6": spoilt, "one call": model(spoilt, t, held.labels[:10]), "truth": scans}
@@ -351,7 +351,7 @@ with torch.no_grad():
     for seed in range(3):
         for k, n in enumerate(calls):
             torch.manual_seed(seed)
-            *_, x = edit(EDM(), path_end, task, START, KarrasGrid(0.05, 10.0).up(max(n, 2)).flip(0)[:n])
+            *_, x = edit(VarianceExploding(), path_end, task, START, KarrasGrid(0.05, 10.0).up(max(n, 2)).flip(0)[:n])
             away[seed, k], clouds[n] = w1(x[:, 1], exact[seed]), x[:, 1].numpy()
 
 # %%

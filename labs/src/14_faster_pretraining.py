@@ -65,13 +65,19 @@ from cmlab_labs.lab14_pretraining.study import (
 )
 from IPython.display import Markdown
 
-from cmlab.methods.faster_training import Clock, Compensation, Easing, MomentumDecay, Quantiles
+from cmlab.methods.faster_training import (
+    Compensation,
+    MomentumDecay,
+    NoiseCurriculum,
+    ProcessTime,
+    Quantiles,
+)
 from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import faster, toy
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.schedules import Warmup
-from cmlab.teacher import Exact
+from cmlab.teacher import OracleTeacher
 from cmlab.train.config import TrainConfig
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
@@ -116,7 +122,7 @@ Predict(
 
 # %%
 start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
-exact = heun_samples(EDM(), Exact(toy.RING).denoise, start.at(top, top), top)
+exact = heun_samples(VarianceExploding(), OracleTeacher(toy.RING).denoise, start.at(top, top), top)
 nets = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
 rows = {"seed 0 and seed 1": (nets[0], nets[1]), "seed 0 and seed 2": (nets[0], nets[2]), "seed 1 and seed 2": (nets[1], nets[2])}
 rows |= {f"seed {k} and the exact walk": (nets[k], exact) for k in range(3)}
@@ -201,8 +207,8 @@ for name, ratio in flat.items():
 # where only the peak near 0.3 is as reported. But 0.3 of the way along *what*? The paper's u is the timestep of a diffusion model with DDPM's noise. Here u runs over the quantiles of the law of levels that EDM trains on anyway, so that the flat start is EDM itself, to the bit.
 
 # %%
-axes = {"EDM's quantiles": Quantiles(), "DDPM's clock": Clock(), "Karras's index": KarrasGrid()}
-curriculum_densities(Easing(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
+axes = {"EDM's quantiles": Quantiles(), "DDPM's clock": ProcessTime(), "Karras's index": KarrasGrid()}
+curriculum_densities(NoiseCurriculum(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 
 # %% [markdown]
 # On the right: the same u = 0.3 is a noise level of 0.16, 1.24 or 0.32. And *uniform* is three baselines, too: even over DDPM's clock, half of all samples have a level above 3.4; even over EDM's quantiles, half of them lie above 0.30. A curriculum that helps a baseline that looks at much noise may have nothing to add to one that does not.
@@ -211,13 +217,13 @@ curriculum_densities(Easing(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 #
 # | the paper | here |
 # |---|---|
-# | CLTS, a curriculum over timesteps | `Easing`, where any pairs of times can stand |
+# | CLTS, a curriculum over timesteps | `NoiseCurriculum`, where any pairs of times can stand |
 # | MDLRC, momentum decay with learning-rate compensation | `MomentumDecay` for the trainer's `momentum`, `Compensation` for its `rate` |
 #
 # Neither is a method: the loss stays EDM's.
 
 # %%
-show_source(Easing)
+show_source(NoiseCurriculum)
 
 # %%
 show_source(MomentumDecay)

@@ -20,8 +20,8 @@ from cmlab.metrics.wasserstein import energy
 from cmlab.noise_levels import LogNormal
 from cmlab.ops import sum_squares
 from cmlab.presets import faster, toy
-from cmlab.process import EDM
-from cmlab.teacher import Exact
+from cmlab.process import VarianceExploding
+from cmlab.teacher import OracleTeacher
 
 
 def clouds(n, d=2):
@@ -119,16 +119,18 @@ def test_the_exact_denoiser_has_no_excess_and_its_walks_end_at_the_consistency_f
     ring = Ring()
 
     class Perfect:
-        process = EDM()
+        process = VarianceExploding()
 
         def __call__(self, x_t, t, cond=None):
-            return Exact(ring).denoise(x_t, t)
+            return OracleTeacher(ring).denoise(x_t, t)
 
     assert float(excess(Perfect(), ring, toy.LEVELS).max()) < 1e-8
     x_T, ends, _ = exact_heun_samples(ring, 10.0, 200, 0)
     truth = ring.oracle.consistency(x_T, torch.full((200,), 10.0))
     assert float((ends - truth).norm(dim=1).median()) < 0.02
-    assert torch.equal(heun_samples(EDM(), Exact(ring).denoise, x_T, 10.0), ends)
+    assert torch.equal(
+        heun_samples(VarianceExploding(), OracleTeacher(ring).denoise, x_T, 10.0), ends
+    )
 
 
 def test_the_excess_is_what_the_loss_has_above_its_minimum():
@@ -137,10 +139,10 @@ def test_the_excess_is_what_the_loss_has_above_its_minimum():
     model = faster.plane().build().eval()
 
     class Perfect:
-        process = EDM()
+        process = VarianceExploding()
 
         def __call__(self, x_t, t, cond=None):
-            return Exact(ring).denoise(x_t, t)
+            return OracleTeacher(ring).denoise(x_t, t)
 
     x, _ = ring.sample(60_000)
     losses = []

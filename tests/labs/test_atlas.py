@@ -33,8 +33,8 @@ from cmlab_labs.lab17_atlas.benchmark import (
 from cmlab.cli.main import main
 from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM
-from cmlab.teacher import Exact
+from cmlab.process import VarianceExploding
+from cmlab.teacher import OracleTeacher
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile
 
@@ -70,7 +70,7 @@ def test_every_paper_of_the_mission_is_there():
 def test_who_is_told_more_than_the_data_is_said(arm):
     recipes = recipes_of(ENTRIES[arm], seed=0).values()
     teachers = [getattr(recipe.method, "teacher", None) for recipe in recipes]
-    assert any(isinstance(t, Exact) for t in teachers) == (ENTRIES[arm].teacher == EXACT)
+    assert any(isinstance(t, OracleTeacher) for t in teachers) == (ENTRIES[arm].teacher == EXACT)
 
 
 @pytest.mark.parametrize("arm", ENTRIES)
@@ -102,9 +102,9 @@ def test_every_trained_method_keeps_its_networks():
 
 
 def test_heun_in_35_calls_is_the_walk_of_edm():
-    exact, z, grid = Exact(DATA), noise(64), KarrasGrid(sigma_max=10.0)
-    mine = HeunSteps(grid)(EDM(), exact.denoise, z, 35)
-    assert torch.equal(mine, heun_samples(EDM(), exact.denoise, 10.0 * z, 10.0))
+    exact, z, grid = OracleTeacher(DATA), noise(64), KarrasGrid(sigma_max=10.0)
+    mine = HeunSteps(grid)(VarianceExploding(), exact.denoise, z, 35)
+    assert torch.equal(mine, heun_samples(VarianceExploding(), exact.denoise, 10.0 * z, 10.0))
 
 
 def test_calls_are_counted():
@@ -118,7 +118,7 @@ def test_calls_are_counted():
         for _, sampler, counts in generates.ways:
             for calls in counts:
                 asked.clear()
-                sampler(EDM(), denoise, noise(2), calls)
+                sampler(VarianceExploding(), denoise, noise(2), calls)
                 assert len(asked) == calls
 
 
@@ -128,7 +128,7 @@ def test_a_guess_with_f_calls_it_once_more_a_step():
     def told(name):
         return lambda x_t, t: asked.append(name) or LAW.denoise(x_t, t)
 
-    nets = {name: (EDM(), told(name)) for name in ("denoiser", "f")}
+    nets = {name: (VarianceExploding(), told(name)) for name in ("denoiser", "f")}
     small = HiddenCoordinate(truths=2, copies=2)
     for shown, each in (("denoiser", 1), ("f", 2)):
         question = replace(ENTRIES["cm-dis"].asked, shown=shown, zeta=((3, 0.5),), guess=small)
@@ -140,13 +140,13 @@ def test_a_guess_with_f_calls_it_once_more_a_step():
 @pytest.mark.parametrize("calls", [2, 4, 6])
 def test_heun_refuses_an_even_number_of_calls(calls):
     with pytest.raises(ValueError, match="3, 5, 7"):
-        HeunSteps()(EDM(), Exact(DATA).denoise, noise(2), calls)
+        HeunSteps()(VarianceExploding(), OracleTeacher(DATA).denoise, noise(2), calls)
 
 
 def test_the_exact_f_is_at_the_end_of_its_paths_and_as_near_as_chance_allows():
     f = lambda x_t, t: LAW.flow(x_t.double(), t.double(), torch.zeros(len(t)).double())  # noqa: E731
     generates = replace(ENTRIES["ict"].asked, n=2048)
-    one, *_ = generates({"f": (EDM(), f)}, DATA, 0)
+    one, *_ = generates({"f": (VarianceExploding(), f)}, DATA, 0)
     (truth, *_) = ExactBaseline(n=2048)({}, DATA, 0)
     assert one["end"] < 1e-6 and one["hq"] > 0.98 and one["modes"] == 8
     assert one["law"] < 2.5 * truth["law"]
@@ -168,7 +168,7 @@ def test_editing_with_the_exact_f_gets_better_with_more_calls():
     edits = ZeroShotEditing(
         KarrasGrid(0.05, 10.0), (1, 40), HiddenCoordinate(truths=16, copies=32)
     )
-    one, many = edits({"f": (EDM(), PathEnd(LAW, 8))}, DATA, 0)
+    one, many = edits({"f": (VarianceExploding(), PathEnd(LAW, 8))}, DATA, 0)
     assert many["w1"] < 0.8 * one["w1"]
 
 
@@ -176,7 +176,7 @@ def test_a_pull_towards_the_measurement_helps():
     small = HiddenCoordinate(truths=16, copies=128)
     (none,), (some,) = (
         PosteriorSampling(KarrasGrid(0.02, 10.0), ((40, zeta),), guess=small)(
-            {"denoiser": (EDM(), LAW.denoise)}, DATA, 0
+            {"denoiser": (VarianceExploding(), LAW.denoise)}, DATA, 0
         )
         for zeta in (0.0, 1.0)
     )

@@ -38,7 +38,7 @@ from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import read, write_json
 
 SMALL = ("net.width=8", "start.net.width=8", "train.batch=4", "start.train.batch=4")
-TINY = ("steps=200", *SMALL, "judge.n=100")
+TINY = ("steps=200", *SMALL, "evaluator.n=100")
 
 
 def press(seen, name):

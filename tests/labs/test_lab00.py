@@ -16,7 +16,7 @@ from cmlab.data.digits import Digits
 from cmlab.metrics.digits import distance_to_nearest
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import digits, toy
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import FewSteps, ode
 
 SOURCE = lab("00")
@@ -39,7 +39,7 @@ def test_the_solutions_of_the_lab_pass():
 
 def test_the_samplers_of_the_package_pass():
     def packaged(f, z, sigma_max):
-        return FewSteps(sigma_max)(EDM(), f, z, 1)
+        return FewSteps(sigma_max)(VarianceExploding(), f, z, 1)
 
     assert FIRST(packaged).passed
 
@@ -105,7 +105,7 @@ def test_a_slip_in_the_second_call_is_named(message):
 def test_35_calls_of_the_perfect_denoiser_end_in_a_scan_and_one_call_in_the_mean():
     z, asked = noise(0, 3), torch.tensor([3, 8, 3])
     watched = RecordedCalls(exact_denoiser(asked))
-    *_, end = ode(EDM(), watched, 80 * z, KarrasGrid().down(18))
+    *_, end = ode(VarianceExploding(), watched, 80 * z, KarrasGrid().down(18))
     assert len(watched.calls) == 35
     assert float(distance_to_nearest(end, Digits().images).max()) < 1e-3
     means = torch.stack([digit_oracle(int(digit)).points.mean(0) for digit in asked])
@@ -114,7 +114,7 @@ def test_35_calls_of_the_perfect_denoiser_end_in_a_scan_and_one_call_in_the_mean
 
 def test_the_exact_consistency_function_answers_with_the_same_scan_in_one_call():
     z = noise(5, 2)
-    *_, end = ode(EDM(), digit_oracle(3).denoise, 80 * z, KarrasGrid().down(18))
+    *_, end = ode(VarianceExploding(), digit_oracle(3).denoise, 80 * z, KarrasGrid().down(18))
     f = digit_oracle(3).consistency(80 * z, torch.full((2,), 80.0))
     assert float((f - end).flatten(1).norm(dim=1).max()) < 0.03  # √64 σ_min is left on f
 
@@ -205,7 +205,7 @@ def test_the_exact_consistency_function_has_no_error_on_the_bench():
     against = exact_reference(toy.RING)
 
     class Perfect:
-        process = EDM()
+        process = VarianceExploding()
 
         def __call__(self, x_t, t, cond=None):
             return against.data.oracle.consistency(x_t, t.clamp_min(0.002))

@@ -22,7 +22,7 @@ from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import heun, ode
 
 LAB = lab("04")
@@ -152,7 +152,7 @@ def test_one_update_is_the_papers():
     levels = KarrasGrid(0.002, 10.0).up(20)
     n = int((levels - u.t).abs().argmin())
     assert levels[n] == u.t and levels[n - 1] == u.r and u.x_t == pytest.approx(u.x + u.t * u.z)
-    x_r = heun(EDM(), LAW.denoise, row(u.x_t)[:, None], row(u.t), row(u.r))
+    x_r = heun(VarianceExploding(), LAW.denoise, row(u.x_t)[:, None], row(u.t), row(u.r))
     assert float(x_r) == pytest.approx(u.x_r)
     assert float(explorer.half_trained(x_r, row(u.r))) == pytest.approx(u.f_r)
     assert float(LAW.consistency(row(u.on_path)[:, None], row(u.r))) == pytest.approx(u.end)
@@ -280,7 +280,9 @@ def test_the_curves_draw_what_they_were_given(noise):
     assert "N = 40" in figure.axes[0].get_title(loc="left")
     three = {name: found["Euler"] for name in ("exact", "learned", "one-sample")}
     assert "1.0 times" in teachers(three, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
-    *_, walk = ode(EDM(), LAW.denoise, noise.x, KarrasGrid(0.002, 10.0).up(5).flip(0))
+    *_, walk = ode(
+        VarianceExploding(), LAW.denoise, noise.x, KarrasGrid(0.002, 10.0).up(5).flip(0)
+    )
     drawn = compositions(noise, noise.ends, {"a": walk, "b": walk}, walk)
     said = [text.get_text() for text in drawn.axes[1].texts]
     assert said[0].startswith("squares: 0.000") and f"{noise.off(walk):.2f}" in said[1]

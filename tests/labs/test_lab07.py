@@ -32,7 +32,7 @@ from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import Uniform
 from cmlab.methods.ict import Doubling, InverseGap
-from cmlab.noise_levels import LogNormal, Neighbours
+from cmlab.noise_levels import AdjacentLevels, LogNormal
 from cmlab.presets.toy import GRID, LEVELS
 from cmlab.schedules import Constant
 
@@ -160,7 +160,7 @@ def test_other_wrong_masses_are_told_apart(wrong, message):
 
 def four(points=161):
     looks = {"uniform": UNIFORM_INDEX, "log-normal": LEVELS}
-    pairs = {k: Neighbours(Constant(points), p, GRID) for k, p in looks.items()}
+    pairs = {k: AdjacentLevels(Constant(points), p, GRID) for k, p in looks.items()}
     return {
         "CT": effective_weight(pairs["uniform"], Uniform(), 0),
         "weight alone": effective_weight(pairs["uniform"], InverseGap(), 0),

@@ -13,7 +13,7 @@ from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.noise_levels import LogNormal
 from cmlab.schedules import Constant
 
@@ -27,7 +27,7 @@ def row(*values):
 
 
 def stage(a, K=8.0):
-    return Shrink(Constant(2.0**-a), K=K)
+    return ECTMapping(Constant(2.0**-a), K=K)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_with_the_norm_stage_0_answers_the_posterior_median(law):
 
 def test_the_ladder_ends_at_the_first_level_below_low():
     assert figures.level_sequence(stage(0), TOP) == [TOP, 0.0]
-    down = figures.level_sequence(Shrink(Constant(0.5), K=0.0), 1.0, low=0.1)
+    down = figures.level_sequence(ECTMapping(Constant(0.5), K=0.0), 1.0, low=0.1)
     assert down == [1.0, 0.5, 0.25, 0.125, 0.0625]
 
 
@@ -176,14 +176,14 @@ def test_every_knob_changes_the_picture(seen, knob):
     turn(seen, **{knob: KNOBS[knob]})
     assert seen.image.value != image and seen.knobs[knob].description
     shown = [li for li in seen.picture.figure.axes[1].lines if li.get_linewidth() > 2]
-    pairs = Shrink(Constant(float(seen.knobs["q"].value) ** -seen.knobs["stage"].value),
+    pairs = ECTMapping(Constant(float(seen.knobs["q"].value) ** -seen.knobs["stage"].value),
                    K=seen.knobs["K"].value, b=seen.knobs["b"].value)  # fmt: skip
     assert np.allclose(shown[0].get_ydata(), pairs.ratio(figures.T, 0))
 
 
 @pytest.mark.parametrize("gap, K, b", [(0.5, 8, 1), (0.3, 6, 2), (0.5, 8, 0), (0.9, 1, 1)])
 def test_up_to_the_edge_r_is_zero_and_beyond_it_not(gap, K, b):
-    pairs, last = Shrink(Constant(gap), K=K, b=b), denoising_limit(gap, K, b)
+    pairs, last = ECTMapping(Constant(gap), K=K, b=b), denoising_limit(gap, K, b)
     if math.isinf(last):
         assert not pairs.ratio(figures.T, 0).any()
     else:
@@ -246,7 +246,7 @@ def test_the_figures_draw_what_they_were_given(law):
     grey = {"tuned": fake("tuning-digits", "tuned", [1.0] * 3,
                           pictures=np.zeros((3, 40, 1, 8, 8), np.uint8))}  # fmt: skip
     assert len(plots_recordings.sample_images(grey, torch.zeros(10, 1, 8, 8), "t").axes) == 2
-    stages = {a: Shrink(Constant(2.0**-a), LogNormal()) for a in range(3)}
+    stages = {a: ECTMapping(Constant(2.0**-a), LogNormal()) for a in range(3)}
     bold = [li for li in figures.curriculum(stages, 1).axes[1].lines if li.get_linewidth() > 2]
     assert np.allclose(bold[0].get_ydata(), stages[1].ratio(figures.T, 0))
     (top,) = figures.mean_functions(law, [TOP, 0.0], places=31)

@@ -13,7 +13,7 @@ from cmlab.data.toy import Bumps, Ring
 from cmlab.methods.pcm import Phases
 from cmlab.metrics.plots import STUDENT
 from cmlab.metrics.toy import ExactJumps, against, exact_ends
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, ode
 
 LAB = lab("11")
@@ -202,7 +202,7 @@ def test_routes_by_lines_are_ddims_and_phased_ones_stay_on_the_path():
     law, levels = Bumps().oracle, [10.0, 3.0, 0.8, 0.0]
     x_T = torch.tensor([[-4.0], [3.0]], dtype=torch.float64)
     by_ddim = plots_steps.by_transport(law.denoise, x_T, levels)
-    *_, end = ode(EDM(), law.denoise, x_T, torch.tensor(levels).double(), ddim)
+    *_, end = ode(VarianceExploding(), law.denoise, x_T, torch.tensor(levels).double(), ddim)
     torch.testing.assert_close(by_ddim.places[-1], end[:, 0])
     exact = plots_steps.by_transport(ExactJumps(law, Phases((0.0, 0.8, 3.0, 10.0))), x_T, levels)
     path = law.path(x_T, torch.tensor(levels).double())[..., 0]

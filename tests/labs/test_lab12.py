@@ -175,7 +175,8 @@ def test_the_spread_of_the_target_is_that_of_the_data_where_noise_hides_them():
 def test_the_arms_differ_in_what_they_say():
     arms = {name: build(1) for name, build in lab12_study.ARMS.items()}
     assert all(
-        r.train == arms["ict"].train and r.judge == arms["ict"].judge for r in arms.values()
+        r.train == arms["ict"].train and r.evaluator == arms["ict"].evaluator
+        for r in arms.values()
     )
     for name, recipe in arms.items():
         assert isinstance(recipe.data, Impulses) == name.endswith("impulses")

@@ -27,11 +27,11 @@ from exercises import answers, lab, solutions, stubs
 from cmlab.data.digits import Digits
 from cmlab.methods import EDM
 from cmlab.methods.faster_training import (
-    Bump,
-    Clock,
     Compensation,
-    Easing,
     MomentumDecay,
+    NoiseCurriculum,
+    NormalDensity,
+    ProcessTime,
     Quantiles,
 )
 from cmlab.noise_levels import KarrasGrid
@@ -191,10 +191,10 @@ def test_steps_to_a_goal_lie_between_the_looks():
 
 
 def test_the_figures_draw_what_they_were_given():
-    law = Easing(Warmup(10))
-    axes = {"q": Quantiles(), "c": Clock(), "k": KarrasGrid()}
+    law = NoiseCurriculum(Warmup(10))
+    axes = {"q": Quantiles(), "c": ProcessTime(), "k": KarrasGrid()}
     left, right = laws.curriculum_densities(law, (0, 10), 10, axes).axes
-    assert np.allclose(left.lines[1].get_ydata(), Bump().density(laws.U))
+    assert np.allclose(left.lines[1].get_ydata(), NormalDensity().density(laws.U))
     assert np.allclose(right.lines[0].get_ydata(), Quantiles().at(laws.INNER))
     momentum = MomentumDecay(0.9, 1000)
     left, right = laws.momentum_decay(momentum).axes

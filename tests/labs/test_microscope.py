@@ -36,7 +36,7 @@ from cmlab_labs.lab10_scm.figures import (
 )
 
 from cmlab.methods import SCM
-from cmlab.methods.scm import Clip, Flat, Tangent, Unbounded
+from cmlab.methods.scm import JVP, Clip, Unbounded, UnitPrior
 from cmlab.nets import Fourier
 from cmlab.presets.toy import RING
 from cmlab.schedules import Constant, Warmup
@@ -114,7 +114,7 @@ def test_the_exact_teacher_leaves_the_exact_function_no_tangent():
 
 def test_one_sample_leaves_the_exact_function_a_tangent_that_central_differences_took_well():
     difference, forward = (
-        SCM(slope=slope, warmup=Constant(1.0)) for slope in (WEIGHTS[TRUE].slope, Tangent())
+        SCM(derivative=slope, warmup=Constant(1.0)) for slope in (WEIGHTS[TRUE].derivative, JVP())
     )
     x, t, x_t = (v[::30] for v in batch())
     dx_t = PRECOND.process.velocity(x_t, x, t)
@@ -351,6 +351,6 @@ def test_start_trains_and_pause_stops(own):
 def test_a_change_of_prior_and_bound_is_that_of_the_method():
     x, t, x_t = batch()
     dx_t = PRECOND.process.velocity(x_t, x, t)
-    method = replace(SCM(), prior=Flat(), bound=Unbounded(), warmup=Constant(1.0))
+    method = replace(SCM(), prior=UnitPrior(), bound=Unbounded(), warmup=Constant(1.0))
     g = method.tangent(untrained("positional", "angle t"), x_t, t, dx_t, 0)[1]
     assert np.allclose(of(prior="1", bound="none").bounded.reshape(-1, 2), g.numpy())

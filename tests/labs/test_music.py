@@ -44,18 +44,18 @@ from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond
 from cmlab.nets import MLP
 from cmlab.nets.critic import PointCriticShape
-from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, UniformIndex
+from cmlab.noise_levels import AdjacentLevels, KarrasGrid, LogNormal, UniformIndex
 from cmlab.ops import seeded
 from cmlab.presets import PRESETS
 from cmlab.sampling import ddim
 from cmlab.schedules import Constant, WarmupCosine
-from cmlab.teacher import Exact, Guided, MovingAverage, Pretrained
+from cmlab.teacher import EMATarget, Guided, NetworkTeacher, OracleTeacher
 from cmlab.train.config import Adam, TrainConfig
 from cmlab.train.recipe import from_dict, to_dict
 from cmlab.train.trainer import Trainer
 
 SOUND, FEW = Sound(), Tunes(pieces=2)
-PAIRS = Neighbours(Constant(12), UniformIndex(KarrasGrid(0.02, 40.0)))
+PAIRS = AdjacentLevels(Constant(12), UniformIndex(KarrasGrid(0.02, 40.0)))
 
 
 def strongest(audio, near):
@@ -249,7 +249,7 @@ def loss_of(method, model, seed=3):
 
 
 def target_of(model):
-    target = MovingAverage(Constant(0.95))
+    target = EMATarget(Constant(0.95))
     target.attach(small(seed=7))
     return target
 
@@ -257,11 +257,14 @@ def target_of(model):
 def test_without_critic_and_guidance_musiccm_is_cd_with_ddim_on_the_same_pairs():
     model, teacher = small(), small(seed=5)
     metric = PseudoHuber(1e-3)
-    cd = CD(Pretrained(teacher), ddim, PAIRS, metric, target=target_of(model))
+    cd = CD(NetworkTeacher(teacher), ddim, PAIRS, metric, target=target_of(model))
     mine = MusicCM(
-        Guided(Pretrained(teacher), 0.0, 4), pairs=PAIRS, metric=metric, target=target_of(model),
+        Guided(NetworkTeacher(teacher), 0.0, 4),
+        pairs=PAIRS,
+        metric=metric,
+        target=target_of(model),
         distil=1.0,
-    )  # fmt: skip
+    )
     torch.testing.assert_close(loss_of(mine, model), loss_of(cd, model))
     torch.testing.assert_close(loss_of(replace(mine, distil=3.0), model), 3 * loss_of(cd, model))
 
@@ -271,7 +274,7 @@ def test_a_critic_that_counts_for_nothing_leaves_the_students_gradient_as_it_is(
     grads = []
     for critic in (None, Critic(MusicCriticShape(8, 5), gamma=0.1)):
         target = target_of(model)
-        method = MusicCM(Guided(Pretrained(teacher), 2.0, 4), pairs=PAIRS, target=target,
+        method = MusicCM(Guided(NetworkTeacher(teacher), 2.0, 4), pairs=PAIRS, target=target,
                          critic=critic, share=0.0)  # fmt: skip
         if critic:
             critic.attach(model)
@@ -292,7 +295,7 @@ def test_the_critic_hears_data_as_real_and_the_students_answer_as_fake():
     model, critic = small(), Listening(MusicCriticShape(8, 5), gamma=0.1)
     critic.attach(model)
     method = MusicCM(
-        Pretrained(small(seed=5)), pairs=PAIRS, target=target_of(model), critic=critic
+        NetworkTeacher(small(seed=5)), pairs=PAIRS, target=target_of(model), critic=critic
     )
     loss_of(method, model).mean().backward()
     ((real, fake, level),) = heard
@@ -307,10 +310,14 @@ def test_musiccm_learns_the_exact_consistency_function_beside_a_critic():
     grid = KarrasGrid(data.sigma_min, data.sigma_max)
     levels = LogNormal(-1.1, 2.0, data.sigma_min, data.sigma_max)
     method = MusicCM(
-        Exact(data), pairs=Neighbours(Constant(41), levels, grid), metric=PseudoHuber(),
-        weight=InverseGap(), critic=Critic(PointCriticShape(2, 32), gamma=0.1), share=0.1,
-        target=MovingAverage(Constant(0.95)),
-    )  # fmt: skip
+        OracleTeacher(data),
+        pairs=AdjacentLevels(Constant(41), levels, grid),
+        metric=PseudoHuber(),
+        weight=InverseGap(),
+        critic=Critic(PointCriticShape(2, 32), gamma=0.1),
+        share=0.1,
+        target=EMATarget(Constant(0.95)),
+    )
     with seeded(torch.device("cpu"), 0):
         model = Denoiser(MLP(2, width=64), CMPrecond(data.sigma_data, data.sigma_min))
     config = TrainConfig(500, 128, Adam(4e-3, 0.9, 0.99), WarmupCosine(500, 20), Constant(0.98))

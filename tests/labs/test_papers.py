@@ -26,7 +26,7 @@ def test_every_method_of_a_paper_has_its_row_and_its_defaults():
     for path in sorted((ROOT / "cmlab" / "methods").glob("*.py")):
         if "arXiv" in path.read_text(encoding="utf-8"):
             assert page.count(f"(../cmlab/methods/{path.name}#L1)") >= 1
-    assert "`target = MovingAverage(GridDecay())`" in page
+    assert "`target = EMATarget(GridDecay())`" in page
     assert "`bound = UnitNorm(0.1)`" in page and "init=False" not in page
 
 

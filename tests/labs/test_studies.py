@@ -151,7 +151,7 @@ def test_the_map_on_the_line_is_the_averaged_networks_answer():
 
 def test_outliers_are_judged_by_the_clean_law():
     recipe = STUDIES["outliers"].variants["l2-0.15"](0)
-    assert recipe.judge.law == CLEAN and recipe.data.clean == CLEAN
+    assert recipe.evaluator.distribution == CLEAN and recipe.data.clean == CLEAN
     assert recipe.data.sigma_data == CLEAN.sigma_data
 
 

@@ -17,7 +17,7 @@ from cmlab_labs.lab15_music.windows import (
     taper,
 )
 
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import FewSteps, multistep
 
 
@@ -84,7 +84,10 @@ def test_the_mean_of_k_noises_shrinks_by_root_k_and_one_shared_draw_does_not():
 def test_any_sampler_takes_the_fused_denoiser(calls):
     sampler = FewSteps(10.0, 0.5)
     x = sampler(
-        EDM(), fused_denoiser(lambda x_t, t: 0.5 * x_t, 8, 4), torch.randn(2, 1, 4, 20), calls
+        VarianceExploding(),
+        fused_denoiser(lambda x_t, t: 0.5 * x_t, 8, 4),
+        torch.randn(2, 1, 4, 20),
+        calls,
     )
     assert x.shape == (2, 1, 4, 20) and bool(x.isfinite().all())
 
@@ -95,7 +98,7 @@ def test_a_pointwise_denoiser_gives_the_same_on_the_canvas_as_in_windows():
     for denoise in (torch.tanh, fused_denoiser(lambda x_t, t: x_t.tanh(), 8, 3)):
         torch.manual_seed(0)
         takes = denoise if denoise is not torch.tanh else lambda x_t, t: x_t.tanh()
-        results.append(sampler(EDM(), takes, z, 3))
+        results.append(sampler(VarianceExploding(), takes, z, 3))
     torch.testing.assert_close(*results)
 
 
@@ -104,14 +107,14 @@ def test_multistep_takes_its_fresh_noise_from_wherever_it_is_told():
         return x_t / (1 + t[:, None])
 
     x_t, times = 5 * torch.randn(4, 6), torch.tensor([5.0, 1.0])
-    first, second = multistep(EDM(), denoise, x_t, times, noise=lambda x: 2 * x)
+    first, second = multistep(VarianceExploding(), denoise, x_t, times, noise=lambda x: 2 * x)
     torch.testing.assert_close(second, (first + 1.0 * 2 * first) / 2)
 
 
 def test_own_noise_starts_too_quiet_where_windows_overlap():
     levels = FewSteps(10.0, 0.5)
     seen = PerWindowNoise(levels, 8, 4)(
-        EDM(), lambda x_t, t: x_t, torch.randn(20_000, 1, 1, 16), 1
+        VarianceExploding(), lambda x_t, t: x_t, torch.randn(20_000, 1, 1, 16), 1
     )
     spread = seen.std(0).flatten() / 10
     assert spread[0] == pytest.approx(1, abs=0.03)

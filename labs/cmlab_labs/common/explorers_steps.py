@@ -12,7 +12,7 @@ from cmlab.metrics.plots import Role
 from cmlab.metrics.toy import Ends, against, coverage, exact_ends
 from cmlab.noise_levels import KarrasGrid
 from cmlab.presets import toy
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ode
 from cmlab.types import Data, Denoise, Time
 
@@ -102,7 +102,7 @@ def sample(way: SamplerChoice, levels: Sequence[float]) -> Tensor:
     x, keep = SIGMA_MAX * exact_endpoints().z, 0.0 if way.renoised else 1.0
     with torch.no_grad(), torch.random.fork_rng([]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=g)))
-        *_, x = jumps(EDM(), denoise, x, torch.tensor([*levels, 0.0]).double(), keep)
+        *_, x = jumps(VarianceExploding(), denoise, x, torch.tensor([*levels, 0.0]).double(), keep)
     return x
 
 
@@ -130,10 +130,12 @@ class OraclePhasedModel:
     steps: int = 18
 
     def __call__(self, x_t: Data, t: Time) -> Data:
-        top, edge = float(t[0]), float(self.phases.floor(EDM(), t[:1].double()))
+        top, edge = float(t[0]), float(self.phases.floor(VarianceExploding(), t[:1].double()))
         low = max(edge, 0.002)
         way = KarrasGrid(low, top).up(self.steps).flip(0).to(x_t)
-        *_, x = ode(EDM(), ring_denoiser, x_t, way if edge else torch.cat([way, way[:1] * 0]))
+        *_, x = ode(
+            VarianceExploding(), ring_denoiser, x_t, way if edge else torch.cat([way, way[:1] * 0])
+        )
         share = edge / top
         return (x - share * x_t) / (1 - share)
 

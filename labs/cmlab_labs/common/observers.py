@@ -13,7 +13,7 @@ from cmlab.metrics.toy import answers, rmse_by_level, truth
 from cmlab.model import Denoiser
 from cmlab.ops import seeded
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import judged
+from cmlab.train.runs import evaluate_model
 from cmlab.train.trainer import Trainer
 
 Arrays = dict[str, np.ndarray]
@@ -109,7 +109,7 @@ class TangentObserver:
     def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         base = ErrorObserver().observe_end(trainer, recipe)
         level = torch.from_numpy(base["levels"]).float()
-        t, balance = trainer.model.process.time(level), cast(SCM, trainer.method).balance
+        t, balance = trainer.model.process.time(level), cast(SCM, trainer.method).loss_weighting
         with torch.no_grad():  # e^w · 0 - w
             w = -balance(t, torch.zeros_like(t))
         return base | {"weight": w.numpy()}
@@ -140,7 +140,7 @@ class ImageObserver:
     n: int = 40
 
     def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        scores = judged(trainer.ema.model, recipe).values()
+        scores = evaluate_model(trainer.ema.model, recipe).values()
         return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
     def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:

@@ -24,7 +24,7 @@ from cmlab.methods.posterior_sampling import Operator
 from cmlab.metrics.plots import DATA, MEAN, NOISE, STUDENT, TRUTH, Role, label, name_axes, sheet
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Mixture, Mixture1D, Oracle
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ode
 from cmlab.types import Data, PerSample, Time
 
@@ -100,7 +100,7 @@ class PathEnd:
             if top > self.low
             else t.new_tensor([top, 0])
         )
-        *_, x = ode(EDM(), self.oracle.denoise, x_t, down)
+        *_, x = ode(VarianceExploding(), self.oracle.denoise, x_t, down)
         return x
 
 

@@ -23,7 +23,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 from cmlab.oracle import Oracle
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.types import Denoise
 
 # The noise levels of the calls, and the samples that they lead to
@@ -118,7 +118,7 @@ def by_transport(denoise: Denoise, x_t: Tensor, levels: Sequence[float]) -> Rout
     seen = [x_t]
     for t, s in zip(levels[:-1], levels[1:], strict=True):
         time, edge = (torch.full((len(x_t),), v).to(x_t) for v in (t, s))
-        seen.append(EDM().transport(seen[-1], denoise(seen[-1], time), time, edge))
+        seen.append(VarianceExploding().transport(seen[-1], denoise(seen[-1], time), time, edge))
     return Route(levels, torch.stack(seen)[..., 0])
 
 

@@ -21,11 +21,11 @@ from cmlab.model import CMPrecond
 from cmlab.nets.critic import PointCriticShape
 from cmlab.nets.embedding import Fourier
 from cmlab.nets.mlp import MLPShape
-from cmlab.noise_levels import Neighbours, Proposal, UniformIndex
+from cmlab.noise_levels import AdjacentLevels, Proposal, UniformIndex
 from cmlab.presets import phased, toy
 from cmlab.sampling import ddim, heun
 from cmlab.schedules import Constant
-from cmlab.teacher import Exact, MovingAverage, OneSample, Pretrained, StopGrad
+from cmlab.teacher import EMATarget, NetworkTeacher, OracleTeacher, SampleTeacher, StopGrad
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Metric, Schedule, Solver, Teacher, Weight
@@ -45,7 +45,7 @@ SOLVERS: dict[str, Solver] = {"euler": ddim, "heun": heun}
 
 def distillation(teacher: Teacher, solver: Solver, points: int, seed: int) -> Recipe:
     """CD on a fixed grid, with iCT's metric, weight and proposal."""
-    pairs = Neighbours(Constant(points), toy.LEVELS, toy.GRID)
+    pairs = AdjacentLevels(Constant(points), toy.LEVELS, toy.GRID)
     method = CD(teacher, solver, pairs, PseudoHuber(), InverseGap())
     return toy.plane(LINE, CMPrecond(LINE.sigma_data, toy.SIGMA_MIN), method, DISTIL_STEPS, seed)
 
@@ -53,11 +53,11 @@ def distillation(teacher: Teacher, solver: Solver, points: int, seed: int) -> Re
 def learned_teacher(points: int, seed: int) -> Recipe:
     """CD with Heun's steps by a denoiser that is trained first."""
     denoiser = toy.edm(LINE, DISTIL_STEPS, seed).trainer().fit().ema.model
-    return distillation(Pretrained(denoiser), heun, points, seed)
+    return distillation(NetworkTeacher(denoiser), heun, points, seed)
 
 
 DISTIL_VARIANTS: dict[str, Callable[[int], Recipe]] = {
-    f"exact-{name}-{points}": partial(distillation, Exact(LINE), solver, points)
+    f"exact-{name}-{points}": partial(distillation, OracleTeacher(LINE), solver, points)
     for name, solver in SOLVERS.items()
     for points in GRIDS
 }
@@ -65,7 +65,7 @@ DISTIL_VARIANTS |= {
     f"learned-heun-{points}": partial(learned_teacher, points) for points in (5, 20, 80)
 }
 DISTIL_VARIANTS |= {
-    f"sample-euler-{n}": partial(distillation, OneSample(), ddim, n) for n in GRIDS
+    f"sample-euler-{n}": partial(distillation, SampleTeacher(), ddim, n) for n in GRIDS
 }
 
 DISTIL = Study("distil", DISTIL_VARIANTS, LineMapObserver(LINE))
@@ -94,8 +94,8 @@ class CTVariant:
     data: ToyData = Ring()
 
     def __call__(self, seed: int) -> Recipe:
-        target = MovingAverage(self.decay) if self.decay else StopGrad()
-        pairs = Neighbours(self.points, self.proposal, toy.GRID)
+        target = EMATarget(self.decay) if self.decay else StopGrad()
+        pairs = AdjacentLevels(self.points, self.proposal, toy.GRID)
         method = CT(pairs=pairs, metric=self.metric, weight=self.weight, target=target)
         precond = CMPrecond(self.data.sigma_data, toy.SIGMA_MIN)
         recipe = toy.plane(self.data, precond, method, LADDER_STEPS, seed)

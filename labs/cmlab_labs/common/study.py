@@ -12,7 +12,7 @@ import numpy as np
 from cmlab.train.checkpoint import BadFile, replace
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import ROOT, begin, judged, versions
+from cmlab.train.runs import ROOT, begin, evaluate_model, versions
 from cmlab.train.trainer import Trainer
 
 from .observers import Arrays, ErrorObserver, Observer
@@ -134,7 +134,7 @@ class Study:
         rows = list(self._observe_training(trainer, recipe))
         arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         arrays |= self.observer.observe_end(trainer, recipe)
-        return trainer, judged(trainer.ema.model, recipe), arrays
+        return trainer, evaluate_model(trainer.ema.model, recipe), arrays
 
     def _observe_training(self, trainer: Trainer, recipe: Recipe) -> Iterator[Arrays]:
         """The arrays of each observation, in order."""

@@ -13,7 +13,7 @@ from cmlab.metrics.toy import ExactConsistency, answers, rmse_by_level, truth
 from cmlab.model import Denoiser, Model
 from cmlab.noise_levels import KarrasGrid
 from cmlab.ops import seeded
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import FewSteps, ode
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
@@ -59,7 +59,7 @@ def exact_reference(data: ToyData) -> ExactReference:
     path = data.oracle.path((HIGH * z).double(), levels)
     exact = truth(data, LOW, HIGH, levels=12, points=96)
     return ExactReference(
-        data, levels, path, exact, rmse_by_level(data.oracle.denoise, EDM(), exact)
+        data, levels, path, exact, rmse_by_level(data.oracle.denoise, VarianceExploding(), exact)
     )
 
 
@@ -115,7 +115,9 @@ def digit_picture(
         sampler(model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     levels = GRID[list(SHOWN)].to(z)
-    path = torch.cat(list(ode(EDM(), exact_denoiser(asked), GRID[0].to(z) * z, GRID)))[list(SHOWN)]
+    path = torch.cat(
+        list(ode(VarianceExploding(), exact_denoiser(asked), GRID[0].to(z) * z, GRID))
+    )[list(SHOWN)]
     mean, answer = exact_denoiser(asked.expand(len(path)))(path, levels), f.denoise(path, levels)
     scan = nearest_scan(x_out[-1:])[0]
     along = torch.stack([contrast_scaled(path, levels, spread), mean, answer])

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from cmlab.oracle import Oracle
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import heun, ode
 from cmlab.types import Data, PerSample, Solver
 
@@ -20,6 +20,6 @@ def end_error(oracle: Oracle, x_t: Data, levels: Tensor, solver: Solver = heun) 
     Returns:
         The distances, shape (b,).
     """
-    *_, end = ode(EDM(), oracle.denoise, x_t, levels, solver)
+    *_, end = ode(VarianceExploding(), oracle.denoise, x_t, levels, solver)
     first, last = (level.to(x_t).expand(len(x_t)) for level in (levels[0], levels[-1]))
     return (end - oracle.flow(x_t, first, last)).flatten(1).norm(dim=1)

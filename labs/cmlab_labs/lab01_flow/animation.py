@@ -9,7 +9,7 @@ from torch import Tensor
 from cmlab.data.toy import Ring
 from cmlab.metrics.plots import DATA, MEAN, TEACHER, TRUTH
 from cmlab.noise_levels import KarrasGrid
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, ode
 
 from ..common.animation import (
@@ -108,7 +108,9 @@ def euler() -> Moving:
 
 def solve(x: Tensor, n: int) -> Tensor:
     """The iterates of n Euler steps, start included: (n + 1, 64, 2)."""
-    return torch.stack(list(ode(EDM(), ORACLE.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim)))
+    return torch.stack(
+        list(ode(VarianceExploding(), ORACLE.denoise, x, KarrasGrid(LOW, HIGH).down(n), ddim))
+    )
 
 
 def solver_frame(path: Tensor, ends: Tensor, far: list[float]) -> Shot:

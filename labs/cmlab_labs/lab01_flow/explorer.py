@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Mixture1D
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun, ode
 
 from ..common.exercise import RecordedCalls
@@ -78,5 +78,5 @@ def mixture(
 def solve(oracle: Mixture1D, x: Tensor, grid: Tensor, solver: str) -> tuple[Tensor, int]:
     """The solver's positions at the grid's levels, and the calls of the denoiser counted."""
     denoise = RecordedCalls(oracle.denoise)
-    steps = ode(EDM(), denoise, x, grid, SOLVERS[solver])
+    steps = ode(VarianceExploding(), denoise, x, grid, SOLVERS[solver])
     return torch.cat([x_t.flatten() for x_t in steps]), len(denoise.calls)

@@ -11,7 +11,7 @@ from cmlab.model import CMPrecond, Coefficients, Denoiser, EDMPrecond, Precond
 from cmlab.nets import MLP
 from cmlab.nets.embedding import Fourier
 from cmlab.ops import seeded
-from cmlab.process import EDM, Process
+from cmlab.process import Process, VarianceExploding
 from cmlab.types import Time
 
 from ..common.explorer import Explorer, Picture, choice, log_slider
@@ -30,7 +30,7 @@ class RatioPrecond(Precond):
 
     @property
     def process(self) -> Process:
-        return EDM()
+        return VarianceExploding()
 
     def __call__(self, t: Time) -> Coefficients:
         ratio = self.sigma_min / t
@@ -45,7 +45,7 @@ class BarePrecond(Precond):
 
     @property
     def process(self) -> Process:
-        return EDM()
+        return VarianceExploding()
 
     def __call__(self, t: Time) -> Coefficients:
         zero = torch.zeros_like(t)

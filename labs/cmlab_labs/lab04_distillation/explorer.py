@@ -8,7 +8,7 @@ from torch import Tensor
 from cmlab.data.toy import Bumps
 from cmlab.noise_levels import KarrasGrid
 from cmlab.ops import expand
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
@@ -126,11 +126,13 @@ def update(points: int, level: float, draw: int, solver: str, teacher: str) -> U
     t, r = levels[above : above + 1], levels[above - 1 : above]
     g = torch.Generator().manual_seed(draw)
     x, z = ORACLE.sample(1, g).double(), torch.randn(1, 1, generator=g).double()
-    x_t = EDM().perturb(x, z, t)
+    x_t = VarianceExploding().perturb(x, z, t)
     denoise = {"exact": ORACLE.denoise, "learned": learned, "one sample": lambda x_t, t: x}[
         teacher
     ]
-    x_r, guess = (step(EDM(), denoise, x_t, t, r) for step in (SOLVERS[solver], ddim))
+    x_r, guess = (
+        step(VarianceExploding(), denoise, x_t, t, r) for step in (SOLVERS[solver], ddim)
+    )
     on_path, end, end_r = (
         ORACLE.flow(x_t, t, r),
         ORACLE.consistency(x_t, t),

@@ -15,7 +15,7 @@ from cmlab.losses import SquaredL2
 from cmlab.methods import CD
 from cmlab.process import Process
 from cmlab.sampling import ddim
-from cmlab.teacher import OneSample
+from cmlab.teacher import SampleTeacher
 from cmlab.train.recipe import Recipe
 from cmlab.types import Data, Denoise, Solver, Time
 
@@ -34,7 +34,7 @@ def fresh(process: Process, denoise: Denoise, x_t: Data, t: Time, r: Time) -> Da
 
 def squared(solver: Solver, points: int, seed: int) -> Recipe:
     """CT on a fixed grid with iCT's weight and proposal, and ‖·‖²."""
-    recipe = distillation(OneSample(), solver, points, seed)
+    recipe = distillation(SampleTeacher(), solver, points, seed)
     method = replace(cast(CD, recipe.method), metric=SquaredL2())
     return replace(recipe, method=method)
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from cmlab.losses import Uniform
 from cmlab.methods.ct import SqrtGrowth
 from cmlab.methods.ict import Doubling, InverseGap
-from cmlab.noise_levels import LogNormal, Neighbours, UniformIndex
+from cmlab.noise_levels import AdjacentLevels, LogNormal, UniformIndex
 from cmlab.presets.toy import GRID, SIGMA_MAX, SIGMA_MIN
 from cmlab.schedules import Constant
 from cmlab.types import Schedule
@@ -40,7 +40,7 @@ def picture(
     """The schedules at one step, beside the effective weight of CT of 2023 at that step."""
     points = grid_schedule(kind, s0, s1)
     looks = LogNormal(mean, std, SIGMA_MIN, SIGMA_MAX)
-    pairs = Neighbours(points, UniformIndex(GRID) if proposal == PROPOSALS[1] else looks, GRID)
+    pairs = AdjacentLevels(points, UniformIndex(GRID) if proposal == PROPOSALS[1] else looks, GRID)
     seen = effective_weight(pairs, WEIGHTS[weight], step)
     figure = schedules_at_step(points, LADDER_STEPS, step, seen, {"CT": ct_weight(step)})
     return Picture(figure, reading(seen))
@@ -56,7 +56,7 @@ def grid_schedule(kind: str, s0: int, s1: int) -> Schedule:
 def ct_weight(step: int) -> EffectiveWeight:
     """The effective weight of CT of 2023 at a step."""
     return effective_weight(
-        Neighbours(CT_2023.points, CT_2023.proposal, GRID), CT_2023.weight, step
+        AdjacentLevels(CT_2023.points, CT_2023.proposal, GRID), CT_2023.weight, step
     )
 
 

@@ -25,7 +25,7 @@ from cmlab.metrics.plots import (
     sheet,
     styled,
 )
-from cmlab.noise_levels import KarrasGrid, Neighbours
+from cmlab.noise_levels import AdjacentLevels, KarrasGrid
 from cmlab.types import Schedule, Weight
 
 from ..common.plots_recordings import plain_ticks, spread_labels
@@ -62,7 +62,7 @@ class EffectiveWeight:
         return float(np.exp(np.interp(q, below, self.levels.log().numpy())))
 
 
-def effective_weight(pairs: Neighbours, weight: Weight, step: int) -> EffectiveWeight:
+def effective_weight(pairs: AdjacentLevels, weight: Weight, step: int) -> EffectiveWeight:
     """Masses and weights on the grid that is in use at this step."""
     levels = pairs.grid.up(int(pairs.points(step)))
     return EffectiveWeight(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))

@@ -14,7 +14,7 @@ from cmlab.losses import L1, GemanMcClure, SquaredL2
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Cauchy
 from cmlab.metrics.toy import rmse_by_level, truth
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.train.trainer import Trainer
 from cmlab.types import Metric
 
@@ -47,7 +47,9 @@ def contaminated_error(share: float, levels: int = 32, points: int = 192) -> Ten
     """
     exact = truth(CLEAN, levels=levels, points=points)
     oracle = Contaminated(CLEAN, share).oracle
-    return rmse_by_level(lambda x, t: oracle.consistency(x.double(), t.double()), EDM(), exact)
+    return rmse_by_level(
+        lambda x, t: oracle.consistency(x.double(), t.double()), VarianceExploding(), exact
+    )
 
 
 @lru_cache(maxsize=1)

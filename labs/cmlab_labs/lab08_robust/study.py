@@ -12,7 +12,7 @@ from cmlab.data.toy import Contaminated, Ring
 from cmlab.losses import L1, GemanMcClure, SquaredL2
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Cauchy
-from cmlab.metrics.evaluators import AgainstOracle
+from cmlab.metrics.evaluators import ToyEvaluator
 from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
@@ -35,7 +35,7 @@ LOSSES: dict[str, Metric] = {
 def contaminated(loss: str, share: float, seed: int) -> Recipe:
     """iCT with this loss, its data contaminated."""
     recipe = CTVariant(loss, metric=LOSSES[loss], data=Contaminated(CLEAN, share))(seed)
-    return replace(recipe, judge=AgainstOracle(toy.SIGMA_MIN, law=CLEAN))
+    return replace(recipe, evaluator=ToyEvaluator(toy.SIGMA_MIN, distribution=CLEAN))
 
 
 VARIANTS: dict[str, Callable[[int], Recipe]] = {

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cmlab.methods import ECT
-from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.schedules import Constant, WarmupCosine
@@ -55,7 +55,7 @@ def mapped_times(answer: Callable[..., Any], stage: int, q: float, K: float, b: 
 
 
 def exact_r(t: Tensor, stage: int, q: float, K: float, b: float) -> Tensor:
-    return t * Shrink(Constant(q**-stage), K=K, b=b).ratio(t, 0)
+    return t * ECTMapping(Constant(q**-stage), K=K, b=b).ratio(t, 0)
 
 
 def slips(t: Tensor, stage: int, q: float, K: float, b: float) -> list[tuple[str, Tensor]]:
@@ -84,7 +84,7 @@ def small_recipe(steps: int = STEPS) -> Recipe:
     """A run of two seconds at most, its rate and its stages changing all the way."""
     recipe = toy.plane(toy.RING, toy.edm().precond, ECT(), steps, seed=5)
     train = replace(recipe.train, batch=32, rate=WarmupCosine(steps), ema=Constant(0.9))
-    method = ECT(pairs=Shrink(Stages(2.0, max(steps // 8, 1)), toy.LEVELS))
+    method = ECT(pairs=ECTMapping(Stages(2.0, max(steps // 8, 1)), toy.LEVELS))
     return replace(recipe, train=train, method=method)
 
 

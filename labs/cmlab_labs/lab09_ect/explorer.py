@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.noise_levels import LogNormal
 from cmlab.schedules import Constant
 
@@ -38,7 +38,7 @@ def explorer() -> Explorer:
 def picture(stage: int, q: int, K: float, b: float, proposal: str) -> Picture:
     """All stages, and one of them in full and in words."""
     distribution = PROPOSALS[proposal]
-    stages = {a: Shrink(Constant(float(q) ** -a), distribution, K, b) for a in range(STAGES)}
+    stages = {a: ECTMapping(Constant(float(q) ** -a), distribution, K, b) for a in range(STAGES)}
     return Picture(curriculum(stages, stage), reading(stages[stage], distribution, stage))
 
 
@@ -52,7 +52,7 @@ def denoising_limit(gap: float, K: float, b: float) -> float:
     return math.log(1 / share - 1) / b if b else math.inf
 
 
-def levels_to_data(pairs: Shrink) -> int:
+def levels_to_data(pairs: ECTMapping) -> int:
     """Steps t → r from t = 80 until r is below 0.002, counted up to MANY."""
     level, count, gap = TOP, 0, pairs.gap(0)
     while level >= LOW and count < MANY:
@@ -61,7 +61,7 @@ def levels_to_data(pairs: Shrink) -> int:
     return count
 
 
-def reading(pairs: Shrink, distribution: LogNormal, stage: int) -> str:
+def reading(pairs: ECTMapping, distribution: LogNormal, stage: int) -> str:
     """Three lines of text on the stage."""
     last = denoising_limit(pairs.gap(0), pairs.K, pairs.b)
     share = float(distribution.cdf(torch.tensor(last))) if last else 0.0

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
-from cmlab.methods.ect import Shrink
+from cmlab.methods.ect import ECTMapping
 from cmlab.metrics.plots import MEAN, NOISE, STUDENT, TRUTH, WRONG, label, name_axes, sheet
 from cmlab.noise_levels import LogNormal
 from cmlab.oracle import Mixture1D
@@ -47,7 +47,7 @@ class IdealFunction:
         return torch.from_numpy(PchipInterpolator(self.x.numpy(), self.f.numpy())(inside.numpy()))
 
 
-def level_sequence(pairs: Shrink, top: float, step: int = 0, low: float = LOW) -> list[float]:
+def level_sequence(pairs: ECTMapping, top: float, step: int = 0, low: float = LOW) -> list[float]:
     """t, r, the r of that, and so on down to the first level below `low`, which may be 0."""
     down = [top]
     while down[-1] >= low:
@@ -145,7 +145,7 @@ def shade(stage: int, last: int) -> str:
     return f"{0.72 - 0.6 * stage / max(last, 1):.3f}"
 
 
-def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
+def curriculum(stages: Mapping[int, ECTMapping], now: int) -> Figure:
     """r and r/t against t by stage, one in colour, over the distribution of the samples' t."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.6)
     # A fixed layout draws in half the time, and a slider is waiting.
@@ -168,7 +168,7 @@ def curriculum(stages: Mapping[int, Shrink], now: int) -> Figure:
     return figure
 
 
-def draw_density(ax: Axes, pairs: Shrink) -> None:
+def draw_density(ax: Axes, pairs: ECTMapping) -> None:
     """The density of ln t along the bottom; its part with r = 0 hatched."""
     proposal, ratio = pairs.proposal, pairs.ratio(T, 0)
     if isinstance(proposal, LogNormal):
@@ -181,7 +181,7 @@ def draw_density(ax: Axes, pairs: Shrink) -> None:
                         edgecolor=MEAN.color, hatch="///", linewidth=0)  # fmt: skip
 
 
-def label_curriculum(axes: Sequence[Axes], pairs: Shrink, now: int) -> None:
+def label_curriculum(axes: Sequence[Axes], pairs: ECTMapping, now: int) -> None:
     """Scales, names and titles."""
     zero = float((pairs.ratio(T, 0) == 0).double().mean())
     tell = "r = 0 at every level: denoising" if zero == 1 else "r > 0 at every level"

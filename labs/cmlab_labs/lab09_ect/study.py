@@ -19,7 +19,7 @@ from functools import partial
 
 from cmlab.losses import SquaredL2
 from cmlab.methods import ECT
-from cmlab.methods.ect import Shrink, Stages
+from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.methods.ict import PseudoHuber
 from cmlab.model import EDMPrecond
 from cmlab.noise_levels import LogNormal
@@ -39,7 +39,7 @@ STEPS = 3000
 
 def line(metric: Metric, seed: int) -> Recipe:
     """Eight stages, from r = t/2 far out to r = 255/256 t."""
-    method = ECT(pairs=Shrink(Stages(2.0, STEPS // 8), toy.LEVELS), metric=metric)
+    method = ECT(pairs=ECTMapping(Stages(2.0, STEPS // 8), toy.LEVELS), metric=metric)
     return toy.plane(LINE, EDMPrecond(LINE.sigma_data), method, STEPS, seed)
 
 
@@ -59,7 +59,7 @@ LEVELS = LogNormal(-1.4, 2.0)
 
 def ect(levels: LogNormal, steps: int) -> ECT:
     """Eight stages, one after the other, over this many steps."""
-    return ECT(pairs=Shrink(Stages(2.0, steps // 8), levels))
+    return ECT(pairs=ECTMapping(Stages(2.0, steps // 8), levels))
 
 
 def scratch_plane(steps: int, seed: int) -> Recipe:
@@ -69,7 +69,7 @@ def scratch_plane(steps: int, seed: int) -> Recipe:
 
 def fixed(seed: int) -> Recipe:
     """ECT that never closes the gap."""
-    method = ECT(pairs=Shrink(Constant(0.5), toy.LEVELS, K=0.0))
+    method = ECT(pairs=ECTMapping(Constant(0.5), toy.LEVELS, K=0.0))
     return replace(toy.ect(steps=TOY_STEPS, seed=seed), method=method)
 
 

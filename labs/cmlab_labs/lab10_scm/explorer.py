@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from cmlab.data.toy import ToyData
 from cmlab.methods import SCM
 from cmlab.methods.scm import (
+    JVP,
+    CentralDifference,
     Clip,
-    Difference,
-    Flat,
     InverseTan,
-    Slope,
-    Tangent,
+    TimeDerivative,
     Unbounded,
     UnitNorm,
+    UnitPrior,
     UnitRMS,
 )
 from cmlab.metrics.toy import truth
@@ -31,7 +31,7 @@ from cmlab.ops import expand, seeded
 from cmlab.presets import toy
 from cmlab.presets.toy import RING
 from cmlab.schedules import Constant, Warmup
-from cmlab.teacher import Exact, OneSample
+from cmlab.teacher import OracleTeacher, SampleTeacher
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
@@ -165,10 +165,10 @@ PRECOND = TrigPrecond(RING.sigma_data)
 TIMES, SAMPLES, SPECIMEN_STEPS = 20, 24, 50
 TIME_INPUTS: dict[str, TimeInput] = {"angle t": Angle(), "ln(σ)/4": QuarterLog()}
 TEACHERS: dict[str, Teacher] = {
-    "one sample (sCT)": OneSample(),
-    "exact (sCD)": Exact(cast(ToyData, RING), PRECOND.process),
+    "one sample (sCT)": SampleTeacher(),
+    "exact (sCD)": OracleTeacher(cast(ToyData, RING), PRECOND.process),
 }
-PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": Flat()}
+PRIORS: dict[str, Prior] = {"1/(σ_d tan t)": InverseTan(), "1": UnitPrior()}
 
 
 @lru_cache(maxsize=128)
@@ -179,7 +179,7 @@ def tangent_parts(
     (x, t, x_t), kind = batch(), WEIGHTS[weights]
     target, model = TEACHERS[teacher], kind.build(embed, time_input)
     dx_t = PRECOND.process.velocity(x_t, target(x, None)(x_t, t), t)
-    method = SCM(target, slope=kind.slope, prior=PRIORS[prior])
+    method = SCM(target, derivative=kind.derivative, prior=PRIORS[prior])
     with torch.no_grad():
         first, whole = (
             replace(method, warmup=Constant(r)).tangent(model, x_t, t, dx_t, 0)[1]
@@ -245,13 +245,13 @@ class ModelSource:
     """How a model of these features is made, and its time derivative taken."""
 
     build: Callable[[str, str], Denoiser]
-    slope: Slope = Tangent()
+    derivative: TimeDerivative = JVP()
 
 
 WEIGHTS = {
     "as drawn": ModelSource(untrained),
     f"after {SPECIMEN_STEPS} steps of sCT": ModelSource(trained),
-    "f* itself": ModelSource(exact_model, Difference(1e-4)),
+    "f* itself": ModelSource(exact_model, CentralDifference(1e-4)),
 }
 
 
@@ -353,7 +353,7 @@ def recorded_outcome(
         BOUNDS[bound],
         PRIORS[prior],
         preset,
-        Tangent(),
+        JVP(),
         True,
     )
     for name, variant in STUDY.variants.items():
@@ -370,7 +370,7 @@ def ingredients(variant: SCMVariant) -> tuple[object, ...]:
         variant.bound,
         variant.prior,
         variant.preset,
-        variant.slope,
+        variant.derivative,
         variant.learned,
     )
 

@@ -22,17 +22,17 @@ from typing import cast
 
 from cmlab.methods import SCM
 from cmlab.methods.scm import (
-    Adaptive,
+    JVP,
+    BackwardDifference,
+    CentralDifference,
     Clip,
-    Difference,
-    Even,
-    Flat,
+    ConstantWeight,
     InverseTan,
-    Secant,
-    Slope,
-    Tangent,
+    LearnedWeight,
+    TimeDerivative,
     Unbounded,
     UnitNorm,
+    UnitPrior,
 )
 from cmlab.model import Angle, QuarterLog, TimeInput, TrigPrecond
 from cmlab.nets.embedding import Embed, Fourier, Positional
@@ -62,7 +62,7 @@ class SCMVariant:
     prior: Prior = InverseTan()
     embed: Embed = Positional(32)
     time_input: TimeInput = Angle()
-    slope: Slope = Tangent()
+    derivative: TimeDerivative = JVP()
     preset: Callable[..., Recipe] = toy.sct
 
     def __call__(self, seed: int) -> Recipe:
@@ -72,8 +72,8 @@ class SCMVariant:
             bound=self.bound,
             warmup=self.warmup,
             prior=self.prior,
-            slope=self.slope,
-            balance=Adaptive() if self.learned else Even(),
+            derivative=self.derivative,
+            loss_weighting=LearnedWeight() if self.learned else ConstantWeight(),
         )
         net = replace(cast(MLPShape, recipe.net), embed=self.embed)
         precond = replace(cast(TrigPrecond, recipe.precond), c_noise=self.time_input)
@@ -93,8 +93,8 @@ FROM_DATA = {
         SCT, title="neither of the two", bound=Unbounded(), warmup=NONE
     ),
     "sct-even": replace(SCT, title="no learned weight", learned=False),
-    "sct-flat": replace(SCT, title="no prior weight", prior=Flat()),
-    "sct-bare": SCMVariant("none of all", Unbounded(), NONE, learned=False, prior=Flat()),
+    "sct-flat": replace(SCT, title="no prior weight", prior=UnitPrior()),
+    "sct-bare": SCMVariant("none of all", Unbounded(), NONE, learned=False, prior=UnitPrior()),
     "sct-fourier-0.3": replace(SCT, title="Fourier scale 0.3", embed=Fourier(32, 0.3)),
     "sct-log": replace(SCT, title="ln(σ)/4", time_input=QuarterLog()),
     "sct-fourier-16": replace(SCT, title="Fourier scale 16", embed=LOUD),
@@ -122,10 +122,14 @@ STUDY = Study("stabilisers", {**FROM_DATA, **WITH_TEACHER}, TangentObserver())
 
 GAPS = (0.3, 0.1, 0.03, 0.01, 0.001, 0.0001, 0.00001)
 
-ARMS = {f"sct-{gap:g}": replace(SCT, title=f"gap {gap:g}", slope=Secant(gap)) for gap in GAPS}
-ARMS |= {
-    f"scd-{gap:g}": replace(SCD, title=f"gap {gap:g}", slope=Secant(gap)) for gap in (0.1, 0.001)
+ARMS = {
+    f"sct-{gap:g}": replace(SCT, title=f"gap {gap:g}", derivative=BackwardDifference(gap))
+    for gap in GAPS
 }
-ARMS["sct-difference"] = replace(SCT, title="differences of F", slope=Difference())
+ARMS |= {
+    f"scd-{gap:g}": replace(SCD, title=f"gap {gap:g}", derivative=BackwardDifference(gap))
+    for gap in (0.1, 0.001)
+}
+ARMS["sct-difference"] = replace(SCT, title="differences of F", derivative=CentralDifference())
 
 GAP_STUDY = Study("gap", ARMS, TangentObserver())

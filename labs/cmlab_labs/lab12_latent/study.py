@@ -37,12 +37,12 @@ from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
 from cmlab.metrics.evaluators import decoded_samples
 from cmlab.nets.norm import Grouped, NonScaling
-from cmlab.noise_levels import Neighbours
+from cmlab.noise_levels import AdjacentLevels
 from cmlab.ops import expand, seeded, sum_squares
 from cmlab.presets import toy
 from cmlab.presets.latent import DIGITS, STEPS, digits_ict, digits_slct, grid, improved, latent
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import judged
+from cmlab.train.runs import evaluate_model
 from cmlab.train.trainer import Trainer
 from cmlab.types import Coupling, Data, Time
 
@@ -73,7 +73,7 @@ class Residuals:
 
     def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
         step = max(trainer.step - 1, 0)
-        scores = judged(trainer.ema.model, recipe).values()
+        scores = evaluate_model(trainer.ema.model, recipe).values()
         return {
             "scores": np.array([np.nan if s is None else s for s in scores]),
             "intervals": np.array(trainer.method.pairs.points(step) - 1),  # type: ignore[union-attr]
@@ -195,7 +195,7 @@ def paired(coupling: Coupling, seed: int) -> Recipe:
     """sLCT with iCT's metric, no denoising term, and this coupling."""
     recipe = toy.ict(steps=TRANSPORT_STEPS, seed=seed)
     pairs = recipe.method.pairs
-    assert isinstance(pairs, Neighbours)
+    assert isinstance(pairs, AdjacentLevels)
     method = SLCT(pairs, PseudoHuber(), c=None, coupling=coupling, denoising=0.0)
     return replace(recipe, method=method, train=replace(recipe.train, batch=BATCH))
 

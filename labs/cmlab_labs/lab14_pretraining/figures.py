@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cmlab.methods.faster_training import Axis, Compensation, Easing, MomentumDecay
+from cmlab.methods.faster_training import Axis, Compensation, MomentumDecay, NoiseCurriculum
 from cmlab.metrics import plots
 from cmlab.metrics.plots import (
     DATA,
@@ -44,7 +44,7 @@ def dark(color: str) -> str:
 
 
 def curriculum_densities(
-    pairs: Easing, steps: Sequence[int], total: int, axes: Mapping[str, Axis]
+    pairs: NoiseCurriculum, steps: Sequence[int], total: int, axes: Mapping[str, Axis]
 ) -> Figure:
     """p_τ(u) at these steps, and which noise level u is, by axis."""
     figure, ((left, right),) = sheet(1, 2, 10.0, 3.7)

@@ -40,7 +40,7 @@ from cmlab.ops import seeded
 from cmlab.presets import faster, toy
 from cmlab.train.config import Source
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import judged
+from cmlab.train.runs import evaluate_model
 from cmlab.train.trainer import Trainer
 
 from ..common.observers import Arrays
@@ -77,7 +77,7 @@ def starting_points(source: Source, n: int) -> StartingPoints:
 
 def evaluator_scores(trainer: Trainer, recipe: Recipe) -> Arrays:
     """scores (names,): the evaluator's scores of the averaged weights."""
-    scores = judged(trainer.ema.model, recipe).values()
+    scores = evaluate_model(trainer.ema.model, recipe).values()
     return {"scores": np.array([np.nan if s is None else s for s in scores])}
 
 

@@ -124,7 +124,7 @@ Draw = Callable[[Tensor, Tensor], Tensor]  # (z, labels) -> clips
 
 @ingredient
 @dataclass(frozen=True)
-class AgainstTunes:
+class MusicEvaluator:
     """Evaluator of music: spectral distance of `n` clips to held-out ones, and pitch accuracy.
 
     In 1, 2, 4 and 8 calls: sd1 … sd8 and pitch1 … pitch8; sd_floor and pitch_floor are

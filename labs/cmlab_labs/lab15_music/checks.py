@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmlab.process import EDM
+from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim
 
 from ..common.exercise import close, exercise, expect
@@ -138,7 +138,7 @@ def checked_step(
 def exact_step(
     x_t: Tensor, t: Tensor, r: Tensor, denoise: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    return ddim(EDM(), denoise, x_t, t, r)
+    return ddim(VarianceExploding(), denoise, x_t, t, r)
 
 
 def step_slips(x_t: Tensor, t: Tensor, r: Tensor, w: float) -> list[tuple[str, Tensor]]:

@@ -21,7 +21,7 @@ from cmlab.ingredients import ingredient
 from cmlab.nets.embedding import Embed, Fourier, Labels
 from cmlab.nets.norm import Norm, ScaleShift
 from cmlab.nets.pretrained import frozen
-from cmlab.nets.unet import Attention, Told, silent
+from cmlab.nets.unet import Attention, Conditioning, silent
 from cmlab.types import Data, PerSample, Time
 
 # A U-Net along time alone, for spectrograms
@@ -65,7 +65,9 @@ class StripUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.bands, self.step = bands, 2 ** (levels - 1)
-        self.told = Told(embed, classes, 2 * width)  # `told` is its name in shipped weights
+        self.told = Conditioning(
+            embed, classes, 2 * width
+        )  # `told` is its name in shipped weights
         self.first = time_convolution(bands, width)
         self.down = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(levels))
         self.middle = nn.ModuleList(StripBlock(width, width, 2 * width) for _ in range(2))

@@ -10,15 +10,15 @@ from cmlab.methods.ict import InverseGap
 from cmlab.model import EDMPrecond
 from cmlab.nets.embedding import Fourier
 from cmlab.nets.pretrained import PretrainedNet
-from cmlab.noise_levels import KarrasGrid, LogNormal, Neighbours, ToData
+from cmlab.noise_levels import AdjacentLevels, DenoisingPairs, KarrasGrid, LogNormal
 from cmlab.presets import preset
 from cmlab.sampling import FewSteps
 from cmlab.schedules import Constant, WarmupCosine
-from cmlab.teacher import AsBegun, Guided, StopGrad
+from cmlab.teacher import Guided, InitialModelTeacher, StopGrad
 from cmlab.train.config import Adam, TrainConfig
 from cmlab.train.recipe import Recipe
 
-from .analysis import AgainstTunes
+from .analysis import MusicEvaluator
 from .data import Tunes
 from .networks import MusicCriticShape, StripUNetShape
 
@@ -40,13 +40,13 @@ def clip(method: Method, steps: int, batch: int, lr: float, seed: int) -> Recipe
         ema=Constant(0.995),
         seed=seed,
     )
-    return Recipe(DATA, NET, EDMPrecond(SPREAD), method, train, SAMPLER, AgainstTunes())
+    return Recipe(DATA, NET, EDMPrecond(SPREAD), method, train, SAMPLER, MusicEvaluator())
 
 
 @preset("music.edm")
 def edm(steps: int = 2500, seed: int = 0) -> Recipe:
     """cmlab train music.edm: the teacher, a denoiser that knows the loop, or no loop."""
-    method = EDM(pairs=ToData(LogNormal(-0.8, 1.4)), weight=EDMWeight(SPREAD))
+    method = EDM(pairs=DenoisingPairs(LogNormal(-0.8, 1.4)), weight=EDMWeight(SPREAD))
     return clip(method, steps, 32, 1e-3, seed)
 
 
@@ -59,8 +59,8 @@ def cd(steps: int = 2400, seed: int = 0, critic: bool = True) -> Recipe:
     heads = Critic(MusicCriticShape(32, DATA.classes), gamma=0.1) if critic else None
     proposal = LogNormal(-0.4, 1.6, GRID.sigma_min, GRID.sigma_max)
     method = MusicCM(
-        Guided(AsBegun(), 2.0, DATA.null),
-        pairs=Neighbours(Constant(30), proposal, GRID),
+        Guided(InitialModelTeacher(), 2.0, DATA.null),
+        pairs=AdjacentLevels(Constant(30), proposal, GRID),
         weight=InverseGap(),
         target=StopGrad(),
         critic=heads,

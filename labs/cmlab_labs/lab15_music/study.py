@@ -13,14 +13,14 @@ import torch
 from cmlab.model import Denoiser
 from cmlab.nets.pretrained import PretrainedNet
 from cmlab.sampling import ddim, ode
-from cmlab.teacher import Guided, Pretrained
+from cmlab.teacher import Guided, NetworkTeacher
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
 from ..common.observers import Arrays
 from ..common.study import Study
 from . import preset
-from .analysis import AgainstTunes, by_overlap
+from .analysis import MusicEvaluator, by_overlap
 
 STEPS = 2400
 SOLVER_STEPS = (2, 4, 8, 16, 50)
@@ -50,7 +50,7 @@ class StudentClips:
             kept.append(sampler(model.process, lambda x_t, t: model(x_t, t, labels), z, 4))
             return kept[0]
 
-        AgainstTunes(8).score(draw)
+        MusicEvaluator(8).score(draw)
         seams, pitch = (table.numpy() for table in by_overlap(model, sampler))
         pictures = kept[0][:, 0].numpy().astype(np.float16)
         return {"pictures": pictures, "seams": seams, "long_pitch": pitch}
@@ -68,7 +68,7 @@ class TeacherClips:
         return {}
 
     def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, evaluator = trainer.ema.model, AgainstTunes(seed=recipe.train.seed)
+        model, evaluator = trainer.ema.model, MusicEvaluator(seed=recipe.train.seed)
         found = np.array([[evaluator.score(GuidedDDIM(model, w, n)) for n in SOLVER_STEPS]
                           for w in SCALES])  # fmt: skip
         with torch.random.fork_rng([]):
@@ -89,7 +89,7 @@ class GuidedDDIM:
 
     @torch.no_grad()
     def __call__(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        guided = Guided(Pretrained(self.model), self.scale, preset.DATA.null)(z, labels)
+        guided = Guided(NetworkTeacher(self.model), self.scale, preset.DATA.null)(z, labels)
         times = preset.GRID.down(self.steps).to(z)
         *_, x = ode(self.model.process, guided, times[0] * z, times, ddim)
         return x

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from cmlab.presets import PRESETS
 from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import KEY, BadFile, read_json, write_json
-from cmlab.train.control import PAUSE, STATE, STOP, Sitting
+from cmlab.train.control import PAUSE, STATE, STOP, RunControl
 from cmlab.train.recipe import from_dict
 from cmlab.train.run_log import LOG
 from cmlab.train.runs import CHECKPOINT, RECORD
@@ -302,7 +302,10 @@ class RemoteRun:
 
     def __init__(self, folder: str, here: Path) -> None:
         self.folder, self.here = here / folder, here
-        self.process, self.sitting = TrainingProcess(self.folder, here), Sitting(self.folder)
+        self.process, self.run_control = (
+            TrainingProcess(self.folder, here),
+            RunControl(self.folder),
+        )
         self.request: str | None = None
 
     def known(self, order: RunRequest) -> RunRequest:
@@ -332,7 +335,7 @@ class RemoteRun:
     @property
     def want(self) -> str:
         """The request to the run, whoever made it."""
-        return self.sitting.want() if self.request is None else self.request
+        return self.run_control.want() if self.request is None else self.request
 
     def now(self) -> RunStatus:
         """Status of the run."""
@@ -355,7 +358,7 @@ class RemoteRun:
         now = self.now()
         if not now.pid and now.word != "finished":
             self.request = None
-            self.sitting.ask("")
+            self.run_control.ask("")
             self.process.start(order, self.begun)
 
     def pause(self) -> None:
@@ -375,7 +378,7 @@ class RemoteRun:
             self.request = None  # even if it cannot be written: the desk reports it once
         if now.pid:
             with nullcontext() if up else suppress(FileNotFoundError):  # no folder yet
-                self.sitting.ask(request)
+                self.run_control.ask(request)
 
 
 # Logs of a run, read as they grow, and its speed

@@ -145,7 +145,7 @@ class Controls(ipw.VBox):
 
 
 @dataclass(frozen=True)
-class SampleSheet:
+class SheetFile:
     """One strip of samples: after how many steps of which phase."""
 
     path: Path
@@ -161,10 +161,10 @@ class SampleSheet:
             return None
 
 
-def sheets(folders: Sequence[Path]) -> list[SampleSheet]:
+def sheets(folders: Sequence[Path]) -> list[SheetFile]:
     """All strips so far, in the order in which they were drawn."""
     return [
-        SampleSheet(path, phase, int(path.stem))
+        SheetFile(path, phase, int(path.stem))
         for phase, folder in enumerate(folders, 1)
         for path in sorted((folder / STRIPS).glob("*.png"))
         if path.stem.isdigit()
@@ -175,9 +175,9 @@ class SampleViewer(ipw.VBox):
     """Stays at the newest as long as the slider stands at its right end."""
 
     def __init__(self) -> None:
-        self.sheets: list[SampleSheet] = []
+        self.sheets: list[SheetFile] = []
         self.titles: Sequence[str] = ()
-        self.shown: SampleSheet | None = None
+        self.shown: SheetFile | None = None
         self.image = ipw.Image(
             format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
         )
@@ -191,7 +191,7 @@ class SampleViewer(ipw.VBox):
         self.add_class("lab-strips")
         self.layout.display = "none"
 
-    def take(self, sheets: list[SampleSheet], titles: Sequence[str]) -> None:
+    def take(self, sheets: list[SheetFile], titles: Sequence[str]) -> None:
         """All strips so far; `titles` are the phases' names."""
         if (sheets, titles) == (self.sheets, self.titles):
             return
@@ -215,7 +215,7 @@ class SampleViewer(ipw.VBox):
         self.figure = sample_strip(pixels, f"Samples after {sheet.step:,} steps{self.name(sheet)}")
         self.image.value = png(self.figure, dpi=90)
 
-    def name(self, sheet: SampleSheet) -> str:
+    def name(self, sheet: SheetFile) -> str:
         known = self.titles[sheet.phase - 1] if sheet.phase <= len(self.titles) else ""
         return f" of {known}" if known else ""
 

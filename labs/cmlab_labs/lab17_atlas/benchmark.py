@@ -38,14 +38,14 @@ from cmlab.metrics.toy import against, coverage, exact_ends, rmse_by_level, trut
 from cmlab.metrics.wasserstein import sliced
 from cmlab.model import CMPrecond, Denoiser
 from cmlab.nets.critic import PointCriticShape
-from cmlab.noise_levels import KarrasGrid, Neighbours
+from cmlab.noise_levels import AdjacentLevels, KarrasGrid
 from cmlab.ops import expand, seeded
 from cmlab.oracle import Mixture
 from cmlab.presets import faster, phased, toy
 from cmlab.process import Process
 from cmlab.sampling import FewSteps, Sampler, heun, ode
 from cmlab.schedules import Constant
-from cmlab.teacher import Exact, StopGrad
+from cmlab.teacher import OracleTeacher, StopGrad
 from cmlab.train import checkpoint
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.cost import forecast
@@ -285,7 +285,7 @@ def plain(method: Method, steps: int, seed: int) -> Recipe:
 
 def slct(steps: int, seed: int) -> Recipe:
     """sLCT without its normalisation, which has no place in this network."""
-    pairs = Neighbours(Doubling(10, 640, steps), toy.LEVELS, toy.GRID)
+    pairs = AdjacentLevels(Doubling(10, 640, steps), toy.LEVELS, toy.GRID)
     clean = EDMWeight(DATA.sigma_data)
     return plain(SLCT(pairs, clean=clean), steps, seed)
 
@@ -294,8 +294,8 @@ def musiccm(steps: int, seed: int, critic: bool = True) -> Recipe:
     """MusicCM as in `music.cd`, with the exact denoiser, unguided: the ring has no labels."""
     heads = Critic(PointCriticShape(2, 64), gamma=0.1) if critic else None
     method = MusicCM(
-        Exact(DATA),
-        pairs=Neighbours(Constant(30), toy.LEVELS, toy.GRID),
+        OracleTeacher(DATA),
+        pairs=AdjacentLevels(Constant(30), toy.LEVELS, toy.GRID),
         weight=InverseGap(),
         target=StopGrad(),
         critic=heads,
@@ -570,7 +570,7 @@ def trained(recipe: Recipe) -> Denoiser:
 
 def networks(models: Mapping[str, Denoiser], entry: Entry) -> Networks:
     """Networks to evaluate, by role; the exact denoiser where nothing was trained."""
-    exact = Exact(entry.data)
+    exact = OracleTeacher(entry.data)
     found = {role: (model.process, model) for role, model in models.items()}
     return found or {"f": (exact.process, exact.denoise)}
 

@@ -9,7 +9,7 @@ from cmlab.methods.pcm import Phases
 from cmlab.metrics.toy import coverage, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
-from cmlab.process import EDM, Process
+from cmlab.process import Process, VarianceExploding
 from cmlab.sampling import Sampler
 from cmlab.train import runs
 from cmlab.types import Data, Denoise
@@ -128,6 +128,6 @@ def sampler(key: str) -> Sampler:
 def network(key: str) -> tuple[Process, Denoise]:
     """The denoiser of seed 0 and its process."""
     if not ENTRIES[key].parts:
-        return EDM(), ring_denoiser
+        return VarianceExploding(), ring_denoiser
     model, _, _ = runs.load(weights_of(key))
     return model.process, model.requires_grad_(False)
