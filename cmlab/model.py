@@ -106,7 +106,7 @@ class Angle:
     """Time input c_noise = t, for which dF/dt stays bounded. Lu & Song 2025, Sec. 4.1."""
 
     def __call__(self, process: Process, t: Time) -> Time:
-        return t
+        return t.clone()  # a network may work in place on its inputs: that must not change t
 
 
 @ingredient

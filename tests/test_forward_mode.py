@@ -8,8 +8,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond, QuarterLog, TrigPrecond
 from cmlab.nets import MLP, DoubleNorm, Positional, UNet, check_forward
 from cmlab.nets.attention import BLOCK, attention
+from cmlab.ops import jvp
 
 
 class Around(nn.Module):
@@ -75,6 +77,18 @@ class Counts(nn.Module):
         return x / self.calls
 
 
+class Bag(nn.Module):
+    """An embedding bag whose weights are numbers of the sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(5, 8, mode="sum")
+
+    def forward(self, x):
+        words = torch.zeros(4 * len(x), 8, dtype=torch.long)
+        return self.table(words, per_sample_weights=x.flatten(0, 1)).unflatten(0, (-1, 4))
+
+
 def fused(x):
     x = x[:, None]
     return functional.scaled_dot_product_attention(x, x, x)[:, 0]
@@ -102,6 +116,7 @@ ATTENTION, NORM, OTHER = "cmlab.nets.attention", "group normalisation", "forward
         (lambda: Flat(nn.BatchNorm2d(4)), "'stack.1.part' (BatchNorm2d)", NORM),
         (lambda: nn.BatchNorm1d(4), "'stack.1' (BatchNorm1d)", NORM),
         (Counts, "'stack.1' (Counts)", "out of forward"),
+        (Bag, "'stack.1.table' (EmbeddingBag)", OTHER),
         (lambda: Call(OldStyle.apply), "'stack.1' (Call)", OTHER),
         (lambda: Call(lambda x: torch.cdist(x, x).repeat(1, 1, 2)), "'stack.1' (Call)", OTHER),
     ],
@@ -121,6 +136,7 @@ IMAGE = {"width": 8, "mults": (1, 2), "attention": (0,), "dropout": 0.3}
     "net",
     [
         lambda: Around(Call(written_out)),
+        lambda: Around(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)),  # with dropout
         lambda: Around(nn.BatchNorm1d(4, track_running_stats=False)),
         lambda: Around(Call(lambda x: attention(x[:, None], x[:, None], x[:, None])[:, 0])),
         lambda: MLP(2, width=8),
@@ -189,3 +205,32 @@ def test_attention_over_more_pixels_than_a_block_has_the_derivative_of_a_central
         difference = (net(x + h * dx, c + h * dc) - net(x - h * dx, c - h * dc)) / (2 * h)
     torch.testing.assert_close(slope, difference, rtol=1e-6, atol=1e-6)
     assert slope.abs().max() > 1e-3
+
+
+class InPlace(nn.Module):
+    """Scales its time input, and its data, in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(3, 3)
+
+    def forward(self, x, c_noise, cond=None):
+        return self.mix(x.mul_(2.0)).tanh() * c_noise.mul_(0.5)[:, None]
+
+
+@pytest.mark.parametrize(
+    "precond", [TrigPrecond(), TrigPrecond(c_noise=QuarterLog()), EDMPrecond(), CMPrecond()]
+)
+def test_a_network_may_work_in_place_on_its_inputs(precond):
+    """They are its own copies: with TrigFlow its time input would otherwise be t itself."""
+    model = Denoiser(InPlace().double(), precond)
+    x, t = torch.randn(4, 3).double(), torch.tensor([0.1, 0.5, 0.9, 1.3]).double()
+    given = x.clone(), t.clone()
+    v, w = torch.randn_like(x), torch.randn_like(t)
+    value, tangent = jvp(model.raw, (x, t), (v, w))
+    assert torch.equal(x, given[0]) and torch.equal(t, given[1])
+    h = 1e-6
+    ahead, behind = (model.raw(x + s * h * v, t + s * h * w) for s in (1, -1))
+    torch.testing.assert_close(tangent, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(value, model.raw(x, t))
+    assert check_forward(model.net, x, t) is None
