@@ -20,9 +20,13 @@ PLACES = {"cmlab": ROOT / "cmlab", "cmlab_labs": ROOT / "labs" / "cmlab_labs"}
 CORE = ("methods", "nets", "train")  # folders that, with the flat files, are the core ring
 LATE = "cmlab.discovery"  # the one module of cmlab that may load cmlab_labs
 
-FILES, LINES = 95, 11_500
-CORE_FILES, CORE_LINES = 55, 7_000
-LABS_FILES = 120
+# A method that comes later may add one file, and a lab as many as it has kinds of things.
+METHODS, LABS, PER_LAB = 15, 18, 6  # files in cmlab/methods and labs when the limits were set
+MORE_METHODS = max(0, len(list((ROOT / "cmlab" / "methods").glob("*.py"))) - METHODS)
+MORE_LABS = max(0, len(list(PLACES["cmlab_labs"].glob("lab[0-9]*"))) - LABS)
+FILES, LINES = 95 + MORE_METHODS, 11_500
+CORE_FILES, CORE_LINES = 55 + MORE_METHODS, 7_000
+LABS_FILES = 120 + PER_LAB * MORE_LABS
 LAB_02 = 45
 FILE_LINES, FUNCTION_LINES = 500, 50
 
