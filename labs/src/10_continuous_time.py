@@ -181,7 +181,7 @@ print(f"The limit, differentiated in forward mode in 32 bits, is off by {floor['
 # %% [markdown]
 # ### Picture 2: where the gradient goes
 #
-# Under TrigFlow $\nabla_\theta f_\theta = -\sigma_d \sin t\, \nabla_\theta F_\theta$. Choose $w = 1/(\sigma_d \tan t)$, and the factors in front become cos t. The limit of picture 1 is then
+# Under TrigFlow $\nabla_\theta f_\theta = -\sigma_d \sin t\, \nabla_\theta F_\theta$. Choose $w = 1/(\sigma_d \tan t)$, and the factors in front become $-\cos t$. The limit of picture 1 is then
 #
 # $$-2\,\nabla_\theta F_\theta^{\top} g \;=\; \nabla_\theta \bigl\lVert F_\theta - F_{\theta^-} - g \bigr\rVert^2 \qquad\text{with}\quad g = \cos t\, \frac{\mathrm d f_{\theta^-}}{\mathrm d t}, \quad \theta^- = \text{stopgrad}(\theta).$$
 #

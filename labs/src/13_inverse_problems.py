@@ -125,7 +125,7 @@ Predict(
 #
 # ### What could lie under the noise
 #
-# For a mixture of round Gaussians the posterior of $x_t = x + \sigma z$ is a mixture again, with the same spread around new means and with new weights:
+# For a mixture of round Gaussians the posterior of $x_t = x + \sigma z$ is a mixture again, of narrower components with new means and new weights:
 #
 # $$p(x \mid x_t) = \sum_k w_k(x_t)\, \mathcal N(m_k, v_k), \qquad w_k(x_t) \propto w_k\, \mathcal N(x_t; \mu_k, s_k^2 + \sigma^2), \qquad v_k = \frac{s_k^2 \sigma^2}{s_k^2 + \sigma^2}, \qquad m_k = \frac{s_k^2 x_t + \sigma^2 \mu_k}{s_k^2 + \sigma^2}.$$
 #

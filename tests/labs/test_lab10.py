@@ -344,3 +344,13 @@ def test_the_path_of_one_sample_runs_as_fast_as_its_data_and_noise_say():
     assert isinstance(path, PathPoints)
     cos, sin = t.cos()[:, None], t.sin()[:, None]
     torch.testing.assert_close(path.dx_t, cos * 0.7 * z - sin * x)
+
+
+def test_the_text_gives_the_factor_in_front_of_the_gradient_its_sign():
+    """∇f = -σ_d sin t ∇F under TrigFlow, so that with w = 1/(σ_d tan t) it is -cos t ∇F."""
+    sigma_data, t = 0.5, torch.tensor(0.7, dtype=torch.float64)
+    F = torch.tensor(0.3, dtype=torch.float64)
+    f = torch.func.grad(lambda F: t.cos() * 0.4 - t.sin() * sigma_data * F)
+    assert f(F) / (sigma_data * t.tan()) == pytest.approx(-t.cos().item(), rel=1e-12)
+    text = lab("10").read_text(encoding="utf-8")
+    assert "the factors in front become $-\\cos t$" in text and "become cos t" not in text

@@ -267,3 +267,11 @@ def test_the_race_is_drawn_from_its_recordings():
     mean, end = (np.asarray(drawn.get_xdata()) for drawn in figure.axes[1].lines[:2])
     assert np.array_equal(end, 2 * mean)  # two calls a step
     assert races.success_by_zeta(runs_, "radius", 32).axes[0].lines
+
+
+def test_the_text_says_that_the_posteriors_components_are_narrower_than_the_datas():
+    """v = s² σ² / (s² + σ²) is below s² at every noise level."""
+    s2, sigma2 = 0.1**2, torch.tensor([0.02, 0.5, 2.0, 80.0]).double() ** 2
+    assert (s2 * sigma2 / (s2 + sigma2) < s2).all()
+    text = lab("13").read_text(encoding="utf-8")
+    assert "with the same spread" not in text and "narrower components" in text
