@@ -82,7 +82,7 @@ class SingleHeadAttention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         pixels = self.qkv(self.norm(h)).flatten(2).mT  # no copy if h is channels_last
         q, k, v = pixels[:, None].chunk(3, dim=3)
-        return self.out(attend(q, k, v)[:, 0].mT.unflatten(2, h.shape[2:]))
+        return self.out(attend(q, k, v)[:, 0].mT.reshape(h.shape))
 
 
 class DDPMppBlock(nn.Module):

@@ -103,6 +103,9 @@ def cheap_dropout(
     return input * mask.view(input.shape)
 
 
+CHEAP_DROPOUT = CheapDropout()  # one for all: compiled code is bound to the very object
+
+
 class OnlyTheNetwork(MixedPrecision):
     """Autocast that leaves the data in float32.
 
@@ -116,7 +119,7 @@ class OnlyTheNetwork(MixedPrecision):
     @contextmanager
     def forward_context(self) -> Iterator[None]:
         """Autocast; on a CPU with cheap dropout. In float32 a run draws torch's own masks."""
-        masks = CheapDropout() if self.device == "cpu" else nullcontext()
+        masks = CHEAP_DROPOUT if self.device == "cpu" else nullcontext()
         with super().forward_context(), masks:
             yield
 
