@@ -19,7 +19,7 @@ from exercises import lab, solutions
 LABS = Path(__file__).parents[2] / "labs"
 NOTEBOOKS = sorted(LABS.glob("[0-9]*.ipynb"))
 PARTS = ["exercise", "check", "points"]
-MARKED = ("01_probability_flow.ipynb", "03_boundary_condition.ipynb")  # two short ones
+MARKED = ("01_probability_flow.ipynb", "02_consistency_function.ipynb")  # two short ones
 needs_nbgrader = pytest.mark.skipif(
     not find_spec("nbgrader"), reason="nbgrader is not installed: make class"
 )
