@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import torch
 
 from ..discovery import LabsMissing, late_import
-from ..metrics.plots import save_grid
 from ..ops import seeded
 from ..train import runs
 from ..train.checkpoint import BadFile
@@ -113,6 +112,8 @@ def sample(args: argparse.Namespace) -> int:
                       f"not {args.steps} and {args.n}")  # fmt: skip
     if args.out.suffix != ".png":
         raise Refused(f"--out takes a .png file, not {args.out}")
+    from ..metrics.plots import save_grid  # matplotlib is slow to load
+
     model, recipe, _ = runs.load(args.run)
     with seeded(torch.device("cpu"), args.seed):
         save_grid(model, recipe, args.n, calls, args.out)

@@ -13,7 +13,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Generator, Tensor
 
 from ..gaussian_mixture import require
@@ -25,6 +24,8 @@ SPLIT_SEED = 0
 @cache
 def scans() -> tuple[np.ndarray, np.ndarray]:
     """All images (1797, 8, 8) as integers 0…16, and their labels, in scikit-learn's order."""
+    from sklearn.datasets import load_digits  # slow to load, and no other data need it
+
     grey, labels = load_digits(return_X_y=True)
     return np.reshape(grey, (-1, 8, 8)).astype(np.uint8), np.asarray(labels).astype(np.int64)
 

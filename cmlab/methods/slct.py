@@ -33,7 +33,6 @@ from dataclasses import dataclass, field, replace
 from math import exp, log, sqrt
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ..ingredients import ingredient
@@ -84,6 +83,8 @@ class MinibatchOT:
     """
 
     def __call__(self, x: Data, z: Data) -> Data:
+        from scipy.optimize import linear_sum_assignment  # slow to load
+
         cost = torch.cdist(x.flatten(1).double(), z.flatten(1).double()).square()
         _, order = linear_sum_assignment(cost.cpu().numpy())
         return z[torch.as_tensor(order, device=z.device)]

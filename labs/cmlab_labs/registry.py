@@ -1,8 +1,9 @@
 """Registry of the labs' studies and animations, found by the names of their modules.
 
-A function marked `@animation("10")` in a lab's animation.py is an animation of lab 10. Every
-`Study` that a lab's study.py or common/studies_shared.py defines at its top level is found by its
-name; `cmlab record STUDY VARIANT` trains one variant of it and records what its observer sees.
+A function marked `@animation` in the animation.py of a lab's folder is an animation of that lab.
+Every `Study` that a lab's study.py or common/studies_shared.py defines at its top level is found
+by its name; `cmlab record STUDY VARIANT` trains one variant of it and records what its observer
+sees.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,8 @@ def animations() -> dict[str, tuple[Callable[[], Moving], ...]]:
     """The functions that make a lab's animations, by its number; some take a second to run."""
     found: dict[str, tuple[Callable[[], Moving], ...]] = {}
     for thing in public_objects("cmlab_labs", ANIMATION_MODULES):
-        if lab := getattr(thing, MARK, ""):
+        if hasattr(thing, MARK):
+            lab = thing.__module__.split(".")[1][3:5]  # cmlab_labs.lab10_scm.animation: 10
             found[lab] = (*found.get(lab, ()), thing)
     return dict(sorted(found.items()))
 

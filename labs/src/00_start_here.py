@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | the idea: Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); the generator here was trained by the method of Geng et al. 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548) |
 # | Level | 1 of 3 |
+# | Part | The object |
 # | Time | 10 minutes, and as long again if you do the exercises |
 # | Run All | 30 s on 2 CPU cores |
 # | You need | to know what a mean and a neural network are; no lab before this one |

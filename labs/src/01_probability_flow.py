@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Karras, Aittala, Aila & Laine 2022, *Elucidating the Design Space of Diffusion-Based Generative Models* (EDM), [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
+# | Part | The object |
 # | Time | 40 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | the normal distribution, derivatives, a little Python; no lab before this one |

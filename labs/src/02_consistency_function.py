@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 3, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 1 of 3 |
+# | Part | The object |
 # | Time | 40 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | the idea of a path from noise to data (lab 01), the normal distribution, square roots |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 3 and Appendix C, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Karras et al. 2022 (EDM), Section 5, [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
+# | Part | The object |
 # | Time | 30 minutes |
 # | Run All | 14 s on 2 CPU cores |
 # | You need | the consistency function f (lab 02), variances, square roots |

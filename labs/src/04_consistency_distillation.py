@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 4 and Algorithm 2, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 45 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | the probability flow and its solvers (lab 01), f (lab 02), the boundary condition (lab 03) |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 5 and Algorithm 3, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 45 minutes |
 # | Run All | 15 s on 2 CPU cores |
 # | You need | the consistency function f and the posterior mean D (lab 02), Euler's step and a teacher (lab 04), means and standard deviations |

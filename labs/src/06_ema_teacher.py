@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | Song & Dhariwal 2024, *Improved Techniques for Training Consistency Models* (iCT), Section 3.2, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models* (CT), Algorithm 3 and Appendix C, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 45 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | consistency training (lab 05), the boundary condition (lab 03), moving averages |

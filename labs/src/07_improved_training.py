@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Song & Dhariwal 2024, *Improved Techniques for Training Consistency Models* (iCT), [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); it improves on Song et al. 2023 (CT), [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 60 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | consistency training (lab 05), the slow teacher (lab 06), logarithms |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | Song & Dhariwal 2024 (iCT), *Improved Techniques for Training Consistency Models*, Section 3.3, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); Dao et al. 2025 (sLCT), *Improved Training Technique for Latent Consistency Models*, [arXiv:2502.01441](https://arxiv.org/abs/2502.01441) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 40 minutes |
 # | Run All | 15 s on 2 CPU cores |
 # | You need | consistency training (lab 05), iCT (lab 07), derivatives, means and medians |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548) |
 # | Level | 2 of 3 |
+# | Part | The methods |
 # | Time | 45 minutes |
 # | Run All | 12 s on 2 CPU cores |
 # | You need | consistency training with one data point and one noise (lab 05), the posterior mean D (lab 02), the loss of iCT (lab 07) |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Lu & Song 2025, *Simplifying, Stabilizing and Scaling Continuous-Time Consistency Models* (sCM), [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
 # | Level | 3 of 3 |
+# | Part | The limit |
 # | Time | 60 minutes |
 # | Run All | 14 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05), derivatives along a direction, float32 and float64 |

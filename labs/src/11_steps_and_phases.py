@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Algorithm 1, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Wang et al. 2024, *Phased Consistency Models* (PCM), [arXiv:2405.18407](https://arxiv.org/abs/2405.18407) |
 # | Level | 2 of 3 |
+# | Part | Beyond |
 # | Time | 40 minutes |
 # | Run All | 25 s on 2 CPU cores |
 # | You need | the probability flow and its steps (lab 01), the consistency function (lab 02), distillation (lab 04) |

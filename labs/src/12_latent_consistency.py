@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Dao et al. 2025, *Improved Training Technique for Latent Consistency Models* (sLCT), [arXiv:2502.01441](https://arxiv.org/abs/2502.01441) |
 # | Level | 3 of 3 |
+# | Part | Beyond |
 # | Time | 50 minutes |
 # | Run All | 12 s on 2 CPU cores |
 # | You need | the loss of iCT (lab 07), what outliers do to losses (lab 08), what an autoencoder is |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Algorithm 4 and Appendix D, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Xu et al. 2024, on consistency models as posterior samples in diffusion inverse solvers, [arXiv:2403.12063](https://arxiv.org/abs/2403.12063) |
 # | Level | 2 of 3 |
+# | Part | Beyond |
 # | Time | 45 minutes |
 # | Run All | 26 s on 2 CPU cores |
 # | You need | the posterior mean D and the consistency function f (lab 02), multistep sampling (lab 00), a gradient by autograd |

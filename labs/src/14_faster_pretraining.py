@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Xu et al. 2024, *Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon*, [arXiv:2404.07946](https://arxiv.org/abs/2404.07946) |
 # | Level | 2 of 3 |
+# | Part | Beyond |
 # | Time | 40 minutes |
 # | Run All | 9 s on 2 CPU cores |
 # | You need | denoisers and the paths they make (lab 01), the consistency function (lab 02), Adam's momentum |

@@ -15,6 +15,7 @@
 # |---|---|
 # | Paper | Fei et al. 2024, *Music Consistency Models* (MusicCM), [arXiv:2404.13358](https://arxiv.org/abs/2404.13358) |
 # | Level | 2 of 3 |
+# | Part | Beyond |
 # | Time | 40 minutes |
 # | Run All | 24 s on 2 CPU cores |
 # | You need | distillation along a teacher's path (lab 04), jump and re-noise (lab 11), loudspeakers if you like |

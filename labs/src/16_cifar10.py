@@ -13,8 +13,9 @@
 #
 # | | |
 # |---|---|
-# | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548); beside it iCT, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189), and sCM, [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
+# | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548); beside it Song & Dhariwal 2024 (iCT), [arXiv:2310.14189](https://arxiv.org/abs/2310.14189), and Lu & Song 2025 (sCM), [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
 # | Level | 3 of 3 |
+# | Part | At scale |
 # | Time | 30 minutes, and the run: on a GPU about 25 minutes are planned for; nobody has measured them here |
 # | Run All | 22 s on 2 CPU cores; no GPU and no CIFAR-10 are needed for it |
 # | You need | ECT and its budget (lab 09), what one and two calls do (lab 00) |

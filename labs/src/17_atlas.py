@@ -15,6 +15,7 @@
 # |---|---|
 # | Papers | those of labs 1 to 15, one line each in the table of methods below, with its arXiv number |
 # | Level | 3 of 3 |
+# | Part | Looking back |
 # | Time | 30 minutes |
 # | Run All | 14 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05, 07), several calls (lab 11); the other methods you can look up as you meet them |

@@ -57,13 +57,22 @@ NOTEBOOK = "window.jupyterapp.shell.currentWidget"
 STATUS = (
     "window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel?.status"
 )
-CELLS = f"{NOTEBOOK}.content.model.toJSON().cells.filter(cell => cell.cell_type === 'code')"
-ERRORS = f"""() => {CELLS}.flatMap(cell => cell.outputs)
+CELLS = f"{NOTEBOOK}.content.model.toJSON().cells"
+ASKED = f"{CELLS}.slice(0, end).filter(cell => cell.cell_type === 'code')"
+ERRORS = f"""end => {ASKED}.flatMap(cell => cell.outputs)
     .filter(output => output.output_type === 'error')
     .map(output => output.ename + ': ' + output.evalue)"""
 # An error stops the run, and the cells below it never get their number.
-FINISHED = f"""() => {STATUS} === 'idle' && (({ERRORS})().length > 0 ||
-    {CELLS}.every(cell => cell.execution_count !== null || !cell.source.trim()))"""
+FINISHED = f"""end => {STATUS} === 'idle' && (({ERRORS})(end).length > 0 ||
+    {ASKED}.every(cell => cell.execution_count !== null || !cell.source.trim()))"""
+# The command's promise ends with the run: not returned, it cannot run into a time limit.
+RUN = f"""last => {{
+    const end = {CELLS}.findLastIndex(cell => cell.source.includes(last)) + 1;
+    const whole = end === {CELLS}.length;
+    if (!whole) {NOTEBOOK}.content.activeCellIndex = end;
+    window.jupyterapp.commands.execute(`notebook:run-all-${{whole ? 'cells' : 'above'}}`);
+    return end;
+}}"""
 LOOK = f"""() => [{STATUS}, ...[...document.querySelectorAll('.jp-OutputArea-output')]
     .map(area => area.innerText), ...[...document.querySelectorAll('.jp-OutputArea-output img')]
     .map(image => [image.src.length, image.src.slice(-200), image.complete])]"""
@@ -139,16 +148,20 @@ def _stop(server: subprocess.Popen) -> None:
         server.wait()
 
 
-def open_and_run(page: Page, jupyter: Jupyter, name: str) -> None:
-    """Opens a notebook, runs all cells, and waits; AssertionError if a cell ends in an error."""
+def open_and_run(page: Page, jupyter: Jupyter, name: str, last: str = "") -> None:
+    """Opens a notebook, runs its cells, and waits; AssertionError if a cell ends in an error.
+
+    Cells below the last one with `last` in its text are not run: what they show is tested, cell by
+    cell, where no browser is needed.
+    """
     url = f"{jupyter.url}/lab/tree/{name}.ipynb?reset&token={jupyter.token}"
     page.goto(url, wait_until="domcontentloaded")
     page.wait_for_function(f"() => {STATUS} === 'idle'", timeout=300_000)
-    # The command's promise ends with the run: not returned, it cannot run into a time limit.
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-    page.wait_for_function(FINISHED)
+    end = page.evaluate(RUN, last)
+    assert end > 0, f"{name} has no cell with {last}"
+    page.wait_for_function(FINISHED, arg=end)
     settle(page)
-    errors = page.evaluate(ERRORS)
+    errors = page.evaluate(ERRORS, end)
     assert not errors, f"{name}: {errors}"
 
 

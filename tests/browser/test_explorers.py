@@ -5,13 +5,13 @@ from browser.harness import ENOUGH_INK, ink, open_and_run, settle
 
 pytestmark = pytest.mark.browser
 
-KNOBS = {  # one slider of each explorer of a lab
-    "11_steps_and_phases": ["calls"],
-    "12_latent_consistency": ["factor", "batch"],
-    "13_inverse_problems": ["level", "calls"],
-    "14_faster_pretraining": ["draw"],
-    "15_music": ["seed"],
-    "17_atlas": ["seed"],
+KNOBS = {  # one slider of each explorer of a lab, and the code that shows the last of them
+    "11_steps_and_phases": (["calls"], "explorer()"),
+    "12_latent_consistency": (["factor", "batch"], "transport_bench()"),
+    "13_inverse_problems": (["level", "calls"], "editing_explorer("),
+    "14_faster_pretraining": (["draw"], "explorer()"),
+    "15_music": (["seed"], "synth()"),
+    "17_atlas": (["seed"], "explorer()"),
 }
 ALL_ALONG = {"draw"}  # chooses which pairs are shown; the words are about all of them
 BESIDE = "*[contains(@class, 'lab-out')]"
@@ -20,8 +20,9 @@ PICTURE = f"xpath=ancestor::*[following-sibling::{BESIDE}]/following-sibling::{B
 
 @pytest.mark.parametrize("name", KNOBS)
 def test_arrow_keys_turn_a_knob_and_picture_and_words_answer(page, jupyter, name):
-    open_and_run(page, jupyter, name)
-    for knob in KNOBS[name]:
+    knobs, last = KNOBS[name]
+    open_and_run(page, jupyter, name, last)
+    for knob in knobs:
         slider = page.locator(f".lab-{knob} [role=slider]").first
         shown = slider.locator(PICTURE).first
         picture, words = shown.locator("img").first, shown.locator("[role=status]").first

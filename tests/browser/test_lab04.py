@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_stepper_is_walked_from_the_first_sub_step_to_the_last_by_keyboard(page, jupyter):
-    open_and_run(page, jupyter, "04_consistency_distillation")
+    open_and_run(page, jupyter, "04_consistency_distillation", "explorer()")
     slide(page, "lab-stage", "Home")
     seen = []
     for stage in range(1, 6):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_step_slider_moves_the_wavefront_and_nothing_trains_unasked(page, jupyter):
-    open_and_run(page, jupyter, "06_ema_teacher")
+    open_and_run(page, jupyter, "06_ema_teacher", "EMATraining()")
     before = picture(page, "lab-out")
     assert ink(before) > ENOUGH_INK
 

@@ -21,7 +21,7 @@ def press(page, css_class, name):
 
 
 def test_knobs_of_the_microscope_turn_by_keyboard_and_nothing_trains_unasked(page, jupyter):
-    open_and_run(page, jupyter, "10_continuous_time")
+    open_and_run(page, jupyter, "10_continuous_time", "SCTTraining()")
     before = picture(page, "lab-out")
     assert ink(before) > ENOUGH_INK
 

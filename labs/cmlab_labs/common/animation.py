@@ -40,6 +40,11 @@ class Panel:
     y_ticks: Sequence[float] = ()
 
 
+BY_LEVEL = Panel("noise level t (data units)", "RMS of f<sub>θ</sub> − f* (data units)",
+                 (0.002, 11), (0.001, 2), "xy", x_ticks=(0.01, 0.1, 1, 10),
+                 y_ticks=(0.001, 0.01, 0.1, 1))  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Shot:
     """One frame: the slider's value, a description, a title for each panel, and its traces."""
@@ -153,14 +158,10 @@ MARK = "__animation__"
 Maker = TypeVar("Maker", bound=Callable[..., "Moving"])
 
 
-def animation(lab: str) -> Callable[[Maker], Maker]:
-    """Mark a function as making an animation of the lab with this number. A decorator."""
-
-    def mark(make: Maker) -> Maker:
-        setattr(make, MARK, lab)
-        return make
-
-    return mark
+def animation(make: Maker) -> Maker:
+    """Mark a function as making an animation of the lab in whose folder it is. A decorator."""
+    setattr(make, MARK, True)
+    return make
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ def start_noise(n: int = 128) -> Tensor:
     return HIGH * torch.randn(n, 2, generator=torch.Generator().manual_seed(2)).double()
 
 
-@animation("01")
+@animation
 def flow(frames: int = 43) -> Moving:
     """Exact ODE paths from noise to data, and the answers of f and D along them."""
     t = KarrasGrid(0.02, HIGH, 3.0).down(frames - 1)[: frames - 1]
@@ -84,7 +84,7 @@ def path_frame(t: Tensor, path: Tensor, k: int, looks: tuple[list[str], list[str
     return Shot(now, reading, titles, [polylines(tails, DATA, 0, 0.8, 0.35), *marks])
 
 
-@animation("01")
+@animation
 def euler() -> Moving:
     """Euler's method from the same noises in more and more steps, against the exact endpoints."""
     x = start_noise()[:64]

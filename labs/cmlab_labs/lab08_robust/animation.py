@@ -46,7 +46,7 @@ def curve_traces(names: Sequence[str], c: float) -> list[go.Scatter]:
     return drawn
 
 
-@animation("08")
+@animation
 def pull(frames: int = 33) -> Moving:
     """Loss and influence function by distance, and the influence of an outlier."""
     shots = [influence_frame(c) for c in torch.logspace(-2, 0.5, frames).tolist()]

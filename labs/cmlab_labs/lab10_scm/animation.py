@@ -42,7 +42,7 @@ def central_difference(F: Denoise, path: along.PathPoints, h: float) -> Tensor:
     return chord(F, (path.x_t, path.t), (path.dx_t, torch.ones_like(path.t)), h)[1][:, 0]
 
 
-@animation("10")
+@animation
 def difference_error() -> Moving:
     """dF/dt of an untrained network over t by differences of step h, and their error over h."""
     net = STUDIES["stabilisers"].variants["sct"](0).build().double()

@@ -59,7 +59,7 @@ def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, 
     return [joined, cloud(x, role, panel, 8, 1, (symbols, colors))], share
 
 
-@animation("11")
+@animation
 def calls() -> Moving:
     """Samples of the same noises in 1 to 8 calls: phases, and one phase with fresh noise."""
     ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)

@@ -39,7 +39,7 @@ def mode_distance(x: Tensor) -> float:
     return float(torch.cdist(x, ORACLE.components.means).min(1).values.mean())
 
 
-@animation("13")
+@animation
 def posterior_by_level(frames: int = 31) -> Moving:
     """Posterior samples of one x_t, their mean, its path's end, and distances to the data."""
     levels = torch.logspace(-1.3, 0.7, frames).double()

@@ -27,7 +27,7 @@ MODES = toy.RING.oracle.components.means
 PLANE = "x<sub>{}</sub> (data units)"
 
 
-@animation("14")
+@animation
 def shared_noise() -> Moving:
     """Answers of two seeds joined by lines: noise shared and shuffled, by the level it is at."""
     a, b = (RecordedNetwork("pretraining-toy", "uniform-constant", seed) for seed in (0, 1))

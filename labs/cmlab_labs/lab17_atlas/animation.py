@@ -40,7 +40,7 @@ def samples(method: str, way: str, calls: int, z: Data) -> Tensor:
     return sampler(process, model, z, calls)
 
 
-@animation("17")
+@animation
 def calls_of_diffusion() -> Moving:
     """iCT in one call beside EDM's denoiser in 1 to 32, from the same noises."""
     rows, ends = read_rows(), exact_ends(toy.RING, toy.SIGMA_MAX)

@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from ...common.animation import Moving
 from ...registry import animations
 from ..notebooks.build import find, read
+from ..notebooks.front import FrontMatter, front_matter
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
 
@@ -28,15 +29,15 @@ class Lab:
 
     path: Path
     nb: NotebookNode
-    number: str
-    title: str
-    question: str
-    level: str
-    minutes: str
+    front: FrontMatter
 
     @property
     def page(self) -> str:
         return f"{self.path.stem}.html"
+
+    @property
+    def name(self) -> str:
+        return f"{self.front.number} · {self.front.title}"
 
     @property
     def picture(self) -> str | None:
@@ -51,16 +52,9 @@ class Lab:
 
 
 def lab(path: Path) -> Lab:
-    """Reads a lab. Raises ValueError for one whose first cell has no title and question."""
+    """Reads a lab. Raises ValueError for one whose first cell lacks its front matter."""
     nb = read(path)
-    first = nb.cells[0].source if nb.cells else ""
-    title = re.search(r"^# (\w+) · (.+)$", first, re.MULTILINE)
-    question = re.search(r"^\*\*(.+\?)\*\*$", first, re.MULTILINE)
-    if not (title and question):
-        raise ValueError(f"{path.name} needs a first cell with '# NN · title' and '**question?**'")
-    rows = dict(re.findall(r"^\| ([\w ]+) \| (.+?) \|$", first, re.MULTILINE))
-    return Lab(path, nb, title[1], title[2].strip(), question[1],
-               rows.get("Level", ""), rows.get("Time", ""))  # fmt: skip
+    return Lab(path, nb, front_matter(nb.cells[0].source if nb.cells else "", path.name))
 
 
 # HTML frame of every page: head, navigation, text, footer
@@ -203,7 +197,7 @@ def ways_in(labs: Sequence[Lab]) -> str:
     """Three ways in."""
     rows = "".join(
         f'<li><p class="who">{who}</p><a href="{page.format(first=labs[0].page)}">'
-        f"{link.format(number=labs[0].number)}</a><p>{why}</p></li>\n"
+        f"{link.format(number=labs[0].front.number)}</a><p>{why}</p></li>\n"
         for who, page, link, why in WAYS
     )
     return f'<ul class="ways" aria-label="Ways in">\n{rows}</ul>\n'
@@ -213,12 +207,11 @@ def cards(labs: Sequence[Lab], files: MediaFiles) -> str:
     """A card for each lab, with a picture out of it."""
     rows = ""
     for lab in labs:
-        level = f"level {lab.level}" if lab.level else ""
-        minutes = lab.minutes.split(",")[0]
+        front = lab.front
+        meta = f"{front.rows['Time'].partition(',')[0]} · level {front.rows['Level']}"
         rows += CARD.format(
-            page=lab.page, number=escape(lab.number), title=escape(lab.title),
-            question=escape(lab.question), picture=thumbnail(lab, files),
-            meta=escape(" · ".join(word for word in (minutes, level) if word)),
+            page=lab.page, number=escape(front.number), title=escape(front.title),
+            question=escape(front.question), picture=thumbnail(lab, files), meta=escape(meta),
         )  # fmt: skip
     return f'<ol class="cards">\n{rows}</ol>\n'
 
@@ -270,7 +263,7 @@ class Site:
         """A lab with its neighbours."""
         words = self.words()
         cells = CellRenderer(words, OutputRenderer(words, self.files))
-        figures = list(self.figures.get(one.number, ()))
+        figures = list(self.figures.get(one.front.number, ()))
         nb, first = one.nb, words.html(one.nb.cells[0].source)
         rest = type(nb)(cells=nb.cells[1:])
         moving = (
@@ -279,12 +272,12 @@ class Site:
             else ""
         )
         body = cells.html(rest, moving.replace("<h1", "<h2").replace("</h1>", "</h2>"))
-        near = [(n.page, f"{n.number} · {n.title}") if n else None for n in (before, after)]
-        first = first.replace(f"{one.number} · ", f"<span>{one.number} ·</span> ", 1)
+        near = [(n.page, n.name) if n else None for n in (before, after)]
+        first = first.replace(f"{one.front.number} · ", f"<span>{one.front.number} ·</span> ", 1)
         whole = (
             f'<div class="opening">{first}</div>\n{contents(words)}{body}{neighbour_links(*near)}'
         )
-        return Page(one.page, f"{one.number} · {one.title}", one.question, whole, "lab", *near)
+        return Page(one.page, one.name, one.front.question, whole, "lab", *near)
 
     def text_page(self, path: str, file: str) -> Page:
         """A page from a text beside the labs."""
@@ -305,7 +298,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     texts = {path: file for path, file in TEXTS.items() if (root / path).is_file()}
     pages = {f"labs/{one.path.name}": one.page for one in labs}
     links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
-    numbers = {one.number for one in labs} | {HERO}
+    numbers = {one.front.number for one in labs} | {HERO}
     figures = {n: [make() for make in makes] for n, makes in animations().items() if n in numbers}
     site = Site(root, folder, links, MediaFiles(folder), figures)
     site.assets()

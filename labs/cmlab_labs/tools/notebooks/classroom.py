@@ -12,7 +12,7 @@ discuss, and what earns the points.
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from .build import read, save, tags
+from .front import front_matter
 
 # Learners' copies: without solutions, with nbgrader's metadata
 
@@ -108,32 +109,54 @@ def is_call(source: str) -> bool:
 # Teachers' copies: with solutions, and notes beside each step
 
 NOTES = "teaching.toml"
+KEYS = {  # of a lab's notes, each with the keys of its entries
+    "before": (),
+    "sections": (),
+    "misconceptions": ("option", "broken_by", "say"),
+    "discussion": ("question", "answer"),
+    "rubric": ("exercise", "full", "part", "none"),
+}
 FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-RUN_ALL = re.compile(r"^\| Run All \| (.+?) \|$", re.MULTILINE)
 Notes = dict[str, Any]
 
 
 def instructor(notebook: Path, folder: Path) -> Path:
     """Write the teacher's copy of a built lab into a folder, and say where.
 
-    Raises FileExistsError for a copy that is there already, KeyError for a lab without notes.
+    Raises FileExistsError for a copy that is there already, ValueError for a lab whose notes or
+    front matter are not whole.
     """
     place = fresh_place(notebook, folder)
-    nb, notes = read(notebook), notes_of(notebook)
-    nb.cells = [opening(notes, run_all(nb)), *annotated(nb.cells, notes), closing(notes)]
+    nb = read(notebook)
+    code = [cell.source for cell in nb.cells if cell.cell_type == "code"]
+    notes = notes_of(notebook, [option for text in code for option in wrong_options(text)])
+    run_all = front_matter(nb.cells[0].source, notebook.name).rows["Run All"]
+    nb.cells = [opening(notes, run_all), *annotated(nb.cells, notes), closing(notes)]
     nb.metadata.pop("cmlab", None)
     folder.mkdir(parents=True, exist_ok=True)
     save(nb, place)
     return place
 
 
-def notes_of(notebook: Path) -> Notes:
-    """Teaching notes of a lab."""
+def notes_of(notebook: Path, options: Sequence[str] = ()) -> Notes:
+    """Teaching notes of a lab.
+
+    Raises:
+        ValueError: if they lack a key, or a misconception for one of these wrong options.
+    """
     path = notebook.parent / "src" / NOTES
-    every = tomllib.loads(path.read_text(encoding="utf-8"))
-    if notebook.stem not in every:
-        raise KeyError(f"{path.name} has no notes on {notebook.stem}: write them there first.")
-    return every[notebook.stem]
+    notes = tomllib.loads(path.read_text(encoding="utf-8")).get(notebook.stem, {})
+    lacks = [f'["{notebook.stem}"] the key {key}' for key in KEYS if not notes.get(key)]
+    for kind in KEYS:
+        for note in notes.get(kind, ()) if KEYS[kind] else ():
+            missing = (key for key in KEYS[kind] if key not in note)
+            lacks += [f'[["{notebook.stem}".{kind}]] the key {key}' for key in missing]
+    answered = [note.get("option") for note in notes.get("misconceptions", ())]
+    entry = f'[["{notebook.stem}".misconceptions]] an entry with option ='
+    lacks += [f'{entry} "{option}"' for option in options if option not in answered]
+    if lacks:
+        raise ValueError(f"{path.name} lacks under {lacks[0]}; write it as lab 07 has it.")
+    return notes
 
 
 def annotated(cells: list[NotebookNode], notes: Notes) -> Iterator[NotebookNode]:
@@ -184,12 +207,6 @@ def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode
     lines += ["| who says | look under | and say |", "|---|---|---|"]
     lines += [f"| {o} | {rows[o]['broken_by']} | {rows[o]['say']} |" for o in options]
     return new_markdown_cell("\n".join(lines), id=f"{above}-m")
-
-
-def run_all(nb: NotebookNode) -> str:
-    """Duration of *Run All* as measured, from the lab's first table."""
-    (stated,) = RUN_ALL.findall("\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
-    return stated
 
 
 def opening(notes: Notes, run_all: str) -> NotebookNode:

@@ -2,7 +2,8 @@
 
 `sync` carries the text into the notebooks, `run` executes those that changed, and `check` finds
 faults. `build` writes copies for a class into folders of their own: --student, --instructor.
-`papers` writes labs/PAPERS.md.
+`papers` writes the pages that are made from docstrings and from the labs' first cells, as do
+`sync` and `run`: labs/PAPERS.md and the tables of labs in README.md and labs/README.md.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from .build import checkout, execute, find, source_of, sync
 from .check import out_of_date, problems
 from .classroom import fresh_place, instructor, student
+from .front import tables
 from .papers import PAGE, papers
 
 CLOSED = (EACCES, EPERM, EROFS, ENOSPC)  # a folder that does not take the file
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _act(wanted, root, notebooks)
+    except ValueError as error:  # front matter or notes that are not whole
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno not in CLOSED:
             raise
@@ -47,17 +52,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _act(wanted: argparse.Namespace, root: Path, notebooks: list[Path]) -> int:
-    if wanted.action == "papers":
-        return _papers(root)
     if wanted.action == "build":
         return _build(notebooks, {student: wanted.student, instructor: wanted.instructor})
-    actions = {"sync": _sync, "run": _run_named if wanted.names else _run, "check": _check}
-    return max((actions[wanted.action](notebook) for notebook in notebooks), default=0)
+    if wanted.action == "check":
+        return max(map(_check, notebooks), default=0)
+    actions = {"sync": _sync, "run": _run_named if wanted.names else _run}
+    if action := actions.get(wanted.action):
+        if failed := max(map(action, notebooks), default=0):
+            return failed
+    return _write_pages(root)
 
 
-def _papers(root: Path) -> int:
-    (root / PAGE).write_text(papers(root), encoding="utf-8")
-    print(PAGE)
+def pages(root: Path) -> dict[str, str]:
+    """The text that each page made from docstrings or front matter should have, by its path."""
+    return {PAGE: papers(root), **tables(root)}
+
+
+def _write_pages(root: Path) -> int:
+    for page, text in pages(root).items():
+        path = root / page
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(page)
     return 0
 
 
@@ -70,8 +86,8 @@ def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
             fresh_place(notebook, folder)
         for build, notebook, folder in wanted:
             print(build(notebook, folder))
-    except (FileExistsError, FileNotFoundError, ValueError, KeyError) as error:
-        print(error.args[-1] if isinstance(error, KeyError) else error, file=sys.stderr)
+    except (FileExistsError, FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -1,1 +1,0 @@
-"""Tools of the labs: notebook builder, gallery and recordings of studies."""

@@ -1,1 +1,0 @@
-"""Gallery: the labs as static web pages that need no kernel, server or network."""
