@@ -244,7 +244,7 @@ def wheel(shelf: Shelf) -> Path:
     """A folder with the wheel of this checkout installed in it, without what it depends on."""
     target = shelf.folder / "installed"
     if not (target / "cmlab").exists():
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
         subprocess.run([*pip, "--target", str(target), str(ROOT)], check=True)
     return target
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ..discovery import OWN
 from ..train.checkpoint import BadFile
 from .safe_unpickle import BadBatch, PickledCall, contents
 
@@ -223,7 +224,7 @@ def described_zip(path: Path) -> str:
 
 SIZE = IMAGES * RECORD  # bytes of a batch
 PICKLED = 2 * SIZE + 3_000_000  # at most, as text of protocols 0 to 2 in two bytes a character
-DATA = Path(__file__).parents[2] / "data"
+DATA = OWN
 TRAIN, TEST = tuple(f"data_batch_{k}" for k in range(1, 6)), ("test_batch",)
 HUNDRED = ("cifar-100-binary", "cifar-100-python", "train.bin", "fine_label_names.txt")
 GET = "run cmlab data cifar10 --download, or give a folder or archive that holds it"
