@@ -30,10 +30,11 @@ def run() -> int:
 
         return doctor.main()
     if verb == "labs":
+        from .cli import expanded
         from .discovery import LabsMissing, late_import
 
         try:
-            return late_import("labs").main(sys.argv[2:])
+            return late_import("labs").main(expanded(sys.argv[2:]))
         except LabsMissing as error:
             sys.stderr.write(f"cmlab: {error}\n")
             return 2

@@ -1,7 +1,7 @@
 """Discovery: find modules and objects of the package by name, without a registry kept by hand.
 
 `late_import` is the one place through which cmlab loads the code of the labs, for the commands,
-presets and recorded kinds listed here.
+presets and recorded kinds listed here. The folders of the shipped data are found here as well.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else None
+ROOT = CHECKOUT or PACKAGE / "shipped"  # holds data/, in a wheel as pyproject.toml lists it
+SHIPPED = ROOT / "data"  # weights, recordings and tables, to be read
+OWN = (CHECKOUT or Path()) / "data"  # what is made or downloaded; installed: of the working folder
 
 COMMANDS = {
     "bench": "cmlab_labs.lab17_atlas.benchmark",

@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import tarfile
+import zipfile
 
 import cifar_files
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from cifar_files import BATCHES, TEST, TRAIN, as_python, as_python2, pictures
 
 from cmlab.cli import data
+from cmlab.cli.main import main
 from cmlab.data import cifar10_files
 from cmlab.data.cifar10 import CIFAR10, CLASSES, load
 from cmlab.data.cifar10_files import from_python
@@ -67,7 +69,8 @@ def refusal(path, train=True):
     with pytest.raises(BadFile) as caught:
         CIFAR10(str(path), train).images  # noqa: B018
     said = str(caught.value)
-    assert "\n" not in said and re.search("; (remove it and run|run) cmlab data cifar10", said)
+    assert "\n" not in said and "; run cmlab data cifar10 --download" in said
+    assert "remove" not in said and "delete" not in said
     return said
 
 
@@ -117,6 +120,14 @@ def test_a_batch_pickled_by_python_2_reads_as_pickle_reads_it():
     reference = pickle.loads(payload, encoding="bytes")
     assert set(reference) == {b"batch_label", b"labels", b"data", b"filenames"}
     assert np.array_equal(images, reference[b"data"]) and labels.tolist() == reference[b"labels"]
+
+
+@pytest.mark.parametrize("protocol, order", [*zip(range(6), "CFCFCC", strict=True), (5, "F")])
+def test_a_batch_pickled_by_any_protocol_reads_as_pickle_reads_it(protocol, order):
+    images, labels = pictures("test_batch")
+    record = {b"data": np.asarray(images, order=order), b"labels": labels.tolist()}
+    found = from_python(pickle.dumps(record, protocol))
+    assert np.array_equal(found[0], images) and np.array_equal(found[1], labels)
 
 
 def test_a_batch_stored_column_by_column_reads_as_pickle_reads_it():
@@ -274,7 +285,7 @@ def test_a_dictionary_of_cifar_100_is_called_that():
 
 
 @pytest.mark.parametrize("layout", FOLDER)
-@pytest.mark.parametrize("size", [0, 1000, 30_729_999, 30_740_000, 33_000_001])
+@pytest.mark.parametrize("size", [0, 1000, 30_729_999, 30_740_000, 64_460_001])
 def test_a_file_of_another_size_is_refused_before_it_is_read(home, tmp_path, layout, size):
     file = f"data_batch_1{SUFFIX[layout]}"
     path = copy(home, layout, tmp_path, BATCHES, {file: b""})
@@ -347,6 +358,75 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
     assert "unpacks to more" in refusal(archive(tmp_path / "a.tar.gz", member))
     header = ("cifar-10-batches-bin/big", tarfile.XHDTYPE, bytes(2**23))
     assert "unpacks to more" in refusal(archive(tmp_path / "a.tar.gz", header))
+
+
+OTHERS = {
+    "EDM's zip": ({"dataset.json": b"{}", "00000/img00000000.png": b"x"}, "as EDM and ECT take"),
+    "an npz": ({"x_train.npy": b"x", "y_train.npy": b"x"}, r"a NumPy archive \(.npz\)"),
+    "a zip of batches": ({"cifar-10-batches-py/data_batch_1": b"x"}, "unpack it and give their"),
+    "half a zip": (b"PK\x03\x04" + bytes(99), "a truncated or damaged zip"),
+    "a web page": (b"\n<!DOCTYPE html>", "a web page"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
+    "a batch": (b"\x80\x02}q\x01.", "give the folder of all batches"),
+    "xz": (b"\xfd7zXZ\x00", "compressed by xz"),
+    "half an archive": (b"\x1f\x8b\x08\x00" + bytes(50), "a truncated or damaged archive"),
+    "nothing": (b"", "empty"),
+    "anything": (b"hello" * 300, "no tar or tar.gz archive"),
+}
+
+
+@pytest.mark.parametrize("members, what", OTHERS.values(), ids=OTHERS)
+def test_another_file_is_called_what_it_is_and_is_left_alone(tmp_path, members, what):
+    path = tmp_path / "cifar10-32x32.zip"
+    if isinstance(members, bytes):
+        path.write_bytes(members)
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            for name, payload in members.items():
+                file.writestr(name, payload)
+    before = path.read_bytes()
+    assert re.search(f"{path} is {what}|{what}", refusal(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["cifar-10-binary.tar", "cifar-10-binary.tar.gz", "mine"])
+def test_a_tar_that_a_browser_unpacked_is_read_and_so_are_members_that_begin_with_a_dot(
+    home, tmp_path, name
+):
+    with tarfile.open(tmp_path / name, "w") as packed:
+        packed.add(home / FOLDER["binary"] / "test_batch.bin",
+                   f"./{FOLDER['binary']}/test_batch.bin")  # fmt: skip
+    for path in (tmp_path / name, tmp_path)[: 2 - (name == "mine")]:
+        labels = CIFAR10(str(path), train=False).labels
+        assert labels.tolist() == pictures("test_batch")[1].tolist()
+        load.cache_clear()
+
+
+@pytest.mark.parametrize("layout, cut", [("binary", b"x"), ("binary", None), ("python", None)])
+def test_beside_a_half_unpacked_folder_the_archive_is_read(home, tar, tmp_path, layout, cut):
+    changed = {} if cut is None else {"data_batch_4.bin": cut}
+    copy(home, layout, tmp_path, ["data_batch_4"], changed)
+    (tmp_path / tar.name).symlink_to(tar)
+    assert cifar10_files.find(str(tmp_path)).path == tmp_path / tar.name
+    assert cifar10_files.find(str(tmp_path), TEST).path == tmp_path / FOLDER[layout]
+    (tmp_path / tar.name).unlink()
+    (tmp_path / tar.name).write_bytes(b"half an archive")  # of two broken ones the folder is told
+    assert "data_batch_4" in refusal(tmp_path)
+
+
+def test_a_tilde_is_the_home_folder_in_paths_options_and_the_environment(
+    home, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOME", str(home))
+    assert cifar10_files.find("~/cifar-10-batches-py").path == home / FOLDER["python"]
+    monkeypatch.setenv("CMLAB_DATA", "~")
+    assert cifar10_files.find("").path == home / FOLDER["binary"]
+    assert main(["data", "cifar10", "--path=~/cifar-10-batches-py"]) == 0
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["train", "toy.ct", "--set", "steps=2", "net.width=4", "--out=~/run"]) == 0
+    assert main(["sample", "~/run", "--n", "2", "--out=~/x.png"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "x.png"}
+    assert main(["sample", "~nobody-at-all/run", "--out", "x.png"]) == 2
 
 
 def test_cifar_100_is_called_by_its_name(tmp_path):

@@ -106,7 +106,7 @@ def test_what_is_there_already_is_not_fetched_again(server, tmp_path):
 
 def test_another_file_of_that_name_is_left_alone(server, tmp_path):
     (tmp_path / NAME).write_bytes(b"mine")
-    with pytest.raises(BadFile, match="is not the published archive; remove it"):
+    with pytest.raises(BadFile, match="is not the published archive, and is left as it is; give"):
         fetch(server.archive, tmp_path)
     assert (tmp_path / NAME).read_bytes() == b"mine" and server.asked == []
 

@@ -30,7 +30,7 @@ plain = st.recursive(
 )
 
 
-@given(plain, st.sampled_from([3, 4]))
+@given(plain, st.integers(0, pickle.HIGHEST_PROTOCOL))
 @settings(max_examples=150, deadline=None)
 def test_plain_containers_come_back_as_pickle_would_give_them(value, protocol):
     assert contents(pickle.dumps(value, protocol), ()) == value
@@ -136,6 +136,13 @@ BOMBS = {
     "and as a key": b"}" + b"N" + b"q\x01h\x01h\x01\x87" * 60 + b"Ns.",
     "a list in itself": b"]q\x01h\x01a.",
     "too many instructions": b"]" * 10**7,
+    "a long text that is encoded again and again": b"c_codecs\nencode\nq\x01"
+    + b"X"
+    + struct.pack("<I", 10**6)
+    + b"x" * 10**6
+    + b"q\x02X\x06\x00\x00\x00latin1\x86q\x03"
+    + b"h\x01h\x03R" * 6000
+    + b".",
 }
 
 

@@ -1,6 +1,7 @@
 """`cmlab data cifar10`: check that a data set is present and intact, describe or download it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.cifar10 import CIFAR10, CLASSES
-from ..data.cifar10_files import DATA, LAYOUTS, Missing, find
+from ..data.cifar10_files import DATA, LAYOUTS, TEST, TRAIN, Missing, find
 from ..data.download import download
 from ..train.checkpoint import BadFile
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Describe the data set on standard output. Raises BadFile if it is missing or damaged."""
     if args.download:
-        folder = Path(args.path).expanduser() if args.path else DATA
+        folder = Path(os.path.expanduser(args.path)) if args.path else DATA
         if folder.is_file():
             raise BadFile(f"{folder} is a file; give --path a folder to download into")
         download(ARCHIVES[args.layout], folder)
@@ -40,10 +41,12 @@ def main(args: argparse.Namespace) -> int:
 
 def report(path: str) -> list[str]:
     """The description, in lines of text. Raises BadFile if the data are missing or damaged."""
-    place = find(path)
+    place = find(path, TRAIN)
     lines = [f"CIFAR-10 in {place.path}, {place.layout.name} layout{published(place.path)}"]
     lines += [f"train: {line}" for line in describe(CIFAR10(path))]
     try:
+        other = find(path, TEST)
+        lines += [f"test: in {other.path}"] if other != place else []
         return lines + [f"test: {line}" for line in describe(CIFAR10(path, train=False))]
     except Missing:
         return [*lines, "test: not there; training goes without it"]

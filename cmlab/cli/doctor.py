@@ -15,7 +15,7 @@ from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 
-from ..discovery import LabsMissing, late_import
+from ..discovery import SHIPPED, LabsMissing, late_import
 
 AGAIN = "make the environment again: remove .venv, then run `make install`"
 
@@ -185,12 +185,17 @@ def notebooks() -> Iterator[Finding]:
         yield Finding("labs", f"{len(found)}, each built from its current source")
 
 
-def checkpoints() -> Iterator[Finding]:
+def _shipped(part: str) -> tuple[Path, str]:
+    """A folder of the shipped data, in the checkout or the installed package, and its remedy."""
     try:
-        folder = _labs().checkout() / "data" / "checkpoints"
+        folder = _labs().checkout() / "data"
     except FileNotFoundError:
-        return
-    remedy = "run `git checkout -- data/checkpoints`"
+        return SHIPPED / part, "the package was installed without its data: install it again"
+    return folder / part, f"run `git checkout -- data/{part}`"
+
+
+def checkpoints() -> Iterator[Finding]:
+    folder, remedy = _shipped("checkpoints")
     weights = {p.stem for p in folder.glob("*.safetensors")}
     records = {p.stem for p in folder.glob("*.json")}
     for name in sorted(weights ^ records):
@@ -204,11 +209,7 @@ def checkpoints() -> Iterator[Finding]:
 
 def recordings() -> Iterator[Finding]:
     """The recordings that the labs replay: how many, and which are damaged."""
-    try:
-        folder = _labs().checkout() / "data" / "runs"
-    except FileNotFoundError:
-        return
-    remedy = "run `git checkout -- data/runs`"
+    folder, remedy = _shipped("runs")
     found = sorted(folder.glob("*/*.npz"))
     for path in found:
         if not is_zipfile(path):

@@ -17,7 +17,7 @@ from ..train import runs
 from ..train.checkpoint import BadFile
 from ..train.control import Stopped
 from ..train.nonfinite import NotFinite
-from . import data, doctor
+from . import data, doctor, expanded
 from . import ship as shipping
 from .evaluate import add_evaluate, evaluate
 from .settings import Refused, say
@@ -83,7 +83,7 @@ def main(words: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 failed, 2 refused, 3 stopped on request.
     """
-    words = sys.argv[1:] if words is None else words
+    words = expanded(sys.argv[1:] if words is None else words)
     try:
         args = parser(next((word for word in words if not word.startswith("-")), ""))
         args = args.parse_args(words)

@@ -9,6 +9,8 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ..data.toy import ToyData
+from ..discovery import SHIPPED
 from ..presets import PRESETS
 from ..train import cost, runs
 from ..train.checkpoint import BadFile
@@ -51,6 +53,11 @@ def train(args: argparse.Namespace) -> int:
         os.environ["CMLAB_DATA"] = str(args.data.resolve())
     settings = [word for words in args.set for word in words]
     recipe = recipe_of(args.preset, args.seed, settings)
+    if not SHIPPED.is_dir() and not isinstance(recipe.data, ToyData):
+        raise Refused(
+            f"{SHIPPED} is missing, and with it what evaluates {args.preset}: cmlab was "
+            f"installed without its data; install it from its repository or its wheel"
+        )
     if args.accelerator:
         recipe = with_accelerator(recipe, args.accelerator)
     folder = args.out or Path("runs") / f"{args.preset}-{args.seed}"

@@ -58,7 +58,8 @@ class CIFAR10:
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Images and labels, from the disk the first time only."""
-        return load(find(self.path), TRAIN if self.train else TEST)
+        names = TRAIN if self.train else TEST
+        return load(find(self.path, names), names)
 
     @property
     def shape(self) -> tuple[int, int, int]:

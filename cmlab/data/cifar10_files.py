@@ -12,18 +12,20 @@ and no more is decompressed than the published archives hold. Pickles are never 
 import hashlib
 import os
 import tarfile
+import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from gzip import GzipFile
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..discovery import OWN
 from ..train.checkpoint import BadFile
 from .safe_unpickle import BadBatch, PickledCall, contents
 
@@ -33,8 +35,9 @@ IMAGES = 10_000  # in every batch
 PIXELS = 3 * 32 * 32  # bytes of an image: all red, all green, all blue, each row by row
 RECORD = 1 + PIXELS  # in the binary layout: the label, then the image
 
-# Two names of one function: numpy 2 moved it.
+# Two names of each function: numpy 2 moved them. The second is that of protocol 5.
 ARRAY = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 DTYPE, CLASS = "numpy dtype", "numpy ndarray"
 
 Batch = tuple[np.ndarray, np.ndarray]  # images (10 000, 3072) and labels (10 000,), uint8
@@ -53,12 +56,12 @@ def from_binary(payload: bytes) -> Batch:
 
 
 def from_python(payload: bytes) -> Batch:
-    """A batch in the Python layout: a pickled dictionary with `data` and `labels`.
+    """A batch in the Python layout: a pickled dictionary with `data` and `labels`, any protocol.
 
     Raises:
         BadBatch: for anything else.
     """
-    record = contents(payload, {*ARRAY, DTYPE, CLASS})
+    record = contents(payload, {*ARRAY, *BUFFER, DTYPE, CLASS})
     if type(record) is dict and b"fine_labels" in record:
         raise BadBatch("holds CIFAR-100")
     if type(record) is not dict or not {b"data", b"labels"} <= record.keys():
@@ -73,10 +76,15 @@ def from_python(payload: bytes) -> Batch:
 
 def pixels(call: Any) -> np.ndarray:
     """The array (10 000, 3072), uint8, that numpy would build from this call, or BadBatch."""
-    state = call.state if type(call) is PickledCall and call.name in ARRAY else None
-    if type(state) is not tuple or len(state) != 5:
+    name = call.name if type(call) is PickledCall else ""
+    parts = call.state if name in ARRAY else call.arguments if name in BUFFER else None
+    if type(parts) is not tuple or len(parts) != (5 if name in ARRAY else 4):
         raise BadBatch("has images that are no array")
-    _, shape, dtype, by_column, raw = state
+    if name in ARRAY:
+        _, shape, dtype, by_column, raw = parts
+    else:
+        raw, dtype, shape, order = parts
+        by_column = order == b"F"
     described = (
         type(dtype) is PickledCall and dtype.name == DTYPE and type(dtype.arguments) is tuple
     )
@@ -135,17 +143,28 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-# A tar.gz archive read as a stream, up to a limit
+# A tar archive, compressed or not, read as a stream up to a limit
 
-REMEDY = "remove it and run cmlab data cifar10 --download, or give another path"
+REMEDY = "run cmlab data cifar10 --download for the published one, or give another path"
 BLOCK = 2**20  # bytes read at once
-LARGEST = 256 * 2**20  # bytes that an archive may hold; the published ones hold 187 MB
+LARGEST = 400 * 2**20  # bytes that an archive may hold; the published ones hold 187 MB
+KNOWN = {  # how files begin that are taken for an archive of CIFAR-10
+    b"version https://git-lfs": "a git-lfs pointer, not the file itself: `git lfs pull` brings it",
+    b"\xfd7zXZ": "compressed by xz",
+    b"BZh": "compressed by bzip2",
+    b"\x89HDF": "an HDF5 file",
+    b"PAR1": "a Parquet table",
+    b"\x89PNG": "a PNG picture",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x80": "a pickle, perhaps one batch of the Python layout: give the folder of all batches",
+    b"<": "a web page, perhaps what a server sent in place of the file",
+}
 
 
 class Bounded(BufferedIOBase):
     """A decompressed stream with a limit, since a small archive may hold terabytes."""
 
-    def __init__(self, file: GzipFile, path: Path) -> None:
+    def __init__(self, file: GzipFile | BufferedReader, path: Path) -> None:
         self.file, self.path, self.left = file, path, LARGEST
 
     def read(self, n: int | None = -1, /) -> bytes:
@@ -158,23 +177,54 @@ class Bounded(BufferedIOBase):
 
 @contextmanager
 def members(path: Path) -> Iterator[tarfile.TarFile]:
-    """The members of an archive, to be read once in order. Raises BadFile for a damaged one."""
+    """The members of an archive, to be read once in order. Raises BadFile for any other file."""
     try:
-        with (
-            GzipFile(path) as file,
-            tarfile.open(fileobj=Bounded(file, path), mode="r|", bufsize=BLOCK) as tar,
-        ):
-            yield tar
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            stream = Bounded(GzipFile(fileobj=raw) if packed else raw, path)
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK) as tar:
+                yield tar
     except BadFile:
         raise
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, LookupError) as error:
-        raise BadFile(f"{path} is truncated or no tar.gz archive; {REMEDY}") from error
+        raise BadFile(f"{path} is {described(path)}; {REMEDY}") from error
+
+
+def described(path: Path) -> str:
+    """What a file is that is no whole tar archive, in words."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+        if start.startswith(b"PK\x03\x04"):
+            return described_zip(path)
+    except OSError as error:
+        return f"not to be read ({error.strerror})"
+    if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+        return "a truncated or damaged archive"
+    known = (what for magic, what in KNOWN.items() if start.lstrip().startswith(magic))
+    return next(known, "no tar or tar.gz archive" if start else "empty")
+
+
+def described_zip(path: Path) -> str:
+    """What a zip archive is, in words: several forms of CIFAR-10 are zip archives."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = file.namelist()
+    except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError):
+        return "a truncated or damaged zip archive"
+    if any(name.endswith("dataset.json") for name in names):
+        return "a zip of images with dataset.json, as EDM and ECT take it; cmlab reads batches"
+    if names and all(name.endswith(".npy") for name in names):
+        return "a NumPy archive (.npz); cmlab reads CIFAR-10 as it was published, in batches"
+    return "a zip archive; if it holds CIFAR-10's batches, unpack it and give their folder"
 
 
 # Folders and archives that hold batches
 
 SIZE = IMAGES * RECORD  # bytes of a batch
-DATA = Path(__file__).parents[2] / "data"
+PICKLED = 2 * SIZE + 3_000_000  # at most, as text of protocols 0 to 2 in two bytes a character
+DATA = OWN
 TRAIN, TEST = tuple(f"data_batch_{k}" for k in range(1, 6)), ("test_batch",)
 HUNDRED = ("cifar-100-binary", "cifar-100-python", "train.bin", "fine_label_names.txt")
 GET = "run cmlab data cifar10 --download, or give a folder or archive that holds it"
@@ -209,7 +259,7 @@ class Layout:
 
 LAYOUTS = (  # in the order in which they are looked for
     Layout("binary", "cifar-10-batches-bin", ".bin", SIZE, SIZE, from_binary, BINARY),
-    Layout("python", "cifar-10-batches-py", "", SIZE, 33_000_000, from_python, PYTHON),
+    Layout("python", "cifar-10-batches-py", "", SIZE, PICKLED, from_python, PYTHON),
 )
 
 
@@ -259,6 +309,12 @@ class BatchStore(ABC):
 class BatchFolder(BatchStore):
     """A folder of batch files."""
 
+    def whole(self, names: Sequence[str]) -> bool:
+        """Whether it has all these batches, by their sizes."""
+        paths = [self.path / f"{name}{self.layout.suffix}" for name in names]
+        least, most = self.layout.smallest, self.layout.largest
+        return all(p.is_file() and least <= p.stat().st_size <= most for p in paths)
+
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
             path = self.path / f"{name}{self.layout.suffix}"
@@ -275,13 +331,14 @@ class BatchFolder(BatchStore):
 
 @dataclass(frozen=True)
 class BatchArchive(BatchStore):
-    """A tar.gz archive of batch files."""
+    """A tar or tar.gz archive of batch files."""
 
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         wanted = {f"{self.layout.folder}/{name}{self.layout.suffix}": name for name in names}
         with members(self.path) as archive:
             for member in archive:
-                name = wanted.pop(member.name, None) if member.isreg() else None
+                where = member.name.removeprefix("./")
+                name = wanted.pop(where, None) if member.isreg() else None
                 if name is None:
                     continue
                 with self.naming(name):
@@ -293,27 +350,38 @@ class BatchArchive(BatchStore):
                     return
 
 
-def find(path: str) -> BatchStore:
+def find(path: str, names: Sequence[str] = (*TRAIN, *TEST)) -> BatchStore:
     """Find CIFAR-10 at a path.
 
     Args:
         path: a folder of batches, an archive, or a folder with one of them. "" is what the
             environment's CMLAB_DATA names, or data/, so that recipes name no machine's path.
+        names: the batches that are wanted: an archive is taken before a folder without them.
 
     Raises:
         BadFile: when CIFAR-10 is not there.
     """
     path = path or os.environ.get("CMLAB_DATA", "")
-    root = (Path(path).expanduser() if path else DATA).resolve()
+    root = Path(os.path.realpath(os.path.expanduser(path)) if path else DATA)
     if root.is_file():
         return BatchArchive(root, inside(root))
-    for layout in LAYOUTS:
-        for folder in (root, root / layout.folder):
-            if folder.is_dir() and belongs(folder, layout):
-                return BatchFolder(folder, layout)
-    for archive in (root / layout.archive.name for layout in LAYOUTS):
-        if archive.is_file():
+    places = ((layout, f) for layout in LAYOUTS for f in (root, root / layout.folder))
+    folders = [BatchFolder(f, layout) for layout, f in places if f.is_dir() and belongs(f, layout)]
+    whole = [folder for folder in folders if folder.whole(names)]
+    archives = [
+        root / name
+        for layout in LAYOUTS
+        for name in (layout.archive.name, layout.archive.name.removesuffix(".gz"))
+        if not whole and (root / name).is_file()
+    ]
+    for archive in archives:
+        try:
             return BatchArchive(archive, inside(archive))
+        except BadFile:
+            if not folders and archive == archives[-1]:
+                raise
+    if folders:
+        return (*whole, *folders)[0]
     other = any((root / name).exists() for name in HUNDRED) or root.name in HUNDRED
     where = f"{root} holds CIFAR-100, not CIFAR-10" if other else f"there is no CIFAR-10 in {root}"
     raise BadFile(f"{where}; {GET}")
@@ -329,7 +397,7 @@ def inside(path: Path) -> Layout:
     """The layout of an archive, by its members' names. Raises BadFile when it has neither."""
     with members(path) as archive:
         for member in archive:
-            folder = member.name.split("/")[0]
+            folder = member.name.removeprefix("./").split("/")[0]
             for layout in LAYOUTS:
                 if folder == layout.folder:
                     return layout

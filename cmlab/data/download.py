@@ -40,7 +40,8 @@ def download(archive: PublishedArchive, folder: Path) -> Path:
         if archive.whole(path):
             return path
         if path.exists():
-            raise BadFile(f"{path} is not the published archive; remove it, then download again")
+            raise BadFile(f"{path} is not the published archive, and is left as it is; give "
+                          f"--path another folder, or give that file another name")  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         transfer = Transfer(archive, folder / f"{archive.name}.part")
         if shutil.disk_usage(folder).free < archive.size - transfer.have():

@@ -12,6 +12,7 @@ autoencoder of the library diffusers read from a folder on this machine. Nothing
 only safetensors are read.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -355,7 +356,7 @@ class PublicCoder:
             ValueError: where diffusers is not installed.
             BadFile: for a folder that holds no such autoencoder.
         """
-        return load_public_coder(Path(self.path).expanduser())
+        return load_public_coder(Path(os.path.expanduser(self.path)))
 
 
 class DiffusersCodec:

@@ -4,7 +4,8 @@ A pickle is a program for a stack machine, and some of its instructions import a
 the file names. So it is not run here. `pickletools`, the standard library's disassembler, splits
 it into instructions, and `Machine` follows only those that arrays and plain containers need: a
 name stays a name, and a call is recorded as a `PickledCall`. All text is kept as bytes, as
-Python 2 wrote it.
+Python 2 wrote it. Python 3 writes bytes in protocols below 3 as text with a call to encode it,
+and such calls alone are followed here, by `Machine.bytes`.
 """
 
 import pickletools
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 INSTRUCTIONS = 100_000  # a published batch has about 30 000; each may cost memory
+BYTES = ("_codecs encode", "__builtin__ bytes")  # calls for bytes in protocols 0 to 2
 
 
 class BadBatch(ValueError):
@@ -44,7 +46,7 @@ def contents(payload: bytes, admitted: Collection[str]) -> Any:
     Raises:
         BadBatch: for other names or instructions, and for a damaged pickle.
     """
-    machine = Machine(admitted)
+    machine = Machine({*admitted, *BYTES}, 2 * len(payload))
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
             if opcode.name not in STEPS or count == INSTRUCTIONS:
@@ -60,9 +62,13 @@ def contents(payload: bytes, admitted: Collection[str]) -> Any:
 
 @dataclass
 class Machine:
-    """The state of the stack machine: stack, stacks below open marks, and memo."""
+    """The state of the stack machine: stack, stacks below open marks, and memo.
+
+    `room` is how many bytes may still be encoded: a text in the memo could be so again and again.
+    """
 
     admitted: Collection[str]
+    room: int
     stack: list[Any] = field(default_factory=list)
     aside: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
@@ -108,9 +114,26 @@ class Machine:
             raise ValueError("expected a name")
         self.name(b" ".join(parts).decode())
 
+    def dictionary(self, pairs: tuple[Any, ...]) -> None:
+        self.stack.append({})
+        self.update(pairs)
+
     def call(self, arguments: Any) -> None:
-        self.stack.append(PickledCall(self.top(PickledCall).name, arguments))
-        del self.stack[-2]
+        name = self.top(PickledCall).name
+        made = self.bytes(name, arguments) if name in BYTES else PickledCall(name, arguments)
+        self.stack[-1] = made
+
+    def bytes(self, name: str, arguments: Any) -> bytes:
+        """The bytes that a protocol below 3 holds as bytes() or encode(text, "latin1")."""
+        if name == BYTES[1] and arguments == ():
+            return b""
+        text, coding = arguments
+        if type(text) is not bytes or coding != b"latin1":
+            raise ValueError("expected text")
+        self.room -= len(text)
+        if self.room < 0:
+            raise ValueError("more text than the file has")
+        return text.decode().encode("latin-1")
 
     def build(self, state: Any) -> None:
         self.top(PickledCall).state = state
@@ -126,11 +149,13 @@ def same(step: Step, *names: str) -> dict[str, Step]:
 STEPS: dict[str, Step] = {  # by pickletools' name of the instruction: machine m, argument a
     **same(lambda m, a: None, "PROTO", "FRAME", "STOP"),
     **same(lambda m, a: m.stack.append(a), "BININT", "BININT1", "BININT2", "LONG1"),
+    **same(lambda m, a: m.stack.append(a), "INT", "LONG"),
     **same(lambda m, a: m.stack.append(a), "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
     **same(lambda m, a: m.stack.append(a.encode("latin-1")), "SHORT_BINSTRING", "BINSTRING"),
-    **same(lambda m, a: m.stack.append(a.encode()), "SHORT_BINUNICODE", "BINUNICODE"),
-    **same(lambda m, a: m.memo.update({a: m.stack[-1]}), "BINPUT", "LONG_BINPUT"),
-    **same(lambda m, a: m.stack.append(m.memo[a]), "BINGET", "LONG_BINGET"),
+    **same(lambda m, a: m.stack.append(a.encode()), "SHORT_BINUNICODE", "BINUNICODE", "UNICODE"),
+    **same(lambda m, a: m.memo.update({a: m.stack[-1]}), "BINPUT", "LONG_BINPUT", "PUT"),
+    **same(lambda m, a: m.stack.append(m.memo[a]), "BINGET", "LONG_BINGET", "GET"),
+    "BYTEARRAY8": lambda m, a: m.stack.append(bytes(a)),
     "MEMOIZE": lambda m, a: m.memo.update({len(m.memo): m.stack[-1]}),
     "NONE": lambda m, a: m.stack.append(None),
     "NEWTRUE": lambda m, a: m.stack.append(True),
@@ -138,6 +163,8 @@ STEPS: dict[str, Step] = {  # by pickletools' name of the instruction: machine m
     "EMPTY_DICT": lambda m, a: m.stack.append({}),
     "EMPTY_LIST": lambda m, a: m.stack.append([]),
     "EMPTY_TUPLE": lambda m, a: m.stack.append(()),
+    "LIST": lambda m, a: m.push(list(m.since_mark())),
+    "DICT": lambda m, a: m.dictionary(m.since_mark()),
     "MARK": lambda m, a: m.mark(),
     "TUPLE": lambda m, a: m.push(m.since_mark()),
     "TUPLE1": lambda m, a: m.stack.append(m.take(1)),

@@ -36,13 +36,11 @@ from torch.nn import functional
 
 from ..gaussian_mixture import require
 from ..ingredients import ingredient
-from ..nets.pretrained import frozen
+from ..nets.pretrained import CHECKPOINTS, frozen
 
 # CIFAR-10: 256 features of a small classifier
 
-CIFAR10_CHECKPOINT = (
-    Path(__file__).parents[2] / "data" / "checkpoints" / "cifar10-classifier.safetensors"
-)
+CIFAR10_CHECKPOINT = CHECKPOINTS / "cifar10-classifier.safetensors"
 FEATURES = 256  # also the sum of their variances over the training images
 WIDTHS = (64, 256, FEATURES)
 PATCH = 2  # pixels a side of the first layer's kernel
@@ -108,9 +106,7 @@ def load_cifar_classifier(path: Path = CIFAR10_CHECKPOINT) -> CifarClassifier:
 
 # Digits: 32 features of a small classifier
 
-DIGITS_CHECKPOINT = (
-    Path(__file__).parents[2] / "data" / "checkpoints" / "digits-classifier.safetensors"
-)
+DIGITS_CHECKPOINT = CHECKPOINTS / "digits-classifier.safetensors"
 TOTAL_VARIANCE = 1744.0  # of the training digits, summed over the features
 
 

@@ -8,11 +8,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import nn
 
+from ..discovery import SHIPPED
 from ..ingredients import ingredient
 from ..ops import rewind_rng
 from ..train.checkpoint import BadFile, read
 
-CHECKPOINTS = Path(__file__).parents[2] / "data" / "checkpoints"
+CHECKPOINTS = SHIPPED / "checkpoints"
 
 
 Network = TypeVar("Network", bound=nn.Module)

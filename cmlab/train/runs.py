@@ -25,6 +25,8 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ..discovery import CHECKOUT
+from ..discovery import ROOT as ROOT  # labs and scripts take it from here
 from ..methods.base import Method
 from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import Denoiser, carried
@@ -39,8 +41,6 @@ from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_lo
 from .trainer import Trainer, compile_network
 
 # Provenance: recipe, versions, commit, and the source of the loss
-
-ROOT = Path(__file__).parents[2]
 
 
 def provenance(recipe: Recipe) -> dict[str, Any]:
@@ -68,7 +68,9 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The git commit of this checkout, "+changes" when files differ from it; None outside one."""
-    git = ["git", "-C", str(ROOT)]
+    if CHECKOUT is None:  # an installed package, perhaps within somebody's own repository
+        return None
+    git = ["git", "-C", str(CHECKOUT)]
     try:
         head, status = (
             subprocess.run([*git, *words], capture_output=True, text=True, encoding="utf-8")

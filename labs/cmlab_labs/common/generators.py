@@ -15,15 +15,15 @@ from cmlab.metrics.digits import distance_to_nearest
 from cmlab.metrics.feature_extractors import pixels
 from cmlab.metrics.precision_recall import nearest_images
 from cmlab.model import Denoiser
+from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.oracle import Empirical
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import ROOT
 from cmlab.types import Denoise
 
 # What `cmlab train digits.ect` leaves as model.safetensors.
-GENERATOR = ROOT / "data" / "checkpoints" / "digits-ect.safetensors"
+GENERATOR = CHECKPOINTS / "digits-ect.safetensors"
 
 
 @cache
@@ -64,7 +64,6 @@ def noise(seed: int, n: int = 1) -> Tensor:
 
 # The shipped generators of colour images, and images to compare theirs with
 
-CHECKPOINTS = runs.ROOT / "data" / "checkpoints"
 CIFAR_GENERATOR, SHAPES_GENERATOR = (
     CHECKPOINTS / "cifar10-ect.safetensors",
     CHECKPOINTS / "shapes-ect.safetensors",

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from cmlab.discovery import SHIPPED
 from cmlab.train.checkpoint import BadFile, replace
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe
-from cmlab.train.runs import ROOT, begin, evaluate_model, versions
+from cmlab.train.runs import begin, evaluate_model, versions
 from cmlab.train.trainer import Trainer
 
 from .observers import Arrays, ErrorObserver, Observer
 
-FOLDER = ROOT / "data" / "runs"
+FOLDER = SHIPPED / "runs"
 RECORD = "record"  # the entry that holds the JSON
 
 

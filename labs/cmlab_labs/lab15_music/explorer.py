@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from cmlab.model import Denoiser
+from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.train import runs
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from ..common.generators import CHECKPOINTS
 from .analysis import (
     LENGTH,
     OVERLAPS,

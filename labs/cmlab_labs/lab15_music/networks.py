@@ -20,7 +20,7 @@ from torch.nn import functional
 from cmlab.ingredients import ingredient
 from cmlab.nets.embedding import Embed, Fourier, Labels
 from cmlab.nets.norm import Norm, ScaleShift
-from cmlab.nets.pretrained import frozen
+from cmlab.nets.pretrained import CHECKPOINTS, frozen
 from cmlab.nets.unet import Attention, Conditioning, silent
 from cmlab.types import Data, PerSample, Time
 
@@ -115,7 +115,7 @@ class StripUNetShape:
 
 # The critic of MusicCM: light heads on the features of a frozen note detector
 
-CHECKPOINT = Path(__file__).parents[3] / "data" / "checkpoints" / "music-ear.safetensors"
+CHECKPOINT = CHECKPOINTS / "music-ear.safetensors"
 NOTES = (60, 89)  # semitones as in MIDI, the last one excluded
 
 

@@ -8,6 +8,7 @@ desk opened later, in another notebook or after a restart, finds the run where i
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -517,7 +518,7 @@ def desk(
     if preset not in PRESETS:
         raise ValueError(f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
     steps, rest = split_steps(settings)
-    place = str(folder) or f"runs/my-{preset}"
+    place = os.path.expanduser(str(folder)) or f"runs/my-{preset}"
     return Desk(
         RunRequest(preset, place, steps, rest, str(data or ""), devices, compile, accelerator)
     )

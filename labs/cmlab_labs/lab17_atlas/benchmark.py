@@ -27,6 +27,7 @@ from torch import Tensor
 
 from cmlab.cli.settings import Refused
 from cmlab.data.toy import ToyData
+from cmlab.discovery import OWN, SHIPPED
 from cmlab.methods import SLCT, Method, MusicCM
 from cmlab.methods.critic import Critic
 from cmlab.methods.editing import edit, inpainting
@@ -51,7 +52,7 @@ from cmlab.train.checkpoint import BadFile
 from cmlab.train.cost import forecast
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
-from cmlab.train.runs import ROOT, begin, versions
+from cmlab.train.runs import begin, versions
 from cmlab.types import Data, Denoise
 
 from ..common.plots_posterior import conditional_line
@@ -348,7 +349,7 @@ ENTRIES: dict[str, Entry] = {
 
 # The table of all runs: one JSON line per run, sorted, and the networks of seed 0 beside it
 
-LEDGER = ROOT / "data" / "atlas.jsonl"
+LEDGER, TABLE = SHIPPED / "atlas.jsonl", OWN / "atlas.jsonl"  # to read, and to write
 Row = dict[str, Any]
 
 
@@ -621,7 +622,7 @@ def add_arguments(bench: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=STEPS, help="of all trainings of a run together"
     )
     bench.add_argument("--again", action="store_true", help="also what the table has already")
-    bench.add_argument("--out", type=Path, default=LEDGER, help="default data/atlas.jsonl")
+    bench.add_argument("--out", type=Path, default=TABLE, help="default data/atlas.jsonl")
 
 
 def main(given: argparse.Namespace) -> int:
@@ -638,7 +639,7 @@ def main(given: argparse.Namespace) -> int:
     if given.steps < 8 or given.out.suffix != ".jsonl":
         raise Refused(f"--steps takes a number of 8 or more and --out a .jsonl file, not "
                       f"{given.steps} and {given.out}")  # fmt: skip
-    if given.steps != STEPS and given.out == LEDGER:
+    if given.steps != STEPS and given.out == TABLE:
         raise Refused(f"--steps {given.steps} makes another table: name it with --out")
     torch.set_num_threads(1)
     for seed in [int(seed) for seed in given.seeds.split(",")]:

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from cmlab.cli.settings import Refused, say
+from cmlab.discovery import OWN
 
-from ..common.study import FOLDER, write
+from ..common.study import write
 from ..registry import STUDIES
 
 
@@ -13,7 +14,7 @@ def add_arguments(record: argparse.ArgumentParser) -> None:
     record.add_argument("study", choices=STUDIES, help=", ".join(STUDIES))
     record.add_argument("variants", nargs="+", help="variants of the study, or all")
     record.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
-    record.add_argument("--out", type=Path, default=FOLDER, help="default data/runs")
+    record.add_argument("--out", type=Path, default=OWN / "runs", help="default data/runs")
 
 
 def main(given: argparse.Namespace) -> int:

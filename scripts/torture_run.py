@@ -1,0 +1,257 @@
+"""Cases of `scripts/torture.py`: one attack on the command line, run in processes of its own.
+
+A case is a folder to prepare, one or more commands that start at the same moment, what happens to
+them from outside (a signal, a moved folder), a command that comes after, and a judgement of what
+is left. Commands run in a forked copy of this process, which calls the command's `main()`, or in
+a fresh interpreter (`whole`). Each has a limit of time and of memory.
+"""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECONDS, PROCESSOR_SECONDS, MEMORY = 150.0, 40, 3 * 2**30  # limits of one command
+SHOW = False  # whether all that commands print is shown
+ROOT = Path(__file__).resolve().parents[1]
+NO_MEMORY = re.compile(r"MemoryError|can't allocate memory|bad_alloc|Cannot allocate memory")
+TRACEBACK = "Traceback (most recent call last)"
+CRASHED = 99  # exit status of a fork that `main` left by an exception
+
+Words = tuple[str, ...]
+
+
+def nothing(*_: object) -> None:
+    """Nothing to prepare, and nothing to find fault with."""
+
+
+def no_fault(folder: Path, ends: "list[Ended]") -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status (minus the signal), and what it printed."""
+
+    status: int
+    out: str
+    err: str
+    hung: bool = False
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it gave as the reason: lines of standard error that begin with the command."""
+        return re.findall(r"^(?:cmlab(?: \w+)?: .+)$", self.err, re.MULTILINE)
+
+    @property
+    def outcome(self) -> str:
+        """hang, memory, traceback, refused (in one sentence), accepted, killed, or unclear."""
+        if self.hung or self.status == -signal.SIGXCPU:
+            return "hang"
+        if NO_MEMORY.search(self.err) and (self.status == CRASHED or TRACEBACK in self.err):
+            return "memory"
+        if TRACEBACK in self.err or self.status == CRASHED:
+            return "traceback"
+        if self.status == 0:
+            return "accepted"
+        if self.status < 0:
+            return "killed"
+        return "refused" if len(self.sentences) == 1 else "unclear"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens to a command from outside, some seconds after its start (or its first file)."""
+
+    after: float
+    act: Callable[[int, Path], object]  # on its process id and the case's folder
+    when: str = ""  # a pattern of files; the seconds count from when one is there
+
+
+@dataclass(frozen=True)
+class Case:
+    """One attack.
+
+    Args:
+        name: what is attacked and how, in words.
+        words: the command's words; it runs in the case's folder.
+        prepare: fills that folder.
+        judge: (folder, ends) -> what is unsound about the ending; empty if nothing is.
+        rivals: commands started at the same moment.
+        then: a command after all have ended.
+        environment: added to that of the commands.
+        event: what happens to the first command from outside.
+        before: called in each forked process before its command.
+        whole: whether commands run in fresh interpreters.
+        python: the interpreter and options of whole processes, if not this one.
+    """
+
+    name: str
+    words: Words
+    prepare: Callable[[Path], object] = nothing
+    judge: Callable[[Path, list[Ended]], str] = no_fault
+    rivals: tuple[Words, ...] = ()
+    then: Words = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    event: Event | None = None
+    before: Callable[[], object] = nothing
+    whole: bool = False
+    python: Words = (sys.executable, "-m", "cmlab")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case's result: its outcome, what was said, what is unsound, processes and kills."""
+
+    outcome: str
+    said: str
+    fault: str
+    processes: int
+    kills: int
+
+
+def run(case: Case, folder: Path) -> Result:
+    """Run a case in a new folder, which is removed afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        case.prepare(folder)
+        ends = together(case, folder, (case.words, *case.rivals))
+        killed = [e for e in ends if e.status == -signal.SIGKILL and not e.hung]
+        if case.then:
+            ends += together(case, folder, (case.then,), first=len(ends))
+        return result(case, folder, ends, len(killed))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+WORST = ("traceback", "hang", "memory", "unclear", "accepted", "refused", "killed")
+
+
+def result(case: Case, folder: Path, ends: list[Ended], kills: int) -> Result:
+    """The worst outcome of a case's commands, and the judgement where all ended in order."""
+    outcomes = [end.outcome for end in ends]
+    worst = min(outcomes, key=WORST.index)
+    said = next(e for e, o in zip(ends, outcomes, strict=True) if o == worst)
+    text = (said.sentences or said.err.strip().splitlines() or [""])[-1]
+    fault = ""
+    if worst in ("accepted", "refused", "killed"):
+        fault = case.judge(folder, ends)
+    elif worst == "unclear":
+        fault, worst = f"status {said.status} with {len(said.sentences)} sentences", "refused"
+    if worst == "killed":
+        worst = "refused"
+    return Result(worst, text[-400:], fault, len(ends) if case.whole else 0, kills)
+
+
+@dataclass
+class Job:
+    """One command that runs."""
+
+    pid: int
+    out: Path
+    err: Path
+    process: subprocess.Popen[bytes] | None = None
+    status: int | None = None
+    hung: bool = False
+
+    def poll(self) -> bool:
+        """Whether it has ended."""
+        if self.status is None and self.process:
+            self.status = self.process.poll()
+        elif self.status is None:
+            pid, raw = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(raw) if pid else None
+        return self.status is not None
+
+    def ended(self) -> Ended:
+        assert self.status is not None
+        read = [path.read_text("utf-8", "replace") for path in (self.out, self.err)]
+        return Ended(self.status, read[0], read[1], self.hung)
+
+
+def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int = 0) -> list[Ended]:
+    """Start these commands at the same moment and wait for all; a late one is killed."""
+    beside = folder.with_name(f"{folder.name}-said")
+    beside.mkdir(exist_ok=True)
+    start = start_process if case.whole else start_fork
+    jobs = [
+        start(case, folder, words, beside / f"{first + k}") for k, words in enumerate(commands)
+    ]
+    began, due = time.monotonic(), None
+    event = case.event if not first else None
+    while not all([job.poll() for job in jobs]):
+        now = time.monotonic()
+        if event and due is None and (not event.when or any(folder.glob(event.when))):
+            due = now + event.after
+        if event and due is not None and now >= due and jobs[0].status is None:
+            event.act(jobs[0].pid, folder)
+            event = None
+        if now - began > SECONDS * (2 if case.whole else 1):
+            for job in jobs:
+                if job.status is None:
+                    job.hung = True
+                    os.kill(job.pid, signal.SIGKILL)
+            began = now
+        time.sleep(0.002)
+    ends = [job.ended() for job in jobs]
+    if SHOW:
+        sys.stdout.write("".join(f"$ {e.status}\n{e.out}{e.err}\n" for e in ends))
+    shutil.rmtree(beside, ignore_errors=True)
+    return ends
+
+
+def start_process(case: Case, folder: Path, words: Words, said: Path) -> Job:
+    """A fresh interpreter with this command."""
+    out, err = said.with_suffix(".out"), said.with_suffix(".err")
+    with out.open("wb") as o, err.open("wb") as e:
+        process = subprocess.Popen(
+            [*case.python, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=o, stderr=e,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **case.environment},
+        )  # fmt: skip
+    return Job(process.pid, out, err, process)
+
+
+def start_fork(case: Case, folder: Path, words: Words, said: Path) -> Job:
+    """A copy of this process that calls `main` with this command."""
+    out, err = said.with_suffix(".out"), said.with_suffix(".err")
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        try:
+            os._exit(in_fork(case, folder, words, out, err))
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(CRASHED)
+    return Job(pid, out, err)
+
+
+def in_fork(case: Case, folder: Path, words: Words, out: Path, err: Path) -> int:
+    """Redirect, limit, and call `main`; its exit status."""
+    sys.stdout, sys.stderr = (path.open("w", encoding="utf-8", buffering=1) for path in (out, err))
+    os.chdir(folder)
+    os.environ.update(case.environment)
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    from cmlab.__main__ import main
+
+    sys.argv = [str(Path(sys.executable).with_name("cmlab")), *words]
+    case.before()
+    try:
+        status = main()
+    except SystemExit as error:  # argparse
+        status = error.code if isinstance(error.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status % 256
