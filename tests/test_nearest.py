@@ -1,4 +1,4 @@
-"""The nearest training images: a copy is found at distance 0, mirrored or not."""
+"""The nearest training images: an exact copy is found at distance 0, mirrored or not."""
 
 import pytest
 import torch

@@ -8,9 +8,11 @@ the share of real samples within the support of the generated ones (coverage).
 Both depend on the number of samples, since balls shrink where samples are dense: compare at equal
 numbers only. A single real outlier has a large ball.
 
-Nearest neighbours show what a generated image may have been copied from. In pixels they find
-copies and little else; in features also the same object in another place or light, at distances in
-the unit of the feature space.
+Nearest neighbours show what a generated image may have been copied from. In pixels they find exact
+copies and little else: two versions of one photograph of CIFAR-10 lie at 6.98, an aeroplane and a
+ship at 5.50, but by the features of `CifarSpace` at 4.4 and 19.5. Judge copies by features.
+No two training images of one class are nearer in pixels than 6.97, 16 grey levels RMS, and just
+above that lie pairs of the same photograph; the mirror image of another comes as near as 1.7.
 """
 
 from math import inf
@@ -99,7 +101,7 @@ def nearest_images(
     An image and its mirror image count as one, at the smaller distance.
 
     Args:
-        x: images in [-1, 1], rounded to bytes first, so that a copy is at 0.
+        x: images in [-1, 1], rounded to bytes first, so that an exact copy is at 0.
         images: the training images.
         k: how many neighbours.
 

@@ -1,7 +1,9 @@
 """Lab 16: its checks tell answers from slips, its table is the data's, its explorer answers."""
 
+import hashlib
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +27,9 @@ from cmlab_labs.tools.notebooks.build import read_source
 from exercises import answers, lab, solutions, stubs
 from PIL import Image
 
+from cmlab.data.cifar10 import CIFAR10
 from cmlab.methods.editing import slerp
+from cmlab.metrics.feature_extractors import CifarSpace
 from cmlab.presets import PRESETS, shapes
 from cmlab.train import cost
 from cmlab.train.callbacks import LEVELS
@@ -283,3 +287,42 @@ def test_without_cifar_10_the_reading_says_that_no_neighbours_are_shown(generato
     monkeypatch.setattr(Generator, "pool", None)
     bare = explorer(Generator(generator.model, generator.recipe, {}))
     assert "not on this machine" in bare.picture.reading
+
+
+def test_without_cifar10_the_two_pairs_are_told_by_their_recorded_distances():
+    table, figure = figures.photograph_pairs(None)
+    assert figure is None and "recorded" in table
+    same, other = figures.PAIRS
+    assert same.pixels > other.pixels and same.features < other.features / 4
+    assert "| two versions of one photograph | 6.98 | 4.4 |" in table
+    assert "| an aeroplane and a ship | 5.50 | 19.5 |" in table
+
+
+def test_with_images_the_pairs_are_found_by_their_pixels_and_measured(monkeypatch):
+    images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
+    digest = [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in images]
+    pair = replace(figures.PAIRS[0], first=digest[4][:16], second=digest[17][:16])
+    monkeypatch.setattr(figures, "PAIRS", (pair,))
+    table, figure = figures.photograph_pairs(images)
+    apart = (images[4].float() - images[17].float()).norm().item() / 127.5
+    features = CifarSpace().features(images[[4, 17]])
+    assert f"| {apart:.2f} | {(features[0] - features[1]).norm():.1f} |" in table
+    shown = figure.axes[0].images[0].get_array()
+    assert shown.shape[1] > 2 * 32 and "recorded" not in table
+    with pytest.raises(ValueError, match="holds no image whose SHA-256 begins with"):
+        figures.photograph_pairs(images[:4])
+
+
+def test_the_pairs_of_cifar10_lie_where_the_table_says():
+    try:
+        images = CIFAR10().images
+    except BadFile as missing:
+        pytest.skip(str(missing))
+    table, _ = figures.photograph_pairs(images)
+    assert table.splitlines()[:4] == figures.photograph_pairs(None)[0].splitlines()[:4]
+
+
+def test_the_text_judges_copies_by_features():
+    text = lab("16").read_text(encoding="utf-8")
+    assert "a copy is at 0, unseen" not in text and "Judge copies by features" in text
+    assert "6.98" in text and "5.50" in text

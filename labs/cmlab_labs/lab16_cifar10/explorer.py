@@ -112,6 +112,6 @@ def reading(
     near = "The training pictures are not on this machine: no neighbours are shown."
     if pool:
         near = (f"The nearest of {pool.name} is {distances[0]:.1f} away; unseen real pictures "
-                f"are at {pool.typical:.1f} (median), and a copy would be at 0.")  # fmt: skip
+                f"are at {pool.typical:.1f} (median), an exact copy would be at 0.")  # fmt: skip
     way = f"Half-way between the two, the straight mix has {short:.2f} of the norm of noise."
     return "\n".join((f"{mix}: {calls}{lazy}", near, way))

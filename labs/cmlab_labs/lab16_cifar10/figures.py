@@ -8,6 +8,7 @@ other tables.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -25,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cmlab.cli.ship import with_suffix
 from cmlab.gaussian_mixture import require
 from cmlab.methods.editing import slerp
+from cmlab.metrics.feature_extractors import CifarSpace
 from cmlab.metrics.frechet import frechet
 from cmlab.metrics.patches import patch_distance
 from cmlab.metrics.plots import (
@@ -684,3 +686,70 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
     name_axes(ax, "thousands of images seen", "patch distance", "Nearness to real ones")
+
+
+# Two pairs of CIFAR-10's training images that distances in pixels put in the wrong order
+
+
+@dataclass(frozen=True)
+class PhotographPair:
+    """Two training images, by how the SHA-256 of their pixels (3, 32, 32) begins."""
+
+    name: str
+    first: str
+    second: str
+    pixels: float  # ‖x - y‖ in [-1, 1], as recorded
+    features: float  # the same among the features of `CifarSpace`
+
+
+PAIRS = (
+    PhotographPair(
+        "two versions of one photograph", "3d232fc77256574c", "e0131d79011c1e0c", 6.978, 4.437
+    ),
+    PhotographPair(
+        "an aeroplane and a ship", "a93373408a75e24a", "7bfcdfd10d587cd7", 5.501, 19.479
+    ),
+)
+
+
+def photograph_pairs(images: Tensor | None) -> tuple[str, Figure | None]:
+    """The pairs' distances as a Markdown table, and both pairs as a figure.
+
+    Args:
+        images: CIFAR-10's training images (n, 3, 32, 32), uint8; without them the table holds the
+            recorded distances, and there is no figure.
+
+    Raises:
+        ValueError: if an image of a pair is not among them.
+    """
+    if images is None:
+        note = "As recorded: CIFAR-10 is not on this machine, so the pictures are not shown."
+        return f"{pair_table(PAIRS)}\n\n{note}", None
+    shown = torch.stack([pair_of(images, pair) for pair in PAIRS])
+    found = [measured(pair, *two) for pair, two in zip(PAIRS, shown, strict=True)]
+    names = [f"{p.name}:\n{p.pixels:.2f} in pixels, {p.features:.1f} in features" for p in found]
+    figure, ((ax,),) = sheet(1, 1, 6.4, 1.8 * len(PAIRS))
+    image_grid(ax, shown / 127.5 - 1, (), names).set_anchor("E")  # the names stand to the left
+    return pair_table(found), figure
+
+
+def pair_table(pairs: Sequence[PhotographPair]) -> str:
+    """A Markdown table, one row a pair."""
+    rows = [f"| {pair.name} | {pair.pixels:.2f} | {pair.features:.1f} |" for pair in pairs]
+    head = "| two training images | distance in pixels | distance in features |"
+    return "\n".join([head, "|---|---:|---:|", *rows])
+
+
+def measured(pair: PhotographPair, x: Tensor, y: Tensor) -> PhotographPair:
+    """The pair with the distances of its images (3, 32, 32), uint8."""
+    (u, v), apart = CifarSpace().features(torch.stack([x, y])), (x.float() - y.float()) / 127.5
+    return replace(pair, pixels=float(apart.norm()), features=float((u - v).norm()))
+
+
+def pair_of(images: Tensor, pair: PhotographPair) -> Tensor:
+    """Both images of a pair, (2, 3, h, w)."""
+    digests = [sha256(image.numpy().tobytes()).hexdigest()[:16] for image in images]
+    for wanted in (pair.first, pair.second):
+        require(wanted in digests, f"the set holds no image whose SHA-256 begins with {wanted}: "
+                "give CIFAR-10's 50 000 training images")  # fmt: skip
+    return images[[digests.index(pair.first), digests.index(pair.second)]]
