@@ -67,6 +67,28 @@ def test_every_reason_stands_in_the_docstring_that_its_row_names(rows):
         assert WORDS[row] in words, f"{module} does not say: {WORDS[row]}"
 
 
+# What the table has no row for: convention, launch scripts, and where a loss's value says nothing.
+SAID = (
+    ("scm", "the loss's value is ‖bound(g)‖² / D, whatever the model"),
+    ("scm", "r multiplies x_t but not dF/dt"),
+    ("ct", "for ImageNet and for LSUN, start the student from a diffusion model's weights"),
+    ("ct", "the JAX configurations for CIFAR-10 do not (`finetune` is False)"),
+    ("slct", "quandao10/LCT at 34661b9"),
+    ("slct", "pseudo-Huber would be √D times as large"),
+    ("slct", "copies the average of the weights into θ⁻ from epoch 1350 of 1400 on"),
+    ("slct", "Geman-McClure is 2 m / (m + 4 c²)"),
+    ("slct", "the norm whose factor stays 1 is used by the U-Net in branch ot alone"),
+    ("pcm", "λ does not weight it"),
+    ("pcm", "w √D: 0.14 in the plane, 12.8 on their latents of 4 · 64 · 64 numbers"),
+)
+
+
+@pytest.mark.parametrize(("method", "words"), SAID)
+def test_a_method_says_where_its_paper_and_the_authors_code_part(method, words):
+    module = importlib.import_module(f"cmlab.methods.{method}")
+    assert words in " ".join((module.__doc__ or "").split())
+
+
 def test_the_largest_difference_is_number_by_number_or_against_the_tensors_largest(fidelity):
     assert fidelity.gap([1.0, 2.0], [1.0, 4.0]) == 0.5
     assert fidelity.gap(torch.tensor([[1e-9, 1.0]]), torch.tensor([[2e-9, 1.0]])) < 2e-9

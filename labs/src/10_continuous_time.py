@@ -298,7 +298,7 @@ show_source(SCM.tangent)
 show_source(jvp)
 
 # %% [markdown]
-# **What code and paper disagree on.** Public reimplementations differ from the text in places. One (FastGen) takes a root mean square in place of ‖g‖, so that c = 0.1 still counts in 3072 dimensions, where ‖g‖ dwarfs it. Another (rCM) leaves dF/dt out of the warm-up. The paper's Appendix E writes the teacher's velocity without $\sigma_d$, a slip.
+# **What code and paper disagree on.** Public reimplementations differ from the text in places. One (FastGen) takes a root mean square in place of ‖g‖, so that c = 0.1 still counts in 3072 dimensions, where ‖g‖ dwarfs it. By default it also multiplies by $1/\sigma_t$ and divides by D twice, and with dropout it draws a second mask for the tangent. Another (rCM) has $\cos t \sqrt{1 - r^2 \sin^2 t}$ in place of $\cos^2 t$ during the warm-up, and leaves dF/dt out of it. Without dropout and with FastGen's options off, and with rCM once the warm-up is over, the numbers are those of the code above; `docs/fidelity.md` has the comparison. The paper's Appendix E writes the teacher's velocity without $\sigma_d$, a slip.
 #
 # ### A trained EDM network, carried over
 #
@@ -420,7 +420,7 @@ print(f"Fourier 16 from step 400 on: its loss stays between {loss.min():.2f} and
 # %% [markdown]
 # Three stories in two panels.
 #
-# - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not notice: ‖g‖ is normalised, and the loss is ‖g‖².
+# - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not notice, since it sees g after the normalisation. The longer g is, the nearer its length comes to 1, and in two dimensions with the best learned weight the loss is then $1 + \ln \tfrac12 = 0.31$.
 # - **One sample.** sCT's tangent stays at a good part of its first length while the error falls. It must: single samples scatter for the exact f* as well.
 # - **A teacher.** sCD's tangent shrinks, as it can. What should become of a short one?
 

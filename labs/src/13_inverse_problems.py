@@ -237,6 +237,8 @@ for name, row in quantiles.items():
 # If the measurement is a *part* of x in some basis, nothing has to be pulled. Song et al. put the given part back after each call. With A invertible and Ω = 1 where something is missing:
 #
 # $$x \leftarrow A^{-1}\bigl[(A y) \odot (1 - \Omega) + (A\, f(x_t, t)) \odot \Omega\bigr], \qquad x_r = x + r z .$$
+#
+# Their noise has the scale $\sqrt{r^2 - \sigma_\min^2}$, and their code clamps every answer of f to [−1, 1]; here none is clamped.
 
 # %%
 show_source(edit)

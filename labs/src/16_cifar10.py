@@ -193,7 +193,7 @@ explorer(generator)
 # %% [markdown]
 # ### New, or a copy?
 #
-# With CIFAR-10 on this machine the neighbours are its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy is at 0. But no distance in pixels separates copies from the rest. Two pairs of training images:
+# With CIFAR-10 on this machine the neighbours are its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy is at 0. But no threshold on this distance separates copies from the rest. Two pairs of training images:
 
 # %%
 try:

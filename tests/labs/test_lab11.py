@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common import explorers_steps, plots_steps
+from cmlab_labs.common.studies_shared import phased_ring
 from cmlab_labs.lab11_phases import checks
 from cmlab_labs.lab11_phases.analysis import ternary
 from cmlab_labs.lab11_phases.figures import ROWS, digit_rows
@@ -236,3 +237,12 @@ def test_the_figure_of_digits_has_a_row_for_each_way():
     pictures = np.zeros((3, 3, 20, 1, 8, 8), np.uint8)
     figure = digit_rows(pictures, "t")
     assert [ax.get_ylabel() for ax in figure.axes] == list(ROWS)
+
+
+def test_the_text_says_what_w_stands_beside():
+    """As in the authors' code the critic's term has no weight of the pairs; that of d is in it."""
+    text, method = LAB.read_text(encoding="utf-8"), phased_ring(4, 0, critic=True).method
+    weight = 1 / method.pairs.grid.up(64).diff()
+    assert f"which on these 64 levels goes from {weight.min():.1f} to {weight.max():.0f}" in text
+    assert "the adversarial term has no such weight" in text and method.share == 0.1
+    assert "the weight of the authors" not in text
