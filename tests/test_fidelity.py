@@ -77,7 +77,7 @@ SAID = (
     ("slct", "pseudo-Huber would be √D times as large"),
     ("slct", "copies the average of the weights into θ⁻ from epoch 1350 of 1400 on"),
     ("slct", "Geman-McClure is 2 m / (m + 4 c²)"),
-    ("slct", "the norm whose factor stays 1 is used by the U-Net in branch ot alone"),
+    ("slct", "the norm whose factor stays 1 is used by the U-Net in branches ot and ssl_ot alone"),
     ("pcm", "λ does not weight it"),
     ("pcm", "w √D: 0.14 in the plane, 12.8 on their latents of 4 · 64 · 64 numbers"),
 )

@@ -21,8 +21,8 @@ quandao10/LCT at 34661b9, with which `benchmarks/fidelity.py` compares. What it 
 - the transport permutes x along with its label, over the whole batch. Here z is permuted, within
   each class, which the paper's data do not have: pairing across classes makes the noise carry the
   class, and a network that reads it there ignores the label a user gives (lab 12 measures it).
-- the norm whose factor stays 1 is used by the U-Net in branch ot alone; at 34661b9 the U-Net has
-  group norms, and the DiT's norms, built without factor and shift, are the same with and without.
+- the norm whose factor stays 1 is used by the U-Net in branches ot and ssl_ot alone; at 34661b9
+  the U-Net has group norms, and the norms of the DiT have no factor with or without the option.
 
 c(N) shrinks as the grid of N(k) levels gets finer: the differences that a loss sees shrink with
 the steps of the grid, so a fixed c would turn a redescending loss into squared L2 before training

@@ -168,7 +168,7 @@ print("DDIM from t = 1.5 in 1, 2, 4 … 32 calls: " + ", ".join(f"{x:.4f}" for x
 #
 # $$x \leftarrow f(x_T, T), \qquad \text{for } \tau_2 > \tau_3 > \dots: \quad \hat x \leftarrow x + \tau z, \quad x \leftarrow f(\hat x, \tau).$$
 #
-# In the paper the noise has the scale $\sqrt{\tau^2 - \sigma_\min^2}$; τ is that of ECT's code, followed here.
+# In the paper the noise has the scale $\sqrt{\tau^2 - \sigma_{\min}^2}$; τ is that of ECT's code, followed here.
 
 # %%
 show_source(multistep)

@@ -28,7 +28,7 @@
 #
 # Tails, pairings and curves are computed here. The trained networks are recordings, three seeds each; nothing is trained while you wait.
 #
-# The paper's equations were not at hand when this lab was written. Formulas and constants are those of the authors' development code, as reported; the claims are those of the abstract and the figures' captions.
+# The paper's equations were not at hand when this lab was written. Formulas and constants are those of the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9. The losses here give its numbers, see `docs/fidelity.md`; where this repository departs from it, the docstring of `cmlab.methods.slct` says so. The claims are those of the abstract and the figures' captions.
 
 # %%
 
@@ -187,7 +187,7 @@ print(f"order {order}, cost {float((x - z).square().sum()):.2f} where the pairs 
 # | $c(N) = e^{-1.15 \ln N - 0.85}$, from the second stage on | `Tightening` |
 # | $5 \cdot \mathrm{mean}_{t \le 0.17}\,(1/t^2 + 1/\sigma_d^2)\, \mathrm{mean}(f_t - x)^2$ | in `SLCT.loss`, through `averaged` |
 # | the batch's noise paired by optimal transport | `MinibatchOT`, within each class |
-# | non-scaling LayerNorm: its factor stays 1, its shift is learned | `NonScalingNorm` |
+# | non-scaling LayerNorm: its factor stays 1, its shift is learned (in the code's branches `ot` and `ssl_ot` alone) | `NonScalingNorm` |
 
 # %%
 show_source(SLCT.loss)

@@ -238,7 +238,7 @@ for name, row in quantiles.items():
 #
 # $$x \leftarrow A^{-1}\bigl[(A y) \odot (1 - \Omega) + (A\, f(x_t, t)) \odot \Omega\bigr], \qquad x_r = x + r z .$$
 #
-# Their noise has the scale $\sqrt{r^2 - \sigma_\min^2}$, and their code clamps every answer of f to [−1, 1]; here none is clamped.
+# Their noise has the scale $\sqrt{r^2 - \sigma_{\min}^2}$, and their code clamps every answer of f to [−1, 1]; here none is clamped.
 
 # %%
 show_source(edit)

@@ -240,3 +240,9 @@ def impulses_metric(name):
 
     kind = next(getattr(m, name) for m in (losses, ict, slct) if hasattr(m, name))
     return kind() if name == "SquaredL2" else kind(0.03456)
+
+
+def test_the_text_cites_the_code_that_its_constants_are_from():
+    text = LAB.read_text(encoding="utf-8")
+    assert "[quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9" in text
+    assert "code, as reported" not in text
