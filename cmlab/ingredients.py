@@ -11,13 +11,16 @@ listed moves, add its earlier full name on the left.
 """
 
 import inspect
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import lru_cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from .discovery import KINDS, late_import, module_names
+from .types import Range
 
 ALIASES: dict[str, str] = {
     "adversary.Critic": "cmlab.methods.critic.Critic",
@@ -200,7 +203,8 @@ Thing = TypeVar("Thing")
 def ingredient(thing: Thing) -> Thing:
     """Decorator: mark a dataclass or function as an ingredient, which records may name.
 
-    A dataclass must be frozen, or compared by identity where it holds state, as methods do.
+    A dataclass must be frozen, or compared by identity where it holds state, as methods do. When
+    it is called, numbers outside the ranges in its fields' types raise ValueError.
 
     Raises:
         TypeError: for anything else.
@@ -208,12 +212,84 @@ def ingredient(thing: Thing) -> Thing:
     if not (inspect.isfunction(thing) or inspect.isclass(thing) and _is_fixed(thing)):
         raise TypeError(f"an ingredient is a frozen dataclass or a function, not {thing!r}")
     setattr(thing, MARK, True)
+    if inspect.isclass(thing) and (ranges := ranges_of(thing)):
+        _check_at_call(thing, ranges)
     return thing
 
 
 def _is_fixed(thing: type) -> bool:
     params = vars(thing).get("__dataclass_params__")  # absent where only a base is a dataclass
     return params is not None and (params.frozen or not params.eq)
+
+
+# The ranges of an ingredient's fields
+
+STEPS = (0, 1, 1000, 1_000_000)  # at which the values of a schedule are looked at
+
+
+KINDS_OF_NUMBER = {int: (Integral, "a whole number"), float: (Real, "a number")}
+
+
+@dataclass(frozen=True)
+class FieldRange:
+    """What the type of a field says: its range, and whether it takes whole numbers or None."""
+
+    range: Range
+    base: Any  # int, float, or the type of a schedule
+    optional: bool
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError, naming the field, unless value, or all in a tuple, lie in range."""
+        if value is None and self.optional or getattr(value, "points", 0) is None:
+            return  # a schedule without N(k) has no values yet
+        number, words = KINDS_OF_NUMBER.get(self.base, (Real, "a schedule of numbers"))
+        found: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+        if self.base not in KINDS_OF_NUMBER:
+            found = tuple(map(value, STEPS)) if callable(value) else (None,)
+        for each in found:
+            if not isinstance(each, number) or isinstance(each, bool) or each not in self.range:
+                shown = value if each is None else each
+                raise ValueError(f"{name} must be {words} in {self.range}, not {_short(shown)}")
+
+
+def ranges_of(thing: type) -> dict[str, FieldRange]:
+    """The ranges in the types of a dataclass's fields, by name."""
+    found = {f.name: _range_in(f.type) for f in fields(thing) if f.init}
+    return {name: declared for name, declared in found.items() if declared is not None}
+
+
+def _range_in(kind: Any) -> FieldRange | None:
+    """The range in a type such as Positive | None or tuple[Positive, ...]; None without one."""
+    if get_origin(kind) is not Annotated:
+        inner = get_args(kind)
+        found = next(filter(None, map(_range_in, inner)), None)
+        return found and FieldRange(found.range, found.base, type(None) in inner)
+    base, *notes = get_args(kind)
+    declared = next((note for note in notes if isinstance(note, Range)), None)
+    return declared and FieldRange(declared, base, optional=False)
+
+
+def _check_at_call(thing: type, ranges: dict[str, FieldRange]) -> None:
+    """Check the given values before anything is made of them; defaults are taken as they are."""
+    init, names = thing.__init__, [f.name for f in fields(thing) if f.init]
+
+    @wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if name in ranges:
+                ranges[name].check(f"{thing.__name__}.{name}", value)
+        init(self, *args, **kwargs)
+
+    thing.__init__ = checked
+
+
+def _short(value: object, longest: int = 60) -> str:
+    """A value as an error message shows it."""
+    text = repr(value)
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+# Names in records
 
 
 def kind_of(thing: Any) -> str:
@@ -249,7 +325,7 @@ def resolve(kind: object) -> Any:
     if isinstance(kind, str) and len(kind) <= LONGEST:
         thing = _find(ALIASES.get(kind, kind))
     if thing is None:
-        said = repr(kind) if len(repr(kind)) <= LONGEST else repr(kind)[:LONGEST] + "…"
+        said = _short(kind, LONGEST)
         raise ValueError(f"the record names {said}, which this cmlab lacks; update cmlab")
     return thing
 

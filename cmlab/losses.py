@@ -12,7 +12,7 @@ import torch
 
 from .ingredients import ingredient
 from .ops import sum_squares
-from .types import Data, PerSample, Time
+from .types import Data, PerSample, Positive, Time
 
 
 @ingredient
@@ -41,7 +41,7 @@ class GemanMcClure:
     The code of sLCT has 2 m / (m + 4 c²) with a mean m: this with 2 c, times 2.
     """
 
-    c: float = 0.03
+    c: Positive = 0.03
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         s = sum_squares(a - b)
@@ -65,7 +65,7 @@ class TrigWeight:
     It is EDM's weight as a function of the angle: λ ‖D - x‖² is ‖σ_d F - v_t‖² / σ_d².
     """
 
-    sigma_data: float = 0.5
+    sigma_data: Positive = 0.5
 
     def __call__(self, t: Time, r: Time) -> PerSample:
         return 1 / (self.sigma_data * t.sin()) ** 2

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from .ingredients import ingredient
 from .ops import expand
 from .process import Process, TrigFlow, VarianceExploding
-from .types import Data, Time
+from .types import Data, Positive, Time
 
 
 @runtime_checkable
@@ -60,7 +61,7 @@ class Precond(ABC):
 class EDMPrecond(Precond):
     """EDM's preconditioning; D(x, 0) = x. Karras et al. 2022, Table 1."""
 
-    sigma_data: float = 0.5
+    sigma_data: Positive = 0.5
 
     @property
     def process(self) -> Process:
@@ -82,8 +83,8 @@ class CMPrecond(Precond):
     1000 to suit its embedding; here, as in their JAX code, it is ln(t)/4.
     """
 
-    sigma_data: float = 0.5
-    sigma_min: float = 0.002
+    sigma_data: Positive = 0.5
+    sigma_min: Positive = 0.002
 
     @property
     def process(self) -> Process:
@@ -129,10 +130,10 @@ class TrigPrecond(Precond):
         ValueError: when called with a t outside [0, π/2].
     """
 
-    sigma_data: float = 0.5
+    sigma_data: Positive = 0.5
     c_noise: TimeInput = Angle()
 
-    @property
+    @cached_property
     def process(self) -> TrigFlow:
         return TrigFlow(self.sigma_data)
 
@@ -151,7 +152,7 @@ class UnitVariance(Precond):
     EDMPrecond; on `TrigFlow` it is TrigPrecond with F -> -F and EDM's time input.
     """
 
-    sigma_data: float
+    sigma_data: Positive
     on: Process
 
     @property

@@ -6,15 +6,15 @@ differ mostly here; EDM is the case r = 0.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf
-from typing import Protocol, runtime_checkable
+from math import exp, inf
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from .ingredients import ingredient
 from .process import Process
-from .types import Data, Schedule, Time
+from .types import Data, NonNegative, Positive, Range, Schedule, Share, Time
 
 
 @runtime_checkable
@@ -35,10 +35,23 @@ class Proposal(Protocol):
 class LogNormal:
     """Log-normal noise levels, ln σ ~ N(mean, std²), restricted to σ in [low, high]."""
 
-    mean: float = -1.1
-    std: float = 2.0
-    low: float = 0.0
-    high: float = inf
+    mean: Annotated[float, Range("[-15, 15]")] = -1.1
+    std: Annotated[float, Range("[0.01, 30]")] = 2.0
+    low: NonNegative = 0.0
+    high: Annotated[float, Range("(0, inf]")] = inf
+
+    def __post_init__(self) -> None:
+        if self.mean + 7.04 * self.std > 43 and self.high > 1e18:  # drawn at most, and e^43
+            raise ValueError(
+                f"exp N({self.mean:g}, {self.std:g}²) reaches levels that float32 cannot square: "
+                f"give a high of 1e18 or less"
+            )
+        low, high = self.cdf(torch.tensor([self.low, self.high])).tolist()
+        if not high - low > 1e-9:
+            raise ValueError(
+                f"exp N({self.mean:g}, {self.std:g}²) has no mass in [{self.low:g}, "
+                f"{self.high:g}]: give low and high around its median {exp(self.mean):.3g}"
+            )
 
     def cdf(self, level: Tensor) -> Tensor:
         """The cumulative distribution function without the restriction, in float64."""
@@ -85,9 +98,16 @@ class KarrasGrid:
     The consistency models papers count upwards; the authors' code of CM and EDM counts down.
     """
 
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
-    rho: float = 7.0
+    sigma_min: Positive = 0.002
+    sigma_max: Positive = 80.0
+    rho: Annotated[float, Range("[0.1, 100]")] = 7.0
+
+    def __post_init__(self) -> None:
+        if not self.sigma_min < self.sigma_max:
+            raise ValueError(
+                f"a grid rises from sigma_min to sigma_max, not from {self.sigma_min:g} to "
+                f"{self.sigma_max:g}; swap them"
+            )
 
     def at(self, u: Tensor) -> Tensor:
         """The noise level at the coordinate u, from σ_min at u = 0 to σ_max at u = 1."""
@@ -115,7 +135,7 @@ class AdjacentLevels:
         grid: where the levels lie.
     """
 
-    points: Schedule
+    points: Annotated[Schedule, Range("[2, 1e7]")]
     proposal: Proposal = LogNormal(-1.1, 2.0)
     grid: KarrasGrid = KarrasGrid()
 
@@ -164,8 +184,8 @@ class SameTime:
 class At:
     """One fixed noise level σ for t, and ratio · σ for r: for the loss at given noise levels."""
 
-    level: float
-    ratio: float = 0.0
+    level: NonNegative
+    ratio: Share = 0.0
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
         level = x.new_full((len(x),), self.level)

@@ -14,7 +14,7 @@ import torch
 
 from .ingredients import ingredient
 from .ops import expand, on_host
-from .types import Data, Time
+from .types import Data, NonNegative, Positive, Time
 
 
 class Process(ABC):
@@ -78,7 +78,7 @@ class TrigFlow(Process):
     The paper's z has standard deviation σ_d; here z is standard normal and σ_d is written out.
     """
 
-    sigma_data: float = 0.5
+    sigma_data: Positive = 0.5
 
     def __call__(self, t: Time) -> tuple[Time, Time]:
         return t.cos(), t.sin() * self.sigma_data
@@ -129,8 +129,14 @@ class VariancePreserving(Process):
     α_t² = exp(-t β_min - t²/2 (β_max - β_min)),  σ_t² = 1 - α_t²,  t in [0, 1]
     """
 
-    beta_min: float = 0.1
-    beta_max: float = 20.0
+    beta_min: NonNegative = 0.1
+    beta_max: Positive = 20.0
+
+    def __post_init__(self) -> None:
+        if not self.beta_min <= self.beta_max:
+            raise ValueError(
+                f"beta_min must be beta_max or less, not {self.beta_min:g} and {self.beta_max:g}"
+            )
 
     def __call__(self, t: Time) -> tuple[Time, Time]:
         log_alpha2 = -t * self.beta_min - t**2 / 2 * (self.beta_max - self.beta_min)  # ln α_t²

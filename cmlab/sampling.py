@@ -11,7 +11,7 @@ before a further call, ECT's code, followed here, of τ: more by 2.44e-6 at τ =
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from .ingredients import ingredient
 from .noise_levels import KarrasGrid
 from .ops import expand
 from .process import Process
-from .types import Data, Denoise, Solver, Time
+from .types import Data, Denoise, Positive, Range, Solver, Time
 
 
 @ingredient
@@ -142,9 +142,15 @@ class FewSteps:
     n calls take n levels between the two: one call is at σ_max, two are at σ_max and σ_mid.
     """
 
-    sigma_max: float = 80.0
-    sigma_mid: float = 0.821
-    rho: float = 7.0
+    sigma_max: Positive = 80.0
+    sigma_mid: Positive = 0.821
+    rho: Annotated[float, Range("[0.1, 100]")] = 7.0
+
+    def __post_init__(self) -> None:
+        if not self.sigma_mid < self.sigma_max:
+            raise ValueError(
+                f"sigma_mid must be below sigma_max, not {self.sigma_mid:g} and {self.sigma_max:g}"
+            )
 
     def levels(self, calls: int) -> Tensor:
         """`calls` noise levels, descending, float64. Raises ValueError for fewer than one."""

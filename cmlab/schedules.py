@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from copy import copy
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Annotated
 
 from .ingredients import ingredient
-from .types import Schedule
+from .types import Natural, NonNegative, Positive, Range, Real, Schedule
 
 
 @ingredient
@@ -19,7 +20,7 @@ from .types import Schedule
 class Constant:
     """A schedule that has the same value at every step."""
 
-    value: float
+    value: Real
 
     def __call__(self, step: int) -> float:
         return self.value
@@ -30,7 +31,7 @@ class Constant:
 class Warmup:
     """A linear warm-up schedule: from 0 to 1 in `steps` steps, then 1."""
 
-    steps: int
+    steps: Natural
 
     def __call__(self, step: int) -> float:
         return min(step / self.steps, 1.0) if self.steps else 1.0
@@ -47,9 +48,9 @@ class WarmupCosine:
         floor: the factor at the end.
     """
 
-    total: int
-    warmup: int = 0
-    floor: float = 0.0
+    total: Natural
+    warmup: Natural = 0
+    floor: NonNegative = 0.0
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
@@ -67,7 +68,7 @@ class PowerDecay:
     default one, `EarlyAverage`, a γ below 8 comes to act in the first 66 steps alone.
     """
 
-    gamma: float = 6.94
+    gamma: Annotated[float, Range("(-1, 1e6]")] = 6.94
 
     def __call__(self, step: int) -> float:
         return (1 - 1 / (step + 1)) ** (self.gamma + 1)
@@ -94,7 +95,7 @@ class HalfLifeRamp:
     That is 0.5^(1 / (share · k)), whatever the batch. Karras et al. 2022, the authors' code.
     """
 
-    share: float = 0.05
+    share: Positive = 0.05
 
     def __call__(self, step: int) -> float:
         return 0.5 ** (1 / (self.share * step)) if step else 0.0

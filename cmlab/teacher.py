@@ -19,7 +19,7 @@ from .ops import expand
 from .oracle import Oracle
 from .process import Process, VarianceExploding
 from .schedules import Constant, EarlyAverage, GridSchedule
-from .types import Data, Denoise, Schedule, Teacher, Time
+from .types import Classes, Data, Denoise, Real, Schedule, ShareSchedule, Teacher, Time
 
 
 @runtime_checkable
@@ -153,7 +153,7 @@ class EMATarget(Target):
         decay: the schedule μ(k).
     """
 
-    decay: Schedule = Constant(0.95)
+    decay: ShareSchedule = Constant(0.95)
     network: nn.Module | None = field(default=None, init=False, repr=False)
 
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
@@ -260,8 +260,8 @@ class Guided(Stateful):
     """
 
     teacher: Teacher
-    scale: float = 2.0
-    null: int = 0
+    scale: Real = 2.0
+    null: Classes = 0
 
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
         with_label = self.teacher(x, cond)

@@ -1,4 +1,4 @@
-"""Types: the names of tensors, and the signatures of ingredients.
+"""Types: the names of tensors, the signatures of ingredients, and the ranges of their fields.
 
 An ingredient is anything callable with one of these signatures: a function, or a frozen dataclass
 whose fields are its hyper-parameters.
@@ -11,7 +11,9 @@ whose fields are its hyper-parameters.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from jaxtyping import Float
 from torch import Tensor
@@ -36,3 +38,51 @@ Schedule = Callable[[int], float]  # step -> value
 Prior = Callable[[Tensor, float], Tensor]  # (t, σ_d) -> c(t), the factor on df/dt in sCM
 Bound = Callable[[Tensor], Tensor]  # a tangent -> one of bounded norm
 LossWeighting = Callable[[Tensor, Tensor], Tensor]  # (t, loss) -> the weighted loss, per sample
+
+
+# Ranges: what a numeric field may hold, checked by `ingredient` when the class is called
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval in the usual notation, such as "[0, 1)" or "(0, inf]"; NaN lies in none.
+
+    It is written into a field's type: `Annotated[float, Range("[0, 1)")]`. On the type of a
+    schedule it holds the schedule's values.
+    """
+
+    interval: str
+
+    def __contains__(self, number: float) -> bool:
+        low, high = self.ends
+        above = number > low or (number == low and self.interval[0] == "[")
+        return above and (number < high or (number == high and self.interval[-1] == "]"))
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        low, high = self.interval[1:-1].split(",")
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        return self.interval
+
+
+# Bounded where float32 can still square the number and its inverse.
+Real = Annotated[float, Range("[-1e9, 1e9]")]
+Positive = Annotated[float, Range("[1e-12, 1e9]")]
+NonNegative = Annotated[float, Range("[0, 1e9]")]
+Share = Annotated[float, Range("[0, 1]")]
+BelowOne = Annotated[float, Range("[0, 1)")]
+ShareSchedule = Annotated[Schedule, Range("[0, 1]")]
+MomentumSchedule = Annotated[Schedule, Range("[0, 1)")]
+
+Count = Annotated[int, Range("[1, 1e9]")]
+Natural = Annotated[int, Range("[0, 1e9]")]
+Seed = Annotated[int, Range("[-1e18, 1e18]")]
+Samples = Annotated[int, Range("[1, 1e6]")]
+Calls = Annotated[int, Range("[1, 1000]")]  # of a network, for one sample
+
+# Wider and deeper than any network that was published for this.
+Width = Annotated[int, Range("[1, 16384]")]
+Depth = Annotated[int, Range("[1, 256]")]
+Classes = Annotated[int, Range("[0, 1e6]")]

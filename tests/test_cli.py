@@ -125,14 +125,26 @@ def refused(capsys, *words):
         (["toy.ict", "--set", "steps=many"], "--set steps=many: toy.ict takes"),
         (["toy.ict", "--set", "steps=-3"], "of 0 or more"),
         (["toy.ict", "--set", "steps"], "--set steps=: "),
-        (["toy.ict", "--set", "train.batch=0"], "both at least 1"),
-        (["toy.ict", "--set", "train.parts=7"], "batch a multiple of parts"),
+        (
+            ["toy.ict", "--set", "train.batch=0"],
+            "TrainConfig.batch must be a whole number in [1, 1e9], not 0",
+        ),
+        (
+            ["toy.ict", "--set", "train.parts=7"],
+            "batch must be a multiple of parts, not 256 and 7",
+        ),
         (["toy.ict", "--set", "train.optimizer.lr=fast"], "takes a float such as"),
         (["toy.ict", "--set", "train.precision=loud"], "these settings make no run"),
-        (["toy.ict", "--set", "net.width=-1"], "these settings make no run"),
-        (["toy.ict", "--set", "sampler.sigma_mid=50"], "strictly descending"),
+        (
+            ["toy.ict", "--set", "net.width=-1"],
+            "MLPShape.width must be a whole number in [1, 16384], ",
+        ),
+        (
+            ["toy.ict", "--set", "sampler.sigma_mid=50"],
+            "sigma_mid must be below sigma_max, not 50 and 10",
+        ),
         (["toy.ect", "--set", "net.width=8"], "net and start.net have to be alike"),
-        (["toy.ict", "--seed", "x"], "invalid int value: 'x'"),
+        (["toy.ict", "--seed", "x"], "--seed: must be a whole number in [-1e18, 1e18], not 'x'"),
         (["digits.ect", "--set", "data=ring"], "data takes a Digits"),
         ([], "the following arguments are required: preset"),
     ],
@@ -193,10 +205,10 @@ def test_wrong_files_are_refused_by_sample_and_evaluate(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (["--steps", "0"], "--steps takes whole numbers such as 1,2,4"),
+        (["--steps", "0"], "--steps: takes whole numbers in [1, 1000] such as 1,2,4, not 0"),
         (["--steps", "1,,2"], "not 1,,2"),
         (["--steps", "two"], "not two"),
-        (["--n", "0"], "and --n one above 0"),
+        (["--n", "0"], "--n: must be a whole number in [1, 10000], not '0'"),
         (["--out", "grid.jpg"], "--out takes a .png file, not grid.jpg"),
     ],
 )
@@ -207,7 +219,7 @@ def test_wrong_words_to_sample_are_refused(run, tmp_path, monkeypatch, capsys, w
 
 
 def test_a_run_that_diverges_stops_with_a_sentence_and_status_one(tmp_path, capsys):
-    words = ["train", "toy.ict", *TINY, "train.optimizer.lr=1e30", "--out", str(tmp_path / "x")]
+    words = ["train", "toy.ict", *TINY, "train.optimizer.lr=1e9", "--out", str(tmp_path / "x")]
     assert main(words) == 1
     said = capsys.readouterr().err
     assert said.startswith("cmlab: the ") and "not finite at step" in said

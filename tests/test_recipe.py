@@ -113,7 +113,7 @@ def test_a_field_deep_inside_can_be_changed_and_nothing_else_changes():
         ("train.steps", True, r"steps takes a int such as 4000, not True"),
         ("train.optimizer.lr", "fast", r"lr takes a float such as .*, not 'fast'"),
         ("train.optimizer", 3, r"optimizer takes a Adam such as Adam\("),
-        ("train.batch", -5, r"batch a multiple of parts, both at least 1"),
+        ("train.batch", -5, r"TrainConfig.batch must be a whole number in"),
     ],
 )
 def test_a_wrong_change_says_what_is_allowed(path, value, sentence):

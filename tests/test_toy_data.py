@@ -102,10 +102,10 @@ def test_the_toys_are_unlike():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Ring(modes=0), "K > 0"),
-        (lambda: Ring(std=-0.1), "give 0 or more"),
-        (lambda: Ring(radius=math.inf), "give finite"),
-        (lambda: TwoGaussians(dim=0), "K > 0"),
+        (lambda: Ring(modes=0), "Ring.modes must be a whole number in"),
+        (lambda: Ring(std=-0.1), "Ring.std must be a number in"),
+        (lambda: Ring(radius=math.inf), "Ring.radius must be a number in"),
+        (lambda: TwoGaussians(dim=0), "TwoGaussians.dim must be a whole"),
         (lambda: Bumps(stds=(0.1, 0.2)), "3 means came with"),
     ],
 )

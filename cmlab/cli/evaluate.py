@@ -18,7 +18,7 @@ from ..metrics.report import Table
 from ..train import runs
 from ..train.checkpoint import BadFile
 from ..train.recipe import change
-from .settings import Refused, say
+from .settings import COUNT, SEED, Refused, say, whole
 
 SPACES = (CifarSpace.name, InceptionSpace.name)
 
@@ -64,8 +64,8 @@ def score(
 def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
     evaluate.add_argument("--space", help="compare with the test split in " + " or ".join(SPACES))
-    evaluate.add_argument("--n", type=int, default=10_000, help="number of samples")
-    evaluate.add_argument("--seed", type=int, default=0, help="seed of the samples")
+    evaluate.add_argument("--n", type=whole(COUNT), default=10_000, help="number of samples")
+    evaluate.add_argument("--seed", type=whole(SEED), default=0, help="seed of the samples")
     evaluate.add_argument(
         "--heun",
         action="store_true",

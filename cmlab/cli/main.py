@@ -17,12 +17,14 @@ from ..train import runs
 from ..train.checkpoint import BadFile
 from ..train.control import Stopped
 from ..train.nonfinite import NotFinite
+from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
 from .evaluate import add_evaluate, evaluate
-from .settings import Refused, say
+from .settings import SEED, Refused, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
 
+GRID, CALLS = Range("[1, 10000]"), Range("[1, 1000]")  # samples in a picture; calls for each
 NO_ROOM = (
     "the device has too little memory for this; the same batch in twice as many parts needs less: "
     "begin a new run with --set train.parts=2 (and start.train.parts=2), or take a smaller network"
@@ -33,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"cmlab: {message}; see {self.prog} --help\n")
+        raise Refused(f"{message}; see {self.prog} --help")
 
 
 LATE = {
@@ -51,9 +53,10 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     add_train(train)
     sample = verbs.add_parser("sample", help="draw a grid of samples")
     sample.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
-    sample.add_argument("--n", type=int, default=64, help="number of samples")
-    sample.add_argument("--steps", default="1,2", help="numbers of network calls, such as 1,2,4")
-    sample.add_argument("--seed", type=int, default=0, help="seed of the noise")
+    sample.add_argument("--n", type=whole(GRID), default=64, help="number of samples")
+    sample.add_argument("--steps", type=whole_numbers(CALLS), default=[1, 2],
+                        help="numbers of network calls, such as 1,2,4")  # fmt: skip
+    sample.add_argument("--seed", type=whole(SEED), default=0, help="seed of the noise")
     sample.add_argument("--out", type=Path, required=True, help="the .png file to write")
     evaluate = verbs.add_parser("evaluate", help="evaluate a finished run again")
     add_evaluate(evaluate)
@@ -106,17 +109,18 @@ def main(words: list[str] | None = None) -> int:
 
 def sample(args: argparse.Namespace) -> int:
     """Write a grid of samples, one row block for each number of network calls."""
-    calls = [int(c) for c in args.steps.split(",") if c.strip().isdigit() and int(c) > 0]
-    if not calls or len(calls) != len(args.steps.split(",")) or args.n < 1:
-        raise Refused(f"--steps takes whole numbers such as 1,2,4 and --n one above 0, "
-                      f"not {args.steps} and {args.n}")  # fmt: skip
     if args.out.suffix != ".png":
         raise Refused(f"--out takes a .png file, not {args.out}")
     from ..metrics.plots import save_grid  # matplotlib is slow to load
 
     model, recipe, _ = runs.load(args.run)
-    with seeded(torch.device("cpu"), args.seed):
-        save_grid(model, recipe, args.n, calls, args.out)
+    try:
+        with seeded(torch.device("cpu"), args.seed):
+            save_grid(model, recipe, args.n, args.steps, args.out)
+    except BadFile:
+        raise
+    except ValueError as error:  # such as more calls than a phased sampler has steps
+        raise Refused(f"{args.run} cannot be sampled so: {error}") from error
     return 0
 
 

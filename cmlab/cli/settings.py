@@ -1,19 +1,29 @@
 """Settings: from a preset and `--set key=value` to a recipe, checked by a dry run."""
 
+import argparse
 import inspect
 import json
+import re
 import sys
 from ast import literal_eval
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import torch
+from torch import Tensor
 
 from ..data.toy import TOYS
 from ..ops import seeded
 from ..presets import PRESETS
+from ..train.checkpoint import BadFile
 from ..train.config import TrainConfig
+from ..train.cost import least_memory
+from ..train.distributed import accelerator
 from ..train.recipe import Recipe, change
+from ..types import Range
+from .doctor import container_limit
 
 
 class Refused(ValueError):
@@ -37,7 +47,10 @@ def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
     known = inspect.signature(build).parameters
     pairs = [word.partition("=")[::2] for word in settings]
     own = {key: preset_value(preset, key, text, known) for key, text in pairs if key in known}
-    recipe = build(**({"seed": seed} | own))
+    try:
+        recipe = build(**({"seed": seed} | own))
+    except ValueError as error:
+        raise Refused(f"{preset} cannot be made of {' '.join(settings)}: {error}") from error
     for key, text in pairs:
         if key not in known:
             try:
@@ -63,12 +76,69 @@ def preset_value(preset: str, key: str, text: str, parameters: Any) -> Any:
     return value
 
 
+SEED, SEEDS, COUNT = Range("[-1e18, 1e18]"), Range("[0, 1e18]"), Range("[1, 1e6]")
+
+
+def whole(allowed: Range) -> Callable[[str], int]:
+    """An argument's type: a whole number in this range, in the digits 0 to 9."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch("[+-]?[0-9]{1,30}", text) or int(text) not in allowed:
+            raise argparse.ArgumentTypeError(f"must be a whole number in {allowed}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def whole_numbers(allowed: Range) -> Callable[[str], list[int]]:
+    """An argument's type: whole numbers in this range with commas between, such as 1,2,4."""
+
+    def parse(text: str) -> list[int]:
+        try:
+            return [whole(allowed)(word.strip()) for word in text.split(",")]
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(
+                f"takes whole numbers in {allowed} such as 1,2,4, not {text}"
+            ) from error
+
+    return parse
+
+
+def check_memory(recipe: Recipe, samples: int = 0) -> None:
+    """Compare what a step takes with the memory that is free, before anything is allocated.
+
+    Args:
+        recipe: the recipe; its start is checked too.
+        samples: of a step in one process; by default a part of the batch.
+
+    Raises:
+        Refused: if there is too little, saying how much of what.
+    """
+    for part in filter(None, (recipe.start, recipe)):
+        n = samples or part.train.batch // part.train.parts
+        needed, free = least_memory(part, n), free_memory(part.train)
+        if needed > free:
+            raise Refused(
+                f"a step on {n} samples takes at least {needed / 1e9:,.1f} GB, and "
+                f"{free / 1e9:,.1f} GB are free; take a smaller network or a smaller train.batch, "
+                f"or cut it by train.parts"
+            )
+
+
+def free_memory(config: TrainConfig) -> float:
+    """Bytes that are free on the device of a training."""
+    if accelerator(config) == "cuda" and torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    return min(psutil.virtual_memory().available, container_limit())
+
+
 def dry_run(recipe: Recipe) -> None:
     """Compute one loss and draw samples: settings of the right type may still make no sense.
 
     Raises:
-        Refused: if that fails.
+        Refused: if that fails, or would take more memory than there is.
     """
+    check_memory(recipe)
     try:
         sizes = set()
         for part in (recipe.start or recipe, recipe):
@@ -76,14 +146,24 @@ def dry_run(recipe: Recipe) -> None:
             sizes.add(tuple(weight.shape for weight in trainer.model.parameters()))
             if len(sizes) > 1:
                 raise ValueError("net and start.net have to be alike")
-            trainer.backward(0)
+            require_finite(trainer.backward(0), "loss of the first step")
         with seeded(trainer.fabric.device, 0):
             x, cond = trainer.batches.draw()  # on the device of the model
             process, model = recipe.precond.process, trainer.ema.model
-            recipe.sampler(process, lambda x_t, t: model(x_t, t, cond), torch.randn_like(x), 2)
-    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
+            z = torch.randn_like(x)
+            sampled = recipe.sampler(process, lambda x_t, t: model(x_t, t, cond), z, 2)
+        require_finite(sampled, "first samples")
+    except BadFile:
+        raise
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise Refused(f"these settings make no run, change one of --set: {said}") from error
+
+
+def require_finite(found: Tensor, what: str) -> None:
+    """Raise ValueError unless all the numbers are finite."""
+    if not bool(torch.isfinite(found).all()):
+        raise ValueError(f"the {what} would not be finite")
 
 
 def with_small_batch(config: TrainConfig) -> TrainConfig:

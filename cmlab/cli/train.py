@@ -18,22 +18,37 @@ from ..train.control import RunControl, stop_on_signal
 from ..train.distributed import BF16_MIXED, Engine, device_and_precision
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
-from .settings import Refused, dry_run, recipe_of, say
+from ..types import Range
+from .settings import (
+    SEED,
+    Refused,
+    check_memory,
+    dry_run,
+    recipe_of,
+    say,
+    whole,
+)
 
 STOPPED = 3  # exit status of a run that was stopped on request
+DEVICES = Range("[1, 1024]")
 
 
 def add_train(train: argparse.ArgumentParser) -> None:
     option = train.add_argument
     option("preset", help=", ".join(PRESETS))
-    option("--seed", type=int, default=0, help="seed of initial weights, data and noise")
+    option("--seed", type=whole(SEED), default=0, help="seed of initial weights, data and noise")
     option("--set", metavar="key=value", action="append", default=[], nargs="+",
            help="change a field of the recipe, such as train.batch=64")  # fmt: skip
     option("--out", type=Path, help="the run's folder; default: runs/PRESET-SEED")
     option("--resume", action="store_true", help="resume from the folder's checkpoint")
     option("--data", type=Path, help="folder or archive of a data set that is read from files")
-    option("--devices", type=int, default=1, help="number of devices on each machine")
-    option("--nodes", type=int, default=1, help="number of machines; start this command on each")
+    option("--devices", type=whole(DEVICES), default=1, help="number of devices on each machine")
+    option(
+        "--nodes",
+        type=whole(DEVICES),
+        default=1,
+        help="number of machines; start this command on each",
+    )
     option("--accelerator", help="cpu, cuda or auto; default: the preset's")
     option("--compile", action="store_true", help="use torch.compile where it works")
     option("--plan", action="store_true", help="estimate memory and time, and do not train")
@@ -47,8 +62,6 @@ def first_process() -> bool:
 
 def train(args: argparse.Namespace) -> int:
     """Check the command, then train and evaluate. Raises Refused before anything is written."""
-    if args.devices < 1 or args.nodes < 1:
-        raise Refused(f"--devices and --nodes take 1 or more, not {args.devices}, {args.nodes}")
     if args.data:
         os.environ["CMLAB_DATA"] = str(args.data.resolve())
     settings = [word for words in args.set for word in words]
@@ -63,6 +76,7 @@ def train(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{args.preset}-{args.seed}"
     engine = Engine(args.devices, args.nodes)
     if args.plan:
+        check_memory(recipe, cost.FEW)
         say(cost.table(cost.forecast(recipe, engine.processes)))
         return 0
     if first_process():

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 
 from ..gaussian_mixture import require
 from ..ingredients import ingredient
+from ..types import Count, Natural, Share
 
 SPLIT_SEED = 0
 
@@ -102,8 +103,8 @@ class Part:
     """
 
     data: Digits = Digits()
-    part: int = 0
-    of: int = 1
+    part: Natural = 0
+    of: Count = 1
 
     def __post_init__(self) -> None:
         require(0 <= self.part < self.of, f"there is no part {self.part} of {self.of}: "
@@ -166,11 +167,7 @@ class Unlabelled:
     """
 
     data: Labelled
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share is a probability in [0, 1], not {self.share}")
+    share: Share = 0.1
 
     @property
     def null(self) -> int:

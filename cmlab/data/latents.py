@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -27,7 +27,7 @@ from ..nets.autoencoder import Autoencoder, AutoencoderShape
 from ..nets.pretrained import CHECKPOINTS
 from ..ops import rewind_rng, seeded
 from ..train.checkpoint import BadFile, read, write
-from ..types import Data
+from ..types import BelowOne, Data, NonNegative, Range
 from .digits import Digits
 
 REMAKE = "python scripts/train_autoencoders.py"
@@ -171,7 +171,7 @@ class Latents:
 
     data: ImageSource = Digits()
     coder: Coder = ShippedCoder("digits")
-    n: int = 0
+    n: Annotated[int, Range("[0, 1e6]")] = 0
     cache: str = ""
 
     @property
@@ -292,12 +292,8 @@ class Impulses:
     """
 
     data: Latents = Latents()
-    share: float = 0.001
-    factor: float = 50.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share < 1:
-            raise ValueError(f"a share of {self.share:g} impulses: give one from 0 to below 1")
+    share: BelowOne = 0.001
+    factor: NonNegative = 50.0
 
     @property
     def classes(self) -> int:

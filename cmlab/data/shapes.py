@@ -8,12 +8,13 @@ signed distances, so they are sharp and exact at any size.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
 
 from ..ingredients import ingredient
-from ..types import Data
+from ..types import Data, Range
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")  # the classes, in order of their label
 TEXTURES = ("plain", "stripes", "checks")
@@ -51,11 +52,7 @@ class Shapes:
         size: pixels a side. Raises ValueError below 8.
     """
 
-    size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.size < 8:
-            raise ValueError(f"{self.size} pixels a side show no shape: give 8 or more")
+    size: Annotated[int, Range("[8, 512]")] = 32
 
     @property
     def shape(self) -> tuple[int, int, int]:

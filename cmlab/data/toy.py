@@ -7,13 +7,14 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ..ingredients import ingredient
 from ..oracle import Mixture, Mixture1D, Oracle
-from ..types import Data
+from ..types import BelowOne, Data, NonNegative, Positive, Range, Real
 
 
 class ToyData(ABC):
@@ -50,13 +51,13 @@ class ToyData(ABC):
 class Ring(ToyData):
     """Gaussians evenly spaced on a circle: the usual ring of `modes` modes."""
 
-    modes: int = 8
-    radius: float = 1.0
-    std: float = 0.1
+    modes: Annotated[int, Range("[1, 1e4]")] = 8
+    radius: NonNegative = 1.0
+    std: Positive = 0.1
 
     @cached_property
     def oracle(self) -> Mixture:
-        angle = torch.arange(max(self.modes, 0)).double() * 2 * math.pi / self.modes
+        angle = torch.arange(self.modes).double() * 2 * math.pi / self.modes
         return _even(self.radius * _circle(angle), self.std)
 
 
@@ -65,8 +66,8 @@ class Ring(ToyData):
 class Moons(ToyData):
     """Two moons: interleaved half circles, 100 Gaussians along each."""
 
-    radius: float = 0.7
-    std: float = 0.06
+    radius: NonNegative = 0.7
+    std: Positive = 0.06
 
     @cached_property
     def oracle(self) -> Mixture:
@@ -80,7 +81,7 @@ class Moons(ToyData):
 class Checkerboard(ToyData):
     """A checkerboard: 8 fields of 4 × 4 on [-1, 1]², each a grid of 6 × 6 Gaussians."""
 
-    std: float = 0.05
+    std: Positive = 0.05
 
     @cached_property
     def oracle(self) -> Mixture:
@@ -94,9 +95,9 @@ class Checkerboard(ToyData):
 class Spiral(ToyData):
     """Two spirals that wind outwards to `radius`, 100 Gaussians almost evenly along each."""
 
-    turns: float = 1.25
-    radius: float = 1.2
-    std: float = 0.05
+    turns: Annotated[float, Range("[-100, 100]")] = 1.25
+    radius: NonNegative = 1.2
+    std: Positive = 0.05
 
     @cached_property
     def oracle(self) -> Mixture:
@@ -110,13 +111,13 @@ class Spiral(ToyData):
 class TwoGaussians(ToyData):
     """Two Gaussians, `distance` apart along the first of `dim` coordinates."""
 
-    dim: int = 2
-    distance: float = 2.0
-    std: float = 0.2
+    dim: Annotated[int, Range("[1, 1e4]")] = 2
+    distance: Real = 2.0
+    std: Positive = 0.2
 
     @cached_property
     def oracle(self) -> Mixture:
-        mean = self.distance / 2 * torch.eye(max(self.dim, 0))[:1]
+        mean = self.distance / 2 * torch.eye(1, self.dim)
         return _even(torch.cat([-mean, mean]), self.std)
 
 
@@ -144,9 +145,9 @@ TOYS: dict[str, ToyData] = dict(
 class Bumps(ToyData):
     """A Gaussian mixture on the line, with a closed-form consistency function; samples (n, 1)."""
 
-    weights: tuple[float, ...] = (0.3, 0.5, 0.2)
-    means: tuple[float, ...] = (-1.2, 0.2, 1.4)
-    stds: tuple[float, ...] = (0.15, 0.25, 0.1)
+    weights: tuple[Annotated[float, Range("(0, 1]")], ...] = (0.3, 0.5, 0.2)
+    means: tuple[Real, ...] = (-1.2, 0.2, 1.4)
+    stds: tuple[Positive, ...] = (0.15, 0.25, 0.1)
 
     @cached_property
     def oracle(self) -> Mixture1D:
@@ -168,13 +169,8 @@ class Contaminated(ToyData):
     """
 
     clean: ToyData = Ring()
-    share: float = 0.05
-    spread: float = 3.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share < 1:
-            raise ValueError(f"a share of {self.share:g} outliers: give one from 0 to below 1")
-        super().__post_init__()
+    share: BelowOne = 0.05
+    spread: Positive = 3.5
 
     @property
     def sigma_data(self) -> float:

@@ -22,7 +22,7 @@ from ..ingredients import ingredient
 from ..model import quarter_log
 from ..ops import seeded, sum_squares
 from ..teacher import Stateful
-from ..types import Data, PerSample, Time
+from ..types import Data, NonNegative, PerSample, Seed, Time
 
 
 @runtime_checkable
@@ -62,8 +62,8 @@ class Critic(Stateful):
     """
 
     net: CriticShape
-    gamma: float = 0.0
-    seed: int = 0
+    gamma: NonNegative = 0.0
+    seed: Seed = 0
     network: nn.Module | None = field(default=None, init=False, repr=False)
 
     def __call__(

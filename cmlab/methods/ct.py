@@ -15,13 +15,14 @@ the default here is ‖·‖².
 
 from dataclasses import dataclass, field
 from math import ceil, exp, log, sqrt
+from typing import Annotated
 
 from ..ingredients import ingredient
 from ..losses import SquaredL2, Uniform
 from ..noise_levels import AdjacentLevels, KarrasGrid, UniformIndex
 from ..schedules import GridSchedule
 from ..teacher import EMATarget, Target
-from ..types import Metric, Pairs, Schedule, Weight
+from ..types import Metric, Natural, Pairs, Range, Schedule, Weight
 from .base import ConsistencyTraining
 
 
@@ -38,12 +39,16 @@ class SqrtGrowth:
         total: K, the steps of the run.
     """
 
-    s0: int = 2
-    s1: int = 150
-    total: int = 800_000
+    s0: Annotated[int, Range("[1, 1e6]")] = 2
+    s1: Annotated[int, Range("[1, 1e6]")] = 150
+    total: Natural = 800_000
+
+    def __post_init__(self) -> None:
+        if self.s0 > self.s1:
+            raise ValueError(f"s0 must be s1 or less, not {self.s0} and {self.s1}")
 
     def __call__(self, step: int) -> float:
-        share = min(step / self.total, 1.0)
+        share = min(step / max(self.total, 1), 1.0)
         root = sqrt(share * ((self.s1 + 1) ** 2 - self.s0**2) + self.s0**2)
         return max(ceil(root - 1), 1) + 1
 
@@ -58,8 +63,8 @@ class GridDecay(GridSchedule):
     """
 
     points: Schedule | None = field(default=None, init=False)
-    s0: int = 2
-    mu0: float = 0.9
+    s0: Annotated[int, Range("[1, 1e6]")] = 2
+    mu0: Annotated[float, Range("(0, 1]")] = 0.9
 
     def value(self, points: Schedule, step: int) -> float:
         return exp(self.s0 * log(self.mu0) / points(step))

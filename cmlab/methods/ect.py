@@ -11,6 +11,7 @@ with a preconditioning shifted by σ_min = 0.003 (not followed: trained and samp
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from ..ingredients import ingredient
 from ..noise_levels import LogNormal, Proposal
 from ..process import Process
 from ..teacher import StopGrad, Target
-from ..types import Data, Metric, Pairs, Schedule, Time, Weight
+from ..types import Data, Metric, NonNegative, Pairs, Range, Real, Schedule, Time, Weight
 from .base import ConsistencyTraining
 from .ict import InverseGap, PseudoHuber
 
@@ -34,10 +35,10 @@ class Stages:
     denoiser. The code is followed here; `first=0` is the paper.
     """
 
-    q: float = 2.0
-    every: int = 25_000
-    first: int = 1
-    last: int = 8
+    q: Annotated[float, Range("(1, 1e6]")] = 2.0
+    every: Annotated[int, Range("[1, 1e9]")] = 25_000
+    first: Annotated[int, Range("[0, 100]")] = 1
+    last: Annotated[int, Range("[0, 100]")] = 8
 
     def __call__(self, step: int) -> float:
         return self.q ** -min(self.first + step // self.every, self.last)
@@ -57,10 +58,10 @@ class ECTMapping:
         b: the paper's b.
     """
 
-    gap: Schedule = Stages()
+    gap: Annotated[Schedule, Range("(0, 1]")] = Stages()
     proposal: Proposal = LogNormal(-1.1, 2.0)
-    K: float = 8.0
-    b: float = 1.0
+    K: NonNegative = 8.0
+    b: Real = 1.0
 
     def ratio(self, level: Tensor, step: int) -> Tensor:
         """r / t at a noise level t."""

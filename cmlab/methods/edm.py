@@ -17,7 +17,7 @@ from ..ingredients import ingredient
 from ..losses import SquaredL2
 from ..model import Model
 from ..noise_levels import DenoisingPairs
-from ..types import Data, Metric, Pairs, PerSample, Time, Weight
+from ..types import Data, Metric, Pairs, PerSample, Positive, Time, Weight
 from .base import Method
 
 
@@ -29,7 +29,7 @@ class EDMWeight:
     Karras et al. 2022, Table 1. t is the noise level, as it is under the process `EDM`.
     """
 
-    sigma_data: float = 0.5
+    sigma_data: Positive = 0.5
 
     def __call__(self, t: Time, r: Time) -> PerSample:
         return 1 / t**2 + 1 / self.sigma_data**2

@@ -26,16 +26,17 @@ the paper.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from ..gaussian_mixture import require
 from ..ingredients import ingredient
 from ..noise_levels import LogNormal
 from ..process import Process, VariancePreserving
 from ..schedules import Warmup
-from ..types import Data, Schedule, Time
+from ..types import BelowOne, Data, MomentumSchedule, Natural, Range, Schedule, ShareSchedule, Time
 
 
 @runtime_checkable
@@ -74,7 +75,7 @@ class ProcessTime:
     """
 
     process: Process = VariancePreserving()
-    first: float = 1e-3
+    first: BelowOne = 1e-3
 
     def at(self, u: Tensor) -> Tensor:
         return self.process.level(self.first + u.double() * (1 - self.first))
@@ -111,8 +112,13 @@ class UniformDensity:
 class NormalDensity:
     """The normal distribution N(mean, std²) truncated to [0, 1]."""
 
-    mean: float = 0.3
-    std: float = 0.25
+    mean: Annotated[float, Range("[-10, 10]")] = 0.3
+    std: Annotated[float, Range("[0.01, 100]")] = 0.25
+
+    def __post_init__(self) -> None:
+        low, high = self.ends()
+        require(high - low > 1e-9, f"N({self.mean:g}, {self.std:g}²) has no mass in [0, 1]: give "
+                "a mean in it, or a larger std")  # fmt: skip
 
     def phi(self, u: Tensor) -> Tensor:
         """The CDF of the normal distribution before it is truncated."""
@@ -148,7 +154,7 @@ class NoiseCurriculum:
         axis: from u to a noise level.
     """
 
-    progress: Schedule = Warmup(4000)
+    progress: ShareSchedule = Warmup(4000)
     last: Density = NormalDensity()
     first: Density = UniformDensity()
     axis: Axis = Quantiles()
@@ -185,20 +191,10 @@ class MomentumDecay:
     """MDLRC's schedule of the momentum β, from beta0 to 0 at `total` steps and after.
 
     β / (1 - β) falls linearly.
-
-    Raises:
-        ValueError: for a beta0 outside [0, 1) or a negative total.
     """
 
-    beta0: float = 0.9
-    total: int = 4000
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.beta0 < 1 and self.total >= 0):
-            raise ValueError(
-                f"beta0 must lie in [0, 1) and total be 0 steps or more, "
-                f"not {self.beta0} and {self.total}"
-            )
+    beta0: BelowOne = 0.9
+    total: Natural = 4000
 
     def __call__(self, step: int) -> float:
         left = 1 - min(step / self.total, 1.0) if self.total else 0.0
@@ -213,7 +209,7 @@ class Compensation:
     With `MomentumDecay` it is a straight line, 1 - β0 τ.
     """
 
-    momentum: Schedule = MomentumDecay()
+    momentum: MomentumSchedule = MomentumDecay()
 
     def __call__(self, step: int) -> float:
         return (1 - self.momentum(0)) / (1 - self.momentum(step))
@@ -224,8 +220,8 @@ class Compensation:
 class ScheduleProduct:
     """The product of two schedules, such as a warm-up and a compensation."""
 
-    a: Schedule
-    b: Schedule
+    a: Annotated[Schedule, Range("(-inf, inf)")]
+    b: Annotated[Schedule, Range("(-inf, inf)")]
 
     def __call__(self, step: int) -> float:
         return self.a(step) * self.b(step)

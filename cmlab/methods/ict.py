@@ -11,12 +11,13 @@ no code. Ports often take the norm per element or draw two dropout masks; neithe
 
 from dataclasses import dataclass, field
 from math import floor, log2, sqrt
+from typing import Annotated
 
 from ..ingredients import ingredient
 from ..noise_levels import AdjacentLevels
 from ..ops import sum_squares
 from ..teacher import StopGrad, Target
-from ..types import Data, Metric, Pairs, PerSample, Time, Weight
+from ..types import Data, Metric, Natural, Pairs, PerSample, Positive, Range, Time, Weight
 from .base import ConsistencyTraining
 
 
@@ -33,7 +34,7 @@ class PseudoHuber:
             samples of d numbers.
     """
 
-    c: float | None = None
+    c: Positive | None = None
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         c = 0.00054 * sqrt(a[0].numel()) if self.c is None else self.c
@@ -64,9 +65,13 @@ class Doubling:
         total: K, the steps of the run.
     """
 
-    s0: int = 10
-    s1: int = 1280
-    total: int = 400_000
+    s0: Annotated[int, Range("[1, 1e6]")] = 10
+    s1: Annotated[int, Range("[1, 1e6]")] = 1280
+    total: Natural = 400_000
+
+    def __post_init__(self) -> None:
+        if self.s0 > self.s1:
+            raise ValueError(f"s0 must be s1 or less, not {self.s0} and {self.s1}")
 
     def __call__(self, step: int) -> float:
         stage_length = max(floor(self.total / (log2(self.s1 // self.s0) + 1)), 1)

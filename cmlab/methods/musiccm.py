@@ -28,7 +28,7 @@ from ..ops import rewind_rng
 from ..sampling import ddim
 from ..schedules import Constant
 from ..teacher import EMATarget, Target
-from ..types import Data, Metric, Pairs, PerSample, Solver, Teacher, Weight
+from ..types import Data, Metric, NonNegative, Pairs, PerSample, Solver, Teacher, Weight
 from .base import Method
 from .critic import Critic
 from .ict import PseudoHuber
@@ -58,8 +58,8 @@ class MusicCM(Method):
     weight: Weight = Uniform()
     target: Target = field(default_factory=lambda: EMATarget(Constant(0.95)))
     critic: Critic | None = None
-    share: float = 1.0
-    distil: float = 3.0
+    share: NonNegative = 1.0
+    distil: NonNegative = 3.0
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = model.process

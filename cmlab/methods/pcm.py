@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -49,8 +50,11 @@ from ..types import (
     Denoise,
     GeneratorLoss,
     Metric,
+    NonNegative,
     Pairs,
     PerSample,
+    Range,
+    Share,
     Solver,
     Teacher,
     Time,
@@ -74,11 +78,11 @@ class Phases:
         ValueError: for fewer than two edges, or edges that do not rise from 0 or more.
     """
 
-    edges: tuple[float, ...] = (0.0, 80.0)
+    edges: tuple[NonNegative, ...] = (0.0, 80.0)
 
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in pairwise(self.edges))
-        if len(self.edges) < 2 or not rising or not self.edges[0] >= 0:
+        if len(self.edges) < 2 or not rising:
             raise ValueError(
                 f"edges must be two or more rising noise levels from 0 up, not {self.edges}; "
                 f"cut(grid, points, count) makes them"
@@ -176,8 +180,8 @@ class PhasedSteps:
     """
 
     grid: KarrasGrid = KarrasGrid()
-    points: int = 64
-    keep: float = 1.0
+    points: Annotated[int, Range("[1, 1e4]")] = 64
+    keep: Share = 1.0
 
     @property
     def sigma_max(self) -> float:
@@ -221,7 +225,7 @@ class PCM(Method):
     weight: Weight = Uniform()
     target: Target = field(default_factory=StopGrad)
     critic: Critic | None = None
-    share: float = 0.1
+    share: NonNegative = 0.1
     generator: GeneratorLoss = HingeGenerator()
 
     def loss(self, model: Model, x: Data, step: int, cond: Tensor | None = None) -> PerSample:

@@ -47,8 +47,9 @@ from ..types import (
     LossWeighting,
     Pairs,
     PerSample,
+    Positive,
     Prior,
-    Schedule,
+    ShareSchedule,
     Teacher,
     Time,
 )
@@ -158,12 +159,6 @@ def check_derivative(model: Denoiser, x: Data, cond: Tensor | None) -> None:
 # The tangent: the derivative dF/dt, the prior weight, and the bound on its norm
 
 
-def positive(name: str, value: float) -> None:
-    """Raise ValueError for a number that is not above 0, such as NaN."""
-    if not value > 0:
-        raise ValueError(f"{name} must be above 0, not {value}")
-
-
 class TimeDerivative(ABC):
     """The time derivative of the network along the PF-ODE, scale · dF/dt."""
 
@@ -215,10 +210,7 @@ class CentralDifference(TimeDerivative):
         step: h divided by the scale, in radians.
     """
 
-    step: float = 1e-2
-
-    def __post_init__(self) -> None:
-        positive("the step", self.step)
+    step: Positive = 1e-2
 
     def earlier(self, t: Time) -> Time:
         return t
@@ -241,10 +233,7 @@ class BackwardDifference(TimeDerivative):
         gap: δ, in radians.
     """
 
-    gap: float = 1e-3
-
-    def __post_init__(self) -> None:
-        positive("the gap", self.gap)
+    gap: Positive = 1e-3
 
     def earlier(self, t: Time) -> Time:
         return (t - self.gap).clamp_min(0)
@@ -283,10 +272,7 @@ class UnitPrior:
 class UnitNorm:
     """Tangent normalisation g / (‖g‖ + c), with the norm of a whole sample. Algorithm 1."""
 
-    c: float = 0.1
-
-    def __post_init__(self) -> None:
-        positive("c", self.c)
+    c: Positive = 0.1
 
     def __call__(self, g: Data) -> Data:
         return g / (expand(sum_squares(g).sqrt(), g) + self.c)
@@ -300,10 +286,7 @@ class UnitRMS:
     As in a public reimplementation (FastGen).
     """
 
-    c: float = 0.1
-
-    def __post_init__(self) -> None:
-        positive("c", self.c)
+    c: Positive = 0.1
 
     def __call__(self, g: Data) -> Data:
         return g / (expand((sum_squares(g) / g[0].numel()).sqrt(), g) + self.c)
@@ -314,10 +297,7 @@ class UnitRMS:
 class Clip:
     """Tangent clipping: each number of g to [-limit, limit], the paper's alternative. Sec. 4.2."""
 
-    limit: float = 1.0
-
-    def __post_init__(self) -> None:
-        positive("the limit", self.limit)
+    limit: Positive = 1.0
 
     def __call__(self, g: Data) -> Data:
         return g.clamp(-self.limit, self.limit)
@@ -351,7 +331,7 @@ class SCM(Method):
     pairs: Pairs = SameTime(LogNormal(-1.0, 1.4))
     derivative: TimeDerivative = JVP()
     prior: Prior = InverseTan()
-    warmup: Schedule = Warmup(10_000)
+    warmup: ShareSchedule = Warmup(10_000)
     bound: Bound = UnitNorm(0.1)
     loss_weighting: LossWeighting = field(default_factory=LearnedWeight)
 

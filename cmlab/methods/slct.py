@@ -31,6 +31,7 @@ ends (lab 08 measures that).
 
 from dataclasses import dataclass, field, replace
 from math import exp, log, sqrt
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -41,7 +42,18 @@ from ..noise_levels import AdjacentLevels
 from ..ops import rewind_rng, sum_squares
 from ..schedules import GridSchedule
 from ..teacher import StopGrad, Target
-from ..types import Coupling, Data, Metric, Pairs, PerSample, Schedule, Weight
+from ..types import (
+    Coupling,
+    Data,
+    Metric,
+    NonNegative,
+    Pairs,
+    PerSample,
+    Positive,
+    Range,
+    Schedule,
+    Weight,
+)
 from .base import Method
 from .edm import EDMWeight
 from .ict import Doubling, InverseGap
@@ -55,7 +67,7 @@ class Cauchy:
     sLCT (Dao et al. 2025).
     """
 
-    c: float = 0.03
+    c: Positive = 0.03
 
     def __call__(self, a: Data, b: Data) -> PerSample:
         return torch.log1p(sum_squares(a - b) / (2 * self.c**2))
@@ -109,9 +121,9 @@ class Tightening(GridSchedule):
     """
 
     points: Schedule | None = field(default=None, init=False)
-    slope: float = -1.15
-    intercept: float = -0.85
-    first: float | None = 0.03456
+    slope: Annotated[float, Range("[-2, 2]")] = -1.15
+    intercept: Annotated[float, Range("[-10, 10]")] = -0.85
+    first: Positive | None = 0.03456
 
     def value(self, points: Schedule, step: int) -> float:
         if self.first is not None and points(step) == points(0):
@@ -144,12 +156,12 @@ class SLCT(Method):
 
     pairs: Pairs = AdjacentLevels(Doubling(10, 640))
     metric: Metric = Cauchy()
-    c: Schedule | None = Tightening()
+    c: Annotated[Schedule, Range("(0, inf)")] | None = Tightening()
     weight: Weight = InverseGap()
     coupling: Coupling = MinibatchOT()
     by_class: bool = True
-    denoising: float = 5.0
-    small: float = 0.17
+    denoising: NonNegative = 5.0
+    small: NonNegative = 0.17
     clean: Weight = EDMWeight()
     target: Target = field(default_factory=StopGrad)
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import mean
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ from ..noise_levels import LogNormal
 from ..ops import seeded, sum_squares
 from ..sampling import Sampler
 from ..train.config import Source
+from ..types import Calls, Positive, Range, Samples, Seed
 from .denoiser import EDM_LEVELS, exact_heun_samples, excess, heun_samples, noisy_loss
 from .digits import digits_by_calls, score_digits
 from .feature_extractors import CifarSpace, Space, load_classifier
@@ -64,8 +65,8 @@ class ToyEvaluator:
         distribution: the exact distribution, if it is not that of the training data.
     """
 
-    sigma_min: float = 0.002
-    seed: int = 0
+    sigma_min: Positive = 0.002
+    seed: Seed = 0
     distribution: ToyData | None = None
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -85,8 +86,8 @@ class PathEndEvaluator:
         seed: of all draws.
     """
 
-    calls: int = 4
-    seed: int = 0
+    calls: Calls = 4
+    seed: Seed = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return score_ends(model, model.process, data, sampler, self.calls, self.seed)
@@ -108,8 +109,8 @@ class ToyDenoiserEvaluator:
     """
 
     proposal: LogNormal = EDM_LEVELS
-    points: int = 2048
-    seed: int = 0
+    points: Samples = 2048
+    seed: Seed = 0
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: ToyData, sampler: Sampler) -> dict[str, float]:
@@ -136,8 +137,8 @@ class DigitsEvaluator:
         seed: of all draws.
     """
 
-    n: int = 2000
-    seed: int = 0
+    n: Samples = 2000
+    seed: Seed = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return score_digits(partial(few_steps, model, sampler), self.n, self.seed)
@@ -154,9 +155,9 @@ class DigitsStepsEvaluator:
         seed: of all draws.
     """
 
-    calls: tuple[int, ...] = (1, 2, 4)
-    n: int = 2000
-    seed: int = 0
+    calls: tuple[Calls, ...] = (1, 2, 4)
+    n: Samples = 2000
+    seed: Seed = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return digits_by_calls(partial(few_steps, model, sampler), self.calls, self.n, self.seed)
@@ -176,7 +177,7 @@ class DigitsDenoiserEvaluator:
     """
 
     proposal: LogNormal = EDM_LEVELS
-    seed: int = 0
+    seed: Seed = 0
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Source, sampler: Sampler) -> dict[str, float]:
@@ -222,8 +223,8 @@ class LatentDigitsEvaluator:
         seed: of all draws.
     """
 
-    n: int = 2000
-    seed: int = 0
+    n: Samples = 2000
+    seed: Seed = 0
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -251,8 +252,8 @@ class ShapesEvaluator:
         seed: of all draws.
     """
 
-    n: int = 500
-    seed: int = 0
+    n: Samples = 500
+    seed: Seed = 0
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -285,8 +286,8 @@ class ShapesDenoiserEvaluator:
     """
 
     proposal: LogNormal = EDM_LEVELS
-    n: int = 60
-    seed: int = 0
+    n: Samples = 60
+    seed: Seed = 0
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Source, sampler: Sampler) -> dict[str, float]:
@@ -314,8 +315,8 @@ class LatentShapesEvaluator:
         seed: of all draws; not the one with which the images for training were drawn.
     """
 
-    n: int = 500
-    seed: int = 1
+    n: Samples = 500
+    seed: Seed = 1
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -352,11 +353,11 @@ class CIFAR10Evaluator:
         batch: images at a time, on the model's device.
     """
 
-    n: int = 10_000
-    seed: int = 0
+    n: Samples = 10_000
+    seed: Seed = 0
     space: Space = CifarSpace()
     heun: bool = False
-    batch: int = 500
+    batch: Annotated[int, Range("[1, 1e5]")] = 500
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return self.table(model, data, sampler).scores()

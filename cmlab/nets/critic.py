@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..types import Data, PerSample, Time
+from ..types import Classes, Data, PerSample, Time, Width
 from .embedding import Embed, Fourier
 from .mlp import MLP
 from .unet import Conditioning, conv
@@ -38,10 +38,10 @@ class PointCriticShape:
         classes: how many; 0 for data without labels.
     """
 
-    dim: int = 2
-    width: int = 64
+    dim: Width = 2
+    width: Width = 64
     embed: Embed = Fourier(16, 0.3)
-    classes: int = 0
+    classes: Classes = 0
 
     def build(self) -> PointCritic:
         """A fresh network from torch's global generator."""
@@ -80,10 +80,10 @@ class ImageCriticShape:
         classes: how many; 0 for data without labels.
     """
 
-    channels: int = 1
-    width: int = 16
+    channels: Width = 1
+    width: Width = 16
     embed: Embed = Fourier(16, 0.06)
-    classes: int = 0
+    classes: Classes = 0
 
     def build(self) -> ImageCritic:
         """A fresh network from torch's global generator."""

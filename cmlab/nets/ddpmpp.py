@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..types import Data, Time
+from ..types import BelowOne, Classes, Data, Depth, Natural, Time, Width
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast
@@ -239,15 +239,15 @@ def decoder(skips: list[int], levels: list[Resolution], blocks: int) -> nn.Modul
 class DDPMppShape:
     """The record of a `DDPMpp`, for recipes: its arguments."""
 
-    channels: int = 3
-    width: int = 128
-    mults: tuple[int, ...] = (2, 2, 2)
-    blocks: int = 4
-    attention: tuple[int, ...] = (1,)
-    dropout: float = 0.0
-    dropout_from: int = 0
+    channels: Width = 3
+    width: Width = 128
+    mults: tuple[Depth, ...] = (2, 2, 2)
+    blocks: Depth = 4
+    attention: tuple[Natural, ...] = (1,)
+    dropout: BelowOne = 0.0
+    dropout_from: Natural = 0
     embed: Embed = Positional(64)
-    classes: int = 0
+    classes: Classes = 0
     modulation: Modulation = Shift()
 
     def build(self) -> DDPMpp:

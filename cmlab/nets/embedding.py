@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ingredients import ingredient
 from ..ops import on_host
-from ..types import Time
+from ..types import NonNegative, Positive, Time, Width
 
 
 class Embed(ABC):
@@ -33,8 +33,8 @@ class Fourier(Embed):
         scale: standard deviation of ω / 2π, per unit of c_noise.
     """
 
-    count: int = 32
-    scale: float = 1.0
+    count: Width = 32
+    scale: NonNegative = 1.0
 
     def frequencies(self) -> Tensor:
         return 2 * math.pi * self.scale * torch.randn(self.count)
@@ -53,8 +53,8 @@ class Positional(Embed):
         longest: the inverse of the lowest.
     """
 
-    count: int = 32
-    longest: float = 10_000.0
+    count: Width = 32
+    longest: Positive = 10_000.0
 
     def frequencies(self) -> Tensor:
         return self.longest ** -torch.linspace(0, 1, self.count)

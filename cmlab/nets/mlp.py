@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..types import Data, Time
+from ..types import Classes, Data, Depth, Time, Width
 from .embedding import Embed, Fourier, Labels, Waves
 
 
@@ -58,11 +58,11 @@ class MLP(nn.Module):
 class MLPShape:
     """The record of an `MLP`, for recipes: its arguments."""
 
-    dim: int = 2
-    width: int = 128
-    depth: int = 3
+    dim: Width = 2
+    width: Width = 128
+    depth: Depth = 3
     embed: Embed = Fourier()
-    classes: int = 0
+    classes: Classes = 0
 
     def build(self) -> MLP:
         """A fresh network. Seed torch first: the weights come from its global generator."""

@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional
 
 from ..ingredients import ingredient
+from ..types import Positive
 
 
 def at_least_float32(h: Tensor) -> Tensor:
@@ -228,7 +229,7 @@ class NonScalingNorm(nn.Module):
 class NonScaling:
     """Non-scaling layer normalisation as a network's choice: builds `NonScalingNorm`."""
 
-    eps: float = 1e-5
+    eps: Positive = 1e-5
 
     def __call__(self, channels: int, affine: bool = True) -> NonScalingNorm:
         return NonScalingNorm(channels, affine, self.eps)

@@ -11,13 +11,13 @@ resolution before and after was tried and learns more slowly (docs/settings.md).
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..types import Data, Time
+from ..types import Data, Range, Time
 from .unet import check_image
 
 
@@ -70,7 +70,7 @@ class PatchesShape:
     """The record of `PatchNet`: its arguments."""
 
     inner: ImageShape
-    size: int = 2
+    size: Annotated[int, Range("[1, 64]")] = 2
 
     def build(self) -> PatchNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""

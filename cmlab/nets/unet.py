@@ -10,13 +10,14 @@ Every operation has a forward-mode derivative, which torch's fused attention for
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..types import Data, Time
+from ..types import BelowOne, Classes, Data, Depth, Natural, Range, Time, Width
 from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
 from .norm import BuildNorm, Grouped, Modulation, ScaleShift
@@ -230,17 +231,17 @@ class UNet(nn.Module):
 class UNetShape:
     """The record of a `UNet`, for recipes: its arguments."""
 
-    channels: int = 1
-    width: int = 32
-    mults: tuple[int, ...] = (1, 2)
-    blocks: int = 1
-    attention: tuple[int, ...] = ()
-    dropout: float = 0.0
+    channels: Width = 1
+    width: Width = 32
+    mults: tuple[Depth, ...] = (1, 2)
+    blocks: Depth = 1
+    attention: tuple[Natural, ...] = ()
+    dropout: BelowOne = 0.0
     embed: Embed = Fourier()
-    classes: int = 0
+    classes: Classes = 0
     modulation: Modulation = ScaleShift()
     norm: BuildNorm = Grouped()
-    embedding: int = 0  # width of the embedding of noise level and class; 0 is 4 * width
+    embedding: Annotated[int, Range("[0, 16384]")] = 0  # of level and class; 0 is 4 * width
 
     def build(self) -> UNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""

@@ -3,14 +3,25 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
 from ..schedules import Constant, EarlyAverage
-from ..types import Schedule
+from ..types import (
+    BelowOne,
+    Count,
+    MomentumSchedule,
+    Natural,
+    NonNegative,
+    Positive,
+    Range,
+    Schedule,
+    Seed,
+    ShareSchedule,
+)
 
 # Optimizers as ingredients: frozen records that build a torch optimizer
 
@@ -30,10 +41,10 @@ class Optimizer(Protocol):
 class Adam:
     """Adam (Kingma and Ba, 2015); lr is the peak learning rate."""
 
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
+    lr: NonNegative = 1e-3
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-8
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
@@ -48,10 +59,10 @@ class RAdam:
     Its rectifier acts as a warm-up of the learning rate.
     """
 
-    lr: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
+    lr: NonNegative = 1e-4
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-8
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
@@ -88,28 +99,27 @@ class TrainConfig:
     `precision` and `accelerator` take Lightning Fabric's values, such as "32-true" and "cpu".
 
     Raises:
-        ValueError: if the batch is not a multiple of its parts, or a count is too small.
+        ValueError: if the batch is not a multiple of its parts.
     """
 
-    steps: int = 4000  # optimizer steps
-    batch: int = 256  # samples a step, over all processes
+    steps: Natural = 4000  # optimizer steps
+    batch: Count = 256  # samples a step, over all processes
     optimizer: Optimizer = Adam()
-    rate: Schedule = Constant(1.0)  # factor on the optimizer's lr
-    momentum: Schedule | None = None  # replaces the optimizer's beta1
-    ema: Schedule = Constant(0.999)  # decay of the average of the weights
-    ema_ramp: Schedule = EarlyAverage()  # upper bound of that decay, below it early on
-    clip: float = inf  # largest norm of the gradient
-    parts: int = 1  # of a batch, each with its own random state; shared among the processes
+    rate: Annotated[Schedule, Range("[0, 1e9]")] = Constant(1.0)  # factor on the optimizer's lr
+    momentum: MomentumSchedule | None = None  # replaces the optimizer's beta1
+    ema: ShareSchedule = Constant(0.999)  # decay of the average of the weights
+    ema_ramp: ShareSchedule = EarlyAverage()  # upper bound of that decay, below it early on
+    clip: Annotated[float, Range("(0, inf]")] = inf  # largest norm of the gradient
+    parts: Count = 1  # of a batch, each with its own random state; shared among the processes
     precision: str = "32-true"
     accelerator: str = "cpu"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        enough = self.steps >= 0 and self.batch >= 1 and self.parts >= 1
-        if not enough or self.batch % self.parts:
+        if self.batch % self.parts:
             raise ValueError(
-                f"steps must be 0 or more and batch a multiple of parts, both at least 1, "
-                f"not {self.steps}, {self.batch} and {self.parts}"
+                f"batch must be a multiple of parts, not {self.batch} and {self.parts}; give a "
+                f"batch such as {self.parts} or {2 * self.parts}"
             )
 
     def set_lr(self, optimizer: torch.optim.Optimizer, step: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..nets.pretrained import PretrainedNet
 from .config import MovableSource
 from .recipe import Recipe
 from .trainer import Trainer
@@ -50,6 +51,26 @@ def forecast(recipe: Recipe, processes: int = 1) -> list[CostEstimate]:
     seconds = step_seconds(recipe, trainer) / processes
     steps, samples = recipe.train.steps, recipe.train.steps * recipe.train.batch
     return [*before, CostEstimate(**counts, seconds=seconds, steps=steps, samples=samples)]
+
+
+def least_memory(recipe: Recipe, samples: int) -> int:
+    """Bytes that a step on so many samples takes at least, found without allocating any.
+
+    They are those of weights, gradient, two moments and average, and of what one pass through the
+    network keeps for its gradient, whatever the method adds. 0 for a network that cannot be built
+    or called so: the first real step says what is wrong with it.
+    """
+    x, cond = recipe.data.sample(1)
+    shape = recipe.net.net if isinstance(recipe.net, PretrainedNet) else recipe.net
+    try:
+        with torch.device("meta"):
+            net = shape.build()
+            with saved_bytes(net) as saved:
+                meta = None if cond is None else torch.empty_like(cond, device="meta")
+                net(torch.empty_like(x, device="meta"), torch.empty(1), meta)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError):
+        return 0
+    return 5 * sum(map(tensor_bytes, net.parameters())) + samples * sum(saved.values())
 
 
 def resident_bytes(trainer: Trainer) -> int:

@@ -22,6 +22,7 @@ from ..ingredients import (
     ingredient,
     is_ingredient,
     kind_of,
+    ranges_of,
     resolve,
 )
 from ..methods.base import Method, grid_of
@@ -200,6 +201,8 @@ def canonical_repr(thing: Any) -> str:
 
 # Settings: a recipe, or any ingredient, with one field changed
 
+LARGEST = 1e308  # a whole number above has no float
+
 
 def change(thing: Any, path: str, value: Any) -> Any:
     """A copy of a recipe or an ingredient with the field at a dotted path set.
@@ -216,6 +219,8 @@ def change(thing: Any, path: str, value: Any) -> Any:
     old = getattr(thing, name)
     if rest:
         return replace(thing, **{name: change(old, rest, value)})
+    if old is None and name in ranges_of(type(thing)):
+        old = 0.0
     return replace(thing, **{name: check_type(old, value, path)})
 
 
@@ -225,10 +230,12 @@ def settable_fields(thing: Any) -> list[str]:
 
 
 def check_type(old: Any, value: Any, name: str) -> Any:
-    """The value, if it has the old one's type; any number will do for a float or None."""
+    """The value, if it has the old one's type; any number will do for a float."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and (old is None or isinstance(old, float)):
-        return float(value)
+    if number and isinstance(old, float):
+        return float(value) if abs(value) < LARGEST else (inf if value > 0 else -inf)
+    if old is None:
+        raise ValueError(f"{name} is None here and can only be set in a recipe, not to {value!r}")
     if type(old) is not type(value) or is_dataclass(old):
         raise ValueError(f"{name} takes a {type(old).__name__} such as {old!r}, not {value!r}")
     return value

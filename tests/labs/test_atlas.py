@@ -244,8 +244,8 @@ def test_a_bad_line_is_named_and_the_table_left_alone(tmp_path, line, capsys):
     ("words", "said"),
     [
         (["nothing"], "no 'nothing'"),
-        (["truth", "--seeds", "a"], "--seeds takes"),
-        (["truth", "--steps", "2"], "8 or more"),
+        (["truth", "--seeds", "a"], "--seeds: takes"),
+        (["truth", "--steps", "2"], "--steps: must be a whole number in [8, 1e9]"),
         (["truth", "--out", "t.txt"], ".jsonl"),
     ],
 )

@@ -195,7 +195,10 @@ def test_a_recording_can_be_remade(tmp_path, capsys):
     "words,said",
     [
         (["record", "ladder", "icy"], "no variant 'icy'; allowed: ct, no-ema"),
-        (["record", "ladder", "ict", "--seeds", "a,b"], "whole numbers such as 0,1,2, not a,b"),
+        (
+            ["record", "ladder", "ict", "--seeds", "a,b"],
+            "takes whole numbers in [0, 1e18] such as 1",
+        ),
     ],
 )
 def test_what_cannot_be_recorded_is_said_in_one_sentence(words, said, capsys):

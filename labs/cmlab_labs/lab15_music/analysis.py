@@ -29,7 +29,7 @@ from cmlab.metrics.frechet import frechet
 from cmlab.model import Model
 from cmlab.ops import seeded
 from cmlab.sampling import FewSteps, Sampler
-from cmlab.types import Data
+from cmlab.types import Data, Samples, Seed
 
 from .data import BEAT, CHORDS, COLUMNS, LOOPS, Tunes
 from .windows import PerWindowNoise, fused_denoiser, seams, side_by_side, taper
@@ -131,8 +131,8 @@ class MusicEvaluator:
     those of training clips.
     """
 
-    n: int = 256
-    seed: int = 0
+    n: Samples = 256
+    seed: Seed = 0
 
     def __call__(self, model: Model, data: Any, sampler: Sampler) -> dict[str, float]:
         scores = {"floor": self.of(*Tunes().sample(self.n, torch.Generator().manual_seed(9)))}

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from math import atan2, cos, log2, pi, sin
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from torch import Generator, Tensor
 
 from cmlab.ingredients import ingredient
 from cmlab.train.checkpoint import replace as replace_file
+from cmlab.types import NonNegative, Positive, Range, Seed
 
 # The log-mel spectrogram of a recording, and its inversion to audio
 
@@ -40,15 +42,22 @@ class Sound:
     and the spread are those of the corpus `Tunes`, measured once.
     """
 
-    rate: int = 8000  # samples a second
-    window: int = 1024  # samples under one column of the STFT
-    hop: int = 256  # samples from one column to the next
-    bands: int = 40
-    low: float = 200.0  # Hz, below the lowest band
-    high: float = 3400.0  # Hz, above the highest band
-    quiet: float = -30.0  # dB
-    centre: float = -18.77  # dB
-    spread: float = 11.65  # dB
+    rate: Annotated[int, Range("[1000, 1e6]")] = 8000  # samples a second
+    window: Annotated[int, Range("[16, 65536]")] = 1024  # samples under one column of the STFT
+    hop: Annotated[int, Range("[1, 65536]")] = 256  # samples from one column to the next
+    bands: Annotated[int, Range("[1, 1024]")] = 40
+    low: NonNegative = 200.0  # Hz, below the lowest band
+    high: Positive = 3400.0  # Hz, above the highest band
+    quiet: Annotated[float, Range("[-300, 300]")] = -30.0  # dB
+    centre: Annotated[float, Range("[-300, 300]")] = -18.77  # dB
+    spread: Positive = 11.65  # dB
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high <= self.rate / 2:
+            raise ValueError(
+                f"bands lie in 0 to rate / 2 = {self.rate / 2:g} Hz, low below high, not in "
+                f"{self.low:g} to {self.high:g}"
+            )
 
     @property
     def seconds(self) -> float:
@@ -258,8 +267,8 @@ class Tunes:
     """
 
     train: bool = True
-    pieces: int = 32  # of each loop
-    seed: int = 0
+    pieces: Annotated[int, Range("[1, 1e4]")] = 32  # of each loop
+    seed: Seed = 0
     sound: Sound = Sound()
 
     @property

@@ -12,6 +12,7 @@ scripts/train_music_ear.py` and is never trained further. Each head sees one of 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from cmlab.nets.embedding import Embed, Fourier, Labels
 from cmlab.nets.norm import Norm, ScaleShift
 from cmlab.nets.pretrained import CHECKPOINTS, frozen
 from cmlab.nets.unet import Attention, Conditioning, silent
-from cmlab.types import Data, PerSample, Time
+from cmlab.types import Classes, Data, PerSample, Range, Time, Width
 
 # A U-Net along time alone, for spectrograms
 
@@ -102,11 +103,11 @@ class StripUNet(nn.Module):
 class StripUNetShape:
     """The configuration of a StripUNet, as recipes record it."""
 
-    bands: int = 40
-    width: int = 96
-    levels: int = 3
+    bands: Width = 40
+    width: Width = 96
+    levels: Annotated[int, Range("[1, 16]")] = 3
     embed: Embed = Fourier(32, 0.06)
-    classes: int = 0
+    classes: Classes = 0
 
     def build(self) -> StripUNet:
         """A fresh network. Seed torch first: the weights come from its global generator."""
@@ -181,8 +182,8 @@ class MusicCritic(nn.Module):
 class MusicCriticShape:
     """The configuration of a MusicCritic; its note detector is the shipped one."""
 
-    width: int = 32
-    classes: int = 0
+    width: Width = 32
+    classes: Classes = 0
 
     def build(self) -> MusicCritic:
         """Fresh heads from torch's global generator. Raises BadFile without the detector."""

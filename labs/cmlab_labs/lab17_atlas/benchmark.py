@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmlab.cli.settings import Refused
+from cmlab.cli.settings import SEEDS, Refused, whole_numbers
+from cmlab.cli.settings import whole as whole_number
 from cmlab.data.toy import ToyData
 from cmlab.discovery import OWN, SHIPPED
 from cmlab.methods import SLCT, Method, MusicCM
@@ -53,7 +54,7 @@ from cmlab.train.cost import forecast
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import begin, versions
-from cmlab.types import Data, Denoise
+from cmlab.types import Data, Denoise, Range
 
 from ..common.plots_posterior import conditional_line
 from ..common.study import ranged
@@ -617,9 +618,13 @@ def rounded(answer: Row) -> Row:
 
 def add_arguments(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("methods", nargs="*", help=f"all, unless named: {', '.join(ENTRIES)}")
-    bench.add_argument("--seeds", default="0,1,2", help="as in 0,1,2")
+    seeds = whole_numbers(SEEDS)
+    bench.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="as in 0,1,2")
     bench.add_argument(
-        "--steps", type=int, default=STEPS, help="of all trainings of a run together"
+        "--steps",
+        type=whole_number(Range("[8, 1e9]")),
+        default=STEPS,
+        help="of all trainings of a run together",
     )
     bench.add_argument("--again", action="store_true", help="also what the table has already")
     bench.add_argument("--out", type=Path, default=TABLE, help="default data/atlas.jsonl")
@@ -634,15 +639,12 @@ def main(given: argparse.Namespace) -> int:
     methods = given.methods or list(ENTRIES)
     if strange := [method for method in methods if method not in ENTRIES]:
         raise Refused(f"the atlas has no {strange[0]!r}; allowed: {', '.join(ENTRIES)}")
-    if not all(seed.isdigit() for seed in given.seeds.split(",")):
-        raise Refused(f"--seeds takes whole numbers such as 0,1,2, not {given.seeds}")
-    if given.steps < 8 or given.out.suffix != ".jsonl":
-        raise Refused(f"--steps takes a number of 8 or more and --out a .jsonl file, not "
-                      f"{given.steps} and {given.out}")  # fmt: skip
+    if given.out.suffix != ".jsonl":
+        raise Refused(f"--out takes a .jsonl file, not {given.out}")
     if given.steps != STEPS and given.out == TABLE:
         raise Refused(f"--steps {given.steps} makes another table: name it with --out")
     torch.set_num_threads(1)
-    for seed in [int(seed) for seed in given.seeds.split(",")]:
+    for seed in given.seeds:
         for method in methods:
             run_if_missing(method, seed, given.steps, given.out, given.again)
     return 0
