@@ -212,7 +212,7 @@ def test_a_run_is_a_function_of_its_seed(tmp_path):
 def test_a_run_that_is_not_finite_leaves_its_reason(tmp_path):
     def broken(steps, seed):
         recipe = ENTRIES["ict"].parts["f"](steps, seed)
-        train = replace(recipe.train, optimizer=replace(recipe.train.optimizer, lr=1e30))
+        train = replace(recipe.train, optimizer=replace(recipe.train.optimizer, lr=1e9))
         return replace(recipe, train=train)
 
     row = measured(
