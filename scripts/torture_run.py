@@ -122,6 +122,7 @@ def run(case: Case, folder: Path) -> Result:
     """Run a case in a new folder, which is removed afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    folder = folder.resolve()
     try:
         case.prepare(folder)
         ends = together(case, folder, (case.words, *case.rivals))
@@ -223,6 +224,8 @@ def start_process(case: Case, folder: Path, words: Words, said: Path) -> Job:
 def start_fork(case: Case, folder: Path, words: Words, said: Path) -> Job:
     """A copy of this process that calls `main` with this command."""
     out, err = said.with_suffix(".out"), said.with_suffix(".err")
+    out.touch()  # a fork may be killed before it opens them
+    err.touch()
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
