@@ -489,6 +489,10 @@ def lab_folder(folder: Path) -> Path:
                  "data/runs/transport/ot.npz", "data/checkpoints/digits-classifier.json",
                  "data/checkpoints/digits-classifier.safetensors"):  # fmt: skip
         shutil.copy(ROOT / file, folder / file)
+    sums = ROOT / "data" / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True) if sums.exists() else []
+    here = [line for line in lines if (folder / "data" / line.split()[-1]).exists()]
+    (folder / "data" / "SHA256SUMS").write_text("".join(here))
     return folder
 
 

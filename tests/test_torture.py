@@ -35,7 +35,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torture_run
 from torture_run import Case, Event, run
-torture_run.SECONDS = 3.0
+torture_run.WAITING = 3.0
 
 def case(what):
     return Case("x", ("doctor", "too", "many"), before=what)
