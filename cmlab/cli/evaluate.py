@@ -86,7 +86,12 @@ def evaluate(args: argparse.Namespace) -> int:
     if not args.space:
         model, recipe, record = runs.load(args.run)
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
-        say(kept | runs.evaluate_model(model, recipe))
+        try:
+            say(kept | runs.evaluate_model(model, recipe))
+        except BadFile:
+            raise
+        except ValueError as error:
+            raise Refused(f"{args.run} cannot be measured: {error}") from error
         return 0
     space = space_of(args.space, args.weights, args.download)
     evaluator = CIFAR10Evaluator(args.n, args.seed, space, args.heun)

@@ -130,12 +130,23 @@ def train_and_evaluate(
         "seed": args.seed,
         **machine(engine, fabric, args.compile),
         **budget(trainer, recipe, folder),
-        "scores": runs.evaluate_model(trainer.ema.model, recipe),
+        "scores": scores(trainer, recipe),
     }
     runs.finish(trainer, recipe, folder, facts)
     control.write_state("finished", trainer)
     say({key: facts[key] for key in facts if key != "scores"} | facts["scores"])
     return 0
+
+
+def scores(trainer: Trainer, recipe: Recipe) -> dict[str, float | None]:
+    """The scores; none, and a sentence, if the evaluator's settings make none: the run is kept."""
+    try:
+        return runs.evaluate_model(trainer.ema.model, recipe)
+    except BadFile:
+        raise
+    except ValueError as error:
+        sys.stderr.write(f"cmlab: the run is trained and has no scores: {error}\n")
+        return {}
 
 
 def machine(engine: Engine, fabric: Fabric, compiled: bool) -> dict[str, Any]:

@@ -57,18 +57,18 @@ def least_memory(recipe: Recipe, samples: int) -> int:
     """Bytes that a step on so many samples takes at least, found without allocating any.
 
     They are those of weights, gradient, two moments and average, and of what one pass through the
-    network keeps for its gradient, whatever the method adds. 0 for a network that cannot be built
-    or called so: the first real step says what is wrong with it.
+    network keeps for its gradient, whatever the method adds. 0 for data that cannot be drawn
+    or a network that cannot be called so: the rehearsal says what is wrong.
     """
-    x, cond = recipe.data.sample(1)
     shape = recipe.net.net if isinstance(recipe.net, PretrainedNet) else recipe.net
     try:
+        x, cond = recipe.data.sample(1)
         with torch.device("meta"):
             net = shape.build()
             with saved_bytes(net) as saved:
                 meta = None if cond is None else torch.empty_like(cond, device="meta")
                 net(torch.empty_like(x, device="meta"), torch.empty(1), meta)
-    except (RuntimeError, ValueError, TypeError, NotImplementedError):
+    except (RuntimeError, ValueError, TypeError, LookupError):
         return 0
     return 5 * sum(map(tensor_bytes, net.parameters())) + samples * sum(saved.values())
 
