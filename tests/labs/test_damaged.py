@@ -214,7 +214,8 @@ def test_an_odd_line_of_the_table_is_named(tmp_path, change):
 
 @pytest.mark.parametrize(
     ("suffix", "content"),
-    [("png", b"\x89PNG\r\n"), ("json", b"{}"), ("json", b'{"sheets": [1, 2, 3, 4, 5, 6, 7]}'), ("jsonl", b"{}\n"),
+    [("png", b"\x89PNG\r\n"), ("json", b"{}"), ("jsonl", b"{}\n"),
+     ("json", b'{"sheets": [1, 2, 3, 4, 5, 6, 7]}'),
      ("json", b'{"sheets": ["x"]}'), ("jsonl", b"\xff")],
 )  # fmt: skip
 def test_a_shipped_run_with_an_odd_file_is_refused(tmp_path, suffix, content):
