@@ -20,7 +20,7 @@ from ..train.nonfinite import NotFinite
 from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
-from .evaluate import add_evaluate, evaluate
+from .evaluate import add_evaluate, evaluate, fitting
 from .settings import SEED, Refused, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
 
@@ -114,13 +114,8 @@ def sample(args: argparse.Namespace) -> int:
     from ..metrics.plots import save_grid  # matplotlib is slow to load
 
     model, recipe, _ = runs.load(args.run)
-    try:
-        with seeded(torch.device("cpu"), args.seed):
-            save_grid(model, recipe, args.n, args.steps, args.out)
-    except BadFile:
-        raise
-    except ValueError as error:  # such as more calls than a phased sampler has steps
-        raise Refused(f"{args.run} cannot be sampled so: {error}") from error
+    with fitting(args.run, "sampled so"), seeded(torch.device("cpu"), args.seed):
+        save_grid(model, recipe, args.n, args.steps, args.out)
     return 0
 
 

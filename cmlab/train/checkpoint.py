@@ -6,15 +6,18 @@ A run that is killed, or out of space, leaves the last good file whole.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 KEY = "cmlab"  # the header entry that holds the record
+POINTER = b"version https://git-lfs.github.com/"
 
 
 class BadFile(ValueError):
@@ -41,11 +44,65 @@ def write_json(path: Path, record: dict) -> None:
 def read_json(path: Path) -> dict:
     """Read a record that `write_json` wrote. Raises BadFile if it is missing or damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadFile(f"{path} is missing or no JSON record; remake or restore it") from error
     if not isinstance(record, dict):
         raise BadFile(f"{path} holds no JSON record; remake or restore it")
+    return record
+
+
+# JSON from outside: whatever a file holds, it is checked here before anything is made of it
+
+DEEPEST, LARGEST = 64, 2**64  # of values within one another, of whole numbers
+
+
+def parse_json(text: bytes | str) -> Any:
+    """Parse JSON in UTF-8 whose numbers are finite and whose values are not nested deeply.
+
+    Raises:
+        ValueError: for anything else, also for what Python's own parser would take, such as NaN.
+    """
+    try:
+        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    _check_json(value, 0)
+    return value
+
+
+def _check_json(value: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError("the JSON is nested too deeply")
+    if isinstance(value, dict | list):
+        for part in value if isinstance(value, list) else (*value, *value.values()):
+            _check_json(part, depth + 1)
+    elif isinstance(value, str):
+        value.encode("utf-8")  # half of a surrogate pair could not be written again
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError("the JSON holds a number of too many digits")
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError("the JSON holds a number that is not finite")
+
+
+def with_fields(record: Any, fields: Mapping[str, type], where: str) -> dict[str, Any]:
+    """The record, once it is one and has these fields, each of its type.
+
+    Args:
+        record: what was read.
+        fields: name -> int for a whole number of 0 or more, float for any number, dict, list, str.
+        where: the file, for the message.
+
+    Raises:
+        BadFile: naming the first field that is missing or of another type.
+    """
+    if not isinstance(record, dict):
+        raise BadFile(f"{where} holds no JSON record; remake or restore it")
+    for name, kind in fields.items():
+        value = record.get(name)
+        good = isinstance(value, int | float if kind is float else kind)
+        if not good or isinstance(value, bool) or (kind is int and value < 0):
+            raise BadFile(f"{where} has no {name!r} that makes sense; remake or restore it")
     return record
 
 
@@ -86,6 +143,13 @@ def _not_written(path: Path, error: OSError) -> BadFile:
     )
 
 
+def is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in a file's place until it is fetched."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
+    return False
+
+
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Read the tensors and the record of a safetensors file.
 
@@ -96,9 +160,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise BadFile(f"{path} does not exist; give a run's folder or a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})[KEY])
+            record = with_fields(parse_json((file.metadata() or {})[KEY]), {}, str(path))
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except BadFile:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
+        if is_pointer(path):
+            raise BadFile(f"{path} is a Git LFS pointer; fetch it with `git lfs pull`") from error
         raise BadFile(f"{path} is damaged or no safetensors file; remake or restore it") from error
     except KeyError as error:
         raise BadFile(f"{path} holds no cmlab record; give a file that cmlab wrote") from error

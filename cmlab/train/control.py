@@ -54,9 +54,10 @@ class RunControl:
     def want(self) -> str:
         """The request, "pause" or "stop"; empty if there is none."""
         try:
-            return (self.folder / WANT).read_text(encoding="utf-8").strip()
-        except OSError:
+            word = (self.folder / WANT).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
             return ""
+        return word if word in (PAUSE, STOP) else ""
 
     def ask(self, word: str) -> None:
         """Request "pause" or "stop"; the empty word withdraws the request."""

@@ -391,14 +391,26 @@ def load_state_tensors(
 
     Raises:
         RuntimeError: if the networks do not match.
+        ValueError: if a tensor is not finite, or of another type or shape.
     """
+    for name, value in state.items():
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} is not finite")
     for k, module in networks.items():
-        module.load_state_dict(_below(state, k))
+        mine = _below(state, k)
+        for name, value in module.state_dict().items():
+            if name in mine and mine[name].dtype != value.dtype:
+                raise ValueError(f"{k}.{name} holds {mine[name].dtype}, not {value.dtype}")
+        module.load_state_dict(mine)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in _below(state, "optimizer").items():
         index, slot = name.split(".", 1)
         slots.setdefault(int(index), {})[slot] = _laid_out_as(weights[int(index)], value)
+        if value.ndim and value.shape != weights[int(index)].shape:
+            raise ValueError(f"optimizer.{name} has the shape {tuple(value.shape)}")
+    if len({tuple(sorted(parts)) for parts in slots.values()}) > 1:
+        raise ValueError("the optimizer's state is not whole")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict(cast(dict, {"state": slots, "param_groups": groups}))
 

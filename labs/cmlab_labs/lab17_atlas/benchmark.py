@@ -354,6 +354,10 @@ LEDGER, TABLE = SHIPPED / "atlas.jsonl", OWN / "atlas.jsonl"  # to read, and to 
 Row = dict[str, Any]
 
 
+ROW, ANSWER = {"arm": str, "seed": int}, {"way": str, "calls": int}
+FACTS = ("seconds", "samples", "pretraining", "bytes", "rmse", "rmse_max")
+
+
 def read_rows(path: Path = LEDGER) -> list[Row]:
     """The runs of a table, none if there is no such file. Raises BadFile naming a bad line."""
     if not path.exists():
@@ -368,15 +372,23 @@ def read_rows(path: Path = LEDGER) -> list[Row]:
 def row_of(line: str, place: str) -> Row:
     """One run. Raises BadFile."""
     try:
-        row = json.loads(line)
-        known = row["arm"] in ENTRIES and isinstance(row["seed"], int)
-    except (ValueError, KeyError, TypeError):
+        row = checkpoint.with_fields(checkpoint.parse_json(line), ROW, place)
+        answers = [checkpoint.with_fields(a, ANSWER, place) for a in row.get("answers", ())]
+        numbers = [row.get(name, 0) for name in FACTS] + row.get("rmse_by_level", [])
+        numbers += [value for answer in answers for k, value in answer.items() if k not in ANSWER]
+        known = row["arm"] in ENTRIES and all(map(is_number, numbers))
+    except (ValueError, TypeError):
         known, row = False, {}
     if not known:
         raise BadFile(
             f"{place} is no run of the atlas; take the line out, and bench makes it anew"
         )
     return row
+
+
+def is_number(value: Any) -> bool:
+    """Whether a measured value is one; None stands for one that was not finite."""
+    return value is None or isinstance(value, int | float)
 
 
 def merged(rows: Iterable[Row], row: Row) -> list[Row]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from errno import EACCES, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
-from .build import checkout, execute, find, source_of, sync
+from .build import checkout, execute, find, read, source_of, sync
 from .check import out_of_date, problems
 from .classroom import fresh_place, instructor, student
 from .front import tables
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _act(wanted, root, notebooks)
-    except ValueError as error:  # front matter or notes that are not whole
+    except ValueError as error:  # a damaged notebook, front matter or notes that are not whole
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
@@ -84,6 +84,7 @@ def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
     try:
         for _, notebook, folder in wanted:
             fresh_place(notebook, folder)
+            read(notebook)
         for build, notebook, folder in wanted:
             print(build(notebook, folder))
     except (FileExistsError, FileNotFoundError, ValueError) as error:
