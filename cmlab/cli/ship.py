@@ -66,7 +66,7 @@ def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
     """Log lines and sheets, each with the training samples seen by then, start included."""
     before, rows, sheets = 0, [], []
     for stage, folder in enumerate(f for f in (run / "start", run) if (f / LOG).exists()):
-        mine = [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
+        mine = [json.loads(line) for line in checkpoint.read_lines(folder / LOG)]
         batch = mine[-1]["samples"] // mine[-1]["step"]
         rows += [row | {"samples": before + row["samples"], "stage": stage} for row in mine]
         pictures = sorted((folder / STRIPS).glob("*.png"))

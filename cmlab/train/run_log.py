@@ -18,7 +18,8 @@ from torch.nn.functional import pad
 
 from ..ops import seeded
 from .callbacks import loss_by_level
-from .checkpoint import append, replace
+from .checkpoint import append, read_lines, replace
+from .lock import check_lock
 from .recipe import Recipe
 from .trainer import Trainer
 
@@ -34,6 +35,7 @@ class JsonlLogger:
         self.path, self.last = folder / LOG, (0, 0.0)
 
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.path.parent)
         append(self.path, json.dumps(self.row(trainer)) + "\n")
         self.last = trainer.step, trainer.seconds
 
@@ -55,15 +57,23 @@ class JsonlLogger:
 
 
 def truncate_log(folder: Path, step: int) -> None:
-    """Remove the lines and sheets after this step: a resumed run writes them again."""
+    """Remove the lines and sheets after this step, and torn lines: they are written again."""
     path = folder / LOG
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        replace(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+        kept = [line for line in read_lines(path) if step_of(line) <= step]
+        replace(path, lambda temporary: temporary.write_bytes(b"".join(b + b"\n" for b in kept)))
     for sheet in (folder / STRIPS).glob("*.png"):
         if sheet.stem.isdigit() and int(sheet.stem) > step:
             sheet.unlink()
+
+
+def step_of(line: bytes) -> float:
+    """The step of a log's line; infinity for a line that is none, such as two half ones."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return math.inf
+    return step if isinstance(step, int) else math.inf
 
 
 def has_images(recipe: Recipe) -> bool:
@@ -83,6 +93,7 @@ class SampleSheet:
 
     @torch.no_grad()
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.folder.parent)
         model, device = trainer.ema.model, trainer.fabric.device
         z, cond = self.z.to(device), None if self.cond is None else self.cond.to(device)
         rows = []

@@ -14,7 +14,7 @@ import inspect
 import platform
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -33,8 +33,9 @@ from ..model import Denoiser, carried
 from . import checkpoint
 from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
-from .control import ObeyRequests, RunControl
+from .control import NotSaved, ObeyRequests, RunControl, heed_signals
 from .distributed import Engine, parts_per_process
+from .lock import check_lock, hold_folder, is_abandoned
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
 from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_log
@@ -119,6 +120,7 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
         "cpu_seconds": trainer.cpu_seconds,
     }
     if trainer.fabric.is_global_zero:
+        check_lock(folder)
         record = {"recipe": to_dict(recipe), **state}
         checkpoint.write(folder / CHECKPOINT, tensors, record)
 
@@ -132,8 +134,11 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     path = folder / CHECKPOINT
     if trainer.fabric.is_global_zero:  # the only process that writes
         for part in folder.glob(".*.part"):  # left by a kill in the middle of a write
-            part.unlink(missing_ok=True)
+            if is_abandoned(part):
+                part.unlink(missing_ok=True)
     if not path.exists():
+        if trainer.fabric.is_global_zero:
+            truncate_log(folder, 0)  # of an attempt that did not come to its first checkpoint
         return
     tensors, record = checkpoint.read(path)
     try:  # through `from_dict`, which knows earlier names and gives later fields their defaults
@@ -165,6 +170,7 @@ def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]
     """Write the averaged weights and the whole record, from the first process."""
     if not trainer.fabric.is_global_zero:
         return
+    check_lock(folder)
     record = provenance(recipe) | facts
     checkpoint.write(folder / MODEL, trainer.ema.model.state_dict(), record)
     checkpoint.write_json(folder / RECORD, record)
@@ -243,27 +249,32 @@ def fit(
     Raises:
         NotFinite: if a loss or a gradient is NaN or infinite.
         BadFile: if a checkpoint cannot be used or a file cannot be written.
+        InUse: if another process is writing into the folder.
         Stopped: if the run was asked to stop.
+        NotSaved: if it was, and its checkpoint could not be written.
     """
     fabric = fabric or Engine().fabric(recipe.train)
-    control = control or (_new_control(folder, recipe) if folder else None)
-    trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, control, compiled), fabric)
-    note = compile_network(trainer) if compiled else ""
-    if note and fabric.is_global_zero:
-        sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
-    calls = list(callbacks)
-    if folder and control:
-        resume(trainer, recipe, folder)
-        calls += _writers(trainer, recipe, folder, keep, control, note)
-    if bar and fabric.is_global_zero:
-        calls += [every(20, Progress(type(recipe.method).__name__))]
-    try:
-        return trainer.fit(*calls)
-    except (NotFinite, BadFile) as error:
-        if control and fabric.is_global_zero:
-            with suppress(BadFile):  # a full disk may have no room for this either
-                control.write_state("failed", trainer, str(error))
-        raise
+    with hold_folder(folder) if folder and fabric.is_global_zero else nullcontext():
+        control = control or (_new_control(folder, recipe) if folder else None)
+        start = begin(recipe, folder, keep, bar, fabric, control, compiled)
+        trainer = recipe.trainer(start, fabric)
+        note = compile_network(trainer) if compiled else ""
+        if note and fabric.is_global_zero:
+            sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
+        calls = list(callbacks)
+        if folder and control:
+            resume(trainer, recipe, folder)
+            calls += _writers(trainer, recipe, folder, keep, control, note)
+        if bar and fabric.is_global_zero:
+            calls += [every(20, Progress(type(recipe.method).__name__))]
+        try:
+            with heed_signals() if folder and control else nullcontext():
+                return trainer.fit(*calls)
+        except (NotFinite, NotSaved, BadFile) as error:
+            if control and fabric.is_global_zero:
+                with suppress(BadFile):  # a full disk may have no room for this either
+                    control.write_state("failed", trainer, str(error))
+            raise
 
 
 def begin(
