@@ -18,7 +18,7 @@ from ..presets import PRESETS
 from ..train import cost, runs
 from ..train.checkpoint import BadFile
 from ..train.control import RunControl, Stopped, stop_on_signal
-from ..train.distributed import BF16_MIXED, Engine, device_and_precision
+from ..train.distributed import BF16_MIXED, Engine, device_and_precision, launcher_mismatch
 from ..train.lock import hold_folder, is_begun
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
@@ -71,6 +71,8 @@ def train(args: argparse.Namespace) -> int:
     if args.data:
         os.environ["CMLAB_DATA"] = str(args.data.resolve())
     engine = Engine(args.devices, args.nodes)
+    if fault := "" if args.plan else launcher_mismatch(engine):
+        raise Refused(fault)
     settings = [word for words in args.set for word in words]
     recipe = recipe_of(args.preset, args.seed, settings)
     if not SHIPPED.is_dir() and not isinstance(recipe.data, ToyData):
