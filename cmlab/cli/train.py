@@ -19,6 +19,7 @@ from ..train import cost, runs
 from ..train.checkpoint import BadFile
 from ..train.control import RunControl, Stopped, stop_on_signal
 from ..train.distributed import BF16_MIXED, Engine, device_and_precision, launcher_mismatch
+from ..train.lengthen import lengthen, stretch
 from ..train.lock import hold_folder, is_begun
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
@@ -47,6 +48,9 @@ def add_train(train: argparse.ArgumentParser) -> None:
         "--out", type=Path, help="the run's folder; default: runs/PRESET-SEED, and what --set says"
     )
     option("--resume", action="store_true", help="resume from the folder's checkpoint")
+    option("--continue", dest="parent", type=Path, metavar="RUN",
+           help="go on from a finished run, with more steps, as a new run in another folder: "
+                "--set train.steps=8000 --continue runs/toy.ict-0")  # fmt: skip
     option("--data", type=Path, help="folder or archive of a data set that is read from files")
     option("--devices", type=whole(DEVICES), default=1, help="number of devices on each machine")
     option(
@@ -92,9 +96,11 @@ def train(args: argparse.Namespace) -> int:
     first = first_process()
     with stop_on_signal(), hold_folder(folder) if first else nullcontext():
         if first:
-            check_folder(folder, args.resume)
+            check_folder(folder, args.resume, args.parent)
             dry_run(recipe)
-        recipe = with_parts(recipe, engine, folder)
+        recipe = with_parts(stretch(recipe, args.parent, folder), engine, args.parent or folder)
+        if first and args.parent and not (folder / runs.CHECKPOINT).exists():
+            sys.stderr.write(f"{lengthen(recipe, args.parent, folder)}.\n")
         return train_and_evaluate(args, settings, recipe, folder, engine)
 
 
@@ -115,8 +121,12 @@ def with_accelerator(recipe: Recipe, accelerator: str) -> Recipe:
     return replace(recipe, train=replace(recipe.train, accelerator=accelerator), start=start)
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool, parent: Path | None = None) -> None:
     """Raise Refused if the run may not be written into this folder."""
+    if parent and parent.resolve() == folder.resolve():
+        raise Refused(f"{folder} is the run to continue; give the new one another --out")
+    if (folder / runs.PARENT).exists() and not (folder / runs.CHECKPOINT).exists() and not parent:
+        raise Refused(f"{folder} was to continue another run and has not begun; give --continue")
     if folder.exists() and is_begun(folder) and not resume:
         raise Refused(f"{folder} is not empty; add --resume to go on, or choose another --out")
 

@@ -8,6 +8,8 @@ model.safetensors       the averaged weights with the record in the header: what
 log.jsonl, strips/      the run log, see run_log.py
 state.json, want        run control, see control.py
 start/                  the run that was trained first, if the recipe has one
+parent.json             the finished run that this one goes on from, see lengthen.py
+run.lock                the process that writes here, while one does, see lock.py
 """
 
 import inspect
@@ -87,6 +89,13 @@ def commit() -> str | None:
 # The budget, the checkpoint and the record of a run
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
+PARENT = "parent.json"
+
+
+def parent_of(folder: Path) -> dict[str, Any]:
+    """The part of a record that names the run which this one goes on from; empty without one."""
+    path = folder / PARENT
+    return {"parent": checkpoint.read_json(path)} if path.exists() else {}
 
 
 def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
@@ -171,7 +180,7 @@ def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]
     if not trainer.fabric.is_global_zero:
         return
     check_lock(folder)
-    record = provenance(recipe) | facts
+    record = provenance(recipe) | parent_of(folder) | facts
     checkpoint.write(folder / MODEL, trainer.ema.model.state_dict(), record)
     checkpoint.write_json(folder / RECORD, record)
 
@@ -321,7 +330,7 @@ def _writers(
     # After a step in which all processes have checked for bad numbers: one alone cannot.
     after = ceil(keep / trainer.check_every) * trainer.check_every
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
-        checkpoint.write_json(folder / RECORD, provenance(recipe))
+        checkpoint.write_json(folder / RECORD, provenance(recipe) | parent_of(folder))
     between_sheets = max(recipe.train.steps // SHEETS, 1)
     written: list[Callback] = [every(min(LINES, between_sheets), JsonlLogger(folder))]
     if has_images(recipe):
