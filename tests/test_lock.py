@@ -1,5 +1,6 @@
 """Two at once: one process writes in a folder, the other is refused, and nothing is lost."""
 
+import errno
 import json
 import os
 import re
@@ -213,6 +214,18 @@ def test_a_run_whose_folder_was_moved_says_so_and_makes_no_second_one(tmp_path, 
         runs.fit(recipe, here, lambda t: t.step == 6 and here.rename(there), keep=2)
     assert not here.exists() and read(there / runs.CHECKPOINT)[1]["step"] == 4
     assert main([*WORDS, "--out", str(there), "--resume"]) == 0
+
+
+def test_a_full_disk_leaves_no_lock_and_no_folder(tmp_path, monkeypatch, capsys):
+    def refuse(file, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.os, "write", refuse)
+        assert main([*WORDS, "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 # Temporary files

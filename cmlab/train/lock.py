@@ -118,6 +118,8 @@ class Lock:
                 kept = True
                 return file
             except OSError as error:
+                with suppress(OSError):
+                    self.path.unlink()  # it is nobody's, and says nothing
                 raise _closed(self.path, error) from error
             finally:
                 if not kept:
