@@ -12,7 +12,7 @@ from cmlab.presets import toy
 from cmlab.schedules import Constant
 from cmlab.train import checkpoint, runs
 from cmlab.train.callbacks import History
-from cmlab.train.checkpoint import BadFile
+from cmlab.train.checkpoint import BadFile, process_place
 from cmlab.train.recipe import change, to_dict
 
 
@@ -101,7 +101,8 @@ def test_a_start_of_no_steps_is_no_obstacle(tmp_path):
 
 
 def test_what_a_kill_left_of_a_write_is_swept_up_and_not_read(tmp_path):
-    (tmp_path / ".checkpoint.safetensors.123.part").write_bytes(b"half")
+    part = tmp_path / f".checkpoint.safetensors.{process_place()}.{2**22 + 1}.abcd.part"
+    part.write_bytes(b"half")
     trainer = runs.fit(tiny(), tmp_path)
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*"))
     assert same(weights(trainer), weights(runs.fit(tiny())))

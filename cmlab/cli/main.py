@@ -15,7 +15,7 @@ from ..discovery import LabsMissing, late_import
 from ..ops import seeded
 from ..train import runs
 from ..train.checkpoint import BadFile
-from ..train.control import Stopped
+from ..train.control import NotSaved, Stopped
 from ..train.nonfinite import NotFinite
 from ..types import Range
 from . import data, doctor, expanded
@@ -96,7 +96,7 @@ def main(words: list[str] | None = None) -> int:
     except (Refused, BadFile, LabsMissing) as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 2
-    except NotFinite as error:
+    except (NotFinite, NotSaved) as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 1
     except torch.OutOfMemoryError:

@@ -4,13 +4,18 @@ Files are written atomically: beside their place, forced to the disk, and rename
 A run that is killed, or out of space, leaves the last good file whole.
 """
 
+import hashlib
 import json
 import os
+import re
+import secrets
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -112,7 +117,8 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
     Raises:
         BadFile: if the file cannot be written; the one that was there before is whole.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    own = f"{process_place()}.{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{own}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fill(temporary)
@@ -126,14 +132,68 @@ def replace(path: Path, fill: Callable[[Path], object]) -> None:
             temporary.unlink()
 
 
+@cache
+def process_place() -> str:
+    """Where a process's number means one process: the host, its boot and its process namespace.
+
+    Two containers may share a host's name, or the numbers of their processes; not this.
+    """
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    with suppress(OSError):  # Linux alone has them
+        marks = boot.read_text("ascii"), os.readlink(space)
+        digests = (hashlib.sha256(mark.encode()).hexdigest()[:8] for mark in marks)
+        return "-".join((_host(), *digests))
+    return f"{_host()}-{0:08}-{0:08}"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:60] or "host"
+
+
+# Logs: lines of JSON, of which a kill may leave half of the last
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a log, without a last one that was torn: no line feed, and no JSON."""
+    *lines, last = path.read_bytes().split(b"\n")
+    return [*lines, last] if last and _is_json(last) else lines
+
+
 def append(path: Path, line: str) -> None:
-    """Append a line to a log. Raises BadFile if it cannot; half of the line may be there."""
+    """Append a line to a log, after mending a torn one.
+
+    Raises:
+        BadFile: if it cannot be; half of the line may be there, which the next call removes.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        with path.open("a+b") as file:
+            mend_last_line(file)
+            file.write(line.encode())
     except OSError as error:
         raise _not_written(path, error) from error
+
+
+def mend_last_line(file: BinaryIO) -> None:
+    """Cut off the last line of a log if it was torn; end it if nothing but its end is missing."""
+    size = file.seek(0, os.SEEK_END)
+    block, last = 4096, b""
+    while size and b"\n" not in last and len(last) < size:
+        file.seek(max(0, size - block))
+        last, block = file.read(), 2 * block
+    torn = last.rpartition(b"\n")[2]
+    if torn and _is_json(torn):
+        file.write(b"\n")
+    elif torn:
+        file.truncate(size - len(torn))
+    file.seek(0, os.SEEK_END)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _not_written(path: Path, error: OSError) -> BadFile:

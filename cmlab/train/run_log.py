@@ -19,7 +19,8 @@ from torch.nn.functional import pad
 
 from ..ops import seeded
 from .callbacks import LEVELS, loss_by_level
-from .checkpoint import BadFile, append, parse_json, replace, with_fields
+from .checkpoint import BadFile, append, parse_json, read_lines, replace, with_fields
+from .lock import check_lock
 from .recipe import Recipe
 from .trainer import Trainer
 
@@ -35,6 +36,7 @@ class JsonlLogger:
         self.path, self.last = folder / LOG, (0, 0.0)
 
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.path.parent)
         append(self.path, json.dumps(self.row(trainer)) + "\n")
         self.last = trainer.step, trainer.seconds
 
@@ -84,12 +86,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def truncate_log(folder: Path, step: int) -> None:
-    """Remove the lines and sheets after this step: a resumed run writes them again."""
+    """Remove the lines and sheets after this step, and torn lines: they are written again."""
     path = folder / LOG
     if path.exists():
-        lines = path.read_bytes().splitlines(keepends=True)
-        rows = [(line, _object(line, {"step": int})) for line in lines if line.endswith(b"\n")]
-        kept = b"".join(line for line, row in rows if row and row["step"] <= step)
+        lines = [(line, _object(line, {"step": int})) for line in read_lines(path)]
+        kept = b"".join(line + b"\n" for line, row in lines if row and row["step"] <= step)
         replace(path, lambda temporary: temporary.write_bytes(kept))
     for sheet in (folder / STRIPS).glob("*.png"):
         if sheet.stem.isdigit() and int(sheet.stem) > step:
@@ -113,6 +114,7 @@ class SampleSheet:
 
     @torch.no_grad()
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.folder.parent)
         model, device = trainer.ema.model, trainer.fabric.device
         z, cond = self.z.to(device), None if self.cond is None else self.cond.to(device)
         rows = []

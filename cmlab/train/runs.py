@@ -8,13 +8,15 @@ model.safetensors       the averaged weights with the record in the header: what
 log.jsonl, strips/      the run log, see run_log.py
 state.json, want        run control, see control.py
 start/                  the run that was trained first, if the recipe has one
+parent.json             the finished run that this one goes on from, see lengthen.py
+run.lock                the process that writes here, while one does, see lock.py
 """
 
 import inspect
 import platform
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -34,8 +36,9 @@ from ..model import Denoiser, carried
 from . import checkpoint, cost
 from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
-from .control import ObeyRequests, RunControl
+from .control import NotSaved, ObeyRequests, RunControl, heed_signals
 from .distributed import Engine, parts_per_process
+from .lock import check_lock, hold_folder, is_abandoned
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
 from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_log
@@ -87,6 +90,13 @@ def commit() -> str | None:
 # The budget, the checkpoint and the record of a run
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
+PARENT = "parent.json"
+
+
+def parent_of(folder: Path) -> dict[str, Any]:
+    """The part of a record that names the run which this one goes on from; empty without one."""
+    path = folder / PARENT
+    return {"parent": checkpoint.read_json(path)} if path.exists() else {}
 
 
 def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
@@ -120,6 +130,7 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
         "cpu_seconds": trainer.cpu_seconds,
     }
     if trainer.fabric.is_global_zero:
+        check_lock(folder)
         record = {"recipe": to_dict(recipe), **state}
         checkpoint.write(folder / CHECKPOINT, tensors, record)
 
@@ -133,8 +144,11 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     path = folder / CHECKPOINT
     if trainer.fabric.is_global_zero:  # the only process that writes
         for part in folder.glob(".*.part"):  # left by a kill in the middle of a write
-            part.unlink(missing_ok=True)
+            if is_abandoned(part):
+                part.unlink(missing_ok=True)
     if not path.exists():
+        if trainer.fabric.is_global_zero:
+            truncate_log(folder, 0)  # of an attempt that did not come to its first checkpoint
         return
     tensors, record = read_state(path)
     # Both are written out again, so that later fields and names are filled in before they compare.
@@ -218,7 +232,8 @@ def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]
     """Write the averaged weights and the whole record, from the first process."""
     if not trainer.fabric.is_global_zero:
         return
-    record = provenance(recipe) | facts
+    check_lock(folder)
+    record = provenance(recipe) | parent_of(folder) | facts
     checkpoint.write(folder / MODEL, trainer.ema.model.state_dict(), record)
     checkpoint.write_json(folder / RECORD, record)
 
@@ -311,27 +326,32 @@ def fit(
     Raises:
         NotFinite: if a loss or a gradient is NaN or infinite.
         BadFile: if a checkpoint cannot be used or a file cannot be written.
+        InUse: if another process is writing into the folder.
         Stopped: if the run was asked to stop.
+        NotSaved: if it was, and its checkpoint could not be written.
     """
     fabric = fabric or Engine().fabric(recipe.train)
-    control = control or (_new_control(folder, recipe) if folder else None)
-    trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, control, compiled), fabric)
-    note = compile_network(trainer) if compiled else ""
-    if note and fabric.is_global_zero:
-        sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
-    calls = list(callbacks)
-    if folder and control:
-        resume(trainer, recipe, folder)
-        calls += _writers(trainer, recipe, folder, keep, control, note)
-    if bar and fabric.is_global_zero:
-        calls += [every(20, Progress(type(recipe.method).__name__))]
-    try:
-        return trainer.fit(*calls)
-    except (NotFinite, BadFile) as error:
-        if control and fabric.is_global_zero:
-            with suppress(BadFile):  # a full disk may have no room for this either
-                control.write_state("failed", trainer, str(error))
-        raise
+    with hold_folder(folder) if folder and fabric.is_global_zero else nullcontext():
+        control = control or (_new_control(folder, recipe) if folder else None)
+        start = begin(recipe, folder, keep, bar, fabric, control, compiled)
+        trainer = recipe.trainer(start, fabric)
+        note = compile_network(trainer) if compiled else ""
+        if note and fabric.is_global_zero:
+            sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
+        calls = list(callbacks)
+        if folder and control:
+            resume(trainer, recipe, folder)
+            calls += _writers(trainer, recipe, folder, keep, control, note)
+        if bar and fabric.is_global_zero:
+            calls += [every(20, Progress(type(recipe.method).__name__))]
+        try:
+            with heed_signals() if folder and control else nullcontext():
+                return trainer.fit(*calls)
+        except (NotFinite, NotSaved, BadFile) as error:
+            if control and fabric.is_global_zero:
+                with suppress(BadFile):  # a full disk may have no room for this either
+                    control.write_state("failed", trainer, str(error))
+            raise
 
 
 def begin(
@@ -378,7 +398,7 @@ def _writers(
     # After a step in which all processes have checked for bad numbers: one alone cannot.
     after = ceil(keep / trainer.check_every) * trainer.check_every
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
-        checkpoint.write_json(folder / RECORD, provenance(recipe))
+        checkpoint.write_json(folder / RECORD, provenance(recipe) | parent_of(folder))
     between_sheets = max(recipe.train.steps // SHEETS, 1)
     written: list[Callback] = [every(min(LINES, between_sheets), JsonlLogger(folder))]
     if has_images(recipe):

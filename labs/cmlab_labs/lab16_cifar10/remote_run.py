@@ -6,7 +6,6 @@ NAME.said  what it printed
 """
 
 import inspect
-import json
 import os
 import re
 import shlex
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import psutil
 from safetensors import SafetensorError, safe_open
 
 from cmlab.presets import PRESETS
 from cmlab.train.checkpoint import KEY, BadFile, parse_json, read_json, with_fields, write_json
 from cmlab.train.control import PAUSE, STATE, STOP, RunControl
+from cmlab.train.lock import hold, is_alive, is_begun
 from cmlab.train.run_log import LOG, log_row
 from cmlab.train.runs import CHECKPOINT, RECORD, recipe_in
 
@@ -111,7 +110,6 @@ def shell(words: Sequence[str]) -> str:
 
 # The training process, and how to find it again
 
-SLACK = 60.0  # seconds by which clocks may differ
 TAIL = 8192  # bytes of what it printed that are looked at
 SENTENCE = re.compile(r"^(?:cmlab: (.+)|((?:\w+\.)*\w*(?:Error|Exception)\b.*))$", re.MULTILINE)
 STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has to reap them
@@ -141,12 +139,7 @@ def alive(pid: Any, since: float) -> bool:
         return False
     if pid in STARTED and STARTED[pid].poll() is None:  # which reaps it, if it has ended
         return True
-    try:
-        process = psutil.Process(pid)
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return not ended and process.create_time() < since + SLACK
-    except psutil.Error:
-        return False
+    return is_alive(pid, since)
 
 
 def last_error_in(text: str) -> str:
@@ -193,14 +186,14 @@ class TrainingProcess:
 
     def start(self, order: RunRequest, resume: bool) -> None:
         """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if not self.pid():
-            self.note_file.unlink(missing_ok=True)
-        try:
-            with self.note_file.open("x", encoding="utf-8") as file:  # one of two desks gets it
-                json.dump({"pid": os.getpid(), "time": time.time()}, file)
-        except FileExistsError as error:
-            raise BadFile(f"a process trains into {order.folder} already; watch it") from error
+        with hold(self.note_file.with_name(f"{self.note_file.name}.lock"), wait=10):
+            if self.pid():  # one of two desks is first
+                raise BadFile(f"a process trains into {order.folder} already; watch it")
+            write_json(self.note_file, {"pid": os.getpid(), "time": time.time()})
+            self.start_noted(order, resume)
+
+    def start_noted(self, order: RunRequest, resume: bool) -> None:
+        """Start it, when the note file is this desk's."""
         try:
             with self.output_file.open("wb") as out:
                 process = start_command(order.arguments(resume), self.here, out, apart=True)
@@ -336,7 +329,7 @@ class RemoteRun:
     def begun(self) -> bool:
         """Whether there are files in the folder: then the command needs --resume."""
         with suppress(OSError):
-            return any(self.folder.iterdir())
+            return is_begun(self.folder)
         return False
 
     @property

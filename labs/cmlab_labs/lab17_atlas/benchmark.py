@@ -51,6 +51,7 @@ from cmlab.teacher import OracleTeacher, StopGrad
 from cmlab.train import checkpoint
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.cost import forecast
+from cmlab.train.lock import hold
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import begin, versions
@@ -363,7 +364,7 @@ def read_rows(path: Path = LEDGER) -> list[Row]:
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [line.decode() for line in checkpoint.read_lines(path)]
     except (OSError, ValueError) as error:
         raise BadFile(f"{path} cannot be read as text; choose another --out") from error
     return [row_of(line, f"line {i} of {path}") for i, line in enumerate(lines, 1)]
@@ -670,7 +671,8 @@ def run_if_missing(method: str, seed: int, steps: int, out: Path, again: bool) -
         return
     start = time.perf_counter()
     row = measured(method, entry, seed, steps, out)
-    write_rows(merged(read_rows(out), row), out)
+    with hold(out.with_name(f"{out.name}.lock"), wait=60):  # another bench may have added rows
+        write_rows(merged(read_rows(out), row), out)
     took = row.get("failed") or f"{time.perf_counter() - start:.0f} s"
     sys.stdout.write(f"{method}, seed {seed}: {took}\n")
     sys.stdout.flush()

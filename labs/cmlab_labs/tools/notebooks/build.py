@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import secrets
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
@@ -108,7 +109,7 @@ def _set_aside_by(path: Path, why: str) -> str:
 
 def save(nb: NotebookNode, path: Path) -> None:
     """Writes the whole file or nothing."""
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.unfinished")
     unfinished.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
 
