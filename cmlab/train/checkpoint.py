@@ -106,7 +106,9 @@ def with_fields(record: Any, fields: Mapping[str, type], where: str) -> dict[str
     for name, kind in fields.items():
         value = record.get(name)
         good = isinstance(value, int | float if kind is float else kind)
-        if not good or isinstance(value, bool) or (kind is int and value < 0):
+        if kind is int and isinstance(value, int):
+            good = value >= 0
+        if not good or isinstance(value, bool):
             raise BadFile(f"{where} has no {name!r} that makes sense; remake or restore it")
     return record
 

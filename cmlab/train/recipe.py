@@ -146,7 +146,9 @@ def from_dict(value: Any, depth: int = 0) -> Any:
     first = first_kind(thing)
     earlier = FIELDS.get(first, {}) | FORMER.get(first, {})
     names = [name for name in value if name not in ("kind", *REMOVED.get(first, ()))]
-    inner = {earlier.get(name, name): from_dict(value[name], depth + 1) for name in names}
+    inner = {
+        earlier.get(str(name), str(name)): from_dict(value[name], depth + 1) for name in names
+    }
     _check_fields(thing, kind, inner)
     try:
         return _made(thing, inner)

@@ -77,9 +77,9 @@ def _object(line: bytes | str, fields: Mapping[str, type]) -> dict[str, Any] | N
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log, without what is none; none if it cannot be read. Raises BadFile."""
+    """The rows of a log, without lines that are none. Raises BadFile if it cannot be read."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_lines(path)
     except OSError as error:
         raise BadFile(f"{path} cannot be read ({error.strerror})") from error
     return [row for line in lines if (row := log_row(line))]
