@@ -161,6 +161,14 @@ def signalled(step, name="SIGTERM"):
     return lambda trainer: trainer.step == step and signal.raise_signal(getattr(signal, name))
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C is not ignored, as it is in a shell's background jobs, whose signals stay ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def in_loop(monkeypatch, callback):
     """Let the command's trainings call this too."""
     fit = runs.fit
@@ -264,6 +272,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
     code = (
         "import signal, time\n"
         "from cmlab.train.control import heed_signals, stop_on_signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # tests in the background ignore it
         "with stop_on_signal(), heed_signals():\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
         "    print('first', flush=True)\n"
