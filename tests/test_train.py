@@ -359,7 +359,7 @@ def test_a_gradient_is_clipped_to_its_largest_norm():
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="batch a multiple of parts"):
+    with pytest.raises(ValueError, match="batch must be a multiple of parts"):
         replace(CONFIG, parts=3)
     for wrong in (dict(batch=0), dict(steps=-1), dict(parts=0)):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a whole number in"):
