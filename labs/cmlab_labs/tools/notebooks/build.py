@@ -99,6 +99,8 @@ def read(path: Path) -> NotebookNode:
     if fault := next(faults, None):
         place = "/".join(map(str, fault.absolute_path)) or "its top"
         raise BadNotebook(_set_aside_by(path, f"is not a valid notebook at {place}"))
+    if not all(isinstance(cell.get("id", ""), str) for cell in found["cells"]):
+        raise BadNotebook(_set_aside_by(path, "is not a valid notebook at the ids of its cells"))
     return nbformat.v4.reads_json(raw.decode("utf-8"))
 
 
