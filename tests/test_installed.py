@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 SHIPPED = WHEEL["hooks"]["custom"]["shipped"]
-TINY = "--set steps=2 train.batch=4 start.train.batch=4 evaluator.n=40".split()
+TINY = "--set steps=2 train.batch=4 start.train.batch=4 evaluator.n=66".split()
 
 
 def installed(folder, data=True):
