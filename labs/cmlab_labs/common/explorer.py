@@ -1,4 +1,4 @@
-"""Explorers: interactive figures with sliders, predictions, live training, and source code."""
+"""Explorers: interactive figures with sliders, live training, and source code."""
 
 import asyncio
 import inspect
@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
+
+from .prediction import Predict as Predict  # older copies of the notebooks import it from here
 
 WIDE_LABEL = {"description_width": "initial"}
 CONTROL_LAYOUT = ipw.Layout(width="330px")
@@ -242,43 +244,6 @@ class LiveTraining(ipw.VBox):
         self.drawn = self.bar.value = self.trainer.step
         self.image.value = png(self.picture.figure, dpi=90)
         self.words.value = reading_html(self.picture.reading)
-
-
-# A prediction before the figure is seen; the reply names the misconception
-
-
-class Predict(ipw.VBox):
-    """A prediction: a question, its options, and the reply to each once it is committed."""
-
-    def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
-        if right not in replies:
-            raise ValueError(f"the right answer {right!r} must be one of {list(replies)}")
-        self.replies, self.right = dict(replies), right
-        self.options = ipw.RadioButtons(
-            options=list(replies), value=None, layout=ipw.Layout(width="auto")
-        )
-        self.options.add_class("lab-predict")
-        self.commit = ipw.Button(description="This is my prediction", disabled=True,
-                                 layout=ipw.Layout(width="auto"))  # fmt: skip
-        self.commit.add_class("lab-commit")
-        self.reply = ipw.HTML()
-        self.options.observe(self.ready, names="value")
-        self.commit.on_click(self.answer)
-        asked = ipw.HTML(f"<b>Predict.</b> {question}")
-        super().__init__([asked, self.options, self.commit, self.reply])
-
-    def ready(self, change: dict) -> None:
-        self.commit.disabled = change["new"] is None
-
-    def answer(self, button: ipw.Button | None = None) -> None:
-        """Lock the prediction and show its reply."""
-        chosen = self.options.value
-        if chosen is None:
-            return
-        self.options.disabled = self.commit.disabled = True
-        verdict = "Yes." if chosen == self.right else "Not quite."
-        said = f"<b>{verdict}</b> {self.replies[chosen]}"
-        self.reply.value = f"<p role='status' aria-live='polite'>{said}</p>"
 
 
 # What the first cell of a notebook needs
