@@ -20,6 +20,8 @@ from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
+from .panel import Panel
+
 WIDE_LABEL = {"description_width": "initial"}
 CONTROL_LAYOUT = ipw.Layout(width="330px")
 
@@ -69,7 +71,7 @@ def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
-class Explorer(ipw.VBox):
+class Explorer(Panel):
     """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
     `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
@@ -154,7 +156,7 @@ SLICE_SECONDS = 0.08  # of training between two checks of the buttons
 REDRAWS = 40  # of the picture in a whole run
 
 
-class LiveTraining(ipw.VBox):
+class LiveTraining(Panel):
     """A training run with buttons: make() -> a fresh trainer, draw(trainer) -> its picture.
 
     Training runs in slices on the kernel's own event loop, so buttons answer between two of
@@ -247,7 +249,7 @@ class LiveTraining(ipw.VBox):
 # A prediction before the figure is seen; the reply names the misconception
 
 
-class Predict(ipw.VBox):
+class Predict(Panel):
     """A prediction: a question, its options, and the reply to each once it is committed."""
 
     def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
