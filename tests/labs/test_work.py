@@ -64,7 +64,9 @@ def test_a_copy_has_the_labs_cells_and_making_it_changes_no_other_file(lab):
 
 def test_git_does_not_see_the_copies():
     names = ["work/00_start_here.ipynb", "work/00_start_here.new.ipynb"]
-    seen = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True)
+    seen = subprocess.run(
+        ["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True
+    )
     if seen.returncode == 128:
         pytest.skip("not a clone")
     assert seen.stdout.split() == names

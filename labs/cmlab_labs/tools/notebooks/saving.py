@@ -1,8 +1,8 @@
 """Save notebooks: what a widget showed last is kept, and is there without a kernel.
 
-A hook of Jupyter's server, set wherever this package is installed (etc/jupyter), as is JupyterLab's
-setting to write the state of widgets into the notebook. By itself JupyterLab writes it only for
-widgets whose kernel lives: a lab that is reopened and saved again would lose its pictures.
+A Jupyter server extension, switched on wherever this package is installed (etc/jupyter), as is
+JupyterLab's setting to write the state of widgets into the notebook. By itself JupyterLab writes
+it only for widgets whose kernel lives: a lab reopened and saved again would lose its pictures.
 """
 
 import json
@@ -12,6 +12,18 @@ from typing import Any
 from .build import NOTE, STATE, VIEW, reachable
 
 Json = dict[str, Any]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    """Too early: Jupytext's extension, loaded later, puts another contents manager in place."""
+
+
+async def _start_jupyter_server_extension(app: Any) -> None:
+    app.contents_manager.register_pre_save_hook(before_saving)
 
 
 def before_saving(model: Json, path: str, contents_manager: Any) -> None:
@@ -40,7 +52,9 @@ def complete(nb: Json, before: Json) -> None:
     becomes a note, for JupyterLab would show an error in its place.
     """
     known = before | states_in(nb)
-    outputs = [o for cell in nb["cells"] for o in cell.get("outputs", ()) if VIEW in o.get("data", ())]
+    outputs = [
+        o for cell in nb["cells"] for o in cell.get("outputs", ()) if VIEW in o.get("data", ())
+    ]
     shown: set[str] = set()
     for output in outputs:
         name = output["data"][VIEW].get("model_id", "")
