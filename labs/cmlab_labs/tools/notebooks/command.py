@@ -103,8 +103,9 @@ def _work(notebooks: list[Path], folder: Path) -> int:
             if said := bring_up_to_date(notebook, folder):
                 print(said)
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}. The labs run, but what you write in them cannot "
-              "be saved: clone into a folder of your own.", file=sys.stderr)  # fmt: skip
+        lost = "The labs run, but what you write in them cannot be saved"
+        print(f"{folder}: {error.strerror}. {lost}: clone into a folder of your own.",
+              file=sys.stderr)  # fmt: skip
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Working copies of the labs in work/: what a learner runs and edits, so that labs/ stays as it is.
+"""Working copies of the labs in work/: what a learner runs and edits, while labs/ stays as it is.
 
 A copy holds the fingerprint of the cells that it was made with. While it still has these it is
 brought up to date; once it was run or edited it is the learner's, and a newer lab goes beside it.
