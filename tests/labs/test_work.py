@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from cmlab_labs.tools.notebooks import command
 from cmlab_labs.tools.notebooks.build import NOTE, STATE, VIEW, new_metadata, save
-from cmlab_labs.tools.notebooks.saving import before_saving, complete
-from cmlab_labs.tools.notebooks.work import bring_up_to_date
+from cmlab_labs.tools.notebooks.work import before_saving, bring_up_to_date, complete
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,6 @@ from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
-from .panel import Panel
-
 WIDE_LABEL = {"description_width": "initial"}
 CONTROL_LAYOUT = ipw.Layout(width="330px")
 
@@ -71,7 +69,27 @@ def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
-class Explorer(Panel):
+# A widget without a kernel gets a broken chain in red from ipywidgets, as do all widgets in it.
+OFFLINE = """<style>
+.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected::before {display: block; color: inherit; font: inherit;
+  font-style: italic; content: 'As it was saved. Run this cell for the live widget.'}
+.lab-panel .lab-panel.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected :is(input, button, .noUi-target) {pointer-events: none;
+  opacity: 0.6}
+</style>"""
+
+
+class WidgetColumn(ipw.VBox):
+    """A column of widgets. Reopened without a kernel it shows what was saved, and says so."""
+
+    def __init__(self, children: Sequence[ipw.Widget]) -> None:
+        style = ipw.HTML(OFFLINE, layout=ipw.Layout(display="none"))
+        super().__init__([*children, style])
+        self.add_class("lab-panel")
+
+
+class Explorer(WidgetColumn):
     """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
     `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
@@ -156,7 +174,7 @@ SLICE_SECONDS = 0.08  # of training between two checks of the buttons
 REDRAWS = 40  # of the picture in a whole run
 
 
-class LiveTraining(Panel):
+class LiveTraining(WidgetColumn):
     """A training run with buttons: make() -> a fresh trainer, draw(trainer) -> its picture.
 
     Training runs in slices on the kernel's own event loop, so buttons answer between two of
@@ -249,7 +267,7 @@ class LiveTraining(Panel):
 # A prediction before the figure is seen; the reply names the misconception
 
 
-class Predict(Panel):
+class Predict(WidgetColumn):
     """A prediction: a question, its options, and the reply to each once it is committed."""
 
     def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
