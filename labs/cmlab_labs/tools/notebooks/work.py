@@ -3,7 +3,7 @@
 A copy holds the fingerprint of the cells that it was made with. While it still has these it is
 brought up to date; once it was run or edited it is the learner's, and a newer lab goes beside it.
 
-A copy that is saved keeps what its widgets showed. This part is a Jupyter server extension, switched on
+A saved copy keeps what its widgets showed. This is done by a Jupyter server extension, switched on
 wherever this package is installed (etc/jupyter), as is JupyterLab's setting to write the state of
 widgets into the notebook. By itself JupyterLab writes it only for widgets whose kernel lives: a
 lab reopened and saved again would lose its pictures.
