@@ -24,11 +24,10 @@ from cmlab.ops import seeded
 from cmlab.schedules import WarmupCosine
 from cmlab.teacher import InitialModelTeacher, OracleTeacher
 from cmlab.train import checkpoint
-from cmlab.train.callbacks import History, Progress, every
 from cmlab.train.config import Adam, RAdam, TrainConfig
 from cmlab.train.distributed import skip_updates_when
 from cmlab.train.nonfinite import NotFinite
-from cmlab.train.run_log import LOG, JsonlLogger
+from cmlab.train.run_log import LOG, History, JsonlLogger, Progress, every
 from cmlab.train.trainer import Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)

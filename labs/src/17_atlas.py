@@ -535,4 +535,4 @@ print("Remake it: cmlab bench --again")
 #
 # Three lines to take with you: the number of calls is part of a method, and so is the number by which it was judged: ask for the column before you ask for the winner. A teacher and a pre-training are part of the bill. And where ranges overlap there is no winner, only a wish.
 #
-# **Next:** your own data. The [list of labs](README.md) says where to look each method up.
+# **Next:** your own data. The [list of labs](../labs/README.md) says where to look each method up.

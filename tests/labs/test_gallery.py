@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from cmlab_labs.common.prediction import Prediction, predictions
 from cmlab_labs.registry import animations
-from cmlab_labs.tools.gallery import command
 from cmlab_labs.tools.gallery.cells import alternative, prediction_list
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
-from cmlab_labs.tools.gallery.site import HERO, MARK, lab, swap, write_site
+from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
 from cmlab_labs.tools.notebooks.build import find, hides, read, tags
 
 ROOT = Path(__file__).parents[2]
@@ -281,9 +280,9 @@ def test_an_address_that_is_none_is_refused_in_one_sentence(tmp_path, capsys):
     import argparse
 
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    add_arguments(parser)
     given = parser.parse_args(["--out", str(tmp_path / "site"), "--source", "my-repository"])
-    assert command.main(given) == 2 and not (tmp_path / "site").exists()
+    assert main(given) == 2 and not (tmp_path / "site").exists()
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -20,9 +20,18 @@ from cmlab.metrics.plots import png
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
-from .prediction import Predict as Predict  # older copies of the notebooks import it from here
-
 WIDE_LABEL = {"description_width": "initial"}
+
+
+def __getattr__(name: str) -> Any:
+    """`Predict`, which older copies of the notebooks import from here."""
+    if name != "Predict":
+        raise AttributeError(f"{__name__} has no {name}")
+    from .prediction import Predict
+
+    return Predict
+
+
 CONTROL_LAYOUT = ipw.Layout(width="330px")
 
 
@@ -71,7 +80,27 @@ def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
-class Explorer(ipw.VBox):
+# A widget without a kernel gets a broken chain in red from ipywidgets, as do all widgets in it.
+OFFLINE = """<style>
+.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected::before {display: block; color: inherit; font: inherit;
+  font-style: italic; content: 'As it was saved. Run this cell for the live widget.'}
+.lab-panel .lab-panel.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected :is(input, button, .noUi-target) {pointer-events: none;
+  opacity: 0.6}
+</style>"""
+
+
+class WidgetColumn(ipw.VBox):
+    """A column of widgets. Reopened without a kernel it shows what was saved, and says so."""
+
+    def __init__(self, children: Sequence[ipw.Widget]) -> None:
+        style = ipw.HTML(OFFLINE, layout=ipw.Layout(display="none"))
+        super().__init__([*children, style])
+        self.add_class("lab-panel")
+
+
+class Explorer(WidgetColumn):
     """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
     `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
@@ -156,7 +185,7 @@ SLICE_SECONDS = 0.08  # of training between two checks of the buttons
 REDRAWS = 40  # of the picture in a whole run
 
 
-class LiveTraining(ipw.VBox):
+class LiveTraining(WidgetColumn):
     """A training run with buttons: make() -> a fresh trainer, draw(trainer) -> its picture.
 
     Training runs in slices on the kernel's own event loop, so buttons answer between two of

@@ -15,6 +15,8 @@ import ipywidgets as ipw
 
 from cmlab.train.checkpoint import BadFile
 
+from .explorer import WidgetColumn
+
 FILE = "predictions.toml"
 MODEL = f"write it as lab07_ict/{FILE} is written"
 TRIES = 2  # then the right answer is shown
@@ -85,7 +87,7 @@ def prediction(name: str) -> Prediction:
     return found[name]
 
 
-class Predict(ipw.VBox):
+class Predict(WidgetColumn):
     """A prediction as a widget: the question, its options, and a reply to what was committed.
 
     After a wrong answer one may try again; then the right one is shown.

@@ -308,7 +308,7 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
         yield output
         return
     yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
-    inside = [models[name] for name in _reachable(view["model_id"], models)]
+    inside = [models[name] for name in reachable(view["model_id"], models)]
     for place, model in enumerate(inside):
         yield from _shown(model, _words([*inside[place:], *inside[:place]]))
 
@@ -316,7 +316,8 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
 def _words(models: list[dict[str, Any]]) -> str:
     """The first text among widgets, without its marks: an explorer's reading of its picture."""
     texts = (m["state"].get("value", "") for m in models if m["model_name"] == "HTMLModel")
-    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in texts)
+    bare = (re.sub(r"(?s)<style>.*?</style>", "", text) for text in texts)
+    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in bare)
     plain = (" ".join(unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in lines)
     return next(filter(None, plain), "")
 
@@ -335,7 +336,7 @@ def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
         yield new_output("display_data", {kind: pictures[0]} | said)
 
 
-def _reachable(start: str, models: dict[str, Any]) -> list[str]:
+def reachable(start: str, models: dict[str, Any]) -> list[str]:
     """The widget and all inside it, each once, in the order in which they are laid out."""
     found: list[str] = []
     waiting = [start]
