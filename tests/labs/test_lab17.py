@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.explorers_steps import OraclePhasedModel
+from cmlab_labs.common.prediction import prediction
 from cmlab_labs.lab17_atlas import checks, figures
 from cmlab_labs.lab17_atlas import explorer as widget
 from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, read_rows
@@ -189,7 +190,7 @@ def rows():
 def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
     curve = figures.by_calls(rows, "edm", "ddim") | figures.by_calls(rows, "edm", "heun")
     assert figures.worth(curve, figures.by_calls(rows, "ict")[1]) == (9, 35)
-    assert "Between nine and thirty-five" in LAB.read_text(encoding="utf-8")
+    assert prediction("17.1").right == "Between nine and thirty-five"
 
 
 def test_contestants_can_be_told_by_another_number(rows):
