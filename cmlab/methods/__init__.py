@@ -6,9 +6,24 @@ from .ct import CT
 from .ect import ECT
 from .edm import EDM
 from .ict import ICT
+from .meanflow import MeanFlow
 from .musiccm import MusicCM
 from .pcm import PCM
 from .scm import SCM
+from .self_distillation import SelfDistillation
 from .slct import SLCT
 
-__all__ = ["CD", "CT", "ECT", "EDM", "ICT", "PCM", "SCM", "SLCT", "Method", "MusicCM"]
+__all__ = [
+    "CD",
+    "CT",
+    "ECT",
+    "EDM",
+    "ICT",
+    "PCM",
+    "SCM",
+    "SLCT",
+    "MeanFlow",
+    "Method",
+    "MusicCM",
+    "SelfDistillation",
+]
