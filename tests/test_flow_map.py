@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cmlab.flow_map import FlowMapPairs, Jumps, jump, mean_velocity
+from cmlab.methods.imm import IMM, GroupedTimes, mmd
 from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
 from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
 from cmlab.model import Denoiser, EDMPrecond, TrigPrecond, UnitVariance, VelocityPrecond
@@ -242,3 +243,43 @@ def test_the_exact_map_is_sampled_in_any_number_of_jumps():
         x = Jumps()(RectifiedFlow(), exact(), z, calls)
         start = at(1e4 / (1 + 1e4))
         assert torch.allclose(x, exact_jump(start * z, start.repeat(100), torch.zeros(100)))
+
+
+# Inductive moment matching
+
+
+def test_the_discrepancy_is_that_of_the_vectors():
+    a = torch.tensor([[[0.1, 0.2], [-0.3, 0.4]]])
+    b = torch.tensor([[[0.0, 0.5], [0.2, -0.1]]])
+    assert near(mmd(a, b, torch.tensor([0.5])), 0.245471997285)
+    assert near(mmd(a, a, torch.tensor([0.5])), 0.0)
+
+
+@pytest.mark.parametrize(("halvings", "value"), [(12, 0.798369027637), (15, 0.799797572874)])
+def test_the_earlier_time_is_that_of_the_vectors(halvings, value):
+    assert near(IMM(halvings=halvings).earlier(T, S), value)
+    assert near(IMM(halvings=halvings).earlier(T, T - 1e-9), 0.8 - 1e-9)  # never before the end
+
+
+def test_the_mirror_image_of_a_gaussians_map_has_no_discrepancy_either():
+    """Nothing in the loss names the ODE: samples turned about the mean are the same set."""
+    y = MEAN + torch.randn(3, 1, 1) * torch.tensor([[1.0], [-1.0]])
+    assert float(mmd(y, 2 * MEAN - y, torch.ones(3)).abs().max()) < 1e-12
+
+
+def test_groups_share_their_times_and_other_batches_are_refused():
+    t, s = IMM().pairs(RectifiedFlow(), torch.zeros(12, 1), 0)
+    assert torch.equal(t, t[::4].repeat_interleave(4)) and len(t.unique()) == 3
+    assert bool((t > s).all()) and 0.006 <= float(s.min()) < float(t.max()) <= 0.994
+    with pytest.raises(ValueError, match="multiple"):
+        IMM().pairs(RectifiedFlow(), torch.zeros(10, 1), 0)
+
+
+def test_the_exact_map_brings_two_times_to_one_distribution_and_another_does_not():
+    method = IMM(pairs=GroupedTimes(group=2048), halvings=1)  # r far from t
+    found = []
+    for added in (lambda x, t, s: 0.0, lambda x, t, s: 0.5 * expand(t, x)):
+        torch.manual_seed(0)
+        x = MEAN + STD * torch.randn(2048, 1)
+        found.append(float(method.loss(exact(added), x, 0).mean()))
+    assert found[0] < found[1] / 20

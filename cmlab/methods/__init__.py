@@ -6,6 +6,7 @@ from .ct import CT
 from .ect import ECT
 from .edm import EDM
 from .ict import ICT
+from .imm import IMM
 from .meanflow import MeanFlow
 from .musiccm import MusicCM
 from .pcm import PCM
@@ -19,6 +20,7 @@ __all__ = [
     "ECT",
     "EDM",
     "ICT",
+    "IMM",
     "PCM",
     "SCM",
     "SLCT",

@@ -5,15 +5,15 @@ docs/settings.md.
 """
 
 from ..data.toy import ToyData
-from ..flow_map import FlowMapPairs, Jumps
+from ..flow_map import Jumps
 from ..methods.base import Method
+from ..methods.imm import IMM
 from ..methods.meanflow import AdaptiveWeight, MeanFlow
-from ..methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
+from ..methods.self_distillation import Eulerian, Progressive, SelfDistillation
 from ..metrics.evaluators import FlowMapEvaluator
-from ..model import Precond, UnitVariance, VelocityPrecond
+from ..model import Precond, VelocityPrecond
 from ..nets.embedding import TwoTimes
 from ..nets.mlp import MLPShape
-from ..process import RectifiedFlow
 from ..schedules import Constant
 from ..train.config import Adam
 from ..train.recipe import Recipe
@@ -53,3 +53,9 @@ def esd(steps: int = 4000, seed: int = 0) -> Recipe:
 def psd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.psd: not measured."""
     return plane(SelfDistillation(condition=Progressive()), steps, seed)
+
+
+@preset("toy.imm")
+def imm(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.imm: not measured."""
+    return plane(IMM(), steps, seed)
