@@ -33,6 +33,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt $(if $(SICK),again)
 	@if [ -n "$(SICK)" ] && [ ! -w $(VENV) ]; then echo "$(VENV) does not work for you and is not yours to remove: clone into a folder of your own." >&2; exit 1; fi
+	@if [ ! -w "$$([ -e $(VENV) ] && echo $(VENV) || echo .)" ]; then echo "$(CURDIR) cannot be written, and its $(VENV) is missing or out of date: clone into a folder of your own, or ask the owner to run 'make install'." >&2; exit 1; fi
 	@if [ -n "$(SICK)" ]; then echo "Making $(VENV) again: it was incomplete, moved, or lost its Python."; rm -rf $(VENV); fi
 	@if [ ! -x $(BIN)/python ]; then \
 	    for p in $(PYTHONS); do if "$$p" -c '$(IN_RANGE)' >/dev/null 2>&1; then found=$$p; break; fi; done; \

@@ -80,7 +80,7 @@ MomentumSchedule = Annotated[Schedule, Range("[0, 1)")]
 Count = Annotated[int, Range("[1, 1e9]")]
 Natural = Annotated[int, Range("[0, 1e9]")]
 Seed = Annotated[int, Range("[-1e18, 1e18]")]
-Samples = Annotated[int, Range("[1, 1e6]")]
+Samples = Annotated[int, Range("[1, 1e5]")]
 Calls = Annotated[int, Range("[1, 1000]")]  # of a network, for one sample
 
 # Wider and deeper than any network that was published for this.

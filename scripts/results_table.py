@@ -11,6 +11,8 @@ from pathlib import Path
 from cmlab_labs.lab17_atlas import benchmark
 from cmlab_labs.lab17_atlas.benchmark import read_rows
 
+from cmlab.train.checkpoint import read_lines
+
 RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
 COLUMNS = {
     "toy": {"rmse": 3, "rmse_max": 3, "sw1": 3, "sw2": 3, "hq": 3, "modes": 0},
@@ -21,7 +23,7 @@ COLUMNS = {
 def table(kind: str) -> str:
     """Mean and range over the seeds of each preset of a kind, as Markdown."""
     runs = defaultdict(list)
-    for line in RESULTS.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(RESULTS):
         run = json.loads(line)
         if run["preset"].startswith(f"{kind}."):
             runs[run["preset"]].append(run)

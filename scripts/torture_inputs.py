@@ -72,16 +72,18 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name, words in RECIPES.items():
-            if (folder / name / "shipped").exists():
-                continue
-            shutil.rmtree(folder / name, ignore_errors=True)
-            train = ("train", *words, "--out", "run")
-            self.make(Case("finished", train, before=short), folder / name / "whole")
+
+    def run(self, name: str) -> Path:
+        """The folder of one recipe's runs, which are made when they are first asked for."""
+        folder, train = self.folder / name, ("train", *RECIPES[name], "--out", "run")
+        if not (folder / "shipped").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            self.make(Case("finished", train, before=short), folder / "whole")
             half = partial(die_at, 5 if name == "picture" else STEPS // 2 + 3)
-            self.make(Case("half", train, before=half), folder / name / "half")
-            ship = ("ship", str(folder / name / "whole"), "--out", "run/small")
-            self.make(Case("shipped", ship), folder / name / "shipped")
+            self.make(Case("half", train, before=half), folder / "half")
+            ship = ("ship", str(folder / "whole"), "--out", "run/small")
+            self.make(Case("shipped", ship), folder / "shipped")
+        return folder
 
     def make(self, case: Case, place: Path) -> None:
         """Run a case and keep the run that it leaves."""
@@ -95,10 +97,10 @@ class Shelf:
 
     def take(self, name: str, state: str, folder: Path) -> Path:
         """A copy of a run, as folder/run; shipped files lie in folder/run as small.*."""
-        return Path(shutil.copytree(self.folder / name / state, folder / "run"))
+        return Path(shutil.copytree(self.run(name) / state, folder / "run"))
 
     def weights(self, name: str) -> dict[str, Tensor]:
-        return read(self.folder / name / "whole" / runs.MODEL)[0]
+        return read(self.run(name) / "whole" / runs.MODEL)[0]
 
     def same(self, name: str, run: Path) -> str:
         """Empty if the run's weights are those of the unbroken run, bit for bit; else a fault."""
@@ -487,6 +489,10 @@ def lab_folder(folder: Path) -> Path:
                  "data/runs/transport/ot.npz", "data/checkpoints/digits-classifier.json",
                  "data/checkpoints/digits-classifier.safetensors"):  # fmt: skip
         shutil.copy(ROOT / file, folder / file)
+    sums = ROOT / "data" / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True) if sums.exists() else []
+    here = [line for line in lines if (folder / "data" / line.split()[-1]).exists()]
+    (folder / "data" / "SHA256SUMS").write_text("".join(here))
     return folder
 
 

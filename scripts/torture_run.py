@@ -19,7 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS, PROCESSOR_SECONDS, MEMORY = 150.0, 40, 3 * 2**30  # limits of one command
+# Limits of one command: seconds in which it waits without a pause, seconds of processor time,
+# seconds in all (a machine may be busy), and bytes of memory beyond those of this process
+WAITING, PROCESSOR_SECONDS, SECONDS, MEMORY = 60.0, 60, 1800.0, 3 * 2**30
 SHOW = False  # whether all that commands print is shown
 ROOT = Path(__file__).resolve().parents[1]
 NO_MEMORY = re.compile(r"MemoryError|can't allocate memory|bad_alloc|Cannot allocate memory")
@@ -122,6 +124,7 @@ def run(case: Case, folder: Path) -> Result:
     """Run a case in a new folder, which is removed afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    folder = folder.resolve()
     try:
         case.prepare(folder)
         ends = together(case, folder, (case.words, *case.rivals))
@@ -160,8 +163,25 @@ class Job:
     out: Path
     err: Path
     process: subprocess.Popen[bytes] | None = None
+    used: int = 0  # processor time, in ticks
     status: int | None = None
     hung: bool = False
+    began: float = field(default_factory=time.monotonic)
+    ran: float = field(default_factory=time.monotonic)  # when it was last seen to compute
+
+    def stop_if_hung(self) -> None:
+        """Kill it if it has waited too long, or takes too long in all."""
+        now = time.monotonic()
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return
+        used = int(state[11]) + int(state[12])
+        if state[0] == "R" or used != self.used:
+            self.ran, self.used = now, used
+        if now - self.ran > WAITING or now - self.began > SECONDS:
+            self.hung = True
+            os.kill(self.pid, signal.SIGKILL)
 
     def poll(self) -> bool:
         """Whether it has ended."""
@@ -186,7 +206,7 @@ def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int =
     jobs = [
         start(case, folder, words, beside / f"{first + k}") for k, words in enumerate(commands)
     ]
-    began, due = time.monotonic(), None
+    looked, due = 0.0, None
     event = case.event if not first else None
     while not all([job.poll() for job in jobs]):
         now = time.monotonic()
@@ -195,12 +215,11 @@ def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int =
         if event and due is not None and now >= due and jobs[0].status is None:
             event.act(jobs[0].pid, folder)
             event = None
-        if now - began > SECONDS * (2 if case.whole else 1):
+        if now > looked + 0.2:
+            looked = now
             for job in jobs:
                 if job.status is None:
-                    job.hung = True
-                    os.kill(job.pid, signal.SIGKILL)
-            began = now
+                    job.stop_if_hung()
         time.sleep(0.002)
     ends = [job.ended() for job in jobs]
     if SHOW:
@@ -223,6 +242,8 @@ def start_process(case: Case, folder: Path, words: Words, said: Path) -> Job:
 def start_fork(case: Case, folder: Path, words: Words, said: Path) -> Job:
     """A copy of this process that calls `main` with this command."""
     out, err = said.with_suffix(".out"), said.with_suffix(".err")
+    out.touch()  # a fork may be killed before it opens them
+    err.touch()
     sys.stdout.flush()
     pid = os.fork()
     if not pid:

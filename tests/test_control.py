@@ -1,5 +1,6 @@
 """Run control: a run pauses, stops and goes on as asked, and ends as if it had not been."""
 
+import errno
 import json
 import os
 import signal
@@ -115,7 +116,7 @@ def test_a_run_that_failed_leaves_the_sentence_for_those_who_watch(tmp_path):
         runs.fit(recipe, tmp_path, spoil)
     said = state(tmp_path)
     assert said["state"] == "failed" and said["step"] == 3
-    assert "not finite at step 3" in said["sentence"] and "in net.first;" in said["sentence"]
+    assert said["sentence"].startswith("the weights are not finite at step 3, first net.first.")
 
 
 def test_watching_costs_one_look_a_second(tmp_path):
@@ -148,3 +149,135 @@ def test_signals_are_the_callers_again_afterwards(tmp_path):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert main([*WORDS, "--out", str(tmp_path)]) == 0
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# Signals
+
+POINTS = ["train", "toy.ct", "--set", "steps=18", "train.batch=4", "net.width=4"]
+
+
+def signalled(step, name="SIGTERM"):
+    """A callback that sends this process a signal at one step."""
+    return lambda trainer: trainer.step == step and signal.raise_signal(getattr(signal, name))
+
+
+@pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C is not ignored, as it is in a shell's background jobs, whose signals stay ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def in_loop(monkeypatch, callback):
+    """Let the command's trainings call this too."""
+    fit = runs.fit
+    monkeypatch.setattr(runs, "SHEETS", 1)  # nothing else is written on the way
+    monkeypatch.setattr(runs, "fit", lambda *words, **kept: fit(*words, callback, **kept))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_stops_after_its_step_with_a_checkpoint(tmp_path, monkeypatch, capsys, name):
+    in_loop(monkeypatch, signalled(7, name))
+    assert main([*POINTS, "--out", str(tmp_path)]) == 3
+    assert "stopped as asked at step 7; go on with --resume" in capsys.readouterr().err
+    assert read(tmp_path / runs.CHECKPOINT)[1]["step"] == 7
+    assert state(tmp_path)["state"] == "stopped" and not (tmp_path / WANT).exists()
+
+
+def test_a_signal_writes_nothing_by_itself(tmp_path, monkeypatch):
+    found = []
+
+    def look(trainer):
+        if trainer.step == 7:
+            signal.raise_signal(signal.SIGTERM)
+            found.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    in_loop(monkeypatch, look)
+    assert main([*POINTS, "--out", str(tmp_path)]) == 3
+    assert WANT not in found[0] and runs.CHECKPOINT not in found[0]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_stop_that_cannot_be_kept_is_told_in_a_sentence(tmp_path, monkeypatch, capsys, code):
+    def refuse(path, payload, encoding=None):
+        raise OSError(code, os.strerror(code))
+
+    def close(trainer):
+        if trainer.step == 7:
+            monkeypatch.setattr(type(tmp_path), "write_bytes", refuse)
+            monkeypatch.setattr(type(tmp_path), "write_text", refuse)
+            signal.raise_signal(signal.SIGTERM)
+
+    in_loop(monkeypatch, close)
+    assert main([*POINTS, "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "stopped as asked at step 7, which is not kept" in said[0]
+    assert os.strerror(code) in said[0]
+    monkeypatch.undo()
+    assert main([*POINTS, "--out", str(tmp_path), "--resume"]) == 0
+
+
+def test_a_stop_in_a_folder_that_was_moved_is_told_in_a_sentence(tmp_path, monkeypatch, capsys):
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    def move(trainer):
+        if trainer.step == 7:
+            here.rename(there)
+            signal.raise_signal(signal.SIGTERM)
+
+    in_loop(monkeypatch, move)
+    assert main([*POINTS, "--out", str(here)]) == 1
+    said = capsys.readouterr().err
+    assert "step 7, which is not kept" in said and "was moved or removed" in said
+    assert not here.exists() and said.count("\n") == 1
+
+
+def test_a_signal_while_scoring_ends_at_once_and_resuming_scores_again(
+    tmp_path, monkeypatch, capsys
+):
+    scored = []
+
+    def score(*words):
+        scored.append(1)
+        signal.raise_signal(signal.SIGTERM)
+        scored.append(2)
+
+    monkeypatch.setattr(runs, "evaluate_model", score)
+    assert main([*POINTS, "--out", str(tmp_path)]) == 3 and scored == [1]
+    assert "stopped as asked" in capsys.readouterr().err
+    assert state(tmp_path)["state"] == "stopped" and not (tmp_path / runs.MODEL).exists()
+    assert read(tmp_path / runs.CHECKPOINT)[1]["step"] == 18
+    monkeypatch.setattr(runs, "evaluate_model", lambda *words: {"fd1": 1.0})
+    assert main([*POINTS, "--out", str(tmp_path), "--resume"]) == 0
+    assert (tmp_path / runs.MODEL).exists()
+
+
+def test_a_signal_before_training_ends_at_once_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("cmlab.cli.train.dry_run", lambda _: signal.raise_signal(signal.SIGTERM))
+    assert main([*POINTS, "--out", str(tmp_path / "run")]) == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_that_was_ignored_stays_ignored(tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        in_loop(monkeypatch, signalled(7, "SIGHUP"))
+        assert main([*POINTS, "--out", str(tmp_path)]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    code = (
+        "import signal, time\n"
+        "from cmlab.train.control import heed_signals, stop_on_signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # tests in the background ignore it
+        "with stop_on_signal(), heed_signals():\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('first', flush=True)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('second', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "first\n" and done.returncode == -signal.SIGINT and not done.stderr

@@ -12,6 +12,7 @@ import torch
 
 from cmlab.cli import doctor
 from cmlab.discovery import late_import
+from cmlab.train.checkpoint import POINTER
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def checkout(tmp_path, monkeypatch):
     weights.with_suffix(".json").touch()
     (tmp_path / "data" / "runs" / "ladder").mkdir(parents=True)
     np.savez(tmp_path / "data" / "runs" / "ladder" / "ict.npz", a=np.zeros(1))
+    (tmp_path / "data" / doctor.SUMS).write_text(doctor.checksums(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -159,13 +161,46 @@ def test_a_checkout_without_weights_is_noticed(checkout):
     assert lines("checkpoint", "none")[0].stops
 
 
-def test_a_damaged_or_missing_recording_is_noticed(checkout):
+def test_missing_recordings_are_noticed(checkout):
     recording = checkout / "data" / "runs" / "ladder" / "ict.npz"
     assert not lines("recordings", "1")[0].stops
-    recording.write_bytes(recording.read_bytes()[:40])
-    assert lines("recordings", "ladder/ict.npz is damaged", "git checkout")[0].stops
     recording.unlink()
     assert lines("recordings", "none")[0].stops
+    assert lines("shipped files", "data/runs/ladder/ict.npz is missing", "git checkout")[0].stops
+
+
+DAMAGE = {
+    "is not what was shipped": lambda raw: raw[: len(raw) // 2],
+    "is not what was shipped ": lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
+    "is not what was shipped  ": lambda raw: b"",
+    "is a Git LFS pointer and not the file": lambda raw: POINTER + b"spec/v1\nsize 3\n",
+}
+
+
+@pytest.mark.parametrize("said", DAMAGE)
+@pytest.mark.parametrize("name", ["runs/ladder/ict.npz", "checkpoints/digits.safetensors"])
+def test_a_damaged_file_is_noticed(checkout, name, said):
+    path = checkout / "data" / name
+    path.write_bytes(path.read_bytes() or bytes(100))
+    (checkout / "data" / doctor.SUMS).write_text(doctor.checksums(checkout / "data"))
+    assert lines("shipped files", "3, each as it was shipped")[0].remedy == ""
+    path.write_bytes(DAMAGE[said](path.read_bytes()))
+    (finding,) = lines("shipped files")
+    assert finding.stops and finding.found == f"data/{name} {said.strip()}"
+    assert finding.remedy.startswith(("run `git checkout -- data/", "run `git lfs pull`"))
+
+
+def test_a_checkout_without_a_list_of_hashes_is_told_so_and_not_stopped(checkout):
+    (checkout / "data" / doctor.SUMS).unlink()
+    (finding,) = lines("shipped files", "is missing, so none was checked")
+    assert finding.remedy and not finding.stops
+
+
+def test_every_shipped_file_is_listed_with_its_hash():
+    data = Path(__file__).parents[1] / "data"
+    listed = (data / doctor.SUMS).read_text("utf-8")
+    assert listed == doctor.checksums(data), "run `python scripts/checksums.py`"
+    assert listed.count("\n") > 200
 
 
 def test_outside_a_checkout_it_says_where_the_labs_are(monkeypatch):

@@ -134,6 +134,13 @@ def test_settings_that_make_no_sense_are_refused_and_nothing_is_written(
     assert sentence in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("text", ["-" * 3000 + "1", "(" * 300, "{[]: 1}", "1 if 1 else 1"])
+def test_a_value_that_no_parser_takes_is_text(text, capsys):
+    assert main(["train", "toy.ict", "--set", f"net.width={text}"]) == 2
+    said = capsys.readouterr().err
+    assert "takes a int" in said and said.count("\n") == 1
+
+
 def test_memory_is_counted_without_being_taken(monkeypatch):
     """By hand: weights, gradient, two moments and average; the layers' inputs of one pass."""
     recipe = recipe_of("toy.edm", 0, ["net.width=64", "net.depth=1"])

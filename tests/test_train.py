@@ -209,8 +209,8 @@ torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()
 alone = points(parts=2)
-data = Spoilt() if fabric.global_rank else Ring()
-trainer = Trainer(alone.model, alone.method, data, alone.config, fabric)
+trainer = Trainer(alone.model, alone.method, Ring(), alone.config, fabric)
+trainer.batches.data = Spoilt() if fabric.global_rank else Ring()
 try:
     trainer.fit()
 except NotFinite as error:
@@ -227,7 +227,7 @@ def test_a_bad_number_in_one_process_stops_all_and_each_knows_where_it_began(tmp
     done = subprocess.run([*run, script], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     first, second = ((tmp_path / rank).read_text() for rank in "01")
-    assert first == second and "loss is not finite at step 0 for 1 of 4 samples" in first
+    assert first == second and "the data are not finite at step 0: 1 of 4 samples" in first
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def test_a_sample_that_is_no_number_stops_the_run_before_the_weights_are_touched
     trainer = points()
     list(islice(trainer.run(), 2))
     before, trainer.batches.data = kept(trainer), Spoilt()
-    with pytest.raises(NotFinite, match=r"loss is not finite at step 2 for 1 of 8 samples"):
+    with pytest.raises(NotFinite, match="the data are not finite at step 2: 1 of 8 samples"):
         trainer.advance()
     assert same(trainer.tensors(), before) and trainer.step == 2
     trainer.batches.data = Ring()  # and once the cause is gone, it goes on
@@ -304,7 +304,7 @@ def test_a_bad_number_that_is_seen_late_has_not_reached_the_weights():
         advance()
 
     trainer.advance = watched
-    with pytest.raises(NotFinite, match=r"loss is not finite at step 7 for 1 of 8 samples"):
+    with pytest.raises(NotFinite, match="the data are not finite at step 7: 1 of 8 samples"):
         trainer.fit()
     assert len(before) == 10 and trainer.step == 7  # it came up at the look after ten steps
     assert same(dict(trainer.model.state_dict()), before[7])
@@ -359,8 +359,10 @@ def test_a_gradient_is_clipped_to_its_largest_norm():
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    for wrong in (dict(batch=0), dict(steps=-1), dict(parts=0), dict(parts=3)):
-        with pytest.raises(ValueError, match="batch a multiple of parts"):
+    with pytest.raises(ValueError, match="batch a multiple of parts"):
+        replace(CONFIG, parts=3)
+    for wrong in (dict(batch=0), dict(steps=-1), dict(parts=0)):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a whole number in"):
             replace(CONFIG, **wrong)
 
 

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from types import ModuleType
-from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 
@@ -208,16 +208,55 @@ def checkpoints() -> Iterator[Finding]:
 
 
 def recordings() -> Iterator[Finding]:
-    """The recordings that the labs replay: how many, and which are damaged."""
+    """The recordings that the labs replay: how many."""
     folder, remedy = _shipped("runs")
-    found = sorted(folder.glob("*/*.npz"))
-    for path in found:
-        if not is_zipfile(path):
-            yield Finding("recordings", f"{path.parent.name}/{path.name} is damaged", remedy, True)
-    if found:
+    if found := sorted(folder.glob("*/*.npz")):
         yield Finding("recordings", f"{len(found)}")
     else:
         yield Finding("recordings", "none", remedy, True)
+
+
+SUMS = "SHA256SUMS"  # of the shipped data, as sha256sum writes it; see scripts/checksums.py
+FILES = ("atlas.jsonl", "atlas/*.safetensors", "checkpoints/*.*", "runs/*/*.npz")
+
+
+def checksums(data: Path) -> str:
+    """The SHA-256 of each shipped file below `data`, one on a line before the file's path."""
+    paths = sorted(path for pattern in FILES for path in data.glob(pattern))
+    return "".join(
+        f"{sha256(path.read_bytes()).hexdigest()}  {path.relative_to(data).as_posix()}\n"
+        for path in paths
+    )
+
+
+def shipped_files() -> Iterator[Finding]:
+    """Whether each shipped file still is what was shipped, by its hash."""
+    table, remedy = _shipped(SUMS)
+    if not table.is_file():
+        yield Finding("shipped files", f"{SUMS} is missing, so none was checked", remedy)
+        return
+    rows = [line.split("  ", 1) for line in table.read_text("utf-8").splitlines()]
+    faults = [fault for digest, name in rows if (fault := _fault(name, digest))]
+    yield from faults
+    if not faults:
+        yield Finding("shipped files", f"{len(rows)}, each as it was shipped")
+
+
+def _fault(name: str, digest: str) -> Finding | None:
+    """What is wrong with a shipped file; None if nothing is."""
+    from ..train.checkpoint import is_pointer
+
+    path, remedy = _shipped(name)
+    if not path.is_file():
+        what = "is missing"
+    elif is_pointer(path):
+        what, remedy = "is a Git LFS pointer and not the file", "run `git lfs pull`"
+    elif sha256(path.read_bytes()).hexdigest() != digest:
+        what = "is not what was shipped"
+        remedy += "; if you made it anew, run `python scripts/checksums.py`"
+    else:
+        return None
+    return Finding("shipped files", f"data/{name} {what}", remedy, True)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -233,6 +272,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     notebooks,
     checkpoints,
     recordings,
+    shipped_files,
 )
 
 

@@ -7,7 +7,8 @@ test split in the features of the CIFAR-10 classifier or of Inception.
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -34,6 +35,22 @@ def space_of(name: str, weights: str = "", download: bool = False) -> Space:
     if download and name != InceptionSpace.name:
         raise Refused(f"the space {name} comes with the repository; leave out --download")
     return spaces[name]
+
+
+@contextmanager
+def fitting(run: Path, done: str = "evaluated") -> Iterator[None]:
+    """A context in which a record whose ingredients do not go together is refused as such.
+
+    Its fields are of the right types, or it would not have been loaded; what is left is, say, an
+    evaluator of images beside data in the plane, or more calls than a sampler has.
+    """
+    try:
+        yield
+    except (BadFile, Refused, torch.OutOfMemoryError):
+        raise
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise Refused(f"{run} cannot be {done}: {why}") from error
 
 
 def score(
@@ -86,7 +103,9 @@ def evaluate(args: argparse.Namespace) -> int:
     if not args.space:
         model, recipe, record = runs.load(args.run)
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
-        say(kept | runs.evaluate_model(model, recipe))
+        with fitting(args.run):
+            scores = runs.evaluate_model(model, recipe)
+        say(kept | scores)
         return 0
     space = space_of(args.space, args.weights, args.download)
     evaluator = CIFAR10Evaluator(args.n, args.seed, space, args.heun)

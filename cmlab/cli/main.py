@@ -15,12 +15,12 @@ from ..discovery import LabsMissing, late_import
 from ..ops import seeded
 from ..train import runs
 from ..train.checkpoint import BadFile
-from ..train.control import Stopped
+from ..train.control import NotSaved, Stopped
 from ..train.nonfinite import NotFinite
 from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
-from .evaluate import add_evaluate, evaluate
+from .evaluate import add_evaluate, evaluate, fitting
 from .settings import SEED, Refused, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
 
@@ -96,7 +96,7 @@ def main(words: list[str] | None = None) -> int:
     except (Refused, BadFile, LabsMissing) as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 2
-    except NotFinite as error:
+    except (NotFinite, NotSaved) as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return 1
     except torch.OutOfMemoryError:
@@ -114,13 +114,8 @@ def sample(args: argparse.Namespace) -> int:
     from ..metrics.plots import save_grid  # matplotlib is slow to load
 
     model, recipe, _ = runs.load(args.run)
-    try:
-        with seeded(torch.device("cpu"), args.seed):
-            save_grid(model, recipe, args.n, args.steps, args.out)
-    except BadFile:
-        raise
-    except ValueError as error:  # such as more calls than a phased sampler has steps
-        raise Refused(f"{args.run} cannot be sampled so: {error}") from error
+    with fitting(args.run, "sampled so"), seeded(torch.device("cpu"), args.seed):
+        save_grid(model, recipe, args.n, args.steps, args.out)
     return 0
 
 

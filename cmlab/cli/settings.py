@@ -175,8 +175,8 @@ def parse_value(text: str) -> Any:
     """A Python number, Boolean or tuple; anything else stays text."""
     try:
         return literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text  # nesting too deep for the parser ends in one of the last two
 
 
 def say(facts: dict[str, Any]) -> None:

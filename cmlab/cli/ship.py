@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..train import checkpoint
 from ..train.checkpoint import BadFile
-from ..train.run_log import LOG, STRIPS
+from ..train.run_log import LOG, STRIPS, read_log
 from ..train.runs import load
 
 ROWS, SHEETS = 120, 16  # of the log and of the sheets, at most
@@ -51,7 +51,7 @@ def ship(run: Path, out: Path) -> dict[str, Any]:
     lines = "".join(json.dumps(rows[i]) + "\n" for i in spread(len(rows), ROWS))
     checkpoint.replace(with_suffix(out, ".jsonl"), lambda path: path.write_text(lines, "utf-8"))
     if chosen:
-        picture = Image.fromarray(np.concatenate([np.asarray(Image.open(p)) for _, p in chosen]))
+        picture = Image.fromarray(stacked([path for _, path in chosen]))
         write = lambda path: picture.save(path, format="PNG", optimize=True)  # noqa: E731
         checkpoint.replace(with_suffix(out, ".png"), write)
     return record
@@ -66,13 +66,29 @@ def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
     """Log lines and sheets, each with the training samples seen by then, start included."""
     before, rows, sheets = 0, [], []
     for stage, folder in enumerate(f for f in (run / "start", run) if (f / LOG).exists()):
-        mine = [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
-        batch = mine[-1]["samples"] // mine[-1]["step"]
+        if not (mine := read_log(folder / LOG)):
+            continue
+        batch = mine[-1]["samples"] // max(mine[-1]["step"], 1)
         rows += [row | {"samples": before + row["samples"], "stage": stage} for row in mine]
         pictures = sorted((folder / STRIPS).glob("*.png"))
+        pictures = [path for path in pictures if path.stem.isdigit()]
         sheets += [(before + int(path.stem) * batch, path) for path in pictures]
         before += mine[-1]["samples"]
     return rows, sheets
+
+
+def stacked(paths: list[Path]) -> np.ndarray:
+    """The pixels of sheets, one above the other. Raises BadFile for one that does not fit."""
+    sheets: list[np.ndarray] = []
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                sheets.append(np.asarray(picture.convert("RGB")))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise BadFile(f"{path} is damaged or no picture; remove it and ship again") from error
+        if sheets[-1].shape != sheets[0].shape:
+            raise BadFile(f"{path} is of another size than the first; remove it and ship again")
+    return np.concatenate(sheets)
 
 
 def spread(n: int, most: int) -> list[int]:

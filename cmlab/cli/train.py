@@ -1,8 +1,11 @@
 """`cmlab train`: train a preset on one or several devices, evaluate it, and write the record."""
 
 import argparse
+import hashlib
 import os
+import re
 import sys
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ from ..discovery import SHIPPED
 from ..presets import PRESETS
 from ..train import cost, runs
 from ..train.checkpoint import BadFile
-from ..train.control import RunControl, stop_on_signal
-from ..train.distributed import BF16_MIXED, Engine, device_and_precision
+from ..train.control import RunControl, Stopped, stop_on_signal
+from ..train.distributed import BF16_MIXED, Engine, device_and_precision, launcher_mismatch
+from ..train.lengthen import lengthen, stretch
+from ..train.lock import hold_folder, is_begun
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
 from ..types import Range
@@ -39,8 +44,13 @@ def add_train(train: argparse.ArgumentParser) -> None:
     option("--seed", type=whole(SEED), default=0, help="seed of initial weights, data and noise")
     option("--set", metavar="key=value", action="append", default=[], nargs="+",
            help="change a field of the recipe, such as train.batch=64")  # fmt: skip
-    option("--out", type=Path, help="the run's folder; default: runs/PRESET-SEED")
+    option(
+        "--out", type=Path, help="the run's folder; default: runs/PRESET-SEED, and what --set says"
+    )
     option("--resume", action="store_true", help="resume from the folder's checkpoint")
+    option("--continue", dest="parent", type=Path, metavar="RUN",
+           help="go on from a finished run, with more steps, as a new run in another folder: "
+                "--set train.steps=8000 --continue runs/toy.ict-0")  # fmt: skip
     option("--data", type=Path, help="folder or archive of a data set that is read from files")
     option("--devices", type=whole(DEVICES), default=1, help="number of devices on each machine")
     option(
@@ -64,6 +74,9 @@ def train(args: argparse.Namespace) -> int:
     """Check the command, then train and evaluate. Raises Refused before anything is written."""
     if args.data:
         os.environ["CMLAB_DATA"] = str(args.data.resolve())
+    engine = Engine(args.devices, args.nodes)
+    if fault := "" if args.plan else launcher_mismatch(engine):
+        raise Refused(fault)
     settings = [word for words in args.set for word in words]
     recipe = recipe_of(args.preset, args.seed, settings)
     if not SHIPPED.is_dir() and not isinstance(recipe.data, ToyData):
@@ -73,18 +86,31 @@ def train(args: argparse.Namespace) -> int:
         )
     if args.accelerator:
         recipe = with_accelerator(recipe, args.accelerator)
-    folder = args.out or Path("runs") / f"{args.preset}-{args.seed}"
-    engine = Engine(args.devices, args.nodes)
+    folder = args.out or default_folder(args.preset, args.seed, settings)
     if args.plan:
         check_memory(recipe, cost.FEW)
         say(cost.table(cost.forecast(recipe, engine.processes)))
         return 0
-    if first_process():
-        check_folder(folder, args.resume)
-        dry_run(recipe)
-    recipe = with_parts(recipe, engine, folder)
-    with stop_on_signal(RunControl(folder)):
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"{folder} is a file; choose another --out")
+    first = first_process()
+    with stop_on_signal(), hold_folder(folder) if first else nullcontext():
+        if first:
+            check_folder(folder, args.resume, args.parent)
+            dry_run(recipe)
+        recipe = with_parts(stretch(recipe, args.parent, folder), engine, args.parent or folder)
+        if first and args.parent and not (folder / runs.CHECKPOINT).exists():
+            sys.stderr.write(f"{lengthen(recipe, args.parent, folder)}.\n")
         return train_and_evaluate(args, settings, recipe, folder, engine)
+
+
+def default_folder(preset: str, seed: int, settings: list[str]) -> Path:
+    """The folder of a run that names none: other settings are another run, in another folder."""
+    words = "-".join((preset, str(seed), *settings))
+    name = re.sub(r"[^A-Za-z0-9._=+-]", "_", words)
+    if name != words or len(name) > 80:  # a file system may not take it as it is
+        name = f"{name[:60]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+    return Path("runs") / name
 
 
 def with_accelerator(recipe: Recipe, accelerator: str) -> Recipe:
@@ -95,11 +121,13 @@ def with_accelerator(recipe: Recipe, accelerator: str) -> Recipe:
     return replace(recipe, train=replace(recipe.train, accelerator=accelerator), start=start)
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool, parent: Path | None = None) -> None:
     """Raise Refused if the run may not be written into this folder."""
-    if folder.exists() and not folder.is_dir():
-        raise Refused(f"{folder} is a file; choose another --out")
-    if folder.exists() and any(folder.iterdir()) and not resume:
+    if parent and parent.resolve() == folder.resolve():
+        raise Refused(f"{folder} is the run to continue; give the new one another --out")
+    if (folder / runs.PARENT).exists() and not (folder / runs.CHECKPOINT).exists() and not parent:
+        raise Refused(f"{folder} was to continue another run and has not begun; give --continue")
+    if folder.exists() and is_begun(folder) and not resume:
         raise Refused(f"{folder} is not empty; add --resume to go on, or choose another --out")
 
 
@@ -124,18 +152,35 @@ def train_and_evaluate(
         return 0
     control = RunControl(folder, (2, 2) if recipe.start else (1, 1))
     control.write_state("scoring", trainer)
+    try:
+        found = scores(trainer, recipe)
+    except Stopped:
+        with suppress(BadFile):
+            control.write_state("stopped", trainer)
+        raise
     facts = {
         "preset": args.preset,
         "settings": settings,
         "seed": args.seed,
         **machine(engine, fabric, args.compile),
         **budget(trainer, recipe, folder),
-        "scores": runs.evaluate_model(trainer.ema.model, recipe),
+        "scores": found,
     }
     runs.finish(trainer, recipe, folder, facts)
     control.write_state("finished", trainer)
     say({key: facts[key] for key in facts if key != "scores"} | facts["scores"])
     return 0
+
+
+def scores(trainer: Trainer, recipe: Recipe) -> dict[str, float | None]:
+    """The scores; none, and a sentence, if the evaluator's settings make none: the run is kept."""
+    try:
+        return runs.evaluate_model(trainer.ema.model, recipe)
+    except BadFile:
+        raise
+    except ValueError as error:
+        sys.stderr.write(f"cmlab: the run is trained and has no scores: {error}\n")
+        return {}
 
 
 def machine(engine: Engine, fabric: Fabric, compiled: bool) -> dict[str, Any]:

@@ -362,7 +362,7 @@ def find(path: str, names: Sequence[str] = (*TRAIN, *TEST)) -> BatchStore:
         BadFile: when CIFAR-10 is not there.
     """
     path = path or os.environ.get("CMLAB_DATA", "")
-    root = Path(os.path.realpath(os.path.expanduser(path)) if path else DATA)
+    root = Path(os.path.realpath(os.path.expanduser(path) or DATA))
     if root.is_file():
         return BatchArchive(root, inside(root))
     places = ((layout, f) for layout in LAYOUTS for f in (root, root / layout.folder))

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from ..train.checkpoint import BadFile
+from ..train.lock import hold
 from .cifar10_files import PublishedArchive
 
 TRIES = 4  # in a row in which nothing arrives
@@ -43,10 +44,11 @@ def download(archive: PublishedArchive, folder: Path) -> Path:
             raise BadFile(f"{path} is not the published archive, and is left as it is; give "
                           f"--path another folder, or give that file another name")  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        transfer = Transfer(archive, folder / f"{archive.name}.part")
-        if shutil.disk_usage(folder).free < archive.size - transfer.have():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return transfer.run(path)
+        with hold(folder / f"{archive.name}.lock"):
+            transfer = Transfer(archive, folder / f"{archive.name}.part")
+            if shutil.disk_usage(folder).free < archive.size - transfer.have():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return transfer.run(path)
     except OSError as error:
         raise BadFile(
             f"{folder} could not be written to ({error.strerror}); free {archive.size / 1e6:.0f} "

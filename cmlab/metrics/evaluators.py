@@ -55,6 +55,9 @@ def patch_distances(images: Mapping[str, Tensor], fresh: Tensor) -> dict[str, fl
 # Toy data, against the exact distribution
 
 
+MoreThanPixels = Annotated[int, Range("[65, 1e5]")]  # a covariance of 64 features needs more
+
+
 @ingredient
 @dataclass(frozen=True)
 class ToyEvaluator:
@@ -155,7 +158,7 @@ class DigitsEvaluator:
         seed: of all draws.
     """
 
-    n: Samples = 2000
+    n: MoreThanPixels = 2000
     seed: Seed = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -174,7 +177,7 @@ class DigitsStepsEvaluator:
     """
 
     calls: tuple[Calls, ...] = (1, 2, 4)
-    n: Samples = 2000
+    n: MoreThanPixels = 2000
     seed: Seed = 0
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
@@ -241,7 +244,7 @@ class LatentDigitsEvaluator:
         seed: of all draws.
     """
 
-    n: Samples = 2000
+    n: MoreThanPixels = 2000
     seed: Seed = 0
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
@@ -22,6 +22,7 @@ from ..types import (
     Seed,
     ShareSchedule,
 )
+from .nonfinite import WEIGHTS_KEPT, NotFinite
 
 # Optimizers as ingredients: frozen records that build a torch optimizer
 
@@ -76,6 +77,64 @@ class Source(Protocol):
     def sample(self, n: int) -> tuple[Tensor, Tensor | None]: ...
 
 
+FIRST = 64  # samples of own data that are looked at before the first step
+
+
+def first_samples(data: object, n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """n samples and their labels, if a training can use them.
+
+    Raises:
+        TypeError, ValueError: in one sentence that says what was found and what to do.
+    """
+    name = type(data).__name__
+    if not isinstance(data, Source):
+        raise TypeError(
+            f"the data are a {name}, from which nothing can be drawn: give an object whose "
+            f"sample(n) returns n random samples (n, …) in {dtype}, and their labels (n,) or None"
+        )
+    try:
+        found = data.sample(n)
+    except (RuntimeError, IndexError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name}.sample({n}) drew nothing, is it empty? It said: {said}"
+        ) from error
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TypeError(
+            f"{name}.sample({n}) returned a {type(found).__name__}: return a pair, samples "
+            f"and their labels or None"
+        )
+    x, cond = found
+    x = check_samples(name, x, n, dtype)
+    if cond is not None and (not isinstance(cond, Tensor) or len(cond) != n):
+        got = f"{len(cond)} of them" if isinstance(cond, Tensor) else f"a {type(cond).__name__}"
+        raise ValueError(f"the labels of {n} samples are {got}: give a tensor ({n},) or None")
+    return x, cond
+
+
+def check_samples(name: str, x: object, n: int, dtype: torch.dtype) -> Tensor:
+    """x, if they are n finite samples (n, …) of this type; else raise as `first_samples`."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"the samples of {name} are a {type(x).__name__}: give a torch tensor")
+    if x.dtype != dtype:
+        whole = " / 127.5 - 1, if they are bytes" * (not x.is_floating_point())
+        raise TypeError(
+            f"the samples of {name} are {x.dtype} and the weights {dtype}: return "
+            f"x.to({dtype}){whole}"
+        )
+    if x.ndim < 2 or len(x) != n or not x.numel():
+        raise ValueError(
+            f"the samples of {name} have shape {tuple(x.shape)} for n = {n}: return (n, …), the "
+            f"batch first and at least one number for each sample"
+        )
+    bad = int((~torch.isfinite(x).flatten(1).all(1)).sum())
+    if bad:
+        raise ValueError(
+            f"{bad} of {n} samples of {name} hold NaN or infinity: leave them out of the data"
+        )
+    return x
+
+
 @runtime_checkable
 class MovableSource(Protocol):
     """Data that can be moved to the device and draw samples there."""
@@ -123,8 +182,19 @@ class TrainConfig:
             )
 
     def set_lr(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Set the learning rate of this step, and β₁ where it follows a schedule."""
+        """Set the learning rate of this step, and β₁ where it follows a schedule.
+
+        Raises:
+            NotFinite: if one is NaN or infinite, before it can reach the weights.
+        """
+        lr = self.optimizer.lr * self.rate(step)
+        beta1 = self.momentum(step) if self.momentum else 0.0
+        if not (isfinite(lr) and isfinite(beta1)):
+            raise NotFinite(
+                f"the learning rate is {lr} at step {step}, and the momentum {beta1}: mend the "
+                f"schedule train.{'momentum' if isfinite(lr) else 'rate'}; {WEIGHTS_KEPT}"
+            )
         for group in optimizer.param_groups:
-            group["lr"] = self.optimizer.lr * self.rate(step)
+            group["lr"] = lr
             if self.momentum:
-                group["betas"] = (self.momentum(step), group["betas"][1])
+                group["betas"] = (beta1, group["betas"][1])

@@ -8,13 +8,17 @@ A pause keeps the process and its memory; a stop ends it. Both write a checkpoin
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint import write_json
+import torch
+
+from .checkpoint import BadFile, write_json
+from .lock import check_lock
 from .trainer import Trainer
 
 STATE, WANT = "state.json", "want"
@@ -23,7 +27,11 @@ AGREE_EVERY = 20  # steps after which several processes agree on the request
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and has written its checkpoint."""
+    """The run was asked to stop; --resume goes on."""
+
+
+class NotSaved(Exception):
+    """The run was asked to stop, and could not write its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class RunControl:
 
     def write_state(self, state: str, trainer: Trainer | None = None, sentence: str = "") -> None:
         """Write the state: training, paused, stopped, scoring, finished or failed."""
+        check_lock(self.folder)
         write_json(
             self.folder / STATE,
             {
@@ -54,9 +63,10 @@ class RunControl:
     def want(self) -> str:
         """The request, "pause" or "stop"; empty if there is none."""
         try:
-            return (self.folder / WANT).read_text(encoding="utf-8").strip()
-        except OSError:
+            word = (self.folder / WANT).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
             return ""
+        return word if word in (PAUSE, STOP) else ""
 
     def ask(self, word: str) -> None:
         """Request "pause" or "stop"; the empty word withdraws the request."""
@@ -70,6 +80,8 @@ class RunControl:
 class ObeyRequests:
     """A callback that writes the run's state once a second, and pauses or stops it on request.
 
+    A signal is a request too, which one process heeds after the step in which it came.
+
     Args:
         control: where the state is written and requests are read.
         save: writes a checkpoint; called before a pause or a stop.
@@ -77,6 +89,7 @@ class ObeyRequests:
 
     Raises:
         Stopped: when called after a stop was requested.
+        NotSaved: if there is then no room for the checkpoint.
     """
 
     def __init__(
@@ -86,21 +99,33 @@ class ObeyRequests:
 
     def __call__(self, trainer: Trainer) -> None:
         due, alone = time.monotonic() - self.written > 1, trainer.fabric.world_size == 1
-        if not (due if alone else trainer.step % AGREE_EVERY == 0):
+        if not (due or SIGNALS.received if alone else trainer.step % AGREE_EVERY == 0):
             return
-        self.write_state("training", trainer)
         want = self.agreed_request(trainer)
-        if want in (PAUSE, STOP):
-            self.save(trainer)
+        if want == STOP:
+            self.stop(trainer)
+        self.write_state("training", trainer)
         if want == PAUSE:
+            self.save(trainer)
             self.write_state("paused", trainer)
         while want == PAUSE:
             time.sleep(0.2)
             want = self.agreed_request(trainer)
         if want == STOP:
+            self.stop(trainer)
+
+    def stop(self, trainer: Trainer) -> None:
+        """Write the checkpoint, then the state, and raise Stopped."""
+        try:
+            self.save(trainer)
+        except BadFile as error:
+            raise NotSaved(
+                f"stopped as asked at step {trainer.step}, which is not kept: {error}"
+            ) from error
+        with suppress(BadFile):  # what counts is kept
             self.write_state("stopped", trainer)
-            self.control.ask("")
-            raise Stopped(f"stopped as asked at step {trainer.step}; go on with --resume")
+        self.control.ask("")
+        raise Stopped(f"stopped as asked at step {trainer.step}; go on with --resume")
 
     def write_state(self, state: str, trainer: Trainer) -> None:
         self.written = time.monotonic()
@@ -109,24 +134,76 @@ class ObeyRequests:
 
     def agreed_request(self, trainer: Trainer) -> str:
         """The request, the same for all processes: they have to stop at the same step."""
-        return trainer.fabric.broadcast(self.control.want())
+        fabric = trainer.fabric
+        if fabric.world_size == 1:
+            return STOP if SIGNALS.received else self.control.want()
+        signalled = torch.tensor(float(SIGNALS.received), device=fabric.device)
+        if float(torch.as_tensor(fabric.all_reduce(signalled, reduce_op="max"))):
+            return STOP
+        return fabric.broadcast(self.control.want())
+
+
+# Signals: the handler leaves a mark in memory; files are written by the training loop alone
+
+
+@dataclass
+class Signals:
+    """The signals to this process: whether one came, and how many loops will heed it."""
+
+    received: bool = False
+    heeding: int = 0
+
+
+SIGNALS = Signals()
+ASKING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 
 @contextmanager
-def stop_on_signal(control: RunControl) -> Iterator[None]:
-    """A context in which Ctrl-C and SIGTERM request a stop; a second Ctrl-C ends at once."""
-    before: dict[int, object] = {}
+def stop_on_signal() -> Iterator[None]:
+    """A context in which Ctrl-C, SIGTERM and SIGHUP request a stop; a second one ends at once.
+
+    A training loop stops after its step, with a checkpoint (see `heed_signals`); anything else,
+    such as scoring, is left there and then. A signal that was ignored stays so, as under nohup.
+
+    Raises:
+        Stopped: if a signal came where no training loop heeds it.
+    """
 
     def ask(number: int, frame: object) -> None:
-        if not control.folder.exists():  # there is nothing to save yet
-            raise KeyboardInterrupt
-        control.ask(STOP)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if SIGNALS.received:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        SIGNALS.received = True
+        if not SIGNALS.heeding:
+            raise Stopped("stopped as asked; go on with --resume")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, ask)
+    numbers = [getattr(signal, name) for name in ASKING if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # Python allows handlers in no other
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
+        for number, handler in before.items():
+            if handler not in (signal.SIG_IGN, None):
+                signal.signal(number, ask)
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+            if handler is not None:
+                signal.signal(number, handler)
+        SIGNALS.received = False
+
+
+@contextmanager
+def heed_signals() -> Iterator[None]:
+    """A context for a training loop with `ObeyRequests`, which stops at the end of a step.
+
+    Raises:
+        Stopped: at its end, if the signal came after the last step.
+    """
+    SIGNALS.heeding += 1
+    try:
+        yield
+    finally:
+        SIGNALS.heeding -= 1
+    if SIGNALS.received:
+        raise Stopped("stopped as asked after the last step; go on with --resume")

@@ -8,11 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..nets.pretrained import PretrainedNet
 from .config import MovableSource
-from .recipe import Recipe
+from .recipe import Recipe, Shape
 from .trainer import Trainer
 
 FEW = 2  # samples that memory and operations are counted on
@@ -57,18 +61,18 @@ def least_memory(recipe: Recipe, samples: int) -> int:
     """Bytes that a step on so many samples takes at least, found without allocating any.
 
     They are those of weights, gradient, two moments and average, and of what one pass through the
-    network keeps for its gradient, whatever the method adds. 0 for a network that cannot be built
-    or called so: the first real step says what is wrong with it.
+    network keeps for its gradient, whatever the method adds. 0 for data that cannot be drawn
+    or a network that cannot be called so: the rehearsal says what is wrong.
     """
-    x, cond = recipe.data.sample(1)
     shape = recipe.net.net if isinstance(recipe.net, PretrainedNet) else recipe.net
     try:
+        x, cond = recipe.data.sample(1)
         with torch.device("meta"):
             net = shape.build()
             with saved_bytes(net) as saved:
                 meta = None if cond is None else torch.empty_like(cond, device="meta")
                 net(torch.empty_like(x, device="meta"), torch.empty(1), meta)
-    except (RuntimeError, ValueError, TypeError, NotImplementedError):
+    except (RuntimeError, ValueError, TypeError, LookupError):
         return 0
     return 5 * sum(map(tensor_bytes, net.parameters())) + samples * sum(saved.values())
 
@@ -153,6 +157,47 @@ def timed_step(trainer: Trainer) -> float:
 
 def tensor_bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
+
+
+# A bound on the networks of records from elsewhere, far above any that is trained here
+
+MOST_MODULES, MOST_WEIGHTS = 5_000, 4_000_000_000
+
+
+def check_size(net: Shape) -> None:
+    """Refuse a network that is too large, before it takes any memory.
+
+    Each field has a range of its own; together they may still ask for too much. It is built on
+    torch's meta device, where tensors have no values, and given up at the module or weight that
+    is one too many.
+
+    Raises:
+        ValueError: if it is too large.
+    """
+    while isinstance(net, PretrainedNet):  # its weights are those of a shipped file
+        net = net.net
+    too_large = ValueError(
+        f"its network has more than {MOST_MODULES} modules or {MOST_WEIGHTS} weights"
+    )
+    count = {"modules": 0, "weights": 0}
+
+    def add(name: str, number: int) -> None:
+        count[name] += number
+        if count["modules"] > MOST_MODULES or count["weights"] > MOST_WEIGHTS:
+            raise too_large
+
+    hooks = (
+        register_module_module_registration_hook(lambda *given: add("modules", 1)),
+        register_module_parameter_registration_hook(
+            lambda module, name, weight: add("weights", 0 if weight is None else weight.numel())
+        ),
+    )
+    try:
+        with torch.device("meta"):
+            net.build()
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def table(forecasts: list[CostEstimate]) -> dict[str, Any]:

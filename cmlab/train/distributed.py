@@ -3,6 +3,7 @@
 Nothing here is part of a recipe: it changes how long a run takes, not which batches are drawn.
 """
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -208,6 +209,46 @@ class Engine:
         """The name of the GPU or of the processor."""
         gpu = fabric.device.type == "cuda"
         return torch.cuda.get_device_name(fabric.device) if gpu else processor_name()
+
+
+# Launchers: each with the variables for its processes, in all and on each machine
+
+LAUNCHERS = (
+    ("torchrun", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),  # first: it may run inside the others
+    ("SLURM", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
+    ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("mpirun", "PMI_SIZE", "MPI_LOCALNRANKS"),
+    ("jsrun", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_SIZE"),
+)
+BY_HAND = ("bash", "interactive")  # names of SLURM jobs in which a command is typed
+
+
+def launcher_mismatch(engine: Engine) -> str:
+    """Why a launcher's processes are not those of the engine, with the remedy; else empty.
+
+    Each of them would take itself for the only one, and train the whole run.
+    """
+    given = {name: int(text) for name, text in os.environ.items() if text.isdecimal()}
+    for launcher, in_all, on_each in LAUNCHERS:
+        by_hand = launcher == "SLURM" and os.environ.get("SLURM_JOB_NAME") in BY_HAND
+        if in_all not in given or by_hand:
+            continue
+        world, each = given[in_all], given.get(on_each, 0)
+        alone = launcher == "torchrun" and "LOCAL_RANK" not in os.environ  # one on each machine
+        if world == engine.processes or (alone and world == engine.nodes):
+            if launcher == "SLURM" and world > 1 and each != engine.devices:
+                return (
+                    f"SLURM has to start as many tasks on each machine as --devices says; use "
+                    f"srun --nodes={engine.nodes} --ntasks-per-node={engine.devices}"
+                )
+            return ""
+        each = each or (world // engine.nodes if world % engine.nodes == 0 else world)
+        return (
+            f"{launcher} started {world} processes ({in_all}) for a run of {engine.processes}; "
+            f"give --devices {each} --nodes {max(world // each, 1)} to share the run among "
+            f"them, or start the command once"
+        )
+    return ""
 
 
 def parts_per_process(parts: int, processes: int) -> int:

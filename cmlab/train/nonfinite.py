@@ -1,8 +1,9 @@
 """NaN and infinity: a run stops before they can reach the weights, and says where they began.
 
 Each step sets a flag on the device if its loss or gradient is not finite. Once the flag is up, the
-optimizer makes no update; the step is then repeated with a hook on every layer, to name the layer,
-the noise level or the parameter where the first bad number came up.
+optimizer makes no update. Weights and data are then looked at, and the step is repeated with a
+hook on every layer, to name the weight, the sample, the layer, the noise level or the parameter
+where the first bad number came up.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ WEIGHTS_KEPT = "the weights are still those of that step"
 
 
 class NotFinite(ArithmeticError):
-    """A loss or a gradient was NaN or infinite; the weights are those of the step before."""
+    """A number was NaN or infinite: in the loss, a gradient, the data, the rate or the weights."""
 
 
 # Detecting it, without making the host wait for a GPU
@@ -108,9 +109,36 @@ def nonfinite_error(trainer: "Trainer") -> NotFinite:
 
     All processes have to call this.
     """
-    own, fabric = find_nonfinite(trainer), trainer.fabric
+    own, fabric = nonfinite_weights(trainer) or find_nonfinite(trainer), trainer.fabric
     errors = [fabric.broadcast(own, src=i) for i in range(fabric.world_size)]
     return next((e for e in errors if e), gradient_error(trainer.bare, trainer.step))
+
+
+def nonfinite_weights(trainer: "Trainer") -> NotFinite | None:
+    """The error for weights that are not finite themselves, None if all are. Waits for a GPU."""
+    named = trainer.bare.named_parameters()
+    bad = [name for name, weight in named if not bool(torch.isfinite(weight).all())]
+    if not bad:
+        return None
+    return NotFinite(
+        f"the weights are not finite at step {trainer.step}, first {bad[0].removeprefix('model.')}"
+        f": an update before this step has spoilt them; take a smaller learning rate, and go on "
+        f"from an earlier checkpoint"
+    )
+
+
+def nonfinite_data(trainer: "Trainer", part: int) -> NotFinite | None:
+    """The error for a part of the batch that is not finite as it is drawn, None if it is."""
+    with trainer.batches.seeded(part, trainer.step):
+        x, _ = trainer.batches.draw()
+    bad = ~torch.isfinite(x).flatten(1).all(1)
+    if not bool(bad.any()):
+        return None
+    return NotFinite(
+        f"the data are not finite at step {trainer.step}: {int(bad.sum())} of {len(x)} samples "
+        f"hold NaN or infinity, first sample {int(bad.nonzero()[0])} of the batch; leave them "
+        f"out; {WEIGHTS_KEPT}"
+    )
 
 
 def find_nonfinite(trainer: "Trainer") -> NotFinite | None:
@@ -119,6 +147,8 @@ def find_nonfinite(trainer: "Trainer") -> NotFinite | None:
     bare, step = trainer.bare, trainer.step
     try:
         for part in range(trainer.batches.local_parts):
+            if error := nonfinite_data(trainer, part):
+                return error
             with nonfinite_layers(bare) as layers, diagnosing(), trainer.fabric.autocast():
                 loss = trainer.loss(bare, part)
             if not bool(torch.isfinite(loss).all()):

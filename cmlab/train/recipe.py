@@ -6,9 +6,12 @@ else.
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from math import inf, isfinite
-from typing import Any, Protocol, runtime_checkable
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -17,6 +20,7 @@ from torch import nn
 from ..ingredients import (
     ADDED,
     FIELDS,
+    FORMER,
     REMOVED,
     first_kind,
     ingredient,
@@ -28,6 +32,7 @@ from ..ingredients import (
 from ..methods.base import Method, grid_of
 from ..model import Denoiser, Precond
 from ..ops import seeded
+from ..process import Process
 from ..sampling import Sampler
 from ..schedules import GridSchedule
 from .config import Source, TrainConfig
@@ -112,27 +117,92 @@ def to_dict(thing: Any) -> Any:
     raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
 
 
-def from_dict(value: Any) -> Any:
+DEEPEST = 32  # ingredients within one another in a record
+
+
+def from_dict(value: Any, depth: int = 0) -> Any:
     """The recipe or ingredient that a record describes, whichever version wrote it.
 
+    A field that is not in the record has its default.
+
+    Args:
+        value: the record's JSON value.
+        depth: how many ingredients it lies in.
+
     Raises:
-        ValueError: for a kind or field that this cmlab lacks.
+        ValueError: for a kind or field that this cmlab lacks, or a value of another type than
+            the field's.
     """
+    if depth > DEEPEST:
+        raise ValueError(f"the record nests ingredients more than {DEEPEST} deep")
     if isinstance(value, list):
-        return tuple(from_dict(part) for part in value)
+        return tuple(from_dict(part, depth + 1) for part in value)
     if not isinstance(value, dict):
         return inf if value == "inf" else value
     kind = value.get("kind")
     thing = resolve(kind)
     if inspect.isfunction(thing):
         return thing
-    earlier = FIELDS.get(str(kind), {})
-    names = [name for name in value if name not in ("kind", *REMOVED.get(first_kind(thing), ()))]
-    inner = {earlier.get(str(name), str(name)): from_dict(value[name]) for name in names}
+    first = first_kind(thing)
+    earlier = FIELDS.get(first, {}) | FORMER.get(first, {})
+    names = [name for name in value if name not in ("kind", *REMOVED.get(first, ()))]
+    inner = {
+        earlier.get(str(name), str(name)): from_dict(value[name], depth + 1) for name in names
+    }
+    _check_fields(thing, kind, inner)
     try:
         return _made(thing, inner)
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:
         raise ValueError(f"the record's {kind} does not fit this cmlab: {error}") from error
+
+
+def _check_fields(thing: type, kind: object, inner: dict[str, Any]) -> None:
+    """Raise ValueError for a field that the ingredient lacks, or a value of another type."""
+    hints = _hints(thing)
+    for name, value in inner.items():
+        if name not in hints:
+            raise ValueError(
+                f"the record's {kind} does not fit this cmlab, which has no field {name!r} there; "
+                f"use the cmlab that wrote it"
+            )
+        if not _fits(value, hints[name]):
+            said = kind_of(type(value)) if is_dataclass(value) else repr(value)
+            raise ValueError(
+                f"the record's {kind} does not fit this cmlab: {name} cannot be {said[:60]}"
+            )
+
+
+@cache
+def _hints(thing: type) -> dict[str, Any]:
+    """The types of an ingredient's fields."""
+    hints = get_type_hints(thing, localns={"Process": Process})  # types.py imports it for types
+    return {f.name: hints[f.name] for f in fields(thing)}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type; any number will do for a float."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(part, inner[0]) for part in value)
+    if hint in (int, float):
+        number = isinstance(value, int if hint is int else int | float)
+        return number and not isinstance(value, bool)
+    if origin is Callable:
+        return _takes(value, len(inner[0]))
+    if getattr(hint, "_is_protocol", False) and "__call__" in vars(hint):
+        return _takes(value, len(inspect.signature(hint.__call__).parameters) - 1)
+    return isinstance(value, hint)
+
+
+def _takes(value: Any, count: int) -> bool:
+    """Whether a value can be called with so many arguments."""
+    try:
+        inspect.signature(value).bind(*range(count))
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def _made(thing: type, inner: dict[str, Any]) -> Any:

@@ -7,9 +7,10 @@ strips/00001234.png  samples after that many steps, always from the same noise; 
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,8 +18,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..ops import seeded
-from .callbacks import loss_by_level
-from .checkpoint import append, replace
+from .callbacks import LEVELS, loss_by_level
+from .checkpoint import BadFile, append, parse_json, read_lines, replace, with_fields
+from .lock import check_lock
 from .recipe import Recipe
 from .trainer import Trainer
 
@@ -34,6 +36,7 @@ class JsonlLogger:
         self.path, self.last = folder / LOG, (0, 0.0)
 
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.path.parent)
         append(self.path, json.dumps(self.row(trainer)) + "\n")
         self.last = trainer.step, trainer.seconds
 
@@ -54,13 +57,41 @@ class JsonlLogger:
         }
 
 
+ROW = {"step": int, "samples": int, "loss": float, "by_level": list}
+
+
+def log_row(line: bytes | str) -> dict[str, Any] | None:
+    """A line of a log as its row; None for a line that is none, such as one cut by a kill."""
+    row = _object(line, ROW)
+    levels = row["by_level"] if row else []
+    good = all(value is None or isinstance(value, int | float) for value in levels)
+    return row if good and len(levels) == len(LEVELS) else None
+
+
+def _object(line: bytes | str, fields: Mapping[str, type]) -> dict[str, Any] | None:
+    """A line as an object that has these fields; None for a line that is none."""
+    try:
+        return with_fields(parse_json(line), fields, LOG)
+    except ValueError:
+        return None
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, without lines that are none. Raises BadFile if it cannot be read."""
+    try:
+        lines = read_lines(path)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read ({error.strerror})") from error
+    return [row for line in lines if (row := log_row(line))]
+
+
 def truncate_log(folder: Path, step: int) -> None:
-    """Remove the lines and sheets after this step: a resumed run writes them again."""
+    """Remove the lines and sheets after this step, and torn lines: they are written again."""
     path = folder / LOG
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        replace(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+        lines = [(line, _object(line, {"step": int})) for line in read_lines(path)]
+        kept = b"".join(line + b"\n" for line, row in lines if row and row["step"] <= step)
+        replace(path, lambda temporary: temporary.write_bytes(kept))
     for sheet in (folder / STRIPS).glob("*.png"):
         if sheet.stem.isdigit() and int(sheet.stem) > step:
             sheet.unlink()
@@ -83,6 +114,7 @@ class SampleSheet:
 
     @torch.no_grad()
     def __call__(self, trainer: Trainer) -> None:
+        check_lock(self.folder.parent)
         model, device = trainer.ema.model, trainer.fabric.device
         z, cond = self.z.to(device), None if self.cond is None else self.cond.to(device)
         rows = []

@@ -8,13 +8,15 @@ model.safetensors       the averaged weights with the record in the header: what
 log.jsonl, strips/      the run log, see run_log.py
 state.json, want        run control, see control.py
 start/                  the run that was trained first, if the recipe has one
+parent.json             the finished run that this one goes on from, see lengthen.py
+run.lock                the process that writes here, while one does, see lock.py
 """
 
 import inspect
 import platform
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -24,17 +26,19 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from ..discovery import CHECKOUT
 from ..discovery import ROOT as ROOT  # labs and scripts take it from here
 from ..methods.base import Method
 from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import Denoiser, carried
-from . import checkpoint
+from . import checkpoint, cost
 from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
-from .control import ObeyRequests, RunControl
+from .control import NotSaved, ObeyRequests, RunControl, heed_signals
 from .distributed import Engine, parts_per_process
+from .lock import check_lock, hold_folder, is_abandoned
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
 from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_log
@@ -86,6 +90,13 @@ def commit() -> str | None:
 # The budget, the checkpoint and the record of a run
 
 CHECKPOINT, MODEL, RECORD = "checkpoint.safetensors", "model.safetensors", "record.json"
+PARENT = "parent.json"
+
+
+def parent_of(folder: Path) -> dict[str, Any]:
+    """The part of a record that names the run which this one goes on from; empty without one."""
+    path = folder / PARENT
+    return {"parent": checkpoint.read_json(path)} if path.exists() else {}
 
 
 def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
@@ -98,14 +109,14 @@ def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     path = folder / "start" / CHECKPOINT
     if recipe.start is None or not path.exists():  # a start of 0 steps has none
         return trainer.seconds
-    return trainer.seconds + checkpoint.read(path)[1]["seconds"]
+    return trainer.seconds + read_state(path)[1]["seconds"]
 
 
 def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     """Processor hours of one process in training steps, those of the start included."""
     path, before = folder / "start" / CHECKPOINT, 0.0
     if recipe.start is not None and path.exists():
-        before = checkpoint.read(path)[1].get("cpu_seconds", 0.0)
+        before = read_state(path)[1]["cpu_seconds"]
     return (trainer.cpu_seconds + before) / 3600
 
 
@@ -119,6 +130,7 @@ def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
         "cpu_seconds": trainer.cpu_seconds,
     }
     if trainer.fabric.is_global_zero:
+        check_lock(folder)
         record = {"recipe": to_dict(recipe), **state}
         checkpoint.write(folder / CHECKPOINT, tensors, record)
 
@@ -132,40 +144,96 @@ def resume(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
     path = folder / CHECKPOINT
     if trainer.fabric.is_global_zero:  # the only process that writes
         for part in folder.glob(".*.part"):  # left by a kill in the middle of a write
-            part.unlink(missing_ok=True)
+            if is_abandoned(part):
+                part.unlink(missing_ok=True)
     if not path.exists():
+        if trainer.fabric.is_global_zero:
+            truncate_log(folder, 0)  # of an attempt that did not come to its first checkpoint
         return
-    tensors, record = checkpoint.read(path)
-    try:  # through `from_dict`, which knows earlier names and gives later fields their defaults
-        before = to_dict(from_dict(record["recipe"]))
-    except ValueError as error:
-        raise BadFile(f"{path} does not fit this cmlab: {error}") from error
-    if other := difference(before, to_dict(recipe)):
+    tensors, record = read_state(path)
+    # Both are written out again, so that later fields and names are filled in before they compare.
+    if other := difference(to_dict(recipe_in(record, path)), to_dict(recipe)):
         raise BadFile(
-            f"{folder} holds a run of another recipe, {other}; choose another --out, or its recipe"
+            f"{folder} holds a run of another recipe, {other} (begun with {_writer(folder)}, this "
+            f"is {_version(provenance(recipe))}); choose another --out, or its recipe"
         )
-    cpu_seconds = record.get("cpu_seconds", 0.0)  # older checkpoints did not count them
-    trainer.load(tensors, record["step"], record["seconds"], record["average"], cpu_seconds)
+    if record["step"] > recipe.train.steps:
+        raise BadFile(f"{path} says step {record['step']} of {recipe.train.steps}; restore it")
+    try:
+        trainer.load(tensors, *(record[name] for name in STATE if name != "recipe"))
+    except (RuntimeError, ValueError, LookupError) as error:
+        raise BadFile(f"{path} does not fit its recipe: {_reason(error)}; restore it") from error
     if trainer.fabric.is_global_zero:
         truncate_log(folder, trainer.step)
 
 
+STATE = {"recipe": dict, "step": int, "seconds": float, "average": float, "cpu_seconds": float}
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the record of a checkpoint. Raises BadFile if something is missing."""
+    tensors, record = checkpoint.read(path)
+    record = {"cpu_seconds": 0.0} | record  # older checkpoints did not count them
+    return tensors, checkpoint.with_fields(record, STATE, str(path))
+
+
+def recipe_in(record: dict[str, Any], path: Path) -> Recipe:
+    """The recipe in a record, whichever version of cmlab wrote it.
+
+    Raises:
+        BadFile: in one sentence, if there is none or this cmlab cannot read it.
+    """
+    try:
+        recipe = from_dict(checkpoint.with_fields(record, {"recipe": dict}, str(path))["recipe"])
+    except BadFile:
+        raise
+    except ValueError as error:
+        raise BadFile(f"{path} does not fit this cmlab: {error}") from error
+    if not isinstance(recipe, Recipe):
+        raise BadFile(f"{path} holds the record of no run; give a run's folder or its file")
+    return recipe
+
+
 def difference(before: Any, now: Any, name: str = "") -> str:
     """Where two recorded recipes first differ, in words; empty if they do not."""
-    if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
-        parts = (difference(before[k], now[k], f"{name}.{k}".strip(".")) for k in before)
-        return next(filter(None, parts), "")
     if before == now:
         return ""
+    alike = isinstance(before, dict) and isinstance(now, dict)
+    if alike and before.get("kind") == now.get("kind"):
+        names = [*before, *(field for field in now if field not in before)]
+        pairs = ((before.get(k, "unset"), now.get(k, "unset"), k) for k in names)
+        parts = (difference(a, b, f"{name}.{k}".strip(".")) for a, b, k in pairs)
+        return next(filter(None, parts), "")
     said = [str(v["kind"] if isinstance(v, dict) and "kind" in v else v) for v in (before, now)]
     return f"whose {name} is {said[0][:60]} and not {said[1][:60]}"
+
+
+def _writer(folder: Path) -> str:
+    """The cmlab that began a run, by its record."""
+    try:
+        return _version(checkpoint.read_json(folder / RECORD))
+    except BadFile:
+        return "an unknown cmlab"
+
+
+def _version(record: dict[str, Any]) -> str:
+    """The version and the commit of cmlab in a record, in words."""
+    numbers, head = record.get("versions"), record.get("commit")
+    number = numbers.get("cmlab") if isinstance(numbers, dict) else None
+    return f"cmlab {number or 'of unknown version'}" + (f" at {str(head)[:7]}" if head else "")
+
+
+def _reason(error: Exception) -> str:
+    """An error's own words on one line; torch takes several."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def finish(trainer: Trainer, recipe: Recipe, folder: Path, facts: dict[str, Any]) -> None:
     """Write the averaged weights and the whole record, from the first process."""
     if not trainer.fabric.is_global_zero:
         return
-    record = provenance(recipe) | facts
+    check_lock(folder)
+    record = provenance(recipe) | parent_of(folder) | facts
     checkpoint.write(folder / MODEL, trainer.ema.model.state_dict(), record)
     checkpoint.write_json(folder / RECORD, record)
 
@@ -184,13 +252,28 @@ def load(path: Path) -> tuple[Denoiser, Recipe, dict[str, Any]]:
     if path.is_dir() and not file.exists() and started:
         raise BadFile(f"{path} is not finished; go on with the same command and --resume")
     tensors, record = checkpoint.read(file)
+    recipe = recipe_in(record, file)
     try:
-        recipe = from_dict(record["recipe"])
+        cost.check_size(recipe.net)  # before anything of that size is made
         model = recipe.build()
-        model.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        raise BadFile(f"{file} does not fit this cmlab: {str(error).splitlines()[0]}") from error
+        model.load_state_dict(_weights(tensors, model))
+    except BadFile:
+        raise
+    except (ValueError, RuntimeError, TypeError, AttributeError, LookupError) as error:
+        raise BadFile(f"{file} does not fit this cmlab: {_reason(error)}") from error
     return model.eval(), recipe, record
+
+
+def _weights(tensors: dict[str, Tensor], model: Denoiser) -> dict[str, Tensor]:
+    """Tensors of a file in float32. Raises ValueError for those that are no weights."""
+    for name, weight in model.state_dict().items():
+        if name not in tensors or not weight.is_floating_point():
+            continue
+        if not tensors[name].is_floating_point():
+            raise ValueError(f"{name} holds {tensors[name].dtype} and no weights")
+        if not bool(tensors[name].float().isfinite().all()):
+            raise ValueError(f"{name} holds weights that are not finite")
+    return {name: value.float() for name, value in tensors.items()}
 
 
 # Training a recipe in a folder
@@ -210,7 +293,7 @@ def with_parts(recipe: Recipe, processes: int, folder: Path | None = None) -> Re
     parts = recipe.train.parts
     record = folder / RECORD if folder else None
     if record and record.exists():
-        parts = from_dict(checkpoint.read_json(record)["recipe"]).train.parts
+        parts = recipe_in(checkpoint.read_json(record), record).train.parts
         parts_per_process(parts, processes)
     elif parts % processes:
         parts = processes
@@ -243,27 +326,32 @@ def fit(
     Raises:
         NotFinite: if a loss or a gradient is NaN or infinite.
         BadFile: if a checkpoint cannot be used or a file cannot be written.
+        InUse: if another process is writing into the folder.
         Stopped: if the run was asked to stop.
+        NotSaved: if it was, and its checkpoint could not be written.
     """
     fabric = fabric or Engine().fabric(recipe.train)
-    control = control or (_new_control(folder, recipe) if folder else None)
-    trainer = recipe.trainer(begin(recipe, folder, keep, bar, fabric, control, compiled), fabric)
-    note = compile_network(trainer) if compiled else ""
-    if note and fabric.is_global_zero:
-        sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
-    calls = list(callbacks)
-    if folder and control:
-        resume(trainer, recipe, folder)
-        calls += _writers(trainer, recipe, folder, keep, control, note)
-    if bar and fabric.is_global_zero:
-        calls += [every(20, Progress(type(recipe.method).__name__))]
-    try:
-        return trainer.fit(*calls)
-    except (NotFinite, BadFile) as error:
-        if control and fabric.is_global_zero:
-            with suppress(BadFile):  # a full disk may have no room for this either
-                control.write_state("failed", trainer, str(error))
-        raise
+    with hold_folder(folder) if folder and fabric.is_global_zero else nullcontext():
+        control = control or (_new_control(folder, recipe) if folder else None)
+        start = begin(recipe, folder, keep, bar, fabric, control, compiled)
+        trainer = recipe.trainer(start, fabric)
+        note = compile_network(trainer) if compiled else ""
+        if note and fabric.is_global_zero:
+            sys.stderr.write(f"{type(recipe.method).__name__}: {note}.\n")
+        calls = list(callbacks)
+        if folder and control:
+            resume(trainer, recipe, folder)
+            calls += _writers(trainer, recipe, folder, keep, control, note)
+        if bar and fabric.is_global_zero:
+            calls += [every(20, Progress(type(recipe.method).__name__))]
+        try:
+            with heed_signals() if folder and control else nullcontext():
+                return trainer.fit(*calls)
+        except (NotFinite, NotSaved, BadFile) as error:
+            if control and fabric.is_global_zero:
+                with suppress(BadFile):  # a full disk may have no room for this either
+                    control.write_state("failed", trainer, str(error))
+            raise
 
 
 def begin(
@@ -310,7 +398,7 @@ def _writers(
     # After a step in which all processes have checked for bad numbers: one alone cannot.
     after = ceil(keep / trainer.check_every) * trainer.check_every
     if trainer.step < trainer.config.steps:  # the record of a finished run says more
-        checkpoint.write_json(folder / RECORD, provenance(recipe))
+        checkpoint.write_json(folder / RECORD, provenance(recipe) | parent_of(folder))
     between_sheets = max(recipe.train.steps // SHEETS, 1)
     written: list[Callback] = [every(min(LINES, between_sheets), JsonlLogger(folder))]
     if has_images(recipe):

@@ -26,11 +26,12 @@ from torch.optim import Optimizer
 
 from ..methods.base import Method
 from ..model import Denoiser
+from ..nets.embedding import Labels
 from ..ops import seeded
 from ..process import Process
 from ..teacher import EMA, Stateful
 from ..types import Data, Pairs, PerSample, Time
-from .config import HasSigmaData, MovableSource, Source, TrainConfig
+from .config import FIRST, HasSigmaData, MovableSource, Source, TrainConfig, first_samples
 from .distributed import (
     Engine,
     network_to_channels_last,
@@ -38,7 +39,7 @@ from .distributed import (
     skip_updates_when,
     to_channels_last,
 )
-from .nonfinite import NonFiniteFlag, clip_gradient, nonfinite_error
+from .nonfinite import NonFiniteFlag, clip_gradient, nonfinite_error, nonfinite_weights
 
 DEFAULT = TrainConfig()
 CHECK_EVERY = 50  # steps between two checks for non-finite numbers on a GPU
@@ -157,17 +158,47 @@ def is_trainable(net: nn.Module) -> bool:
     return any(weight.requires_grad for weight in net.parameters())
 
 
-def try_two_samples(method: Method, model: Denoiser, data: Source, seed: int) -> None:
-    """Let the method check the model and two samples before training.
+LARGE = 20  # times sigma_data: the data have another unit
+
+
+def try_samples(method: Method, model: Denoiser, data: Source, config: TrainConfig) -> None:
+    """Look at some samples, and let network and method try two of them, before training.
 
     Raises:
-        TypeError, ValueError: if the method's loss cannot train this model on these data.
+        TypeError, ValueError: in one sentence, if this model cannot be trained on these data.
     """
-    device = next(model.parameters()).device
-    with seeded(device, seed):
-        x, cond = data.sample(2)
+    like, n = next(model.parameters()), max(2, min(FIRST, config.batch // config.parts))
+    with seeded(like.device, config.seed):
+        x, cond = first_samples(data, n, like.dtype)
+        size = float(x.detach().double().square().mean().sqrt())
+        unit = getattr(model.precond, "sigma_data", None)
+        if unit and size > LARGE * unit:
+            raise ValueError(
+                f"the samples reach from {float(x.min()):.4g} to {float(x.max()):.4g} and "
+                f"sigma_data is {unit:g}: scale them, as x / 127.5 - 1 does bytes, or give theirs"
+            )
+        for layer in model.modules():
+            if isinstance(layer, Labels):
+                layer.check(None if cond is None else cond.cpu())
+        x, cond = x[:2].to(like.device), None if cond is None else cond[:2].to(like.device)
+        try_network(model, x, cond)
     spread = data.sigma_data if isinstance(data, HasSigmaData) else None
-    method.check(model, x.to(device), None if cond is None else cond.to(device), spread)
+    method.check(model, x, cond, spread)
+
+
+def try_network(model: Denoiser, x: Data, cond: Tensor | None) -> None:
+    """Raise ValueError unless the network takes these samples and returns their shape."""
+    try:
+        with torch.no_grad():
+            shape = model(x, model.process.time(x.new_ones(len(x))), cond).shape
+    except RuntimeError as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"the network takes no samples {tuple(x.shape)}: {said}") from error
+    if shape != x.shape:
+        raise ValueError(
+            f"the network returns {tuple(shape)} for samples {tuple(x.shape)}: give it as many "
+            f"channels or coordinates as the data have"
+        )
 
 
 # The loop
@@ -206,7 +237,7 @@ class Trainer:
         self.model, self.method, self.config = model, deepcopy(method), config
         self.batches = Batches(data, config, self.fabric)
         network_to_channels_last(model.to(device), config)
-        try_two_samples(self.method, model, self.batches.data, config.seed)
+        try_samples(self.method, model, self.batches.data, config)
         self.bare = Objective(model, self.method)
         self.objective, self.optimizer = self.fabric.setup(
             self.bare, config.optimizer(self.bare.parameters())
@@ -320,6 +351,8 @@ class Trainer:
             NotFinite: if the state is not worth keeping.
         """
         self.raise_if_nonfinite()
+        if error := nonfinite_weights(self):
+            raise error
         return state_tensors(self.networks(), self.optimizer.optimizer)
 
     def load(
@@ -358,14 +391,26 @@ def load_state_tensors(
 
     Raises:
         RuntimeError: if the networks do not match.
+        ValueError: if a tensor is not finite, or of another type or shape.
     """
+    for name, value in state.items():
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} is not finite")
     for k, module in networks.items():
-        module.load_state_dict(_below(state, k))
+        mine = _below(state, k)
+        for name, value in module.state_dict().items():
+            if name in mine and mine[name].dtype != value.dtype:
+                raise ValueError(f"{k}.{name} holds {mine[name].dtype}, not {value.dtype}")
+        module.load_state_dict(mine)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in _below(state, "optimizer").items():
         index, slot = name.split(".", 1)
         slots.setdefault(int(index), {})[slot] = _laid_out_as(weights[int(index)], value)
+        if value.ndim and value.shape != weights[int(index)].shape:
+            raise ValueError(f"optimizer.{name} has the shape {tuple(value.shape)}")
+    if len({tuple(sorted(parts)) for parts in slots.values()}) > 1:
+        raise ValueError("the optimizer's state is not whole")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict(cast(dict, {"state": slots, "param_groups": groups}))
 

@@ -26,7 +26,7 @@
 # 2. **pick** a method for a number of calls, for seconds and for memory, and say what it was given;
 # 3. **judge** what such a ranking is worth outside the one law on which it was made.
 #
-# Nothing is trained while you wait. One command, `cmlab bench`, has trained every method of this project on one law, with networks of one shape and size, one budget and three seeds, and has written a line for each run. This lab reads those lines; no result below is typed in.
+# Nothing is trained while you wait. One command, `cmlab bench`, has trained these methods on one law, with networks of one shape and size, one budget and three seeds, and has written a line for each run. This lab reads those lines; no result below is typed in.
 
 # %%
 import numpy as np
@@ -552,4 +552,4 @@ print("Remake it: cmlab bench --again")
 #
 # Three lines to take with you: the number of calls is part of a method, and so is the number by which it was judged: ask for the column before you ask for the winner. A teacher and a pre-training are part of the bill. And where ranges overlap there is no winner, only a wish.
 #
-# This was the last lab. **Next:** your own data. The [list of labs](README.md) says where to look each method up.
+# **Next:** your own data. The [list of labs](README.md) says where to look each method up.

@@ -1,6 +1,7 @@
 """The atlas: the same law, network and budget for all, and a table that a command remakes."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from cmlab_labs.common.plots_posterior import PathEnd
 from cmlab_labs.common.study import SEEDS
+from cmlab_labs.lab17_atlas import benchmark
 from cmlab_labs.lab17_atlas.benchmark import (
     DATA,
     ENTRIES,
@@ -202,6 +204,32 @@ def test_bench_goes_on_where_it_was_stopped_and_remakes_what_changed(tmp_path, c
     assert "truth" in bench("truth", "--again")
 
 
+def test_benches_that_write_one_table_at_once_lose_no_row(tmp_path, monkeypatch, capsys):
+    table, meet = tmp_path / "t.jsonl", threading.Barrier(8)
+
+    def instant(method, entry, seed, steps, out):
+        meet.wait(60)
+        return {"arm": method, "seed": seed, "key": ""}
+
+    monkeypatch.setattr(benchmark, "measured", instant)
+    words = [("truth", seed, 8, table, True) for seed in range(8)]
+    threads = [threading.Thread(target=benchmark.run_if_missing, args=w) for w in words]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [row["seed"] for row in read_rows(table)] == list(range(8))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+
+
+def test_a_last_line_that_was_torn_is_left_out_and_one_without_its_end_is_not(tmp_path):
+    table, row = tmp_path / "t.jsonl", json.dumps({"arm": "ict", "seed": 0})
+    table.write_text(f"{row}\n{row[:9]}", encoding="utf-8")
+    assert len(read_rows(table)) == 1
+    table.write_text(f"{row}\n{row}", encoding="utf-8")
+    assert len(read_rows(table)) == 2
+
+
 def test_a_run_is_a_function_of_its_seed(tmp_path):
     entry = replace(ENTRIES["ict"], asked=replace(ENTRIES["ict"].asked, n=256))
     one, two = (measured("ict", entry, 5, 8, tmp_path / "t.jsonl") for _ in range(2))
@@ -212,7 +240,7 @@ def test_a_run_is_a_function_of_its_seed(tmp_path):
 def test_a_run_that_is_not_finite_leaves_its_reason(tmp_path):
     def broken(steps, seed):
         recipe = ENTRIES["ict"].parts["f"](steps, seed)
-        train = replace(recipe.train, optimizer=replace(recipe.train.optimizer, lr=1e30))
+        train = replace(recipe.train, optimizer=replace(recipe.train.optimizer, lr=1e9))
         return replace(recipe, train=train)
 
     row = measured(

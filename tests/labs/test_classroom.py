@@ -16,6 +16,8 @@ from cmlab_labs.tools.notebooks.classroom import POINTS, instructor, student, wr
 from cmlab_labs.tools.notebooks.command import main
 from exercises import lab, solutions
 
+from cmlab.train.lock import LOCK
+
 LABS = Path(__file__).parents[2] / "labs"
 NOTEBOOKS = sorted(LABS.glob("[0-9]*.ipynb"))
 PARTS = ["exercise", "check", "points"]
@@ -192,3 +194,11 @@ def test_nbgrader_gives_a_filled_copy_full_marks_and_an_untouched_one_none(tmp_p
         for who in ("filled", "untouched")
         for name in MARKED
     }
+
+
+def test_a_folder_that_another_build_writes_is_refused(tmp_path, capsys):
+    holder = {"place": "far-away-0123abcd-0123abcd", "pid": 7, "since": 1e9, "command": "cmlab"}
+    (tmp_path / LOCK).write_text(json.dumps(holder))
+    assert main(["build", "--student", str(tmp_path), "00"]) == 1
+    assert "in use by process 7 on far-away" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]

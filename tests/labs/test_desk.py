@@ -179,7 +179,7 @@ def test_a_run_that_explodes_names_the_noise_level_and_a_setting_that_is_none_is
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    rates = ("train.optimizer.lr=1e30", "start.train.optimizer.lr=1e30")
+    rates = ("train.optimizer.lr=1e9", "start.train.optimizer.lr=1e9")
     bad = desk("digits.ect", "nan", (*TINY, *rates))
     none = desk("digits.ect", "none", ("speed=3",))
     for seen in (bad, none):

@@ -217,6 +217,21 @@ def test_an_environment_that_somebody_made_is_used_as_it_is(trial):
     assert trial.make()[2] == ["pip"]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_checkout_that_cannot_be_written_is_left_in_one_sentence(trial):
+    trial.make()
+    os.utime(trial.folder / ".venv" / ".installed", (0, 0))
+    for folder in (trial.folder / ".venv", trial.folder):
+        folder.chmod(0o555)
+    (trial.folder / "calls").chmod(0o666)
+    status, said, calls = trial.make()
+    for folder in (trial.folder / ".venv", trial.folder):
+        folder.chmod(0o755)
+    assert status != 0 and calls == []
+    (sentence,) = [line for line in said.splitlines() if not line.startswith("make")]
+    assert "cannot be written" in sentence and "make install" in sentence
+
+
 def test_a_python_too_old_is_refused_in_one_sentence(trial):
     (trial.folder / "too_old").touch()
     status, said, calls = trial.make()

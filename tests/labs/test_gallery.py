@@ -168,6 +168,58 @@ def test_a_link_leads_to_a_page_to_the_source_or_nowhere():
     assert Links({}).to("../cmlab/ema.py", "labs") is None
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:1", "JaVaScript:1", "&#106;avascript:1", "java&#10;script:1", "&#1;javascript:1",
+     "vbscript:1", "data:text/html,x", "file:///x"],
+)  # fmt: skip
+def test_a_link_that_would_run_something_is_text(address):
+    for text in (f"[word]({address})", f"[word]\n\n[word]: {address}", f"<{address}>"):
+        html = MarkdownPage(Links({}, "https://host/me"), "labs").html(text)
+        assert all("host" in a["href"] for a in Reader(html).all("a")) and html.strip(), html
+
+
+@pytest.mark.parametrize(
+    "address", ["http://a.b", "https://a.b", "mailto:a@b.c", "//a.b", "#here"]
+)
+def test_a_link_that_people_can_follow_stays(address):
+    (link,) = Reader(MarkdownPage(Links({}), "labs").html(f"[word]({address})")).all("a")
+    assert link["href"] == address
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["<b id='mine'>x</b>", "<u>x</u>", "<i title=x>y</i>", "<script>x</script>", "<svg/>",
+     "<details open>x", "<x", "<a href='https://a.b'>x</a>", "<img src=x>", "<b\ntitle=x>y</b>"],
+)  # fmt: skip
+def test_markup_in_a_text_is_shown_as_text(mark):
+    places = ("{}", "a {} b", "# Head {}", "- {}", "| a |\n|---|\n| {} |", "**{}**", "> {}",
+              "[{}](https://a.b)", "![{}](x.png)", "[w](x '{}')", "```{}\nx\n```")  # fmt: skip
+    for place in places:
+        html = MarkdownPage(Links({}), "labs").html(place.format(mark))
+        kinds = {tag for tag, _ in Reader(html).tags}
+        assert not kinds & {"u", "script", "svg", "img", "x"}, html
+        named = [name for _, given in Reader(html).tags for name in given]
+        assert not {"title", "open", "src", "onclick"} & set(named) and "mine" not in named, html
+
+
+def test_folds_and_small_marks_of_a_text_stay_and_comments_go():
+    text = "<details>\n<summary>A &amp; b</summary>\n\n**c** x<sub>2</sub>\n\n</details>\n\n"
+    text += "<!-- no -->"
+    html = MarkdownPage(Links({}), "labs").html(text)
+    assert [tag for tag, _ in Reader(html).tags] == ["details", "summary", "p", "strong", "sub"]
+    assert "A &amp; b" in html and "no" not in html and "</details>" in html
+
+
+def test_a_formula_brings_no_address():
+    for tex in (r"\href{javascript:1}{x}", r"\class{a}{x}", r"\text{<b>x</b>}"):
+        html = MarkdownPage(Links({}), "labs").html(f"${tex}$")
+        assert not {"href", "class", "style"} & {
+            n for _, given in Reader(html).tags for n in given
+        }
+        assert "b" not in {tag for tag, _ in Reader(html).tags}
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
 def test_a_lab_tells_its_card_and_its_predictions_are_on_paper(notebook):
     one = lab(notebook)

@@ -1,5 +1,6 @@
 """Studies: what their arms differ in, and recordings that say what made them and can be remade."""
 
+import os
 import shlex
 from dataclasses import fields, replace
 
@@ -128,7 +129,8 @@ def test_no_pickle_is_ever_read(tmp_path):
 def test_a_run_that_blows_up_is_recorded_as_far_as_it_came():
     def wild(seed):
         recipe = short(ICT(seed))
-        return replace(recipe, train=replace(recipe.train, rate=Constant(1e30)))
+        wild = replace(recipe.train, optimizer=replace(recipe.train.optimizer, lr=1e9))
+        return replace(recipe, train=replace(wild, rate=Constant(1e9)))
 
     recording = brief(wild=wild).record("wild", [0])
     assert recording["steps"][0, -1] < 8
@@ -209,6 +211,15 @@ def test_what_cannot_be_recorded_is_said_in_one_sentence(words, said, capsys):
 def test_a_place_that_cannot_be_written_is_refused_before_the_training(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["record", "ladder", "ict", "--out", str(tmp_path / "file" / "runs")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/proc or no permission")
+def test_a_folder_that_takes_no_file_is_refused_before_the_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Study, "record", None)  # nothing is trained
+    (tmp_path / "closed").mkdir(mode=0o555)
+    closed = "/proc/self" if os.geteuid() == 0 else str(tmp_path / "closed")
+    assert main(["record", "ladder", "ict", "--out", closed]) == 2
     assert "choose another --out" in capsys.readouterr().err
 
 

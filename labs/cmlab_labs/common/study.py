@@ -1,7 +1,9 @@
 """Studies: variants that differ in one ingredient, trained on several seeds, and recordings."""
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cmlab.discovery import SHIPPED
-from cmlab.train.checkpoint import BadFile, replace
+from cmlab.train.checkpoint import BadFile, is_pointer, parse_json, replace, with_fields
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe
 from cmlab.train.runs import begin, evaluate_model, versions
@@ -80,13 +82,43 @@ def read(study: str, variant: str, folder: Path = FOLDER) -> Recording:
     remake = f"make it with `cmlab record {study} {variant}`"
     if not path.is_file():
         raise BadFile(f"there is no recording {path.name} of {study}; {remake}")
+    if is_pointer(path):
+        raise BadFile(f"{path} is a Git LFS pointer; fetch it with `git lfs pull`")
     try:
-        # Opened here, since numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return Recording(arrays, json.loads(str(arrays.pop(RECORD))))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        arrays = _unpacked(path)
+        record = with_fields(parse_json(str(arrays.pop(RECORD))), WHOLE, str(path))
+        if not _are_scores(record.get("scores", [])):
+            raise ValueError("its scores are no numbers by name")
+        return Recording(arrays, record)
+    except DAMAGE as error:
         raise BadFile(f"{path} is damaged or no recording; {remake}") from error
+
+
+WHOLE = {"command": str, "study": str, "arm": str, "seeds": list}
+UNPACKED = 64_000_000  # bytes of a whole recording at most; those of the labs take 400 kB
+DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile,
+    zlib.error, struct.error,
+)  # fmt: skip
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an archive. Raises one of DAMAGE."""
+    with zipfile.ZipFile(path) as archive:  # it reads no more of a part than the size given here
+        if sum(part.file_size for part in archive.infolist()) > UNPACKED:
+            raise ValueError("it is too large")
+    # Opened here, since numpy leaves a file open that turns out to be no archive.
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _are_scores(rows: Any) -> bool:
+    """Whether these are scores of runs: {name: number or None} for each, with the same names."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return False
+    numbers = [value for row in rows for value in row.values() if value is not None]
+    alike = len({frozenset(row) for row in rows}) <= 1
+    return alike and all(isinstance(value, int | float) for value in numbers)
 
 
 SEEDS = (0, 1, 2)

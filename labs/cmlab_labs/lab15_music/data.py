@@ -28,7 +28,7 @@ from torch import Generator, Tensor
 
 from cmlab.ingredients import ingredient
 from cmlab.train.checkpoint import replace as replace_file
-from cmlab.types import NonNegative, Positive, Range, Seed
+from cmlab.types import NonNegative, Positive, Range
 
 # The log-mel spectrogram of a recording, and its inversion to audio
 
@@ -268,7 +268,7 @@ class Tunes:
 
     train: bool = True
     pieces: Annotated[int, Range("[1, 1e4]")] = 32  # of each loop
-    seed: Seed = 0
+    seed: Annotated[int, Range("[0, 1e18]")] = 0
     sound: Sound = Sound()
 
     @property

@@ -5,7 +5,6 @@ unconditional, as published. Distances measured in this repository are in other 
 other tables.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -18,12 +17,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmlab.cli.ship import with_suffix
+from cmlab.cli.ship import stacked, with_suffix
 from cmlab.gaussian_mixture import require
 from cmlab.methods.editing import slerp
 from cmlab.metrics.feature_extractors import CifarSpace
@@ -44,10 +42,10 @@ from cmlab.metrics.plots import (
 )
 from cmlab.presets import PRESETS
 from cmlab.train.callbacks import LEVELS
-from cmlab.train.checkpoint import BadFile, read_json
+from cmlab.train.checkpoint import BadFile, read_json, with_fields
 from cmlab.train.cost import FEW, saved_bytes
 from cmlab.train.recipe import Recipe
-from cmlab.train.run_log import CALLS
+from cmlab.train.run_log import CALLS, read_log
 
 from ..common.plots_samples import annotate_at
 
@@ -440,7 +438,7 @@ def recorded_fids(record: Path) -> dict[str, str]:
     """FIDs by calls in a run's record: readings of Inception's space, 50 000 against train."""
     if not record.exists():
         return {}
-    readings = json.loads(record.read_text(encoding="utf-8")).get("readings", [])
+    readings = read_json(record).get("readings", [])
     return {
         row["of"].split()[0]: f"{row['value']:.2f} ± {row['error']:.2f}"
         for row in readings
@@ -478,27 +476,20 @@ class TrainingRecord:
 
 def read_training_record(path: Path) -> TrainingRecord:
     """Read what `cmlab ship RUN --out PATH` wrote. Raises BadFile where a file is none of it."""
-    rows, record = read_log(with_suffix(path, ".jsonl")), read_json(with_suffix(path, ".json"))
-    with Image.open(with_suffix(path, ".png")) as file:
-        whole = np.asarray(file.convert("RGB"))
+    record = with_fields(read_json(with_suffix(path, ".json")), {"sheets": list}, str(path))
+    rows = [row for row in read_log(with_suffix(path, ".jsonl")) if row.get("stage") in (0, 1)]
+    if not rows:
+        raise BadFile(f"{path}.jsonl is no log of a run; make it with `cmlab ship RUN --out NAME`")
     samples = np.array([row["samples"] for row in rows])
     losses = [[np.nan if v is None else v for v in row["by_level"]] for row in rows]
     first = [row["samples"] for row in rows if row["stage"] < rows[-1]["stage"]]
-    seen = np.array(record["sheets"])
-    sheets = whole.reshape(len(seen), len(CALLS), -1, *whole.shape[1:])
-    return TrainingRecord(max(first, default=0), samples, np.array(losses, float), seen, sheets)
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Its lines. Raises BadFile for those of another kind of log, or for none."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        complete = all(len(row["by_level"]) == len(LEVELS) and row["samples"] for row in rows)
-    except (OSError, ValueError, KeyError, TypeError):
-        rows, complete = [], False
-    if not rows or not complete:
-        raise BadFile(f"{path} is no log of a run; make it with `cmlab ship RUN --out NAME`")
-    return rows
+        whole = stacked([with_suffix(path, ".png")])
+        seen = np.array(record["sheets"], dtype=int)
+        sheets = whole.reshape(len(seen), len(CALLS), -1, *whole.shape[1:])
+    except (ValueError, TypeError) as error:
+        raise BadFile(f"{path}.png does not fit its record; restore the files") from error
+    return TrainingRecord(max(first, default=0), samples, np.array(losses, float), seen, sheets)
 
 
 # Bias of a Fréchet distance by the number of samples, and its limit

@@ -6,7 +6,6 @@ NAME.said  what it printed
 """
 
 import inspect
-import json
 import os
 import re
 import shlex
@@ -14,23 +13,21 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import psutil
 from safetensors import SafetensorError, safe_open
 
 from cmlab.presets import PRESETS
-from cmlab.train.callbacks import LEVELS
-from cmlab.train.checkpoint import KEY, BadFile, read_json, write_json
+from cmlab.train.checkpoint import KEY, BadFile, parse_json, read_json, with_fields, write_json
 from cmlab.train.control import PAUSE, STATE, STOP, RunControl
-from cmlab.train.recipe import from_dict
-from cmlab.train.run_log import LOG
-from cmlab.train.runs import CHECKPOINT, RECORD
+from cmlab.train.lock import hold, is_alive, is_begun
+from cmlab.train.run_log import LOG, log_row
+from cmlab.train.runs import CHECKPOINT, RECORD, recipe_in
 
 from .figures import Phase
 
@@ -82,13 +79,19 @@ class RunRequest:
         return asdict(self)
 
 
-def request_from(kept: Mapping[str, Any]) -> RunRequest | None:
+REQUEST = {"preset": str, "folder": str, "settings": list, "data": str, "devices": int}
+
+
+def request_from(kept: Any) -> RunRequest | None:
     """The order that `to_dict` gave; None for anything else, or for a preset that is gone."""
     try:
-        order = RunRequest(**{**kept, "settings": tuple(kept["settings"])})
-    except (KeyError, TypeError):
+        words = with_fields(kept, REQUEST | {"accelerator": str}, "the note")["settings"]
+        order = RunRequest(**{**kept, "settings": tuple(words)})
+    except (BadFile, TypeError):
         return None
-    return order if order.preset in PRESETS else None
+    steps = order.steps is None or isinstance(order.steps, int)
+    known = order.preset in PRESETS and isinstance(order.compiled, bool)
+    return order if known and steps and all(isinstance(word, str) for word in words) else None
 
 
 def split_steps(settings: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
@@ -107,7 +110,6 @@ def shell(words: Sequence[str]) -> str:
 
 # The training process, and how to find it again
 
-SLACK = 60.0  # seconds by which clocks may differ
 TAIL = 8192  # bytes of what it printed that are looked at
 SENTENCE = re.compile(r"^(?:cmlab: (.+)|((?:\w+\.)*\w*(?:Error|Exception)\b.*))$", re.MULTILINE)
 STARTED: dict[int, subprocess.Popen] = {}  # by this kernel, which therefore has to reap them
@@ -133,22 +135,20 @@ def start_command(words: list[str], here: Path, out: IO[bytes], apart: bool) -> 
 
 def alive(pid: Any, since: float) -> bool:
     """Whether the process that had this number at that time (unix seconds) still runs."""
-    if not isinstance(pid, int) or pid < 1:
+    if not isinstance(pid, int) or not 0 < pid < 2**31:  # psutil takes no more
         return False
     if pid in STARTED and STARTED[pid].poll() is None:  # which reaps it, if it has ended
         return True
-    try:
-        process = psutil.Process(pid)
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return not ended and process.create_time() < since + SLACK
-    except psutil.Error:
-        return False
+    return is_alive(pid, since)
 
 
 def last_error_in(text: str) -> str:
     """The last error in what a process printed; empty if there is none."""
     found = SENTENCE.findall(text)
     return "".join(found[-1]).strip() if found else ""
+
+
+NOTE = {"pid": int, "time": float}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class TrainingProcess:
     def note(self) -> dict[str, Any]:
         """Contents of the note file of the last start; empty if there was none."""
         try:
-            return read_json(self.note_file)
+            return with_fields(read_json(self.note_file), NOTE, self.note_file.name)
         except BadFile:
             return {}
 
@@ -186,14 +186,14 @@ class TrainingProcess:
 
     def start(self, order: RunRequest, resume: bool) -> None:
         """Start it. Raises BadFile when another desk has, OSError when the machine refuses."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if not self.pid():
-            self.note_file.unlink(missing_ok=True)
-        try:
-            with self.note_file.open("x", encoding="utf-8") as file:  # one of two desks gets it
-                json.dump({"pid": os.getpid(), "time": time.time()}, file)
-        except FileExistsError as error:
-            raise BadFile(f"a process trains into {order.folder} already; watch it") from error
+        with hold(self.note_file.with_name(f"{self.note_file.name}.lock"), wait=10):
+            if self.pid():  # one of two desks is first
+                raise BadFile(f"a process trains into {order.folder} already; watch it")
+            write_json(self.note_file, {"pid": os.getpid(), "time": time.time()})
+            self.start_noted(order, resume)
+
+    def start_noted(self, order: RunRequest, resume: bool) -> None:
+        """Start it, when the note file is this desk's."""
         try:
             with self.output_file.open("wb") as out:
                 process = start_command(order.arguments(resume), self.here, out, apart=True)
@@ -233,15 +233,21 @@ class RunStatus:
     time: float = 0.0  # of this status, in unix seconds
 
 
+STAGES = ((1, 1), (1, 2), (2, 2))
+WORDS = (*ACTIVE, "stopped", "finished", "failed")  # that a run writes
+STATUS = {"state": str, "pid": int, "sentence": str, "stage": list, "step": int, "steps": int}
+
+
 def recorded_status(folder: Path) -> RunStatus:
     """Status from the run's own state file, without a look at processes."""
     try:
-        state = read_json(folder / STATE)
-        now, total = (int(n) for n in state["stage"])
-        numbers = (int(state["step"]), int(state["steps"]), float(state["time"]))
-        word, pid, sentence = str(state["state"]), int(state["pid"]), str(state["sentence"])
-        return RunStatus(word, pid, sentence, (now, total), *numbers)
-    except (BadFile, KeyError, TypeError, ValueError):
+        state = with_fields(read_json(folder / STATE), STATUS | {"time": float}, STATE)
+        stage = tuple(state["stage"])
+        if stage not in STAGES or state["state"] not in WORDS:
+            return RunStatus()
+        numbers = state["step"], state["steps"], float(state["time"])
+        return RunStatus(state["state"], state["pid"], state["sentence"], stage, *numbers)
+    except BadFile:
         return RunStatus()
 
 
@@ -278,7 +284,7 @@ def last_checkpoint(folder: Path) -> str:
     """Step of a run's last checkpoint, in words."""
     for place, phase in ((folder, ""), (folder / "start", " of phase 1")):
         if (record := checkpoint_record(place / CHECKPOINT)) is not None:
-            return f"step {record.get('step', 0):,}{phase}"
+            return f"step {record['step']:,}{phase}"
     return "the beginning"
 
 
@@ -286,7 +292,7 @@ def checkpoint_record(path: Path) -> dict[str, Any] | None:
     """The record in a checkpoint's header, without reading its tensors."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return json.loads((file.metadata() or {})[KEY])
+            return with_fields(parse_json((file.metadata() or {})[KEY]), {"step": int}, path.name)
     except (SafetensorError, OSError, ValueError, KeyError):
         return None
 
@@ -310,7 +316,7 @@ class RemoteRun:
 
     def known(self, order: RunRequest) -> RunRequest:
         """The request with which the folder's run was started, if it is under way."""
-        noted = request_from(self.process.note().get("order") or {})
+        noted = request_from(self.process.note().get("order"))
         live = bool(self.process.pid())
         if noted is None or not (live or self.fixed):
             return order
@@ -323,7 +329,7 @@ class RemoteRun:
     def begun(self) -> bool:
         """Whether there are files in the folder: then the command needs --resume."""
         with suppress(OSError):
-            return any(self.folder.iterdir())
+            return is_begun(self.folder)
         return False
 
     @property
@@ -343,7 +349,7 @@ class RemoteRun:
 
     def line(self, order: RunRequest, now: RunStatus) -> str:
         """The command line: the one that runs, else the one that Start or Resume would run."""
-        noted = request_from(self.process.note().get("order") or {})
+        noted = request_from(self.process.note().get("order"))
         if now.pid:
             resumed = bool(self.process.note().get("resume"))
             own = self.process.pid() == now.pid and noted
@@ -418,16 +424,6 @@ class LogReader:
         return bool(rows)
 
 
-def log_row(line: bytes) -> dict[str, Any] | None:
-    """A row of the log; None for a line that is none."""
-    try:
-        row = json.loads(line)
-        known = all(isinstance(row[name], int | float) for name in ("step", "samples", "loss"))
-        return row if known and len(row["by_level"]) == len(LEVELS) else None
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
 class RunHistory:
     """A run's phases, one or two: names and batches from its records, rows from its logs."""
 
@@ -448,9 +444,9 @@ class RunHistory:
         """The method's name and the samples of a step; ("", 0) before the record is written."""
         if place not in self.known:
             try:
-                recipe = from_dict(read_json(place / RECORD)["recipe"])
+                recipe = recipe_in(read_json(place / RECORD), place / RECORD)
                 self.known[place] = type(recipe.method).__name__, recipe.train.batch
-            except (BadFile, AttributeError, KeyError, TypeError, ValueError):
+            except BadFile:
                 return "", 0
         return self.known[place]
 

@@ -263,9 +263,10 @@ def size(count: float) -> str:
 
 def state_line(now: RunStatus, name: str, want: str) -> str:
     """Line on the run's state: activity, phase, and a pending request."""
-    parts = [TITLES.get(now.word, now.word)]
+    parts = [TITLES.get(now.word, escape(now.word))]
     if now.word not in ("nothing", "starting", "refused") and now.stage[1] > 1:
-        parts.append(f"phase {now.stage[0]} of {now.stage[1]}" + (f" ({name})" if name else ""))
+        known = f" ({escape(name)})" if name else ""
+        parts.append(f"phase {now.stage[0]} of {now.stage[1]}{known}")
     if asked := ASKED.get((want, now.word)):
         parts.append(asked)
     return " · ".join(parts)

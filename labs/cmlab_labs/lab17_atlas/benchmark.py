@@ -51,6 +51,7 @@ from cmlab.teacher import OracleTeacher, StopGrad
 from cmlab.train import checkpoint
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.cost import forecast
+from cmlab.train.lock import hold
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.recipe import Recipe, canonical, canonical_repr, to_dict
 from cmlab.train.runs import begin, versions
@@ -354,12 +355,16 @@ LEDGER, TABLE = SHIPPED / "atlas.jsonl", OWN / "atlas.jsonl"  # to read, and to 
 Row = dict[str, Any]
 
 
+ROW, ANSWER = {"arm": str, "seed": int}, {"way": str, "calls": int}
+FACTS = ("seconds", "samples", "pretraining", "bytes", "rmse", "rmse_max")
+
+
 def read_rows(path: Path = LEDGER) -> list[Row]:
     """The runs of a table, none if there is no such file. Raises BadFile naming a bad line."""
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [line.decode() for line in checkpoint.read_lines(path)]
     except (OSError, ValueError) as error:
         raise BadFile(f"{path} cannot be read as text; choose another --out") from error
     return [row_of(line, f"line {i} of {path}") for i, line in enumerate(lines, 1)]
@@ -368,15 +373,23 @@ def read_rows(path: Path = LEDGER) -> list[Row]:
 def row_of(line: str, place: str) -> Row:
     """One run. Raises BadFile."""
     try:
-        row = json.loads(line)
-        known = row["arm"] in ENTRIES and isinstance(row["seed"], int)
-    except (ValueError, KeyError, TypeError):
+        row = checkpoint.with_fields(checkpoint.parse_json(line), ROW, place)
+        answers = [checkpoint.with_fields(a, ANSWER, place) for a in row.get("answers", ())]
+        numbers = [row.get(name, 0) for name in FACTS] + row.get("rmse_by_level", [])
+        numbers += [value for answer in answers for k, value in answer.items() if k not in ANSWER]
+        known = row["arm"] in ENTRIES and all(map(is_number, numbers))
+    except (ValueError, TypeError):
         known, row = False, {}
     if not known:
         raise BadFile(
             f"{place} is no run of the atlas; take the line out, and bench makes it anew"
         )
     return row
+
+
+def is_number(value: Any) -> bool:
+    """Whether a measured value is one; None stands for one that was not finite."""
+    return value is None or isinstance(value, int | float)
 
 
 def merged(rows: Iterable[Row], row: Row) -> list[Row]:
@@ -658,7 +671,8 @@ def run_if_missing(method: str, seed: int, steps: int, out: Path, again: bool) -
         return
     start = time.perf_counter()
     row = measured(method, entry, seed, steps, out)
-    write_rows(merged(read_rows(out), row), out)
+    with hold(out.with_name(f"{out.name}.lock"), wait=60):  # another bench may have added rows
+        write_rows(merged(read_rows(out), row), out)
     took = row.get("failed") or f"{time.perf_counter() - start:.0f} s"
     sys.stdout.write(f"{method}, seed {seed}: {took}\n")
     sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from cmlab.cli.settings import SEEDS, Refused, say, whole_numbers
 from cmlab.discovery import OWN
@@ -28,6 +29,7 @@ def main(given: argparse.Namespace) -> int:
         raise Refused(f"{study.name} has no variant {unknown[0]!r}; allowed: {allowed}")
     try:
         given.out.mkdir(parents=True, exist_ok=True)  # before the training, not after it
+        TemporaryFile(dir=given.out).close()
     except OSError as error:
         raise Refused(f"{given.out} is no folder to write to; choose another --out") from error
     for variant in variants:

@@ -69,7 +69,9 @@ def printed(text: str) -> str:
 
 # Links: to another page, to the source, or plain text where there is no target
 
-ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
+ABSOLUTE = re.compile(r"([a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
+FOLLOWED = ("http:", "https:", "mailto:", "//")  # no javascript: or data:, which would run here
+UNSEEN = re.compile(r"[\x00-\x20\x7f]")  # what browsers leave out of an address
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ class Links:
 
     def to(self, href: str, folder: str) -> str | None:
         """The address for a link of a text in this folder; None where it leads nowhere."""
-        if ABSOLUTE.match(href) or href.startswith("#"):
+        href = UNSEEN.sub("", href)
+        if found := ABSOLUTE.match(href):
+            return href if found[1].lower() in FOLLOWED else None
+        if href.startswith("#"):
             return href
         path, hash_, place = href.partition("#")
         file = posixpath.normpath(posixpath.join(folder, path))
@@ -95,6 +100,20 @@ class Links:
 def slug(text: str) -> str:
     """A heading's anchor, as code hosts make it."""
     return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", text.strip().lower()))
+
+
+# HTML in a text: a few elements without attributes; all else is shown as the text that it is.
+# A fold's two tags come apart, so no sanitiser of whole documents can be asked.
+
+ELEMENTS = "b|br|code|details|em|i|kbd|strong|sub|summary|sup"
+PLAIN_TAG = re.compile(rf"(</?(?:{ELEMENTS})\s*/?>)", re.IGNORECASE)
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+def only_plain_tags(html: str) -> str:
+    """Raw HTML with the elements of ELEMENTS alone, and everything else escaped."""
+    parts = PLAIN_TAG.split(COMMENT.sub("", html))
+    return "".join(part if k % 2 else escape(unescape(part)) for k, part in enumerate(parts))
 
 
 # LaTeX to MathML, which browsers and screen readers show without a script or a font
@@ -129,6 +148,8 @@ def mathml(tex: str, display: bool = False) -> str:
 def mend_node(node: Tree.Element, display: bool) -> None:
     """Mend a node and all in it."""
     node.text = unescape(node.text or "")
+    for name in ("href", "style", "class", "id"):  # of \\href and others
+        node.attrib.pop(name, None)
     for child in node:
         mend_node(child, display)
     join_words(node)
@@ -221,6 +242,16 @@ class HTMLRenderer(mistune.HTMLRenderer):
     def link(self, text: str, url: str, title: str | None = None) -> str:
         address = self.links.to(url, self.folder)
         return text if address is None else f'<a href="{escape(address)}">{text}</a>'
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """The words in the picture's place: a page holds no files but its own."""
+        return escape(unescape(text))
+
+    def inline_html(self, html: str) -> str:
+        return only_plain_tags(html)
+
+    def block_html(self, html: str) -> str:
+        return only_plain_tags(html) + "\n"
 
     def block_code(self, code: str, info: str | None = None) -> str:
         return code_box(code, (info or "text").split()[0])

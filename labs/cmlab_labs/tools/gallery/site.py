@@ -53,6 +53,8 @@ class Lab:
 
 def lab(path: Path) -> Lab:
     """Reads a lab. Raises ValueError for one whose first cell lacks its front matter."""
+    if not re.fullmatch(r"[\w.-]+", path.stem):  # it becomes an address
+        raise ValueError(f"{path.name} needs a name of letters, digits, '_', '.' and '-'")
     nb = read(path)
     return Lab(path, nb, front_matter(nb.cells[0].source if nb.cells else "", path.name))
 

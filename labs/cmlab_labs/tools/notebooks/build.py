@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import secrets
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from nbformat.validator import iter_validate
+
+from cmlab.train.checkpoint import parse_json
 
 # Reading and writing a lab's two files: labs/src/NN_name.py and labs/NN_name.ipynb
 
@@ -59,21 +63,53 @@ def find(labs: Path, names: Sequence[str] = ()) -> list[Path]:
     return [labs / f"{stem}.ipynb" for stem in chosen]
 
 
+class BadNotebook(ValueError):
+    """A notebook or its source that cannot be read, and why, in one sentence."""
+
+
 def read_source(path: Path) -> NotebookNode:
-    """The cells of a py:percent file, without ids or outputs worth keeping."""
+    """The cells of a py:percent file, without ids or outputs worth keeping.
+
+    Raises BadNotebook for a file that is no text or holds the marks of a merge conflict.
+    """
     import jupytext
 
-    return jupytext.read(path, fmt="py:percent")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise BadNotebook(f"{path.name} is no text; restore it with `git checkout`") from error
+    if found := re.search(r"^(<{7}|>{7}) .*$", text, re.MULTILINE):
+        line = text.count("\n", 0, found.start()) + 1
+        raise BadNotebook(f"{path.name} holds a merge conflict at line {line}; resolve it there")
+    return jupytext.reads(text, fmt="py:percent")
 
 
 def read(path: Path) -> NotebookNode:
-    """The notebook as it is on disk: nothing missing is filled in."""
-    return nbformat.v4.reads_json(path.read_text(encoding="utf-8"))
+    """The notebook as it is on disk: nothing missing is filled in. Raises BadNotebook."""
+    raw = path.read_bytes()
+    try:
+        found = parse_json(raw)
+    except ValueError as error:
+        why = "holds a merge conflict" if b"\n<<<<<<< " in raw else "is empty, cut or no JSON"
+        raise BadNotebook(_set_aside_by(path, why)) from error
+    if not isinstance(found, dict) or found.get("nbformat") != 4:
+        raise BadNotebook(_set_aside_by(path, "is no notebook of format 4"))
+    # Format 4.4 does not ask for the cells' ids, which `sync` and `check` see to.
+    faults = iter_validate(found, version=4, version_minor=4, relax_add_props=True)
+    if fault := next(faults, None):
+        place = "/".join(map(str, fault.absolute_path)) or "its top"
+        raise BadNotebook(_set_aside_by(path, f"is not a valid notebook at {place}"))
+    return nbformat.v4.reads_json(raw.decode("utf-8"))
+
+
+def _set_aside_by(path: Path, why: str) -> str:
+    number = path.stem.split("_")[0]
+    return f"{path.name} {why}; `cmlab labs run {number}` sets it aside and builds it anew."
 
 
 def save(nb: NotebookNode, path: Path) -> None:
     """Writes the whole file or nothing."""
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.unfinished")
     unfinished.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
 
@@ -94,7 +130,13 @@ def fingerprints(cells: Sequence[NotebookNode]) -> list[str]:
 
 def stale(cell: NotebookNode, fingerprint: str) -> bool:
     """Whether a cell's output was made before its code, or code above it, changed."""
-    return cell.metadata.get("cmlab", {}).get("sha") != fingerprint
+    return note_of(cell).get("sha") != fingerprint
+
+
+def note_of(part: NotebookNode) -> dict[str, Any]:
+    """What `sync` and `execute` have noted in a cell or a notebook."""
+    note = part.metadata.get("cmlab")
+    return note if isinstance(note, dict) else {}
 
 
 def text_fingerprint(cells: Sequence[NotebookNode]) -> str:
@@ -112,23 +154,28 @@ def sync(notebook: Path) -> str:
     Cells keep their ids. An output stays only while its cell and all code above it are the same.
     A notebook that was edited by hand is set aside, never lost.
     """
-    old = read(notebook) if notebook.exists() else nbformat.v4.new_notebook()
+    old, damaged = nbformat.v4.new_notebook(), ""
+    try:
+        old = read(notebook) if notebook.exists() else old
+    except BadNotebook:
+        damaged = "damaged"
     new = nbformat.v4.new_notebook(metadata=new_metadata())
     new.cells = _merge(read_source(source_of(notebook)).cells, old.cells)
     new.metadata["cmlab"] = {"text": text_fingerprint(new.cells)}
     if new == old:
         return ""
-    aside = _set_aside(notebook, old)
+    changed = damaged or ("edited" if _edited(old) else "")
+    aside = notebook.with_suffix(time.strftime(f".{changed}-%Y%m%d-%H%M%S.ipynb"))
+    if changed:
+        os.replace(notebook, aside)
     save(new, notebook)
-    return "brought to its source" + (f"; what was edited by hand is now {aside}" if aside else "")
+    what = "the damaged file" if damaged else "what was edited by hand"
+    return "brought to its source" + (f"; {what} is now {aside.name}" if changed else "")
 
 
-def _set_aside(notebook: Path, nb: NotebookNode) -> str:
-    if not nb.cells or nb.metadata.get("cmlab", {}).get("text") == text_fingerprint(nb.cells):
-        return ""
-    aside = notebook.with_suffix(time.strftime(".edited-%Y%m%d-%H%M%S.ipynb"))
-    os.replace(notebook, aside)
-    return aside.name
+def _edited(nb: NotebookNode) -> bool:
+    """Whether a notebook holds other words than `sync` wrote."""
+    return bool(nb.cells) and note_of(nb).get("text") != text_fingerprint(nb.cells)
 
 
 def _merge(source: list[NotebookNode], old: list[NotebookNode]) -> list[NotebookNode]:
@@ -139,7 +186,7 @@ def _merge(source: list[NotebookNode], old: list[NotebookNode]) -> list[Notebook
     cells = []
     for cell, j, fingerprint in zip(source, partners, fingerprints(source), strict=True):
         fresh = _bare(cell)
-        if j is None or not old[j].get("id"):
+        if j is None or not isinstance(old[j].get("id"), str):
             fresh.id = _new_id(cell, taken)
         else:
             fresh.id = old[j].id

@@ -6,7 +6,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.validator import iter_validate
 
-from .build import fingerprints, read, read_source, source_of, stale, tags
+from .build import BadNotebook, fingerprints, read, read_source, source_of, stale, tags
 
 LARGEST = 500_000  # bytes: what a code host still shows and a diff still bears
 
@@ -17,8 +17,12 @@ def problems(notebook: Path) -> list[str]:
         return [f"{notebook.name} has no source src/{notebook.stem}.py."]
     if not notebook.exists():
         return [f"{notebook.name} is not built; `cmlab labs run {_number(notebook)}` builds it."]
-    nb = read(notebook)
-    found = [*_out_of_step(nb, notebook), *_malformed(nb), *_too_large(notebook)]
+    try:
+        nb = read(notebook)
+        found = [*_out_of_step(nb, notebook)]
+    except BadNotebook as error:
+        return [str(error)]
+    found = [*found, *_malformed(nb), *_too_large(notebook)]
     for n, (cell, fingerprint) in enumerate(zip(nb.cells, fingerprints(nb.cells), strict=True)):
         if cell.cell_type == "code":
             found += [f"cell {n} {fault}" for fault in _badly_run(cell, fingerprint)]
@@ -54,8 +58,8 @@ def _out_of_step(nb: NotebookNode, notebook: Path) -> Iterator[str]:
 
 
 def _malformed(nb: NotebookNode) -> Iterator[str]:
-    ids = [cell.get("id") for cell in nb.cells]
-    if None in ids or len(set(ids)) != len(ids):
+    ids = [str(cell.get("id", "")) for cell in nb.cells]
+    if "" in ids or len(set(ids)) != len(ids):
         yield "cell ids are missing or used twice"
     for fault in iter_validate(nb):
         yield f"is not a valid notebook: {fault.message.splitlines()[0][:80]}"

@@ -9,10 +9,11 @@ faults. `build` writes copies for a class into folders of their own: --student, 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from errno import EACCES, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
-from .build import checkout, execute, find, source_of, sync
+from .build import checkout, execute, find, read, source_of, sync
 from .check import out_of_date, problems
 from .classroom import fresh_place, instructor, student
 from .front import tables
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _act(wanted, root, notebooks)
-    except ValueError as error:  # front matter or notes that are not whole
+    except ValueError as error:  # a damaged notebook, front matter or notes that are not whole
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
@@ -79,13 +80,19 @@ def _write_pages(root: Path) -> int:
 
 def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
     """Nothing is written unless all of it can be."""
+    from cmlab.train.lock import hold_folder  # loads torch, which the other actions do without
+
     wanted = [(build, nb, folder) for build, folder in folders.items() if folder
               for nb in notebooks]  # fmt: skip
     try:
-        for _, notebook, folder in wanted:
-            fresh_place(notebook, folder)
-        for build, notebook, folder in wanted:
-            print(build(notebook, folder))
+        with ExitStack() as held:
+            for folder in filter(None, folders.values()):
+                held.enter_context(hold_folder(folder))  # or two would write the same copies
+            for _, notebook, folder in wanted:
+                fresh_place(notebook, folder)
+                read(notebook)
+            for build, notebook, folder in wanted:
+                print(build(notebook, folder))
     except (FileExistsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
