@@ -20,7 +20,7 @@ SICK := $(shell test -d $(VENV) && { test -e $(UNFINISHED) \
 .PHONY: help install lab test labs gallery class format constraints again
 
 help:
-	@echo "make lab          open the labs in JupyterLab (sets everything up the first time)"
+	@echo "make lab          open your copies of the labs in JupyterLab (sets everything up the first time)"
 	@echo "make test         run every test"
 	@echo "make install      only set up $(VENV)"
 	@echo "make labs         rebuild the notebooks whose text in labs/src has changed"
@@ -31,7 +31,7 @@ help:
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt $(if $(SICK),again)
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard etc/jupyter/*/*) $(if $(SICK),again)
 	@if [ -n "$(SICK)" ] && [ ! -w $(VENV) ]; then echo "$(VENV) does not work for you and is not yours to remove: clone into a folder of your own." >&2; exit 1; fi
 	@if [ ! -w "$$([ -e $(VENV) ] && echo $(VENV) || echo .)" ]; then echo "$(CURDIR) cannot be written, and its $(VENV) is missing or out of date: clone into a folder of your own, or ask the owner to run 'make install'." >&2; exit 1; fi
 	@if [ -n "$(SICK)" ]; then echo "Making $(VENV) again: it was incomplete, moved, or lost its Python."; rm -rf $(VENV); fi
@@ -45,10 +45,12 @@ $(INSTALLED): pyproject.toml constraints.txt $(if $(SICK),again)
 	    || { test ! -e $@ || rm -f $(UNFINISHED); exit 1; }
 	@echo "$(CURDIR)" > $@ && rm -f $(UNFINISHED)
 
+# Learners work on copies in work/. Where there can be none, the labs open and cannot be saved.
 # As `default_url`, the first lab is also in the address that is printed where there is no browser.
 lab: install
-	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) \
-	    --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
+	@if $(BIN)/cmlab labs work; then folder=work; else folder=labs; fi; \
+	exec $(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) \
+	    --LabApp.default_url=/lab/tree/$$folder/00_start_here.ipynb
 
 # One run of pytest checks the package, the style, the types, the notebooks and the browser, so that
 # one closing line tells all. A file stays on one worker: a notebook's cells share a kernel.

@@ -22,7 +22,7 @@ COMMANDS = {
     "bench": "cmlab_labs.lab17_atlas.benchmark",
     "record": "cmlab_labs.tools.record",
     "labs": "cmlab_labs.tools.notebooks.command",
-    "gallery": "cmlab_labs.tools.gallery.command",
+    "gallery": "cmlab_labs.tools.gallery.site",
 }
 PRESETS = {
     "music.edm": "cmlab_labs.lab15_music.preset",

@@ -24,9 +24,8 @@ LATE = "cmlab.discovery"  # the one module of cmlab that may load cmlab_labs
 METHODS, LABS, PER_LAB = 15, 18, 6  # files in cmlab/methods and labs when the limits were set
 MORE_METHODS = max(0, len(list((ROOT / "cmlab" / "methods").glob("*.py"))) - METHODS)
 MORE_LABS = max(0, len(list(PLACES["cmlab_labs"].glob("lab[0-9]*"))) - LABS)
-FILES, LINES = 97 + MORE_METHODS, 11_500
-# 55 when the limits were set, then lock.py, who writes in a folder, and lengthen.py.
-CORE_FILES, CORE_LINES = 57 + MORE_METHODS, 7_000
+FILES, LINES = 95 + MORE_METHODS, 11_500
+CORE_FILES, CORE_LINES = 55 + MORE_METHODS, 7_000
 LABS_FILES = 120 + PER_LAB * MORE_LABS
 LAB_02 = 45
 FILE_LINES, FUNCTION_LINES = 500, 50

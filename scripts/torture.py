@@ -161,7 +161,7 @@ def table(rows: Any) -> str:
     for kind, name in KINDS.items():
         count = Counter[str]()
         for row in (row for row in rows if row["kind"] == kind):
-            count.update({"tried": 1, row["outcome"]: 1, "unsound": bool(row["fault"])})
+            count.update({"tried": 1, row["outcome"]: 1, "unsound": int(bool(row["fault"]))})
             count.update({"processes": row["processes"], "kills": row["kills"]})
         total.update(count)
         lines.append([f"{kind} {name}", *numbers(count)])

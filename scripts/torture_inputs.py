@@ -42,7 +42,7 @@ RECIPES: dict[str, Words] = {
     "two": ("toy.ect", "--set", f"steps={STEPS}", *NET, "start.net.width=4",
             "start.train.batch=4"),
     "picture": ("digits.ect", "--set", "steps=8", "train.batch=4", "start.train.batch=4",
-                "evaluator.n=40"),
+                "evaluator.n=66"),
 }  # fmt: skip
 
 
@@ -89,7 +89,8 @@ class Shelf:
         """Run a case and keep the run that it leaves."""
 
         def keep(folder: Path, ends: list[Ended]) -> str:
-            shutil.copytree(folder / "run", place)
+            if (folder / "run").exists():
+                shutil.copytree(folder / "run", place)
             return ""
 
         made = run(replace(case, judge=keep), self.folder / "work")
@@ -550,8 +551,8 @@ VALUES = (
 )  # fmt: skip
 TINY: dict[str, Words] = {
     "toy": (*NET, "start.net.width=4", "start.train.batch=4"),
-    "digits": ("train.batch=4", "start.train.batch=4", "evaluator.n=40"),
-    "shapes": ("train.batch=4", "start.train.batch=4", "evaluator.n=40"),
+    "digits": ("train.batch=4", "start.train.batch=4", "evaluator.n=66"),
+    "shapes": ("train.batch=4", "start.train.batch=4", "evaluator.n=66"),
 }
 
 

@@ -252,8 +252,8 @@ def wheel(shelf: Shelf) -> Path:
 ELSEWHERE: tuple[tuple[Words, str], ...] = (
     (("train", *RECIPES["one"], "--out", "run"), "accepted"),
     (("train", *RECIPES["picture"], "--out", "run"), ""),
-    (("train", "digits.slct", "--set", "steps=4", "train.batch=4", "evaluator.n=40"), ""),
-    (("train", "shapes.slct", "--set", "steps=4", "train.batch=4", "evaluator.n=40"), ""),
+    (("train", "digits.slct", "--set", "steps=4", "train.batch=4", "evaluator.n=66"), ""),
+    (("train", "shapes.slct", "--set", "steps=4", "train.batch=4", "evaluator.n=66"), ""),
     (("sample", "taken/run", "--n", "4", "--out", "x.png"), "accepted"),
     (("evaluate", "taken/run"), "accepted"),
     (("ship", "taken/run", "--out", "small"), "accepted"),

@@ -6,6 +6,7 @@ is left. Commands run in a forked copy of this process, which calls the command'
 a fresh interpreter (`whole`). Each has a limit of time and of memory.
 """
 
+import fcntl
 import os
 import re
 import resource
@@ -136,6 +137,7 @@ def run(case: Case, folder: Path) -> Result:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+REPORTS = (("labs",), ("doctor",))  # commands that list what is wrong, with status 1
 WORST = ("traceback", "hang", "memory", "unclear", "accepted", "refused", "killed")
 
 
@@ -148,6 +150,8 @@ def result(case: Case, folder: Path, ends: list[Ended], kills: int) -> Result:
     fault = ""
     if worst in ("accepted", "refused", "killed"):
         fault = case.judge(folder, ends)
+    elif worst == "unclear" and case.words[:1] in REPORTS and said.out + said.err:
+        fault, worst = case.judge(folder, ends), "refused"
     elif worst == "unclear":
         fault, worst = f"status {said.status} with {len(said.sentences)} sentences", "refused"
     if worst == "killed":
@@ -160,8 +164,7 @@ class Job:
     """One command that runs."""
 
     pid: int
-    out: Path
-    err: Path
+    said: Callable[[], list[str]]  # standard output and error, once it has ended
     process: subprocess.Popen[bytes] | None = None
     used: int = 0  # processor time, in ticks
     status: int | None = None
@@ -194,8 +197,7 @@ class Job:
 
     def ended(self) -> Ended:
         assert self.status is not None
-        read = [path.read_text("utf-8", "replace") for path in (self.out, self.err)]
-        return Ended(self.status, read[0], read[1], self.hung)
+        return Ended(self.status, *self.said(), self.hung)
 
 
 def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int = 0) -> list[Ended]:
@@ -236,30 +238,42 @@ def start_process(case: Case, folder: Path, words: Words, said: Path) -> Job:
             [*case.python, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=o, stderr=e,
             env={**os.environ, "OMP_NUM_THREADS": "1", **case.environment},
         )  # fmt: skip
-    return Job(process.pid, out, err, process)
+    said_so = lambda: [path.read_text("utf-8", "replace") for path in (out, err)]  # noqa: E731
+    return Job(process.pid, said_so, process)
 
 
 def start_fork(case: Case, folder: Path, words: Words, said: Path) -> Job:
     """A copy of this process that calls `main` with this command."""
-    out, err = said.with_suffix(".out"), said.with_suffix(".err")
-    out.touch()  # a fork may be killed before it opens them
-    err.touch()
+    ends = [os.pipe() for _ in range(2)]  # no files: the limit of their size is among the attacks
+    for _, into in ends:
+        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 2**20)
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
         try:
-            os._exit(in_fork(case, folder, words, out, err))
+            os._exit(in_fork(case, folder, words, ends[0][1], ends[1][1]))
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
         finally:
             os._exit(CRASHED)
-    return Job(pid, out, err)
+    for _, into in ends:
+        os.close(into)
+    return Job(pid, lambda: [drained(end) for end, _ in ends])
 
 
-def in_fork(case: Case, folder: Path, words: Words, out: Path, err: Path) -> int:
+def drained(end: int) -> str:
+    """All that is left in a pipe."""
+    with os.fdopen(end, "rb") as file:
+        return file.read().decode("utf-8", "replace")
+
+
+def in_fork(case: Case, folder: Path, words: Words, out: int, err: int) -> int:
     """Redirect, limit, and call `main`; its exit status."""
-    sys.stdout, sys.stderr = (path.open("w", encoding="utf-8", buffering=1) for path in (out, err))
+    sys.stdout, sys.stderr = (
+        open(end, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+        for end in (out, err)
+    )
     os.chdir(folder)
     os.environ.update(case.environment)
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 SHIPPED = WHEEL["hooks"]["custom"]["shipped"]
-TINY = "--set steps=2 train.batch=4 start.train.batch=4 evaluator.n=40".split()
+TINY = "--set steps=2 train.batch=4 start.train.batch=4 evaluator.n=66".split()
 
 
 def installed(folder, data=True):
@@ -49,10 +49,12 @@ assert main(["train", "digits.ect", *sys.argv[2:], "--out", "run"]) == 0
 assert json.loads(Path("run/record.json").read_text())["scores"]["fd1"] > 0
 assert commit() is None
 from cmlab_labs.common.generators import GENERATOR
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import read
 from cmlab_labs.lab15_music.networks import CHECKPOINT
 from cmlab_labs.lab17_atlas.benchmark import LEDGER, TABLE, read_rows, weights_of
 load(GENERATOR), load(weights_of("ect")), read("ladder", "ict"), read_rows()
+assert predict("00.1").right
 assert CHECKPOINT.is_file() and (ROOT / "docs" / "results.jsonl").is_file()
 assert TABLE == Path("data/atlas.jsonl")  # what is made goes into the working folder
 found = {f.what: f for f in doctor.report()}

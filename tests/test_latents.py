@@ -173,7 +173,7 @@ def test_impulses_multiply_a_share_of_all_elements(digits):
     assert float(hit.double().mean()) == pytest.approx(0.01, rel=0.1)
     assert data.sigma_data == digits.sigma_data and data.clean is digits
     assert torch.equal(Impulses(digits, share=0.0).sample(3)[0] != 0, torch.ones(3, 4, 4, 4) > 0)
-    with pytest.raises(ValueError, match="give one from 0 to below 1"):
+    with pytest.raises(ValueError, match="Impulses.share must be a number in"):
         Impulses(digits, share=1.0)
 
 

@@ -64,13 +64,10 @@ def test_a_cluster_that_counts_machines_and_not_processes_is_left_alone(launched
     assert launcher_mismatch(Engine(8, 2)) == "" and launcher_mismatch(Engine(8, 1))
 
 
-def test_torchrun_without_devices_is_refused_and_with_them_trains_one_run(tmp_path):
+def test_torchrun_without_devices_is_refused(tmp_path):
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     run += ["-m", "cmlab", *WORDS, "--out", str(tmp_path / "run")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(run, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode and "give --devices 2 --nodes 1" in done.stderr
     assert not (tmp_path / "run").exists()
-    run += ["--devices", "2"]
-    done = subprocess.run(run, capture_output=True, text=True, env=environment, timeout=900)
-    assert done.returncode == 0 and done.stdout.count('"processes": 2') == 1, done.stderr

@@ -6,8 +6,9 @@ import json
 import pytest
 import torch
 
+from cmlab.cli import lengthen
 from cmlab.cli.main import main
-from cmlab.train import lengthen, runs
+from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile, read
 
 WORDS = ["train", "toy.ct", "--set", "steps=12", "train.batch=4", "net.width=4"]

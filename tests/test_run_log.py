@@ -11,14 +11,16 @@ from cmlab.methods import EDM
 from cmlab.noise_levels import At
 from cmlab.presets import digits, toy
 from cmlab.train import runs
-from cmlab.train.callbacks import EDGES, LEVELS, loss_by_level
 from cmlab.train.run_log import (
+    EDGES,
+    LEVELS,
     LOG,
     STRIPS,
     Autosave,
     JsonlLogger,
     SampleSheet,
     image_grid,
+    loss_by_level,
     truncate_log,
 )
 

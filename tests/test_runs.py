@@ -11,9 +11,9 @@ from cmlab.nets import MLPShape
 from cmlab.presets import toy
 from cmlab.schedules import Constant
 from cmlab.train import checkpoint, runs
-from cmlab.train.callbacks import History
 from cmlab.train.checkpoint import BadFile, process_place
 from cmlab.train.recipe import change, to_dict
+from cmlab.train.run_log import History
 
 
 def tiny(build=toy.ict, steps=6, seed=0):

@@ -24,11 +24,10 @@ from cmlab.ops import seeded
 from cmlab.schedules import WarmupCosine
 from cmlab.teacher import InitialModelTeacher, OracleTeacher
 from cmlab.train import checkpoint
-from cmlab.train.callbacks import History, Progress, every
 from cmlab.train.config import Adam, RAdam, TrainConfig
 from cmlab.train.distributed import skip_updates_when
 from cmlab.train.nonfinite import NotFinite
-from cmlab.train.run_log import LOG, JsonlLogger
+from cmlab.train.run_log import LOG, History, JsonlLogger, Progress, every
 from cmlab.train.trainer import Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)
@@ -359,7 +358,7 @@ def test_a_gradient_is_clipped_to_its_largest_norm():
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="batch a multiple of parts"):
+    with pytest.raises(ValueError, match="batch must be a multiple of parts"):
         replace(CONFIG, parts=3)
     for wrong in (dict(batch=0), dict(steps=-1), dict(parts=0)):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a whole number in"):

@@ -19,11 +19,11 @@ from ..train import cost, runs
 from ..train.checkpoint import BadFile
 from ..train.control import RunControl, Stopped, stop_on_signal
 from ..train.distributed import BF16_MIXED, Engine, device_and_precision, launcher_mismatch
-from ..train.lengthen import lengthen, stretch
 from ..train.lock import hold_folder, is_begun
 from ..train.recipe import Recipe
 from ..train.trainer import Trainer
 from ..types import Range
+from .lengthen import lengthen, stretch
 from .settings import (
     SEED,
     Refused,

@@ -200,6 +200,8 @@ class Engine:
             fabric.launch()
         try:
             yield fabric
+            if self.processes > 1:
+                fabric.barrier()  # nobody leaves while another still needs the group
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()

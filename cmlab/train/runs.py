@@ -34,14 +34,22 @@ from ..methods.base import Method
 from ..metrics.evaluators import CIFAR10Evaluator
 from ..model import Denoiser, carried
 from . import checkpoint, cost
-from .callbacks import Callback, Progress, every
 from .checkpoint import BadFile
 from .control import NotSaved, ObeyRequests, RunControl, heed_signals
 from .distributed import Engine, parts_per_process
 from .lock import check_lock, hold_folder, is_abandoned
 from .nonfinite import NotFinite
 from .recipe import Recipe, from_dict, to_dict
-from .run_log import Autosave, JsonlLogger, SampleSheet, has_images, truncate_log
+from .run_log import (
+    Autosave,
+    Callback,
+    JsonlLogger,
+    Progress,
+    SampleSheet,
+    every,
+    has_images,
+    truncate_log,
+)
 from .trainer import Trainer, compile_network
 
 # Provenance: recipe, versions, commit, and the source of the loss

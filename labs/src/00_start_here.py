@@ -27,7 +27,8 @@
 # 3. **check** whether a generator makes something new or copies what it was trained on.
 #
 # **How a lab works.** Run a cell with Shift and Enter, or all of them with *Run › Run All Cells*. You *predict* before you
-# see: choose, commit, and read the reply; nobody keeps a score. Widgets work by mouse or by keyboard: Tab to a slider, then
+# see: choose, commit, and read the reply; a wrong answer may be mended once, and nobody keeps a score. Code that only prepares
+# or prints is folded to its first line: click on it to read it. Widgets work by mouse or by keyboard: Tab to a slider, then
 # the arrow keys. In the exercises you replace `...` with code and run the check below it. It answers ○ not attempted yet,
 # ✗ with the likely slip, or ✓ with what was proved. A hint and a solution are folded under each. If something does not run,
 # `cmlab doctor` in a terminal says what is missing.
@@ -35,9 +36,10 @@
 # %%
 import torch
 from cmlab_labs.common.exercise import RecordedCalls
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.generators import GENERATOR, exact_denoiser, nearest_scan, noise
 from cmlab_labs.common.plots_samples import contrast_scaled
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab00_start import checks
 from cmlab_labs.lab00_start.explorer import exact_reference, explorer, live_training
 from cmlab_labs.lab00_start.figures import one_beside_many, path_strip
@@ -64,16 +66,7 @@ start_lab(threads=1)  # the networks are small: a second thread would hardly hel
 # A network gets 64 pixels of pure noise, and the wish for a 3. It is called **once**. It was trained on 1437 scanned digits.
 
 # %%
-Predict(
-    "What comes out?",
-    {
-        "A grey blur: the mean of all threes": "That is what a <i>denoiser</i> answers when it is asked once, and why diffusion models need many calls. You will see it beside the other answer.",
-        "Still mostly noise: one call can take away a little noise only": "A diffusion sampler goes in small steps because it must, not because the network could not answer in full. A consistency function is trained to give the end of the whole way.",
-        "One of the scanned threes, out of the network's memory": "The perfect answer for a finite set of scans would be just that, as you will see. A network cannot store them all; what it does instead, you will measure.",
-        "A three that nobody wrote": "One call, a whole digit, and seldom one of the scans. How near it comes to them, and how good it is, you will measure.",
-    },
-    right="A three that nobody wrote",
-)
+predict("00.1")
 
 # %% [markdown]
 # ## The exact object
@@ -205,7 +198,7 @@ left = torch.stack([z, one, nearest_scan(one)], 1)
 names = ["noise", "D, 1 call", *(f"{min(2 * k, calls)} calls" for k in steps)]
 one_beside_many(left, torch.stack([z, mean, *seen], 1), ["noise", "1 call", "nearest scan"], names)
 
-# %%
+# %% tags=["hide-input"]
 gaps = [", ".join(f"{v:.1f}" for v in distance_to_nearest(x, Digits().images)) for x in (one, path[-1])]
 print(f"Left: one call makes a digit. Distances to the nearest scan, top to bottom: {gaps[0]}.")
 print("Right: asked once, the denoiser gives the mean of all scans of that digit.")
@@ -300,13 +293,13 @@ else:
 # the features of a small classifier: lower is better, and the training scans themselves
 # set the floor. *Copies* are images nearer to a training scan than 98 % of the held-out ones are; new scans of digits would score 2 %.
 
-# %%
+# %% tags=["hide-input"]
 scores = [DigitsEvaluator(2000, seed)(model, recipe.data, recipe.sampler) for seed in range(3)]
 fd1, fd2, copies, read = (
     torch.tensor([s[key] for s in scores]) for key in ("fd1", "fd2", "memorised", "accuracy")
 )
 
-# %%
+# %% tags=["hide-input"]
 asked = Digits(train=False).labels[torch.arange(2000) % 360]
 eye, held_out = load_classifier(), Digits(train=False).images
 perfect, pile_copies = [], []
@@ -318,7 +311,7 @@ for seed in range(3):
     pile_copies.append(memorised(end))
 mean_fd, walk_fd = torch.tensor(perfect).T
 
-# %%
+# %% tags=["hide-input"]
 one_ok = "shows" if read.mean() > 0.9 and copies.max() < 0.02 else "shows in part"
 better = int((fd2 < fd1).sum())
 two_ok = {3: "shows", 0: "does not show at this size"}.get(better, "shows in part")

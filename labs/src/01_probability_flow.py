@@ -30,8 +30,9 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import slope
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab01_flow import checks
 from cmlab_labs.lab01_flow.analysis import end_error
 from cmlab_labs.lab01_flow.explorer import explorer
@@ -58,16 +59,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # Say that every step takes away a tenth of the noise that is left: from t to 0.9 t.
 
 # %%
-Predict(
-    "At which noise level does such a step miss most?",
-    {
-        "At the start, t = 10: the step is longest there": "The step is long, but the path is nearly straight: far out, all the data look like one point, and the path heads for it.",
-        "In the middle, near t = 1: the noise is about as wide as the data": "There the path learns which part of the data it belongs to, and turns. Further out it is nearly straight, and further in there is little left to walk.",
-        "At the end, t = 0.01: the fine detail is made there": "Near the data the slope does change quickly, but the steps are tiny: all that is left to walk is about 0.01.",
-        "Nowhere in particular: each step removes the same share": "The same share of the noise is not the same bend. How much a path turns depends on how the noise compares with the data.",
-    },
-    right="In the middle, near t = 1: the noise is about as wide as the data",
-)
+predict("01.1")
 
 # %% [markdown]
 # ## The exact object
@@ -139,7 +131,10 @@ show_source(KarrasGrid.at)
 # %% tags=["nbval-check-output"]
 grid, calls = KarrasGrid(sigma_min=0.002, sigma_max=10.0, rho=7.0), []
 *_, end = ode(
-    VarianceExploding(), lambda x, t: calls.append(1) or law.denoise(x, t), torch.tensor([[8.5]]), grid.down(18)
+    VarianceExploding(),
+    lambda x, t: calls.append(1) or law.denoise(x, t),
+    torch.tensor([[8.5]]),
+    grid.down(18),
 )
 print(
     f"18 steps of Heun: {len(calls)} network calls, end {end.item():.3f}, exact end {way[-1]:.3f}"
@@ -174,7 +169,7 @@ errors = {
 }
 convergence_order(law, steps, errors)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 for name in solvers:
     print(
         f"{name}: slope {slope(steps, errors[name]):.2f} from 16 steps on; with 16 steps the error is {errors[name][2]:.2g}."
@@ -193,11 +188,13 @@ t = torch.logspace(1, -2.5, 60)
 missed = []
 for level, x_t in zip(t, law.path(starts, t), strict=True):
     now, then = level.repeat(64), 0.9 * level.repeat(64)
-    missed.append((ddim(VarianceExploding(), law.denoise, x_t, now, then) - law.flow(x_t, now, then)).abs())
+    missed.append(
+        (ddim(VarianceExploding(), law.denoise, x_t, now, then) - law.flow(x_t, now, then)).abs()
+    )
 missed = torch.stack(missed)[..., 0]
 local_errors(t, missed, law.sigma_data)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 middle = missed.median(1).values
 worst, bend = t[middle.argmax()], t[middle > middle.max() / 2]
 print(
@@ -322,7 +319,7 @@ checks.heun_step(heun_step)
 # The claims are those of EDM's Section 3 and, for the 35 calls, of its abstract, as reported. One measurement is still missing:
 # the error of 18 Heun steps for several ρ, from the two noise levels that samplers start at, on the line and on the ring.
 
-# %%
+# %% tags=["hide-input"]
 rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
 table = {
     f"{name}, σ_max = {top:g}": [
@@ -333,7 +330,7 @@ table = {
     for top in tops
 }
 
-# %%
+# %% tags=["hide-input"]
 from IPython.display import Markdown
 
 head = [
@@ -346,7 +343,7 @@ rows = [
 ]
 Markdown("\n".join(head + rows))
 
-# %%
+# %% tags=["hide-input"]
 gain = [row[0] / row[3] for row in table.values()]
 best = ", ".join(str(rhos[row.index(min(row))]) for row in table.values())
 euler, heuns = errors_2d["Euler"], errors_2d["Heun"]

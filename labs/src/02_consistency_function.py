@@ -30,8 +30,9 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import between_modes, maps, quantile_points
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab02_consistency import checks
 from cmlab_labs.lab02_consistency.explorer import explorer
 from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest_mode, rms_gap
@@ -49,16 +50,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # You take one of them, add a lot of noise (level t = 2) and get x_t = −0.2.
 
 # %%
-Predict(
-    "What does the exact consistency function f(x_t, t) answer?",
-    {
-        "0.1, between the modes: the average of all data that x_t may come from": "That is the posterior mean D(x_t, t), the best guess in the least-squares sense. It lies where there are no data. You will see both side by side.",
-        "A number in one of the modes, always the same one": "f follows the path through x_t to its end, and paths end among the data. The path is fixed by x_t, so the answer is too.",
-        "A number in one of the modes, sometimes this one and sometimes that one": "That is a draw from the posterior p(x | x_t). f has no chance in it: all chance was spent when the noise was drawn.",
-        "The very number to which the noise was added": "Nobody can know that: many data points could have become this x_t. f answers with the end of the path through x_t, which is another point in general.",
-    },
-    right="A number in one of the modes, always the same one",
-)
+predict("02.1")
 
 # %% [markdown]
 # ## The exact object
@@ -311,7 +303,7 @@ checks.two_time(two_time)
 #
 # Three seeds each; a ± is the spread between them. In one dimension f is known in closed form, on the ring its paths are solved numerically.
 
-# %%
+# %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])
 moves, boundary = {"the line": 0.0, "the ring": 0.0}, 0.0
 for seed in range(3):
@@ -323,7 +315,7 @@ for seed in range(3):
         moves[place] = max(moves[place], (f - f[0]).abs().max().item())
         boundary = max(boundary, (f[-1] - way[-1]).abs().max().item())
 
-# %%
+# %% tags=["hide-input"]
 w1, w1_D, floor, modes = [], [], [], []
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
@@ -336,7 +328,7 @@ for seed in range(3):
 w1, w1_D, floor = (torch.stack(found) for found in (w1, w1_D, floor))
 modes_f, modes_D = torch.tensor(modes).T.tolist()
 
-# %%
+# %% tags=["hide-input"]
 small, large = rms_gap(law, 0.01), rms_gap(law, 10.0)
 Markdown(f"""
 | claim | measured here | verdict |

@@ -33,8 +33,9 @@
 from itertools import pairwise, product
 
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import quantile_points
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab03_boundary import checks
 from cmlab_labs.lab03_boundary.explorer import explorer, parametrisations, untrained
 from cmlab_labs.lab03_boundary.figures import boundary, collapse, variances
@@ -55,16 +56,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # $\lVert f(x_t, t) - f(x_r, r)\rVert^2$ small. Nobody shows it the right answer.
 
 # %%
-Predict(
-    "Which function has the smallest such loss, over all paths and levels?",
-    {
-        "The exact consistency function, and no other": "It has loss 0, and nothing can have less. But it is not alone there: look for a function that agrees with itself without looking at x at all.",
-        "The posterior mean D: least squares leads to averages": "D changes along every path (lab 02), so its loss is not 0. Averages win where a network is compared with the data; here it is compared with itself.",
-        "The exact consistency function and any constant: a tie": "Both agree with themselves perfectly. The loss cannot tell them apart, so something else has to.",
-        "The identity f(x, t) = x: neighbours differ little": "Neighbours differ by the length of the step, and the steps far out are long. The identity is right at t = ε only.",
-    },
-    right="The exact consistency function and any constant: a tie",
-)
+predict("03.1")
 
 # %% [markdown]
 # ## The exact object
@@ -160,7 +152,7 @@ for r, t in pairwise(levels):
         losses[name].append((f(x_t, t) - f(x_r, r)).square().mean().item())
 boundary(levels, held, losses)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 print(
     "Left and middle: at ε (markers) the CM and ε/t forms copy x. EDM's is off by too little to see."
 )
@@ -179,7 +171,7 @@ print(
 #
 # For a function without the boundary the sum says nothing: it is 0 for every constant. (D misses the boundary by a hair; the identity and the untrained network hold it.)
 
-# %%
+# %% tags=["hide-input"]
 x_T, T = quantile_points(law, HIGH, 500), torch.full((500,), HIGH)
 for name, f in functions.items():
     error = (f(x_T, T) - law.consistency(x_T, T)).square().mean().sqrt().item()
@@ -194,7 +186,7 @@ for name, f in functions.items():
 # Consistency training (Algorithm 3, lab 05) knows no paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. These two lie on one path only on average,
 # so even the exact f gives two different answers. The constant does not. Mean over all levels, ± over three seeds:
 
-# %%
+# %% tags=["hide-input"]
 n = torch.arange(17).repeat(300)
 t, r = levels[n + 1], levels[n]
 pairs = {name: [] for name in functions}
@@ -248,7 +240,7 @@ for way, form in product(ways, ("CM form", "none")):
     spreads[ways[way]][form] = torch.stack(rows)
 collapse(levels, truth, spreads)
 
-# %%
+# %% tags=["hide-input"]
 table = ["| training | form | spread | mean | RMS error | last loss |", "|---" * 6 + "|"]
 goal = law.consistency(*points[-1])[:, 0]
 for way, form in product(ways, ("CM form", "none")):
@@ -275,7 +267,7 @@ Markdown("\n".join(table))
 # Eight modes on a ring, 20 000 samples at each of 12 levels; σ_data is right, half as large, or twice as large as it should be.
 # The weight of EDM's loss is $\lambda = 1/c_\text{out}^2$, so that the network's own error counts alike at every level.
 
-# %%
+# %% tags=["hide-input"]
 data, g = Ring(), torch.Generator().manual_seed(0)
 scales, grid = {"right": 1.0, "half": 0.5, "double": 2.0}, torch.logspace(-2.7, 1, 12)
 given, asked = {name: [] for name in scales}, {name: [] for name in scales}
@@ -294,7 +286,7 @@ skip, out, *_ = (c[:, None, None] for c in EDMPrecond(data.sigma_data)(grid))
 asked["exact f"] = ((way[0] - skip * way) / out).square().mean((1, 2)).tolist()
 variances(grid, given, asked)
 
-# %%
+# %% tags=["hide-input"]
 worst = max(abs(v - 1) for v in given["right"] + asked["right"])
 weight = EDMWeight(data.sigma_data)(grid, grid) * EDMPrecond(data.sigma_data)(grid)[1] ** 2
 print(
@@ -396,7 +388,7 @@ checks.anchored(anchored)
 #
 # Three or more seeds each. "Song" is the consistency models paper, "Karras" is EDM.
 
-# %%
+# %% tags=["hide-input"]
 low, at_eps = quantile_points(law, EPS, 200), torch.full((200,), EPS)
 with torch.no_grad():
     nets = {form: [untrained(held[form], seed) for seed in range(5)] for form in held}
@@ -408,7 +400,7 @@ alive = min(said["stop-gradient", "CM form", seed].std(1).min() for seed in rang
 shrunk = min(said["plain", "CM form", seed].std(1).min() for seed in range(3))
 drift = ", ".join(f"{said['stop-gradient', 'none', seed][-1].mean():.1f}" for seed in range(3))
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|

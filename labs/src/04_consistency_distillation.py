@@ -31,8 +31,9 @@
 # %%
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import slope
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab04_distillation import checks
 from cmlab_labs.lab04_distillation.explorer import explorer
@@ -62,16 +63,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # A **student** shall give you the end of that walk in one call. It is trained on single steps: its answer before the teacher's step shall equal its answer after it.
 
 # %%
-Predict(
-    "The teacher is exact, but walks over only 5 levels with Euler's steps. The student's network is as large as you like and trains for ever. What does it answer to pure noise?",
-    {
-        "The exact end of the path: that is what a consistency function is": "It would, if the teacher's steps stayed on the exact path. They do not, and the student never sees any other.",
-        "The end of the teacher's four Euler steps, with all their error": "Each step hands the answer on unchanged, down to ε, where the boundary condition holds it. A perfect student repeats its teacher's walk.",
-        "D, the answer that the teacher gives at this point": "The student learns from where the teacher's steps lead, not from what the teacher says. D is only the direction of one step.",
-        "Something better than the walk: errors of single steps average out": "They have no sign that changes by chance. Euler's steps cut every bend on the same side, and the errors add up.",
-    },
-    right="The end of the teacher's four Euler steps, with all their error",
-)
+predict("04.1")
 
 # %% [markdown]
 # ## The exact object
@@ -186,7 +178,7 @@ map_panel(
 # %% [markdown]
 # How to read it:
 
-# %%
+# %% tags=["hide-input"]
 worst, settled = {}, {}
 for n, run in runs.items():
     gap = (clouds[n] - at.ends).abs().squeeze(-1)
@@ -209,16 +201,7 @@ print(
 # All students train equally long: 3000 steps of 256 samples. The teacher is exact.
 
 # %%
-Predict(
-    "Heun's steps, N = 5, 10, 20, 40, 80. Which student has the smallest error at t = 10?",
-    {
-        "N = 80: the ideal student is best there": "The ideal one is, by far. But a network has errors of its own, and the finer the grid, the more hands each answer passes through on its way up from ε.",
-        "One in the middle": "Few levels: the solver's error. Many levels: the truth takes longer to come up from ε, one level at a time, and small errors of the network add up on its way.",
-        "N = 5: only four answers to learn": "Four easy steps, and four large errors: here the network is close to perfect and its teacher is not.",
-        "All alike: the boundary condition fixes f, whatever the grid": "It fixes f at ε only. What is above is handed up step by step, and the steps depend on the grid.",
-    },
-    right="One in the middle",
-)
+predict("04.2")
 
 # %%
 found = {}
@@ -227,7 +210,7 @@ for name in ideal:
     found[name] = GRIDS, np.stack([at.off(torch.from_numpy(arm["cloud"])) for arm in arms])
 orders(ideal, found)
 
-# %%
+# %% tags=["hide-input"]
 print("                mean error at t = 10      ideal    from each other")
 for name, (_, errors) in found.items():
     for n, row, best in zip(GRIDS, errors, ideal[name][1], strict=True):
@@ -246,7 +229,7 @@ for name, (_, errors) in found.items():
 # *Exact* answers with E[x | x_t]. *Learned* is a denoiser trained on the same data, with as many samples as the student: its own walks (thin line) stop short of the truth. *One sample* answers with the very x that the noise was added to. Its steps are
 # wrong one by one, and right on average. The table below the figure is the learned teacher's: errors of its students and of its own steps, and how far the two are apart.
 
-# %%
+# %% tags=["hide-input"]
 taught = {"exact": found["Heun"]}
 for name, arm, grids in (("learned", "learned-heun", (5, 20, 80)), ("one-sample", "sample-euler", GRIDS)):
     clouds_of = [torch.from_numpy(read("distil", f"{arm}-{n}")["cloud"]) for n in grids]
@@ -255,7 +238,7 @@ walked = torch.from_numpy(read("teacher", "denoiser")["walked"])  # (seeds, grid
 own = {"exact": ideal["Heun"], "learned": (GRIDS, at.off(walked).T.numpy())}
 teachers(taught, own)
 
-# %%
+# %% tags=["hide-input"]
 print("learned   student   steps   student from the steps")
 for n, errors in zip(*taught["learned"], strict=True):
     cloud = torch.from_numpy(read("distil", f"learned-heun-{n}")["cloud"])
@@ -351,7 +334,7 @@ checks.ideal_student(ideal_student)
 #
 # Errors are means over 512 noises at t = 10, from the recordings: three seeds, mean (low to high).
 
-# %%
+# %% tags=["hide-input"]
 means = {name: found[name][1].mean(1) for name in found}
 ratio = {name: means[name] / ideal[name][1] for name in found}  # 1: as good as its teacher's steps
 holds = {name: max([n for n, q in zip(GRIDS, ratio[name], strict=True) if q < 1.25]) for name in found}
@@ -361,7 +344,7 @@ finest = means["Heun"][-1] / means["Heun"].min()
 from_D = at.off(euler5, mean).item()
 from_walk = at.off(euler5, walks["Euler", 5]).item()
 
-# %%
+# %% tags=["hide-input"]
 cost = {name: taught[name][1][-1] for name in taught}
 Markdown(f"""
 | claim | measured here | verdict |
@@ -381,7 +364,7 @@ Markdown(f"""
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 arms = STUDIES["distil"].variants
 records = [read("distil", arm).record for arm in arms] + [read("teacher", "denoiser").record]
 seen = sum(record["samples"] * len(record["seeds"]) for record in records)

@@ -30,8 +30,9 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import quantile_points
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab05_training import checks
 from cmlab_labs.lab05_training.analysis import euler, fresh, losses, mean_of, median_of, shared
@@ -73,16 +74,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # The target $f(x_r, r)$ therefore scatters around a mean, and the mean is not quite right: it has a **spread** and a **bias**.
 
 # %%
-Predict(
-    "You halve the gap between t and r, a small one already. What becomes of spread and bias of one target?",
-    {
-        "Both halve": "x_r is misplaced by an amount in proportion to the gap, so the spread does halve. But the misplacements lie on both sides of the path and cancel to first order: the bias falls faster.",
-        "The spread halves, the bias falls to a quarter": "First order for one target, second order for the mean of all. That is why training without a teacher works at all: the mean is what a network learns.",
-        "The spread stays, the bias halves": "You may be thinking of the noise z, which stays as large as it was. But both points share it: only its share (t − r) z separates them.",
-        "Nothing: x is a random data point, however close r is to t": "If x_r had noise of its own, yes. Here r close to t means x_r close to x_t, whatever x is.",
-    },
-    right="The spread halves, the bias falls to a quarter",
-)
+predict("05.1")
 
 # %% [markdown]
 # ## The exact object
@@ -120,7 +112,11 @@ x_t, t = torch.tensor([0.9]), torch.tensor([1.0])
 print("   r     exact f   mean target    bias     spread")
 for r in (0.002, 0.5, 0.8, 0.9, 0.95, 0.975):
     s = target_errors(law, x_t, t, torch.tensor([r]))
-    print("{:5.3f} {:10.4f} {:12.4f} {:10.5f} {:9.4f}".format(r, *(v.item() for v in (s.exact, s.mean, s.bias, s.spread))))
+    print(
+        "{:5.3f} {:10.4f} {:12.4f} {:10.5f} {:9.4f}".format(
+            r, *(v.item() for v in (s.exact, s.mean, s.bias, s.spread))
+        )
+    )
 print(f"posterior mean D(x_t, t) = {law.denoise(x_t[:, None], t).item():.4f}")
 
 # %% [markdown]
@@ -150,7 +146,7 @@ show_source(CD.loss)
 # %%
 show_source(SampleTeacher)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 model, pairs = toy.ct(Bumps(), seed=0).build(), toy.ct(Bumps()).method.pairs
 x = law.sample(256, torch.Generator().manual_seed(1))
 methods = {"CT": CT(pairs, target=StopGrad())}
@@ -190,7 +186,7 @@ explorer(law)
 PATH, GRIDS = 38, (5, 20, 80)
 targets(law, PATH, GRIDS)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 for points in GRIDS:
     _, s = targets_on_path(law, PATH, points)
     print(f"N = {points:2}: a single target scatters by up to {s.spread.max():.2f}, the mean is off by up to {s.bias.abs().max():.3f},")
@@ -204,7 +200,7 @@ print("More levels, shorter steps: the spread shrinks, and the bias shrinks fast
 gaps = [0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625]
 orders(law, 1.0, gaps)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 bias, spread = by_gap(law, 1.0, gaps)
 print("gap (t - r)/t           " + "".join(f"{g:9.4f}" for g in gaps))
 for name, over in (("typical", median_of_points), ("RMS", rms)):
@@ -253,20 +249,16 @@ print("order    {:.1f}         {:.1f}           {:.1f}".format(*powers))
 show_source(mean_of)
 
 # %%
-Predict(
-    "And if x_r had fresh noise: same data point, same levels, but a noise of its own?",
-    {
-        "The same fixed point: x_r has the same law as before": "It has, by itself. But a target has to depend on x_t in the right way, and what fresh noise adds, x_t knows nothing about.",
-        "The same fixed point, but more noise on the way": "The noise is more than noise: averaged over it, the target no longer knows on which side of a cliff x_t lies. The mean itself moves.",
-        "D, the posterior mean, at best": "D with two levels. With more levels it forgets even more: each level averages the averages below it.",
-    },
-    right="D, the posterior mean, at best",
-)
+predict("05.2")
 
 # %%
 rows = {
-    "Shared noise: from D to f as N grows": [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)],
-    "Fresh noise: from D to a constant": [fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)],
+    "Shared noise: from D to f as N grows": [
+        fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)
+    ],
+    "Fresh noise: from D to a constant": [
+        fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)
+    ],
 }
 fixed_points(rows, (STUDENT, WRONG))
 
@@ -286,7 +278,7 @@ print(f"The best constant, the mean of all data, would have {law.sigma_data:.2f}
 # Now with limits: networks of 3000 steps with batches of 256, three seeds each, recorded and replayed here. First the simplest question: do they end where the integral says?
 # Blue: three networks. Green: the fixed point of their own loss. Thin black: the exact f.
 
-# %%
+# %% tags=["hide-input"]
 mean_20, median_20, fresh_20 = (
     fixed_point_on_grid(mean_of(shared), 20), fixed_point_on_grid(median_of(shared), 20), fixed_point_on_grid(mean_of(fresh), 20)
 )  # fmt: skip
@@ -304,7 +296,7 @@ networks_and_fixed_points({
 #
 # Does it matter elsewhere? On the line mean and median of the data behind $x_t$ differ much, for there are few modes. How much they differ for pictures is not measured here. And with a teacher it cannot happen: its target does not scatter.
 
-# %%
+# %% tags=["hide-input"]
 N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
 squared = {n: fixed_point_on_grid(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
 huber = {n: fixed_point_on_grid(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
@@ -317,7 +309,7 @@ errors(panels, distilled)
 # With many they stay above it, and on the left the seeds part: what is left is the network's own limits and the **noise** of single targets.
 # With pseudo-Huber they end a little below their fixed point, whose misplaced cliffs they round off. The numbers behind both panels:
 
-# %%
+# %% tags=["hide-input"]
 columns = {"no teacher, ‖·‖²": squared, "no teacher, pseudo-Huber": huber, "exact teacher, Euler": distilled}
 Markdown(table(columns))
 
@@ -406,7 +398,7 @@ checks.ct_bias(ct_bias)
 #
 # Rows that rest on training have three seeds: mean (lowest to highest). RMS error to the exact f over all levels; the data have standard deviation 0.94.
 
-# %%
+# %% tags=["hide-input"]
 slips = []
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
@@ -425,13 +417,13 @@ rise = "shows: few levels are biased, many are noisy" if risen else "shows in pa
 share = ranged(read("pairs", "shared-20").score("rmse"))
 strangers = ranged(read("pairs", "fresh-20").score("rmse"))
 
-# %%
+# %% tags=["hide-input"]
 known = sorted(huber[1])
 still = ", ".join(f"{ranged(huber[1][n])} at N = {n}" for n in (known[0], known[-1]))
 above = huber[1][80] / squared[1][80].mean()
 stuck = f"shows on the line: {ranged(above)} times the error of ‖·‖² at N = 80" if above.min() > 1.2 else "does not show"
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
@@ -452,7 +444,7 @@ Markdown(f"""
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 replayed = [("pairs", f"shared-{n}") for n in squared[1]] + [("pairs", "fresh-20")]
 for name, by_n in (("sample", huber[1]), ("exact", distilled[1])):
     replayed += [("distil", f"{name}-euler-{n}") for n in by_n]

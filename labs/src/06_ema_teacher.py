@@ -32,7 +32,8 @@
 
 # %%
 import numpy as np
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
@@ -66,16 +67,7 @@ start_lab(threads=1)  # a small network: a second thread would only wait
 unlabelled_losses(unlabelled_runs(), switches=range(500, 4000, 500))
 
 # %%
-Predict(
-    "Which run has come closest to the exact consistency function?",
-    {
-        "C: its loss is the lowest, from start to end": "A low loss says that the network agrees with its target. The target is its own past, and agreeing with yourself is easy if you hardly move. You will see below what C has learned.",
-        "B: its loss is the highest, so this must be a trick question": "A rule that ranks the runs by their loss, upside down, is still a rule that ranks by the loss. Why should it hold for other grids? You will see that it does not.",
-        "A or D: a loss in the middle is a sign of health": "The middle has no meaning here. Each curve is measured against a target of its own, and those targets differ.",
-        "These curves cannot tell": "Each run is measured against a target of its own, which moves as the run does. To judge a run you need a truth that is the same for all: here the exact f.",
-    },
-    right="These curves cannot tell",
-)
+predict("06.1")
 
 # %% [markdown]
 # ## The exact object
@@ -131,7 +123,10 @@ print("   μ      after 500 steps: θ - ξ, θ⁻ - ξ, lead       after a milli
 for mu in DECAYS:
     (theta, target), (end, _) = toy.after(mu, 500), toy.after(mu, 10**6)
     lead = f"{1 - theta / target:6.1%}" if mu else "  none"
-    print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead}", "             0 to 1e-12" if abs(end) < 1e-12 else end)
+    print(
+        f"{mu:5g} {theta:24.3f} {target:9.3f} {lead}",
+        "             0 to 1e-12" if abs(end) < 1e-12 else end,
+    )
 
 # %% [markdown]
 # The honest sentence is: **slow, then wrong-way, never biased at the end.** The end may be far off, though. The right panel counts the steps: finer grids cost steps in any case, and a slow target multiplies them, by about 1 + 0.1/(1 − μ) for the step η that was chosen here (a tenth of 1/(A + B)).
@@ -164,7 +159,7 @@ show_source(StopGrad.__call__)
 # %%
 show_source(GridDecay.value)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 grid = SqrtGrowth(2, 150, 4000)
 mu = GridDecay(2, 0.9).on_grid(grid)
 for k in (0, 100, 1000, 2000, 4000):
@@ -195,7 +190,7 @@ explorer()
 fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
 wavefronts(fixed)
 
-# %%
+# %% tags=["hide-input"]
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
 print(f"μ = 0: the front rises from the boundary to the highest level ({says[0.0]}); μ = 0.9: {says[0.9]}.")
@@ -206,7 +201,7 @@ print(f"μ = 0.999: it hardly moves ({says[0.999]}). RMSE {ranged(rmse[161][0.99
 # The first map is restless, the third is calm. An average over many steps also averages out their noise, and that has its good side.
 # So ask for a smaller error, and the order at the front can change:
 
-# %%
+# %% tags=["hide-input"]
 table = ["| grid | front of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
@@ -231,7 +226,7 @@ labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 # Two things can make the loss of a slow run small. The pair $x + t z$, $x + r z$ does not lie on one path, so even the exact f pays for it, and **flatter answers pay less** (lab 03: a constant pays nothing).
 # And the target is where θ was a while ago. If θ waits for it, the two agree. How flat the answers are shows in how far the samples reach; the data's own RMS radius is about 1.
 
-# %%
+# %% tags=["hide-input"]
 table = ["| μ | loss at the end | RMS radius of the samples | near a mode | RMSE to f* |", "|---" * 5 + "|"]
 for mu in DECAYS:
     found = read("target", variant_name(mu, 0))
@@ -243,7 +238,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # Each field is the mean of three seeds (lowest to highest); *near a mode* is the share of the samples within three standard deviations of one. Do not turn this into a rule either. On other grids the losses rank the runs in other ways:
 
-# %%
+# %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
 families |= {"doubling": [variant_name(mu, 0) for mu in DECAYS], "plain CT": [f"ct-mu-{mu:g}" for mu in DECAYS]}
 traps = []  # where the lowest loss goes with the largest error
@@ -270,7 +265,7 @@ plain = {mu: read("target", f"ct-mu-{mu:g}").score("rmse") for mu in DECAYS}
 paper = read("ladder", "ct").score("rmse")
 error_by_decay(inside, plain, paper)
 
-# %%
+# %% tags=["hide-input"]
 print(f"N = 11: μ = 0.99 changes next to nothing ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
 print(f"N = 161: the same μ is ruin ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
 print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}.")
@@ -378,7 +373,7 @@ checks.rescaled_gradient(rescaled_gradient)
 #
 # Trained numbers are means over seeds 0, 1 and 2 (lowest to highest), from the recordings named in the budget. "iCT" is the paper of 2024; its Section 3.2 is retold here in our own derivation.
 
-# %%
+# %% tags=["hide-input"]
 flip = next(n for n, pull in zip(points, gradients[0.05], strict=True) if pull < 0)
 far = PointMass(10_241)
 slow = {n: rmse[n][0.999].mean() / rmse[n][0.0].mean() for n in GRIDS}
@@ -390,7 +385,7 @@ last = {mu: read("target", variant_name(mu, 0))["loss"][:, -1] for mu in DECAYS}
 trapped = last[0.999].max() < min(last[mu].min() for mu in (0.0, 0.9, 0.99))
 worse = paper.min() > plain[0.0].max()
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
@@ -406,7 +401,7 @@ Markdown(f"""
 # %% [markdown]
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 record = [read("target", arm).record for arm in STUDIES["target"].variants]
 seen, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
 print(f"Recorded: {len(record)} arms of 3 seeds, {seen:,} training samples, twice as many network calls (f_θ and target).")

@@ -33,7 +33,8 @@ import json
 
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.studies_shared import (
     CT_TO_ICT,
     DOUBLING,
@@ -81,16 +82,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # Take the finished recipe and put **one** of CT's four old choices back.
 
 # %%
-Predict(
-    "Which of them raises the error of the finished model most?",
-    {
-        "Squared L2: the loss function is what matters most": "It comes second. The distance says how an error is counted; the weight says which errors are counted. On the way up, before the weight is there, the new distance alone does not lower the error at all.",
-        "Weight 1: long steps then drown out short ones": "The steps at high noise are over a thousand times longer than those near the data, so with weight 1 their differences rule the loss. The weight 1/(t − r) takes the length out.",
-        "Uniform noise levels: too many of them are high": "It costs something, but only the third most of the four. The weight makes up for most of it: you will see the product of the two.",
-        "CT's slower growth of N: its grid ends eight times coarser": "It is the smallest effect of the four. Between N = 151 and N = 1281 little is left to gain here.",
-    },
-    right="Weight 1: long steps then drown out short ones",
-)
+predict("07.1")
 
 # %% [markdown]
 # ## The exact object
@@ -235,7 +227,7 @@ changes = {ICT_ABLATIONS[arm].title: rmse[arm] for arm in ICT_ABLATIONS}
 clouds = {CT_TO_ICT[arm].title: kept[arm]["cloud"][0] for arm in CT_TO_ICT}
 ladder(rungs, changes, clouds, RING.oracle.components.means.numpy())
 
-# %%
+# %% tags=["hide-input"]
 factors = improvement_factors(rungs)
 by_size = sorted(list(factors)[1:], key=factors.get)
 cost = {name: v.mean() / rmse["ict"].mean() for name, v in changes.items()}
@@ -265,7 +257,7 @@ by_level = {name: kept[arm]["average_error"] for name, arm in where.items()}
 by_step = {name: np.sqrt((kept[arm]["error"] ** 2).mean(2)) for name, arm in when.items()}
 where_and_when(kept["ict"]["levels"][0], by_level, kept["ict"]["steps"][0], by_step)
 
-# %%
+# %% tags=["hide-input"]
 flat, weighed = (kept[arm]["average_error"].mean(0)[-1] for arm in ("huber", "weight"))
 half = {name: row.mean(0)[20] for name, row in by_step.items()}
 print(f"At the highest noise the rung “+ weight” lowers the error from {flat:.3f} to {weighed:.3f}.")
@@ -283,7 +275,7 @@ print(
 #
 # The same recipe on 8×8 scans, a small U-Net, 2000 steps. Beside it the shipped generator of lab 00, which was tuned from a denoiser (ECT, lab 09) and trained for longer: keep that in mind.
 
-# %%
+# %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]
 shipped = [run for run in shipped if run["preset"] == "digits.ect"]
 arms = {"iCT": "ict", "ECT, as many samples": "tuned"}
@@ -303,7 +295,7 @@ if "iCT" in digits:
     shown = on_digits(ict["steps"][0], curve, beside, ict.arrays["pictures"][0])
 shown
 
-# %%
+# %% tags=["hide-input"]
 names = ("fd1", "fd2", "fd_floor", "memorised", "accuracy")
 rows = {
     f"{name}: {run.record['samples']:,} samples": [run.score(n) for n in names]
@@ -410,7 +402,7 @@ checks.level_masses(level_masses)
 #
 # Errors to the exact f on the ring: mean (low to high) over three seeds. "Shows" means that the ranges do not overlap. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
 
-# %%
+# %% tags=["hide-input"]
 tested = (
     ("no moving-average teacher", "ct", "no-ema", "ict-ema-0.999"),
     ("pseudo-Huber in place of squared L2", "no-ema", "huber", "ict-l2"),
@@ -425,7 +417,7 @@ for claim, before, after, back in tested:
     table.append(f"| {claim} | {up} | {inside} |")
 Markdown("\n".join(table))
 
-# %%
+# %% tags=["hide-input"]
 against = {name: compare_scores(rmse[f"ict-n-{name}"], rmse["ict"]) for name in (11, 161, 1281)}
 grids = "; ".join(f"N = {n}: {ranged(rmse[f'ict-n-{n}'])}, {v}" for n, v in against.items())
 wins = sum(rmse["ict"].mean() < rmse[f"ict-n-{n}"].mean() for n in against)
@@ -435,7 +427,7 @@ if "iCT" in digits:
     scores = digits["iCT"].score("fd1")
     on_images = f"digits, 2000 steps: Fréchet distance {scores.mean():.1f} ({scores.min():.1f} to {scores.max():.1f}); the training digits have {shipped[0]['fd_floor']:.1f}"
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
@@ -452,7 +444,7 @@ Markdown(f"""
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 runs = [run for arm in kept.values() for run in arm.record["seconds"]]
 samples = sum(arm.record["samples"] * len(arm.record["seeds"]) for arm in kept.values())
 Markdown(f"""

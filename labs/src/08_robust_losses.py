@@ -33,7 +33,8 @@ from math import sqrt
 
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab08_robust import checks
 from cmlab_labs.lab08_robust.explorer import (
@@ -77,27 +78,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # Each model is judged by the **clean** ring. Three of the losses have a scale c, fixed for the whole run: iCT's rule for pseudo-Huber (0.00076 in the plane), 0.03 for Cauchy, 0.1 for Geman–McClure.
 
 # %%
-Predict(
-    "Which loss makes the generator nearest to the clean ring?",
-    {
-        "Squared L2: it averages, and garbage on all sides cancels": "The centre of gravity stays, but a generator is no single mean. The exact answer to such data makes outliers too, and the better a network learns its data, the more of them it makes.",
-        "Cauchy or Geman–McClure: they let go of what is far away": "A good argument, and the recordings agree with it for half of the run, and with a tenth of c to its end (15 % garbage, below). But c says what is far away, and here the differences shrink as N grows, while c stays.",
-        "Pseudo-Huber or L1: bounded pull, whatever the distance": "At these c, yes, and the two are a tie. Look at the course of training too: halfway another loss was ahead, and with another c it stayed ahead.",
-        "None is better: outliers are 5 % of the data and 5 % of the samples": "The data are the same, the learned laws are not. A loss that pulls with bounded force does not learn the law of its data, and here that is a gain.",
-    },
-    right="Pseudo-Huber or L1: bounded pull, whatever the distance",
-)
+predict("08.1")
 
 # %%
-Predict(
-    "With that loss and 5 % garbage: how many of the generated samples lie outside the ring, more than 1.5 from the middle?",
-    {
-        "None: robust means that outliers are not generated": "Robust is a statement about pull, not about silence. Outliers have less say in what the network learns, but they have some.",
-        "Far fewer than in the data": "That is what one hopes for. The count is hardly smaller; what shrinks is how far out they lie.",
-        "About as many as in the data, but nearer in": "Count them in the key figure. With 15 % garbage the count falls too.",
-    },
-    right="About as many as in the data, but nearer in",
-)
+predict("08.2")
 
 # %% [markdown]
 # ## The exact object
@@ -192,7 +176,7 @@ spacing = {n: (grid[1:], grid.diff()) for n, grid in grids.items()}
 directions = {name: p / p.norm() for name, p in pulls.items()}
 norm_or_elements(size, lengths, delta[0], directions, spacing, 0.00054)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 at = int((size - 1e-3).abs().argmin())
 for name in ways:
     share = pulls[name][2764:].square().sum() / pulls[name].square().sum()
@@ -265,7 +249,7 @@ pair_distances(edges, t, sizes, marks)
 #
 # How much of the pull comes from the 5 %? The share of $\sum \lambda\,\psi$, with iCT's weight λ = 1/(t − r), three seeds of 5 000 pairs at each N:
 
-# %%
+# %% tags=["hide-input"]
 asked = {name: LOSSES[NAMES[name]] for name in names}
 asked |= {"Cauchy, a tenth of c": Cauchy(0.003), "Geman–McClure, a tenth of c": GemanMcClure(0.01)}
 grids_asked, rows = (11, 41, 161, 1281), {name: [] for name in asked}
@@ -303,7 +287,7 @@ replay()
 # Samples by loss, without outliers and with 5 % and 15 %. The first column is no network: it is the exact f* of the data as they are, applied to the same noise.
 # All panels show 512 samples. In each title: the share of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples and the mean of three seeds for the networks.
 
-# %%
+# %% tags=["hide-input"]
 z, fresh = torch.randn(8192, 2, generator=g), CLEAN.sample(8192, g)[0].double()
 ends, hq, sw = {}, {}, {}
 for share in SHARES:
@@ -315,7 +299,7 @@ for share in SHARES:
     hq[share], sw[share] = coverage(many, CLEAN.oracle.components)[0], sliced(many, fresh)
 runs = {name: {share: recording(name, share) for share in SHARES} for name in names}
 
-# %%
+# %% tags=["hide-input"]
 def apart(a, b):
     """Whether two sets of seeds have ranges that do not overlap."""
     return max(a) < min(b) or max(b) < min(a)
@@ -328,7 +312,7 @@ def leaders(key, share, sign=1):
     return " and ".join(name for name in names if not apart(found[name], found[best]))
 
 
-# %%
+# %% tags=["hide-input"]
 panels = {}
 for share in SHARES:
     exact = LabelledSamples(ends[share].numpy(), f"{hq[share]:.0%}, W₂ {sw[share]:.2f}")
@@ -340,7 +324,7 @@ for share in SHARES:
 title = f"Squared L2 learns the data as they are; nearest to the clean ring, 15 %: {leaders('rmse', 0.15)}"
 sample_panels(panels, CLEAN.sample(1500, g)[0], title)
 
-# %%
+# %% tags=["hide-input"]
 off = {share: float(contaminated_error(share).square().mean().sqrt()) for share in SHARES}
 rmse = {n: {share: seen.score("rmse") for share, seen in runs[n].items()} for n in names}
 far = {n: {s: (np.linalg.norm(runs[n][s]["cloud"], axis=2) > FAR).mean(1) for s in SHARES} for n in names}
@@ -359,7 +343,7 @@ print(
 #
 # One marker a seed, lines through the means; black bars: the exact f* of the data as they are.
 
-# %%
+# %% tags=["hide-input"]
 def score(key, name, title, exact):
     found = {n: np.stack([runs[n][share].score(key) for share in SHARES]) for n in names}
     return Score(name, title, found, np.array([exact[share] for share in SHARES]))
@@ -374,7 +358,7 @@ score_ranges(
     ),
 )
 
-# %%
+# %% tags=["hide-input"]
 def times(name, share):
     return f"{(rmse[name][share].mean() / rmse[name][0].mean()):.1f}"
 
@@ -384,7 +368,7 @@ def size_of_far(points):
     return float(np.sqrt(np.square(length[length > FAR]).mean()))
 
 
-# %%
+# %% tags=["hide-input"]
 levels = runs["L1"][0.0]["levels"][0]
 low, high = levels < 0.5, levels >= 0.5
 table = ["| loss | no outliers, t < 0.5 | 5 %, t < 0.5 | no outliers, t ≥ 0.5 | 5 %, t ≥ 0.5 | factor, all t |", "|---" * 6 + "|"]
@@ -405,7 +389,7 @@ Markdown("\n".join(table))
 #
 # The right panel of the replay, in numbers: the RMS error of the weights in training at 15 %, at the end of the stage with N levels.
 
-# %%
+# %% tags=["hide-input"]
 moments = {11: 500, 41: 1500, 161: 2500, 321: 3000, 641: 3500, 1281: 4000}
 path = {name: error_history(runs[name][0.15]) for name in names}
 path |= {
@@ -520,7 +504,7 @@ checks.irls_mean(irls_mean)
 #
 # Ring in the plane, iCT otherwise unchanged, three seeds a run; ranges in brackets. "Apart" means that the ranges over the seeds do not overlap.
 
-# %%
+# %% tags=["hide-input"]
 def said(a, b, share, key="rmse", form=".2f"):
     """Two losses at one share: their spans, and whether they are apart."""
     x, y = (runs[n][share].score(key) for n in (a, b))
@@ -536,7 +520,7 @@ def from_own(name, share):
 
 inward = size_of_far(ends[0.05]), [size_of_far(x) for x in runs["pseudo-Huber"][0.05]["cloud"]]
 
-# %%
+# %% tags=["hide-input"]
 cauchy, huber = (early[n] for n in ("Cauchy", "pseudo-Huber"))
 small = {n: final[f"{n}, a tenth of that c"] for n in ("Cauchy", "Geman–McClure")}
 verdict = {n: "apart" if apart(x, final["pseudo-Huber"]) else "not apart" for n, x in small.items()}

@@ -30,7 +30,7 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.common.plots_recordings import (
     BudgetPanel,
@@ -42,6 +42,7 @@ from cmlab_labs.common.plots_recordings import (
     score_curve,
     training_budgets,
 )
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab09_ect import checks
 from cmlab_labs.lab09_ect.explorer import explorer
@@ -80,27 +81,10 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # ECT lets r go from 0 towards t while it trains.
 
 # %%
-Predict(
-    "What does this loss train at r = 0, with the squared distance?",
-    {
-        "Nothing yet: without a neighbour there is no consistency to learn": "There is a target, and a good one: at r = 0 it is f(x, 0) = x, the data point itself. Comparing an answer with the data is denoising.",
-        "A denoiser: the best answer is the posterior mean E[x | x_t]": "At r = 0 the target is f(x, 0) = x by the boundary condition. Regression to x is diffusion training, term by term.",
-        "The consistency function: f(x, 0) = x is the boundary condition": "The boundary says what f is at t = 0, and so what the target is. But many x can lie under one x_t, and least squares averages over them: that is D, not f.",
-        "A copy of the input, f(x_t, t) = x_t": "The input has noise in it and the target has none. Copying is right at t = 0 only.",
-    },
-    right="A denoiser: the best answer is the posterior mean E[x | x_t]",
-)
+predict("09.1")
 
 # %%
-Predict(
-    "A budget of 100 000 training samples. Which ends nearer to the consistency function?",
-    {
-        "First a denoiser with part of the budget, then tuning: it starts half-way": "The paper's case is another: there the denoiser exists already, and only the tuning is counted. Here it is paid for. The key figure below counts it, on three data sets.",
-        "Consistency training from random weights with all of the budget": "It spends everything on the goal itself, but has to find the data from nothing while its targets are poor. The key figure below decides, on three data sets.",
-        "It depends on the data, and has to be measured": "It does. What was measured on three data sets is in the key figure below, with the range over the seeds.",
-    },
-    right="It depends on the data, and has to be measured",
-)
+predict("09.2")
 
 # %% [markdown]
 # ## The exact object
@@ -150,7 +134,7 @@ print(f"norm: cosine of the two gradients, sample by sample, at least {cosine.mi
 #
 # On the line everything here can be computed, with no network. Black is the exact path, blue are walks; the triangle marks their mean end, computed by quadrature.
 
-# %%
+# %% tags=["hide-input"]
 law, TOP, START = Bumps().oracle, 10.0, 3.0
 pairs = {a: ECTMapping(Constant(2.0**-a)) for a in range(9)}  # K = 8, b = 1: the paper's
 down = {a: level_sequence(pairs[a], TOP) for a in pairs}
@@ -173,7 +157,7 @@ medians = {a: median_answers(law, x, down[a]) for a in pairs}
 norm = [float((medians[a] - exact).square().mean().sqrt()) for a in pairs]
 ideal_functions(x, exact, {a: rungs[a][-1] for a in (0, 1, 2, 4, 8)}, squared, norm)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 ratios = [b / a for a, b in zip(squared[:-1], squared[1:], strict=True)]
 print("stage                " + "".join(f"{a:7d}" for a in pairs))
 print("squared: RMS to f*   " + "".join(f"{v:7.3f}" for v in squared))
@@ -193,7 +177,7 @@ print(f"A stage leaves {min(ratios[3:]):.2f} to {max(ratios[3:]):.2f} of the err
 # The recorded runs `tuning-line` train ECT on the line from random weights, twice, and only the metric differs. Below, the share of the noise at t = 10 that each function sends to each mode.
 # Compare a trained row with the ideal row of its own metric, and then with f\*.
 
-# %%
+# %% tags=["hide-input"]
 modes = {"left": (-9.0, -0.5), "middle": (-0.5, 0.9), "right": (0.9, 9.0)}
 ends = {"exact f*": exact[None], "ideal, norm": medians[8][None], "ideal, squared": rungs[8][-1](x)[None]}
 line, wide = recorded_variants("tuning-line"), (TOP**2 + law.sigma_data**2) ** 0.5
@@ -277,7 +261,7 @@ curriculum(pairs, 2)
 #
 # Grey marks the pre-training of `tuned`; lines are means over the seeds, bands their range. On the ring the score is the RMS distance of the training weights to f\*; on pictures it is that of one-call samples by the averaged weights.
 
-# %%
+# %% tags=["hide-input"]
 ring, digits, shapes = (recorded_variants(f"tuning-{name}") for name in ("toy", "digits", "shapes"))
 scores = {"ring": (ring, "rmse"), "digits": (digits, "fd1"), "shapes": (shapes, "pd1")}
 finals = {name: {arm: run.score(score) for arm, run in runs.items()} for name, (runs, score) in scores.items()}
@@ -288,7 +272,7 @@ for name, found in finals.items():
         order = compare_seeds(found["tuned"], found["scratch"])
         verdicts[name] = WORDS.get(order, order)
 
-# %%
+# %% tags=["hide-input"]
 floors = {"digits": "fd_floor", "shapes": "pd_floor"}
 real = {n: float(r.score(floors[n])[0]) for n in floors for r in list(scores[n][0].values())[:1]}
 axis = {"ring": "RMS of $f - f^*$", "digits": "Fréchet distance", "shapes": "patch distance"}
@@ -298,7 +282,7 @@ for name, (runs, score) in scores.items():
     panels[f"{name.capitalize()}: {verdicts[name]}"] = BudgetPanel(axis[name], curves, real.get(name, float("nan")))
 training_budgets(panels)
 
-# %%
+# %% tags=["hide-input"]
 for name, found in finals.items():
     if {"tuned", "scratch"} <= set(found):
         print(f"{name:7} tuned {ranged(found['tuned'], '.3g')}, scratch {ranged(found['scratch'], '.3g')}: {verdicts[name]}.")
@@ -309,7 +293,7 @@ for name, found in finals.items():
 # Read it with its limits. Learning rate, network and schedule are the same for all arms and were not tuned for each; `tuned` has two runs of the rate, up and down, where `scratch` has one.
 # The numbers in full, of the averaged weights at the end. All samples are counted:
 
-# %%
+# %% tags=["hide-input"]
 rows = ["| data | arm | samples | score (lower is better) | two calls |", "|---" * 5 + "|"]
 two = {"ring": "sw2", "digits": "fd2", "shapes": "pd2"}
 for name, (runs, score) in scores.items():
@@ -425,7 +409,7 @@ checks.resume(resume)
 # Trained numbers are means over three seeds, with the lowest and the highest; *shows* needs ranges that do not overlap.
 # Every arm's samples are counted from its first step, pre-training included.
 
-# %%
+# %% tags=["hide-input"]
 claims = {
     "ring, RMS to f\\*": ("ring", "tuned", "scratch"),
     "digits, Fréchet distance": ("digits", "tuned", "scratch"),
@@ -452,7 +436,7 @@ Markdown("\n".join(rows))
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 runs = [run for name in ("line", "toy", "digits", "shapes") for run in recorded_variants(f"tuning-{name}").values()]
 seen = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)
 seconds = sum(sum(run.record["seconds"]) for run in runs)

@@ -34,7 +34,8 @@ from copy import deepcopy
 
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab10_scm import analysis as along
 from cmlab_labs.lab10_scm import checks
@@ -83,16 +84,7 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 # Every method so far compared $f(x_t, t)$ with $f(x_r, r)$ at two times, t > r. Finer grids were less biased and noisier (lab 05). Now let the gap t − r go to zero, and divide the loss by the gap so that it does not vanish.
 
 # %%
-Predict(
-    "What happens to the gradient of the loss?",
-    {
-        "It vanishes: the two answers become one": "The difference of the answers does vanish, in proportion to the gap. Divided by the gap it is a difference quotient, and those have limits.",
-        "It grows without bound: you divide by ever less": "What you divide vanishes just as fast. But you have a point about computers: the difference is rounded, and dividing by a tiny gap enlarges the rounding.",
-        "It settles, and the smaller the gap the better": "With exact numbers, yes. A computer subtracts two nearly equal answers, and in 32 bits little is left of the difference when the gap is tiny.",
-        "It settles; but in 32 bits a tiny gap spoils it again": "A difference quotient tends to a derivative, and rounding ruins it first. You will see both in one curve. The way out is to compute the derivative itself.",
-    },
-    right="It settles; but in 32 bits a tiny gap spoils it again",
-)
+predict("10.1")
 
 # %% [markdown]
 # ## The exact object
@@ -105,7 +97,7 @@ Predict(
 #
 # For data $\mathcal N(0, S^2)$ everything has a formula. With $v = \cos^2 t\, S^2 + \sin^2 t\, \sigma_d^2$, the variance of $x_t$: the denoiser is $D = \cos t\, S^2/v\; x_t$ and the consistency function is $f^* = S/\sqrt v\; x_t$. For $S = \sigma_d$ the network's part of f* is $F^* = -\tan(t/2)\, u$, with $u = x_t/\sigma_d$.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 SD = 0.5
 t, one = torch.tensor([0.3, 0.8, 1.1, 1.5]).double(), torch.ones(4, 1).double()
 print("                 t =  " + "".join(f"{v:10.1f}" for v in t))
@@ -131,14 +123,19 @@ g = torch.Generator().manual_seed(0)
 x, z = (torch.randn(40_000, 1, generator=g).double() for _ in range(2))
 plain = SCM(warmup=Constant(1.0), bound=Unbounded(), loss_weighting=ConstantWeight())
 panels = {}
-for title, model in (("f*: g is zero on average, and on the path", f), ("D: g is not, and that is what teaches", D)):
+for title, model in (
+    ("f*: g is zero on average, and on the path", f),
+    ("D: g is not, and that is what teaches", D),
+):
     path = along.sample_path(model.process, 0.25 * x, z, torch.full((len(x),), 0.9).double())
     exact = model.process.velocity(path.x_t, D(path.x_t, path.t), path.t)
-    g_sample, g_exact = (plain.tangent(model, path.x_t, path.t, dx_t, 0)[1] for dx_t in (path.dx_t, exact))
+    g_sample, g_exact = (
+        plain.tangent(model, path.x_t, path.t, dx_t, 0)[1] for dx_t in (path.dx_t, exact)
+    )
     panels[title] = tuple(v[:, 0].numpy() for v in (path.x_t, g_sample, g_exact))
 mean_tangents(panels)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 for name, (x_t, sampled, exact) in zip(("f*", "D "), panels.values(), strict=True):
     lean = (sampled @ x_t) / (x_t @ x_t)
     print(f"{name}: exact paths, longest |g| {abs(exact).max():.2f}; single samples, |g| = {abs(lean):.2f} |x_t| in the mean, scatter {(sampled - lean * x_t).std():.2f}")
@@ -168,12 +165,18 @@ path = along.sample_path(student.process, x, z, t)
 low = deepcopy(student).float(), path.to(torch.float32)
 limit = 2 * along.continuous_gradient(student, path)
 gaps = np.logspace(-1, -9, 17).tolist()
-errors = {"float64": [along.relative_error(along.discrete_gradient(student, path, gap), limit) for gap in gaps]}
-errors["float32"] = [along.relative_error(along.discrete_gradient(*low, gap), limit) for gap in gaps]
+errors = {
+    "float64": [
+        along.relative_error(along.discrete_gradient(student, path, gap), limit) for gap in gaps
+    ]
+}
+errors["float32"] = [
+    along.relative_error(along.discrete_gradient(*low, gap), limit) for gap in gaps
+]
 floor = {"float32": along.relative_error(2 * along.continuous_gradient(*low), limit)}
 limit_errors(gaps, errors, floor)
 
-# %%
+# %% tags=["hide-input"]
 best = int(np.argmin(errors["float32"]))
 print(f"A tenth of the gap, a tenth of the error: slope {loglog_slope(gaps, errors['float64'], 1e-4, 1e-1):.3f} between 1e-4 and 1e-1, in 64 bits.")
 print(f"In 32 bits the best gap is {gaps[best]:.0e}, with an error of {errors['float32'][best]:.0e}; at 1e-7 it is {errors['float32'][gaps.index(1e-7)]:.0%}.")
@@ -192,7 +195,9 @@ print(f"The limit, differentiated in forward mode in 32 bits, is off by {floor['
 # %%
 torch.manual_seed(0)
 line = Denoiser(MLP(1, width=64, embed=Positional(8)), TrigPrecond(SD)).double()
-point = along.sample_path(line.process, *(torch.tensor([[v]]).double() for v in (0.3, 1.5)), torch.tensor([0.9]).double())
+point = along.sample_path(
+    line.process, *(torch.tensor([[v]]).double() for v in (0.3, 1.5)), torch.tensor([0.9]).double()
+)
 descent, places, pulls = torch.optim.SGD(line.parameters(), 0.03), [], []
 for _ in range(5):
     F, pull = plain.tangent(line, *point, 0)
@@ -205,7 +210,7 @@ ours = along.gradient((F - F.detach() - pull).square().sum() / len(x), student)
 theirs = along.continuous_gradient(student, path)
 loss_and_gradients(places, pulls, ours.numpy(), theirs.numpy())
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 cosine, ratio_2 = (ours @ theirs / ours.norm() / theirs.norm()).item(), (ours.norm() / theirs.norm()).item()
 print(f"cosine {cosine:.9f}, ratio {ratio_2:.9f}; and to the limit of picture 1: {(ours.norm() / limit.norm()).item():.9f}")
 
@@ -221,7 +226,7 @@ print(f"cosine {cosine:.9f}, ratio {ratio_2:.9f}; and to the limit of picture 1:
 # EDM's networks are told ln(σ)/4. Since $\sigma = \sigma_d \tan t$, its first two factors are 1/(4 cos t), and near pure noise that has no bound. Told the angle itself they are sin t, at most 1.
 # The third factor is the speed of the features: sines and cosines of ω c. Random Fourier features of scale 16 have frequencies ω around 100. Positional features have none above 1.
 
-# %%
+# %% tags=["hide-input"]
 grid, process = torch.linspace(0.02, 1.56, 200).double(), student.process
 told = {"the angle t": Angle(), "EDM's ln(σ)/4": QuarterLog()}
 speeds = {name: torch.func.jvp(lambda s, c=c: c(process, s), (grid,), (torch.ones_like(grid),))[1] for name, c in told.items()}
@@ -234,7 +239,7 @@ features = {name: sum(along.feature_speed(*c, process, grid) for _ in range(8)) 
 speeds, features = ({name: (grid.sin() * v).numpy() for name, v in part.items()} for part in (speeds, features))
 input_speeds(grid.numpy(), speeds, features)
 
-# %%
+# %% tags=["hide-input"]
 for name, row in {**speeds, **features}.items():
     print(f"{name:24} sin t · speed: {np.interp(0.8, grid, row):8.2f} at t = 0.80, {row[-1]:10.2f} at t = {grid[-1]:.2f}")
 
@@ -258,7 +263,7 @@ for name, row in {**speeds, **features}.items():
 #
 # Untrained networks (three seeds), samples from the ring: lengths over t, medians and the middle 98 %.
 
-# %%
+# %% tags=["hide-input"]
 angles, m = torch.linspace(0.03, 1.54, 30).double(), 128
 x, z = Ring().oracle.sample(30 * m, g).double(), torch.randn(30 * m, 2, generator=g).double()
 paths, parts = along.sample_path(process, x, z, angles.repeat_interleave(m)), {}
@@ -305,7 +310,7 @@ show_source(jvp)
 # Both processes show the network the same numbers: $c_\text{in}\, x_\sigma = x_t/\sigma_d$. Compare the two denoisers and you find $F_\text{trig} = -F_\text{edm}$, at $t = \arctan(\sigma/\sigma_d)$. So a trained EDM network becomes a TrigFlow teacher by a change of sign in its last layer.
 # It stays with the time input it was trained on, ln(σ)/4.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 edm = toy.edm(seed=0).build().double()
 trig = carried(edm, TrigPrecond(edm.precond.sigma_data, QuarterLog()))
 sigma = torch.logspace(-2, 1, 256).double()
@@ -335,7 +340,7 @@ explorer()
 #
 # How small should h be? For two untrained networks, the error of dF/dt against 64-bit forward mode. Circled: the best that a difference can do in 32 bits.
 
-# %%
+# %% tags=["hide-input"]
 x, z = Ring().oracle.sample(256, g).double(), torch.randn(256, 2, generator=g).double()
 path = along.sample_path(process, x, z, 0.2 + 1.2 * torch.rand(256, generator=g).double())
 steps, panels = (0.15 / 10 ** (np.arange(17) / 2)).tolist(), {}
@@ -346,7 +351,7 @@ for name, net in (("Positional", student), ("Fourier 16", loud)):
     panels[name] = DerivativeErrors(differences, {"float32": along.relative_error(along.time_derivative(short.raw, low), exact)})
 derivative_errors(steps, panels)
 
-# %%
+# %% tags=["hide-input"]
 best = {name: seen.best("float32", steps) for name, seen in panels.items()}
 for name, (h, least) in best.items():
     forward = panels[name].forward["float32"]
@@ -358,7 +363,7 @@ print(f"Take the step {h:.0e}, best for slow features, to fast ones: the derivat
 # %% [markdown]
 # Right of the bottom the difference cuts corners, an error of order h². Left of it rounding rules, of order 1/h. The bottom lies where the network is neither, and that depends on the network. And the price, on this machine:
 
-# %%
+# %% tags=["hide-input"]
 short, low = deepcopy(student).float(), path.to(torch.float32)
 costs = {many: along.pass_costs(short.raw, low, many) for many in (256, 4096)}
 for many, spent in costs.items():
@@ -373,16 +378,7 @@ for many, spent in costs.items():
 # Now train: the ring of eight modes, whose f* is known. sCT runs 4000 steps of 256 samples from random weights. sCD runs 2000 steps of plain diffusion, then 2000 with the exact teacher. Three seeds each, one thing changed at a time, recorded and replayed here.
 
 # %%
-Predict(
-    "One change to sCT each. Which of them ruins it?",
-    {
-        "No normalisation of the tangent": "The tangent has no bound then. But with slow features it is of moderate length to begin with, so there is little to bound.",
-        "No warm-up": "The second bracket is then there from the first step. In picture 4 it was no longer than the first. It would matter if it were wild.",
-        "No learned weight w(t)": "It decides which times are heard. But normalised tangents are about equally long, so no time is much louder than another.",
-        "Fourier features of scale 16, all stabilisers on": "Normalising makes the tangent short. It cannot make it right: the direction is that of dF/dt, and dF/dt is the network's own wiggle in t, fed back as a target.",
-    },
-    right="Fourier features of scale 16, all stabilisers on",
-)
+predict("10.2")
 
 # %%
 names = [arm for arm in small if not arm.startswith("scd") and "-16" not in arm]
@@ -391,7 +387,7 @@ fast = existing_recordings("stabilisers", ["sct", *(arm for arm in small if "-16
 taught = existing_recordings("stabilisers", [arm for arm in small if arm.startswith("scd")])
 variant_scores({"sCT": (data, "sct"), "sCD": (taught, "scd"), "Fast": (fast, "sct")}, log="Fast")
 
-# %%
+# %% tags=["hide-input"]
 Markdown(comparison_table(data | fast, "sct"))
 
 # %% [markdown]
@@ -408,7 +404,7 @@ Markdown(comparison_table(data | fast, "sct"))
 shown = existing_recordings("stabilisers", ["sct", "sct-fourier-16", "scd", "scd-norm"])
 over_training(shown)
 
-# %%
+# %% tags=["hide-input"]
 for arm, run in shown.items():
     length, error = first_and_last(run["tangent"][..., 0]), first_and_last(run["error"])
     print(f"{small[arm].title:16} median ‖g‖ {length};   RMS error {error}")
@@ -424,7 +420,7 @@ print(f"Fourier 16 from step 400 on: its loss stays between {loss.min():.2f} and
 # - **One sample.** sCT's tangent stays at a good part of its first length while the error falls. It must: single samples scatter for the exact f* as well.
 # - **A teacher.** sCD's tangent shrinks, as it can. What should become of a short one?
 
-# %%
+# %% tags=["hide-input"]
 Markdown(comparison_table(taught, "scd"))
 
 # %% [markdown]
@@ -436,13 +432,13 @@ Markdown(comparison_table(taught, "scd"))
 #
 # The discrete twin (the paper's Appendix E) needs no derivative: the same loss with $(f(x_t, t) - f(x_r, r))/\sin(t - r)$ in place of df/dt. Same budget, several gaps, three seeds:
 
-# %%
+# %% tags=["hide-input"]
 by_size = {gap: run for gap in GAPS for run in existing_recordings("gap", [f"sct-{gap:g}"]).values()}
 limit_run = read("stabilisers", "sct")
 difference = read("gap", "sct-difference")
 by_gap(by_size, limit_run, difference)
 
-# %%
+# %% tags=["hide-input"]
 base = limit_run.score("rmse")
 for name, run in {**{f"gap {gap:g}": run for gap, run in by_size.items()}, "differences of F": difference, "the limit": limit_run}.items():
     found = run.score("rmse")
@@ -547,7 +543,7 @@ checks.tangent(tangent)
 #
 # Trained numbers are RMS errors to f*, means over seeds 0, 1 and 2 (lowest to highest), from the recordings named in the budget. The paper's own numbers are on images; nothing here contradicts or confirms them at their size.
 
-# %%
+# %% tags=["hide-input"]
 full, clip, norm = rmse("sct"), rmse("scd"), rmse("scd-norm")
 wild16 = [rmse(arm) for arm in ("sct-fourier-16", "sct-fourier-16-log", "sct-fourier-16-bare")]
 rows, steep = [], loglog_slope(gaps, errors["float64"], 1e-4, 1e-1)
@@ -558,7 +554,7 @@ rows.append(("fast time features make it unstable (Sec. 4.1)", f"Fourier 16: wit
 runaway, log = list(speeds.values())[1][-1], rmse("sct-log")
 rows.append(("ln(σ) as time input is unstable near pure noise (Sec. 4.1)", f"its speed has no bound: {runaway:.0f} at t = 1.56; trained, with slow features: {ranged(log)}, {effect(log, full)}", "shows as a formula; trained: " + stabiliser_verdict(log, full)))
 
-# %%
+# %% tags=["hide-input"]
 for claim, arm in (
     ("a bound on the tangent is needed (Sec. 4.2)", "sct-no-norm"),
     ("the prior weight is critical (Sec. 4.2)", "sct-flat"),
@@ -570,7 +566,7 @@ early, clipped = rmse("sct-no-warmup"), rmse("sct-clip")
 rows.append(("warm-up does not change the end (Sec. 4.2, as we read it)", f"without: {ranged(early)}, {effect(early, full)}", "shows" if overlap(early, full) else "does not show"))
 rows.append(("clipping does about as well as normalising (Sec. 4.2)", f"clipped: {ranged(clipped)}, {effect(clipped, full)}", "shows" if abs(ratio_of_means(clipped, full) - 1) < 0.1 else "does not show at this size"))
 
-# %%
+# %% tags=["hide-input"]
 near, tiny = rmse("sct-0.001", "gap"), rmse("sct-1e-05", "gap")
 cost = costs[4096]["forward mode"] / costs[4096]["one forward pass"]
 rows.append(("a discrete twin with a small gap does as well (App. E)", f"gap 1e-3: {ranged(near)}, {effect(near, full)}", "shows: within 10 %" if abs(ratio_of_means(near, full) - 1) <= 0.1 else "does not show: more than 10 % off"))
@@ -588,7 +584,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 records = [run.record for study in ("stabilisers", "gap") for run in existing_recordings(study, STUDIES[study].variants).values()]
 seen, spent = sum(len(r["seeds"]) * r["samples"] for r in records), [s for r in records for s in r["seconds"]]
 print(f"Replayed: {len(records)} arms of 3 seeds, {seen:,} training samples in all.")

@@ -30,7 +30,7 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.explorers_steps import explorer
 from cmlab_labs.common.plots_recordings import compare_seeds, compare_variants, recorded_variants
 from cmlab_labs.common.plots_steps import (
@@ -41,6 +41,7 @@ from cmlab_labs.common.plots_steps import (
     routes,
     scores_by_calls,
 )
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.studies_shared import restored_network
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab11_phases import checks
@@ -69,16 +70,7 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 # A consistency model jumps from noise to data in one call. For better samples, Song et al. call it again: add fresh noise to the sample, less than before, and jump again.
 
 # %%
-Predict(
-    "Take an exact consistency function f* and a noise z. Compare the sample after 1 call with the sample after 8 calls. What do you expect?",
-    {
-        "The same sample, since f* is exact and every jump ends on its path": "Every jump ends on a path, but fresh noise puts you on another path each time. After 8 calls you are far from where z would have led.",
-        "A better sample: more calls, more quality": "There is nothing left to mend: one call of f* has the data's law already. More calls do not change the law, but they do change the sample.",
-        "Another sample, as good as the first": "Each fresh noise leads to another path of the same law. So the law stays and the sample does not: the answer of the ODE is lost. Both are measured below.",
-        "A worse sample, because errors add up": "They would if f* had errors. With a trained f that is the question of this lab.",
-    },
-    right="Another sample, as good as the first",
-)
+predict("11.1")
 
 # %% [markdown]
 # ## The exact object
@@ -98,8 +90,14 @@ levels = [10.0, 3.0, 0.8, 0.2]
 z = torch.randn(3, 4, 1, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
 whole, parts = Phases((0.0, 10.0)), Phases((0.0, *levels[::-1]))
 panels = {
-    "Jump and re-noise: other paths": (by_renoising(ExactJumps(law, whole), x_T, levels, z), STUDENT),
-    "Phased: from edge to edge": (by_transport(ExactJumps(law, parts), x_T, [*levels, 0.0]), EXTRA),
+    "Jump and re-noise: other paths": (
+        by_renoising(ExactJumps(law, whole), x_T, levels, z),
+        STUDENT,
+    ),
+    "Phased: from edge to edge": (
+        by_transport(ExactJumps(law, parts), x_T, [*levels, 0.0]),
+        EXTRA,
+    ),
     "DDIM: lines that leave the path": (by_transport(law.denoise, x_T, [*levels, 0.0]), TEACHER),
 }
 routes(law, x_T, panels)
@@ -114,7 +112,7 @@ routes(law, x_T, panels)
 # - *Whose* sample is it? The distance to where the exact path from the same noise ends.
 # - *Is it like the data?* The sliced Wasserstein distance to fresh data, which does not ask whose noise it was. Two clouds of real data are not at 0 either: that is the floor.
 
-# %%
+# %% tags=["hide-input"]
 ring, top = toy.RING, toy.SIGMA_MAX
 keep, renoise = PhasedSteps(toy.GRID, 64), PhasedSteps(toy.GRID, 64, keep=0.0)
 f_exact = ExactJumps(ring.oracle, Phases((0.0, top + 1e-6)))
@@ -126,7 +124,7 @@ exact = {
     "DDIM, D": [score_ends(ring.oracle.denoise, VarianceExploding(), ring, keep, n) for n in CALLS],
 }
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 print("network calls                     " + "".join(f"{n:8d}" for n in CALLS))
 for score, words in (("end", "distance to the exact end"), ("same", "same mode as the exact end"), ("sw", "sliced W₂ to data")):
     for name, row in exact.items():
@@ -148,7 +146,7 @@ print(f"floor of sliced W₂: {floor:.2f}")
 #
 # For data $\mathcal N(0, S^2)$ with S = ½, in TrigFlow's clock with unit noise, all of it has a closed form: $x_s = \sqrt{v_s / v_t}\; x_t$ with $v_t = \cos^2 t\, S^2 + \sin^2 t$. Both answers are a number times $x_t$:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 S, clock = 0.5, TrigFlow(1.0)
 v = lambda t: (t.cos() * S) ** 2 + t.sin() ** 2
 t = torch.tensor([1.5, 0.5], dtype=torch.float64)
@@ -205,9 +203,18 @@ model = toy.edm().build().double()
 x, pairs = ring.sample(256)[0].double(), AdjacentLevels(Constant(24), toy.LEVELS, toy.GRID)
 one_phase = Phases((0.0, top))
 both = {
-    "one phase, one-sample teacher  = iCT": (PCM(SampleTeacher(), one_phase, pairs=pairs, weight=ICT().weight), ICT(pairs=pairs)),
-    "one phase, exact teacher, DDIM = CD ": (PCM(OracleTeacher(ring), one_phase, pairs=pairs), CD(OracleTeacher(ring), ddim, pairs, ICT().metric)),
-    "four phases is another loss than CD ": (PCM(OracleTeacher(ring), cut(toy.GRID, 24, 4), pairs=pairs), CD(OracleTeacher(ring), ddim, pairs, ICT().metric)),
+    "one phase, one-sample teacher  = iCT": (
+        PCM(SampleTeacher(), one_phase, pairs=pairs, weight=ICT().weight),
+        ICT(pairs=pairs),
+    ),
+    "one phase, exact teacher, DDIM = CD ": (
+        PCM(OracleTeacher(ring), one_phase, pairs=pairs),
+        CD(OracleTeacher(ring), ddim, pairs, ICT().metric),
+    ),
+    "four phases is another loss than CD ": (
+        PCM(OracleTeacher(ring), cut(toy.GRID, 24, 4), pairs=pairs),
+        CD(OracleTeacher(ring), ddim, pairs, ICT().metric),
+    ),
 }
 for name, methods in both.items():
     losses = []
@@ -233,7 +240,7 @@ explorer()
 # Recorded runs of the study `phases`: the ring, the exact teacher, Heun's steps, 4000 steps of 256 samples, three seeds. `m1` has one phase: it is a consistency model, and here it is the **good f**. The **bad f** is the same with a tenth of the steps.
 # `m2`, `m4`, `m8` have 2, 4, 8 phases; each is called once a phase. All else is equal.
 
-# %%
+# %% tags=["hide-input"]
 runs = recorded_variants("phases")
 SCORE = {"end": 0, "rms": 1, "same": 2, "sw": 3}
 row = lambda arm, way, score: runs[arm]["ends"][:, way, :, SCORE[score]]  # (seeds, calls); way 0 re-noises
@@ -250,7 +257,7 @@ scores_by_calls(
     ({"exact f*": 1.2, "good f": 0.92, "bad f": 0.7}, {"phased": 1.08, "good f": 0.99, "exact f*": 0.9}),
 )
 
-# %%
+# %% tags=["hide-input"]
 four, one_ = (runs[arm].score("end").mean() for arm in ("m4", "m1"))
 mends = [row(arm, 0, "sw").mean(0) for arm in ("bad", "m1")]
 print(f"Whose: 4 phases end {one_ / four:.1f} times nearer to the exact end than one phase; 4 stochastic calls end {row('m1', 0, 'end')[:, 2].mean() / one_:.0f} times farther.")
@@ -264,7 +271,7 @@ print(f"Law, exact f*: {exact['re-noise, f*'][0]['sw']:.3f} with 1 call, {exact[
 #
 # Mean over the seeds, with the lowest and the highest.
 
-# %%
+# %% tags=["hide-input"]
 table = ["| | calls | distance to the exact end | same mode | sliced W₂ |", "|---" * 5 + "|"]
 for n in CALLS:
     found = runs[f"m{n}"]
@@ -281,7 +288,7 @@ Markdown("\n".join(table))
 #
 # A network of M phases was trained for M calls at its own edges. What if you give it others? Rows: the network; columns: the calls, in even shares of the grid. Mean distance to the exact end, mean of the seeds.
 
-# %%
+# %% tags=["hide-input"]
 table = ["| deterministic jumps | " + " | ".join(f"{n} call{'s' * (n > 1)}" for n in CALLS) + " |", "|---" * 5 + "|"]
 for n in CALLS:
     cells = [f"{v:.3f}" for v in row(f"m{n}", 1, "end").mean(0)]
@@ -296,7 +303,7 @@ Markdown("\n".join(table))
 #
 # For two calls of a consistency model there is one number to choose: the middle level. Song et al. search for it by ternary search, on the assumption that the score falls and then rises. Here the score is the sliced W₂ on fixed noises. Open marks: where the search asked, the triangle is its answer.
 
-# %%
+# %% tags=["hide-input"]
 nets = {"good f": restored_network("m1", runs["m1"]["weights"][0]), "bad f": restored_network("bad", runs["bad"]["weights"][0])}
 
 
@@ -316,7 +323,7 @@ for name, net in nets.items():
     asked[name].append((best[name], two_calls(net, best[name])))
 intermediate_level(grid, scores, asked, f"Ternary search: {best['good f']:.2f} for the good f, {best['bad f']:.2f} for the bad one")
 
-# %%
+# %% tags=["hide-input"]
 for name, net in nets.items():
     least = min(scores[name])
     print(f"{name}: one call {score_ends(net, VarianceExploding(), ring, keep, 1)['sw']:.4f}; two with the level of the search {asked[name][-1][1]:.4f}; two with the best of 30 levels, {grid[scores[name].index(least)]:.2f}: {least:.4f}.")
@@ -326,7 +333,7 @@ for name, net in nets.items():
 #
 # Does the best middle level gain much? Compare it with the ends of the curve. A second call can only be as good as f is at the level where it stands. Here is how far each network is from f\*, by level:
 
-# %%
+# %% tags=["hide-input"]
 points = truth(ring)
 some = [int((points.levels - level).abs().argmin()) for level in (0.05, 0.2, 0.5, 1, 2, 5, 10)]
 print("noise level  " + "".join(f"{points.levels[i]:8.2f}" for i in some))
@@ -342,7 +349,7 @@ for name, net in nets.items():
 # PCM has a second term. Both jumps are noised again, to a level inside the phase, and a critic tells the student's (fake) from the target's (real). Its real side is the *target*, not data. Where student and target agree, the two are one, and the critic has no direction to pull: a critic of real data would pull the student off its path even then.
 # `m4-critic` adds this term with w = 0.1, and its critic is a small network of its own. 0.1 is the number in the authors' code, but what a number weighs depends on what stands beside it. Their d is a mean over the numbers of a sample and has the weight 1. Here it is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less to say here, above all at small noise.
 
-# %%
+# %% tags=["hide-input"]
 if "m4-critic" in runs:
     for score, words in (("end", "distance to the exact end"), ("sw", "sliced W₂")):
         print(f"{words}: {ranged(runs['m4-critic'].score(score))} with the critic, {ranged(runs['m4'].score(score))} without")
@@ -354,7 +361,7 @@ else:
 #
 # The preset `digits.pcm`, here with 1500 steps: 600 train a denoiser; then it teaches a student of four phases for 900. There is no exact path to compare with. So: the Fréchet distance by the number of calls, for the student's jumps, for the student with fresh noise between its calls, and for its teacher's DDIM.
 
-# %%
+# %% tags=["hide-input"]
 digit_runs = recorded_variants("phased-digits")
 if "pcm" in digit_runs:
     fd = digit_runs["pcm"]["fd"]
@@ -366,7 +373,7 @@ else:
     shown = "not recorded yet: cmlab record phased-digits pcm"
 shown
 
-# %%
+# %% tags=["hide-input"]
 digit_rows(digit_runs["pcm"].arrays["pictures"][0], "The same noise in each column, the first seed") if "pcm" in digit_runs else "not recorded yet"
 
 # %% [markdown]
@@ -454,7 +461,7 @@ checks.middle(search)
 #
 # Trained numbers are means over three seeds, with the lowest and the highest; *shows* needs ranges that do not overlap.
 
-# %%
+# %% tags=["hide-input"]
 score = {arm: runs[arm].score("end") for arm in ("m1", "m2", "m4", "m8")}
 rows = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 half = "shows; the bar of one half is " + ("met" if score["m4"].mean() <= score["m1"].mean() / 2 else "not met")
@@ -473,7 +480,7 @@ rows.append("| more stochastic calls improve samples (good f) | 8 calls against 
 law_4 = {"4 phases": runs["m4"].score("sw"), "4 stochastic calls": better["good4"]}
 rows.append("| at 4 calls phases have the better law | {} | {} |".format(*compare_variants(law_4, "4 phases", "4 stochastic calls")))
 
-# %%
+# %% tags=["hide-input"]
 if "m4-critic" in runs:
     found = {arm: runs[arm].score("sw") for arm in ("m4", "m4-critic")}
     rows.append("| the adversarial term improves samples (4 phases, ring) | {} | {} |".format(*compare_variants(found, "m4-critic", "m4")))
@@ -487,7 +494,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 kept = [*runs.values(), *digit_runs.values()]
 seen = sum(run.record["samples"] * len(run.record["seeds"]) for run in kept)
 seconds = sum(sum(run.record["seconds"]) for run in kept)

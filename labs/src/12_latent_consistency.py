@@ -34,8 +34,9 @@
 
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_recordings import compare_seeds, recorded_variants, sample_images
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab12_latent import checks
 from cmlab_labs.lab12_latent.analysis import (
@@ -71,26 +72,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # The paper says that latents hold **impulses**, rare values far beyond the rest, that pixels have none, and that this is why iCT fails on latents.
 
 # %%
-Predict(
-    "Pixels lie between −1 and 1, latents anywhere. Which data have the heavier tails?",
-    {
-        "Latents, always: nothing bounds them": "Nothing bounds them, but nothing pushes them out either. Below you meet latents with tails and latents with none; and pixels can have a large kurtosis too, when most of a picture is one plain ground.",
-        "Pixels, always: an image has edges and extremes": "Bounded values can still have heavy tails relative to their spread: a plain ground with a few dark pixels has. But it depends on the pictures.",
-        "It depends on the pictures and on the autoencoder": "It does. The next figure measures three kinds of pictures and their autoencoders.",
-    },
-    right="It depends on the pictures and on the autoencoder",
-)
+predict("12.1")
 
 # %%
-Predict(
-    "sLCT pairs each batch's noise with its data by optimal transport. The data have class labels, and the network is told them. What can go wrong?",
-    {
-        "Nothing: the noise is only put in another order": "Its law is the same, but the law of noise *given the class* is not, if classes trade noises. A user draws noise and class apart from each other.",
-        "The noise starts to tell the class, and the network stops listening to the label": "A network that finds the class in the noise need not read the label. When a user then asks for a 7 with noise that says 3, it draws a 3.",
-        "The labels get mixed up": "Only the noise is permuted, so each label stays with its picture. The trouble is subtler.",
-    },
-    right="The noise starts to tell the class, and the network stops listening to the label",
-)
+predict("12.2")
 
 # %% [markdown]
 # ## The exact object
@@ -101,7 +86,7 @@ Predict(
 # Of normal numbers, 0.70 % are outside the inner fence and two in a million outside the outer one. The **kurtosis** $\mathrm{E}(x-\mu)^4/\sigma^4$ of normal numbers is 3.
 # First on laws whose answers are known, 400 000 draws each:
 
-# %%
+# %% tags=["hide-input"]
 g = torch.Generator().manual_seed(0)
 z = torch.randn(400_000, generator=g).double()
 t3 = torch.randn(400_000, generator=g).double() / (torch.randn(3, 400_000, generator=g).double().square().mean(0)).sqrt()
@@ -122,7 +107,7 @@ for name, x in laws.items():
 # The repository has three small autoencoders: scanned digits (8 × 8 to 4 × 4 × 4), shapes and CIFAR-10 (32 × 32 × 3 to 8 × 8 × 4). Every channel is standardised first.
 # Digits are measured here, on the pictures held out; the other two when their autoencoder was made. The weight of the KL term is 0.05 for digits, and 0.001 for the other two.
 
-# %%
+# %% tags=["hide-input"]
 def standard(x):
     return (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
 
@@ -134,11 +119,11 @@ for name in ("shapes", "cifar10"):
     record = read_json(CHECKPOINTS / f"{name}-autoencoder.json")["impulsiveness, held out"]
     rows |= {f"{name}, {part}": Impulsiveness(**record[part]) for part in ("pixels", "latents")}
 
-# %%
+# %% tags=["hide-input"]
 heavier = [n for n in ("digits", "shapes", "cifar10") if rows[f"{n}, latents"].kurtosis > rows[f"{n}, pixels"].kurtosis]
 tails(rows, f"Latents have the heavier tails on: {', '.join(heavier) or 'none'}")
 
-# %%
+# %% tags=["hide-input"]
 for name, found in rows.items():
     print(f"{name:16} inner {found.inner:7.3%}, outer {found.outer:8.4%}, kurtosis {found.kurtosis:6.2f}, farthest {found.reach:5.1f} IQR from the median")
 
@@ -149,7 +134,7 @@ for name, found in rows.items():
 #
 # Hence the second half of the experiment: impulses are **injected**, 0.1 % of all latent elements times 50, and every loss is trained with and without them.
 
-# %%
+# %% tags=["hide-input"]
 torch.manual_seed(0)
 with_impulses = Impulses(DIGITS).sample(1437)[0]
 share = (with_impulses.flatten(1).abs().amax(1) > 10).double().mean()
@@ -171,7 +156,7 @@ show_source(Latents.decode)
 #
 # In each batch, the noises are put in the order in which $\sum_i \lVert x_i - z_i\rVert^2$ is least. This is an assignment problem, and scipy solves it exactly. Three points:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 x = torch.tensor([[0.0, 0], [1, 0], [0, 1]])
 n = torch.tensor([[0.9, 0.2], [0.1, 0.8], [-0.2, -0.1]])
 z = MinibatchOT()(x, n)
@@ -243,20 +228,22 @@ transport_bench()
 
 # %%
 dims, g = (2, 8, 64, 512, 3072), torch.Generator().manual_seed(1)
-ratios = np.array([[cost_ratio(*torch.randn(2, 128, dim, generator=g)) for _ in range(3)] for dim in dims])
+ratios = np.array(
+    [[cost_ratio(*torch.randn(2, 128, dim, generator=g)) for _ in range(3)] for dim in dims]
+)
 levels, spread = (0.1, 0.3, 1.0, 3.0, 10.0), {name: [] for name in COUPLINGS}
 for name, coupling in COUPLINGS.items():
     draws = [paired_batches(Ring(), coupling, 128, 16, g) for _ in range(3)]
     spread[name] = np.array([[target_variance(x, x + t * z) for x, z in draws] for t in levels])
 
-# %%
+# %% tags=["hide-input"]
 plane = recorded_variants("transport")
 ways = {"independent": "as drawn", "ot": "optimal transport"}
 names = {"rmse": "RMS to f*", "sw1": "sliced W₂"}
 trained = {said: {ways[arm]: run.score(key) for arm, run in plane.items()} for key, said in names.items()}
 transport_gains(dims, ratios, levels, spread, trained)
 
-# %%
+# %% tags=["hide-input"]
 low = 1 - (spread["optimal transport"].mean(1) / spread["as drawn"].mean(1))
 print(f"Transport takes {low.min():.0%} to {low.max():.0%} off the target's variance, by level; of the cost {1 - ratios[0].mean():.0%} in 2D and {1 - ratios[-1].mean():.1%} at D = {dims[-1]}.")
 for said, found in trained.items():
@@ -273,7 +260,7 @@ for said, found in trained.items():
 # Digits in 4 × 4 × 4 latents. iCT and sLCT, from random weights, the same network but for its norm, the same steps. The score is the Fréchet distance of 2000 decoded one-call samples to the 360 held-out digits, lower is better; the dotted line is that of the training digits after a trip through the autoencoder.
 # Squares, triangles and the like are seeds, bars the means. **Nothing was tuned for any of them**: learning rate and proposal are those of iCT on pixels, c(N) and the 5 are the authors'. One thing was changed after a look at one other seed: transport pairs within each class.
 
-# %%
+# %% tags=["hide-input"]
 arms = recorded_variants("latents")
 fd1 = {name: run.score("fd1") for name, run in arms.items()}
 clean = {name: v for name, v in fd1.items() if "impulses" not in name}
@@ -293,7 +280,7 @@ bare = {name.removesuffix("-impulses"): v for name, v in spoilt.items()}
 panels[f"Impulses: {verdict(bare, 'slct', 'huber')}"] = bare
 variant_scores(panels, floor, "Fréchet distance fd1")
 
-# %%
+# %% tags=["hide-input"]
 for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impulses", "huber-impulses")):
     if {a, b} <= set(fd1):
         print(f"{a} {ranged(fd1[a], '.0f')}, {b} {ranged(fd1[b], '.0f')}: {verdict(fd1, a, b)}.")
@@ -303,7 +290,7 @@ for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impu
 #
 # Where the classes trade noises, the noise tells the class. Here a listener guesses the class from the noise alone: the class whose mean latent points most in its direction.
 
-# %%
+# %% tags=["hide-input"]
 latents, labels = DIGITS.latents.flatten(1), DIGITS.labels
 means = torch.stack([latents[labels == k].mean(0) for k in range(10)]) - latents.mean(0)
 ways = {"as drawn": SLCT(coupling=Independent()), "across classes": SLCT(by_class=False), "within classes": SLCT()}
@@ -323,14 +310,14 @@ for name, method in ways.items():
 # `slct-8c` is a try to mend sLCT: eight times the c, after a look at the residuals (two figures on) and at one other seed.
 # `slct-first` differs from `slct` in the first of the seven stages alone. There the authors' script has $c = 0.00054\sqrt D$: 0.03456 for their latents of 4 × 32 × 32 numbers, which is what `slct` takes, and 0.00432 for ours.
 
-# %%
+# %% tags=["hide-input"]
 table = ["| arm | fd1 | fd2 | the class that was asked for | memorised |", "|---" * 5 + "|"]
 for name, run in arms.items():
     cells = [ranged(run.score(key), form) for key, form in (("fd1", ".0f"), ("fd2", ".0f"), ("accuracy", ".0%"), ("memorised", ".1%"))]
     table.append(f"| {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
-# %%
+# %% tags=["hide-input"]
 shown = torch.stack([held_out[Digits(train=False).labels == k][0] for k in range(10)])
 sample_images(arms, shown, "One call each, the classes 0 to 9 asked for in turn") if arms else "not recorded yet"
 
@@ -339,7 +326,7 @@ sample_images(arms, shown, "One call each, the classes 0 to 9 asked for in turn"
 #
 # Root mean square of $f_t - f_r$ for one coordinate, by stage, in the run `slct` (mean of the seeds; bars from 5 to 95 % of 2048 pairs), and the c(N) that the code gives to each stage. Where residuals lie far above c, Cauchy lets go; where they lie far below it, it is squared L2.
 
-# %%
+# %% tags=["hide-input"]
 names = [f"{low:g} to {high:g}" for low, high in zip(BANDS, BANDS[1:], strict=False)]
 run = arms.get("slct") or arms.get("cauchy") or arms.get("ict")
 if run:
@@ -349,7 +336,7 @@ if run:
     figure = residual_sizes(stages, {name: q[:, i] for i, name in enumerate(names)}, rule, "c(N) falls with the grid, and the residuals with it")
 figure if run else "not recorded yet"
 
-# %%
+# %% tags=["hide-input"]
 if run:
     middle = q[:, 2, 1]  # the median for t from 0.2 to 2
     falls = -np.polyfit(np.log(stages), np.log(middle), 1)[0]
@@ -357,7 +344,7 @@ if run:
     print(f"It is {middle[0] / rule[0]:.1f} c at N = {stages[0]} and {middle[-1] / rule[-1]:.1f} c at N = {stages[-1]}; Cauchy pulls hardest at 1.4 c.")
     print("So the typical residual lies beyond the hump: Cauchy pulls the less, the larger it is." if (middle > 1.4 * np.array(rule)).all() else "So the typical residual is not beyond the hump at every stage.")
 
-# %%
+# %% tags=["hide-input"]
 heads = "| run | " + " | ".join(f"N = {n}" for n in (10, 40, 160, 640)) + " |"
 table = [heads, "|---" * 5 + "|"]
 for name in ("ict", "huber-impulses", "slct", "slct-impulses"):
@@ -447,7 +434,7 @@ checks.denoising(denoising)
 #
 # Trained numbers are means over three seeds with the lowest and the highest; *shows* needs ranges that do not overlap.
 
-# %%
+# %% tags=["hide-input"]
 SHOWS = {"lower": "shows", "higher": "does not show at this size: it is the reverse", "not told apart": "does not show at this size: not told apart"}
 
 
@@ -459,7 +446,7 @@ def line(claim, found, a, b):
     return f"| {claim} | {a} {ranged(found[a], '.3g')}, {b} {ranged(found[b], '.3g')} | {SHOWS.get(order, order)} |"
 
 
-# %%
+# %% tags=["hide-input"]
 k = {name: found.kurtosis for name, found in rows.items()}
 kinds = ", ".join(f"{n} {k[f'{n}, latents']:.1f} against {k[f'{n}, pixels']:.1f}" for n in ("digits", "shapes", "cifar10"))
 real = "shows" if len(heavier) == 3 else f"shows in part: on {', '.join(heavier)}" if heavier else "does not show at this size"
@@ -482,7 +469,7 @@ Markdown("\n".join(table))
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 steps = {name: run.record["samples"] for name, run in arms.items()}
 seconds = sum(sum(run.record["seconds"]) for run in (*arms.values(), *plane.values()))
 coded = {n: read_json(CHECKPOINTS / f"{n}-autoencoder.json") for n in ("digits", "shapes", "cifar10")}

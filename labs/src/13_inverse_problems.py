@@ -32,7 +32,7 @@
 # %%
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.plots_posterior import (
     PathEnd,
@@ -43,6 +43,7 @@ from cmlab_labs.common.plots_posterior import (
 )
 from cmlab_labs.common.plots_posterior import statistics_by_level as curves
 from cmlab_labs.common.plots_recordings import compare_seeds
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab13_inverse import checks, explorer
 from cmlab_labs.lab13_inverse.analysis import (
@@ -98,28 +99,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # You may show A one point: the posterior mean $D(x_t, t)$, or the end $f(x_t, t)$ of the probability-flow path.
 
 # %%
-Predict(
-    "Averaged over many x_t, whose radius is right?",
-    {
-        "The mean's: it is the best guess of x, so A of it is the best guess of A(x)": "Best in least squares, for x. But A(E[x]) is not E[A(x)] unless A is linear: a mean of points around a circle lies inside it.",
-        "The path's end's: it lies where data lie": "Noisy points as a whole are carried onto the data's law, so their radii are the data's. You will see how near. But what about a single x_t?",
-        "Both, if the noise is small enough": "True, and little help: guidance does its work while the noise is large.",
-        "Neither: one point cannot stand for a whole posterior": "For a single x_t that is right, and it will matter. Over many x_t, one of the two is right all the same.",
-    },
-    right="The path's end's: it lies where data lie",
-)
+predict("13.1")
 
 # %%
-Predict(
-    "Now guide a sampler towards a measured radius, through A(D) or through A(f). Which finds more points that fit?",
-    {
-        "f, clearly: A is shown a possible point, not a blurred one": "That is the argument, and the diagnostic below supports it. The race is another question: what guides is not the value of A, but its gradient.",
-        "D: its gradient is smooth": "You are thinking of the right thing. The race below is in the plane with exact D and f; see by how much, and where not.",
-        "Both the same, if ζ is tuned for each": "Tuning decides more than the estimate does, that is true. Each gets its own best ζ below.",
-        "I would measure it": "So do we. Each gets its own best ζ, found on other seeds than those reported.",
-    },
-    right="I would measure it",
-)
+predict("13.2")
 
 # %% [markdown]
 # ## The exact object
@@ -132,7 +115,7 @@ Predict(
 #
 # So three stand-ins can be put into A(.) and compared: the posterior mean $D$, the path's end $f$, and an honest draw from the posterior. Start on the line: two modes at ±1, spread 0.1, and $x_t = 0.3$.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 pair = Mixture1D(*(torch.tensor(v).double() for v in ([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])))
 x_t, zero, g = torch.tensor([[0.3]]).double(), torch.zeros(1).double(), torch.Generator().manual_seed(0)
 print("  σ   point             x      ln p(x)    x²      E[x² | x_t]")
@@ -152,7 +135,7 @@ for level in (2.0, 1.0):
 #
 # The two circles, 8 modes on each. 1000 noisy points at each level. Black is the truth: exact posterior samples.
 
-# %%
+# %% tags=["hide-input"]
 law = explorer.ORACLE
 levels = torch.logspace(-1.3, 1, 13).double()
 rows = statistics_by_level(law, levels, Absolute())
@@ -171,7 +154,7 @@ for name, row in table.items():
 # On average the path's end has the right radius. Is that enough? Guidance uses A(h) for **one** $x_t$ at a time. What should A be shown there? In the mean over the posterior, $\mathrm E[A(x) \mid x_t]$.
 # *Bias* is the mean of $A(h) - \mathrm E[A(x) \mid x_t]$ over all $x_t$ (first number of A); *RMS* is its root mean square.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 known = {"one coordinate": Mask(torch.tensor([1.0, 0.0])), "|x|": Absolute(), "x²": Square(), "radius": Radius()}
 print("σ = 1            " + "".join(f"{name:>20}" for name in table))
 for name, found in measurement_errors(law, torch.tensor(1.0).double(), known).items():
@@ -212,7 +195,14 @@ ends = {"mean": bell.denoise, "path's end": PathEnd(bell, 8)}
 for name, h in ends.items():
     for zeta in (0.0, 0.1, 1.0):
         torch.manual_seed(0)
-        *_, x = restore(bell.denoise, h, Measurement(keep, y), 10 * torch.randn(1000, 2).double(), KarrasGrid(0.02, 10.0).down(100), zeta)
+        *_, x = restore(
+            bell.denoise,
+            h,
+            Measurement(keep, y),
+            10 * torch.randn(1000, 2).double(),
+            KarrasGrid(0.02, 10.0).down(100),
+            zeta,
+        )
         (a, b), (c, d) = x.mean(0).tolist(), x.std(0).tolist()
         print(f"{name:10} ζ = {zeta:<4} x1 {a:5.2f} ± {c:.2f}   x2 {b:5.2f} ± {d:.2f}")
 
@@ -222,11 +212,11 @@ for name, h in ends.items():
 # What does the pull look like where the data have modes? Below, the length of $J^\top u$: how far a unit pull at h is felt at $x_t$. Thick lines are medians over $x_t$, dotted ones are exceeded by one $x_t$ in a hundred.
 # At high noise the mean passes a pull on to all alike. The path's end does not: it stays on its mode, until $x_t$ comes to the border of another mode's paths. There it jumps, and the gradient is large and says little about which way to go.
 
-# %%
+# %% tags=["hide-input"]
 quantiles = {"posterior mean": gradient_quantiles(law, law.denoise, levels), "path's end": gradient_quantiles(law, PathEnd(law, 16), levels)}
 jacobian_norms(levels, quantiles)
 
-# %%
+# %% tags=["hide-input"]
 k = int((levels - 1).abs().argmin())
 for name, row in quantiles.items():
     print(f"σ = {levels[k]:.2f}, {name}: median {row[k, 0]:.2f}, one in a hundred {row[k, 1]:.2f}, {row[k, 1] / row[k, 0]:.1f} times as much")
@@ -254,7 +244,7 @@ print(f"Q Qᵀ = 1 to 1e-14: {bool((Q @ Q.T - torch.eye(3)).abs().max() < 1e-14)
 # %% [markdown]
 # Held-out scans, the shipped generator of digits, class told. The last row starts from a blurred stroke instead: nothing is kept, noise of level 1.5 hides the blur, and the model goes on from there.
 
-# %%
+# %% tags=["hide-input"]
 model, _, _ = runs.load(GENERATOR)
 model.requires_grad_(False)
 held, asked = Digits(train=False), torch.tensor([2, 3, 5, 7])
@@ -269,7 +259,7 @@ for name, task in explorer.EDITS.items():
     kept[name] = max(float((task.project(torch.zeros_like(x), x) - given).abs().max()) for way in made.values() for x in way)
     sheets[name] = torch.stack([truth, given, *(way[-1] for way in made.values())], 1)[1:3].flatten(0, 1)
 
-# %%
+# %% tags=["hide-input"]
 rough, low = Blur(1.2)(truth), KarrasGrid(0.1, 1.5)
 painted = [list(stroke(VarianceExploding(), f, rough, low.up(max(n, 2)).flip(0)[:n]))[-1] for n in grid]
 sheets["blurred stroke"] = torch.stack([truth, rough, *painted], 1)[1:3].flatten(0, 1)
@@ -284,7 +274,7 @@ for name, off in kept.items():
 # One call cannot know what is given: noise of level 80 hides it, and the halves do not fit. Each further call sees the given part under less noise, and the rest follows.
 # Is a better fit a better answer? Here is the distance of the missing pixels to the truth, and how much they vary between noises, over 180 held-out scans and three noise seeds.
 
-# %%
+# %% tags=["hide-input"]
 x, labels = held.images[:180], held.labels[:180]
 lower, rows = explorer.EDITS["lower half missing"], {}
 hidden, F = lower.missing.bool().expand_as(x), lambda x_t, t: model(x_t, t, labels)
@@ -311,12 +301,14 @@ with torch.no_grad():
     *_, finer = edit(VarianceExploding(), paint, super_resolution(4), real, down)
 grey = [(x * torch.tensor(GREY)[:, None, None]).sum(1, keepdim=True) for x in (real, coloured)]
 print(f"luminance off by at most {(grey[0] - grey[1]).abs().max():.0e}")
-image_sheets([real, grey[0].expand_as(real), coloured], ["real", "given", "coloured in 6 calls"], columns=4)
+image_sheets(
+    [real, grey[0].expand_as(real), coloured], ["real", "given", "coloured in 6 calls"], columns=4
+)
 
 # %% [markdown]
 # Then super-resolution, the means of 4 × 4 fields given. The texture that it makes up is the generator's, and so are the blots.
 
-# %%
+# %% tags=["hide-input"]
 task = super_resolution(4)
 coarse = task.project(torch.zeros_like(real), real)
 print(f"means off by at most {(task.project(torch.zeros_like(real), finer) - coarse).abs().max():.0e}")
@@ -331,18 +323,22 @@ shares = [k / 9 for k in range(10)]
 between = {}
 for digit in (3, 8):
     of = lambda x_t, t, digit=digit: model(x_t, t, torch.full((len(x_t),), digit))
-    between[f"noise to noise, {digit}"] = interpolated(VarianceExploding(), of, z1, z2, shares, torch.full((10,), 80.0))
+    between[f"noise to noise, {digit}"] = interpolated(
+        VarianceExploding(), of, z1, z2, shares, torch.full((10,), 80.0)
+    )
 scans, t = held.images[:10], torch.full((10,), 0.6)
 spoilt = scans + 0.6 * torch.randn(scans.shape, generator=torch.Generator().manual_seed(1))
 between |= {"level 0.6": spoilt, "one call": model(spoilt, t, held.labels[:10]), "truth": scans}
-task_sheet(between, [f"{k}/9" for k in range(10)], "Share of the second noise; below, denoising ten scans")
+task_sheet(
+    between, [f"{k}/9" for k in range(10)], "Share of the second noise; below, denoising ten scans"
+)
 
 # %% [markdown]
 # ### Kept exactly, but is it the posterior?
 #
 # Two Gaussians on the diagonal, at (−1, −1) and (1, 1), spread 0.5. Given $x_1 = 0.3$, the exact law of $x_2$ is known. Edit with the exact f, on a grid from 10 to 0.05, and compare. $W_1$ is the mean distance between the two sorted sets of numbers. Three noise seeds, 600 points each.
 
-# %%
+# %% tags=["hide-input"]
 diagonal = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.5, 0.5]))
 path_end, below, START = PathEnd(diagonal, 8), conditional_line(diagonal, 0, 0.3), torch.tensor([[0.3, 0.0]]).double().expand(600, 2)
 calls, clouds = (1, 2, 4, 8, 16, 40, 100, 200), {}
@@ -357,7 +353,7 @@ with torch.no_grad():
             *_, x = edit(VarianceExploding(), path_end, task, START, KarrasGrid(0.05, 10.0).up(max(n, 2)).flip(0)[:n])
             away[seed, k], clouds[n] = w1(x[:, 1], exact[seed]), x[:, 1].numpy()
 
-# %%
+# %% tags=["hide-input"]
 floor = float(np.mean([w1(exact[s], exact[s + 3]) for s in range(3)]))
 prior = w1(diagonal.sample(600, g)[:, 1].double(), exact[0])
 shown = {"exact posterior": torch.cat(exact).numpy(), "edited, 200 calls": clouds[200], "edited, 8 calls": clouds[8]}
@@ -405,14 +401,14 @@ explorer.editing_explorer(model)
 #
 # One noisy point at three noise levels: the exact posterior, and the two estimates on it.
 
-# %%
+# %% tags=["hide-input"]
 panels = []
 for level, title in ((2.0, "σ = 2: the mean is nowhere"), (0.6, "σ = 0.6: still between modes"), (0.2, "σ = 0.2: both are near")):
     _, x_t, drawn, points = explorer.scene(level, 11)
     panels.append((title, drawn, x_t, points))
 posterior_planes(law.components.means, panels)
 
-# %%
+# %% tags=["hide-input"]
 for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
     at = {name: (float(v.norm()), float(law.log_density(v[None], zero))) for name, v in points.items()}
     told_at = ", ".join(f"{name}: radius {r:.2f}, ln p {d:.1f}" for name, (r, d) in at.items())
@@ -424,14 +420,14 @@ for (_, drawn, _, points), level in zip(panels, (2.0, 0.6, 0.2), strict=True):
 # Plausible is not the same as useful. 512 truths from the two circles, each measured without noise; guided sampling from noise of level 10, with the exact D for the sampler and either estimate in A(.). **Success**: on a mode (within three standard deviations), *and* the measurement met (to 0.1, or the class).
 # *class* is a classifier of even and odd modes; y is the class alone. Each estimate, task and budget has its own best ζ of twelve, found on seeds 10 and 11; shown are seeds 0, 1, 2. The path's end costs two calls a step, since the sampler needs D as well. Dotted: exact posterior samples.
 
-# %%
+# %% tags=["hide-input"]
 rings = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
 tasks, steps = rings["mean"].record["tasks"], rings["mean"]["steps"].tolist()
 WORDS = {"higher": "mean ahead", "lower": "path's end ahead"}
 order = [[compare_seeds(*(rings[arm]["success"][:, k, i] for arm in ("mean", "cm"))) for i in range(len(steps))] for k in range(len(tasks))]
 success_by_calls(rings, {task: f"{WORDS.get(order[k][-1], order[k][-1])}, {steps[-1]} steps" for k, task in enumerate(tasks)})
 
-# %%
+# %% tags=["hide-input"]
 BAR, ARROWS = r"\|", {"higher": " ◄", "lower": " ►"}
 rows = ["| task | " + " | ".join(f"{n} steps" for n in steps) + " |", "|---" * (len(steps) + 1) + "|"]
 for k, task in enumerate(tasks):
@@ -452,7 +448,7 @@ success_by_zeta(rings, "radius", 32)
 #
 # 60 held-out scans a seed, 20 steps, D of the training scans for the sampler, the network's f against that D in A(.). Score: distance ‖x − truth‖ to the scan that was measured, at the ζ that is best for it on seeds 10 and 11.
 
-# %%
+# %% tags=["hide-input"]
 digits = {arm: read("race-digits", arm) for arm in ("mean", "cm")}
 names = digits["mean"].record["tasks"]
 rows = ["| operator | ‖x − truth‖: mean | network f | nearer to the truth | mismatch: mean | network f | best ζ |", "|---" * 7 + "|"]
@@ -471,7 +467,7 @@ Markdown("\n".join(rows))
 #
 # What the code says to five slips, in one sentence each.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 x, two = truth[:2], lambda x_t, t: model(x_t, t, asked[:2])
 go = lambda A, y, zeta=1.0: list(restore(two, two, Measurement(A, y), x, KarrasGrid(0.1, 1.0).down(2), zeta))
 slips = (
@@ -566,7 +562,7 @@ checks.push(push)
 #
 # The second paper tests its claim on photographs with large networks, neural operators and captions. Nothing of that is tested here; the plane has two dimensions, and its D and f are exact.
 
-# %%
+# %% tags=["hide-input"]
 gaps, flat = measurement_errors(law, torch.tensor(1.0).double(), known), [word for row in order for word in row]
 D, END, SAMPLE = table
 far = {name: [f"{value[1]:.2f}" for value in found.values()] for name, found in gaps.items()}
@@ -581,7 +577,7 @@ said = lambda held: "shows" if held else "does not show at this size"
 by_f = [name.replace("|", BAR) for name, word in nearer_truth.items() if word == "network f"]
 off_at_40, bias = away[:, calls.index(40)], {name: found[END][0] for name, found in gaps.items()}
 
-# %%
+# %% tags=["hide-input"]
 rows = [
     ("the posterior mean lies off the data, the path's end does not", f"mean radius at σ = 2: {radius}", said(abs(table[END][0, 0] - table[SAMPLE][0, 0]) < 0.05 < 0.3 < table[SAMPLE][0, 0] - table[D][0, 0])),
     ("for a linear A the mean is as good", f"RMS from E[A(x) given x_t] at σ = 1: mean {far['one coordinate'][0]}, path's end {far['one coordinate'][1]}", said(far["one coordinate"][0] <= far["one coordinate"][1])),
@@ -598,14 +594,14 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join("| "
 # How can the better point make the worse guide? Guidance follows the gradient of A(h), and the value of A(h) only says where to stop. The gradient through the mean is an average over everything that $x_t$ could become, and pulls all of them. Through the path's end it is that of one mode, and between modes it is a jump (the figure of the pulls).
 # That is an explanation which fits the figures, not a proof. In many dimensions, and with operators that break down off the data, the balance may be another; that is not measured here.
 
-# %%
+# %% tags=["hide-input"]
 ahead = [f"{task} with {n} steps" for k, task in enumerate(tasks) for i, n in enumerate(steps) if order[k][i] == "lower"]
 print("The path's end is ahead on every seed in:", ", ".join(ahead) or "no case", end=".\n")
 
 # %% [markdown]
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 recorded = [*rings.values(), *digits.values()]
 print("Trained: nothing. The generators were trained before; their records say on how many images (labs 00 and 16).")
 print(f"Network calls for the figures of this lab: {4 * 4 * 21 + 4 * 21 + 180 * 3 * 31 + 8 * 12 + 30:,} images through the network.")

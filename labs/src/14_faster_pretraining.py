@@ -31,8 +31,9 @@
 # %%
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_recordings import recorded_variants
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab14_pretraining import checks
 from cmlab_labs.lab14_pretraining.analysis import (
@@ -89,26 +90,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # Two denoisers are trained on the same data. Their random weights differ, and so do their batches and their noise. Now give both the same pure noise, and let each walk down to a sample, with no randomness on the way.
 
 # %%
-Predict(
-    "What do the two samples have in common?",
-    {
-        "Nothing: other weights, other samples": "That is how it would be for two networks trained as adversaries, say: there nothing ties a sample to its noise. Here the loss does.",
-        "The same law, so the same kind of sample, but each its own": "Both have the data's law, but that is not all. What ties a noise to its sample is a property of the data, not of the network.",
-        "They are nearly the same sample": "Both networks approximate one and the same function, the posterior mean, and the walk from a noise is decided by that function alone.",
-    },
-    right="They are nearly the same sample",
-)
+predict("14.1")
 
 # %%
-Predict(
-    "You lower the momentum β of Adam's average towards 0 during training, and leave the learning rate as it is. What happens to the weights?",
-    {
-        "They come to rest: momentum is what made them swing": "Less swinging, yes. But the average over gradients is gone as well, and each noisy gradient now acts at once, in full.",
-        "They restlessly jump about: nothing averages the noise any more": "In steep directions, yes. In flat ones the sum of all gradients is what counts, and it is the same with and without an average.",
-        "In flat directions nothing; in steep ones they may run away": "The bowl below has both in one formula. A step that a long average made safe can be too long without it.",
-    },
-    right="In flat directions nothing; in steep ones they may run away",
-)
+predict("14.2")
 
 # %% [markdown]
 # ## The exact object
@@ -121,7 +106,7 @@ Predict(
 #
 # with no chance in it. So a perfect denoiser takes each noise to one end, the consistency function of lab 02. Two networks agree *because both are near that one function*. The ring has an exact denoiser, so you can check: below, the exact walk from 512 noises, and two recorded networks from the same ones.
 
-# %%
+# %% tags=["hide-input"]
 start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
 exact = heun_samples(VarianceExploding(), OracleTeacher(toy.RING).denoise, start.at(top, top), top)
 nets = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
@@ -136,7 +121,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # Most pairs lie close together, and a few far apart: the mean is above the median. Where do those few come from? Each dot is a noise, the number is the mode in which its exact walk ends. Look where the crosses are.
 
-# %%
+# %% tags=["hide-input"]
 split = modes(nets[0]) != modes(nets[1])
 mode_borders(start.at(top, top), modes(exact), split, top, f"{int(split.sum())} of 512 noises divide the networks, at borders")
 
@@ -157,7 +142,9 @@ a = torch.randn(4, 2, generator=g)
 for tie in (0.0, 0.5, 0.95):
     b = tie * a + (1 - tie) * torch.randn(4, 2, generator=torch.Generator().manual_seed(8))
     test = exact_agreement(a, b)
-    print(f"tie {tie:4}: {round(test.p * 24):2d} of 24 orders are as near or nearer, p = {test.p:.3f}")
+    print(
+        f"tie {tie:4}: {round(test.p * 24):2d} of 24 orders are as near or nearer, p = {test.p:.3f}"
+    )
 
 # %% [markdown]
 # With four pairs p cannot fall below 1/24. With 512 pairs and 999 shuffles the smallest is 1/1000.
@@ -168,7 +155,7 @@ for tie in (0.0, 0.5, 0.95):
 #
 # $$\beta = \frac{\beta_0 (1-\tau)}{(1-\beta_0) + \beta_0(1-\tau)}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta}.$$
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 beta = MomentumDecay(0.9, 100)
 rate = Compensation(beta)
 print("     τ       β   memory  rate/rate₀  rate·(1−β)  largest rate₀·h: alone   with the rate")
@@ -192,7 +179,14 @@ momentum_decay(MomentumDecay(0.9, 1000))
 stationary_spread(1.0, MomentumDecay(0.9, 1000), 0.9)
 
 # %% tags=["nbval-check-output"]
-flat = {name: stationary_variance(r, b, 0.01) / stationary_variance(1.0, 0.9, 0.01) for name, r, b in (("momentum alone", 1.0, beta(90)), ("momentum and rate", rate(90), beta(90)), ("rate alone", rate(90), 0.9))}
+flat = {
+    name: stationary_variance(r, b, 0.01) / stationary_variance(1.0, 0.9, 0.01)
+    for name, r, b in (
+        ("momentum alone", 1.0, beta(90)),
+        ("momentum and rate", rate(90), beta(90)),
+        ("rate alone", rate(90), 0.9),
+    )
+}
 for name, ratio in flat.items():
     print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the spread at the start")
 
@@ -208,7 +202,11 @@ for name, ratio in flat.items():
 # where only the peak near 0.3 is as reported. But 0.3 of the way along *what*? The paper's u is the timestep of a diffusion model with DDPM's noise. Here u runs over the quantiles of the law of levels that EDM trains on anyway, so that the flat start is EDM itself, to the bit.
 
 # %%
-axes = {"EDM's quantiles": Quantiles(), "DDPM's clock": ProcessTime(), "Karras's index": KarrasGrid()}
+axes = {
+    "EDM's quantiles": Quantiles(),
+    "DDPM's clock": ProcessTime(),
+    "Karras's index": KarrasGrid(),
+}
 curriculum_densities(NoiseCurriculum(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 
 # %% [markdown]
@@ -257,11 +255,11 @@ explorer()
 #
 # ### Two networks, one noise
 
-# %%
+# %% tags=["hide-input"]
 twins = compared("ring: two seeds", 0)
 pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Shared noise: the same place", "Shuffled: anywhere", f"p = {twins.test.p:.3f}, as small as can be"))
 
-# %%
+# %% tags=["hide-input"]
 print(f"Shared noise: mean distance {twins.test.distance:.3f}; shuffled: {float(twins.test.shuffled.mean()):.3f}, so {twins.test.ratio:.0%} of it is left.")
 print(f"The same mode in {twins.share:.1%} of 512 pairs; shuffled pairs have {twins.chance:.1%}.")
 print("None of 999 shuffles comes near, so p = 1/1000: the smallest value that this test can give.")
@@ -269,7 +267,7 @@ print("None of 999 shuffles comes near, so p = 1/1000: the smallest value that t
 # %% [markdown]
 # The agreement needs the noise only where the start holds no data. By the level of the shared start, with ranges over pairs of seeds:
 
-# %%
+# %% tags=["hide-input"]
 every = recorded_ends("pretraining-toy", "uniform-constant")
 both = {"two seeds": [(every[i], every[j]) for i, j in ((0, 1), (0, 2), (1, 2))]}
 if RecordedNetwork("twins-toy", "narrow", 0).recorded:
@@ -284,7 +282,7 @@ agreement_by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode 
 #
 # The ring first: 2000 steps of 256 samples, Adam with a constant rate of 0.004 as the baseline. *Excess* is EDM's loss above its minimum, which is known exactly here, of the averaged weights.
 
-# %%
+# %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
 ring = recorded_variants("pretraining-toy")
 paces = {word: score_curve(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
@@ -292,7 +290,7 @@ laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
 laws = {word: score_curve(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
 score_curves({finding("Pace", paces): paces, finding("Law", laws): laws}, "excess of the loss (no unit)")
 
-# %%
+# %% tags=["hide-input"]
 found = {arm: run.score("excess") for arm, run in ring.items()}
 base = score_curve(ring["uniform-constant"], "excess")
 table = ["| ring, arm | excess · 1000 | away | ed · 1000 | in training, excess · 1000 | speed |", "|---" * 6 + "|"]
@@ -307,7 +305,7 @@ Markdown("\n".join(table))
 #
 # Two questions before you believe a speed-up. Would a plain decay of the rate have done the same (`rate`)? And was the baseline's rate a good one?
 
-# %%
+# %% tags=["hide-input"]
 slow = recorded_variants("pretraining-rates")
 at = {word: {} for word in WORDS.values()}
 for arm, word in WORDS.items():
@@ -317,7 +315,7 @@ at = {word: rates for word, rates in at.items() if rates}
 best = {word: min(rates, key=lambda lr: rates[lr].mean()) for word, rates in at.items()}
 scores_by_rate(at, "excess of the loss (no unit)", "Best at: " + ", ".join(f"{w} {lr:g}" for w, lr in best.items() if len(at[w]) > 1) if slow else "One base rate is recorded so far")
 
-# %%
+# %% tags=["hide-input"]
 for word, rates in at.items():
     print(f"{word:18} best of {len(rates)} base rates: {best[word]:g}, excess · 1000 = {ranged(1000 * rates[best[word]], '.2f')}")
 
@@ -326,14 +324,14 @@ for word, rates in at.items():
 #
 # 400 steps of 64 digits (constant rate 0.004, the best of three for `constant` on a seed of its own), and 200 steps of 32 shapes (0.002, not searched for). Here the minimum of the loss is not known: the score is a distance of 35-call samples to real pictures.
 
-# %%
+# %% tags=["hide-input"]
 scans, drawn = recorded_variants("pretraining-digits"), recorded_variants("pretraining-shapes")
 NAMES = {"neither": "uniform-constant", "momentum and rate": "uniform-both", "curriculum": "curriculum-constant", "both techniques": "curriculum-both"}
 picked = {word: score_curve(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
 loss = {word: score_curve(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
 score_curves({finding("Samples", picked): picked, finding("Held-out loss", loss): loss}, "left Fréchet distance, right loss (no unit)")
 
-# %%
+# %% tags=["hide-input"]
 table = ["| data | arm | samples | 35-call samples | loss on unseen pictures | speed, by the loss |", "|---" * 6 + "|"]
 for name, runs, score in (("digits", scans, "fd35"), ("shapes", drawn, "pd35")):
     for arm, run in runs.items():
@@ -347,7 +345,7 @@ Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
 #
 # Without classes, so that the noise alone decides which digit it is.
 
-# %%
+# %% tags=["hide-input"]
 pair = "digits: two halves of the scans"
 if pair in available():
     halves = compared(pair, 0)
@@ -434,14 +432,14 @@ checks.permutation_p(my_test)
 #
 # Trained numbers are means over three seeds, with the lowest and the highest; *shows* needs ranges that do not overlap. The paper's speed-ups, 2 to 2.6 times as reported, are for large networks and long training.
 
-# %%
+# %% tags=["hide-input"]
 agree = [agreement(x[0], y[0]) for x, y in both["two seeds"]]
 left, common = ranged([t.ratio for t in agree], ".1%"), ranged(shares["two seeds"][1][:, 0], ".1%")
 verdict = "shows" if max(t.p for t in agree) <= 0.001 else "shows in part"
 table = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 table.append(f"| other weights, same noise: near answers (ring) | {left} of the shuffled distance is left; same mode {common}, shuffled {twins.chance:.1%}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
 
-# %%
+# %% tags=["hide-input"]
 ends_away = {arm: run.score("away") for arm, run in ring.items()}
 for name in available():
     if name not in ("ring: two seeds", "ring: other training"):
@@ -465,7 +463,7 @@ Markdown("\n".join(table))
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 names = ("pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes", "twins-toy", "twins-digits")
 runs = [run for name in names for run in recorded_variants(name).values()]
 count = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)

@@ -31,8 +31,9 @@
 # %%
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.plots_recordings import compare_variants, recorded_variants
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab15_music import checks
 from cmlab_labs.lab15_music.analysis import CALLS, OVERLAPS, WAYS, pitch_accuracy
@@ -62,27 +63,10 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 # The network knows clips of two seconds. For a longer one, windows slide over a long canvas, and where two windows lie their answers are averaged. The few-step sampler adds fresh noise between two calls.
 
 # %%
-Predict(
-    "Each window draws its own fresh noise, and where two lie the noises are averaged as well. What happens there?",
-    {
-        "Nothing: the mean of two noises is noise again": "It is Gaussian again, but smaller: the variances add to 2, the mean has a quarter of that. What is left has the standard deviation 1/√2.",
-        "The noise is too small, and the network is told a noise level that is not there": "The mean of k independent noises has 1/√k of the size. The network takes what it sees for data with full noise, and removes too much.",
-        "The noise is too large: two windows, twice the noise": "A sum would be larger, by √2. An average of independent noises is smaller.",
-        "The windows drift apart, but each is right by itself": "They are averaged after every call, so they cannot drift far. But in the overlap each sees noise of the wrong size.",
-    },
-    right="The noise is too small, and the network is told a noise level that is not there",
-)
+predict("15.1")
 
 # %%
-Predict(
-    "MusicCM adds a critic that tells real clips from the student's. To it, what is real?",
-    {
-        "The teacher's 50-step clips": "Then the student could at best be as good as its teacher. And every training step would cost 50 calls of the teacher.",
-        "The target network's answers, one step closer to the data": "That is the critic of phased consistency models (lab 11): it has nothing to say once both branches agree.",
-        "Clips from the corpus": "So the critic pulls towards the data, and not towards the teacher. With it the student may leave the teacher's path, for better or worse.",
-    },
-    right="Clips from the corpus",
-)
+predict("15.2")
 
 # %% [markdown]
 # ## The exact object
@@ -119,7 +103,7 @@ print(f"when asked for another loop: less than 40 %: {right[1] < 0.4}")
 #
 # On the way the phase is lost, and neighbouring frequencies are merged. The way back guesses both: the algorithm of Griffin and Lim looks for a phase under which the spectrogram is that of some sound. Before any network has done anything, this round trip costs something. Look for what is missing in the second row.
 
-# %%
+# %% tags=["hide-input"]
 sound, corpus = Sound(), Tunes(train=False)
 originals = [corpus.pictures[piece][:, 32:96] for piece in (0, 16 * 2, 32 * 2)]
 back = [sound.picture(sound.audio(x)) for x in originals]
@@ -145,7 +129,7 @@ windows = [torch.arange(4.0) + 10 * i for i in range(len(at))]
 canvas = fuse(windows, at, 10)
 fused_cells(canvas.tolist(), [w.tolist() for w in windows], at)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 eye = np.eye(10)
 rows = np.concatenate([eye[first : first + 4] for first in at])
 best = np.linalg.lstsq(rows, torch.cat(windows).numpy(), rcond=None)[0]
@@ -168,7 +152,11 @@ for first in starts(40, 16, 6):
     count[first : first + 16] += 1
 spread = long.std(0)
 off = float((spread * count.sqrt() - 1).abs().max())
-noise_std(spread.tolist(), (1 / count.sqrt()).tolist(), f"Where k windows lie, averaged noise has 1/√k of its size (within {off:.0%})")
+noise_std(
+    spread.tolist(),
+    (1 / count.sqrt()).tolist(),
+    f"Where k windows lie, averaged noise has 1/√k of its size (within {off:.0%})",
+)
 
 # %% [markdown]
 # ## The method, from its source
@@ -222,7 +210,7 @@ synth()
 #
 # From the same noise: the guided teacher in 50 DDIM steps (100 network calls), and the student in 4 calls. The first row are clips of the corpus with the same labels.
 
-# %%
+# %% tags=["hide-input"]
 teachers, students = read("music-teacher", "teacher"), read("music", "student")
 real = [corpus.pictures[corpus.pieces * label][:, 40:104] for label in range(3)]
 taught = [torch.from_numpy(x).float() for x in teachers["pictures"][0, 1, :3]]
@@ -244,7 +232,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 #
 # **Spectral distance**: a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. **Pitch accuracy**: the share of columns whose chord, as heard by a linear map, is the one that the loop asks for, with the loop laid where it fits best (a clip may begin anywhere in it; so pure chance is better than one in six). Lines are means, bands the range: over trainings for the students, over noises for the one teacher. Dotted: other clips of the corpus.
 
-# %%
+# %% tags=["hide-input"]
 arms = recorded_variants("music")
 scores = {
     name: tuple(np.stack([run.score(f"{kind}{n}") for n in CALLS], 1) for kind in ("sd", "pitch"))
@@ -256,7 +244,7 @@ ratio = scores["student"][0][:, CALLS.index(4)] / guided[0][:, -1].mean()
 said = f"The student's 4 calls come to {ratio.mean():.2f} times the teacher's distance"
 scores_by_steps({"teacher": (SOLVER_STEPS, *guided), "unguided": (SOLVER_STEPS, *plain)}, {n: (CALLS, *s) for n, s in scores.items()}, floor, said)
 
-# %%
+# %% tags=["hide-input"]
 print(f"4 calls: distance {ranged(scores['student'][0][:, 2], '.2f')}; the guided teacher in 50 steps {ranged(guided[0][:, -1], '.2f')}; the corpus itself {floor[0]:.2f}.")
 print(f"1 call: {ranged(scores['student'][0][:, 0], '.2f')}; 8 calls: {ranged(scores['student'][0][:, 3], '.2f')}.")
 print(f"Right chords: {ranged(scores['student'][1][:, 2], '.1%')} of the columns in 4 calls, teacher {ranged(guided[1][:, -1], '.1%')}, corpus {floor[1]:.1%}.")
@@ -266,14 +254,14 @@ print(f"Right chords: {ranged(scores['student'][1][:, 2], '.1%')} of the columns
 #
 # **Seam error**: the mean jump from one column to the next at the borders, divided by the mean of all other jumps. 1 means that nobody could find the border. 32 clips of 5 seconds in 4 calls.
 
-# %%
+# %% tags=["hide-input"]
 seams = {way: students["seams"][:, k] for k, way in enumerate(WAYS)}
 shared, tapered = seams["fused"][:, 1:], seams["tapered"][:, 1:]
 best_at = int(seams["side by side"][:, 1:].mean(0).argmin())
 seam_said = f"Seams at an overlap of {OVERLAPS[2]} columns: fused {shared.mean(0)[1]:.2f}, tapered {tapered.mean(0)[1]:.2f}"
 seam_curves(OVERLAPS, seams, seam_said, sound)
 
-# %%
+# %% tags=["hide-input"]
 chords = {way: students["long_pitch"][:, k] for k, way in enumerate(WAYS)}
 for way in WAYS:
     each = ", ".join(f"{o}: {v:.2f}" for o, v in zip(OVERLAPS, seams[way].mean(0), strict=True))
@@ -371,7 +359,7 @@ checks.guided_step(guided_step)
 #
 # Of several seeds there are the mean, the lowest and the highest; there is one teacher. The paper measures with networks that know speech and music, so its numbers and these have different units.
 
-# %%
+# %% tags=["hide-input"]
 four = scores["student"][0][:, 2]
 distances = {"4 calls": four, "1 call": scores["student"][0][:, 0]} | {arm: s[0][:, 2] for arm, s in scores.items()}
 wrong = {"student": 1 - scores["student"][1][:, 2], "unguided": 1 - plain[1][:, -1]}
@@ -391,7 +379,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 taught_by = shipped("music-teacher")[1]
 print("While you waited: no training; some 300 network calls on long clips.")
 print(f"The teacher saw {taught_by['samples_seen']} clips, in {taught_by['seconds']:.0f} s of a busy machine.")

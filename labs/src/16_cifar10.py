@@ -30,8 +30,9 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
 from cmlab_labs.common.generators import CIFAR_GENERATOR, SHAPES_GENERATOR, shipped
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab16_cifar10 import checks, figures
 from cmlab_labs.lab16_cifar10.explorer import explorer
 from cmlab_labs.lab16_cifar10.figures import (
@@ -63,26 +64,10 @@ start_lab(threads=1)  # the networks are small: a second thread would hardly hel
 # You have trained digits of 8 × 8 pixels (lab 00). Now it shall be photographs of 32 × 32, in colour.
 
 # %%
-Predict(
-    "A consistency model makes a picture in one network call. What does it take to train one?",
-    {
-        "Little: one call a picture, so one call a training image, and it is done quickly": "The one call is what the training buys. It does not make the training cheap: each image costs two calls and a way back through one of them, and the papers show hundreds of millions of images.",
-        "As much as a diffusion model: the network is the same": "The network is, and a training step costs about a third more. But the papers do not stop there: in most of them the consistency training comes after a whole diffusion training, or is longer than one.",
-        "More than a diffusion model: what the sampling saves has been paid before": "Yes. A step costs about a third more than a denoiser's, and for ECT and sCM a denoiser is trained first. Below you count it.",
-    },
-    right="More than a diffusion model: what the sampling saves has been paid before",
-)
+predict("16.1")
 
 # %%
-Predict(
-    "FID is measured with 50 000 samples. You have the time for 5 000. What do you get?",
-    {
-        "The same number, with a larger error bar": "That is how a mean behaves. The Fréchet distance is no mean: it compares two covariances, and one estimated from fewer samples is farther from the truth in every direction. The number itself grows; the error bar does not show it.",
-        "A larger number, even on average": "Yes: it is biased upwards, by about a constant over n. Two numbers compare only at the same n. The second figure below shows a better generator that seems the worse one.",
-        "A smaller number: fewer samples, fewer failures among them": "Failures come in proportion. What fewer samples lose is the precision of a covariance, and that pushes the distance up, never down.",
-    },
-    right="A larger number, even on average",
-)
+predict("16.2")
 
 # %% [markdown]
 # ## The exact object
@@ -93,12 +78,12 @@ Predict(
 # - **One ECT step:** two forward passes, at t and at r, and the way back through the first. The way back costs about two forward passes, so it is 4; a denoiser's step is 3.
 # - **Kept for the gradient:** what the pass at t must remember for the way back, in float32. In bf16 it is about half. The pass at r keeps nothing.
 
-# %%
+# %% tags=["hide-input"]
 names = ("digits.ect", "shapes.ect", "cifar10.ect-sprint", "cifar10.ect-paper")
 found = {name: figures.cost(PRESETS[name]()) for name in names}
 Markdown(figures.cost_table(found))
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 ratio = found["cifar10.ect-paper"].step / found["cifar10.ect-paper"].call
 print(f"an ECT step is {ratio:.2f} calls, a denoiser's {ratio - 1:.2f}: {ratio / (ratio - 1):.2f} times as much")
 digits, sprint, paper = (found[name].run for name in ("digits.ect", "cifar10.ect-sprint", "cifar10.ect-paper"))
@@ -172,7 +157,7 @@ at_work
 #
 # The generator that ships is the CIFAR-10 one, once somebody has run the sprint and put its file there. Until then it is the one of the shapes. Which of them is open now:
 
-# %%
+# %% tags=["hide-input"]
 generator = shipped()
 which, record = (CIFAR_GENERATOR if CIFAR_GENERATOR.exists() else SHAPES_GENERATOR).name, generator.record
 why = "the CIFAR-10 generator is here" if CIFAR_GENERATOR.exists() else f"there is no {CIFAR_GENERATOR.name} yet: on a GPU, not run here"
@@ -195,7 +180,7 @@ explorer(generator)
 #
 # With CIFAR-10 on this machine the neighbours are its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy is at 0. But no threshold on this distance separates copies from the rest. Two pairs of training images:
 
-# %%
+# %% tags=["hide-input"]
 try:
     training = CIFAR10().images
 except BadFile:
@@ -227,7 +212,7 @@ mix_norms(z[0], z[1], z)
 #
 # The run that made the generator of the shapes, from its own diary: one call from the same eight noises, at six moments. Grey dashes mark where the denoiser's training ends and the consistency training begins; the small strokes at the bottom are the six moments.
 
-# %%
+# %% tags=["hide-input"]
 run = read_training_record(SHAPES_GENERATOR.with_suffix(""))
 told = checkpoint.read_json(SHAPES_GENERATOR.with_suffix(".json"))
 real = Shapes().sample(80, torch.Generator().manual_seed(5))[0].unflatten(0, (10, 8))
@@ -238,7 +223,7 @@ better = after < before and after < score.values[:at].min()
 title = "One call of the denoiser stays a blur; consistency training sharpens it" if better else "Consistency training has not sharpened one call of the denoiser yet"
 sharpening(run, score, title)
 
-# %%
+# %% tags=["hide-input"]
 print(f"Patch distance of 8 pictures: {before:.3f} at the denoiser's end, {after:.3f} at the end;")
 print(f"8 real pictures against 8 others: {score.floor[0]:.3f} to {score.floor[1]:.3f}.")
 print("By this score the last strip passes for real. Does it for you?" if after <= score.floor[1] else "By this score the last strip does not pass for real yet.")
@@ -267,12 +252,21 @@ real = torch.cat([field_means(Shapes().sample(2000, g)[0]) for _ in range(10)]).
 pool = torch.cat([field_means(Shapes().sample(2000, g)[0]) for _ in range(16)]).double()
 grey = pool.mean(1, keepdim=True)
 sizes = (100, 250, 500, 1000, 2000, 4000)
-made = {"real": pool, "A (0.97)": grey + 0.97 * (pool - grey), "B (0.94)": grey + 0.94 * (pool - grey)}
+made = {
+    "real": pool,
+    "A (0.97)": grey + 0.97 * (pool - grey),
+    "B (0.94)": grey + 0.94 * (pool - grey),
+}
 drifts = {name: distance_by_size(x, real, sizes, repeats=8) for name, x in made.items()}
 few, many = drifts["A (0.97)"].mean[3], drifts["B (0.94)"].mean[-1]
-distance_curves(drifts, f"A at n = 1000 ({few:.3f}) looks worse than B at n = 4000 ({many:.3f})" if few > many else "Fewer samples, larger distance")
+distance_curves(
+    drifts,
+    f"A at n = 1000 ({few:.3f}) looks worse than B at n = 4000 ({many:.3f})"
+    if few > many
+    else "Fewer samples, larger distance",
+)
 
-# %%
+# %% tags=["hide-input"]
 a = drifts["A (0.97)"]
 for n, mean, spread in zip(a.sizes, a.mean, a.spread, strict=True):
     print(f"A, n = {n:4d}: {mean:.4f} ± {spread:.4f}, {mean / a.limit:5.1f} times its limit")
@@ -288,13 +282,13 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars: they do not warn o
 # FIDs of one and two calls on CIFAR-10, unconditional, as published: in the space of the Inception network, 50 000 samples against the training set. *Read in the paper* means that we read it there; *as reported* that we have it at second hand. Images are in millions; a dash is what we do not know.
 # Our own distances have other spaces and are not in this table.
 
-# %%
+# %% tags=["hide-input"]
 Markdown(figures.results_table((CIFAR_GENERATOR.with_suffix(".json"), None, None)))
 
 # %% [markdown]
 # Read the budget columns first.
 
-# %%
+# %% tags=["hide-input"]
 plan, lean, full = PRESETS["cifar10.ect-sprint"]().samples / 1e6, found["cifar10.ect-sprint"], found["cifar10.ect-paper"]
 print(f"The sprint's {plan:.1f} million images are 1/{212.8 / plan:.0f} of what ECT's shortest row has seen, the denoiser's counted.")
 print(f"Its network has {lean.weights / full.weights:.2f} of the weights, and {lean.call / full.call:.2f} of the operations a call.")
@@ -384,7 +378,7 @@ checks.between(between)
 #
 # The claims are about CIFAR-10 on GPUs, and were not tested here. What was seen is one seed of small runs on shapes, so no row can say more than *in part*.
 
-# %%
+# %% tags=["hide-input"]
 scores = record["scores"]
 names = next(pair for pair in (("fd1", "fd2"), ("pd1", "pd2")) if pair[0] in scores)
 one_call, two_calls = (scores[name] for name in names)
@@ -402,7 +396,7 @@ Markdown("| claim | here | verdict |\n|---|---|---|\n" + "\n".join(f"| {a} | {b}
 # %% [markdown]
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 print("While you waited: no training. The desk starts nothing until you press Start.")
 print(f"The generator above: {record['samples_seen']:,} images, {record['seconds']:.0f} s, on 2 shared CPU cores.")
 print(f"The diary of the key figure: {run.samples[-1]:,} images, the denoiser's {run.before:,} included.")

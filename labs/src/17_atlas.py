@@ -28,9 +28,10 @@
 #
 # Nothing is trained while you wait. One command, `cmlab bench`, has trained these methods on one law, with networks of one shape and size, one budget and three seeds, and has written a line for each run. This lab reads those lines; no result below is typed in.
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
-from cmlab_labs.common.explorer import Predict, show_source, start_lab
+from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab17_atlas import checks
 from cmlab_labs.lab17_atlas.benchmark import (
@@ -86,28 +87,10 @@ print(f"{len(rows)} runs of {len(present(rows))} entries, seeds {', '.join(map(s
 # Every method has a network of the same shape and size, has seen 1 024 000 samples of the ring of eight modes, and is asked for samples in 1, 2 and 4 network calls. The error is the sliced W₂ distance of 32 768 samples to as many fresh data.
 
 # %%
-Predict(
-    "No teacher. iCT makes a sample in one call. How many calls does a diffusion model (EDM, by DDIM or by Heun's method) need to be as near to the data?",
-    {
-        "One: it is the same network, and it has seen the same samples": "In one call a denoiser answers with the mean of all that could lie under the noise, and from pure noise that is the middle of the ring. What the network was asked to learn decides.",
-        "About four": "Four steps already find all the modes, but the steps are straight lines where the paths bend, and many samples miss. See the curve below.",
-        "Between nine and thirty-five": "With nine or fewer it is beaten on every seed; with thirty-five, by Heun's method, it beats that one call, by a hair. In between it depends on the solver and on the seed, so one number would say too much.",
-        "More than thirty-five, or never": "With small steps a denoiser's only error left is its own, and that error is small: thirty-five calls of Heun's method are already ahead of that one call.",
-    },
-    right="Between nine and thirty-five",
-)
+predict("17.1")
 
 # %%
-Predict(
-    "Now students of the exact denoiser. CD has one consistency function; PCM with four phases has four short jumps. Who is nearer to the data at one call, and who at four?",
-    {
-        "The one that is ahead at one call is ahead at four: a good network is a good network": "The number of calls is a part of the method. A phased network has learned to jump to the next edge, so its one long jump is poor, and its four short ones are very good.",
-        "CD at one call, PCM at four": "Each is best at what it was made for. So a table with one column would have told you half of it.",
-        "PCM at both: it has more to work with": "At one call it has to leap over three edges that it was never asked to leap over.",
-        "At four calls nobody can be told apart: all are at the floor": "Some are at the floor, and that is the most that can be said of them. Others have an error of their own that fresh noise does not mend. The ranges over the seeds will say.",
-    },
-    right="CD at one call, PCM at four",
-)
+predict("17.2")
 
 # %% [markdown]
 # ## The exact object
@@ -122,7 +105,7 @@ Predict(
 # %%
 exact_denoiser(rows, ("Few calls: DDIM. Many: Heun's method", "The same for the end of each path"))
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 floor = score(rows, "truth", "law", "truth", 0)
 print("calls         " + "".join(f"{n:8d}" for n in by_calls(rows, "exact", "ddim")))
 print("DDIM          " + "".join(f"{e.mean():8.3f}" for e in by_calls(rows, "exact", "ddim").values()))
@@ -140,7 +123,7 @@ print(f"floor          {floor.mean():.3f}, on the worst of the seeds {floor.max(
 #
 # Most methods start from data and random weights. Two train a denoiser first, and its samples are counted. Some are told by a **teacher**. Here the teacher is the exact denoiser itself. That is a gift: elsewhere the teacher is a network, whose errors the student inherits and whose training somebody paid for. So the two groups are never ranked together below.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 lines = ["| method | arXiv | told by | weights | samples seen | of them before |", "|---" * 6 + "|"]
 for arm in ENTRIES:
     for role, recipe in recipes_of(ENTRIES[arm], seed=0).items():
@@ -182,7 +165,7 @@ show_source(unbeaten)
 #
 # The networks of seed 0 lie beside the table, in half precision. Asked again, here and now, for their distance to f\*:
 
-# %%
+# %% tags=["hide-input"]
 points = truth(toy.RING)
 for arm in present(rows):
     if "f" in ENTRIES[arm].parts and len(ENTRIES[arm].parts) == 1 and weights_of(arm).exists():
@@ -207,7 +190,7 @@ explorer()
 #
 # Error (sliced W₂) against network calls, for every method that makes samples from noise. Thick bars are the range over the seeds; hollow marks were told by the exact denoiser. The thin curve repeats diffusion, and the dashed line carries the single call of the lowest mean over to it. The lowest mean is *a* leader: who is not told apart from it is printed below.
 
-# %%
+# %% tags=["hide-input"]
 groups = {"no teacher": generators(rows, False), "exact teacher": ["exact", *generators(rows, True)]}
 students = {told_by: [a for a in arms if by_calls(rows, a)] for told_by, arms in groups.items()}
 at = {n: {told_by: {a: by_calls(rows, a)[n] for a in arms} for told_by, arms in students.items()} for n in (1, 2, 4)}
@@ -223,7 +206,7 @@ panels = [
 ]
 errors_by_calls(rows, "Diffusion needs small steps", panels)
 
-# %%
+# %% tags=["hide-input"]
 for arm, told_by, ruler in ((one, "no teacher", "edm"), (gift, "exact teacher", "exact")):
     walk, errors = by_calls(rows, ruler, "ddim"), at[1][told_by]
     others = [f"{ENTRIES[a].title} {ranged(errors[a])}" for a in leads[1, told_by][1:]]
@@ -239,7 +222,7 @@ print(f"Four calls, exact teacher: {at_four}; the floor is {ranged(floor)}.")
 #
 # Mean over the seeds, with the lowest and the highest; *teacher* is what the method learned from besides data. The calls have sliced W₂, lower is better; *hq* is the share of the samples within three standard deviations of a mode, higher is better, 0.989 for real data.
 
-# %%
+# %% tags=["hide-input"]
 Markdown(few_step_table(rows))
 
 # %% [markdown]
@@ -247,7 +230,7 @@ Markdown(few_step_table(rows))
 #
 # By sliced W₂. You may spend at most so many calls a sample. In the race is every method in every number of calls up to that. The lowest mean is a winner only if it beats all others that are left; else those that nobody beats are named beside it.
 
-# %%
+# %% tags=["hide-input"]
 lines = ["| at most | given | the lowest mean | verdict |", "|---" * 4 + "|"]
 for most in (1, 2, 4, 17, 35):
     for told_by, arms in groups.items():
@@ -264,7 +247,7 @@ Markdown("\n".join(lines))
 #
 # Sliced W₂ asks whether the cloud as a whole lies where the data lie. Another number asks of each sample by itself: is it within three standard deviations of a mode? A sample in the gap between two modes is one that the law hardly ever makes; moved by a few tenths, it hardly changes the distance. The share of samples that are near is *hq*. For few calls it stands in the table above; here for the long walks of diffusion:
 
-# %%
+# %% tags=["hide-input"]
 exact_share = 1 - np.exp(-4.5)  # of a Gaussian in the plane, within 3 std
 luck = np.sqrt(exact_share * (1 - exact_share) / ENTRIES["ict"].asked.n)
 print(f"near a mode, of real data: {exact_share:.3f}, and one standard error of {ENTRIES['ict'].asked.n} samples is {luck:.4f}\n")
@@ -279,7 +262,7 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # The same race again, run by the share of samples *off* the modes, 1 − hq, so that lower is better as before:
 
-# %%
+# %% tags=["hide-input"]
 lines = ["| at most | given | the lowest mean, off the modes | verdict |", "|---" * 4 + "|"]
 for most in (1, 2, 4, 17, 35):
     for told_by, arms in groups.items():
@@ -289,7 +272,7 @@ for most in (1, 2, 4, 17, 35):
         lines.append(f"| {most} | {told_by} | {grouped_text([best])}: {ranged(race[best])} | {rest} |")
 Markdown("\n".join(lines))
 
-# %%
+# %% tags=["hide-input"]
 grey = {name: e for told_by, arms in groups.items() for name, e in candidates(rows, arms, 35).items() if e.mean() <= floor.max()}
 near = candidates(rows, [a for arms in groups.values() for a in arms], 35, "hq")
 print("In the grey by sliced W₂, on average, and what share of their samples is near a mode:")
@@ -305,7 +288,7 @@ for name in sorted(grey, key=lambda name: near[name].mean()):
 #
 # By sliced W₂, against a diffusion model with the same gift: EDM's trained denoiser for those without a teacher, the exact denoiser for the others. Both solvers count.
 
-# %%
+# %% tags=["hide-input"]
 lines = ["| one call of | error | compared with | it is worth |", "|---" * 4 + "|"]
 for told_by, ruler in zip(groups, ("edm", "exact"), strict=True):
     curve = by_calls(rows, ruler, "ddim") | by_calls(rows, ruler, "heun")
@@ -319,13 +302,13 @@ Markdown("\n".join(lines))
 #
 # All trainings of a run in CPU seconds, on one thread, and sliced W₂. In bold: what nothing in its group, with a teacher or without, beats at its price or less.
 
-# %%
+# %% tags=["hide-input"]
 priced = {f"{n} call{'s' * (n > 1)} a sample": at[n]["no teacher"] | at[n]["exact teacher"] for n in (1, 4)}
 seconds = {arm: score(rows, arm, "seconds").mean() for arm in priced["1 call a sample"]}
 worthy = {title: [a for arms in students.values() for a in front(seconds, {b: found[b] for b in arms})] for title, found in priced.items()}
 errors_by_cost(rows, priced, worthy)
 
-# %%
+# %% tags=["hide-input"]
 for title, found in priced.items():
     for told_by, arms in students.items():
         kept = [f"{ENTRIES[a].title} ({seconds[a]:.0f} s, {failed_as_infinite(found[a]).mean():.3f})" for a in worthy[title] if a in arms]
@@ -346,7 +329,7 @@ if "editing" in present(rows):
 #
 # RMS distance to f\* by noise level, for methods that aim at f\*, and for two that do not: EDM's denoiser is another function except where the noise is small, and sLCT's noise is paired with the data, so it learns another function too.
 
-# %%
+# %% tags=["hide-input"]
 shown = [a for a in ("edm", "ct", "ict", "ect", "sct", "cd", "scd", "slct") if a in present(rows)]
 off = {arm: by_level(rows, arm).mean(0) for arm in shown}
 sigma = points.levels.numpy()
@@ -356,7 +339,7 @@ small = {arm: np.sqrt((off[arm][sigma < 0.05] ** 2).mean()) for arm in shown}
 times = [small[a] / small[b] for a, b in (("sct", "ict"), ("scd", "cd"))]
 errors_by_level(rows, shown, sigma, f"From σ ≈ 0.35 up {len(flat)} of the {len(aim)} that aim at f* are flat;\nbelow 0.05 the errors of sCT and sCD are {times[0]:.0f} and {times[1]:.0f} times those of iCT and CD")
 
-# %%
+# %% tags=["hide-input"]
 print(f"flat, within a factor of 2: {', '.join(ENTRIES[arm].title for arm in flat)}")
 print("RMS to f* at σ = 10           at 0.8    ratio   |   law: two calls / one call")
 ratios = {}
@@ -382,14 +365,14 @@ for words, out in (("all", ()), ("without sLCT", ("slct",)), ("without CT and sL
 #
 # The dotted line is the score of not listening at all. What lies above it does harm, as CM-DIS does with 4 calls.
 
-# %%
+# %% tags=["hide-input"]
 asks = [a for a in ("editing", "dps", "cm-dis") if a in present(rows)]
 guesses = {a: by_calls(rows, a, name="w1") for a in asks}
 least = {n: unbeaten({a: guesses[a][n] for a in asks if n in guesses[a]}) for n in (4, 16, 40)}
 said = f"with 40 calls {ENTRIES[least[40][0]].title.split(':')[0]} is nearest" if len(least[40]) == 1 else "nobody leads alone at 40 calls"
 posterior_errors(rows, asks, f"A hidden coordinate: {said}")
 
-# %%
+# %% tags=["hide-input"]
 real, blind = score(rows, "truth", "w1", "truth", 0), score(rows, "truth", "w1", "prior", 0)
 print(f"floor {ranged(real)}; without listening to the measurement {ranged(blind)}")
 for n, best in least.items():
@@ -444,7 +427,7 @@ checks.not_beaten(not_beaten)
 #
 # Then try it on `price_list`, the methods without a teacher at one call: which does it leave, and would they be the same if a denoiser came for free? (The seconds of a pre-training are taken in proportion to its samples.)
 
-# %%
+# %% tags=["hide-input"]
 price_list = {}
 for arm in students["no teacher"]:
     share = score(rows, arm, "pretraining").mean() / score(rows, arm, "samples").mean()
@@ -489,7 +472,7 @@ checks.worth_the_price(worth_the_price)
 #
 # Three seeds each; *shows* needs ranges that do not overlap, in every comparison of the line. Numbers are sliced W₂ to the data, unless said; the last column is the verdict by the other number, the share of samples off the modes, 1 − hq, where lower is better too. Claims in italics are not the papers', or not in this form.
 
-# %%
+# %% tags=["hide-input"]
 law = lambda arm, n, solver="": by_calls(rows, arm, solver)[n]
 misses = lambda arm, n, solver="": 1 - by_calls(rows, arm, solver, "hq")[n]  # far from every mode
 claims = [
@@ -504,7 +487,7 @@ claims = [
     ("MusicCM's critic helps (1 and 4 calls); *here against the same without it, on points in place of sound*", [("musiccm", n, "musiccm-plain", n) for n in (1, 4)]),
 ]
 
-# %%
+# %% tags=["hide-input"]
 lines = ["| claim | measured here | verdict | by the share off the modes |", "|---" * 4 + "|"]
 for words, duels in claims:
     if {arm for duel in duels for arm in duel[::2]} <= set(present(rows)):
@@ -514,7 +497,7 @@ for words, duels in claims:
         lines.append(f"| {words} | not recorded yet | | |")
 Markdown("\n".join(lines))
 
-# %%
+# %% tags=["hide-input"]
 lines = ["| claim | measured here | verdict | by the share off the modes |", "|---" * 4 + "|"]
 spent = {"ect": score(rows, "ect", "seconds"), "ict": np.concatenate([score(rows, a, "seconds") for a in ("ict", "editing") if a in present(rows)])}
 lines.append(f"| ECT is cheaper than iCT; *here at equal samples, in CPU seconds; iCT timed twice a seed* | ECT {ranged(spent['ect'], '.0f')}, iCT {ranged(spent['ict'], '.0f')} | {verdict([(spent['ect'], spent['ict'])])} | |")
@@ -540,7 +523,7 @@ Markdown("\n".join(lines))
 #
 # ## Budget
 
-# %%
+# %% tags=["hide-input"]
 made = [row for row in rows if row["samples"]]
 spaced = lambda n: f"{n:,}".replace(",", " ")
 print("While you waited: no training; the networks of seed 0 were asked again, 6144 points each.")
@@ -552,4 +535,4 @@ print("Remake it: cmlab bench --again")
 #
 # Three lines to take with you: the number of calls is part of a method, and so is the number by which it was judged: ask for the column before you ask for the winner. A teacher and a pre-training are part of the bill. And where ranges overlap there is no winner, only a wish.
 #
-# **Next:** your own data. The [list of labs](README.md) says where to look each method up.
+# **Next:** your own data. The [list of labs](../labs/README.md) says where to look each method up.

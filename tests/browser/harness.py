@@ -32,11 +32,8 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
-# No news pop-up; and all cells stay in the page, since a widget scrolled out of it is not there.
-SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},
-}
+# All cells stay in the page, since a widget scrolled out of it is not there.
+SETTINGS = {"notebook-extension/tracker": {"windowingMode": "none"}}
 
 # A server whose test run was killed ends by itself after some minutes.
 OPTIONS = [

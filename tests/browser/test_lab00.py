@@ -14,8 +14,25 @@ from browser.harness import (
 pytestmark = pytest.mark.browser
 
 
-def test_all_cells_run_and_the_seed_slider_draws_another_digit(page, jupyter):
+def commit(page, option):
+    """Chooses this radio button of the first prediction and commits to it, by keyboard."""
+    page.locator(".lab-predict input").nth(option).focus()
+    page.keyboard.press("Space")
+    settle(page)
+    page.locator(".lab-commit").first.focus()
+    page.keyboard.press("Enter")
+    settle(page)
+
+
+def test_the_prediction_replies_twice_and_the_seed_slider_draws_another_digit(page, jupyter):
     open_and_run(page, jupyter, "00_start_here")
+    asked = page.locator(".jp-CodeCell", has=page.locator(".lab-predict")).first
+    assert asked.locator(".jp-InputArea-editor").count() == 0, "its code is folded"
+    commit(page, 0)
+    wait_for_text(page, "lab-reply", "You may choose once more.")
+    commit(page, 1)
+    wait_for_text(page, "lab-reply", "The right answer is “A three that nobody wrote”.")
+
     before = picture(page, "lab-out")
     assert ink(before) > ENOUGH_INK
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from cmlab_labs.common.exercise import Verdict
+from cmlab_labs.common.prediction import predictions
 from cmlab_labs.tools.notebooks.build import read, tags
-from cmlab_labs.tools.notebooks.classroom import POINTS, instructor, student, wrong_options
+from cmlab_labs.tools.notebooks.classroom import POINTS, instructor, student
 from cmlab_labs.tools.notebooks.command import main
 from exercises import lab, solutions
 
@@ -82,10 +83,9 @@ def test_a_teachers_copy_holds_every_solution_and_every_misconception(notebook, 
     said = "\n".join(c.source for c in copy.cells if c.cell_type == "markdown")
     assert all(piece.rstrip() in code for piece in solutions(lab(notebook.stem[:2])))
     assert all(line in code for found in lines_of(notebook) for line in found)
-    wrong = [
-        o for c in read(notebook).cells if c.cell_type == "code" for o in wrong_options(c.source)
-    ]
-    assert wrong and all(f"| {option} |" in said for option in wrong)
+    asked = predictions(notebook.stem[:2]).values()
+    assert asked and all(f"The right answer is “{p.right}”." in said for p in asked)
+    assert all(f"| {option} |" in said for p in asked for option in p.wrong)
     assert "## Rubric" in said and "## Questions" in said
     (stated,) = re.findall(
         r"^# \| Run All \| (.+) \|$", lab(notebook.stem[:2]).read_text("utf-8"), re.M

@@ -34,8 +34,8 @@ from PIL import Image
 from cmlab.cli.main import main
 from cmlab.presets import PRESETS
 from cmlab.train import checkpoint, runs
-from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import read, write_json
+from cmlab.train.run_log import LEVELS
 
 SMALL = ("net.width=8", "start.net.width=8", "train.batch=4", "start.train.batch=4")
 TINY = ("steps=200", *SMALL, "evaluator.n=100")

@@ -2,16 +2,17 @@
 
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from cmlab_labs.common.prediction import Prediction, predictions
 from cmlab_labs.registry import animations
-from cmlab_labs.tools.gallery import command
-from cmlab_labs.tools.gallery.cells import alternative, prediction
+from cmlab_labs.tools.gallery.cells import alternative, prediction_list
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
-from cmlab_labs.tools.gallery.site import HERO, MARK, lab, swap, write_site
-from cmlab_labs.tools.notebooks.build import find, read, tags
+from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
+from cmlab_labs.tools.notebooks.build import find, hides, read, tags
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
@@ -221,19 +222,29 @@ def test_a_formula_brings_no_address():
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
-def test_a_lab_tells_its_card_and_its_predictions_are_on_paper(notebook):
+def test_a_lab_tells_its_card(notebook):
     one = lab(notebook)
     assert one.front.number == notebook.stem[:2] and one.picture
-    asked = [cell.source for cell in one.nb.cells if cell.source.startswith("Predict(")]
-    assert asked and all(prediction(source) for source in asked)
 
 
 def test_a_prediction_keeps_its_replies_folded_and_code_in_it_is_only_text():
-    html = prediction('Predict("Which?", {"<b>A": "Because.", "B": "No."}, right="<b>A")')
+    html = prediction_list(Prediction("Which?", {"<b>A": "Because.", "B": "No."}, "<b>A"))
     assert (
         html.count("<details>") == 2 and "&lt;b&gt;A" in html and "Yes.</strong> Because." in html
     )
-    assert prediction("Predict(asked(), {})") is None and prediction("1 +") is None
+
+
+@pytest.mark.parametrize("number", ["02", "15"])
+def test_predictions_are_on_the_page_and_code_that_a_notebook_folds_is_folded_there(site, number):
+    (page,) = site.glob(f"{number}_*.html")
+    text = page.read_text()
+    for asked in predictions(number).values():
+        assert escape(asked.question) in text
+        assert all(f"<summary>{escape(option)}</summary>" in text for option in asked.replies)
+    nb = read(ROOT / "labs" / f"{page.stem}.ipynb")
+    folded = [c for c in nb.cells if hides(c) and not c.source.startswith("predict(")]
+    assert text.count('<details class="setup">') == len(folded) > 2
+    assert "predict(&quot;" not in text and 'predict("' not in text
 
 
 def test_a_build_that_fails_leaves_the_gallery_as_it_was(tmp_path):
@@ -269,9 +280,9 @@ def test_an_address_that_is_none_is_refused_in_one_sentence(tmp_path, capsys):
     import argparse
 
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    add_arguments(parser)
     given = parser.parse_args(["--out", str(tmp_path / "site"), "--source", "my-repository"])
-    assert command.main(given) == 2 and not (tmp_path / "site").exists()
+    assert main(given) == 2 and not (tmp_path / "site").exists()
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -32,8 +32,8 @@ from cmlab.methods.editing import slerp
 from cmlab.metrics.feature_extractors import CifarSpace
 from cmlab.presets import PRESETS, shapes
 from cmlab.train import cost
-from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import BadFile
+from cmlab.train.run_log import LEVELS
 
 LAB = lab("16")
 CHECKS = (checks.decay, checks.between)

@@ -103,6 +103,9 @@ FAULTS = {
     "cell 3 shows what other code": lambda nb: nb.cells[3].metadata.cmlab.update(sha="0" * 12),
     "cell 1 shows what other code": lambda nb: nb.cells[1].metadata.pop("cmlab"),
     "cell 2 differs from the source": lambda nb: nb.cells[2].metadata.update(tags=[]),
+    "cell 1 differs from the source": lambda nb: nb.cells[1].metadata.update(
+        jupyter={"source_hidden": True}
+    ),
     "has 4 cells where its source has 5": lambda nb: nb.cells.pop(),
 }
 
@@ -142,6 +145,17 @@ def test_words_changed_in_the_source_keep_every_output(notebook):
     assert read(notebook).cells[1:] == before.cells[1:]
     assert check.problems(notebook) == []
     assert not build.sync(notebook)
+
+
+def test_code_is_folded_by_its_tag_and_where_it_only_imports_or_asks_for_a_prediction(notebook):
+    cells = ["import torch\n\nstart_lab()", "predict('00.1')", "x = 1", "import torch\nx = 1"]
+    text = "".join(f"# %%\n{cell}\n\n" for cell in cells) + '# %% tags=["hide-input"]\nx = 2\n'
+    build.source_of(notebook).write_text(text)
+    build.sync(notebook)
+    after = read(notebook).cells
+    folded = [cell.metadata.get("jupyter") == {"source_hidden": True} for cell in after]
+    assert folded == [True, True, False, False, True]
+    assert build.visible_lines(after) == ["x = 1", "import torch", "x = 1"]
 
 
 def test_a_notebook_built_again_from_nothing_is_the_same_file(notebook):

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cmlab_labs.common.prediction import predictions
 from cmlab_labs.tools.notebooks.classroom import KEYS, Notes, notes_of
 
 SOURCES = Path(__file__).parents[2] / "labs" / "src"
@@ -27,14 +28,7 @@ def headings(lab: str, marks: str) -> set[str]:
 
 def wrong_options(lab: str) -> list[str]:
     """Every option of every prediction but the right one."""
-    found = []
-    for call in ast.walk(ast.parse(source(lab))):
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Predict":
-            replies = ast.literal_eval(call.args[1])
-            (right,) = [ast.literal_eval(k.value) for k in call.keywords if k.arg == "right"]
-            assert right in replies
-            found += [option for option in replies if option != right]
-    return found
+    return [option for asked in predictions(lab[:2]).values() for option in asked.wrong]
 
 
 @pytest.mark.parametrize("lab", LABS)

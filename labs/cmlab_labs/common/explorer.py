@@ -1,4 +1,4 @@
-"""Explorers: interactive figures with sliders, predictions, live training, and source code."""
+"""Explorers: interactive figures with sliders, live training, and source code."""
 
 import asyncio
 import inspect
@@ -21,6 +21,17 @@ from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
 WIDE_LABEL = {"description_width": "initial"}
+
+
+def __getattr__(name: str) -> Any:
+    """`Predict`, which older copies of the notebooks import from here."""
+    if name != "Predict":
+        raise AttributeError(f"{__name__} has no {name}")
+    from .prediction import Predict
+
+    return Predict
+
+
 CONTROL_LAYOUT = ipw.Layout(width="330px")
 
 
@@ -69,7 +80,27 @@ def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
-class Explorer(ipw.VBox):
+# A widget without a kernel gets a broken chain in red from ipywidgets, as do all widgets in it.
+OFFLINE = """<style>
+.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected::before {display: block; color: inherit; font: inherit;
+  font-style: italic; content: 'As it was saved. Run this cell for the live widget.'}
+.lab-panel .lab-panel.jupyter-widgets-disconnected::before {display: none}
+.lab-panel.jupyter-widgets-disconnected :is(input, button, .noUi-target) {pointer-events: none;
+  opacity: 0.6}
+</style>"""
+
+
+class WidgetColumn(ipw.VBox):
+    """A column of widgets. Reopened without a kernel it shows what was saved, and says so."""
+
+    def __init__(self, children: Sequence[ipw.Widget]) -> None:
+        style = ipw.HTML(OFFLINE, layout=ipw.Layout(display="none"))
+        super().__init__([*children, style])
+        self.add_class("lab-panel")
+
+
+class Explorer(WidgetColumn):
     """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
     `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
@@ -154,7 +185,7 @@ SLICE_SECONDS = 0.08  # of training between two checks of the buttons
 REDRAWS = 40  # of the picture in a whole run
 
 
-class LiveTraining(ipw.VBox):
+class LiveTraining(WidgetColumn):
     """A training run with buttons: make() -> a fresh trainer, draw(trainer) -> its picture.
 
     Training runs in slices on the kernel's own event loop, so buttons answer between two of
@@ -242,43 +273,6 @@ class LiveTraining(ipw.VBox):
         self.drawn = self.bar.value = self.trainer.step
         self.image.value = png(self.picture.figure, dpi=90)
         self.words.value = reading_html(self.picture.reading)
-
-
-# A prediction before the figure is seen; the reply names the misconception
-
-
-class Predict(ipw.VBox):
-    """A prediction: a question, its options, and the reply to each once it is committed."""
-
-    def __init__(self, question: str, replies: Mapping[str, str], right: str) -> None:
-        if right not in replies:
-            raise ValueError(f"the right answer {right!r} must be one of {list(replies)}")
-        self.replies, self.right = dict(replies), right
-        self.options = ipw.RadioButtons(
-            options=list(replies), value=None, layout=ipw.Layout(width="auto")
-        )
-        self.options.add_class("lab-predict")
-        self.commit = ipw.Button(description="This is my prediction", disabled=True,
-                                 layout=ipw.Layout(width="auto"))  # fmt: skip
-        self.commit.add_class("lab-commit")
-        self.reply = ipw.HTML()
-        self.options.observe(self.ready, names="value")
-        self.commit.on_click(self.answer)
-        asked = ipw.HTML(f"<b>Predict.</b> {question}")
-        super().__init__([asked, self.options, self.commit, self.reply])
-
-    def ready(self, change: dict) -> None:
-        self.commit.disabled = change["new"] is None
-
-    def answer(self, button: ipw.Button | None = None) -> None:
-        """Lock the prediction and show its reply."""
-        chosen = self.options.value
-        if chosen is None:
-            return
-        self.options.disabled = self.commit.disabled = True
-        verdict = "Yes." if chosen == self.right else "Not quite."
-        said = f"<b>{verdict}</b> {self.replies[chosen]}"
-        self.reply.value = f"<p role='status' aria-live='polite'>{said}</p>"
 
 
 # What the first cell of a notebook needs

@@ -41,11 +41,10 @@ from cmlab.metrics.plots import (
     styled,
 )
 from cmlab.presets import PRESETS
-from cmlab.train.callbacks import LEVELS
 from cmlab.train.checkpoint import BadFile, read_json, with_fields
 from cmlab.train.cost import FEW, saved_bytes
 from cmlab.train.recipe import Recipe
-from cmlab.train.run_log import CALLS, read_log
+from cmlab.train.run_log import CALLS, LEVELS, read_log
 
 from ..common.plots_samples import annotate_at
 

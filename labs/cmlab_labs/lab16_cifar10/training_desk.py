@@ -30,7 +30,7 @@ from cmlab.train.control import PAUSE, STOP
 from cmlab.train.run_log import STRIPS
 from cmlab.train.runs import RECORD
 
-from ..common.explorer import CONTROL_LAYOUT, WIDE_LABEL, reading_html, toggle
+from ..common.explorer import CONTROL_LAYOUT, WIDE_LABEL, WidgetColumn, reading_html, toggle
 from .figures import sample_strip, training_curves
 from .remote_run import (
     PICTURES,
@@ -407,7 +407,7 @@ class ForecastPanel(ipw.HTML):
 PERIOD = 1.0  # seconds between two looks at the folder
 
 
-class Desk(ipw.VBox):
+class Desk(WidgetColumn):
     """Buttons lab-start, lab-pause, lab-stop, lab-forecast; the picture and its words lab-out.
 
     While a process lives, the folder is looked at once a second on the kernel's event loop.

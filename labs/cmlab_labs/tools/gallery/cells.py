@@ -1,6 +1,5 @@
 """Gallery cells: code, outputs, predictions and animations of a notebook as HTML."""
 
-import ast
 import base64
 import hashlib
 import json
@@ -10,12 +9,12 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
-from ..notebooks.build import NOTE, tags
+from ...common.prediction import Prediction, prediction
+from ..notebooks.build import NOTE, asked, hides, sets_up, tags
 from .markdown import MarkdownPage, code_box, printed
 
 # Alternative text of figures: their titles, or the paragraph above them
@@ -146,37 +145,17 @@ PREDICT_NOTE = (
 )
 
 
-def calls(source: str, name: str) -> list[ast.Call]:
-    """The calls of this name in a cell; none where the cell is no Python."""
-    try:
-        nodes = ast.walk(ast.parse(source))
-    except SyntaxError:
-        return []
-    return [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == name]
-
-
-def prediction(source: str) -> str | None:
-    """HTML for a cell that asks for a prediction; None for any other cell."""
-    for call in calls(source, "Predict"):
-        try:
-            question, replies, *rest = [ast.literal_eval(value) for value in call.args]
-            named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-        except (ValueError, TypeError):
-            return None
-        return prediction_list(question, replies, rest[0] if rest else named.get("right"))
-    return None
-
-
-def prediction_list(question: str, replies: dict[str, str], right: Any) -> str:
+def prediction_list(asked: Prediction) -> str:
     rows = "".join(
         f"<li><details><summary>{escape(option)}</summary><p><strong>"
-        f"{'Yes.' if option == right else 'Not quite.'}</strong> {escape(reply)}</p>"
+        f"{'Yes.' if option == asked.right else 'Not quite.'}</strong> {escape(reply)}</p>"
         "</details></li>\n"
-        for option, reply in replies.items()
+        for option, reply in asked.replies.items()
     )
     return (
-        f'<div class="predict"><p class="question"><strong>Predict.</strong> {escape(question)}'
-        f'</p>\n<ul>\n{rows}</ul>\n<p class="note">{PREDICT_NOTE}</p></div>\n'
+        '<div class="predict"><p class="question"><strong>Predict.</strong> '
+        f'{escape(asked.question)}</p>\n<ul>\n{rows}</ul>\n<p class="note">{PREDICT_NOTE}</p>'
+        "</div>\n"
     )
 
 
@@ -186,8 +165,8 @@ YOURS = (
     '<p class="note">Your turn, in JupyterLab: write it there, and the check below it '
     "names the likely slip.</p>\n"
 )
-SETUP = '<details class="setup"><summary>Set-up: what this lab imports</summary>\n{}</details>\n'
-SETTLES = ("start_lab", "torch.set_default_dtype")
+FOLD = '<details class="setup"><summary>{}</summary>\n{}</details>\n'
+SETUP, PLUMBING = "Set-up: what this lab imports", "Code of what follows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,29 +189,18 @@ class CellRenderer:
         return "".join(parts if heading else [*parts, motion])
 
     def one(self, cell: NotebookNode, above: str) -> str:
-        if asked := prediction(cell.source):
-            return asked
+        if names := asked(cell.source):
+            return "".join(prediction_list(prediction(name)) for name in names)
         shown = self.outputs.html(cell, above)
         if cell.source.strip().startswith("show_source("):
             return shown
         code = code_box(cell.source, label="Code of this cell")
-        if sets_up(cell.source):
-            code = SETUP.format(code)
+        if hides(cell):
+            said = SETUP if sets_up(cell.source) else PLUMBING
+            code = FOLD.format(said, code)
         if "exercise" in tags(cell):
             return f'<div class="exercise">{YOURS}{code}</div>\n{shown}'
         return code + shown
-
-
-def sets_up(source: str) -> bool:
-    """Whether a cell only imports and sets defaults of the lab."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return False
-    calls = [n.value for n in body if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
-    settled = sum(ast.unparse(call.func) in SETTLES for call in calls)
-    imports = sum(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
-    return imports > 0 and imports + settled == len(body)
 
 
 def stands_before(nb: NotebookNode) -> str:

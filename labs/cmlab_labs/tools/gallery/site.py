@@ -1,19 +1,23 @@
 """Gallery site: all labs as static HTML that needs no kernel, no server and no network."""
 
+import argparse
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from time import perf_counter
+from urllib.parse import urlsplit
 
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ...registry import animations
-from ..notebooks.build import find, read
+from ..notebooks.build import checkout, find, read
 from ..notebooks.front import FrontMatter, front_matter
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
@@ -357,3 +361,30 @@ def move_into_place(fresh: Path, out: Path) -> None:
             os.replace(old, out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+# `cmlab gallery`
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("site"), help="folder; default site")
+    parser.add_argument("--source", default="", metavar="URL",
+                        help="the repository's address, for links to the code")  # fmt: skip
+
+
+def main(given: argparse.Namespace) -> int:
+    """Exit status 0 when the site is there, 2 when it cannot be made; then nothing is changed."""
+    start = perf_counter()
+    try:
+        if given.source and urlsplit(given.source).scheme not in ("http", "https"):
+            raise ValueError(f"--source takes an address such as https://…, not {given.source!r}")
+        root = checkout()
+        swap(given.out, lambda folder: write_site(root, folder, given.source))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"cmlab: {error}\n")
+        return 2
+    size = sum(file.stat().st_size for file in given.out.rglob("*") if file.is_file())
+    pages = len(list(given.out.glob("*.html")))
+    took = perf_counter() - start
+    sys.stdout.write(f"{given.out}/index.html: {pages} pages, {size / 1e6:.0f} MB, {took:.0f} s\n")
+    return 0

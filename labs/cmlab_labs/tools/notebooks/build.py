@@ -1,5 +1,6 @@
 """Build notebooks: from the text in labs/src to the executed notebook in labs/."""
 
+import ast
 import hashlib
 import os
 import re
@@ -99,6 +100,8 @@ def read(path: Path) -> NotebookNode:
     if fault := next(faults, None):
         place = "/".join(map(str, fault.absolute_path)) or "its top"
         raise BadNotebook(_set_aside_by(path, f"is not a valid notebook at {place}"))
+    if not all(isinstance(cell.get("id", ""), str) for cell in found["cells"]):
+        raise BadNotebook(_set_aside_by(path, "is not a valid notebook at the ids of its cells"))
     return nbformat.v4.reads_json(raw.decode("utf-8"))
 
 
@@ -145,6 +148,52 @@ def text_fingerprint(cells: Sequence[NotebookNode]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+# Folded code: a learner sees prose, the method's code and figures
+
+HIDE = "hide-input"  # the tag of a cell whose code is no part of the lesson: a table, plumbing
+FOLDED = {"source_hidden": True}  # as Jupyter's metadata say it
+SETTINGS = ("start_lab", "torch.set_default_dtype")
+
+
+def calls(source: str, name: str) -> list[ast.Call]:
+    """The calls of this name in a cell; none where the cell is no Python."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except SyntaxError:
+        return []
+    return [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == name]
+
+
+def asked(source: str) -> list[str]:
+    """The names of the predictions that a cell asks for, such as "07.1"."""
+    return [ast.literal_eval(call.args[0]) for call in calls(source, "predict")]
+
+
+def sets_up(source: str) -> bool:
+    """Whether a cell only imports and sets defaults of the lab."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return False
+    found = [n.value for n in body if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    settings = sum(ast.unparse(call.func) in SETTINGS for call in found)
+    imports = sum(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+    return imports > 0 and imports + settings == len(body)
+
+
+def hides(cell: NotebookNode) -> bool:
+    """Whether a notebook opens with the code of this cell folded."""
+    if cell.cell_type != "code":
+        return False
+    return HIDE in tags(cell) or sets_up(cell.source) or bool(asked(cell.source))
+
+
+def visible_lines(cells: Sequence[NotebookNode]) -> list[str]:
+    """The lines of code that a learner sees when the lab is opened, blank ones not counted."""
+    shown = [cell.source for cell in cells if cell.cell_type == "code" and not hides(cell)]
+    return [line for source in shown for line in source.splitlines() if line.strip()]
+
+
 # Sync: the source's text goes into the notebook, which keeps the outputs that still hold
 
 
@@ -185,7 +234,7 @@ def _merge(source: list[NotebookNode], old: list[NotebookNode]) -> list[Notebook
     taken = {str(old[j].get("id")) for j in partners if j is not None}
     cells = []
     for cell, j, fingerprint in zip(source, partners, fingerprints(source), strict=True):
-        fresh = _bare(cell)
+        fresh = bare(cell)
         if j is None or not isinstance(old[j].get("id"), str):
             fresh.id = _new_id(cell, taken)
         else:
@@ -197,9 +246,11 @@ def _merge(source: list[NotebookNode], old: list[NotebookNode]) -> list[Notebook
     return cells
 
 
-def _bare(cell: NotebookNode) -> NotebookNode:
+def bare(cell: NotebookNode) -> NotebookNode:
+    """A cell of a source as a notebook holds it before it was run."""
     new = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
-    return new(cell.source, metadata={"tags": cell.metadata.tags} if tags(cell) else {})
+    metadata = {"tags": cell.metadata.tags} if tags(cell) else {}
+    return new(cell.source, metadata=metadata | ({"jupyter": FOLDED} if hides(cell) else {}))
 
 
 def _new_id(cell: NotebookNode, taken: set[str]) -> str:
@@ -257,7 +308,7 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
         yield output
         return
     yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
-    inside = [models[name] for name in _reachable(view["model_id"], models)]
+    inside = [models[name] for name in reachable(view["model_id"], models)]
     for place, model in enumerate(inside):
         yield from _shown(model, _words([*inside[place:], *inside[:place]]))
 
@@ -265,7 +316,8 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
 def _words(models: list[dict[str, Any]]) -> str:
     """The first text among widgets, without its marks: an explorer's reading of its picture."""
     texts = (m["state"].get("value", "") for m in models if m["model_name"] == "HTMLModel")
-    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in texts)
+    bare = (re.sub(r"(?s)<style>.*?</style>", "", text) for text in texts)
+    lines = (re.sub(r"<(br|/?p|/?div|/?li)\b[^>]*>", " ", text) for text in bare)
     plain = (" ".join(unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in lines)
     return next(filter(None, plain), "")
 
@@ -284,7 +336,7 @@ def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
         yield new_output("display_data", {kind: pictures[0]} | said)
 
 
-def _reachable(start: str, models: dict[str, Any]) -> list[str]:
+def reachable(start: str, models: dict[str, Any]) -> list[str]:
     """The widget and all inside it, each once, in the order in which they are laid out."""
     found: list[str] = []
     waiting = [start]

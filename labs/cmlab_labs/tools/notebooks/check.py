@@ -6,7 +6,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.validator import iter_validate
 
-from .build import BadNotebook, fingerprints, read, read_source, source_of, stale, tags
+from .build import BadNotebook, bare, fingerprints, read, read_source, source_of, stale, tags
 
 LARGEST = 500_000  # bytes: what a code host still shows and a diff still bears
 
@@ -48,13 +48,18 @@ def _must_run(cell: NotebookNode) -> bool:
 
 def _out_of_step(nb: NotebookNode, notebook: Path) -> Iterator[str]:
     remedy = f"`cmlab labs run {_number(notebook)}` rebuilds it"
-    source = read_source(source_of(notebook)).cells
+    source = [bare(cell) for cell in read_source(source_of(notebook)).cells]
     if len(source) != len(nb.cells):
         yield f"has {len(nb.cells)} cells where its source has {len(source)}; {remedy}"
     for n, (a, b) in enumerate(zip(source, nb.cells, strict=False)):
-        if (a.cell_type, a.source, tags(a)) != (b.cell_type, b.source, tags(b)):
+        if _written(a) != _written(b):
             yield f"cell {n} differs from the source; {remedy}"
             return  # one cell too many shifts all that follow
+
+
+def _written(cell: NotebookNode) -> tuple:
+    """What a cell has from its source: kind, text, tags, and whether its code is folded."""
+    return cell.cell_type, cell.source, tags(cell), cell.metadata.get("jupyter")
 
 
 def _malformed(nb: NotebookNode) -> Iterator[str]:

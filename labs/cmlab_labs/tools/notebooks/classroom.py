@@ -19,7 +19,8 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from .build import read, save, tags
+from ...common.prediction import prediction
+from .build import asked, read, save, tags
 from .front import front_matter
 
 # Learners' copies: without solutions, with nbgrader's metadata
@@ -169,8 +170,8 @@ def annotated(cells: list[NotebookNode], notes: Notes) -> Iterator[NotebookNode]
             yield answer(next(solutions), cell.id)
             cell.outputs, cell.execution_count = [], None
         yield cell
-        if cell.cell_type == "code" and (options := wrong_options(cell.source)):
-            yield misconceptions(options, notes, cell.id)
+        if cell.cell_type == "code" and (names := asked(cell.source)):
+            yield misconceptions(names, notes, cell.id)
 
 
 def solution(cell: NotebookNode) -> str:
@@ -186,26 +187,18 @@ def answer(code: str, above: str) -> NotebookNode:
 
 def wrong_options(source: str) -> list[str]:
     """The wrong options of the predictions that a cell asks for."""
-    if "Predict(" not in source:
-        return []
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Predict":
-            named = {k.arg: k.value for k in node.keywords}
-            replies = named.get("replies", node.args[1] if len(node.args) > 1 else None)
-            right = named.get("right", node.args[2] if len(node.args) > 2 else None)
-            if isinstance(replies, ast.Dict) and isinstance(right, ast.Constant):
-                options = [k.value for k in replies.keys if isinstance(k, ast.Constant)]
-                found += [str(option) for option in options if option != right.value]
-    return found
+    return [option for name in asked(source) for option in prediction(name).wrong]
 
 
-def misconceptions(options: list[str], notes: Notes, above: str) -> NotebookNode:
-    """A table: the wrong option, where it breaks, what to say."""
+def misconceptions(names: list[str], notes: Notes, above: str) -> NotebookNode:
+    """What is right, and a table: the wrong option, where it breaks, what to say."""
     rows = {note["option"]: note for note in notes["misconceptions"]}
+    found = [prediction(name) for name in names]
     lines = ["**For the teacher: what breaks a wrong prediction**", ""]
+    lines += [f"The right answer is “{p.right}”.\n" for p in found]
     lines += ["| who says | look under | and say |", "|---|---|---|"]
-    lines += [f"| {o} | {rows[o]['broken_by']} | {rows[o]['say']} |" for o in options]
+    wrong = [option for p in found for option in p.wrong]
+    lines += [f"| {o} | {rows[o]['broken_by']} | {rows[o]['say']} |" for o in wrong]
     return new_markdown_cell("\n".join(lines), id=f"{above}-m")
 
 

@@ -1,7 +1,8 @@
-"""`cmlab labs`: sync, run, check and build the notebooks.
+"""`cmlab labs`: sync, run, check and build the notebooks, and copy them into work/ to work in.
 
 `sync` carries the text into the notebooks, `run` executes those that changed, and `check` finds
 faults. `build` writes copies for a class into folders of their own: --student, --instructor.
+`work` brings the copies in work/ up to date, where labs are run and edited, and keeps your own.
 `papers` writes the pages that are made from docstrings and from the labs' first cells, as do
 `sync` and `run`: labs/PAPERS.md and the tables of labs in README.md and labs/README.md.
 """
@@ -18,15 +19,17 @@ from .check import out_of_date, problems
 from .classroom import fresh_place, instructor, student
 from .front import tables
 from .papers import PAGE, papers
+from .work import FOLDER, bring_up_to_date
 
 CLOSED = (EACCES, EPERM, EROFS, ENOSPC)  # a folder that does not take the file
+ACTIONS = ("sync", "run", "check", "build", "work", "papers")
 Build = Callable[[Path, Path], Path]  # (a lab, a folder) -> the copy written there
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if all is well, 1 if a lab failed or is faulty, 2 if a name is unknown."""
     parser = argparse.ArgumentParser(prog="cmlab labs", description=__doc__)
-    parser.add_argument("action", choices=("sync", "run", "check", "build", "papers"))
+    parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("names", nargs="*", metavar="NN", help="such as 00; none means all")
     parser.add_argument("--student", type=Path, metavar="DIR", help="build: learners' copies")
     parser.add_argument("--instructor", type=Path, metavar="DIR", help="build: teachers' copies")
@@ -55,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _act(wanted: argparse.Namespace, root: Path, notebooks: list[Path]) -> int:
     if wanted.action == "build":
         return _build(notebooks, {student: wanted.student, instructor: wanted.instructor})
+    if wanted.action == "work":
+        return _work(notebooks, root / FOLDER)
     if wanted.action == "check":
         return max(map(_check, notebooks), default=0)
     actions = {"sync": _sync, "run": _run_named if wanted.names else _run}
@@ -95,6 +100,19 @@ def _build(notebooks: list[Path], folders: dict[Build, Path | None]) -> int:
                 print(build(notebook, folder))
     except (FileExistsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _work(notebooks: list[Path], folder: Path) -> int:
+    try:
+        for notebook in filter(Path.exists, notebooks):
+            if said := bring_up_to_date(notebook, folder):
+                print(said)
+    except OSError as error:
+        lost = "The labs run, but what you write in them cannot be saved"
+        print(f"{folder}: {error.strerror}. {lost}: clone into a folder of your own.",
+              file=sys.stderr)  # fmt: skip
         return 1
     return 0
 

@@ -17,11 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
-from .checkpoint import BadFile
-from .lock import LOCK, check_lock
-from .recipe import Recipe, change, from_dict, to_dict
-from .runs import CHECKPOINT, MODEL, PARENT, RECORD
+from ..train import checkpoint
+from ..train.checkpoint import BadFile
+from ..train.lock import LOCK, check_lock
+from ..train.recipe import Recipe, change, from_dict, to_dict
+from ..train.runs import CHECKPOINT, MODEL, PARENT, RECORD
 
 FOLLOW = ("train.rate.", "train.momentum.")
 FREE = ("steps", "rate", "momentum", "ema", "ema_ramp", "clip", "accelerator")  # of train
