@@ -243,7 +243,7 @@ def their_step(row: Row, given: Settings) -> tuple[Step, nn.Module]:
 def our_step(row: Row, given: Settings) -> tuple[Step, nn.Module]:
     """One step of cmlab's training, and the bare network."""
     config = TrainConfig(
-        steps=sys.maxsize,
+        steps=10**9,
         batch=given.batch,
         optimizer=RAdam(RATE),
         ema=Constant(DECAY),
@@ -264,7 +264,7 @@ def our_step(row: Row, given: Settings) -> tuple[Step, nn.Module]:
 def preset_trainer(row: Row, given: Settings) -> Trainer:
     """The preset's own training, but for the images, the batch and the device."""
     recipe = PRESETS[row.preset]()
-    train = replace(recipe.train, batch=given.batch, accelerator=given.device, steps=sys.maxsize)
+    train = replace(recipe.train, batch=given.batch, accelerator=given.device, steps=10**9)
     classes = classes_of(recipe.net)
     images = source(given)
     data = Labelled(images, classes) if classes else images

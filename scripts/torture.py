@@ -108,7 +108,9 @@ def wanted(given: argparse.Namespace, rows: dict[Key, Row]) -> Iterator[Key]:
 
 def commit() -> str:
     said = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        encoding="utf-8",
     )
     return said.stdout.strip()
 

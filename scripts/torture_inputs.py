@@ -329,7 +329,9 @@ def torn_log(rng: Random, shelf: Shelf) -> Case:
         run = shelf.take(name, state, folder)
         place = folder / part
         log = place / "log.jsonl"
-        lines = log.read_text().splitlines(keepends=True) if log.exists() else ['{"step": 1}\n']
+        lines = (
+            log.read_text("utf-8").splitlines(keepends=True) if log.exists() else ['{"step": 1}\n']
+        )
         cut = own.randrange(1, max(len(lines[-1]), 2))
         if way == "torn end":
             lines[-1] = lines[-1][:cut]
@@ -347,7 +349,7 @@ def torn_log(rng: Random, shelf: Shelf) -> Case:
         elif way == "beyond":
             lines.append('{"step": 99999999, "samples": 1}\n')
         place.mkdir(exist_ok=True)
-        log.write_text("".join([] if way == "empty" else lines))
+        log.write_text("".join([] if way == "empty" else lines), "utf-8")
         if way == "no log":
             log.unlink()
 
@@ -397,9 +399,9 @@ def older_record(rng: Random, shelf: Shelf) -> Case:
                 tensors, record = read(path)
                 said["how"] = change(record)
                 write_loose(path, tensors, json.dumps(record))
-        record = json.loads((run / "record.json").read_text())
+        record = json.loads((run / "record.json").read_text("utf-8"))
         change(record)
-        (run / "record.json").write_text(json.dumps(record))
+        (run / "record.json").write_text(json.dumps(record), "utf-8")
 
     def judge(folder: Path, ends: list[Ended]) -> str:
         if use == "resume" and went_well(ends[0]):
@@ -438,9 +440,9 @@ def damaged(rng: Random, shelf: Shelf) -> Case:
         if deep and path.suffix == ".safetensors" and path.exists():
             alter_header(path, own)
         elif deep and path.suffix == ".json" and path.exists():
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text("utf-8"))
             alter(record, own, own.choice((1, 1, 3)))
-            path.write_text(json.dumps(record))
+            path.write_text(json.dumps(record), "utf-8")
         else:
             damage(path, own)
 
@@ -491,9 +493,9 @@ def lab_folder(folder: Path) -> Path:
                  "data/checkpoints/digits-classifier.safetensors"):  # fmt: skip
         shutil.copy(ROOT / file, folder / file)
     sums = ROOT / "data" / "SHA256SUMS"
-    lines = sums.read_text().splitlines(keepends=True) if sums.exists() else []
+    lines = sums.read_text("utf-8").splitlines(keepends=True) if sums.exists() else []
     here = [line for line in lines if (folder / "data" / line.split()[-1]).exists()]
-    (folder / "data" / "SHA256SUMS").write_text("".join(here))
+    (folder / "data" / "SHA256SUMS").write_text("".join(here), "utf-8")
     return folder
 
 
@@ -508,9 +510,9 @@ def damaged_lab(rng: Random, shelf: Shelf) -> Case:
     def prepare(folder: Path) -> None:
         path, own = lab_folder(folder) / file, Random(seed)
         if deep and file.endswith("ipynb"):
-            nb = json.loads(path.read_text())
+            nb = json.loads(path.read_text("utf-8"))
             alter(nb, own, own.choice((1, 1, 2, 8)))
-            path.write_text(json.dumps(nb))
+            path.write_text(json.dumps(nb), "utf-8")
         else:
             damage(path, own)
 
@@ -749,11 +751,11 @@ def markup(rng: Random, shelf: Shelf) -> Case:
 
         def prepare(folder: Path) -> None:
             path = lab_folder(folder) / "labs/03_boundary_condition.ipynb"
-            nb = json.loads(path.read_text())
+            nb = json.loads(path.read_text("utf-8"))
             texts = [c for c in nb["cells"] if c["cell_type"] == "markdown"]
             chosen = Random(seed).choice(texts[1:])
             chosen["source"] = f"{''.join(chosen['source'])}\n\n{cell}\n"
-            path.write_text(json.dumps(nb))
+            path.write_text(json.dumps(nb), "utf-8")
 
         def judge(folder: Path, ends: list[Ended]) -> str:
             if not went_well(ends[0]):
@@ -767,10 +769,10 @@ def markup(rng: Random, shelf: Shelf) -> Case:
 
     def spoil(folder: Path) -> None:
         run = shelf.take("one", "half", folder)
-        state = json.loads((run / "state.json").read_text())
+        state = json.loads((run / "state.json").read_text("utf-8"))
         key = Random(seed).choice(sorted(state))
         state[key] = word
-        (run / "state.json").write_text(json.dumps(state))
+        (run / "state.json").write_text(json.dumps(state), "utf-8")
 
     def shown(folder: Path, ends: list[Ended]) -> str:
         if not went_well(ends[0]):

@@ -43,7 +43,7 @@ def new_runs(rng: Random, shelf: Shelf) -> Case:
         done = [k for k, end in enumerate(ends) if went_well(end)]
         if len(done) != 1:
             return f"{len(done)} of {n} runs in one folder end with exit 0"
-        record = json.loads((folder / "run" / runs.RECORD).read_text())
+        record = json.loads((folder / "run" / runs.RECORD).read_text("utf-8"))
         seed = record.get("seed")
         return log_fault(folder / "run") or ("" if seed == done[0] else "the record is another's")
 
@@ -79,7 +79,9 @@ def default_folder(rng: Random, shelf: Shelf) -> Case:
 
     def judge(folder: Path, ends: list[Ended]) -> str:
         done = [k for k, end in enumerate(ends) if went_well(end)]
-        records = [json.loads(p.read_text()) for p in (folder / "runs").glob("*/record.json")]
+        records = [
+            json.loads(p.read_text("utf-8")) for p in (folder / "runs").glob("*/record.json")
+        ]
         finished = {r["batch"] for r in records if "batch" in r}
         lost = {4 + k for k in done} - finished
         return f"{len(lost)} of {len(done)} finished runs are lost" if lost else ""
@@ -101,7 +103,7 @@ def two_tables(rng: Random, shelf: Shelf) -> Case:
 
     def judge(folder: Path, ends: list[Ended]) -> str:
         done = sum(map(went_well, ends))
-        rows = (folder / "t.jsonl").read_text().splitlines()
+        rows = (folder / "t.jsonl").read_text("utf-8").splitlines()
         lost = 4 * done - len(rows)
         return f"{lost} of {4 * done} rows are lost" if lost > 0 else ""
 
@@ -118,7 +120,7 @@ def two_builds(rng: Random, shelf: Shelf) -> Case:
         copies = list((folder / "out").iterdir()) if (folder / "out").exists() else []
         if [p.suffix for p in copies] != [".ipynb"]:
             return f"the folder holds {[p.name for p in copies]}"
-        json.loads(copies[0].read_text())
+        json.loads(copies[0].read_text("utf-8"))
         done = sum(map(went_well, ends))
         return "" if done == 1 else f"{done} of 2 builds say that they wrote the copy"
 

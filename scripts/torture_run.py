@@ -176,7 +176,7 @@ class Job:
         """Kill it if it has waited too long, or takes too long in all."""
         now = time.monotonic()
         try:
-            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         except OSError:
             return
         used = int(state[11]) + int(state[12])
@@ -277,7 +277,7 @@ def in_fork(case: Case, folder: Path, words: Words, out: int, err: int) -> int:
     os.chdir(folder)
     os.environ.update(case.environment)
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text("utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     from cmlab.__main__ import main
 

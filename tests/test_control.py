@@ -163,10 +163,12 @@ def signalled(step, name="SIGTERM"):
 
 @pytest.fixture(autouse=True)
 def heeded():
-    """Ctrl-C is not ignored, as it is in a shell's background jobs, whose signals stay ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """No signal is ignored, as they are in a shell's background jobs and under nohup."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def in_loop(monkeypatch, callback):

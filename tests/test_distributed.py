@@ -114,7 +114,7 @@ def test_a_batch_that_the_processes_cannot_cut_is_refused_before_anything_is_wri
 ):
     words = [*WORDS, "--devices", "3", "--out", str(tmp_path / "run")]
     assert main(words) == 2
-    assert "batch a multiple of parts" in capsys.readouterr().err
+    assert "batch must be a multiple of parts" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -230,7 +230,7 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_
     runs.fit(digits.edm(2), tmp_path)
     other = digits.edm(2)
     other = replace(other, train=replace(other.train, batch=32))
-    with pytest.raises(BadFile, match="of another recipe, whose train.batch is 64 and not 32; "):
+    with pytest.raises(BadFile, match="of another recipe, whose train.batch is 64 and not 32 "):
         runs.fit(other, tmp_path)
 
 

@@ -131,10 +131,22 @@ def test_text_is_read_and_written_in_a_stated_encoding(folder):
     assert [(p.name, c.lineno) for p in paths for c in calls(p) if unsaid(c)] == []
 
 
+def caught(one):
+    """The exceptions that a try statement handles."""
+    return [handler.type for handler in one.handlers if handler.type]
+
+
 def test_nothing_rests_on_what_windows_lacks():
     for path in CODE:
-        used = set()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if path.name.startswith("torture"):
+            continue  # outside the package, and needs Linux, as it says
+        used, tree = set(), ast.parse(path.read_text("utf-8"))
+        tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+        tries = [one for one in tries if "ImportError" in map(ast.unparse, caught(one))]
+        guarded = {id(node) for one in tries for node in one.body}
+        for node in ast.walk(tree):
+            if id(node) in guarded:
+                continue
             if isinstance(node, ast.Import):
                 used |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -209,7 +221,8 @@ def test_the_doctor_needs_no_network_and_sees_that_there_is_no_home(alone, homel
 def test_a_checkout_that_is_read_only_is_refused_in_one_sentence(alone, small, words):
     before = sorted(small.rglob("*"))
     done = alone([*CMLAB, "labs", *words], closed=small, cwd=small)
-    assert "you can write to" in one_sentence(done)
+    said = one_sentence(done)
+    assert "you can write to" in said or "choose another place" in said
     assert sorted(small.rglob("*")) == before
 
 

@@ -68,7 +68,7 @@ def test_a_moving_average_is_the_weighted_sum_of_all_weights_so_far():
 
 
 def test_a_moving_average_follows_its_schedule_and_answers_with_its_own_weights():
-    model, target = Line(1, 0), EMATarget(lambda step: [1.0, 0.0][step])
+    model, target = Line(1, 0), EMATarget(lambda step: float(step == 0))
     target.attach(model)
     with torch.no_grad():
         model.weight.fill_(5)

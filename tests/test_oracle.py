@@ -409,7 +409,7 @@ def test_a_negative_spread_and_an_empty_cloud_are_refused():
         Empirical(torch.zeros(0, 2))
     with pytest.raises(ValueError, match="sum to 2"):
         Bumps(weights=(1.0, 0.5, 0.5))
-    with pytest.raises(ValueError, match="K > 0"):
+    with pytest.raises(ValueError, match="Ring.modes must be a whole number in"):
         Ring(modes=-1)
 
 

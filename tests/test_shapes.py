@@ -121,5 +121,5 @@ def test_a_recipe_records_them():
 
 
 def test_a_picture_too_small_for_a_shape_is_refused():
-    with pytest.raises(ValueError, match="give 8 or more"):
+    with pytest.raises(ValueError, match="Shapes.size must be a whole number in .8, 512."):
         Shapes(4)

@@ -165,8 +165,8 @@ def test_the_distance_grows_as_n_falls_and_not_only_its_spread():
 def run(tmp_path):
     """What `cmlab ship` writes of a run: six lines of log, six sheets, half of them a start's."""
     path, seen = tmp_path / "run", [320, 640, 960, 1600, 2240, 2880]
-    rows = [{"stage": k // 3, "samples": n, "by_level": [1.0] * 11 + [None]}
-            for k, n in enumerate(seen)]  # fmt: skip
+    rows = [{"stage": k // 3, "step": n // 32, "samples": n, "loss": 1.0,
+             "by_level": [1.0] * 11 + [None]} for k, n in enumerate(seen)]  # fmt: skip
     path.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path.with_suffix(".json").write_text(json.dumps({"sheets": seen}))
     sheets = np.full((6, 3, 33, 8 * 33, 3), 255, np.uint8)
@@ -196,8 +196,9 @@ def test_the_shipped_run_has_a_diary():
 
 
 def test_a_path_without_a_diary_is_refused(tmp_path):
-    with pytest.raises(BadFile, match="is no log of a run; make it with `cmlab ship"):
+    with pytest.raises(BadFile, match="run.json is missing or no JSON record"):
         figures.read_training_record(tmp_path / "run")
+    (tmp_path / "run.json").write_text('{"sheets": [1]}')
     (tmp_path / "run.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     with pytest.raises(BadFile, match="is no log of a run"):
         figures.read_training_record(tmp_path / "run")

@@ -37,5 +37,5 @@ def test_it_is_a_record():
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_an_impossible_share_is_refused(share):
-    with pytest.raises(ValueError, match="from 0 to below 1"):
+    with pytest.raises(ValueError, match="Contaminated.share must be a number in"):
         Contaminated(Ring(), share)
