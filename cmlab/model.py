@@ -187,8 +187,8 @@ class Denoiser(nn.Module):
     """A network F inside a preconditioning: (x_t, t, cond) -> D(x_t, t), an estimate of x.
 
     A network that embeds two times (`nets.embedding.TwoTimes`) makes it a flow map, see
-    flow_map.py: asked with an end time s it answers g(x_t, t, s), and without one g(x_t, t, 0), a
-    consistency function.
+    methods/flow_map.py: asked with an end time s it answers g(x_t, t, s), and without one
+    g(x_t, t, 0), a consistency function.
 
     Args:
         net: F, called with (c_in x_t, c_noise, cond); c_noise is (b,). With two times it is

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cmlab.flow_map import FlowMapPairs, Jumps, jump, mean_velocity
+from cmlab.methods.flow_map import FlowMapPairs, Jumps, jump, mean_velocity
 from cmlab.methods.imm import IMM, GroupedTimes, mmd
 from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
 from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation

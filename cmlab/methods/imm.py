@@ -24,12 +24,12 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ..flow_map import jump, rectified
 from ..ingredients import ingredient
 from ..model import Denoiser
 from ..process import Process, RectifiedFlow
 from ..types import Count, Data, PerSample, Range, Real, Share, Time
 from .base import Method
+from .flow_map import jump, rectified
 
 
 @ingredient

@@ -26,13 +26,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..flow_map import FlowMapPairs, mean_velocity, rectified
 from ..ingredients import ingredient
 from ..model import Denoiser
 from ..nets.forward_mode import check_forward
 from ..ops import expand, jvp, sum_squares
 from ..types import Data, NonNegative, Pairs, PerSample, Positive
 from .base import Method
+from .flow_map import FlowMapPairs, mean_velocity, rectified
 
 
 @ingredient

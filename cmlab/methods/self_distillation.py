@@ -22,12 +22,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..flow_map import FlowMapPairs, jump, mean_velocity, rectified
 from ..ingredients import ingredient
 from ..model import Denoiser
 from ..ops import expand, sum_squares
 from ..types import Data, Pairs, PerSample, Time
 from .base import Method
+from .flow_map import FlowMapPairs, jump, mean_velocity, rectified
 
 
 class Condition(ABC):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..data.toy import ToyData
-from ..flow_map import jump, mean_velocity
 from ..gaussian_mixture import Components
+from ..methods.flow_map import jump, mean_velocity
 from ..methods.pcm import Phases
 from ..model import Denoiser
 from ..noise_levels import KarrasGrid

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .ingredients import ingredient
-from .model import Denoiser
-from .noise_levels import LogNormal
-from .ops import expand
-from .process import Process, RectifiedFlow
-from .types import Data, Denoise, Positive, Share, Time
+from ..ingredients import ingredient
+from ..model import Denoiser
+from ..noise_levels import LogNormal
+from ..ops import expand
+from ..process import Process, RectifiedFlow
+from ..types import Data, Denoise, Positive, Share, Time
 
 
 def jump(model: Denoiser, x_t: Data, t: Time, s: Time, cond: Tensor | None = None) -> Data:
@@ -116,9 +116,8 @@ class FlowMapPairs:
         diagonal: share of the batch with s = t.
         of_the_later: on the diagonal t is the later of two draws, as in MeanFlow's JAX code and
             in improved MeanFlow; otherwise it is a single draw. The later of two is rarely small.
-        from_noise: share of the jumps that start at t = 0.9999, where a sampler starts. A Lagrangian
-            condition carries errors from end to end of such jumps.
-        to_data: share of the jumps that end at s = 0, the same for Eulerian conditions.
+        from_noise: share of the jumps that start at t = 0.9999, where a sampler starts.
+        to_data: share of the jumps that end at s = 0, where a sampler ends.
     """
 
     proposal: UniformTime | LogNormal = UniformTime()
