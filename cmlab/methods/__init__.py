@@ -1,9 +1,11 @@
 """Training methods: one paper, one file, with the ingredients that the paper introduced.
 
-A name loads its file when it is first asked for.
+A method's name loads its file when it is first asked for: `ICT` is in ict.py, and so is any other
+in the file of its name in small letters.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from .self_distillation import SelfDistillation
     from .slct import SLCT
 
-FILES = {"Method": "base", "SelfDistillation": "self_distillation"}  # others: their name, small
+FILES = {"Method": "base", "SelfDistillation": "self_distillation"}  # where it is otherwise
 
 __all__ = [  # noqa: F822 (`__getattr__` finds them)
     "CD", "CT", "ECT", "EDM", "ICT", "IMM", "PCM", "SCM", "SLCT", "MeanFlow", "Method", "MusicCM",
@@ -30,9 +32,10 @@ __all__ = [  # noqa: F822 (`__getattr__` finds them)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{FILES.get(name, name.lower())}", __name__), name)
+    file = f"{__name__}.{FILES.get(name, name.lower())}"
+    if name[:1].isupper() and find_spec(file) and hasattr(found := import_module(file), name):
+        return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
