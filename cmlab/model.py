@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .ingredients import ingredient
 from .ops import expand
 from .process import Process, RectifiedFlow, TrigFlow, VarianceExploding
-from .types import Data, Positive, Time, TimeInput
+from .types import Data, Positive, Time, Times
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Model(Protocol):
 
 
 Coefficients = tuple[Time, Time, Time, Time]  # c_skip, c_out, c_in, c_noise
-NoiseInput = Callable[[Process, Time], Time]  # t -> c_noise, the network's time input
+TimeInput = Callable[[Process, Time], Time]  # t -> c_noise, the network's time input
 
 
 def quarter_log(level: Time) -> Time:
@@ -131,7 +131,7 @@ class TrigPrecond(Precond):
     """
 
     sigma_data: Positive = 0.5
-    c_noise: NoiseInput = Angle()
+    c_noise: TimeInput = Angle()
 
     @cached_property
     def process(self) -> TrigFlow:
@@ -220,7 +220,7 @@ class Denoiser(nn.Module):
         F = self.net(expand(c_in, x_t) * x_t, told, cond).to(x_t.dtype)
         return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * F
 
-    def time_input(self, c_noise: Time, s: Time | None) -> TimeInput:
+    def time_input(self, c_noise: Time, s: Time | None) -> Times:
         """What the network is told of the time t, and of the end time s if it takes one."""
         if self.two_times:
             end = torch.zeros_like(c_noise) if s is None else s

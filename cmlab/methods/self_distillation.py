@@ -54,7 +54,8 @@ class Lagrangian(Condition):
         def end(s: Tensor) -> Tensor:
             return jump(model, x_t, t, s, cond)
 
-        X, dX = torch.func.jvp(end, (s,), (torch.ones_like(s),))
+        found = torch.func.jvp(end, (s,), (torch.ones_like(s),))
+        X, dX = found[0], found[1]
         with torch.no_grad():
             v = mean_velocity(model, X.detach(), s, s, cond)
         return dX - v

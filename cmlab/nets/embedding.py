@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ingredients import ingredient
 from ..ops import on_host
-from ..types import NonNegative, Positive, TimeInput, Width
+from ..types import NonNegative, Positive, Times, Width
 
 
 class Embed(ABC):
@@ -95,7 +95,7 @@ class Waves(nn.Module):
     def two_times(self) -> bool:
         return self.frequencies.ndim == 2
 
-    def forward(self, c: TimeInput) -> Tensor:
+    def forward(self, c: Times) -> Tensor:
         angle = (c[..., None] * self.frequencies.to(c.dtype)).flatten(1)
         return torch.cat([angle.cos(), angle.sin()], dim=1)
 
