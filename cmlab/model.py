@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from .ingredients import ingredient
 from .ops import expand
-from .process import Process, TrigFlow, VarianceExploding
-from .types import Data, Positive, Time
+from .process import Process, RectifiedFlow, TrigFlow, VarianceExploding
+from .types import Data, Positive, Time, Times
 
 
 @runtime_checkable
@@ -145,6 +145,23 @@ class TrigPrecond(Precond):
 
 @ingredient
 @dataclass(frozen=True)
+class VelocityPrecond(Precond):
+    """The velocity parametrisation D = x_t - t F of rectified flow: F is a velocity, z - x.
+
+    For a flow map F(x_t, t, s) is the mean velocity of the jump. MeanFlow, arXiv:2505.13447.
+    """
+
+    @property
+    def process(self) -> RectifiedFlow:
+        return RectifiedFlow()
+
+    def __call__(self, t: Time) -> Coefficients:
+        one = torch.ones_like(t)
+        return one, -t, one, t.clone()
+
+
+@ingredient
+@dataclass(frozen=True)
 class UnitVariance(Precond):
     """EDM's preconditioning derived for any process: F has unit variance in and out, least c_out.
 
@@ -169,8 +186,13 @@ class UnitVariance(Precond):
 class Denoiser(nn.Module):
     """A network F inside a preconditioning: (x_t, t, cond) -> D(x_t, t), an estimate of x.
 
+    A network that embeds two times (`nets.embedding.TwoTimes`) makes it a flow map, see
+    methods/flow_map.py: asked with an end time s it answers g(x_t, t, s), and without one
+    g(x_t, t, 0), a consistency function.
+
     Args:
-        net: F, called with (c_in x_t, c_noise, cond); c_noise is (b,).
+        net: F, called with (c_in x_t, c_noise, cond); c_noise is (b,). With two times it is
+            (b, 2): c_noise of t, and by how much that of s is smaller.
         precond: the coefficients, and the process whose time t is.
     """
 
@@ -178,20 +200,36 @@ class Denoiser(nn.Module):
         super().__init__()
         self.net = net
         self.precond = precond
+        self.two_times = any(getattr(part, "two_times", False) for part in net.modules())
 
     @property
     def process(self) -> Process:
         return self.precond.process
 
-    def raw(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+    def raw(self, x_t: Data, t: Time, cond: Tensor | None = None, s: Time | None = None) -> Data:
         """The network's output F(c_in x_t, c_noise); under TrigFlow, σ_d F is the velocity."""
         _, _, c_in, c_noise = self.precond(t)
-        return self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
+        told = self.time_input(c_noise, s)
+        return self.net(expand(c_in, x_t) * x_t, told, cond).to(x_t.dtype)
 
-    def forward(self, x_t: Data, t: Time, cond: Tensor | None = None) -> Data:
+    def forward(
+        self, x_t: Data, t: Time, cond: Tensor | None = None, s: Time | None = None
+    ) -> Data:
         c_skip, c_out, c_in, c_noise = self.precond(t)
-        F = self.net(expand(c_in, x_t) * x_t, c_noise, cond).to(x_t.dtype)
+        told = self.time_input(c_noise, s)
+        F = self.net(expand(c_in, x_t) * x_t, told, cond).to(x_t.dtype)
         return expand(c_skip, x_t) * x_t + expand(c_out, x_t) * F
+
+    def time_input(self, c_noise: Time, s: Time | None) -> Times:
+        """What the network is told of the time t, and of the end time s if it takes one."""
+        if self.two_times:
+            end = torch.zeros_like(c_noise) if s is None else s
+            return torch.stack([c_noise, c_noise - self.precond(end)[3]], dim=1)
+        if s is not None:
+            raise ValueError(
+                "this network takes one time; build it with embed=TwoTimes() for a flow map"
+            )
+        return c_noise
 
 
 # A trained denoiser in another process's time: wrapped, or its network under new coefficients

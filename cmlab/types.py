@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Data = Float[Tensor, "b *d"]  # a batch of samples, clean or noisy
 Time = Float[Tensor, "b"]  # one time, or one noise level, per sample
 PerSample = Float[Tensor, "b"]  # one number per sample
+Times = Float[Tensor, "b"] | Float[Tensor, "b 2"]  # what a network is told of the time(s)
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> an estimate of x
 Teacher = Callable[[Tensor, Tensor | None], Denoise]  # (x, cond) -> a denoiser of noisy x

@@ -118,3 +118,13 @@ def test_scd_learns_the_exact_consistency_function_from_an_exact_teacher():
 @pytest.mark.parametrize("precond", [BOUNDARY, EDMPrecond(DATA.sigma_data)])
 def test_an_untrained_network_would_fail_all_of_these(precond):
     assert error(train(ICT(), precond, steps=0)) > 0.55
+
+
+def test_a_method_is_found_in_the_file_of_its_name_and_no_other_name_is():
+    import cmlab.methods
+
+    for name in cmlab.methods.__all__:
+        assert getattr(cmlab.methods, name).__name__ == name
+    for strange in ("Nothing", "__wrapped__", "Posterior_Sampling"):
+        with pytest.raises(AttributeError, match=strange):
+            getattr(cmlab.methods, strange)

@@ -4,7 +4,8 @@ An evaluator is called with (model, data, sampler) and gives numbers by name. It
 its seed alone, and it leaves the global random state as it was.
 
     data            few-step samplers                denoisers, 35 calls of Heun's method
-    toy             ToyEvaluator, PathEndEvaluator            ToyDenoiserEvaluator
+    toy             ToyEvaluator, PathEndEvaluator,           ToyDenoiserEvaluator
+                    FlowMapEvaluator
     digits          DigitsEvaluator, DigitsStepsEvaluator    DigitsDenoiserEvaluator
     latents         LatentDigitsEvaluator, LatentShapesEvaluator
     shapes          ShapesEvaluator                     ShapesDenoiserEvaluator
@@ -40,7 +41,7 @@ from .feature_extractors import CifarSpace, Space, load_classifier
 from .frechet import frechet
 from .patches import patch_distance
 from .report import Table, conditioned, draws, few_steps, sample_images, table
-from .toy import score_ends, score_toy
+from .toy import score_ends, score_flow_map, score_toy
 from .wasserstein import energy, sliced
 
 CPU = torch.device("cpu")
@@ -94,6 +95,23 @@ class PathEndEvaluator:
 
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
         return score_ends(model, model.process, data, sampler, self.calls, self.seed)
+
+
+@ingredient
+@dataclass(frozen=True)
+class FlowMapEvaluator:
+    """Toy data: jumps and velocity of a flow map against the exact ones, `score_flow_map`.
+
+    Args:
+        points: jumps that are compared.
+        seed: of all draws.
+    """
+
+    points: Samples = 2048
+    seed: Seed = 0
+
+    def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
+        return score_flow_map(model, data, sampler, self.points, self.seed)
 
 
 @ingredient

@@ -1,7 +1,7 @@
 """Networks (x, c_noise, cond) -> an array shaped like x, without process or preconditioning."""
 
 from .ddpmpp import LEAN, PAPER, DDPMpp, DDPMppShape
-from .embedding import Embed, Fourier, Positional
+from .embedding import Embed, Fourier, Positional, TwoTimes
 from .forward_mode import check_forward
 from .mlp import MLP, MLPShape
 from .norm import DoubleNorm, Modulation, ScaleShift, Shift
@@ -21,6 +21,7 @@ __all__ = [
     "Positional",
     "ScaleShift",
     "Shift",
+    "TwoTimes",
     "UNet",
     "UNetShape",
     "check_forward",

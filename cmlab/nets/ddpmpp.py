@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..types import BelowOne, Classes, Data, Depth, Natural, Time, Width
+from ..types import BelowOne, Classes, Data, Depth, Natural, Times, Width
 from .attention import attention as attend
 from .embedding import Embed, Positional
 from .norm import Modulated, Modulation, Norm, Shift, Shifted, uncast
@@ -193,7 +193,7 @@ class DDPMpp(nn.Module):
         self.decoder = decoder(skips, levels, blocks)
         self.last = output(levels[0].channels, channels)
 
-    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+    def forward(self, x: Data, c_noise: Times, cond: Tensor | None = None) -> Data:
         check_image("DDPMpp", x, self.channels, self.halvings)
         with uncast(x.device):
             e = self.told(c_noise.to(self.told.inner.weight.dtype), cond)

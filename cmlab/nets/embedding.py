@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ingredients import ingredient
 from ..ops import on_host
-from ..types import NonNegative, Positive, Time, Width
+from ..types import NonNegative, Positive, Times, Width
 
 
 class Embed(ABC):
@@ -60,10 +60,28 @@ class Positional(Embed):
         return self.longest ** -torch.linspace(0, 1, self.count)
 
 
+@ingredient
+@dataclass(frozen=True)
+class TwoTimes(Embed):
+    """Embedding of two times, for networks that are flow maps: features of each, side by side.
+
+    Args:
+        first: frequencies for the time input of t.
+        second: for the difference between the time inputs of t and s; as many.
+    """
+
+    first: Embed = Fourier(16, 0.5)
+    second: Embed = Fourier(16, 0.5)
+
+    def frequencies(self) -> Tensor:
+        """The frequencies of both, (2, count)."""
+        return torch.stack([self.first.frequencies(), self.second.frequencies()])
+
+
 class Waves(nn.Module):
     """Features of the noise level: c (b,) -> [cos(ω c), sin(ω c)], (b, 2 · count).
 
-    ω is a buffer, saved with the weights.
+    With the frequencies of `TwoTimes` c is (b, 2). ω is a buffer, saved with the weights.
     """
 
     frequencies: Tensor
@@ -71,10 +89,14 @@ class Waves(nn.Module):
     def __init__(self, embed: Embed) -> None:
         super().__init__()
         self.register_buffer("frequencies", embed.frequencies())
-        self.width = 2 * len(self.frequencies)
+        self.width = 2 * self.frequencies.numel()
 
-    def forward(self, c: Time) -> Tensor:
-        angle = c[:, None] * self.frequencies.to(c.dtype)
+    @property
+    def two_times(self) -> bool:
+        return self.frequencies.ndim == 2
+
+    def forward(self, c: Times) -> Tensor:
+        angle = (c[..., None] * self.frequencies.to(c.dtype)).flatten(1)
         return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..ingredients import ingredient
-from ..types import Classes, Data, Depth, Time, Width
+from ..types import Classes, Data, Depth, Times, Width
 from .embedding import Embed, Fourier, Labels, Waves
 
 
@@ -43,7 +43,7 @@ class MLP(nn.Module):
         self.last = nn.Linear(width, dim)
         self.act = nn.SiLU()
 
-    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+    def forward(self, x: Data, c_noise: Times, cond: Tensor | None = None) -> Data:
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ValueError(f"This MLP takes x of shape (b, {self.dim}), not {tuple(x.shape)}.")
         e = self.waves(c_noise) + self.labels(cond)

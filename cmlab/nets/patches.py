@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..types import Data, Range, Time
+from ..types import Data, Range, Times
 from .unet import check_image
 
 
@@ -53,7 +53,7 @@ class PatchNet(nn.Module):
         self.size, self.inner = size, inner.build()
         self.channels_last = getattr(self.inner, "channels_last", False)
 
-    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+    def forward(self, x: Data, c_noise: Times, cond: Tensor | None = None) -> Data:
         check_image("network on patches", x, self.channels, 0)
         if x.shape[2] % self.size or x.shape[3] % self.size:
             raise ValueError(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..ingredients import ingredient
-from ..types import BelowOne, Classes, Data, Depth, Natural, Range, Time, Width
+from ..types import BelowOne, Classes, Data, Depth, Natural, Range, Times, Width
 from .attention import attention
 from .embedding import Embed, Fourier, Labels, Waves
 from .norm import BuildNorm, Grouped, Modulation, ScaleShift
@@ -53,7 +53,7 @@ class Conditioning(nn.Module):
         self.inner, self.outer = nn.Linear(self.waves.width, width), nn.Linear(width, width)
         self.act = nn.SiLU()
 
-    def forward(self, c_noise: Time, cond: Tensor | None) -> Tensor:
+    def forward(self, c_noise: Times, cond: Tensor | None) -> Tensor:
         told = self.outer(self.act(self.inner(self.waves(c_noise))))
         return self.act(told + self.labels(cond))
 
@@ -212,7 +212,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(ups[::-1])
         self.last = nn.Sequential(norm(w[0], True), nn.SiLU(), silent(conv(w[0], channels)))
 
-    def forward(self, x: Data, c_noise: Time, cond: Tensor | None = None) -> Data:
+    def forward(self, x: Data, c_noise: Times, cond: Tensor | None = None) -> Data:
         check_image("UNet", x, self.channels, self.halvings)
         e = self.told(c_noise, cond)
         h, skips = self.first(x), []

@@ -13,11 +13,15 @@ from ..methods.cd import CD
 from ..methods.ct import CT, SqrtGrowth
 from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
+from ..methods.flow_map import Jumps
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
+from ..methods.imm import IMM
+from ..methods.meanflow import AdaptiveWeight, MeanFlow
 from ..methods.scm import SCM, Clip
-from ..metrics.evaluators import ToyEvaluator
-from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond
-from ..nets.embedding import Embed, Fourier, Positional
+from ..methods.self_distillation import Eulerian, Progressive, SelfDistillation
+from ..metrics.evaluators import FlowMapEvaluator, ToyEvaluator
+from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond, VelocityPrecond
+from ..nets.embedding import Embed, Fourier, Positional, TwoTimes
 from ..nets.mlp import MLPShape
 from ..noise_levels import (
     AdjacentLevels,
@@ -126,3 +130,43 @@ def scd(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
 def denoising(data: ToyData) -> EDM:
     """TrigFlow's diffusion loss."""
     return EDM(pairs=DenoisingPairs(LEVELS), weight=TrigWeight(data.sigma_data))
+
+
+# Flow maps, under rectified flow: scored by `FlowMapEvaluator`, against the exact jumps
+
+
+def flow_map(method: Method, steps: int, seed: int, data: ToyData = RING) -> Recipe:
+    """What the toy flow maps share: the network told two times, the optimizer, the evaluator."""
+    net = MLPShape(dim=data.shape[0], width=192, embed=TwoTimes())
+    train = cosine_training(steps, 256, Adam(1e-3, 0.9, 0.99), Constant(0.999), seed, warmup=200)
+    return Recipe(data, net, VelocityPrecond(), method, train, Jumps(), FlowMapEvaluator())
+
+
+@preset("toy.meanflow")
+def meanflow(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.meanflow: not measured."""
+    return flow_map(MeanFlow(weight=AdaptiveWeight(p=0.0)), steps, seed)
+
+
+@preset("toy.lsd")
+def lsd(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.lsd: not measured."""
+    return flow_map(SelfDistillation(), steps, seed)
+
+
+@preset("toy.esd")
+def esd(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.esd: not measured."""
+    return flow_map(SelfDistillation(condition=Eulerian()), steps, seed)
+
+
+@preset("toy.psd")
+def psd(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.psd: not measured."""
+    return flow_map(SelfDistillation(condition=Progressive()), steps, seed)
+
+
+@preset("toy.imm")
+def imm(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.imm: not measured."""
+    return flow_map(IMM(), steps, seed)

@@ -1,0 +1,285 @@
+"""Flow maps: the exact map of a Gaussian, its conditions, and the losses that ask for them."""
+
+from math import sqrt
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cmlab.methods.flow_map import FlowMapPairs, Jumps, jump, mean_velocity
+from cmlab.methods.imm import IMM, GroupedTimes, mmd
+from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
+from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
+from cmlab.model import Denoiser, EDMPrecond, TrigPrecond, UnitVariance, VelocityPrecond
+from cmlab.nets import MLP, TwoTimes
+from cmlab.ops import expand
+from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding
+
+MEAN, STD = 0.5, 0.3  # the data, N(0.5, 0.3²)
+
+
+@pytest.fixture(autouse=True)
+def exactly():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def moments(t):
+    return (1 - t) * MEAN, (1 - t) ** 2 * STD**2 + t**2
+
+
+def exact_jump(x_t, t, s):
+    (m_t, v_t), (m_s, v_s) = moments(t), moments(s)
+    return expand(m_s, x_t) + (x_t - expand(m_t, x_t)) * expand((v_s / v_t).sqrt(), x_t)
+
+
+def exact_velocity(x_t, t):
+    m, v = moments(t)
+    return -MEAN + (x_t - expand(m, x_t)) * expand((t - (1 - t) * STD**2) / v, x_t)
+
+
+class Exact(nn.Module):
+    """The exact mean velocity, told t and t - s, and what is added to it."""
+
+    two_times = True
+
+    def __init__(self, added=lambda x, t, s: 0.0):
+        super().__init__()
+        self.added = added
+
+    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+        t, s = c_noise[:, 0], c_noise[:, 0] - c_noise[:, 1]
+        gap = expand(t - s, x)
+        mean = (x - exact_jump(x, t, s)) / torch.where(gap == 0, 1.0, gap)
+        u = torch.where(gap == 0, exact_velocity(x, t), mean)
+        return u + self.added(x, t, s)
+
+
+def exact(added=lambda x, t, s: 0.0):
+    return Denoiser(Exact(added), VelocityPrecond())
+
+
+def at(value):
+    return torch.tensor([value], dtype=torch.float64)
+
+
+X = at(1.2)[:, None]
+T, M, S, ZERO = at(0.8), at(0.5), at(0.3), at(0.0)
+
+
+def near(found, value):
+    return abs(float(found) - value) < 1e-9
+
+
+def test_the_exact_flow_map_has_the_values_of_the_vectors():
+    for s, value in ((S, 0.852110214490), (M, 0.965760818143), (ZERO, 0.911344715329)):
+        assert near(jump(exact(), X, T, s), value)
+    assert near(mean_velocity(exact(), X, T, S), 0.695779571020)
+    assert near(mean_velocity(exact(), X, T, ZERO), 0.360819105839)
+    assert near(mean_velocity(exact(), X, T, T), 0.836544437539)
+    assert near(mean_velocity(exact(), X, T, at(0.8 - 1e-6)), 0.836544318015)
+
+
+def test_two_jumps_are_one_and_a_jump_can_be_undone():
+    half = jump(exact(), X, T, M)
+    assert near(jump(exact(), half, M, S), 0.852110214490)
+    assert near(jump(exact(), jump(exact(), X, T, S), S, T), 1.2)
+
+
+def test_without_an_end_time_a_flow_map_is_the_consistency_function():
+    assert near(exact()(X, T), 0.911344715329)
+
+
+def test_the_data_estimate_of_a_jump_is_the_same_in_every_process():
+    """CTM's g under EDM, z - t u under rectified flow, and TrigFlow's rotation: one function."""
+    g = exact()(X, T, None, S)
+    assert near(g, 0.643376343184)
+    rf = RectifiedFlow()
+    for process in (VarianceExploding(), TrigFlow(1.0)):
+        t, s = (process.time(rf.level(a)) for a in (T, S))
+        (a_t, _), (a_s, _) = process(t), process(s)
+        x_t = X / (1 - T) * a_t
+        assert near(process.transport(x_t, g, t, s) / a_s, 0.852110214490 / 0.7)
+    level = rf.level(T)
+    assert near(VarianceExploding().transport(X / 0.2, g, level, rf.level(S)), 1.217300306414)
+
+
+def test_trigflow_has_the_mean_velocity_in_other_coordinates():
+    c = sqrt(0.2**2 + 0.8**2)
+    for s, value in ((ZERO, -0.575589193108), (T, -0.183296034832)):
+        F = c * mean_velocity(exact(), X, T, s) + (1 - 1.6) * X / c
+        assert near(F, value)
+        g, angle = exact()(X, T, None, s), torch.atan(RectifiedFlow().level(T))
+        assert near(angle.cos() * X / c - angle.sin() * F - g, 0.0)
+
+
+@pytest.mark.parametrize("precond", [
+    VelocityPrecond(), UnitVariance(0.5, RectifiedFlow()), EDMPrecond(), TrigPrecond(),
+])  # fmt: skip
+def test_a_network_told_two_times_is_a_flow_map_in_every_process(precond):
+    torch.manual_seed(0)
+    model = Denoiser(MLP(2, 8, 1, TwoTimes()), precond)
+    x = torch.randn(3, 2)
+    t = model.process.time(torch.tensor([0.1, 1.0, 9.0]))
+    assert torch.allclose(jump(model, x, t, t), x)  # a jump of no length
+    assert torch.equal(model(x, t), model(x, t, None, torch.zeros(3)))
+    if isinstance(model.process, RectifiedFlow):
+        u = mean_velocity(model, x, t, t / 2)
+        assert torch.allclose(x - expand(t / 2, x) * u, jump(model, x, t, t / 2))
+
+
+def test_a_network_of_one_time_refuses_an_end_time_and_the_losses_refuse_the_network():
+    model = Denoiser(MLP(2, 8, 1), VelocityPrecond())
+    x = torch.zeros(2, 2)
+    with pytest.raises(ValueError, match="embed=TwoTimes"):
+        model(x, torch.ones(2), None, torch.zeros(2))
+    for method in (MeanFlow(), SelfDistillation()):
+        with pytest.raises(TypeError, match="embed=TwoTimes"):
+            method.loss(model, x, 0)
+        with pytest.raises(TypeError, match="rectified flow"):
+            method.loss(Denoiser(MLP(2, 8, 1, TwoTimes()), EDMPrecond()), x, 0)
+    with pytest.raises(TypeError, match="flow map"):
+        Jumps()(RectifiedFlow(), lambda x_t, t: x_t, x, 1)
+
+
+# MeanFlow
+
+
+def tangent(dx, dt, dr):
+    """du along (dx, dt, dr), the tangents of x_t, t and r."""
+
+    def u(x, t, r):
+        return mean_velocity(exact(), x, t, r)
+
+    return torch.func.jvp(u, (X, T, S), (dx, at(dt), at(dr)))[1]
+
+
+def test_meanflows_target_is_the_mean_velocity_with_the_right_tangent_alone():
+    v = exact_velocity(X, T)
+    right = tangent(v, 1.0, 0.0)
+    assert near(right, 0.281529733038) and near(v - 0.5 * right, 0.695779571020)
+    assert near(v + 0.5 * right, 0.977309304058)  # the wrong sign
+    assert near(v - 0.5 * tangent(torch.zeros_like(X), 1.0, 0.0), 1.150471729501)
+    fixed_gap = tangent(v, 1.0, 1.0)
+    assert near(fixed_gap, 0.898292143770)
+    # With t - r held fixed it is the velocity at the end of the jump.
+    assert near(v - 0.5 * fixed_gap, 0.387398365654)
+    assert near(exact_velocity(jump(exact(), X, T, S), S), 0.387398365654)
+
+
+def test_the_residual_of_one_pair_is_that_of_the_vectors():
+    x, z = at(0.4)[:, None], at(1.4)[:, None]
+    found = MeanFlow().residual(exact(), x, z, (T, S))
+    assert near(found, -0.074611552297)
+    own = MeanFlow(own_tangent=True).residual(exact(), x, z, (T, S))
+    assert near(own, -0.163455562461)
+    assert near(own + (z - x), 0.836544437539)  # V of improved MeanFlow is the velocity
+
+
+def test_at_the_end_of_the_path_meanflow_is_continuous_time_consistency_training():
+    """At r = 0 the residual is -df/dt of f = x_t - t u(x_t, t, 0)."""
+    model = exact(lambda x, t, s: 0.1 * torch.sin(3 * x + expand(t, x)))
+    x, z = at(0.4)[:, None], at(1.4)[:, None]
+    residual = MeanFlow().residual(model, x, z, (T, ZERO))
+    x_t = RectifiedFlow().perturb(x, z, T)
+    df = torch.func.jvp(lambda x_t, t: model(x_t, t), (x_t, T), (z - x, torch.ones_like(T)))[1]
+    assert near(residual + df, 0.0) and abs(float(df)) > 0.01
+
+
+def test_the_adaptive_weight_is_the_error_for_p_0_and_tends_to_1_for_p_1():
+    error = torch.tensor([0.0, 1e-3, 1.0, 1e6])
+    assert torch.equal(AdaptiveWeight(p=0.0)(error), error)
+    assert near(AdaptiveWeight()(error)[-1], 1e6 / (1e6 + 0.01))
+
+
+# Self-distillation
+
+
+@pytest.mark.parametrize("condition", [Lagrangian(), Eulerian(), Progressive()])
+def test_the_exact_flow_map_meets_each_condition_and_another_map_does_not(condition):
+    x, t, s = torch.randn(64, 1), torch.rand(64) * 0.5 + 0.4, torch.rand(64) * 0.3
+    assert float(condition(exact(), x, t, s).abs().max()) < 1e-9
+    other = exact(lambda x, t, s: 0.1 * expand(t - s, x) * torch.sin(5 * x))
+    assert float(condition(other, x, t, s).abs().mean()) > 1e-3
+
+
+def test_the_lagrangian_value_is_that_of_the_vectors():
+    d = torch.func.jvp(lambda s: jump(exact(), X, T, s), (S,), (torch.ones(1),))[1]
+    assert near(d, 0.387398365654)
+
+
+@pytest.mark.parametrize("method", [
+    MeanFlow(weight=AdaptiveWeight(p=0.0)), SelfDistillation(),
+    SelfDistillation(condition=Eulerian()), SelfDistillation(condition=Progressive()),
+])  # fmt: skip
+def test_on_the_diagonal_the_loss_is_flow_matching(method):
+    method.pairs = FlowMapPairs(diagonal=1.0)
+    torch.manual_seed(0)
+    model, x = Denoiser(MLP(2, 8, 1, TwoTimes()), VelocityPrecond()), torch.randn(5, 2)
+    torch.manual_seed(1)
+    found = method.loss(model, x, 0)
+    torch.manual_seed(1)
+    t, _ = method.pairs(model.process, x, 0)
+    z = torch.randn_like(x)
+    v = mean_velocity(model, model.process.perturb(x, z, t), t, t)
+    assert torch.allclose(found, (v - (z - x)).square().sum(1))
+
+
+def test_pairs_have_the_share_on_the_diagonal_and_the_law_that_is_asked_for():
+    x, process = torch.zeros(20_000, 1), RectifiedFlow()
+    torch.manual_seed(0)
+    t, s = FlowMapPairs(diagonal=0.75)(process, x, 0)
+    same = t == s
+    assert int(same.sum()) == 15_000 and bool((t >= s).all())
+    assert abs(float(t[same].mean()) - 1 / 2) < 0.02 and abs(float(t[~same].mean()) - 2 / 3) < 0.02
+    t, s = FlowMapPairs(diagonal=0.75, of_the_later=True)(process, x, 0)
+    assert abs(float(t[same].mean()) - 2 / 3) < 0.02
+
+
+def test_the_exact_map_is_sampled_in_any_number_of_jumps():
+    z = torch.randn(100, 1)
+    for calls in (1, 2, 5):
+        x = Jumps()(RectifiedFlow(), exact(), z, calls)
+        start = at(1e4 / (1 + 1e4))
+        assert torch.allclose(x, exact_jump(start * z, start.repeat(100), torch.zeros(100)))
+
+
+# Inductive moment matching
+
+
+def test_the_discrepancy_is_that_of_the_vectors():
+    a = torch.tensor([[[0.1, 0.2], [-0.3, 0.4]]])
+    b = torch.tensor([[[0.0, 0.5], [0.2, -0.1]]])
+    assert near(mmd(a, b, torch.tensor([0.5])), 0.245471997285)
+    assert near(mmd(a, a, torch.tensor([0.5])), 0.0)
+
+
+@pytest.mark.parametrize(("halvings", "value"), [(12, 0.798369027637), (15, 0.799797572874)])
+def test_the_earlier_time_is_that_of_the_vectors(halvings, value):
+    assert near(IMM(halvings=halvings).earlier(T, S), value)
+    assert near(IMM(halvings=halvings).earlier(T, T - 1e-9), 0.8 - 1e-9)  # never before the end
+
+
+def test_the_mirror_image_of_a_gaussians_map_has_no_discrepancy_either():
+    """Nothing in the loss names the ODE: samples turned about the mean are the same set."""
+    y = MEAN + torch.randn(3, 1, 1) * torch.tensor([[1.0], [-1.0]])
+    assert float(mmd(y, 2 * MEAN - y, torch.ones(3)).abs().max()) < 1e-12
+
+
+def test_groups_share_their_times_and_other_batches_are_refused():
+    t, s = IMM().pairs(RectifiedFlow(), torch.zeros(12, 1), 0)
+    assert torch.equal(t, t[::4].repeat_interleave(4)) and len(t.unique()) == 3
+    assert bool((t > s).all()) and 0.006 <= float(s.min()) < float(t.max()) <= 0.994
+    with pytest.raises(ValueError, match="multiple"):
+        IMM().pairs(RectifiedFlow(), torch.zeros(10, 1), 0)
+
+
+def test_the_exact_map_brings_two_times_to_one_distribution_and_another_does_not():
+    method = IMM(pairs=GroupedTimes(group=2048), halvings=1)  # r far from t
+    found = []
+    for added in (lambda x, t, s: 0.0, lambda x, t, s: 0.5 * expand(t, x)):
+        torch.manual_seed(0)
+        x = MEAN + STD * torch.randn(2048, 1)
+        found.append(float(method.loss(exact(added), x, 0).mean()))
+    assert found[0] < found[1] / 20
