@@ -52,7 +52,9 @@ def test_the_kernel_has_one_thread_for_widgets_and_torchvision_is_not_needed():
     assert not kernel.specifier.contains("7.0.0") and kernel.specifier.contains("6.31.0")
     assert "torchvision" not in {pin.name for pin in PINS}
     setting = next((ROOT / "etc").rglob("default_setting_overrides.json")).read_text()
-    (options,) = [v for name, v in json.loads(setting).items() if name.endswith("kernels-settings")]
+    (options,) = [
+        v for name, v in json.loads(setting).items() if name.endswith("kernels-settings")
+    ]
     assert options == {"commsOverSubshells": "disabled"}
 
 
