@@ -46,8 +46,8 @@ def test_a_saved_lab_reopens_with_the_last_picture_and_reading_and_the_lab_is_un
     course = jupyter.folder / "course"
     (course / "labs").mkdir(parents=True, exist_ok=True)
     lab = Path(shutil.copy(LABS / f"{name}.ipynb", course / "labs"))
-    bring_up_to_date(lab, course / "work")
-    copy = f"course/work/{name}"
+    bring_up_to_date(lab, course / "copies")
+    copy = f"course/copies/{name}"
     open_and_run(page, jupyter, copy, "explorer()")
     slide(page, f"lab-{KNOBS[name]}", times=2)
     settle(page)
@@ -64,4 +64,4 @@ def test_a_saved_lab_reopens_with_the_last_picture_and_reading_and_the_lab_is_un
         page.evaluate(SAVE)
     page.close()
     assert lab.read_bytes() == (LABS / lab.name).read_bytes()
-    assert bring_up_to_date(lab, course / "work") == "", "nothing is new"
+    assert bring_up_to_date(lab, course / "copies") == "", "nothing is new"
