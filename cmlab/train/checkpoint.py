@@ -198,10 +198,13 @@ def _is_json(line: bytes) -> bool:
         return False
 
 
+REMEDY = "free some space or choose another place that you can write to"
+
+
 def _not_written(path: Path, error: OSError) -> BadFile:
     return BadFile(
-        f"{path} could not be written ({error.strerror}); free some space or choose another "
-        f"place, the file that was there before is whole"
+        f"{path} could not be written ({error.strerror}); {REMEDY}, the file that was there "
+        f"before is whole"
     )
 
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import psutil
 
-from .checkpoint import BadFile, process_place
+from .checkpoint import REMEDY, BadFile, process_place
 
 try:
     import fcntl
@@ -173,9 +173,7 @@ def open_or_create(path: Path) -> tuple[int, bool]:
 
 
 def _closed(path: Path, error: OSError) -> BadFile:
-    return BadFile(
-        f"{path} could not be written ({error.strerror}); free some space or choose another place"
-    )
+    return BadFile(f"{path} could not be written ({error.strerror}); {REMEDY}")
 
 
 def try_flock(file: int) -> bool | None:
