@@ -36,3 +36,9 @@ def own_random_numbers():
         yield
     random.setstate(python)
     np.random.set_state(numpy)
+
+
+@pytest.fixture
+def every_save(monkeypatch):
+    """No checkpoint is left out for taking long, as it may on a busy machine."""
+    monkeypatch.setattr("cmlab.train.run_log.SAVING_SHARE", float("inf"))

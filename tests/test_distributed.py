@@ -72,6 +72,7 @@ def test_only_the_first_process_writes(two):
     assert not list(two[0].rglob("*.part"))
 
 
+@pytest.mark.usefixtures("every_save")
 def test_a_run_of_two_processes_goes_on_with_one_and_draws_the_same_batches(two, tmp_path):
     """Stopped on a machine with two devices, resumed on a machine with one."""
     begun = tmp_path / "begun"

@@ -311,6 +311,7 @@ def test_a_line_that_lacks_only_its_end_is_kept(tmp_path, before):
     assert path.read_bytes() == before.rstrip() + b"\n" * bool(before) + b'{"step": 2}\n'
 
 
+@pytest.mark.usefixtures("every_save")
 def test_a_log_with_two_half_lines_in_one_is_resumed(tmp_path):
     recipe = recipe_of("toy.ct", 0, WORDS[3:])
 
