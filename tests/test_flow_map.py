@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cmlab.methods.flow_map import FlowMapPairs, Jumps, jump, mean_velocity
+from cmlab.methods.flow_map import FlowMapPairs, Jumps, UniformTime, jump, mean_velocity
 from cmlab.methods.imm import IMM, GroupedTimes, mmd
 from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
 from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
@@ -235,6 +235,15 @@ def test_pairs_have_the_share_on_the_diagonal_and_the_law_that_is_asked_for():
     assert abs(float(t[same].mean()) - 1 / 2) < 0.02 and abs(float(t[~same].mean()) - 2 / 3) < 0.02
     t, s = FlowMapPairs(diagonal=0.75, of_the_later=True)(process, x, 0)
     assert abs(float(t[same].mean()) - 2 / 3) < 0.02
+
+
+def test_stratified_times_are_uniform_with_one_in_each_interval_of_a_batch():
+    x, process = torch.zeros(64, 1), RectifiedFlow()
+    t = process.time(UniformTime(stratified=True).sample(x))
+    assert sorted((64 * t).floor().int().tolist()) == list(range(64))
+    assert t.diff().sign().unique().numel() == 2  # in random order
+    t = process.time(UniformTime().sample(x))
+    assert sorted((64 * t).floor().int().tolist()) != list(range(64))
 
 
 def test_the_exact_map_is_sampled_in_any_number_of_jumps():

@@ -43,7 +43,8 @@ import cmlab
 from cmlab.cli import doctor
 from cmlab.cli.main import main
 from cmlab.data.latents import Latents
-from cmlab.train.runs import ROOT, commit, load
+from cmlab.discovery import ROOT
+from cmlab.train.runs import commit, load
 assert Path(cmlab.__file__).is_relative_to(sys.argv[1]), cmlab.__file__
 assert main(["train", "digits.ect", *sys.argv[2:], "--out", "run"]) == 0
 assert json.loads(Path("run/record.json").read_text())["scores"]["fd1"] > 0

@@ -6,6 +6,7 @@ from math import inf, nan
 
 import pytest
 import torch
+from test_train import Spoilt
 from torch.utils.data import DataLoader, TensorDataset
 
 from cmlab.data.toy import Ring
@@ -125,16 +126,6 @@ def test_looking_at_the_data_moves_no_random_state():
     made = trainer(Own(POINTS))
     torch.manual_seed(5)
     assert torch.equal(torch.get_rng_state(), before) and made.step == 0
-
-
-@dataclass(frozen=True)
-class Spoilt:
-    """The ring, with one sample that is no number."""
-
-    def sample(self, n):
-        x = Ring().sample(n)[0]
-        x[n // 2] = nan
-        return x, None
 
 
 def test_nan_in_the_data_names_the_data_and_no_layer():

@@ -116,25 +116,15 @@ class FlowMapPairs:
         diagonal: share of the batch with s = t.
         of_the_later: on the diagonal t is the later of two draws, as in MeanFlow's JAX code and
             in improved MeanFlow; otherwise it is a single draw. The later of two is rarely small.
-        from_noise: share of the jumps that start at t = 0.9999, where a sampler starts.
-        to_data: share of the jumps that end at s = 0, where a sampler ends.
     """
 
     proposal: UniformTime | LogNormal = UniformTime()
     diagonal: Share = 0.75
     of_the_later: bool = False
-    from_noise: Share = 0.0
-    to_data: Share = 0.0
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
         a, b = (process.time(self.proposal.sample(x)) for _ in range(2))
         t, s = torch.maximum(a, b), torch.minimum(a, b)
-        if self.from_noise:
-            t = torch.where(
-                torch.rand_like(t) < self.from_noise, process.time(t.new_tensor(1e4)), t
-            )
-        if self.to_data:
-            s = torch.where(torch.rand_like(s) < self.to_data, 0.0, s)
         same = torch.arange(len(x), device=x.device) < round(self.diagonal * len(x))
         t = torch.where(same, t if self.of_the_later else a, t)
         return t, torch.where(same, t, s)

@@ -17,11 +17,11 @@ from cmlab_labs.registry import STUDIES
 
 from cmlab import ops
 from cmlab.cli.main import main
+from cmlab.discovery import ROOT
 from cmlab.presets import toy
 from cmlab.schedules import Constant
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.recipe import to_dict
-from cmlab.train.runs import ROOT
 
 ARMS = [(study, arm) for study in STUDIES for arm in STUDIES[study].variants]
 KEPT = [arm for arm in ARMS if path_of(*arm).exists()]
