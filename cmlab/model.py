@@ -11,7 +11,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .ingredients import ingredient
 from .ops import expand
 from .process import Process, RectifiedFlow, TrigFlow, VarianceExploding
-from .types import Data, Positive, Time, Times
+from .types import Data, Denoise, Positive, Time, Times
 
 
 @runtime_checkable
@@ -230,6 +230,17 @@ class Denoiser(nn.Module):
                 "this network takes one time; build it with embed=TwoTimes() for a flow map"
             )
         return c_noise
+
+
+def conditioned(model: Model, cond: Tensor | None) -> Denoise:
+    """The model as a function of (x_t, t), with its labels (b,) filled in.
+
+    That of a flow map takes the end time too, as `s`.
+    """
+    if not getattr(model, "two_times", False):
+        return lambda x_t, t: model(x_t, t, cond)
+    jumps = cast(Denoiser, model)
+    return lambda x_t, t, s=None: jumps(x_t, t, cond, s)
 
 
 # A trained denoiser in another process's time: wrapped, or its network under new coefficients

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data.toy import TOYS
+from ..model import conditioned
 from ..ops import seeded
 from ..presets import PRESETS
 from ..train.checkpoint import BadFile
@@ -151,7 +152,7 @@ def dry_run(recipe: Recipe) -> None:
             x, cond = trainer.batches.draw()  # on the device of the model
             process, model = recipe.precond.process, trainer.ema.model
             z = torch.randn_like(x)
-            sampled = recipe.sampler(process, lambda x_t, t: model(x_t, t, cond), z, 2)
+            sampled = recipe.sampler(process, conditioned(model, cond), z, 2)
         require_finite(sampled, "first samples")
     except BadFile:
         raise

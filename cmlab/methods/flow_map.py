@@ -19,7 +19,9 @@ Methods of this family use rectified flow, x_t = (1 - t) x + t z. Some papers co
 noise; each method's file says so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -149,16 +151,15 @@ class Jumps:
     def __call__(self, process: Process, denoise: Denoise, z: Data, calls: int) -> Data:
         """Samples (b, *d) from standard normal noise z, after `calls` network calls.
 
-        Raises:
-            TypeError: for a denoiser that is no flow map.
+        `denoise` has to be a flow map, or one with its labels filled in (`model.conditioned`).
         """
-        if not (isinstance(denoise, Denoiser) and denoise.two_times):
-            raise TypeError("jumps need a flow map, a Denoiser whose network has embed=TwoTimes()")
+        g = cast(Callable[..., Tensor], denoise)
         last = self.sigma_max / (1 + self.sigma_max)
         even = torch.linspace(last, 0, calls + 1, dtype=torch.float64)
         times = process.time(even / (1 - even)).to(z)
         _, sigma = process(times[:1])
         x = sigma * z
         for t, s in zip(times[:-1], times[1:], strict=True):
-            x = jump(denoise, x, t.repeat(len(x)), s.repeat(len(x)))
+            start, end = t.repeat(len(x)), s.repeat(len(x))
+            x = process.transport(x, g(x, start, s=end), start, end)
         return x

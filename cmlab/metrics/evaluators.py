@@ -29,7 +29,7 @@ from ..data.digits import Digits, Unlabelled
 from ..data.toy import ToyData
 from ..gaussian_mixture import require
 from ..ingredients import ingredient
-from ..model import Denoiser
+from ..model import Denoiser, conditioned
 from ..noise_levels import LogNormal
 from ..ops import seeded, sum_squares
 from ..sampling import Sampler
@@ -40,7 +40,7 @@ from .digits import digits_by_calls, score_digits
 from .feature_extractors import CifarSpace, Space, load_classifier
 from .frechet import frechet
 from .patches import patch_distance
-from .report import Table, conditioned, draws, few_steps, sample_images, table
+from .report import Table, draws, few_steps, sample_images, table
 from .toy import score_ends, score_flow_map, score_toy
 from .wasserstein import energy, sliced
 

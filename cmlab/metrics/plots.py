@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..model import Denoiser
+from ..model import Denoiser, conditioned
 from ..train.checkpoint import replace
 from ..train.recipe import Recipe
 
@@ -192,9 +192,7 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
     if cond is not None:
         cond = torch.arange(n) % data.classes
     with torch.no_grad():
-        groups = [
-            recipe.sampler(model.process, lambda x_t, t: model(x_t, t, cond), z, c) for c in calls
-        ]
+        groups = [recipe.sampler(model.process, conditioned(model, cond), z, c) for c in calls]
     titles = [f"{c} call" + "s" * (c > 1) for c in calls]
     if real.ndim == 2:
         return point_sheets(groups, titles, data.sample(2000)[0])

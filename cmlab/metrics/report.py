@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from ..gaussian_mixture import require
-from ..model import Model
+from ..model import Model, conditioned
 from ..noise_levels import KarrasGrid
 from ..ops import expand, seeded
 from ..sampling import Sampler, ode
-from ..types import Denoise
 from .feature_extractors import pixels
 from .frechet import PARTS, frechet, frechet_error, kernel_distance
 from .precision_recall import precision_recall, precision_recall_error
@@ -31,11 +30,6 @@ Draw = Callable[[Tensor, Tensor | None], Tensor]
 
 LEVELS = 18  # noise levels of the diffusion sampler: 35 calls
 CALLS = (1, 2, 4)
-
-
-def conditioned(model: Model, cond: Tensor | None) -> Denoise:
-    """The model as a function of (x_t, t), with its labels (b,) filled in."""
-    return lambda x_t, t: model(x_t, t, cond)
 
 
 def few_steps(

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..ops import rewind_rng
-from ..types import Data, Time
+from ..types import Data, Times
 
 FUSED = ("scaled_dot_product", "multi_head_attention", "transformer_encoder")  # torch's kernels
 
 
-def check_forward(net: nn.Module, x: Data, c_noise: Time, cond: Tensor | None = None) -> None:
+def check_forward(net: nn.Module, x: Data, c_noise: Times, cond: Tensor | None = None) -> None:
     """Check that forward mode works through net(x, c_noise, cond).
 
     Two samples are tried in train mode, on copies of weights and buffers, so that network and
@@ -24,7 +24,7 @@ def check_forward(net: nn.Module, x: Data, c_noise: Time, cond: Tensor | None = 
     Args:
         net: the network.
         x: samples (b, *d).
-        c_noise: its time input (b,).
+        c_noise: its time input (b,), or (b, 2) for two times.
         cond: labels (b,), or None.
 
     Raises:

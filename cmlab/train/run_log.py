@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from tqdm import tqdm
 
+from ..model import conditioned
 from ..ops import seeded
 from .checkpoint import BadFile, append, parse_json, read_lines, replace, with_fields
 from .lock import check_lock
@@ -184,8 +185,7 @@ class SampleSheet:
         rows = []
         with seeded(device, 1):
             for calls in CALLS:
-                denoise = lambda x_t, t: model(x_t, t, cond)  # noqa: E731
-                rows.append(self.sampler(model.process, denoise, z, calls))
+                rows.append(self.sampler(model.process, conditioned(model, cond), z, calls))
         picture = image_grid(torch.cat(rows).cpu(), COLUMNS)
         path = self.folder / f"{trainer.step:08d}.png"
         replace(path, lambda temporary: picture.save(temporary, format="PNG"))

@@ -10,7 +10,7 @@ from torch import Tensor
 from cmlab.data.toy import ToyData
 from cmlab.methods import SCM
 from cmlab.metrics.toy import answers, rmse_by_level, truth
-from cmlab.model import Denoiser
+from cmlab.model import Denoiser, conditioned
 from cmlab.ops import seeded
 from cmlab.train.recipe import Recipe
 from cmlab.train.runs import evaluate_model
@@ -149,6 +149,6 @@ class ImageObserver:
             z = torch.randn_like(recipe.data.sample(self.n)[0])
         cond = torch.arange(self.n) % classes if classes else None
         with torch.no_grad():
-            x = recipe.sampler(model.process, lambda x_t, t: model(x_t, t, cond), z, 1)
+            x = recipe.sampler(model.process, conditioned(model, cond), z, 1)
         grey = (x.clamp(-1, 1) + 1) * 127.5
         return {"pictures": grey.round().to(torch.uint8).numpy()}

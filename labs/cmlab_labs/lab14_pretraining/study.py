@@ -32,7 +32,7 @@ from torch import Tensor
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import ToyData
 from cmlab.metrics.denoiser import CPU, EDM_LEVELS, excess, heun_samples
-from cmlab.metrics.report import conditioned
+from cmlab.model import conditioned
 from cmlab.nets.mlp import MLPShape
 from cmlab.nets.unet import UNetShape
 from cmlab.noise_levels import LogNormal
