@@ -409,6 +409,11 @@ def settings() -> tuple[Settings, argparse.Namespace]:
         "--presets", nargs="+", default=[], choices=presets, metavar="NAME", help="their rows"
     )
     words.add_argument("--out", type=Path, help="a file of JSON lines to append to")
+    words.add_argument(
+        "--convolutions",
+        action="store_true",
+        help="only what a single convolution reaches on a CPU",
+    )
     words.add_argument("--one", help=argparse.SUPPRESS)
     given = words.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -417,8 +422,26 @@ def settings() -> tuple[Settings, argparse.Namespace]:
     return Settings(*numbers, device, given.peak), given
 
 
+def convolution_gflops(channels: int, kind: torch.dtype, batch: int = 32, side: int = 16) -> float:
+    """What one 3 × 3 convolution reaches on the CPU: GFLOPS, the best of 8 passes."""
+    x = torch.randn(batch, channels, side, side).to(kind, memory_format=torch.channels_last)
+    w = torch.randn(channels, channels, 3, 3).to(kind, memory_format=torch.channels_last)
+    taken = []
+    for _ in range(9):
+        start = process_time()
+        torch.nn.functional.conv2d(x, w, padding=1)
+        taken.append(process_time() - start)
+    return 2 * 9 * batch * side**2 * channels**2 / min(taken[1:]) / 1e9
+
+
 def main() -> None:
     given, words = settings()
+    if words.convolutions:
+        for channels in (128, 256):
+            for kind in (torch.float32, torch.bfloat16):
+                reached = round(convolution_gflops(channels, kind))
+                print(json.dumps({"channels": channels, "type": str(kind), "gflops": reached}))
+        return
     if words.one:
         name, fields = json.loads(words.one)
         print(json.dumps(measure(row_of(name), Settings(**fields))))

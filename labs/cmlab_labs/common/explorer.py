@@ -21,17 +21,6 @@ from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
 WIDE_LABEL = {"description_width": "initial"}
-
-
-def __getattr__(name: str) -> Any:
-    """`Predict`, which older copies of the notebooks import from here."""
-    if name != "Predict":
-        raise AttributeError(f"{__name__} has no {name}")
-    from .prediction import Predict
-
-    return Predict
-
-
 CONTROL_LAYOUT = ipw.Layout(width="330px")
 
 
@@ -300,3 +289,12 @@ def titles(figure: Figure) -> str:
 def show_source(thing: Any) -> Code:
     """The source code of a class or function of the package."""
     return Code(inspect.getsource(thing), language="python")
+
+
+def __getattr__(name: str) -> Any:
+    """`Predict`, which older copies of the notebooks import from here."""
+    if name != "Predict":
+        raise AttributeError(f"{__name__} has no {name}")
+    from .prediction import Predict
+
+    return Predict
