@@ -69,13 +69,9 @@ def score(
     """
     model, recipe, _ = runs.load(run)
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
+    with fitting(run, "measured"):
         data = change(recipe.data, "path", path) if path else recipe.data
         return evaluator.table(model.to(device or best), data, recipe.sampler)
-    except BadFile:
-        raise
-    except ValueError as error:
-        raise Refused(f"{run} cannot be measured: {error}") from error
 
 
 def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
