@@ -601,7 +601,7 @@ def sensible(odd: list[str], folder: Path, ends: list[Ended]) -> str:
     return f"exit 0 with {scores[0]} null" if scores else ""
 
 
-SIGNED = ("mean", "loc", "shift", "b", "bias")  # fields that may be negative
+SIGNED = ("mean", "loc", "shift", "b", "bias", "seed")  # fields that may be negative
 
 
 def signed(field: str) -> bool:

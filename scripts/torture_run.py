@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,10 +129,10 @@ def run(case: Case, folder: Path) -> Result:
     folder = folder.resolve()
     try:
         case.prepare(folder)
-        ends = together(case, folder, (case.words, *case.rivals))
+        ends = together(case, folder, (case.words, *case.rivals), case.event)
         killed = [e for e in ends if e.status == -signal.SIGKILL and not e.hung]
         if case.then:
-            ends += together(case, folder, (case.then,), first=len(ends))
+            ends += together(case, folder, (case.then,), event=None)
         return result(case, folder, ends, len(killed))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -200,16 +201,13 @@ class Job:
         return Ended(self.status, *self.said(), self.hung)
 
 
-def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int = 0) -> list[Ended]:
+def together(
+    case: Case, folder: Path, commands: tuple[Words, ...], event: Event | None
+) -> list[Ended]:
     """Start these commands at the same moment and wait for all; a late one is killed."""
-    beside = folder.with_name(f"{folder.name}-said")
-    beside.mkdir(exist_ok=True)
     start = start_process if case.whole else start_fork
-    jobs = [
-        start(case, folder, words, beside / f"{first + k}") for k, words in enumerate(commands)
-    ]
+    jobs = [start(case, folder, words) for words in commands]
     looked, due = 0.0, None
-    event = case.event if not first else None
     while not all([job.poll() for job in jobs]):
         now = time.monotonic()
         if event and due is None and (not event.when or any(folder.glob(event.when))):
@@ -226,46 +224,58 @@ def together(case: Case, folder: Path, commands: tuple[Words, ...], first: int =
     ends = [job.ended() for job in jobs]
     if SHOW:
         sys.stdout.write("".join(f"$ {e.status}\n{e.out}{e.err}\n" for e in ends))
-    shutil.rmtree(beside, ignore_errors=True)
     return ends
 
 
-def start_process(case: Case, folder: Path, words: Words, said: Path) -> Job:
+def start_process(case: Case, folder: Path, words: Words) -> Job:
     """A fresh interpreter with this command."""
-    out, err = said.with_suffix(".out"), said.with_suffix(".err")
-    with out.open("wb") as o, err.open("wb") as e:
-        process = subprocess.Popen(
-            [*case.python, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=o, stderr=e,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **case.environment},
-        )  # fmt: skip
-    said_so = lambda: [path.read_text("utf-8", "replace") for path in (out, err)]  # noqa: E731
-    return Job(process.pid, said_so, process)
+    out, err = pipe(), pipe()
+    process = subprocess.Popen(
+        [*case.python, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=out[1], stderr=err[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **case.environment},
+    )  # fmt: skip
+    return Job(process.pid, listener(out, err), process)
 
 
-def start_fork(case: Case, folder: Path, words: Words, said: Path) -> Job:
+def start_fork(case: Case, folder: Path, words: Words) -> Job:
     """A copy of this process that calls `main` with this command."""
-    ends = [os.pipe() for _ in range(2)]  # no files: the limit of their size is among the attacks
-    for _, into in ends:
-        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 2**20)
+    out, err = pipe(), pipe()
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
         try:
-            os._exit(in_fork(case, folder, words, ends[0][1], ends[1][1]))
+            os._exit(in_fork(case, folder, words, out[1], err[1]))
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
         finally:
             os._exit(CRASHED)
-    for _, into in ends:
+    return Job(pid, listener(out, err))
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe that holds all a command says: no file, whose size is limited in some attacks."""
+    end, into = os.pipe()
+    fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 2**20)
+    return end, into
+
+
+def listener(*pipes: tuple[int, int]) -> Callable[[], list[str]]:
+    """Close our writing ends; a function that reads what was said once the command has ended."""
+    for _, into in pipes:
         os.close(into)
-    return Job(pid, lambda: [drained(end) for end, _ in ends])
+    return lambda: [drained(end) for end, _ in pipes]
 
 
 def drained(end: int) -> str:
-    """All that is left in a pipe."""
-    with os.fdopen(end, "rb") as file:
-        return file.read().decode("utf-8", "replace")
+    """All that is in a pipe; a process left behind may still hold its other end."""
+    os.set_blocking(end, False)
+    said = b""
+    with suppress(BlockingIOError):
+        while more := os.read(end, 2**20):
+            said += more
+    os.close(end)
+    return said.decode("utf-8", "replace")
 
 
 def in_fork(case: Case, folder: Path, words: Words, out: int, err: int) -> int:

@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import signal
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from cmlab.train import checkpoint
 from cmlab.train.checkpoint import BadFile
+from cmlab.train.run_log import read_log
 
 TENSORS = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1.5)}
 RECORD = {"recipe": {"kind": "x"}, "σ_d": 0.5, "none": None}
@@ -157,3 +159,17 @@ def test_a_json_record_is_readable_text_and_strict(tmp_path):
         checkpoint.write_json(path, {"score": float("nan")})
     assert "σ" in path.read_text(encoding="utf-8") and alone(path)
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("read", [checkpoint.read, checkpoint.read_json, read_log])
+def test_a_pipe_in_a_files_place_is_refused_and_not_waited_for(read, tmp_path):
+    os.mkfifo(tmp_path / "f")
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits for a writer"))
+    signal.alarm(60)
+    try:
+        with pytest.raises(BadFile):
+            read(tmp_path / "f")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cmlab.methods import EDM
 from cmlab.noise_levels import At
-from cmlab.presets import digits, toy
+from cmlab.presets import PRESETS, digits, toy
 from cmlab.train import runs
 from cmlab.train.run_log import (
     EDGES,
@@ -106,6 +106,14 @@ def test_sheets_show_the_same_noise_becoming_samples(tmp_path):
     assert before.shape == (3 * 9, 8 * 9, 3)  # one, two and four calls of eight noises
     twin = SampleSheet(recipe, tmp_path)
     assert torch.equal(sheet.z, twin.z) and torch.equal(sheet.cond, twin.cond)
+
+
+@pytest.mark.parametrize(("preset", "side"), [("digits.slct", 8), ("shapes.slct", 32)])
+def test_sheets_of_a_latent_model_show_images_not_latents(preset, side, tmp_path):
+    recipe = PRESETS[preset](steps=20)
+    SampleSheet(recipe, tmp_path)(recipe.trainer())
+    sheet = np.asarray(Image.open(tmp_path / STRIPS / "00000000.png"))
+    assert sheet.shape == (3 * (side + 1), 8 * (side + 1), 3)
 
 
 def test_drawing_a_sheet_leaves_the_callers_randomness_alone(tmp_path):

@@ -24,6 +24,7 @@ from torch.nn.functional import pad
 from ..model import Denoiser, conditioned
 from ..train.checkpoint import replace
 from ..train.recipe import Recipe
+from ..train.run_log import decoded
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
     titles = [f"{c} call" + "s" * (c > 1) for c in calls]
     if real.ndim == 2:
         return point_sheets(groups, titles, data.sample(2000)[0])
-    return image_sheets(groups, titles, columns=10 if cond is not None else 8)
+    pictures = [decoded(data, group) for group in groups]
+    return image_sheets(pictures, titles, columns=10 if cond is not None else 8)
 
 
 def save_grid(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], out: Path) -> None:

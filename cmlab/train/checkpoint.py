@@ -4,12 +4,14 @@ Files are written atomically: beside their place, forced to the disk, and rename
 A run that is killed, or out of space, leaves the last good file whole.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
 import socket
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -46,10 +48,18 @@ def write_json(path: Path, record: dict) -> None:
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def contents(path: Path) -> bytes:
+    """A regular file's bytes. Raises OSError, also for a pipe or a device: it may never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> dict:
     """Read a record that `write_json` wrote. Raises BadFile if it is missing or damaged."""
     try:
-        record = parse_json(path.read_bytes())
+        record = parse_json(contents(path))
     except (OSError, ValueError) as error:
         raise BadFile(f"{path} is missing or no JSON record; remake or restore it") from error
     if not isinstance(record, dict):
@@ -157,7 +167,7 @@ def _host() -> str:
 
 def read_lines(path: Path) -> list[bytes]:
     """The lines of a log, without a last one that was torn: no line feed, and no JSON."""
-    *lines, last = path.read_bytes().split(b"\n")
+    *lines, last = contents(path).split(b"\n")
     return [*lines, last] if last and _is_json(last) else lines
 
 

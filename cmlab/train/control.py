@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from .checkpoint import BadFile, write_json
+from .checkpoint import BadFile, contents, write_json
 from .lock import check_lock
 from .trainer import Trainer
 
@@ -63,7 +63,7 @@ class RunControl:
     def want(self) -> str:
         """The request, "pause" or "stop"; empty if there is none."""
         try:
-            word = (self.folder / WANT).read_text(encoding="utf-8").strip()
+            word = contents(self.folder / WANT).decode("utf-8").strip()
         except (OSError, ValueError):
             return ""
         return word if word in (PAUSE, STOP) else ""

@@ -31,7 +31,7 @@ from typing import Any
 
 import psutil
 
-from .checkpoint import REMEDY, BadFile, process_place
+from .checkpoint import REMEDY, BadFile, contents, process_place
 
 try:
     import fcntl
@@ -135,7 +135,7 @@ class Lock:
     def check(self) -> None:
         """Raise InUse if the lock is no longer this process's, which then must not write."""
         try:
-            text = self.path.read_bytes()
+            text = contents(self.path)
         except OSError as error:
             raise InUse(
                 f"{self.path.parent} was moved or removed while this process wrote there "
@@ -148,7 +148,7 @@ class Lock:
         """Remove the file, unless another has taken it over."""
         self.stop.set()
         with suppress(OSError):
-            if self.path.read_bytes() == self.text:
+            if contents(self.path) == self.text:
                 if os.name == "nt":  # which removes no open file
                     os.close(self.file)
                 self.path.unlink()

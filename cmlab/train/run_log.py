@@ -172,7 +172,7 @@ class SampleSheet:
     """A callback that draws samples of the averaged model from fixed noise, for image data."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.sampler, self.folder = recipe.sampler, folder / STRIPS
+        self.data, self.sampler, self.folder = recipe.data, recipe.sampler, folder / STRIPS
         with seeded(torch.device("cpu"), 0):
             x, self.cond = recipe.data.sample(COLUMNS)
             self.z = torch.randn(x.shape)
@@ -186,9 +186,15 @@ class SampleSheet:
         with seeded(device, 1):
             for calls in CALLS:
                 rows.append(self.sampler(model.process, conditioned(model, cond), z, calls))
-        picture = image_grid(torch.cat(rows).cpu(), COLUMNS)
+        picture = image_grid(decoded(self.data, torch.cat(rows).cpu()), COLUMNS)
         path = self.folder / f"{trainer.step:08d}.png"
         replace(path, lambda temporary: picture.save(temporary, format="PNG"))
+
+
+def decoded(data: object, x: Tensor) -> Tensor:
+    """Images of samples: latents are decoded by their data, other samples are images already."""
+    decode = getattr(data, "decode", None)
+    return decode(x) if decode else x
 
 
 def image_grid(x: Tensor, columns: int, gap: int = 1) -> Image.Image:
