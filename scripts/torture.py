@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from torture_data import own_data  # noqa: E402
 from torture_inputs import INPUTS, Shelf  # noqa: E402
 from torture_processes import KILLS, PROCESSES, RACES  # noqa: E402
 from torture_run import ROOT, run  # noqa: E402
@@ -38,10 +39,15 @@ KINDS = {
     9: "good files",
     10: "markup",
     11: "installed elsewhere",
+    12: "own data",
 }
 Row = dict[str, Any]
 Key = tuple[str, int, int]
-GENERATORS = {"inputs": {**INPUTS, **RACES}, "kills": KILLS, "processes": PROCESSES}
+GENERATORS = {
+    "inputs": {**INPUTS, **RACES, 12: (own_data,)},
+    "kills": KILLS,
+    "processes": PROCESSES,
+}
 SHARE = {6: 4, 7: 4}  # of the inputs; other kinds 1
 
 
