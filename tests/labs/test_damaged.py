@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -173,6 +174,14 @@ def test_running_mends_a_damaged_notebook(lab, capsys):
     lab.write_bytes(conflict(lab.read_bytes()))
     assert main(["labs", "run"]) == 0
     assert check.problems(lab) == []
+
+
+@pytest.mark.parametrize("make", [getattr(os, "mkfifo", os.mkdir), os.mkdir])
+@pytest.mark.parametrize("read", [build.read, build.read_source])
+def test_a_pipe_or_folder_in_a_notebooks_place_is_refused_and_not_waited_for(read, make, tmp_path):
+    make(tmp_path / "03_x")
+    with pytest.raises(ValueError, match="03_x cannot be read"):
+        read(tmp_path / "03_x")
 
 
 @pytest.mark.parametrize(

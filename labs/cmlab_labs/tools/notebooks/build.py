@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbformat.validator import iter_validate
 
-from cmlab.train.checkpoint import parse_json
+from cmlab.train.checkpoint import contents, parse_json
 
 # Reading and writing a lab's two files: labs/src/NN_name.py and labs/NN_name.ipynb
 
@@ -68,6 +68,17 @@ class BadNotebook(ValueError):
     """A notebook or its source that cannot be read, and why, in one sentence."""
 
 
+def readable(path: Path) -> bytes:
+    """A file's bytes. Raises BadNotebook if there is none that can be read."""
+    try:
+        return contents(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise BadNotebook(
+            f"{path.name} cannot be read ({why}); restore it with `git checkout`"
+        ) from error
+
+
 def read_source(path: Path) -> NotebookNode:
     """The cells of a py:percent file, without ids or outputs worth keeping.
 
@@ -75,8 +86,9 @@ def read_source(path: Path) -> NotebookNode:
     """
     import jupytext
 
+    raw = readable(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = raw.decode("utf-8")
     except ValueError as error:
         raise BadNotebook(f"{path.name} is no text; restore it with `git checkout`") from error
     if found := re.search(r"^(<{7}|>{7}) .*$", text, re.MULTILINE):
@@ -87,7 +99,7 @@ def read_source(path: Path) -> NotebookNode:
 
 def read(path: Path) -> NotebookNode:
     """The notebook as it is on disk: nothing missing is filled in. Raises BadNotebook."""
-    raw = path.read_bytes()
+    raw = readable(path)
     try:
         found = parse_json(raw)
     except ValueError as error:

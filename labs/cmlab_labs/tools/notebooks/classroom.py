@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from ...common.prediction import prediction
-from .build import asked, read, save, tags
+from .build import asked, read, readable, save, tags
 from .front import front_matter
 
 # Learners' copies: without solutions, with nbgrader's metadata
@@ -146,7 +146,7 @@ def notes_of(notebook: Path, options: Sequence[str] = ()) -> Notes:
         ValueError: if they lack a key, or a misconception for one of these wrong options.
     """
     path = notebook.parent / "src" / NOTES
-    notes = tomllib.loads(path.read_text(encoding="utf-8")).get(notebook.stem, {})
+    notes = tomllib.loads(readable(path).decode("utf-8")).get(notebook.stem, {})
     lacks = [f'["{notebook.stem}"] the key {key}' for key in KEYS if not notes.get(key)]
     for kind in KEYS:
         for note in notes.get(kind, ()) if KEYS[kind] else ():
