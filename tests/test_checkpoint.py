@@ -1,8 +1,10 @@
 """Files: whole or not there, told apart in one sentence, and never executed."""
 
 import errno
+import json
 import os
 import pickle
+import re
 import signal
 import stat
 from pathlib import Path
@@ -173,3 +175,21 @@ def test_a_pipe_in_a_files_place_is_refused_and_not_waited_for(read, tmp_path):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_flipped_bits_anywhere_in_a_file_are_noticed_or_change_nothing(good):
+    whole = good.read_bytes()
+    for place in range(0, len(whole), 7):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        good.write_bytes(spoilt)
+        try:  # the checksum's own name, or a space, may be hit
+            assert_good(good)
+        except BadFile as error:
+            assert re.search("damaged|no cmlab record", str(error))
+
+
+def test_a_file_of_an_earlier_version_has_no_checksum_and_is_read(good):
+    record = json.dumps(RECORD)
+    save_file(TENSORS, good, metadata={checkpoint.KEY: record})
+    assert_good(good)

@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 import stat
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -19,11 +20,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 KEY = "cmlab"  # the header entry that holds the record
+SUM = "crc32"  # the header entry that holds the checksum; files of earlier versions have none
 POINTER = b"version https://git-lfs.github.com/"
 
 
@@ -38,8 +41,18 @@ def write(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
         BadFile: if the file cannot be written.
     """
     flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    payload = save(flat, metadata={KEY: json.dumps(record, allow_nan=False)})
+    text = json.dumps(record, allow_nan=False)
+    payload = save(flat, metadata={KEY: text, SUM: checksum(flat, text)})
     replace(path, lambda temporary: temporary.write_bytes(payload))
+
+
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """CRC-32 of tensors, their names and shapes, and a record's text: it tells flipped bytes."""
+    value = zlib.crc32(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name} {tuple(tensor.shape)}".encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+    return f"{value:08x}"
 
 
 def write_json(path: Path, record: dict) -> None:
@@ -235,8 +248,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise BadFile(f"{path} does not exist; give a run's folder or a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
-            record = with_fields(parse_json((file.metadata() or {})[KEY]), {}, str(path))
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+            header = file.metadata() or {}
+            record = with_fields(parse_json(header[KEY]), {}, str(path))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header.get(SUM) not in (None, checksum(tensors, header[KEY])):
+            raise BadFile(f"{path} is damaged: its checksum is another; remake or restore it")
+        return tensors, record
     except BadFile:
         raise
     except (SafetensorError, OSError, ValueError) as error:
