@@ -148,6 +148,7 @@ DAMAGE = {
     "is no notebook of format 4": lambda raw: b"[]",
     "is no notebook of format 4;": lambda raw: b'{"nbformat": 3}',
     "is not a valid notebook at cells/0": lambda raw: raw.replace(b'"markdown"', b'"song"'),
+    "is not a valid notebook: a cell's type": lambda raw: raw.replace(b'"markdown"', b"{}"),
     "is not a valid notebook at the ids": lambda raw: re.sub(rb'"id": "[^"]+"', b'"id": [3]', raw),
     "is not a valid notebook at cells": lambda raw: b'{"nbformat": 4, "nbformat_minor": 5, '
                                                     b'"metadata": {}, "cells": 3}',

@@ -109,7 +109,12 @@ def read(path: Path) -> NotebookNode:
         raise BadNotebook(_set_aside_by(path, "is no notebook of format 4"))
     # Format 4.4 does not ask for the cells' ids, which `sync` and `check` see to.
     faults = iter_validate(found, version=4, version_minor=4, relax_add_props=True)
-    if fault := next(faults, None):
+    try:
+        fault = next(faults, None)
+    except (TypeError, LookupError, AttributeError) as error:  # in nbformat's wording of the fault
+        why = "is not a valid notebook: a cell's type is no text"
+        raise BadNotebook(_set_aside_by(path, why)) from error
+    if fault:
         place = "/".join(map(str, fault.absolute_path)) or "its top"
         raise BadNotebook(_set_aside_by(path, f"is not a valid notebook at {place}"))
     if not all(isinstance(cell.get("id", ""), str) for cell in found["cells"]):
