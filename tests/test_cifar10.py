@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import pickle
 import re
 import shutil
@@ -236,6 +237,14 @@ def test_a_missing_batch_is_named_with_the_remedy(home, tmp_path):
     path = copy(home, "python", tmp_path, without=["data_batch_3"])
     assert "lacks data_batch_3;" in refusal(path)
     assert len(CIFAR10(str(path), train=False).images) == 10_000
+
+
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", os.mkdir),
+                                  lambda path: path.symlink_to("nowhere")])  # fmt: skip
+def test_what_is_no_file_in_a_batchs_place_is_not_taken_for_a_missing_batch(home, tmp_path, make):
+    path = copy(home, "python", tmp_path, TEST)
+    make(path / FOLDER["python"] / "test_batch")
+    assert "test_batch is a folder, a pipe or a link that leads nowhere;" in refusal(path, False)
 
 
 def spoilt(images, labels, place, byte):

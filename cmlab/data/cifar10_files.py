@@ -318,8 +318,10 @@ class BatchFolder(BatchStore):
     def files(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
             path = self.path / f"{name}{self.layout.suffix}"
-            if not path.is_file():
+            if not os.path.lexists(path):
                 continue
+            if not path.is_file():
+                raise BadFile(f"{path} is a folder, a pipe or a link that leads nowhere; {REMEDY}")
             with self.naming(name):
                 self.check_size(path.stat().st_size)
             try:
