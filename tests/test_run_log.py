@@ -11,6 +11,7 @@ from cmlab.methods import EDM
 from cmlab.noise_levels import At
 from cmlab.presets import PRESETS, digits, toy
 from cmlab.train import runs
+from cmlab.train.checkpoint import BadFile
 from cmlab.train.run_log import (
     EDGES,
     LEVELS,
@@ -94,6 +95,19 @@ def test_a_run_that_was_killed_and_resumed_has_each_line_once(tmp_path, monkeypa
     runs.fit(tiny(), tmp_path, keep=2)
     assert [row["step"] for row in rows(tmp_path)] == list(range(1, 9))
     assert [row["step"] for row in rows(tmp_path / "start")] == list(range(1, 5))
+
+
+def test_a_run_whose_log_is_no_file_is_refused_and_not_begun_again(tmp_path):
+    def die(trainer):
+        if trainer.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.fit(tiny(), tmp_path, die, keep=2)
+    (tmp_path / LOG).unlink()
+    (tmp_path / LOG).mkdir()
+    with pytest.raises(BadFile, match="log.jsonl cannot be read"):
+        runs.fit(tiny(), tmp_path, keep=2)
 
 
 def test_sheets_show_the_same_noise_becoming_samples(tmp_path):

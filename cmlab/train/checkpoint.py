@@ -179,8 +179,15 @@ def _host() -> str:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The lines of a log, without a last one that was torn: no line feed, and no JSON."""
-    *lines, last = contents(path).split(b"\n")
+    """The lines of a log, without a last one that was torn: no line feed, and no JSON.
+
+    Raises:
+        BadFile: if it cannot be read.
+    """
+    try:
+        *lines, last = contents(path).split(b"\n")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read ({error.strerror})") from error
     return [*lines, last] if last and _is_json(last) else lines
 
 

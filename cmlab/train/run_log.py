@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..model import conditioned
 from ..ops import seeded
-from .checkpoint import BadFile, append, parse_json, read_lines, replace, with_fields
+from .checkpoint import append, parse_json, read_lines, replace, with_fields
 from .lock import check_lock
 from .recipe import Recipe
 from .trainer import Trainer
@@ -143,11 +143,7 @@ def _object(line: bytes | str, fields: Mapping[str, type]) -> dict[str, Any] | N
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The rows of a log, without lines that are none. Raises BadFile if it cannot be read."""
-    try:
-        lines = read_lines(path)
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read ({error.strerror})") from error
-    return [row for line in lines if (row := log_row(line))]
+    return [row for line in read_lines(path) if (row := log_row(line))]
 
 
 def truncate_log(folder: Path, step: int) -> None:
