@@ -11,6 +11,7 @@ import pytest
 import torch
 from cifar_files import write_binary
 
+from cmlab.cli.settings import read_from
 from cmlab.methods.scm import UnitNorm
 from cmlab.presets import PRESETS
 from cmlab.train import runs
@@ -137,3 +138,8 @@ def test_two_hundred_steps_killed_and_resumed_equal_an_unbroken_run(place, tmp_p
     killed, unbroken = (read(tmp_path / name / runs.MODEL)[0] for name in ("killed", "unbroken"))
     assert killed.keys() == unbroken.keys()
     assert all(torch.equal(killed[name], unbroken[name]) for name in killed)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("cifar10.")])
+def test_the_place_of_the_files_can_be_given_for_every_preset(name):
+    assert "path='elsewhere'" in repr(read_from(PRESETS[name]().data, "elsewhere"))

@@ -146,6 +146,10 @@ def refused(capsys, *words):
         (["toy.ect", "--set", "net.width=8"], "net and start.net have to be alike"),
         (["toy.ict", "--seed", "x"], "--seed: must be a whole number in [-1e18, 1e18], not 'x'"),
         (["digits.ect", "--set", "data=ring"], "data takes a Digits"),
+        (
+            ["toy.ict", "--data", "."],
+            "Ring is made here and not read from files; leave out --data",
+        ),
         ([], "the following arguments are required: preset"),
     ],
 )
@@ -216,6 +220,20 @@ def test_wrong_words_to_sample_are_refused(run, tmp_path, monkeypatch, capsys, w
     monkeypatch.chdir(tmp_path)
     assert sentence in refused(capsys, "sample", str(run), "--out", "grid.png", *words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["--data", "."], ["--n", "5"], ["--weights", "x"], ["--heun"]])
+def test_an_option_that_goes_with_a_space_is_not_ignored_without_one(run, capsys, words):
+    assert f"{words[0]} goes with --space: cmlab-cifar" in refused(
+        capsys, "evaluate", str(run), *words
+    )
+
+
+@pytest.mark.parametrize("place", ["", "/", "..", "~"])
+def test_a_folder_is_no_name_for_shipped_files(run, capsys, place):
+    assert "is a folder; give the name of the files, as " in refused(
+        capsys, "ship", str(run), "--out", place
+    )
 
 
 def test_a_run_that_diverges_stops_with_a_sentence_and_status_one(tmp_path, capsys):

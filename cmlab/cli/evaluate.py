@@ -18,8 +18,7 @@ from ..metrics.feature_extractors import CifarSpace, InceptionSpace, Space
 from ..metrics.report import Table
 from ..train import runs
 from ..train.checkpoint import BadFile
-from ..train.recipe import change
-from .settings import COUNT, SEED, Refused, say, whole
+from .settings import COUNT, SEED, Refused, read_from, say, whole
 
 SPACES = (CifarSpace.name, InceptionSpace.name)
 
@@ -70,7 +69,7 @@ def score(
     model, recipe, _ = runs.load(run)
     best = "cuda" if torch.cuda.is_available() else "cpu"
     with fitting(run, "measured"):
-        data = change(recipe.data, "path", path) if path else recipe.data
+        data = read_from(recipe.data, path) if path else recipe.data
         return evaluator.table(model.to(device or best), data, recipe.sampler)
 
 
@@ -97,6 +96,16 @@ def evaluate(args: argparse.Namespace) -> int:
     The table, for people, goes to standard error.
     """
     if not args.space:
+        only = {
+            "n": 10_000,
+            "seed": 0,
+            "heun": False,
+            "data": "",
+            "weights": "",
+            "download": False,
+        }
+        if given := [f"--{name}" for name, value in only.items() if getattr(args, name) != value]:
+            raise Refused(f"{given[0]} goes with --space: {' or '.join(SPACES)}")
         model, recipe, record = runs.load(args.run)
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
         with fitting(args.run):

@@ -22,13 +22,23 @@ from ..train.checkpoint import BadFile
 from ..train.config import TrainConfig
 from ..train.cost import least_memory
 from ..train.distributed import accelerator
-from ..train.recipe import Recipe, change
+from ..train.recipe import Recipe, change, settable_fields
 from ..types import Range
 from .doctor import container_limit
 
 
 class Refused(ValueError):
     """The command cannot be carried out; the message says in one sentence what can."""
+
+
+def read_from(data: Any, path: str) -> Any:
+    """A data set with its files at this path. Raises Refused for one that reads no files."""
+    names = settable_fields(data)
+    if "path" in names:
+        return change(data, "path", path)
+    if "data" in names:
+        return replace(data, data=read_from(data.data, path))
+    raise Refused(f"{type(data).__name__} is made here and not read from files; leave out --data")
 
 
 def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:

@@ -39,6 +39,8 @@ def ship(run: Path, out: Path) -> dict[str, Any]:
     model, _, record = load(run)
     if not run.is_dir():
         raise BadFile(f"{run} is one file; give the run's folder, which has its log and sheets")
+    if out.is_dir():
+        raise BadFile(f"{out} is a folder; give the name of the files, as {out / 'small'}")
     rows, sheets = history(run)
     chosen = [sheets[i] for i in spread(len(sheets), SHEETS)]
     record = record | {"dtype": "bfloat16", "sheets": [samples for samples, _ in chosen]}

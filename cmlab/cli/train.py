@@ -29,6 +29,7 @@ from .settings import (
     Refused,
     check_memory,
     dry_run,
+    read_from,
     recipe_of,
     say,
     whole,
@@ -79,6 +80,8 @@ def train(args: argparse.Namespace) -> int:
         raise Refused(fault)
     settings = [word for words in args.set for word in words]
     recipe = recipe_of(args.preset, args.seed, settings)
+    if args.data:
+        read_from(recipe.data, str(args.data))
     if not SHIPPED.is_dir() and not isinstance(recipe.data, ToyData):
         raise Refused(
             f"{SHIPPED} is missing, and with it what evaluates {args.preset}: cmlab was "
