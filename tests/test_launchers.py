@@ -48,7 +48,6 @@ def test_what_a_launcher_has_to_be_told_is_said(launched):
     [
         {},
         {"WORLD_SIZE": "1", "LOCAL_RANK": "0"},
-        {"WORLD_SIZE": "many", "LOCAL_RANK": "0"},
         {"SLURM_NTASKS": "1"},
         {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"},  # typed, not started by srun
         {"SLURM_NTASKS": "2", "WORLD_SIZE": "1", "LOCAL_RANK": "0"},  # torchrun inside SLURM
@@ -62,6 +61,16 @@ def test_one_process_is_one_run(launched, found):
 def test_a_cluster_that_counts_machines_and_not_processes_is_left_alone(launched):
     launched({"WORLD_SIZE": "2"})  # Fabric starts the processes of each machine itself
     assert launcher_mismatch(Engine(8, 2)) == "" and launcher_mismatch(Engine(8, 1))
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_NTASKS", "LOCAL_RANK", "SLURM_PROCID"])
+@pytest.mark.parametrize("text", ["x", "", "-1", "1e3"])
+def test_a_launchers_variable_that_is_no_number_is_named(launched, name, text):
+    launched({name: text})
+    assert (
+        launcher_mismatch(Engine())
+        == f"{name}={text!r} in the environment is no whole number; unset it"
+    )
 
 
 def test_torchrun_without_devices_is_refused(tmp_path):

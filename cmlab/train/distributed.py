@@ -222,6 +222,8 @@ LAUNCHERS = (
     ("mpirun", "PMI_SIZE", "MPI_LOCALNRANKS"),
     ("jsrun", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_SIZE"),
 )
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_LOCALID",
+         "SLURM_NODEID", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")  # fmt: skip
 BY_HAND = ("bash", "interactive")  # names of SLURM jobs in which a command is typed
 
 
@@ -231,6 +233,10 @@ def launcher_mismatch(engine: Engine) -> str:
     Each of them would take itself for the only one, and train the whole run.
     """
     given = {name: int(text) for name, text in os.environ.items() if text.isdecimal()}
+    for name in (*RANKS, *(in_all for _, in_all, _ in LAUNCHERS)):
+        if name in os.environ and name not in given:
+            text = os.environ[name]
+            return f"{name}={text!r} in the environment is no whole number; unset it"
     for launcher, in_all, on_each in LAUNCHERS:
         by_hand = launcher == "SLURM" and os.environ.get("SLURM_JOB_NAME") in BY_HAND
         if in_all not in given or by_hand:
