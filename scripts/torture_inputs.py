@@ -302,18 +302,11 @@ def launcher(rng: Random, shelf: Shelf) -> Case:
         name += f" with {key}={environment[key]}"
 
     def judge(folder: Path, ends: list[Ended]) -> str:
-        alone = world == 1
         if went_well(ends[0]):
-            nonsense = [
-                f"{k}={v}" for k, v in environment.items() if v in ("", "x", "-1", "²", "1e3")
-            ]
-            if nonsense:
-                return f"accepted {nonsense[0]}"
-            return (
-                ""
-                if alone or " with " in name
-                else f"{world} processes train the same run, exit 0"
-            )
+            odd = [f"{k}={v}" for k, v in environment.items() if v in ("", "x", "-1", "²", "1e3")]
+            if odd:
+                return f"accepted {odd[0]}"
+            return "" if world == 1 or " with " in name else f"{world} processes, one run each"
         return "refused, and wrote" if (folder / "run").exists() else ""
 
     title = f"{name}, rank {rank} of {world}, --devices {devices} --nodes {nodes}"
