@@ -157,3 +157,15 @@ def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, lis
         (left, 0.01, 8 * unit, 3 * tall),
     )
     return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
+
+
+def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float) -> Figure:
+    """A scan x, noise z and their sum x + t z, each (1, 1, h, w), with what to read off them."""
+    figure, ((ax,),) = sheet(1, 1, 7.0, 2.5)
+    gap = torch.full_like(x, torch.nan)
+    images = torch.stack([x, gap, z, gap, x_t], 1)
+    names = ("the data: $x$", "", "noise: $z$", "", "noisy: $x_t = x + t\\,z$")
+    gone = "the scan is still readable" if t < 0.5 else "the scan fades"
+    title = "nothing of the scan is left to see" if t > 3 else gone
+    contact_sheet(ax, images, names, title=f"At noise level t = {t:.2g} {title}")
+    return figure
