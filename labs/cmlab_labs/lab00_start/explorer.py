@@ -87,8 +87,8 @@ def stage_reading(stage: Stage, ends: Tensor) -> str:
     total = float(stage.error.square().mean().sqrt())
     return (
         f"Step {stage.step}: one call from pure noise lands {off:.2f} from the exact end (RMS).\n"
-        f"Along a path the answers wander {length:.2f} in all; a consistent network's stay put.\n"
-        f"Error to the exact f over all noise levels: {total:.3f} (the data have radius 1)."
+        f"Along a path its answers move by {length:.2f} in all; a consistent network's stay.\n"
+        f"Error to the exact f over all noise levels: {total:.3f} (the ring has radius 1)."
     )
 
 
@@ -144,8 +144,8 @@ def digit_reading(
         (
             f"seed={seed}, digit {digit}: {len(times)} network call{'s' * (len(times) > 1)}, "
             f"at noise level{'s' * (len(times) > 1)} {at}.",
-            f"The nearest of {len(Digits())} training scans is {away:.1f} away; {copy}, "
-            f"and real unseen digits are at {held_out_distance():.1f} (median).",
+            f"The nearest of {len(Digits())} training scans is {away:.1f} away ({copy}); "
+            f"for real unseen digits this distance is {held_out_distance():.1f} (median).",
             f"From t = {GRID[0]:.0f} to t = {GRID[SHOWN[LATE]]:.1g} the mean D moves by "
             f"{way_mean:.1f}, the network's answer by {way_answer:.1f}.",
         )

@@ -61,7 +61,7 @@ def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
     name_axes(
-        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends"
+        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} from the ends"
     )
 
 
@@ -114,9 +114,9 @@ def one_beside_many(
     """Contact sheets of images (rows, columns, 1, h, w): one-step samples, and a solver's path."""
     widths = (one.shape[1], many.shape[1])
     figure, axes = sheet(1, 2, 10.6, 0.75 + 0.93 * len(one), ratios=widths)
-    contact_sheet(axes[0, 0], one, one_names, title="1 network call: a new digit")
+    contact_sheet(axes[0, 0], one, one_names, title="One network call makes a new digit")
     contact_sheet(
-        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser: an old scan"
+        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser return a scan"
     )
     return figure
 

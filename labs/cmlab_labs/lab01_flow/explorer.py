@@ -54,7 +54,9 @@ def draw(
     )
     end, truth = solved[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
-    apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    apart = (
+        f"The solver ends nearest to the {gone} mode, the exact path nearest to the {right} one"
+    )
     where = apart if gone != right else f"Both end nearest to the {right} mode"
     return Picture(
         figure,

@@ -36,7 +36,7 @@ def explorer(oracle: Mixture1D) -> Explorer:
         "mean": toggle("show the posterior mean D", True),
     }
     return Explorer(
-        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(law)"
+        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(oracle)"
     )
 
 
@@ -54,12 +54,12 @@ def picture(
 def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
     """The reading of the picture, in three lines."""
     along = (
-        f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "
+        f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and also "
         f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."
     )
-    aside = f"Pushed off by {off.x - on.x:+.1f}, it is on another path: f = {off.f:.2f}."
+    aside = f"Pushed off by {off.x - on.x:+.1f}, the point is on another path: f = {off.f:.2f}."
     if off.x == on.x:
-        aside = "Offset 0: the point is on its path. The third slider pushes it off."
+        aside = "Offset 0: the point is on its path. The third slider pushes it off the path."
     empty = scene.empty[0] < off.mean < scene.empty[1]
     where = "in the gap between the modes" if empty else "where the data are"
     gap = f"Posterior mean D = {off.mean:.2f}, {where}; |f − D| = {abs(off.f - off.mean):.2f}."
@@ -71,7 +71,9 @@ def from_noise_to_data(oracle: Mixture1D, points: int = 15) -> Explorer:
     scene = path_plane(oracle, HIGH)
     starts = quantile_points(oracle, HIGH, points)
     knobs = {"t": slider("noise level t", HIGH, 0.0, HIGH, 0.1)}
-    return Explorer(functools.partial(on_the_way, scene, starts), knobs, "from_noise_to_data(law)")
+    return Explorer(
+        functools.partial(on_the_way, scene, starts), knobs, "from_noise_to_data(oracle)"
+    )
 
 
 def on_the_way(scene: PathPlane, starts: Tensor, t: float) -> Picture:

@@ -51,8 +51,8 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     f, mean = oracle.consistency(noise, level), oracle.denoise(noise, level)
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
-    draw_modes(axes[0, 1], oracle, f, "f puts each noise into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D puts all in the middle")
+    draw_modes(axes[0, 1], oracle, f, "f moves each noise into a mode")
+    draw_modes(axes[0, 2], oracle, mean, "D moves all noise to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -75,7 +75,9 @@ def draw_basins(ax: Axes, oracle: Mixture, noise: Tensor, high: float, cells: in
         label_mode(ax, x_label, y_label, k)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.grid(False)
-    name_axes(ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise has one mode")
+    name_axes(
+        ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise belongs to one mode"
+    )
 
 
 def draw_modes(ax: Axes, oracle: Mixture, points: Tensor, title: str) -> None:
@@ -112,7 +114,7 @@ def gap_curves(oracles: Mapping[str, Mixture1D], levels: Sequence[float]) -> Fig
         label(ax, levels[up < 1], gaps[1] * up, name, "#8a5c00" if role is MEAN else role.color)
         ax.axhline(oracle.sigma_data, color=DATA.color, linewidth=0.8, linestyle=":")
     label(ax, levels[0], 1.1 * oracle.sigma_data, "standard deviation of the data", DATA.color)
-    title = "The gap grows with the square of the noise, up to the data's spread"
+    title = "The gap between f and D grows with the noise, up to the spread of the data"
     name_axes(ax, NOISE_LEVEL, "RMS of $f - D$ (data units)", title)
     return figure
 

@@ -42,7 +42,9 @@ def explorer(oracle: Mixture1D) -> Explorer:
         "ratio": slider("ratio r/t", 0.5, 0.0, 0.98, 0.02),
         "place": slider("rank of x_t (%)", 41, 1, 99, 2),
     }
-    return Explorer(functools.partial(picture, path_plane(oracle, HIGH)), knobs, "explorer(law)")
+    return Explorer(
+        functools.partial(picture, path_plane(oracle, HIGH)), knobs, "explorer(oracle)"
+    )
 
 
 def picture(scene: PathPlane, noise: str, t: float, ratio: float, place: int) -> Picture:
@@ -75,13 +77,13 @@ def reading(seen: Pairs) -> str:
         f"Mean target {seen.mean:.3f}, spread {seen.spread:.3f}; bias (mean − exact) {bias:+.4f}."
     )
     if not seen.shared:
-        return (
-            f"{pair}\n{error}\nx_r has noise of its own: knowing x_t, its path is anybody's guess."
-        )
+        fresh = "x_r has noise of its own, so x_t says little about the path through x_r."
+        return f"{pair}\n{error}\n{fresh}"
     if seen.r <= 2 * SIGMA_MIN:
-        return f"{pair}\n{error}\nWith r at its least the target is x itself: this is denoising."
+        return f"{pair}\n{error}\nAt the smallest r the target is x itself: this is denoising."
     many = (seen.spread / max(abs(bias), 1e-12)) ** 2
-    return f"{pair}\n{error}\nTargets to average until their noise equals the bias: {many:.2g}."
+    enough = f"Targets to average until their noise is as small as the bias: {many:.2g}."
+    return f"{pair}\n{error}\n{enough}"
 
 
 # Live training on the line: the network, and the fixed point of its own loss

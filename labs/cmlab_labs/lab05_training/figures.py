@@ -363,7 +363,11 @@ def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
     draw_plane(axes[0], scene)
     draw_pairs(axes[0], scene, seen)
     draw_plane_targets(axes[1], seen)
-    how = "Shared noise: each pair lies on a line" if seen.shared else "Fresh noise: two strangers"
+    how = (
+        "Shared noise: each pair lies on a line"
+        if seen.shared
+        else "Fresh noise: the two points of a pair are unrelated"
+    )
     name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, how)
     return figure
 
