@@ -366,7 +366,7 @@ Markdown(f"""
 | f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: {moves["the line"]:.0e} on the line, {moves["the ring"]:.0e} on the ring (solver) | confirmed here |
 | f(x, ε) = x (boundary condition) | largest difference {boundary:.0e} | confirmed here |
 | one call of f turns noise into a sample | W₁ from the answers to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; from other data to them: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as other data are |
-| *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; of 2 modes, f reaches {modes_f} and D reaches {modes_D} from t = 10 (three seeds) | confirmed here |
+| *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; of the 2 modes, f reaches {", ".join(map(str, modes_f))} and D reaches {", ".join(map(str, modes_D))} from t = 10 (three seeds) | confirmed here |
 | *not in the paper:* f and D agree only with little noise | RMS gap {small:.1e} at t = 0.01, {large:.2f} at t = 10 | confirmed here |
 | a network can learn f | nothing was trained | not tested here: see labs 04 and 05 |
 """)

@@ -55,8 +55,8 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The three panels on the right show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε.
 #
-# Choose *none*, and the networks disagree everywhere. Choose the *CM form*, the one that consistency models use, and at ε all five draw the dashed line f = x, although nobody has
-# trained them. Move ε and compare the forms. What do some forms know, before the first training step, that the others do not?
+# With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five draw the dashed line f = x, although nobody has
+# trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) What do some forms know, before the first training step, that the others do not?
 
 # %%
 explorer().turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
@@ -130,7 +130,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # Then, at ε, the skip passes x through and the network has no say, **whatever its weights are**.
 #
-# What are the coefficients at the other noise levels? EDM has three wishes. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
+# What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three wishes. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
 #
 # | wish (EDM, Section 5) | consequence |
 # |---|---|
@@ -188,7 +188,7 @@ print(
 #
 # $$f(x_{t_n}, t_n) - f^*(x_{t_n}, t_n) = \sum_{k=1}^{n-1} \bigl[f(x_{t_{k+1}}, t_{k+1}) - f(x_{t_k}, t_k)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ with the boundary}} .$$
 #
-# The RMS (root mean square) of each bracket is the square root of that level's loss, and the RMS of a sum is at most the sum of the RMS:
+# Take the RMS (root mean square) over all paths. For each bracket it is the square root of that level's loss, and by the triangle inequality the RMS of a sum is at most the sum of the RMS values:
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
@@ -204,10 +204,10 @@ for name, f in functions.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# ### Without a teacher the constant even has the smaller loss
+# ### Without a teacher the constant even has the smallest loss
 #
 # Consistency training (Algorithm 3, lab 05) knows no paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. These two points lie on one path only on average,
-# so even the exact f gives two different answers, and pays for it. A constant does not. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
+# so even the exact f gives two different answers, and has a loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
 n = torch.arange(17).repeat(300)
@@ -230,7 +230,7 @@ Markdown("\n".join(rows))
 #
 # ### A demonstration, with its budget
 #
-# Does training fall into this trap? Twelve small networks learn from such pairs: with the CM form and with none, from three seeds each, in two ways.
+# Does training fall into this trap? Twelve small networks learn from such pairs: with the CM form and with none (then the output of the network is f itself), from three seeds each, in two ways.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training. (The paper also takes the second answer from a slow average of the weights, which is left out here.)
 # The budget of each run is 300 steps of the optimiser Adam with batches of 128, so 38 400 samples.
 
@@ -315,7 +315,7 @@ variances(grid, given, asked)
 worst = max(abs(v - 1) for v in given["right"] + asked["right"])
 weight = EDMWeight(data.sigma_data)(grid, grid) * EDMPrecond(data.sigma_data)(grid)[1] ** 2
 print(
-    f"Right σ_data: all 24 variances are within {worst:.1%} of 1, and λ c_out² = 1 to {(weight - 1).abs().max():.0e}."
+    f"Right σ_d: all 24 variances are within {worst:.1%} of 1, and λ c_out² = 1 to {(weight - 1).abs().max():.0e}."
 )
 print(
     f"Half of it: the input has variance {given['half'][0]:.2f} near the data, and the target {asked['half'][-1]:.2f} far out. Twice as much: {given['double'][0]:.2f} and {asked['double'][-1]:.2f}."
@@ -325,7 +325,7 @@ print(
 )
 
 # %% [markdown]
-# The last printed line makes a point that is easy to miss. EDM's wishes are about **denoising**, where the target is x. The end of the path lies closer to $x_t$ than x does,
+# The last printed line makes a point that is easy to miss. EDM's wishes are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
 # so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form gives this away: at t = 0.06 its network is responsible for 97 % of f.
 
 # %% [markdown]
@@ -381,7 +381,7 @@ show_source(CMPrecond.__call__)
 # ### B · on your own: does it hold?
 #
 # A colleague hands you two functions of a number t, `c_skip` and `c_out`, and an ε. Does $f(x, \varepsilon) = x$ hold for **every** network F and every x?
-# Return True or False. Some of the ten cases in the check are traps.
+# Return True or False. The check has ten cases, and some of them are traps.
 
 
 # %% tags=["exercise"]
@@ -440,7 +440,7 @@ Markdown(f"""
 | the boundary rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
 | without it, training collapses (*the converse, not claimed*) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
-| input and target of the network have variance 1, and λ c_out² = 1 (Karras, Section 5) | within {worst:.1%} at 12 levels; to {(weight - 1).abs().max():.0e} | confirmed here, for denoising with the right σ_data |
+| input and target of the network have variance 1, and λ c_out² = 1 (Karras, Section 5) | within {worst:.1%} at 12 levels; to {(weight - 1).abs().max():.0e} | confirmed here, for denoising with the right σ_d |
 | the same for the target of a consistency function (*not claimed*) | variance {asked["exact f"][4]:.3f} at t = {grid[4]:.2f}, {asked["exact f"][-1]:.2f} at t = 10 | does not hold: the variance is much smaller near the data |
 | smooth coefficients are better than copying x at ε alone (Song, Section 3) | nothing was compared | not tested here |
 """)

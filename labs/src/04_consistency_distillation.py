@@ -69,7 +69,7 @@ explorer().turn({"stage": 1}, hide=("points", "level", "draw", "solver", "teache
 # %% [markdown]
 # ## Predict
 #
-# The teacher is a diffusion model. Ask it for the posterior mean D (lab 02) again and again on the way down, and go with a solver through N noise levels: N − 1 steps later you have a sample.
+# The teacher is a diffusion model. Ask it for the posterior mean D (lab 02), take a step with a solver to the next lower noise level, and ask again. On a grid of N noise levels, N − 1 such steps lead from noise to a sample.
 # The student should give the end of this walk in one call. It is trained on single steps: its answer before a step of the teacher should equal its answer after the step.
 
 # %%
@@ -88,7 +88,7 @@ predict("04.1")
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
 # So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noises at T = 10.
-# The table shows the mean distance of their ends from the exact $f^*$. (The data are three bumps on the line. Each noise is weighted by the share of the ranks that lie nearest to it, so that the
+# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. Each noise is weighted by the share of the ranks that lie nearest to it, so that the
 # chance in the draw has almost no influence.)
 
 # %%
@@ -126,8 +126,8 @@ compositions(at, mean, shown, euler5)
 #
 # ## The method, from its source
 #
-# Two networks that are not being trained occur in this method, and they are easily confused. The **teacher**, with weights φ, knows the truth from outside; it is used to move the point. The **target**, with weights θ⁻, is the student itself, treated as a
-# constant; it is used to label the point that the teacher has reached. The weights that are trained are θ.
+# Beside the student, whose weights θ are trained, two other functions occur in this method, and they are easily confused. The **teacher**, with weights φ, comes from outside. It moves the point. The **target**, with weights θ⁻, is the student itself, treated as a
+# constant. It gives the answer at the point to which the teacher has moved.
 #
 # | Algorithm 2 | in words | in the code |
 # |---|---|---|
@@ -168,7 +168,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# Three students of Heun's steps by an exact teacher. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the small triangles mark the levels on which the student was trained.
+# Three students were trained on the Heun steps of an exact teacher. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the small triangles mark the levels on which the student was trained.
 # The lower row shows how this came about: the error by noise level (horizontally) and training step (upwards), over three seeds.
 
 # %%

@@ -141,7 +141,7 @@ Markdown("\n".join(rows) + f"\n\nThe posterior mean is D(x_t, t) = {D:.4f}.")
 #
 # In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? Look at where it starts: at r = ε the bias is D − f. The point 0.9 happens to lie near a place where D and f cross, so there the bias is small by coincidence, as the left panel shows.
 # At r = 0.5 this coincidence is gone. The neighbours $x_r$ lie on both sides of a cliff of f(·, r), the mean target is a mixture of the answers of two modes, and there is no reason why it should equal f.
-# Other points start with a large bias. The root mean square over all points (grey) falls all the way.
+# Other points start with a large bias, two of which are drawn. The root mean square over all points (grey) falls all the way.
 
 # %%
 bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
@@ -161,7 +161,7 @@ show_source(CT.loss)
 
 # %% [markdown]
 # Compared with distillation a single line differs, the one that makes $x_r$. Distillation asks a teacher for a denoised x and steps towards it. If the "teacher" answers with the data point itself (`SampleTeacher` in `cmlab/teacher.py`), its Euler step ends at $x + r z$.
-# Same seed, same network, three losses:
+# The table compares three losses, with the same seed and the same network:
 
 # %% tags=["hide-input"]
 model, pairs = toy.ct(Bumps(), seed=0).build(), toy.ct(Bumps()).method.pairs
@@ -178,7 +178,7 @@ for name, method in methods.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# So consistency training is distillation from the worst of all teachers. Heun's second slope does not help: asked again at $x_r$, this teacher returns the same x.
+# So consistency training is distillation from the crudest of all teachers. Heun's second slope does not help: asked again at $x_r$, this teacher returns the same x.
 
 # %% [markdown]
 # ## Explore
@@ -196,8 +196,8 @@ explorer(oracle)
 # %% [markdown]
 # ## The key figure
 #
-# One exact path, and grids of noise levels as a training run would use them. Black: the exact answer, which is the same all along the path. Green: the target of consistency training, its mean and spread (± one standard deviation).
-# Red triangles: the target of distillation, after an Euler step by the exact denoiser.
+# The figure follows one exact path on three grids of noise levels, as a training run would use them. The black line is the exact answer, which is the same all along the path. The green line is the mean of the target of consistency training, and the band around it the spread (± one standard deviation).
+# Red triangles mark the target of distillation, after an Euler step by the exact denoiser.
 
 # %%
 PATH, GRIDS = 38, (5, 20, 80)  # the path with 38 % of all paths below it
@@ -235,31 +235,31 @@ Markdown("\n".join(rows))
 # ### What Theorem 2 says, and what it does not
 #
 # Theorem 2 of the paper compares the loss of distillation, $L_\text{CD}$, with the loss of consistency training, $L_\text{CT}$. Let us write both out for one noisy point $x_t$, with the squared distance and weight 1. (The full losses are means over $x_t$.)
-# Write $f_t = f_\theta(x_t, t)$ for the answer that is trained, and $f_r(\cdot) = f_{\theta^-}(\cdot, r)$ for the target as a function of the point. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
+# Write $a = f_\theta(x_t, t)$ for the answer that is trained (`f_t` in the code), and $h(\cdot) = f_{\theta^-}(\cdot, r)$ for the target as a function of the point (`f_r` in the code is one of its values). An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
 #
 # $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
 #
 # So the two losses are
 #
-# $$L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2 \,\big|\, x_t\bigr] .$$
+# $$L_\text{CD} = \bigl(a - h(\hat x_r)\bigr)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(a - h(x_r))^2 \,\big|\, x_t\bigr] .$$
 #
-# Let $m = \mathrm{E}[f_r(x_r) \mid x_t]$ be the mean target. Subtract it and add it again inside the square:
+# Let $m = \mathrm{E}[h(x_r) \mid x_t]$ be the mean target. Subtract it and add it again inside the square:
 #
-# $$L_\text{CT} = (f_t - m)^2 + 2\,(f_t - m)\,\mathrm{E}\bigl[m - f_r(x_r) \,\big|\, x_t\bigr] + \mathrm{E}\bigl[(m - f_r(x_r))^2 \,\big|\, x_t\bigr] .$$
+# $$L_\text{CT} = (a - m)^2 + 2\,(a - m)\,\mathrm{E}\bigl[m - h(x_r) \,\big|\, x_t\bigr] + \mathrm{E}\bigl[(m - h(x_r))^2 \,\big|\, x_t\bigr] .$$
 #
 # The middle term is 0 by the definition of m, and the last one is a variance. This is the **variance decomposition**:
 #
-# $$L_\text{CT} = \underbrace{(f_t - m)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r) \,\big|\, x_t\bigr]}_{\text{the spread, squared}} .$$
+# $$L_\text{CT} = \underbrace{(a - m)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[h(x_r) \,\big|\, x_t\bigr]}_{\text{the spread, squared}} .$$
 #
-# Finally write $f_t - m = (f_t - f_r(\hat x_r)) - (m - f_r(\hat x_r))$ and expand the square:
+# Finally write $a - m = (a - h(\hat x_r)) - (m - h(\hat x_r))$ and expand the square:
 #
-# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[f_r(x_r) \,\big|\, x_t\bigr] - 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\bigl(m - f_r(\hat x_r)\bigr) + \bigl(m - f_r(\hat x_r)\bigr)^2 .$$
+# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[h(x_r) \,\big|\, x_t\bigr] - 2\,\bigl(a - h(\hat x_r)\bigr)\bigl(m - h(\hat x_r)\bigr) + \bigl(m - h(\hat x_r)\bigr)^2 .$$
 #
 # How large are these terms when the gap t − r is small?
 #
-# - $f_t - f_r(\hat x_r)$ is of order 1: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
+# - $a - h(\hat x_r)$ is of order 1: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
-# - $m - f_r(\hat x_r)$ is of order 2: to first order $f_r$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $f_r$ remains.
+# - $m - h(\hat x_r)$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
 #
 # The variance is therefore the largest term of the difference, and as large as the loss itself. The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap: the difference is small compared with the gap. Both statements are true.
 #
@@ -282,11 +282,11 @@ Markdown("\n".join(rows))
 # The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. It is the variance of the target,
 # and no training makes it go away. So the **size** of a consistency training loss says little.
 #
-# The **gradients**, however, tend to each other. With the target held fixed, only $f_t$ depends on θ, and the variance does not contain $f_t$:
+# The **gradients**, however, tend to each other. With the target held fixed, only $a$ depends on θ, and the variance does not contain $a$:
 #
-# $$\nabla_\theta L_\text{CD} = 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\,\nabla_\theta f_t, \qquad \nabla_\theta L_\text{CT} = 2\,(f_t - m)\,\nabla_\theta f_t .$$
+# $$\nabla_\theta L_\text{CD} = 2\,\bigl(a - h(\hat x_r)\bigr)\,\nabla_\theta a, \qquad \nabla_\theta L_\text{CT} = 2\,(a - m)\,\nabla_\theta a .$$
 #
-# They differ by $m - f_r(\hat x_r)$, which is of order 2, in a factor of order 1. So the relative difference is of order 1, as the last column shows.
+# They differ by $m - h(\hat x_r)$, which is of order 2, in a factor of order 1. So the relative difference is of order 1, as the last column shows.
 # (The paper notes that the condition of the theorem fails when θ⁻ is θ itself; its Theorem 6 covers that case.)
 
 # %% [markdown]
@@ -337,8 +337,8 @@ live_training("shared", 20)
 # %% [markdown]
 # ### Do all of them end there?
 #
-# Now with recordings: 3000 steps with batches of 256, from three seeds each.
-# Blue: three networks. Green: the fixed point of their own loss. Thin black: the exact f. The pseudo-Huber distance of the middle panel is that of iCT (lab 07).
+# The next figure shows recordings of such trainings: 3000 steps with batches of 256, from three seeds each.
+# The blue lines are the three networks, the green line is the fixed point of their own loss, and the thin black line is the exact f. The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07).
 
 # %% tags=["hide-input"]
 mean_20, median_20, fresh_20 = (

@@ -25,6 +25,7 @@ from cmlab.oracle import Mixture, Mixture1D
 from ..common.plots_line import (
     NOISE_LEVEL,
     NOISY_POINT,
+    REACH,
     SIGMA_MIN,
     PathPlane,
     double,
@@ -52,7 +53,7 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
     draw_modes(axes[0, 1], oracle, f, "f moves each noise into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D moves all noise to the middle")
+    draw_modes(axes[0, 2], oracle, mean, "D moves all to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -114,7 +115,7 @@ def gap_curves(oracles: Mapping[str, Mixture1D], levels: Sequence[float]) -> Fig
         label(ax, levels[up < 1], gaps[1] * up, name, "#8a5c00" if role is MEAN else role.color)
         ax.axhline(oracle.sigma_data, color=DATA.color, linewidth=0.8, linestyle=":")
     label(ax, levels[0], 1.1 * oracle.sigma_data, "standard deviation of the data", DATA.color)
-    title = "The gap between f and D grows with the noise, up to the spread of the data"
+    title = "The more noise, the further D is from f"
     name_axes(ax, NOISE_LEVEL, "RMS of $f - D$ (data units)", title)
     return figure
 
@@ -218,10 +219,10 @@ def points_on_paths(scene: PathPlane, x: Tensor, t: float) -> Figure:
     rows = scene.rows
     density = scene.oracle.log_density(rows[:, None], torch.full_like(rows, t)).exp()
     axes[1].fill_betweenx(rows, 0, density, color=DATA.color, alpha=0.35, linewidth=0)
-    axes[1].plot(torch.full_like(x, 0.0), x, "o", color=TRUTH.color, markersize=6, clip_on=False)
-    axes[1].set(
-        xlim=(0, 1.15 * float(density.max())), ylim=axes[0].get_ylim(), yticks=(-4, -2, 0, 2, 4)
-    )
+    shown = x[x.abs() < REACH]
+    axes[1].plot(0 * shown, shown, "o", color=TRUTH.color, markersize=6, clip_on=False)
+    top = 1.15 * float(density.max())
+    axes[1].set(xlim=(0, top), ylim=axes[0].get_ylim(), xticks=[0], yticks=(-4, -2, 0, 2, 4))
     name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, f"Each point follows its path; now t = {t:g}")
-    name_axes(axes[1], "density at this level", "", "The distribution now")
+    name_axes(axes[1], "density $p_t$", "", "Their distribution now")
     return figure

@@ -31,7 +31,7 @@ def parametrisation_figure(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.035, right=0.99, bottom=0.165, top=0.9, wspace=0.22)
     draw_coefficients(axes[0], form, levels)
-    name_axes(axes[0], LEVEL, "", f"{name}: what counts at which noise level")
+    name_axes(axes[0], LEVEL, "", f"Coefficients ({name})")
     for ax, t, f in zip(axes[1:], levels.tolist(), answers, strict=True):
         ax.plot(x, f.T, color=STYLE[name].color, linewidth=1.2)
         ax.plot(x, x, color=TRUTH.color, linestyle="--", linewidth=1)
@@ -110,7 +110,10 @@ def draw_curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
 def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     """Variance of the network's input and of its training target, by assumed σ_data."""
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
-    titles = ("A wrong σ_d spoils the input near the data …", "… and the target far from the data")
+    titles = (
+        "A wrong $\\sigma_d$ spoils the input near the data …",
+        "… and the target far from the data",
+    )
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
         draw_curves(ax, levels, values, at=0 if ax is axes[0] else -1)
