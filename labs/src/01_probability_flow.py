@@ -60,7 +60,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # left. The darker the grey, the more likely a noisy number $x_t$ is at this noise level.
 #
 # The thin lines are paths that lead from noise to data, and the black line is the path from your starting point. The marked line is a **solver**. It tries to follow the
-# black line, but takes only N straight steps. It opens on a failure: with six steps it ends in the **wrong mode**. How many steps does it need to
+# black line, but takes only N straight steps. The picture opens with a failure: with six steps the solver ends in the **wrong mode**. How many steps does it need to
 # reach the right one?
 
 # %%
@@ -72,7 +72,7 @@ explorer().turn({}, hide=("rho", "lower", "upper", "below", "above", "width", "s
 # ## Predict
 #
 # A solver starts in pure noise, at noise level t = 10, and goes down to the data at t = 0. The standard deviation of the data, their *spread*, is
-# 0.94. Every step is a straight line, so it misses whatever the path bends on the way.
+# 0.94. Every step is a straight line, so where the path bends, the step misses it.
 # Suppose that every step removes a tenth of the noise that is left, from t to 0.9 t.
 
 # %%

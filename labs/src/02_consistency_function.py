@@ -104,8 +104,8 @@ predict("02.1")
 # Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, which gives one slope at each point and changes smoothly from point to point. Started from one
 # point, such an equation has exactly one solution, towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet.
 #
-# On the line this has a strong consequence. If paths cannot cross, they cannot change their order: whoever starts below you stays below you. And because the flow carries all of $p_t$
-# with it, the *share* of points below you stays the same as well. Call this share the **rank** of the point,
+# On the line this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
+# with it, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
 #
 # $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
 #

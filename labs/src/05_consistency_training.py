@@ -169,7 +169,7 @@ x = oracle.sample(256, torch.Generator().manual_seed(1))
 methods = {"consistency training": CT(pairs, target=StopGrad())}
 for name, solver in (("Euler's", ddim), ("Heun's", heun)):
     methods[f"distillation, one-sample teacher, {name} step"] = CD(SampleTeacher(), solver, pairs, target=StopGrad())
-found, rows = {}, ["| method | mean loss | largest difference below 1e-9 |", "|---" * 3 + "|"]
+found, rows = {}, ["| method | mean loss | differs from consistency training by less than 1e-9 |", "|---" * 3 + "|"]
 for name, method in methods.items():
     torch.manual_seed(2)
     found[name] = method.loss(model, x, 2000).detach()
@@ -316,7 +316,7 @@ fixed_points(rows, (STUDENT, WRONG))
 # %% tags=["hide-input", "nbval-check-output"]
 for name, row in zip(("shared", "fresh"), rows.values(), strict=True):
     found = ", ".join(f"{limit.error():.2f} (N = {len(limit.levels)})" for limit in row)
-    print(f"{name:6} noise, RMS error at t = 10: {found}")
+    print(f"{name} noise, RMS error at t = 10: {found}")
 print(f"The best constant, the mean of all data, has an RMS error of {oracle.sigma_data:.2f}.")
 
 # %% [markdown]

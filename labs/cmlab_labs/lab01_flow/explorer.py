@@ -22,7 +22,7 @@ SOLVERS = {"Euler": ddim, "Heun": heun}
 def explorer() -> Explorer:
     """Knobs for the distribution, the start and the solver; the reading compares the endpoints."""
     knobs = {
-        "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
+        "start": slider("start x_t / 10", 0.85, -2.5, 2.5, 0.05),
         "steps": slider("steps N", 6, 1, 128),
         "rho": slider("ρ of the grid", 7, 1, 15),
         "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
