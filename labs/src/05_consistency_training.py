@@ -131,7 +131,7 @@ for r in (0.002, 0.5, 0.8, 0.9, 0.95, 0.975):
     s = target_errors(oracle, x_t, t, torch.tensor([r]))
     rows.append(f"| {r:g} | {s.exact.item():.4f} | {s.mean.item():.4f} | {s.bias.item():.5f} | {s.spread.item():.4f} |")
 D = oracle.denoise(x_t[:, None], t).item()
-Markdown("\n".join(rows) + f"\n\nThe posterior mean is D(x_t, t) = {D:.4f}.")
+Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 
 # %% [markdown]
 # **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level, the neighbour is the data point, the target is x, and its mean is D: this is denoising.
@@ -239,27 +239,27 @@ Markdown("\n".join(rows))
 #
 # $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
 #
-# So the two losses are
+# Write $\hat h = h(\hat x_r)$ for the target of distillation. From here on every mean E and every variance is taken given $x_t$. The two losses are
 #
-# $$L_\text{CD} = \bigl(a - h(\hat x_r)\bigr)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(a - h(x_r))^2 \,\big|\, x_t\bigr] .$$
+# $$L_\text{CD} = (a - \hat h)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(a - h(x_r))^2\bigr] .$$
 #
-# Let $m = \mathrm{E}[h(x_r) \mid x_t]$ be the mean target. Subtract it and add it again inside the square:
+# Let $m = \mathrm{E}[h(x_r)]$ be the mean target. Subtract it and add it again inside the square:
 #
-# $$L_\text{CT} = (a - m)^2 + 2\,(a - m)\,\mathrm{E}\bigl[m - h(x_r) \,\big|\, x_t\bigr] + \mathrm{E}\bigl[(m - h(x_r))^2 \,\big|\, x_t\bigr] .$$
+# $$L_\text{CT} = (a - m)^2 + 2\,(a - m)\,\mathrm{E}\bigl[m - h(x_r)\bigr] + \mathrm{E}\bigl[(m - h(x_r))^2\bigr] .$$
 #
 # The middle term is 0 by the definition of m, and the last one is a variance. This is the **variance decomposition**:
 #
-# $$L_\text{CT} = \underbrace{(a - m)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[h(x_r) \,\big|\, x_t\bigr]}_{\text{the spread, squared}} .$$
+# $$L_\text{CT} = \underbrace{(a - m)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[h(x_r)\bigr]}_{\text{the spread, squared}} .$$
 #
-# Finally write $a - m = (a - h(\hat x_r)) - (m - h(\hat x_r))$ and expand the square:
+# Finally write $a - m = (a - \hat h) - (m - \hat h)$ and expand the square:
 #
-# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[h(x_r) \,\big|\, x_t\bigr] - 2\,\bigl(a - h(\hat x_r)\bigr)\bigl(m - h(\hat x_r)\bigr) + \bigl(m - h(\hat x_r)\bigr)^2 .$$
+# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[h(x_r)\bigr] - 2\,(a - \hat h)(m - \hat h) + (m - \hat h)^2 .$$
 #
 # How large are these terms when the gap t − r is small?
 #
-# - $a - h(\hat x_r)$ is of order 1: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
+# - $a - \hat h$ is of order 1: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
-# - $m - h(\hat x_r)$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
+# - $m - \hat h$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
 #
 # The variance is therefore the largest term of the difference, and as large as the loss itself. The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap: the difference is small compared with the gap. Both statements are true.
 #
@@ -284,9 +284,9 @@ Markdown("\n".join(rows))
 #
 # The **gradients**, however, tend to each other. With the target held fixed, only $a$ depends on θ, and the variance does not contain $a$:
 #
-# $$\nabla_\theta L_\text{CD} = 2\,\bigl(a - h(\hat x_r)\bigr)\,\nabla_\theta a, \qquad \nabla_\theta L_\text{CT} = 2\,(a - m)\,\nabla_\theta a .$$
+# $$\nabla_\theta L_\text{CD} = 2\,(a - \hat h)\,\nabla_\theta a, \qquad \nabla_\theta L_\text{CT} = 2\,(a - m)\,\nabla_\theta a .$$
 #
-# They differ by $m - h(\hat x_r)$, which is of order 2, in a factor of order 1. So the relative difference is of order 1, as the last column shows.
+# They differ by $m - \hat h$, which is of order 2, in a factor of order 1. So the relative difference is of order 1, as the last column shows.
 # (The paper notes that the condition of the theorem fails when θ⁻ is θ itself; its Theorem 6 covers that case.)
 
 # %% [markdown]
