@@ -23,31 +23,59 @@
 # After this lab you can
 #
 # 1. **state** the two properties that define the consistency function f, and check them with numbers;
-# 2. **derive** f exactly, for a Gaussian and for any law on the line;
-# 3. **explain** why f is not the average of the data that could lie under the noise, and why a network that regresses from x_t to the data learns that average instead.
+# 2. **derive** f exactly, for a Gaussian and for any distribution on the line;
+# 3. **explain** why f is not the average of the data that could lie under the noise, and why a network that regresses from the noisy point to the data learns that average instead.
 #
-# This lab trains nothing. Every f in it is exact, so what you see is the goal itself, not an attempt at it.
+# This lab trains nothing. Every f in it is exact, so what you see is the goal itself and not an attempt at it.
 
 # %%
 import torch
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import start_lab
 from cmlab_labs.common.plots_line import between_modes, maps, quantile_points
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab02_consistency import checks
-from cmlab_labs.lab02_consistency.explorer import explorer
-from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest_mode, rms_gap
+from cmlab_labs.lab02_consistency.explorer import explorer, from_noise_to_data
+from cmlab_labs.lab02_consistency.figures import (
+    basins,
+    gap_curves,
+    nearest_mode,
+    quantile_map,
+    rms_gap,
+    slope_of_f,
+)
 from IPython.display import Markdown
 
-from cmlab.oracle import Mixture, Mixture1D, Oracle
+from cmlab.oracle import Mixture, Mixture1D
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 
 # %% [markdown]
+# ## Try it first
+#
+# The data x of this lab are numbers with two **modes**: 40 % of them lie near −1.2, 60 % near 1.0, and almost none between. Add noise of
+# level t to such a number,
+#
+# $$x_t = x + t\,z, \qquad z \text{ drawn from the standard normal distribution,}$$
+#
+# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points stand at t = 3. Move the slider to the left, down to t = 0, and watch how noise becomes
+# data: each point follows a path of its own.
+
+# %%
+oracle = Mixture1D(  # knows the exact distribution at every noise level
+    weights=torch.tensor([0.4, 0.6]),
+    means=torch.tensor([-1.2, 1.0]),
+    stds=torch.tensor([0.2, 0.2]),
+)
+from_noise_to_data(oracle)
+
+# %% [markdown]
+# A sampler follows such a path in many small steps. A **consistency function** is meant to do it in one: it is given a noisy point $x_t$ and the noise level t, and answers at once. We write its
+# answer $f(x_t, t)$.
+#
 # ## Predict
 #
-# The data are numbers with two modes: 40 % lie near −1.2, 60 % near 1.0, and next to none between.
-# You take one of them, add a lot of noise (level t = 2) and get x_t = −0.2.
+# You take one of the data, add a lot of noise (level t = 2), and get $x_t = -0.2$.
 
 # %%
 predict("02.1")
@@ -55,132 +83,126 @@ predict("02.1")
 # %% [markdown]
 # ## The exact object
 #
-# Add noise of level t to data x: $x_t = x + t z$ with standard normal $z$. The noisy law $p_t$ is the data law,
-# blurred. Through every point of the x–t plane runs one path of the **probability flow ODE**,
+# The distribution of the noisy points at level t is called $p_t$. The paths come from the **probability flow ODE** of lab 01. It gives each point a slope,
 #
-# $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t],$$
+# $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# and along the paths $p_T$ turns into $p_\varepsilon$, the data with a trace of noise (here $\varepsilon = 0.002$).
+# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because the slope has t in its denominator. Here ε = 0.002.)
+#
 # The **consistency function** answers with the end of the path:
 #
 # $$f(x_t, t) = x_\varepsilon .$$
 #
-# Two properties define it. **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points of one path.
-# **Boundary condition**: $f(x_\varepsilon, \varepsilon) = x_\varepsilon$; a path that is already at its end stays there.
+# Two properties define it.
+#
+# - **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points $x_t$ and $x_r$ of one path, at noise levels t and r.
+# - **Boundary condition**: $f(x_\varepsilon, \varepsilon) = x_\varepsilon$. A point that is already at the end of its path stays there.
+#
+# ### Why paths cannot cross
+#
+# Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, which gives one slope at each point and changes smoothly from point to point. Started from one
+# point, such an equation has exactly one solution, towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet.
+#
+# On the line this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
+# with it, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
+#
+# $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
+#
+# $F_t$ is the distribution function of $p_t$. The path through $x_t$ ends at the data point with the same rank, $F_\varepsilon(f) = F_t(x_t)$. We solve for f,
+#
+# $$f(x_t, t) = F_\varepsilon^{-1}\bigl(F_t(x_t)\bigr),$$
+#
+# and need not solve the ODE. The next figure shows this formula as a picture. Start at $x_t$ on the axis, go up to $F_t$ to read its rank, go across to the distribution function of the data, and go down: you are at f.
 
 # %%
-law = Mixture1D(
-    weights=torch.tensor([0.4, 0.6]),
-    means=torch.tensor([-1.2, 1.0]),
-    stds=torch.tensor([0.2, 0.2]),
-)
+quantile_map(oracle, t=2.0, points=(-2.6, 2.3))
 
 # %% [markdown]
-# On the line two paths can never cross. So a path keeps its rank: if 30 % of the points lie below it at one noise
-# level, 30 % lie below it at every level. The path through $x_t$ therefore ends at the point of the data that has the
-# same rank, and no ODE has to be solved. With $F_t$ the distribution function of $p_t$,
-#
-# $$f(x_t, t) = F_\varepsilon^{-1}\bigl(F_t(x_t)\bigr).$$
-#
-# Below, one path at four noise levels: its position changes, its rank and its f do not.
+# Below is one path at four noise levels. Its position changes; its rank and its f do not.
 
 # %% tags=["nbval-check-output"]
 levels = torch.tensor([0.002, 0.5, 1.0, 3.0])
-way = law.path(torch.tensor([-0.2]), levels.flip(0)).flip(0)[:, 0]
-rank, f = law.cdf(way, levels), law.consistency(way, levels)
-for row in zip(levels, way, rank, f, strict=True):
+path = oracle.path(torch.tensor([-0.2]), levels.flip(0)).flip(0)[:, 0]
+rank, f = oracle.cdf(path, levels), oracle.consistency(path, levels)
+for row in zip(levels, path, rank, f, strict=True):
     print("t = {:5.3f}   x_t = {:6.3f}   rank F_t(x_t) = {:.4f}   f = {:.4f}".format(*row))
 
 # %% [markdown]
-# For **one Gaussian** $N(\mu, s^2)$ the noisy law is $N(\mu, s^2 + t^2)$. Equal rank means equal distance from the mean in
-# standard deviations. That fixes f in one line, in any number of dimensions; exercise A asks you for it.
-
-# %% [markdown]
-# ## The method, from its source
+# For **one Gaussian** $N(\mu, s^2)$, with mean μ and standard deviation s, the noisy points have the distribution $N(\mu, s^2 + t^2)$. Equal rank then means equal distance from the mean,
+# counted in standard deviations. That gives f in one line, in any number of dimensions; exercise A asks you for it.
 #
-# | the paper (Section 3) | here |
-# |---|---|
-# | $f: (x_t, t) \mapsto x_\varepsilon$ | `Oracle.consistency`: the flow, read at σ_min |
-# | the solution of the PF ODE between two times | `flow(x_t, level, to)` |
-# | $F_\varepsilon^{-1}(F_t(x))$, on the line | `Mixture1D`, solved for the rank by Newton's steps |
+# ## Explore
 #
-# The code below is the package's own.
+# Choose a path, then slide the point **along** it with the second slider: $x_t$ and D change, f does not.
+# Then push it **off** the path with the third slider: f changes, and near the path that separates the two modes it leaps from one mode to the other.
+# The density of the data is drawn at the left edge, and the panel on the right shows the answers for all $x_t$ at this noise level.
+# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
+#
+# Three things to try. Find the path that separates the modes: which share of the paths lies below it, and why exactly this share?
+# Set t to 0.05 and compare f with D. Hide D and look how steeply f climbs.
 
 # %%
-show_source(Oracle.consistency)
-
-# %%
-show_source(Mixture1D._flow)
+explorer(oracle)
 
 # %% [markdown]
-# The posterior mean is another function of the same two arguments. Turn the ODE round and it has a picture too:
+# ## The method
+#
+# The posterior mean D is another function of the same two arguments. Solve the ODE for D, and you see what it means in the picture:
 #
 # $$D(x_t, t) = x_t - t\,\frac{\mathrm{d}x_t}{\mathrm{d}t}.$$
 #
-# Stand at $x_t$, take the direction of the path, and walk straight on to t = 0: you arrive at D.
-# **D is where the tangent ends. f is where the path ends.** A network call gives you one or the other.
+# Stand at $x_t$, take the direction of the path, and go straight on to t = 0: you arrive at D.
+# **D is where the tangent ends. f is where the path ends.** A network call gives you one or the other, depending on what the network was trained for.
 
 # %% tags=["nbval-check-output"]
 x, t = torch.tensor([-0.2]), torch.tensor([2.0])
-tangent_ends = x - t * law.velocity(x, t)
+tangent_ends = x - t * oracle.velocity(x, t)  # velocity: the slope of the path
 print(f"end of the tangent {tangent_ends.item():.4f}")
-print(f"posterior mean D   {law.denoise(x, t).item():.4f}")
-print(f"end of the path f  {law.consistency(x, t).item():.4f}")
+print(f"posterior mean D   {oracle.denoise(x, t).item():.4f}")
+print(f"end of the path f  {oracle.consistency(x, t).item():.4f}")
 
 # %% [markdown]
-# ## Explore
+# In the package, `consistency` in `cmlab/oracle.py` computes the exact f. On the line it solves $F_\varepsilon(f) = F_t(x_t)$ for f; in the plane it solves the ODE, to within 1e-5.
 #
-# Choose a path, then slide the point **along** it with the second slider: x_t and D change, f does not.
-# Then push it **off** with the third: f changes, and near the path that parts the two modes it leaps from one to the other.
-# At the left edge lies the data's density; on the right are all answers at this noise level.
-# Click a slider and use the arrow keys, or Page Up and Page Down for larger steps.
-#
-# Three things to try:
-# find the path that parts the modes (which share of the paths lies below it, and why just that?);
-# bring t to 0.05 and compare f with D; hide D and look how steeply f climbs.
-
-# %%
-explorer(law)
-
-# %% [markdown]
 # ## The key figure
 #
-# Look at how the colours lie to the black lines, which are exact paths. Hatching marks answers in the gap between the modes.
+# Compare the colours with the black lines, which are exact paths. Hatching marks answers that lie in the gap between the modes, where there are no data.
 
 # %%
-maps(law)
+maps(oracle)
 
 # %% [markdown]
 # How to read it:
 
-# %% tags=["nbval-check-output"]
-x_t, t = quantile_points(law, 3.0, 2000), torch.full((2000,), 3.0)
-answers = law.consistency(x_t, t), law.denoise(x_t, t)
-in_gap = [between_modes(law, answer).double().mean() for answer in answers]
-print("Left: the colours follow the paths. The number on a path is f, one for all its points.")
-print("Middle: D crosses the paths. The more noise, the paler: it tends to the mean of all data.")
+# %% tags=["hide-input", "nbval-check-output"]
+x_t, t = quantile_points(oracle, 3.0, 2000), torch.full((2000,), 3.0)
+answers = oracle.consistency(x_t, t), oracle.denoise(x_t, t)
+in_gap = [between_modes(oracle, answer).double().mean() for answer in answers]
+print("Left: the colours follow the paths. The number on a path is f, the same at all its points.")
+print("Middle: D changes along every path. The more noise, the closer it is to the mean of all data.")
 print("Right: at t = 3, {:.1%} of all f and {:.1%} of all D lie in the gap.".format(*in_gap))
 
 # %% [markdown]
 # ### Why not regress straight to the data?
 #
-# Show a network $x_t$, ask for the $x$ that the noise was added to, and punish the squared error. Many $x$ can lie
-# behind one $x_t$, and the answer with the least squared error is their average: D, not f. With little noise there is hardly anything to
-# average over and the two agree. With much noise D is a single point, the mean of all data, whatever $x_t$ is.
+# Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lie
+# behind one $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
+# average over, and the two agree. With much noise D is one single point, the mean of all data, whatever $x_t$ is.
 
 # %%
-one = Mixture1D(torch.ones(1), torch.tensor([0.12]), torch.tensor([law.sigma_data]))
-laws = {"two modes": law, "one Gaussian, same mean and spread": one}
-gap_curves(laws, [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 80.0])
+one = Mixture1D(torch.ones(1), torch.tensor([0.12]), torch.tensor([oracle.sigma_data]))
+pair = {"two modes": oracle, "one Gaussian, same mean and spread": one}
+gap_curves(pair, [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 80.0])
 
 # %% [markdown]
-# So even for one Gaussian D is not f: only on the path of its mean do they coincide.
-# D says where the data are on average. Follow it a little, and ask again, and you walk along the path: that is a diffusion sampler, one call a step.
-# f is what you would have found at the end of the walk. It has to be learned in another way, and labs 04 and 05 show two.
+# So even for one Gaussian D is not f: they coincide only on the path of its mean.
+# D says where the data are on average. If you follow D a little way and ask again, and repeat this, you walk along the path. That is a diffusion sampler, with one call per step.
+# f is what you find at the end of the walk. It has to be learned in another way, and labs 04 and 05 show two.
 #
 # ### In the plane: which noise becomes what
 #
-# Eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends.
+# Now the data are points in the plane, in eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends. The points that belong to one mode form its *basin*.
 
 # %%
 weights = torch.tensor([1.0, 3, 1, 2, 1, 4, 2, 2]) / 16
@@ -190,42 +212,49 @@ ring = Mixture(weights, circle, torch.full((8,), 0.1))
 noise = 10 * torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
 basins(ring, noise, high=10.0)
 
-# %%
+# %% tags=["hide-input"]
 z = 10 * torch.randn(4000, 2, generator=torch.Generator().manual_seed(1))
 T = torch.full((4000,), 10.0)
 share = torch.bincount(nearest_mode(ring, ring.consistency(z, T)), minlength=8) / 4000
-print("mode                 " + "".join(f"{k:7d}" for k in range(1, 9)))
-print("weight in the data   " + "".join(f"{w:7.3f}" for w in weights))
-print("share of the noise   " + "".join(f"{s:7.3f}" for s in share))
+Markdown(
+    "| mode | " + " | ".join(f"{k}" for k in range(1, 9)) + " |\n" + "|---" * 9 + "|\n"
+    "| weight in the data | " + " | ".join(f"{w:.3f}" for w in weights) + " |\n"
+    "| share of the noise | " + " | ".join(f"{s:.3f}" for s in share) + " |"
+)
 
 # %% [markdown]
-# A basin holds just as much of the noise as its mode holds of the data. That is how f turns noise into samples in
-# **one call** without losing a mode: it moves the noise about and neither adds nor drops any of it.
-# Colours repeat what the numbers say.
+# A basin holds as large a share of the noise as its mode holds of the data, up to the chance in 4000 draws. That is how f turns noise into samples in
+# **one call** without losing a mode: it moves the noise, but neither adds nor removes any of it.
 #
 # ### How steep is f?
 #
-# f is smooth, but look at the parting path in the explorer. Where two neighbouring points end in two modes, f must climb across the gap between them.
-# Its slope is known exactly: ranks are kept, so $\partial f/\partial x = p_t(x)/p_\varepsilon(f)$, and in the gap $p_\varepsilon$ is next to nothing.
+# f is smooth, but look at the separating path in the explorer. Where two neighbouring points end in two different modes, f must climb across the gap between the modes.
+# How steeply? Differentiate $F_\varepsilon(f) = F_t(x)$ with respect to x. The derivative of a distribution function is the density, so
+#
+# $$p_\varepsilon(f)\, \frac{\partial f}{\partial x} = p_t(x) \qquad\text{and}\qquad \frac{\partial f}{\partial x} = \frac{p_t(x)}{p_\varepsilon(f)} .$$
+#
+# In the gap there are almost no data, $p_\varepsilon$ is almost 0, and the quotient is enormous.
 
-# %% tags=["nbval-check-output"]
+# %%
+slope_of_f(oracle, levels=(0.5, 1.0, 2.0))
+
+# %% tags=["hide-input", "nbval-check-output"]
 end = torch.linspace(-0.5, 0.3, 801)[:, None]
 low, t = torch.full((801,), 0.002), torch.full((801,), 2.0)
-x_t = law.flow(end, low, t)
-slope = (law.log_density(x_t, t) - law.log_density(end, low)).exp()
+x_t = oracle.flow(end, low, t)
+slope = (oracle.log_density(x_t, t) - oracle.log_density(end, low)).exp()
 where = x_t[slope.argmax()].item()
 print(f"steepest slope of f at t = 2: {slope.max():.1e}, at x_t = {where:.2f}")
 
 # %% [markdown]
-# A network's slopes are limited, so it has to round off this cliff. Expect its largest errors there.
-
-# %% [markdown]
+# We call such a place a **cliff** of f. The slopes of a network are limited, so a network has to round the cliff off. Expect its largest errors there.
+#
 # ## Exercises
 #
 # ### A · guided: f of a Gaussian
 #
-# The data are $N(\mu, s^2)$, so the noisy law is $N(\mu, s^2 + t^2)$. A path keeps its distance from the mean, counted in standard deviations of its own noise level.
-# Write where the path through $x$ at level $t$ is when the level is $\varepsilon$. `x` and `t` are tensors of one shape; `mu`, `s` and `eps` are numbers.
+# The data are $N(\mu, s^2)$, so the noisy points are $N(\mu, s^2 + t^2)$. A path keeps its distance from the mean, counted in standard deviations of its own noise level.
+# Return the position, at noise level ε, of the path that passes through $x$ at level $t$. `x` and `t` are tensors of the same shape; `mu`, `s` and `eps` are numbers.
 
 
 # %% tags=["exercise"]
@@ -240,7 +269,7 @@ checks.f_gaussian(f_gaussian)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# The standard deviation at level t is √(s² + t²). How many of them is x away from μ? Go to the point that is as many away at level ε.
+# The standard deviation at level t is √(s² + t²). How many standard deviations is x away from μ? Go to the point that is as many standard deviations away from μ at level ε.
 #
 # </details>
 
@@ -253,16 +282,16 @@ checks.f_gaussian(f_gaussian)
 #     return mu + (x - mu) * shrink
 # ```
 #
-# D has the same form without the root (and without ε): μ + (x − μ) s² / (s² + t²). One root is the whole difference between the end of the path and the average.
+# D has the same form without the root (and without ε): μ + (x − μ) s² / (s² + t²). A square root is the whole difference between the end of the path and the average.
 #
 # </details>
 
 # %% [markdown]
 # ### B · on your own: the map between any two noise levels
 #
-# f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
-# You are given only `cdf(x, level)`, the distribution function $F$ of the noisy law at a level (one level for each x).
-# The check tests the identity f(x, t, t) = x and that two legs make one journey: f(f(x, t, s), s, r) = f(x, t, r). Later labs build methods on this map.
+# f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher. (Here s is a noise level.)
+# You are given only `cdf(x, level)`, the distribution function $F$ of the noisy points at a level, with one level for each x.
+# The check tests the identity f(x, t, t) = x, and that two moves in a row equal one: f(f(x, t, s), s, r) = f(x, t, r). Later labs build methods on this map.
 
 
 # %% tags=["exercise"]
@@ -277,8 +306,8 @@ checks.two_time(two_time)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# You need y with F_s(y) = F_t(x). F_s rises, so you can find y by halving: start with a bracket wide enough for the highest noise, and keep the half in which F_s crosses the goal.
-# `torch.where` does it for all points at once.
+# You need the y for which F_s(y) = F_t(x). F_s rises, so you can find y by halving an interval, the *bracket*: start with one that is wide enough for the highest noise, and keep the half in which F_s crosses the goal.
+# `torch.where` does this for all points at once.
 #
 # </details>
 
@@ -301,50 +330,51 @@ checks.two_time(two_time)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Three seeds each; a ± is the spread between them. In one dimension f is known in closed form, on the ring its paths are solved numerically.
+# Each row has three seeds, and ± is the standard deviation over them. On the line f is known in closed form; on the ring the paths are solved numerically. W₁ is the distance between two sets of numbers that are
+# sorted and then paired: the mean distance within the pairs.
 
 # %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])
 moves, boundary = {"the line": 0.0, "the ring": 0.0}, 0.0
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
-    for place, oracle in (("the line", law), ("the ring", ring)):
-        start = oracle.sample(100, g) + 10 * torch.randn(100, *oracle.shape, generator=g)
-        way = oracle.path(start, levels)
-        f = oracle.consistency(way.flatten(0, 1), levels.repeat_interleave(100)).view_as(way)
+    for place, exact in (("the line", oracle), ("the ring", ring)):
+        start = exact.sample(100, g) + 10 * torch.randn(100, *exact.shape, generator=g)
+        path = exact.path(start, levels)
+        f = exact.consistency(path.flatten(0, 1), levels.repeat_interleave(100)).view_as(path)
         moves[place] = max(moves[place], (f - f[0]).abs().max().item())
-        boundary = max(boundary, (f[-1] - way[-1]).abs().max().item())
+        boundary = max(boundary, (f[-1] - path[-1]).abs().max().item())
 
 # %% tags=["hide-input"]
 w1, w1_D, floor, modes = [], [], [], []
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
     z, T = 10 * torch.randn(4000, 1, generator=g), torch.full((4000,), 10.0)
-    data, fresh = (law.sample(4000, g).flatten().sort().values for _ in range(2))
-    f, D = (call(z, T).flatten().sort().values for call in (law.consistency, law.denoise))
+    data, fresh = (oracle.sample(4000, g).flatten().sort().values for _ in range(2))
+    f, D = (call(z, T).flatten().sort().values for call in (oracle.consistency, oracle.denoise))
     for found, answer in ((w1, f), (w1_D, D), (floor, fresh)):
         found.append((answer - data).abs().mean())  # sorted: the W1 distance on the line
-    modes.append([((a[:, None] - law.means).abs() < 0.6).any(0).sum() for a in (f, D)])
+    modes.append([((a[:, None] - oracle.means).abs() < 0.6).any(0).sum() for a in (f, D)])
 w1, w1_D, floor = (torch.stack(found) for found in (w1, w1_D, floor))
 modes_f, modes_D = torch.tensor(modes).T.tolist()
 
 # %% tags=["hide-input"]
-small, large = rms_gap(law, 0.01), rms_gap(law, 10.0)
+small, large = rms_gap(oracle, 0.01), rms_gap(oracle, 10.0)
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: {moves["the line"]:.0e} on the line, {moves["the ring"]:.0e} on the ring (solver) | shows |
-| f(x, ε) = x (boundary condition) | largest difference {boundary:.0e} | shows |
-| one call of f turns noise into a sample | W₁ distance to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; of other data to them: {floor.mean():.3f} ± {floor.std():.3f} | shows, for the exact f: as near to the data as other data are |
-| *not in the paper:* regression to x gives the average, not a sample | W₁ of D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; modes reached from t = 10, in three seeds, by f: {modes_f}, by D: {modes_D}, of 2 | shows |
-| *not in the paper:* f and D agree with little noise only | RMS gap {small:.1e} at t = 0.01, {large:.2f} at t = 10 | shows |
-| a network can learn f | nothing was trained | not tested here: labs 04 and 05 |
+| f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: {moves["the line"]:.0e} on the line, {moves["the ring"]:.0e} on the ring (solver) | confirmed here |
+| f(x, ε) = x (boundary condition) | largest difference {boundary:.0e} | confirmed here |
+| one call of f turns noise into a sample | W₁ from the answers to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; from other data to them: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as other data are |
+| *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; of the 2 modes, f reaches {", ".join(map(str, modes_f))} and D reaches {", ".join(map(str, modes_D))} from t = 10 (three seeds) | confirmed here |
+| *not in the paper:* f and D agree only with little noise | RMS gap {small:.1e} at t = 0.01, {large:.2f} at t = 10 | confirmed here |
+| a network can learn f | nothing was trained | not tested here: see labs 04 and 05 |
 """)
 
 # %% [markdown]
 # ## Budget
 #
-# Network calls: 0. Training samples: 0, for nothing is trained. All numbers come from exact laws, in 8 seconds on 2 CPU cores;
+# Network calls: 0. Training samples: 0, because nothing is trained. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
 # the comparison with data used 3 × 4000 noises at T = 10.
 #
 # **Next:** lab 03 asks why a network that merely agrees with itself does not answer 0 everywhere.

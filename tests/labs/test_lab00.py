@@ -9,7 +9,12 @@ from cmlab_labs.common.exercise import RecordedCalls
 from cmlab_labs.common.generators import digit_oracle, exact_denoiser, nearest_scan, noise
 from cmlab_labs.common.plots_samples import contrast_scaled, image_sheet
 from cmlab_labs.lab00_start import checks
-from cmlab_labs.lab00_start.explorer import exact_reference, explorer, live_training
+from cmlab_labs.lab00_start.explorer import (
+    exact_reference,
+    explorer,
+    live_training,
+    noise_slider,
+)
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.digits import Digits
@@ -213,3 +218,17 @@ def test_the_exact_consistency_function_has_no_error_on_the_bench():
     stage = against.stage(Perfect(), 0)
     assert float(stage.error.max()) < 1e-4
     assert float((stage.along - against.path[-1]).abs().max()) < 1e-4
+
+
+def test_the_noise_slider_adds_the_noise_to_the_scan():
+    seen = noise_slider()
+    seen.knobs["level"].value = 80.0
+    assert "t = 80 nothing" in seen.picture.figure.axes[0].get_title(loc="left")
+    scan, spread = digit_oracle(3).points[:1], Digits().sigma_data
+    x_t = contrast_scaled(scan + 80 * noise(0), torch.tensor([80.0]), spread)
+    made = image_sheet(x_t[None])
+    drawn = seen.picture.figure.axes[0].images[0].get_array()[:, -made.shape[1] :]
+    np.testing.assert_allclose(drawn, made, atol=1e-5)
+    before = seen.picture.reading
+    seen.knobs["level"].value = 0.1
+    assert seen.picture.reading != before

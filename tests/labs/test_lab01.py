@@ -64,7 +64,7 @@ LEVEL_SLIPS = {
     "a power written as a fixed number": lambda n, low, high, rho: right(n, low, high, 7.0),
     "0 / (n − 1) is 0 / 0 there": by_index(0, lambda n: n - 1),
     "do not fall strictly": lambda n, low, high, rho: torch.tensor([high] + [low] * (n - 1)),
-    "equal parts of the ρ-th root": lambda n, low, high, rho: (
+    "evenly in the ρ-th root": lambda n, low, high, rho: (
         torch.logspace(np.log10(high), np.log10(low), n) if rho > 1 else right(n, low, high, rho)
     ),
 }
@@ -136,7 +136,8 @@ def explorer():
 
 def test_the_explorer_opens_on_a_start_that_ends_in_the_wrong_mode(explorer):
     assert (
-        "nearest to the middle mode, the exact path to the upper one" in explorer.picture.reading
+        "nearest to the middle mode, the exact path nearest to the upper one"
+        in explorer.picture.reading
     )
     assert "6 network calls" in explorer.picture.reading
 

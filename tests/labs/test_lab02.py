@@ -1,11 +1,19 @@
 """Lab 02: its checks tell answers from slips, its explorer moves, its figures draw the truth."""
 
+import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.plots_line import between_modes, exact_paths, maps, point, quantile_points
 from cmlab_labs.lab02_consistency import checks
-from cmlab_labs.lab02_consistency.explorer import explorer
-from cmlab_labs.lab02_consistency.figures import basins, gap_curves, nearest_mode, rms_gap
+from cmlab_labs.lab02_consistency.explorer import explorer, from_noise_to_data
+from cmlab_labs.lab02_consistency.figures import (
+    basins,
+    gap_curves,
+    nearest_mode,
+    quantile_map,
+    rms_gap,
+    slope_of_f,
+)
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.oracle import Mixture, Mixture1D
@@ -151,3 +159,32 @@ def test_the_figures_draw_what_they_were_given(law):
     shares = nearest_mode(ring, row(0.9, 0.2, 0.1, 0.8).reshape(2, 2))
     assert shares.tolist() == [0, 1]
     assert {text.get_text() for text in figure.axes[0].texts} == {"1", "2"}
+
+
+def test_across_from_one_distribution_function_to_the_other_is_f(law):
+    figure = quantile_map(law, 2.0, (-2.6, 2.3))
+    left, right = figure.axes
+    ends = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() == "s"]
+    exact = law.consistency(row(-2.6, 2.3)[:, None], row(2.0, 2.0))[:, 0]
+    assert ends == pytest.approx(exact.tolist(), abs=1e-9)
+    seen = [li for li in right.lines if li.get_marker() == "s"]
+    assert [float(li.get_ydata()[0]) for li in seen] == pytest.approx(ends)
+
+
+def test_the_drawn_slope_is_that_of_f(law):
+    ax, plot = slope_of_f(law, (2.0,)).axes
+    x, f = ax.lines[0].get_data()
+    far = abs(f - 1.0) < 0.2  # where f is not steep, so that differences are exact enough
+    measured = np.gradient(f[far], x[far])[1:-1]
+    assert measured == pytest.approx(plot.lines[0].get_ydata()[far][1:-1], rel=0.01)
+
+
+def test_points_on_their_way_from_noise_to_data_keep_their_order_and_leave_the_gap(law):
+    seen = from_noise_to_data(law)
+    assert "of 15 points lie where the data have a gap" in seen.picture.reading
+    for t in (1.2, 0.0):
+        seen.knobs["t"].value = t
+        x = seen.picture.figure.axes[1].lines[0].get_ydata()
+        assert (np.diff(x) > 0).all()
+    assert x == pytest.approx(quantile_points(law, 0.002, 15)[:, 0].numpy(), abs=1e-6)
+    assert "None of the 15 points lies in the gap" in seen.picture.reading

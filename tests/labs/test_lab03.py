@@ -79,7 +79,7 @@ def test_asking_at_zero_and_other_wrong_tests_are_named():
     at_zero = checks.anchored(lambda skip, out, eps: abs(skip(0) - 1) + abs(out(0)) < 1e-6)
     assert "the boundary is at ε" in at_zero.message
     odd = checks.anchored(lambda skip, out, eps: abs(skip(eps) - 1) < 1e-6 and eps < 0.2)
-    assert odd.state == "slip" and "you say" in odd.message
+    assert odd.state == "slip" and "you answer" in odd.message
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_only_the_forms_with_a_boundary_hold_every_network_at_epsilon(seen):
 def test_the_reading_says_what_the_bench_shows(seen):
     turn(seen, form="EDM form", sigma_data=0.5, eps=0.002)
     assert "c_skip(ε) = 0.999984" in seen.picture.reading
-    assert "close to the boundary, but not on it" in seen.picture.reading
+    assert "nearly holds" in seen.picture.reading
     turn(seen, form="CM form")
     assert "holds for every network" in seen.picture.reading
     turn(seen, form="none")

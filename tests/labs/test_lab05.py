@@ -19,12 +19,15 @@ from cmlab_labs.lab05_training.analysis import (
     target_cdf,
 )
 from cmlab_labs.lab05_training.checks import bias, bias_slips
-from cmlab_labs.lab05_training.explorer import explorer
+from cmlab_labs.lab05_training.explorer import explorer, live_training
 from cmlab_labs.lab05_training.figures import (
+    bias_by_ratio,
     by_gap,
     draw_errors,
     fixed_point_on_grid,
     fixed_points,
+    follow,
+    mean_and_median,
     median_of_points,
     networks_and_fixed_points,
     order,
@@ -275,3 +278,38 @@ def test_the_figures_draw_what_they_were_given():
         {"a": ("pairs", "shared-20", limit), "b": ("pairs", "no-such-arm", limit)}
     )
     assert len(drawn.axes) == 1 and len(drawn.axes[0].lines) == 5
+
+
+def test_along_the_mean_slope_a_path_ends_at_f_and_along_the_median_elsewhere():
+    levels = KarrasGrid(0.002, 2.0, 3.0).down(400).double()[:-1]
+    x = row(-1.3, 0.4, 3.0)
+    exact = LAW.consistency(x[:, None], torch.full_like(x, 2.0))[:, 0]
+    mean, median = (follow(LAW, x, levels, middle)[-1] for middle in ("mean", "median"))
+    assert torch.allclose(mean, exact, atol=0.02)
+    assert float((median - exact).abs()[0]) > 0.5
+    drawn = mean_and_median(LAW, -1.3, 2.0).axes[0].lines
+    D = float(LAW.denoise(row(-1.3)[:, None], row(2.0)))
+    assert float(drawn[0].get_xdata()[0]) == pytest.approx((-1.3 - D) / 2)
+
+
+def test_the_bias_starts_at_the_distance_of_d_from_f_and_ends_at_0():
+    _, plot = bias_by_ratio(LAW, 1.0, (0.9, -0.8, 1.6)).axes
+    x, one = row(0.9, -0.8, 1.6)[:, None], torch.ones(3).double()
+    gap = (LAW.denoise(x, one) - LAW.consistency(x, one)).abs()[:, 0].tolist()
+    seen = [line.get_ydata() for line in plot.lines[1:]]
+    assert [bias[0] for bias in seen] == pytest.approx(gap, abs=0.002)
+    assert max(bias[-1] for bias in seen) < 0.01
+
+
+@pytest.mark.parametrize("noise", ["shared", "fresh"])
+def test_live_training_moves_towards_the_fixed_point_of_its_own_loss(noise):
+    watched = live_training(noise, points=5)
+    first = watched.picture.reading
+    assert first.startswith(f"Step 0, {noise} noise")
+    while watched.trainer.step < 150:
+        watched.work()
+    watched.show()
+    far = [float(r.split("and ")[1].split()[0]) for r in (first, watched.picture.reading)]
+    assert far[1] < 0.8 * far[0]
+    watched.reset()
+    assert len(watched.picture.figure.axes[1].lines[0].get_xdata()) == 1

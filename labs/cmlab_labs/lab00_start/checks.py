@@ -34,7 +34,7 @@ def record_calls(
                 f"f takes one noise level for each sample, a tensor of shape ({count},): "
                 f"torch.full((len(z),), sigma)"
             )
-        expect(bool((t > 0).all()), "f was asked at noise level 0, where there is nothing to do")
+        expect(bool((t > 0).all()), "f was called at noise level 0, where there is nothing to do")
         return exact(x_t, t)
 
     return exact, torch.as_tensor(answer(f, *noises, *levels))
@@ -45,7 +45,7 @@ def check_calls(exact: RecordedCalls, calls: int) -> None:
     used = len(exact.calls)
     expect(used != 0, "f was never called: noise goes in, and f's answer is the sample")
     plural = "s" * (used > 1)
-    expect(used == calls, f"{used} network call{plural}; this sampler is to make exactly {calls}")
+    expect(used == calls, f"{used} network call{plural}; this sampler should make exactly {calls}")
 
 
 def noises(count: int, seed: int) -> list[Tensor]:
@@ -67,7 +67,7 @@ def check_first_call(exact: RecordedCalls, z: Tensor) -> None:
 
 @exercise
 def one_call(answer: Sampler) -> str:
-    """x = f(σ_max z, σ_max): one call, the right scale, and all modes of the exact law."""
+    """x = f(σ_max z, σ_max): one call, the right scale, all modes of the distribution."""
     (z,) = noises(1, 11)
     exact, x = record_calls(answer, z, levels=(HIGH,))
     check_calls(exact, 1)
@@ -107,7 +107,7 @@ def check_second_call(exact: RecordedCalls, z: Tensor, fresh: Tensor) -> None:
             x + MIDDLE * z
         ),
         "too much noise: σ_max · fresh drowns x. Add σ_mid · fresh": x + HIGH * fresh,
-        "the sign: add σ_mid · fresh (it would do, by symmetry, but keep to the formula)": (
+        "the sign: add σ_mid · fresh (minus is as good, by symmetry, but keep to the formula)": (
             x - MIDDLE * fresh
         ),
     }

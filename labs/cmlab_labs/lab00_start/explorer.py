@@ -19,10 +19,16 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
 from ..common.exercise import RecordedCalls
-from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
-from ..common.generators import exact_denoiser, held_out_distance, nearest_scan, noise
+from ..common.explorer import Explorer, LiveTraining, Picture, choice, log_slider, slider
+from ..common.generators import (
+    digit_oracle,
+    exact_denoiser,
+    held_out_distance,
+    nearest_scan,
+    noise,
+)
 from ..common.plots_samples import contrast_scaled
-from .figures import Stage, generator_at_work, training_progress
+from .figures import Stage, generator_at_work, noisy_scan, training_progress
 
 LOW, HIGH = 0.002, 10.0
 PATHS, ALONG = 28, 10
@@ -81,8 +87,8 @@ def stage_reading(stage: Stage, ends: Tensor) -> str:
     total = float(stage.error.square().mean().sqrt())
     return (
         f"Step {stage.step}: one call from pure noise lands {off:.2f} from the exact end (RMS).\n"
-        f"Along a path the answers wander {length:.2f} in all; a consistent network's stay put.\n"
-        f"Error to the exact f over all noise levels: {total:.3f} (the data have radius 1)."
+        f"Along a path its answers move by {length:.2f} in all; a consistent network's stay.\n"
+        f"Error to the exact f over all noise levels: {total:.3f} (the ring has radius 1)."
     )
 
 
@@ -138,9 +144,32 @@ def digit_reading(
         (
             f"seed={seed}, digit {digit}: {len(times)} network call{'s' * (len(times) > 1)}, "
             f"at noise level{'s' * (len(times) > 1)} {at}.",
-            f"The nearest of {len(Digits())} training scans is {away:.1f} away; {copy}, "
-            f"and real unseen digits are at {held_out_distance():.1f} (median).",
+            f"The nearest of {len(Digits())} training scans is {away:.1f} away ({copy}); "
+            f"for real unseen digits this distance is {held_out_distance():.1f} (median).",
             f"From t = {GRID[0]:.0f} to t = {GRID[SHOWN[LATE]]:.1g} the mean D moves by "
             f"{way_mean:.1f}, the network's answer by {way_answer:.1f}.",
         )
     )
+
+
+def noise_slider() -> Explorer:
+    """A training scan with more or less noise on it. Knobs: `level`, `digit` and `seed`."""
+    knobs = {
+        "level": log_slider("noise level t", 0.3, 0.01, GRID[0].item()),
+        "digit": slider("digit", 3, 0, 9),
+        "seed": slider("noise: seed", 0, 0, 99),
+    }
+    return Explorer(scan_under_noise, knobs, "noise_slider()")
+
+
+def scan_under_noise(level: float, digit: int, seed: int) -> Picture:
+    """The first scan of this digit, under noise of this level."""
+    x, z = digit_oracle(digit).points[:1], noise(seed)
+    t, spread = torch.tensor([level]), Digits().sigma_data
+    x_t = contrast_scaled(x + level * z, t, spread)
+    words = (
+        f"Each pixel of x_t is that of the scan x plus {level:.2g} times that of the noise z.\n"
+        f"The noise is {level / spread:.2g} times as strong as the scan.\n"
+        "The picture of x_t is drawn with the contrast of a scan, whatever the noise level."
+    )
+    return Picture(noisy_scan(x, z, x_t, level), words)

@@ -61,7 +61,7 @@ def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
     name_axes(
-        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} off the ends"
+        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} from the ends"
     )
 
 
@@ -114,9 +114,9 @@ def one_beside_many(
     """Contact sheets of images (rows, columns, 1, h, w): one-step samples, and a solver's path."""
     widths = (one.shape[1], many.shape[1])
     figure, axes = sheet(1, 2, 10.6, 0.75 + 0.93 * len(one), ratios=widths)
-    contact_sheet(axes[0, 0], one, one_names, title="1 network call: a new digit")
+    contact_sheet(axes[0, 0], one, one_names, title="One network call makes a new digit")
     contact_sheet(
-        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser: an old scan"
+        axes[0, 1], many, many_names, title="35 calls of the perfect denoiser return a scan"
     )
     return figure
 
@@ -157,3 +157,15 @@ def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, lis
         (left, 0.01, 8 * unit, 3 * tall),
     )
     return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
+
+
+def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float) -> Figure:
+    """A scan x, noise z and their sum x + t z, each (1, 1, h, w), with what to read off them."""
+    figure, ((ax,),) = sheet(1, 1, 7.0, 2.5)
+    gap = torch.full_like(x, torch.nan)
+    images = torch.stack([x, gap, z, gap, x_t], 1)
+    names = ("the data: $x$", "", "noise: $z$", "", "noisy: $x_t = x + t\\,z$")
+    gone = "the scan is still readable" if t < 0.5 else "the scan fades"
+    title = "nothing of the scan is left to see" if t > 3 else gone
+    contact_sheet(ax, images, names, title=f"At noise level t = {t:.2g} {title}")
+    return figure

@@ -88,11 +88,11 @@ def check_ends(sigmas: Tensor) -> None:
     expect(not same(first, HIGH ** (1 / RHO)), f"the first level is {first:.3g}, the ρ-th root of "
            "σ_max: raise to the power ρ at the end")  # fmt: skip
     expect(not same(first, HIGH**RHO), "the first level is σ_max to the power ρ: take the ρ-th "
-           "roots of both ends before you divide the way between them")  # fmt: skip
+           "roots of both ends before you divide the interval between them")  # fmt: skip
     expect(same(first, HIGH), f"the first level is {first:.4g} and not σ_max = {HIGH:g}: "
-           "at i = 0 nothing of the way is done yet, so count from 0")  # fmt: skip
-    expect(bool(sigmas[4] < HIGH - 4 * HIGH / 10), f"level 5 of 10 is {sigmas[4]:.3g}, next to "
-           "σ_max still: the power 1/ρ comes first and the power ρ last")  # fmt: skip
+           "at i = 0 no step is taken yet, so count from 0")  # fmt: skip
+    expect(bool(sigmas[4] < HIGH - 4 * HIGH / 10), f"level 5 of 10 is {sigmas[4]:.3g}, still "
+           "close to σ_max: the power 1/ρ comes first and the power ρ last")  # fmt: skip
     expect(same(last, LOW), f"the last level is {last:.4g} and not σ_min = {LOW:g}: "
            "i ends at n − 1, so divide by n − 1 and not by n")  # fmt: skip
 
@@ -105,7 +105,7 @@ def check_spacing(answer: Callable[..., Any], sigmas: Tensor) -> None:
            "in σ, and yours are not: is a power written as a fixed number?")  # fmt: skip
     right = KarrasGrid(LOW, HIGH, RHO).up(10).flip(0)
     expect(same(sigmas, right), f"the ends are right but level 5 of 10 is {sigmas[4]:.4g} and "
-           f"should be {right[4]:.4g}: go the way in equal parts of the ρ-th root")  # fmt: skip
+           f"should be {right[4]:.4g}: space the levels evenly in the ρ-th root")  # fmt: skip
 
 
 def single_level(answer: Callable[..., Any]) -> Any:
@@ -117,7 +117,7 @@ def single_level(answer: Callable[..., Any]) -> Any:
 
 @exercise
 def heun_step(answer: Step) -> str:
-    """Order two, measured against exact paths, with two calls of the denoiser a step."""
+    """Order two, measured against exact paths, with two calls of the denoiser per step."""
     oracle, calls = Bumps().oracle, [0]
 
     def denoise(x: Tensor, t: float) -> Tensor:
@@ -132,7 +132,7 @@ def heun_step(answer: Step) -> str:
         expect(not torch.allclose(got.double(), wrong, atol=1e-7), slip)
     ratio = error_ratio(answer, denoise, oracle)
     expect(used <= 2, f"one step calls the denoiser {used} times; Heun needs two calls")
-    return f"half the step divides the error by {ratio:.1f}: order two, with {used} calls a step"
+    return f"half the step divides the error by {ratio:.1f}: order two, {used} calls per step"
 
 
 def error_ratio(answer: Step, denoise: Denoise, oracle: Oracle) -> float:

@@ -22,7 +22,7 @@ SOLVERS = {"Euler": ddim, "Heun": heun}
 def explorer() -> Explorer:
     """Knobs for the distribution, the start and the solver; the reading compares the endpoints."""
     knobs = {
-        "start": slider("start x_T / σ_max", 0.85, -2.5, 2.5, 0.05),
+        "start": slider("start x_t / 10", 0.85, -2.5, 2.5, 0.05),
         "steps": slider("steps N", 6, 1, 128),
         "rho": slider("ρ of the grid", 7, 1, 15),
         "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
@@ -54,7 +54,9 @@ def draw(
     )
     end, truth = solved[-1].item(), exact[-1].item()
     gone, right = (min(kept, key=lambda mode: abs(mode[1] - y))[0] for y in (end, truth))
-    apart = f"The solver ends nearest to the {gone} mode, the exact path to the {right} one"
+    apart = (
+        f"The solver ends nearest to the {gone} mode, the exact path nearest to the {right} one"
+    )
     where = apart if gone != right else f"Both end nearest to the {right} mode"
     return Picture(
         figure,

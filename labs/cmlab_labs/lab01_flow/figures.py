@@ -88,7 +88,7 @@ def solver_path(
     figure, axes = sheet(1, 2, 10.0, 4.0, ratios=(1, 1.4))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(left=0.065, right=0.99, bottom=0.13, top=0.92, wspace=0.13)
-    titles = ("All the way: nearly straight", "Near the data: the bend decides")
+    titles = ("The whole path, from noise to data", "The last part, enlarged")
     for ax, (high, reach), title in zip(axes[0], spans, titles, strict=True):
         density_and_paths(ax, oracle, high, reach, paths)
         ax.plot(*exact, color=TRUTH.color, linewidth=2.2)
@@ -110,7 +110,7 @@ def convergence_order(
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
     density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
-    name_axes(ax, LEVEL, NOISY_SAMPLE, "Straight far out, one bend, then a mode")
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "Paths are straight, bend once, and enter a mode")
     for name, error in errors.items():
         role, fitted = SOLVER_STYLE[name], slope(steps, error)
         plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
@@ -121,7 +121,7 @@ def convergence_order(
         plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
     label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
     integer_ticks(plot, steps)
-    title = "Twice the steps: half the error, or a quarter"
+    title = "Twice the steps halve the error, or quarter it"
     name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
     return figure
 
@@ -135,7 +135,7 @@ def local_errors(levels: Tensor, errors: Tensor, width: float) -> Figure:
     ax.axvline(width, color=DATA.color, linestyle=":")
     label(ax, width * 1.05, high.max() / 400, f"spread of the data, {width:.2f}", DATA.color)
     label(ax, 1.2 * float(levels[-1]), high.max() / 3, "line: median path\nband: 80 % of paths")
-    title = "Paths bend in the middle: there a step misses most"
+    title = "A step misses most in the middle, where the paths bend"
     name_axes(ax, LEVEL, "error of one step (data units)", title)
     return figure
 
@@ -154,7 +154,7 @@ def solvers_on_ring(
     ax.scatter(*paths[-1].T, s=9, color=EXTRA.color, marker=EXTRA.marker, zorder=3)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     name_axes(
-        ax, "$x_1$ (data units)", "$x_2$ (data units)", "Inwards first, then to one of eight"
+        ax, "$x_1$ (data units)", "$x_2$ (data units)", "First to the centre, then to one mode"
     )
     for name, error in errors.items():
         role = SOLVER_STYLE[name]
@@ -162,7 +162,7 @@ def solvers_on_ring(
         x, y = (1.0, 1.7) if name == "Euler" else (0.45, 0.8)
         label(plot, x * calls[name][-2], y * error[-2], name, role.color)
     integer_ticks(plot, calls["Euler"])
-    title = f"Heun is ahead from {crossover_calls(calls, errors)} calls on"
+    title = f"Heun is better from {crossover_calls(calls, errors)} calls on"
     name_axes(plot, "network calls", "mean error at $t = 0$ (data units)", title)
     return figure
 
@@ -170,6 +170,6 @@ def solvers_on_ring(
 def crossover_calls(
     calls: Mapping[str, Sequence[int]], errors: Mapping[str, Sequence[float]]
 ) -> int:
-    """The first number of calls with which Heun errs less than Euler does with as many."""
+    """The first number of calls with which Heun has less error than Euler."""
     euler = np.interp(np.log(calls["Heun"]), np.log(calls["Euler"]), np.log(errors["Euler"]))
     return int(np.asarray(calls["Heun"])[np.log(errors["Heun"]) < euler][0])

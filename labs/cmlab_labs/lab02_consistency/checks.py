@@ -124,6 +124,6 @@ def check_downward(legs: TwoTimeCase) -> None:
     stuck = down.unique().numel() <= 2
     expect(not stuck, "all answers are the ends of your bracket: keep the other half each time")
     nearly = close(down, truth, 0.02, 0.02) and not close(down, truth, 1e-6, 1e-6)
-    expect(not nearly, "nearly: halve the bracket more often, 60 times, and give it 1e-6")
+    expect(not nearly, "nearly: halve the bracket more often, 60 times say, to be right to 1e-6")
     same = close(down, truth, 1e-6, 1e-6)
     expect(same, "not the point with the same rank: cdf(answer, s) must equal cdf(x, t)")

@@ -2,10 +2,13 @@
 
 import functools
 
+from torch import Tensor
+
 from cmlab.oracle import Mixture1D
 
 from ..common.explorer import Explorer, Picture, slider, toggle
 from ..common.plots_line import (
+    SIGMA_MIN,
     PathPlane,
     Point,
     double,
@@ -14,6 +17,7 @@ from ..common.plots_line import (
     quantile_points,
     same_path,
 )
+from .figures import points_on_paths
 
 HIGH = 3.0  # the largest noise level shown
 
@@ -32,7 +36,7 @@ def explorer(oracle: Mixture1D) -> Explorer:
         "mean": toggle("show the posterior mean D", True),
     }
     return Explorer(
-        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(law)"
+        functools.partial(picture, path_plane(oracle, HIGH), starts), knobs, "explorer(oracle)"
     )
 
 
@@ -50,13 +54,43 @@ def picture(
 def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
     """The reading of the picture, in three lines."""
     along = (
-        f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and "
+        f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and also "
         f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."
     )
-    aside = f"Pushed off by {off.x - on.x:+.1f}, it is on another path: f = {off.f:.2f}."
+    aside = f"Pushed off by {off.x - on.x:+.1f}, the point is on another path: f = {off.f:.2f}."
     if off.x == on.x:
-        aside = "Offset 0: the point is on its path. The third slider pushes it off."
+        aside = "Offset 0: the point is on its path. The third slider pushes it off the path."
     empty = scene.empty[0] < off.mean < scene.empty[1]
     where = "in the gap between the modes" if empty else "where the data are"
     gap = f"Posterior mean D = {off.mean:.2f}, {where}; |f − D| = {abs(off.f - off.mean):.2f}."
     return "\n".join((along, aside, gap))
+
+
+def from_noise_to_data(oracle: Mixture1D, points: int = 15) -> Explorer:
+    """Noisy points on their way to the data. Knob: `t`, the noise level, from 3 down to 0."""
+    scene = path_plane(oracle, HIGH)
+    starts = quantile_points(oracle, HIGH, points)
+    knobs = {"t": slider("noise level t", HIGH, 0.0, HIGH, 0.1)}
+    return Explorer(
+        functools.partial(on_the_way, scene, starts), knobs, "from_noise_to_data(oracle)"
+    )
+
+
+def on_the_way(scene: PathPlane, starts: Tensor, t: float) -> Picture:
+    """All points at noise level t, each on its own path."""
+    levels = double([HIGH]).expand(len(starts)), double([max(t, SIGMA_MIN)]).expand(len(starts))
+    x = scene.oracle.flow(starts, *levels)[:, 0]
+    low, high = scene.empty
+    between = int(((x > low) & (x < high)).sum())
+    spread = (t**2 + scene.oracle.sigma_data**2) ** 0.5
+    where = (
+        f"{between} of {len(x)} points lie where the data have a gap."
+        if between
+        else (f"None of the {len(x)} points lies in the gap between the two modes.")
+    )
+    words = (
+        f"Noise level t = {t:.1f}: the noisy points have standard deviation {spread:.2f}.",
+        where,
+        "The order of the points from bottom to top never changes.",
+    )
+    return Picture(points_on_paths(scene, x, max(t, SIGMA_MIN)), "\n".join(words))

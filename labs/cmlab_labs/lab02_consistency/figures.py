@@ -1,6 +1,7 @@
 """Figures of lab 02: basins of the consistency function f, and its gap to the mean D."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from matplotlib.axes import Axes
@@ -8,10 +9,29 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cmlab.metrics.plots import DATA, MEAN, TRUTH, label, name_axes, sheet
+from cmlab.metrics.plots import (
+    DATA,
+    EXTRA,
+    MEAN,
+    NOISE,
+    TEACHER,
+    TRUTH,
+    label,
+    name_axes,
+    sheet,
+)
 from cmlab.oracle import Mixture, Mixture1D
 
-from ..common.plots_line import NOISE_LEVEL, quantile_points
+from ..common.plots_line import (
+    NOISE_LEVEL,
+    NOISY_POINT,
+    REACH,
+    SIGMA_MIN,
+    PathPlane,
+    double,
+    draw_plane,
+    quantile_points,
+)
 
 # Basins of the consistency function in the plane: the mode that each noise is mapped to
 
@@ -32,8 +52,8 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     f, mean = oracle.consistency(noise, level), oracle.denoise(noise, level)
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
-    draw_modes(axes[0, 1], oracle, f, "f puts each noise into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D puts all in the middle")
+    draw_modes(axes[0, 1], oracle, f, "f moves each noise into a mode")
+    draw_modes(axes[0, 2], oracle, mean, "D moves all to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -56,7 +76,9 @@ def draw_basins(ax: Axes, oracle: Mixture, noise: Tensor, high: float, cells: in
         label_mode(ax, x_label, y_label, k)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.grid(False)
-    name_axes(ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise has one mode")
+    name_axes(
+        ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise belongs to one mode"
+    )
 
 
 def draw_modes(ax: Axes, oracle: Mixture, points: Tensor, title: str) -> None:
@@ -93,6 +115,114 @@ def gap_curves(oracles: Mapping[str, Mixture1D], levels: Sequence[float]) -> Fig
         label(ax, levels[up < 1], gaps[1] * up, name, "#8a5c00" if role is MEAN else role.color)
         ax.axhline(oracle.sigma_data, color=DATA.color, linewidth=0.8, linestyle=":")
     label(ax, levels[0], 1.1 * oracle.sigma_data, "standard deviation of the data", DATA.color)
-    title = "The gap grows with the square of the noise, up to the data's spread"
+    title = "The more noise, the further D is from f"
     name_axes(ax, NOISE_LEVEL, "RMS of $f - D$ (data units)", title)
+    return figure
+
+
+# The quantile map: one rank, two distribution functions; and its slope
+
+
+def quantile_map(oracle: Mixture1D, t: float, points: Sequence[float]) -> Figure:
+    """From x_t up to its rank under F_t, across to F_ε, and down to f; beside it f for all x_t."""
+    figure, ((ax, plot),) = sheet(1, 2, 9.8, 3.8, ratios=(1.35, 1))
+    x = torch.linspace(-5, 5, 801).double()
+    noisy, clean = (oracle.cdf(x, torch.full_like(x, level)) for level in (t, SIGMA_MIN))
+    ax.plot(x, noisy, color=NOISE.color, linewidth=2)
+    ax.plot(x, clean, color=DATA.color, linewidth=2)
+    label(ax, 2.6, 0.78, f"$F_t$: noisy points, t = {t:g}", "#666666")
+    label(ax, -4.9, 0.52, "$F_\\varepsilon$: the data", DATA.color)
+    plot.plot(x, oracle.consistency(x[:, None], torch.full_like(x, t))[:, 0], color=TRUTH.color)
+    for place, role in zip(points, (EXTRA, TEACHER), strict=False):
+        here, level = double([place]), double([t])
+        rank, end = float(oracle.cdf(here, level)), float(oracle.consistency(here[:, None], level))
+        corners = [(place, 0), (place, rank), (end, rank), (end, 0)]
+        for a, b in pairwise(corners):
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": role.color,
+                "linewidth": 1.6,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            }
+            ax.annotate("", b, a, arrowprops=arrow)
+        ax.plot(place, 0, role.marker, color=role.color, markersize=8, clip_on=False)
+        ax.plot(end, 0, "s", color=role.color, markersize=8, clip_on=False)
+        label(ax, place - 0.55 if place < end else place + 0.2, 0.03, "$x_t$", role.color)
+        label(ax, end + 0.2 if place < end else end - 0.4, 0.03, "$f$", role.color)
+        label(ax, min(place, end) + 0.1, rank + 0.02, f"rank {rank:.0%}", role.color)
+        plot.plot(
+            [place, place, -5], [-2.2, end, end], color=role.color, linewidth=1, linestyle=":"
+        )
+        plot.plot(place, end, "s", color=role.color, markersize=8)
+    ax.set(xlim=(-5, 5), ylim=(0, 1.02))
+    plot.set(xlim=(-5, 5), ylim=(-2.2, 2.2))
+    name_axes(
+        ax,
+        "position (data units)",
+        "share of the points below",
+        "The rank is kept: up, across, down",
+    )
+    name_axes(plot, NOISY_POINT, "$f(x_t, t)$ (data units)", "The same for every $x_t$: this is f")
+    return figure
+
+
+def slope_of_f(oracle: Mixture1D, levels: Sequence[float]) -> Figure:
+    """f over x_t at some noise levels, and its slope p_t(x)/p_ε(f) on a logarithmic axis."""
+    figure, ((ax, plot),) = sheet(1, 2, 9.8, 3.6)
+    ends = (
+        torch.cat([torch.linspace(-2.3, 2.3, 1201), torch.linspace(-0.6, 0.4, 1001)])
+        .double()
+        .sort()
+        .values
+    )
+    for t, (role, name) in zip(levels, ((TEACHER, 2), (TRUTH, 1), (EXTRA, 0)), strict=False):
+        low, high = torch.full_like(ends, SIGMA_MIN), torch.full_like(ends, t)
+        x = oracle.flow(ends[:, None], low, high)
+        slope = (oracle.log_density(x, high) - oracle.log_density(ends[:, None], low)).exp()
+        top = float(f"{float(slope.max()):.0e}")  # one digit
+        for axes, values in ((ax, ends), (plot, slope)):
+            axes.plot(x[:, 0], values, color=role.color, linestyle=role.line, linewidth=1.4)
+        label(ax, -4.3, 1.9 - 0.3 * name, f"t = {t:g}", role.color)
+        label(
+            plot,
+            -4.3,
+            10 ** (5.2 - 0.8 * name),
+            f"t = {t:g}: at most {top:,.0f}",
+            role.color,
+        )
+    ax.set(xlim=(-4.5, 4.5), ylim=(-2.2, 2.3))
+    plot.set(xlim=(-4.5, 4.5), yscale="log", ylim=(1e-2, 1e6))
+    name_axes(
+        ax, NOISY_POINT, "$f(x_t, t)$ (data units)", "f climbs from mode to mode at one point"
+    )
+    name_axes(
+        plot,
+        NOISY_POINT,
+        "slope of $f$ (no unit)",
+        "There its slope exceeds 100 000",
+    )
+    return figure
+
+
+# Many points on their way from noise to data
+
+
+def points_on_paths(scene: PathPlane, x: Tensor, t: float) -> Figure:
+    """Noisy points x (n,) at level t on their exact paths, and the density p_t beside them."""
+    figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.9, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.92, wspace=0.17)
+    draw_plane(axes[0], scene)
+    axes[0].axvline(t, color=NOISE.color, linestyle=NOISE.line)
+    axes[0].plot(torch.full_like(x, t), x, "o", color=TRUTH.color, markersize=6)
+    rows = scene.rows
+    density = scene.oracle.log_density(rows[:, None], torch.full_like(rows, t)).exp()
+    axes[1].fill_betweenx(rows, 0, density, color=DATA.color, alpha=0.35, linewidth=0)
+    shown = x[x.abs() < REACH]
+    axes[1].plot(0 * shown, shown, "o", color=TRUTH.color, markersize=6, clip_on=False)
+    top = 1.15 * float(density.max())
+    axes[1].set(xlim=(0, top), ylim=axes[0].get_ylim(), xticks=[0], yticks=(-4, -2, 0, 2, 4))
+    name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, f"Each point follows its path; now t = {t:g}")
+    name_axes(axes[1], "density $p_t$", "", "Their distribution now")
     return figure

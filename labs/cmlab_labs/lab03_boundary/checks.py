@@ -43,7 +43,7 @@ def parametrisations() -> list[tuple[bool, str, tuple[Number, Number], float]]:
 
 
 WRONG: dict[str, Callable[[Number, Number, float], bool]] = {
-    "you only look at c_skip: where c_out(ε) is not 0 the network still has its say": (
+    "you only look at c_skip: where c_out(ε) is not 0 the network still has a say": (
         lambda skip, out, e: close(skip(e), 1, atol=1e-6)
     ),
     "you only look at c_out: with c_skip(ε) = 2 the answer is 2x": (
@@ -64,8 +64,8 @@ WRONG: dict[str, Callable[[Number, Number, float], bool]] = {
     "you ask at 0.002 whatever ε is: use the argument eps": (
         lambda skip, out, e: close(skip(0.002), 1, atol=1e-6) and close(out(0.002), 0, atol=1e-6)
     ),
-    "you say True to all": lambda skip, out, e: True,
-    "you say False to all": lambda skip, out, e: False,
+    "you answer True in all cases": lambda skip, out, e: True,
+    "you answer False in all cases": lambda skip, out, e: False,
 }
 
 
@@ -89,7 +89,7 @@ def cm_coefficients(answer: Callable[..., Any]) -> str:
         for name, a, b in zip(("c_skip", "c_out", "c_in"), found, CMPrecond(s, eps)(t)[:3],
                               strict=True):  # fmt: skip
             expect(same(a, b), f"{name} is not the paper's at σ_d = {s:g}, ε = {eps:g}: "
-                   f"{a[30]:.4g} in place of {b[30]:.4g} at t = {t[30]:.3g}")  # fmt: skip
+                   f"{a[30]:.4g} instead of {b[30]:.4g} at t = {t[30]:.3g}")  # fmt: skip
     return "f(x, ε) = x to 1e-7, input variance 1 within 2 %, and the paper's formula"
 
 
@@ -104,7 +104,7 @@ def three_coefficients(answer: Any, n: int) -> list[Tensor]:
 def slips(t: Tensor, s: float, eps: float) -> list[tuple[str, str, Tensor]]:
     """Common mistakes: the message, the coefficient, and its wrong values."""
     gap, v = t - eps, t**2 + s**2
-    forgot = "forgets ε, so the boundary sits at t = 0 and not at ε: shift t to t − ε"
+    forgot = "forgets ε, so the boundary lies at t = 0 and not at ε: shift t to t − ε"
     root = "has no root: a variance is divided by where a standard deviation is meant"
     return [
         ("c_skip and c_out are the other way round: return c_skip, c_out, c_in", "c_skip",
@@ -149,5 +149,5 @@ def anchored(answer: Callable[..., Any]) -> str:
     for slip, wrong in WRONG.items():
         expect(said != [wrong(skip, out, eps) for *_, (skip, out), eps in cases], slip)
     for (right, name, _, eps), got in zip(cases, said, strict=True):
-        expect(right == got, f"you say {got} of {name} at ε = {eps:g}, and it is {right}")
+        expect(right == got, f"you answer {got} for {name} at ε = {eps:g}, and it is {right}")
     return f"right about {len(cases)} parametrisations, traps included"

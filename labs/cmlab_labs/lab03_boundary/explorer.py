@@ -80,7 +80,7 @@ def explorer() -> Explorer:
     """Knobs: `form`, `sigma_data` and `eps`, the smallest noise level ε."""
     knobs = {
         "form": choice("form", tuple(parametrisations(0.5, 0.002))),
-        "sigma_data": log_slider("σ_data (data units)", 0.94, 0.2, 2.0),
+        "sigma_data": log_slider("σ_d (data units)", 0.94, 0.2, 2.0),
         "eps": log_slider("ε = σ_min (data units)", 0.002, 0.002, 0.5),
     }
     return Explorer(picture, knobs)
@@ -108,13 +108,13 @@ def untrained_answers(precond: Precond, t: Tensor, networks: int) -> Tensor:
 def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: float) -> str:
     """The reading of the picture, in three lines."""
     skip, out, c_in, _ = (c.tolist() for c in precond(levels))
-    held = "the boundary holds for every network" if off < 1e-9 else "no boundary at ε"
+    held = "the boundary condition holds for every network" if off < 1e-9 else "no boundary at ε"
     if 1e-9 <= off < 0.05:
-        held = "close to the boundary, but not on it"
+        held = "the boundary condition nearly holds"
     spread = c_in[0] * (0.94**2 + float(levels[0]) ** 2) ** 0.5
     return (
         f"c_skip(ε) = {skip[0]:.6g} and c_out(ε) = {out[0]:.3g}: {held}.\n"
-        f"Five untrained networks miss f(x, ε) = x by at most {off:.2g} (dashed: f = x).\n"
-        f"At t = {levels[1]:.2g} a network's error counts {out[1]:.2g} times. "
-        f"Data of spread 0.94 enter the network at ε with spread {spread:.2f}."
+        f"At ε, the answers of five untrained networks differ from x by at most {off:.2g}.\n"
+        f"At t = {levels[1]:.2g} an error of the network is multiplied by {out[1]:.2g}. "
+        f"At ε, data with standard deviation 0.94 reach it with {spread:.2f}."
     )

@@ -31,7 +31,7 @@ def parametrisation_figure(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.035, right=0.99, bottom=0.165, top=0.9, wspace=0.22)
     draw_coefficients(axes[0], form, levels)
-    name_axes(axes[0], LEVEL, "", f"{name}: what counts at which level")
+    name_axes(axes[0], LEVEL, "", f"Coefficients ({name})")
     for ax, t, f in zip(axes[1:], levels.tolist(), answers, strict=True):
         ax.plot(x, f.T, color=STYLE[name].color, linewidth=1.2)
         ax.plot(x, x, color=TRUTH.color, linestyle="--", linewidth=1)
@@ -70,11 +70,16 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
     label(axes[0], 0.007, 0.3, "ε/t form", STYLE["ε/t form"].color)
     label(axes[0], 0.1, 0.03, "none", WRONG.color)
     name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε the skip must be 1 …")
-    name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network silent")
+    name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network must be silent")
     draw_curves(axes[2], levels[1:], losses)
     axes[2].set(xlim=(float(levels[1]) / 1.4, 150), ylim=(FLOOR / 4, None))
     level_ticks(*axes)
-    name_axes(axes[2], LEVEL, "consistency loss (data units²)", "A constant does as well as f")
+    name_axes(
+        axes[2],
+        LEVEL,
+        "consistency loss (data units²)",
+        "The loss of a constant is as small as that of f",
+    )
     return figure
 
 
@@ -105,7 +110,10 @@ def draw_curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
 def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     """Variance of the network's input and of its training target, by assumed σ_data."""
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
-    titles = ("Wrong σ_data: the input is off near the data …", "… and the target far from them")
+    titles = (
+        "A wrong $\\sigma_d$ spoils the input near the data …",
+        "… and the target far from the data",
+    )
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
         draw_curves(ax, levels, values, at=0 if ax is axes[0] else -1)

@@ -144,7 +144,7 @@ Solve = Callable[[Tensor, Tensor, Callable[[Tensor, float], Tensor]], Tensor]
 
 @exercise
 def cd_loss(answer: Loss) -> str:
-    """(f, D, x, z, t, r) -> one loss a sample: values, gradient, and zero for the exact f."""
+    """(f, D, x, z, t, r) -> one loss per sample: values, gradient, and zero for the exact f."""
     oracle, g = Gaussian(torch.tensor([0.7, -0.3], dtype=torch.float64), 0.5), torch.Generator()
     x, z = (torch.randn(6, 2, generator=g.manual_seed(seed)).double() for seed in (1, 2))
     t = torch.tensor([0.3, 0.6, 1.0, 1.5, 2.0, 4.0]).double()
@@ -155,12 +155,12 @@ def cd_loss(answer: Loss) -> str:
            "give t the shape (b, 1) beside x, and sum the squares of each sample")  # fmt: skip
     again = answer(probe, oracle.denoise, x, z, t, r)
     expect(torch.equal(said, again), "two calls with the same x and z differ: draw no noise here, "
-           "x_r is where the teacher's step from x_t leads")  # fmt: skip
+           "x_r is the end of the teacher's step from x_t")  # fmt: skip
     for slip, wrong in slips(probe, oracle.denoise, x, z, t, r).items():
         expect(not torch.allclose(said.detach(), wrong.detach(), rtol=1e-6), slip)
     check_values(answer, oracle, x, z, t, r)
     check_gradient(said, probe, oracle, x, z, t, r)
-    return "0 for the exact f on exact steps, the right value elsewhere, one branch of gradient"
+    return "0 for the exact f on exact steps, right elsewhere, gradient through f(x_t, t) alone"
 
 
 def check_values(answer: Loss, oracle: Gaussian, *draw: Tensor) -> None:

@@ -21,7 +21,7 @@ from .figures import STAGES, Paths, Update, slow_motion
 ANSWERS = {
     "exact": "the exact posterior mean",
     "learned": "a trained denoiser's guess",
-    "one sample": "the very x that the noise was added to",
+    "one sample": "the very x to which the noise was added",
 }
 
 
@@ -29,7 +29,7 @@ def noisy_point(u: Update, teacher: str) -> tuple[str, str]:
     return (
         f"x = {u.x:.2f} is drawn from the data and z = {u.z:.2f} from the noise: "
         f"x_t = x + t z = {u.x_t:.2f} at t = {u.t:.3g}.",
-        f"Its exact path ends at {u.end:.3f}. Nobody shows the network this number.",
+        f"Its exact path ends at {u.end:.3f}. Nobody shows this number to the network.",
     )
 
 
@@ -37,15 +37,15 @@ def teachers_step(u: Update, teacher: str) -> tuple[str, str]:
     return (
         f"Asked for D, the teacher gives {ANSWERS[teacher]}, and the solver steps to "
         f"x_r = {u.x_r:.3f} at r = {u.r:.3g}; the exact path (circle) is at {u.on_path:.3f}.",
-        f"The path through x_r ends at {u.end_r:.3f} in place of {u.end:.3f}: "
-        f"this step alone costs {abs(u.end_r - u.end):.2g}.",
+        f"The path through x_r ends at {u.end_r:.3f} instead of {u.end:.3f}: "
+        f"this step alone adds an error of {abs(u.end_r - u.end):.2g}.",
     )
 
 
 def online_answer(u: Update, teacher: str) -> tuple[str, str]:
     return (
         f"The student answers {u.f_t:.3f} at x_t, {abs(u.f_t - u.end):.2g} from the exact end.",
-        "This is the answer that learns: its gradient is kept.",
+        "This is the answer that is trained: the gradient flows through it.",
     )
 
 
@@ -59,12 +59,12 @@ def held_target(u: Update, teacher: str) -> tuple[str, str]:
 
 def gradient_pull(u: Update, teacher: str) -> tuple[str, str]:
     gap, before, after = u.f_t - u.f_r, abs(u.f_t - u.end), abs(u.f_r - u.end)
-    where = "nearer to" if after < before else "farther from"
+    where = "nearer to" if after < before else "away from"
     return (
         f"Loss (f_θ − f_θ⁻)² = {gap**2:.2g}; its gradient in the online answer is {2 * gap:+.2g}, "
         f"so the update moves it {'down' if gap > 0 else 'up'}, towards the target.",
-        f"At the target it would be {after:.2g} from the exact end, and it is {before:.2g} now: "
-        f"this draw pulls {where} the truth.",
+        f"At the target it would be {after:.2g} from the exact end, and now it is {before:.2g}: "
+        f"this draw pulls it {where} the truth.",
     )
 
 

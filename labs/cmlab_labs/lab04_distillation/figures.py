@@ -195,7 +195,7 @@ def compositions(
     looks = ((TEACHER.line, "dash-dotted", -1.15), ((0, (1, 1)), "dotted", -1.55))
     for (name, ends), (line, look, y) in zip(solved.items(), looks, strict=True):
         axes[0, 0].plot(rank, ends[order], color=TEACHER.color, linestyle=line)
-        text = f"{look}: {name}, {starts.off(ends):.2f} off"
+        text = f"{look}: {name}, mean error {starts.off(ends):.2f}"
         label(axes[0, 0], 45, y, text, TEACHER.color)
     axes[0, 0].plot(rank, mean[order], color=MEAN.color, linestyle=MEAN.line)
     label(axes[0, 0], 45, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
@@ -203,10 +203,12 @@ def compositions(
     (name, ends), *_ = solved.items()
     draw_trained(axes[0, 1], rank, ends[order], cloud[order])
     off = starts.off(cloud, ends), starts.off(cloud)
-    label(axes[0, 1], 45, -1.15, f"squares: {off[0]:.3f} from the steps' ends", STUDENT.color)
+    label(
+        axes[0, 1], 45, -1.15, f"squares: {off[0]:.3f} from the ends of the steps", STUDENT.color
+    )
     label(axes[0, 1], 45, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
     name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where the steps end")
-    name_axes(axes[0, 1], RANK, "", f"A trained network too: {name}")
+    name_axes(axes[0, 1], RANK, "", f"So does a trained network ({name})")
     return figure
 
 
@@ -230,8 +232,8 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
         error_bars(ax, curve, SOLVER_STYLE[name], shift)
     step_ticks(ax, max((points for points, _ in ideal.values()), key=len))
     best = {name: points[errors.mean(1).argmin()] for name, (points, errors) in found.items()}
-    said = ", ".join(f"{name} at N = {n}" for name, n in best.items())
-    name_axes(ax, STEPS, ERROR, f"Trained students are best with {said}")
+    said = " and ".join(f"N = {n} ({name})" for name, n in best.items())
+    name_axes(ax, STEPS, ERROR, f"Trained students are best at {said}")
     return figure
 
 
@@ -272,7 +274,9 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     ax.set_xlim(3.4, 330)
     last = {name: errors[-1].mean() for name, (_, errors) in found.items()}
     ratio, n = last["one-sample"] / last["exact"], found["exact"][0][-1]
-    title = f"At N = {n} one sample costs {ratio:.1f} times the error, a learned teacher "
+    title = (
+        f"Error at N = {n}: {ratio:.1f} times as large with one sample, with a learned teacher "
+    )
     name_axes(ax, STEPS, ERROR, f"{title}{last['learned'] / last['exact']:.1f} times")
     return figure
 
@@ -287,7 +291,7 @@ STAGES = (
     "the teacher's step",
     "the online answer",
     "the target, held fixed",
-    "the gradient's pull",
+    "the pull of the gradient",
 )
 
 

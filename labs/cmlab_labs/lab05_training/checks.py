@@ -167,7 +167,7 @@ def one_noise(x: Tensor, z: Tensor, r: Tensor, x_r: Tensor) -> None:
     turn = torch.corrcoef(torch.stack([seen.flatten(), z.flatten()]))[0, 1]
     size = abs(float(seen.std()) - 1) < 0.1
     expect(not (turn < 0.5 and size), f"the noise in x_r is not z: the correlation is {turn:.2f}, "
-           "not 1. Use the z you were given, for both")  # fmt: skip
+           "not 1. Use the z that you were given for both points")  # fmt: skip
 
 
 @exercise
@@ -183,7 +183,7 @@ def ct_bias(answer: Callable[..., Any]) -> str:
         for slip, wrong in bias_slips(oracle, x_t, t, r):
             expect(not similar(float(said), wrong) or similar(wrong, truth), slip)
         expect(similar(float(said), truth), f"at x_t = {x_t:g}, t = {t:g}, r = {r:g} the bias is "
-               f"{truth:.4f} and you say {float(said):.4f}: is the grid wide and fine, and do the "
-               "weights sum to 1?")  # fmt: skip
+               f"{truth:.4f} and yours is {float(said):.4f}: is the grid wide and fine, and do "
+               "the weights sum to 1?")  # fmt: skip
         worst = max(worst, abs(float(said) - truth))
     return "agrees with the closed form of p(x | x_t) at three points, within 2 %"

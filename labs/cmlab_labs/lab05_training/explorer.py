@@ -1,12 +1,30 @@
-"""Explorer of lab 05: training pairs, one noisy point x_t with its neighbours x_r and targets."""
+"""Explorer of lab 05: training pairs, one noisy point x_t with its neighbours; live training."""
 
 import functools
 
-from cmlab.oracle import Mixture1D
+import torch
 
-from ..common.explorer import Explorer, Picture, choice, slider
+from cmlab.oracle import Mixture1D
+from cmlab.presets import toy
+from cmlab.sampling import ddim
+from cmlab.train.trainer import Trainer
+
+from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
 from ..common.plots_line import SIGMA_MIN, PathPlane, double, path_plane, quantile_points
-from .figures import Pairs, pair_plane, pairs
+from ..common.studies_shared import LINE
+from .analysis import fresh as new_noise
+from .analysis import mean_of
+from .analysis import shared as same_noise
+from .figures import (
+    Pairs,
+    Progress,
+    fixed_point_on_grid,
+    pair_plane,
+    pairs,
+    training_figure,
+)
+from .study import fresh as other_noise
+from .study import squared
 
 HIGH = 3.0  # the largest noise level shown
 SHARED, FRESH = "shared", "fresh"
@@ -24,7 +42,9 @@ def explorer(oracle: Mixture1D) -> Explorer:
         "ratio": slider("ratio r/t", 0.5, 0.0, 0.98, 0.02),
         "place": slider("rank of x_t (%)", 41, 1, 99, 2),
     }
-    return Explorer(functools.partial(picture, path_plane(oracle, HIGH)), knobs, "explorer(law)")
+    return Explorer(
+        functools.partial(picture, path_plane(oracle, HIGH)), knobs, "explorer(oracle)"
+    )
 
 
 def picture(scene: PathPlane, noise: str, t: float, ratio: float, place: int) -> Picture:
@@ -57,10 +77,60 @@ def reading(seen: Pairs) -> str:
         f"Mean target {seen.mean:.3f}, spread {seen.spread:.3f}; bias (mean − exact) {bias:+.4f}."
     )
     if not seen.shared:
-        return (
-            f"{pair}\n{error}\nx_r has noise of its own: knowing x_t, its path is anybody's guess."
-        )
+        fresh = "x_r has noise of its own, so x_t says little about the path through x_r."
+        return f"{pair}\n{error}\n{fresh}"
     if seen.r <= 2 * SIGMA_MIN:
-        return f"{pair}\n{error}\nWith r at its least the target is x itself: this is denoising."
+        return f"{pair}\n{error}\nAt the smallest r the target is x itself: this is denoising."
     many = (seen.spread / max(abs(bias), 1e-12)) ** 2
-    return f"{pair}\n{error}\nTargets to average until their noise equals the bias: {many:.2g}."
+    enough = f"Targets to average until their noise is as small as the bias: {many:.2g}."
+    return f"{pair}\n{error}\n{enough}"
+
+
+# Live training on the line: the network, and the fixed point of its own loss
+
+RULES = {SHARED: (ddim, mean_of(same_noise)), FRESH: (other_noise, mean_of(new_noise))}
+
+
+def live_training(noise: str = SHARED, points: int = 20, seed: int = 0) -> LiveTraining:
+    """Consistency training on the line with ‖·‖², from step 0, as it was recorded.
+
+    Args:
+        noise: "shared" or "fresh", the noise of x_r.
+        points: the number N of noise levels.
+        seed: of the weights and of the samples.
+    """
+    solver, rule = RULES[noise]
+    recipe = squared(solver, points, seed)
+    limit, oracle = fixed_point_on_grid(rule, points), LINE.oracle
+    ranked = quantile_points(oracle, toy.SIGMA_MAX, 200)
+    x = torch.linspace(-24, 24, 241).double()
+    level = torch.full((441,), toy.SIGMA_MAX).double()
+    at = torch.cat([ranked, x[:, None]])
+    exact = oracle.consistency(at, level)[:, 0]
+    seen: list[tuple[int, float, float]] = []
+
+    def draw(trainer: Trainer) -> Picture:
+        model = trainer.ema.model
+        like = next(model.parameters())
+        with torch.no_grad():
+            said = model(at.to(like), level.to(like)).double()[:, 0]
+        gaps = ((said - goal)[:200].square().mean().sqrt() for goal in (exact, limit(at[:, 0])))
+        if not trainer.step:
+            seen.clear()
+        seen.append((trainer.step, *map(float, gaps)))
+        steps, to_f, to_limit = (list(row) for row in zip(*seen, strict=True))
+        figure = training_figure(
+            Progress(x, said[200:], steps, to_f, to_limit), limit, exact[200:]
+        )
+        return Picture(figure, training_reading(noise, points, *seen[-1]))
+
+    return LiveTraining(recipe.trainer, draw)
+
+
+def training_reading(noise: str, points: int, step: int, to_f: float, to_limit: float) -> str:
+    """The reading of a moment of the live training, in three lines."""
+    return (
+        f"Step {step}, {noise} noise, N = {points} levels, squared distance.\n"
+        f"At t = 10 the network is {to_f:.2f} from the exact f (RMS over even ranks of x_t),\n"
+        f"and {to_limit:.2f} from the fixed point of its own loss, which was computed beforehand."
+    )

@@ -363,7 +363,11 @@ def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
     draw_plane(axes[0], scene)
     draw_pairs(axes[0], scene, seen)
     draw_plane_targets(axes[1], seen)
-    how = "Shared noise: each pair lies on a line" if seen.shared else "Fresh noise: two strangers"
+    how = (
+        "Shared noise: each pair lies on a line"
+        if seen.shared
+        else "Fresh noise: the two points of a pair are unrelated"
+    )
     name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, how)
     return figure
 
@@ -403,3 +407,160 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
     ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
     said = f"Targets: mean {seen.mean:.2f} ± {seen.spread:.2f}"
     name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
+
+
+# Why the bias of one point may rise first, and where the median of the targets leads
+
+
+def bias_by_ratio(oracle: Mixture1D, t: float, points: Sequence[float]) -> Figure:
+    """Bias of CT's target against r/t at noisy points x_t of level t, and its root mean square."""
+    figure, ((ax, plot),) = sheet(1, 2, 9.8, 3.6)
+    draw_crossing(ax, oracle, t, points)
+    ratios = torch.cat([torch.tensor([SIGMA_MIN / t]), torch.linspace(0.05, 0.99, 48)]).double()
+    ranked = quantile_points(oracle, t, 100)[:, 0]
+    everywhere = []
+    for ratio in ratios.tolist():
+        level = torch.full_like(ranked, t)
+        everywhere.append(rms(target_errors(oracle, ranked, level, ratio * level).bias))
+    plot.plot(ratios, everywhere, color=DATA.color, linewidth=3.5, alpha=0.5)
+    label(plot, 0.62, 0.2, "over all $x_t$ (RMS)", DATA.color)
+    for x, role, place in zip(
+        points, (TARGET_STYLE, STUDENT, TEACHER), (0.05, 0.6, 0.2), strict=True
+    ):
+        here = torch.full_like(ratios, x)
+        bias = target_errors(oracle, here, torch.full_like(ratios, t), ratios * t).bias.abs()
+        plot.plot(ratios, bias, color=role.color, linestyle=role.line)
+        name = f"$x_t$ = {x:g}".replace("-", "−")
+        label(plot, place, float(bias[int(place * 48)]) + 0.02, name, role.color)
+    plot.set(xlim=(0, 1), ylim=(0, None))
+    name_axes(
+        plot,
+        "ratio $r/t$",
+        "|bias| (data units)",
+        "The bias may start small, but always ends at 0",
+    )
+    return figure
+
+
+def draw_crossing(ax: Axes, oracle: Mixture1D, t: float, points: Sequence[float]) -> None:
+    """f and D over x_t at level t, and their distance at some points: the bias where r = ε."""
+    x = torch.linspace(-3, 3, 301).double()
+    level = torch.full_like(x, t)
+    for values, role, name, place in (
+        (oracle.consistency(x[:, None], level)[:, 0], TRUTH, "exact $f$", (-2.6, -1.65)),
+        (oracle.denoise(x[:, None], level)[:, 0], MEAN, "$D$", (-2.9, -0.85)),
+    ):
+        ax.plot(x, values, color=role.color, linestyle=role.line)
+        label(ax, *place, name, "#8a5c00" if role is MEAN else role.color)
+    for value, role in zip(points, (TARGET_STYLE, STUDENT, TEACHER), strict=True):
+        here, one = double([[value]]), double([t])
+        ends = [float(oracle.consistency(here, one)), float(oracle.denoise(here, one))]
+        ax.plot([value] * 2, ends, color=role.color, linewidth=3, marker=role.marker, markersize=5)
+        name = f"{value:g}".replace("-", "−")
+        label(ax, value + 0.12, sum(ends) / 2 - 0.25, name, role.color)
+    ax.set(xlim=(-3, 3), ylim=(-1.9, 1.9))
+    name_axes(
+        ax, NOISY_POINT, "answer (data units)", f"At r = ε the bias is D − f (here t = {t:g})"
+    )
+
+
+def mean_and_median(oracle: Mixture1D, x_t: float, t: float) -> Figure:
+    """One-sample slopes at x_t with their mean and median, and the paths that each would give."""
+    figure, ((ax, plane),) = sheet(1, 2, 9.8, 3.8)
+    draw_slopes(ax, oracle, x_t, t)
+    levels = KarrasGrid(LOW, t, 3.0).down(160).double()[:-1]
+    starts = quantile_points(oracle, t, 16)
+    for role, middle in ((TRUTH, "mean"), (WRONG, "median")):
+        ways = follow(oracle, torch.cat([starts[:, 0], double([x_t])]), levels, middle)
+        plane.plot(
+            levels, ways[:, :-1], color=role.color, linestyle=role.line, linewidth=0.7, alpha=0.6
+        )
+        plane.plot(levels, ways[:, -1], color=role.color, linestyle=role.line, linewidth=2.6)
+        end = float(ways[-1, -1])
+        text = f"along the {middle}: {end:.2f}".replace("-", "−")
+        label(plane, 0.03 * t, end - 0.5 if end < -0.5 else end + 0.12, text, role.color)
+    plane.plot(t, x_t, "o", color=TRUTH.color, markersize=8)
+    plane.set(xlim=(0, 1.03 * t), ylim=(-3.4, 3.4))
+    name_axes(plane, NOISE_LEVEL, NOISY_POINT, "Along the median a path ends in another mode")
+    return figure
+
+
+def draw_slopes(ax: Axes, oracle: Mixture1D, x_t: float, t: float) -> None:
+    """The density of the slope (x_t - x)/t of a single sample, with its mean and its median."""
+    behind = posterior(oracle, double([x_t]), double([t]))
+    slope = torch.linspace((x_t - 2.2) / t, (x_t + 2.2) / t, 600).double()
+    share = behind.cdf((x_t - t * slope).flip(0)[None])[0].diff().flip(0)
+    height = share / float(slope[1] - slope[0])
+    ax.fill_between(slope[1:], height, color=TARGET_STYLE.color, alpha=0.3, linewidth=0)
+    top = float(height.max())
+    for value, role, name, up in (
+        ((x_t - float(behind.mean)) / t, TRUTH, "mean", 1.12),
+        ((x_t - float(behind.median())) / t, WRONG, "median", 1.02),
+    ):
+        ax.plot([value] * 2, [0, up * top], color=role.color, linestyle=role.line, linewidth=2.2)
+        label(ax, value + 0.04, up * top, f"{name} {value:.2f}".replace("-", "−"), role.color)
+    ax.set(ylim=(0, 1.25 * top), xlim=(float(slope[0]), float(slope[-1])))
+    said = "slope $(x_t - x)/t$ of one sample"
+    name_axes(ax, said, "density", "The mean and the median slope differ")
+
+
+def follow(oracle: Mixture1D, x: Tensor, levels: Tensor, middle: str) -> Tensor:
+    """Paths (m, n) from x (n,) down levels (m,), along the mean or median of the slopes."""
+    ways = [x]
+    for t, r in zip(levels[:-1], levels[1:], strict=True):
+        behind = posterior(oracle, ways[-1], t.expand(len(x)))
+        goal = behind.mean if middle == "mean" else behind.median()
+        ways.append(ways[-1] + (r - t) * (ways[-1] - goal) / t)
+    return torch.stack(ways)
+
+
+# A network as it trains, against the fixed point of its loss
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Answers (n,) at points x (n,) of the highest level, and errors so far, one for each look."""
+
+    x: Tensor
+    answers: Tensor
+    steps: list[int]
+    to_f: list[float]
+    to_limit: list[float]
+
+
+def training_figure(seen: Progress, limit: FixedPoint, exact: Tensor) -> Figure:
+    """A network's answers at t = 10 beside the fixed point's and the exact f, and its errors."""
+    figure, (axes,) = sheet(1, 2, 9.8, 3.6, ratios=(1.3, 1))
+    figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.14, top=0.91, wspace=0.2)
+    ax, plot = axes
+    ax.plot(seen.x, exact, color=TRUTH.color, linewidth=0.9)
+    ax.plot(seen.x, limit(seen.x), color=EXTRA.color, linestyle=EXTRA.line, linewidth=2.6)
+    ax.plot(seen.x, seen.answers, color=STUDENT.color, linewidth=1.8)
+    names = (("black: exact f", TRUTH), ("green: fixed point", EXTRA), ("blue: network", STUDENT))
+    for k, (name, role) in enumerate(names):
+        label(ax, -23, 1.6 - 0.3 * k, name, role.color)
+    ax.set(xlim=(-24, 24), ylim=(-1.9, 1.9))
+    name_axes(
+        ax,
+        "noisy point x_t at t = 10 (data units)",
+        "answer (data units)",
+        f"Step {seen.steps[-1]}",
+    )
+    rows = ((seen.to_f, TRUTH, "black: from the exact f"),
+            (seen.to_limit, EXTRA, "green: from the fixed point"))  # fmt: skip
+    last = max(seen.steps[-1], 100)
+    for k, (values, role, name) in enumerate(rows):
+        style = {"color": role.color, "linestyle": role.line, "marker": role.marker}
+        plot.semilogy(seen.steps, values, markersize=4, **style)
+        label(plot, 0.35 * last, 1.4 / 1.35**k, name, role.color)
+    plot.set(ylim=(0.01, 2), xlim=(-0.02 * last, 1.02 * last))
+    plot.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    plot.minorticks_off()  # each tick costs a millisecond
+    name_axes(
+        plot,
+        "training step",
+        "RMS distance at t = 10",
+        f"{seen.to_f[-1]:.2f} from f, {seen.to_limit[-1]:.2f} from the fixed point",
+    )
+    return figure
