@@ -84,6 +84,69 @@ def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[i
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
 
 
+# The point mass as two springs: where student and target stand, and how far they have come
+
+
+def two_springs(
+    course: Mapping[str, np.ndarray], step: int, whole: int, pulls: tuple[float, float]
+) -> Figure:
+    """Student and target on the line with the springs that pull the student, and their course.
+
+    course   distances to the truth after steps 0, 1, … step: "student", "target", "no lag"
+    pulls    the spring constants: to the target, and to the truth
+    """
+    figure, (axes,) = sheet(1, 2, 9.8, 3.1, (1.15, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.03, right=0.965, bottom=0.17, top=0.88, wspace=0.14)
+    line, distance = axes
+    theta, target = float(course["student"][-1]), float(course["target"][-1])
+    force = pulls[0] * (target - theta), pulls[1] * theta
+    for end, height, role, pull in ((target, 0.62, TARGET, force[0]), (0, 0.3, TRUTH, force[1])):
+        spring(line, theta, end, height, role)
+        words = f"pull {abs(pull):.2f}"
+        label(line, (theta + end) / 2 - 0.06, height + 0.09, words, SPRING_INK[role.color])
+    line.plot(0, 0.3, TRUTH.marker, color=TRUTH.color, markersize=11)
+    line.plot(target, 0.62, TARGET.marker, color=TARGET.color, markersize=10)
+    line.plot([theta, theta], [0.3, 0.62], color=STUDENT.color, linewidth=1.2)
+    line.plot(theta, 0.46, STUDENT.marker, color=STUDENT.color, markersize=11)
+    for x, y, text, role in (
+        (0, 0.12, "truth ξ", TRUTH), (target, 0.78, "target θ⁻", TARGET),
+        (theta, 0.12, "student θ", STUDENT),
+    ):  # fmt: skip
+        line.text(x, y, text, ha="center", fontsize=9, color=SPRING_INK[role.color])
+    line.set(xlim=(-0.12, 1.16), ylim=(0, 1), yticks=[])
+    name_axes(
+        line, "distance to the truth", "", f"The student still has {theta:.0%} of the way to go"
+    )
+    steps = np.arange(len(course["student"]))
+    for name, role in (("no lag", DATA), ("target", TARGET), ("student", STUDENT)):
+        distance.plot(steps, course[name], color=role.color, linestyle=role.line,
+                      linewidth=1.2 if name == "no lag" else 2.2)  # fmt: skip
+    distance.set(xlim=(0, whole), ylim=(0, 1.05))
+    rows = ("solid blue: student", "dashed: target", "thin grey: the same without a lag")
+    for row, (text, role) in enumerate(zip(rows, (STUDENT, TARGET, DATA), strict=True)):
+        label(distance, 0.42 * whole, 0.95 - 0.09 * row, text, SPRING_INK[role.color])
+    title = f"Without a lag it would have {course['no lag'][-1]:.0%} left"
+    name_axes(distance, "step", "", title)
+    return figure
+
+
+SPRING_INK = {  # dark enough for text
+    TRUTH.color: TRUTH.color, TARGET.color: "#1d6f9e", STUDENT.color: STUDENT.color,
+    DATA.color: DATA.color,
+}  # fmt: skip
+
+
+def spring(ax: Axes, start: float, end: float, height: float, role: Role) -> None:
+    """A zigzag between two places at one height."""
+    x = np.linspace(start, end, 24)
+    y = height + 0.035 * np.where(np.arange(24) % 2, 1, -1) * np.minimum(
+        1, abs(end - start) / 0.05
+    )
+    y[[0, -1]] = height
+    ax.plot(x, y, color=role.color, linewidth=1.4, zorder=1)
+
+
 # Error by noise level and training step
 
 NEAR = 0.2  # data units, the ring having radius 1: an error below it counts as "close to f*"

@@ -147,6 +147,53 @@ def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> N
     )
 
 
+# One path, two times: the slope of the secant between them, and its limit
+
+
+def secant(
+    t: np.ndarray, along: np.ndarray, ends: tuple[float, float], slopes: tuple[float, float],
+    gaps: np.ndarray, by_gap: np.ndarray, name: str,
+) -> Figure:  # fmt: skip
+    """A function along one path with its secant from r to t, and the slope of it by the gap.
+
+    t, along     times and the function's values there (m,)
+    ends         r and t
+    slopes       of the secant, and of the tangent at t
+    gaps, by_gap the slopes (k,) at all gaps
+    """
+    figure, (axes,) = sheet(1, 2, 9.8, 3.3, (1.2, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.89, wspace=0.24)
+    curve, by = axes
+    (early, late), (slope, tangent) = ends, slopes
+    values = np.interp([early, late], t, along)
+    curve.plot(t, along, color=STUDENT.color, linewidth=2.2)
+    reach = np.array([early - 0.25, late + 0.25])
+    curve.plot(reach, values[1] + slope * (reach - late), color=TEACHER.color, linestyle="-.")
+    curve.plot(ends, values, TEACHER.marker, color=TEACHER.color, markersize=8)
+    low, high = curve.get_ylim() if np.ptp(along) > 1e-6 else (0.0, 0.5)
+    curve.set(xlim=(0, END), ylim=(min(low, 0), max(high, 0.28)))
+    for x, y, text in zip(ends, values, ("r", "t"), strict=True):
+        label(curve, x - 0.03, y + 0.02, text, TEACHER.color)
+    curve.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
+    name_axes(
+        curve, ANGLE, f"{name} along one path", f"Slope from r to t: {slope:.3f}".replace("-", "−")
+    )
+    by.plot(gaps, by_gap, color=TEACHER.color, linestyle="-.")
+    by.axhline(tangent, color=TRUTH.color, linestyle=":", linewidth=1.4)
+    by.plot(late - early, slope, TEACHER.marker, color=TEACHER.color, markersize=9)
+    room = 0.25 * max(float(np.ptp(by_gap)), 0.1)
+    low, high = min(by_gap.min(), tangent) - room, max(by_gap.max(), tangent) + room
+    by.set(xscale="log", xlim=(1.15 * gaps.max(), 0.85 * gaps.min()), ylim=(low, high))
+    plain_ticks(by.xaxis, (1, 0.3, 0.1, 0.03, 0.01))
+    label(by, 0.9, tangent + 0.12 * room, "dotted: slope of the tangent at t", TRUTH.color)
+    off = abs(slope - tangent)
+    name_axes(
+        by, GAP + ", smaller to the right", "slope", f"{off:.3f} from the slope of the tangent"
+    )
+    return figure
+
+
 # Size of the tangent: the speed of the network's time input, and the two brackets of g
 
 FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and where names go
