@@ -337,6 +337,55 @@ def draw_shares(ax: Axes, seen: EffectiveWeight, beside: Mapping[str, EffectiveW
     name_axes(ax, LEVEL, PER_LOG, title)
 
 
+# Two runs side by side, over the samples and the course of the recorded iCT
+
+
+@dataclass(frozen=True, eq=False)
+class RingRun:
+    """A run on the ring: what was changed, samples (n, 2), and the error at each step so far."""
+
+    name: str
+    samples: np.ndarray
+    error: np.ndarray
+
+
+def two_rings(
+    runs: tuple[RingRun, RingRun], steps: np.ndarray, ghost: np.ndarray,
+    past_steps: np.ndarray, past: np.ndarray,
+) -> Figure:  # fmt: skip
+    """Samples of a changed iCT and of iCT, and their errors by step.
+
+    ghost             samples (n, 2) of the recorded iCT at its end
+    past_steps, past  its steps (T,), and the error of each of its seeds (seeds, T)
+    """
+    figure, (axes,) = sheet(1, 3, 10.4, 3.6, ratios=(1, 1, 1.25))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.045, right=0.97, bottom=0.15, top=0.87, wspace=0.3)
+    looks = (WRONG, STUDENT)
+    for ax, run, role in zip(axes, runs, looks, strict=False):
+        ax.scatter(*ghost.T, s=5, color=DATA.color, alpha=0.3, linewidths=0)
+        ax.scatter(*run.samples.T, s=5, color=role.color, alpha=0.8, linewidths=0)
+        ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+        ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    changed = "iCT, changed" if runs[0].name != "iCT" else "iCT"
+    for ax, run, name in zip(axes, runs, (changed, "iCT as it is"), strict=False):
+        name_axes(ax, "$x_1$ (data units)", "", f"{name}: {run.error[-1]:.2f} off")
+    draw_band(axes[2], past_steps, past, DATA)
+    label(
+        axes[2], 0.42 * past_steps[-1], float(past.max(0)[-1]) * 0.72, "recorded iCT", DATA.color
+    )
+    for run, role in zip(runs, looks, strict=True):
+        axes[2].plot(steps, run.error, color=role.color, linestyle=role.line, linewidth=2.4)
+        axes[2].plot(steps[-1], run.error[-1], role.marker, color=role.color, markersize=7)
+    axes[2].set(yscale="log", xlim=(0, past_steps[-1]), ylim=(0.03, 1.3))
+    axes[2].set_xticks(past_steps[:: len(past_steps) // 2])
+    plain_ticks(axes[2].yaxis, (0.05, 0.1, 0.2, 0.5, 1))
+    ratio = float(runs[0].error[-1] / runs[1].error[-1])
+    title = f"Left over right: {ratio:.1f} times the error" if steps[-1] else "Press Start"
+    name_axes(axes[2], STEP, LADDER_ERROR, title)
+    return figure
+
+
 # Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
