@@ -173,7 +173,7 @@ def silent(target, online, mu):
 EMA_SLIPS = {
     "μ and 1 − μ are exchanged": moved(lambda slow, fast, mu: slow.lerp_(fast, mu)),
     "the roles are swapped": swapped,
-    "copied whole": moved(lambda slow, fast, mu: slow.copy_(fast)),
+    "copied as a whole": moved(lambda slow, fast, mu: slow.copy_(fast)),
     "nothing moves": renamed,
     "only the first parameter": moved(
         lambda slow, fast, mu: slow.lerp_(fast, 1 - mu) if slow > 0 else None
@@ -233,8 +233,8 @@ def run_of(error, loss=(np.nan, 1.0)):
 
 
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
-    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "top at step 100"
-    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("ends at t = 0.3")
+    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "at the top by step 100"
+    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("stops at t = 0.3")
 
 
 def test_the_figures_draw_what_they_were_given():
@@ -321,7 +321,7 @@ def test_the_explorer_shows_the_recording_at_the_step(seen):
     assert "a grid of 161 points" in seen.picture.reading
     assert ranged(run.loss[:, 20]) in seen.picture.reading
     turn(seen, mu=0.0, step=0)
-    assert len(profile(seen)) == 2 and "not there yet" in seen.picture.reading
+    assert len(profile(seen)) == 2 and "not measured yet" in seen.picture.reading
 
 
 def test_retraining_waits_for_start_and_a_turned_knob_begins_again():

@@ -70,12 +70,12 @@ def test_the_prediction_is_answered_by_the_recordings(rmse):
 def test_a_verdict_needs_separate_ranges():
     low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
     assert compare_scores(high, low) == "shows"
-    assert compare_scores(high, np.array([2.0, 3.5])).startswith("shows in part: lower in 2 of 2")
+    assert compare_scores(high, np.array([2.0, 3.5])).startswith("partly: lower for 2 of 2")
     assert (
         compare_scores(low, high)
-        == "does not show: higher in every seed, the ranges do not overlap"
+        == "the reverse here: higher for every seed, and the ranges do not overlap"
     )
-    assert compare_scores(low, low + 0.5).startswith("does not show: the mean is higher")
+    assert compare_scores(low, low + 0.5).startswith("not seen at this scale: the mean is higher")
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -147,7 +147,7 @@ def test_each_slip_in_the_masses_gets_its_own_message(number, normalised):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda v, m, s: torch.cat([LogNormal(m, s).masses(v), v[:1]]), "one mass each"),
+        (lambda v, m, s: torch.cat([LogNormal(m, s).masses(v), v[:1]]), "one mass for each"),
         (lambda v, m, s: LogNormal(m, s).cdf(v).diff(), "sum to 0.9917, not 1"),
         (lambda v, m, s: -LogNormal(m, s).masses(v), "a mass is negative"),
         (lambda v, m, s: LogNormal(m, 1.1 * s).masses(v), "and should be"),

@@ -74,7 +74,7 @@ def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | Non
         )
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
     loss = run.loss[:, now]
-    mean_loss = "not there yet" if np.isnan(loss).any() else ranged(loss)
+    mean_loss = "not measured yet" if np.isnan(loss).any() else ranged(loss)
     says.append(f"Error over all noise levels: {ranged(error)}; loss {mean_loss}.")
     return "\n".join(says)
 
@@ -165,4 +165,5 @@ class EMATraining(ipw.VBox):
 
 def recorded_front(old: ErrorHistory, at: int) -> str:
     """The recorded front at the same step."""
-    return f"\nRecorded with μ = 0: the front is at t = {mean_front(old)[at]:.2g} by now."
+    front = mean_front(old)[at]
+    return f"\nIn the recording with μ = 0 the front is at t = {front:.2g} at this step."

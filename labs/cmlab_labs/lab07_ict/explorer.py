@@ -37,8 +37,8 @@ def explorer() -> Explorer:
         "kind": choice("N(k)", KINDS),
         "proposal": choice("proposal", PROPOSALS),
         "weight": choice("weight λ", tuple(WEIGHTS)),
-        "s0": slider("s₀ (intervals at first)", 10, 2, 40),
-        "s1": choice("s₁ (intervals at last)", (40, 160, 640, 1280, 2560), 1280),
+        "s0": slider("s₀ (intervals at the start)", 10, 2, 40),
+        "s1": choice("s₁ (intervals at the end)", (40, 160, 640, 1280, 2560), 1280),
         "step": slider("step k", LADDER_STEPS // 2, 0, LADDER_STEPS, LADDER_STEPS // 40),
         "mean": slider("P_mean of ln t", -1.1, -5.0, 2.0, 0.1),
         "std": slider("P_std of ln t", 2.0, 0.4, 3.0, 0.1),
@@ -81,10 +81,10 @@ def reading(seen: EffectiveWeight) -> str:
     return (
         f"Half of the pairs lie below t = {often:.2g}; half of the effective weight lies below "
         f"t = {hard:.2g}.\n"
-        f"The middle half of the effective weight reaches from t = {low:.2g} to {high:.2g}. "
+        f"The middle half of the effective weight lies between t = {low:.2g} and {high:.2g}. "
         "The thin line is CT of 2023 at the same step.\n"
-        f"The grid has {len(seen.levels)} levels. Near t = {hard:.2g} two neighbours are "
-        f"{gap:.2g} apart and have the weight {weight:.3g}."
+        f"The grid has {len(seen.levels)} levels. Near t = {hard:.2g} the gap between neighbours "
+        f"is {gap:.2g} and the weight {weight:.3g}."
     )
 
 
