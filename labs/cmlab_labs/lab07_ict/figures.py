@@ -137,7 +137,7 @@ def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray)
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
     worst = f"{order[list(order)[-1]].mean() / end.mean():.1f}"
-    name_axes(right, LADDER_ERROR, "", f"iCT with one change: up to {worst} times the error")
+    name_axes(right, LADDER_ERROR, "", f"One change costs up to a factor of {worst}")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
@@ -233,9 +233,7 @@ def draw_similarity(
         label(ax, gap * 1.05, -0.35, name, DATA.color)
     ax.set(xscale="log", ylim=(-0.4, 1.15), xlim=(1e-3, 10))
     plain_ticks(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
-    name_axes(
-        ax, "spacing t/r − 1", "similarity (cosine)", "Scale 16: neighbours have little in common"
-    )
+    name_axes(ax, "spacing t/r − 1", "similarity (cosine)", "Scale 16: neighbours hardly agree")
 
 
 def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:

@@ -316,7 +316,7 @@ def explorer() -> Explorer:
         "teacher": choice("teacher", tuple(TEACHERS)),
         "bound": choice("bound", tuple(BOUNDS)),
         "prior": choice("prior weight", tuple(PRIORS)),
-        "r": slider("warm-up r", 1.0, 0.0, 1.0, 0.05),
+        "r": slider("warm-up κ", 1.0, 0.0, 1.0, 0.05),
     }
     return Explorer(picture, knobs)
 
@@ -366,12 +366,12 @@ def remarks(terms: TangentTerms, weights: str, teacher: str) -> list[str]:
     """Remarks on what could be mistaken for an error."""
     if weights != TRUE:
         return []
-    says = "f* has no time features and has no time input: the first two knobs do nothing here."
+    says = "f* has no time features and no time input: the first two controls do nothing here."
     if sample_lengths(terms.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
     if teacher == SAMPLE and terms.second.any():
-        return [f"{says} One sample is not the exact velocity: that noise is all of g."]
-    return [f"{says} Only both brackets together cancel."]
+        return [f"{says} One sample does not give the exact velocity: that noise is all of g."]
+    return [f"{says} Only the two whole brackets cancel."]
 
 
 def bound_sentence(terms: TangentTerms, bound: str) -> str:
@@ -381,10 +381,10 @@ def bound_sentence(terms: TangentTerms, bound: str) -> str:
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
         f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
         if np.isfinite(terms.promise)
-        else "No bound: the gradient gets them as they are."
+        else "No bound: the tangents enter the gradient as they are."
     )
     low, high = three_digits(loss.min()), three_digits(loss.max())
-    return f"{lengths_text} E‖g‖²/D by time: {low} to {high}; times e^(w*), 1."
+    return f"{lengths_text} E‖g‖²/d by time: {low} to {high}; multiplied by e^(w*) it is 1."
 
 
 def recorded_outcome(
