@@ -58,7 +58,7 @@ def test_each_slip_in_the_mapping_gets_its_own_message(number):
 
 def test_other_wrong_mappings_are_told_by_a_property():
     assert "closer to t" in checks.t_to_r(lambda t, a, q, K, b: t * 0.9 / (a + 1)).message
-    assert "a gap must be left" in checks.t_to_r(lambda t, a, q, K, b: t).message
+    assert "a gap should be left" in checks.t_to_r(lambda t, a, q, K, b: t).message
     assert "the shape of t" in checks.t_to_r(lambda t, a, q, K, b: t[:2]).message
     fixed = checks.t_to_r(lambda t, a, q, K, b: checks.exact_r(t, a, q, 8.0, 1.0))
     assert "K = 4" in fixed.message
@@ -85,7 +85,7 @@ def bring_back(trainer, kept, model="model", average="average", optimizer=True, 
 
 RESUME_SLIPS = {
     "the step starts again at 0": lambda a, k: bring_back(a, k, step=-checks.HALF),
-    f"the step is {checks.HALF + 1} and must be": lambda a, k: bring_back(a, k, step=1),
+    f"the step is {checks.HALF + 1} and should be": lambda a, k: bring_back(a, k, step=1),
     "the optimizer's state is forgotten": lambda a, k: bring_back(a, k, optimizer=False),
     "the average is forgotten": lambda a, k: bring_back(a, k, average=""),
     "restarts from the current weights": lambda a, k: bring_back(a, k, average="model"),

@@ -69,7 +69,7 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
     found, ends = sample(chosen, steps), exact_endpoints()
     marks = cut(toy.GRID, POINTS, chosen.phases).edges[1:-1] if chosen.phases else ()
     numbers = against(toy.RING, found, ends)
-    title = f"Mean distance to the exact ends {numbers['end']:.2f}"
+    title = f"Mean distance to the exact ends: {numbers['end']:.2f}"
     figure = level_plan(
         steps, marks, chosen.renoised, found.numpy(), ends.exact.numpy(), chosen.role, title
     )
@@ -82,9 +82,9 @@ def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found:
     at = ", ".join(f"{level:.3g}" for level in levels)
     return (
         f"{way}: {len(levels)} call{'s' * (len(levels) > 1)}, at noise levels {at}.\n"
-        f"Against the exact end of the same noise: mean distance {numbers['end']:.3f}; the same "
+        f"Compared with the exact ends: mean distance {numbers['end']:.3f}; the same "
         f"mode for {numbers['same']:.0%}.\n"
-        f"Against the data, whoever's noise: {near:.0%} within 3 std of one of {modes} modes "
+        f"Compared with the data: {near:.0%} lie within 3 std of one of {modes} modes "
         f"(real data: 99 %); sliced W₂ {numbers['sw']:.3f} from {len(found)} points."
     )
 

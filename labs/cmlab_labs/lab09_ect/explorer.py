@@ -74,7 +74,7 @@ def reading(pairs: ECTMapping, distribution: LogNormal, stage: int) -> str:
     many = f"{steps} step{'s' * (steps > 1)}" if steps < MANY else f"{MANY} steps or more"
     return (
         f"Stage {stage}: {zero if last else 'r > 0 for every t, so no sample only denoises.'}\n"
-        f"At the median t = {middle:.2f}, r/t = {typical:.4f}; far out, at t = 80, {far:.4f}.\n"
+        f"At the median t = {middle:.2f}, r/t = {typical:.4f}; at t = 80, r/t = {far:.4f}.\n"
         f"From t = 80 the sequence t → r → … reaches the data in {many}."
     )
 

@@ -281,5 +281,5 @@ def ideal_functions(
     right.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
     right.minorticks_off()
     name_axes(right, "stage $a$ (gap $2^{-a}$ and more)", "RMS of $f_a - f^*$ (data units)",
-              "Squared: towards 0. Norm: elsewhere")  # fmt: skip
+              "Squared: towards 0. Norm: it levels off")  # fmt: skip
     return figure
