@@ -69,7 +69,7 @@ start_lab(threads=1)  # a small network: a second thread would only wait
 # Suppose that all data are the single number ξ. The student has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
 # The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps the share μ of its old value.
 #
-# Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Which of the two, μ or the number N of grid points, slows the student more?
+# Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Then choose a finer grid of noise levels, with more points N. Which slows the student down: a slower target, a finer grid, or both?
 
 # %%
 springs()
@@ -89,7 +89,7 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as in the toy. The paths are then straight lines into ξ. With $\sigma_m$ for the smallest noise level, a single number θ makes a model:
+# Let all data be one point ξ, as in the toy. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model:
 #
 # $$f_\theta(x, \sigma) = \frac{\sigma_m}{\sigma}\, x + \Bigl(1 - \frac{\sigma_m}{\sigma}\Bigr)\, \theta .$$
 #
@@ -102,7 +102,7 @@ predict("06.1")
 #
 # $$\nabla L = A\,(\theta - \theta^-) + B\,(\theta - \xi), \qquad A = 2\,\mathrm{E}[\lambda\, a_t a_r], \quad B = 2\,\mathrm{E}[\lambda\, a_t (a_t - a_r)] .$$
 #
-# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the step t − r, and so does B, while A does not.
+# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the gap t − r, and so does B, while A does not.
 
 # %%
 show_source(PointMass.pulls.fget)
@@ -115,7 +115,7 @@ for n in (11, 41, 161, 641, 2561):
     print(f"{n:5d} {a:8.4f} {b:8.4f}     {a_w:8.2f} {b_w:8.3f} {b_w / a_w:8.4f}")
 
 # %% [markdown]
-# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To see a limit one has to **rescale** by the step t − r. The weight of iCT, 1/(t − r), does so for each interval.
+# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To see a limit one has to **rescale** by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
 # With this weight B stays finite, and A grows in proportion to N.
 #
 # Now suppose that θ is at distance 1 from ξ and that the target lags five per cent behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
@@ -129,7 +129,7 @@ gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
 # Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ.
-# In gradient descent nobody prescribes a lag of five per cent, either. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
+# Nor does anybody prescribe a lag of five per cent in gradient descent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
 # Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient takes it back, which is the wrong way.
 
 # %% tags=["nbval-check-output"]
@@ -143,7 +143,7 @@ for mu in DECAYS:
     print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead}", "             0 to 1e-12" if abs(end) < 1e-12 else end)
 
 # %% [markdown]
-# In short, training with a slow target is **slow, it is sometimes pulled the wrong way, and it is not biased in the end.** The end may be far off, though. The right panel above counts the steps. Finer grids cost steps in any case,
+# In short, a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,
 # and a slow target multiplies that number by about 1 + 0.1/(1 − μ), for the step size that was chosen here (a tenth of 1/(A + B)).
 #
 # ## The method, from its source
@@ -216,10 +216,10 @@ print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ra
 # The first map is noisy and the third is smooth, because an average over many steps averages their noise too. This has a good side. If you ask for a smaller error, another decay may get there first:
 
 # %% tags=["hide-input"]
-table = ["| grid | front of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
+table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
-    table.append(f"| {f'N = {n}' if n else 'doubling'} | error {near} | " + " | ".join(fronts) + " |")
+    table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -235,7 +235,7 @@ clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, 
 labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
-# All four were trained with the same weight on the same grid, so at a given step their losses are on one scale. And yet they come in the wrong order.
+# All four were trained with the same weight on the same grid, so at a given step their losses are on one scale. And yet the lowest loss goes with the largest error.
 #
 # Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f has a loss, and **flatter answers have less** (lab 03: a constant has none).
 # Second, the target is where θ was a while ago. If θ waits for it, the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
@@ -250,7 +250,7 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. Do not turn this into a rule, either: on other grids the losses rank the runs in other ways.
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the highest loss is the best: on other grids the losses rank the runs in other ways.
 
 # %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}

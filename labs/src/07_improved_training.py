@@ -80,7 +80,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # Two networks learn a ring of eight modes. The right one is trained with the finished recipe, iCT. The left one has the same seed and the same recipe, except for what you change with the buttons.
 # The grey dots are samples of a recorded run of iCT at its end, and the grey curve is its error while it trained.
 #
-# Press **Start**. It begins with a change that you know from lab 06, the slow target. The same button pauses both runs, and **Reset** begins again. They part company within seconds; to the end it takes about a minute on an idle machine.
+# Press **Start**. It begins with a change that you know from lab 06, the slow target. The same button pauses both runs, and **Reset** begins again. The two differ within seconds; a whole run takes about a minute on an idle machine.
 
 # %%
 TwoRings(target="average, μ = 0.999")

@@ -76,7 +76,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 #
 # Where is the centre of a cloud of points? Each loss has an answer of its own: the point at which the sum of the losses to all points is smallest. For squared L2 that is the mean, for L1 the median of each coordinate. The other three losses have a scale c and answer with a weighted mean.
 #
-# Your outlier is the star; the crosses are other outliers, or strays. Move the star away with the sliders or the arrow keys. Which centres follow it without end, which stop, and which come back?
+# Your outlier is the star; the crosses are the other outliers. Move the star away with the sliders or the arrow keys. Which centres follow it without end, which stop, and which come back?
 
 # %%
 explorer()
@@ -217,7 +217,7 @@ for n, (level, step) in spacing.items():
 #
 # - Set c to 5. What do all the losses turn into?
 # - Set c to 0.05. How many minima does Geman–McClure have, and which points does it believe?
-# - Raise the strays to 30 %, all on one side. Which centres still hold?
+# - Raise the other outliers, which all lie on one side, to 30 %. Which centres still hold?
 #
 # ### Which samples pull in consistency training?
 #

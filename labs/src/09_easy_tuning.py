@@ -24,7 +24,7 @@
 #
 # 1. **write** ECT's map from t to r, and say at each stage which samples still train a denoiser;
 # 2. **explain** what each stage asks for, from the posterior mean at one end to (nearly) the consistency function at the other;
-# 3. **count** a budget with the pre-training in it, and **resume** half a run with exactly the same result.
+# 3. **count** a budget that includes the pre-training, and **resume** half a run with exactly the same result.
 #
 # Nothing is trained in this notebook. The ideal answers of each stage are exact, and the trained runs are recordings with three seeds each.
 
@@ -154,7 +154,7 @@ start = torch.full((400,), START)
 g = torch.Generator().manual_seed(4)
 ways = [random_trajectories(line_data, start, down[a], g) for a in (0, 3, 8)]
 answers = [float(ideal[a][-1](start[:1])) for a in (0, 3, 8)]
-titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), ("leap", "leaps", "leaps, close to the path"), strict=True)]
+titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), ("leap", "leaps", "short leaps"), strict=True)]
 trajectories({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, line_data, answers)
 
 # %% [markdown]
@@ -181,7 +181,7 @@ print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3
 # - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. It removes about a quarter of the error, not a half, because the steep steps between the modes stay blurred for long.
 # - **Even the last stage has an error of its own.** It is not due to the network or to training: a relative gap of 1/256 leaves it.
 # - **With the norm the sequence ends somewhere else.** Each level then answers with a median, and walks by medians do not follow the path of the probability flow. Even the smallest gap does not change this.
-#   So it is on the line. What one gains by the norm, a pull that does not grow with an outlier's distance, is the subject of lab 08.
+#   All this holds on the line. What one gains by the norm, a pull that does not grow with the distance of an outlier, is the subject of lab 08.
 #
 # ### Does this affect trained networks?
 #
@@ -280,11 +280,12 @@ curriculum(pairs, 2)
 ring, digits, shapes = (recorded_variants(f"tuning-{name}") for name in ("toy", "digits", "shapes"))
 scores = {"ring": (ring, "rmse"), "digits": (digits, "fd1"), "shapes": (shapes, "pd1")}
 finals = {name: {variant: run.score(score) for variant, run in runs.items()} for name, (runs, score) in scores.items()}
-WORDS = {"lower": "tuning first is better", "higher": "tuning first is worse", "too few seeds": "too few seeds"}
+WORDS = {"lower": "tuning first is better", "higher": "tuning first is worse"}
 verdicts = {name: "not recorded yet" for name in finals}
 for name, found in finals.items():
     if {"tuned", "scratch"} <= set(found):
-        verdicts[name] = WORDS.get(compare_seeds(found["tuned"], found["scratch"]), "indistinguishable")
+        order = compare_seeds(found["tuned"], found["scratch"])
+        verdicts[name] = WORDS.get(order, order)
 
 # %% tags=["hide-input"]
 floors = {"digits": "fd_floor", "shapes": "pd_floor"}

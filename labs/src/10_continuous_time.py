@@ -130,7 +130,7 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 #
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
-# To use it one needs to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own straight mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
+# To use it one needs to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
 # Below is $g = \cos t \; \mathrm d f/\mathrm d t$, which we will call the **tangent**, for 40 000 samples of $\mathcal N(0, 0.25^2)$ at t = 0.9. Compare the mean with the spread.
 
 # %%
@@ -214,7 +214,7 @@ print(f"The limit itself, computed by forward mode in 32 bits, is off by {floor[
 # w(t) = \frac{1}{\sigma_d \tan t}: \qquad &= -2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} \;=\; -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .
 # \end{aligned}$$
 #
-# With this weight, 2 apart, the factors in front become $-\cos t$: they stay bounded at both ends of time.
+# With this weight the factors in front become $-\cos t$, apart from the 2, and stay bounded at both ends of time.
 #
 # **The sign.** The paper's loss is a square that has the same gradient. F⁻ is the target's network, and F⁻ and g are held fixed:
 #
@@ -338,7 +338,7 @@ show_source(SCM.tangent)
 #
 # $$J v = \frac{\partial F}{\partial u}\, \frac{\mathrm d u}{\mathrm d t} + \frac{\partial F}{\partial t} = \frac{\mathrm d F}{\mathrm d t} .$$
 #
-# The pass runs under `no_grad`, since g is a constant of the loss, beside an ordinary pass for F. None of its intermediate values have to be stored.
+# The pass runs under `no_grad`, since g is a constant of the loss, beside an ordinary pass for F. None of its intermediate values has to be stored.
 
 # %%
 show_source(jvp)
@@ -470,8 +470,8 @@ Markdown(comparison_table(taught, "scd"))
 
 # %% [markdown]
 # Two parts of the recipe enlarge what has become small. Normalising enlarges single tangents: from ‖g‖ = 0.07, the length above, g/(‖g‖ + 0.1) makes 0.41. The learned weight enlarges all tangents at times whose loss is small.
-# Either of them alone does no harm here, and neither does leaving both out. Both together do harm, with every seed. We read it so: the same residual is enlarged twice, and late steps stay large although little is left to learn. The numbers are measured; this reading is not.
-# It is why the preset `toy.scd` clips. From data alone the question does not arise, because the tangent of one sample never becomes short.
+# Either of them alone does no harm here, and neither does leaving both out. Both together do harm, with every seed. Our reading is that the same residual is enlarged twice, so that late steps stay large although little is left to learn. The numbers are measured; this reading is not.
+# This is why the preset `toy.scd` clips the tangent. From data alone the question does not arise, because the tangent of one sample never becomes short.
 #
 # ### Is the limit worth it?
 #

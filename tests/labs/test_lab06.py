@@ -10,7 +10,7 @@ from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.checks import WRONG, parts
-from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run
+from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, springs
 from cmlab_labs.lab06_ema.figures import (
     DECAY_STYLE,
     ErrorHistory,
@@ -184,7 +184,7 @@ EMA_SLIPS = {
     "the buffers are [8.0, 3.0]": buffers(lambda t, o, mu: t.scale.copy_(o.scale)),
     "gradient history": with_history,
     "these are new tensors": fresh,
-    "whoever holds": reassigned,
+    "code that holds": reassigned,
     "shares memory": tied,
     "end with `return target`": silent,
     "not for 20 updates": moved(lambda slow, fast, mu: slow.lerp_(fast, 0.25)),
@@ -335,3 +335,24 @@ def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
     assert own.live.trainer.step == 0 and len(own.seen) == 1
     assert own.live.trainer.method.target.decay(0) == 0.9
     assert "μ = 0.9" in own.live.picture.reading
+
+
+@pytest.mark.parametrize("mu", DECAYS)
+def test_the_course_of_the_point_mass_goes_where_its_matrix_power_says(mu):
+    toy = PointMass(161)
+    course = toy.course(mu, 300)
+    assert course.shape == (301, 2) and course[0] == pytest.approx([1, 1])
+    assert course[[1, 40, 300]] == pytest.approx(
+        np.array([toy.after(mu, k) for k in (1, 40, 300)])
+    )
+
+
+def test_the_springs_say_how_far_the_student_is_and_how_far_it_would_be_without_a_lag():
+    toy = springs()
+    turn(toy, mu=0.99, points=161, step=500)
+    student, target = PointMass(161).after(0.99, 500)
+    reading = toy.picture.reading
+    assert f"{student:.2f} from the truth and the target {target:.2f}" in reading
+    assert f"would be {PointMass(161).after(0.0, 500)[0]:.2f} from" in reading
+    turn(toy, step=0)
+    assert "100% of the way" in toy.picture.figure.axes[0].get_title("left")

@@ -13,7 +13,7 @@ from cmlab_labs.common.studies_shared import (
 )
 from cmlab_labs.common.study import read
 from cmlab_labs.lab07_ict import checks
-from cmlab_labs.lab07_ict.explorer import explorer
+from cmlab_labs.lab07_ict.explorer import CHANGES, TwoRings, explorer
 from cmlab_labs.lab07_ict.figures import (
     compare_scores,
     dropout,
@@ -278,3 +278,30 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
     figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)
     assert len(figure.axes[0].lines) == 2 and figure.axes[1].images
+
+
+def steps_of(rings, count):
+    while rings.live.trainer.step < count:
+        rings.live.work(0.01)
+    rings.live.show()
+    return rings.course[-1]
+
+
+def test_two_rings_without_a_change_stay_equal_and_with_one_they_differ():
+    rings = TwoRings()
+    assert not rings.live.running and rings.live.trainer.step == 0 and rings.changes == {}
+    _, left, right = steps_of(rings, 3)
+    assert left == right
+    rings.knobs["weight"].value = "1"
+    assert rings.live.trainer.step == 0 and len(rings.course) == 1
+    _, left, again = steps_of(rings, 3)
+    assert left != again and rings.changes == {"weight": "1"}
+    assert "weight λ: 1" in rings.live.picture.reading
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_option_of_the_rings_is_a_run_and_the_first_is_icts(name):
+    first, *others = CHANGES[name]
+    assert CHANGES[name][first] == {}
+    rings = TwoRings(**{name: others[-1]})
+    assert rings.changes == {name: others[-1]} and others[-1] in rings.live.picture.reading

@@ -123,10 +123,8 @@ def check_in_place(
     expect(values(online) == values(networks()[1]), "the roles are swapped: the network that "
            "trains has moved. The target follows it, never the other way round")  # fmt: skip
     same = all(p is held.get(name) for name, p in target.named_parameters())
-    new = (
-        "these are new tensors, and whoever holds the target's own does not see them: write into "
-    )
-    expect(same and returned is target, new + "those, with lerp_, copy_, or mul_ and add_")
+    new = "these are new tensors, and code that holds the target's own does not see them: write "
+    expect(same and returned is target, new + "into those, with lerp_, copy_, or mul_ and add_")
     still = values(target) == values(networks()[0])
     expect(not still, "nothing moves: `p = …` only gives the name p to a new tensor. Write into "
            "the target's own, with lerp_, copy_, or mul_ and add_")  # fmt: skip

@@ -192,7 +192,7 @@ def explorer() -> Explorer:
         "x": slider("your outlier: x₁ (data units)", 4.5, -6.0, 6.0, 0.25),
         "y": slider("your outlier: x₂ (data units)", -3.0, -6.0, 6.0, 0.25),
         "c": log_slider("c (data units)", 0.5, 0.05, 5.0),
-        "share": slider("strays (% of the points)", 10, 0, 30, 2),
+        "share": slider("other outliers (% of the points)", 10, 0, 30, 2),
         "points": slider("points of the cloud", 20, 10, 80, 5),
     }
     return Explorer(picture, knobs)

@@ -338,7 +338,7 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
     """Median length of the tangent, and the error, means over levels, by step and variant."""
-    figure, (axes,) = sheet(1, 2, 10.4, 3.9)
+    figure, (axes,) = sheet(1, 2, 9.6, 3.6)
     for variant, run in runs.items():
         role, steps = LOOKS[variant], run["steps"].mean(0)
         for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
@@ -683,7 +683,7 @@ class DerivativeErrors:
 
 def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
     """One panel for each network; dotted: the derivative in forward mode, which has no step."""
-    figure, (axes,) = sheet(1, len(panels), 10.4, 4.2)
+    figure, (axes,) = sheet(1, len(panels), 9.6, 3.8)
     for ax, (name, errors) in zip(axes, panels.items(), strict=True):
         for precision, row in errors.differences.items():
             role = PRECISIONS[precision]
