@@ -45,7 +45,7 @@ from cmlab_labs.common.studies_shared import (
 )
 from cmlab_labs.common.study import path_of, ranged, read
 from cmlab_labs.lab07_ict import checks
-from cmlab_labs.lab07_ict.explorer import TwoRings, explorer
+from cmlab_labs.lab07_ict.explorer import SideBySide, explorer
 from cmlab_labs.lab07_ict.figures import (
     compare_scores,
     dropout,
@@ -83,7 +83,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # Press **Start**. It begins with a change that you know from lab 06, the slow target. The same button pauses both runs, and **Reset** begins again. The two differ within seconds; a whole run takes about a minute on an idle machine.
 
 # %%
-TwoRings(target="average, μ = 0.999")
+SideBySide(target="average, μ = 0.999")
 
 # %% [markdown]
 # ## Predict

@@ -158,7 +158,7 @@ titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), 
 trajectories({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, line_data, answers)
 
 # %% [markdown]
-# Left: the function $f_a$ at t = 10, by stage. At stage 0 it is D, which is nearly flat; stage by stage it takes on the steps of f\*. Right: how far it still is from f\*.
+# Left: the function $f_a$ at t = 10, by stage. At stage 0 it is D, which is nearly flat; stage by stage it takes on the steep rises of f\*. Right: how far it still is from f\*.
 
 # %%
 x = quantile_points(line_data, TOP, 500)[:, 0]
@@ -178,7 +178,7 @@ print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3
 # %% [markdown]
 # Notice three things.
 #
-# - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. It removes about a quarter of the error, not a half, because the steep steps between the modes stay blurred for long.
+# - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. It removes about a quarter of the error, not a half, because the steep rises between the modes stay blurred for long.
 # - **Even the last stage has an error of its own.** It is not due to the network or to training: a relative gap of 1/256 leaves it.
 # - **With the norm the sequence ends somewhere else.** Each level then answers with a median, and walks by medians do not follow the path of the probability flow. Even the smallest gap does not change this.
 #   All this holds on the line. What one gains by the norm, a pull that does not grow with the distance of an outlier, is the subject of lab 08.
@@ -237,7 +237,7 @@ for a in range(4):
     print(f"stage {a}: r = 0 for {upto}, {share:6.1%} of the samples")
 
 # %% [markdown]
-# The two boundaries are ln 7 = 1.946 and ln 5/3 = 0.511. Small noise levels are the last to get an r above 0.
+# The two boundaries are ln 7 = 1.946 and ln(5/3) = 0.511. Small noise levels are the last to get an r above 0.
 #
 # ## Explore
 #

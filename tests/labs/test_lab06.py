@@ -258,7 +258,7 @@ def test_the_figures_draw_what_they_were_given():
         (11, 21), {0.05: [1.0, -1.0]}, {0.0: [5, 10], 0.999: [10, 40]}
     ).axes
     assert "from N = 21" in pull.get_title(loc="left")
-    assert "takes 4 times" in pace.get_title(loc="left")
+    assert "needs 4 times" in pace.get_title(loc="left")
 
 
 def test_labels_that_would_meet_are_moved_apart():

@@ -13,7 +13,7 @@ from cmlab_labs.common.studies_shared import (
 )
 from cmlab_labs.common.study import read
 from cmlab_labs.lab07_ict import checks
-from cmlab_labs.lab07_ict.explorer import CHANGES, TwoRings, explorer
+from cmlab_labs.lab07_ict.explorer import CHANGES, SideBySide, explorer
 from cmlab_labs.lab07_ict.figures import (
     compare_scores,
     dropout,
@@ -69,7 +69,7 @@ def test_the_prediction_is_answered_by_the_recordings(rmse):
 
 def test_a_verdict_needs_separate_ranges():
     low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
-    assert compare_scores(high, low) == "shows"
+    assert compare_scores(high, low) == "confirmed here"
     assert compare_scores(high, np.array([2.0, 3.5])).startswith("partly: lower for 2 of 2")
     assert (
         compare_scores(low, high)
@@ -288,7 +288,7 @@ def steps_of(rings, count):
 
 
 def test_two_rings_without_a_change_stay_equal_and_with_one_they_differ():
-    rings = TwoRings()
+    rings = SideBySide()
     assert not rings.live.running and rings.live.trainer.step == 0 and rings.changes == {}
     _, left, right = steps_of(rings, 3)
     assert left == right
@@ -303,5 +303,5 @@ def test_two_rings_without_a_change_stay_equal_and_with_one_they_differ():
 def test_every_option_of_the_rings_is_a_run_and_the_first_is_icts(name):
     first, *others = CHANGES[name]
     assert CHANGES[name][first] == {}
-    rings = TwoRings(**{name: others[-1]})
+    rings = SideBySide(**{name: others[-1]})
     assert rings.changes == {name: others[-1]} and others[-1] in rings.live.picture.reading

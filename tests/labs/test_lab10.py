@@ -293,11 +293,11 @@ def test_a_verdict_needs_ranges_that_are_apart():
     full, same, worse, ruin = (run.score("rmse") for run in (FULL, SAME, WORSE, RUIN))
     assert overlap(full, same) and not overlap(full, worse)
     assert ratio_of_means(worse, full) == pytest.approx(1.5)
-    assert "overlap" in effect(same, full) and "apart" in effect(worse, full)
+    assert "overlap" in effect(same, full) and "disjoint" in effect(worse, full)
     assert stabiliser_verdict(same, full).startswith("not seen at this scale")
     assert stabiliser_verdict(full, worse).endswith("better without")
     assert stabiliser_verdict(worse, full).startswith("partly")
-    assert stabiliser_verdict(ruin, full).startswith("shows, unmistakably")
+    assert stabiliser_verdict(ruin, full).startswith("clearly confirmed here")
     assert first_and_last(np.ones((3, 4, 2))) == "1 (1 to 1) → 1 (1 to 1)"
 
 

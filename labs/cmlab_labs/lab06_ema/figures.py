@@ -68,7 +68,9 @@ def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]
     """The N from which the largest lag turns the sign of the gradient, as a title."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
-    return f"{lag:.0%} behind: the sign turns at N = {wrong[0]}" if wrong else "No sign changes"
+    return (
+        f"A lag of {lag:.0%} turns the sign from N = {wrong[0]} on" if wrong else "No sign changes"
+    )
 
 
 def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:

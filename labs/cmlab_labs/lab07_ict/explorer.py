@@ -132,7 +132,7 @@ class TwoTrainers:
             yield self
 
 
-class TwoRings(ipw.VBox):
+class SideBySide(ipw.VBox):
     """Live training of two rings with the same seed. Nothing runs before Start.
 
     `knobs` has a control for each ingredient; changing one stops both runs and sets them back to
