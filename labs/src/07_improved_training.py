@@ -146,7 +146,7 @@ print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 # A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper is reported to have lowered it from 16 to 0.02 on CIFAR-10; the ring here uses 0.3.
 # Each column on the left is one such wave. On the right you see how similar the features of two neighbours are; the spacings of three grids near t = 0.3 are marked.
 
-# %%
+# %% tags=["hide-input"]
 waves, gaps = {}, {}
 for scale in (0.02, 0.3, 16.0):
     with seeded(torch.device("cpu"), 0):

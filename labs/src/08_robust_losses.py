@@ -174,7 +174,7 @@ def pull(metric, delta):
 # And where does c lie among the errors? $x_t$ and $x_r$ differ by $(t - r)\,z$, whose length is about $(t - r)\sqrt d$. As long as f is no steeper than x itself, this bounds the error, and both sides of
 # "error < c" contain a factor $\sqrt d$. So one picture (on the right) serves all sizes: it compares $t - r$ with 0.00054, for iCT's grids up to σ = 80.
 
-# %%
+# %% tags=["hide-input"]
 size, g = torch.logspace(-6, 0, 61).double(), torch.Generator().manual_seed(0)
 spread = torch.cat([torch.full((2764,), 0.01), torch.full((308,), 0.1)])
 delta = spread * torch.randn(1, d, generator=g)
@@ -217,7 +217,7 @@ for n, (level, step) in spacing.items():
 #
 # - Set c to 5. What do all the losses turn into?
 # - Set c to 0.05. How many minima does Geman–McClure have, and which points does it believe?
-# - Raise the other outliers, which all lie on one side, to 30 %. Which centres still hold?
+# - Raise the other outliers, which all lie on one side, to 30 %. Which centres stay near the clean mean?
 #
 # ### Which samples pull in consistency training?
 #

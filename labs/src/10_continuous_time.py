@@ -123,10 +123,9 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 #
 # All points of one path have the same end, so $\mathrm d f^*/\mathrm d t = 0$ along it. This one equation says all that consistency means, and it has no second time in it. For a network f it takes two lines of the product rule. Both factors of both terms depend on t, since $x_t$ moves:
 #
-# $$\begin{aligned}
-# \frac{\mathrm d f}{\mathrm d t} &= \Bigl(-\sin t\; x_t + \cos t\, \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sigma_d \Bigl(\cos t\; F + \sin t\, \frac{\mathrm d F}{\mathrm d t}\Bigr) \\
-# &= -\cos t\,\Bigl(\sigma_d F - \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sin t\,\Bigl(x_t + \sigma_d \frac{\mathrm d F}{\mathrm d t}\Bigr).
-# \end{aligned}$$
+# $$\frac{\mathrm d f}{\mathrm d t} = \Bigl(-\sin t\; x_t + \cos t\, \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sigma_d \Bigl(\cos t\; F + \sin t\, \frac{\mathrm d F}{\mathrm d t}\Bigr)$$
+#
+# $$\phantom{\frac{\mathrm d f}{\mathrm d t}} = -\cos t\,\Bigl(\sigma_d F - \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sin t\,\Bigl(x_t + \sigma_d \frac{\mathrm d F}{\mathrm d t}\Bigr).$$
 #
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
@@ -166,18 +165,18 @@ for name, (x_t, sampled, exact) in zip(("f*", "D "), panels.values(), strict=Tru
 #
 # Take the squared loss with a weight w(t), divide it by the gap, and differentiate with the target held fixed. Write $f = f_\theta$ for the student and $f^- = f_{\theta^-}$ for the target. θ⁻ is a copy of θ, so at the same point the two have the same value:
 #
-# $$\begin{aligned}
-# \nabla_\theta\, \frac{w(t)}{t - r}\, \bigl\lVert f(x_t, t) - f^-(x_r, r)\bigr\rVert^2
-# &= \frac{2\, w(t)}{t - r}\; \nabla_\theta f(x_t, t)^{\top} \bigl( f(x_t, t) - f^-(x_r, r) \bigr) \\
-# &= 2\, w(t)\; \nabla_\theta f(x_t, t)^{\top}\; \frac{f^-(x_t, t) - f^-(x_r, r)}{t - r} \\
-# &\longrightarrow\; 2\, w(t)\; \nabla_\theta f^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} \qquad \text{as } r \to t .
-# \end{aligned}$$
+# $$\nabla_\theta\, \frac{w(t)}{t - r}\, \bigl\lVert f(x_t, t) - f^-(x_r, r)\bigr\rVert^2
+# = \frac{2\, w(t)}{t - r}\; \nabla_\theta f(x_t, t)^{\top} \bigl( f(x_t, t) - f^-(x_r, r) \bigr)$$
+#
+# $$= 2\, w(t)\; \nabla_\theta f(x_t, t)^{\top}\; \frac{f^-(x_t, t) - f^-(x_r, r)}{t - r}$$
+#
+# $$\longrightarrow\; 2\, w(t)\; \nabla_\theta f^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} \qquad \text{as } r \to t .$$
 #
 # The first line is the chain rule, the second replaces f by f⁻ inside the bracket, and the third is the definition of a derivative along the path.
 #
 # Here are an untrained network (the preset's, with 110 000 weights) and one batch of 256 samples from the ring of eight modes. Its discrete gradients are compared with the limit, at smaller and smaller gaps:
 
-# %%
+# %% tags=["hide-input"]
 small = STUDIES["stabilisers"].variants
 student, loud = small["sct"](0).build().double(), small["sct-fourier-16"](0).build().double()
 x, z = Ring().oracle.sample(256, g).double(), torch.randn(256, 2, generator=g).double()
@@ -208,27 +207,27 @@ print(f"The limit itself, computed by forward mode in 32 bits, is off by {floor[
 #
 # **The choice of weight.** Under TrigFlow the network enters f only through $-\sigma_d \sin t\, F$. Put this into the limit:
 #
-# $$\begin{aligned}
-# \nabla_\theta f &= -\sigma_d \sin t\; \nabla_\theta F, \\
-# 2\, w(t)\, \nabla_\theta f^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} &= -2\, w(t)\, \sigma_d \sin t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t}, \\
-# w(t) = \frac{1}{\sigma_d \tan t}: \qquad &= -2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} \;=\; -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .
-# \end{aligned}$$
+# $$\nabla_\theta f = -\sigma_d \sin t\; \nabla_\theta F ,$$
+#
+# $$2\, w(t)\, \nabla_\theta f^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, w(t)\, \sigma_d \sin t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} ,$$
+#
+# $$\text{and with } w(t) = \frac{1}{\sigma_d \tan t}\text{ this is}\quad -2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .$$
 #
 # With this weight the factors in front become $-\cos t$, apart from the 2, and stay bounded at both ends of time.
 #
 # **The sign.** The paper's loss is a square that has the same gradient. F⁻ is the target's network, and F⁻ and g are held fixed:
 #
-# $$\begin{aligned}
-# \nabla_\theta \bigl\lVert F - F^- - g \bigr\rVert^2 &= 2\, \nabla_\theta F^{\top} \bigl( F - F^- - g \bigr) \\
-# &= 2\, \nabla_\theta F^{\top} \bigl( 0 - g \bigr) \qquad \text{since } F = F^- \\
-# &= -2\, \nabla_\theta F^{\top} g .
-# \end{aligned}$$
+# $$\nabla_\theta \bigl\lVert F - F^- - g \bigr\rVert^2 = 2\, \nabla_\theta F^{\top} \bigl( F - F^- - g \bigr)$$
+#
+# $$= 2\, \nabla_\theta F^{\top} \bigl( 0 - g \bigr) \qquad \text{since } F = F^-$$
+#
+# $$= -2\, \nabla_\theta F^{\top} g .$$
 #
 # So F is pulled towards F⁻ + g, with a plus. But θ⁻ *is* θ, so that F − F⁻ is 0 whatever the network does, and the value of the loss is ‖g‖². It is not the distance to a goal, since the goal moves along with the network.
 #
 # Left: a small network on the line, with one sample and four steps of gradient descent. Right: the gradient of this loss against the gradient of $w\,\langle f,\, \mathrm d f^-/\mathrm d t\rangle$, for the network and the batch of picture 1.
 
-# %%
+# %% tags=["hide-input"]
 torch.manual_seed(0)
 line = Denoiser(MLP(1, width=64, embed=Positional(8)), TrigPrecond(SD)).double()
 point = along.sample_path(

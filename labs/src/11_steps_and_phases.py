@@ -69,7 +69,7 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 #
 # A sampler goes from noise to data in a number of steps and calls a function once in each. Here the function is the exact denoiser of a ring of eight modes, and each step goes along a straight line (DDIM).
 #
-# On the right, black dots are the exact ends of the paths, coloured marks are where the sampler ends, and a stroke joins the two for 60 of them. Move the number of calls from 1 to 8. How does the distance change?
+# On the right, circles are the exact ends of the paths, coloured marks are where the sampler ends, and a stroke joins the two for 60 of them. Move the number of calls from 1 to 8. How does the distance change?
 
 # %%
 planner = explorer()
@@ -478,7 +478,7 @@ score = {name: runs[name].score("end") for name in ("m1", "m2", "m4", "m8")}
 rows = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 half = "confirmed here; the distance is " + ("at most half of that with one phase" if score["m4"].mean() <= score["m1"].mean() / 2 else "more than half of that with one phase")
 rows.append(f"| phases bring the sample closer to that of the ODE | distance to the exact end, 1, 2, 4, 8 phases: {', '.join(ranged(v) for v in score.values())} | {half if score['m4'].max() < score['m1'].min() else 'not seen at this scale'} |")
-rows.append("| … and each doubling of the phases brings it closer | distance, 4 against 8 phases: {} | {} |".format(*compare_variants({"8 phases": score["m8"], "4 phases": score["m4"]}, "8 phases", "4 phases")))
+rows.append("| … and each doubling of the phases brings it closer | distance to the exact end: {} | {} |".format(*compare_variants({"8 phases": score["m8"], "4 phases": score["m4"]}, "8 phases", "4 phases")))
 drift = [ranged(row("m1", 0, "same")[:, i], ".0%") for i in (1, 2, 3)]
 near, far = row("m1", 0, "same")[:, 0], row("m1", 0, "same")[:, 1:]
 rows.append(f"| stochastic multistep sampling drifts away from the ODE | in the mode of the exact end after 2, 4, 8 calls: {', '.join(drift)}; after one call {ranged(row('m1', 0, 'same')[:, 0], '.0%')} | {'confirmed here' if far.max() < near.min() else 'not seen at this scale'} |")

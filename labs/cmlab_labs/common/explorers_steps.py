@@ -79,9 +79,9 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
 def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found: Data) -> str:
     """The reading: the plan, the distance to the exact endpoints, and that to the data."""
     near, modes = coverage(found, toy.RING.oracle.components)
-    at = ", ".join(f"{level:.3g}" for level in levels)
+    at, many = ", ".join(f"{level:.3g}" for level in levels), "s" * (len(levels) > 1)
     return (
-        f"{way}: {len(levels)} call{'s' * (len(levels) > 1)}, at noise levels {at}.\n"
+        f"{way}: {len(levels)} call{many}, at noise level{many} {at}.\n"
         f"Compared with the exact ends: mean distance {numbers['end']:.3f}; the same "
         f"mode for {numbers['same']:.0%}.\n"
         f"Compared with the data: {near:.0%} lie within 3 std of one of {modes} modes "
