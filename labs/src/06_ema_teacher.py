@@ -140,7 +140,8 @@ print("   μ      after 500 steps: θ - ξ, θ⁻ - ξ, lead       after a milli
 for mu in DECAYS:
     (theta, target), (end, _) = toy.after(mu, 500), toy.after(mu, 10**6)
     lead = f"{1 - theta / target:6.1%}" if mu else "  none"
-    print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead}", "             0 to 1e-12" if abs(end) < 1e-12 else end)
+    left = "0 to 1e-12" if abs(end) < 1e-12 else f"{end}"
+    print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
 
 # %% [markdown]
 # In short, a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,

@@ -160,7 +160,7 @@ features(waves, torch.logspace(-2.7, 1, 300), gaps)
 # %% tags=["nbval-check-output"]
 for scale, frequencies in waves.items():
     found = [feature_similarity(frequencies, torch.tensor(1 + gap)).item() for gap in gaps.values()]
-    print(f"scale {scale:5}: similarity of neighbours " + ", ".join(f"{v + 0.0:.2f}" for v in found))
+    print(f"scale {scale:5}: similarity of neighbours", ", ".join(f"{v + 0.0:.2f}" for v in found))
 print("                                     N = 11, 161, 1281")
 
 # %% [markdown]

@@ -429,7 +429,8 @@ names = [name for name in small if not name.startswith("scd") and "-16" not in n
 data = existing_recordings("stabilisers", names)
 fast = existing_recordings("stabilisers", ["sct", *(name for name in small if "-16" in name)])
 taught = existing_recordings("stabilisers", [name for name in small if name.startswith("scd")])
-variant_scores({"sCT": (data, "sct"), "sCD": (taught, "scd"), "Fast features": (fast, "sct")}, log="Fast features")
+panels = {"sCT": (data, "sct"), "sCD": (taught, "scd"), "Fast features": (fast, "sct")}
+variant_scores(panels, log="Fast features")
 
 # %% tags=["hide-input"]
 Markdown(comparison_table(data | fast, "sct"))
