@@ -144,7 +144,7 @@ class SideBySide(ipw.VBox):
             name: choice(LABELS[name], tuple(options), start.get(name))
             for name, options in CHANGES.items()
         }
-        self.course: list[tuple[int, float, float]] = []
+        self.course: list[tuple[float, ...]] = []
         self.live = LiveTraining(cast(Any, self.fresh), cast(Any, self.look))
         for name, knob in self.knobs.items():
             knob.add_class(f"lab-race-{name}")
