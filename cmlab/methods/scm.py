@@ -361,7 +361,7 @@ class SCM(Method):
             x_t: noisy data.
             t: angles, in radians.
             dx_t: the velocity dx_t/dt.
-            step: for the warm-up r.
+            step: for the warm-up, the paper's r.
             cond: conditioning.
         """
         sigma_data, r = trigflow(model).sigma_data, self.derivative.earlier(t)

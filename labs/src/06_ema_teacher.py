@@ -22,13 +22,13 @@
 #
 # After this lab you can
 #
-# 1. **derive** which way a lagging target pulls, and tell at which grid the pull turns round;
-# 2. **read** in a map of error by noise level and step how far the truth has spread;
+# 1. **derive** the direction in which a lagging target pulls, and say on which grid the pull changes sign;
+# 2. **read** from a map of the error, by noise level and training step, how far the network is right;
 # 3. **judge** when the loss of a run says nothing about its quality.
 #
-# **A word first.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
-# The iCT paper and the title of this lab call that second network the *EMA teacher*. In this package a teacher is a truth from outside, and $\theta^-$ is the student's own shadow:
-# we call it the **target** from here on. (A third thing is the average of the weights that samples are drawn from. Every run below has one, and it is not the subject.)
+# **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
+# The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is a source of truth from outside, and $\theta^-$ is only the student's own past, so from here on we call it the **target**.
+# (A third thing is the average of the weights from which samples are drawn. Every run below has one, and this lab is not about it.)
 
 # %%
 import numpy as np
@@ -37,7 +37,13 @@ from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
-from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, unlabelled_runs
+from cmlab_labs.lab06_ema.explorer import (
+    EMATraining,
+    explorer,
+    recorded_run,
+    springs,
+    unlabelled_runs,
+)
 from cmlab_labs.lab06_ema.figures import (
     error_by_decay,
     front_arrival,
@@ -53,15 +59,26 @@ from IPython.display import Markdown
 from cmlab.data.toy import Ring
 from cmlab.losses import Uniform
 from cmlab.methods.ct import GridDecay, SqrtGrowth
-from cmlab.teacher import EMATarget, StopGrad, lerp_networks
+from cmlab.teacher import EMATarget, StopGrad
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 
 # %% [markdown]
+# ## Try it first
+#
+# Suppose that all data are the single number ξ. The student has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
+# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps the share μ of its old value.
+#
+# Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Then choose a finer grid of noise levels, with more points N. Which slows the student down: a slower target, a finer grid, or both?
+
+# %%
+springs()
+
+# %% [markdown]
 # ## Predict
 #
-# Four runs of consistency training on the ring of eight modes. Data, network, loss, weights, noise levels and grids are the same in all four, and so are the three seeds.
-# One number differs: the decay μ of the target. These are their losses, the mean of three seeds. (The dotted lines are the steps at which the grid doubles.)
+# Now the springs are replaced by a network. Four runs of consistency training learn the ring of eight modes. They have the same data, network, loss, weights, noise levels, grids and three seeds.
+# They differ in one number, the decay μ of the target. Below are their losses, averaged over the seeds; the dotted lines are the steps at which the number of grid points doubles.
 
 # %%
 unlabelled_losses(unlabelled_runs(), switches=range(500, 4000, 500))
@@ -72,20 +89,20 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ. The paths are straight lines into ξ, and with $\sigma_m$ the smallest noise level a single number θ makes a model:
+# Let all data be one point ξ, as in the toy. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model:
 #
 # $$f_\theta(x, \sigma) = \frac{\sigma_m}{\sigma}\, x + \Bigl(1 - \frac{\sigma_m}{\sigma}\Bigr)\, \theta .$$
 #
-# It holds the boundary for every θ, and it is the exact consistency function when θ = ξ. Take a pair with the same noise, $x_t = \xi + t z$ and $x_r = \xi + r z$, and write $a_t = 1 - \sigma_m / t$.
-# Both answers contain the same $\sigma_m z$, so the noise cancels:
+# It satisfies the boundary condition for every θ, and it is the exact consistency function when θ = ξ. Take two points with the same noise, $x_t = \xi + t z$ and $x_r = \xi + r z$ with t > r, and write $a_t = 1 - \sigma_m / t$.
+# Both answers contain the same term $\sigma_m z$, so the noise cancels in their difference:
 #
 # $$f_\theta(x_t, t) - f_{\theta^-}(x_r, r) = a_t(\theta - \xi) - a_r(\theta^- - \xi) = \underbrace{a_r(\theta - \theta^-)}_{\text{lag}} + \underbrace{(a_t - a_r)(\theta - \xi)}_{\text{what is to be learned}} .$$
 #
-# Square it, multiply by a weight λ, take the mean over the N − 1 intervals of the grid, and differentiate with the target held fixed:
+# Square the difference, multiply it by a weight λ, take the mean over the N − 1 intervals of the grid, and differentiate with the target held fixed:
 #
 # $$\nabla L = A\,(\theta - \theta^-) + B\,(\theta - \xi), \qquad A = 2\,\mathrm{E}[\lambda\, a_t a_r], \quad B = 2\,\mathrm{E}[\lambda\, a_t (a_t - a_r)] .$$
 #
-# **Two springs.** A ties θ to its own past, B ties it to the truth. Refine the grid: $a_t - a_r$ shrinks with the gap, so B does, and A does not.
+# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the gap t − r, and so does B, while A does not.
 
 # %%
 show_source(PointMass.pulls.fget)
@@ -98,11 +115,11 @@ for n in (11, 41, 161, 641, 2561):
     print(f"{n:5d} {a:8.4f} {b:8.4f}     {a_w:8.2f} {b_w:8.3f} {b_w / a_w:8.4f}")
 
 # %% [markdown]
-# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. So one has to **rescale** by the gap t − r to see a limit, and iCT's weight 1/(t − r) does that interval by interval.
-# Then B stays finite, and A grows in proportion to N.
+# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To see a limit one has to **rescale** by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
+# With this weight B stays finite, and A grows in proportion to N.
 #
-# Now suppose that θ is at distance 1 from ξ and the target lags: $\theta^- - \xi = 1.05$, five per cent behind. The gradient is B − 0.05 A. Once N is large enough it is negative:
-# descent then pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid.
+# Now suppose that θ is at distance 1 from ξ and that the target lags five per cent behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
+# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid.
 
 # %%
 points = (11, 21, 41, 81, 161, 321, 641, 1281)
@@ -111,46 +128,42 @@ steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
 gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
-# Is a network trained with a slow target therefore drawn to a wrong answer? No. Look at the two springs: both are slack at θ = θ⁻ = ξ, and only there. The **fixed point is the truth** for every μ.
-# And in smooth descent nobody prescribes a lag of five per cent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from there on it moves only as fast as the target follows.
-# Its gradient never turns. But each step by which chance, or a good batch, carries θ further than that **is** taken back: the wrong way.
+# Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ.
+# Nor does anybody prescribe a lag of five per cent in gradient descent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
+# Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient takes it back, which is the wrong way.
 
 # %% tags=["nbval-check-output"]
 toy = PointMass(161)
 a, b = toy.pulls
-print(f"N = 161: the lead at which the pulls balance is B/(A + B) = {b / (a + b):.1%}")
+print(f"N = 161: the pulls balance at a lead of B/(A + B) = {b / (a + b):.1%}")
 print("   μ      after 500 steps: θ - ξ, θ⁻ - ξ, lead       after a million: θ - ξ")
 for mu in DECAYS:
     (theta, target), (end, _) = toy.after(mu, 500), toy.after(mu, 10**6)
     lead = f"{1 - theta / target:6.1%}" if mu else "  none"
-    print(
-        f"{mu:5g} {theta:24.3f} {target:9.3f} {lead}",
-        "             0 to 1e-12" if abs(end) < 1e-12 else end,
-    )
+    left = "0 to 1e-12" if abs(end) < 1e-12 else f"{end}"
+    print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
 
 # %% [markdown]
-# The honest sentence is: **slow, then wrong-way, never biased at the end.** The end may be far off, though. The right panel counts the steps: finer grids cost steps in any case, and a slow target multiplies them, by about 1 + 0.1/(1 − μ) for the step η that was chosen here (a tenth of 1/(A + B)).
+# In short, a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,
+# and a slow target multiplies that number by about 1 + 0.1/(1 − μ), for the step size that was chosen here (a tenth of 1/(A + B)).
 #
 # ## The method, from its source
 #
 # | | the paper | here |
 # |---|---|---|
-# | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after each step | `EMATarget` |
+# | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after step k | `EMATarget` |
 # | iCT (2024) | $\theta^- = \mathrm{stopgrad}(\theta)$, that is μ = 0 | `StopGrad` |
 #
-# Parameters are averaged. Buffers (a network's constants and counters) are copied. No gradient ever reaches the target.
+# `EMATarget` moves the slow weights towards the fast ones by the share 1 − μ(k). You will write this update yourself in exercise A. `StopGrad` needs no second set of weights: it calls the student without recording a gradient.
 
 # %%
 show_source(EMATarget.update)
 
 # %%
-show_source(lerp_networks)
-
-# %%
 show_source(StopGrad.__call__)
 
 # %% [markdown]
-# Where does CT take its μ(k) from? Its Appendix C ties it to the grid:
+# Where does CT take its μ(k) from? Appendix C of the paper ties it to the number N(k) of grid points at step k:
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 .$$
 #
@@ -169,14 +182,17 @@ for k in (0, 100, 1000, 2000, 4000):
 # %% [markdown]
 # ## Explore
 #
-# Now a real network on the ring, whose exact consistency function f* is known. What you see is **recorded**: 12 kinds of run in iCT's recipe, four decays on three grids, three seeds each, looked at 41 times while they trained.
+# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Each run was measured 41 times while it trained.
 #
-# Left: the error to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: up to that noise level the error is below 0.2 (the ring has radius 1).
-# At the very bottom f is right from the first step, thanks to the boundary. From there the truth has to travel up, since each level learns from the one below it.
-# Middle: the error by noise level at the dotted step. Right: the loss so far. Thin lines are μ = 0 at the same step.
+# Left: the error to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
+# At the lowest noise levels f is right from the first step, thanks to the boundary condition. From there correct answers have to travel upwards, since each level learns from the one below it.
+# Middle: the error by noise level at the step of the dotted line. Right: the loss so far. Thin lines show μ = 0 at the same step.
 #
-# Three things to try. Move the step with the arrow keys and watch the middle panel: which end falls first? Choose μ = 0.999: where does the front stop?
-# Keep μ = 0.99 and go through the three grids: on which does it do no harm, and why there?
+# Three things to try:
+#
+# - Move the step with the arrow keys and watch the middle panel. At which end does the error fall first?
+# - Choose μ = 0.999. Where does the front stop?
+# - Keep μ = 0.99 and go through the three grids. On which one does it do no harm, and why there?
 
 # %%
 explorer()
@@ -184,7 +200,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# A fixed grid of N = 161 points, four targets. Thin lines: the front of each seed. Thick: that of the mean error.
+# Four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error.
 
 # %%
 fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
@@ -193,27 +209,26 @@ wavefronts(fixed)
 # %% tags=["hide-input"]
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
-print(f"μ = 0: the front rises from the boundary to the highest level ({says[0.0]}); μ = 0.9: {says[0.9]}.")
-print(f"μ = 0.99: the same wave in slow motion; when the run is over it {says[0.99].replace('ends', 'stands')} of 10.")
-print(f"μ = 0.999: it hardly moves ({says[0.999]}). RMSE {ranged(rmse[161][0.999])} against {ranged(rmse[161][0.0])}.")
+print(f"μ = 0: the front rises from the boundary to the highest noise level ({says[0.0]}); so it does with μ = 0.9 ({says[0.9]}).")
+print(f"μ = 0.99: the same wave in slow motion; at the end of the run it {says[0.99]}, and the highest level is 10.")
+print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
-# The first map is restless, the third is calm. An average over many steps also averages out their noise, and that has its good side.
-# So ask for a smaller error, and the order at the front can change:
+# The first map is noisy and the third is smooth, because an average over many steps averages their noise too. This has a good side. If you ask for a smaller error, another decay may get there first:
 
 # %% tags=["hide-input"]
-table = ["| grid | front of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
+table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
-    table.append(f"| {n or 'doubling'} | error {near} | " + " | ".join(fronts) + " |")
+    table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# On the doubling grid a **little** lag does not hold the front up: with μ = 0.9 it is at the top even sooner than with μ = 0. With μ = 0.999 it never gets far, whatever you ask for.
+# On the doubling grid a **small** lag does not hold the front up: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far, for either error.
 #
 # ### The trap: the lowest loss
 #
-# Back to the four runs of the prediction. Their samples (one step, first seed), their error at the highest noise level, and their last loss:
+# Back to the four runs of the prediction. Here are their one-step samples (first seed), their error at the highest noise level, and their last loss:
 
 # %%
 runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in unlabelled_runs().items()}
@@ -221,13 +236,13 @@ clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, 
 labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
-# All four were trained with the same weight, on the same grid at the same step, so their losses are on one scale. And yet the order is the wrong way round.
+# All four were trained with the same weight on the same grid, so at a given step their losses are on one scale. And yet the lowest loss goes with the largest error.
 #
-# Two things can make the loss of a slow run small. The pair $x + t z$, $x + r z$ does not lie on one path, so even the exact f pays for it, and **flatter answers pay less** (lab 03: a constant pays nothing).
-# And the target is where θ was a while ago. If θ waits for it, the two agree. How flat the answers are shows in how far the samples reach; the data's own RMS radius is about 1.
+# Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f has a loss, and **flatter answers have less** (lab 03: a constant has none).
+# Second, the target is where θ was a while ago. If θ waits for it, the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
 
 # %% tags=["hide-input"]
-table = ["| μ | loss at the end | RMS radius of the samples | near a mode | RMSE to f* |", "|---" * 5 + "|"]
+table = ["| μ | loss at the end | RMS radius of the samples | samples near a mode | RMS error to f* |", "|---" * 5 + "|"]
 for mu in DECAYS:
     found = read("target", variant_name(mu, 0))
     radius = np.sqrt((found["cloud"] ** 2).sum(-1).mean(1))
@@ -236,28 +251,28 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each field is the mean of three seeds (lowest to highest); *near a mode* is the share of the samples within three standard deviations of one. Do not turn this into a rule either. On other grids the losses rank the runs in other ways:
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the highest loss is the best: on other grids the losses rank the runs in other ways.
 
 # %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
 families |= {"doubling": [variant_name(mu, 0) for mu in DECAYS], "plain CT": [f"ct-mu-{mu:g}" for mu in DECAYS]}
 traps = []  # where the lowest loss goes with the largest error
 table = ["| | order by loss, lowest first | order by error, lowest first |", "|---" * 3 + "|"]
-for title, arms in families.items():
-    losses = [read("target", arm)["loss"][:, -1].mean() for arm in arms]
-    errors = [read("target", arm).score("rmse").mean() for arm in arms]
+for title, variants in families.items():
+    losses = [read("target", variant)["loss"][:, -1].mean() for variant in variants]
+    errors = [read("target", variant).score("rmse").mean() for variant in variants]
     traps += [title] if np.argmin(losses) == np.argmax(errors) else []
     orders = (", ".join(f"{DECAYS[i]:g}" for i in np.argsort(row)) for row in (losses, errors))
     table.append(f"| {title} | μ = " + " | μ = ".join(orders) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# At N = 11 the four losses differ by less than the seeds do, so that row's order is chance. In the other three the run that has learned least has the lowest loss, and apart from that the two orders have little in common.
+# At N = 11 the four losses differ by less than the seeds do, so the order in that row is chance. In the other three rows the run that has learned least has the lowest loss. Apart from that the two orders have little in common.
 #
 # ### Finer grids, and the recipe of 2023
 #
-# The two springs say that the harm of a lag grows with N. The left panel puts that to the test. The right one takes the target out of **plain CT**: squared L2, weight 1, uniform intervals, N growing from 2 to 151.
-# There we also have the paper's own μ(k). Every marker is a seed.
+# The two springs say that the harm of a lag grows with N. The left panel tests this. The right panel removes the average from **plain CT**, which has the squared L2 distance, the weight 1, uniform intervals, and N growing from 2 to 151.
+# There we also have the paper's own μ(k). Each marker is one seed.
 
 # %%
 inside = {f"N = {n}" if n else "doubling": rmse[n] for n in GRIDS}
@@ -266,21 +281,21 @@ paper = read("ladder", "ct").score("rmse")
 error_by_decay(inside, plain, paper)
 
 # %% tags=["hide-input"]
-print(f"N = 11: μ = 0.99 changes next to nothing ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
-print(f"N = 161: the same μ is ruin ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
+print(f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
+print(f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
 print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}.")
 
 # %% [markdown]
-# Inside iCT the picture is clean: a lag brings the end nothing, and a long one ruins it. In plain CT it is not quite. A short memory (μ = 0.9, ten steps) is even a little better than none,
-# perhaps because nothing else in that recipe calms the noise. A long memory hurts there too, and the paper's own μ(k), which ends at a memory of hundreds of steps, is among the worst.
+# Inside iCT the result is clear: a lag does not lower the final error, and a long one ruins the run. In plain CT it is less clear. A short memory (μ = 0.9, ten steps) is even a little better than none,
+# perhaps because nothing else in that recipe reduces the noise. A long memory hurts there too, and the paper's own μ(k), which ends with a memory of hundreds of steps, is among the worst.
 # Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
 #
-# These are runs of 4000 steps. A run a hundred times as long can afford to wait for its target. That it would arrive is what *never biased at the end* suggests; we have not tested it on a network.
+# All these runs have 4000 steps. A run a hundred times as long can afford to wait for its target. Since the end is not biased, it should arrive; we have not tested this on a network.
 #
 # ### Train one yourself
 #
-# The same recipe with a seed that no recording has seen. Choose μ and the grid, then press **Start**; the same button pauses, **Reset** begins again. A whole run takes about half a minute.
-# The map grows as it trains. Nothing runs until you ask for it.
+# This is the same recipe with a seed that no recording has used. Choose μ and the grid, then press **Start**. The same button pauses the run, and **Reset** begins again. A whole run takes about half a minute.
+# The map grows as the network trains. Nothing runs until you ask for it.
 
 # %%
 EMATraining()
@@ -290,8 +305,7 @@ EMATraining()
 #
 # ### A · guided: move the target
 #
-# Write one update of the target, in place: $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$ for every parameter, and a plain copy of every buffer. Return the target.
-
+# Write one update of the target, in place: $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$ for every parameter, and a plain copy of every buffer (buffers are a network's constants and counters, which are not trained). Return the target.
 
 # %% tags=["exercise"]
 def ema_update(target, online, mu):
@@ -309,7 +323,7 @@ checks.ema_update(ema_update)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` or `p.lerp_(q, share)` write into it. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1: nothing may move.
+# `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
 #
 # </details>
 
@@ -334,10 +348,9 @@ checks.ema_update(ema_update)
 # %% [markdown]
 # ### B · on your own: the pull on a point mass
 #
-# Write the rescaled gradient $\mathrm{d}L/\mathrm{d}\theta$ of the model $f_\theta(x, \sigma) = (\sigma_m/\sigma)\,x + (1 - \sigma_m/\sigma)\,\theta$ on a given grid: the mean over its intervals of
-# $\frac{1}{t - r}\bigl(f_\theta(x_t, t) - f_{\theta^-}(x_r, r)\bigr)^2$, differentiated by θ with θ⁻ held fixed. `levels` (N,) ascend from $\sigma_m$. By hand or by autograd, as you like.
-# The check finds out at which N your gradient turns round for a target five per cent behind, and where it settles without a lag.
-
+# Write the rescaled gradient $\mathrm{d}L/\mathrm{d}\theta$ of the model $f_\theta(x, \sigma) = (\sigma_m/\sigma)\,x + (1 - \sigma_m/\sigma)\,\theta$ on a given grid. The loss L is the mean over the intervals of
+# $\frac{1}{t - r}\bigl(f_\theta(x_t, t) - f_{\theta^-}(x_r, r)\bigr)^2$; differentiate it with respect to θ, with θ⁻ held fixed, by hand or by autograd. `levels` (N,) ascend from $\sigma_m$.
+# The check finds the N at which your gradient changes sign for a target five per cent behind, and the value to which it tends without a lag.
 
 # %% tags=["exercise"]
 def rescaled_gradient(theta, target, xi, levels):
@@ -351,7 +364,7 @@ checks.rescaled_gradient(rescaled_gradient)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# The noise cancels, so you can leave it out. With a = 1 − σ_m/levels the difference is a_t (θ − ξ) − a_r (θ⁻ − ξ). Which factor does it get when you differentiate by θ alone?
+# The noise cancels, so you can leave it out. With a = 1 − σ_m/levels the difference is a_t (θ − ξ) − a_r (θ⁻ − ξ). Which factor appears when you differentiate with respect to θ alone?
 #
 # </details>
 
@@ -371,7 +384,7 @@ checks.rescaled_gradient(rescaled_gradient)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Trained numbers are means over seeds 0, 1 and 2 (lowest to highest), from the recordings named in the budget. "iCT" is the paper of 2024; its Section 3.2 is retold here in our own derivation.
+# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings named below under Budget. "iCT" is the paper of 2024; the argument of its Section 3.2 is given here in our own derivation.
 
 # %% tags=["hide-input"]
 flip = next(n for n, pull in zip(points, gradients[0.05], strict=True) if pull < 0)
@@ -389,25 +402,25 @@ worse = paper.min() > plain[0.0].max()
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, {far.gradient(1, 1.05, 0):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | shows, for a lag that is given |
-| *not in the paper:* the fixed point is the truth all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {steps[0.999][4]} with μ = 0.999; after a million steps θ = ξ to 1e-12 | shows: slow, not biased |
-| dropping the average of the target makes iCT better (iCT, Section 3.2) | RMSE at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"shows: more than 4 times, and the ranges are disjoint" if slow[0] > 4 and apart else "does not show at this size"} |
-| … even when its memory is short | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"shows" if short[0] else "shows in part: at N = 161, while on the doubling grid the ranges overlap" if short[161] else "does not show at this size"} |
-| the finer the grid, the more a lag hurts (the sense of the limit N → ∞) | RMSE at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"shows" if mild[161] > 2 * mild[11] else "does not show at this size"} |
-| dropping it makes plain CT better as well | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"shows in part: better than μ(k), but a short memory is best" if worse and better_plain else "shows" if worse else "does not show at this size"} |
-| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others from {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f} up | {"shows, on all three seeds" if trapped else "shows in part"}; in the mean also for {", ".join(t for t in traps if t != "doubling") or "no other"} |
+| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, {far.gradient(1, 1.05, 0):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
+| *not in the paper:* the fixed point is the truth all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {steps[0.999][4]} with μ = 0.999; after a million steps θ = ξ to 1e-12 | confirmed here: slow, not biased |
+| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here: more than 4 times, and the ranges are disjoint" if slow[0] > 4 and apart else "not seen at this scale"} |
+| … even when its memory is short | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here" if short[0] else "partly: at N = 161, while on the doubling grid the ranges overlap" if short[161] else "not seen at this scale"} |
+| the finer the grid, the more a lag hurts (the meaning of the limit N → ∞) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
+| plain CT is better without the average, too | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"partly: better than with μ(k), but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
+| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others from {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f} up | {"confirmed here, on all three seeds" if trapped else "partly"}; in the mean also for {" and for ".join(t for t in traps if t != "doubling") or "no other"} |
 """)
 
 # %% [markdown]
 # ## Budget
 
 # %% tags=["hide-input"]
-record = [read("target", arm).record for arm in STUDIES["target"].variants]
+record = [read("target", variant).record for variant in STUDIES["target"].variants]
 seen, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
-print(f"Recorded: {len(record)} arms of 3 seeds, {seen:,} training samples, twice as many network calls (f_θ and target).")
-print(f"Each run: 4000 steps of 256 samples, {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
-print(f"Made by, for one: {record[0]['command']}")
-print("Also read: the arm ct of the study ladder. Trained in this notebook until you press Start: nothing.")
+print(f"Recorded: {len(record)} variants with 3 seeds each; {seen:,} training samples, and twice as many network calls (student and target).")
+print(f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
+print(f"One of the commands that made them: {record[0]['command']}")
+print("Also used: the recording of CT 2023 from lab 07. Nothing is trained in this notebook until you press Start.")
 
 # %% [markdown]
-# **Next:** lab 07 takes all of iCT's changes apart, one at a time.
+# **Next:** lab 07 examines all of iCT's changes, one at a time.

@@ -18,15 +18,15 @@
 # | Part | The methods |
 # | Time | 60 minutes |
 # | Run All | 8 s on 2 CPU cores |
-# | You need | consistency training (lab 05), the slow teacher (lab 06), logarithms |
+# | You need | consistency training (lab 05), the slow target (lab 06), logarithms |
 #
 # After this lab you can
 #
 # 1. **draw** every schedule of CT and iCT, and their product, the effective weight, on one axis of noise levels;
 # 2. **rank** iCT's changes by what they do to the error, alone and inside the finished recipe, with three seeds each;
-# 3. **spot** two slips that public code has made: a schedule that depends on its own history, and the sign of P_mean.
+# 3. **spot** two mistakes that public code has made: a schedule that depends on its own history, and a wrong sign of P_mean.
 #
-# Nothing is trained while you read. The runs were recorded beforehand, three seeds each, and are replayed here; the last section says what they cost.
+# Nothing is trained unless you press a button. The other runs were recorded beforehand, with three seeds each, and the last section says what they cost.
 
 # %%
 import json
@@ -45,7 +45,7 @@ from cmlab_labs.common.studies_shared import (
 )
 from cmlab_labs.common.study import path_of, ranged, read
 from cmlab_labs.lab07_ict import checks
-from cmlab_labs.lab07_ict.explorer import explorer
+from cmlab_labs.lab07_ict.explorer import SideBySide, explorer
 from cmlab_labs.lab07_ict.figures import (
     compare_scores,
     dropout,
@@ -75,10 +75,21 @@ from cmlab.train.runs import ROOT, load
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
 # %% [markdown]
+# ## Try it first
+#
+# Two networks learn a ring of eight modes. The right one is trained with the finished recipe, iCT. The left one has the same seed and the same recipe, except for what you change with the buttons.
+# The grey dots are samples of a recorded run of iCT at its end, and the grey curve is its error while it trained.
+#
+# Press **Start**. It begins with a change that you know from lab 06, the slow target. The same button pauses both runs, and **Reset** begins again. The two differ within seconds; a whole run takes about a minute on an idle machine.
+
+# %%
+SideBySide(target="average, μ = 0.999")
+
+# %% [markdown]
 # ## Predict
 #
-# Besides two settings of the network (Fourier scale, dropout), iCT changed five things about CT. The slow teacher went, as you saw in lab 06. The other four are: the distance (pseudo-Huber for squared L2), the weight (1/(t − r) for 1),
-# the noise levels (log-normal for uniform), and the number of grid points (it doubles, and goes on to 1281).
+# Besides two settings of the network (the scale of its time features, and dropout), iCT changed five things about CT. One is the slow target, which you have just seen. The other four are the distance (pseudo-Huber in place of squared L2), the weight (1/(t − r) in place of 1),
+# the noise levels (log-normal in place of uniform), and the number of grid points, which doubles at regular times and goes on to 1281.
 # Take the finished recipe and put **one** of CT's four old choices back.
 
 # %%
@@ -87,25 +98,25 @@ predict("07.1")
 # %% [markdown]
 # ## The exact object
 #
-# A schedule is a function with a formula. So each one can be drawn before it is used, and nothing about it has to be guessed.
+# A schedule is a function with a formula, so it can be drawn before it is used.
 #
 # ### How fine: N(k)
 #
-# Pairs of levels t > r are neighbours on a grid of N(k) points, where k is the training step out of K. A coarse grid is biased (the one-sample step of lab 05 is long); a fine one is slow and noisy.
-# CT grows N like a root, iCT doubles it at regular times. On the right: what doubling does to the grid.
+# The pairs of noise levels t > r are neighbours on a grid of N(k) points, where k is the training step out of K. On a coarse grid the target is biased, since the one-sample step of lab 05 is long; on a fine grid learning is slow and noisy.
+# In CT, N grows like a square root. In iCT it doubles at regular times. On the right you see what doubling does to the grid.
 
 # %%
 grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 161))
 
 # %% [markdown]
-# ### How often and how hard: p(i) and λ(i)
+# ### How often and how much: p(i) and λ(i)
 #
-# Interval i of the grid is drawn with the probability p(i), its mass, and its distance counts λ(i) times:
+# Interval i of the grid, from $r = \sigma_i$ to $t = \sigma_{i+1}$, is drawn with probability p(i), which we call its mass. The distance ρ between its two answers is multiplied by the weight λ(i):
 #
-# $$L = \sum_i p(i)\, \lambda(i)\; \mathrm{E}\, d\bigl(f_\theta(x_{t}, t),\, f_{\theta^-}(x_{r}, r)\bigr), \qquad t = \sigma_{i+1},\; r = \sigma_i .$$
+# $$L = \sum_i p(i)\, \lambda(i)\; \mathrm{E}\, \rho\bigl(f_\theta(x_{t}, t),\, f_{\theta^-}(x_{r}, r)\bigr) .$$
 #
-# Only the product matters for the loss, and for Adam only its shape, because Adam cancels a common factor. Call it the **effective weight**, normalised and per unit of ln t.
-# Four combinations on one axis, for N = 161. Watch where the mass goes.
+# Only the product p(i) λ(i) matters for the mean gradient, and for Adam only its shape, because Adam cancels a common factor. We call the normalised product, per unit of ln t, the **effective weight**.
+# Here are four combinations on one axis, for N = 161. Look where most of the weight lies.
 
 # %%
 pairs = {"uniform": AdjacentLevels(Constant(161), UNIFORM_INDEX, GRID)}
@@ -123,19 +134,19 @@ print("half of the effective weight lies below")
 for name, seen in four.items():
     print(f"  {name:15} t = {seen.quantile(seen.share, 0.5):.3f}")
 ratio = four["iCT"].weight.max() / four["iCT"].weight.min()
-print(f"the largest weight is {ratio:.0f} times the smallest")
+print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 
 # %% [markdown]
-# The two changes pull in opposite directions. The weight moves the work down to the data, by two orders of magnitude; the log-normal proposal lifts it again from the very smallest levels, where the boundary condition leaves little to learn.
+# The two changes pull in opposite directions. The weight moves the work down towards the data, by two orders of magnitude. The log-normal proposal lifts it again from the very smallest levels, where the boundary condition leaves little to learn.
 #
-# Why 1/(t − r) at all? Because the difference of two neighbours' answers is about (t − r) times the slope of f along the way. Divided by the length of the step it is a *rate*, and rates can be compared across levels and across N.
+# Why 1/(t − r)? The difference between the answers of two neighbours is about t − r times the slope of f along the way. Divided by t − r it becomes a *rate*, and rates can be compared across levels and across grids.
 #
-# ### What the network is told: the Fourier scale
+# ### What the network reads: the Fourier scale
 #
-# A network hears the noise level as waves: sin and cos of ω·ln(t)/4, with frequencies ω drawn once, of a size called the *scale*. iCT is reported to have lowered it from 16 to 0.02 on CIFAR-10; this ring uses 0.3.
-# Each column on the left is one such wave. On the right: how alike the features of two neighbours are, with the gaps of three grids marked (near t = 0.3).
+# A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper is reported to have lowered it from 16 to 0.02 on CIFAR-10; the ring here uses 0.3.
+# Each column on the left is one such wave. On the right you see how similar the features of two neighbours are; the spacings of three grids near t = 0.3 are marked.
 
-# %%
+# %% tags=["hide-input"]
 waves, gaps = {}, {}
 for scale in (0.02, 0.3, 16.0):
     with seeded(torch.device("cpu"), 0):
@@ -149,24 +160,24 @@ features(waves, torch.logspace(-2.7, 1, 300), gaps)
 # %% tags=["nbval-check-output"]
 for scale, frequencies in waves.items():
     found = [feature_similarity(frequencies, torch.tensor(1 + gap)).item() for gap in gaps.values()]
-    print(f"scale {scale:5}: likeness of neighbours " + ", ".join(f"{v + 0.0:.2f}" for v in found))
-print("                                  N = 11, 161, 1281")
+    print(f"scale {scale:5}: similarity of neighbours", ", ".join(f"{v + 0.0:.2f}" for v in found))
+print("                                     N = 11, 161, 1281")
 
 # %% [markdown]
-# At scale 16 two neighbours on a coarse grid have nothing in common, so the network cannot carry over at t what it has learned at r. At 0.02 it hardly hears the level at all, and has to amplify.
+# At scale 16 two neighbours on a coarse grid have almost nothing in common, so what the network has learned at r is of no use to it at t. At scale 0.02 the features hardly change with the level, and the network has to amplify the small differences.
 #
 # ## The method, from its source
 #
 # | | CT (2023) | iCT |
 # |---|---|---|
 # | target θ⁻ | moving average, μ(k) → 1 | $\theta^- = \mathrm{stopgrad}(\theta)$ |
-# | distance d | LPIPS; on the ring $\lVert\cdot\rVert^2$ | $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with $c = 0.00054\sqrt{d}$ |
+# | distance ρ | LPIPS; on the ring $\lVert\cdot\rVert^2$ | $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with $c = 0.00054\sqrt{d}$ |
 # | weight λ | 1 | $1/(\sigma_{i+1} - \sigma_i)$ |
 # | mass p(i) | 1/(N − 1) | $\propto \mathrm{erf}\Bigl(\frac{\ln\sigma_{i+1} - P_\text{mean}}{\sqrt 2\, P_\text{std}}\Bigr) - \mathrm{erf}\Bigl(\frac{\ln\sigma_i - P_\text{mean}}{\sqrt 2\, P_\text{std}}\Bigr)$ |
 # | points N(k) | root growth to 151 | $\min(s_0 2^{\lfloor k/K' \rfloor}, s_1) + 1,\quad K' = \bigl\lfloor K / (\log_2\lfloor s_1/s_0\rfloor + 1)\bigr\rfloor$ |
 # | dropout | none | yes, with the same mask in both passes |
 #
-# with $s_0 = 10$, $s_1 = 1280$, $P_\text{mean} = -1.1$, $P_\text{std} = 2$. The loss itself is as short as before:
+# Here d is the dimension of the data, $s_0 = 10$, $s_1 = 1280$, $P_\text{mean} = -1.1$ and $P_\text{std} = 2$. The loss itself is as short as before:
 
 # %%
 show_source(ICT.loss)
@@ -180,10 +191,10 @@ show_source(LogNormal.masses)
 # %% [markdown]
 # ### One mask for two passes
 #
-# Dropout silences random units. If the two passes draw different masks, their answers differ even when t = r, and no training can remove that. `rewind_rng` in the loss turns the random state back,
+# Dropout sets random units of the network to zero. If the two passes drop different units, their answers differ even when t = r, and no training can remove that difference. In the loss above, `rewind_rng` turns the random state back after the first pass,
 # so that both passes drop the same units. The shipped digit generator, with its dropout switched on, shows the difference:
 
-# %%
+# %% tags=["hide-input"]
 model = load(ROOT / "data" / "checkpoints" / "digits-ect.safetensors")[0].train()
 x, labels = Digits().images[:16], Digits().labels[:16]
 z = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
@@ -200,15 +211,18 @@ with torch.no_grad():
 dropout(steps, one, two)
 
 # %% [markdown]
-# With two masks the difference stops falling long before the grid is fine, and the weight 1/(t − r) would multiply that floor by up to thousands.
+# With two masks the difference stops falling long before the grid is fine, and the weight 1/(t − r) would multiply what remains by up to thousands.
 #
 # ## Explore
 #
-# All schedules on one bench. Left: N(k) with the chosen step marked. Right: the weight λ(i) above; below it p(i), dashed, and the product, filled. The thin line is CT of 2023 at the same step.
+# All schedules on one bench. Left: N(k), with the chosen step marked. Right, above: the weight λ(i). Right, below: the mass p(i) (dashed) and the product (filled). The thin line is CT of 2023 at the same step.
 # Click a slider and use the arrow keys, or Page Up and Page Down for larger steps.
 #
-# Three things to try. Set the weight to 1, then back: how far does the dotted line jump? Set P_mean to +1.1, the slip with the sign, and see how far off the proposal is and how well the weight hides it.
-# Walk through the steps: what changes in the right-hand panels, and what does not?
+# Three things to try:
+#
+# - Set the weight to 1, then back. How far does the dotted line jump?
+# - Set P_mean to +1.1, the mistake with the sign. How far off is the proposal, and how well does the weight hide it?
+# - Go through the training steps. What changes in the right-hand panels, and what does not?
 
 # %%
 explorer()
@@ -216,73 +230,75 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The ring of lab 03: eight modes, exact f known. Each rung on the left changes one thing about the rung above it and keeps it. On the right, iCT with one thing changed. Every run has 4000 steps, and every marker is one seed.
-# Below, one-call samples of the first seed; a grey disc is a mode.
+# The data are the ring of lab 03, with eight modes and a known f. On the left, each recipe changes one thing about the recipe above it and keeps the earlier changes. On the right is iCT with one thing changed. Every run has 4000 steps, and every marker is one seed.
+# Below are one-call samples of the first seed; the grey discs are the modes.
 
 # %%
-kept = {arm: read("ladder", arm) for arm in (CT_TO_ICT | ICT_ABLATIONS)}
-rmse = {arm: recording.score("rmse") for arm, recording in kept.items()}
-rungs = {CT_TO_ICT[arm].title: rmse[arm] for arm in CT_TO_ICT}
-changes = {ICT_ABLATIONS[arm].title: rmse[arm] for arm in ICT_ABLATIONS}
-clouds = {CT_TO_ICT[arm].title: kept[arm]["cloud"][0] for arm in CT_TO_ICT}
-ladder(rungs, changes, clouds, RING.oracle.components.means.numpy())
+kept = {name: read("ladder", name) for name in (CT_TO_ICT | ICT_ABLATIONS)}
+rmse = {name: recording.score("rmse") for name, recording in kept.items()}
+upwards = {CT_TO_ICT[name].title: rmse[name] for name in CT_TO_ICT}
+changes = {ICT_ABLATIONS[name].title: rmse[name] for name in ICT_ABLATIONS}
+clouds = {CT_TO_ICT[name].title: kept[name]["cloud"][0] for name in CT_TO_ICT}
+ladder(upwards, changes, clouds, RING.oracle.components.means.numpy())
 
 # %% tags=["hide-input"]
-factors = improvement_factors(rungs)
+factors = improvement_factors(upwards)
 by_size = sorted(list(factors)[1:], key=factors.get)
 cost = {name: v.mean() / rmse["ict"].mean() for name, v in changes.items()}
-near = {arm: [run["hq"] for run in kept[arm].record["scores"]] for arm in ("ct", "ict")}
+near = {name: [run["hq"] for run in kept[name].record["scores"]] for name in ("ct", "ict")}
 helped = ", ".join(f"“{name}” (÷ {1 / factors[name]:.2f})" for name in by_size if factors[name] < 1)
 not_helped = ", ".join(f"“{name}” (× {factors[name]:.2f})" for name in by_size if factors[name] > 1)
-print(f"Left: what helped, the largest first: {helped}. What did not: {not_helped or 'nothing'}.")
+print(f"Left: these changes lowered the error, the largest effect first: {helped}. This one did not: {not_helped or 'none'}.")
 print(
-    f"Right: most costly are {', '.join(f'“{n}” (× {cost[n]:.1f})' for n in sorted(cost, key=cost.get)[:-4:-1])}."
+    f"Right: the most costly changes are {', '.join(f'“{n}” (× {cost[n]:.1f})' for n in sorted(cost, key=cost.get)[:-4:-1])}."
 )
 print(
-    f"Below: samples within 3 std of a mode: CT {np.mean(near['ct']):.0%}, iCT {np.mean(near['ict']):.0%} (98.9 % for real data)."
+    f"Below: {np.mean(near['ct']):.0%} of CT's samples and {np.mean(near['ict']):.0%} of iCT's lie within 3 standard deviations of a mode (98.9 % of real data do)."
 )
 
 # %% [markdown]
-# Read the two halves together. **A change has no size of its own; it has one in a recipe.** The pseudo-Huber distance does not help when it arrives, perhaps because at that rung the long steps at high noise still rule the loss.
+# Read the two halves together. **A change has no size of its own; it has one in a recipe.** The pseudo-Huber distance does not help where it is introduced, perhaps because in that recipe the long steps at high noise still dominate the loss.
 # In the finished recipe, taking it away costs nearly a factor of two. And a fine fixed grid, N = 161 or 1281, is almost as good here as the doubling one.
+#
+# Go back to the two rings at the top now, and put the old choices back one by one.
 #
 # ### Where and when
 #
-# Left: the error at the end, by noise level. Bands are the ranges of the three seeds. Right: the error of the weights as they train, for three fixed grids and the doubling one.
+# Left: the error at the end, by noise level. Bands are the ranges of the three seeds. Right: the error during training, for three fixed grids and the doubling one.
 
 # %%
 where = {"CT 2023": "ct", "no EMA teacher": "no-ema", "+ weight": "weight", "iCT": "ict"}
 when = {"N = 11": "ict-n-11", "N = 161": "ict-n-161", "N = 1281": "ict-n-1281", "doubling": "ict"}
-by_level = {name: kept[arm]["average_error"] for name, arm in where.items()}
-by_step = {name: np.sqrt((kept[arm]["error"] ** 2).mean(2)) for name, arm in when.items()}
+by_level = {title: kept[name]["average_error"] for title, name in where.items()}
+by_step = {title: np.sqrt((kept[name]["error"] ** 2).mean(2)) for title, name in when.items()}
 where_and_when(kept["ict"]["levels"][0], by_level, kept["ict"]["steps"][0], by_step)
 
 # %% tags=["hide-input"]
-flat, weighed = (kept[arm]["average_error"].mean(0)[-1] for arm in ("huber", "weight"))
+flat, weighed = (kept[name]["average_error"].mean(0)[-1] for name in ("huber", "weight"))
 half = {name: row.mean(0)[20] for name, row in by_step.items()}
-print(f"At the highest noise the rung “+ weight” lowers the error from {flat:.3f} to {weighed:.3f}.")
+print(f"At the highest noise level the weight 1/(t − r), when it is added, lowers the error from {flat:.3f} to {weighed:.3f}.")
 print(
-    "After half of the steps: " + ", ".join(f"{name} {v:.3f}" for name, v in half.items()) + "."
+    "The error after half of the steps: " + ", ".join(f"{name} {v:.3f}" for name, v in half.items()) + "."
 )
 
 # %% [markdown]
-# The weight takes work away from high noise, and yet the error falls there too. That is how consistency training learns: an answer at t is copied from its neighbour at r, and that one from the next, down to the boundary.
-# An error near the data is handed upwards to all higher levels, so it pays to be exact below first.
+# The weight takes work away from high noise, and yet the error falls there too. This is how consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
+# An error near the data is handed on to all higher levels, so it pays to be exact there first.
 #
-# N = 11 comes to a stop: its long one-sample steps are biased, and more training hardly helps. The expected price of the finest grid, more variance, is hard to see here: N = 1281 from the start is little worse.
+# N = 11 comes to a stop: its long one-sample steps are biased, and more training hardly helps. One would expect the finest grid to pay with more variance, but this is hard to see here: N = 1281 from the start is little worse.
 #
 # ### iCT on digits
 #
-# The same recipe on 8×8 scans, a small U-Net, 2000 steps. Beside it the shipped generator of lab 00, which was tuned from a denoiser (ECT, lab 09) and trained for longer: keep that in mind.
+# The same recipe on 8×8 scans, with a small U-Net and 2000 steps. Beside it stands the shipped generator of lab 00. That one was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]
 shipped = [run for run in shipped if run["preset"] == "digits.ect"]
-arms = {"iCT": "ict", "ECT, as many samples": "tuned"}
+variants = {"iCT": "ict", "ECT, as many samples": "tuned"}
 digits = {
-    name: read("tuning-digits", arm)
-    for name, arm in arms.items()
-    if path_of("tuning-digits", arm).is_file()
+    title: read("tuning-digits", name)
+    for title, name in variants.items()
+    if path_of("tuning-digits", name).is_file()
 }
 
 # %%
@@ -297,6 +313,7 @@ shown
 
 # %% tags=["hide-input"]
 names = ("fd1", "fd2", "fd_floor", "memorised", "accuracy")
+words = ("Fréchet distance, 1 call", "Fréchet distance, 2 calls", "Fréchet distance of the training digits", "share close to a training digit", "share of the right class")
 rows = {
     f"{name}: {run.record['samples']:,} samples": [run.score(n) for n in names]
     for name, run in digits.items()
@@ -304,23 +321,22 @@ rows = {
 rows[f"ECT, shipped: {shipped[0]['samples_seen']:,} samples"] = [
     np.array([run[n] for run in shipped]) for n in names
 ]
-table = ["| three seeds each | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+table = ["| three seeds each | " + " | ".join(words) + " |", "|---" * (len(names) + 1) + "|"]
 for name, found in rows.items():
     cells = [f"{v.mean():.3g} ({v.min():.3g} to {v.max():.3g})" for v in found]
     table.append(f"| {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# fd1 and fd2 are Fréchet distances of 2000 digits, made in one and two calls, to 360 held-out ones, in the features of a small classifier; fd_floor is that of the training digits. `memorised` is the share nearer to a training digit than 98 % of the held-out digits are
-# (0.02 for real unseen digits), `accuracy` how often the classifier reads the digit that was asked for.
+# The Fréchet distances compare 2000 generated digits with the 360 held-out ones, in the features of a small classifier; the distance of the training digits shows what can be reached. A sample counts as *close to a training digit* if it is closer than 98 % of the held-out digits are
+# (for real unseen digits the share is therefore 0.02). The *right class* means that the classifier reads the digit that was asked for.
 #
 # ## Exercises
 #
 # ### A · guided: N(k), from k alone
 #
-# Write iCT's number of grid points. The check asks for the values at and beside every doubling, in order and then **shuffled**: public code has kept a counter and doubled it whenever a stage was over.
-# Such a schedule is right once, and wrong after a resume, in a plot, or when it is asked twice.
-
+# Write iCT's number of grid points. The check asks for the values at and beside every doubling, in order and then **shuffled**. Public code has kept a counter instead, and doubled it whenever a stage was over.
+# Such a schedule is right the first time, and wrong after a resumed run, in a plot, or when it is asked twice.
 
 # %% tags=["exercise"]
 def ict_steps(k, K, s0, s1):
@@ -355,7 +371,7 @@ checks.ict_steps(ict_steps)
 #     return min(s0 * 2 ** (k // length), s1) + 1
 # ```
 #
-# There is nothing to save in a checkpoint and nothing to forget: whoever knows k knows N.
+# There is nothing to save in a checkpoint: N depends on k alone.
 #
 # </details>
 
@@ -363,8 +379,7 @@ checks.ict_steps(ict_steps)
 # ### B · on your own: the masses of the log-normal
 #
 # `levels` is an ascending grid (N,) of noise levels in float64. Return the masses p(i) of its intervals if ln σ is normal with `mean` and `std`, restricted to the grid.
-# The sign of the mean is easy to lose: P_mean is −1.1. With +1.1, as in some public code, the levels centre at 3 and not at 0.33.
-
+# The sign of the mean is easily lost. P_mean is −1.1; with +1.1, as in some public code, the levels centre at 3 and not at 0.33.
 
 # %% tags=["exercise"]
 def level_masses(levels, mean, std):
@@ -393,24 +408,24 @@ checks.level_masses(level_masses)
 #     return mass / mass.sum()
 # ```
 #
-# The package's version also survives the far tail, where both values of erf round to 1 and their difference to 0.
+# The version in the package also handles the far tail, where both values of erf round to 1 and their difference to 0.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors to the exact f on the ring: mean (low to high) over three seeds. "Shows" means that the ranges do not overlap. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
+# Errors to the exact f on the ring: mean (lowest to highest) over three seeds. A claim counts as confirmed when the ranges do not overlap. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
 
 # %% tags=["hide-input"]
 tested = (
-    ("no moving-average teacher", "ct", "no-ema", "ict-ema-0.999"),
+    ("no moving average in the target", "ct", "no-ema", "ict-ema-0.999"),
     ("pseudo-Huber in place of squared L2", "no-ema", "huber", "ict-l2"),
     ("weight 1/(t − r)", "huber", "weight", "ict-flat"),
     ("log-normal noise levels", "weight", "lognormal", "ict-index"),
     ("N doubles up to 1281", "lognormal", "ict", "lognormal"),
 )
-table = ["| each change lowers the error | one rung up | put back into iCT |", "|---" * 3 + "|"]
+table = ["| each change lowers the error | where it is introduced, on the way from CT | iCT with the old choice put back |", "|---" * 3 + "|"]
 for claim, before, after, back in tested:
     up = f"{ranged(rmse[before])} → {ranged(rmse[after])}: **{compare_scores(rmse[before], rmse[after])}**"
     inside = f"{ranged(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{compare_scores(rmse[back], rmse['ict'])}**"
@@ -432,27 +447,27 @@ Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
 | all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {compare_scores(rmse["ct"], rmse["ict"])} |
-| doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | {wins} of 3 in the mean; the ranges say how clearly |
+| doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | the mean is lower than that of {wins} of 3 fixed grids; the ranges say how clearly |
 | a small Fourier scale is needed | scale 16: {ranged(rmse["ict-fourier-16"])}; 0.3: {ranged(rmse["ict"])}; 0.02: {ranged(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {compare_scores(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {compare_scores(rmse["ict"], rmse["ict-fourier-0.02"])} |
-| both passes must share their dropout | at t − r = 0.004 answers differ by {last:.4f} with one mask, by {floor:.4f} with two | shows for the difference; its effect on training is not tested here |
-| iCT makes good images in one call without distillation | {on_images} | the paper's scale is not tested here |
+| both passes must share their dropout | at t − r = 0.004 the answers differ by {last:.4f} with one mask, by {floor:.4f} with two | confirmed here for the difference; its effect on training is not tested |
+| iCT makes good images in one call without distillation | {on_images} | not tested at the paper's scale |
 """)
 
 # %% [markdown]
-# Three lines to take with you: what a change is worth depends on the rest of the recipe. The weight and the end of the slow teacher do most here; distance, noise levels and grid add to it.
-# Draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel out.
+# Three things to take with you. What a change is worth depends on the rest of the recipe. On the ring the weight, and a target without a lag, do most; the distance, the noise levels and the grid add to it.
+# And draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel each other.
 #
 # ## Budget
 
 # %% tags=["hide-input"]
-runs = [run for arm in kept.values() for run in arm.record["seconds"]]
-samples = sum(arm.record["samples"] * len(arm.record["seeds"]) for arm in kept.values())
+runs = [run for recording in kept.values() for run in recording.record["seconds"]]
+samples = sum(r.record["samples"] * len(r.record["seeds"]) for r in kept.values())
 Markdown(f"""
-Recorded beforehand: {len(runs)} runs of {LADDER_STEPS} steps on the ring ({len(kept)} arms, 3 seeds), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
-nothing was pre-trained. The digits: {", ".join(f"{name} {run.record['samples']:,} samples a run" for name, run in digits.items()) or "not recorded yet"}. While you read: no training, 63 network calls on 16 digits each.
+Recorded beforehand: {len(runs)} runs of {LADDER_STEPS} steps on the ring ({len(kept)} recipes, 3 seeds each), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
+nothing was pre-trained. The digits: {"; ".join(f"{name}: {run.record['samples']:,} training samples per run" for name, run in digits.items()) or "not recorded yet"}. *Run All* trains nothing; it makes 63 network calls on 16 digits each.
 """)
 
 # %% [markdown]
-# Run All itself: 8 seconds on 2 CPU cores.
+# *Run All* takes 8 seconds on 2 CPU cores.
 #
-# **Next:** lab 08 takes the distance apart. What does it do to outliers?
+# **Next:** lab 08 looks at the distance more closely. What does it do to outliers?

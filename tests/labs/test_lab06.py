@@ -10,7 +10,7 @@ from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.checks import WRONG, parts
-from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run
+from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, springs
 from cmlab_labs.lab06_ema.figures import (
     DECAY_STYLE,
     ErrorHistory,
@@ -173,7 +173,7 @@ def silent(target, online, mu):
 EMA_SLIPS = {
     "μ and 1 − μ are exchanged": moved(lambda slow, fast, mu: slow.lerp_(fast, mu)),
     "the roles are swapped": swapped,
-    "copied whole": moved(lambda slow, fast, mu: slow.copy_(fast)),
+    "copied as a whole": moved(lambda slow, fast, mu: slow.copy_(fast)),
     "nothing moves": renamed,
     "only the first parameter": moved(
         lambda slow, fast, mu: slow.lerp_(fast, 1 - mu) if slow > 0 else None
@@ -184,7 +184,7 @@ EMA_SLIPS = {
     "the buffers are [8.0, 3.0]": buffers(lambda t, o, mu: t.scale.copy_(o.scale)),
     "gradient history": with_history,
     "these are new tensors": fresh,
-    "whoever holds": reassigned,
+    "code that holds": reassigned,
     "shares memory": tied,
     "end with `return target`": silent,
     "not for 20 updates": moved(lambda slow, fast, mu: slow.lerp_(fast, 0.25)),
@@ -233,8 +233,8 @@ def run_of(error, loss=(np.nan, 1.0)):
 
 
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
-    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "top at step 100"
-    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("ends at t = 0.3")
+    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "at the top by step 100"
+    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("stops at t = 0.3")
 
 
 def test_the_figures_draw_what_they_were_given():
@@ -258,7 +258,7 @@ def test_the_figures_draw_what_they_were_given():
         (11, 21), {0.05: [1.0, -1.0]}, {0.0: [5, 10], 0.999: [10, 40]}
     ).axes
     assert "from N = 21" in pull.get_title(loc="left")
-    assert "takes 4 times" in pace.get_title(loc="left")
+    assert "needs 4 times" in pace.get_title(loc="left")
 
 
 def test_labels_that_would_meet_are_moved_apart():
@@ -321,7 +321,7 @@ def test_the_explorer_shows_the_recording_at_the_step(seen):
     assert "a grid of 161 points" in seen.picture.reading
     assert ranged(run.loss[:, 20]) in seen.picture.reading
     turn(seen, mu=0.0, step=0)
-    assert len(profile(seen)) == 2 and "not there yet" in seen.picture.reading
+    assert len(profile(seen)) == 2 and "not measured yet" in seen.picture.reading
 
 
 def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
@@ -335,3 +335,24 @@ def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
     assert own.live.trainer.step == 0 and len(own.seen) == 1
     assert own.live.trainer.method.target.decay(0) == 0.9
     assert "μ = 0.9" in own.live.picture.reading
+
+
+@pytest.mark.parametrize("mu", DECAYS)
+def test_the_course_of_the_point_mass_goes_where_its_matrix_power_says(mu):
+    toy = PointMass(161)
+    course = toy.course(mu, 300)
+    assert course.shape == (301, 2) and course[0] == pytest.approx([1, 1])
+    assert course[[1, 40, 300]] == pytest.approx(
+        np.array([toy.after(mu, k) for k in (1, 40, 300)])
+    )
+
+
+def test_the_springs_say_how_far_the_student_is_and_how_far_it_would_be_without_a_lag():
+    toy = springs()
+    turn(toy, mu=0.99, points=161, step=500)
+    student, target = PointMass(161).after(0.99, 500)
+    reading = toy.picture.reading
+    assert f"{student:.2f} from the truth and the target {target:.2f}" in reading
+    assert f"would be {PointMass(161).after(0.0, 500)[0]:.2f} from" in reading
+    turn(toy, step=0)
+    assert "100% of the way" in toy.picture.figure.axes[0].get_title("left")

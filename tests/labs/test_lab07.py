@@ -13,7 +13,7 @@ from cmlab_labs.common.studies_shared import (
 )
 from cmlab_labs.common.study import read
 from cmlab_labs.lab07_ict import checks
-from cmlab_labs.lab07_ict.explorer import explorer
+from cmlab_labs.lab07_ict.explorer import CHANGES, SideBySide, explorer
 from cmlab_labs.lab07_ict.figures import (
     compare_scores,
     dropout,
@@ -69,13 +69,13 @@ def test_the_prediction_is_answered_by_the_recordings(rmse):
 
 def test_a_verdict_needs_separate_ranges():
     low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
-    assert compare_scores(high, low) == "shows"
-    assert compare_scores(high, np.array([2.0, 3.5])).startswith("shows in part: lower in 2 of 2")
+    assert compare_scores(high, low) == "confirmed here"
+    assert compare_scores(high, np.array([2.0, 3.5])).startswith("partly: lower for 2 of 2")
     assert (
         compare_scores(low, high)
-        == "does not show: higher in every seed, the ranges do not overlap"
+        == "the reverse here: higher for every seed, and the ranges do not overlap"
     )
-    assert compare_scores(low, low + 0.5).startswith("does not show: the mean is higher")
+    assert compare_scores(low, low + 0.5).startswith("not seen at this scale: the mean is higher")
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -147,7 +147,7 @@ def test_each_slip_in_the_masses_gets_its_own_message(number, normalised):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda v, m, s: torch.cat([LogNormal(m, s).masses(v), v[:1]]), "one mass each"),
+        (lambda v, m, s: torch.cat([LogNormal(m, s).masses(v), v[:1]]), "one mass for each"),
         (lambda v, m, s: LogNormal(m, s).cdf(v).diff(), "sum to 0.9917, not 1"),
         (lambda v, m, s: -LogNormal(m, s).masses(v), "a mass is negative"),
         (lambda v, m, s: LogNormal(m, 1.1 * s).masses(v), "and should be"),
@@ -278,3 +278,30 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
     figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)
     assert len(figure.axes[0].lines) == 2 and figure.axes[1].images
+
+
+def steps_of(rings, count):
+    while rings.live.trainer.step < count:
+        rings.live.work(0.01)
+    rings.live.show()
+    return rings.course[-1]
+
+
+def test_two_rings_without_a_change_stay_equal_and_with_one_they_differ():
+    rings = SideBySide()
+    assert not rings.live.running and rings.live.trainer.step == 0 and rings.changes == {}
+    _, left, right = steps_of(rings, 3)
+    assert left == right
+    rings.knobs["weight"].value = "1"
+    assert rings.live.trainer.step == 0 and len(rings.course) == 1
+    _, left, again = steps_of(rings, 3)
+    assert left != again and rings.changes == {"weight": "1"}
+    assert "weight λ: 1" in rings.live.picture.reading
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_option_of_the_rings_is_a_run_and_the_first_is_icts(name):
+    first, *others = CHANGES[name]
+    assert CHANGES[name][first] == {}
+    rings = SideBySide(**{name: others[-1]})
+    assert rings.changes == {name: others[-1]} and others[-1] in rings.live.picture.reading

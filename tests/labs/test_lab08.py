@@ -56,8 +56,8 @@ def test_each_slip_in_pseudo_huber_gets_its_own_message(slip):
 
 OTHER_SLIPS = {
     "one number for each sample": lambda a, b, c: PseudoHuber(c)(a, b)[:, None],
-    "near 0 it must be r²/(2c)": lambda a, b, c: 2 * PseudoHuber(c)(a, b),
-    "far out it must be r − c": lambda a, b, c: Cauchy(c)(a, b) * c,
+    "near 0 it should be ℓ²/(2c)": lambda a, b, c: 2 * PseudoHuber(c)(a, b),
+    "far out it should be ℓ − c": lambda a, b, c: Cauchy(c)(a, b) * c,
     "use the argument c": lambda a, b, c: PseudoHuber(C)(a, b),
     "is not a number": lambda a, b, c: (
         ((a - b).flatten(1).norm(dim=1) ** 2 + c * c).sqrt()

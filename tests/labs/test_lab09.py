@@ -8,7 +8,7 @@ import torch
 from cmlab_labs.common import plots_recordings
 from cmlab_labs.common.study import Recording, ranged, write
 from cmlab_labs.lab09_ect import checks, figures
-from cmlab_labs.lab09_ect.explorer import denoising_limit, explorer
+from cmlab_labs.lab09_ect.explorer import WALKERS, denoising_limit, explorer, walking_picture
 from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
@@ -58,7 +58,7 @@ def test_each_slip_in_the_mapping_gets_its_own_message(number):
 
 def test_other_wrong_mappings_are_told_by_a_property():
     assert "closer to t" in checks.t_to_r(lambda t, a, q, K, b: t * 0.9 / (a + 1)).message
-    assert "a gap must be left" in checks.t_to_r(lambda t, a, q, K, b: t).message
+    assert "a gap should be left" in checks.t_to_r(lambda t, a, q, K, b: t).message
     assert "the shape of t" in checks.t_to_r(lambda t, a, q, K, b: t[:2]).message
     fixed = checks.t_to_r(lambda t, a, q, K, b: checks.exact_r(t, a, q, 8.0, 1.0))
     assert "K = 4" in fixed.message
@@ -85,7 +85,7 @@ def bring_back(trainer, kept, model="model", average="average", optimizer=True, 
 
 RESUME_SLIPS = {
     "the step starts again at 0": lambda a, k: bring_back(a, k, step=-checks.HALF),
-    f"the step is {checks.HALF + 1} and must be": lambda a, k: bring_back(a, k, step=1),
+    f"the step is {checks.HALF + 1} and should be": lambda a, k: bring_back(a, k, step=1),
     "the optimizer's state is forgotten": lambda a, k: bring_back(a, k, optimizer=False),
     "the average is forgotten": lambda a, k: bring_back(a, k, average=""),
     "restarts from the current weights": lambda a, k: bring_back(a, k, average="model"),
@@ -220,7 +220,7 @@ def test_the_samples_before_tuning_are_counted():
 def test_ranges_decide_and_two_seeds_do_not():
     assert plots_recordings.compare_seeds([1, 2, 3], [4, 5, 6]) == "lower"
     assert plots_recordings.compare_seeds([4, 5, 6], [1, 2, 3]) == "higher"
-    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "not told apart"
+    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "indistinguishable"
     assert plots_recordings.compare_seeds([1, 2], [3, 4]) == "too few seeds"
     assert ranged([0.1, 0.2, 0.3], ".3g") == "0.2 (0.1 to 0.3)"
 
@@ -253,3 +253,20 @@ def test_the_figures_draw_what_they_were_given(law):
     x = torch.linspace(-20, 20, 50).double()
     figure = figures.ideal_functions(x, x, {0: top}, [0.8, 0.4], [0.9, 0.6])
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), top(x))
+
+
+def test_walks_of_one_leap_end_at_the_posterior_mean_and_short_leaps_follow_the_path(law):
+    def ends(stage):
+        bars = walking_picture(stage, 7.0).figure.axes[1].patches
+        count = np.array([bar.get_width() for bar in bars])
+        middle = np.array([bar.get_y() + bar.get_height() / 2 for bar in bars])
+        mean = (count * middle).sum() / count.sum()
+        return mean, np.sqrt((count * (middle - mean) ** 2).sum() / count.sum())
+
+    level, start = torch.full((1,), TOP), torch.full((1, 1), 7.0)
+    mean, spread = ends(0)
+    denoised = float(law.denoise(start.double(), level.double()))
+    assert mean == pytest.approx(denoised, abs=4 * spread / WALKERS**0.5)
+    near, narrow = ends(5)
+    assert near == pytest.approx(float(law.consistency(start.double(), level.double())), abs=0.2)
+    assert narrow < spread / 2 and "1 leap " in walking_picture(0, 7.0).reading

@@ -9,6 +9,7 @@ from cmlab_labs.common.study import Recording
 from cmlab_labs.lab10_scm import checks
 from cmlab_labs.lab10_scm.analysis import (
     PathPoints,
+    along_exact_path,
     continuous_gradient,
     difference_errors,
     discrete_gradient,
@@ -24,6 +25,7 @@ from cmlab_labs.lab10_scm.analysis import (
     time_derivative,
 )
 from cmlab_labs.lab10_scm.checks import SLIPS, WRONG, exact_g, settings
+from cmlab_labs.lab10_scm.explorer import secant_picture
 from cmlab_labs.lab10_scm.figures import (
     DerivativeErrors,
     TangentLengths,
@@ -108,7 +110,7 @@ def test_each_slip_in_the_tangent_gets_its_own_message(slip):
 
 def test_other_wrong_tangents_are_told_apart():
     assert "brackets apart" in checks.tangent(lambda *s: 1.1 * exact_g(*s)).message
-    assert "must have x_t's" in checks.tangent(lambda *s: exact_g(*s)[:, 0]).message
+    assert "should have x_t's" in checks.tangent(lambda *s: exact_g(*s)[:, 0]).message
     assert "gives two things" in checks.tangent(lambda *s: (exact_g(*s), 0)).message
     coarse = checks.tangent(lambda *s: exact_g(*s).float())
     assert "compute in the type of x_t" in coarse.message
@@ -291,11 +293,11 @@ def test_a_verdict_needs_ranges_that_are_apart():
     full, same, worse, ruin = (run.score("rmse") for run in (FULL, SAME, WORSE, RUIN))
     assert overlap(full, same) and not overlap(full, worse)
     assert ratio_of_means(worse, full) == pytest.approx(1.5)
-    assert "overlap" in effect(same, full) and "apart" in effect(worse, full)
-    assert stabiliser_verdict(same, full).startswith("does not show")
+    assert "overlap" in effect(same, full) and "disjoint" in effect(worse, full)
+    assert stabiliser_verdict(same, full).startswith("not seen at this scale")
     assert stabiliser_verdict(full, worse).endswith("better without")
-    assert stabiliser_verdict(worse, full).startswith("shows in part")
-    assert stabiliser_verdict(ruin, full).startswith("shows, unmistakably")
+    assert stabiliser_verdict(worse, full).startswith("partly")
+    assert stabiliser_verdict(ruin, full).startswith("clearly confirmed here")
     assert first_and_last(np.ones((3, 4, 2))) == "1 (1 to 1) → 1 (1 to 1)"
 
 
@@ -354,3 +356,20 @@ def test_the_text_gives_the_factor_in_front_of_the_gradient_its_sign():
     assert f(F) / (sigma_data * t.tan()) == pytest.approx(-t.cos().item(), rel=1e-12)
     text = lab("10").read_text(encoding="utf-8")
     assert "the factors in front become $-\\cos t$" in text and "become cos t" not in text
+
+
+def test_along_a_path_f_star_is_constant_and_the_secant_of_d_tends_to_its_derivative():
+    t = torch.linspace(0.05, 1.5, 30).double().requires_grad_()
+    f = along_exact_path(gaussian_consistency(0.25, 0.5), t, 0.25, 0.5)
+    assert torch.allclose(f, torch.full_like(f, 0.25))
+    at = torch.tensor([1.1]).double().requires_grad_()
+    D = along_exact_path(gaussian_denoiser(0.25, 0.5), at, 0.25, 0.5)
+    slope = float(torch.autograd.grad(D.sum(), at)[0])
+    errors = []
+    for gap in (0.5, 0.05):
+        shown = secant_picture(gap, 1.1, "the denoiser D")
+        assert f"the slope of the tangent at t is {slope:.3f}" in shown.reading
+        errors.append(float(shown.figure.axes[1].get_title("left").split()[0]))
+    assert errors[1] < errors[0] / 5
+    flat = secant_picture(0.5, 1.1, "the consistency function f*")
+    assert "this is consistency" in flat.reading

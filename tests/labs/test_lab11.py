@@ -74,9 +74,9 @@ MULTISTEP_SLIPS = {
     "x is clean": sampler(scale=lambda n, at: (at[n - 1] ** 2 - at[n] ** 2) ** 0.5),
     "as its variance": sampler(scale=lambda n, at: at[n] ** 2),
     "the root of the level": sampler(scale=lambda n, at: at[n] ** 0.5),
-    "the one that you started from": sampler(noise=lambda x_T: x_T / 9.0),
-    "must see x_T as it is": sampler(first=0.1),
-    "the same at every run": frozen,
+    "the one from which you started": sampler(noise=lambda x_T: x_T / 9.0),
+    "should get x_T as it is": sampler(first=0.1),
+    "the same in every run": frozen,
     "return the answer of the last": not_last,
     "keep the shape": lambda f, x_T, levels: sampler()(f, x_T, levels)[:5],
     "was never called": lambda f, x_T, levels: x_T,
@@ -106,10 +106,10 @@ def thirds(score, low, high, rounds, wrong=False, cut=1 / 3, more=0, value=False
 
 MIDDLE_SLIPS = {
     "the wrong third was dropped": lambda s, a, b, n: thirds(s, a, b, n, wrong=True),
-    "at a third and at two thirds": lambda s, a, b, n: thirds(s, a, b, n, cut=0.25),
-    "two a round do": lambda s, a, b, n: thirds(s, a, b, n, more=1),
+    "at one third and at two thirds": lambda s, a, b, n: thirds(s, a, b, n, cut=0.25),
+    "two per round are enough": lambda s, a, b, n: thirds(s, a, b, n, more=1),
     "outside the interval": lambda s, a, b, n: thirds(s, -b, b, n),
-    "was never asked": lambda s, a, b, n: (a + b) / 2,
+    "was never evaluated": lambda s, a, b, n: (a + b) / 2,
     "return the place": lambda s, a, b, n: s(
         ternary(s, a, b, n - 1) if n > 1 else (b - a) / 3 + a
     ),

@@ -235,7 +235,7 @@ def test_the_reading_says_when_the_brackets_cancel():
     assert "rounding alone" in said.reading and title(said, 0) == "They cancel"
     assert "No loss left" in title(said, 2)
     assert "that noise is all of g" in shown(weights=TRUE).reading
-    assert "Only both brackets" in shown(weights=TRUE, teacher=EXACT, r=0.5).reading
+    assert "Only the two whole brackets" in shown(weights=TRUE, teacher=EXACT, r=0.5).reading
 
 
 def test_the_reading_quotes_the_recorded_runs_of_the_same_ingredients():
@@ -277,7 +277,7 @@ def test_the_course_draws_a_run_and_one_beside_it():
     alone = training(course(9.0), None, 400)
     assert len(alone.axes[0].lines) == 1
     assert title_of(alone, 1) == "Longest tangent: 9" and title_of(alone, 0).endswith(
-        "0.5 off in all"
+        "RMS error 0.5"
     )
     both = training(course(9.0), course(3.0), 400)
     assert [line.get_ydata()[-1] for line in both.axes[1].lines] == [1, 3, 1, 9]

@@ -69,7 +69,7 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
     found, ends = sample(chosen, steps), exact_endpoints()
     marks = cut(toy.GRID, POINTS, chosen.phases).edges[1:-1] if chosen.phases else ()
     numbers = against(toy.RING, found, ends)
-    title = f"Mean distance to the exact ends {numbers['end']:.2f}"
+    title = f"Mean distance to the exact ends: {numbers['end']:.2f}"
     figure = level_plan(
         steps, marks, chosen.renoised, found.numpy(), ends.exact.numpy(), chosen.role, title
     )
@@ -79,12 +79,12 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
 def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found: Data) -> str:
     """The reading: the plan, the distance to the exact endpoints, and that to the data."""
     near, modes = coverage(found, toy.RING.oracle.components)
-    at = ", ".join(f"{level:.3g}" for level in levels)
+    at, many = ", ".join(f"{level:.3g}" for level in levels), "s" * (len(levels) > 1)
     return (
-        f"{way}: {len(levels)} call{'s' * (len(levels) > 1)}, at noise levels {at}.\n"
-        f"Against the exact end of the same noise: mean distance {numbers['end']:.3f}; the same "
+        f"{way}: {len(levels)} call{many}, at noise level{many} {at}.\n"
+        f"Compared with the exact ends: mean distance {numbers['end']:.3f}; the same "
         f"mode for {numbers['same']:.0%}.\n"
-        f"Against the data, whoever's noise: {near:.0%} within 3 std of one of {modes} modes "
+        f"Compared with the data: {near:.0%} lie within 3 std of one of {modes} modes "
         f"(real data: 99 %); sliced W₂ {numbers['sw']:.3f} from {len(found)} points."
     )
 

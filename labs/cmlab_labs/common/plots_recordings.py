@@ -51,6 +51,10 @@ VARIANT_STYLE = {
     "tuned": STUDENT, "scratch": plots.TEACHER, "scratch-short": plots.MEAN,
     "denoiser": plots.NOISE, "fixed": plots.WRONG, "ict": plots.EXTRA,
 }  # fmt: skip
+VARIANT_NAMES = {
+    "tuned": "tuned", "scratch": "from scratch", "scratch-short": "from scratch, short",
+    "denoiser": "denoiser only", "fixed": "fixed ratio", "ict": "iCT",
+}  # fmt: skip
 SAMPLES_SEEN = "training samples seen (thousands), pre-training included"
 DARK = {"#E69F00": "#8a5c00", "#999999": "#666666"}  # dark enough for text
 
@@ -103,15 +107,16 @@ def score_by_name(recording: Recording, score: str) -> np.ndarray:
 
 
 def compare_seeds(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
-    """How errors of several seeds compare: "lower", "higher", or "not told apart"."""
+    """How errors of several seeds compare: "lower", "higher" or "indistinguishable"."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if len(a) < 3 or len(b) < 3:
         return "too few seeds"
-    return "lower" if a.max() < b.min() else "higher" if a.min() > b.max() else "not told apart"
+    return "lower" if a.max() < b.min() else "higher" if a.min() > b.max() else "indistinguishable"
 
 
-VERDICT = {"lower": "shows", "higher": "does not show at this size: it is the reverse",
-           "not told apart": "does not show at this size: not told apart"}  # fmt: skip
+VERDICT = {"lower": "confirmed here",
+           "higher": "not seen at this scale: the order is the reverse",
+           "indistinguishable": "not seen at this scale: indistinguishable"}  # fmt: skip
 
 
 def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
@@ -119,7 +124,7 @@ def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[s
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
     order = compare_seeds(found[a], found[b])
-    scores = ", ".join(f"{variant} {ranged(found[variant], '.3g')}" for variant in (a, b))
+    scores = "; ".join(f"{VARIANT_NAMES.get(v, v)} {ranged(found[v], '.3g')}" for v in (a, b))
     return scores, VERDICT.get(order, order)
 
 
@@ -164,13 +169,14 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) 
     for variant, (_, y) in sorted(ends.items(), key=lambda item: item[1][1]):
         last = max(np.log(y) - gap / 3, last + gap)
         color = VARIANT_STYLE[variant].color
-        label(ax, 1.04 * right, float(np.exp(last)), variant, DARK.get(color, color))
+        name = VARIANT_NAMES.get(variant, variant)
+        label(ax, 1.04 * right, float(np.exp(last)), name, DARK.get(color, color))
 
 
 def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title: str) -> Figure:
     """One-call images of the first seed, a row for each variant, over real ones (n, c, h, w)."""
     rows = {
-        variant: torch.from_numpy(r["pictures"][0]) / 127.5 - 1
+        VARIANT_NAMES.get(variant, variant): torch.from_numpy(r["pictures"][0]) / 127.5 - 1
         for variant, r in recordings.items()
     }
     rows |= {"real": real}
@@ -185,13 +191,13 @@ def sample_images(recordings: Mapping[str, Recording], real: torch.Tensor, title
 
 
 def sample_clouds(recordings: Mapping[str, Recording], modes: torch.Tensor) -> Figure:
-    """One-call samples of the first seed, a panel a variant; grey: the data's modes (K, 2)."""
+    """One-call samples of the first seed, a panel per variant; grey: the data's modes (K, 2)."""
     figure, (axes,) = sheet(1, len(recordings), 2.1 * len(recordings), 2.5)
     for ax, (variant, recording) in zip(axes, recordings.items(), strict=True):
         ax.scatter(*modes.T, s=330, color=DATA.color, alpha=0.15, linewidths=0)
         ax.scatter(*recording["cloud"][0].T, s=3, color=VARIANT_STYLE[variant].color, linewidths=0)
         ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=(-1, 1), yticks=(-1, 1))
-        ax.set_title(variant, loc="left", fontsize=10)
+        ax.set_title(VARIANT_NAMES.get(variant, variant), loc="left", fontsize=10)
     return figure
 
 

@@ -68,7 +68,7 @@ def level_steps(
     ax.minorticks_off()
     if len(marks):
         label(ax, 5.6, 11.5, "dotted: its own edges", DATA.color)
-    said = "down to the data, up by fresh noise" if renoised else "down along the line"
+    said = "to the data, up again by noise" if renoised else "down along the line"
     name_axes(ax, "network call", "noise level $\\sigma$ (data units)", f"The plan: {said}")
 
 
@@ -171,7 +171,7 @@ def scores_by_calls(
         plain_score_ticks(ax)
         if floor > 0:
             ax.axhline(floor, color=DATA.color, linewidth=1, linestyle=":")
-            label(ax, 0.95, floor * 0.88, "two clouds of real data", DATA.color)
+            label(ax, 0.95, floor * 0.88, "two sets of real data", DATA.color)
         name_axes(ax, "network calls", measure, title)
     return figure
 
@@ -204,9 +204,3 @@ def intermediate_level(
     ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
     name_axes(ax, "middle " + STEPS_LEVEL, "sliced $W_2$ (data units)", title)
     return figure
-
-
-# Truth spreads from t = ε outward: the error by noise level and step, and its front
-
-
-# The lowest loss belongs to the worst run: losses first, samples after

@@ -58,6 +58,16 @@ class PointMass:
         end = np.linalg.matrix_power(once, steps).sum(1)
         return float(end[0]), float(end[1])
 
+    def course(self, mu: float, steps: int, rate: float = 0.1) -> np.ndarray:
+        """θ - ξ and θ⁻ - ξ after 0, 1, … steps of the same descent: (steps + 1, 2)."""
+        a, b = self.pulls
+        rows = [(1.0, 1.0)]
+        for _ in range(steps):
+            theta, target = rows[-1]
+            theta -= rate * (a * (theta - target) + b * theta) / (a + b)
+            rows.append((theta, mu * target + (1 - mu) * theta))
+        return np.array(rows)
+
     def steps_to_reach(
         self, mu: float, near: float = 0.05, rate: float = 0.1, most: int = 10**8
     ) -> int:

@@ -44,7 +44,7 @@ def wavefront() -> Moving:
         )
     far = Panel("training step", f"level t with error below {NEAR}", (0, float(steps[-1])),
                 (0.08, 14), "y", y_ticks=(0.1, 1, 10))  # fmt: skip
-    finding = "Truth spreads from the data outward, and a target that lags holds it back"
+    finding = "Correct answers spread upwards from the data, and a lagging target holds them back"
     return moving("wavefront", finding, "training step", [BY_LEVEL, far], still, shots, 12)
 
 

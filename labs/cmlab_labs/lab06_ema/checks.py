@@ -53,18 +53,18 @@ WRONG: dict[str, Callable[..., float]] = {
     "you divide by the mean gap: each interval has a gap of its own": slip_of(
         lambda a_t, a_r, gap, d: (2 * a_t * d).mean() / gap.mean()
     ),
-    "the gradient also runs through the target: θ⁻ is held fixed, so only a_t (θ − ξ) moves":
+    "the gradient also runs through the target: θ⁻ is held fixed, so only a_t (θ − ξ) varies":
         slip_of(lambda a_t, a_r, gap, d: (2 * (a_t - a_r) * d / gap).mean()),
     "the 2 of the square's derivative is missing": slip_of(
         lambda a_t, a_r, gap, d: (a_t * d / gap).mean()
     ),
-    "this is the loss, not its derivative by θ": slip_of(
+    "this is the loss, not its derivative with respect to θ": slip_of(
         lambda a_t, a_r, gap, d: (d**2 / gap).mean()
     ),
-    "the intervals are added: take their mean": slip_of(
+    "the intervals are summed: take their mean": slip_of(
         lambda a_t, a_r, gap, d: (2 * a_t * d / gap).sum()
     ),
-    "the sign is turned: this is the step of descent, not the gradient": slip_of(
+    "the sign is wrong: this is the step of descent, not the gradient": slip_of(
         lambda a_t, a_r, gap, d: -(2 * a_t * d / gap).mean()
     ),
 }  # fmt: skip
@@ -102,7 +102,7 @@ def ema_update(answer: Callable[..., Any]) -> str:
         returned = answer(target, online, mu)
     except NotAttempted:
         moved = values(target) != values(networks()[0])
-        expect(not moved, "the target moves, and nothing is returned: end with `return target`")
+        expect(not moved, "the target moves, but nothing is returned: end with `return target`")
         raise
     check_in_place(returned, target, online, held)
     expect(values(target) == [1.5, 0.0, 8.0, 11], update_mistake(values(target)))
@@ -111,9 +111,9 @@ def ema_update(answer: Callable[..., Any]) -> str:
     for _ in range(20):
         answer(target, online, 0.9)
     gap, right = online.weight.item() - target.weight.item(), 2 * 0.9**20
-    expect(abs(gap - right) < 1e-9, "right once, but not for 20 updates with another μ: the gap "
-           f"must be μ^20 of what it was, {right:.4f}, and yours is {gap:.4f}")  # fmt: skip
-    return "exact on two parameters, in place, buffers copied, no history; a gap of μ^k after k"
+    expect(abs(gap - right) < 1e-9, "right once, but not for 20 updates with another μ: the "
+           f"distance should be μ^20 of the first, {right:.4f}, not {gap:.4f}")  # fmt: skip
+    return "exact on two parameters, in place, buffers copied, no history; μ^k is left after k"
 
 
 def check_in_place(
@@ -123,13 +123,11 @@ def check_in_place(
     expect(values(online) == values(networks()[1]), "the roles are swapped: the network that "
            "trains has moved. The target follows it, never the other way round")  # fmt: skip
     same = all(p is held.get(name) for name, p in target.named_parameters())
-    new = (
-        "these are new tensors, and whoever holds the target's own does not see them: write into "
-    )
-    expect(same and returned is target, new + "those, with lerp_, copy_, or mul_ and add_")
+    new = "these are new tensors, and code that holds the target's own does not see them: write "
+    expect(same and returned is target, new + "into those, with lerp_, copy_, or mul_ and add_")
     still = values(target) == values(networks()[0])
-    expect(not still, "nothing moves: `p = …` only gives a new tensor the name p. Write into the "
-           "target's own, with lerp_, copy_, or mul_ and add_")  # fmt: skip
+    expect(not still, "nothing moves: `p = …` only gives the name p to a new tensor. Write into "
+           "the target's own, with lerp_, copy_, or mul_ and add_")  # fmt: skip
 
 
 def update_mistake(found: list[float]) -> str:
@@ -138,16 +136,16 @@ def update_mistake(found: list[float]) -> str:
     if weights == [2.5, 4.0]:
         return "μ and 1 − μ are exchanged: μ near 1 must mean that the target hardly moves"
     if weights == [3.0, 6.0]:
-        return "the network is copied whole: keep the share μ of the old target"
+        return "the network is copied as a whole: keep the share μ of the old target"
     if weights == [1.5, -2.0]:
         return "only the first parameter moves: go through all of them"
     if weights != [1.5, 0.0]:
-        return f"the parameters are {weights} and must be μ θ⁻ + (1 − μ) θ = [1.5, 0.0]"
+        return f"the parameters are {weights} and should be μ θ⁻ + (1 − μ) θ = [1.5, 0.0]"
     if buffers == [4.0, 3.0]:
         return "buffers are left behind: they are part of the network, so copy them"
     if buffers[0] == 5.0:
         return "buffers are averaged: they are not trained, so copy them as they are"
-    return f"the buffers are {buffers} and must be the network's own, [8.0, 11.0]"
+    return f"the buffers are {buffers} and should be the network's own, [8.0, 11.0]"
 
 
 def check_independence(target: TinyNetwork, answer: Callable[..., Any]) -> None:
@@ -167,7 +165,7 @@ def check_independence(target: TinyNetwork, answer: Callable[..., Any]) -> None:
 
 @exercise
 def rescaled_gradient(answer: Callable[..., Any]) -> str:
-    """(θ, θ⁻, ξ, levels) -> dL/dθ with λ = 1/(t - r): the sign's turn, and the limit."""
+    """(θ, θ⁻, ξ, levels) -> dL/dθ with λ = 1/(t - r): where its sign changes, and its limit."""
 
     def said(theta: float, target: float, xi: float, points: int) -> float:
         found = torch.as_tensor(answer(theta, target, xi, KarrasGrid().up(points))).detach()
@@ -181,7 +179,7 @@ def rescaled_gradient(answer: Callable[..., Any]) -> str:
     for case in ((3.0, 3.4, 1.0, 41), (1.0, 1.05, 0.0, 321), (0.2, 0.2, 0.7, 11)):
         found, right = said(*case), PointMass(case[3]).gradient(*case[:3])
         expect(same(found, right), f"at θ, θ⁻, ξ = {case[:3]} and N = {case[3]} you find "
-               f"{found:.4g}, and it is {right:.4g}")  # fmt: skip
+               f"{found:.4g}, and the gradient is {right:.4g}")  # fmt: skip
     turn = next(n for n in GRIDS if said(1.0, 1.05, 0.0, n) < 0)
     limit = said(1.0, 1.0, 0.0, 10_241)
-    return f"5 % behind, the sign turns at N = {turn}; without a lag it tends to {limit:.1f}"
+    return f"5 % behind, the sign changes at N = {turn}; without a lag the limit is {limit:.1f}"

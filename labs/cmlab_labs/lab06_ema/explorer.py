@@ -13,7 +13,8 @@ from cmlab.train.trainer import Trainer
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
-from .figures import NEAR, ErrorHistory, mean_front, snapshot
+from .analysis import PointMass
+from .figures import NEAR, ErrorHistory, mean_front, snapshot, two_springs
 from .study import DECAYS, ict_variant, variant_name
 
 GRID_NAMES = (("N = 11", 11), ("N = 161", 161), ("doubling, 11 to 1281", 0))
@@ -73,9 +74,40 @@ def reading(run: ErrorHistory, now: int, points: int, beside: ErrorHistory | Non
         )
     error = np.sqrt((run.error[:, now] ** 2).mean(1))
     loss = run.loss[:, now]
-    mean_loss = "not there yet" if np.isnan(loss).any() else ranged(loss)
+    mean_loss = "not measured yet" if np.isnan(loss).any() else ranged(loss)
     says.append(f"Error over all noise levels: {ranged(error)}; loss {mean_loss}.")
     return "\n".join(says)
+
+
+# The point mass: a student between two springs
+
+SPRING_STEPS = 1000
+
+
+def springs() -> Explorer:
+    """A student between its target and the truth. Knobs: `mu`, `points` and the `step`."""
+    knobs = {
+        "step": slider("step of training", 300, 0, SPRING_STEPS, 20),
+        "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
+        "points": choice("grid", (("N = 11", 11), ("N = 161", 161), ("N = 1281", 1281)), 161),
+    }
+    return Explorer(pulled, knobs, "springs()")
+
+
+def pulled(step: int, mu: float, points: int) -> Picture:
+    """Student and target of the point mass after this many steps of gradient descent."""
+    toy = PointMass(points)
+    student, target = toy.course(mu, step).T
+    alone = toy.course(0.0, step)[:, 0]
+    course = {"student": student, "target": target, "no lag": alone}
+    a, b = toy.pulls
+    words = (
+        f"Step {step}, μ = {mu:g}, N = {points}: the student is {student[-1]:.2f} from the truth "
+        f"and the target {target[-1]:.2f}.\n"
+        f"The spring to the target is {a / b:.0f} times as stiff as the spring to the truth.\n"
+        f"Without a lag (μ = 0) the student would be {alone[-1]:.2f} from the truth by now."
+    )
+    return Picture(two_springs(course, step, SPRING_STEPS, toy.pulls), words)
 
 
 class EMATraining(ipw.VBox):
@@ -133,4 +165,5 @@ class EMATraining(ipw.VBox):
 
 def recorded_front(old: ErrorHistory, at: int) -> str:
     """The recorded front at the same step."""
-    return f"\nRecorded with μ = 0: the front is at t = {mean_front(old)[at]:.2g} by now."
+    front = mean_front(old)[at]
+    return f"\nIn the recording with μ = 0 the front is at t = {front:.2g} at this step."

@@ -33,7 +33,7 @@ def gradient_and_steps(
     gradients: Mapping[float, Sequence[float]],
     steps: Mapping[float, Sequence[int]],
 ) -> Figure:
-    """Left: the rescaled gradient by N, a line a lag. Right: steps to ξ, a line a μ."""
+    """Left: the rescaled gradient by N, one line per lag. Right: steps to ξ, by μ."""
     figure, axes = sheet(1, 2, 9.8, 3.7)
     draw_gradient(axes[0, 0], points, gradients)
     draw_steps(axes[0, 1], points, steps)
@@ -60,7 +60,7 @@ def draw_gradient(
     ax.set(ylim=(2 * min(lowest, -1), 30))
     ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
     ax.set_yticks([], minor=True)
-    ax.text(0.03, 0.05, "shaded: it pulls away from ξ", transform=ax.transAxes, fontsize=9)
+    ax.text(0.03, 0.05, "shaded: it points away from ξ", transform=ax.transAxes, fontsize=9)
     name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", sign_change(points, gradients))
 
 
@@ -68,7 +68,9 @@ def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]
     """The N from which the largest lag turns the sign of the gradient, as a title."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
-    return f"{lag:.0%} behind: the wrong way from N = {wrong[0]}" if wrong else "No sign changes"
+    return (
+        f"A lag of {lag:.0%} turns the sign from N = {wrong[0]} on" if wrong else "No sign changes"
+    )
 
 
 def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
@@ -80,8 +82,71 @@ def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[i
         label(ax, points[-1] * 1.12, counts[-1] * 0.85, f"μ = {mu:g}", role.color)
     ax.set(yscale="log")
     slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
-    title = f"N = {points[-1]}: μ = {max(steps):g} takes {slow / fast:.0f} times as long"
+    title = f"N = {points[-1]}: μ = {max(steps):g} needs {slow / fast:.0f} times the steps"
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
+
+
+# The point mass as two springs: where student and target stand, and how far they have come
+
+
+def two_springs(
+    course: Mapping[str, np.ndarray], step: int, whole: int, pulls: tuple[float, float]
+) -> Figure:
+    """Student and target on the line with the springs that pull the student, and their course.
+
+    course   distances to the truth after steps 0, 1, … step: "student", "target", "no lag"
+    pulls    the spring constants: to the target, and to the truth
+    """
+    figure, (axes,) = sheet(1, 2, 9.8, 3.1, (1.15, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.03, right=0.965, bottom=0.17, top=0.88, wspace=0.14)
+    line, distance = axes
+    theta, target = float(course["student"][-1]), float(course["target"][-1])
+    force = pulls[0] * (target - theta), pulls[1] * theta
+    for end, height, role, pull in ((target, 0.62, TARGET, force[0]), (0, 0.3, TRUTH, force[1])):
+        spring(line, theta, end, height, role)
+        words = f"pull {abs(pull):.2f}"
+        label(line, (theta + end) / 2 - 0.06, height + 0.09, words, SPRING_INK[role.color])
+    line.plot(0, 0.3, TRUTH.marker, color=TRUTH.color, markersize=11)
+    line.plot(target, 0.62, TARGET.marker, color=TARGET.color, markersize=10)
+    line.plot([theta, theta], [0.3, 0.62], color=STUDENT.color, linewidth=1.2)
+    line.plot(theta, 0.46, STUDENT.marker, color=STUDENT.color, markersize=11)
+    for x, y, text, role in (
+        (0, 0.12, "truth ξ", TRUTH), (target, 0.78, "target θ⁻", TARGET),
+        (theta, 0.12, "student θ", STUDENT),
+    ):  # fmt: skip
+        line.text(x, y, text, ha="center", fontsize=9, color=SPRING_INK[role.color])
+    line.set(xlim=(-0.12, 1.16), ylim=(0, 1), yticks=[])
+    name_axes(
+        line, "distance to the truth", "", f"The student still has {theta:.0%} of the way to go"
+    )
+    steps = np.arange(len(course["student"]))
+    for name, role in (("no lag", DATA), ("target", TARGET), ("student", STUDENT)):
+        distance.plot(steps, course[name], color=role.color, linestyle=role.line,
+                      linewidth=1.2 if name == "no lag" else 2.2)  # fmt: skip
+    distance.set(xlim=(0, whole), ylim=(0, 1.05))
+    rows = ("solid blue: student", "dashed: target", "thin grey: the same without a lag")
+    for row, (text, role) in enumerate(zip(rows, (STUDENT, TARGET, DATA), strict=True)):
+        label(distance, 0.42 * whole, 0.95 - 0.09 * row, text, SPRING_INK[role.color])
+    title = f"Without a lag it would have {course['no lag'][-1]:.0%} left"
+    name_axes(distance, "step", "", title)
+    return figure
+
+
+SPRING_INK = {  # dark enough for text
+    TRUTH.color: TRUTH.color, TARGET.color: "#1d6f9e", STUDENT.color: STUDENT.color,
+    DATA.color: DATA.color,
+}  # fmt: skip
+
+
+def spring(ax: Axes, start: float, end: float, height: float, role: Role) -> None:
+    """A zigzag between two places at one height."""
+    x = np.linspace(start, end, 24)
+    y = height + 0.035 * np.where(np.arange(24) % 2, 1, -1) * np.minimum(
+        1, abs(end - start) / 0.05
+    )
+    y[[0, -1]] = height
+    ax.plot(x, y, color=role.color, linewidth=1.4, zorder=1)
 
 
 # Error by noise level and training step
@@ -173,8 +238,8 @@ def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
     line = mean_front(run, near)
     below = np.flatnonzero(line < 0.99 * run.levels[-1])
     if below.size and below[-1] == len(line) - 1:
-        return f"ends at t = {line[-1]:.2g}"
-    return f"top at step {run.steps[below[-1] + 1 if below.size else 0]}"
+        return f"stops at t = {line[-1]:.2g}"
+    return f"at the top by step {run.steps[below[-1] + 1 if below.size else 0]}"
 
 
 def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
@@ -190,7 +255,9 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
     plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
-    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {mean_front(run)[now]:.2g}")
+    name_axes(
+        plane, STEP, WAVEFRONT_LEVEL, f"Error below {NEAR} up to t = {mean_front(run)[now]:.2g}"
+    )
     for one in (beside, run) if beside else (run,):
         role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
         look = {"color": role.color, "linestyle": role.line, "linewidth": width}
@@ -245,8 +312,8 @@ def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] 
     )
     for letter, place in places.items():
         label(axes[0, 1], whole * 1.008, place - 0.01 * (high - low), letter)
-    name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs, one recipe but for one number")
-    name_axes(axes[0, 1], STEP, "", "The last quarter, larger")
+    name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs that differ in one number only")
+    name_axes(axes[0, 1], STEP, "", "The last quarter, enlarged")
     return figure
 
 
@@ -280,7 +347,7 @@ Scores = Mapping[float, np.ndarray]  # μ -> the error of each seed at the end
 
 
 def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
-    """The error by μ, in iCT's recipe on several grids and in plain CT. A marker is a seed.
+    """The error by μ, in iCT's recipe on several grids and in plain CT. One marker per seed.
 
     `schedule` has the errors of plain CT with the μ(k) of its paper.
     """
@@ -298,10 +365,10 @@ def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.nda
     axes[0, 1].set_xticks(range(5), [*ticks, "μ(k) of\n2023"])
     cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
     ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
-    title = "iCT: μ = 0.99 costs " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
-    name_axes(axes[0, 0], "decay μ", "RMSE to f* (data units)", title)
+    title = "iCT, μ = 0.99: error " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
+    name_axes(axes[0, 0], "decay μ", "RMS error to f* (data units)", title)
     mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
-    title = f"Plain CT: ×{mild:.2f} at 0.9, ×{strong:.1f} at 0.999"
+    title = f"Plain CT: error ×{mild:.2f} at μ = 0.9, ×{strong:.1f} at 0.999"
     name_axes(axes[0, 1], "decay μ", "", title)
     for ax in axes[0]:
         ax.title.set_fontsize(10)
@@ -323,6 +390,6 @@ def against_decay(ax: Axes, name: str, found: Scores, role: Role) -> None:
 
 
 def seed_markers(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
-    """One marker a seed."""
+    """One marker per seed."""
     ax.plot([place] * len(scores), scores, color=role.color, marker=role.marker, linestyle="",
             markersize=5, alpha=0.8)  # fmt: skip

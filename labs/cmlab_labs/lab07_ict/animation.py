@@ -37,7 +37,7 @@ def ladder() -> Moving:
         variant_frame(CT_TO_ICT[variant].title.replace("t - r", "t − r"), run)
         for variant, run in runs.items()
     ]
-    finding = "From CT to iCT, one change at a time: not every change helps when it arrives"
+    finding = "From CT to iCT, one change at a time: not every change helps where it is introduced"
     return moving("ladder", finding, "variant", [plane, BY_LEVEL], still, shots)
 
 

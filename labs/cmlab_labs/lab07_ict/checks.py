@@ -28,7 +28,7 @@ def stages(s0: int, s1: int) -> float:
 WRONG_STEPS: dict[str, Steps] = {
     "one too few everywhere: s0 and s1 count intervals, N counts points, so + 1 at the end":
         lambda k, K, s0, s1: Doubling(s0, s1, K)(k) - 1,
-    "the + 1 stands inside: multiply s0 by 2^…, take the minimum, and only then add 1":
+    "the + 1 is added too early: multiply s0 by 2^…, take the minimum, and only then add 1":
         lambda k, K, s0, s1: min((s0 + 1) * 2 ** int(k // floor(K / stages(s0, s1))), s1 + 1),
     "K' is not rounded down: it is ⌊K / (log2⌊s1/s0⌋ + 1)⌋, a whole number of steps":
         lambda k, K, s0, s1: stage(k, K / stages(s0, s1), s0, s1) + 1,
@@ -38,7 +38,7 @@ WRONG_STEPS: dict[str, Steps] = {
         lambda k, K, s0, s1: stage(k, floor(K / log2(s1 // s0)), s0, s1) + 1,
     "the minimum is missing: the last steps double beyond s1 + 1":
         lambda k, K, s0, s1: s0 * 2 ** int(k // floor(K / stages(s0, s1))) + 1,
-    "it grows without stairs: the exponent is k/K' rounded down":
+    "it grows smoothly and not in steps: the exponent is k/K' rounded down":
         lambda k, K, s0, s1: int(min(s0 * 2 ** (k / floor(K / stages(s0, s1))), s1)) + 1,
 }  # fmt: skip
 
@@ -58,7 +58,7 @@ def ict_steps(answer: Steps) -> str:
     for K, s0, s1 in CASES:
         row = [found[k, K, s0, s1] for k in probed_steps(K, s0, s1)]
         expect(row[0] == s0 + 1, f"N(0) is {row[0]}, and should be s0 + 1 = {s0 + 1}")
-        expect(row == sorted(row), "N(k) falls somewhere: a grid must never become coarser")
+        expect(row == sorted(row), "N(k) falls somewhere: the grid should never become coarser")
         expect(row[-1] == s1 + 1, f"N(K) is {row[-1]}, and should be s1 + 1 = {s1 + 1}")
     for k, K, s0, s1 in asked:
         n, right = found[k, K, s0, s1], Doubling(s0, s1, K)(k)
@@ -100,7 +100,7 @@ def normalised(levels: Tensor, mean: float, std: float) -> Tensor:
     return (levels.log() - mean) / (std * 2**0.5)
 
 
-POINT = ("a density at one point of each interval is no mass: take differences of the "
+POINT = ("a density at one point of each interval is not a mass: take differences of the "
          "distribution function")  # fmt: skip
 WRONG_MASSES: list[tuple[str, Callable[[Tensor, float, float], Tensor]]] = [
     ("the sign of the mean is wrong: subtract it from ln σ. With −1.1 the levels would centre "
@@ -118,7 +118,7 @@ WRONG_MASSES: list[tuple[str, Callable[[Tensor, float, float], Tensor]]] = [
      lambda v, m, s: cdf_differences((v.log10() - m) / (s * 2**0.5))),
     ("std is squared, and should be a standard deviation",
      lambda v, m, s: cdf_differences(normalised(v, m, s * s))),
-    ("all masses are alike: this is CT's uniform index", lambda v, m, s: torch.ones(len(v) - 1)),
+    ("all masses are equal: this is CT's uniform index", lambda v, m, s: torch.ones(len(v) - 1)),
 ]  # fmt: skip
 
 
@@ -129,16 +129,19 @@ def level_masses(answer: Callable[..., Any]) -> str:
         levels = KarrasGrid().up(points)
         p = torch.as_tensor(answer(levels, mean, std)).double()
         expect(p.shape == (points - 1,), f"{points} levels have {points - 1} intervals, and one "
-               f"mass each; yours has shape {tuple(p.shape)}")  # fmt: skip
+               f"mass for each; yours has shape {tuple(p.shape)}")  # fmt: skip
         expect(bool(p.isfinite().all()), "a mass is not finite")
         for slip, wrong in WRONG_MASSES:
             bad = wrong(levels, mean, std).double()
             expect(not torch.allclose(p / p.sum(), bad / bad.sum(), rtol=1e-6, atol=1e-9), slip)
-        expect(bool((p >= 0).all()), "a mass is negative: larger level minus smaller")
+        expect(
+            bool((p >= 0).all()),
+            "a mass is negative: subtract the value at the smaller level from that at the larger",
+        )
         expect(abs(float(p.sum()) - 1) < 1e-9, f"the masses sum to {float(p.sum()):.4f}, not 1: "
                "the grid cuts off both tails, so divide by the sum")  # fmt: skip
         right = LogNormal(mean, std).masses(levels)
         i = int((p - right).abs().argmax())
         expect(torch.allclose(p, right, rtol=1e-6, atol=1e-9), f"mass {i} of {points - 1} is "
                f"{p[i]:.5f}, and should be {right[i]:.5f}")  # fmt: skip
-    return "N − 1 masses, sum 1, equal to the distribution's on three grids"
+    return "N − 1 masses with sum 1, equal to those of the distribution on three grids"

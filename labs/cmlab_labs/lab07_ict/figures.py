@@ -90,7 +90,10 @@ def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
     label(axes[1], 0.015, 1000, "1/(t − r)", text_color("iCT"))
     label(axes[1], 0.0025, 1.3, "1", text_color("CT"))
     axes[1].set_yscale("log")
-    titles = "How often: p(i)", "How hard: λ(i)", "Together: the weight pulls to low noise"
+    titles = (
+        "How often a level is drawn: p(i)", "How much it counts: λ(i)",
+        "The weight moves the product to low noise",
+    )  # fmt: skip
     for ax, y, title in zip(axes, (PER_LOG, "weight λ", PER_LOG), titles, strict=True):
         ax.set(xscale="log", xlim=(0.0015, 15))
         plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
@@ -112,7 +115,7 @@ def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **l
 # From CT to iCT, one change at a time, and iCT with one ingredient changed
 
 LADDER_ERROR = "RMS error to the exact f (data units)"
-Scores = Mapping[str, np.ndarray]  # by name, one score a seed
+Scores = Mapping[str, np.ndarray]  # by name, one score per seed
 
 
 def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
@@ -128,13 +131,13 @@ def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray)
     end = list(variants.values())[-1]
     score_rows(left, variants, improvement_factors(variants))
     gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
-    name_axes(left, LADDER_ERROR, "", f"Up the ladder: an error {gain} times smaller")
+    name_axes(left, LADDER_ERROR, "", f"From CT to iCT: an error {gain} times smaller")
     order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
     score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
-    worst = f"× {order[list(order)[-1]].mean() / end.mean():.1f}"
-    name_axes(right, LADDER_ERROR, "", f"One thing changed in iCT: up to {worst}")
+    worst = f"{order[list(order)[-1]].mean() / end.mean():.1f}"
+    name_axes(right, LADDER_ERROR, "", f"One change costs up to a factor of {worst}")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
@@ -147,7 +150,7 @@ def improvement_factors(variants: Scores) -> dict[str, float]:
 
 
 def score_rows(ax: Axes, scores: Scores, factors: Mapping[str, float]) -> None:
-    """Scores by name, a row each: a dot for each seed, the range, and the mean's factor."""
+    """Scores by name, one row each: a dot for each seed, the range, and the mean's factor."""
     for row, (name, found) in enumerate(scores.items()):
         role = TEACHER if factors[name] > 1 else STUDENT
         ax.plot([found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3)
@@ -175,13 +178,13 @@ def draw_cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
 def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
     """A verdict on two sets of scores (seeds,) of the same seeds: are the second ones lower?"""
     if after.max() < before.min():
-        return "shows"
+        return "confirmed here"
     if after.min() > before.max():
-        return "does not show: higher in every seed, the ranges do not overlap"
-    won = f"lower in {int((after < before).sum())} of {len(after)} seeds, the ranges overlap"
+        return "the reverse here: higher for every seed, and the ranges do not overlap"
+    won = f"lower for {int((after < before).sum())} of {len(after)} seeds, the ranges overlap"
     if after.mean() < before.mean():
-        return f"shows in part: {won}"
-    return f"does not show: the mean is higher, {won}"
+        return f"partly: {won}"
+    return f"not seen at this scale: the mean is higher, {won}"
 
 
 # Sensitivity to a small step in noise level: Fourier features of time, and dropout
@@ -192,7 +195,7 @@ SCALES = (MEAN, STUDENT, TEACHER)
 def features(
     frequencies: Mapping[float, Tensor], levels: Tensor, gaps: Mapping[str, float]
 ) -> Figure:
-    """Time features by level, and how alike they are at two levels t and r.
+    """Time features by level, and how similar they are at two levels t and r.
 
     `frequencies` (count,) by scale, applied to ln(t)/4; `gaps` are values of t/r - 1 to mark.
     """
@@ -218,7 +221,7 @@ def feature_similarity(frequencies: Tensor, ratio: Tensor) -> Tensor:
 def draw_similarity(
     ax: Axes, frequencies: Mapping[float, Tensor], gaps: Mapping[str, float]
 ) -> None:
-    """How alike the features of neighbours are, against the size of the step."""
+    """How similar the features of neighbours are, against their spacing."""
     step = torch.logspace(-3, 1, 200, dtype=torch.float64)
     for role, y, (scale, w) in zip(SCALES, (1.03, 0.82, 0.2), frequencies.items(), strict=True):
         row = feature_similarity(w.double(), 1 + step)
@@ -230,9 +233,7 @@ def draw_similarity(
         label(ax, gap * 1.05, -0.35, name, DATA.color)
     ax.set(xscale="log", ylim=(-0.4, 1.15), xlim=(1e-3, 10))
     plain_ticks(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
-    name_axes(
-        ax, "size of the step, t/r − 1", "likeness (cosine)", "Scale 16: neighbours are strangers"
-    )
+    name_axes(ax, "spacing t/r − 1", "similarity (cosine)", "Scale 16: neighbours hardly agree")
 
 
 def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
@@ -269,7 +270,7 @@ def grid_sizes(
         left.texts[-1].set_ha("right")
     left.set(yscale="log", xlim=(0, total), ylim=(1.5, 4000), xticks=[0, total // 2, total])
     plain_ticks(left.yaxis, (10, 100, 1000))
-    name_axes(left, STEP, "grid points N(k)", "CT grows fast at first, iCT doubles")
+    name_axes(left, STEP, "grid points N(k)", "CT refines early, iCT by doubling")
     for row, n in enumerate(points):
         right.plot(grid.up(n), np.full(n, -row), "|", color=STUDENT.color, markersize=14)
     right.set(xscale="log", ylim=(0.5 - len(points), 0.5))
@@ -310,7 +311,7 @@ def schedules_at_step(
     draw_stairs(top, seen, seen.weight, DATA)
     top.set(xscale="log", yscale="log", xlim=(0.0015, 15), ylim=(0.1, 3e5))
     plain_ticks(top.yaxis, (1, 100, 10_000))
-    name_axes(top, "", "λ(i)", "How hard: the weight λ(i)")
+    name_axes(top, "", "λ(i)", "How much each interval counts: λ(i)")
     draw_shares(below, seen, beside)
     for ax in (top, below):
         plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
@@ -337,6 +338,55 @@ def draw_shares(ax: Axes, seen: EffectiveWeight, beside: Mapping[str, EffectiveW
     name_axes(ax, LEVEL, PER_LOG, title)
 
 
+# Two runs side by side, over the samples and the course of the recorded iCT
+
+
+@dataclass(frozen=True, eq=False)
+class RingRun:
+    """A run on the ring: what was changed, samples (n, 2), and the error at each step so far."""
+
+    name: str
+    samples: np.ndarray
+    error: np.ndarray
+
+
+def two_rings(
+    runs: tuple[RingRun, RingRun], steps: np.ndarray, ghost: np.ndarray,
+    past_steps: np.ndarray, past: np.ndarray,
+) -> Figure:  # fmt: skip
+    """Samples of a changed iCT and of iCT, and their errors by step.
+
+    ghost             samples (n, 2) of the recorded iCT at its end
+    past_steps, past  its steps (T,), and the error of each of its seeds (seeds, T)
+    """
+    figure, (axes,) = sheet(1, 3, 10.4, 3.6, ratios=(1, 1, 1.25))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.045, right=0.97, bottom=0.15, top=0.87, wspace=0.3)
+    looks = (WRONG, STUDENT)
+    for ax, run, role in zip(axes, runs, looks, strict=False):
+        ax.scatter(*ghost.T, s=5, color=DATA.color, alpha=0.3, linewidths=0)
+        ax.scatter(*run.samples.T, s=5, color=role.color, alpha=0.8, linewidths=0)
+        ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+        ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    changed = "iCT, changed" if runs[0].name != "iCT" else "iCT"
+    for ax, run, name in zip(axes, runs, (changed, "iCT as it is"), strict=False):
+        name_axes(ax, "$x_1$ (data units)", "", f"{name}: {run.error[-1]:.2f} off")
+    draw_band(axes[2], past_steps, past, DATA)
+    label(
+        axes[2], 0.42 * past_steps[-1], float(past.max(0)[-1]) * 0.72, "recorded iCT", DATA.color
+    )
+    for run, role in zip(runs, looks, strict=True):
+        axes[2].plot(steps, run.error, color=role.color, linestyle=role.line, linewidth=2.4)
+        axes[2].plot(steps[-1], run.error[-1], role.marker, color=role.color, markersize=7)
+    axes[2].set(yscale="log", xlim=(0, past_steps[-1]), ylim=(0.03, 1.3))
+    axes[2].set_xticks(past_steps[:: len(past_steps) // 2])
+    plain_ticks(axes[2].yaxis, (0.05, 0.1, 0.2, 0.5, 1))
+    ratio = float(runs[0].error[-1] / runs[1].error[-1])
+    title = f"Left over right: {ratio:.1f} times the error" if steps[-1] else "Press Start"
+    name_axes(axes[2], STEP, LADDER_ERROR, title)
+    return figure
+
+
 # Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
@@ -357,12 +407,12 @@ def where_and_when(
     plain_ticks(left.xaxis, (0.01, 0.1, 1, 10))
     before, after = (row.mean(0)[1:] for row in list(by_level.values())[1:3])
     where = "every level" if bool((after < before).all()) else "most levels"
-    name_axes(left, LEVEL, ERROR, f"Where: the weight helps at {where}")
+    name_axes(left, LEVEL, ERROR, f"The weight lowers the error at {where}")
     draw_bands(right, steps, by_step)
     right.set(xlim=(0, 1.3 * steps[-1]), xticks=steps[:: len(steps) // 2])
     plain_ticks(right.yaxis, (0.05, 0.1, 0.2, 0.4))
     ends = {name: v.mean(0)[-1] for name, v in by_step.items()}
-    title = f"When: {max(ends, key=ends.get)} stops improving"  # type: ignore[arg-type]
+    title = f"{max(ends, key=ends.get)} stops improving"  # type: ignore[arg-type]
     name_axes(right, STEP, "", title)
     return figure
 
@@ -397,7 +447,7 @@ def on_digits(
 ) -> Figure:
     """Fréchet distance of one-call digits while training (seeds, looks), and digits at the end.
 
-    `beside` are scores to compare with, one a seed; `pictures` (n, 1, h, w) are uint8, their
+    `beside` are scores to compare with, one per seed; `pictures` (n, 1, h, w) are uint8, their
     classes 0 to 9 in turn.
     """
     figure, ((left, right),) = sheet(1, 2, 10.4, 3.4, ratios=(1, 1.35))
@@ -412,8 +462,8 @@ def on_digits(
     left.set_yscale("log")
     left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
     plain_ticks(left.yaxis, (10, 20, 50, 100))
-    name_axes(left, STEP, "Fréchet distance, one call", "Nearer to the held-out digits")
+    name_axes(left, STEP, "Fréchet distance, one call", "iCT comes closer to the held-out digits")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
-    contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call a digit")
+    contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call per digit")
     return figure

@@ -54,10 +54,10 @@ def pull(frames: int = 33) -> Moving:
         text_labels([0.1], [3.7 - 0.3 * k], [n], text_color(n)) for k, n in enumerate(metrics(1.0))
     ]
     panels = [
-        Panel(SPAN, "loss ρ(r) / ρ(1)", (0, 3), (0, 4)),
-        Panel(SPAN, "influence ψ(r) / ψ(1)", (0, 3), (0, 2.4)),
+        Panel(SPAN, "loss ρ(ℓ) / ρ(1)", (0, 3), (0, 4)),
+        Panel(SPAN, "influence ψ(ℓ) / ψ(1)", (0, 3), (0, 2.4)),
     ]
-    finding = "Below c every loss is a parabola; beyond it, each forgets outliers in its own way"
+    finding = "Below c every loss is a parabola; beyond c the losses treat outliers differently"
     knob, still = "constant c (data units)", [*curve_traces(FIXED, 1.0), *names]
     return moving("pull", finding, knob, panels, still, shots, 16)
 
@@ -70,7 +70,7 @@ def influence_frame(c: float) -> Shot:
     }
     each = ", ".join(f"{name} {value:.2f}" for name, value in felt.items())
     reading = (
-        f"c = {c:.2g}. Pull on an error of {OUTLIER_DISTANCE:g}, over that on an error of 1: "
+        f"c = {c:.2g}. The pull of an error of {OUTLIER_DISTANCE:g}, over that of an error of 1: "
         f"{each}."
     )
     traces = curve_traces([n for n in metrics(c) if n not in FIXED], c)

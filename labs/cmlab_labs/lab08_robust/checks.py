@@ -17,7 +17,7 @@ same = partial(close, rtol=1e-9, atol=1e-14)
 
 @exercise
 def pseudo_huber(answer: Callable[..., Tensor]) -> str:
-    """(a, b, c) -> (b,): its value, its limits r²/2c and r, and its gradient at a = b."""
+    """(a, b, c) -> (b,): its value, its limits ℓ²/2c and ℓ, and its gradient at a = b."""
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 6, 3, 4, 4, generator=g, dtype=torch.float64)
     said, delta = torch.as_tensor(answer(a, b, C)), a - b
@@ -25,11 +25,11 @@ def pseudo_huber(answer: Callable[..., Tensor]) -> str:
         expect(not same(said, wrong), slip)
     expect(said.shape == (6,), f"one number for each sample: shape (6,), not {tuple(said.shape)}")
     u = delta / delta.flatten(1).norm(dim=1)[:, None, None, None]
-    for r, limit, words in ((1e-3, 1e-6 / (2 * C), "near 0 it must be r²/(2c)"),
-                            (1e3, 1e3 - C, "far out it must be r − c")):  # fmt: skip
+    for r, limit, words in ((1e-3, 1e-6 / (2 * C), "near 0 it should be ℓ²/(2c)"),
+                            (1e3, 1e3 - C, "far out it should be ℓ − c")):  # fmt: skip
         found = answer(r * u, 0 * u, C)
         right = same(found, torch.full_like(found, limit), rtol=1e-4 if r < 1 else 1e-5)
-        expect(right, f"{words}: at r = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
+        expect(right, f"{words}: at ℓ = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
     expect(same(said, PseudoHuber(C)(a, b)), "right in both limits, wrong between them: "
            "it is √(‖a − b‖² + c²) − c")  # fmt: skip
     expect(same(answer(a, b, 1.7), PseudoHuber(1.7)(a, b)), "use the argument c")
@@ -37,7 +37,7 @@ def pseudo_huber(answer: Callable[..., Tensor]) -> str:
     slope = torch.autograd.grad(answer(at, a, C).sum(), at)[0]
     expect(bool(slope.isfinite().all()), "its gradient at a = b is not a number: √ of a sum that "
            "is 0 has no slope, so add c² under the root before you take it")  # fmt: skip
-    return "one number a sample, r²/2c near 0, r − c far out, and gradient 0 at a = b"
+    return "one number per sample, ℓ²/2c near 0, ℓ − c far out, and gradient 0 at a = b"
 
 
 def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
@@ -48,11 +48,11 @@ def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
     return {
         f"you apply it to each element and sum: {whole}": (parts - c).sum(1),
         f"you apply it to each element and take the mean: {whole}": (parts - c).mean(1),
-        "you forgot − c: at a = b the loss must be 0": (s + c * c).sqrt(),
+        "you forgot − c: at a = b the loss should be 0": (s + c * c).sqrt(),
         "you take the mean of the squares: ‖a − b‖² is their sum, and c is made for that": (
             (s / flat.shape[1] + c * c).sqrt() - c
         ),
-        "c is not squared under the root, so it has another unit than ‖a − b‖²": (
+        "c is not squared under the root, so its unit is not that of ‖a − b‖²": (
             (s + c).sqrt() - c
         ),
         "‖a − b‖ is not squared under the root": (r + c * c).sqrt() - c,
@@ -90,7 +90,7 @@ def irls_mean(answer: Callable[..., Tensor]) -> str:
         exact = location_estimates(PseudoHuber(C), points, tolerance=1e-12).best
         off = float((said - exact).norm())
         expect(off < 1e-3, f"your centre is {off:.2g} from the minimum of Σ ρ on seed {seed}: "
-               "repeat until it stands still, 100 rounds are plenty")  # fmt: skip
+               "repeat until it no longer moves, 100 rounds are plenty")  # fmt: skip
         start = points.mean(0) - clean.mean(0)
         moved.append(float((said - clean.mean(0)).norm() / start.norm()))
     other = location_estimates(PseudoHuber(2.0), points).best
@@ -120,18 +120,18 @@ def wrong_locations(points: Tensor, c: float) -> dict[str, Tensor]:
         "this is one round only: weigh again at the new centre, and repeat": (
             reweighted(points, c, lambda d: 1 / (squared_norm(d) + c * c).sqrt(), 1)
         ),
-        "each coordinate has weights of its own: a point has one, from its distance ‖x − m‖": (
+        "each coordinate has a weight of its own: a point has one, from its distance ‖x − m‖": (
             reweighted(points, c, lambda d: 1 / (d.square() + c * c).sqrt(), 100)
         ),
-        "your weight is ψ, which grows with the distance: it is ψ / r": (
+        "your weight is ψ, which grows with the distance: it should be ψ / ℓ": (
             reweighted(
                 points, c, lambda d: (squared_norm(d) / (squared_norm(d) + c * c)).sqrt(), 100
             )
         ),
-        "your weight is ρ, which grows with the distance: it is ψ / r": (
+        "your weight is ρ, which grows with the distance: it should be ψ / ℓ": (
             reweighted(points, c, lambda d: (squared_norm(d) + c * c).sqrt() - c, 100)
         ),
-        "your weight has no root, 1 / (r² + c²): that is a redescending loss like Cauchy's": (
+        "your weight has no root, 1 / (ℓ² + c²): that is a redescending loss like Cauchy's": (
             reweighted(points, c, lambda d: 1 / (squared_norm(d) + c * c), 100)
         ),
         "this is the median of each coordinate, the centre of L1": points.quantile(0.5, 0),

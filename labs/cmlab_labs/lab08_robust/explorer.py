@@ -99,9 +99,9 @@ def runs_reading(
     return (
         f"{loss}, {share} outliers: RMS error to the clean f* {ranged(rmse)}; "
         f"{ranged(near, '.0%')} of the samples lie at a mode.\n"
-        f"{far:.1%} of the samples shown lie more than {FAR:g} from the middle (crosses).\n"
+        f"{far:.1%} of the samples shown lie more than {FAR:g} from the centre (crosses).\n"
         f"The smallest mean error at this share: {best}. "
-        f"The exact f* of the data as they are is {whole:.2f} off."
+        f"The exact f* of the data as they are is {whole:.2f} from it."
     )
 
 
@@ -152,8 +152,8 @@ class RobustTraining(ipw.VBox):
         return Picture(
             figure,
             f"Step {trainer.step}: {self.seen[-1]:.3f} from the clean f* (RMS over 12 levels).\n"
-            f"{far:.1%} of 512 samples lie more than {FAR:g} from the middle (crosses).\n"
-            f"The exact f* of the data as they are is {np.sqrt(np.square(floor).mean()):.2f} off.",
+            f"{far:.1%} of 512 samples lie more than {FAR:g} from the centre (crosses).\n"
+            f"The exact f* of the data is {np.sqrt(np.square(floor).mean()):.2f} from it.",
         )
 
 
@@ -192,7 +192,7 @@ def explorer() -> Explorer:
         "x": slider("your outlier: x₁ (data units)", 4.5, -6.0, 6.0, 0.25),
         "y": slider("your outlier: x₂ (data units)", -3.0, -6.0, 6.0, 0.25),
         "c": log_slider("c (data units)", 0.5, 0.05, 5.0),
-        "share": slider("strays (% of the points)", 10, 0, 30, 2),
+        "share": slider("other outliers (% of the points)", 10, 0, 30, 2),
         "points": slider("points of the cloud", 20, 10, 80, 5),
     }
     return Explorer(picture, knobs)
@@ -225,8 +225,8 @@ def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
     return (
         f"The centre of {order[0]} is nearest to the clean mean (+), {off[order[0]]:.2f} off; "
         f"that of {order[-1]} is {off[order[-1]]:.2f} off.\n"
-        f"Weight of your outlier at the centre, of all weight: {', '.join(shown)}.\n"
-        f"Local minima found: {wells}; small hollow markers are the higher ones. "
+        f"Share of your outlier in the total weight, at each centre: {', '.join(shown)}.\n"
+        f"Local minima found: {wells}; small hollow markers show those that are not the lowest. "
         "The other three losses are convex and have one."
     )
 

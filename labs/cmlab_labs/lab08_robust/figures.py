@@ -53,7 +53,7 @@ def draw_curve(ax: Axes, name: str, x: Tensor, y: Tensor, every: int) -> None:
 
 
 def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
-    """ρ, ψ and w = ψ/r against r = ‖a - b‖ on the line, each loss with c = 1."""
+    """ρ, ψ and w = ψ/ℓ against ℓ = ‖a - b‖ on the line, each loss with c = 1."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.7)
     near, far = (torch.linspace(1e-3, 5, 251).double(), torch.logspace(-1, 2, 121).double())
     for name, metric in metrics.items():
@@ -68,14 +68,14 @@ def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
         label(axes[2], *far_off, name, text_color(name))
     for ax in axes:
         ax.axvline(1, color=DATA.color, linewidth=0.8, linestyle=":")
-    label(axes[0], 1.05, 3.7, "r = c")
+    label(axes[0], 1.05, 3.7, "ℓ = c")
     axes[0].set_ylim(0, 4)
     axes[1].set_ylim(0, 2.2)
     axes[2].set(xscale="log", yscale="log", ylim=(1e-7, 10))
-    r = "distance r = ‖a − b‖ (in units of c)"
-    name_axes(axes[0], r, "loss ρ(r)", "One outlier must not be the sum")
-    name_axes(axes[1], r, "influence ψ = ρ′(r)", "Three are bounded, two let go")
-    name_axes(axes[2], r, "weight w = ψ/r", "The tails: how fast they forget")
+    length = "length ℓ = ‖a − b‖ (in units of c)"
+    name_axes(axes[0], length, "loss ρ(ℓ)", "Squared L2 grows fastest")
+    name_axes(axes[1], length, "influence ψ = ρ′(ℓ)", "Two level off, and two fall again")
+    name_axes(axes[2], length, "weight w = ψ/ℓ", "Far out the weights differ widely")
     return figure
 
 
@@ -108,9 +108,9 @@ def norm_or_elements(
     label(axes[1], 0.12 * reach, -0.35 * top, "whole: straight", text_color("whole vector"))
     label(axes[1], -0.95 * reach, 0.05 * top, "per element: bent", text_color("per element"))
     name_axes(axes[0], "error of each element (data units)", "length of the gradient",
-              "Not normalised where the other is")  # fmt: skip
+              "Per element the length still grows")  # fmt: skip
     error = "error δ of an element (data units)"
-    name_axes(axes[1], error, "its part of the gradient", "Per element the pull turns away")
+    name_axes(axes[1], error, "its part of the gradient", "Per element the direction changes")
     draw_pairs(axes[2], spacing, c)
     return figure
 
@@ -127,7 +127,7 @@ def draw_pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float)
     ax.set(xscale="log", yscale="log", xlim=(2e-3, 2e3), ylim=(2e-5, 60))
     below = {n: float((step < c).double().mean()) for n, (_, step) in spacing.items()}
     first = min((n for n, share in below.items() if share), default=0)
-    title = f"Below c only from N = {first} on" if first else "No pair lies below c"
+    title = f"Pairs below c only from N = {first} on" if first else "No pair lies below c"
     name_axes(ax, "noise level $t$ of the pair (data units)", "t − r (data units)", title)
 
 
@@ -247,7 +247,7 @@ def run_figure(
     plain_ticks(axes[2].yaxis, (0.03, 0.1, 0.3, 1))
     label_beside(axes[2], end, last, 0.75 * last + 1)
     axes[2].set_xticks(sorted({0, round(last / 2), round(last)}))
-    title = f"Its course: {end[loss]:.2f} off at step {last:.0f}"
+    title = f"RMS error {end[loss]:.2f} at step {last:.0f}"
     name_axes(axes[2], "training step", "RMS of f − f*, all levels", title)
     return figure
 
@@ -303,7 +303,7 @@ def location_figure(scene: OutlierCloud, reach: float, close: float) -> Figure:
     name_axes(axes[0], X, Y, "The cloud and its outliers")
     name_axes(axes[1], X, Y, "The square, enlarged")
     best = min(scene.minima, key=lambda name: location_error(scene, name))
-    name_axes(axes[2], "distance from the clean mean (data units)", "", f"Nearest: {best}")
+    name_axes(axes[2], "distance from the clean mean (data units)", "", f"{best} comes closest")
     return figure
 
 
@@ -342,7 +342,7 @@ def draw_locations(axes: Sequence[Axes], scene: OutlierCloud) -> None:
 def pair_distances(
     edges: Tensor, level: Tensor, gap: Mapping[str, Tensor], marks: Mapping[str, float]
 ) -> Figure:
-    """Boxes of ‖f*(x_t) - f*(x_r)‖ by noise level (edges in log steps), one set for each law.
+    """Boxes of ‖f*(x_t) - f*(x_r)‖ by noise level (edges in log steps), for each distribution.
 
     Boxes hold the middle half, whiskers 1 % to 99 %, and the marker is the largest of all.
     """
@@ -363,7 +363,7 @@ def pair_distances(
     ax.set_xticks(range(len(spans)), names)
     ax.set(yscale="log", xlim=(-0.6, last + 1.4))
     stretch, where = (tails[1] / tails[0]).max(0)
-    title = f"Outliers stretch the whisker most at t = {names[int(where)]}: {stretch:.1f} times"
+    title = f"Outliers lengthen the whisker most at t = {names[int(where)]}: {stretch:.1f} times"
     name_axes(ax, LEVEL, "‖f*(x_t) − f*(x_r)‖ (data units)", title)
     return figure
 

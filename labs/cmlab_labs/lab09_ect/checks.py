@@ -36,10 +36,10 @@ def t_to_r(answer: Callable[..., Any]) -> str:
     for (stage, q), r in zip(CASES, found, strict=True):
         where = f"in stage {stage} with q = {q:g}"
         expect(bool((r >= 0).all()), f"r is negative {where}: clamp the ratio at 0")
-        expect(bool((r < T).all()), f"r reaches t {where}: a gap must be left")
+        expect(bool((r < T).all()), f"r reaches t {where}: a gap should be left")
     every = [mapped_times(answer, stage, 2.0, 8.0, 1.0) for stage in range(12)]
     rise = all(bool((b >= a - 1e-12).all()) for a, b in zip(every, every[1:], strict=False))
-    expect(rise, "r falls from one stage to the next: it must come closer to t")
+    expect(rise, "r falls from one stage to the next: it should come closer to t")
     for stage, q, K, b in (*((*case, 8.0, 1.0) for case in CASES), (2, 3.0, 4.0, 2.0)):
         r, right = mapped_times(answer, stage, q, K, b), exact_r(T, stage, q, K, b)
         expect(same(r, right),
@@ -50,7 +50,7 @@ def t_to_r(answer: Callable[..., Any]) -> str:
 
 def mapped_times(answer: Callable[..., Any], stage: int, q: float, K: float, b: float) -> Tensor:
     r = torch.as_tensor(answer(T, stage, q, K, b)).double()
-    expect(r.shape == T.shape, "r must have the shape of t")
+    expect(r.shape == T.shape, "r should have the shape of t")
     return r
 
 
@@ -68,12 +68,12 @@ def slips(t: Tensor, stage: int, q: float, K: float, b: float) -> list[tuple[str
         (f"{late} (yours is q^(−stage−1), the count of the authors' code)",
          t * (1 - gap / q * n).clamp_min(0)),
         (f"{late} (yours is q^(1−stage))", t * (1 - gap * q * n).clamp_min(0)),
-        ("the sign inside the sigmoid is wrong: n must fall with t, from 1 + K/2 to 1",
+        ("the sign inside the sigmoid is wrong: n should fall with t, from 1 + K/2 to 1",
          t * (1 - gap * other).clamp_min(0)),
-        ("n is added to the gap: multiply it", t * (1 - (gap + n)).clamp_min(0)),
+        ("n is added to the gap: multiply the two", t * (1 - (gap + n)).clamp_min(0)),
         ("only the 1 of n is multiplied by the gap: it belongs to K sigmoid(−b t) as well",
          t * (1 - gap - (n - 1)).clamp_min(0)),
-        ("n lacks its 1: far out n must be 1, not 0", t * (1 - gap * (n - 1)).clamp_min(0)),
+        ("n lacks its 1: at large t n should be 1, not 0", t * (1 - gap * (n - 1)).clamp_min(0)),
         ("n is missing: small t need a larger relative gap", t * (1 - gap) + 0 * n),
         ("this is the ratio r/t: multiply it by t", ratio.clamp_min(0)),
         ("this is the gap t − r: return r", t - t * ratio.clamp_min(0)),
@@ -112,7 +112,7 @@ def other_weights() -> Trainer:
 
 @exercise
 def resume(answer: Callable[..., Any]) -> str:
-    """(fresh trainer, kept) -> a trainer that ends with the bits of the unbroken run."""
+    """(fresh trainer, kept) -> a trainer that ends exactly as the unbroken run."""
     whole = small_recipe().trainer().fit()
     half, kept = half_run()
     trainer = answer(other_weights(), deepcopy(kept))
@@ -130,7 +130,9 @@ def check_restored(trainer: Trainer, half: Trainer) -> None:
     step, rate = trainer.step, half.config.rate
     expect(step != 0, f"the step starts again at 0: the stage, the rate ({rate(0):.2f} of its "
            f"peak, not {rate(HALF):.2f}) and the batches are those of a new run")  # fmt: skip
-    expect(step == HALF, f"the step is {step} and must be {HALF}: every later batch is another")
+    expect(
+        step == HALF, f"the step is {step} and should be {HALF}: every later batch is different"
+    )
     if not equal(trainer.model, half.model):
         swapped = equal(trainer.model, half.ema.model)
         raise Slip("the weights in training are the average's: load kept[\"model\"] into "

@@ -4,12 +4,13 @@ import math
 
 import torch
 
+from cmlab.data.toy import Bumps
 from cmlab.methods.ect import ECTMapping
 from cmlab.noise_levels import LogNormal
 from cmlab.schedules import Constant
 
 from ..common.explorer import Explorer, Picture, choice, slider
-from .figures import curriculum
+from .figures import curriculum, level_sequence, random_trajectories, walks
 
 TOP, LOW, STAGES, MANY = 80.0, 0.002, 9, 5000
 PROPOSALS = {
@@ -73,6 +74,37 @@ def reading(pairs: ECTMapping, distribution: LogNormal, stage: int) -> str:
     many = f"{steps} step{'s' * (steps > 1)}" if steps < MANY else f"{MANY} steps or more"
     return (
         f"Stage {stage}: {zero if last else 'r > 0 for every t, so no sample only denoises.'}\n"
-        f"At the median t = {middle:.2f}, r/t = {typical:.4f}; far out, at t = 80, {far:.4f}.\n"
+        f"At the median t = {middle:.2f}, r/t = {typical:.4f}; at t = 80, r/t = {far:.4f}.\n"
         f"From t = 80 the sequence t → r → … reaches the data in {many}."
+    )
+
+
+# Random walks from noise to data on the line, by stage
+
+LINE, WALKERS, DEEPEST = Bumps().oracle, 400, 6
+
+
+def walking() -> Explorer:
+    """An explorer of random walks. Knobs: `stage` and the `start` at noise level 10."""
+    knobs = {
+        "stage": slider("stage a", 1, 0, DEEPEST),
+        "start": slider("start (data units)", 7.0, -15.0, 15.0, 0.5),
+    }
+    return Explorer(walking_picture, knobs, "walking()")
+
+
+def walking_picture(stage: int, start: float) -> Picture:
+    """Walks that at each level go towards a data point drawn from those that may lie below."""
+    levels = level_sequence(ECTMapping(Constant(2.0**-stage)), 10.0)
+    begin = torch.full((WALKERS,), start, dtype=torch.float64)
+    way = random_trajectories(LINE, begin, levels, torch.Generator().manual_seed(4))
+    leaps = len(levels) - 1
+    title = f"Stage {stage}: {leaps} leap{'s' * (leaps > 1)}"
+    exact = float(LINE.consistency(begin[:1, None], torch.full((1,), 10.0).double()))
+    return Picture(
+        walks(levels, way, LINE, title),
+        f"{title} from noise level 10 to the data, starting at {start:g}.\n"
+        f"The walks end at {way[-1].mean():.2f} on average, with a standard deviation of "
+        f"{way[-1].std():.2f}.\n"
+        f"The exact path ends at {exact:.2f}.",
     )

@@ -217,6 +217,46 @@ def trajectories(down: Mapping[str, Sequence[float]], ways: Sequence[Tensor], or
     return figure
 
 
+def walks(levels: Sequence[float], way: Tensor, oracle: Mixture1D, title: str) -> Figure:
+    """Random trajectories (levels, b) from one start, and their ends, beside the exact path."""
+    figure, (axes,) = sheet(1, 2, 9.8, 3.6, ratios=(1.5, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.14, top=0.9, wspace=0.12)
+    plane, ends = axes
+    t = torch.tensor(levels).double().clamp_min(0.01)
+    plane.plot(t, way[:, :14], color=STUDENT.color, linewidth=0.8, alpha=0.7)
+    grid = torch.logspace(math.log10(float(t[0])), -2, 80, dtype=torch.float64)
+    exact = oracle.path(way[:1, :1].double(), grid)[:, 0]
+    plane.plot(grid, exact, color=TRUTH.color, linewidth=2)
+    low, high = min(-2.2, float(way[0, 0]) - 1), max(3.0, float(way[0, 0]) + 2)
+    plane.set(xscale="log", xlim=(10.5, 0.0085), ylim=(low, high))
+    plane.set_xticks([10, 1, 0.1, 0.01], ["10", "1", "0.1", "≤ 0.01"])
+    plane.minorticks_off()
+    label(
+        plane, 9, high - 0.06 * (high - low), "black: the exact path; blue: 14 of 400 random walks"
+    )
+    name_axes(plane, LEVEL, "$x_t$ (data units)", title)
+    ends.hist(
+        way[-1],
+        bins=60,
+        range=(-2.2, 2.4),
+        alpha=0.6,
+        orientation="horizontal",
+        color=STUDENT.color,
+    )
+    ends.axhline(float(exact[-1]), color=TRUTH.color, linewidth=2)
+    mean = float(way[-1].mean())
+    ends.axhline(mean, color=MEAN.color, linestyle=MEAN.line, linewidth=2)
+    right = ends.get_xlim()[1]
+    up = 1 if exact[-1] > mean else -1
+    label(ends, 0.4 * right, float(exact[-1]) - 0.06 + 0.16 * up, "end of the exact path")
+    label(ends, 0.4 * right, mean - 0.06 - 0.16 * up, "mean end of the walks", "#8a5c00")
+    ends.set(ylim=(-2.2, 2.4))
+    off = abs(mean - float(exact[-1]))
+    name_axes(ends, "number of walks", "", f"On average they end {off:.2f} off the path")
+    return figure
+
+
 def ideal_functions(
     x: Tensor, exact: Tensor, top: Mapping[int, IdealFunction], squared: Sequence[float],
     norm: Sequence[float],
@@ -241,5 +281,5 @@ def ideal_functions(
     right.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
     right.minorticks_off()
     name_axes(right, "stage $a$ (gap $2^{-a}$ and more)", "RMS of $f_a - f^*$ (data units)",
-              "Squared: towards 0. Norm: elsewhere")  # fmt: skip
+              "Squared: towards 0. Norm: it levels off")  # fmt: skip
     return figure

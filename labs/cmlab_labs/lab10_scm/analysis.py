@@ -77,6 +77,12 @@ def gaussian_denoiser(std: float, sigma_data: float) -> Denoiser:
     return Denoiser(ScalingNetwork(k), TrigPrecond(sigma_data))
 
 
+def along_exact_path(model: Denoiser, t: Time, std: float, sigma_data: float) -> Tensor:
+    """A model's answers on the path of N(0, std²) that ends at std, at the times t (b,)."""
+    x_t = noisy_std(t, std, sigma_data)[:, None]  # equal rank at every time
+    return model(x_t, t)[:, 0]
+
+
 def gradient(loss: Tensor, model: nn.Module) -> Tensor:
     """∇_θ of a number, all parameters in one row."""
     rows = torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True)

@@ -63,7 +63,7 @@ def difference_error() -> Moving:
     slope = Panel("time t (radians)", "dF<sub>1</sub>/dt on a path (per radian)", (0.3, 1.25),
                   (-reach, reach))  # fmt: skip
     start = int(np.abs(np.log(STEPS) - np.log(OPENS)).argmin())
-    finding = "A shorter step is better until rounding drowns it: the error is a V"
+    finding = "A shorter step is better until rounding dominates: the error has the shape of a V"
     return moving("vee", finding, "step h (radians)", [slope, ERROR], still, shots, start)
 
 

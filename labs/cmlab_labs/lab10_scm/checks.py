@@ -70,11 +70,11 @@ def g_with(
 
 
 WRONG: dict[str, Callable[..., Tensor]] = {
-    "the prior weight is in twice: cos t · df/dt holds 1/(σ_d tan t) already": g_with(
+    "the prior weight is there twice: cos t · df/dt contains 1/(σ_d tan t) already": g_with(
         prior=2
     ),
     "this is df/dt: multiply by cos t once more": g_with(cos=False),
-    "the sign of (σ_d F − dx_t/dt) is turned: it has a minus in front": g_with(first=-1),
+    "the sign of (σ_d F − dx_t/dt) is wrong: there is a minus in front of it": g_with(first=-1),
     "all of g has the wrong sign: F is pulled to F⁻ + g": g_with(sign=-1),
     "F is compared with dx_t/dt in the first bracket: the velocity is σ_d F": g_with(unit=False),
     "σ_d is missing in front of dF/dt": g_with(outside=0),
@@ -86,13 +86,13 @@ WRONG: dict[str, Callable[..., Tensor]] = {
     ),
     "dF/dt lacks its explicit part: time moves too, with tangent 1": g_with(parts=(1, 0)),
     "dF/dt lacks the part through x_t: the point moves too": g_with(parts=(0, 1)),
-    "the warm-up r multiplies both brackets: the second alone needs it": g_with(
+    "the warm-up κ multiplies both brackets: only the second needs it": g_with(
         warm=(1, 1, 1)
     ),
-    "the warm-up r is at the first bracket: it belongs to the second": g_with(warm=(1, 0, 0)),
-    "the warm-up r multiplies dF/dt alone: x_t is in the same bracket": g_with(warm=(0, 0, 1)),
-    "the warm-up r multiplies x_t alone: dF/dt is in the same bracket": g_with(warm=(0, 1, 0)),
-    "the warm-up r is not used": g_with(warm=(0, 0, 0)),
+    "the warm-up κ multiplies the first bracket: it belongs to the second": g_with(warm=(1, 0, 0)),
+    "the warm-up κ multiplies dF/dt alone: x_t is in the same bracket": g_with(warm=(0, 0, 1)),
+    "the warm-up κ multiplies x_t alone: dF/dt is in the same bracket": g_with(warm=(0, 1, 0)),
+    "the warm-up κ is not used": g_with(warm=(0, 0, 0)),
     "g is normalised already: return it as it is": g_with(bound=True),
 }  # fmt: skip
 
@@ -184,15 +184,15 @@ SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
         "this is EDM's c_skip, for x + σ z. TrigFlow's x_t is cos t times as large": (
             lambda t, s: t.cos() ** 2
         ),
-        "the skip is cos t, not 1: x_t holds cos t times the data": lambda t, s: 0 * t + 1,
+        "the skip is cos t, not 1: x_t contains cos t times the data": lambda t, s: 0 * t + 1,
     },
     "c_out": {
-        "the sign of c_out is EDM's: TrigFlow's F points along dx_t/dt, out to the noise, and "
-        "the data are the other way": lambda t, s: s * t.sin(),
+        "the sign of c_out is EDM's: TrigFlow's F points along dx_t/dt, towards the noise, and "
+        "the data lie the other way": lambda t, s: s * t.sin(),
         "σ_d is missing in c_out: F has unit variance, and the velocity is σ_d F": (
             lambda t, s: -t.sin()
         ),
-        "sine and cosine are swapped: at t = 0 the network must be silent": (
+        "sine and cosine are swapped: at t = 0 the network should not contribute": (
             lambda t, s: -s * t.cos()
         ),
     },
@@ -206,10 +206,10 @@ SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
         ),
     },
     "c_noise": {
-        "this is EDM's time input ln(σ)/4: the network is told the angle t itself": (
+        "this is EDM's time input ln(σ)/4: the network is given the angle t itself": (
             lambda t, s: (s * t.tan()).log() / 4
         ),
-        "this is the noise level σ_d tan t: the network is told the angle t itself": (
+        "this is the noise level σ_d tan t: the network is given the angle t itself": (
             lambda t, s: s * t.tan()
         ),
     },
@@ -239,16 +239,16 @@ def tangent(answer: Callable[..., Any]) -> str:
         for slip, wrong in WRONG.items():
             slipped = all(same(g, wrong(*c)) for g, c in zip(said, cases, strict=True))
             expect(not slipped, slip)
-        raise Slip(f"at warm-up r = {cases[matches.index(False)][4]:g} g is another: take the two "
-                   "brackets apart and compare each with the formula")  # fmt: skip
+        raise Slip(f"at warm-up κ = {cases[matches.index(False)][4]:g} g is different: take "
+                   "the two brackets apart and compare each with the formula")  # fmt: skip
     for r, given, exact in VECTOR:
         fine = close(like_x_t(answer(*given), given[1]), exact, 1e-9, 1e-9)
-        expect(fine, f"off by more than 1e-9 at r = {r:g}: compute in the type of x_t")
+        expect(fine, f"off by more than 1e-9 at κ = {r:g}: compute in the type of x_t")
     case = settings(5, 1.0)
     gap = float((like_x_t(answer(*case), case[1]) - difference_tangent(*case)).abs().max())
     expect(
         gap < 1e-6,
-        f"at r = 1 g must be cos t · df/dt, and differences of f say otherwise: {gap:.1e}",
+        f"at κ = 1 g should be cos t · df/dt, but it differs from differences of f by {gap:.1e}",
     )
     return "three networks, a vector to 1e-9, and cos t · df/dt by differences of f"
 
@@ -258,6 +258,6 @@ def like_x_t(found: Any, x_t: Tensor) -> Tensor:
     several = isinstance(found, tuple | list)
     expect(not several, "return g alone: torch.func.jvp gives two things, F and its derivative")
     g = torch.as_tensor(found).detach().double()
-    expect(g.shape == x_t.shape, f"g has shape {tuple(g.shape)} and must have x_t's, "
+    expect(g.shape == x_t.shape, f"g has shape {tuple(g.shape)} and should have x_t's, "
            f"{tuple(x_t.shape)}; give cos t and sin t a trailing axis")  # fmt: skip
     return g

@@ -37,15 +37,17 @@ from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Bound, Data, Prior, Schedule, Teacher, Time
 
-from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.explorer import Explorer, LiveTraining, Picture, choice, log_slider, slider
 from ..common.observers import Arrays, TangentObserver
 from ..common.study import ranged, read
+from .analysis import along_exact_path, gaussian_consistency, gaussian_denoiser
 from .figures import (
     NOTHING,
     TangentTerms,
     TrainingCurves,
     microscope,
     sample_lengths,
+    secant,
     three_digits,
     training,
 )
@@ -157,6 +159,49 @@ def recorded_run_sentence(old: TrainingCurves | None, step: int) -> list[str]:
         f"Recorded sCT (positional, norm, warm-up 250; 3 seeds) at step {old.steps[at]}: "
         f"error {old.total[at]:.3g}, longest tangent {old.longest[at]:.3g}."
     ]
+
+
+# One path of Gaussian data: a function of it at two times, and the secant between them
+
+LINE_STD, LINE_SIGMA = 0.25, 0.5  # of the data, and σ_d
+FUNCTIONS = {
+    "the denoiser D": gaussian_denoiser(LINE_STD, LINE_SIGMA),
+    "the consistency function f*": gaussian_consistency(LINE_STD, LINE_SIGMA),
+}
+
+
+def secants() -> Explorer:
+    """A function along one path. Knobs: `function`, the later time `t` and the `gap` t - r."""
+    knobs = {
+        "gap": log_slider("gap t − r (radians)", 0.6, 0.01, 1.0),
+        "t": slider("later time t (radians)", 1.1, 1.02, 1.5, 0.02),
+        "function": choice("function", tuple(FUNCTIONS)),
+    }
+    return Explorer(secant_picture, knobs, "secants()")
+
+
+def secant_picture(gap: float, t: float, function: str) -> Picture:
+    """The function between r and t on the path, and what becomes of its slope."""
+
+    def at(times: np.ndarray) -> np.ndarray:
+        given = torch.from_numpy(np.asarray(times, float))
+        return along_exact_path(FUNCTIONS[function], given, LINE_STD, LINE_SIGMA).numpy()
+
+    def slope(gaps: np.ndarray) -> np.ndarray:
+        return (at(np.full_like(gaps, t)) - at(t - gaps)) / gaps
+
+    times, gaps = np.linspace(1e-3, np.pi / 2 - 1e-3, 161), np.logspace(-2, 0, 41)
+    here, limit = float(slope(np.array([gap]))[0]) + 0.0, float(slope(np.array([1e-6]))[0]) + 0.0
+    figure = secant(
+        times, at(times), (t - gap, t), (here, limit), gaps, slope(gaps), function.split()[-1]
+    )
+    words = (
+        f"From r = {t - gap:.2f} to t = {t:.2f} {function} changes by {here * gap:.3f}.\n"
+        f"Divided by the gap that is a slope of {here:.3f}; the slope of the tangent at t is "
+        f"{limit:.3f}.\n"
+    )
+    flat = "It is the same at both times, as it is everywhere on the path: this is consistency."
+    return Picture(figure, words + (flat if abs(limit) < 1e-3 else "Make the gap smaller."))
 
 
 # Inputs of the tangent microscope: a batch, three models, the two parts of g
@@ -271,7 +316,7 @@ def explorer() -> Explorer:
         "teacher": choice("teacher", tuple(TEACHERS)),
         "bound": choice("bound", tuple(BOUNDS)),
         "prior": choice("prior weight", tuple(PRIORS)),
-        "r": slider("warm-up r", 1.0, 0.0, 1.0, 0.05),
+        "r": slider("warm-up κ", 1.0, 0.0, 1.0, 0.05),
     }
     return Explorer(picture, knobs)
 
@@ -321,12 +366,12 @@ def remarks(terms: TangentTerms, weights: str, teacher: str) -> list[str]:
     """Remarks on what could be mistaken for an error."""
     if weights != TRUE:
         return []
-    says = "f* has no time features and has no time input: the first two knobs do nothing here."
+    says = "f* has no time features and no time input: the first two controls do nothing here."
     if sample_lengths(terms.g).max() < NOTHING:
         return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
     if teacher == SAMPLE and terms.second.any():
-        return [f"{says} One sample is not the exact velocity: that noise is all of g."]
-    return [f"{says} Only both brackets together cancel."]
+        return [f"{says} One sample does not give the exact velocity: that noise is all of g."]
+    return [f"{says} Only the two whole brackets cancel."]
 
 
 def bound_sentence(terms: TangentTerms, bound: str) -> str:
@@ -336,10 +381,10 @@ def bound_sentence(terms: TangentTerms, bound: str) -> str:
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
         f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
         if np.isfinite(terms.promise)
-        else "No bound: the gradient gets them as they are."
+        else "No bound: the tangents enter the gradient as they are."
     )
     low, high = three_digits(loss.min()), three_digits(loss.max())
-    return f"{lengths_text} E‖g‖²/D by time: {low} to {high}; times e^(w*), 1."
+    return f"{lengths_text} E‖g‖²/d by time: {low} to {high}; multiplied by e^(w*) it is 1."
 
 
 def recorded_outcome(

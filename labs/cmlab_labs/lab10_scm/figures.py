@@ -53,7 +53,7 @@ def mean_tangents(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]
     """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
     figure, (axes,) = sheet(1, len(panels), 9.8, 3.6)
     for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
-        ax.plot(x[:800], sampled[:800], ".", color=NOISE.color, markersize=3, alpha=0.5)
+        ax.plot(x[:500], sampled[:500], ".", color=NOISE.color, markersize=3, alpha=0.5)
         order = np.argsort(x)
         ax.plot(x[order], exact[order], color=TRUTH.color, linewidth=2)
         ax.plot(*binned(x, sampled), MEAN.marker, color=MEAN.color, markersize=7)
@@ -143,8 +143,55 @@ def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> N
         ax,
         "answer $F$ of the network",
         "loss of one sample",
-        "Never at the bottom: the bottom is $g$ away",
+        "The minimum stays $g$ away at every step",
     )
+
+
+# One path, two times: the slope of the secant between them, and its limit
+
+
+def secant(
+    t: np.ndarray, along: np.ndarray, ends: tuple[float, float], slopes: tuple[float, float],
+    gaps: np.ndarray, by_gap: np.ndarray, name: str,
+) -> Figure:  # fmt: skip
+    """A function along one path with its secant from r to t, and the slope of it by the gap.
+
+    t, along     times and the function's values there (m,)
+    ends         r and t
+    slopes       of the secant, and of the tangent at t
+    gaps, by_gap the slopes (k,) at all gaps
+    """
+    figure, (axes,) = sheet(1, 2, 9.0, 2.9, (1.2, 1))
+    figure.set_layout_engine(None)  # a fixed layout draws in half the time
+    figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.89, wspace=0.24)
+    curve, by = axes
+    (early, late), (slope, tangent) = ends, slopes
+    values = np.interp([early, late], t, along)
+    curve.plot(t, along, color=STUDENT.color, linewidth=2.2)
+    reach = np.array([early - 0.25, late + 0.25])
+    curve.plot(reach, values[1] + slope * (reach - late), color=TEACHER.color, linestyle="-.")
+    curve.plot(ends, values, TEACHER.marker, color=TEACHER.color, markersize=8)
+    low, high = curve.get_ylim() if np.ptp(along) > 1e-6 else (0.0, 0.5)
+    curve.set(xlim=(0, END), ylim=(min(low, 0), max(high, 0.28)))
+    for x, y, text in zip(ends, values, ("r", "t"), strict=True):
+        label(curve, x - 0.03, y + 0.02, text, TEACHER.color)
+    curve.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
+    name_axes(
+        curve, ANGLE, f"{name} along one path", f"Slope from r to t: {slope:.3f}".replace("-", "−")
+    )
+    by.plot(gaps, by_gap, color=TEACHER.color, linestyle="-.")
+    by.axhline(tangent, color=TRUTH.color, linestyle=":", linewidth=1.4)
+    by.plot(late - early, slope, TEACHER.marker, color=TEACHER.color, markersize=9)
+    room = 0.25 * max(float(np.ptp(by_gap)), 0.1)
+    low, high = min(by_gap.min(), tangent) - room, max(by_gap.max(), tangent) + room
+    by.set(xscale="log", xlim=(1.15 * gaps.max(), 0.85 * gaps.min()), ylim=(low, high))
+    plain_ticks(by.xaxis, (1, 0.3, 0.1, 0.03, 0.01))
+    label(by, 0.9, tangent + 0.12 * room, "dotted: slope of the tangent at t", TRUTH.color)
+    off = abs(slope - tangent)
+    name_axes(
+        by, GAP + ", smaller to the right", "slope", f"{off:.3f} from the slope of the tangent"
+    )
+    return figure
 
 
 # Size of the tangent: the speed of the network's time input, and the two brackets of g
@@ -165,14 +212,14 @@ def input_speeds(
         label(axes[0], 0.75, float(np.interp(0.75, t, speed)) * up, name, looks[name].color)
     last = list(time_inputs.values())[-1]
     axes[0].set(ylim=(0.03, 300), xlim=(0, END))
-    title = f"ln(σ)/4 runs away, to {last[-1]:.0f} at t = {t[-1]:.2f}"
+    title = f"ln(σ)/4 has no bound: up to {last[-1]:.0f} at t = {t[-1]:.2f}"
     name_axes(axes[0], ANGLE, "$\\sin t \\cdot |d\\,c_{noise}/dt|$", title)
     for (name, speed), (role, up) in zip(features.items(), FEATURES, strict=True):
         axes[1].semilogy(t, speed, color=role.color, linestyle=role.line)
         label(axes[1], 0.55, float(np.interp(0.65, t, speed)) * up, name, role.color)
     axes[1].set(ylim=(0.03, 2e5), xlim=(0, END))
     name_axes(axes[1], ANGLE, "$\\sin t \\cdot |d\\,features/dt|$",
-              "The scale of the features counts more")  # fmt: skip
+              "The scale of the features matters more")  # fmt: skip
     return figure
 
 
@@ -210,7 +257,7 @@ def bracket_lengths(
         ratio = np.median(terms.second, axis=1).max() / np.median(terms.first, axis=1).max()
         name_axes(ax, ANGLE, "", f"{title}: second = {ratio:.1f} × first")
     stabilised(axes[2], loud, after)
-    name_axes(axes[2], ANGLE, "", f"{titles[1]}, stabilised: 99 %")
+    name_axes(axes[2], ANGLE, "", f"{titles[1]} with one stabiliser")
     for ax in axes:
         ax.set(xlim=(0, END), ylim=(8e-3, 60))
         ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -223,7 +270,7 @@ def stabilised(ax: Axes, terms: TangentLengths, after: Mapping[str, np.ndarray])
     """The 99th percentile of ‖g‖ (m, samples), as it is and after each stabiliser."""
     high = np.quantile(terms.whole, 0.99, axis=1)
     ax.semilogy(terms.t, high, color=TRUTH.color, linewidth=2.4)
-    label(ax, 0.7, 1.3 * float(high.max()), "as it is")
+    label(ax, 0.7, 1.3 * float(high.max()), "without (all: 99th percentile)")
     for (name, lengths), role in zip(after.items(), (STUDENT, EXTRA, MEAN), strict=True):
         row = np.quantile(lengths, 0.99, axis=1)
         ax.semilogy(terms.t, row, color=role.color, linestyle=role.line, label=name)
@@ -280,7 +327,7 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
         means = {variant: run.score("rmse").mean() for variant, run in runs.items()}
         others = [mean / means[base] for variant, mean in means.items() if variant != base]
         ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
-        name_axes(ax, RMSE, "", f"{title}: {' to '.join(ends)}")
+        name_axes(ax, RMSE, "", f"{title}: error {' to '.join(ends)}")
         high = max(run.score("rmse").max() for run in runs.values())
         ax.set_xlim(0, 1.1 * high)
         if title == log:
@@ -291,7 +338,7 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
     """Median length of the tangent, and the error, means over levels, by step and variant."""
-    figure, (axes,) = sheet(1, 2, 10.4, 3.9)
+    figure, (axes,) = sheet(1, 2, 9.6, 3.6)
     for variant, run in runs.items():
         role, steps = LOOKS[variant], run["steps"].mean(0)
         for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
@@ -304,8 +351,8 @@ def over_training(runs: Mapping[str, Recording]) -> Figure:
         label(axes[0], steps[-1] * 1.03, end * up, title_of("stabilisers", variant), role.color)
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
-    name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features stretch it, a teacher shrinks it")
-    name_axes(axes[1], STEP, RMSE, "The error of the same runs")
+    name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features lengthen g, a teacher shortens it")
+    name_axes(axes[1], STEP, RMSE, "The RMS error of the same runs")
     return figure
 
 
@@ -368,33 +415,31 @@ def ratio_of_means(found: np.ndarray, base: np.ndarray) -> float:
 
 
 def effect(found: np.ndarray, base: np.ndarray) -> str:
-    """In words: the ratio of the means, and whether the ranges of the seeds are apart."""
+    """In words: the ratio of the means, and whether the ranges of the seeds are disjoint."""
     if overlap(found, base):
         return f"×{ratio_of_means(found, base):.2f}, the ranges overlap"
-    return f"×{ratio_of_means(found, base):.3g}, the ranges are apart"
+    return f"×{ratio_of_means(found, base):.3g}, the ranges are disjoint"
 
 
 def stabiliser_verdict(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -> str:
     """A verdict on a part of a recipe, from the scores without it and with it."""
     if overlap(found, base):
-        return "does not show at this size: no difference beyond the seeds"
+        return "not seen at this scale: no difference beyond that of the seeds"
     if found.mean() < base.mean():
-        return "does not show at this size: it is better without"
+        return "not seen at this scale: it is better without"
     big = ratio_of_means(found, base) > ruin
     return (
-        "shows, unmistakably"
-        if big
-        else "shows in part: it helps, and nothing is ruined without it"
+        "clearly confirmed here" if big else "partly: it helps, and nothing is ruined without it"
     )
 
 
 def comparison_table(
     runs: Mapping[str, Recording], beside: str, study: str = "stabilisers"
 ) -> str:
-    """Markdown table: each arm's scores, and its error beside that of `beside`."""
+    """Markdown table: each variant's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
-        "| | RMS error to f* | samples near a mode | RMS error beside the first |",
+        "| | RMS error to f* | samples near a mode | RMS error over that of the first |",
         "|---" * 4 + "|",
     ]
     for variant, run in runs.items():
@@ -500,11 +545,11 @@ def brackets(ax: Axes, terms: TangentTerms) -> None:
     cloud(ax, terms.t, sample_lengths(terms.first), TEACHER, -0.008)
     key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
     cloud(ax, terms.t, sample_lengths(terms.second), STUDENT, 0.008)
-    on = "r cos t sin t (x_t + σ_d dF/dt)" if terms.second.any() else "off, r = 0"
+    on = "κ cos t sin t (x_t + σ_d dF/dt)" if terms.second.any() else "off, κ = 0"
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
-    title = f"The longest: mostly the {which}"
+    title = f"Longest: mostly the {which} bracket"
     name_axes(
         ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
     )
@@ -516,7 +561,7 @@ def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
     bounded = np.isfinite(terms.promise)
     if bounded:
         ax.axhspan(FLOOR / 10, terms.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
-        label(ax, 0.05, FLOOR * 1.6, f"promised: at most {terms.promise:.3g}", EXTRA.color)
+        label(ax, 0.05, FLOOR * 1.6, f"guaranteed: at most {terms.promise:.3g}", EXTRA.color)
     cloud(ax, terms.t, g, DATA, -0.008)
     key_label(ax, 1, "● ‖g‖ as it is", DATA)
     if bounded:
@@ -532,15 +577,15 @@ def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     """The loss by time, the weight that evens it, and what the two make together."""
     weight = 1 / np.maximum(terms.loss, 1e-300)
     plot_row(ax, terms.t, terms.loss, STUDENT)
-    key_label(ax, 1, "■ loss E‖g‖²/D", STUDENT)
+    key_label(ax, 1, "■ loss E‖g‖²/d", STUDENT)
     plot_row(ax, terms.t, weight, MEAN)
     key_label(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
     ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
-    title = f"Uneven ×{three_digits(uneven)}; w* evens it"
+    title = f"Uneven ×{three_digits(uneven)}; w* evens it out"
     gone = terms.loss.max() < NOTHING**2
-    name_axes(ax, TIME, "", "No loss left to weigh" if gone else title)
+    name_axes(ax, TIME, "", "No loss left to weight" if gone else title)
 
 
 # Training curves of sCM: the error by noise level, and the length of the tangents
@@ -596,7 +641,7 @@ def training(run: TrainingCurves, beside: TrainingCurves | None, whole: int) -> 
     by_level.set(xscale="log", yscale="log", xlim=(0.002, 10), ylim=(1e-3, 100))
     plain_ticks(by_level.xaxis, (0.01, 0.1, 1, 10))
     plain_ticks(by_level.yaxis, (0.001, 0.01, 0.1, 1, 10, 100))
-    name_axes(by_level, LEVEL, ERROR, f"Step {now}: {run.total[-1]:.3g} off in all")
+    name_axes(by_level, LEVEL, ERROR, f"Step {now}: RMS error {run.total[-1]:.3g}")
     by_step.set(yscale="log", xlim=(0, whole), ylim=(0.1, 1e6))
     by_step.set_xticks([0, whole // 2, whole])
     plain_ticks(by_step.yaxis, (0.1, 1, 10, 100, 1000, 10_000, 100_000))
@@ -638,7 +683,7 @@ class DerivativeErrors:
 
 def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
     """One panel for each network; dotted: the derivative in forward mode, which has no step."""
-    figure, (axes,) = sheet(1, len(panels), 10.4, 4.2)
+    figure, (axes,) = sheet(1, len(panels), 9.6, 3.8)
     for ax, (name, errors) in zip(axes, panels.items(), strict=True):
         for precision, row in errors.differences.items():
             role = PRECISIONS[precision]

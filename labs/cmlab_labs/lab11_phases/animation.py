@@ -71,7 +71,7 @@ def calls() -> Moving:
         text_labels([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
     ]
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
-    finding = "Phases keep whose sample it is; fresh noise between the calls loses it"
+    finding = "Phases keep the sample of the noise; fresh noise between the calls loses it"
     return moving("calls", finding, "network calls", [plane, plane], still, shots, 2)
 
 
@@ -86,6 +86,6 @@ def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     )
     titles = (
         f"{calls_text}, phased: {kept:.0%} keep their mode",
-        f"{calls_text}, re-noised: {same:.0%}",
+        f"{calls_text}, fresh noise: {same:.0%}",
     )
     return Shot(str(n), reading, titles, [*left, *right])

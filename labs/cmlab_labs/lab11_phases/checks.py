@@ -39,10 +39,10 @@ def multistep(answer: Callable[..., Any]) -> str:
         torch.manual_seed(0)
         end = torch.as_tensor(answer(model, start.clone(), list(levels)))
         check_levels(model.times, levels)
-        expect(end.shape == start.shape, f"the samples must keep the shape of x_T, "
+        expect(end.shape == start.shape, f"the samples should keep the shape of x_T, "
                f"{tuple(start.shape)}; yours is {tuple(end.shape)}")  # fmt: skip
         expect(torch.equal(model.inputs[0], start),
-               "the first call must see x_T as it is: it lies at its level already")  # fmt: skip
+               "the first call should get x_T as it is: it is at its level already")  # fmt: skip
         for n in range(1, len(levels)):
             check_noise(model, n, levels)
         check_end(end, model.value * len(levels), levels)
@@ -50,7 +50,7 @@ def multistep(answer: Callable[..., Any]) -> str:
     again = RecordingDenoiser()
     answer(again, start.clone(), list(levels))
     expect(not torch.equal(again.inputs[1], model.inputs[1]),
-           "the noise is the same at every run: draw it afresh")  # fmt: skip
+           "the noise is the same in every run: draw it afresh")  # fmt: skip
     return (
         f"{len(LEVELS)}, 1 and 2 calls in order, fresh noise of the right scale, none at the end"
     )
@@ -74,21 +74,22 @@ def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> 
     noise = model.inputs[n] - middle
     std, mean = float(noise.std()), float(noise.mean())
     where = f"before call {n + 1}"
-    expect(std > 1e-6, f"no noise was added {where}: the model would see a clean sample")
+    expect(std > 1e-6, f"no noise was added {where}: the model would get a clean sample")
     for wrong, slip in (
         (before, f"the noise added {where} has the scale of the level before: use {level:g}"),
         ((before**2 - level**2) ** 0.5,
          f"the noise added {where} is what leads from one level to the other: x is clean, so "
          f"its scale is the level itself"),
-        (level**2, f"the noise added {where} has the level as its variance: it is its scale"),
+        (level**2, f"the noise added {where} has the level as its variance: "
+         f"it should be its scale"),
         (level**0.5, f"the noise added {where} has the root of the level as its scale"),
     ):  # fmt: skip
         far = abs(wrong / level - 1) > 0.1
         expect(not (far and abs(std / wrong - 1) < 0.04 and abs(mean) < 0.2 * max(std, 1)), slip)
     kept = float(torch.corrcoef(torch.stack([noise.flatten(), model.inputs[0].flatten()]))[0, 1])
-    expect(abs(kept) < 0.2, f"the noise {where} is the one that you started from: draw it afresh")
+    expect(abs(kept) < 0.2, f"the noise {where} is the one from which you started: draw it afresh")
     expect(abs(std / level - 1) < 0.05 and abs(mean) < 6 * level / OFTEN**0.5,
-           f"call {n + 1} must see the estimate of call {n} plus noise of scale {level:g}: the "
+           f"call {n + 1} should get the estimate of call {n} plus noise of scale {level:g}: the "
            f"rest has scale {std:.3g} and mean {mean:.2g}")  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def middle(answer: Callable[..., Any]) -> str:
         for rounds in (1, 4, 20):
             check_search(answer, UnimodalScore(place, steep), rounds)
     return (
-        "3 valleys: the interval shrinks by 2/3 a round, with 2 calls, and closes in on the place"
+        "3 valleys: each round leaves 2/3 of the interval, with 2 calls, around the lowest place"
     )
 
 
@@ -129,11 +130,11 @@ def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) 
     low, high = 0.02, 8.0
     found, twin = float(answer(score, low, high, rounds)), UnimodalScore(score.place, score.steep)
     right, asked = ternary(twin, low, high, rounds), score.evaluated
-    expect(bool(asked), "the score was never asked")
-    expect(all(low <= t <= high for t in asked), "you asked outside the interval")
+    expect(bool(asked), "the score was never evaluated")
+    expect(all(low <= t <= high for t in asked), "you evaluated the score outside the interval")
     first = sorted(asked[:2])
     expect(max(abs(a - b) for a, b in zip(first, sorted(twin.evaluated[:2]), strict=False)) < 1e-6,
-           f"the first two questions must be at a third and at two thirds, "
+           f"the first two evaluations should be at one third and at two thirds, "
            f"{twin.evaluated[0]:.3f} and {twin.evaluated[1]:.3f}; yours were "
            f"{', '.join(f'{t:.3f}' for t in first)}")  # fmt: skip
     if len(asked) >= 4 and rounds > 1:
@@ -142,7 +143,10 @@ def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) 
         kept, dropped = (sorted(v.evaluated[2:4]) for v in (twin, wrong))
         expect(same(kept, dropped) or not same(sorted(asked[2:4]), dropped),
                "the wrong third was dropped: drop the one beside the larger score")  # fmt: skip
-    expect(len(asked) <= 2 * rounds, f"{len(asked)} questions in {rounds} rounds: two a round do")
+    expect(
+        len(asked) <= 2 * rounds,
+        f"{len(asked)} evaluations in {rounds} rounds: two per round are enough",
+    )
     answers = [UnimodalScore(score.place, score.steep)(t) for t in asked]
     expect(abs(found - right) < 1e-6 or all(abs(found - v) > 1e-9 for v in answers),
            "you return a score: return the place where it is lowest")  # fmt: skip
