@@ -220,7 +220,7 @@ def test_the_samples_before_tuning_are_counted():
 def test_ranges_decide_and_two_seeds_do_not():
     assert plots_recordings.compare_seeds([1, 2, 3], [4, 5, 6]) == "lower"
     assert plots_recordings.compare_seeds([4, 5, 6], [1, 2, 3]) == "higher"
-    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "not told apart"
+    assert plots_recordings.compare_seeds([1, 2, 4], [3, 5, 6]) == "indistinguishable"
     assert plots_recordings.compare_seeds([1, 2], [3, 4]) == "too few seeds"
     assert ranged([0.1, 0.2, 0.3], ".3g") == "0.2 (0.1 to 0.3)"
 

@@ -103,15 +103,16 @@ def score_by_name(recording: Recording, score: str) -> np.ndarray:
 
 
 def compare_seeds(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
-    """How errors of several seeds compare: "lower", "higher", or "not told apart"."""
+    """How errors of several seeds compare: "lower", "higher" or "indistinguishable"."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if len(a) < 3 or len(b) < 3:
         return "too few seeds"
-    return "lower" if a.max() < b.min() else "higher" if a.min() > b.max() else "not told apart"
+    return "lower" if a.max() < b.min() else "higher" if a.min() > b.max() else "indistinguishable"
 
 
-VERDICT = {"lower": "shows", "higher": "does not show at this size: it is the reverse",
-           "not told apart": "does not show at this size: not told apart"}  # fmt: skip
+VERDICT = {"lower": "confirmed here",
+           "higher": "not seen at this scale: the order is the reverse",
+           "indistinguishable": "not seen at this scale: indistinguishable"}  # fmt: skip
 
 
 def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
@@ -119,7 +120,7 @@ def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[s
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
     order = compare_seeds(found[a], found[b])
-    scores = ", ".join(f"{variant} {ranged(found[variant], '.3g')}" for variant in (a, b))
+    scores = "; ".join(f"{variant} {ranged(found[variant], '.3g')}" for variant in (a, b))
     return scores, VERDICT.get(order, order)
 
 
