@@ -14,6 +14,12 @@ from cmlab_labs.lab17_atlas.benchmark import read_rows
 from cmlab.train.checkpoint import read_lines
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
+NAMES = {
+    "rmse": "RMS error", "rmse_max": "RMS error at σ_max", "sw1": "sliced W₂, 1 call",
+    "sw2": "sliced W₂, 2 calls", "hq": "near a mode", "modes": "modes covered",
+    "fd1": "Fréchet distance, 1 call", "fd2": "2 calls", "fd_floor": "training digits",
+    "memorised": "memorised", "accuracy": "right class",
+}  # fmt: skip
 COLUMNS = {
     "toy": {"rmse": 3, "rmse_max": 3, "sw1": 3, "sw2": 3, "hq": 3, "modes": 0},
     "digits": {"fd1": 1, "fd2": 1, "fd_floor": 1, "memorised": 4, "accuracy": 3},
@@ -28,7 +34,7 @@ def table(kind: str) -> str:
         if run["preset"].startswith(f"{kind}."):
             runs[run["preset"]].append(run)
     columns = COLUMNS[kind]
-    head = ["preset", "seeds", "samples seen", *columns]
+    head = ["preset", "seeds", "samples seen", *(NAMES[key] for key in columns)]
     rows = [head, ["---"] * len(head)]
     for preset, some in sorted(runs.items()):
         seeds = ", ".join(str(run["seed"]) for run in some)

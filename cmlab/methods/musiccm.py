@@ -3,15 +3,15 @@
     sample x, z, and n on a grid; x_{n+1} = x + t_{n+1} z
     x̂_n = one DDIM step of the guided teacher, D(c) + w (D(c) - D(∅)), w = 2
     L_distil = d( f_θ(x_{n+1}, t_{n+1}, c), f_θ⁻(x̂_n, t_n, c) ),  θ⁻ ← 0.95 θ⁻ + 0.05 θ
-    L(θ) = w_D L_G + 3 L_distil,  L_G = -D(f_θ(x_{n+1}, t_{n+1}, c), c)
+    L(θ) = w_G L_G + 3 L_distil,  L_G = -C(f_θ(x_{n+1}, t_{n+1}, c), c)
 
 Code t, r, x_r are the paper's t_{n+1}, t_n, x̂_n. It is CD with a `Guided` teacher, so that the
-student needs no guidance, and a critic D: light heads on a frozen network. Unlike in PCM, its real
-samples are *data*: with D the student may leave the teacher's path. D is trained by hinge losses
+student needs no guidance, and a critic C: light heads on a frozen network. Unlike in PCM, its real
+samples are *data*: with C the student may leave the teacher's path. C is trained by hinge losses
 and a gradient penalty at real samples (here with respect to the sample, in the paper to the heads'
 inputs). The paper works on latents of spectrograms and steps with AdamW; here on the
 spectrograms. It names no d that we know of: here it is the norm, whose gradient has unit length
-over a whole sample. Where d is a mean over the numbers of a sample, w_D = 1 stands for √(their
+over a whole sample. Where d is a mean over the numbers of a sample, w_G = 1 stands for √(their
 count) here.
 """
 
@@ -46,8 +46,8 @@ class MusicCM(Method):
         metric: the distance d.
         weight: the weight λ of the distance.
         target: f_θ⁻.
-        critic: D; None leaves the adversarial loss out.
-        share: w_D, the weight of the adversarial loss.
+        critic: C; None leaves the adversarial loss out.
+        share: w_G, the weight of the adversarial loss.
         distil: the weight of the distillation loss.
     """
 

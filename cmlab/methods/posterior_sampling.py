@@ -69,7 +69,7 @@ class Mask(Linear):
     def __call__(self, x: Data) -> Tensor:
         shape, given = tuple(self.keep.shape), tuple(x.shape[1:])
         require(shape == given, f"a mask of shape {shape} does not fit samples of shape {given}: "
-                "give one number for each of a sample's")  # fmt: skip
+                "give one for each number in a sample")  # fmt: skip
         return self.keep.to(x) * x
 
     def adjoint(self, y: Tensor) -> Data:

@@ -10,7 +10,7 @@ Code `warmup` is the paper's r, which grows from 0 to 1. Times are TrigFlow's an
 g is cos(t) df_θ⁻/dt: the prior weight 1/(σ_d tan t) is inside, once. With an even weight the
 loss's value is ‖bound(g)‖² / D, whatever the model: only its gradient is informative. With
 `BackwardDifference` it is the discrete loss of App. E, which writes dx/dt = F of the teacher,
-without σ_d (a slip). Guidance of the teacher is left out.
+without σ_d (a mistake). Guidance of the teacher is left out.
 
 Paper against code: the authors released none. Two others have, and `benchmarks/fidelity.py`
 compares with them:

@@ -63,10 +63,10 @@ class PosteriorMeans:
 
 @lru_cache(maxsize=8)
 def posterior_means(
-    data: ToyData, law: LogNormal, levels: int = 32, points: int = 256
+    data: ToyData, proposal: LogNormal, levels: int = 32, points: int = 256
 ) -> PosteriorMeans:
     """Fixed points at quantiles of a noise level distribution, and their posterior means."""
-    level = quantile_levels(law, levels).repeat_interleave(points)
+    level = quantile_levels(proposal, levels).repeat_interleave(points)
     with seeded(CPU, 0):
         x = data.oracle.sample(len(level)).double()
         x_t = x + expand(level, x) * torch.randn_like(x)
@@ -74,20 +74,20 @@ def posterior_means(
 
 
 @torch.no_grad()
-def excess(model: Model, data: ToyData, law: LogNormal, levels: int = 32) -> Tensor:
+def excess(model: Model, data: ToyData, proposal: LogNormal, levels: int = 32) -> Tensor:
     """Excess denoising loss λ(σ) ‖D_θ - D*‖² / d by noise level: EDM's loss above its minimum.
 
     Args:
         model: the denoiser.
         data: toy data, whose D* is exact.
-        law: distribution of the noise levels.
+        proposal: distribution of the noise levels.
         levels: how many of its quantiles are taken.
 
     Returns:
-        (levels,). The plain mean is the excess of the loss under `law`, as quantiles are evenly
-        probable.
+        (levels,). The plain mean is the excess of the loss under `proposal`, as quantiles are
+        evenly probable.
     """
-    exact = posterior_means(data, law, levels)
+    exact = posterior_means(data, proposal, levels)
     x = answers(model, model.process, exact.x_t, exact.level)
     weight = EDMWeight(data.sigma_data)(exact.level, exact.level)
     each = weight * sum_squares(x - exact.mean) / x[0].numel()
@@ -95,7 +95,7 @@ def excess(model: Model, data: ToyData, law: LogNormal, levels: int = 32) -> Ten
 
 
 @torch.no_grad()
-def noisy_loss(model: Model, x: Data, cond: Tensor | None, law: LogNormal) -> float:
+def noisy_loss(model: Model, x: Data, cond: Tensor | None, proposal: LogNormal) -> float:
     """EDM's denoising loss per element, each sample at a noise level of its own.
 
     The noise is torch's: seed it to compare two models. The minimum is not 0, and not known.
@@ -104,9 +104,9 @@ def noisy_loss(model: Model, x: Data, cond: Tensor | None, law: LogNormal) -> fl
         model: the denoiser.
         x: clean samples (n, *d).
         cond: their labels (n,), or None.
-        law: distribution of the noise levels, of which n quantiles are taken.
+        proposal: distribution of the noise levels, of which n quantiles are taken.
     """
-    level = quantile_levels(law, len(x))[torch.randperm(len(x))].to(x)
+    level = quantile_levels(proposal, len(x))[torch.randperm(len(x))].to(x)
     t = model.process.time(level)
     denoised = model(model.process.perturb(x, torch.randn_like(x), t), t, cond)
     weight = EDMWeight(float(x.double().std()))(level, level)

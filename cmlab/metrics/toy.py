@@ -151,7 +151,7 @@ def score_toy(
     }
 
 
-def coverage(x: Data, law: Components) -> tuple[float, int]:
+def coverage(x: Data, mixture: Components) -> tuple[float, int]:
     """Mode coverage: the share of samples within 3 std of a mode, and how many modes are covered.
 
     A mode is covered when it is the nearest, in std, of more than a fifth of the samples that
@@ -159,13 +159,13 @@ def coverage(x: Data, law: Components) -> tuple[float, int]:
 
     Args:
         x: samples (n, *d).
-        law: the components of the exact mixture.
+        mixture: the components of the exact mixture.
     """
-    distance = torch.cdist(x.flatten(1).double(), law.means) / law.stds
+    distance = torch.cdist(x.flatten(1).double(), mixture.means) / mixture.stds
     nearest, mode = distance.min(1)
     near = nearest <= 3
-    count = torch.bincount(mode[near], minlength=len(law.weights))
-    reached = count > 0.2 * law.weights * len(x)
+    count = torch.bincount(mode[near], minlength=len(mixture.weights))
+    reached = count > 0.2 * mixture.weights * len(x)
     return float(near.double().mean()), int(reached.sum())
 
 
@@ -221,17 +221,17 @@ class ExactJumps:
     a single phase down to 0 it is f*.
 
     Args:
-        law: the exact distribution.
+        oracle: the exact distribution.
         phases: the edges of the phases.
     """
 
-    law: Oracle
+    oracle: Oracle
     phases: Phases
 
     def __call__(self, x_t: Data, t: Time) -> Data:
         s = self.phases.floor(VarianceExploding(), t)
         share = expand(s / t, x_t)
-        return (self.law.flow(x_t, t, s) - share * x_t) / (1 - share)
+        return (self.oracle.flow(x_t, t, s) - share * x_t) / (1 - share)
 
 
 def nearest_mode(data: ToyData, x: Data) -> Tensor:

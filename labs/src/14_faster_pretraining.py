@@ -18,15 +18,15 @@
 # | Part | Beyond |
 # | Time | 40 minutes |
 # | Run All | 9 s on 2 CPU cores |
-# | You need | denoisers and the paths they make (lab 01), the consistency function (lab 02), Adam's momentum |
+# | You need | denoisers and the paths that lead from noise to data (lab 01), the consistency function (lab 02), Adam's momentum |
 #
 # After this lab you can
 #
 # 1. **test** whether two networks agree by more than chance, with a permutation test of your own;
-# 2. **derive** the learning rate that makes up for a decaying momentum, and say what it keeps;
-# 3. **judge** a claimed speed-up: against which rate, along which noise axis, over how many seeds.
+# 2. **derive** the learning rate that compensates for a decaying momentum, and say what it preserves;
+# 3. **judge** a claimed speed-up: compared with which learning rate, along which axis of noise levels, over how many seeds.
 #
-# Nothing is trained while you wait: the denoisers are recordings, three seeds each. What is said about the paper rests on its abstract; its formulas reached us second hand, and the density of its curriculum not at all. Where a form is ours, the lab says so.
+# Nothing is trained while you wait: the denoisers are recordings of three seeds each. What is said about the paper rests on its abstract. Its formulas were known to us only at second hand, and the density of its curriculum not at all; where a form is ours, the lab says so.
 
 # %%
 import numpy as np
@@ -58,6 +58,7 @@ from cmlab_labs.lab14_pretraining.figures import (
     scores_by_rate,
     speed_up_text,
     stationary_spread,
+    variant_name,
 )
 from cmlab_labs.lab14_pretraining.study import (
     RING_LEVELS,
@@ -80,14 +81,25 @@ from cmlab.presets import faster, toy
 from cmlab.process import VarianceExploding
 from cmlab.schedules import Warmup
 from cmlab.teacher import OracleTeacher
-from cmlab.train.config import TrainConfig
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
 
 # %% [markdown]
+# ## Try it first
+#
+# Two denoisers were trained on the same data, the ring of eight modes. Their initial weights are different, and so are their batches and the noise they saw in training. Now both receive the *same* starting noise, and each follows its own deterministic path down to a sample.
+#
+# Blue squares (for pictures, the rows A) are the samples of one network, orange triangles (the rows B) those of the other, and a line joins the two samples that come from one noise. In the middle panel the pairs are shuffled. The histogram shows the mean distance of a pair after each of 999 shuffles.
+#
+# Three things to try. Change *noise in the start* from a little to pure noise: what do the two networks still have in common when the start contains no data at all? Then choose the network of half the width. And where it is offered, choose the two halves of the scans: these two networks have never seen the same digit.
+
+# %%
+explorer()
+
+# %% [markdown]
 # ## Predict
 #
-# Two denoisers are trained on the same data. Their random weights differ, and so do their batches and their noise. Now give both the same pure noise, and let each walk down to a sample, with no randomness on the way.
+# Different weights, different batches, and still nearly the same samples. The paper calls this the *consistency phenomenon*.
 
 # %%
 predict("14.1")
@@ -100,85 +112,87 @@ predict("14.2")
 #
 # ### One noise, one end
 #
-# EDM's loss has one minimum, the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It belongs to the data; no initial weights occur in it. And the walk that makes a sample follows
+# The loss of EDM has a single minimum, the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It is a property of the data; no initial weights occur in it. The path that leads to a sample follows
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x, \sigma)}{\sigma},$$
 #
-# with no chance in it. So a perfect denoiser takes each noise to one end, the consistency function of lab 02. Two networks agree *because both are near that one function*. The ring has an exact denoiser, so you can check: below, the exact walk from 512 noises, and two recorded networks from the same ones.
+# which contains no randomness. A perfect denoiser therefore takes each noise to one definite end: the consistency function of lab 02. Two networks agree *because both are close to this one function*. For the ring the exact denoiser is known, so this can be checked. The table compares the exact paths from 512 noises with those of three trained networks.
 
 # %% tags=["hide-input"]
 start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
 exact = heun_samples(VarianceExploding(), OracleTeacher(toy.RING).denoise, start.at(top, top), top)
 nets = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]  # (seeds, 512, 2), from pure noise
 rows = {"seed 0 and seed 1": (nets[0], nets[1]), "seed 0 and seed 2": (nets[0], nets[2]), "seed 1 and seed 2": (nets[1], nets[2])}
-rows |= {f"seed {k} and the exact walk": (nets[k], exact) for k in range(3)}
-table = ["| pair | median distance | mean | in the same mode |", "|---" * 4 + "|"]
+rows |= {f"seed {k} and the exact path": (nets[k], exact) for k in range(3)}
+table = ["| pair | median distance | mean distance | in the same mode |", "|---" * 4 + "|"]
 for name, (a, b) in rows.items():
     apart = (a - b).norm(dim=1)
     table.append(f"| {name} | {float(apart.median()):.3f} | {float(apart.mean()):.3f} | {label_agreement(modes(a), modes(b))[0]:.1%} |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Most pairs lie close together, and a few far apart: the mean is above the median. Where do those few come from? Each dot is a noise, the number is the mode in which its exact walk ends. Look where the crosses are.
+# Most pairs lie close together and a few lie far apart, which is why the mean is larger than the median. Where do these few come from? In the figure each dot is a noise, and the number is the mode in which its exact path ends. A cross marks a noise that two networks take to different modes.
 
 # %% tags=["hide-input"]
 split = modes(nets[0]) != modes(nets[1])
-mode_borders(start.at(top, top), modes(exact), split, top, f"{int(split.sum())} of 512 noises divide the networks, at borders")
+mode_borders(start.at(top, top), modes(exact), split, top, f"Two networks disagree on {int(split.sum())} of 512 noises, near borders")
 
 # %% [markdown]
-# At a border a small error of either network decides the mode. Elsewhere only a large one can.
+# At a border, a small error of either network decides the mode. Elsewhere only a large error can.
 #
 # ### By more than chance?
 #
-# How small is a small distance? Let the data say: pair the answers at random, many times, and count how often a shuffled pairing lies as near as the true one. With P shuffles
+# How small is a small distance? The data can answer that: pair the samples at random, many times, and count how often a shuffled pairing is at least as close as the true one. With P shuffles, the p-value of this permutation test is
 #
-# $$p = \frac{1 + \#\{\text{shuffles at least as near}\}}{1 + P}.$$
+# $$p = \frac{1 + \#\{\text{shuffles at least as close}\}}{1 + P}.$$
 #
-# The 1 stands for the pairs as they are: if shared noise meant nothing, they would be one more shuffle. With four pairs you can try all 24 orders. Two answers that agree:
+# The 1 stands for the true pairing: if shared noise meant nothing, it would be just one more shuffle. With four pairs all 24 orders can be tried. Here are two sets of answers that agree more and more:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 g = torch.Generator().manual_seed(3)
 a = torch.randn(4, 2, generator=g)
 for tie in (0.0, 0.5, 0.95):
     b = tie * a + (1 - tie) * torch.randn(4, 2, generator=torch.Generator().manual_seed(8))
     test = exact_agreement(a, b)
     print(
-        f"tie {tie:4}: {round(test.p * 24):2d} of 24 orders are as near or nearer, p = {test.p:.3f}"
+        f"agreement {tie:4}: orders at least as close: {round(test.p * 24):2d} of 24, p = {test.p:.3f}"
     )
 
 # %% [markdown]
-# With four pairs p cannot fall below 1/24. With 512 pairs and 999 shuffles the smallest is 1/1000.
+# With four pairs p cannot fall below 1/24. With 512 pairs and 999 shuffles the smallest possible value is 1/1000.
 #
-# ### Momentum in a bowl
+# ### Momentum on a quadratic loss
 #
-# Adam averages gradients, $m \leftarrow \beta m + (1-\beta)\, g$, and steps by rate · m (over a scale, which we leave out). So a new gradient moves the weights by rate · (1−β) at once, and by β/(1−β) times as much again later: that is the *memory*. The paper lets β decay, and lets the rate make up for it. As reported, with τ the share of the run that is done:
+# The second half of the paper is about the optimizer. Adam averages the gradients, $m \leftarrow \beta m + (1-\beta)\, g$, and takes a step of rate · m (divided by a scale, which we leave out). A new gradient thus moves the weights by rate · (1−β) at once, and by β/(1−β) times as much later on. This ratio is the *memory* of the momentum.
+# The paper lets β decay to zero, and changes the learning rate to compensate. As reported, with τ the fraction of the run that is done:
 #
 # $$\beta = \frac{\beta_0 (1-\tau)}{(1-\beta_0) + \beta_0(1-\tau)}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta}.$$
 
-# %% tags=["hide-input", "nbval-check-output"]
+# %% tags=["hide-input"]
 beta = MomentumDecay(0.9, 100)
 rate = Compensation(beta)
-print("     τ       β   memory  rate/rate₀  rate·(1−β)  largest rate₀·h: alone   with the rate")
+lines = ["| τ | β | memory β/(1−β) | rate/rate₀ | (rate/rate₀)·(1−β) | limit of rate₀·h, momentum alone | limit of rate₀·h, with the rate |", "|---" * 7 + "|"]
 for step in (0, 25, 50, 75, 90, 100):
     b, r = beta(step), rate(step)
-    print(f"{step / 100:6.2f} {b:8.6f} {b / (1 - b):7.3f} {r:9.3f} {r * (1 - b):12.3f} {stability_limit(b):21.2f} {stability_limit(b) / r:15.2f}")
+    lines.append(f"| {step / 100:.2f} | {b:.3f} | {b / (1 - b):.2f} | {r:.3f} | {r * (1 - b):.3f} | {stability_limit(b):.1f} | {stability_limit(b) / r:.1f} |")
+Markdown("\n".join(lines))
 
 # %% [markdown]
-# Read the columns. The memory falls evenly from 9 to 0, the rate evenly from 1 to 0.1, and what a new gradient does at once, rate · (1 − β), stays as it was.
-# The last two columns are from a bowl ½ h θ² with curvature h: descent runs away when rate · h exceeds $2(1+\beta)/(1-\beta)$. Momentum 0.9 bears 38. Without momentum it is 2, and a rate that was safe is 19 times too bold. With the compensation most of the room remains.
+# Read the columns. The memory falls linearly from 9 to 0 and the rate linearly from 1 to 0.1, while the immediate effect of a new gradient, rate · (1 − β), stays the same.
+# The last two columns concern the quadratic loss $\tfrac12 h \theta^2$ with curvature h, on which gradient descent diverges as soon as rate · h exceeds $2(1+\beta)/(1-\beta)$. With momentum 0.9 this limit is 38; without momentum it is 2, so that a rate that used to be safe can be 19 times too large. With the compensation, more than half of the stable range remains.
 
 # %%
 momentum_decay(MomentumDecay(0.9, 1000))
 
 # %% [markdown]
-# And the noise? With white gradient noise the weights never rest; their variance in the bowl has a formula too:
+# What about the noise of the gradients? If it is white, the weights never come to rest, and their variance on the quadratic loss is
 #
 # $$\mathrm{Var}\,\theta = \frac{\text{rate}\,(1+\beta)\,\mathrm{noise}^2}{h\,\bigl(2(1+\beta) - \text{rate}\,(1-\beta)\,h\bigr)} .$$
 
 # %%
 stationary_spread(1.0, MomentumDecay(0.9, 1000), 0.9)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 flat = {
     name: stationary_variance(r, b, 0.01) / stationary_variance(1.0, 0.9, 0.01)
     for name, r, b in (
@@ -188,38 +202,38 @@ flat = {
     )
 }
 for name, ratio in flat.items():
-    print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the spread at the start")
+    print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the variance at the start")
 
 # %% [markdown]
-# In flat directions β cancels: momentum alone brings no calm, and the rate alone brings all of it. Keep that for the recorded runs: it says which arm to compare with.
+# In flat directions (small h), β cancels from the formula: changing the momentum alone reduces the variance by nothing, and the rate alone brings the whole reduction. Keep this in mind for the trained networks: it tells us which control experiment is needed.
 #
 # ### Which noise is easy, and along which axis?
 #
-# Near pure noise the best answer is nearly the mean of all data, which is soon learned. So the paper looks there ever less often. Its density is not known to us. The form used here is **ours**:
+# Near pure noise the best answer is nearly the mean of all data, which is soon learned. The paper therefore trains there less and less often as training goes on. We do not know its density. The form used here is **ours**:
 #
 # $$p_\tau(u) = (1 - \tau) + \tau\, \mathcal N(u;\, 0.3,\, 0.25^2) \text{ restricted to } [0, 1], \qquad u = 0 \text{ data},\; u = 1 \text{ noise},$$
 #
-# where only the peak near 0.3 is as reported. But 0.3 of the way along *what*? The paper's u is the timestep of a diffusion model with DDPM's noise. Here u runs over the quantiles of the law of levels that EDM trains on anyway, so that the flat start is EDM itself, to the bit.
+# in which only the peak near 0.3 is as reported. But 0.3 of the way along *which axis*? In the paper, u is the timestep of a diffusion model with the noise of DDPM. Here, u is a quantile of the distribution of noise levels with which EDM trains anyway, so that the uniform density at τ = 0 is exactly EDM.
 
-# %%
+# %% tags=["hide-input"]
 axes = {
     "EDM's quantiles": Quantiles(),
-    "DDPM's clock": ProcessTime(),
-    "Karras's index": KarrasGrid(),
+    "DDPM's timestep": ProcessTime(),
+    "index of Karras's grid": KarrasGrid(),
 }
 curriculum_densities(NoiseCurriculum(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 
 # %% [markdown]
-# On the right: the same u = 0.3 is a noise level of 0.16, 1.24 or 0.32. And *uniform* is three baselines, too: even over DDPM's clock, half of all samples have a level above 3.4; even over EDM's quantiles, half of them lie above 0.30. A curriculum that helps a baseline that looks at much noise may have nothing to add to one that does not.
+# On the right, the same u = 0.3 is a noise level of 0.16, 1.24 or 0.32. And *uniform* means three different baselines as well: half of all samples have a level above 3.4 if u is uniform over DDPM's timesteps, and above 0.30 if it is uniform over EDM's quantiles. A curriculum that helps a baseline which sees much noise may have nothing to add to one which does not.
 #
 # ## The method, from its source
 #
 # | the paper | here |
 # |---|---|
-# | CLTS, a curriculum over timesteps | `NoiseCurriculum`, where any pairs of times can stand |
+# | CLTS, a curriculum over timesteps | `NoiseCurriculum`, which can replace the times of any method |
 # | MDLRC, momentum decay with learning-rate compensation | `MomentumDecay` for the trainer's `momentum`, `Compensation` for its `rate` |
 #
-# Neither is a method: the loss stays EDM's.
+# Neither of them changes the loss, which remains that of EDM.
 
 # %%
 show_source(NoiseCurriculum)
@@ -230,25 +244,11 @@ show_source(MomentumDecay)
 # %%
 show_source(Compensation)
 
-# %%
-show_source(TrainConfig.set_lr)
-
 # %% [markdown]
-# A recipe with both is made from one without:
+# A recipe that uses the second technique is made from one that does not:
 
 # %%
 show_source(faster.decayed)
-
-# %% [markdown]
-# ## Explore
-#
-# Twin nets. Blue squares (or rows A) are one network's answers, orange triangles (or rows B) the other's, a line joins answers to one noise. The histogram holds the mean distance after each of 999 shuffles.
-# Click a button or a slider and use the arrow keys.
-#
-# Three things to try. Walk `noise in the start` from a little to pure noise: what do the two still have in common? Choose the network of half the width. And where they are offered, choose the two halves: these networks have never seen the same digit.
-
-# %%
-explorer()
 
 # %% [markdown]
 # ## The key figure
@@ -257,15 +257,15 @@ explorer()
 
 # %% tags=["hide-input"]
 twins = compared("ring: two seeds", 0)
-pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Shared noise: the same place", "Shuffled: anywhere", f"p = {twins.test.p:.3f}, as small as can be"))
+pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Shared noise leads to one place", "Shuffled pairs lie anywhere", f"p = {twins.test.p:.3f}, the smallest possible"))
 
 # %% tags=["hide-input"]
-print(f"Shared noise: mean distance {twins.test.distance:.3f}; shuffled: {float(twins.test.shuffled.mean()):.3f}, so {twins.test.ratio:.0%} of it is left.")
-print(f"The same mode in {twins.share:.1%} of 512 pairs; shuffled pairs have {twins.chance:.1%}.")
-print("None of 999 shuffles comes near, so p = 1/1000: the smallest value that this test can give.")
+print(f"With shared noise the mean distance is {twins.test.distance:.3f}; with shuffled pairs it is {float(twins.test.shuffled.mean()):.3f}. The ratio is {twins.test.ratio:.0%}.")
+print(f"The two samples lie in the same mode for {twins.share:.1%} of 512 pairs, and for {twins.chance:.1%} of shuffled pairs.")
+print("None of the 999 shuffles comes close, so p = 1/1000, the smallest value that this test can give.")
 
 # %% [markdown]
-# The agreement needs the noise only where the start holds no data. By the level of the shared start, with ranges over pairs of seeds:
+# Only where the start contains no data must the noise alone explain the agreement. The next figure shows the agreement against the level of the shared start, with ranges over pairs of seeds.
 
 # %% tags=["hide-input"]
 every = recorded_ends("pretraining-toy", "uniform-constant")
@@ -275,35 +275,36 @@ if RecordedNetwork("twins-toy", "narrow", 0).recorded:
     both["half the width"] = [(every[i], narrow[j]) for i, j in ((0, 1), (1, 2), (2, 0))]
 shares = {name: (RING_LEVELS, np.array([[label_agreement(modes(a[k]), modes(b[k]))[0] for k in range(5)] for a, b in pairs])) for name, pairs in both.items()}
 least = shares["two seeds"][1][:, 0].min()
-agreement_by_level(shares, twins.chance, f"Two seeds, pure noise: the same mode in {least:.0%} of the pairs or more")
+agreement_by_level(shares, twins.chance, f"Two seeds share the mode in at least {least:.0%} of the pairs")
 
 # %% [markdown]
 # ### Does training get faster?
 #
-# The ring first: 2000 steps of 256 samples, Adam with a constant rate of 0.004 as the baseline. *Excess* is EDM's loss above its minimum, which is known exactly here, of the averaged weights.
+# We begin with the ring: 2000 steps of 256 samples, and as a baseline Adam with a constant learning rate of 0.004. The *excess loss* is the loss of EDM minus its minimum, which is known exactly here, for the averaged weights.
+# Four schedules are compared with EDM's own distribution of noise levels: constant, the paper's momentum with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution at a constant rate.
 
 # %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
 ring = recorded_variants("pretraining-toy")
-paces = {word: score_curve(ring[f"uniform-{arm}"], "excess") for arm, word in WORDS.items() if f"uniform-{arm}" in ring}
-laws = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
-laws = {word: score_curve(ring[arm], "excess") for word, arm in laws.items() if arm in ring}
-score_curves({finding("Pace", paces): paces, finding("Law", laws): laws}, "excess of the loss (no unit)")
+schedules = {word: score_curve(ring[f"uniform-{key}"], "excess") for key, word in WORDS.items() if f"uniform-{key}" in ring}
+densities = {"uniform": "uniform-constant", "curriculum": "curriculum-constant"}
+densities = {word: score_curve(ring[key], "excess") for word, key in densities.items() if key in ring}
+score_curves({finding("Schedules", schedules): schedules, finding("Noise levels", densities): densities}, "excess loss (no unit)")
 
 # %% tags=["hide-input"]
-found = {arm: run.score("excess") for arm, run in ring.items()}
+found = {key: run.score("excess") for key, run in ring.items()}
 base = score_curve(ring["uniform-constant"], "excess")
-table = ["| ring, arm | excess · 1000 | away | ed · 1000 | in training, excess · 1000 | speed |", "|---" * 6 + "|"]
-for arm, run in ring.items():
+table = ["| ring | excess loss · 1000 | distance to the exact ends | energy distance · 1000 | excess loss · 1000, weights in training | speed |", "|---" * 6 + "|"]
+for key, run in ring.items():
     raw = 1000 * run["excess"][:, -1].mean(1)
-    cells = [arm, ranged(1000 * run.score("excess"), ".2f"), ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f"), speed_up_text(base, score_curve(run, "excess"))]
+    cells = [variant_name(key), ranged(1000 * run.score("excess"), ".2f"), ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f"), speed_up_text(base, score_curve(run, "excess"))]
     table.append("| " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# *Away*: RMS distance of 2048 walks' ends to the exact walks' from the same noise. *ed*: energy distance to fresh data; it scatters around 0 for a perfect sampler. *In training*: the excess of the weights themselves, without their average. *Speed*: steps of the baseline over steps to its last excess, by seed; above 1 is faster. *1 of 3 seeds*: the others do not get there.
+# The columns: *distance to the exact ends* is the RMS distance between the ends of 2048 paths and those of the exact paths from the same noise. The *energy distance* compares the samples with fresh data; for a perfect sampler it scatters around 0. *Weights in training* gives the excess loss of the weights themselves, without averaging. *Speed* is the number of steps of the baseline, divided by the number of steps needed to reach the baseline's final excess loss, for each seed; above 1 is faster. Where it says *1 of 3 seeds*, the others do not reach it.
 #
-# Two questions before you believe a speed-up. Would a plain decay of the rate have done the same (`rate`)? And was the baseline's rate a good one?
+# Before you believe a speed-up, ask two questions. Would a plain decay of the rate have done the same (*rate alone*)? And was the baseline's learning rate a good one?
 
 # %% tags=["hide-input"]
 slow = recorded_variants("pretraining-rates")
@@ -313,43 +314,45 @@ for arm, word in WORDS.items():
     at[word] = {lr: run.score("excess") for lr, run in held.items() if run}
 at = {word: rates for word, rates in at.items() if rates}
 best = {word: min(rates, key=lambda lr: rates[lr].mean()) for word, rates in at.items()}
-scores_by_rate(at, "excess of the loss (no unit)", "Best at: " + ", ".join(f"{w} {lr:g}" for w, lr in best.items() if len(at[w]) > 1) if slow else "One base rate is recorded so far")
+best_rates = ", ".join(f"{lr:g} ({w})" for w, lr in best.items() if len(at[w]) > 1)
+scores_by_rate(at, "excess loss (no unit)", f"Best base rates: {best_rates}" if slow else "One base rate is recorded so far")
 
 # %% tags=["hide-input"]
 for word, rates in at.items():
-    print(f"{word:18} best of {len(rates)} base rates: {best[word]:g}, excess · 1000 = {ranged(1000 * rates[best[word]], '.2f')}")
+    count = f"best of {len(rates)} base rates" if len(rates) > 1 else "one base rate"
+    print(f"{word:18} {count}: {best[word]:g}, excess loss · 1000 = {ranged(1000 * rates[best[word]], '.2f')}")
 
 # %% [markdown]
 # ### Digits and shapes
 #
-# 400 steps of 64 digits (constant rate 0.004, the best of three for `constant` on a seed of its own), and 200 steps of 32 shapes (0.002, not searched for). Here the minimum of the loss is not known: the score is a distance of 35-call samples to real pictures.
+# The digits were trained for 400 steps of 64 (constant rate 0.004, the best of three for the constant schedule on another seed), and the shapes for 200 steps of 32 (rate 0.002, not tuned). The minimum of the loss is not known here, so the score is a distance between samples made in 35 calls and real pictures.
 
 # %% tags=["hide-input"]
 scans, drawn = recorded_variants("pretraining-digits"), recorded_variants("pretraining-shapes")
 NAMES = {"neither": "uniform-constant", "momentum and rate": "uniform-both", "curriculum": "curriculum-constant", "both techniques": "curriculum-both"}
 picked = {word: score_curve(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
 loss = {word: score_curve(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
-score_curves({finding("Samples", picked): picked, finding("Held-out loss", loss): loss}, "left Fréchet distance, right loss (no unit)")
+score_curves({finding("Samples", picked): picked, finding("Held-out loss", loss): loss}, "Fréchet distance (left), loss (right)")
 
 # %% tags=["hide-input"]
-table = ["| data | arm | samples | 35-call samples | loss on unseen pictures | speed, by the loss |", "|---" * 6 + "|"]
+table = ["| data | variant | samples | distance of 35-call samples | loss on unseen pictures | speed, by the loss |", "|---" * 6 + "|"]
 for name, runs, score in (("digits", scans, "fd35"), ("shapes", drawn, "pd35")):
-    for arm, run in runs.items():
+    for key, run in runs.items():
         said = speed_up_text(score_curve(runs["uniform-constant"], "loss"), score_curve(run, "loss"))
         count = f"{run.record['samples']:,}".replace(",", " ")
-        table.append(f"| {name} | {arm} | {count} | {ranged(run.score(score), '.3g')} | {ranged(run.score('loss'), '.4f')} | {said} |")
+        table.append(f"| {name} | {variant_name(key)} | {count} | {ranged(run.score(score), '.3g')} | {ranged(run.score('loss'), '.4f')} | {said} |")
 Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
 
 # %% [markdown]
 # ### The phenomenon on digits
 #
-# Without classes, so that the noise alone decides which digit it is.
+# These networks know no classes, so the noise alone decides which digit it becomes. Each was trained on one half of the scans.
 
 # %% tags=["hide-input"]
 pair = "digits: two halves of the scans"
 if pair in available():
     halves = compared(pair, 0)
-    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Trained on other scans: the same class in {halves.share:.0%}", f"p = {halves.test.p:.3f}"))
+    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Trained on different scans, yet {halves.share:.0%} have the same class", f"p = {halves.test.p:.3f}"))
 else:
     shown = "not recorded yet"
 shown
@@ -359,23 +362,21 @@ shown
 #
 # ### A · guided: a momentum that decays, and its rate
 #
-# Write both from what they are for. The memory M = β/(1−β) falls evenly, from $\beta_0/(1-\beta_0)$ at τ = 0 to 0 at τ = 1; and what a new gradient does at once, factor · (1−β), stays as it was at the start.
+# Write both schedules from their purpose. The memory M = β/(1−β) should fall linearly, from $\beta_0/(1-\beta_0)$ at τ = 0 to 0 at τ = 1. And the immediate effect of a new gradient, factor · (1−β), should stay as it was at the start.
 # Which of the two numbers must you find first?
 
-
 # %% tags=["exercise"]
-def my_pace(tau, beta0):
-    """β at the share tau of a run, and the factor on the learning rate."""
+def my_schedule(tau, beta0):
+    """β at the fraction tau of a run, and the factor on the learning rate."""
     ...  # your code
 
-
 # %% tags=["check", "nbval-check-output"]
-checks.pace(my_pace)
+checks.schedule(my_schedule)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# First M at τ, then β from M: solve M (1 − β) = β. The factor follows from factor · (1 − β) = 1 − β₀.
+# First find M at τ, then β from M by solving M (1 − β) = β. The factor follows from factor · (1 − β) = 1 − β₀.
 #
 # </details>
 
@@ -383,27 +384,25 @@ checks.pace(my_pace)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def my_pace(tau, beta0):
+# def my_schedule(tau, beta0):
 #     memory = (1 - tau) * beta0 / (1 - beta0)
 #     beta = memory / (1 + memory)
 #     return beta, (1 - beta0) / (1 - beta)
 # ```
 #
-# The factor is $(1-\beta_0)(1 + M)$, and M falls evenly: so does the rate, $1 - \beta_0 \tau$. A decay that looks involved is a straight line.
+# The factor is $(1-\beta_0)(1 + M)$, and M falls linearly, so the factor does too: it is $1 - \beta_0 \tau$. A decay that looks complicated is a straight line.
 #
 # </details>
 
 # %% [markdown]
 # ### B · on your own: a permutation test
 #
-# `a` and `b` (n, d) are two networks' answers to the same noises. `orders` (P, n) holds P shuffles of the numbers 0 … n − 1. Return p for the mean distance of a pair, one-sided, with the pairs as they are counted in.
-
+# `a` and `b` (n, d) are two networks' answers to the same noises. `orders` (P, n) contains P shuffles of the numbers 0 … n − 1. Return the one-sided p-value for the mean distance of a pair, with the true pairing included in the count.
 
 # %% tags=["exercise"]
 def my_test(a, b, orders):
-    """The p-value that the pairs as they are lie nearer together than shuffled ones."""
+    """The p-value for the true pairs being closer together than shuffled ones."""
     ...  # your code
-
 
 # %% tags=["check", "nbval-check-output"]
 checks.permutation_p(my_test)
@@ -411,7 +410,7 @@ checks.permutation_p(my_test)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `b[orders]` has shape (P, n, d). Shuffle one side only. Where do the pairs as they are enter, above the line, below it, or both?
+# `b[orders]` has shape (P, n, d). Shuffle one side only. Where does the true pairing enter: in the numerator, in the denominator, or in both?
 #
 # </details>
 
@@ -430,36 +429,39 @@ checks.permutation_p(my_test)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Trained numbers are means over three seeds, with the lowest and the highest; *shows* needs ranges that do not overlap. The paper's speed-ups, 2 to 2.6 times as reported, are for large networks and long training.
+# Trained numbers are means over three seeds, with the lowest and the highest in brackets. A claim is *confirmed here* only if the ranges do not overlap. The paper's speed-ups, 2 to 2.6 times as reported, are for large networks and long training.
 
 # %% tags=["hide-input"]
 agree = [agreement(x[0], y[0]) for x, y in both["two seeds"]]
 left, common = ranged([t.ratio for t in agree], ".1%"), ranged(shares["two seeds"][1][:, 0], ".1%")
-verdict = "shows" if max(t.p for t in agree) <= 0.001 else "shows in part"
+verdict = "confirmed here" if max(t.p for t in agree) <= 0.001 else "partly"
 table = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
-table.append(f"| other weights, same noise: near answers (ring) | {left} of the shuffled distance is left; same mode {common}, shuffled {twins.chance:.1%}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
+table.append(f"| different weights and the same noise give close samples (ring) | distance {left} of that of shuffled pairs; same mode {common}, shuffled {twins.chance:.1%}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
 
 # %% tags=["hide-input"]
-ends_away = {arm: run.score("away") for arm, run in ring.items()}
+ends_away = {key: run.score("away") for key, run in ring.items()}
 for name in available():
     if name not in ("ring: two seeds", "ring: other training"):
         t = compared(name, 0)
-        table.append(f"| … {name} (one pair) | {t.test.ratio:.1%} of the shuffled distance; same {'mode' if t.a.ndim == 2 else 'class'} {t.share:.0%}, shuffled {t.chance:.0%}; p = {t.test.p:.3f} | {'shows, one pair' if t.test.p <= 0.01 else 'does not show at this size'} |")
-table.append(claim_row("momentum decay with its rate trains faster (ring, excess)", found, "uniform-both", "uniform-constant"))
+        kind = "mode" if t.a.ndim == 2 else "class"
+        table.append(f"| … {name} (one pair) | distance {t.test.ratio:.1%} of that of shuffled pairs; same {kind} {t.share:.0%}, shuffled {t.chance:.0%}; p = {t.test.p:.3f} | {'confirmed here, for one pair' if t.test.p <= 0.01 else 'not seen at this scale'} |")
+table.append(claim_row("momentum decay with its rate trains faster (ring, excess loss)", found, "uniform-both", "uniform-constant"))
 table.append(claim_row("*not in the paper:* … faster than its rate alone (ring)", found, "uniform-both", "uniform-rate"))
-table.append(claim_row("the compensation is needed: decay alone is worse (ring, excess)", found, "uniform-both", "uniform-momentum"))
+table.append(claim_row("the compensation is needed: decay alone is worse (ring, excess loss)", found, "uniform-both", "uniform-momentum"))
 table.append(claim_row("… and worse than no decay (ring)", found, "uniform-constant", "uniform-momentum"))
-table.append(claim_row("a curriculum over noise trains faster (ring, excess)", found, "curriculum-constant", "uniform-constant"))
-table.append(claim_row("both techniques beat either alone: the curriculum (ring, excess)", found, "curriculum-both", "curriculum-constant"))
-table.append(claim_row("… and the momentum with its rate (ring, excess)", found, "curriculum-both", "uniform-both"))
+table.append(claim_row("a curriculum over noise trains faster (ring, excess loss)", found, "curriculum-constant", "uniform-constant"))
+table.append(claim_row("both techniques beat either alone: the curriculum (ring, excess loss)", found, "curriculum-both", "curriculum-constant"))
+table.append(claim_row("… and the momentum with its rate (ring, excess loss)", found, "curriculum-both", "uniform-both"))
 table.append(claim_row("… and in samples: their distance to the exact ends (ring)", ends_away, "curriculum-both", "uniform-constant"))
 for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
-    numbers = {arm: run.score(score) for arm, run in runs.items()}
+    numbers = {key: run.score(score) for key, run in runs.items()}
     table.append(claim_row(f"both techniques beat neither ({name})", numbers, "curriculum-both", "uniform-constant"))
 Markdown("\n".join(table))
 
 # %% [markdown]
-# No arm trains on the curriculum's last law from the first step. So where a curriculum gains, this table cannot say whether it is by *moving*, or by looking elsewhere.
+# No variant trains on the curriculum's final density from the first step. Where a curriculum gains, this table therefore cannot say whether it gains by *changing* over time or by looking at other noise levels.
+#
+# Three conclusions to take home. Networks agree because the data leave them only one answer. A momentum and its rate belong together, and a decay of the rate alone is the control that a claimed speed-up has to beat. And *uniform* is a word that needs an axis.
 #
 # ## Budget
 
@@ -468,13 +470,9 @@ names = ("pretraining-toy", "pretraining-rates", "pretraining-digits", "pretrain
 runs = [run for name in names for run in recorded_variants(name).values()]
 count = sum(run.record["samples"] * len(run.record["seeds"]) for run in runs)
 seconds = sum(sum(run.record["seconds"]) for run in runs)
-print("While you waited: no training; 35 calls of the exact denoiser on 512 points; all else is read.")
+print("While you waited: no training, and 35 calls of the exact denoiser on 512 points. Everything else is recorded.")
 each = f"{count:,} samples".replace(",", " ")
-print(f"Recorded: {len(runs)} arms, three seeds each: {each}, {seconds:.0f} s of training on a machine that did other work too.")
+print(f"Recorded: {len(runs)} variants, three seeds each: {each} and {seconds:.0f} s of training in all.")
 
 # %% [markdown]
-# Run All takes 9 seconds on 2 CPU cores.
-#
-# Three lines to take with you: networks agree because the data leave them one answer. A momentum and its rate belong together, and a decay of the rate alone is the arm to compare with. And *uniform* is a word that needs an axis.
-#
 # **Next:** lab 15 leaves pictures for sound.

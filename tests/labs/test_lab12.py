@@ -122,13 +122,13 @@ REST = {"source": "digits, latents", "share": 0.1, "factor": 50, "intervals": 40
 
 
 def test_without_impulses_normal_numbers_lie_within_the_fences(bench):
-    reading = turn(bench, **REST | {"share": 0.0, "source": "normal numbers"}).reading
-    assert "normal numbers: 0.70%" in reading and "0.0% of the samples hold" in reading
+    reading = turn(bench, **REST | {"share": 0.0, "source": "normal distribution"}).reading
+    assert "normal distribution: 0.70%" in reading and "0.0% of the samples contain" in reading
     assert "kurtosis 2.9" in bench.picture.figure.axes[0].get_title("left")
 
 
 def test_squared_l2_gives_impulses_the_most_say_and_cauchy_the_least(bench):
-    words = turn(bench, **REST).reading.split("all pull: ")[1]
+    words = turn(bench, **REST).reading.split("whole pull: ")[1]
     shares = [float(part.split()[-1].split("%")[0]) for part in words.splitlines()[0].split(",")]
     assert shares[0] > shares[1] > shares[2]
 

@@ -56,7 +56,7 @@ EDITS = {
     "no noise is added": step(right, lambda x, r, z: x),
     "not scaled": step(right, lambda x, r, z: x + z),
     "your answer has shape": step(right, lambda x, r, z: x[:2]),
-    "none of the usual slips": step(right, lambda x, r, z: 2 * x),
+    "none of the usual mistakes": step(right, lambda x, r, z: 2 * x),
     "noise is added before": lambda f, x_t, t, r, y, m, A, back, z: right(
         f(x_t, t) + r[:, None] * z, y, m > 0, A, back
     ),
@@ -108,10 +108,10 @@ PUSHES = {
     "ζ is missing": pushed(lambda off: norms(off).sum(), lambda t, zeta: -t[:, None]),
     "over the whole batch": pushed(lambda off: off.norm()),
     "the mean over the batch": pushed(lambda off: norms(off).mean()),
-    "the gradient is that by h": by_h,
+    "the gradient is taken with respect to h": by_h,
     "stopped with RuntimeError": through_nothing,
     "one vector for each sample": lambda f, A, y, x_t, t, zeta: norms(y),
-    "none of the usual slips": lambda f, A, y, x_t, t, zeta: x_t,
+    "none of the usual mistakes": lambda f, A, y, x_t, t, zeta: x_t,
 }
 
 
@@ -174,7 +174,7 @@ def test_the_plane_shows_the_exact_answers(plane):
 @pytest.mark.parametrize("name", explorer.LINEAR)
 def test_for_a_linear_operator_the_mean_is_the_nearer_one(name):
     reading = explorer.picture(name, 1.0, 5).reading
-    assert "E[A] itself" in reading
+    assert "A(mean) is E[A(x) | x_t]" in reading
     _, _, drawn, points = explorer.scene(1.0, 5)
     A = explorer.MEASURED[name][0]
     assert float(A(points["posterior mean"][None])) == pytest.approx(
@@ -274,4 +274,4 @@ def test_the_text_says_that_the_posteriors_components_are_narrower_than_the_data
     s2, sigma2 = 0.1**2, torch.tensor([0.02, 0.5, 2.0, 80.0]).double() ** 2
     assert (s2 * sigma2 / (s2 + sigma2) < s2).all()
     text = lab("13").read_text(encoding="utf-8")
-    assert "with the same spread" not in text and "narrower components" in text
+    assert "with the same spread" not in text and "components are narrower" in text

@@ -40,7 +40,7 @@ from cmlab.schedules import Warmup
 from cmlab.train.recipe import to_dict
 
 LAB = lab("14")
-CHECKS = (checks.pace, checks.permutation_p)
+CHECKS = (checks.schedule, checks.permutation_p)
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -57,18 +57,19 @@ SLIPS = [slip for slip, _ in checks.slips()]
 @pytest.mark.parametrize("number", range(len(SLIPS)))
 def test_each_slip_in_the_pace_gets_its_own_message(number):
     table = dict(zip(checks.CASES, checks.slips()[number][1], strict=True))
-    verdict = checks.pace(lambda tau, beta0: table[tau, beta0])
+    verdict = checks.schedule(lambda tau, beta0: table[tau, beta0])
     assert verdict.state == "slip" and verdict.message == SLIPS[number]
     assert len(set(SLIPS)) == len(SLIPS)
 
 
 def test_other_wrong_paces_are_told_by_a_property():
-    assert "an even fall has" in checks.pace(lambda t, b: (b * (1 - t) ** 2, 1.0)).message
+    assert "a linear fall has" in checks.schedule(lambda t, b: (b * (1 - t) ** 2, 1.0)).message
     assert (
-        "a new gradient enters" in checks.pace(lambda t, b: (checks.exact(t, b)[0], 0.5)).message
+        "a new gradient enters"
+        in checks.schedule(lambda t, b: (checks.exact(t, b)[0], 0.5)).message
     )
-    assert "must lie in [0, 1)" in checks.pace(lambda t, b: (1.2, 1.0)).message
-    assert "two numbers" in checks.pace(lambda t, b: b).message
+    assert "must lie in [0, 1)" in checks.schedule(lambda t, b: (1.2, 1.0)).message
+    assert "two numbers" in checks.schedule(lambda t, b: b).message
 
 
 def far(a, b, orders):
@@ -208,7 +209,7 @@ def test_the_figures_draw_what_they_were_given():
     assert "not recorded" in empty.texts[0].get_text()
     low = figures.VariantScores(arm.steps, arm.values / 10)
     assert figures.finding("a", {"x": arm, "y": low}) == "a: y ends lowest"
-    assert "not told apart" in figures.finding("a", {"x": arm, "y": arm})
+    assert "indistinguishable" in figures.finding("a", {"x": arm, "y": arm})
     at = {"constant": {0.002: np.array([1.0, 3.0]), 0.004: np.array([1.0, 1.0])}}
     assert figures.scores_by_rate(at, "m", "t").axes[0].lines[0].get_ydata() == pytest.approx(
         [2, 1]

@@ -92,10 +92,10 @@ def test_the_figures_show_what_they_were_given():
 
 
 def test_a_bound_is_judged_over_the_seeds():
-    assert figures.bound_verdict([1.0, 1.05, 1.1], 1.1) == "shows"
-    assert figures.bound_verdict([1.0], 1.1) == "shows, for too few seeds"
-    assert figures.bound_verdict([1.0, 1.0, 1.2], 1.1).startswith("shows in part")
-    assert figures.bound_verdict([1.2, 1.3, 1.4], 1.1) == "does not show at this size"
+    assert figures.bound_verdict([1.0, 1.05, 1.1], 1.1) == "confirmed here"
+    assert figures.bound_verdict([1.0], 1.1) == "confirmed, on too few seeds"
+    assert figures.bound_verdict([1.0, 1.0, 1.2], 1.1).startswith("partly")
+    assert figures.bound_verdict([1.2, 1.3, 1.4], 1.1) == "not seen at this scale"
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ PRICE_SLIPS = {
     "the prices are compared the wrong way round": fronts(may=lambda b, a: b >= a),
     "at equal prices the better one beats the other": fronts(may=lambda b, a: b < a),
     "means alone decide": fronts(worse=lambda b, a: mean(b) < mean(a)),
-    "a dearer method that is not told apart was not beaten": fronts(
+    "a more expensive method that is indistinguishable was not beaten": fronts(
         worse=lambda b, a: not max(a) < min(b)
     ),
     "these are errors: lower is better": fronts(worse=lambda b, a: min(b) > max(a)),
@@ -165,9 +165,9 @@ def test_a_call_is_worth_what_it_beats_and_less_than_what_beats_it():
 
 def test_a_verdict_needs_three_seeds_and_every_comparison():
     low, high = np.array([0.1, 0.2, 0.1]), np.array([0.3, 0.4, 0.5])
-    assert figures.verdict([(low, high), (low, high)]) == "shows"
-    assert figures.verdict([(low, high), (low, low)]).startswith("shows in part: 1 of 2")
-    assert figures.verdict([(high, low)]) == "does not show at this size: higher"
+    assert figures.verdict([(low, high), (low, high)]) == "confirmed here"
+    assert figures.verdict([(low, high), (low, low)]).startswith("partly: 1 of 2")
+    assert figures.verdict([(high, low)]) == "not seen at this scale: higher"
     assert figures.verdict([(low[:2], high)]) == "too few seeds yet"
 
 
@@ -286,7 +286,7 @@ def test_two_panels_of_one_method_are_the_same_points(seen):
 def test_the_reading_quotes_the_table(seen, rows):
     shown = turn(seen, method="iCT", calls=2).reading
     assert f"{figures.by_calls(rows, 'ict')[2].mean():.3f}" in shown
-    assert "not asked for in so many calls" in turn(seen, calls=8).reading.splitlines()[0]
+    assert "Not recorded for this number of calls" in turn(seen, calls=8).reading.splitlines()[0]
 
 
 def test_the_explorers_ends_are_nearly_the_oracles():

@@ -24,7 +24,7 @@ class Verdict:
     """The result of an exercise check, as a notebook shows it at the end of a cell.
 
     Args:
-        state: "passed", "slip" or "not attempted yet".
+        state: "passed", "slip" (shown as "mistake") or "not attempted yet".
         message: what was proved, or the likely mistake.
     """
 
@@ -41,7 +41,8 @@ class Verdict:
 
     def __str__(self) -> str:
         mark = {"passed": "✓", "slip": "✗"}.get(self.state, "○")
-        return f"{mark} {self.state}: {self.message}" if self.message else f"{mark} {self.state}"
+        said = "mistake" if self.state == "slip" else self.state
+        return f"{mark} {said}: {self.message}" if self.message else f"{mark} {said}"
 
     __repr__ = __str__
 

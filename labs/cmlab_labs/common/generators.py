@@ -106,7 +106,7 @@ class Generator:
         if not isinstance(data, CIFAR10):
             g = torch.Generator().manual_seed(16)
             drawn = pixels(data.sample(FRESH + 100, g)[0])
-            return ReferenceImages(drawn[:FRESH], f"{FRESH} fresh ones", drawn[FRESH:])
+            return ReferenceImages(drawn[:FRESH], f"{FRESH} fresh pictures", drawn[FRESH:])
         try:
             held_out = replace(data, train=False).images[:100]
             return ReferenceImages(data.images, f"{len(data)} to train on", held_out)

@@ -270,5 +270,5 @@ def jacobian_norms(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
     ax.minorticks_off()
-    title = "At high noise the mean passes the pull on evenly, the path's end does not"
+    title = "At high noise the mean passes every pull on alike; the path's end does not"
     return name_axes(ax, LEVEL, "$\\|J^\\top u\\|$", title).figure  # type: ignore

@@ -20,7 +20,7 @@ from .figures import ImpulseScene, impulses, influence, pairing
 CPU = torch.device("cpu")
 SAMPLES = 400
 INTERVALS = [10, 20, 40, 80, 160, 320, 640]
-SOURCES = ["digits, latents", "digits, pixels", "normal numbers"]
+SOURCES = ["digits, latents", "digits, pixels", "normal distribution"]
 
 
 @lru_cache(maxsize=8)
@@ -49,9 +49,9 @@ def latent_bench() -> Explorer:
     knobs = {
         "source": choice("elements", SOURCES),
         "share": slider("impulses (% of the elements)", 0.1, 0.0, 1.0, 0.05),
-        "factor": slider("factor of an impulse", 50, 1, 100, 1),
+        "factor": slider("size of an impulse (factor)", 50, 1, 100, 1),
         "intervals": choice("N", INTERVALS, 40),
-        "size": log_slider("residual of a clean sample (rms)", 0.02, 1e-4, 1.0),
+        "size": log_slider("residual of a clean sample (RMS)", 0.02, 1e-4, 1.0),
     }
     return Explorer(picture, knobs)
 
@@ -59,7 +59,7 @@ def latent_bench() -> Explorer:
 def picture(source: str, share: float, factor: int, intervals: int, size: float) -> Picture:
     """Elements with fences, and the influence of residuals that grow with their samples.
 
-    A sample of the clean data's mean length has a residual of rms `size`: a model, no run.
+    A sample of the clean data's mean length has a residual of RMS `size`: a model, no training.
     """
     x, clean = with_impulses(source, round(share, 2), factor), elements(source)
     root = sqrt(x.shape[1])
@@ -70,7 +70,7 @@ def picture(source: str, share: float, factor: int, intervals: int, size: float)
     found = impulsiveness(x)
     scene = ImpulseScene(x.flatten(), lengths, losses, c)
     kurtosis = f"{found.kurtosis:.1f}" if found.kurtosis < 100 else f"{found.kurtosis:.0f}"
-    title = f"{found.outer:.2%} beyond the outer fence, kurtosis {kurtosis}"
+    title = f"{found.outer:.2%} beyond the outer fence; kurtosis {kurtosis}"
     hit = (x != clean).any(1)
     shares = ", ".join(
         f"{name} {share_of_influence(influence(metric, lengths), hit):.1%}"
@@ -85,11 +85,11 @@ def share_of_influence(force: Tensor, hit: Tensor) -> float:
 
 def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> str:
     return (
-        f"Beyond the inner fence: {inner:.2%} (normal numbers: 0.70%); the farthest element lies "
-        f"{reach:.1f} interquartile ranges from the median.\n"
-        f"{float(hit.double().mean()):.1%} of the samples hold an impulse. Their share of all "
-        f"pull: {shares}.\n"
-        f"Cauchy pulls hardest at √2 c(N) √D = {sqrt(2) * c:.3g}, and ever less beyond."
+        f"Beyond the inner fence: {inner:.2%} (normal distribution: 0.70%). The farthest element "
+        f"lies {reach:.1f} interquartile ranges from the median.\n"
+        f"{float(hit.double().mean()):.1%} of the samples contain an impulse. Their share of the "
+        f"whole pull: {shares}.\n"
+        f"The Cauchy pull is largest at √2 c(N) √D = {sqrt(2) * c:.3g} and falls beyond."
     )
 
 
@@ -113,11 +113,15 @@ def transport_picture(batch: int, t: float, seed: int) -> Picture:
     ratio = cost_ratio(x, z)
     near = min(4, batch - 1)
     spread = [target_variance(x, y, near) for y in x_t.values()]
-    figure = pairing(x, pairs, x_t, t, f"Transport leaves {ratio:.0%} of the cost")
+    figure = pairing(
+        x, pairs, x_t, t, f"Optimal transport reduces the cost of the pairs to {ratio:.0%}"
+    )
     return Picture(
         figure,
-        f"Mean squared length of a pair: {ratio:.0%} of that of the pairs as drawn.\n"
-        f"Variance of x among the {near} nearest x + t z: {spread[0]:.3f} as drawn, "
+        f"With transport the mean squared length of a pair is {ratio:.0%} of that of the pairs as "
+        "drawn.\n"
+        f"Variance of x among the {near} nearest points x + t z: {spread[0]:.3f} as drawn, "
         f"{spread[1]:.3f} with transport.\n"
-        "The same noises in another order: their distribution is unchanged, the pairs' is not.",
+        "The noises are the same, in another order: their distribution is unchanged, but "
+        "the joint distribution of data and noise is not.",
     )

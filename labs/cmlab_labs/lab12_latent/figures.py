@@ -37,7 +37,7 @@ LEAST = 1e-6  # of a share on a log axis: none at all is drawn there, hollow
 
 
 def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
-    """Shares beyond the fences, and the kurtosis, of one thing a row; dotted: normal numbers."""
+    """Shares beyond the fences, and kurtosis, by data set; dotted: a normal distribution."""
     figure, (axes,) = sheet(1, 2, 9.6, 0.42 * len(rows) + 1.5, ratios=(1.5, 1))
     place = np.arange(len(rows))[::-1]
     for y, found in zip(place, rows.values(), strict=True):
@@ -55,9 +55,9 @@ def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
     low, high = (pick([3.0, *(row.kurtosis for row in rows.values())]) for pick in (min, max))
     axes[1].set_xlim(0.85 * low, 1.2 * high)
     set_ticks(axes[1], (2, 3, 5, 10, 20, 50, 100))
-    name_axes(axes[0], f"share of elements beyond {INNER:g} IQR (squares) and {OUTER:g} IQR "
-              "(triangles)", "", title or "Tails")  # fmt: skip
-    name_axes(axes[1], "kurtosis (normal: 3)", "", "Kurtosis")
+    name_axes(axes[0], f"share beyond the inner fence, {INNER:g} IQR (squares), and the outer, "
+              f"{OUTER:g} IQR (triangles)", "", title or "Tails")  # fmt: skip
+    name_axes(axes[1], "kurtosis (normal distribution: 3)", "", "Kurtosis")
     return figure
 
 
@@ -101,8 +101,8 @@ def impulses(scene: ImpulseScene, title: str) -> Figure:
     set_ticks(axes[1], (1e-4, 1e-3, 0.01, 0.1, 1, 10, 100))
     for y, (name, role) in zip((0.35, 0.25, 0.15), LOSSES.items(), strict=True):
         label(axes[1], 1.3e-4, y, name, role.color)
-    name_axes(axes[1], "length of a sample's residual ‖f_t − f_r‖", "pull ψ, largest = 1",
-              "Cauchy pulls hardest at √2 c, dotted")  # fmt: skip
+    name_axes(axes[1], "length of a sample's residual ‖f_t − f_r‖", "pull ψ (its maximum is 1)",
+              "The Cauchy pull peaks at √2 c (dotted)")  # fmt: skip
     return figure
 
 
@@ -119,6 +119,20 @@ def histogram(ax: Axes, elements: Tensor) -> None:
 
 
 # Scores of runs on latents, and their residuals during training
+
+VARIANT_NAMES = {
+    "ict": "iCT", "cauchy": "iCT, Cauchy loss", "slct": "sLCT",
+    "slct-independent": "sLCT, no transport", "slct-across": "sLCT, pairs across classes",
+    "slct-8c": "sLCT, c eight times larger", "slct-first": "sLCT, first c for this size",
+    "huber": "iCT", "l2": "iCT, squared L2",
+}  # fmt: skip
+VARIANT_NAMES |= {f"{name}-impulses": said for name, said in VARIANT_NAMES.items()}
+
+
+def full_name(variant: str) -> str:
+    """A variant's name, and whether impulses were injected."""
+    return VARIANT_NAMES[variant] + ", impulses" * variant.endswith("-impulses")
+
 
 VARIANT_ROLES = {
     "ict": STUDENT, "cauchy": TEACHER, "slct": EXTRA, "slct-independent": MEAN,
@@ -140,7 +154,7 @@ def variant_scores(
             ax.text(scores.max() * 1.07, y, f"{scores.mean():.0f}", va="center", fontsize=9)
         ax.axvline(floor, color=TRUTH.color, linestyle=":", linewidth=1)
         ax.set(xscale="log", ylim=(-0.6, len(variants) - 0.3))
-        ax.set_yticks(place, list(variants))
+        ax.set_yticks(place, [VARIANT_NAMES.get(variant, variant) for variant in variants])
         name_axes(ax, name, "", title)
     span = [v for variants in panels.values() for s in variants.values() for v in s]
     for ax in axes:
@@ -169,7 +183,7 @@ def residual_sizes(
     ax.set(xscale="log", yscale="log", xlim=(7, 2400))
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     ax.minorticks_off()
-    name_axes(ax, "N, intervals of the grid", "rms residual of a coordinate (data units)", title)
+    name_axes(ax, "number of intervals N", "RMS residual per coordinate (data units)", title)
     return figure
 
 
@@ -200,14 +214,14 @@ def pairing(
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     for column, (name, z) in enumerate(pairs.items()):
         draw_pairs(axes[0, column], x, z, name)
-        axes[0, column].set_title(f"{name}: pairs", fontsize=10, loc="left")
+        axes[0, column].set_title(f"pairs, {name}", fontsize=10, loc="left")
         below = axes[0, 2 + column]
         below.scatter(
             *x_t[name].T, s=7, color=COUPLING_ROLES[name].color, marker=COUPLING_ROLES[name].marker
         )
         reach = 1.3 + 2.6 * t
         below.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        below.set_title(f"{name}, t = {t:.2g}", fontsize=10, loc="left")
+        below.set_title(f"$x_t$ at t = {t:.2g}, {name}", fontsize=10, loc="left")
     axes[0, 0].set_ylabel(Y)
     for ax in axes[0]:
         ax.set_xlabel(X)
@@ -227,8 +241,8 @@ def transport_gains(
     axes[0].axhline(1, color=TRUTH.color, linestyle=":", linewidth=1)
     axes[0].set(xscale="log", ylim=(0, 1.08))
     saved = 1 - ratios.mean(1)
-    name_axes(axes[0], "dimension D", "cost left, share of the pairs as drawn",
-              f"{saved[0]:.0%} saved in 2D, {saved[-1]:.0%} at {dims[-1]}")  # fmt: skip
+    name_axes(axes[0], "dimension D", "remaining share of the cost",
+              f"Cost: {saved[0]:.0%} saved in 2D, {saved[-1]:.0%} in {dims[-1]}D")  # fmt: skip
     for name, values in spread.items():
         role = COUPLING_ROLES[name]
         axes[1].plot(levels, values.mean(1), color=role.color, marker=role.marker,
@@ -253,4 +267,7 @@ def seed_scores(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> Non
                 )
     ax.set_xticks(place, list(scores))
     ax.set(xlim=(-0.5, len(scores) - 0.5), yscale="log")
-    name_axes(ax, "", "error (data units)", "Trained: one marker a seed")
+    worse = all(found.get(b, np.array([np.nan])).min() > found.get(a, np.array([np.nan])).max()
+                for found in scores.values() for a, b in [COUPLING_ROLES])  # fmt: skip
+    title = "Yet the trained networks get worse" if worse else "Trained networks, by seed"
+    name_axes(ax, "", "error (data units), a marker per seed", title)

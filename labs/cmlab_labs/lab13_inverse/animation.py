@@ -57,7 +57,7 @@ def posterior_by_level(frames: int = 31) -> Moving:
         Panel(LEVEL, "distance to a mode (data units)", (0.045, 5.6), (0, 0.6), "x",
               x_ticks=(0.1, 0.3, 1, 3)),
     ]  # fmt: skip
-    finding = "The mean of what may lie under a point leaves the data; the path's end stays near"
+    finding = "The mean of all possible x leaves the data; the path's end stays near them"
     return moving("under", finding, LEVEL, panels, still, shots, 24)
 
 
@@ -74,10 +74,10 @@ def frame(levels: Tensor, found: Sequence[Mapping[str, Tensor]]) -> Shot:
     level, (mean, end, middle) = f"{float(levels[-1]):.2g}", (row[-1] for row in rows.values())
     reading = (
         f"At σ = {level} the posterior mean D lies {mean:.2f} from the nearest mode, the path's "
-        f"end f {end:.2f}, and what may lie under the point {middle:.2f} on average."
+        f"end f {end:.2f}, and a posterior sample {middle:.2f} on average."
     )
     traces = [cloud(found[-1]["samples"], TRUTH, size=4, opacity=0.5)]
     traces += [cloud(found[-1][name], POINT_STYLE[name], 0, 15) for name in (MEAN, END)]
     traces += [line(levels, row, POINT_STYLE.get(name, TRUTH), 1) for name, row in rows.items()]
-    titles = f"What may lie under it at σ = {level}", f"From a mode: D {mean:.2f}, f {end:.2f}"
+    titles = f"Posterior of x at σ = {level}", f"Distance to a mode: D {mean:.2f}, f {end:.2f}"
     return Shot(level, reading, titles, traces)

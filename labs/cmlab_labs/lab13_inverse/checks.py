@@ -14,12 +14,12 @@ from cmlab.types import Denoise
 
 from ..common.exercise import Slip, close, exercise, expect
 
-Named = dict[str, Tensor]  # what to say, and what the slip gives
+Named = dict[str, Tensor]  # the message, and the answer that the mistake gives
 
 
 @exercise
 def edit_step(answer: Callable[..., Any]) -> str:
-    """(f, x_t, t, r, y, missing, A, back, z) -> x_r, the input of the next call."""
+    """(f, x_t, t, r, y, missing, B, back, z) -> x_r, the input of the next call."""
     for missing in ((1, 1, 0, 1, 0, 0), (0, 1, 1, 1, 1, 1)):
         given = edit_case(torch.tensor(missing, dtype=torch.float64))
         found = answer(*given)
@@ -31,7 +31,7 @@ def edit_step(answer: Callable[..., Any]) -> str:
             raise_matching_slip(
                 found, editing_slips(*given), f"off by {float((found - right).abs().max()):.2g}"
             )
-    return "the given part is y's to rounding, the rest is f's, and the noise is of level r"
+    return "the given part is y's up to rounding, the rest is f's, and the noise has level r"
 
 
 def edit_case(missing: Tensor) -> tuple[Any, ...]:
@@ -61,12 +61,12 @@ def editing_slips(f: Denoise, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor, miss
     return {
         "the mask is inverted: Ω is 1 where something is missing, and there f's answer counts":
             back(torch.where(on, A(y), A(x))) + noise,
-        "you are still in the basis: go back through A⁻¹ before the noise": mixed + noise,
+        "you are still in the basis: go back through B⁻¹ before the noise": mixed + noise,
         "noise is added before the given part is put back, so that part has none at level r":
             before,
-        "Ω is applied to the pixels: it belongs to the basis, so go through A, and back":
+        "Ω is applied to the pixels: it belongs to the basis, so go through B, and back":
             torch.where(on, x, y) + noise,
-        "y is taken as it is: bring it into the basis as well, A(y)":
+        "y is taken as it is: bring it into the basis as well, B(y)":
             back(torch.where(on, A(x), y)) + noise,
         "the noise has level t: the next call is at level r": back(mixed) + expand(t, z) * z,
         "no noise is added: the next call needs an input of level r": back(mixed),
@@ -123,7 +123,9 @@ def pushing_slips(
         "t is missing: the step is ζ t, small near the data": right / level,
         "t is squared: the step is ζ t": right * level,
         "ζ is missing": right / 0.7,
-        "the gradient is that by h: go on through the estimate, to x_t": -0.7 * level * at_h,
+        "the gradient is taken with respect to h: go on through the estimate, to x_t": -0.7
+        * level
+        * at_h,
         "one norm was taken over the whole batch: samples must not pull at each other": (
             right * distance / distance.norm()
         ),
@@ -132,7 +134,7 @@ def pushing_slips(
 
 
 def raise_matching_slip(found: Tensor, slips: Named, off: str, tolerance: float = 1e-8) -> None:
-    """Raise the slip that gives what was found."""
+    """Raise the mistake that gives what was found."""
     for message, wrong in slips.items():
         expect(not close(found, wrong, tolerance, tolerance), message)
-    raise Slip(f"not the right answer ({off}), and none of the usual slips")
+    raise Slip(f"not the right answer ({off}), and none of the usual mistakes")

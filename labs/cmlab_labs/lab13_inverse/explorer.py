@@ -91,14 +91,14 @@ def reading(
     mean, spread = float(answers.mean()), float(answers.std())
     at_mean, at_end = (density(at[None]) for at in points.values())
     truth = float(MEASURED[operator][0](x[None]))
-    kind = "linear: the mean's answer is E[A] itself" if operator in LINEAR else "not linear"
+    kind = "linear: A(mean) is E[A(x) | x_t]" if operator in LINEAR else "not linear"
     answers_text = ", ".join(f"A({name}) = {value:.3f}" for name, value in found.items())
     return (
-        f"σ = {level:.2g}. A: {operator}, {kind}. The truth under the noise has {truth:.3f}.\n"
-        f"E[A(x) | x_t] = {mean:.3f}, spread {spread:.3f} ({DRAWN} exact samples).\n"
+        f"σ = {level:.2g}. A is {operator}, {kind}. For the true x, A(x) = {truth:.3f}.\n"
+        f"E[A(x) | x_t] = {mean:.3f}, standard deviation {spread:.3f} ({DRAWN} exact samples).\n"
         f"{answers_text}.\n"
-        f"ln p(x): {at_mean:.1f} at the mean, {at_end:.1f} at the path's end; at real points "
-        f"{typical_density():.1f} on average."
+        f"ln p(x) is {at_mean:.1f} at the mean and {at_end:.1f} at the path's end; for real data "
+        f"it is {typical_density():.1f} on average."
     )
 
 
@@ -188,7 +188,7 @@ def measurement_picture(
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
     names = ("truth", f"$x_t$, σ = {level:.2g}", *points)
     figure = measured_digits(
-        images, measured, names, far, f"What A is shown, and what it answers: {name}"
+        images, measured, names, far, f"The candidates h, and A(h) for A = {name}"
     )
     answers_text = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
     sharp = ", ".join(f"{n} {float(h.norm()):.1f}" for n, h in (("truth", x), *points.items()))
@@ -229,14 +229,14 @@ def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: in
 
 def edit_sentence(task: str, x: Tensor, given: Tensor, out: Tensor, calls: int) -> str:
     """Text on an edit: what is kept, the distance to the truth, and the spread."""
-    kept = "nothing is kept exactly: the stroke is a start"
+    kept = "nothing is kept exactly, since the stroke is only a start"
     if task != STROKE:
         again = EDITS[task].project(torch.zeros_like(out), out)
         kept = f"the given part is off by at most {float((again - given).abs().max()):.0e}"
     distance = (out - x).flatten(1).norm(dim=1).mean()
     return (
         f"Given: {task}; {calls} call{'s' * (calls > 1)} for each of {MANY}; {kept}.\n"
-        f"Distance to the truth {float(distance):.2f} (mean); with the rest left grey "
+        f"Mean distance to the truth {float(distance):.2f}; with the rest left grey it is "
         f"{float((given - x).norm()):.2f}.\n"
-        f"Spread between the six, root mean square a pixel: {float(out.std(0).mean()):.2f}."
+        f"Spread between the six answers, per pixel: {float(out.std(0).mean()):.2f}."
     )

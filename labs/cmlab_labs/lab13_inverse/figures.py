@@ -43,7 +43,7 @@ def measured_digits(
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
     least = min(far, key=lambda name: far[name])
-    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Least: {least}")
+    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Smallest mismatch: {least}")
     return figure
 
 
@@ -115,7 +115,7 @@ def success_by_zeta(runs: Mapping[str, Recording], task: str, budget: int) -> Fi
     ticks = [place[0], 0.01, 0.1, 1, 10]
     ax.set_xticks(ticks, ["0", "0.01", "0.1", "1", "10"])
     ax.minorticks_off()
-    title = f"{task}, {budget} steps: too weak a pull, and too strong a one"
+    title = f"{task.capitalize()}, {budget} steps: a pull can be too weak or too strong"
     return name_axes(ax, "strength $\\zeta$", "success (share)", title).figure  # type: ignore
 
 
@@ -139,7 +139,7 @@ def editing_error(
     left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
     left.minorticks_off()
     name_axes(left, "calls of the exact f", "$W_1$ to the exact posterior (data units)",
-              "More calls: nearer, slowly")  # fmt: skip
+              "More calls come nearer, but slowly")  # fmt: skip
     densities(axes[1], clouds)
     return figure
 
@@ -152,4 +152,4 @@ def densities(ax: Axes, clouds: Mapping[str, np.ndarray]) -> None:
         ax.stairs(tall, edges, color=role.color, linestyle=line, linewidth=wide, label=name)
     ax.legend(loc="upper left", fontsize=9)
     name_axes(ax, "the missing coordinate (data units)", "density",
-              "Exactly kept, and not a posterior sample")  # fmt: skip
+              "The missing coordinate misses the posterior")  # fmt: skip

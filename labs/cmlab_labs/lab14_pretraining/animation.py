@@ -36,7 +36,7 @@ def shared_noise() -> Moving:
     still += [text_labels([-1.58], [1.52], ["squares: one network"], STUDENT.color),
               text_labels([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
-    finding = "Two networks that share only the data answer the same noise alike"
+    finding = "Two networks that share only their data turn the same noise into the same sample"
     return moving("twins", finding, LEVEL, [plane, plane], still, shots)
 
 

@@ -21,8 +21,8 @@ Pairs = Sequence[tuple[float, float]]
 
 
 @exercise
-def pace(answer: Callable[..., Any]) -> str:
-    """(tau, beta0) -> β, factor: an even fall of the memory, and a new gradient as before."""
+def schedule(answer: Callable[..., Any]) -> str:
+    """(tau, beta0) -> β, factor: the memory falls linearly, a new gradient counts as before."""
     found = [pair(answer, *case) for case in CASES]
     for slip, wrong in slips():
         expect(not same(found, wrong), slip)
@@ -31,13 +31,13 @@ def pace(answer: Callable[..., Any]) -> str:
         expect(0 <= beta < 1, f"β is {beta:.4g} {where}: it must lie in [0, 1)")
         memory, even = beta / (1 - beta), (1 - tau) * beta0 / (1 - beta0)
         expect(abs(memory - even) < 1e-6,
-               f"the memory β/(1 − β) is {memory:.4f} {where}: an even fall has "
+               f"the memory β/(1 − β) is {memory:.4f} {where}: a linear fall has "
                f"{even:.4f}")  # fmt: skip
         new = factor * (1 - beta)
         expect(abs(new - (1 - beta0)) < 1e-6,
                f"a new gradient enters with factor · (1 − β) = {new:.4f} {where}: at the start "
                f"of the run it was {1 - beta0:g}")  # fmt: skip
-    return "the memory falls evenly to nothing, a new gradient counts as before, in 12 cases"
+    return "the memory falls linearly to 0 and a new gradient counts as before, in 12 cases"
 
 
 def pair(answer: Callable[..., Any], tau: float, beta0: float) -> tuple[float, float]:
@@ -66,18 +66,18 @@ def slips() -> list[tuple[str, Pairs]]:
     return [
         ("the ratio is upside down: where β falls, 1 − β grows, and the rate must fall",
          every(lambda b, c, t, b0: (b, 1 / c))),
-        ("the ratio is squared: one factor of 1 − β is to be made up for",
+        ("the ratio is squared: one factor of 1 − β is to be compensated",
          every(lambda b, c, t, b0: (b, c * c))),
         ("there is a root too many: a gradient enters with 1 − β, not with its root",
          every(lambda b, c, t, b0: (b, c**0.5))),
         ("β² is the factor of variances; the gradient itself enters with 1 − β",
          every(lambda b, c, t, b0: (b, (1 - b0**2) / (1 - b**2)))),
         ("β and the factor are the other way round", every(lambda b, c, t, b0: (c, b))),
-        ("nothing makes up for the momentum: the factor is 1 throughout",
+        ("nothing compensates for the momentum: the factor is 1 throughout",
          every(lambda b, c, t, b0: (b, 1.0))),
         ("the factor follows β itself: what it must keep is factor · (1 − β)",
          every(lambda b, c, t, b0: (b, b / b0))),
-        ("β falls evenly here: it is the memory β/(1 − β) that must",
+        ("β falls linearly here: it is the memory β/(1 − β) that must",
          every(lambda b, c, t, b0: (b0 * (1 - t), (1 - b0) / (1 - b0 * (1 - t))))),
         ("this is the memory M: solve M = β/(1 − β) for β",
          every(lambda b, c, t, b0: ((1 - t) * b0 / (1 - b0), c))),
@@ -118,11 +118,11 @@ def wrong_p(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[str, l
     squares = [shuffle_test(pairwise_distances(a, b).square(), orders).p for a, b, orders in cases]
     counted = list(zip(near, far, many, strict=True))
     return [
-        ("the pairs as they are belong to the count: add 1 above and below, or p can be 0",
+        ("the true pairing belongs to the count: add 1 above and below, or p can be 0",
          [n / m for n, _, m in counted]),
-        ("the 1 is missing below: there are one more arrangements than shuffles",
+        ("the 1 is missing below: there is one more arrangement than there are shuffles",
          [(one + n) / m for n, _, m in counted]),
-        ("the 1 is missing above: the pairs as they are count among those as near",
+        ("the 1 is missing above: the true pairing counts among those as near",
          [n / (one + m) for n, _, m in counted]),
         ("the wrong side is counted: agreement means a small distance",
          [(one + f) / (one + m) for _, f, m in counted]),

@@ -105,7 +105,11 @@ def picture(pair: str, start: str, draw: int) -> Picture:
     shown = shown[: 48 if on_ring else 16]
     a, b = found.a[shown], found.b[shown]
     if on_ring:
-        titles = ("One noise, two networks", "The same, shuffled", f"p = {found.test.p:.3f}")
+        titles = (
+            "One noise, two networks",
+            "The same points, shuffled",
+            f"p = {found.test.p:.3f}",
+        )
         figure = pairs_and_test(a, b, toy.RING.oracle.components.means, found.test, titles)
     else:
         titles = ("One noise, two networks", f"p = {found.test.p:.3f}")
@@ -116,12 +120,12 @@ def picture(pair: str, start: str, draw: int) -> Picture:
 def reading(found: Comparison, level: float, start: int, kind: str) -> str:
     """Three lines of text on the test."""
     test = found.test
-    alone = "the noise is all that they share" if start == 0 else "they share some data as well"
+    alone = "pure noise, with no data in it" if start == 0 else "noise added to a data point"
     return (
-        f"Start at noise level {level:g}: {alone}.\n"
-        f"Mean distance of a pair {test.distance:.3f}; of shuffled pairs "
+        f"The paths start at noise level {level:g}, from {alone}.\n"
+        f"Mean distance of a true pair {test.distance:.3f}, of shuffled pairs "
         f"{float(test.shuffled.mean()):.3f}, at least {float(test.shuffled.min()):.3f} in "
         f"{len(test.shuffled)} shuffles: p = {test.p:.3f}.\n"
-        f"The same {kind} in {found.share:.0%} of {len(found.a)} pairs; shuffled "
-        f"{found.chance:.0%}."
+        f"The samples share the {kind} in {found.share:.0%} of {len(found.a)} pairs, and in "
+        f"{found.chance:.0%} of shuffled pairs."
     )

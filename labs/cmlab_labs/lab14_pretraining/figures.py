@@ -56,7 +56,7 @@ def curriculum_densities(
         label(left, float(U[top]), float(height[top]) + 0.03, f"τ = {step / total:g}")
     left.set(xlim=(0, 1), ylim=(0, 2.05))
     name_axes(left, "$u$, from data (0) to noise (1)", "density $p_τ(u)$",
-              "Ever less of the nearly pure noise")  # fmt: skip
+              "Nearly pure noise is drawn ever less often")  # fmt: skip
     for (name, axis), role in zip(axes.items(), (STUDENT, TEACHER, WRONG), strict=False):
         right.plot(INNER, axis.at(INNER), color=role.color, linestyle=role.line)
         at = float(axis.at(torch.tensor([0.3], dtype=torch.float64)))
@@ -65,7 +65,7 @@ def curriculum_densities(
     right.set(yscale="log", xlim=(0, 1), ylim=(0.002, 200))
     right.axvline(0.3, color=NOISE.color, linewidth=0.8, linestyle=":")
     name_axes(right, "$u$, from data (0) to noise (1)", "noise level $σ$ (data units)",
-              "u = 0.3 is another noise on every axis")  # fmt: skip
+              "u = 0.3 is a different level on each axis")  # fmt: skip
     return figure
 
 
@@ -77,13 +77,13 @@ def momentum_decay(beta: MomentumDecay) -> Figure:
     rate = [Compensation(beta)(round(t * beta.total)) for t in tau]
     memory = [v / (1 - v) * (1 - beta.beta0) / beta.beta0 for v in b]
     lines = ((b, STUDENT, "momentum β", 120), (rate, TEACHER, "rate / rate₀", 60),
-             (memory, MEAN, "memory β/(1−β), share", 100))  # fmt: skip
+             (memory, MEAN, "memory β/(1−β), scaled", 100))  # fmt: skip
     for values, role, name, place in lines:
         left.plot(tau, values, color=role.color, linestyle=role.line)
         label(left, tau[place] + 0.01, values[place] + 0.02, name, dark(role.color))
     left.set(xlim=(0, 1), ylim=(0, 1.05))
-    name_axes(left, "τ, share of the run that is done", "value (no unit)",
-              "Memory and rate fall evenly, β late")  # fmt: skip
+    name_axes(left, "τ, fraction of the run", "value (no unit)",
+              "Memory and rate fall linearly, β falls late")  # fmt: skip
     curvature_limits(right, b, rate, tau)
     return figure
 
@@ -94,19 +94,22 @@ def curvature_limits(
     """Largest curvature without divergence, over a run with momentum decay."""
     alone = [stability_limit(v) for v in b]
     with_rate = [stability_limit(v) / r for v, r in zip(b, rate, strict=True)]
-    for values, role, name in ((with_rate, STUDENT, "with the rate"), (alone, WRONG, "without")):
+    for values, role, name in (
+        (with_rate, STUDENT, "with the rate"),
+        (alone, WRONG, "momentum alone"),
+    ):
         ax.plot(tau, values, color=role.color, linestyle=role.line)
         label(ax, 0.55, values[110] * 1.15, name, dark(role.color))
         ax.plot(1, values[-1], role.marker, color=role.color, clip_on=False)
     ax.set(yscale="log", xlim=(0, 1), ylim=(1, 60))
     ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     ax.minorticks_off()
-    name_axes(ax, "τ, share of the run that is done", "largest rate₀ · curvature (no unit)",
-              "Without compensation the room is lost")  # fmt: skip
+    name_axes(ax, "τ, fraction of the run", "limit of rate₀ · curvature (no unit)",
+              "Momentum alone lowers the stability limit")  # fmt: skip
 
 
 def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
-    """The stationary spread by curvature, at the start and at a share τ of the run."""
+    """The stationary variance by curvature, at the start and at a fraction τ of the run."""
     figure, ((ax,),) = sheet(1, 1, 6.0, 3.6)
     step = round(tau * beta.total)
     h = np.geomspace(0.01, 100, 400)
@@ -119,8 +122,8 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
         label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
               dark(role.color))  # fmt: skip
     ax.set(xscale="log", yscale="log", ylim=(0.04, 20))
-    name_axes(ax, "rate₀ · curvature (no unit)", "spread at rest · curvature / rate₀",
-              f"At τ = {tau:g}: only the rate brings calm")  # fmt: skip
+    name_axes(ax, "rate₀ · curvature (no unit)", "variance at rest · curvature / rate₀",
+              f"At τ = {tau:g}, only the rate reduces the noise")  # fmt: skip
     return figure
 
 
@@ -131,6 +134,10 @@ LOOKS = {
     "rate alone": plots.MEAN, "uniform": TEACHER, "curriculum": plots.EXTRA,
     "neither": TEACHER, "both techniques": plots.TARGET,
 }  # fmt: skip
+
+
+SCHEDULES = {"constant": "constant rate", "both": "momentum and rate",
+             "momentum": "momentum alone", "rate": "rate alone"}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +181,15 @@ def speed_up_text(base: VariantScores, other: VariantScores) -> str:
 
 def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
     """A row of a table: what is claimed, the scores of two variants, and the verdict."""
+    a, b = variant_name(a), variant_name(b)
+    found = {variant_name(key): values for key, values in found.items()}
     return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
+
+
+def variant_name(key: str) -> str:
+    """The name of a recorded variant, such as "curriculum-both"."""
+    levels, _, schedule = key.partition("-")
+    return f"{levels} levels, {SCHEDULES.get(schedule, schedule)}" if schedule else key
 
 
 def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
@@ -184,7 +199,7 @@ def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
         return what
     best = min(last, key=lambda name: float(last[name].mean()))
     alone = all(last[best].max() < last[name].min() for name in last if name != best)
-    return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are not told apart"
+    return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are indistinguishable"
 
 
 def score_curves(panels: Mapping[str, Mapping[str, VariantScores]], measure: str) -> Figure:
@@ -226,7 +241,7 @@ def name_curves(ax: Axes, variants: Mapping[str, VariantScores]) -> None:
 def scores_by_rate(
     found: Mapping[str, Mapping[float, np.ndarray]], measure: str, title: str
 ) -> Figure:
-    """The last value (seeds,) of each pace at each base rate."""
+    """The last value (seeds,) of each schedule at each base rate."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.9)
     for number, (name, at) in enumerate(found.items()):
         role, rates = LOOKS[name], np.array(sorted(at))
@@ -270,7 +285,7 @@ def shuffle_histogram(ax: Axes, test: Agreement, unit: str, title: str) -> None:
     top = ax.get_ylim()[1]
     right = max(float(shuffled.max()), test.distance)
     ax.set(xlim=(0, 1.12 * right), ylim=(0, 1.3 * top))
-    label(ax, test.distance + 0.01 * right, 1.18 * top, "the pairs as they are", STUDENT.color)
+    label(ax, test.distance + 0.01 * right, 1.18 * top, "true pairs", STUDENT.color)
     label(ax, float(np.median(shuffled)) - 0.25 * right, 1.03 * top, "shuffled pairs", "#1f6f9c")
     name_axes(ax, f"mean distance of a pair ({unit})", "number of shuffles", title)
 
@@ -306,7 +321,7 @@ def image_pairs(a: Tensor, b: Tensor, test: Agreement, titles: Sequence[str]) ->
     height = picture.shape[0] / len(rows)
     for k, name in enumerate(reversed(names)):
         left.text(-1, (k + 0.5) * height, name, ha="right", va="center", fontsize=9)
-    shuffle_histogram(right, test, "pixels' unit, whole image", titles[1])
+    shuffle_histogram(right, test, "pixel units", titles[1])
     return figure
 
 
@@ -332,12 +347,13 @@ def agreement_by_level(
 ) -> Figure:
     """Share in the same mode (pairs, levels) by the level at which noise is shared."""
     figure, ((ax,),) = sheet(1, 1, 6.4, 3.6)
-    for (name, (levels, share)), role in zip(
-        rows.items(), (STUDENT, TEACHER, TRUTH, WRONG), strict=False
+    roles = (STUDENT, TEACHER, TRUTH, WRONG)
+    for number, ((name, (levels, share)), role) in enumerate(
+        zip(rows.items(), roles, strict=False)
     ):
         ax.plot(levels, share.mean(0), color=role.color, linestyle=role.line, marker=role.marker)
         ax.vlines(levels, share.min(0), share.max(0), color=role.color)
-        label(ax, levels[0] * 1.06, float(share.mean(0)[0]), name, role.color)
+        label(ax, levels[0] * 1.06, float(share.mean(0)[0]) - 0.08 * number, name, role.color)
     ax.axhline(chance, color=TRUTH.color, linewidth=0.8, linestyle=":")
     ax.text(0.3, chance + 0.02, "shuffled pairs", fontsize=9)
     ax.set(xscale="log", ylim=(0, 1.04))

@@ -68,10 +68,10 @@ def reading(windows: int, overlap: int, calls: int, clip: LongClip, right: float
     return (
         f"{windows} windows of {COLUMNS * seconds:.1f} s, overlapping by {overlap * seconds:.2f} "
         f"s, {calls * windows} network calls in all.\n"
-        f"At the dashed borders the sound jumps {clip.seam_error:.2f} times as far as elsewhere "
-        f"(1: no seam).\n"
+        f"At the dashed borders the jumps are {clip.seam_error:.2f} times as large as elsewhere "
+        f"(1 means no seam).\n"
         f"{right:.0%} of the columns have the chord that was asked for; {changes} changes of "
-        f"chord were heard."
+        f"chord are heard."
     )
 
 
@@ -85,7 +85,7 @@ class Synth(ipw.VBox):
         knobs = {
             "loop": choice("loop", LOOP_NAMES),
             "calls": choice("network calls", CALLS, 4),
-            "overlap": choice("overlap / columns", OVERLAPS, 32),
+            "overlap": choice("overlap (columns)", OVERLAPS, 32),
             "way": choice("windows", WAYS, "fused"),
             "seed": slider("seed of the noise", 0, 0, 99),
         }
@@ -114,7 +114,9 @@ class Synth(ipw.VBox):
 
     def silence(self) -> None:
         """The sound in the player is no longer that of the picture."""
-        self.show_status("The knobs have moved: press <i>Make it sound</i> to hear this clip.")
+        self.show_status(
+            "The settings have changed: press <i>Make it sound</i> to hear this clip."
+        )
 
     def show_status(self, words: str) -> None:
         self.words.value = f"<p role='status' aria-live='polite'>{words}</p>"

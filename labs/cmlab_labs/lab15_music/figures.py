@@ -114,8 +114,8 @@ def bound_verdict(values: ArrayLike, bound: float) -> str:
     """Verdict on a claimed upper bound, from one value per seed."""
     found = np.asarray(values, dtype=float)
     if found.max() <= bound:
-        return "shows" if len(found) > 2 else "shows, for too few seeds"
-    return "shows in part: in the mean" if found.mean() <= bound else "does not show at this size"
+        return "confirmed here" if len(found) > 2 else "confirmed, on too few seeds"
+    return "partly: on average" if found.mean() <= bound else "not seen at this scale"
 
 
 def long_spectrogram(x: Tensor, borders: Sequence[int], step: int, window: int, sound: Sound,
@@ -150,12 +150,12 @@ def seam_curves(
         label(ax, overlaps[-1], height, f" {name}", WAY_ROLES[name].color)
     ax.axhspan(0, 1.1, color=DATA.color, alpha=0.08, linewidth=0)
     ax.axhline(1, color=TRUTH.color, linestyle=":", linewidth=1.2)
-    label(ax, 0, 1, "no louder than the music", TRUTH.color)
+    label(ax, 0, 1, "no seam", TRUTH.color)
     ax.set_xlim(-2, max(overlaps) * 1.25)
     ax.set_ylim(bottom=0)
     milli = 1000 * sound.seconds
     return name_axes(
-        ax, f"overlap of two windows / columns of {milli:.0f} ms", "seam error", title
+        ax, f"overlap of two windows (columns of {milli:.0f} ms)", "seam error", title
     ).get_figure()  # type: ignore[return-value]
 
 
@@ -176,7 +176,7 @@ def fused_cells(
     ax.set_xticks(range(len(values)))
     ax.grid(False)
     return name_axes(
-        ax, "cell of the canvas", "", "Where two windows lie, the least squares take the mean"
+        ax, "cell of the canvas", "", "Where windows overlap, least squares gives their mean"
     ).get_figure()  # type: ignore[return-value]
 
 
@@ -188,7 +188,7 @@ def noise_std(averaged: Sequence[float], expected: Sequence[float], title: str) 
     ax.plot(k, expected, color=TRUTH.color, drawstyle="steps-mid", linewidth=1)
     ax.axhline(1, color=STUDENT.color, linestyle="--")
     label(ax, k[-1] + 1, 1, "one shared draw", STUDENT.color)
-    label(ax, k[-1] + 1, averaged[-1] - 0.2, "×  windows' own,\n    averaged", WRONG.color)
+    label(ax, k[-1] + 1, averaged[-1] - 0.2, "×  one per window,\n    averaged", WRONG.color)
     label(ax, k[len(k) // 2], expected[len(k) // 2] - 0.1, "1/√k", TRUTH.color)
     ax.set(ylim=(0, 1.15), xlim=(-1, len(k) * 1.28))
     return name_axes(ax, "cell of the canvas", "standard deviation", title).get_figure()  # type: ignore[return-value]

@@ -86,7 +86,9 @@ def between(answer: Callable[..., Any]) -> str:
     middle = float(checked_mix(answer, 1.1 * a, 0.9 * b, 0.5).norm() / a.norm())
     expect(0.85 < middle < 1.15,
            f"two noises of unlike norms meet at {middle:.2f} of their norm")  # fmt: skip
-    return "both ends, the norm, an even pace, either direction, parallel ends; 4 angles"
+    return (
+        "both ends, the norm, an angle that grows evenly, both directions, parallel ends; 4 angles"
+    )
 
 
 def checked_mix(answer: Callable[..., Any], z1: Tensor, z2: Tensor, share: float) -> Tensor:
@@ -119,7 +121,7 @@ def angle(a: Tensor, b: Tensor) -> float:
 
 
 def check_slips(found: list[list[Tensor]], pairs: list[tuple[Tensor, Tensor]]) -> None:
-    """Raise the slip whose answers these are."""
+    """Raise the mistake whose answers these are."""
     for slip, wrong in MIXES.items():
         theirs = [[wrong(*ends, s) for s in SHARES] for ends in pairs]
         alike = [same(a, b) for own, other in zip(found, theirs, strict=True)

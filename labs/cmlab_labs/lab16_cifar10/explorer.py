@@ -107,11 +107,11 @@ def reading(
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
     one = len(times) == 1
     calls = f"{len(times)} network call{'s' * (not one)}, at noise level{'s' * (not one)} {at}."
-    lazy = " With one call the level of the last call has no effect." if one else ""
+    lazy = " With one call, the noise level of the last call has no effect." if one else ""
     pool = generator.pool
     near = "The training pictures are not on this machine: no neighbours are shown."
     if pool:
-        near = (f"The nearest of {pool.name} is {distances[0]:.1f} away; unseen real pictures "
-                f"are at {pool.typical:.1f} (median), an exact copy would be at 0.")  # fmt: skip
+        near = (f"The nearest of {pool.name} is {distances[0]:.1f} away; for unseen real pictures "
+                f"the median is {pool.typical:.1f}, and an exact copy would be at 0.")  # fmt: skip
     way = f"Half-way between the two, the straight mix has {short:.2f} of the norm of noise."
     return "\n".join((f"{mix}: {calls}{lazy}", near, way))

@@ -675,7 +675,7 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     ax.plot(run.seen / 1e3, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
-    name_axes(ax, "thousands of images seen", "patch distance", "Nearness to real ones")
+    name_axes(ax, "thousands of images seen", "patch distance", "Distance to real pictures")
 
 
 # Two pairs of CIFAR-10's training images that distances in pixels put in the wrong order

@@ -32,7 +32,7 @@ PLANE = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.7,
 
 @torch.no_grad()
 def samples(method: str, way: str, calls: int, z: Data) -> Tensor:
-    """Samples from noises z by the kept network of an method."""
+    """Samples from noises z by the stored network of a method."""
     model, asked = runs.load(weights_of(method))[0], ENTRIES[method].asked
     assert isinstance(asked, Generation)
     (sampler,) = (sampler for name, sampler, _ in asked.ways if name == way)
@@ -51,7 +51,7 @@ def calls_of_diffusion() -> Moving:
         *samples_to_exact(one, exact, STUDENT, 0),
         text_labels([-1.58], [1.5], ["dots: the exact end"]),
     ]
-    aside = f"iCT, 1 call: {score(rows, 'ict', 'law', 'multistep', 1).mean():.3f} away"
+    aside = f"iCT, 1 call: {score(rows, 'ict', 'law', 'multistep', 1).mean():.3f} from the data"
     frame = partial(calls_frame, rows, exact, aside)
     shots = [frame(n, samples("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
     finding = "Diffusion needs many calls to come as near to the data as one call of a student"
@@ -75,5 +75,5 @@ def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tenso
         f"Sliced W₂ to the data, three seeds: diffusion in {calls_text} {ranged(errors['edm'])}, "
         f"iCT in one call {ranged(errors['ict'])}."
     )
-    title = f"diffusion, {calls_text}: {errors['edm'].mean():.3f} away"
+    title = f"diffusion, {calls_text}: {errors['edm'].mean():.3f} from the data"
     return Shot(str(calls), reading, (aside, title), samples_to_exact(x, exact, MEAN, 1))

@@ -449,13 +449,13 @@ NAMES = {"ddim": "DDIM", "heun": "Heun"}  # the ways of denoisers; all others ar
 
 
 def few_step_table(rows: Sequence[Row]) -> str:
-    """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode, hq."""
+    """Error to the truth in 1, 2 and 4 calls, and the share of samples near a mode."""
     head = [
         "method",
         "arXiv",
         "teacher",
         *[calls_text(n) for n in FEW],
-        *[f"hq, {n}" for n in FEW],
+        *[f"near a mode, {calls_text(n)}" for n in FEW],
     ]
     return markdown([head, *[few_step_row(rows, method) for method in GENERATORS]])
 

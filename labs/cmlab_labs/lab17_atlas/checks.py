@@ -102,7 +102,10 @@ Priced = Mapping[str, tuple[float, float, Sequence[float]]]
 PRICED: dict[str, Priced] = {
     "one cheaper and better": {"a": (0, 30, [0.5, 0.6]), "b": (0, 10, [0.1, 0.2])},
     "one cheaper, one better": {"a": (0, 30, [0.1, 0.2]), "b": (0, 10, [0.5, 0.6])},
-    "a dear one not told apart": {"a": (0, 30, [0.1, 0.3]), "b": (0, 10, [0.2, 0.4])},
+    "an expensive one that is indistinguishable": {
+        "a": (0, 30, [0.1, 0.3]),
+        "b": (0, 10, [0.2, 0.4]),
+    },
     "a cheap one with the lower mean": {"a": (0, 30, [0.2, 0.4]), "b": (0, 10, [0.1, 0.3])},
     "equal prices": {"a": (0, 20, [0.1, 0.2]), "b": (0, 20, [0.5, 0.6])},
     "a pre-training": {"a": (30, 10, [0.5, 0.6]), "b": (0, 20, [0.1, 0.2])},
@@ -131,15 +134,15 @@ def front_rule(
 FRONT_SLIPS: dict[str, Callable[[Priced], list[str]]] = {
     "the pre-training is not counted: somebody had to pay for it":
         front_rule(price=lambda b, a: a),
-    "prices are not looked at: a cheap method may stay though a dearer one beats it":
+    "prices are not looked at: a cheap method may stay although a more expensive one beats it":
         front_rule(allowed=lambda b, a: True),
     "the prices are compared the wrong way round: only what costs as much or less can beat":
         front_rule(allowed=lambda b, a: b >= a),
     "at equal prices the better one beats the other": front_rule(allowed=lambda b, a: b < a),
     "means alone decide: ranges that overlap do not beat":
         front_rule(lambda b, a: b.mean() < a.mean()),
-    "a dearer method that is not told apart was not beaten: drop it for its price if you like, "
-    "but say so": front_rule(lambda b, a: not beats(a, b)),
+    "a more expensive method that is indistinguishable was not beaten: drop it for its price if "
+    "you like, but say so": front_rule(lambda b, a: not beats(a, b)),
     "these are errors: lower is better": front_rule(lambda b, a: beats(a, b)),
 }  # fmt: skip
 

@@ -59,7 +59,7 @@ def picture(method: str, other: str, calls: int, seed: int) -> Picture:
         key = methods()[title]
         x = samples(key, calls, seed)
         far = float((x - exact).norm(dim=1).mean())
-        name = f"{title}, {calls} call{'s' * (calls > 1)}: {far:.2f} off"
+        name = f"{title}, {calls} call{'s' * (calls > 1)}: mean distance {far:.2f}"
         panels.append((name, x.numpy(), LOOK[key]))
         lines.append(method_sentence(title, x, exact, far, table_sentence(key, calls)))
     return Picture(
@@ -71,21 +71,24 @@ def method_sentence(title: str, x: Data, exact: Data, far: float, recorded: str)
     """One method in words."""
     near, modes = coverage(x, toy.RING.oracle.components)
     same = (nearest_mode(toy.RING, x) == nearest_mode(toy.RING, exact)).double().mean()
-    where = f"within 3 std of one of {modes} modes" if modes else "within 3 std of a mode"
+    where = f"near one of {modes} modes" if modes else "near a mode"
     return (
         f"<b>{title}</b>: mean distance to the exact ends {far:.3f}, the same mode for "
-        f"{same:.0%}; {near:.0%} {where}. {recorded}"
+        f"{same:.0%}; {near:.0%} lie {where}. {recorded}"
     )
 
 
 def legend_sentence(calls: int) -> str:
-    """Sentence on the circles and strokes of the figure."""
+    """Sentence on the circles and lines of the figure."""
     why = (
-        " Where noise is drawn anew between calls, the strokes are long: other paths."
+        " Fresh noise between calls leads to other paths, so the lines are long."
         if calls > 1
         else ""
     )
-    return f"Circles: exact ends of the same {POINTS} noises; real data: 99% within 3 std.{why}"
+    return (
+        f"Circles are the exact ends of the same {POINTS} noises; of real data, 99% lie near a "
+        f"mode (within 3 standard deviations).{why}"
+    )
 
 
 @cache
@@ -96,8 +99,8 @@ def table_sentence(key: str, calls: int) -> str:
         if n == calls:
             found = [a["law"] for row in rows if row["arm"] == key for a in row.get("answers", ())
                      if (a["way"], a["calls"]) == (way, n)]  # fmt: skip
-            return f"In the table: sliced W₂ {ranged(found)}."
-    return "In the table: not asked for in so many calls."
+            return f"Recorded sliced W₂ to the data: {ranged(found)}."
+    return "Not recorded for this number of calls."
 
 
 @lru_cache(maxsize=LAST_SEED + 1)

@@ -182,7 +182,7 @@ def compare(a: np.ndarray, b: np.ndarray) -> str:
     """Comparison of the errors a with the errors b, in words."""
     if min(len(a), len(b)) < SEEDS:
         return "too few seeds yet"
-    return "lower" if beats(a, b) else "higher" if beats(b, a) else "not told apart"
+    return "lower" if beats(a, b) else "higher" if beats(b, a) else "indistinguishable"
 
 
 def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
@@ -191,17 +191,17 @@ def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     if "too few seeds yet" in words:
         return "too few seeds yet"
     if set(words) == {"lower"}:
-        return "shows"
+        return "confirmed here"
     rest = ", ".join(dict.fromkeys(word for word in words if word != "lower"))
     held = words.count("lower")
-    return (f"shows in part: {held} of {len(words)}, else {rest}" if held
-            else f"does not show at this size: {rest}")  # fmt: skip
+    return (f"partly: {held} of {len(words)}, the rest {rest}" if held
+            else f"not seen at this scale: {rest}")  # fmt: skip
 
 
 # Styles of the methods, and axes of error by network calls
 
 DATA_ERROR = "sliced $W_2$ to fresh data (data units)"
-CALLS = "network calls a sample"
+CALLS = "network calls per sample"
 BROWN, VIOLET = "#8a5c00", "#7b4fa3"
 LOOK: dict[str, Role] = {
     "exact": TRUTH, "edm": TEACHER, "edm-fast": Role(MEAN.color, MEAN.marker, MEAN.line),
@@ -287,7 +287,7 @@ def log_axes(
     name_axes(ax, CALLS, measure * first, title)
 
 
-def shade_floor(ax: Axes, values: np.ndarray, text: str = "two clouds of real data") -> None:
+def shade_floor(ax: Axes, values: np.ndarray, text: str = "the floor: real data") -> None:
     """No method can be distinguished from the exact answers below their highest score."""
     low, high = ax.get_ylim()
     ax.axhspan(low, values.max(), color=DATA.color, alpha=0.16, linewidth=0)
@@ -383,7 +383,7 @@ def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
 
 # Error by cost of training, error by noise level, and errors of posterior sampling
 
-COST_CALLS = "network calls an answer"
+COST_CALLS = "network calls per answer"
 RIGHT = 92  # CPU seconds: where the names stand
 
 
@@ -406,7 +406,7 @@ def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.nda
         plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
         ax.minorticks_off()
         shade_floor(ax, score(rows, "truth", "law", "truth", 0))
-        name_axes(ax, "training, all of it (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
+        name_axes(ax, "the whole training (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
     return figure
 
 
@@ -474,7 +474,7 @@ def posterior_errors(rows: Sequence[Row], methods: Sequence[str], title: str) ->
     ax.set(xscale="log", yscale="log", xlim=(0.85, 440), ylim=(0.05, 0.6))
     tags = [error_curve(ax, method, by_calls(rows, method, name="w1")) for method in methods]
     ax.axhline(blind.mean(), color=NOISE.color, linestyle=":", linewidth=1.4)
-    ax.text(47, blind.mean() * 1.04, "y unheard: the prior", fontsize=9, color="#555555")
+    ax.text(47, blind.mean() * 1.04, "y ignored: the prior", fontsize=9, color="#555555")
     ax.set_xticks([1, 2, 4, 16, 40], ["1", "2", "4", "16", "40"])
     plain_ticks(ax.set_yticks, (0.05, 0.1, 0.2, 0.4))
     ax.minorticks_off()

@@ -136,7 +136,7 @@ def mathml(tex: str, display: bool = False) -> str:
     plain = re.sub(r"\\arg\s*\\(min|max)", r"\\operatorname*{arg\1}", tex.strip())
     try:
         found = convert_to_element(plain, display="block" if display else "inline")
-    except Exception as error:  # latex2mathml has an exception for each kind of slip
+    except Exception as error:  # latex2mathml has an exception for each kind of mistake
         raise ValueError(f"this formula is no LaTeX that can be shown: {tex}") from error
     mend_node(found, display)
     if left := re.search(r"\\[A-Za-z]+", "".join(found.itertext())):
