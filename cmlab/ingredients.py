@@ -219,6 +219,9 @@ FORMER: dict[str, dict[str, str]] = {"config.TrainConfig": {"accumulate": "parts
 
 # Fields by the recorded kind that came later: left out of hashes while they hold their defaults.
 ADDED: dict[str, tuple[str, ...]] = {
+    "cmlab.methods.imm.GroupedTimes": ("stratified",),
+    "cmlab.methods.meanflow.MeanFlow": ("teacher",),
+    "cmlab.methods.self_distillation.SelfDistillation": ("teacher",),
     "config.TrainConfig": ("ema_ramp",),
     "data.cifar10.CIFAR10": ("labelled",),
     "methods.pcm.PCM": ("generator",),

@@ -8,16 +8,17 @@ Both give a denoiser, so solvers and samplers take either.
 from abc import ABC, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from math import inf
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from .ingredients import ingredient
-from .model import Model
+from .model import Model, conditioned
 from .ops import expand
 from .oracle import Oracle
-from .process import Process, VarianceExploding
+from .process import Process, RectifiedFlow, VarianceExploding
 from .schedules import Constant, EarlyAverage, GridSchedule
 from .types import Classes, Data, Denoise, Real, Schedule, ShareSchedule, Teacher, Time
 
@@ -54,7 +55,7 @@ class NetworkTeacher:
         self.network.eval().requires_grad_(False)
 
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
-        return torch.no_grad()(lambda x_t, t: self.network(x_t, t, cond))
+        return torch.no_grad()(conditioned(cast(Model, self.network), cond))
 
 
 @ingredient
@@ -76,6 +77,35 @@ class OracleTeacher:
     def denoise(self, x_t: Data, t: Time) -> Data:
         alpha, sigma = self.process(t)
         return self.data.oracle.denoise(x_t / expand(alpha, x_t), sigma / alpha)
+
+
+@ingredient
+@dataclass(frozen=True)
+class BatchTeacher:
+    """The posterior mean E[x | x_t] over the batch, between the sample itself and the exact one.
+
+    Every x_i of the batch, of the same label, could have become x_t; their mean, weighted by how
+    likely, is a target with far less noise than x, and a bias of the order of 1 / b. It is the
+    stable target field of Xu, Tong & Jaakkola 2023, arXiv:2302.00670. In many dimensions it is x
+    except for high noise.
+
+    Args:
+        process: the process that x_t and t belong to, which must be the student's.
+    """
+
+    process: Process = RectifiedFlow()
+
+    def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
+        flat, other = x.flatten(1).double(), None if cond is None else cond[:, None] != cond
+
+        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+            alpha, sigma = (a[:, None] for a in self.process(t.double()))
+            log = alpha * (x_t.flatten(1).double() @ flat.T) - alpha**2 * flat.square().sum(1) / 2
+            log = log / sigma.clamp_min(1e-12) ** 2
+            share = (log if other is None else log.masked_fill(other, -inf)).softmax(1)
+            return (share @ flat).reshape(x_t.shape).to(x_t.dtype)
+
+        return denoise
 
 
 class Stateful(ABC):
@@ -106,8 +136,7 @@ class InitialModelTeacher(Stateful):
     def __call__(self, x: Data, cond: Tensor | None = None) -> Denoise:
         if self.network is None:
             raise RuntimeError("the teacher has no network yet; call teacher.attach(model) first")
-        network = self.network
-        return torch.no_grad()(lambda x_t, t: network(x_t, t, cond))
+        return torch.no_grad()(conditioned(cast(Model, self.network), cond))
 
     def attach(self, model: nn.Module) -> None:
         self.network = deepcopy(model).eval().requires_grad_(False)
@@ -120,7 +149,10 @@ class InitialModelTeacher(Stateful):
 
 
 class Target(Stateful):
-    """The target f_θ⁻: (model, cond) -> a denoiser through which no gradient passes."""
+    """The target f_θ⁻: (model, cond) -> a denoiser through which no gradient passes.
+
+    That of a flow map takes the end time of a jump too.
+    """
 
     @abstractmethod
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise: ...
@@ -132,7 +164,7 @@ class StopGrad(Target):
     """The target with stop-gradient, θ⁻ = stopgrad(θ)."""
 
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
-        return torch.no_grad()(lambda x_r, r: model(x_r, r, cond))
+        return torch.no_grad()(conditioned(model, cond))
 
     def attach(self, model: nn.Module) -> None:
         pass
@@ -157,8 +189,7 @@ class EMATarget(Target):
     network: nn.Module | None = field(default=None, init=False, repr=False)
 
     def __call__(self, model: Model, cond: Tensor | None = None) -> Denoise:
-        network = self.attached()
-        return torch.no_grad()(lambda x_r, r: network(x_r, r, cond))
+        return torch.no_grad()(conditioned(cast(Model, self.attached()), cond))
 
     def attached(self) -> nn.Module:
         if self.network is None:

@@ -1,22 +1,44 @@
 """Flow maps: the exact map of a Gaussian, its conditions, and the losses that ask for them."""
 
 import json
-from math import sqrt
+from math import exp, inf, sqrt
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from cmlab.cli.main import main
-from cmlab.methods.flow_map import FlowMapPairs, Jumps, UniformTime, jump, mean_velocity
+from cmlab.methods.alpha_flow import AlphaFlow, SigmoidDecay
+from cmlab.methods.ctm import CTM, SolverLegs
+from cmlab.methods.drifting import field
+from cmlab.methods.edm import EDMWeight
+from cmlab.methods.flow_map import (
+    FlowMapPairs,
+    Jumps,
+    UniformTime,
+    jump,
+    mean_velocity,
+    velocity_of,
+)
 from cmlab.methods.imm import IMM, GroupedTimes, mmd
 from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
 from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
-from cmlab.model import Denoiser, EDMPrecond, TrigPrecond, UnitVariance, VelocityPrecond
+from cmlab.methods.shortcut import DyadicSteps, Shortcut
+from cmlab.model import (
+    Denoiser,
+    EDMPrecond,
+    TrigPrecond,
+    UnitVariance,
+    VelocityPrecond,
+    conditioned,
+)
 from cmlab.nets import MLP, TwoTimes
+from cmlab.noise_levels import KarrasGrid
 from cmlab.ops import expand
 from cmlab.presets import PRESETS
 from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding
+from cmlab.schedules import Constant
+from cmlab.teacher import BatchTeacher, SampleTeacher, StopGrad
 
 MEAN, STD = 0.5, 0.3  # the data, N(0.5, 0.3²)
 
@@ -59,6 +81,15 @@ class Exact(nn.Module):
         return u + self.added(x, t, s)
 
 
+class OnePoint(nn.Module):
+    """The velocity for data at 1/2 alone."""
+
+    two_times = True
+
+    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+        return (x - 0.5) / expand(c_noise[:, 0], x)
+
+
 def exact(added=lambda x, t, s: 0.0):
     return Denoiser(Exact(added), VelocityPrecond())
 
@@ -84,10 +115,39 @@ def test_the_exact_flow_map_has_the_values_of_the_vectors():
     assert near(mean_velocity(exact(), X, T, at(0.8 - 1e-6)), 0.836544318015)
 
 
+def test_the_moments_and_the_derivatives_are_those_of_the_vectors():
+    m, v = moments(T)
+    assert near(m, 0.1) and near(v, 0.6436)
+    assert near(tangent(torch.ones_like(X), 0.0, 0.0), 1.087072337291)  # ∂u/∂x
+
+    def start(x, t):
+        return jump(exact(), x, t, S)
+
+    dX = torch.func.jvp(lambda x: start(x, T), (X,), (torch.ones_like(X),))[1]
+    assert near(dX, 0.456463831355) and near(dX, 1 - 0.5 * 1.087072337291)
+    along = torch.func.jvp(start, (X, T), (exact_velocity(X, T), torch.ones_like(T)))[1]
+    assert near(along, 0.0)  # Eulerian: along its path X stays
+
+
 def test_two_jumps_are_one_and_a_jump_can_be_undone():
     half = jump(exact(), X, T, M)
     assert near(jump(exact(), half, M, S), 0.852110214490)
     assert near(jump(exact(), jump(exact(), X, T, S), S, T), 1.2)
+
+
+def test_the_mean_velocity_of_a_jump_is_the_mean_of_its_parts():
+    first = mean_velocity(exact(), X, T, M)
+    second = mean_velocity(exact(), X - 0.3 * first, M, S)
+    assert near((0.3 * first + 0.2 * second) / 0.5, 0.695779571020)
+    assert near(Progressive()(exact(), X, T, S), 0.0)
+
+
+def test_the_data_of_one_point_have_one_velocity_whatever_the_end_time():
+    """All paths are straight: u = v = (x_t - 1/2) / t."""
+    point = Denoiser(OnePoint(), VelocityPrecond())
+    for s in (T, M, S, ZERO):
+        assert near(mean_velocity(point, X, T, s), 0.875)
+    assert near(jump(point, X, T, S), 0.7625)
 
 
 def test_without_an_end_time_a_flow_map_is_the_consistency_function():
@@ -104,6 +164,10 @@ def test_the_data_estimate_of_a_jump_is_the_same_in_every_process():
         (a_t, _), (a_s, _) = process(t), process(s)
         x_t = X / (1 - T) * a_t
         assert near(process.transport(x_t, g, t, s) / a_s, 0.852110214490 / 0.7)
+    for s, value in ((ZERO, 0.911344715329), (T * 1, 0.530764449969)):
+        assert near(exact()(X, T, None, s), value)  # the consistency function, the denoiser
+    close = 4 * (1 - 1e-6)  # the noise level of s, as in the vectors
+    assert near(exact()(X, T, None, at(close / (1 + close))), 0.530764465252)
     level = rf.level(T)
     assert near(VarianceExploding().transport(X / 0.2, g, level, rf.level(S)), 1.217300306414)
 
@@ -111,6 +175,7 @@ def test_the_data_estimate_of_a_jump_is_the_same_in_every_process():
 def test_trigflow_has_the_mean_velocity_in_other_coordinates():
     c = sqrt(0.2**2 + 0.8**2)
     for s, value in ((ZERO, -0.575589193108), (T, -0.183296034832)):
+        assert near(c, 0.824621125124) and near(torch.atan(at(4.0)), 1.325817663668)
         F = c * mean_velocity(exact(), X, T, s) + (1 - 1.6) * X / c
         assert near(F, value)
         g, angle = exact()(X, T, None, s), torch.atan(RectifiedFlow().level(T))
@@ -196,6 +261,184 @@ def test_the_adaptive_weight_is_the_error_for_p_0_and_tends_to_1_for_p_1():
     assert near(AdaptiveWeight()(error)[-1], 1e6 / (1e6 + 0.01))
 
 
+def test_improved_meanflows_residual_is_meanflows():
+    """V - v with V = u + (t - r) du/dt, at any network; they differ in the tangent alone."""
+    model = exact(lambda x, t, s: 0.1 * torch.sin(3 * x + expand(t - s, x)))
+    x, z = at(0.4)[:, None], at(1.4)[:, None]
+    x_t = RectifiedFlow().perturb(x, z, T)
+
+    def u(x_t, t):
+        return mean_velocity(model, x_t, t, S)
+
+    for own in (False, True):
+        along = mean_velocity(model, x_t, T, T) if own else z - x
+        value, du = torch.func.jvp(u, (x_t, T), (along, torch.ones_like(T)))
+        residual = MeanFlow(own_tangent=own).residual(model, x, z, (T, S))
+        assert near(residual - (value + 0.5 * du - (z - x)), 0.0)
+
+
+@pytest.mark.parametrize("teacher", [SampleTeacher(), BatchTeacher()])
+def test_the_velocity_of_a_teacher_is_a_mean_of_the_datas(teacher):
+    x, z, t = MEAN + STD * torch.randn(4000, 1), torch.randn(4000, 1), torch.full((4000,), 0.5)
+    x_t = RectifiedFlow().perturb(x, z, t)
+    v = velocity_of(teacher(x), x, z, x_t, t)
+    noise = float((v - exact_velocity(x_t, t)).square().mean().sqrt())
+    of_the_data = float((z - x - exact_velocity(x_t, t)).square().mean().sqrt())
+    assert noise == of_the_data if teacher == SampleTeacher() else noise < of_the_data / 10
+
+
+def test_the_teacher_of_a_batch_asks_samples_of_the_same_label_alone():
+    x, cond = torch.tensor([[0.0], [1.0], [10.0]]), torch.tensor([0, 0, 1])
+    t = torch.ones(3)  # pure noise: the mean of the class
+    assert torch.allclose(BatchTeacher()(x, cond)(x, t), torch.tensor([[0.5], [0.5], [10.0]]))
+    assert torch.allclose(BatchTeacher()(x)(x, t), x.mean().expand(3, 1))
+    assert torch.allclose(BatchTeacher()(x)(x, torch.full((3,), 1e-6)), x)
+
+
+# α-Flow and Shortcut: the semigroup condition with a first leg
+
+
+PAIR = at(0.4)[:, None], at(1.4)[:, None]
+
+
+@pytest.mark.parametrize(("alpha", "target"), [
+    (1.0, 0.836544437539), (0.5, 0.709556807550), (0.1, 0.696088592355),
+    (0.01, 0.695782331856), (0.001, 0.695779598327),
+])  # fmt: skip
+def test_alpha_flows_target_goes_from_the_velocity_to_the_mean_velocity(alpha, target):
+    """Data and noise of which z - x is the exact velocity."""
+    v = exact_velocity(X, T)
+    x, z = X - 0.8 * v, X + 0.2 * v
+    residual = AlphaFlow().residual(exact(), x, z, (T, S), alpha)
+    assert near(0.695779571020 - alpha * residual, target)
+
+
+def test_alpha_flow_ends_as_meanflow_and_is_near_it_before():
+    model = exact(lambda x, t, s: 0.1 * torch.sin(3 * x + expand(t - s, x)))
+    last = MeanFlow().residual(model, *PAIR, (T, S))
+    assert torch.equal(AlphaFlow().residual(model, *PAIR, (T, S), 0.0), last)
+    gaps = [float(AlphaFlow().residual(model, *PAIR, (T, S), a) - last) for a in (1e-3, 1e-4)]
+    assert abs(gaps[0]) < 1e-3 and abs(gaps[1]) < abs(gaps[0]) / 5
+
+
+def test_at_the_end_of_the_path_alpha_flow_is_discrete_consistency_training():
+    model = exact(lambda x, t, s: 0.1 * torch.sin(3 * x + expand(t, x)))
+    residual = AlphaFlow().residual(model, *PAIR, (T, ZERO), 0.2)
+    s = at(0.64)
+    rf, (x, z) = RectifiedFlow(), PAIR
+    moved = model(rf.perturb(x, z, s), s) - model(rf.perturb(x, z, T), T)
+    assert near(0.2 * residual - moved / 0.8, 0.0) and abs(float(moved)) > 1e-3
+
+
+def test_alpha_comes_down_and_is_cut_at_both_ends():
+    alpha = SigmoidDecay(400, start=200)
+    assert (alpha(0), alpha(200), alpha(300), alpha(400)) == (1.0, 1.0, 0.5, 0.0)
+    assert near(alpha(310), 1 / (1 + exp(25 * 0.05)))
+
+
+def test_two_steps_of_shortcut_are_those_of_the_vectors():
+    """The vectors count from the noise: s(x, 1 - t, d) = -u(x, t, t - d)."""
+    t, m, s = at(0.75), at(0.5), at(0.25)
+    assert near(mean_velocity(exact(), X, t, s), 0.690608633988)
+    first = mean_velocity(exact(), X, t, m)
+    assert near(first, 0.821965267314) and near(X - 0.25 * first, 0.994508683172)
+    assert near(mean_velocity(exact(), X - 0.25 * first, m, s), 0.559252000661)
+    g = conditioned(exact(), None)
+    assert near(Shortcut().two_steps(RectifiedFlow(), g, X, t, s), 0.690608633988)
+    smallest = mean_velocity(exact(), X, t, at(0.75 - 1 / 128))
+    assert near(smallest, 0.875384920436) and near(exact_velocity(X, t), 0.876567656766)
+
+
+def test_shortcuts_steps_lie_on_their_grids_and_a_small_batch_has_long_ones_too():
+    for n, longer in ((800, 100), (8, 1)):
+        t, s = DyadicSteps()(RectifiedFlow(), torch.zeros(n, 1), 0)
+        d = t - s
+        assert int((d > 1 / 128).sum()) == longer and bool((s >= 0).all() and (t <= 1).all())
+        assert torch.equal(t / d, (t / d).round())
+    t, s = DyadicSteps()(RectifiedFlow(), torch.zeros(800, 1), 0)
+    assert set((t - s).tolist()) == {2.0**-k for k in range(8)}
+
+
+def test_shortcut_asks_longer_steps_to_be_two_steps_and_the_smallest_to_be_the_velocity():
+    method = Shortcut(DyadicSteps(longer=1.0), target=StopGrad(), clip=inf)
+    x = MEAN + STD * torch.randn(256, 1)
+    assert float(method.loss(exact(), x, 0).max()) < 1e-18
+    other = exact(lambda x, t, s: 0.1 * expand(t - s, x) * torch.sin(5 * x))
+    assert float(method.loss(other, x, 0).mean()) > 1e-5
+    assert float(Shortcut(target=StopGrad(), clip=0.01).loss(exact(), x, 0)[:32].max()) > 1e-3
+
+
+# Consistency trajectory models
+
+
+def trained_ctm(process_of, **parts):
+    method = CTM(pairs=SolverLegs(KarrasGrid(0.01, 20.0), 40), share=0.0, **parts)
+    method.target.attach(process_of)
+    return method
+
+
+def test_the_exact_map_has_no_ctm_loss_but_the_solvers_and_another_map_has():
+    """The solver follows the averaged network's own denoiser, on 40 levels."""
+    x = MEAN + STD * torch.randn(512, 1)
+    other = exact(lambda x, t, s: 0.3 * expand(t - s, x) * torch.sin(5 * x))
+    found = [float(trained_ctm(m).loss(m, x, 0).mean()) for m in (exact(), other)]
+    assert found[0] < 1e-4 < found[1] / 10
+
+
+@pytest.mark.parametrize("precond", [VelocityPrecond(), EDMPrecond(), TrigPrecond()])
+def test_ctm_is_written_for_every_process_and_trains_the_current_network_alone(precond):
+    model = Denoiser(MLP(2, 8, 1, TwoTimes()), precond)
+    method = trained_ctm(model)
+    x = torch.randn(6, 2)
+    method.loss(model, x, 0).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert all(p.grad is None for p in method.target.attached().parameters())
+
+
+def test_ctms_denoising_term_asks_for_the_denoiser():
+    method = CTM()
+    x = MEAN + STD * torch.randn(64, 1)
+    model = exact()
+    torch.manual_seed(0)
+    found = method.denoising(model, x, 0, None)
+    torch.manual_seed(0)
+    t, _ = method.levels(model.process, x, 0)
+    x_t = model.process.perturb(x, torch.randn_like(x), t)
+    D = x_t - expand(t, x) * exact_velocity(x_t, t)
+    assert torch.allclose(found, EDMWeight()(t / (1 - t), t) * (D - x).square().sum(1))
+
+
+def test_a_solvers_leg_ends_between_its_start_and_the_end_of_the_jump():
+    legs = SolverLegs(KarrasGrid(), 18)
+    grid, counts = legs.grid.up(18), []
+    for _ in range(200):
+        path, s = legs.leg(VarianceExploding(), torch.zeros(50, 1))
+        assert bool((path.diff(dim=0) < 0).all() and (s <= path[-1]).all())
+        assert bool(torch.isclose(path[..., None], grid).any(2).all())
+        counts.append(len(path) - 1)
+    assert set(counts) <= set(range(1, 18)) and 10 < sum(counts) / 200 < 13  # in proportion to n
+    x = torch.zeros(50, 1)
+    torch.manual_seed(3)
+    path, s = legs.leg(VarianceExploding(), x)
+    torch.manual_seed(3)
+    t, again = legs(VarianceExploding(), x, 0)
+    assert torch.equal(t, path[0]) and torch.equal(s, again)
+
+
+# Drifting
+
+
+def test_the_drifting_field_is_that_of_the_vectors_and_vanishes_between_equal_samples():
+    V = field(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.5], [1.5], [-1.0]]), 0.5)
+    assert near(V[0], -0.463083161396) and near(V[1], 0.422517525088)
+    y = torch.randn(4000, 2)
+    far = field(y + 1, torch.randn(4000, 2), 0.5)
+    assert (
+        float(field(y, torch.randn(4000, 2), 0.5).mean(0).norm()) < float(far.mean(0).norm()) / 9
+    )
+    assert bool((far.mean(0) < 0).all())  # towards the data
+
+
 # Self-distillation
 
 
@@ -214,6 +457,7 @@ def test_the_lagrangian_value_is_that_of_the_vectors():
 
 @pytest.mark.parametrize("method", [
     MeanFlow(weight=AdaptiveWeight(p=0.0)), SelfDistillation(),
+    AlphaFlow(Constant(0.3), weight=AdaptiveWeight(p=0.0)),
     SelfDistillation(condition=Eulerian()), SelfDistillation(condition=Progressive()),
 ])  # fmt: skip
 def test_on_the_diagonal_the_loss_is_flow_matching(method):
@@ -260,6 +504,17 @@ def test_the_exact_map_is_sampled_in_any_number_of_jumps():
 # Inductive moment matching
 
 
+def test_the_two_parametrisations_of_imm_are_those_of_the_vectors():
+    """The vectors' noise has the standard deviation σ_d = 0.5: TrigFlow's scale, F = 0.7."""
+    F, t, s = 0.7, at(0.8), at(0.3)
+    c_t, c_s = (float(((1 - a) ** 2 + a**2).sqrt()) for a in (t, s))
+    trig, angle, end = TrigFlow(0.5), torch.atan(t / (1 - t)), torch.atan(s / (1 - s))
+    D = angle.cos() * X / c_t - angle.sin() * 0.5 * F
+    assert near(c_s * trig.transport(X / c_t, D, angle, end), 0.458369563387)
+    g = X - t * 0.5 * F
+    assert near(RectifiedFlow().transport(X, g, t, s), 1.025)
+
+
 def test_the_discrepancy_is_that_of_the_vectors():
     a = torch.tensor([[[0.1, 0.2], [-0.3, 0.4]]])
     b = torch.tensor([[[0.0, 0.5], [0.2, -0.1]]])
@@ -300,7 +555,10 @@ def test_the_exact_map_brings_two_times_to_one_distribution_and_another_does_not
 # From the command line
 
 
-@pytest.mark.parametrize("name", ["toy.meanflow", "toy.lsd", "toy.esd", "toy.psd", "toy.imm"])
+NAMES = ["meanflow", "lsd", "esd", "psd", "imm", "shortcut", "ctm", "alpha-flow", "drifting"]
+
+
+@pytest.mark.parametrize("name", [f"toy.{name}" for name in NAMES])
 def test_a_preset_trains_scores_and_draws_from_the_command_line(name, tmp_path, capsys):
     torch.set_default_dtype(torch.float32)
     small = ["steps=4", "train.batch=8", "net.width=8", "evaluator.points=50"]

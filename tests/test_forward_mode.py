@@ -8,9 +8,19 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, QuarterLog, TrigPrecond
+from cmlab.methods.meanflow import MeanFlow
+from cmlab.methods.scm import SCM
+from cmlab.model import (
+    CMPrecond,
+    Denoiser,
+    EDMPrecond,
+    QuarterLog,
+    TrigPrecond,
+    VelocityPrecond,
+)
 from cmlab.nets import MLP, DoubleNorm, Positional, UNet, check_forward
 from cmlab.nets.attention import BLOCK, attention
+from cmlab.nets.embedding import TwoTimes
 from cmlab.ops import jvp
 
 
@@ -123,9 +133,9 @@ ATTENTION, NORM, OTHER = "cmlab.nets.attention", "group normalisation", "forward
 )
 def test_what_lacks_a_forward_derivative_is_named_in_one_sentence(part, name, remedy):
     with pytest.raises(TypeError) as error:
-        check_forward(Around(part()), torch.randn(5, 4, 8), torch.randn(5))
+        check_forward(Around(part()), torch.randn(5, 4, 8), torch.randn(5), None, "do without")
     said = str(error.value)
-    assert said.startswith(name) and remedy in said and "derivative=" in said
+    assert said.startswith(name) and remedy in said and said.endswith(", or do without.")
     assert said.endswith(".") and ". " not in said and "\n" not in said
 
 
@@ -234,3 +244,17 @@ def test_a_network_may_work_in_place_on_its_inputs(precond):
     torch.testing.assert_close(tangent, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(value, model.raw(x, t))
     assert check_forward(model.net, x, t) is None
+
+
+def test_a_remedy_is_named_to_the_losses_that_have_it_alone():
+    """sCM can take differences; MeanFlow has no such choice."""
+    x = torch.zeros(2, 2)
+    for method, precond, embed, offered in (
+        (SCM(), TrigPrecond(), Positional(4), True),
+        (MeanFlow(), VelocityPrecond(), TwoTimes(), False),
+    ):
+        net = MLP(2, 8, 1, embed)
+        net.act = nn.BatchNorm1d(8)
+        with pytest.raises(TypeError, match="group normalisation") as error:
+            method.check(Denoiser(net, precond), x, None, None)
+        assert ("CentralDifference" in str(error.value)) == offered

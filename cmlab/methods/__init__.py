@@ -9,9 +9,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .alpha_flow import AlphaFlow
     from .base import Method
     from .cd import CD
     from .ct import CT
+    from .ctm import CTM
+    from .drifting import Drifting
     from .ect import ECT
     from .edm import EDM
     from .ict import ICT
@@ -21,13 +24,16 @@ if TYPE_CHECKING:
     from .pcm import PCM
     from .scm import SCM
     from .self_distillation import SelfDistillation
+    from .shortcut import Shortcut
     from .slct import SLCT
 
-FILES = {"Method": "base", "SelfDistillation": "self_distillation"}  # where it is otherwise
+FILES = {  # where it is otherwise
+    "AlphaFlow": "alpha_flow", "Method": "base", "SelfDistillation": "self_distillation",
+}  # fmt: skip
 
 __all__ = [  # noqa: F822 (`__getattr__` finds them)
-    "CD", "CT", "ECT", "EDM", "ICT", "IMM", "PCM", "SCM", "SLCT", "MeanFlow", "Method", "MusicCM",
-    "SelfDistillation",
+    "CD", "CT", "CTM", "ECT", "EDM", "ICT", "IMM", "PCM", "SCM", "SLCT", "AlphaFlow", "Drifting",
+    "MeanFlow", "Method", "MusicCM", "SelfDistillation", "Shortcut",
 ]  # fmt: skip
 
 

@@ -47,6 +47,11 @@ def jump(model: Denoiser, x_t: Data, t: Time, s: Time, cond: Tensor | None = Non
     return model.process.transport(x_t, model(x_t, t, cond, s), t, s)
 
 
+def land(process: Process, g: Denoise, x_t: Data, t: Time, s: Time) -> Data:
+    """As `jump`, for a flow map with its labels filled in, such as a target."""
+    return process.transport(x_t, cast(Callable[..., Tensor], g)(x_t, t, s=s), t, s)
+
+
 def mean_velocity(
     model: Denoiser, x_t: Data, t: Time, s: Time, cond: Tensor | None = None
 ) -> Data:
@@ -58,6 +63,21 @@ def mean_velocity(
     c_skip, c_out, _, _ = model.precond(t)
     F, t = model.raw(x_t, t, cond, s), t.clamp_min(1e-8)  # 0/0 at t = 0, where nothing moves
     return expand((1 - c_skip) / t, x_t) * x_t - expand(c_out / t, x_t) * F
+
+
+def velocity_of(teacher: Denoise, x: Data, z: Data, x_t: Data, t: Time) -> Data:
+    """The velocity (x_t - D(x_t, t)) / t of a teacher under rectified flow, for x_t of x and z.
+
+    It is z - x, without rounding, where D(x_t, t) = x, as that of `SampleTeacher`.
+    """
+    return z - x + (x - teacher(x_t, t)) / expand(t, x).clamp_min(1e-8)
+
+
+def some(
+    which: Tensor, x_t: Tensor, t: Tensor, s: Tensor, cond: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The samples of a batch where `which` (b,) is true."""
+    return x_t[which], t[which], s[which], None if cond is None else cond[which]
 
 
 def rectified(model: Denoiser) -> RectifiedFlow:
@@ -153,13 +173,11 @@ class Jumps:
 
         `denoise` has to be a flow map, or one with its labels filled in (`model.conditioned`).
         """
-        g = cast(Callable[..., Tensor], denoise)
         last = self.sigma_max / (1 + self.sigma_max)
         even = torch.linspace(last, 0, calls + 1, dtype=torch.float64)
         times = process.time(even / (1 - even)).to(z)
         _, sigma = process(times[:1])
         x = sigma * z
         for t, s in zip(times[:-1], times[1:], strict=True):
-            start, end = t.repeat(len(x)), s.repeat(len(x))
-            x = process.transport(x, g(x, start, s=end), start, end)
+            x = land(process, denoise, x, t.repeat(len(x)), s.repeat(len(x)))
         return x

@@ -41,11 +41,13 @@ class GroupedTimes:
         group: M, the samples of a group; a smaller batch is one group.
         low: ε.
         high: T.
+        stratified: the groups of a batch have one t in each of as many equal intervals.
     """
 
     group: Count = 4
     low: Share = 0.006
     high: Share = 0.994
+    stratified: bool = False
 
     def size(self, batch: int) -> int:
         """The samples of a group in a batch.
@@ -62,7 +64,9 @@ class GroupedTimes:
 
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
         size = self.size(len(x))
-        u, v = torch.rand(2, len(x) // size, device=x.device, dtype=torch.float64)
+        u, v = torch.rand(2, count := len(x) // size, device=x.device, dtype=torch.float64)
+        if self.stratified:
+            u = (torch.randperm(count, device=x.device) + u) / count
         t = self.low + u * (self.high - self.low)
         s = self.low + v * (t - self.low)
         times = (process.time(time / (1 - time)).to(x.dtype) for time in (t, s))

@@ -30,9 +30,10 @@ from ..ingredients import ingredient
 from ..model import Denoiser
 from ..nets.forward_mode import check_forward
 from ..ops import expand, jvp, sum_squares
-from ..types import Data, NonNegative, Pairs, PerSample, Positive
+from ..teacher import SampleTeacher
+from ..types import Data, NonNegative, Pairs, PerSample, Positive, Teacher
 from .base import Method
-from .flow_map import FlowMapPairs, mean_velocity, rectified
+from .flow_map import FlowMapPairs, mean_velocity, rectified, velocity_of
 
 
 @ingredient
@@ -63,11 +64,13 @@ class MeanFlow(Method):
         pairs: draws the times t >= r of each sample.
         weight: of the squared error; the default is the paper's for ImageNet.
         own_tangent: the derivative goes along the network's own velocity, as in improved MeanFlow.
+        teacher: gives the velocity; z - x is that of the data themselves.
     """
 
     pairs: Pairs = FlowMapPairs(diagonal=0.75)
     weight: AdaptiveWeight = AdaptiveWeight()
     own_tangent: bool = False
+    teacher: Teacher = SampleTeacher()
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = rectified(model)
@@ -84,9 +87,9 @@ class MeanFlow(Method):
         cond: Tensor | None = None,
     ) -> Data:
         """u - stopgrad(v - (t - r) du/dt) at x_t = (1 - t) x + t z, for the times (t, r)."""
-        (t, r), v = times, z - x
+        t, r = times
         x_t = rectified(model).perturb(x, z, t)
-        along = v
+        v = along = velocity_of(self.teacher(x, cond), x, z, x_t, t)
         if self.own_tangent:
             with torch.no_grad():
                 along = mean_velocity(model, x_t, t, t, cond)

@@ -153,7 +153,8 @@ def check_derivative(model: Denoiser, x: Data, cond: Tensor | None) -> None:
     """Raise TypeError, naming the layer, for a network without forward-mode derivatives."""
     t = x.new_full((len(x),), 0.5)
     _, _, c_in, c_noise = model.precond(t)
-    check_forward(model.net, expand(c_in, x) * x, c_noise, cond)
+    otherwise = "take differences: derivative=CentralDifference()"
+    check_forward(model.net, expand(c_in, x) * x, c_noise, cond, otherwise)
 
 
 # The tangent: the derivative dF/dt, the prior weight, and the bound on its norm

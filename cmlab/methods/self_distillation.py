@@ -25,9 +25,10 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..model import Denoiser
 from ..ops import expand, sum_squares
-from ..types import Data, Pairs, PerSample, Time
+from ..teacher import SampleTeacher
+from ..types import Data, Pairs, PerSample, Teacher, Time
 from .base import Method
-from .flow_map import FlowMapPairs, jump, mean_velocity, rectified
+from .flow_map import FlowMapPairs, jump, mean_velocity, rectified, some, velocity_of
 
 
 class Condition(ABC):
@@ -112,10 +113,12 @@ class SelfDistillation(Method):
     Args:
         pairs: draws the times t >= s of each sample.
         condition: what is asked of the jumps; `Lagrangian` is LSD.
+        teacher: gives the velocity on the diagonal; z - x is that of the data themselves.
     """
 
     pairs: Pairs = FlowMapPairs(diagonal=0.75)
     condition: Condition = Lagrangian()
+    teacher: Teacher = SampleTeacher()
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = rectified(model)
@@ -123,13 +126,7 @@ class SelfDistillation(Method):
         z = torch.randn_like(x)
         x_t, same = process.perturb(x, z, t), t == s
         error = torch.empty_like(x)
-        error[same] = mean_velocity(model, *some(same, x_t, t, s, cond)) - (z - x)[same]
+        v = velocity_of(self.teacher(x, cond), x, z, x_t, t)
+        error[same] = mean_velocity(model, *some(same, x_t, t, s, cond)) - v[same]
         error[~same] = self.condition(model, *some(~same, x_t, t, s, cond))
         return sum_squares(error)
-
-
-def some(
-    which: Tensor, x_t: Tensor, t: Tensor, s: Tensor, cond: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """The samples of a batch where `which` (b,) is true."""
-    return x_t[which], t[which], s[which], None if cond is None else cond[which]

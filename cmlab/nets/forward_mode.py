@@ -15,7 +15,9 @@ from ..types import Data, Times
 FUSED = ("scaled_dot_product", "multi_head_attention", "transformer_encoder")  # torch's kernels
 
 
-def check_forward(net: nn.Module, x: Data, c_noise: Times, cond: Tensor | None = None) -> None:
+def check_forward(
+    net: nn.Module, x: Data, c_noise: Times, cond: Tensor | None = None, otherwise: str = ""
+) -> None:
     """Check that forward mode works through net(x, c_noise, cond).
 
     Two samples are tried in train mode, on copies of weights and buffers, so that network and
@@ -26,6 +28,7 @@ def check_forward(net: nn.Module, x: Data, c_noise: Times, cond: Tensor | None =
         x: samples (b, *d).
         c_noise: its time input (b,), or (b, 2) for two times.
         cond: labels (b,), or None.
+        otherwise: what a user of this loss can do instead of changing the network.
 
     Raises:
         TypeError: naming the module without a forward-mode derivative, and the remedy.
@@ -42,10 +45,10 @@ def check_forward(net: nn.Module, x: Data, c_noise: Times, cond: Tensor | None =
         try:
             torch.func.jvp(f, (x, c_noise), (torch.ones_like(x), torch.ones_like(c_noise)))
         except RuntimeError as error:
-            raise TypeError(verdict(*inside[-1], error)) from error
+            raise TypeError(verdict(*inside[-1], error, otherwise)) from error
 
 
-def verdict(name: str, module: nn.Module, error: RuntimeError) -> str:
+def verdict(name: str, module: nn.Module, error: RuntimeError, otherwise: str) -> str:
     """The error message: which module it was, and the remedy."""
     if any(word in str(error) for word in FUSED):
         remedy = "write its attention with cmlab.nets.attention, wrap it in sdpa_kernel("
@@ -57,7 +60,7 @@ def verdict(name: str, module: nn.Module, error: RuntimeError) -> str:
     else:
         remedy = "write it in operations that have a forward derivative"
     where = f"{name!r} ({type(module).__name__})" if name else type(module).__name__
-    remedy += ", or take differences: derivative=CentralDifference()"
+    remedy += f", or {otherwise}" if otherwise else ""
     return f"{where} has no forward-mode derivative: {remedy}."
 
 

@@ -5,20 +5,25 @@ runs are in docs/results.jsonl. How the settings were found: docs/settings.md.
 """
 
 from dataclasses import replace
+from math import inf
 
 from ..data.toy import Ring, ToyData
 from ..losses import TrigWeight
+from ..methods.alpha_flow import AlphaFlow, SigmoidDecay
 from ..methods.base import Method
 from ..methods.cd import CD
 from ..methods.ct import CT, SqrtGrowth
+from ..methods.ctm import CTM
+from ..methods.drifting import Drifting
 from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
-from ..methods.flow_map import Jumps
+from ..methods.flow_map import FlowMapPairs, Jumps, UniformTime
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
-from ..methods.imm import IMM
+from ..methods.imm import IMM, GroupedTimes
 from ..methods.meanflow import AdaptiveWeight, MeanFlow
 from ..methods.scm import SCM, Clip
 from ..methods.self_distillation import Eulerian, Progressive, SelfDistillation
+from ..methods.shortcut import Shortcut
 from ..metrics.evaluators import FlowMapEvaluator, ToyEvaluator
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond, VelocityPrecond
 from ..nets.embedding import Embed, Fourier, Positional, TwoTimes
@@ -33,7 +38,7 @@ from ..noise_levels import (
 )
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
-from ..teacher import OracleTeacher
+from ..teacher import BatchTeacher, OracleTeacher
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from . import cosine_training, preset
@@ -134,39 +139,68 @@ def denoising(data: ToyData) -> EDM:
 
 # Flow maps, under rectified flow: scored by `FlowMapEvaluator`, against the exact jumps
 
+PAIRS = FlowMapPairs(UniformTime(stratified=True), diagonal=0.5)
+
 
 def flow_map(method: Method, steps: int, seed: int, data: ToyData = RING) -> Recipe:
     """What the toy flow maps share: the network told two times, the optimizer, the evaluator."""
     net = MLPShape(dim=data.shape[0], width=192, embed=TwoTimes())
-    train = cosine_training(steps, 256, Adam(1e-3, 0.9, 0.99), Constant(0.999), seed, warmup=200)
+    train = cosine_training(steps, 256, Adam(2e-3, 0.9, 0.99), Constant(0.999), seed, warmup=200)
     return Recipe(data, net, VelocityPrecond(), method, train, Jumps(), FlowMapEvaluator())
 
 
 @preset("toy.meanflow")
 def meanflow(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.meanflow: not measured."""
-    return flow_map(MeanFlow(weight=AdaptiveWeight(p=0.0)), steps, seed)
+    method = MeanFlow(PAIRS, AdaptiveWeight(p=0.0), teacher=BatchTeacher())
+    return flow_map(method, steps, seed)
 
 
 @preset("toy.lsd")
 def lsd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.lsd: not measured."""
-    return flow_map(SelfDistillation(), steps, seed)
+    return flow_map(SelfDistillation(PAIRS, teacher=BatchTeacher()), steps, seed)
 
 
 @preset("toy.esd")
 def esd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.esd: not measured."""
-    return flow_map(SelfDistillation(condition=Eulerian()), steps, seed)
+    return flow_map(SelfDistillation(PAIRS, Eulerian(), BatchTeacher()), steps, seed)
 
 
 @preset("toy.psd")
 def psd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.psd: not measured."""
-    return flow_map(SelfDistillation(condition=Progressive()), steps, seed)
+    return flow_map(SelfDistillation(PAIRS, Progressive(), BatchTeacher()), steps, seed)
 
 
 @preset("toy.imm")
 def imm(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.imm: not measured."""
-    return flow_map(IMM(), steps, seed)
+    return flow_map(IMM(GroupedTimes(stratified=True)), steps, seed)
+
+
+@preset("toy.shortcut")
+def shortcut(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.shortcut: not measured."""
+    return flow_map(Shortcut(clip=inf), steps, seed)
+
+
+@preset("toy.ctm")
+def ctm(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.ctm: not measured."""
+    method = CTM(levels=DenoisingPairs(UniformTime()), weight=EDMWeight(RING.sigma_data))
+    return flow_map(method, steps, seed)
+
+
+@preset("toy.alpha-flow")
+def alpha_flow(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.alpha-flow: not measured."""
+    method = AlphaFlow(SigmoidDecay(steps // 2), PAIRS, AdaptiveWeight(p=0.0))
+    return flow_map(method, steps, seed)
+
+
+@preset("toy.drifting")
+def drifting(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.drifting: not measured."""
+    return flow_map(Drifting(), steps, seed)
