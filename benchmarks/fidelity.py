@@ -1,7 +1,7 @@
 """cmlab's losses, schedules and samplers beside the authors' own code, on the same numbers.
 
     python benchmarks/fidelity.py --ect PATH --cm PATH --fastgen PATH --pcm PATH --lct PATH \
-        --rcm PATH --cm-jax PATH
+        --rcm PATH --cm-jax PATH --meanflow PATH --imf PATH --shortcut PATH --ctm PATH
 
 Each PATH is a checkout that you made yourself:
 
@@ -12,6 +12,10 @@ Each PATH is a checkout that you made yourself:
     --pcm      github.com/G-U-N/Phased-Consistency-Model
     --lct      github.com/quandao10/LCT  (sLCT's development code)
     --rcm      github.com/NVlabs/rcm
+    --meanflow github.com/Gsunshine/py-meanflow
+    --imf      github.com/Lyy-iiis/imeanflow
+    --shortcut github.com/kvfrans/shortcut-models
+    --ctm      github.com/sony/ctm
 
 Nothing of them is part of cmlab. Of each file only the functions and classes that a row names are
 executed, in a process of their own, with what they refer to handed to them; so neither a GPU nor
@@ -48,18 +52,29 @@ from torch.nn import functional
 
 # All that is used of cmlab.
 from cmlab.losses import L1, GemanMcClure, SquaredL2
-from cmlab.methods import CD, CT, ECT, EDM, PCM, SCM, SLCT
+from cmlab.methods import CD, CT, CTM, ECT, EDM, PCM, SCM, SLCT, MeanFlow, Shortcut
 from cmlab.methods.critic import Critic, HingeGenerator, LinearGenerator
 from cmlab.methods.ct import GridDecay, SqrtGrowth
 from cmlab.methods.ect import ECTMapping
 from cmlab.methods.editing import colouring, edit, inpainting, super_resolution
 from cmlab.methods.edm import EDMWeight
+from cmlab.methods.flow_map import jump, mean_velocity
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
+from cmlab.methods.meanflow import AdaptiveWeight
 from cmlab.methods.pcm import Phases, noisier
 from cmlab.methods.posterior_sampling import ancestral
 from cmlab.methods.scm import BackwardDifference, ConstantWeight, LearnedWeight, UnitNorm, UnitRMS
 from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening, first_c
-from cmlab.model import CMPrecond, Denoiser, EDMPrecond, QuarterLog, TrigPrecond, carried
+from cmlab.model import (
+    CMPrecond,
+    Denoiser,
+    EDMPrecond,
+    QuarterLog,
+    TrigPrecond,
+    VelocityPrecond,
+    carried,
+    conditioned,
+)
 from cmlab.nets.norm import NonScalingNorm
 from cmlab.noise_levels import KarrasGrid, LogNormal
 from cmlab.process import RectifiedFlow, TrigFlow, VariancePreserving
@@ -78,6 +93,10 @@ CHECKOUTS = {
     "pcm": "G-U-N/Phased-Consistency-Model",
     "lct": "quandao10/LCT",
     "rcm": "NVlabs/rcm",
+    "meanflow": "Gsunshine/py-meanflow",
+    "imf": "Lyy-iiis/imeanflow",
+    "shortcut": "kvfrans/shortcut-models",
+    "ctm": "sony/ctm",
 }
 
 
@@ -823,6 +842,7 @@ def fastgen(root: Path) -> Iterator[Row]:
     )
 
     yield from scm_in_fastgen(root, f"{base}/sCM.py", expand, logger, trig, Asked)
+    yield from meanflow_in_fastgen(root, f"{base}/mean_flow.py", expand, logger)
 
 
 def scm_in_fastgen(
@@ -1508,6 +1528,356 @@ class FromRectifiedFlow(nn.Module):
         return (cos * x_t - x) / sin
 
 
+# ---------------------------------------------------------------- flow maps
+
+
+class TwoTimesNet(Net):
+    """The network of all rows, told t and t - s."""
+
+    two_times = True
+
+    def __init__(self, dropout: float = 0.2) -> None:
+        super().__init__(dropout)
+        self.time = nn.Linear(2, 8)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
+        h = self.first(x) + self.time(t)[:, :, None, None]
+        return self.last(self.drop(torch.tanh(h)))
+
+
+def flow_net(dropout: float = 0.2, precond: Any = None) -> Denoiser:
+    torch.manual_seed(1)
+    return Denoiser(TwoTimesNet(dropout), precond or VelocityPrecond())
+
+
+STARTS = torch.tensor([0.05, 0.3, 0.5, 0.7, 0.9, 0.99], dtype=torch.float64)
+STOPS = torch.tensor([0.05, 0.1, 0.0, 0.69, 0.2, 0.0], dtype=torch.float64)
+FLOW = "network, noise, both times, dropout"
+
+
+def mean_of(make: Callable[[], Tensor], net: nn.Module) -> list[Tensor]:
+    """As `with_gradients`, of the mean of a loss."""
+    return with_gradients(lambda: make().mean(), net)
+
+
+def meanflow(root: Path) -> Iterator[Row]:
+    file, (x, z) = "meanflow/models/meanflow.py", batch()
+    names = ("MeanFlow.forward_with_loss", "MeanFlow.sample")
+    code = definitions(root, file, *names, sample_two_timesteps=lambda *a, **k: (STARTS, STOPS))
+    model = flow_net()
+
+    def asked(z: Tensor, times: tuple[Tensor, Tensor], aug_cond: None) -> Tensor:
+        return model.net(z, torch.stack(times, 1))
+
+    for p, c in ((0.75, 1e-3), (1.0, 0.01)):
+        self = SimpleNamespace(net=asked, args=SimpleNamespace(norm_p=p, norm_eps=c))
+        with draws(randn_like=[z]):
+            theirs = mean_of(lambda self=self: code.forward_with_loss(self, x, None), model.net)
+        method = MeanFlow(Given(STARTS, STOPS), AdaptiveWeight(p, c))
+        with draws(randn_like=[z]):
+            ours = mean_of(lambda method=method: method.loss(model, x, 0), model.net)
+        yield Row(
+            f"MeanFlow: loss and gradient, p = {p:g}",
+            "MeanFlow.loss",
+            f"{file}: MeanFlow.forward_with_loss",
+            gap(ours, theirs),
+            FLOW,
+        )
+    model.eval()
+    with draws(randn=[z]):
+        theirs = code.sample(SimpleNamespace(net_ema=asked), z.shape)
+    one = torch.ones(len(z))
+    yield Row(
+        "MeanFlow: one-step sample",
+        "jump",
+        f"{file}: MeanFlow.sample",
+        gap(jump(model, z, one, 0 * one), theirs),
+        "network, noise",
+    )
+
+
+def meanflow_in_fastgen(root: Path, file: str, expand: Any, logger: Any) -> Iterator[Row]:
+    from abc import abstractmethod
+
+    schedule = definitions(
+        root,
+        "fastgen/networks/noise_schedule.py",
+        "BaseNoiseSchedule",
+        "RFNoiseSchedule",
+        expand_like=expand,
+        logger=logger,
+        abstractmethod=abstractmethod,
+        PRECISION_MAP={"float64": torch.float64},
+    ).RFNoiseSchedule()
+    methods = ("_get_velocity", "_jvp", "_compute_weight", "_mf_pred_to_loss", "_compute_mf_loss")
+    code = definitions(
+        root,
+        file,
+        "temp_disable_efficient_attn",
+        *(f"MeanFlowModel.{name}" for name in methods),
+        expand_like=expand,
+        contextlib=__import__("contextlib"),
+    )
+    (x, z), model = batch(), flow_net()
+
+    class Asked:
+        noise_scheduler = schedule
+
+        def __call__(
+            self, y: Tensor, t: Tensor, r: Tensor, condition: None, fwd_pred_type: str
+        ) -> Tensor:
+            return model.net(y, torch.stack([t, t - r], 1))
+
+    def their_loss(kind: str, norm: str, c: float) -> list[Tensor]:
+        options = SimpleNamespace(
+            use_cd=False,
+            use_jvp_finite_diff=False,
+            norm_method=norm,
+            norm_const=c,
+            tangent_warmup_steps=0,
+            loss_type=kind,
+            tangent_spatial_invariance=False,
+        )
+        self = SimpleNamespace(
+            net=Asked(),
+            loss_config=options,
+            config=SimpleNamespace(guidance_scale=None, guidance_mixture_ratio=None),
+            device=torch.device("cpu"),
+            precision_amp_jvp=None,
+        )
+        for name in methods:
+            setattr(self, name, MethodType(getattr(code, name), self))
+        with draws(randn_like=[z]):
+            return with_gradients(lambda: self._compute_mf_loss(x, STARTS, STOPS, 0)[0], model.net)
+
+    def our_loss(p: float, c: float) -> list[Tensor]:
+        method = MeanFlow(Given(STARTS, STOPS), AdaptiveWeight(p, c))
+        return loss_of(method, model, x, z, model.net)
+
+    name = f"{file}: MeanFlowModel._compute_mf_loss"
+    yield Row(
+        "MeanFlow in FastGen: loss and gradient",
+        "MeanFlow.loss",
+        name,
+        gap(our_loss(1.0, 1.0), their_loss("l2", "poly_1.0", 1.0)),
+        f"{FLOW}; its option l2, c = 1 as in its recipe",
+    )
+    # Their weight is outside the square: the direction of each sample's gradient is compared.
+    yield Row(
+        "MeanFlow in FastGen: gradient of its other loss",
+        "MeanFlow.loss",
+        name,
+        gap(our_loss(0.0, 1.0)[1:], their_loss("opt_grad", "poly_0.0", 0.1)[1:]),
+        f"{FLOW}; its option opt_grad without a weight",
+    )
+
+
+class ForJAX:
+    """jax and jax.numpy by torch, as far as improved MeanFlow's loss goes."""
+
+    float32 = torch.float64
+    random = SimpleNamespace(normal=lambda key, shape, dtype: torch.randn(shape))
+    lax = SimpleNamespace(stop_gradient=lambda x: x.detach())
+    array, where = torch.tensor, torch.where
+    zeros_like, ones_like, mean = torch.zeros_like, torch.ones_like, torch.mean
+    jvp = staticmethod(torch.func.jvp)
+
+    @staticmethod
+    def concatenate(parts: list[Tensor], axis: int) -> Tensor:
+        return torch.cat(parts, axis)
+
+    @staticmethod
+    def sum(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+        return x.sum(axis)
+
+    @staticmethod
+    def split(x: Tensor, count: int, axis: int) -> Any:
+        return x.chunk(count, axis)
+
+
+def imf(root: Path) -> Iterator[Row]:
+    file, (x, z), model = "imf.py", batch(), flow_net(0.0)
+    torch.Tensor.astype = torch.Tensor.to  # pyright: ignore[reportAttributeAccessIssue]
+    names = [f"iMeanFlow.{name}" for name in ("forward", "guidance_fn", "v_fn", "v_cond_fn")]
+    code = definitions(root, file, *names, jax=ForJAX, jnp=ForJAX)
+    t, r = STARTS.reshape(-1, 1, 1, 1), STOPS.reshape(-1, 1, 1, 1)
+
+    def both_heads(x: Tensor, t: Tensor, h: Tensor, *rest: Any, y: Any = None) -> Any:
+        t, h = t.flatten(), h.flatten()
+        told = (torch.stack([t, h], 1), torch.stack([t, 0 * h], 1))
+        return tuple(model.net(x, each) for each in told)
+
+    self = SimpleNamespace(
+        dtype=torch.float64,
+        num_classes=0,
+        norm_p=1.0,
+        norm_eps=0.01,
+        make_rng=identity,
+        sample_tr=lambda bz: (t, r, t == r),
+        sample_cfg_interval=lambda bz, mask: (0 * t, 0 * t + 1),
+        sample_cfg_scale=lambda bz: torch.ones_like(t),
+        cond_drop=lambda v_t, v_g, labels: (labels, v_g),
+        u_fn=both_heads,
+    )
+    for name in ("guidance_fn", "v_fn", "v_cond_fn"):
+        setattr(self, name, MethodType(getattr(code, name), self))
+    labels = torch.zeros(len(x))
+    with draws(randn=[z]):
+        theirs = with_gradients(lambda: code.forward(self, x, labels)[1]["loss_u"], model.net)
+    method = MeanFlow(own_tangent=True)
+    ours = with_gradients(
+        lambda: method.residual(model, x, z, (STARTS, STOPS)).square().mean(), model.net
+    )
+    yield Row(
+        "iMF: residual and gradient",
+        "MeanFlow.residual, own_tangent",
+        f"{file}: iMeanFlow.forward",
+        gap(ours, theirs),
+        "torch for JAX; network, noise, both times; its u-loss without a weight, scale 1; "
+        "our u(x, t, t) for its second head",
+    )
+
+
+def shortcut(root: Path) -> Iterator[Row]:
+    """JAX code, which NumPy evaluates as well."""
+    file, levels, count = "targets_shortcut.py", 7, 14
+    make = torch.Generator().manual_seed(0)
+    x, z = (torch.randn(8 * count, *SHAPE, generator=make) for _ in range(2))
+    model = flow_net(0.0)
+    steps = 2.0 ** torch.arange(levels - 1, -1, -1.0).repeat_interleave(2)
+    drawn = (torch.rand(count, generator=make) * steps).floor()
+    tau, d = drawn / steps, 1 / steps
+
+    def call(x_t: Any, t: Any, dt_base: Any, labels: Any, train: bool) -> Any:
+        y, time = torch.as_tensor(x_t), 1 - torch.as_tensor(t)
+        step = 2.0 ** -torch.as_tensor(dt_base)
+        return -mean_velocity(model, y, time, time - step).detach().numpy()
+
+    ints, normals = deque([drawn.numpy(), np.zeros(8 * count)]), deque([z[:count], z])
+    random = SimpleNamespace(
+        split=lambda key, n: (None,) * n,
+        randint=lambda *a, **k: ints.popleft(),
+        normal=lambda *a: normals.popleft().numpy(),
+        bernoulli=lambda key, p, shape: np.zeros(shape, bool),
+    )
+    code = definitions(root, file, "get_targets", jnp=np, jax=SimpleNamespace(random=random))
+    options = {
+        "bootstrap_every": 8, "denoise_timesteps": 128, "bootstrap_dt_bias": 0,
+        "bootstrap_ema": 1, "bootstrap_cfg": 0, "class_dropout_prob": 0, "num_classes": 0,
+    }  # fmt: skip
+    flags = SimpleNamespace(batch_size=8 * count, model=options)
+    state = SimpleNamespace(call_model_ema=call)
+    x_t, v, *_ = code.get_targets(flags, None, state, x.numpy(), np.zeros(8 * count))
+    g = torch.no_grad()(conditioned(model, None))
+    y = torch.as_tensor(x_t[:count])
+    yield Row(
+        "Shortcut: targets of the longer steps",
+        "Shortcut.two_steps",
+        f"{file}: get_targets",
+        gap(-Shortcut().two_steps(RectifiedFlow(), g, y, 1 - tau, 1 - tau - d), v[:count]),
+        "NumPy for jax.numpy; network, x_t, t and d",
+    )
+    tail = torch.as_tensor(v[count:])
+    yield Row(
+        "Shortcut: targets of the smallest steps",
+        "Shortcut.loss",
+        f"{file}: get_targets",
+        gap((x - z)[: len(tail)], tail),
+        "NumPy for jax.numpy; data and noise",
+        "theirs leaves noise of 1e-5 at the data",
+        "cmlab.methods.shortcut",
+    )
+
+
+@dataclass(frozen=True)
+class Leg:
+    """CTM's times, drawn beforehand."""
+
+    path: Tensor
+    s: Tensor
+
+    def leg(self, process: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.path, self.s
+
+
+def ctm(root: Path) -> Iterator[Row]:
+    file, (x, z) = "code/cm/karras_diffusion.py", batch()
+    model, slow = flow_net(0.0, EDMPrecond()), flow_net(0.0, EDMPrecond())
+    frozen = Denoiser(network(3, 0.0), EDMPrecond())
+    method = CTM(NetworkTeacher(frozen), metric=SquaredL2(), share=0.0, end=0.002)
+    with torch.no_grad():
+        for weight in slow.parameters():
+            weight += 0.01
+    method.target.attach(slow)
+
+    def asks(of: Denoiser) -> Callable[..., Tensor]:
+        def net(y: Tensor, t: Tensor, s: Tensor | None = None, teacher: bool = False) -> Tensor:
+            c = t / 1000
+            return of.net(y, c if s is None else torch.stack([c, c - s / 1000], 1))
+
+        return net
+
+    given = {
+        "th": torch,
+        "F": SimpleNamespace(interpolate=lambda x, **k: x),
+        "append_dims": lambda t, dims: t.reshape(-1, *(1,) * (dims - 1)),
+        "mean_flat": lambda x: x.flatten(1).mean(1),
+        "dist_util": SimpleNamespace(dev=lambda: "cpu"),
+    }
+    code = definitions(root, file, "get_weightings", "KarrasDenoiser", **given)
+    args = SimpleNamespace(
+        start_scales=18, sigma_data=0.5, sigma_min=0.002, sigma_max=80.0, rho=7.0,
+        self_learn=False, time_continuous=False, large_log=False, training_mode="ctm",
+        inner_parametrization="edm", outer_parametrization="euler", target_subtract=False,
+        ctm_estimate_inner_type="model", ctm_estimate_outer_type="target_model_sg",
+        ctm_target_inner_type="model_sg", ctm_target_matching=False, loss_norm="lpips",
+        weight_schedule="uniform", weight_schedule_multiplier=1.0, gan_training=False,
+        g_learning_period=1, save_png=False, diffusion_training=False,
+        diffusion_weight_schedule="karras_weight", apply_adaptive_weight=False,
+    )  # fmt: skip
+    down, other = torch.tensor([0, 3, 7, 10, 12, 13]), torch.tensor([4, 17, 11, 14, 17, 17])
+    times = SimpleNamespace(sample_t=lambda *a: (down, None), sample_s=lambda *a, **k: other)
+    levels = torch.tensor([0.01, 0.1, 0.4, 1.0, 5.0, 60.0])
+    noisy = SimpleNamespace(sample=lambda n, device: (levels, torch.ones(n)))
+    theirs = code.KarrasDenoiser(
+        args, times, noisy, lambda a, b: 4 * (a - b).square().flatten(1).sum(1), None
+    )
+    theirs.teacher_model = asks(frozen)
+    same = "network (with its preconditioning), noise, times"
+    grid = KarrasGrid().up(18).flip(0)
+    for n in (1, 4):
+        method.pairs = Leg(torch.stack([grid[down + k] for k in range(n + 1)]), grid[other])
+        found = with_gradients(
+            lambda n=n: theirs.ctm_losses(
+                0, asks(model), x, target_model=asks(slow), noise=z, num_heun_step=n
+            )["consistency_loss"],
+            model.net,
+        )
+        with draws(randn_like=[z, z]):
+            ours = with_gradients(lambda: method.loss(model, x, 0), model.net)
+        yield Row(
+            f"CTM: loss and gradient, {n} solver step{'s' * (n > 1)}",
+            "CTM.loss",
+            f"{file}: KarrasDenoiser.ctm_losses",
+            gap(ours, found),
+            f"{same}; its LPIPS replaced by ‖·‖², jumps to σ_min = 0.002",
+        )
+    method.levels, method.weight = Given(levels, 0 * levels), EDMWeight(0.5)
+    with draws(randn_like=[z]):
+        found = with_gradients(
+            lambda: theirs.get_DSM_loss(asks(model), x, {}, None, 0, 0), model.net
+        )
+    with draws(randn_like=[z]):
+        ours = with_gradients(lambda: method.denoising(model, x, 0, None) / NUMBERS, model.net)
+    yield Row(
+        "CTM: denoising loss and gradient",
+        "CTM.denoising",
+        f"{file}: KarrasDenoiser.get_DSM_loss",
+        gap(ours, found),
+        f"{same}; without its adaptive factor; its mean over pixels",
+    )
+
+
 PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "ect": ect,
     "cm": cm,
@@ -1516,6 +1886,10 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "pcm": pcm,
     "lct": lct,
     "rcm": rcm,
+    "meanflow": meanflow,
+    "imf": imf,
+    "shortcut": shortcut,
+    "ctm": ctm,
 }
 
 

@@ -54,6 +54,7 @@ WORDS = {
     "PCM: the same with our default metric": "√(δ² + c²) - c with c = 1e-3",
     "PCM: the same with the linear loss": "with the first a fake with D > 1 has no gradient",
     "sLCT: c of the first stage on 4 × 4 × 4": "for 4 · 4 · 4 it is 0.00432",
+    "Shortcut: targets of the smallest steps": "noise of 1e-5 at the data",
     "rCM: half-way through the warm-up": "cos t √(1 - r² sin² t)",
     "rCM: with differences in place of a derivative, gap 1e-3": "of the later time",
 }

@@ -13,9 +13,9 @@ at s = 0 the consistency function.
 
 Paper against the authors' code, which is followed: the inner jump of the target is the current
 network's, without gradient, and only the outer one that of averaged weights; in the paper both
-have averaged weights. n is drawn once for a batch, with a probability in proportion to n. Jumps
-to the data end at 0; theirs end at σ_min = 0.002. Their DSM term is scaled so that the last
-layer's gradients of both are equal; here by `share`. The distance is LPIPS there. The critic,
+have averaged weights. n is drawn once for a batch, with a probability in proportion to n. Jumps to
+the data end at 0; theirs at σ_min = 0.002, which is `end`. Their DSM term is scaled so that the
+last layer's gradients of both are equal; here by `share`. The distance is LPIPS there. The critic,
 from which the published numbers come, is left out. Without a teacher the code's `self_learn` takes
 one jump or a chain of jumps of the averaged network as solver; here it is Heun's method on its
 denoiser.
@@ -97,6 +97,7 @@ class CTM(Method):
         levels: draws the noise levels of the denoising term.
         weight: λ of the denoising term.
         share: the factor of the denoising term.
+        end: the noise level at which jumps to the data end.
     """
 
     teacher: Teacher | None = None
@@ -107,6 +108,7 @@ class CTM(Method):
     levels: Pairs = DenoisingPairs()
     weight: Weight = EDMWeight()
     share: NonNegative = 1.0
+    end: NonNegative = 0.0
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = model.process
@@ -136,7 +138,8 @@ class CTM(Method):
     def to_data(self, x_s: Data, s: Time, cond: Tensor | None) -> Data:
         """The averaged network's jump from s to 0, which a gradient passes through."""
         averaged = cast(Denoiser, self.target.attached())
-        return jump(averaged, x_s, s, torch.zeros_like(s), cond)
+        end = averaged.process.time(torch.full_like(s, self.end))
+        return jump(averaged, x_s, s, end, cond)
 
     def denoising(self, model: Denoiser, x: Data, step: int, cond: Tensor | None) -> PerSample:
         """The denoising term, L_DSM."""
