@@ -221,6 +221,7 @@ FORMER: dict[str, dict[str, str]] = {"config.TrainConfig": {"accumulate": "parts
 ADDED: dict[str, tuple[str, ...]] = {
     "cmlab.methods.imm.GroupedTimes": ("stratified",),
     "cmlab.methods.meanflow.MeanFlow": ("teacher",),
+    "cmlab.methods.self_distillation.Lagrangian": ("teacher",),
     "cmlab.methods.self_distillation.SelfDistillation": ("teacher",),
     "config.TrainConfig": ("ema_ramp",),
     "data.cifar10.CIFAR10": ("labelled",),

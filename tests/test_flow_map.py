@@ -1,16 +1,19 @@
 """Flow maps: the exact map of a Gaussian, its conditions, and the losses that ask for them."""
 
 import json
-from math import exp, inf, sqrt
+from math import exp, inf, isfinite, sqrt
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from cmlab.cli.main import main
+from cmlab.data.toy import Ring
 from cmlab.methods.alpha_flow import AlphaFlow, SigmoidDecay
 from cmlab.methods.ctm import CTM, SolverLegs
+from cmlab.methods.dmd import DMD, RCM
 from cmlab.methods.drifting import field
+from cmlab.methods.ect import ECT
 from cmlab.methods.edm import EDMWeight
 from cmlab.methods.flow_map import (
     FlowMapPairs,
@@ -22,8 +25,12 @@ from cmlab.methods.flow_map import (
 )
 from cmlab.methods.imm import IMM, GroupedTimes, mmd
 from cmlab.methods.meanflow import AdaptiveWeight, MeanFlow
+from cmlab.methods.progressive_distillation import HalvingSteps, Snapshots
+from cmlab.methods.reflow import Reflow
+from cmlab.methods.scm import SCM
 from cmlab.methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
 from cmlab.methods.shortcut import DyadicSteps, Shortcut
+from cmlab.methods.tcm import BoundaryWeight, Truncated, TruncatedPairs
 from cmlab.model import (
     Denoiser,
     EDMPrecond,
@@ -32,13 +39,15 @@ from cmlab.model import (
     VelocityPrecond,
     conditioned,
 )
-from cmlab.nets import MLP, TwoTimes
+from cmlab.nets import MLP, Positional, TwoTimes
 from cmlab.noise_levels import KarrasGrid
 from cmlab.ops import expand
 from cmlab.presets import PRESETS
 from cmlab.process import RectifiedFlow, TrigFlow, VarianceExploding
 from cmlab.schedules import Constant
-from cmlab.teacher import BatchTeacher, SampleTeacher, StopGrad
+from cmlab.teacher import BatchTeacher, EMATarget, OracleTeacher, SampleTeacher, StopGrad
+from cmlab.train.runs import fit
+from cmlab.train.trainer import Objective
 
 MEAN, STD = 0.5, 0.3  # the data, N(0.5, 0.3²)
 
@@ -439,10 +448,134 @@ def test_the_drifting_field_is_that_of_the_vectors_and_vanishes_between_equal_sa
     assert bool((far.mean(0) < 0).all())  # towards the data
 
 
+# Baselines, and a truncated consistency model
+
+
+class ExactTeacher:
+    def __call__(self, x, cond=None):
+        return lambda x_t, t: x_t - expand(t, x_t) * exact_velocity(x_t, t)
+
+
+def test_reflow_learns_the_velocity_of_straight_lines_from_noise_to_its_teachers_sample():
+    """From one point of noise all that arrives is one point: with it, u = z - x̂ has no loss."""
+    method = Reflow(ExactTeacher(), steps=200)
+    last = at(1e4 / (1 + 1e4))
+
+    class Straight(nn.Module):
+        two_times = True
+
+        def forward(self, x_t, c, cond=None):  # x̂ is linear in z: x̂ = a + b z
+            t = c[:, :1]
+            a = exact_jump(at(0.0)[:, None], last, ZERO)
+            b = exact_jump(last[:, None], last, ZERO) - a
+            z = (x_t - (1 - t) * a) / ((1 - t) * b + t)
+            return z - a - b * z
+
+    model, x = Denoiser(Straight(), VelocityPrecond()), torch.zeros(64, 1)
+    assert float(method.loss(model, x, 0).max()) < 1e-4
+    assert float(method.loss(exact(), x, 0).mean()) > 1e-3  # its own paths are not straight
+
+
+def test_progressive_distillation_doubles_its_step_and_keeps_the_last_stages_network():
+    pairs, decay = HalvingSteps(every=10, halvings=3), Snapshots(10)
+    for step, d in ((0, 1 / 8), (9, 1 / 8), (10, 1 / 4), (30, 1.0), (99, 1.0)):
+        t, s = pairs(RectifiedFlow(), torch.zeros(50, 1), step)
+        assert torch.equal(t - s, torch.full_like(t, d)) and bool((s >= 0).all())
+    assert [k for k in range(30) if decay(k) == 0] == [9, 19, 29]
+    method = Shortcut(pairs, EMATarget(decay), clip=inf)
+    method.target.attach(exact())
+    x = MEAN + STD * torch.randn(64, 1)
+    assert float(method.loss(exact(), x, 20).max()) < 1e-18  # two exact steps are one
+    assert float(method.loss(exact(), x, 0).mean()) > 1e-2  # flow matching has noise
+
+
+def test_dmd_has_no_gradient_where_both_denoisers_agree_and_trains_the_fake_one():
+    model = Denoiser(MLP(1, 8, 1, TwoTimes()), VelocityPrecond())
+    method = DMD(ExactTeacher())
+    method.fake.network = exact()
+    x = torch.randn(64, 1)
+    method.loss(model, x, 0).sum().backward()
+    assert max(float(p.grad.abs().max()) for p in model.parameters()) < 1e-12
+    method.fake.attach(model)
+    model.zero_grad()
+    method.loss(model, x, 0).sum().backward()
+    assert min(float(p.grad.abs().max()) for p in model.parameters()) > 1e-6
+    assert all(p.grad is not None for p in method.fake.network.parameters())
+
+
+def test_dmds_gradient_moves_samples_to_the_data():
+    """A generator of one point beyond the data, whose denoiser is that point."""
+    model, method = Denoiser(Shift(), VelocityPrecond()), DMD(ExactTeacher())
+    method.fake = lambda y_t, t, cond: torch.full_like(y_t, 3.0)  # type: ignore[assignment]
+    method.loss(model, torch.zeros(256, 1), 0).mean().backward()
+    assert float(model.net.point.grad) > 0  # descent takes 3 towards 0.5
+
+
+class Shift(nn.Module):
+    """A generator: whatever the noise, the answer is one point."""
+
+    def __init__(self):
+        super().__init__()
+        self.point = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, x, t, cond=None):
+        return (x - self.point) / expand(t, x)
+
+
+def test_rcm_is_scms_loss_and_dmds_and_the_trainer_finds_what_is_in_both():
+    torch.manual_seed(0)
+    model = Denoiser(MLP(2, 8, 1, Positional(4)), TrigPrecond())
+    teacher = OracleTeacher(Ring(), TrigFlow(0.5))
+    method = RCM(SCM(teacher), DMD(teacher), share=0.5)
+    objective = Objective(model, method)
+    assert set(objective.extra_networks()) == {"weight", "fake"}
+    x = Ring().sample(16)[0].double()
+    torch.manual_seed(1)
+    found = objective(x, 0)
+    torch.manual_seed(1)
+    both = method.scm.loss(model, x, 0), method.dmd.loss(model, x, 0)
+    assert torch.allclose(found, both[0] + 0.5 * both[1]) and method.pairs == method.scm.pairs
+
+
+def test_a_truncated_model_learns_from_the_first_below_the_cut_and_from_itself_above():
+    first, model = (Denoiser(MLP(2, 8, 1), EDMPrecond()) for _ in range(2))
+    target = Truncated()
+    target.attach(first)
+    x, r = torch.randn(2, 2), torch.tensor([0.5, 1.5])
+    found = target(model)(x, r)
+    assert torch.equal(found[0], first(x, r)[0]) and torch.equal(found[1], model(x, r)[1])
+    assert not found.requires_grad
+    t, r = TruncatedPairs()(VarianceExploding(), torch.zeros(400, 2), 0)
+    assert int((t == 1).sum()) == 100 and float(t.min()) == 1.0 and bool((r[:100] < 1).all())
+    weight = BoundaryWeight()(t, r) * (t - r)
+    assert torch.allclose(weight, torch.where(t == 1, 0.1, 1.0))
+
+
+def test_without_its_boundary_a_truncated_model_may_be_constant():
+    class Constantly(nn.Module):
+        def forward(self, x, c_noise, cond=None):
+            t = (4 * c_noise).exp()
+            skip, out, into, _ = EDMPrecond()(t)
+            return (0.3 - expand(skip / into, x) * x) / expand(out, x)
+
+    model, x = Denoiser(Constantly(), EDMPrecond()), torch.randn(400, 2)
+    pairs = TruncatedPairs(boundary=0.25)
+    method = ECT(pairs=pairs, target=Truncated(), weight=BoundaryWeight())
+    method.target.attach(Denoiser(MLP(2, 8, 1), EDMPrecond()))
+    torch.manual_seed(0)
+    found = method.loss(model, x, 200_000)
+    torch.manual_seed(0)
+    t, r = pairs(model.process, x, 200_000)
+    assert float(found[(t > 1) & (r >= 1)].max()) < 1e-6
+    assert float(found[t == 1].min()) > 1e-4
+
+
 # Self-distillation
 
 
-@pytest.mark.parametrize("condition", [Lagrangian(), Eulerian(), Progressive()])
+@pytest.mark.parametrize(
+    "condition", [Lagrangian(), Lagrangian(ExactTeacher()), Eulerian(), Progressive()]
+)
 def test_the_exact_flow_map_meets_each_condition_and_another_map_does_not(condition):
     x, t, s = torch.randn(64, 1), torch.rand(64) * 0.5 + 0.4, torch.rand(64) * 0.3
     assert float(condition(exact(), x, t, s).abs().max()) < 1e-9
@@ -556,6 +689,7 @@ def test_the_exact_map_brings_two_times_to_one_distribution_and_another_does_not
 
 
 NAMES = ["meanflow", "lsd", "esd", "psd", "imm", "shortcut", "ctm", "alpha-flow", "drifting"]
+NAMES += ["lmd", "reflow", "progressive"]
 
 
 @pytest.mark.parametrize("name", [f"toy.{name}" for name in NAMES])
@@ -567,6 +701,14 @@ def test_a_preset_trains_scores_and_draws_from_the_command_line(name, tmp_path, 
     assert {"rmse1", "rmse_jump", "rmse_velocity", "sw1", "sw2", "sw4"} <= set(said)
     picture = str(tmp_path / "drawn.png")
     assert main(["sample", str(tmp_path / "run"), "--n", "4", "--out", picture]) == 0
+
+
+@pytest.mark.parametrize("name", ["toy.dmd", "toy.tcm"])
+def test_a_preset_with_a_start_trains_and_is_scored(name):
+    torch.set_default_dtype(torch.float32)
+    recipe = PRESETS[name](steps=8)
+    scores = recipe.evaluator(fit(recipe).ema.model, recipe.data, recipe.sampler)
+    assert all(isfinite(value) for value in scores.values())
 
 
 def test_a_flow_map_learns_the_exact_jumps_of_the_ring():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .cd import CD
     from .ct import CT
     from .ctm import CTM
+    from .dmd import DMD
     from .drifting import Drifting
     from .ect import ECT
     from .edm import EDM
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .meanflow import MeanFlow
     from .musiccm import MusicCM
     from .pcm import PCM
+    from .reflow import Reflow
     from .scm import SCM
     from .self_distillation import SelfDistillation
     from .shortcut import Shortcut
@@ -32,8 +34,8 @@ FILES = {  # where it is otherwise
 }  # fmt: skip
 
 __all__ = [  # noqa: F822 (`__getattr__` finds them)
-    "CD", "CT", "CTM", "ECT", "EDM", "ICT", "IMM", "PCM", "SCM", "SLCT", "AlphaFlow", "Drifting",
-    "MeanFlow", "Method", "MusicCM", "SelfDistillation", "Shortcut",
+    "CD", "CT", "CTM", "DMD", "ECT", "EDM", "ICT", "IMM", "PCM", "SCM", "SLCT", "AlphaFlow",
+    "Drifting", "MeanFlow", "Method", "MusicCM", "Reflow", "SelfDistillation", "Shortcut",
 ]  # fmt: skip
 
 

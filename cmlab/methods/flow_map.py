@@ -152,6 +152,12 @@ class FlowMapPairs:
         return t, torch.where(same, t, s)
 
 
+def steps_of(count: Tensor, x: Data) -> tuple[Time, Time]:
+    """One of `count` even steps (b,) from 1 to 0 for each sample, drawn evenly."""
+    left = 1 + (torch.rand(len(x), device=x.device) * count).floor()
+    return (left / count).to(x.dtype), ((left - 1) / count).to(x.dtype)
+
+
 # Sampling
 
 

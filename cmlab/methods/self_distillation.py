@@ -14,6 +14,11 @@ the data; here t = 0 is the data. Its two versions disagree: the first has PSD b
 second LSD. The authors' code gives each term a weight that is
 learned, as in EDM2; here the terms count alike. TVM (arXiv:2511.19797) is LSD with a velocity from
 an average of the weights.
+
+With a teacher for the velocities it is distillation. With `Progressive` that is SplitMeanFlow
+(Guo et al. 2025, arXiv:2507.16884), which starts from a flow-matching teacher and has PSD's loss:
+no file of its own. With `Lagrangian(teacher)` it is Lagrangian map distillation (LMD; Boffi et al.
+2024, arXiv:2406.07507).
 """
 
 from abc import ABC, abstractmethod
@@ -47,7 +52,12 @@ class Lagrangian(Condition):
     """The Lagrangian condition ∂_s X = v(X, s): the end of the jump moves. LSD.
 
     The gradient passes through ∂_s X, and not through the velocity or where it is taken.
+
+    Args:
+        teacher: gives the velocity at the end; None takes the network's own, as LSD does.
     """
+
+    teacher: Teacher | None = None
 
     def __call__(
         self, model: Denoiser, x_t: Data, t: Time, s: Time, cond: Tensor | None = None
@@ -58,8 +68,10 @@ class Lagrangian(Condition):
         found = torch.func.jvp(end, (s,), (torch.ones_like(s),))
         X, dX = found[0], found[1]
         with torch.no_grad():
-            v = mean_velocity(model, X.detach(), s, s, cond)
-        return dX - v
+            if self.teacher is None:
+                return dX - mean_velocity(model, X.detach(), s, s, cond)
+            X = X.detach()
+            return dX - (X - self.teacher(X, cond)(X, s)) / expand(s, X).clamp_min(1e-8)
 
 
 @ingredient
@@ -88,8 +100,7 @@ class Eulerian(Condition):
 class Progressive(Condition):
     """The semigroup condition: a jump is two jumps through a time m between. PSD.
 
-    It is SplitMeanFlow's loss too (arXiv:2507.16884), there after flow matching: with
-    h = (m - s) / (t - s), u(t, s) = (1 - h) u(t, m) + h u(m, s). m is uniform in between.
+    With h = (m - s) / (t - s), u(t, s) = (1 - h) u(t, m) + h u(m, s). m is uniform in between.
     """
 
     def __call__(

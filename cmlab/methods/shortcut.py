@@ -31,7 +31,8 @@ from ..schedules import Constant
 from ..teacher import EMATarget, Target
 from ..types import Data, Denoise, PerSample, Range, Share, Time
 from .base import Method
-from .flow_map import land, mean_velocity, rectified, some
+from .flow_map import land, mean_velocity, rectified, some, steps_of
+from .progressive_distillation import HalvingSteps
 
 
 @ingredient
@@ -50,9 +51,7 @@ class DyadicSteps:
     def __call__(self, process: Process, x: Data, step: int) -> tuple[Time, Time]:
         turn = torch.arange(len(x), device=x.device)
         long = turn < round(self.longer * len(x))
-        steps = 2.0 ** torch.where(long, turn % self.halvings, self.halvings)  # to the data
-        left = 1 + (torch.rand(len(x), device=x.device) * steps).floor()
-        return (left / steps).to(x.dtype), ((left - 1) / steps).to(x.dtype)
+        return steps_of(2.0 ** torch.where(long, turn % self.halvings, self.halvings), x)
 
 
 @ingredient
@@ -66,7 +65,7 @@ class Shortcut(Method):
         clip: bound of |x_m| and of the target's velocity; the authors' is for images in [-1, 1].
     """
 
-    pairs: DyadicSteps = DyadicSteps()
+    pairs: DyadicSteps | HalvingSteps = DyadicSteps()
     target: Target = field(default_factory=lambda: EMATarget(Constant(0.999)))
     clip: Annotated[float, Range("(0, inf]")] = 4.0
 

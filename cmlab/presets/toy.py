@@ -14,6 +14,7 @@ from ..methods.base import Method
 from ..methods.cd import CD
 from ..methods.ct import CT, SqrtGrowth
 from ..methods.ctm import CTM
+from ..methods.dmd import DMD
 from ..methods.drifting import Drifting
 from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
@@ -21,9 +22,12 @@ from ..methods.flow_map import FlowMapPairs, Jumps, UniformTime
 from ..methods.ict import ICT, Doubling, InverseGap, PseudoHuber
 from ..methods.imm import IMM, GroupedTimes
 from ..methods.meanflow import AdaptiveWeight, MeanFlow
+from ..methods.progressive_distillation import HalvingSteps, Snapshots
+from ..methods.reflow import Reflow
 from ..methods.scm import SCM, Clip
-from ..methods.self_distillation import Eulerian, Progressive, SelfDistillation
+from ..methods.self_distillation import Eulerian, Lagrangian, Progressive, SelfDistillation
 from ..methods.shortcut import Shortcut
+from ..methods.tcm import BoundaryWeight, Truncated, TruncatedPairs
 from ..metrics.evaluators import FlowMapEvaluator, ToyEvaluator
 from ..model import CMPrecond, EDMPrecond, Precond, TrigPrecond, VelocityPrecond
 from ..nets.embedding import Embed, Fourier, Positional, TwoTimes
@@ -36,9 +40,10 @@ from ..noise_levels import (
     SameTime,
     UniformIndex,
 )
+from ..process import RectifiedFlow
 from ..sampling import FewSteps
 from ..schedules import Constant, Warmup
-from ..teacher import BatchTeacher, OracleTeacher
+from ..teacher import BatchTeacher, EMATarget, OracleTeacher
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from . import cosine_training, preset
@@ -204,3 +209,46 @@ def alpha_flow(steps: int = 4000, seed: int = 0) -> Recipe:
 def drifting(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.drifting: not measured."""
     return flow_map(Drifting(), steps, seed)
+
+
+EXACT = OracleTeacher(RING, RectifiedFlow())
+
+
+@preset("toy.lmd")
+def lmd(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.lmd: not measured."""
+    return flow_map(SelfDistillation(PAIRS, Lagrangian(EXACT), EXACT), steps, seed)
+
+
+@preset("toy.reflow")
+def reflow(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.reflow: not measured."""
+    return flow_map(Reflow(EXACT, PAIRS), steps, seed)
+
+
+@preset("toy.progressive")
+def progressive(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.progressive: not measured."""
+    every = max(steps // 8, 1)
+    method = Shortcut(HalvingSteps(every), EMATarget(Snapshots(every)), clip=inf)
+    return flow_map(method, steps, seed)
+
+
+@preset("toy.dmd")
+def dmd(steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.dmd: not measured."""
+    before = steps // 4
+    start = flow_map(SelfDistillation(replace(PAIRS, diagonal=1.0)), before, seed)
+    method = DMD(EXACT, levels=DenoisingPairs(UniformTime()))
+    return replace(flow_map(method, steps - before, seed), start=start)
+
+
+@preset("toy.tcm")
+def tcm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
+    """cmlab train toy.tcm: not measured."""
+    first = ect(data, steps // 2, seed)
+    after = steps - steps // 2
+    proposal = LogNormal(-1.1, 2.0, 1.0, SIGMA_MAX)
+    pairs = TruncatedPairs(ECTMapping(Stages(2.0, max(after // 8, 1)), proposal))
+    method = ECT(pairs=pairs, weight=BoundaryWeight(), target=Truncated())
+    return replace(plane(data, EDMPrecond(data.sigma_data), method, after, seed), start=first)

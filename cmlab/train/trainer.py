@@ -134,7 +134,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.method = method
-        self.stateful = [part for part in vars(method).values() if isinstance(part, Stateful)]
+        self.stateful = list(stateful_parts(method))
         for part in self.stateful:
             part.attach(model)
         extra = self.extra_networks()
@@ -151,6 +151,15 @@ class Objective(nn.Module):
     def extra_networks(self) -> dict[str, nn.Module]:
         """The method's own networks that a checkpoint must keep, by name."""
         return {name: net for part in self.stateful for name, net in part.networks().items()}
+
+
+def stateful_parts(method: Method) -> Iterator[Stateful]:
+    """The stateful ingredients of a method, and of the methods that it is made of."""
+    for part in vars(method).values():
+        if isinstance(part, Stateful):
+            yield part
+        elif isinstance(part, Method):
+            yield from stateful_parts(part)
 
 
 def is_trainable(net: nn.Module) -> bool:
