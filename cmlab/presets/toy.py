@@ -211,19 +211,22 @@ def drifting(steps: int = 4000, seed: int = 0) -> Recipe:
     return flow_map(Drifting(), steps, seed)
 
 
-EXACT = OracleTeacher(RING, RectifiedFlow())
+def exact_teacher(data: ToyData = RING) -> OracleTeacher:
+    """The exact denoiser under rectified flow."""
+    return OracleTeacher(data, RectifiedFlow())
 
 
 @preset("toy.lmd")
 def lmd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.lmd: not measured."""
-    return flow_map(SelfDistillation(PAIRS, Lagrangian(EXACT), EXACT), steps, seed)
+    exact = exact_teacher()
+    return flow_map(SelfDistillation(PAIRS, Lagrangian(exact), exact), steps, seed)
 
 
 @preset("toy.reflow")
 def reflow(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.reflow: not measured."""
-    return flow_map(Reflow(EXACT, PAIRS), steps, seed)
+    return flow_map(Reflow(exact_teacher(), PAIRS), steps, seed)
 
 
 @preset("toy.progressive")
@@ -239,7 +242,7 @@ def dmd(steps: int = 4000, seed: int = 0) -> Recipe:
     """cmlab train toy.dmd: not measured."""
     before = steps // 4
     start = flow_map(SelfDistillation(replace(PAIRS, diagonal=1.0)), before, seed)
-    method = DMD(EXACT, levels=DenoisingPairs(UniformTime()))
+    method = DMD(exact_teacher(), levels=DenoisingPairs(UniformTime()))
     return replace(flow_map(method, steps - before, seed), start=start)
 
 
