@@ -13,7 +13,9 @@ with the loss weight 2/t: u - (v - t du/dt) = -df/dt.
 Paper against code: p = 1 and c = 0.01 (ImageNet, JAX) or p = 0.75, c = 1e-3 (CIFAR-10), the norm
 summed over pixels in both; t - r is clipped to [0, 1] there. "Ratio" is the share off the diagonal
 in the CIFAR-10 code and the share on it in the JAX code. In the plane take p = 0: with p = 1 the
-loss is log(‖·‖² + c), flat inside a ring. Guidance during training is left out.
+loss is log(‖·‖² + c), flat inside a ring. Guidance during training is left out. FastGen has this
+loss as its option l2, with c = 1 and times up to 0.999; its default is a regression of u on itself
+less a normalised residual, with a warm-up of du/dt, and without the two has this loss's gradient.
 
 Improved MeanFlow (Geng et al. 2025, arXiv:2512.02012) has the same residual, read as that of v:
 u + (t - r) stopgrad(du/dt) - v. It differs in the tangent alone: the network's own u(z_t, t, t)
