@@ -671,6 +671,9 @@ def test_groups_share_their_times_and_other_batches_are_refused():
     t, s = IMM().pairs(RectifiedFlow(), torch.zeros(12, 1), 0)
     assert torch.equal(t, t[::4].repeat_interleave(4)) and len(t.unique()) == 3
     assert bool((t > s).all()) and 0.006 <= float(s.min()) < float(t.max()) <= 0.994
+    t, _ = GroupedTimes(stratified=True)(RectifiedFlow(), torch.zeros(256, 1), 0)
+    share = (t[::4] - 0.006) / 0.988
+    assert sorted((64 * share).floor().int().tolist()) == list(range(64))
     with pytest.raises(ValueError, match="multiple"):
         IMM().pairs(RectifiedFlow(), torch.zeros(10, 1), 0)
 
