@@ -142,7 +142,8 @@ def denoising(data: ToyData) -> EDM:
     return EDM(pairs=DenoisingPairs(LEVELS), weight=TrigWeight(data.sigma_data))
 
 
-# Flow maps, under rectified flow: scored by `FlowMapEvaluator`, against the exact jumps
+# Flow maps, under rectified flow: scored by `FlowMapEvaluator`, against the exact jumps. rmse is
+# rmse1, of one jump from noise to data; seconds are those of CPU time on a busy machine
 
 PAIRS = FlowMapPairs(UniformTime(stratified=True), diagonal=0.5)
 
@@ -163,7 +164,7 @@ def meanflow(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.lsd")
 def lsd(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.lsd: not measured."""
+    """cmlab train toy.lsd: rmse 0.068 (0.063 to 0.071), sw1 0.031. 53 s."""
     return flow_map(SelfDistillation(PAIRS, teacher=BatchTeacher()), steps, seed)
 
 
