@@ -1,4 +1,4 @@
-"""The explorers of labs 11 to 15 and 17 in a real browser: a slider of each, moved by keyboard."""
+"""The explorers of labs 11 to 15 and 17 to 19 in a real browser: a slider of each, moved by keyboard."""
 
 import pytest
 from browser.harness import ENOUGH_INK, ink, open_and_run, settle
@@ -12,6 +12,8 @@ KNOBS = {  # one slider of each explorer of a lab, and the code that shows the l
     "14_faster_pretraining": (["draw"], "explorer()"),
     "15_music": (["seed"], "synth()"),
     "17_atlas": (["seed"], "explorer()"),
+    "18_flow_maps": (["t", "s"], "explorer()"),
+    "19_mean_flow": (["t", "r"], "explorer()"),
 }
 ALL_ALONG = {"draw"}  # chooses which pairs are shown; the words are about all of them
 BESIDE = "*[contains(@class, 'lab-out')]"

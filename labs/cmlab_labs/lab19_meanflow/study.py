@@ -1,0 +1,115 @@
+"""Studies of lab 19: MeanFlow with one thing changed.
+
+meanflow       on the ring, toy.meanflow in half its steps, with p = 1 or its own tangent
+meanflow-line  on the Gaussian N(0.5, 0.3²), with the right tangent and with t - r held fixed
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from cmlab.data.toy import Bumps
+from cmlab.methods import MeanFlow
+from cmlab.methods.flow_map import mean_velocity, rectified
+from cmlab.methods.meanflow import AdaptiveWeight
+from cmlab.model import Denoiser
+from cmlab.nets.embedding import TwoTimes
+from cmlab.nets.mlp import MLPShape
+from cmlab.ops import expand, jvp
+from cmlab.presets import toy
+from cmlab.train.recipe import Recipe
+from cmlab.train.trainer import Trainer
+from cmlab.types import Data
+
+from ..common.observers import Arrays
+from ..common.study import Study
+
+STEPS = 2000  # half of the preset's
+GAUSSIAN = Bumps((1.0,), (0.5,), (0.3,))
+PLAIN = MeanFlow(weight=AdaptiveWeight(p=0.0))
+
+
+@dataclass(eq=False)
+class HeldGap(MeanFlow):
+    """MeanFlow with a mistake: the derivative is taken with t - r held fixed, so r moves too."""
+
+    def residual(
+        self,
+        model: Denoiser,
+        x: Data,
+        z: Data,
+        times: tuple[Tensor, Tensor],
+        cond: Tensor | None = None,
+    ) -> Data:
+        (t, r), v = times, z - x
+        h, x_t = t - r, rectified(model).perturb(x, z, t)
+
+        def mean(x_t: Tensor, t: Tensor) -> Tensor:
+            return mean_velocity(model, x_t, t, t - h, cond)
+
+        u, du = jvp(mean, (x_t, t), (v, torch.ones_like(t)))
+        return u - (v - expand(h, x) * du)
+
+
+@dataclass(frozen=True)
+class NothingObserver:
+    """Nothing beside the evaluator's scores and the loss."""
+
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+
+@dataclass(frozen=True)
+class VelocityObserver:
+    """The learned u on a grid of jumps, of the averaged weights.
+
+    u      (times, ends, places) u_θ(x_t, t, r) at x_t = m_t + place · √V_t, r = share · t
+    times, shares, places  the grid
+    """
+
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        data = cast(Bumps, recipe.data)
+        t, share, place = GRID
+        T, S, P = (v.flatten() for v in torch.meshgrid(t, share, place, indexing="ij"))
+        mean, std = data.means[0], data.stds[0]
+        x_t = (1 - T) * mean + P * ((1 - T) ** 2 * std**2 + T**2).sqrt()
+        with torch.no_grad():
+            u = mean_velocity(trainer.ema.model, x_t[:, None], T, S * T)
+        shape = len(t), len(share), len(place)
+        return {"u": u.reshape(shape).numpy()}
+
+
+GRID = torch.linspace(0.1, 0.99, 24), torch.linspace(0, 1, 21), torch.linspace(-1.5, 1.5, 7)
+
+
+def ring(change: MeanFlow) -> Callable[[int], Recipe]:
+    """toy.meanflow with this method in place of its own."""
+    return lambda seed: replace(toy.meanflow(steps=STEPS, seed=seed), method=change)
+
+
+def line(change: MeanFlow) -> Callable[[int], Recipe]:
+    """This method on the Gaussian: a network of 64 units a layer, 2000 steps."""
+
+    def recipe(seed: int) -> Recipe:
+        whole = toy.flow_map(change, STEPS, seed, GAUSSIAN)
+        return replace(whole, net=MLPShape(dim=1, width=64, embed=TwoTimes()))
+
+    return recipe
+
+
+VARIANTS = {
+    "p-1": ring(MeanFlow(weight=AdaptiveWeight(p=1.0, c=1e-3))),
+    "own-tangent": ring(replace(PLAIN, own_tangent=True)),
+}
+STUDY = Study("meanflow", VARIANTS, NothingObserver())
+HELD = HeldGap(weight=AdaptiveWeight(p=0.0))
+LINE_STUDY = Study("meanflow-line", {"right": line(PLAIN), "held": line(HELD)}, VelocityObserver())

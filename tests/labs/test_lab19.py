@@ -1,0 +1,213 @@
+"""Lab 19: what each tangent aims at is derived and checked, checks name each slip."""
+
+from math import erf
+
+import numpy as np
+import pytest
+import torch
+from cmlab_labs.common.study import read
+from cmlab_labs.lab19_meanflow import checks
+from cmlab_labs.lab19_meanflow.analysis import (
+    MODES,
+    TANGENTS,
+    ExactJump,
+    averaged,
+    corner,
+    gaussian_velocities,
+    landscape,
+    noise_ratio,
+    path_points,
+    posterior_velocities,
+    rings,
+)
+from cmlab_labs.lab19_meanflow.checks import NOISE_SLIPS, RESIDUAL_SLIPS
+from cmlab_labs.lab19_meanflow.explorer import explorer, view
+from cmlab_labs.lab19_meanflow.figures import (
+    both_ratios,
+    landscapes,
+    learned,
+    noise_on_the_ring,
+)
+from cmlab_labs.lab19_meanflow.study import GAUSSIAN, GRID, HELD, line
+from exercises import answers, lab, solutions, stubs
+
+from cmlab.data.toy import Ring
+from cmlab.methods import MeanFlow
+from cmlab.methods.meanflow import AdaptiveWeight
+
+LAB = lab("19")
+CHECKS = (checks.meanflow_residual, checks.target_noise)
+LAW = MODES.oracle
+WAYS = {"right": (1, 0, 1), "held": (1, 1, 1), "still": (0, 0, 1), "sign": (1, 0, -1)}
+
+
+def one(*values):
+    return [torch.tensor([value], dtype=torch.float64) for value in values]
+
+
+@pytest.mark.parametrize("tangent", WAYS)
+@pytest.mark.parametrize("rank", [0.2, 0.45, 0.7])
+def test_each_tangent_aims_at_what_the_text_says(tangent, rank):
+    """v - (t - r) du by differences of the exact u along the tangent."""
+    x_t, (t, r), h = path_points(LAW, rank, [0.8]), one(0.8, 0.2), 1e-5
+    jump, (moves, ends, sign) = ExactJump(LAW, x_t, t, r), WAYS[tangent]
+    up, down = (ExactJump(LAW, x_t + d * moves * jump.v, t + d, r + d * ends).u for d in (h, -h))
+    target = jump.v - sign * 0.6 * (up - down) / (2 * h)
+    torch.testing.assert_close(target, jump.target(tangent), rtol=0, atol=1e-7)
+    assert set(TANGENTS.values()) == set(WAYS)
+
+
+def test_the_right_tangent_aims_at_u_and_the_held_gap_at_the_velocity_of_the_end():
+    jump = ExactJump(LAW, path_points(LAW, 0.3, [0.9]), *one(0.9, 0.1))
+    torch.testing.assert_close(jump.target("right"), jump.u)
+    torch.testing.assert_close(jump.target("held"), jump.v_end)
+
+
+def test_the_slope_is_that_of_the_exact_map():
+    x_t, (t, r) = path_points(LAW, 0.45, [0.7]), one(0.7, 0.0)
+    up, down = (ExactJump(LAW, x_t + d, t, r).X for d in (1e-5, -1e-5))
+    torch.testing.assert_close(
+        ExactJump(LAW, x_t, t, r).slope, (up - down) / 2e-5, rtol=1e-5, atol=0
+    )
+
+
+def test_velocities_of_the_pairs_behind_a_point_have_its_velocity_as_their_mean():
+    x_t = path_points(LAW, 0.6, [0.8])
+    drawn = posterior_velocities(LAW, float(x_t), 0.8, n=40_000)
+    exact = float(ExactJump(LAW, x_t, *one(0.8, 0.2)).v)
+    assert float(drawn.mean()) == pytest.approx(exact, abs=5 * float(drawn.std()) / 200)
+
+
+def test_the_fading_average_is_its_own_target():
+    """w + h dw/dt = v, by differences, and both v(t - h) and w are v - h v' to first order."""
+    (t, h), d = one(0.8, 0.1), 1e-4
+
+    def w(t):
+        return averaged(torch.sin, t, h, n=4000)
+
+    slope = (w(t + d) - w(t - d)) / (2 * d)
+    torch.testing.assert_close(w(t) + h * slope, torch.sin(t), rtol=0, atol=1e-3)
+    first = torch.sin(t) - h * torch.cos(t)
+    assert max(abs(float(x - first)) for x in (w(t), torch.sin(t - h))) < float(h) ** 2
+
+
+def test_the_gaussians_velocities_are_the_oracles():
+    t, share, place = (v.double() for v in torch.meshgrid(*GRID, indexing="ij"))
+    found = gaussian_velocities(t, share * t, place, GAUSSIAN)
+    i, j, k = 12, 5, 6
+    std = ((1 - t[i, j, k]) ** 2 * 0.09 + t[i, j, k] ** 2).sqrt()
+    x_t = ((1 - t[i, j, k]) * 0.5 + place[i, j, k] * std).reshape(1, 1)
+    jump = ExactJump(GAUSSIAN.oracle, x_t, t[i, j, k].reshape(1), (share * t)[i, j, k].reshape(1))
+    for name, exact in {"mean": jump.u, "start": jump.v, "end": jump.v_end}.items():
+        assert float(found[name][i, j, k]) == pytest.approx(float(exact), abs=1e-8), name
+
+
+def test_the_mistaken_loss_differs_from_meanflows_in_the_tangent_alone():
+    model = line(HELD)(0).build()
+    torch.manual_seed(0)
+    x, z = torch.randn(2, 16, 1)
+    t, r = torch.full((16,), 0.8), torch.full((16,), 0.3)
+    right = MeanFlow(weight=AdaptiveWeight(p=0.0))
+    wrong = HELD.residual(model, x, z, (t, r))
+    assert not torch.allclose(wrong, right.residual(model, x, z, (t, r)))
+    torch.testing.assert_close(*(m.residual(model, x, z, (t, t)) for m in (HELD, right)))
+
+
+def test_most_targets_of_meanflow_are_less_noisy_than_the_others():
+    ratio = noise_ratio(Ring(), 0.99, 0.0, 300, 0)
+    assert float(ratio.median()) < 0.15 and float(ratio.max()) > 10
+
+
+def test_with_p_1_the_loss_is_flat_inside_a_ring_in_2_dimensions_and_round_in_64():
+    shift = torch.tensor([0.5], dtype=torch.float64)
+    plane, wide = (float(landscape(rings(20_000, n, 0), shift, 1.0)) for n in (1, 32))
+    assert abs(plane) < 0.02 and wide == pytest.approx(0.25, rel=0.1)
+    assert float(landscape(rings(5000, 1, 0), shift, 0.0)) == pytest.approx(0.25)
+
+
+def test_the_corner_of_the_times_is_what_draws_find():
+    torch.manual_seed(0)
+    a, b = (torch.randn(400_000) * 2 - 2).sigmoid(), (torch.randn(400_000) * 2 - 2).sigmoid()
+    share = ((torch.maximum(a, b) > 0.95) & (torch.minimum(a, b) < 0.05)).double().mean()
+    assert corner(-2.0, 2.0) == pytest.approx(float(share), rel=0.1)
+    assert corner(-0.4, 1.0) < 1e-5 and erf(0) == 0
+
+
+# Exercises
+
+
+def test_the_stubs_are_not_attempted_and_the_solutions_pass():
+    for check, stub, solution in zip(
+        CHECKS, answers(LAB, stubs(LAB)), answers(LAB, solutions(LAB)), strict=True
+    ):
+        assert check(stub).state == "not attempted yet"
+        assert check(solution).passed, check(solution)
+
+
+@pytest.mark.parametrize("slip", RESIDUAL_SLIPS)
+def test_each_slip_in_the_residual_gets_its_own_message(slip):
+    verdict = checks.meanflow_residual(RESIDUAL_SLIPS[slip])
+    assert verdict.state == "slip" and verdict.message == slip, verdict
+
+
+@pytest.mark.parametrize("slip", NOISE_SLIPS)
+def test_each_slip_in_the_noise_gets_its_own_message(slip):
+    verdict = checks.target_noise(NOISE_SLIPS[slip])
+    assert verdict.state == "slip" and verdict.message == slip, verdict
+
+
+def test_gradients_and_other_wrong_answers_are_told_apart():
+    through = checks.made(checks.right, lambda u, v, gap, du: u - (v - gap * du))
+    assert "runs through the target" in checks.meanflow_residual(through).message
+    nothing = checks.meanflow_residual(lambda *c: checks.exact_residual(*c).detach())
+    assert "no gradient reaches u" in nothing.message
+    half = checks.meanflow_residual(lambda *c: checks.exact_residual(*c) / 2)
+    assert "look at the tangents" in half.message
+    assert "subtract the two" in checks.target_noise(lambda *c: 2 * checks.exact_noise(*c)).message
+    flat = checks.target_noise(lambda *c: checks.exact_noise(*c)[:, 0])
+    assert "must have x_t's" in flat.message
+
+
+# The explorer and the figures
+
+
+def test_the_explorer_opens_on_a_wrong_tangent_and_the_right_one_lands_on_the_path():
+    shown = explorer()
+    assert "0.29 from the path" in shown.picture.reading
+    first = shown.image.value
+    shown.turn({"tangent": next(iter(TANGENTS)), "t": 1.0, "r": 0.0})
+    assert "0.00 from the path" in shown.picture.reading and shown.image.value != first
+    shown.turn({"t": 0.3, "r": 0.9})
+    assert "from t = 0.30 to r = 0.28" in shown.picture.reading
+
+
+@pytest.mark.parametrize("tangent", WAYS)
+@pytest.mark.parametrize("t, r", [(1.0, 0.0), (0.1, 0.0), (0.5, 0.48)])
+def test_a_view_is_finite_at_the_ends_of_the_sliders(tangent, t, r):
+    seen = view(LAW, tangent, 2, t, r)
+    parts = (seen.path, seen.u, seen.v_end, seen.target, seen.noise, np.array(seen.jump))
+    assert all(np.isfinite(part).all() for part in parts)
+
+
+def test_figures_show_what_they_are_given():
+    ends = np.linspace(0, 0.8, 5)
+    exact = {name: ends for name in ("mean", "end", "average")}
+    figure = learned(ends, exact, {"right": np.ones((3, 5)), "held": np.zeros((3, 5))})
+    assert len(figure.axes[0].lines) == 9
+    ratio = np.array([[0.5, 0.1], [np.nan, 2.0]])
+    draws = {str(k): torch.tensor([0.1, 0.2, 10.0]) for k in range(3)}
+    figure = noise_on_the_ring((0.5, 0.9), (0.0, 0.5), ratio, draws)
+    assert "less noisy in 2 of 3 jumps" in figure.axes[0].get_title(loc="left")
+    assert figure.axes[1].get_title(loc="left").startswith("Below 1 for 67%")
+    shifts = torch.linspace(0, 1, 4)
+    figure = landscapes(shifts, {n: {p: shifts * p for p in (0.0, 0.5, 1.0)} for n in "ab"})
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4]
+    t = torch.tensor([0.5, 0.6, 0.7, 0.8])
+    figure = both_ratios({"a": (t, torch.tensor([0.5, 0.1, 0.1, 0.1])), "b": (t, t)})
+    assert "25%" in figure.axes[0].texts[0].get_text()
+
+
+def test_the_recordings_hold_what_the_text_reads():
+    assert read("meanflow-line", "held")["u"].shape == (3, *(len(v) for v in GRID))
+    for name in ("p-1", "own-tangent"):
+        assert len(read("meanflow", name).score("rmse_velocity")) == 3
