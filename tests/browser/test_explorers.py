@@ -1,4 +1,4 @@
-"""The explorers of labs 11 to 15 and 17 to 19 in a real browser: a slider of each, moved by keyboard."""
+"""The explorers of labs 11 to 15 and 17 to 19 in a real browser, moved by the keyboard."""
 
 import pytest
 from browser.harness import ENOUGH_INK, ink, open_and_run, settle
