@@ -12,7 +12,7 @@ from cmlab_labs.registry import animations
 from cmlab_labs.tools.gallery.cells import alternative, prediction_list
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
-from cmlab_labs.tools.notebooks.build import find, hides, read, tags
+from cmlab_labs.tools.notebooks.build import VIEW, bare_widgets, find, hides, read, save, tags
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
@@ -262,6 +262,23 @@ def test_a_build_that_fails_leaves_the_gallery_as_it_was(tmp_path):
     swap(out, lambda folder: (folder / "other.html").write_text("second"))
     assert sorted(p.name for p in out.iterdir()) == [MARK, "other.html"]
     assert [p.name for p in tmp_path.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("left", ["view", "note"])
+def test_a_lab_saved_with_bare_widgets_is_refused_with_the_command_that_mends_it(tmp_path, left):
+    nb = read(ROOT / "labs" / "02_consistency_function.ipynb")
+    assert bare_widgets(nb) == []
+    (live,) = [cell for cell in nb.cells if cell.source == "explorer(law)"]
+    note, *_ = live.outputs
+    live.outputs = [note]
+    if left == "view":
+        note.data = {VIEW: {"model_id": "a"}, "text/plain": "VBox()"}
+    (tmp_path / "labs").mkdir()
+    save(nb, tmp_path / "labs" / "02_consistency_function.ipynb")
+    with pytest.raises(ValueError, match="`cmlab labs run 02` makes them$") as refused:
+        swap(tmp_path / "site", lambda folder: write_site(tmp_path, folder))
+    assert "02_consistency_function.ipynb" in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["labs"]
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ...registry import animations
-from ..notebooks.build import checkout, find, read
+from ..notebooks.build import bare_widgets, checkout, find, read
 from ..notebooks.front import FrontMatter, front_matter
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
@@ -61,6 +61,16 @@ def lab(path: Path) -> Lab:
         raise ValueError(f"{path.name} needs a name of letters, digits, '_', '.' and '-'")
     nb = read(path)
     return Lab(path, nb, front_matter(nb.cells[0].source if nb.cells else "", path.name))
+
+
+def raise_if_bare(labs: Sequence[Lab]) -> None:
+    """Raises ValueError, with the command that mends it, if a widget in a lab has no picture."""
+    bare = [one for one in labs if bare_widgets(one.nb)]
+    if bare:
+        names, numbers = (" and ".join(one.path.name for one in bare),
+                          " ".join(one.front.number for one in bare))  # fmt: skip
+        raise ValueError(f"the widgets in {names} have no pictures, as after a notebook was saved "
+                         f"from Jupyter; `cmlab labs run {numbers}` makes them")  # fmt: skip
 
 
 # HTML frame of every page: head, navigation, text, footer
@@ -298,9 +308,10 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     """Writes the whole site into an empty folder, and says how many pages it has.
 
     `names` are the labs to write, all of them if there are none. Raises ValueError for a text that
-    cannot be shown.
+    cannot be shown, and for a notebook whose widgets have no pictures.
     """
     labs = [lab(path) for path in find(root / "labs", names) if path.exists()]
+    raise_if_bare(labs)
     texts = {path: file for path, file in TEXTS.items() if (root / path).is_file()}
     pages = {f"labs/{one.path.name}": one.page for one in labs}
     links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
