@@ -2,14 +2,24 @@
 
 import json
 import re
+from base64 import b64decode
 from html import escape
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from cmlab_labs.common.prediction import Prediction, predictions
 from cmlab_labs.registry import animations
-from cmlab_labs.tools.gallery.cells import alternative, prediction_list
+from cmlab_labs.tools.gallery.cells import (
+    alternative,
+    is_drawn,
+    is_live,
+    prediction_list,
+    set_apart,
+)
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
 from cmlab_labs.tools.notebooks.build import VIEW, bare_widgets, find, hides, read, save, tags
@@ -91,7 +101,9 @@ def test_nothing_is_asked_of_another_host(site, pages):
             for key in loads & set(attributes):
                 assert not re.match(r"(https?:)?//", attributes[key]), (name, tag, attributes[key])
     for asset in (site / "assets").glob("*.css"):
-        assert "url(" not in asset.read_text() and "@import" not in asset.read_text()
+        asked = re.findall(r"url\(\W*([^)\"']+)", asset.read_text())
+        assert asked and all((asset.parent / name).is_file() for name in asked)
+        assert "@import" not in asset.read_text()
     for script in ("theme.js", "moving.js"):
         assert "http" not in (site / "assets" / script).read_text()
 
@@ -157,6 +169,90 @@ def test_a_formula_is_set_as_it_is_meant():
     assert 'alttext="x_t"' in mathml("x_t")
     with pytest.raises(ValueError, match="cannot be shown"):
         mathml(r"\nonsense x")
+
+
+def test_the_mathematics_font_is_small_has_its_licence_and_every_sign_of_the_formulas(site):
+    from fontTools.ttLib import TTFont
+
+    place = site / "assets" / "stix-two-math.woff"
+    assert place.stat().st_size < 80_000
+    assert "SIL OPEN FONT LICENSE" in place.with_suffix(".LICENSE.txt").read_text()
+    font = TTFont(place)
+    has = font.getBestCmap()
+    assert "MATH" in font, "without it fences and sums do not grow"
+    signs = set()
+    texts = [c.source for notebook in NOTEBOOKS for c in read(notebook).cells
+             if c.cell_type == "markdown"]  # fmt: skip
+    for tex in re.findall(r"(?<![\\$])\$([^$]+)\$", "\n".join(texts)):
+        for node in ElementTree.fromstring(mathml(tex)).iter():
+            signs |= set(node.text or "") | set(italic(node.text or ""))
+    assert len(signs) > 100 and {sign for sign in signs if ord(sign) not in has} == set()
+
+
+def italic(text):
+    """A letter alone as a browser sets it: in the mathematical italic, whose h is older."""
+    if len(text) != 1 or not text.isascii() or not text.isalpha():
+        return ""
+    place = 0x1D434 + ord(text) - ord("A") - 6 * text.islower()
+    return "ℎ" if text == "h" else chr(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "apart"),
+    [("It bends. Click a slider and use the arrow keys. It ends.", False,
+      ["Click a slider and use the arrow keys."]),
+     ("It bends. Click a slider. Where does it end?\n\nThree things to try. Set t to 5.\n\nEnd.",
+      True, ["Click a slider. Where does it end?\n\nThree things to try. Set t to 5."]),
+     ("Set $t = 5$. It bends.", False, []),
+     ("- one slider\n- two", False, ["- one slider\n- two"]),
+     ("```\npress a\n\npress b\n```\n\n| slider |\n|---|", True, [])],
+)  # fmt: skip
+def test_what_is_about_knobs_that_a_page_lacks_is_set_apart(text, before, apart):
+    parts = list(set_apart(text, before))
+    assert [part for part, mark in parts if mark] == apart
+    assert sorted(" ".join(part for part, _ in parts).split()) == sorted(text.split())
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_no_page_speaks_of_sliders_but_of_those_in_jupyterlab(notebook):
+    cells = read(notebook).cells
+    texts = [(cell.source, is_live(after)) for cell, after in zip(cells, cells[1:], strict=False)
+             if cell.cell_type == "markdown"]  # fmt: skip
+    here = [part for text in texts for part, mark in set_apart(*text) if not mark]
+    assert re.findall(r"(?i)\bsliders?\b|arrow keys?|page up|things to try", "\n".join(here)) == []
+
+
+@pytest.mark.parametrize("number", ["02", "15"])
+def test_a_page_says_that_the_knobs_are_in_jupyterlab(site, number):
+    (page,) = site.glob(f"{number}_*.html")
+    text = page.read_text()
+    assert '<div class="there"><p class="note">In JupyterLab' in text
+    assert text.index("things to try") > text.index('<div class="there">')
+
+
+def test_drawings_change_light_for_dark_and_photographs_do_not():
+    from PIL import Image, ImageDraw
+
+    drawing = Image.new("RGB", (600, 200), "white")
+    ImageDraw.Draw(drawing).line((0, 0, 600, 200), "#0072B2", 9)
+    g = np.random.default_rng(0)
+    photograph = drawing.copy()
+    photograph.paste(Image.fromarray(g.integers(0, 255, (100, 200, 3), dtype=np.uint8)), (9, 9))
+    assert is_drawn(drawing) and not is_drawn(photograph)
+    kinds = {}
+    for name in ("02", "09", "13", "16"):
+        (notebook,) = (path for path in NOTEBOOKS if path.stem.startswith(name))
+        shown = [o.data["image/png"] for c in read(notebook).cells for o in c.get("outputs", [])
+                 if "image/png" in o.get("data", {})]  # fmt: skip
+        kinds[name] = [is_drawn(Image.open(BytesIO(b64decode(picture)))) for picture in shown]
+    assert kinds["02"] == [
+        True,
+        False,
+        True,
+        False,
+    ]  # two maps of colour
+    assert not kinds["09"][-1] and not any(kinds["13"][3:5]), "pictures of coloured shapes"
+    assert kinds["16"].count(False) == 2, "samples of a generator"
 
 
 def test_a_link_leads_to_a_page_to_the_source_or_nowhere():
@@ -335,8 +431,6 @@ def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
 
 def test_the_flow_on_the_front_page_is_the_exact_one():
     """D starts in the middle of the ring and ends where f has been all the time."""
-    import numpy as np
-
     parts = MOVING[HERO][0]().parts()
     f = np.array([parts["data"][0]["x"], parts["data"][0]["y"]])
     first, last = (np.array([frame["data"][2][axis] for axis in "xy"], dtype=float)

@@ -236,10 +236,17 @@ def thumbnail(lab: Lab, files: MediaFiles) -> str:
     """The lab's picture; it says nothing that the card does not, so it has no words of its own."""
     if lab.picture is None:
         return ""
-    address, width, height = files.picture(lab.picture)
-    return f'<img src="{address}" width="{width}" height="{height}" loading="lazy" alt="">'
+    found = files.picture(lab.picture)
+    return (
+        f'<img src="{found.address}" width="{found.width}" height="{found.height}" '
+        'loading="lazy" alt="">'
+    )
 
 
+IN_DARK = (
+    '<p class="note if-dark">On dark ground, drawings have light and dark exchanged: what the '
+    "text calls black is white here.</p>\n"
+)
 ASSETS = Path(__file__).parent / "assets"
 TEXTS = {
     "labs/README.md": "labs.html",
@@ -291,7 +298,8 @@ class Site:
         near = [(n.page, n.name) if n else None for n in (before, after)]
         first = first.replace(f"{one.front.number} · ", f"<span>{one.front.number} ·</span> ", 1)
         whole = (
-            f'<div class="opening">{first}</div>\n{contents(words)}{body}{neighbour_links(*near)}'
+            f'<div class="opening">{first}</div>\n{contents(words)}{IN_DARK}{body}'
+            f"{neighbour_links(*near)}"
         )
         return Page(one.page, one.name, one.front.question, whole, "lab", *near)
 
