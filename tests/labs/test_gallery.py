@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64decode
+from functools import cache
 from html import escape
 from html.parser import HTMLParser
 from io import BytesIO
@@ -11,8 +12,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from cmlab_labs.common.animation import (
+    Panel,
+    Shot,
+    line,
+    moving,
+    picture,
+    polylines,
+    text_labels,
+)
 from cmlab_labs.common.prediction import Prediction, predictions
 from cmlab_labs.registry import animations
+from cmlab_labs.tools.gallery.cards import card
 from cmlab_labs.tools.gallery.cells import (
     alternative,
     is_drawn,
@@ -24,11 +35,18 @@ from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
 from cmlab_labs.tools.notebooks.build import VIEW, bare_widgets, find, hides, read, save, tags
 
+from cmlab.metrics.plots import DATA
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
 COUNTS = ("training step", "variant", "network calls", "grid points N")  # these have no unit
 MOVING = animations()
 EVERYTHING = [make for makes in MOVING.values() for make in makes]
+
+
+@cache
+def made_once(make):
+    return make()
 
 
 class Reader(HTMLParser):
@@ -167,6 +185,9 @@ def test_a_formula_is_set_as_it_is_meant():
     assert "<munder><mo>∑</mo>" in mathml(r"\sum_i i", display=True)
     assert "𝒩" in mathml(r"\mathcal N(0, 1)") and "‖" in mathml(r"\bigl\lVert x \bigr\rVert")
     assert 'alttext="x_t"' in mathml("x_t")
+    for bars in (r"\lVert x \rVert^2", r"\bigl\lVert x \bigr\rVert^2"):
+        assert mathml(bars).count('<mo stretchy="false"') + mathml(bars).count("fence") >= 2
+        assert "minsize" not in mathml(bars) and 'stretchy="true"' not in mathml(bars)
     with pytest.raises(ValueError, match="cannot be shown"):
         mathml(r"\nonsense x")
 
@@ -399,31 +420,70 @@ def test_an_address_that_is_none_is_refused_in_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_each_of_the_first_eighteen_labs_has_a_moving_figure():
+    assert {f"{number:02}" for number in range(18)} <= set(MOVING)
+
+
 @pytest.mark.parametrize("make", EVERYTHING, ids=lambda make: make.__name__)
 def test_a_moving_figure_is_small_and_each_of_its_frames_is_told(make):
-    moving = make()
-    parts, count = moving.parts(), len(moving.values)
-    assert count >= 4 and len(set(moving.readings)) == count and len(set(moving.values)) == count
+    made = made_once(make)
+    drawing = ElementTree.fromstring(card(made))
+    marks = [node for node in drawing.iter() if node.tag.endswith(("path", "image"))]
+    assert 2 <= len(marks) < 800 and len(card(made)) < 60_000 and "NaN" not in card(made)
+    parts, count = made.parts(), len(made.values)
+    assert count >= 4 and len(set(made.readings)) == count and len(set(made.values)) == count
     assert len(json.dumps(parts, separators=(",", ":"))) < 400_000
-    assert "(" in moving.knob or moving.knob in COUNTS
+    assert "(" in made.knob or made.knob in COUNTS
     for name, axis in parts["layout"].items():
         if name.startswith(("xaxis", "yaxis")):
-            assert axis["title"]["text"] and axis["autorange"] is False and len(axis["range"]) == 2
+            assert axis["title"]["text"] or not axis["visible"]
+            assert axis["autorange"] is False and len(axis["range"]) == 2
     drawn = [trace for trace in parts["data"] if trace["mode"] != "text"]
     symbols = {str(t["marker"]["symbol"]) for t in drawn if t["mode"] == "markers"}
     dashes = {t["line"]["dash"] for t in drawn if t["mode"] == "lines"}
     widths = {t["line"]["width"] for t in drawn if t["mode"] == "lines"}
+    pictures = [
+        one["source"] for frame in parts["frames"] for one in frame["layout"].get("images", ())
+    ]
+    assert all(source.startswith("data:image/") for source in pictures), "asks another host"
     assert len(symbols) + len(dashes) + len(widths) > 3, "colour alone would tell its parts apart"
     for frame in parts["frames"]:
         assert len(frame["data"]) == len(frame["traces"])
         assert all(head["text"] for head in frame["layout"]["annotations"])
 
 
+def test_a_card_draws_what_is_in_its_panel_and_keeps_units_and_logarithms():
+    def drawn(panel, *traces, picture=()):
+        shots = [Shot(str(k), str(k), ["a"], traces, picture) for k in range(2)]
+        svg = card(moving("a", "b", "c", [panel], [], shots, card=(0, 1)))
+        nodes = list(ElementTree.fromstring(svg))
+        return [
+            [float(v) for v in re.findall(r"-?[\d.]+", n.get("d") or "")] for n in nodes
+        ], nodes
+
+    square = Panel("x", "y", (-9, 9), (-9, 9), square=True)
+    (path, *_), _ = drawn(square, line([-1, 1], [-1, 1], DATA), text_labels([0], [0], ["words"]))
+    assert path == [80, 170, 240, 10]  # the height of the card, in the middle of its width
+    wide = Panel("x", "y", (0.01, 100), (0, 1), "x")
+    (path, *_), _ = drawn(wide, line([0.1, 1, 10], [0, 0.25, 1], DATA))
+    assert path == [10, 170, 160, 130, 310, 10]
+    gaps, _ = drawn(wide, polylines([[[0.1, 0], [1, 0]], [[1, 1], [10, 1]]], DATA))
+    assert gaps == [[10, 170, 160, 170, 160, 10, 310, 10]]
+    pixels = picture(np.zeros((2, 4), np.uint8), (0, 0, 4, 2))
+    _, nodes = drawn(square, text_labels([0], [0], ["words"]), picture=[pixels])
+    assert [nodes[0].get(name) for name in ("x", "y", "width", "height")] == [
+        "10",
+        "15",
+        "300",
+        "150",
+    ]
+
+
 def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
-    moving = MOVING["07"][0]()
-    figure = moving.alone()
-    assert len(figure.layout.sliders[0].steps) == len(figure.frames) == len(moving.values)
-    assert not moving.figure.layout.sliders  # the page has its own
+    made = made_once(MOVING["07"][0])
+    figure = made.alone()
+    assert len(figure.layout.sliders[0].steps) == len(figure.frames) == len(made.values)
+    assert not made.figure.layout.sliders  # the page has its own
     assert {step.args[0][0] for step in figure.layout.sliders[0].steps} == {
         f.name for f in figure.frames
     }
@@ -431,7 +491,7 @@ def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
 
 def test_the_flow_on_the_front_page_is_the_exact_one():
     """D starts in the middle of the ring and ends where f has been all the time."""
-    parts = MOVING[HERO][0]().parts()
+    parts = made_once(MOVING[HERO][0]).parts()
     f = np.array([parts["data"][0]["x"], parts["data"][0]["y"]])
     first, last = (np.array([frame["data"][2][axis] for axis in "xy"], dtype=float)
                    for frame in (parts["frames"][0], parts["frames"][-1]))  # fmt: skip

@@ -242,7 +242,7 @@ def halves(block: str, before_widget: bool) -> tuple[str, str]:
 
 YOURS = (
     '<p class="note">Your turn, in JupyterLab: write it there, and the check below it '
-    "names the likely slip.</p>\n"
+    "names the likely mistake.</p>\n"
 )
 FOLD = '<details class="setup"><summary>{}</summary>\n{}</details>\n'
 SETUP, PLUMBING = "Set-up: what this lab imports", "Code of what follows"

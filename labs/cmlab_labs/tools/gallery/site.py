@@ -19,8 +19,11 @@ from ...common.animation import Moving
 from ...registry import animations
 from ..notebooks.build import bare_widgets, checkout, find, read
 from ..notebooks.front import FrontMatter, front_matter
+from .cards import HIGH, WIDE, card
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
+
+Figures = Mapping[str, Sequence[Moving]]  # what moves in each lab, by its number
 
 # A lab's title, question and picture, from its notebook
 
@@ -174,14 +177,14 @@ CARD = """<li class="card">
 
 
 def front(
-    labs: Sequence[Lab], hero: Moving, readme: str, words: MarkdownPage, files: MediaFiles
+    labs: Sequence[Lab], figures: Figures, readme: str, words: MarkdownPage, files: MediaFiles
 ) -> Page:
     """The page. What it says of labs comes from them, the rest from README's own sections."""
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", moving_figure(hero, autoplay=True), ways_in(labs),
-        heading(words, 2, "The labs"), cards(labs, files),
+        words.html(said[1]), "</div></div>\n", moving_figure(figures[HERO][0], autoplay=True),
+        ways_in(labs), heading(words, 2, "The labs"), cards(labs, figures, files),
     ]  # fmt: skip
     for name in ("Start", "Found on the way"):
         if text := section(readme, name):
@@ -219,28 +222,40 @@ def ways_in(labs: Sequence[Lab]) -> str:
     return f'<ul class="ways" aria-label="Ways in">\n{rows}</ul>\n'
 
 
-def cards(labs: Sequence[Lab], files: MediaFiles) -> str:
+def cards(labs: Sequence[Lab], figures: Figures, files: MediaFiles) -> str:
     """A card for each lab, with a picture out of it."""
     rows = ""
     for lab in labs:
         front = lab.front
         meta = f"{front.rows['Time'].partition(',')[0]} · level {front.rows['Level']}"
+        picture = thumbnail(lab, figures.get(front.number, ()), files)
         rows += CARD.format(
             page=lab.page, number=escape(front.number), title=escape(front.title),
-            question=escape(front.question), picture=thumbnail(lab, files), meta=escape(meta),
+            question=escape(front.question), picture=picture, meta=escape(meta),
         )  # fmt: skip
     return f'<ol class="cards">\n{rows}</ol>\n'
 
 
-def thumbnail(lab: Lab, files: MediaFiles) -> str:
-    """The lab's picture; it says nothing that the card does not, so it has no words of its own."""
+THUMB = (
+    '<img class="{kind}" src="{address}" width="{width}" height="{height}" loading="lazy" alt="">'
+)
+
+
+def thumbnail(lab: Lab, figures: Sequence[Moving], files: MediaFiles) -> str:
+    """A picture of what moves in the lab, or else its own picture.
+
+    It says nothing that the card does not, so it has no words of its own.
+    """
+    if figures:
+        drawing = card(figures[0])
+        address = files.keep(drawing.encode(), "pictures", "svg")
+        kind = "" if "<image" in drawing else "drawn"
+        return THUMB.format(address=address, width=WIDE, height=HIGH, kind=kind)
     if lab.picture is None:
         return ""
     found = files.picture(lab.picture)
-    return (
-        f'<img src="{found.address}" width="{found.width}" height="{found.height}" '
-        'loading="lazy" alt="">'
-    )
+    kind = "drawn" if found.drawn else ""
+    return THUMB.format(**vars(found) | {"kind": kind})
 
 
 IN_DARK = (
@@ -267,7 +282,7 @@ class Site:
     folder: Path
     links: Links
     files: MediaFiles
-    figures: Mapping[str, Sequence[Moving]]
+    figures: Figures
 
     def words(self, folder: str = "labs") -> MarkdownPage:
         return MarkdownPage(self.links, folder)
@@ -332,7 +347,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     for path, file in texts.items():
         site.write(site.text_page(path, file))
     readme = (root / "README.md").read_text(encoding="utf-8")
-    site.write(front(labs, figures[HERO][0], readme, site.words(""), site.files))
+    site.write(front(labs, figures, readme, site.words(""), site.files))
     return len(labs) + len(texts) + 1
 
 
