@@ -199,7 +199,7 @@ def test_formulas_are_set_in_the_font_that_comes_with_the_pages(visit):
     page = visit("07_improved_training.html")
     page.evaluate("() => document.fonts.ready.then(() => true)")
     states = page.evaluate("() => [...document.fonts].map(font => [font.family, font.status])")
-    assert states == [['"STIX Two Math"', "loaded"]]
+    assert states == [["STIX Two Math", "loaded"]]
 
 
 def test_a_wide_formula_on_a_phone_shows_where_there_is_more(visit):

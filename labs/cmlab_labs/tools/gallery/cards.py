@@ -13,7 +13,8 @@ THIN = 1.3  # least width of a line
 SMALL, LARGE = 2.2, 5.0  # least and most of a mark's radius
 
 Place = tuple[float, float]
-Trace = Axis = Mapping[str, Any]  # of a plotly figure
+Trace = Mapping[str, Any]  # a trace or an image of a plotly figure
+Axis = Mapping[str, Any]
 
 
 def card(moving: Moving) -> str:

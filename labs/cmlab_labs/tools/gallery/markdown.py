@@ -169,7 +169,8 @@ def letters(node: Tree.Element) -> None:
     if text in FENCES or text in FENCES.values():
         node.tag, node.text = "mo", FENCES.get(text, text)
         if "minsize" in node.attrib or "stretchy" not in node.attrib:
-            node.attrib.pop("minsize", None), node.attrib.pop("maxsize", None)
+            for name in ("minsize", "maxsize"):
+                node.attrib.pop(name, None)
             node.set("stretchy", "false")
     if node.get("mathvariant") == "script":
         del node.attrib["mathvariant"]
