@@ -3,11 +3,14 @@
 import functools
 import http.server
 import threading
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser.harness import FLAGS, chromium
 from cmlab_labs.tools.gallery.site import write_site
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -180,6 +183,47 @@ def test_dark_and_light_follow_the_system_until_the_reader_chooses_and_the_choic
     assert not page.evaluate(LIGHT_ON_DARK)
     page.goto(page.url.replace("07_improved_training", "index"))
     assert not page.evaluate(LIGHT_ON_DARK)
+
+
+def test_on_dark_ground_drawings_turn_dark_and_photographs_stay_as_they_are(visit):
+    for scheme, turned in (("light", False), ("dark", True)):
+        page = visit("15_music.html", scheme=scheme)
+        looks = page.evaluate("""() => [...document.querySelectorAll('.sheet')].map(sheet =>
+            [sheet.classList.contains('drawn'), getComputedStyle(sheet.firstChild).filter])""")
+        assert {drawn for drawn, _ in looks} == {True, False}
+        assert all((look != "none") == (drawn and turned) for drawn, look in looks)
+        assert page.get_by_text("drawings have light and dark exchanged").is_visible() == turned
+
+
+def test_formulas_are_set_in_the_font_that_comes_with_the_pages(visit):
+    page = visit("07_improved_training.html")
+    page.evaluate("() => document.fonts.ready.then(() => true)")
+    states = page.evaluate("() => [...document.fonts].map(font => [font.family, font.status])")
+    assert states == [["STIX Two Math", "loaded"]]
+
+
+def test_a_wide_formula_on_a_phone_shows_where_there_is_more(visit):
+    page = visit("07_improved_training.html", PHONE)
+    page.evaluate("""() => [...document.querySelectorAll('.formula')]
+        .find(box => box.scrollWidth > box.clientWidth + 30).id = 'wide'""")
+    box = page.locator("#wide")
+
+    def shades():
+        """Of the left and of the right edge, as they are darker than the paper."""
+        with Image.open(BytesIO(box.screenshot())) as shot:
+            grey = np.asarray(shot.convert("L")).astype(float)
+        paper = np.median(grey)
+        middle = grey[len(grey) // 3 : -len(grey) // 3]
+        return paper - np.median(middle[:, 1]), paper - np.median(middle[:, -2])
+
+    left, right = shades()
+    assert abs(left) < 2 and right > 30
+    box.evaluate("box => { box.scrollLeft = 30 }")
+    left, right = shades()
+    assert left > 30 and right > 30
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+    left, right = shades()
+    assert left > 30 and abs(right) < 2
 
 
 def test_on_a_phone_the_panels_stand_one_under_the_other(visit):

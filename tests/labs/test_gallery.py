@@ -2,23 +2,51 @@
 
 import json
 import re
+from base64 import b64decode
+from functools import cache
 from html import escape
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from cmlab_labs.common.animation import (
+    Panel,
+    Shot,
+    line,
+    moving,
+    picture,
+    polylines,
+    text_labels,
+)
 from cmlab_labs.common.prediction import Prediction, predictions
 from cmlab_labs.registry import animations
-from cmlab_labs.tools.gallery.cells import alternative, prediction_list
+from cmlab_labs.tools.gallery.cards import card
+from cmlab_labs.tools.gallery.cells import (
+    alternative,
+    is_drawn,
+    is_live,
+    prediction_list,
+    set_apart,
+)
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
-from cmlab_labs.tools.notebooks.build import find, hides, read, tags
+from cmlab_labs.tools.notebooks.build import VIEW, bare_widgets, find, hides, read, save, tags
+
+from cmlab.metrics.plots import DATA
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
 COUNTS = ("training step", "variant", "network calls", "grid points N")  # these have no unit
 MOVING = animations()
 EVERYTHING = [make for makes in MOVING.values() for make in makes]
+
+
+@cache
+def made_once(make):
+    return make()
 
 
 class Reader(HTMLParser):
@@ -91,7 +119,9 @@ def test_nothing_is_asked_of_another_host(site, pages):
             for key in loads & set(attributes):
                 assert not re.match(r"(https?:)?//", attributes[key]), (name, tag, attributes[key])
     for asset in (site / "assets").glob("*.css"):
-        assert "url(" not in asset.read_text() and "@import" not in asset.read_text()
+        asked = re.findall(r"url\(\W*([^)\"']+)", asset.read_text())
+        assert asked and all((asset.parent / name).is_file() for name in asked)
+        assert "@import" not in asset.read_text()
     for script in ("theme.js", "moving.js"):
         assert "http" not in (site / "assets" / script).read_text()
 
@@ -155,8 +185,95 @@ def test_a_formula_is_set_as_it_is_meant():
     assert "<munder><mo>∑</mo>" in mathml(r"\sum_i i", display=True)
     assert "𝒩" in mathml(r"\mathcal N(0, 1)") and "‖" in mathml(r"\bigl\lVert x \bigr\rVert")
     assert 'alttext="x_t"' in mathml("x_t")
+    for bars in (r"\lVert x \rVert^2", r"\bigl\lVert x \bigr\rVert^2"):
+        assert mathml(bars).count('<mo stretchy="false"') + mathml(bars).count("fence") >= 2
+        assert "minsize" not in mathml(bars) and 'stretchy="true"' not in mathml(bars)
     with pytest.raises(ValueError, match="cannot be shown"):
         mathml(r"\nonsense x")
+
+
+def test_the_mathematics_font_is_small_has_its_licence_and_every_sign_of_the_formulas(site):
+    from fontTools.ttLib import TTFont
+
+    place = site / "assets" / "stix-two-math.woff"
+    assert place.stat().st_size < 80_000
+    assert "SIL OPEN FONT LICENSE" in place.with_suffix(".LICENSE.txt").read_text()
+    font = TTFont(place)
+    has = font.getBestCmap()
+    assert "MATH" in font, "without it fences and sums do not grow"
+    signs = set()
+    texts = [c.source for notebook in NOTEBOOKS for c in read(notebook).cells
+             if c.cell_type == "markdown"]  # fmt: skip
+    for tex in re.findall(r"(?<![\\$])\$([^$]+)\$", "\n".join(texts)):
+        for node in ElementTree.fromstring(mathml(tex)).iter():
+            signs |= set(node.text or "") | set(italic(node.text or ""))
+    assert len(signs) > 100 and {sign for sign in signs if ord(sign) not in has} == set()
+
+
+def italic(text):
+    """A letter alone as a browser sets it: in the mathematical italic, whose h is older."""
+    if len(text) != 1 or not text.isascii() or not text.isalpha():
+        return ""
+    place = 0x1D434 + ord(text) - ord("A") - 6 * text.islower()
+    return "ℎ" if text == "h" else chr(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "apart"),
+    [("It bends. Click a slider and use the arrow keys. It ends.", False,
+      ["Click a slider and use the arrow keys."]),
+     ("It bends. Click a slider. Where does it end?\n\nThree things to try. Set t to 5.\n\nEnd.",
+      True, ["Click a slider. Where does it end?\n\nThree things to try. Set t to 5."]),
+     ("Set $t = 5$. It bends.", False, []),
+     ("- one slider\n- two", False, ["- one slider\n- two"]),
+     ("```\npress a\n\npress b\n```\n\n| slider |\n|---|", True, [])],
+)  # fmt: skip
+def test_what_is_about_knobs_that_a_page_lacks_is_set_apart(text, before, apart):
+    parts = list(set_apart(text, before))
+    assert [part for part, mark in parts if mark] == apart
+    assert sorted(" ".join(part for part, _ in parts).split()) == sorted(text.split())
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_no_page_speaks_of_sliders_but_of_those_in_jupyterlab(notebook):
+    cells = read(notebook).cells
+    texts = [(cell.source, is_live(after)) for cell, after in zip(cells, cells[1:], strict=False)
+             if cell.cell_type == "markdown"]  # fmt: skip
+    here = [part for text in texts for part, mark in set_apart(*text) if not mark]
+    assert re.findall(r"(?i)\bsliders?\b|arrow keys?|page up|things to try", "\n".join(here)) == []
+
+
+@pytest.mark.parametrize("number", ["02", "15"])
+def test_a_page_says_that_the_knobs_are_in_jupyterlab(site, number):
+    (page,) = site.glob(f"{number}_*.html")
+    text = page.read_text()
+    assert '<div class="there"><p class="note">In JupyterLab' in text
+    assert text.index("things to try") > text.index('<div class="there">')
+
+
+def test_drawings_change_light_for_dark_and_photographs_do_not():
+    from PIL import Image, ImageDraw
+
+    drawing = Image.new("RGB", (600, 200), "white")
+    ImageDraw.Draw(drawing).line((0, 0, 600, 200), "#0072B2", 9)
+    g = np.random.default_rng(0)
+    photograph = drawing.copy()
+    photograph.paste(Image.fromarray(g.integers(0, 255, (100, 200, 3), dtype=np.uint8)), (9, 9))
+    assert is_drawn(drawing) and not is_drawn(photograph)
+    kinds = {}
+    for name in ("02", "09", "13", "16"):
+        (notebook,) = (path for path in NOTEBOOKS if path.stem.startswith(name))
+        shown = [o.data["image/png"] for c in read(notebook).cells for o in c.get("outputs", [])
+                 if "image/png" in o.get("data", {})]  # fmt: skip
+        kinds[name] = [is_drawn(Image.open(BytesIO(b64decode(picture)))) for picture in shown]
+    assert kinds["02"] == [
+        True,
+        False,
+        True,
+        False,
+    ]  # two maps of colour
+    assert not kinds["09"][-1] and not any(kinds["13"][3:5]), "pictures of coloured shapes"
+    assert kinds["16"].count(False) == 2, "samples of a generator"
 
 
 def test_a_link_leads_to_a_page_to_the_source_or_nowhere():
@@ -264,6 +381,23 @@ def test_a_build_that_fails_leaves_the_gallery_as_it_was(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["site"]
 
 
+@pytest.mark.parametrize("left", ["view", "note"])
+def test_a_lab_saved_with_bare_widgets_is_refused_with_the_command_that_mends_it(tmp_path, left):
+    nb = read(ROOT / "labs" / "02_consistency_function.ipynb")
+    assert bare_widgets(nb) == []
+    (live,) = [cell for cell in nb.cells if cell.source == "explorer(law)"]
+    note, *_ = live.outputs
+    live.outputs = [note]
+    if left == "view":
+        note.data = {VIEW: {"model_id": "a"}, "text/plain": "VBox()"}
+    (tmp_path / "labs").mkdir()
+    save(nb, tmp_path / "labs" / "02_consistency_function.ipynb")
+    with pytest.raises(ValueError, match="`cmlab labs run 02` makes them$") as refused:
+        swap(tmp_path / "site", lambda folder: write_site(tmp_path, folder))
+    assert "02_consistency_function.ipynb" in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["labs"]
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
@@ -286,31 +420,70 @@ def test_an_address_that_is_none_is_refused_in_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_each_of_the_first_eighteen_labs_has_a_moving_figure():
+    assert {f"{number:02}" for number in range(18)} <= set(MOVING)
+
+
 @pytest.mark.parametrize("make", EVERYTHING, ids=lambda make: make.__name__)
 def test_a_moving_figure_is_small_and_each_of_its_frames_is_told(make):
-    moving = make()
-    parts, count = moving.parts(), len(moving.values)
-    assert count >= 4 and len(set(moving.readings)) == count and len(set(moving.values)) == count
+    made = made_once(make)
+    drawing = ElementTree.fromstring(card(made))
+    marks = [node for node in drawing.iter() if node.tag.endswith(("path", "image"))]
+    assert 2 <= len(marks) < 800 and len(card(made)) < 60_000 and "NaN" not in card(made)
+    parts, count = made.parts(), len(made.values)
+    assert count >= 4 and len(set(made.readings)) == count and len(set(made.values)) == count
     assert len(json.dumps(parts, separators=(",", ":"))) < 400_000
-    assert "(" in moving.knob or moving.knob in COUNTS
+    assert "(" in made.knob or made.knob in COUNTS
     for name, axis in parts["layout"].items():
         if name.startswith(("xaxis", "yaxis")):
-            assert axis["title"]["text"] and axis["autorange"] is False and len(axis["range"]) == 2
+            assert axis["title"]["text"] or not axis["visible"]
+            assert axis["autorange"] is False and len(axis["range"]) == 2
     drawn = [trace for trace in parts["data"] if trace["mode"] != "text"]
     symbols = {str(t["marker"]["symbol"]) for t in drawn if t["mode"] == "markers"}
     dashes = {t["line"]["dash"] for t in drawn if t["mode"] == "lines"}
     widths = {t["line"]["width"] for t in drawn if t["mode"] == "lines"}
+    pictures = [
+        one["source"] for frame in parts["frames"] for one in frame["layout"].get("images", ())
+    ]
+    assert all(source.startswith("data:image/") for source in pictures), "asks another host"
     assert len(symbols) + len(dashes) + len(widths) > 3, "colour alone would tell its parts apart"
     for frame in parts["frames"]:
         assert len(frame["data"]) == len(frame["traces"])
         assert all(head["text"] for head in frame["layout"]["annotations"])
 
 
+def test_a_card_draws_what_is_in_its_panel_and_keeps_units_and_logarithms():
+    def drawn(panel, *traces, picture=()):
+        shots = [Shot(str(k), str(k), ["a"], traces, picture) for k in range(2)]
+        svg = card(moving("a", "b", "c", [panel], [], shots, card=(0, 1)))
+        nodes = list(ElementTree.fromstring(svg))
+        return [
+            [float(v) for v in re.findall(r"-?[\d.]+", n.get("d") or "")] for n in nodes
+        ], nodes
+
+    square = Panel("x", "y", (-9, 9), (-9, 9), square=True)
+    (path, *_), _ = drawn(square, line([-1, 1], [-1, 1], DATA), text_labels([0], [0], ["words"]))
+    assert path == [80, 170, 240, 10]  # the height of the card, in the middle of its width
+    wide = Panel("x", "y", (0.01, 100), (0, 1), "x")
+    (path, *_), _ = drawn(wide, line([0.1, 1, 10], [0, 0.25, 1], DATA))
+    assert path == [10, 170, 160, 130, 310, 10]
+    gaps, _ = drawn(wide, polylines([[[0.1, 0], [1, 0]], [[1, 1], [10, 1]]], DATA))
+    assert gaps == [[10, 170, 160, 170, 160, 10, 310, 10]]
+    pixels = picture(np.zeros((2, 4), np.uint8), (0, 0, 4, 2))
+    _, nodes = drawn(square, text_labels([0], [0], ["words"]), picture=[pixels])
+    assert [nodes[0].get(name) for name in ("x", "y", "width", "height")] == [
+        "10",
+        "15",
+        "300",
+        "150",
+    ]
+
+
 def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
-    moving = MOVING["07"][0]()
-    figure = moving.alone()
-    assert len(figure.layout.sliders[0].steps) == len(figure.frames) == len(moving.values)
-    assert not moving.figure.layout.sliders  # the page has its own
+    made = made_once(MOVING["07"][0])
+    figure = made.alone()
+    assert len(figure.layout.sliders[0].steps) == len(figure.frames) == len(made.values)
+    assert not made.figure.layout.sliders  # the page has its own
     assert {step.args[0][0] for step in figure.layout.sliders[0].steps} == {
         f.name for f in figure.frames
     }
@@ -318,9 +491,7 @@ def test_a_moving_figure_opens_alone_with_a_slider_of_its_own():
 
 def test_the_flow_on_the_front_page_is_the_exact_one():
     """D starts in the middle of the ring and ends where f has been all the time."""
-    import numpy as np
-
-    parts = MOVING[HERO][0]().parts()
+    parts = made_once(MOVING[HERO][0]).parts()
     f = np.array([parts["data"][0]["x"], parts["data"][0]["y"]])
     first, last = (np.array([frame["data"][2][axis] for axis in "xy"], dtype=float)
                    for frame in (parts["frames"][0], parts["frames"][-1]))  # fmt: skip

@@ -1,8 +1,10 @@
 """Animations with plotly: panels, frames, a slider, and lines and marks in the labs' style."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from math import log10
 from typing import Any, TypeVar, cast
 
@@ -28,6 +30,7 @@ class Panel:
         log: the logarithmic axes, as in "xy".
         square: whether both units are equally long.
         x_ticks, y_ticks: plotly's own if empty.
+        bare: whether it shows no axes, as under pictures.
     """
 
     x: str
@@ -38,6 +41,7 @@ class Panel:
     square: bool = False
     x_ticks: Sequence[float] = ()
     y_ticks: Sequence[float] = ()
+    bare: bool = False
 
 
 BY_LEVEL = Panel("noise level t (data units)", "RMS of f<sub>θ</sub> − f* (data units)",
@@ -47,12 +51,13 @@ BY_LEVEL = Panel("noise level t (data units)", "RMS of f<sub>θ</sub> − f* (da
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One frame: the slider's value, a description, a title for each panel, and its traces."""
+    """One frame: the slider's value, a description, a title for each panel, and what it draws."""
 
     value: str
     reading: str
     titles: Sequence[str]
     traces: Sequence[go.Scatter]
+    pictures: Sequence[dict[str, Any]] = ()
 
 
 def axis_suffix(number: int) -> str:
@@ -92,6 +97,8 @@ def axes(number: int, of: int, panel: Panel) -> dict[str, Any]:
     if panel.square:
         across |= {"constrain": "domain"}
         up |= {"scaleanchor": f"x{n}", "scaleratio": 1, "constrain": "domain"}
+    if panel.bare:
+        across, up = across | {"visible": False}, up | {"visible": False}
     return {f"xaxis{n}": across, f"yaxis{n}": up}
 
 
@@ -118,15 +125,17 @@ def figure_with_frames(
 ) -> go.Figure:
     """A figure with fixed traces under animated ones; it opens at frame `start`."""
     heads = [[panel_title(k, text) for k, text in enumerate(shot.titles)] for shot in shots]
-    layout = LAYOUT | {"annotations": heads[start]}
+    changes = [{"annotations": head} | ({"images": list(shot.pictures)} if shot.pictures else {})
+               for head, shot in zip(heads, shots, strict=True)]  # fmt: skip
+    layout = LAYOUT | changes[start]
     for number, panel in enumerate(panels):
         layout |= axes(number, len(panels), panel)
     first = shots[start].traces
     places = list(range(len(still), len(still) + len(first)))
     frames = [
         go.Frame(name=str(k), data=changed_properties(shot.traces, first), traces=places,
-                 layout={"annotations": head})
-        for k, (shot, head) in enumerate(zip(shots, heads, strict=True))
+                 layout=change)
+        for k, (shot, change) in enumerate(zip(shots, changes, strict=True))
     ]  # fmt: skip
     return go.Figure([*still, *first], go.Layout(layout), frames)
 
@@ -175,6 +184,7 @@ class Moving:
         values: the slider's value in each frame, as text.
         readings: alternative text, one for each frame.
         start: the frame that it opens with.
+        card: the panel and the frame that the lab's card is drawn from.
 
     Raises:
         ValueError: if values, readings and frames differ in number, or `start` is no frame.
@@ -187,12 +197,14 @@ class Moving:
     values: Sequence[str]
     readings: Sequence[str]
     start: int = 0
+    card: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         frames = len(cast(tuple, self.figure.frames))
         even = frames == len(self.values) == len(self.readings)
         require(even, f"{self.name} needs a value and a reading for each of its {frames} frames")
-        require(0 <= self.start < frames, f"{self.name} opens with a frame that it lacks")
+        ends = self.start, self.card[1]
+        require(0 <= min(ends) <= max(ends) < frames, f"{self.name} opens with a frame it lacks")
 
     def parts(self) -> Mapping[str, Any]:
         """Data, layout and frames as JSON, for a page with controls of its own."""
@@ -220,13 +232,16 @@ class Moving:
 
 def moving(
     name: str, finding: str, knob: str, panels: Sequence[Panel], still: Sequence[go.Scatter],
-    shots: Sequence[Shot], start: int = 0,
+    shots: Sequence[Shot], start: int = 0, card: tuple[int, int] | None = None,
 ) -> Moving:  # fmt: skip
-    """Make an animation of these frames over fixed traces. Raises ValueError without frames."""
+    """Make an animation of these frames over fixed traces. Raises ValueError without frames.
+
+    `card` is the panel and the frame of the lab's card: the first panel as it opens if None.
+    """
     require(bool(shots), f"{name} has nothing to show")
     figure = figure_with_frames(panels, still, shots, start)
     values, readings = [shot.value for shot in shots], [shot.reading for shot in shots]
-    return Moving(name, figure, finding, knob, values, readings, start)
+    return Moving(name, figure, finding, knob, values, readings, start, card or (0, start))
 
 
 # Traces in the labs' style: each role has its colour, symbol and dashes
@@ -300,6 +315,27 @@ def text_labels(
         textfont={"color": color, "size": 13}, cliponaxis=False,
         xaxis=f"x{axis_suffix(panel)}", yaxis=f"y{axis_suffix(panel)}",
     )  # fmt: skip
+
+
+def picture(
+    pixels: np.ndarray, box: tuple[float, float, float, float], panel: int = 0, quality: int = 0
+) -> dict[str, Any]:
+    """A picture (h, w) or (h, w, 3), uint8, on a panel: its left, bottom, width and height there.
+
+    Kept as it is, or with a `quality` of 1 to 100 by a lossy code that takes a fifth of the room.
+    """
+    from PIL import Image
+
+    buffer, kind = BytesIO(), "webp" if quality else "png"
+    options = {"quality": quality, "method": 6} if quality else {"optimize": True}
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    left, bottom, width, height = box
+    n = axis_suffix(panel)
+    return {
+        "source": f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}",
+        "xref": f"x{n}", "yref": f"y{n}", "x": left, "y": bottom, "sizex": width, "sizey": height,
+        "xanchor": "left", "yanchor": "bottom", "sizing": "stretch", "layer": "below",
+    }  # fmt: skip
 
 
 def joined_with_gaps(pieces: Iterable[Any]) -> tuple[list[float], list[float]]:

@@ -66,7 +66,7 @@ def flow(frames: int = 43) -> Moving:
         Panel(PLANE_AXIS.format(1), PLANE_AXIS.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True),
     ]
     finding = "While noise becomes data, the consistency function's answer does not move"
-    return moving("flow", finding, LEVEL, panels, still, shots)
+    return moving("flow", finding, LEVEL, panels, still, shots, card=(0, 28))
 
 
 def path_frame(t: Tensor, path: Tensor, k: int, looks: tuple[list[str], list[str]]) -> Shot:

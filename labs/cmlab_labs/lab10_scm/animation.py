@@ -64,7 +64,9 @@ def difference_error() -> Moving:
                   (-reach, reach))  # fmt: skip
     start = int(np.abs(np.log(STEPS) - np.log(OPENS)).argmin())
     finding = "A shorter step is better until rounding dominates: the error has the shape of a V"
-    return moving("vee", finding, "step h (radians)", [slope, ERROR], still, shots, start)
+    return moving(
+        "vee", finding, "step h (radians)", [slope, ERROR], still, shots, start, (1, start)
+    )
 
 
 def step_frame(k: int, rough: Tensor, errors: Mapping[str, Sequence[float]]) -> Shot:

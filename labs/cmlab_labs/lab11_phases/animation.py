@@ -72,7 +72,7 @@ def calls() -> Moving:
     ]
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Phases keep the sample of the noise; fresh noise between the calls loses it"
-    return moving("calls", finding, "network calls", [plane, plane], still, shots, 2)
+    return moving("calls", finding, "network calls", [plane, plane], still, shots, 2, (1, 2))
 
 
 def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:

@@ -37,7 +37,7 @@ def shared_noise() -> Moving:
               text_labels([-1.58], [1.36], ["triangles: the other"], TEACHER.color)]  # fmt: skip
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
     finding = "Two networks that share only their data turn the same noise into the same sample"
-    return moving("twins", finding, LEVEL, [plane, plane], still, shots)
+    return moving("twins", finding, LEVEL, [plane, plane], still, shots, card=(1, 0))
 
 
 def frame(level: float, x: Tensor, y: Tensor) -> Shot:

@@ -55,7 +55,7 @@ def calls_of_diffusion() -> Moving:
     frame = partial(calls_frame, rows, exact, aside)
     shots = [frame(n, samples("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
     finding = "Diffusion needs many calls to come as near to the data as one call of a student"
-    return moving("worth", finding, "network calls", [PLANE, PLANE], still, shots, 2)
+    return moving("worth", finding, "network calls", [PLANE, PLANE], still, shots, 2, (1, 0))
 
 
 def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:

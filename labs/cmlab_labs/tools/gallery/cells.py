@@ -1,21 +1,30 @@
 """Gallery cells: code, outputs, predictions and animations of a notebook as HTML."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
+import numpy as np
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ...common.prediction import Prediction, prediction
 from ..notebooks.build import NOTE, asked, hides, sets_up, tags
 from .markdown import MarkdownPage, code_box, printed
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # Alternative text of figures: their titles, or the paragraph above them
 
@@ -47,12 +56,38 @@ def plain(markdown: str, most: int = 280) -> str:
 # Media files of the pages, each stored once under a hash of its content
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture's address, its size in pixels, and whether it is drawn, see `is_drawn`."""
+
+    address: str
+    width: int
+    height: int
+    drawn: bool
+
+
+COLOURED, FEW, KINDS = 25, 0.06, 12  # least chroma of 255; a share of a picture; kinds of colour
+
+
+def is_drawn(image: Image) -> bool:
+    """Whether a picture is lines and marks, which may change light for dark and keep their hues.
+
+    Photographs and maps of colour may not: much of them is coloured, in many kinds. The test is
+    strict, since a plot that is left on white is only bright, and a photograph turned is wrong.
+    """
+    pixels = np.asarray(image.convert("RGB").resize((300, 100), 0)).reshape(-1, 3).astype(int)
+    coloured = pixels[np.ptp(pixels, axis=1) >= COLOURED] // 16
+    counts = np.sort(np.unique(coloured, axis=0, return_counts=True)[1])[::-1]
+    few = len(coloured) < FEW * len(pixels)
+    return few or int(counts[:KINDS].sum()) > 0.9 * len(coloured)
+
+
 @dataclass(frozen=True, eq=False)
 class MediaFiles:
     """Writes below `folder`; the addresses that it answers with are relative to it."""
 
     folder: Path
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    known: dict[str, Picture] = field(default_factory=dict)
 
     def keep(self, content: bytes, kind: str, suffix: str) -> str:
         """The address of this content in the folder `kind`."""
@@ -63,23 +98,23 @@ class MediaFiles:
             path.write_bytes(content)
         return address
 
-    def picture(self, encoded: str) -> tuple[str, int, int]:
-        """A PNG in base 64: its address, its width and its height in pixels."""
+    def picture(self, encoded: str) -> Picture:
+        """A PNG in base 64."""
         from PIL import Image
 
         content = base64.b64decode(encoded)
         address = self.keep(content, "pictures", "png")
-        if address not in self.sizes:
+        if address not in self.known:
             with Image.open(BytesIO(content)) as image:
-                self.sizes[address] = image.size
-        return address, *self.sizes[address]
+                self.known[address] = Picture(address, *image.size, is_drawn(image))
+        return self.known[address]
 
 
 # Outputs of a cell as HTML: text, tables, pictures, sounds, sources
 
 AUDIO = re.compile(r'src="data:audio/(\w+);base64,([^"]+)"')
 LIVE = (
-    '<p class="note">A live widget in JupyterLab: its knobs turn there. Below, how it opens.</p>\n'
+    '<p class="note">A live widget in JupyterLab; below is the picture with which it opens.</p>\n'
 )
 
 
@@ -91,7 +126,7 @@ class OutputRenderer:
     files: MediaFiles
 
     def html(self, cell: NotebookNode, above: str) -> str:
-        live = any(NOTE in output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+        live = is_live(cell)
         return "".join(self.one(output, cell.source, above, live) for output in cell.outputs)
 
     def one(self, output: NotebookNode, source: str, above: str, live: bool) -> str:
@@ -120,11 +155,12 @@ class OutputRenderer:
         return printed(plain) if plain else ""
 
     def picture(self, encoded: str, alt: str) -> str:
-        address, width, height = self.files.picture(encoded)
+        found = self.files.picture(encoded)
+        kind = "sheet drawn" if found.drawn else "sheet"
         return (
-            '<figure class="picture"><div class="sheet" tabindex="0" role="group" '
-            f'aria-label="Figure"><img src="{address}" width="{width}" height="{height}" '
-            f'loading="lazy" alt="{escape(alt)}"></div></figure>\n'
+            f'<figure class="picture"><div class="{kind}" tabindex="0" role="group" '
+            f'aria-label="Figure"><img src="{found.address}" width="{found.width}" '
+            f'height="{found.height}" loading="lazy" alt="{escape(alt)}"></div></figure>\n'
         )
 
     def sound(self, html: str) -> str:
@@ -159,6 +195,49 @@ def prediction_list(asked: Prediction) -> str:
     )
 
 
+# Sentences about sliders and buttons that a page lacks are set apart, as spoken of JupyterLab
+
+KNOBS = re.compile(
+    r"\b(sliders?|arrow keys?|knobs|explorer|widgets|page (up|down)|press|click (a|an|the))\b",
+    re.IGNORECASE,
+)
+TO_TRY = re.compile(
+    r"\W*((one|two|three|four|five|six) (things?|experiments?) to try|turn|move|set|choose|walk|"
+    r"press|click|slide|push|raise|ask|try|spend|change|lower|compare|put|give (?!it))\b",
+    re.IGNORECASE,
+)
+SENTENCE = re.compile(r"(?:(?<=[.?!])|(?<=[.?!][*)])|(?<=[.?!][*][*]))\s+(?=[A-Z*`$(])")
+THERE = '<div class="there"><p class="note">In JupyterLab, where widgets are live:</p>\n{}</div>\n'
+
+
+def set_apart(text: str, before_widget: bool = False) -> Iterator[tuple[str, bool]]:
+    """The parts of a Markdown text, and whether each is about knobs that a page lacks.
+
+    A sentence that names a knob is. Before a widget, one that asks to try something is too, and
+    with it the rest of its paragraph.
+    """
+    parts, fenced = [], False
+    for block in re.split(r"\n\s*\n", text):
+        words = not fenced and not block.lstrip().startswith(("|", "#", "$$", "<", "```"))
+        fenced ^= block.count("```") % 2 == 1
+        here, there = halves(block, before_widget) if words else (block, "")
+        parts += [(part, mark) for part, mark in ((here, False), (there, True)) if part]
+    for mark, found in groupby(parts, lambda part: part[1]):
+        yield "\n\n".join(part for part, _ in found), mark
+
+
+def halves(block: str, before_widget: bool) -> tuple[str, str]:
+    """What of a paragraph stands on a page, and what is set apart. A list stays in one piece."""
+    listed = re.match(r"\s*([-*+]|\d+\.)\s", block)
+    sentences = [block] if listed else SENTENCE.split(block)
+    about = [bool(KNOBS.search(one) or before_widget and TO_TRY.match(one)) for one in sentences]
+    if before_widget and any(about):
+        about = [place >= about.index(True) for place in range(len(about))]
+    rows = list(zip(sentences, about, strict=True))
+    here, there = (" ".join(one for one, mark in rows if mark == apart) for apart in (False, True))
+    return (here, there) if there else (block, "")
+
+
 # A notebook's cells as HTML, with a note where a kernel is needed
 
 YOURS = (
@@ -179,14 +258,20 @@ class CellRenderer:
     def html(self, nb: NotebookNode, motion: str = "") -> str:
         """All cells; what moves stands before the lab's own explorer, or its key figure."""
         parts, above, heading = [], "", stands_before(nb)
-        for cell in nb.cells:
+        for cell, next_cell in zip(nb.cells, [*nb.cells[1:], None], strict=True):
             if cell.cell_type != "markdown":
                 parts.append(self.one(cell, above))
                 continue
-            above = cell.source
+            above, live = cell.source, next_cell is not None and is_live(next_cell)
             before, found, after = split(above, heading)
-            parts += [self.words.html(before), motion if found else "", self.words.html(after)]
+            parts += [self.text(before, live), motion if found else "", self.text(after, live)]
         return "".join(parts if heading else [*parts, motion])
+
+    def text(self, markdown: str, before_widget: bool) -> str:
+        """A text, with what is about knobs set apart."""
+        rows = set_apart(markdown, before_widget)
+        shown = ((self.words.html(part), mark) for part, mark in rows)
+        return "".join(THERE.format(html) if mark else html for html, mark in shown)
 
     def one(self, cell: NotebookNode, above: str) -> str:
         if names := asked(cell.source):
@@ -201,6 +286,12 @@ class CellRenderer:
         if "exercise" in tags(cell):
             return f'<div class="exercise">{YOURS}{code}</div>\n{shown}'
         return code + shown
+
+
+def is_live(cell: NotebookNode) -> bool:
+    """Whether a cell shows a widget that is no prediction."""
+    said = (output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", []))
+    return not asked(cell.source) and any(NOTE in words for words in said)
 
 
 def stands_before(nb: NotebookNode) -> str:

@@ -1,7 +1,7 @@
 """Gallery text: Markdown, links, code and formulas as HTML.
 
-Formulas become MathML, which needs no script or font. latex2mathml knows the structure; what
-browsers' MathML Core asks for beyond it is mended here:
+Formulas become MathML, which needs no script; style.css names their font. latex2mathml knows the
+structure; what browsers' MathML Core asks for beyond it is mended here:
 words in one piece, limits below their sign, letters of a script by their own code points.
 """
 
@@ -160,10 +160,18 @@ def mend_node(node: Tree.Element, display: bool) -> None:
 
 
 def letters(node: Tree.Element) -> None:
-    """Fences for commands that were left as they are, and script capitals."""
+    """Fences for commands that were left as they are, and script capitals.
+
+    Only a fence of \\left and \\right grows: one that carries an exponent stays small in browsers,
+    and its partner would be taller.
+    """
     text = node.text or ""
     if text in FENCES or text in FENCES.values():
         node.tag, node.text = "mo", FENCES.get(text, text)
+        if "minsize" in node.attrib or "stretchy" not in node.attrib:
+            for name in ("minsize", "maxsize"):
+                node.attrib.pop(name, None)
+            node.set("stretchy", "false")
     if node.get("mathvariant") == "script":
         del node.attrib["mathvariant"]
         node.text = "".join(SCRIPT.get(c, chr(0x1D49C + ord(c) - ord("A"))) for c in text)

@@ -17,10 +17,13 @@ from nbformat import NotebookNode
 
 from ...common.animation import Moving
 from ...registry import animations
-from ..notebooks.build import checkout, find, read
+from ..notebooks.build import bare_widgets, checkout, find, read
 from ..notebooks.front import FrontMatter, front_matter
+from .cards import HIGH, WIDE, card
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
 from .markdown import Links, MarkdownPage
+
+Figures = Mapping[str, Sequence[Moving]]  # what moves in each lab, by its number
 
 # A lab's title, question and picture, from its notebook
 
@@ -61,6 +64,16 @@ def lab(path: Path) -> Lab:
         raise ValueError(f"{path.name} needs a name of letters, digits, '_', '.' and '-'")
     nb = read(path)
     return Lab(path, nb, front_matter(nb.cells[0].source if nb.cells else "", path.name))
+
+
+def raise_if_bare(labs: Sequence[Lab]) -> None:
+    """Raises ValueError, with the command that mends it, if a widget in a lab has no picture."""
+    bare = [one for one in labs if bare_widgets(one.nb)]
+    if bare:
+        names, numbers = (" and ".join(one.path.name for one in bare),
+                          " ".join(one.front.number for one in bare))  # fmt: skip
+        raise ValueError(f"the widgets in {names} have no pictures, as after a notebook was saved "
+                         f"from Jupyter; `cmlab labs run {numbers}` makes them")  # fmt: skip
 
 
 # HTML frame of every page: head, navigation, text, footer
@@ -164,14 +177,14 @@ CARD = """<li class="card">
 
 
 def front(
-    labs: Sequence[Lab], hero: Moving, readme: str, words: MarkdownPage, files: MediaFiles
+    labs: Sequence[Lab], figures: Figures, readme: str, words: MarkdownPage, files: MediaFiles
 ) -> Page:
     """The page. What it says of labs comes from them, the rest from README's own sections."""
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", moving_figure(hero, autoplay=True), ways_in(labs),
-        heading(words, 2, "The labs"), cards(labs, files),
+        words.html(said[1]), "</div></div>\n", moving_figure(figures[HERO][0], autoplay=True),
+        ways_in(labs), heading(words, 2, "The labs"), cards(labs, figures, files),
     ]  # fmt: skip
     for name in ("Start", "Found on the way"):
         if text := section(readme, name):
@@ -209,27 +222,46 @@ def ways_in(labs: Sequence[Lab]) -> str:
     return f'<ul class="ways" aria-label="Ways in">\n{rows}</ul>\n'
 
 
-def cards(labs: Sequence[Lab], files: MediaFiles) -> str:
+def cards(labs: Sequence[Lab], figures: Figures, files: MediaFiles) -> str:
     """A card for each lab, with a picture out of it."""
     rows = ""
     for lab in labs:
         front = lab.front
         meta = f"{front.rows['Time'].partition(',')[0]} · level {front.rows['Level']}"
+        picture = thumbnail(lab, figures.get(front.number, ()), files)
         rows += CARD.format(
             page=lab.page, number=escape(front.number), title=escape(front.title),
-            question=escape(front.question), picture=thumbnail(lab, files), meta=escape(meta),
+            question=escape(front.question), picture=picture, meta=escape(meta),
         )  # fmt: skip
     return f'<ol class="cards">\n{rows}</ol>\n'
 
 
-def thumbnail(lab: Lab, files: MediaFiles) -> str:
-    """The lab's picture; it says nothing that the card does not, so it has no words of its own."""
+THUMB = (
+    '<img class="{kind}" src="{address}" width="{width}" height="{height}" loading="lazy" alt="">'
+)
+
+
+def thumbnail(lab: Lab, figures: Sequence[Moving], files: MediaFiles) -> str:
+    """A picture of what moves in the lab, or else its own picture.
+
+    It says nothing that the card does not, so it has no words of its own.
+    """
+    if figures:
+        drawing = card(figures[0])
+        address = files.keep(drawing.encode(), "pictures", "svg")
+        kind = "" if "<image" in drawing else "drawn"
+        return THUMB.format(address=address, width=WIDE, height=HIGH, kind=kind)
     if lab.picture is None:
         return ""
-    address, width, height = files.picture(lab.picture)
-    return f'<img src="{address}" width="{width}" height="{height}" loading="lazy" alt="">'
+    found = files.picture(lab.picture)
+    kind = "drawn" if found.drawn else ""
+    return THUMB.format(**vars(found) | {"kind": kind})
 
 
+IN_DARK = (
+    '<p class="note if-dark">On dark ground, drawings have light and dark exchanged: what the '
+    "text calls black is white here.</p>\n"
+)
 ASSETS = Path(__file__).parent / "assets"
 TEXTS = {
     "labs/README.md": "labs.html",
@@ -250,7 +282,7 @@ class Site:
     folder: Path
     links: Links
     files: MediaFiles
-    figures: Mapping[str, Sequence[Moving]]
+    figures: Figures
 
     def words(self, folder: str = "labs") -> MarkdownPage:
         return MarkdownPage(self.links, folder)
@@ -281,7 +313,8 @@ class Site:
         near = [(n.page, n.name) if n else None for n in (before, after)]
         first = first.replace(f"{one.front.number} · ", f"<span>{one.front.number} ·</span> ", 1)
         whole = (
-            f'<div class="opening">{first}</div>\n{contents(words)}{body}{neighbour_links(*near)}'
+            f'<div class="opening">{first}</div>\n{contents(words)}{IN_DARK}{body}'
+            f"{neighbour_links(*near)}"
         )
         return Page(one.page, one.name, one.front.question, whole, "lab", *near)
 
@@ -298,9 +331,10 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     """Writes the whole site into an empty folder, and says how many pages it has.
 
     `names` are the labs to write, all of them if there are none. Raises ValueError for a text that
-    cannot be shown.
+    cannot be shown, and for a notebook whose widgets have no pictures.
     """
     labs = [lab(path) for path in find(root / "labs", names) if path.exists()]
+    raise_if_bare(labs)
     texts = {path: file for path, file in TEXTS.items() if (root / path).is_file()}
     pages = {f"labs/{one.path.name}": one.page for one in labs}
     links = Links(pages | texts | {"README.md": "index.html", "labs": "labs.html"}, source)
@@ -313,7 +347,7 @@ def write_site(root: Path, folder: Path, source: str = "", names: Sequence[str] 
     for path, file in texts.items():
         site.write(site.text_page(path, file))
     readme = (root / "README.md").read_text(encoding="utf-8")
-    site.write(front(labs, figures[HERO][0], readme, site.words(""), site.files))
+    site.write(front(labs, figures, readme, site.words(""), site.files))
     return len(labs) + len(texts) + 1
 
 

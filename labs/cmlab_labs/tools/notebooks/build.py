@@ -353,6 +353,20 @@ def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
         yield new_output("display_data", {kind: pictures[0]} | said)
 
 
+def bare_widgets(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells whose widget has no picture beside it, as after a notebook was saved from Jupyter.
+
+    Predictions are none of them: they need no picture.
+    """
+
+    def is_bare(cell: NotebookNode) -> bool:
+        data = [output.get("data", {}) for output in cell.get("outputs", [])]
+        live = any(VIEW in one or NOTE in one.get("text/plain", "") for one in data)
+        return live and not asked(cell.source) and not any(PNG in one for one in data)
+
+    return list(filter(is_bare, nb.cells))
+
+
 def reachable(start: str, models: dict[str, Any]) -> list[str]:
     """The widget and all inside it, each once, in the order in which they are laid out."""
     found: list[str] = []

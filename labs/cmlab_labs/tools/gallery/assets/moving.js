@@ -32,15 +32,21 @@
   const stacked = (layout, width) => {
     const names = Object.keys(layout).filter((key) => key.startsWith("xaxis")).sort();
     const out = { ...layout };
-    const one = Math.min(width - 74, 420), head = 44, foot = 62;
-    const heights = names.map((x) => (layout[x.replace("x", "y")].scaleanchor ? one : 250));
-    const total = heights.reduce((sum, h) => sum + h, 0) + (names.length - 1) * (head + foot);
+    const one = Math.min(width - 74, 420), head = 44;
+    const feet = names.map((x) => (layout[x].visible === false ? 8 : 62));
+    const span = (axis) => axis.range[1] - axis.range[0];
+    const heights = names.map((x) => {
+      const across = layout[x], up = layout[x.replace("x", "y")];
+      return up.scaleanchor ? one * Math.min(span(up) / span(across), 1.2) : across.visible === false ? one * 0.9 : 250;
+    });
+    const room = names.map((_, k) => heights[k] + (k < names.length - 1 ? head + feet[k] : 0));
+    const total = room.reduce((sum, h) => sum + h, 0);
     let top = total;
     names.forEach((x, k) => {
       const y = x.replace("xaxis", "yaxis");
       out[x] = { ...layout[x], domain: [0, 1] };
       out[y] = { ...layout[y], domain: [Math.max((top - heights[k]) / total, 0), top / total] };
-      top -= heights[k] + head + foot;
+      top -= room[k];
     });
     out.annotations = layout.annotations.map((title) => ({ ...title, xshift: -46, font: { ...title.font, size: 13 } }));
     out.height = total + layout.margin.t + layout.margin.b;
