@@ -106,6 +106,7 @@ def _empty(ax: Axes) -> Axes:
         legend.remove()
     for place in ("left", "center", "right"):
         ax.set_title("", loc=place)
+    ax.set_prop_cycle(None)
     ax.dataLim.set_points(Bbox.null().get_points())
     ax.ignore_existing_data_limits = True
     ax.set_autoscale_on(True)

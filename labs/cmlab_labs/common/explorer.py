@@ -20,7 +20,7 @@ from cmlab.metrics.plots import reusing
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
-from .screen import Redraws, Screen
+from .screen import Redraws, Screen, one_thread
 
 WIDE_LABEL = {"description_width": "initial"}
 CONTROL_LAYOUT = ipw.Layout(width="auto", min_width="330px")
@@ -172,7 +172,7 @@ class Explorer(WidgetColumn):
 
     def glance(self) -> None:
         """Draw quickly, as while a slider is dragged."""
-        with reusing(self.image.brush.sheets):
+        with reusing(self.image.brush.sheets), one_thread():
             self._draw(self.image.glance)
 
     def sharpen(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from time import perf_counter
 from typing import Any, cast
@@ -9,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import ipywidgets as ipw
 import numpy as np
+import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -182,6 +184,17 @@ def appearance(artist: Artist) -> Hashable:
 def raw(values: Any) -> bytes:
     """Numbers as bytes, to compare them by."""
     return np.asarray(values).tobytes()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch: to wake a second takes longer than the small arrays of a redraw."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Redraws:
