@@ -6,6 +6,7 @@ The palette is Okabe and Ito's, which colour-blind readers can distinguish.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
@@ -18,6 +19,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -79,6 +81,39 @@ def styled() -> Iterator[None]:
         yield
 
 
+Sheets = dict[tuple, tuple[Figure, np.ndarray]]
+_SHEETS: ContextVar[Sheets | None] = ContextVar("sheets", default=None)
+
+
+@contextmanager
+def reusing(sheets: Sheets) -> Iterator[None]:
+    """Within the context `sheet` hands out its figures again, emptied: axes are slow to make.
+
+    Args:
+        sheets: the figures by their measures; empty at first.
+    """
+    before = _SHEETS.set(sheets)
+    try:
+        yield
+    finally:
+        _SHEETS.reset(before)
+
+
+def _empty(ax: Axes) -> Axes:
+    """Remove all that was drawn; ticks, scales and names stay until they are set again."""
+    for artist in (*ax.lines, *ax.patches, *ax.collections, *ax.images, *ax.texts):
+        artist.remove()
+    if legend := ax.get_legend():
+        legend.remove()
+    for place in ("left", "center", "right"):
+        ax.set_title("", loc=place)
+    ax.set_prop_cycle(None)
+    ax.dataLim.set_points(Bbox.null().get_points())
+    ax.ignore_existing_data_limits = True
+    ax.set_autoscale_on(True)
+    return ax
+
+
 def sheet(
     rows: int = 1,
     columns: int = 1,
@@ -97,9 +132,16 @@ def sheet(
         height: inches.
         ratios: relative widths of the columns.
     """
+    kept, measures = _SHEETS.get(), (rows, columns, width, height, *(ratios or ()))
+    if kept and measures in kept:
+        figure, axes = kept[measures]
+        if figure.axes == [_empty(ax) for ax in axes.flat]:  # none was added, as for a colour bar
+            return figure, axes
     with styled():
         figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
         axes = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
+    if kept is not None:
+        kept[measures] = figure, axes
     return figure, axes
 
 
@@ -108,7 +150,8 @@ def name_axes(ax: Axes, x: str, y: str, title: str = "") -> Axes:
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if title:
-        ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        # With y given, matplotlib spares itself the search for a free place at every redraw.
+        ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0)
     return ax
 
 

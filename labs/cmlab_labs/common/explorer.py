@@ -16,12 +16,14 @@ from IPython.core.pylabtools import select_figure_formats
 from IPython.display import Code
 from matplotlib.figure import Figure
 
-from cmlab.metrics.plots import png
+from cmlab.metrics.plots import reusing
 from cmlab.train.nonfinite import NotFinite
 from cmlab.train.trainer import Trainer
 
+from .screen import Redraws, Screen, one_thread
+
 WIDE_LABEL = {"description_width": "initial"}
-CONTROL_LAYOUT = ipw.Layout(width="330px")
+CONTROL_LAYOUT = ipw.Layout(width="auto", min_width="330px")
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class Picture:
 
 
 def slider(label: str, value: float, low: float, high: float, step: float = 1) -> ipw.DOMWidget:
-    """A slider, of integers if all its numbers are. It acts on release and on arrow keys."""
+    """A slider, of integers if all its numbers are. It acts while it is dragged."""
     whole = all(isinstance(v, int) for v in (value, low, high, step))
     kind = ipw.IntSlider if whole else ipw.FloatSlider
     return kind(
         value=value, min=low, max=high, step=step, description=label, style=WIDE_LABEL,
-        layout=CONTROL_LAYOUT, continuous_update=False,
+        layout=CONTROL_LAYOUT,
     )  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def log_slider(
     span = log10(high) - log10(low)
     return ipw.FloatLogSlider(
         value=value, min=log10(low), max=log10(high), step=span / steps, description=label,
-        style=WIDE_LABEL, layout=CONTROL_LAYOUT, continuous_update=False, readout_format=".3g",
+        style=WIDE_LABEL, layout=CONTROL_LAYOUT, readout_format=".3g",
     )  # fmt: skip
 
 
@@ -69,8 +71,11 @@ def toggle(label: str, value: bool = False) -> ipw.DOMWidget:
     return ipw.Checkbox(value=value, description=label, indent=False, layout=CONTROL_LAYOUT)
 
 
-# A widget without a kernel gets a broken chain in red from ipywidgets, as do all widgets in it.
-OFFLINE = """<style>
+# A long label shortens no slider, and no number in a printed table is broken. A widget without a
+# kernel gets a broken chain in red from ipywidgets, as do all widgets in it.
+STYLE = """<style>
+.lab-panel .slider-container {min-width: 180px}
+.jp-OutputArea-output pre {word-break: normal; overflow-wrap: normal}
 .jupyter-widgets-disconnected::before {display: none}
 .lab-panel.jupyter-widgets-disconnected::before {display: block; color: inherit; font: inherit;
   font-style: italic; content: 'As it was saved. Run this cell for the live widget.'}
@@ -84,7 +89,7 @@ class WidgetColumn(ipw.VBox):
     """A column of widgets. Reopened without a kernel it shows what was saved, and says so."""
 
     def __init__(self, children: Sequence[ipw.Widget]) -> None:
-        style = ipw.HTML(OFFLINE, layout=ipw.Layout(display="none"))
+        style = ipw.HTML(STYLE, layout=ipw.Layout(display="none"))
         super().__init__([*children, style])
         self.add_class("lab-panel")
 
@@ -92,8 +97,8 @@ class WidgetColumn(ipw.VBox):
 class Explorer(WidgetColumn):
     """An interactive figure: draw(**values of the controls) -> Picture, at every change.
 
-    `knobs[name].value = …` sets a control from code; `picture` is what is shown and `seconds` the
-    time it took. Control `name` has the CSS class lab-name, the picture lab-out.
+    `knobs[name].value = …` sets a control from code; `seconds` is the time that the last drawing
+    took. Control `name` has the CSS class lab-name, the picture lab-out.
 
     Args:
         draw: makes the picture.
@@ -109,12 +114,13 @@ class Explorer(WidgetColumn):
     ) -> None:
         self.draw, self.knobs, self.call = draw, dict(knobs), call
         self.hidden: tuple[str, ...] = ()
-        self.waiting = False
-        self.image = ipw.Image(format="png", layout=ipw.Layout(max_width="100%"))
+        self.turning = False
+        self.image = Screen()
         self.words = ipw.HTML()
+        self.redraws = Redraws(self.glance, self.sharpen, self.refresh)
         for name, knob in self.knobs.items():
             knob.add_class(f"lab-{name}")
-            knob.observe(lambda change: self.refresh(), names="value")
+            knob.observe(self.changed, names="value")
         shown = ipw.VBox([self.image, self.words])
         shown.add_class("lab-out")
         wrap = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
@@ -131,12 +137,12 @@ class Explorer(WidgetColumn):
             raise ValueError(
                 f"no knob {', '.join(sorted(unknown))}: it has {', '.join(self.knobs)}"
             )
-        self.waiting = True
+        self.turning = True
         try:
             for name, value in values.items():
                 self.knobs[name].value = value
         finally:
-            self.waiting = False
+            self.turning = False
         self.hidden = tuple(name for name in self.knobs if name in hide)
         self.row.children = [knob for name, knob in self.knobs.items() if name not in hide]
         self.refresh()
@@ -147,18 +153,41 @@ class Explorer(WidgetColumn):
         values = {name: knob.value for name, knob in self.knobs.items()}
         return f"{self.call}.turn({values}{f', hide={self.hidden}' if self.hidden else ''})"
 
+    @property
+    def picture(self) -> Picture:
+        """What is shown for the present values."""
+        if self.redraws.waiting:
+            self.refresh()
+        return self._picture
+
+    def changed(self, change: Mapping[str, Any]) -> None:
+        """Redraw soon, unless several controls are being set."""
+        if not self.turning:
+            self.redraws.ask()
+
     def refresh(self) -> None:
         """Draw with the present values. An error is shown in place of the description."""
-        if self.waiting:
-            return
+        self.redraws.cancel()
+        self._draw(self.image.show)
+
+    def glance(self) -> None:
+        """Draw quickly, as while a slider is dragged."""
+        with reusing(self.image.brush.sheets), one_thread():
+            self._draw(self.image.glance)
+
+    def sharpen(self) -> None:
+        """Show the last picture sharply."""
+        self.image.show(self._picture.figure)
+
+    def _draw(self, show: Callable[[Figure], None]) -> None:
         start = perf_counter()
         try:
-            self.picture = self.draw(**{name: knob.value for name, knob in self.knobs.items()})
+            self._picture = self.draw(**{name: knob.value for name, knob in self.knobs.items()})
         except (ValueError, ArithmeticError) as error:
             self.words.value = f"<p role='alert'>{error}</p>"
             return
-        self.image.value = png(self.picture.figure, dpi=90)
-        self.words.value = reading_html(self.picture.reading)
+        show(self._picture.figure)
+        self.words.value = reading_html(self._picture.reading)
         self.seconds = perf_counter() - start
 
 
@@ -188,7 +217,7 @@ class LiveTraining(WidgetColumn):
         draw: Callable[[Trainer], Picture],
     ) -> None:
         self.make, self.draw = make, draw
-        self.image = ipw.Image(format="png", layout=ipw.Layout(max_width="100%"))
+        self.image = Screen()
         self.words = ipw.HTML()
         self.bar = ipw.IntProgress(description="steps", layout=ipw.Layout(width="300px"))
         self.go, self.again = (ipw.Button(description=name) for name in ("Start", "Reset"))
@@ -224,6 +253,7 @@ class LiveTraining(WidgetColumn):
         """Stop after the present slice; Start continues from there."""
         if self.task is not None:
             self.task.cancel()
+            self.image.show(self.picture.figure)
         self.task = None
         self.go.description = "Start"
 
@@ -233,8 +263,10 @@ class LiveTraining(WidgetColumn):
             more = self.work()
             await asyncio.sleep(0.005)  # the kernel reads its messages here, and below
             if self.due:
-                self.show()
+                with reusing(self.image.brush.sheets):
+                    self.show(self.image.glance)
                 await asyncio.sleep(0.005)
+        self.image.show(self.picture.figure)
         self.go.description = "Start"
 
     def work(self, seconds: float = SLICE_SECONDS) -> bool:
@@ -256,11 +288,11 @@ class LiveTraining(WidgetColumn):
         done, total = self.trainer.step, self.trainer.config.steps
         return done != self.drawn and (done == total or (done - self.drawn) * REDRAWS >= total)
 
-    def show(self) -> None:
-        """Draw the trainer at its present step."""
+    def show(self, show: Callable[[Figure], None] | None = None) -> None:
+        """Draw the trainer at its present step, sharply unless told how."""
         self.picture = self.draw(self.trainer)
         self.drawn = self.bar.value = self.trainer.step
-        self.image.value = png(self.picture.figure, dpi=90)
+        (show or self.image.show)(self.picture.figure)
         self.words.value = reading_html(self.picture.reading)
 
 

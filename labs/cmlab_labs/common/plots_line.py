@@ -7,6 +7,7 @@ planes have the noise level t along x and the noisy point x_t along y; sampling 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -265,13 +266,20 @@ def draw_answers(ax: Axes, at: Point, role: Role, mean: bool) -> None:
         label(ax, -0.8, at.mean - up - 0.12, f"D = {at.mean:.2f}", DARK_MEAN)
 
 
+@lru_cache(maxsize=8)  # while another slider is dragged
+def answers_at(oracle: Mixture1D, t: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All x_t that are shown (n, 1) with their level t (n,), and f and D there."""
+    x = torch.linspace(-REACH, REACH, 400).double()[::2, None]
+    level = torch.full_like(x[:, 0], t)
+    return x, level, oracle.consistency(x, level), oracle.denoise(x, level)
+
+
 def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mean: bool) -> None:
     """f and D as functions of x_t at the points' noise level, and the gap between the modes."""
-    x = scene.rows[::2, None]
-    level = torch.full_like(x[:, 0], points[0][0].t)
-    answers = [(scene.oracle.consistency(x, level), TRUTH, "f", TRUTH.color)]
+    x, level, f, D = answers_at(scene.oracle, points[0][0].t)
+    answers = [(f, TRUTH, "f", TRUTH.color)]
     if mean:
-        answers.append((scene.oracle.denoise(x, level), MEAN, "D", DARK_MEAN))
+        answers.append((D, MEAN, "D", DARK_MEAN))
     ax.axhspan(*scene.empty, facecolor="none", edgecolor="#bbbbbb", hatch="///", linewidth=0)
     label(ax, -4.5, sum(scene.empty) / 2 - 0.06, "no data here", DATA.color)
     for y, role, name, color in answers:

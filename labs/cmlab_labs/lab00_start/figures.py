@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet, styled
+from cmlab.metrics.plots import DATA, MEAN, STUDENT, TRUTH, Role, label, name_axes, sheet
 
 from ..common.plots_samples import contact_sheet, contrast_scaled
 
@@ -147,8 +147,8 @@ def generator_at_work(
 
 def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, list[Axes]]:
     """Axes for 4 × 2, 2 × 1 and 8 × 3 images, on a figure of this size in inches."""
-    with styled():
-        figure = Figure(figsize=(width, height), dpi=100)
+    figure, (axes,) = sheet(1, 3, width, height)
+    figure.set_layout_engine(None)
     left, right, unit = 0.125, 0.995, (0.995 - 0.125) / 8
     tall = unit * width / height
     boxes = (
@@ -156,7 +156,10 @@ def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, lis
         (left + 4.2 * unit, 0.915 - 2 * tall, right - left - 4.2 * unit, 2 * tall),
         (left, 0.01, 8 * unit, 3 * tall),
     )
-    return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
+    for ax, box in zip(axes, boxes, strict=True):
+        ax.set_position(box)
+        ax.set_anchor("NW")
+    return figure, list(axes)
 
 
 def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float) -> Figure:

@@ -32,7 +32,7 @@ def explorer(oracle: Mixture1D) -> Explorer:
     knobs = {
         "path": slider("path (% below it)", 47, 1, 99, 2),
         "t": slider("noise level t", 1.5, 0.05, HIGH, 0.05),
-        "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.1),
+        "offset": slider("offset off the path", 0.0, -2.0, 2.0, 0.02),
         "mean": toggle("show the posterior mean D", True),
     }
     return Explorer(
@@ -57,7 +57,7 @@ def reading(scene: PathPlane, top: Point, on: Point, off: Point) -> str:
         f"On the path, f = {on.f:.2f} at t = {on.t:.2f} (x_t = {on.x:.2f}), and also "
         f"f = {top.f:.2f} at t = {top.t:.2f} (x_t = {top.x:.2f})."
     )
-    aside = f"Pushed off by {off.x - on.x:+.1f}, the point is on another path: f = {off.f:.2f}."
+    aside = f"Pushed off by {off.x - on.x:+.2f}, the point is on another path: f = {off.f:.2f}."
     if off.x == on.x:
         aside = "Offset 0: the point is on its path. The third slider pushes it off the path."
     empty = scene.empty[0] < off.mean < scene.empty[1]

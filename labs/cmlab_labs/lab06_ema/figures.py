@@ -266,6 +266,9 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
         label(profile, 0.0025, 0.55 if one is run else 0.3, f"μ = {one.mu:g}", role.color)
     profile.axhline(NEAR, color="#666666", linewidth=0.8, linestyle=":")
     small_axes(profile, loss, run, now)
+    losses = np.concatenate([one.loss.mean(0) for one in ([beside, run] if beside else [run])])
+    if np.isfinite(losses).any():  # of the whole runs, so that the axis stands still in a replay
+        loss.set_ylim(0, 1.05 * np.nanmax(losses))
     return figure
 
 

@@ -23,7 +23,6 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from cmlab.metrics.plots import png
 from cmlab.presets import PRESETS
 from cmlab.train.checkpoint import BadFile, read_json
 from cmlab.train.control import PAUSE, STOP
@@ -31,6 +30,7 @@ from cmlab.train.run_log import STRIPS
 from cmlab.train.runs import RECORD
 
 from ..common.explorer import CONTROL_LAYOUT, WIDE_LABEL, WidgetColumn, reading_html, toggle
+from ..common.screen import Screen
 from .figures import sample_strip, training_curves
 from .remote_run import (
     PICTURES,
@@ -179,9 +179,7 @@ class SampleViewer(ipw.VBox):
         self.sheets: list[SheetFile] = []
         self.titles: Sequence[str] = ()
         self.shown: SheetFile | None = None
-        self.image = ipw.Image(
-            format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
-        )
+        self.image = Screen()
         self.slider = ipw.IntSlider(
             value=0, min=0, max=1, description="strip, first to newest", style=WIDE_LABEL,
             layout=CONTROL_LAYOUT, continuous_update=False, readout=False,
@@ -214,7 +212,7 @@ class SampleViewer(ipw.VBox):
             return
         self.shown = sheet
         self.figure = sample_strip(pixels, f"Samples after {sheet.step:,} steps{self.name(sheet)}")
-        self.image.value = png(self.figure, dpi=90)
+        self.image.show(self.figure)
 
     def name(self, sheet: SheetFile) -> str:
         known = self.titles[sheet.phase - 1] if sheet.phase <= len(self.titles) else ""
@@ -422,9 +420,7 @@ class Desk(WidgetColumn):
         self.task: asyncio.Task | None = None
         self.problem, self.drawn = "", False
         self.controls, self.strips = Controls(self.remote.known(order)), SampleViewer()
-        self.image = ipw.Image(
-            format="png", layout=ipw.Layout(max_width="100%", align_self="flex-start")
-        )
+        self.image = Screen()
         self.line, self.words, self.alarm, self.numbers = (ipw.HTML() for _ in range(4))
         out = ipw.VBox([self.words, self.alarm, self.numbers, self.image, self.strips])
         self.line.add_class("lab-command")
@@ -490,7 +486,7 @@ class Desk(WidgetColumn):
         phases = self.trace.phases()
         if fresh or not self.drawn:
             self.figure, self.drawn = training_curves(phases), True
-            self.image.value = png(self.figure, dpi=90)
+            self.image.show(self.figure)
         places = [f for f in self.trace.folders if f == self.remote.folder or f.exists()]
         self.strips.take(sheets(places), [p.name for p in phases])
         name, batch = self.trace.here(now)

@@ -327,7 +327,9 @@ def _still(output: NotebookNode, models: dict[str, Any]) -> Iterator[NotebookNod
     yield new_output("display_data", {"text/plain": NOTE, "text/markdown": f"*{NOTE}*"})
     inside = [models[name] for name in reachable(view["model_id"], models)]
     for place, model in enumerate(inside):
-        yield from _shown(model, _words([*inside[place:], *inside[:place]]))
+        layout = models.get(str(model["state"].get("layout")).removeprefix("IPY_MODEL_"), {})
+        width = layout.get("state", {}).get("width")
+        yield from _shown(model, _words([*inside[place:], *inside[:place]]), width)
 
 
 def _words(models: list[dict[str, Any]]) -> str:
@@ -339,8 +341,11 @@ def _words(models: list[dict[str, Any]]) -> str:
     return next(filter(None, plain), "")
 
 
-def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
-    """Outputs of an Output widget, and an Image widget's picture with its alternative text."""
+def _shown(model: dict[str, Any], words: str, width: str | None) -> Iterator[NotebookNode]:
+    """Outputs of an Output widget, and an Image widget's picture with its alternative text.
+
+    A picture is kept no wider than the page shows it (`width`, as "980px"): notebooks stay small.
+    """
     if model["model_name"] == "OutputModel":
         for output in model["state"].get("outputs", []):
             # Plotly's figures bring megabytes of state, and draw nothing without their scripts.
@@ -350,7 +355,21 @@ def _shown(model: dict[str, Any], words: str) -> Iterator[NotebookNode]:
     if model["model_name"] == "ImageModel" and pictures:  # an empty one has nothing to show
         kind = "image/" + model["state"].get("format", "png")
         said = {"text/plain": words} if words else {}
-        yield new_output("display_data", {kind: pictures[0]} | said)
+        small = _narrowed(pictures[0], int(width[:-2])) if kind == PNG and width else pictures[0]
+        yield new_output("display_data", {kind: small} | said)
+
+
+def _narrowed(encoded: str, most: int) -> str:
+    """A PNG picture at most so many pixels wide."""
+    from PIL import Image
+
+    with Image.open(BytesIO(b64decode(encoded))) as image:
+        if image.width <= most:
+            return encoded
+        size = (most, round(image.height * most / image.width))
+        buffer = BytesIO()
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG")
+    return b64encode(buffer.getvalue()).decode()
 
 
 def bare_widgets(nb: NotebookNode) -> list[NotebookNode]:

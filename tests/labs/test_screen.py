@@ -1,0 +1,217 @@
+"""Pictures while a slider is dragged: quick ones of the newest values, then a sharp one."""
+
+import asyncio
+from importlib import import_module
+from io import BytesIO
+
+import numpy as np
+import pytest
+from cmlab_labs.common import screen
+from cmlab_labs.common.explorer import Explorer, Picture, slider
+from cmlab_labs.common.generators import GENERATOR
+from cmlab_labs.common.screen import DENSITY, INCH, Brush, Redraws
+from PIL import Image
+
+from cmlab.data.toy import Bumps
+from cmlab.metrics.plots import name_axes, png, reusing, sheet
+from cmlab.train import runs
+
+
+def generator():
+    model, recipe, _ = runs.load(GENERATOR)
+    return model.requires_grad_(False), recipe.sampler
+
+
+DRAGGED = {  # of each lab: what its explorer is made from, and values of one slider
+    "lab00_start": (generator, "seed", range(7)),
+    "lab01_flow": (tuple, "start", (0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)),
+    "lab02_consistency": (lambda: (Bumps().oracle,), "offset", (0, 0.1, 0.2, 0.3, 0.2, 0.1, 0)),
+    "lab05_training": (lambda: (Bumps().oracle,), "ratio", (0.5, 0.4, 0.3, 0.2, 0.1, 0, 0.9)),
+    "lab06_ema": (tuple, "step", (0, 100, 200, 300, 400, 1200, 4000)),
+    "lab10_scm": (tuple, "r", (1, 0.9, 0.8, 0.7, 0.6, 0.5, 0)),
+}
+
+
+def pixels(encoded):
+    return np.asarray(Image.open(BytesIO(encoded)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("lab", DRAGGED)
+def test_a_quick_picture_shows_what_a_sharp_one_does(lab):
+    make, knob, values = DRAGGED[lab]
+    one = import_module(f"cmlab_labs.{lab}.explorer").explorer(*make())
+    one.turning = True  # it draws when it is told to
+    brush, figures = one.image.brush, set()
+    for value in values:
+        one.knobs[knob].value = value
+        settings = {name: knob.value for name, knob in one.knobs.items()}
+        with reusing(brush.sheets):
+            figure = one.draw(**settings).figure
+        figures.add(figure)
+        quick = brush.paint(figure)[..., :3].astype(int)
+        slow = pixels(png(one.draw(**settings).figure, dpi=INCH))
+        assert quick.shape == slow.shape
+        far = (np.abs(quick - slow).max(2) > 60).mean()
+        assert far < 0.002, f"{value}: {far:.2%} of the pixels differ"
+    assert len(figures) == 1, "the figure is used again"
+    assert brush.still, "some of it is not drawn again"
+
+
+def dots(values):
+    figure, ((ax,),) = sheet()
+    ax.plot([0, 1], values, "o")
+    ax.set(xlim=(-1, 2), ylim=(-1, 2))
+    ax.text(0.5, 1.5, "still")
+    name_axes(ax, "x", "y", "Dots")
+    return figure
+
+
+def test_what_moves_leaves_no_trace_and_what_stays_stays():
+    brush = Brush()
+    seen = []
+    for values in ([0, 0], [0, 0], [0, 0], [0, 0], [0, 0], [1, 1], [0, 1], [0, 0]):
+        with reusing(brush.sheets):
+            seen.append(np.array(brush.paint(dots(values))))
+    assert all(np.array_equal(picture, seen[0]) for picture in (*seen[1:5], seen[-1]))
+    assert not np.array_equal(seen[5], seen[0]) and not np.array_equal(seen[6], seen[0])
+
+
+def test_a_sheet_is_used_again_empty_and_one_with_a_colour_bar_is_not():
+    kept = {}
+    with reusing(kept):
+        first = dots([0, 1])
+        again, ((ax,),) = sheet()
+        assert again is first and not ax.lines and not ax.texts and not ax.get_title("left")
+        ax.plot([3, 4], [5, 6])
+        assert ax.get_xlim()[1] > 4 and ax.get_ylim()[1] > 6, "limits follow what is drawn"
+        again.colorbar(ax.imshow([[0, 1]]), ax=ax)
+        assert sheet()[0] is not first
+    assert sheet()[0] is not kept[next(iter(kept))][0]
+
+
+# When to redraw
+
+
+class Hand:
+    """Turns a value, and notes what was drawn of it, how, and in which order."""
+
+    def __init__(self):
+        self.value, self.drawn = 0, []
+        self.redraws = Redraws(*(self.draw(how) for how in ("quick", "rest", "now")))
+
+    def draw(self, how):
+        return lambda: self.drawn.append((how, self.value))
+
+    def turn(self, value):
+        self.value = value
+        self.redraws.ask()
+
+
+async def until(condition):
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def test_the_newest_value_wins_and_none_queue_up():
+    hand = Hand()
+
+    async def drag():
+        for value in range(1000):  # faster than anything is drawn
+            hand.turn(value)
+        assert hand.drawn == [] and hand.redraws.waiting
+        await until(lambda: len(hand.drawn) == 2)
+
+    asyncio.run(drag())
+    assert hand.drawn == [("quick", 999), ("rest", 999)]
+
+
+def test_the_last_value_is_never_lost():
+    hand = Hand()
+
+    async def drag():
+        for value in range(1, 30):
+            hand.turn(value)
+            await asyncio.sleep(0.001 * (value % 7))
+        await until(lambda: hand.drawn and hand.drawn[-1][0] == "rest")
+
+    asyncio.run(drag())
+    assert hand.drawn[-2:] == [("quick", 29), ("rest", 29)]
+    values = [value for how, value in hand.drawn if how == "quick"]
+    assert values == sorted(set(values)), "each at most once, in order"
+
+
+def test_a_value_turned_while_one_is_drawn_is_drawn_next():
+    hand = Hand()
+
+    async def drag():
+        hand.turn(1)
+        hand.redraws.quick = lambda: (hand.draw("quick")(), hand.value == 1 and hand.turn(2))
+        await until(lambda: ("rest", 2) in hand.drawn)
+
+    asyncio.run(drag())
+    assert hand.drawn == [("quick", 1), ("quick", 2), ("rest", 2)]
+
+
+def test_a_slow_redraw_waits_for_rest(monkeypatch):
+    monkeypatch.setattr(screen, "SLOW", -1.0)  # any redraw is slow
+    hand = Hand()
+
+    async def drag():
+        for value in range(20):
+            hand.turn(value)
+            await asyncio.sleep(0.002)
+        await until(lambda: len(hand.drawn) == 2)
+
+    asyncio.run(drag())
+    assert hand.drawn == [("quick", 19), ("rest", 19)]
+
+
+def test_without_an_event_loop_each_change_is_drawn_in_full():
+    hand = Hand()
+    hand.turn(3)
+    hand.turn(4)
+    assert hand.drawn == [("now", 3), ("now", 4)]
+
+
+# In an explorer
+
+
+def counter(calls):
+    def draw(seed):
+        calls.append(seed)
+        return Picture(dots([0, seed]), f"seed {seed}")
+
+    return Explorer(draw, {"seed": slider("seed", 0, 0, 1000)})
+
+
+def test_a_drag_ends_in_a_sharp_picture_of_the_last_value():
+    calls = []
+
+    async def drag():
+        one = counter(calls)
+        sharp = len(one.image.value), pixels(one.image.value).shape
+        for value in range(1, 101):
+            one.knobs["seed"].value = value
+        await until(lambda: calls[-1] == 100)
+        assert pixels(one.image.value).shape[1] * DENSITY == sharp[1][1]
+        await until(lambda: pixels(one.image.value).shape == sharp[1])
+        return one
+
+    one = asyncio.run(drag())
+    assert calls == [0, 100] and "seed 100" in one.words.value
+    assert one.image.layout.width == f"{pixels(one.image.value).shape[1] // DENSITY}px"
+    assert one.knobs["seed"].continuous_update
+
+
+def test_code_that_turns_a_knob_sees_the_picture_of_the_new_value_at_once():
+    calls = []
+
+    async def cell():
+        one = counter(calls)
+        one.knobs["seed"].value = 7
+        return one.picture.reading
+
+    assert asyncio.run(cell()) == "seed 7" and calls == [0, 7]
