@@ -259,9 +259,10 @@ Markdown("\n".join(table))
 
 # %%
 shifts, powers = torch.linspace(0, 1.6, 60), (0.0, 0.5, 1.0)
+planes = {"2 dimensions: flat for p = 1": 1, "64 dimensions: p hardly matters": 32}
 panels = {
-    f"{2 * planes} dimensions": {p: landscape(rings(20_000, planes, 0), shifts, p) for p in powers}
-    for planes in (1, 32)
+    title: {p: landscape(rings(20_000, n, 0), shifts, p) for p in powers}
+    for title, n in planes.items()
 }
 landscapes(shifts, panels)
 

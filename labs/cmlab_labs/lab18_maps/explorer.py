@@ -21,9 +21,9 @@ def explorer() -> Explorer:
     law, candidates = LINE.oracle, all_maps()
     knobs = {
         "map": choice("map", list(candidates), "one straight step"),
-        "path": slider("path (% below it)", 64, 2, 98, 2),
-        "t": slider("start of the jump t", 0.8, 0.05, 1.0, 0.01),
-        "s": slider("end of the jump s", 0.2, 0.0, 0.95, 0.01),
+        "path": slider("path (%)", 64, 2, 98, 2),
+        "t": slider("start t", 0.8, 0.05, 1.0, 0.01),
+        "s": slider("end s", 0.2, 0.0, 0.95, 0.01),
     }
     scene = MapPicture(law)
     return Explorer(functools.partial(picture, scene, law, candidates), knobs)

@@ -20,9 +20,9 @@ def explorer() -> Explorer:
     law = MODES.oracle
     knobs = {
         "tangent": choice("tangent", list(TANGENTS), list(TANGENTS)[1]),
-        "path": slider("path (% below it)", 64, 2, 98, 2),
-        "t": slider("start of the jump t", 0.8, 0.1, 1.0, 0.01),
-        "r": slider("end of the jump r", 0.2, 0.0, 0.95, 0.01),
+        "path": slider("path (%)", 64, 2, 98, 2),
+        "t": slider("start t", 0.8, 0.1, 1.0, 0.01),
+        "r": slider("end r", 0.2, 0.0, 0.95, 0.01),
     }
     return Explorer(functools.partial(picture, TangentPicture(law), law), knobs)
 
