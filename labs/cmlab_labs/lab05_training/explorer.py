@@ -17,7 +17,7 @@ from .analysis import mean_of
 from .analysis import shared as same_noise
 from .figures import (
     Pairs,
-    Progress,
+    TrainingProgress,
     fixed_point_on_grid,
     pair_plane,
     pairs,
@@ -120,7 +120,7 @@ def live_training(noise: str = SHARED, points: int = 20, seed: int = 0) -> LiveT
         seen.append((trainer.step, *map(float, gaps)))
         steps, to_f, to_limit = (list(row) for row in zip(*seen, strict=True))
         figure = training_figure(
-            Progress(x, said[200:], steps, to_f, to_limit), limit, exact[200:]
+            TrainingProgress(x, said[200:], steps, to_f, to_limit), limit, exact[200:]
         )
         return Picture(figure, training_reading(noise, points, *seen[-1]))
 

@@ -520,7 +520,7 @@ def follow(oracle: Mixture1D, x: Tensor, levels: Tensor, middle: str) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
+class TrainingProgress:
     """Answers (n,) at points x (n,) of the highest level, and errors so far, one for each look."""
 
     x: Tensor
@@ -530,7 +530,7 @@ class Progress:
     to_limit: list[float]
 
 
-def training_figure(seen: Progress, limit: FixedPoint, exact: Tensor) -> Figure:
+def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) -> Figure:
     """A network's answers at t = 10 beside the fixed point's and the exact f, and its errors."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.6, ratios=(1.3, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw

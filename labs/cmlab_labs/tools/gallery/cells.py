@@ -57,7 +57,7 @@ def plain(markdown: str, most: int = 280) -> str:
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredPicture:
     """A picture's address, its size in pixels, and whether it is drawn, see `is_drawn`."""
 
     address: str
@@ -87,7 +87,7 @@ class MediaFiles:
     """Writes below `folder`; the addresses that it answers with are relative to it."""
 
     folder: Path
-    known: dict[str, Picture] = field(default_factory=dict)
+    known: dict[str, StoredPicture] = field(default_factory=dict)
 
     def keep(self, content: bytes, kind: str, suffix: str) -> str:
         """The address of this content in the folder `kind`."""
@@ -98,7 +98,7 @@ class MediaFiles:
             path.write_bytes(content)
         return address
 
-    def picture(self, encoded: str) -> Picture:
+    def picture(self, encoded: str) -> StoredPicture:
         """A PNG in base 64."""
         from PIL import Image
 
@@ -106,7 +106,7 @@ class MediaFiles:
         address = self.keep(content, "pictures", "png")
         if address not in self.known:
             with Image.open(BytesIO(content)) as image:
-                self.known[address] = Picture(address, *image.size, is_drawn(image))
+                self.known[address] = StoredPicture(address, *image.size, is_drawn(image))
         return self.known[address]
 
 
