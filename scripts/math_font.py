@@ -16,7 +16,7 @@ from fontTools import subset
 PLACE = Path(__file__).parents[1] / "labs/cmlab_labs/tools/gallery/assets/stix-two-math.woff"
 NAMES = [0, 1, 2, 3, 4, 5, 6, 13, 14]  # of the name table: whose it is, what it is, its licence
 SIGNS = (
-    "‖‘’“”…′″ℰℱℋℐℒℳℛℬℝℤℕℎ←→↑↓↔↦⇒⇔⟶⟺"
+    "‖‘’“”…′″ℓℰℱℋℐℒℳℛℬℝℤℕℎ←→↑↓↔↦⇒⇔⟶⟺"
     "∀∂∃∅∇∈∉∏∑−∓∗∘∙√∝∞∣∥∧∨∩∪∫∼≃≈≠≡≤≥≪≫⊂⊆⊕⊗⊙⊤⊥⋅⋯⌈⌉⌊⌋⏞⏟⟨⟩ˆˇ˙˜¯ϑϕϵ\u0302\u0303\u0304"
 )
 RANGES = (

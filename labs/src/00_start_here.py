@@ -30,7 +30,7 @@
 # asked to *predict* it: choose an answer, commit to it, and read the reply. After a wrong answer you may try once more, and nobody
 # keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets work by
 # mouse or by keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
-# check below it. The check answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what was proved. A hint and a solution are folded
+# check below it. The check answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what the check has shown. A hint and a solution are folded
 # under each exercise. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
 
 # %%
@@ -139,7 +139,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
-# The answer at r, nearer to the data, leads, and the answer at t follows. Where r is 0 the answer is known: it is the scan itself.
+# The answer at r, which is nearer to the data, is the model to follow, and the answer at t is moved towards it. Where r is 0 the answer is known: it is the scan itself.
 # Labs 05, 07 and 09 explain this loss piece by piece. In the package it is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`.
 #
@@ -174,11 +174,11 @@ explorer(model, recipe.sampler)
 # %% [markdown]
 # ### Watch a network become consistent
 #
-# For images nobody knows the true f of the distribution that the scans were drawn from. For simple data it is known, and then the error of a network can
-# be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**. Each blue line joins the network's
+# The scans are a sample from some distribution of digits, and nobody knows the true f of that distribution. For simple data the true f is known, and then the error of a
+# network can be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**. Each blue line joins the network's
 # answers along one exact path, from pure noise (square) to the data; a black dot marks where that path really ends. A
-# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT (lab 07). It sees only data, and
-# neither paths nor dots. On the right you see the error of the network at each noise level, its distance from the exact f (written f*).
+# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT (lab 07). It is shown only the data, and
+# neither the paths nor the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
 
 # %%
 live_training(toy.ict(steps=1000))
@@ -227,7 +227,7 @@ print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {g
 
 # %% [markdown]
 # Why does a perfect denoiser copy, when a trained network does not? The perfect one is perfect *for this set of scans*: no other
-# image has any weight in its average. A network has to answer smoothly for noise that lies between the scans, and its answers there are
+# image has any weight in its average. A network has to answer smoothly also for noisy images that lie between the scans, and its answers there are
 # new. So "exact" does not mean "best" here. The distance to held-out digits, measured below, judges both.
 #
 # ## Exercises
@@ -347,7 +347,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# A ± is the standard deviation over the noise seeds. It says nothing about other trainings. The network used here is one of three: trained from
+# The number after a ± is the standard deviation over the noise seeds. It says nothing about how much other training runs would differ. The network used here is one of three: trained from
 # seeds 0, 1 and 2, they score 14.9, 19.8 and 17.8 with one call (noise seed 0). This is the first, which is the best.
 #
 # ## Budget

@@ -90,7 +90,7 @@ predict("01.1")
 #
 # D is called the **denoiser**. A diffusion model is a network that has learned D; here D is known exactly.
 #
-# The **probability flow ODE** (an ordinary differential equation) uses D to move the points. It gives every point a slope, such that at every noise level t the moving
+# The **probability flow ODE** (an ordinary differential equation) uses D to move the points. It gives every point a slope. The slopes are such that, at every noise level t, the moving
 # points have exactly the distribution $p_t$:
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t} = -t\,\nabla \ln p_t(x_t).$$
@@ -137,7 +137,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 
 # %% [markdown]
 # **Heun's method** goes on from there. It measures the slope a second time, at the point where Euler's step ends, and then repeats the step from $x_t$ with the mean of
-# the two slopes. This is Algorithm 1 of the EDM paper. The paper writes $\sigma(t) = t$ and $s(t) = 1$, and counts its noise levels downwards, $t_0 > t_1 > \dots$:
+# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$; the noise levels are counted downwards, $t_0 > t_1 > \dots$:
 #
 # | EDM, Algorithm 1 | in words | in `cmlab/sampling.py` |
 # |---|---|---|
@@ -147,7 +147,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 # | $x_{i+1} = x_i + (t_{i+1} - t_i)\,\tfrac12 (d_i + d_i')$ | Heun's step, with the mean of both slopes | the last line of `heun` |
 # | if $t_{i+1} = 0$, keep Euler's step | at t = 0 the second slope would be 0/0 | `ode` |
 #
-# It remains to choose the noise levels. The paper spaces them evenly in the ρ-th root, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
+# It remains to choose the noise levels. The paper spaces their ρ-th roots evenly, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
 # are equally long; a larger ρ makes them shorter near the data:
 #
 # $$t_i = \Bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}\bigl(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\bigr)\Bigr)^{\rho} \quad (i = 0, \dots, N-1), \qquad t_N = 0.$$
@@ -165,8 +165,8 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 # %% [markdown]
 # ## Explore
 #
-# Here is the solver from the beginning, now with all its controls. You can choose the solver, the spacing ρ of its noise levels, and the data themselves. (The middle mode
-# stays at 0, and has what the two outer modes leave.)
+# Here is the solver from the beginning, now with all its controls. You can choose the solver, the spacing ρ of its noise levels, and the data themselves. (In this picture the middle
+# mode always stays at 0, and its share is what the two outer modes leave.)
 #
 # Three things to try. How many Euler steps does it take to reach the right mode, and how many of Heun's?
 # Give Heun 2, 3 and 4 steps: is the better method better there? Set both outer shares to 0, so that a single mode is left:
@@ -178,7 +178,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# We solve the ODE from 64 starting points at even ranks, with six numbers of steps. The exact ends are known, so the error is measured and not estimated:
+# We solve the ODE from 64 starting points whose ranks are evenly spaced, each time with six different numbers of steps. The exact ends are known, so the error is measured and not estimated:
 # `end_error` solves down the noise levels and returns the distance to the end of the exact path.
 
 # %%
@@ -231,7 +231,7 @@ print(
 )
 
 # %% [markdown]
-# Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Near the data there is little left to walk. Between the two, where
+# Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Near the data there is hardly any distance left to go. Between the two, where
 # the noise is about as wide as the data, a path turns towards its own mode.
 #
 # ### The same in two dimensions
@@ -349,7 +349,7 @@ show_source(heun)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The claims are those of Section 3 of the EDM paper and, for the 35 calls, of its abstract, as reported. One measurement is still missing:
+# The claims are those of Section 3 of the EDM paper and, for the 35 calls, of its abstract, as reported (that is, known to us at second hand). One measurement is still missing:
 # the error of 18 Heun steps for several ρ, from the two largest noise levels that samplers usually start at, on the line and on the ring.
 
 # %% tags=["hide-input"]

@@ -75,7 +75,7 @@ from_noise_to_data(oracle)
 #
 # ## Predict
 #
-# You take one of the data, add a lot of noise (level t = 2), and get $x_t = -0.2$.
+# You take one of the data points, add a lot of noise to it (level t = 2), and get $x_t = -0.2$.
 
 # %%
 predict("02.1")
@@ -140,7 +140,7 @@ for row in zip(levels, path, rank, f, strict=True):
 # (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
 #
 # Three things to try. Find the path that separates the modes: which share of the paths lies below it, and why exactly this share?
-# Set t to 0.05 and compare f with D. Hide D and look how steeply f climbs.
+# Set t to 0.05 and compare f with D. Hide D and look at how steeply f climbs.
 
 # %%
 explorer(oracle)
@@ -330,8 +330,8 @@ checks.two_time(two_time)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Each row has three seeds, and ± is the standard deviation over them. On the line f is known in closed form; on the ring the paths are solved numerically. W₁ is the distance between two sets of numbers that are
-# sorted and then paired: the mean distance within the pairs.
+# Rows that depend on random draws have three seeds, and the number after a ± is the standard deviation over them. On the line f is known in closed form; on the ring the paths are solved numerically. W₁ measures the distance between two sets of equally many numbers:
+# both sets are sorted and then paired, and W₁ is the mean distance within the pairs.
 
 # %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])

@@ -159,7 +159,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# Six functions, 17 pairs of neighbouring noise levels, and 500 exact paths at even ranks. The cell computes the loss in full.
+# The cell computes the whole loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks.
 
 # %%
 levels = KarrasGrid(EPS, HIGH).up(18)
@@ -188,7 +188,7 @@ print(
 #
 # $$f(x_{t_n}, t_n) - f^*(x_{t_n}, t_n) = \sum_{k=1}^{n-1} \bigl[f(x_{t_{k+1}}, t_{k+1}) - f(x_{t_k}, t_k)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ with the boundary}} .$$
 #
-# Take the RMS (root mean square) over all paths. For each bracket it is the square root of that level's loss, and by the triangle inequality the RMS of a sum is at most the sum of the RMS values:
+# Take the RMS (root mean square) over all paths. The RMS of each bracket is the square root of the loss at that level, and by the triangle inequality the RMS of a sum is at most the sum of the RMS values:
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
@@ -230,7 +230,7 @@ Markdown("\n".join(rows))
 #
 # ### A demonstration, with its budget
 #
-# Does training fall into this trap? Twelve small networks learn from such pairs: with the CM form and with none (then the output of the network is f itself), from three seeds each, in two ways.
+# Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form and half have none, so that the output of the network is f itself. Each form is trained in two ways, from three seeds each.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training. (The paper also takes the second answer from a slow average of the weights, which is left out here.)
 # The budget of each run is 300 steps of the optimiser Adam with batches of 128, so 38 400 samples.
 
@@ -288,8 +288,8 @@ Markdown("\n".join(table))
 # %% [markdown]
 # ### Unit variance, measured
 #
-# The boundary fixes c_skip and c_out at one noise level. The other levels are there for the wishes in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
-# We measure both for eight modes on a ring, with 20 000 samples at each of 12 levels, when the assumed $\sigma_d$ is right, half of the right value, or twice as large.
+# The boundary fixes c_skip and c_out at one noise level. At all other levels they serve the wishes in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
+# We measure both for eight modes on a ring, with 20 000 samples at each of 12 levels. The assumed $\sigma_d$ is once the right one, once half of it, and once twice as large.
 # The weight in EDM's loss is $\lambda = 1/c_\text{out}^2$, so that the network's own error counts equally at every level.
 
 # %% tags=["hide-input"]
@@ -326,7 +326,7 @@ print(
 
 # %% [markdown]
 # The last printed line makes a point that is easy to miss. EDM's wishes are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
-# so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form gives this away: at t = 0.06 its network is responsible for 97 % of f.
+# so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
 
 # %% [markdown]
 # ## Exercises
@@ -417,7 +417,7 @@ checks.anchored(anchored)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Each row that rests on chance has three or more seeds. "Song" is the paper on consistency models, "Karras" is EDM.
+# Each row that depends on random draws has three or more seeds. "Song" stands for the paper on consistency models, and "Karras" for the one on EDM.
 
 # %% tags=["hide-input"]
 low, at_eps = quantile_points(oracle, EPS, 200), torch.full((200,), EPS)

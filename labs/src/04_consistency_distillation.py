@@ -88,8 +88,8 @@ predict("04.1")
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
 # So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noises at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. Each noise is weighted by the share of the ranks that lie nearest to it, so that the
-# chance in the draw has almost no influence.)
+# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. In the mean, each noise counts with the share of all ranks to which it is the nearest of the
+# 512 noises, so that the chance in the draw has almost no influence.)
 
 # %%
 oracle, at = Bumps().oracle, noise_samples(Bumps())  # at.x: 512 noises at T = 10
@@ -126,8 +126,8 @@ compositions(at, mean, shown, euler5)
 #
 # ## The method, from its source
 #
-# Beside the student, whose weights θ are trained, two other functions occur in this method, and they are easily confused. The **teacher**, with weights φ, comes from outside. It moves the point. The **target**, with weights θ⁻, is the student itself, treated as a
-# constant. It gives the answer at the point to which the teacher has moved.
+# Beside the student, whose weights θ are trained, two other functions occur in this method, and they are easily confused. The **teacher**, with weights φ, comes from outside. It moves the point $x_t$ to $x_r$. The **target**, with weights θ⁻, is the student itself, treated as a
+# constant. It gives the answer at $x_r$, the point at which the teacher's step ends.
 #
 # | Algorithm 2 | in words | in the code |
 # |---|---|---|
@@ -155,7 +155,7 @@ show_source(CD.loss)
 #
 # Here is the slow motion again, with all controls. A circle marks where the exact path is at level r, and a triangle where the teacher's step ends.
 #
-# The student in this picture is made by hand to be half trained: near the data it answers with the exact $f^*$, far out still with D, and it changes over at t = 0.7.
+# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it answers with the exact $f^*$, far out still with D, and the change from one to the other is at t = 0.7.
 # The learned teacher is a recorded denoiser; between its recorded points its error is interpolated.
 #
 # Three things to try. Stay at sub-step 2 and go from N = 5 to N = 80, then from Euler to Heun: what happens to the distance between triangle and circle?

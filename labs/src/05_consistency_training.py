@@ -139,9 +139,9 @@ Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 #
 # ### Why the bias of this point rises first
 #
-# In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? Look at where it starts: at r = ε the bias is D − f. The point 0.9 happens to lie near a place where D and f cross, so there the bias is small by coincidence, as the left panel shows.
+# In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? Look at where the bias starts: at r = ε it is D − f. The point 0.9 happens to lie near a place where D and f cross, so there the bias is small by coincidence, as the left panel shows.
 # At r = 0.5 this coincidence is gone. The neighbours $x_r$ lie on both sides of a cliff of f(·, r), the mean target is a mixture of the answers of two modes, and there is no reason why it should equal f.
-# Other points start with a large bias, two of which are drawn. The root mean square over all points (grey) falls all the way.
+# Other points start with a large bias; two such points are drawn as well. The root mean square over all points (grey) falls all the way.
 
 # %%
 bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
@@ -229,7 +229,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # - **At a typical point** the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
 # - **Over all points** the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price.** The table says how many targets must be averaged before their noise is as small as their bias. At a typical point each halving of the gap multiplies this number by about four. The bias that a fine grid removes becomes ever harder to see behind the noise that it leaves.
+# - **The price.** The table says how many targets must be averaged before their noise is as small as their bias. At a typical point each halving of the gap multiplies this number by about four. The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
 
 # %% [markdown]
 # ### What Theorem 2 says, and what it does not
@@ -261,7 +261,7 @@ Markdown("\n".join(rows))
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
 # - $m - \hat h$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
 #
-# The variance is therefore the largest term of the difference, and as large as the loss itself. The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap: the difference is small compared with the gap. Both statements are true.
+# The variance is therefore the largest term of the difference, and it is of the same order as the loss itself. The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap: the difference is small compared with the gap. Both statements are true.
 #
 # To see the numbers, take a function that is not yet right, D in place of f, and compute both losses at t = 1.
 
@@ -279,8 +279,8 @@ rows.append("| **fitted order** | {:.1f} | {:.1f} | {:.1f} |".format(*powers))
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. It is the variance of the target,
-# and no training makes it go away. So the **size** of a consistency training loss says little.
+# The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. The difference is mostly the variance of the target,
+# and no training makes this variance go away. So the **size** of a consistency training loss says little.
 #
 # The **gradients**, however, tend to each other. With the target held fixed, only $a$ depends on θ, and the variance does not contain $a$:
 #
@@ -388,7 +388,7 @@ Markdown(table(columns))
 #
 # ### A · guided: the pair
 #
-# Write the one line of Algorithm 3 that makes it training without a teacher. `x` and `z` have the same shape, with the batch first: (b,), (b, 2), or (b, 1, 8, 8). `t` and `r` have the shape (b,), with t > r.
+# Write the one line of Algorithm 3 by which it does without a teacher. `x` and `z` have the same shape, with the batch first: (b,), (b, 2), or (b, 1, 8, 8). `t` and `r` have the shape (b,), with t > r.
 
 
 # %% tags=["exercise"]

@@ -77,7 +77,7 @@ springs()
 # %% [markdown]
 # ## Predict
 #
-# Now the springs are replaced by a network. Four runs of consistency training learn the ring of eight modes. They have the same data, network, loss, weights, noise levels, grids and three seeds.
+# Now the springs are replaced by a network. Four runs of consistency training learn the ring of eight modes. They share the data, the network, the loss with its weight λ, the noise levels, the grids and the three seeds.
 # They differ in one number, the decay μ of the target. Below are their losses, averaged over the seeds; the dotted lines are the steps at which the number of grid points doubles.
 
 # %%
@@ -115,7 +115,7 @@ for n in (11, 41, 161, 641, 2561):
     print(f"{n:5d} {a:8.4f} {b:8.4f}     {a_w:8.2f} {b_w:8.3f} {b_w / a_w:8.4f}")
 
 # %% [markdown]
-# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To see a limit one has to **rescale** by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
+# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To get a finite limit one has to **rescale** the loss, that is, to divide it by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
 # With this weight B stays finite, and A grows in proportion to N.
 #
 # Now suppose that θ is at distance 1 from ξ and that the target lags five per cent behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
@@ -129,7 +129,7 @@ gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
 # Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ.
-# Nor does anybody prescribe a lag of five per cent in gradient descent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
+# Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
 # Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient takes it back, which is the wrong way.
 
 # %% tags=["nbval-check-output"]
@@ -167,7 +167,7 @@ show_source(StopGrad.__call__)
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 .$$
 #
-# The finer the grid, the slower the target. The two springs ask for the opposite.
+# By this rule the target is the slower, the finer the grid. The argument with the two springs asks for the opposite.
 
 # %%
 show_source(GridDecay.value)
@@ -239,7 +239,7 @@ labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 # All four were trained with the same weight on the same grid, so at a given step their losses are on one scale. And yet the lowest loss goes with the largest error.
 #
 # Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f has a loss, and **flatter answers have less** (lab 03: a constant has none).
-# Second, the target is where θ was a while ago. If θ waits for it, the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
+# Second, the target is where θ was a while ago. If θ hardly moves, the target catches up with it, and the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
 
 # %% tags=["hide-input"]
 table = ["| μ | loss at the end | RMS radius of the samples | samples near a mode | RMS error to f* |", "|---" * 5 + "|"]

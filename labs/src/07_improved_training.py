@@ -102,7 +102,7 @@ predict("07.1")
 #
 # ### How fine: N(k)
 #
-# The pairs of noise levels t > r are neighbours on a grid of N(k) points, where k is the training step out of K. On a coarse grid the target is biased, since the one-sample step of lab 05 is long; on a fine grid learning is slow and noisy.
+# The pairs of noise levels t > r are neighbours on a grid of N(k) points, where k is the current training step and K the number of all steps. On a coarse grid the target is biased, since the one-sample step of lab 05 is long; on a fine grid learning is slow and noisy.
 # In CT, N grows like a square root. In iCT it doubles at regular times. On the right you see what doubling does to the grid.
 
 # %%
@@ -137,7 +137,7 @@ ratio = four["iCT"].weight.max() / four["iCT"].weight.min()
 print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 
 # %% [markdown]
-# The two changes pull in opposite directions. The weight moves the work down towards the data, by two orders of magnitude. The log-normal proposal lifts it again from the very smallest levels, where the boundary condition leaves little to learn.
+# The two changes pull in opposite directions. The weight moves the work down towards the data, by two orders of magnitude. The log-normal distribution of the levels (*proposal* in the figure) moves it up again, away from the very smallest levels, where the boundary condition leaves little to learn.
 #
 # Why 1/(t − r)? The difference between the answers of two neighbours is about t − r times the slope of f along the way. Divided by t − r it becomes a *rate*, and rates can be compared across levels and across grids.
 #
@@ -215,7 +215,7 @@ dropout(steps, one, two)
 #
 # ## Explore
 #
-# All schedules on one bench. Left: N(k), with the chosen step marked. Right, above: the weight λ(i). Right, below: the mass p(i) (dashed) and the product (filled). The thin line is CT of 2023 at the same step.
+# Here you can change all schedules together. Left: N(k), with the chosen step marked. Right, above: the weight λ(i). Right, below: the mass p(i) (dashed) and the product (filled). The thin line is CT of 2023 at the same step.
 # Click a slider and use the arrow keys, or Page Up and Page Down for larger steps.
 #
 # Three things to try:
@@ -257,7 +257,7 @@ print(
 )
 
 # %% [markdown]
-# Read the two halves together. **A change has no size of its own; it has one in a recipe.** The pseudo-Huber distance does not help where it is introduced, perhaps because in that recipe the long steps at high noise still dominate the loss.
+# Read the two halves together. **How much a change helps depends on the recipe in which it is made.** The pseudo-Huber distance does not help where it is introduced, perhaps because in that recipe the long steps at high noise still dominate the loss.
 # In the finished recipe, taking it away costs nearly a factor of two. And a fine fixed grid, N = 161 or 1281, is almost as good here as the doubling one.
 #
 # Go back to the two rings at the top now, and put the old choices back one by one.
@@ -289,7 +289,7 @@ print(
 #
 # ### iCT on digits
 #
-# The same recipe on 8×8 scans, with a small U-Net and 2000 steps. Beside it stands the shipped generator of lab 00. That one was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
+# Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Beside it stands the generator of lab 00, which is shipped with this course. That one was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]

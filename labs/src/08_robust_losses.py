@@ -206,14 +206,14 @@ for n, (level, step) in spacing.items():
     print(f"N = {n:4}: {int(below.sum()):3} pairs below c, {seen:5.1%} of the draws {upto}")
 
 # %% [markdown]
-# At an error of 0.001 in each element the gradient of the whole-vector loss has nearly its full length 1, as that of a norm has; the gradient of the sum over elements still grows in proportion, as that of a square does.
+# At an error of 0.001 in each element, the gradient of the whole-vector loss has nearly reached its full length 1, so the loss behaves like a norm there. The gradient of the sum over elements still grows in proportion to the error, so this loss still behaves like a square.
 # The sum also changes the direction: it clips what is large *within one image*, here the tenth of the elements with large errors, whose share of the squared gradient is printed above. One may want this, but it is not the loss of the paper, and its c means something else.
 #
 # On the right you see that early in iCT's training (N up to 81) no pair lies below c, so the loss is a plain norm everywhere. Later the pairs next to the data become quadratic.
 #
 # ## Explore
 #
-# Go back to the bench at the top with these curves in mind. Training asks the same question at every $x_t$: there are many noisy targets, and one answer is wanted. Three more things to try:
+# Go back to the explorer at the top with these curves in mind. Training asks the same question at every $x_t$: there are many noisy targets, and one answer is wanted. Three more questions for the explorer:
 #
 # - Set c to 5. What do all the losses turn into?
 # - Set c to 0.05. How many minima does Geman–McClure have, and which points does it believe?
@@ -271,7 +271,7 @@ body = [f"| {k} | " + " | ".join(ranged(v, ".1%") for v in row) + " |" for k, ro
 Markdown(head + "|---" * (len(grids_asked) + 1) + "|\n" + "\n".join(body))
 
 # %% [markdown]
-# Read the first five rows column by column. On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below their c, and the two end near squared L2.
+# Read the first five rows column by column. On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2.
 # The c of pseudo-Huber is so small that the loss stays a norm almost throughout. A smaller c would change the last two losses, as the last two rows show. Keep this table in mind for the trained networks.
 #
 # ### Replay
@@ -290,7 +290,7 @@ replay()
 # ## The key figure
 #
 # Samples by loss, without outliers and with 5 % and 15 % of them. The first column is not a network but the exact f* of the data as they are, applied to the same noise.
-# Each panel has 512 samples. Each title gives the share of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples; for networks they are means of three seeds.
+# Each panel has 512 samples. Each title gives the share of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples; for networks they are means of three seeds. (For the sliced W₂ both sets of points are projected onto many directions. In each direction the projections are sorted and paired, as for W₁ in lab 02, and the root mean square of all differences is taken.)
 
 # %% tags=["hide-input"]
 z, fresh = torch.randn(8192, 2, generator=g), CLEAN.sample(8192, g)[0].double()
@@ -386,7 +386,7 @@ for name in names:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Where does contamination hurt? Almost all of it at t ≥ 0.5, where the position of a noisy point no longer says whether it came from an outlier or from the ring. Below that level the noise is too small to carry garbage into the ring.
+# Where does contamination hurt? Almost all of the harm is at t ≥ 0.5, where the position of a noisy point no longer says whether it came from an outlier or from the ring. Below that level the noise is too small to carry garbage into the ring.
 # Note the last column: in *relative* terms pseudo-Huber's error grows about as much as that of squared L2. It starts lower, and so it ends lower. The difference is in absolute numbers.
 #
 # ### Halfway, another loss was ahead
@@ -504,7 +504,7 @@ checks.irls_mean(irls_mean)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The ring in the plane, iCT otherwise unchanged, three seeds per run; mean (lowest to highest). Ranges over the seeds are called *disjoint* if they do not overlap.
+# The data are the ring in the plane, and everything but the loss is as in iCT. The numbers are means over three seeds (lowest to highest). Ranges over the seeds are called *disjoint* if they do not overlap.
 
 # %% tags=["hide-input"]
 def said(a, b, share, key="rmse", form=".2f"):

@@ -80,7 +80,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 #
 # A walk starts at noise level 10 and wants to reach the data. At each noise level it draws a data point that could lie under the present noisy point, and leaps part of the way towards it. At stage 0 it leaps the whole way at once; at each further stage the leaps are about half as long.
 #
-# Move the stage from 0 to 6, then the start. How does the scatter of the ends change, and how their mean?
+# Move the stage from 0 to 6, then the start. How does the scatter of the ends change, and how does their mean change?
 
 # %%
 walking()
@@ -132,7 +132,7 @@ print(f"norm: the cosine of the two gradients, for each sample, is at least {cos
 #
 # ### In between: a sequence of exact answers
 #
-# What should the network answer while r is somewhere between 0 and t? Of the pair, it sees $x_t$ only. The data point x behind it is not known, and therefore neither is
+# What should the network answer while r is somewhere between 0 and t? Of the two points, it sees only $x_t$. The data point x behind $x_t$ is not known to it, and therefore neither is
 #
 # $$x_r = \frac{r}{t}\, x_t + \Bigl(1 - \frac{r}{t}\Bigr)\, x .$$
 #
@@ -179,7 +179,7 @@ print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3
 # Notice three things.
 #
 # - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. It removes about a quarter of the error, not a half, because the steep rises between the modes stay blurred for long.
-# - **Even the last stage has an error of its own.** It is not due to the network or to training: a relative gap of 1/256 leaves it.
+# - **Even the last stage has an error of its own.** This error is not due to the network or to training. It is what a relative gap of 1/256 leaves.
 # - **With the norm the sequence ends somewhere else.** Each level then answers with a median, and walks by medians do not follow the path of the probability flow. Even the smallest gap does not change this.
 #   All this holds on the line. What one gains by the norm, a pull that does not grow with the distance of an outlier, is the subject of lab 08.
 #
@@ -255,7 +255,7 @@ for a in range(4):
 explorer()
 
 # %% [markdown]
-# The same as a still picture: stage 2, in which small noise levels still train a denoiser, and at the others r is already above 0.
+# Here is the same as a still picture, for stage 2. At small noise levels the samples still train a denoiser; at the others r is already above 0.
 
 # %%
 curriculum(pairs, 2)
@@ -274,7 +274,7 @@ curriculum(pairs, 2)
 # | fixed ratio | (ring) as tuned, but r stays at t/2 |
 # | iCT | (digits) iCT from random weights |
 #
-# Grey marks the pre-training of the tuned network. Lines are means over the seeds, and bands are their ranges. On the ring the score is the RMS distance of the weights in training to f\*; on pictures it is the distance of one-call samples of the averaged weights to real pictures.
+# Grey marks the pre-training of the tuned network. Lines are means over the seeds, and bands are their ranges. On the ring the score is the RMS distance to f\* of the network with the weights in training (not their average); on pictures it is the distance of one-call samples of the averaged weights to real pictures.
 
 # %% tags=["hide-input"]
 ring, digits, shapes = (recorded_variants(f"tuning-{name}") for name in ("toy", "digits", "shapes"))
@@ -338,7 +338,7 @@ sample_images(shapes, shown, "Shapes, each in one call") if shapes else "not rec
 
 # %% [markdown]
 # The shapes have 32 × 32 pixels in colour, and 1000 steps of 32 pictures were what a CPU could afford. They are not enough: no variant draws a shape yet.
-# So this row compares two beginnings. It does not say which of them ends better; that takes a GPU, and was not run.
+# So this row compares two beginnings. It does not say which of them ends better. Such a run would take a GPU, and was not made.
 
 # %% [markdown]
 # ## Exercises
@@ -445,7 +445,7 @@ rows.append("| ECT beats iCT (digits), *here at equal total budget* | {} | {} |"
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The paper's claim is about cost: a published denoiser exists already, and tuning it is cheap. The rows *for free* count in this way; the others make us pay for both.
+# The paper's claim is about cost: a published denoiser exists already, and tuning it is cheap. The rows *for free* count in this way; the other rows count both the pre-training and the tuning.
 # As reported, the paper's denoiser for CIFAR-10 had seen 200 million pictures, and the tuning took 13 to 51 million. Here the denoiser has seen fewer samples than the tuning. What so much pre-training is worth is not measured here.
 #
 # ## Budget
@@ -463,6 +463,6 @@ print(f"They trained for {seconds:.0f} s on a machine that did other work too; t
 # *Run All* takes 12 seconds on 2 CPU cores.
 #
 # Three things to take with you. Denoising is consistency training at its widest gap, and each stage closes the gap further. Even the ideal answers need all the stages, and the metric decides where they lead.
-# And whether pre-training pays could not be seen at this scale, whoever pays for it.
+# And at this scale we could not see that pre-training pays, whether its samples are counted or not.
 #
 # **Next:** lab 10 lets the gap go to zero and differentiates.

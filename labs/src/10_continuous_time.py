@@ -121,7 +121,7 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 # %% [markdown]
 # ### Along its path f* does not change
 #
-# All points of one path have the same end, so $\mathrm d f^*/\mathrm d t = 0$ along it. This one equation says all that consistency means, and it has no second time in it. For a network f it takes two lines of the product rule. Both factors of both terms depend on t, since $x_t$ moves:
+# All points of one path have the same end, so $\mathrm d f^*/\mathrm d t = 0$ along it. This one equation says all that consistency means, and it has no second time in it. For a network f, we compute $\mathrm d f/\mathrm d t$ by the product rule, in two lines. In both terms both factors depend on t, since $x_t$ moves:
 #
 # $$\frac{\mathrm d f}{\mathrm d t} = \Bigl(-\sin t\; x_t + \cos t\, \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sigma_d \Bigl(\cos t\; F + \sin t\, \frac{\mathrm d F}{\mathrm d t}\Bigr)$$
 #
@@ -130,7 +130,7 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
 # To use it one needs to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
-# Below is $g = \cos t \; \mathrm d f/\mathrm d t$, which we will call the **tangent**, for 40 000 samples of $\mathcal N(0, 0.25^2)$ at t = 0.9. Compare the mean with the spread.
+# The figure below shows $g = \cos t \; \mathrm d f/\mathrm d t$, which we will call the **tangent**, for 40 000 samples of $\mathcal N(0, 0.25^2)$ at t = 0.9. (Picture 2 explains the factor cos t.) Compare the mean with the spread.
 
 # %%
 g = torch.Generator().manual_seed(0)
@@ -293,10 +293,10 @@ for name, row in {**speeds, **features}.items():
 # | warm-up κ = min(1, step/H) | starts with velocity matching | the second bracket, in the first H steps |
 # | normalisation g/(‖g‖ + c), c = 0.1 | keeps the direction | ‖g‖ < 1, for each sample |
 # | clipping to [−1, 1] | replaces normalisation; keeps small g small | each entry of g |
-# | prior weight $1/(\sigma_d \tan t)$ | is part of g, once | nothing; without it g counts $\sigma_d \tan t$ times as much |
+# | prior weight $1/(\sigma_d \tan t)$ | is already contained in g (picture 2) | nothing; without it g counts $\sigma_d \tan t$ times as much |
 # | learned weight $e^{w_\varphi(t)}$ | makes E‖g‖² even over t | not g, but how much each time t counts |
 #
-# Below are untrained networks (three seeds) and samples from the ring: lengths over t, with medians and the middle 98 %.
+# The figure below shows the lengths of the two brackets and of g over t, for untrained networks (three seeds) and samples from the ring. In the first two panels the lines are medians, and the bands contain the middle 98 %.
 
 # %% tags=["hide-input"]
 angles, m = torch.linspace(0.03, 1.54, 30).double(), 128
@@ -343,7 +343,7 @@ show_source(SCM.tangent)
 show_source(jvp)
 
 # %% [markdown]
-# **Where code and paper differ.** Public reimplementations differ from the text in places. One (FastGen) takes a root mean square in place of ‖g‖, so that c = 0.1 still counts in 3072 dimensions, where ‖g‖ is far larger. By default it also multiplies by $1/\sigma_t$ and divides by the dimension d twice, and with dropout it draws a second mask for the tangent.
+# **Where code and paper differ** (skip this paragraph if you do not read other implementations). Public reimplementations differ from the text in places. One (FastGen) takes a root mean square in place of ‖g‖, so that c = 0.1 still counts in 3072 dimensions, where ‖g‖ is far larger. By default it also multiplies by $1/\sigma_t$ and divides by the dimension d twice, and with dropout it draws a second mask for the tangent.
 # Another (rCM) has $\cos t \sqrt{1 - \kappa^2 \sin^2 t}$ in place of $\cos^2 t$ during the warm-up, and leaves dF/dt out of it. Without dropout and with FastGen's options off, and with rCM once the warm-up is over, the numbers are those of the code above; `docs/fidelity.md` has the comparison. Appendix E of the paper writes the teacher's velocity without $\sigma_d$, by mistake.
 #
 # ### A trained EDM network, carried over
@@ -405,7 +405,7 @@ off = panels["Fourier 16"].differences["float32"][steps.index(h)]
 print(f"With the step {h:.0e}, which is best for slow features, the derivative of the network with fast ones is off by {off:.0%}.")
 
 # %% [markdown]
-# To the right of its lowest point the difference cuts corners, with an error of order h². To the left of it rounding dominates, with an error of order 1/h. Where the lowest point lies depends on the network. And what does each way cost, on this machine?
+# To the right of its lowest point the difference is wrong because the step is long, with an error of order h². To the left of it rounding dominates, with an error of order 1/h. Where the lowest point lies depends on the network. And what does each of the two ways of computing the derivative cost, on this machine?
 
 # %% tags=["hide-input"]
 short, low = deepcopy(student).float(), path.to(torch.float32)
@@ -463,7 +463,7 @@ print(f"Fourier scale 16, from step 400 on: the loss stays between {loss.min():.
 #
 # - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not show it, since it sees g after the normalisation. The longer g is, the closer its length comes to 1, and in two dimensions, with the best learned weight, the loss is then $1 + \ln \tfrac12 = 0.31$.
 # - **One sample.** In sCT the tangent keeps a good part of its first length while the error falls. It has to: single samples scatter for the exact f* as well.
-# - **A teacher.** In sCD the tangent can shrink, and does. What should happen to a short tangent?
+# - **A teacher.** In sCD the tangent can shrink, and does. The next table shows what happens when a tangent that has become short is enlarged.
 
 # %% tags=["hide-input"]
 Markdown(comparison_table(taught, "scd"))
@@ -475,7 +475,7 @@ Markdown(comparison_table(taught, "scd"))
 #
 # ### Is the limit worth it?
 #
-# The discrete counterpart (Appendix E of the paper) needs no derivative: it has the same loss with $(f(x_t, t) - f(x_r, r))/\sin(t - r)$ in place of df/dt. Same budget, several gaps, three seeds:
+# The discrete counterpart (Appendix E of the paper) needs no derivative: it has the same loss with $(f(x_t, t) - f(x_r, r))/\sin(t - r)$ in place of df/dt. Here it has the same budget as the limit, with several gaps and three seeds for each:
 
 # %% tags=["hide-input"]
 by_size = {gap: run for gap in GAPS for run in existing_recordings("gap", [f"sct-{gap:g}"]).values()}

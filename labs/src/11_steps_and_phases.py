@@ -347,7 +347,7 @@ for name, net in nets.items():
 # %% [markdown]
 # Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one. It needs a single valley.
 #
-# Is much gained by the best middle level? Compare it with the ends of the curve. A second call can only be as good as f is at the level of that call. Here is how far each network is from f\*, by level:
+# How much is gained by the best middle level? Compare the score there with the scores at the two ends of the curve. A second call can only be as good as f is at the level of that call. Here is how far each network is from f\*, by level:
 
 # %% tags=["hide-input"]
 points = truth(ring)
@@ -363,7 +363,7 @@ for name, net in nets.items():
 # ### The critic
 #
 # PCM has a second term. Both jumps are noised again, to a level inside the phase, and a critic learns to distinguish those of the student (fake) from those of the target (real). Its real samples come from the *target*, not from the data. Where student and target agree, the critic has nothing to distinguish and does not pull; a critic of real data would pull the student off its path even then.
-# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. 0.1 is the number in the authors' code, but how much a number weighs depends on what it stands beside. Their distance is a mean over the numbers of a sample and has the weight 1. Here it is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less influence here, above all at small noise levels.
+# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. The authors' code has the number 0.1 too, but its effect depends on the size of the other term. There the distance is a mean over the numbers of a sample, and has the weight 1. Here the distance is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less influence here, above all at small noise levels.
 
 # %% tags=["hide-input"]
 if "m4-critic" in runs:
@@ -375,7 +375,7 @@ else:
 # %% [markdown]
 # ### On digits
 #
-# The preset `digits.pcm`, here with 1500 steps: 600 train a denoiser, which then teaches a student of four phases for 900 steps. There is no exact path to compare with, so we report the Fréchet distance by the number of calls: for the student's jumps, for the student with fresh noise between its calls, and for DDIM with its teacher.
+# Now we use the preset `digits.pcm`, here with 1500 steps: 600 steps train a denoiser, which then teaches a student of four phases for 900 steps. There is no exact path to compare with, so we report the Fréchet distance by the number of calls: for the student's jumps, for the student with fresh noise between its calls, and for DDIM with its teacher.
 
 # %% tags=["hide-input"]
 digit_runs = recorded_variants("phased-digits")
@@ -464,7 +464,7 @@ checks.middle(search)
 #     return (low + high) / 2
 # ```
 #
-# A score that is measured from samples is noisy. Fix the noises, as the cell above does with a seed; otherwise the last rounds compare chance.
+# A score that is measured from samples is noisy. Fix the noises, as the cell above does with a seed; otherwise the last rounds compare nothing but chance.
 #
 # </details>
 

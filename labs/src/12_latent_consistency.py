@@ -156,7 +156,7 @@ table += [f"| {name} | {found.inner:.3%} | {found.outer:.4%} | {found.kurtosis:.
 Markdown("\n".join(table))
 
 # %% [markdown]
-# A hollow marker means that no element lies beyond that fence; the dotted lines are the values of a normal distribution. How far from the median is the farthest latent?
+# A hollow marker means that no element lies beyond that fence; the dotted lines are the values of a normal distribution. The last column says how far from the median the farthest value lies.
 # These are small autoencoders of small pictures. Their latents are *not* those of the large autoencoder that the paper studies, so you should not expect the paper's tails here. The adapter `cmlab.data.latents.PublicCoder` reads a public autoencoder from a folder, and its latents can be measured with the same functions.
 #
 # For this reason the experiment has a second half, in which impulses are **injected**: 0.1 % of all latent elements are multiplied by 50, and every loss is trained both with and without them.
@@ -196,7 +196,7 @@ print(f"order {order}; cost {float((x - z).square().sum()):.2f}, against {float(
 
 # %% [markdown]
 # In the bench below, the same batch of the ring is paired in both ways. The two panels on the right show the noisy points $x_t = x + t\,z$ that each pairing produces.
-# Set t to 5: with the pairs as drawn, nothing is left of the ring; with transport, each point still lies *outward of its own mode*. Then raise the batch size from 4 to 256.
+# Set t to 5: with the pairs as drawn, nothing can be seen of the ring; with transport, each point still lies *in the direction of its own mode, farther out*. Then raise the batch size from 4 to 256.
 
 # %%
 transport_bench()
@@ -232,7 +232,7 @@ for said, found in trained.items():
 
 # %% [markdown]
 # A target with a lower variance does not by itself give a lower error, because the pairing also changes the joint distribution of $x$ and $z$. With transport $x_t$ and $z$ are dependent, so training finds a different function, and a sampler that starts from noise that was *not* paired does not meet what the network was trained on.
-# Both error measures should be read with this in mind. The RMS error compares with the f\* of independent noise, which is not the function that transport aims at. The sliced W₂ distance does not have this bias, but its samples start from noise as drawn, as a user's must, while at the highest level the training points of transport lie a little farther out.
+# Both error measures should be read with this in mind. The RMS error compares with the f\* of independent noise, which is not the function that transport aims at. The sliced W₂ distance does not have this bias. But the samples for it start from noise as drawn, because a user has no other noise, while with transport the training points at the highest level lie a little farther out.
 #
 # ## The method, from its source
 #
@@ -252,11 +252,11 @@ for said, found in trained.items():
 #
 # $$c(N) = e^{-0.85}\, N^{-1.15} .$$
 #
-# **The denoising term** anchors the network near the data. At small t the clean x is almost determined by $x_t$, so x itself is a good target there and one that the network cannot drag along. The weight $1/t^2 + 1/\sigma_d^2$ is that of EDM (lab 09).
+# **The denoising term** anchors the network near the data. At small t the clean x is almost determined by $x_t$, so x itself is a good target there, and unlike the network's own answer it does not move when the network changes. The weight $1/t^2 + 1/\sigma_d^2$ is that of EDM (lab 09).
 #
 # **Optimal transport** pairs noise and data within a batch, to lower the variance of the target, as measured above.
 #
-# **The non-scaling norm** normalises its input and learns a shift, but keeps the scale fixed at 1. A learned scale multiplies whatever it is given, so a single impulse in a feature would have a large effect on the scale's gradient; without the scale this path is closed. In the authors' code it is used in the branches `ot` and `ssl_ot` alone.
+# **The non-scaling norm** normalises its input and learns a shift, but keeps the scale fixed at 1. A learned scale multiplies whatever it is given, so a single impulse in a feature would have a large effect on the scale's gradient; without a learned scale this cannot happen. In the authors' code this norm is used only in the branches `ot` and `ssl_ot`.
 #
 # | part of sLCT | in `cmlab` |
 # |---|---|
@@ -519,9 +519,9 @@ Markdown("\n".join(table))
 # L &= \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr) \tfrac1D \lVert f_\theta(x + t z,\, t) - x \rVert^2\Bigr]
 # \end{aligned}$$
 #
-# The result did not favour the method, and that is a result too. Three conclusions do not depend on who won:
+# The result did not favour the method, and that is a result too. Three conclusions do not depend on which method was better:
 #
-# 1. **A remedy needs its illness.** Our latents have only mildly heavy tails, so a loss that ignores outliers had little to ignore. Before you adopt sLCT, measure the kurtosis of *your* latents.
+# 1. **A remedy helps only where there is something to remedy.** Our latents have only mildly heavy tails, so a loss that ignores outliers had little to ignore. Before you adopt sLCT, measure the kurtosis of *your* latents.
 # 2. **A robust loss is only as good as its scale.** Here the typical residual lay far beyond the hump, so the loss turned away from the larger residuals of ordinary samples as well. Before you adopt a c, measure the residuals. The larger c that this suggests did not help either, so the scale is not the whole explanation.
 # 3. **Robustness itself does matter.** With impulses, squared L2 fails badly, while pseudo-Huber, which iCT has anyway, does not.
 #

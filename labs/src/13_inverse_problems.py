@@ -136,7 +136,7 @@ for level in (2.0, 1.0):
 
 # %% [markdown]
 # The mean lies between the modes, where there are practically no data, and its square is far too small. The path's end lies on a mode.
-# For a **linear** A the mean has no such fault, because the mean of A x is A applied to the mean. There it is the path's end that is wrong, by 0.80 at σ = 2: it answers 0.87 where the average is 0.08, because it has decided for one mode.
+# For a **linear** A the mean has no such fault, because the mean of A x is A applied to the mean. There it is the path's end that is wrong, by 0.80 at σ = 2: it answers 0.87 where the average is 0.08, because it has settled on one of the modes.
 #
 # ### Radius, density, and A(h)
 #
@@ -231,7 +231,7 @@ for name, h in ends.items():
         print(f"{name:10} ζ = {zeta:<4} x1 {a:5.2f} ± {c:.2f}   x2 {b:5.2f} ± {d:.2f}")
 
 # %% [markdown]
-# With a strong pull both estimates give the right answer, and the coordinate that was not measured is left alone (its spread comes out a little narrow, because there are only a hundred steps). In between, ζ gives a compromise that is no posterior at all: it says how much you trust y, and not how noisy y is.
+# With a strong pull both estimates give the right answer, and the coordinate that was not measured is left alone (its spread comes out a little narrow, because there are only a hundred steps). With a weaker pull the result is a compromise that is no posterior at all: the value of ζ says how much you trust y, and not how noisy y is.
 #
 # What does the pull look like for data with modes? The next figure shows how strongly a unit pull u at h is felt at $x_t$: the length of $J^\top u$, where J is the derivative of h with respect to $x_t$. Thick lines are medians over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
 # At high noise the mean passes the pull on to every point alike. The path's end does not: it stays in its mode until $x_t$ reaches the border of another mode's paths. There it jumps, and the gradient is large but says little about the direction to go.
@@ -284,7 +284,7 @@ show_source(edit)
 # %% [markdown]
 # With pixels as the basis, this is inpainting. For super-resolution, B turns each block of pixels by an orthogonal matrix whose first column is constant, so that the mean of the block is one coordinate. For colouring, B does the same to red, green and blue, with the luminance as the first coordinate; no example is shown, since it needs a better generator of colour pictures than the one that is here.
 #
-# The figure has held-out scans and the digits' generator, which is given the class. The last row starts from a blurred stroke instead: nothing is kept, noise of level 1.5 hides the blur, and the model continues from there.
+# The figure shows held-out scans that were edited by the digit generator, which is given the class. The last row starts from a blurred stroke instead: nothing is kept, noise of level 1.5 hides the blur, and the model continues from there.
 
 # %% tags=["hide-input"]
 held, asked = Digits(train=False), torch.tensor([2, 3, 5, 7])
@@ -328,7 +328,7 @@ for n in (1, 2, 4, 8, 16):
     print(f"{n:2d} call{'s' * (n > 1):1}: RMS distance to the truth {ranged(off)}, spread between noises {rows[n][1]:.3f}")
 
 # %% [markdown]
-# At the **retouching desk** you give a part of a scan, spend 1 to 16 calls, and see six answers. Try *lower half missing* with 1 call and with 8. Then try *4 × 4 means given*: what is left of the digit, and how sure are the six answers of themselves?
+# At the **retouching desk** you give a part of a scan, spend 1 to 16 calls, and see six answers. Try *lower half missing* with 1 call and with 8. Then try *4 × 4 means given*: what is left of the digit, and how much do the six answers differ from one another?
 
 # %%
 explorer.editing_explorer(model)
@@ -429,7 +429,7 @@ for k, task in enumerate(tasks):
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The table has means over three seeds at **equal steps**, so that the path's end has had twice as many calls. The mark ◄ says that the mean is higher on every seed, and ► that the path's end is. Read along the rows: who needs the better value of A(h)?
+# The table has means over three seeds at **equal steps**, so that the path's end has had twice as many calls. The mark ◄ says that the mean is higher on every seed, and ► that the path's end is. Read along the rows: does the estimate with the better value of A(h) win?
 # The result depends strongly on ζ:
 
 # %%
@@ -438,7 +438,7 @@ success_by_zeta(races, "radius", 32)
 # %% [markdown]
 # ### The same on digits
 #
-# Here are 60 held-out scans per seed and 20 steps. The sampler uses D of the training scans; A(·) is applied to this D or to the network's f. The score is the distance ‖x − truth‖ to the scan that was measured, with the ζ that was best for it on the seeds 10 and 11.
+# Here are 60 held-out scans per seed and 20 steps. The sampler uses D of the training scans; A(·) is applied to this D or to the network's f. The score is the distance ‖x − truth‖ to the scan that was measured. The strength ζ is the one that gave the best score on the seeds 10 and 11.
 
 # %% tags=["hide-input"]
 digits = {arm: read("race-digits", arm) for arm in ("mean", "cm")}
@@ -453,7 +453,7 @@ for k, task in enumerate(names):
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Note that more differs here than the estimate. This D knows the training scans and nothing between them, and the last step of the sampler ends on one of them. The network can leave them, and a strong pull makes use of that.
+# Note that more differs here than the estimate. This D knows the training scans and nothing between them, and the last step of the sampler ends on one of them. The network can also answer with something between the scans, and a strong pull makes use of that.
 #
 # ## When it goes wrong
 #
@@ -579,7 +579,7 @@ rows = [
 Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 # %% [markdown]
-# How can the better point be the worse guide? Guidance follows the *gradient* of A(h); the value of A(h) only says where to stop. The gradient through the mean is an average over everything that $x_t$ could become, and pulls on all of it. The gradient through the path's end concerns one mode only, and at the border between modes it is a jump (see the figure of the pulls).
+# How can the point with the better value be the worse guide? Guidance follows the *gradient* of A(h); the value of A(h) only says where to stop. The gradient through the mean is an average over everything that $x_t$ could become, and pulls on all of it. The gradient through the path's end concerns one mode only, and at the border between modes it is a jump (see the figure of the pulls).
 # This explanation fits the figures, but it is not a proof. In many dimensions, and with operators that fail away from the data, the balance may be different; that is not measured here.
 
 # %% tags=["hide-input"]

@@ -205,7 +205,7 @@ for name, ratio in flat.items():
     print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the variance at the start")
 
 # %% [markdown]
-# In flat directions (small h), β cancels from the formula: changing the momentum alone reduces the variance by nothing, and the rate alone brings the whole reduction. Keep this in mind for the trained networks: it tells us which control experiment is needed.
+# In flat directions (small h), β cancels from the formula: changing the momentum alone does not reduce the variance at all, and the whole reduction comes from the rate. Keep this in mind for the trained networks: it tells us which control experiment is needed.
 #
 # ### Which noise is easy, and along which axis?
 #
@@ -265,7 +265,7 @@ print(f"The two samples lie in the same mode for {twins.share:.1%} of 512 pairs,
 print("None of the 999 shuffles comes close, so p = 1/1000, the smallest value that this test can give.")
 
 # %% [markdown]
-# Only where the start contains no data must the noise alone explain the agreement. The next figure shows the agreement against the level of the shared start, with ranges over pairs of seeds.
+# The shared noise is the only possible explanation of the agreement where the start contains no data, and only there. The next figure shows the agreement against the level of the shared start, with ranges over pairs of seeds.
 
 # %% tags=["hide-input"]
 every = recorded_ends("pretraining-toy", "uniform-constant")
@@ -280,8 +280,8 @@ agreement_by_level(shares, twins.chance, f"Two seeds share the mode in at least 
 # %% [markdown]
 # ### Does training get faster?
 #
-# We begin with the ring: 2000 steps of 256 samples, and as a baseline Adam with a constant learning rate of 0.004. The *excess loss* is the loss of EDM minus its minimum, which is known exactly here, for the averaged weights.
-# Four schedules are compared with EDM's own distribution of noise levels: constant, the paper's momentum with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution at a constant rate.
+# We begin with the ring. Every run has 2000 steps of 256 samples, and the baseline is Adam with a constant learning rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here.
+# The left panel compares four schedules, all of them with EDM's own distribution of noise levels: constant, the paper's momentum with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution, both at a constant rate.
 
 # %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
@@ -461,7 +461,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # No variant trains on the curriculum's final density from the first step. Where a curriculum gains, this table therefore cannot say whether it gains by *changing* over time or by looking at other noise levels.
 #
-# Three conclusions to take home. Networks agree because the data leave them only one answer. A momentum and its rate belong together, and a decay of the rate alone is the control that a claimed speed-up has to beat. And *uniform* is a word that needs an axis.
+# Three conclusions to take home. Networks agree because the data leave them only one answer. A momentum and its rate belong together, and a decay of the rate alone is the control that a claimed speed-up has to beat. And a *uniform* choice of noise levels means something only if the axis is named.
 #
 # ## Budget
 

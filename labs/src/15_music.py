@@ -244,7 +244,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # %% [markdown]
 # ### How many steps?
 #
-# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as the linear listener hears it, is the one that the loop asks for. A clip may begin anywhere in the loop, so the loop is laid where it fits best; pure chance is therefore better than one in six. Lines are means, and bands are ranges: over trainings for the students, over noises for the one teacher. Dotted lines are for other clips of the corpus.
+# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as the linear listener hears it, is the one that the loop asks for. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; by pure chance one would therefore be right more often than one time in six. Lines are means, and bands are ranges: over trainings for the students, over noises for the one teacher. Dotted lines are for other clips of the corpus.
 
 # %% tags=["hide-input"]
 variants = recorded_variants("music")
@@ -285,7 +285,7 @@ Markdown("\n".join(table))
 #
 # *Tapered* is ours and not the paper's. At the end of a window its answer drops out of the mean all at once, and the canvas jumps by a part of the disagreement. Weights that fall to zero towards the ends let it drop out gradually; this is again least squares, with weights. (It was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
 #
-# Compare *own noise* with *fused* before you trust your first prediction too far. That averaged noise is too small is exact. Whether you can hear this at the seams is another question, which the curves answer: a small seam error can also be had by a blurred picture.
+# Compare *own noise* with *fused* before you rely too much on your first prediction. It is exact that averaged noise is too small. Whether you can hear this at the seams is another question, and the curves answer it. Bear in mind that a blurred picture has a small seam error as well.
 #
 # Note how few windows there are: 160 columns and windows of 64. The last window is anchored at the end, so even at "overlap 0" the last two share 32 columns.
 #
@@ -386,7 +386,7 @@ rows.append("| *not in the paper:* noise must be drawn once for the canvas | wro
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Three conclusions to take home. A spectrogram is a picture, and what distils pictures distils music. Many windows make one clip if their answers are averaged; what averaging does to the *noise* should be measured and not assumed. And every score of sound depends on who listens, so say which listener it was.
+# Three conclusions to take home. A spectrogram is a picture, and a method that distils models of pictures can distil models of music. Many windows make one clip if their answers are averaged; what averaging does to the *noise* should be measured and not assumed. And every score of a sound depends on the listener that computes it, so always say which listener was used.
 #
 # ## Budget
 

@@ -83,7 +83,7 @@ explorer(generator)
 # %% [markdown]
 # ## Predict
 #
-# You have trained digits of 8 × 8 pixels (lab 00). Now it is to be photographs of 32 × 32 pixels, in colour.
+# You have trained digits of 8 × 8 pixels (lab 00). Now you want to generate photographs of 32 × 32 pixels, in colour.
 
 # %%
 predict("16.1")
@@ -207,7 +207,7 @@ mix_norms(z[0], z[1], z)
 
 # %% [markdown]
 # At share s, the straight mix of two independent noises has $\sqrt{(1 - s)^2 + s^2}$ of the norm of noise, which is 0.71 half-way. There the network is given t = 80 and noise of level 57. On the great circle every point is noise of full strength.
-# Whether this matters for the picture is another question, which the explorer answers: compare the two rows half-way. A network that hardly uses its input at t = 80 does not mind.
+# Whether this matters for the picture is another question, which the explorer answers: compare the two rows half-way. To a network that hardly uses its input at t = 80 it makes no difference.
 #
 # ## The key figure
 #
@@ -231,7 +231,7 @@ print("By this score the last strip cannot be distinguished from real pictures. 
 print(f"The run: cmlab train {settings['preset']} {' '.join('--set ' + s for s in settings['settings'])}, one seed, {run.samples[-1]:,} images in all.")
 
 # %% [markdown]
-# On the left is the loss of the last step by noise level. Its unit changes where the method changes, so no line is drawn across. On the right is a score for each strip.
+# On the left is the loss of the last step by noise level. Its unit changes where the method changes, so no line is drawn across. On the right is a score for each strip, the *patch distance*: the sliced Wasserstein distance between small patches of the generated and of the real pictures, at several scales.
 # Do not trust the score too far. Eight pictures are few, and **the distance between eight pictures and eight others is far from 0 even if all of them are real**. How far depends on their number:
 
 # %% tags=["hide-input"]
@@ -276,7 +276,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars, so the error bars 
 
 # %% [markdown]
 # The dots mark the limit of each curve, from a fit of a + b/n. The curve of the real pictures does not tend to 0 either, because the 20 000 are a finite set as well.
-# A run at home that is evaluated with 5 000 samples therefore gets a larger number than a paper with 50 000, and may be no worse. A Fréchet distance means something only together with its **feature space**, its **n**, its **reference set** and its **floor** (the value for real pictures), and it can be compared only with distances that share all of these. `cmlab` prints them with each number.
+# A run at home that is evaluated with 5 000 samples therefore gets a larger number than a paper with 50 000 samples, although its model may be no worse. A Fréchet distance means something only together with its **feature space**, its **n**, its **reference set** and its **floor** (the value for real pictures), and it can be compared only with distances that share all of these. `cmlab` prints them with each number.
 #
 # ### Ours, theirs, and what they cost
 #
@@ -392,7 +392,7 @@ rows = [
 Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| {claim} | {found_here} | {verdict} |" for claim, found_here, verdict in rows))
 
 # %% [markdown]
-# Three conclusions to take home. The loss for photographs is the loss for digits. What a training costs can be counted before it starts; what it is worth cannot. And a distance without its feature space, n and floor is not a result.
+# Three conclusions to take home. The loss for photographs is the loss for digits. What a training costs can be counted before it starts; how good its result will be cannot. And a distance without its feature space, n and floor is not a result.
 #
 # ## Budget
 

@@ -131,7 +131,7 @@ Markdown("\n".join(lines).replace(" 1 calls", " 1 call"))
 #
 # The networks have one shape and size, and their weights are counted below. They are not identical in everything: sCT and sCD have other time features, *faster pre-training* has another learning rate, MusicCM has a critic beside the network, and CM-DIS has two networks with half of the samples each.
 #
-# Most methods start from data and random weights. Two train a denoiser first, whose samples are counted. Some learn from a **teacher**. Here the teacher is the exact denoiser itself, which is a gift: elsewhere the teacher is a network, whose errors the student inherits and whose training somebody paid for. The two groups are therefore never ranked together below.
+# Most methods start from data and random weights. Two train a denoiser first, whose samples are counted. Some learn from a **teacher**. Here the teacher is the exact denoiser itself, which costs nothing and makes no errors: elsewhere the teacher is a network, whose errors the student inherits and whose training somebody paid for. The two groups are therefore never ranked together below.
 
 # %% tags=["hide-input", "nbval-check-output"]
 lines = ["| method | arXiv | teacher | weights | samples seen | of these in pre-training |", "|---" * 6 + "|"]
@@ -154,7 +154,7 @@ Markdown("\n".join(lines))
 #
 # A seed determines the weights, the data *and* the noises of the test, and the noises are the same for all methods. Part of each range is therefore the luck of the test; the range of the floor shows how large this part is.
 #
-# If A and B were equal, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another one gives them to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
+# If A and B were equal, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another of the 20 gives the best three to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
 #
 # ## The key figure
 #
@@ -200,7 +200,7 @@ Markdown(few_step_table(rows))
 # %% [markdown]
 # ### The winner, by calls
 #
-# Now rank by sliced W₂. You may spend at most so many calls per sample, and every method takes part with every number of calls up to that. The method with the lowest mean is a winner only if it beats all others; otherwise, the ones that nobody beats are listed beside it.
+# Now we rank by sliced W₂. The first column gives the number of calls per sample that you may spend at most, and every method takes part with every number of calls up to that. The method with the lowest mean is a winner only if it beats all others; otherwise, the ones that nobody beats are listed beside it.
 
 # %% tags=["hide-input"]
 lines = ["| calls, at most | teacher | the lowest mean | verdict |", "|---" * 4 + "|"]
@@ -327,14 +327,14 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # What does this say about a second call? It is made at σ = 0.8, so it replaces the network's error at 10 by that at 0.8. Compare the two ratios line by line: where is the first one small, and where is it above 1?
-# They rise together, mostly because of CT and sLCT at the two ends of the list. Without these two little is left: the order of the others could well be chance, and below 1 the first ratio does not predict for which methods the gain exceeds the spread of the seeds.
+# The two ratios rise together, mostly because of CT and sLCT, which stand at the two ends of the list. Without these two little of the relation is left: the order of the other methods could well be due to chance. And among the methods whose first ratio is below 1, this ratio does not predict for which of them the gain exceeds the spread of the seeds.
 #
 # In the figure, the errors of most methods that aim at f\* are nearly constant above σ ≈ 0.35, where neighbouring modes merge. The two continuous-time methods, sCT and sCD, stand out at the other end: below σ ≈ 0.05 they are several times farther off than iCT and CD. Their networks have other time features, so this need not be due to continuous time.
 #
 # ### Used for something else
 #
 # The same networks can be asked another question: one coordinate of a point is measured, and the other is to be guessed. Its exact distribution is known, and the score is the mean $W_1$ distance to it.
-# *Editing* uses iCT alone and puts the known coordinate back after each call. *Posterior sampling* uses a denoiser and pulls towards the measurement. In DPS the mean D is compared with the measurement, and in CM-DIS, the method of lab 13, f is. CM-DIS has two networks, with half of the samples each, and each of its steps takes two calls. Either pull needs a backward pass through what it compares, which is *not* counted as a call; editing needs none.
+# *Editing* uses iCT alone and puts the known coordinate back after each call. *Posterior sampling* uses a denoiser and pulls towards the measurement. DPS compares the mean D with the measurement, and CM-DIS, the method of lab 13, compares f with it. CM-DIS has two networks, with half of the samples each, and each of its steps takes two calls. Either pull needs a backward pass through what it compares, which is *not* counted as a call; editing needs none.
 #
 # The dotted line is the score of ignoring the measurement. A method above it does harm, as CM-DIS does with 4 calls.
 

@@ -11,11 +11,11 @@ from cmlab.train.trainer import Trainer
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
 from ..common.plots_line import SIGMA_MIN, PathPlane, double, path_plane, quantile_points
-from ..common.studies_shared import LINE
 from .analysis import fresh as new_noise
 from .analysis import mean_of
 from .analysis import shared as same_noise
 from .figures import (
+    ORACLE,
     Pairs,
     TrainingProgress,
     fixed_point_on_grid,
@@ -101,7 +101,7 @@ def live_training(noise: str = SHARED, points: int = 20, seed: int = 0) -> LiveT
     """
     solver, rule = RULES[noise]
     recipe = squared(solver, points, seed)
-    limit, oracle = fixed_point_on_grid(rule, points), LINE.oracle
+    limit, oracle = fixed_point_on_grid(rule, points), ORACLE
     ranked = quantile_points(oracle, toy.SIGMA_MAX, 200)
     x = torch.linspace(-24, 24, 241).double()
     level = torch.full((441,), toy.SIGMA_MAX).double()
@@ -117,7 +117,8 @@ def live_training(noise: str = SHARED, points: int = 20, seed: int = 0) -> LiveT
         gaps = ((said - goal)[:200].square().mean().sqrt() for goal in (exact, limit(at[:, 0])))
         if not trainer.step:
             seen.clear()
-        seen.append((trainer.step, *map(float, gaps)))
+        to_exact, to_fixed = map(float, gaps)
+        seen.append((trainer.step, to_exact, to_fixed))
         steps, to_f, to_limit = (list(row) for row in zip(*seen, strict=True))
         figure = training_figure(
             TrainingProgress(x, said[200:], steps, to_f, to_limit), limit, exact[200:]
