@@ -409,7 +409,8 @@ def older_record(rng: Random, shelf: Shelf) -> Case:
         (run / "record.json").write_text(json.dumps(record), "utf-8")
 
     def judge(folder: Path, ends: list[Ended]) -> str:
-        if use == "resume" and went_well(ends[0]):
+        kept = said["how"].endswith("train.parts")  # a run that was started keeps its parts
+        if use == "resume" and went_well(ends[0]) and not kept:
             return shelf.same(name, folder / "run")
         return ""
 

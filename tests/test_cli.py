@@ -144,6 +144,7 @@ def refused(capsys, *words):
             "sigma_mid must be below sigma_max, not 50 and 10",
         ),
         (["toy.ect", "--set", "net.width=8"], "net and start.net have to be alike"),
+        (["toy.scd", "--set", "start.precond.sigma_data=3.0"], "both must have one sigma_data"),
         (["toy.ict", "--seed", "x"], "--seed: must be a whole number in [-1e18, 1e18], not 'x'"),
         (["digits.ect", "--set", "data=ring"], "data takes a Digits"),
         (

@@ -67,9 +67,17 @@ def test_a_cluster_that_counts_machines_and_not_processes_is_left_alone(launched
 @pytest.mark.parametrize("text", ["x", "", "-1", "1e3"])
 def test_a_launchers_variable_that_is_no_number_is_named(launched, name, text):
     launched({name: text})
+    low = int(name in ("WORLD_SIZE", "SLURM_NTASKS"))
     assert (
         launcher_mismatch(Engine())
-        == f"{name}={text!r} in the environment is no whole number; unset it"
+        == f"{name}={text!r} in the environment is no whole number from {low} on; unset it"
+    )
+
+
+def test_a_launcher_of_no_process_is_named(launched):
+    launched({"OMPI_COMM_WORLD_SIZE": "0"})
+    assert launcher_mismatch(Engine()).startswith(
+        "OMPI_COMM_WORLD_SIZE='0' in the environment is no"
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data.toy import TOYS
-from ..model import conditioned
+from ..model import carried, conditioned
 from ..ops import seeded
 from ..presets import PRESETS
 from ..train.checkpoint import BadFile
@@ -157,6 +157,7 @@ def dry_run(recipe: Recipe) -> None:
             sizes.add(tuple(weight.shape for weight in trainer.model.parameters()))
             if len(sizes) > 1:
                 raise ValueError("net and start.net have to be alike")
+            carried(trainer.ema.model, recipe.precond)
             require_finite(trainer.backward(0), "loss of the first step")
         with seeded(trainer.fabric.device, 0):
             x, cond = trainer.batches.draw()  # on the device of the model

@@ -233,10 +233,11 @@ def launcher_mismatch(engine: Engine) -> str:
     Each of them would take itself for the only one, and train the whole run.
     """
     given = {name: int(text) for name, text in os.environ.items() if text.isdecimal()}
-    for name in (*RANKS, *(in_all for _, in_all, _ in LAUNCHERS)):
-        if name in os.environ and name not in given:
+    least = dict.fromkeys(RANKS, 0) | {in_all: 1 for _, in_all, _ in LAUNCHERS}
+    for name, low in least.items():
+        if name in os.environ and given.get(name, -1) < low:
             text = os.environ[name]
-            return f"{name}={text!r} in the environment is no whole number; unset it"
+            return f"{name}={text!r} in the environment is no whole number from {low} on; unset it"
     for launcher, in_all, on_each in LAUNCHERS:
         by_hand = launcher == "SLURM" and os.environ.get("SLURM_JOB_NAME") in BY_HAND
         if in_all not in given or by_hand:
