@@ -67,11 +67,13 @@ class Lagrangian(Condition):
 
         found = torch.func.jvp(end, (s,), (torch.ones_like(s),))
         X, dX = found[0], found[1]
+        X = X.detach()
         with torch.no_grad():
             if self.teacher is None:
-                return dX - mean_velocity(model, X.detach(), s, s, cond)
-            X = X.detach()
-            return dX - (X - self.teacher(X, cond)(X, s)) / expand(s, X).clamp_min(1e-8)
+                v = mean_velocity(model, X, s, s, cond)
+            else:
+                v = (X - self.teacher(X, cond)(X, s)) / expand(s, X).clamp_min(1e-8)
+        return dX - v
 
 
 @ingredient

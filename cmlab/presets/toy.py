@@ -157,7 +157,7 @@ def flow_map(method: Method, steps: int, seed: int, data: ToyData = RING) -> Rec
 
 @preset("toy.meanflow")
 def meanflow(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.meanflow: not measured."""
+    """cmlab train toy.meanflow: rmse 0.085 (0.078 to 0.092), sw1 0.034. 46 s."""
     method = MeanFlow(PAIRS, AdaptiveWeight(p=0.0), teacher=BatchTeacher())
     return flow_map(method, steps, seed)
 
@@ -182,7 +182,7 @@ def psd(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.imm")
 def imm(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.imm: not measured."""
+    """cmlab train toy.imm: rmse 0.103 (0.099 to 0.106), sw1 0.051. 24 s."""
     return flow_map(IMM(GroupedTimes(stratified=True)), steps, seed)
 
 
