@@ -33,7 +33,16 @@ from cmlab_labs.tools.gallery.cells import (
 )
 from cmlab_labs.tools.gallery.markdown import Links, MarkdownPage, mathml
 from cmlab_labs.tools.gallery.site import HERO, MARK, add_arguments, lab, main, swap, write_site
-from cmlab_labs.tools.notebooks.build import VIEW, bare_widgets, find, hides, read, save, tags
+from cmlab_labs.tools.notebooks.build import (
+    NOTE,
+    VIEW,
+    bare_widgets,
+    find,
+    hides,
+    read,
+    save,
+    tags,
+)
 
 from cmlab.metrics.plots import DATA
 
@@ -225,6 +234,8 @@ def italic(text):
      ("It bends. Click a slider. Where does it end?\n\nThree things to try. Set t to 5.\n\nEnd.",
       True, ["Click a slider. Where does it end?\n\nThree things to try. Set t to 5."]),
      ("Set $t = 5$. It bends.", False, []),
+     ("Three more things to try:\n\n- In two calls.\n\nEnd.", True,
+      ["Three more things to try:\n\n- In two calls."]),
      ("- one slider\n- two", False, ["- one slider\n- two"]),
      ("```\npress a\n\npress b\n```\n\n| slider |\n|---|", True, [])],
 )  # fmt: skip
@@ -382,8 +393,8 @@ def test_a_build_that_fails_leaves_the_gallery_as_it_was(tmp_path):
 def test_a_lab_saved_with_bare_widgets_is_refused_with_the_command_that_mends_it(tmp_path, left):
     nb = read(ROOT / "labs" / "02_consistency_function.ipynb")
     assert bare_widgets(nb) == []
-    (live,) = [cell for cell in nb.cells if cell.source == "explorer(oracle)"]
-    note, *_ = live.outputs
+    live = next(filter(is_live, nb.cells))
+    note = next(o for o in live.outputs if NOTE in o.get("data", {}).get("text/plain", ""))
     live.outputs = [note]
     if left == "view":
         note.data = {VIEW: {"model_id": "a"}, "text/plain": "VBox()"}

@@ -198,15 +198,17 @@ def prediction_list(asked: Prediction) -> str:
 # Sentences about sliders and buttons that a page lacks are set apart, as spoken of JupyterLab
 
 KNOBS = re.compile(
-    r"\b(sliders?|arrow keys?|knobs|explorer|widgets|page (up|down)|press|click (a|an|the))\b",
+    r"\b(sliders?|arrow keys?|knobs|explorer|widgets|page (up|down)|things to try|press|"
+    r"click (a|an|the))\b",
     re.IGNORECASE,
 )
 TO_TRY = re.compile(
-    r"\W*((one|two|three|four|five|six) (things?|experiments?) to try|turn|move|set|choose|walk|"
-    r"press|click|slide|push|raise|ask|try|spend|change|lower|compare|put|give (?!it))\b",
+    r"\W*(turn|move|set|choose|walk|press|click|slide|"
+    r"push|raise|ask|try|spend|change|lower|compare|put|give (?!it))\b",
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"(?:(?<=[.?!])|(?<=[.?!][*)])|(?<=[.?!][*][*]))\s+(?=[A-Z*`$(])")
+LISTED = re.compile(r"\s*([-*+]|\d+\.)\s")
 THERE = '<div class="there"><p class="note">In JupyterLab, where widgets are live:</p>\n{}</div>\n'
 
 
@@ -214,13 +216,16 @@ def set_apart(text: str, before_widget: bool = False) -> Iterator[tuple[str, boo
     """The parts of a Markdown text, and whether each is about knobs that a page lacks.
 
     A sentence that names a knob is. Before a widget, one that asks to try something is too, and
-    with it the rest of its paragraph.
+    with it the rest of its paragraph, and a list that it announces.
     """
-    parts, fenced = [], False
+    parts, fenced, announced = [], False, False  # by a colon: the list that follows
     for block in re.split(r"\n\s*\n", text):
         words = not fenced and not block.lstrip().startswith(("|", "#", "$$", "<", "```"))
         fenced ^= block.count("```") % 2 == 1
         here, there = halves(block, before_widget) if words else (block, "")
+        if announced and LISTED.match(block):
+            here, there = "", block
+        announced = there.endswith(":")
         parts += [(part, mark) for part, mark in ((here, False), (there, True)) if part]
     for mark, found in groupby(parts, lambda part: part[1]):
         yield "\n\n".join(part for part, _ in found), mark
@@ -228,8 +233,7 @@ def set_apart(text: str, before_widget: bool = False) -> Iterator[tuple[str, boo
 
 def halves(block: str, before_widget: bool) -> tuple[str, str]:
     """What of a paragraph stands on a page, and what is set apart. A list stays in one piece."""
-    listed = re.match(r"\s*([-*+]|\d+\.)\s", block)
-    sentences = [block] if listed else SENTENCE.split(block)
+    sentences = [block] if LISTED.match(block) else SENTENCE.split(block)
     about = [bool(KNOBS.search(one) or before_widget and TO_TRY.match(one)) for one in sentences]
     if before_widget and any(about):
         about = [place >= about.index(True) for place in range(len(about))]
