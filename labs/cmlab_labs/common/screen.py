@@ -244,4 +244,5 @@ class Redraws:
         start, self.waiting = perf_counter(), False
         self.quick()
         self.seconds = perf_counter() - start
-        self.next = loop.call_later(REST, self.rest)
+        if not self.waiting:  # for a value that changed meanwhile
+            self.next = loop.call_later(REST, self.rest)
