@@ -76,6 +76,14 @@ def test_what_moves_leaves_no_trace_and_what_stays_stays():
     assert not np.array_equal(seen[5], seen[0]) and not np.array_equal(seen[6], seen[0])
 
 
+def test_two_figures_in_turn_are_not_mixed_up():
+    brush, two = Brush(), (dots([0, 1]), sheet(1, 2)[0])
+    alone = [np.array(Brush().paint(figure)) for figure in two]
+    for _ in range(3):
+        for figure, expected in zip(two, alone, strict=True):
+            assert np.array_equal(brush.paint(figure), expected)
+
+
 def test_a_sheet_is_used_again_empty_and_one_with_a_colour_bar_is_not():
     kept = {}
     with reusing(kept):

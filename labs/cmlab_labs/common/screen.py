@@ -72,6 +72,7 @@ class Brush:
         self.frames: WeakKeyDictionary[Axes, tuple] = WeakKeyDictionary()
         self.ages: dict[Hashable, int] = {}  # in pictures, by the looks of an artist
         self.still: set[Hashable] = set()  # the looks of what is in the background
+        self.figure: Figure | None = None
         self.background: Any = None
 
     def paint(self, figure: Figure) -> np.ndarray:
@@ -80,7 +81,8 @@ class Brush:
             FigureCanvasAgg(figure)
         figure.set_dpi(INCH)
         renderer = cast(FigureCanvasAgg, figure.canvas).get_renderer()
-        moved = self._lay_out(figure)
+        moved = self._lay_out(figure) or figure is not self.figure
+        self.figure = figure
         artists = {look: artist for ax in figure.axes for look, artist in contents(ax)}
         self.ages = {look: self.ages.get(look, 0) + 1 for look in artists}
         old = {look for look, age in self.ages.items() if age > YOUNG}
@@ -156,7 +158,7 @@ def axis_looks(axis: Axis) -> tuple:
 
 
 def appearance(artist: Artist) -> Hashable:
-    """All that the looks of an artist depend on; the artist itself if that is not known."""
+    """All that the looks of an artist depend on; unlike any other if that is not known."""
     common = type(artist), artist.get_zorder(), artist.get_alpha(), artist.get_visible()
     match artist:
         case Text():
@@ -178,7 +180,7 @@ def appearance(artist: Artist) -> Hashable:
             colors = artist.get_facecolor(), artist.get_edgecolor(), artist.get_hatch()
             shape = artist.get_patch_transform().transform_path(artist.get_path())
             return *common, *colors, artist.get_linewidth(), raw(shape.vertices)
-    return artist
+    return object()
 
 
 def raw(values: Any) -> bytes:
@@ -242,4 +244,5 @@ class Redraws:
         start, self.waiting = perf_counter(), False
         self.quick()
         self.seconds = perf_counter() - start
-        self.next = loop.call_later(REST, self.rest)
+        if not self.waiting:  # for a value that changed meanwhile
+            self.next = loop.call_later(REST, self.rest)
