@@ -104,7 +104,7 @@ def shown(lab: str, call: str) -> bytes:
     return b64decode(picture)
 
 
-SLIP = '''def ct_pair(x, z, t, r):
+MISTAKE = '''def ct_pair(x, z, t, r):
     """The neighbours x_t and x_r, in this order, made of the data x and the noise z."""
     wide = lambda v: v.reshape(-1, *[1] * (x.ndim - 1))
     x_t = x + wide(t) * z
@@ -113,7 +113,7 @@ SLIP = '''def ct_pair(x, z, t, r):
 
 
 def teacher() -> bytes:
-    """A learner's copy of lab 05 in JupyterLab: an answer with a likely slip, and the reply."""
+    """A learner's copy of lab 05 in JupyterLab: an answer with a likely mistake, and the reply."""
     from playwright.sync_api import sync_playwright
 
     sys.path.insert(0, str(ROOT / "tests"))
@@ -124,7 +124,7 @@ def teacher() -> bytes:
         lab = student(ROOT / "labs" / "05_consistency_training.ipynb", folder)
         nb = build.read(lab)
         cell = next(c for c in nb.cells if "exercise" in build.tags(c))
-        cell.source = SLIP
+        cell.source = MISTAKE
         build.save(nb, lab)
         with serve(folder) as jupyter, sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
@@ -137,7 +137,7 @@ def teacher() -> bytes:
             page.wait_for_timeout(1000)
             top = asked.bounding_box()
             said = page.locator(
-                ".jp-CodeCell", has_text="lab05.ct_pair(ct_pair)"
+                ".jp-CodeCell", has_text="checks.ct_pair(ct_pair)"
             ).first.bounding_box()
             assert top and said
             return page.screenshot(clip={
@@ -148,9 +148,9 @@ def teacher() -> bytes:
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "hero": lambda: png(hero()),
-    "learner": lambda: shown("06_ema_teacher", "unmasked("),
+    "learner": lambda: shown("06_ema_teacher", "labelled_samples("),
     "teacher": teacher,
-    "researcher": lambda: shown("17_atlas", "league(rows"),
+    "researcher": lambda: shown("17_atlas", "errors_by_calls(rows,"),
 }
 
 
