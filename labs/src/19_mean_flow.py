@@ -145,7 +145,8 @@ for rank in (0.2, 0.45, 0.64):
     exact = ExactJump(law, x_t, t, r)
     ends = [ExactJump(law, x_t + d * exact.v, t + d, r + d).u for d in (step, -step)]
     target = exact.v - 0.6 * (ends[0] - ends[1]) / (2 * step)
-    print(f"target {target.item():.6f}   v at the end {exact.v_end.item():.6f}   u {exact.u.item():.6f}")
+    row = target.item(), exact.v_end.item(), exact.u.item()
+    print("target {:.6f}   v at the end {:.6f}   u {:.6f}".format(*row))
 
 # %% [markdown]
 # ### What a network makes of it
