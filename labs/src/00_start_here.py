@@ -139,7 +139,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
-# The answer at r, which is nearer to the data, is the model to follow, and the answer at t is moved towards it. Where r is 0 the answer is known: it is the scan itself.
+# The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it. Where r is 0 the answer is known: it is the scan itself.
 # Labs 05, 07 and 09 explain this loss piece by piece. In the package it is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`.
 #

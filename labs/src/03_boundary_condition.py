@@ -138,7 +138,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # | the network's target, $(x - c_\text{skip}\, x_t)/c_\text{out}$, has variance 1 | $c_\text{out}^2 = (1 - c_\text{skip})^2 \sigma_d^2 + c_\text{skip}^2\, t^2$ |
 # | the network's errors are multiplied by as little as possible | the smallest such $c_\text{out}$: $c_\text{skip} = \sigma_d^2/(t^2 + \sigma_d^2)$, $\;c_\text{out} = \sigma_d\, t/\sqrt{t^2 + \sigma_d^2}$ |
 #
-# The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row sets the derivative of the second with respect to $c_\text{skip}$ to 0.
+# The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row is found by setting the derivative of the second with respect to $c_\text{skip}$ to 0.
 #
 # EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift them (Appendix C):
 #
@@ -206,7 +206,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher the constant even has the smallest loss
 #
-# Consistency training (Algorithm 3, lab 05) knows no paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. These two points lie on one path only on average,
+# Consistency training (Algorithm 3, lab 05) knows no paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers, and has a loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]

@@ -257,7 +257,7 @@ Markdown("\n".join(rows))
 #
 # How large are these terms when the gap t − r is small?
 #
-# - $a - \hat h$ is of order 1: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
+# - $a - \hat h$ is of order 1 if θ⁻ = θ: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
 # - $m - \hat h$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
 #
@@ -526,5 +526,7 @@ print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
 # Run All takes 15 seconds on 2 CPU cores.
+#
+# **Next:** here the target was the network itself, held fixed. Lab 06 asks what happens if it is a slow average of the network instead.
 #
 # **Next:** the targets here come from the network's own weights. The paper takes them from a slow average of the weights. Lab 06 asks what that average does.

@@ -128,7 +128,7 @@ steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
 gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
-# Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ.
+# Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ below 1.
 # Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
 # Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient takes it back, which is the wrong way.
 
@@ -144,7 +144,7 @@ for mu in DECAYS:
     print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
 
 # %% [markdown]
-# In short, a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,
+# In short, in this model a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,
 # and a slow target multiplies that number by about 1 + 0.1/(1 − μ), for the step size that was chosen here (a tenth of 1/(A + B)).
 #
 # ## The method, from its source

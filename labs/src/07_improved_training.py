@@ -257,7 +257,7 @@ print(
 )
 
 # %% [markdown]
-# Read the two halves together. **How much a change helps depends on the recipe in which it is made.** The pseudo-Huber distance does not help where it is introduced, perhaps because in that recipe the long steps at high noise still dominate the loss.
+# Read the two halves together. **How much a change helps depends on the recipe in which it is made.** Where the pseudo-Huber distance is introduced, the error even rises, perhaps because in that recipe the long steps at high noise still dominate the loss.
 # In the finished recipe, taking it away costs nearly a factor of two. And a fine fixed grid, N = 161 or 1281, is almost as good here as the doubling one.
 #
 # Go back to the two rings at the top now, and put the old choices back one by one.

@@ -100,7 +100,7 @@ predict("08.2")
 #
 # $$\nabla_a\, \rho = \psi(\ell)\,\frac{a - b}{\ell} = w(\ell)\,(a - b), \qquad \psi = \rho', \quad w = \frac{\psi}{\ell} .$$
 #
-# ψ is the **influence**, which says how hard one sample pulls. w is its **weight**: each such loss is a squared L2 whose weight depends on the error.
+# ψ is the **influence**, which says how hard one sample pulls. w is its **weight**: in its gradient, each such loss acts like a squared L2 whose weight depends on the error.
 #
 # | loss | ρ(ℓ) | ψ(ℓ) | ψ is |
 # |---|---|---|---|
@@ -171,7 +171,7 @@ def pull(metric, delta):
 
 
 # %% [markdown]
-# And where does c lie among the errors? $x_t$ and $x_r$ differ by $(t - r)\,z$, whose length is about $(t - r)\sqrt d$. As long as f is no steeper than x itself, this bounds the error, and both sides of
+# And where does c lie among the errors? $x_t$ and $x_r$ differ by $(t - r)\,z$, whose length is about $(t - r)\sqrt d$. As long as f changes no more than its input does, this bounds the error, and both sides of
 # "error < c" contain a factor $\sqrt d$. So one picture (on the right) serves all sizes: it compares $t - r$ with 0.00054, for iCT's grids up to σ = 80.
 
 # %% tags=["hide-input"]

@@ -22,7 +22,7 @@
 #
 # After this lab you can
 #
-# 1. **derive** sCM's loss from the discrete one, and say why its value tells you nothing;
+# 1. **derive** sCM's loss from the discrete one, and say why its value tells you little;
 # 2. **trace** a tangent that is hundreds of times too long back to the time input that the network reads;
 # 3. **judge** which of the paper's stabilisers a small problem needs, and when a difference may stand in for a derivative.
 #
@@ -90,7 +90,7 @@ secants()
 # %% [markdown]
 # ## Predict
 #
-# Every method so far compared $f(x_t, t)$ with $f(x_r, r)$ at two times t > r. On finer grids the target was less biased, and noisier (lab 05). Now let the gap t − r go to zero, and divide the loss by the gap so that it does not vanish.
+# Every method so far compared $f(x_t, t)$ with $f(x_r, r)$ at two times t > r. On finer grids the target was less biased, and noisier (lab 05). Now let the gap t − r go to zero, and divide the loss by the gap before you take its gradient.
 
 # %%
 predict("10.1")
@@ -121,7 +121,7 @@ print("          −tan(t/2)     " + "".join(f"{v:10.5f}" for v in -(t / 2).tan(
 # %% [markdown]
 # ### Along its path f* does not change
 #
-# All points of one path have the same end, so $\mathrm d f^*/\mathrm d t = 0$ along it. This one equation says all that consistency means, and it has no second time in it. For a network f, we compute $\mathrm d f/\mathrm d t$ by the product rule, in two lines. In both terms both factors depend on t, since $x_t$ moves:
+# All points of one path have the same end, so $\mathrm d f^*/\mathrm d t = 0$ along it. Together with the boundary condition this one equation determines f*, and no second time occurs in it. For a network f, we compute $\mathrm d f/\mathrm d t$ by the product rule, in two lines. In both terms both factors depend on t, since $x_t$ moves:
 #
 # $$\frac{\mathrm d f}{\mathrm d t} = \Bigl(-\sin t\; x_t + \cos t\, \frac{\mathrm d x_t}{\mathrm d t}\Bigr) - \sigma_d \Bigl(\cos t\; F + \sin t\, \frac{\mathrm d F}{\mathrm d t}\Bigr)$$
 #
@@ -155,7 +155,7 @@ for name, (x_t, sampled, exact) in zip(("f*", "D "), panels.values(), strict=Tru
     print(f"{name}: on exact paths |g| is at most {abs(exact).max():.2f}; for single samples |g| = {abs(lean):.2f} |x_t| on average, with scatter {(sampled - lean * x_t).std():.2f}")
 
 # %% [markdown]
-# The tangents of single samples scatter even for the right function, and here more than for the wrong one. From data alone, the tangent of a perfect network is not zero; it is zero **on average**. With an exact teacher it is zero at every point. This difference will come back when we train.
+# The tangents of single samples scatter even for the right function, and here more than for the wrong one. From data alone, the tangent of a perfect network is not zero for a single sample; it is zero **on average** at each $x_t$. With an exact teacher it is zero at every point. This difference will come back when we train.
 #
 # ## The method, from its source
 #
@@ -279,7 +279,7 @@ for name, row in {**speeds, **features}.items():
     print(f"{name:24} sin t · speed: {np.interp(0.8, grid, row):8.2f} at t = 0.80, {row[-1]:10.2f} at t = {grid[-1]:.2f}")
 
 # %% [markdown]
-# Neither the time input nor the features do any harm in denoising, which never differentiates with respect to t. Here dF/dt *is* the training target.
+# In denoising this speed does not matter, because nothing is differentiated with respect to t there. Here dF/dt is *a part of* the training target.
 #
 # ### Picture 4: what each stabiliser bounds
 #
@@ -438,7 +438,7 @@ Markdown(comparison_table(data | fast, "sct"))
 # %% [markdown]
 # In the figure each mark is one seed, the band is the range of the full recipe, and the titles give the ratios of the means to it; the right axis is logarithmic. The entries of the table are mean (lowest to highest). Two ranges are disjoint when the best seed of the worse variant is worse than every seed of the other.
 #
-# **The stabilisers can replace one another.** Take away the prior weight or the learned weight alone, and nothing is lost: a normalised tangent is about equally long at every time, so there is little left to weight. Take away everything, and the error doubles.
+# **The stabilisers can replace one another.** Take away the prior weight or the learned weight alone, and nothing is lost: a normalised tangent is about equally long at every time, so there is little left to weight. Take away the normalisation, and the error grows a little; take away everything, and it doubles.
 # The features are another matter.
 #
 # One caveat: normalising also changes the size of the steps, and no variant has a learning rate of its own. Some of these small differences may come from that.
@@ -621,7 +621,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 # %% [markdown]
 # Three things to take with you. The gap can go to zero: what is left is a derivative along the path, and forward mode computes it without a step size.
 # Then the derivative of the network with respect to its time input becomes part of the training target, so every part that reads the time has to be slow. This matters more than all the bounds together.
-# And the loss no longer tells you anything: look at the length of the tangent, and at the samples.
+# And the value of the loss tells you little, since it is computed after the tangent has been bounded and, without a teacher, contains the scatter of single samples. Look at the length of the tangent, and at the samples.
 #
 # ## Budget
 

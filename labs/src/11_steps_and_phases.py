@@ -189,7 +189,7 @@ show_source(multistep)
 #
 # $$\mathcal L = \lambda\, \rho\bigl(F_\theta(x_t, t, s),\; F_{\theta^-}(\hat x_r, r, s)\bigr), \qquad s = \text{the edge below } t .$$
 #
-# Here ρ is a distance and λ a weight, $F_\theta(x_t, t, s)$ is the jump along the line of $f_\theta$, and $\hat x_r$ is one solver step of the teacher below $x_t$. Three points matter:
+# Here ρ is a distance and λ a weight, $F_\theta(x_t, t, s)$ is the jump along the line of $f_\theta$, and $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ in one step. Three points matter:
 #
 # - **Both branches jump to the same edge**, the edge below t. If r is that edge, the second jump is the identity, and the target is the teacher's step itself. No boundary condition has to be built in for this.
 # - **The network does not read s.** Each t has one edge, so t is enough.
@@ -346,6 +346,7 @@ for name, net in nets.items():
 
 # %% [markdown]
 # Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one. It needs a single valley.
+# And the smallest of 30 scores is flattered by chance when it is measured on the same noises on which it was chosen: for the good f it even lies below the floor.
 #
 # How much is gained by the best middle level? Compare the score there with the scores at the two ends of the curve. A second call can only be as good as f is at the level of that call. Here is how far each network is from f\*, by level:
 
@@ -358,7 +359,7 @@ for name, net in nets.items():
     print(f"{name}       " + "".join(f"{off[i]:8.3f}" for i in some))
 
 # %% [markdown]
-# If the error at the middle levels is about as large as at the top, another call has no better answer to give; it only adds its fresh noise. More calls help a model whose errors grow strongly with the noise level. Is this so for these two?
+# If the error at the middle levels is about as large as at the top, a second call cannot give a better answer than the first; it only draws another sample. More calls help a model whose errors grow strongly with the noise level. Is this so for these two?
 #
 # ### The critic
 #

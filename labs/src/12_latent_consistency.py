@@ -126,7 +126,7 @@ for name, x in samples.items():
     print(f"{name:26} inner {found.inner:.1%}, outer {found.outer:.1%} (exact: {known[name]})")
 
 # %% [markdown]
-# One impulse in a thousand elements hardly changes the two shares, but it raises the kurtosis from 3 to about 1500. The kurtosis is the measure that sees rare, large values.
+# One impulse in a thousand elements adds only about a tenth of a percentage point to each of the two shares, but it raises the kurtosis from 3 to about 1500. The kurtosis is the measure that sees rare, large values.
 #
 # ### Three kinds of pictures, and their latents
 #
@@ -231,7 +231,7 @@ for said, found in trained.items():
         print(f"{said}: pairs as drawn {ranged(found['as drawn'])}, transport {ranged(found['optimal transport'])}: {order}.")
 
 # %% [markdown]
-# A target with a lower variance does not by itself give a lower error, because the pairing also changes the joint distribution of $x$ and $z$. With transport $x_t$ and $z$ are dependent, so training finds a different function, and a sampler that starts from noise that was *not* paired does not meet what the network was trained on.
+# A target with a lower variance does not by itself give a lower error, because the pairing also changes the joint distribution of $x$ and $z$. With transport $x$ and $z$ are dependent, so training finds a different function, and a sampler that starts from noise that was *not* paired does not meet what the network was trained on.
 # Both error measures should be read with this in mind. The RMS error compares with the f\* of independent noise, which is not the function that transport aims at. The sliced W₂ distance does not have this bias. But the samples for it start from noise as drawn, because a user has no other noise, while with transport the training points at the highest level lie a little farther out.
 #
 # ## The method, from its source
@@ -401,7 +401,7 @@ for name in ("ict", "huber-impulses", "slct", "slct-impulses"):
 Markdown("The share of the elements of $(f_t - f_r)/(t - r)$ beyond the outer fence, and their kurtosis, for t from 0.2 to 2:\n\n" + "\n".join(table))
 
 # %% [markdown]
-# Normally distributed numbers would have 0.0 % and a kurtosis of 3. The residuals have heavy tails even when the latents are clean, because they are differences of a function that is steep in places. Lab 08 found the same on the ring.
+# Normally distributed numbers would have 0.0 % and a kurtosis of 3. The residuals have heavy tails even when the latents are clean, probably because they are differences of a function that is steep in places. Lab 08 found the same on the ring.
 #
 # ## Exercises
 #
@@ -519,9 +519,9 @@ Markdown("\n".join(table))
 # L &= \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr) \tfrac1D \lVert f_\theta(x + t z,\, t) - x \rVert^2\Bigr]
 # \end{aligned}$$
 #
-# The result did not favour the method, and that is a result too. Three conclusions do not depend on which method was better:
+# The comparison did not favour the method. Three conclusions do not depend on which method was better:
 #
-# 1. **A remedy helps only where there is something to remedy.** Our latents have only mildly heavy tails, so a loss that ignores outliers had little to ignore. Before you adopt sLCT, measure the kurtosis of *your* latents.
+# 1. **A remedy helps only where there is something to remedy.** Our latents have only mildly heavy tails, so a loss that ignores outliers had little to ignore. (Injected impulses gave it something to ignore, but iCT's pseudo-Huber loss coped with them too, so this is not the whole explanation.) Before you adopt sLCT, measure the kurtosis of *your* latents.
 # 2. **A robust loss is only as good as its scale.** Here the typical residual lay far beyond the hump, so the loss turned away from the larger residuals of ordinary samples as well. Before you adopt a c, measure the residuals. The larger c that this suggests did not help either, so the scale is not the whole explanation.
 # 3. **Robustness itself does matter.** With impulses, squared L2 fails badly, while pseudo-Huber, which iCT has anyway, does not.
 #

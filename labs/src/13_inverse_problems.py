@@ -158,7 +158,7 @@ for name, row in table.items():
     print(f"{name:17}" + "".join(f"{v:7.2f}" for v in row[:, 0]))
 
 # %% [markdown]
-# On average the path's end has the right radius. Is that enough? Guidance will use A(h) for **one** $x_t$ at a time. What should A(h) be then? The average over the posterior, $\mathrm E[A(x) \mid x_t]$.
+# On average the path's end has the right radius. Is that enough? Guidance will use A(h) for **one** $x_t$ at a time. Our reference is the average over the posterior, $\mathrm E[A(x) \mid x_t]$, which is the best value in the sense of least squares. (The likelihood $p(y \mid x_t)$, which guidance needs, depends on the whole posterior and not on this average alone.)
 # In the next table, *bias* is the mean of $A(h) - \mathrm E[A(x) \mid x_t]$ over all $x_t$ (for the first component of A), and *RMS* is the root mean square of this difference.
 
 # %% tags=["hide-input"]
@@ -196,7 +196,7 @@ Markdown("\n".join(lines))
 #
 # $$\ln p(y \mid h) = -\frac{1}{2 \sigma_y^2} \lVert y - A(h) \rVert_2^2, \qquad \nabla_{x_t} \ln p(y \mid h) = -\frac{\lVert y - A(h) \rVert_2}{\sigma_y^2}\; \nabla_{x_t} \lVert y - A(h) \rVert_2 .$$
 #
-# Diffusion posterior sampling (DPS) takes h = D, keeps the direction of this gradient and replaces its prefactor by a constant ζ that is tuned. The pull towards y then does not fade as the mismatch becomes small. Each step from a level t down to r is an ordinary sampling step, followed by a push:
+# Diffusion posterior sampling (DPS) takes h = D, keeps the direction of this gradient and replaces its prefactor by ζ t, in which the constant ζ is tuned. The pull towards y then does not fade as the mismatch becomes small. Each step from a level t down to r is an ordinary sampling step, followed by a push:
 #
 # $$x_r = \underbrace{D + \tfrac{r^2}{t^2}(x_t - D) + r\sqrt{1 - \tfrac{r^2}{t^2}}\; z}_{\text{ancestral Euler step}} \;-\; \zeta\, t\, \nabla_{x_t} \bigl\lVert y - A(h) \bigr\rVert_2 .$$
 #
@@ -587,7 +587,7 @@ ahead = [f"{task} with {n} steps" for k, task in enumerate(tasks) for i, n in en
 print("The path's end is ahead on every seed for:", ", ".join(ahead) or "no case", end=".\n")
 
 # %% [markdown]
-# Three conclusions to take home. For the value of A(x), a linear operator should be applied to the posterior mean, while for any other operator the mean is biased. The value of a deterministic map is a plausible point, but not a sample from the posterior. And an argument that is right about one quantity can still lead to the wrong forecast about another, so test the forecast itself.
+# Three conclusions to take home. For the value of A(x), a linear operator should be applied to the posterior mean, while for a non-linear operator the value at the mean is in general biased. The value of a deterministic map is a plausible point, but not a sample from the posterior. And an argument that is right about one quantity can still lead to the wrong forecast about another, so test the forecast itself.
 #
 # ## Budget
 

@@ -112,7 +112,7 @@ predict("14.2")
 #
 # ### One noise, one end
 #
-# The loss of EDM has a single minimum, the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It is a property of the data; no initial weights occur in it. The path that leads to a sample follows
+# Among all functions, one alone has the smallest possible loss of EDM, the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It is a property of the data; no initial weights occur in it. The path that leads to a sample follows
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x, \sigma)}{\sigma},$$
 #
@@ -179,7 +179,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # Read the columns. The memory falls linearly from 9 to 0 and the rate linearly from 1 to 0.1, while the immediate effect of a new gradient, rate · (1 − β), stays the same.
-# The last two columns concern the quadratic loss $\tfrac12 h \theta^2$ with curvature h, on which gradient descent diverges as soon as rate · h exceeds $2(1+\beta)/(1-\beta)$. With momentum 0.9 this limit is 38; without momentum it is 2, so that a rate that used to be safe can be 19 times too large. With the compensation, more than half of the stable range remains.
+# The last two columns concern the quadratic loss $\tfrac12 h \theta^2$ with curvature h, on which gradient descent with this momentum diverges as soon as rate · h exceeds $2(1+\beta)/(1-\beta)$. With momentum 0.9 this limit is 38; without momentum it is 2, so that a rate that used to be safe can be 19 times too large. With the compensation, more than half of the stable range remains.
 
 # %%
 momentum_decay(MomentumDecay(0.9, 1000))
@@ -347,6 +347,7 @@ Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
 # ### The phenomenon on digits
 #
 # These networks know no classes, so the noise alone decides which digit it becomes. Each was trained on one half of the scans.
+# The exact denoisers of the two halves are different functions, and each of them leads to scans of its own half (lab 00). If the networks agree all the same, they agree in what they have learned about digits in general, and not because they share one exact minimum.
 
 # %% tags=["hide-input"]
 pair = "digits: two halves of the scans"
@@ -461,7 +462,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # No variant trains on the curriculum's final density from the first step. Where a curriculum gains, this table therefore cannot say whether it gains by *changing* over time or by looking at other noise levels.
 #
-# Three conclusions to take home. Networks agree because the data leave them only one answer. A momentum and its rate belong together, and a decay of the rate alone is the control that a claimed speed-up has to beat. And a *uniform* choice of noise levels means something only if the axis is named.
+# Three conclusions to take home. Networks agree where the data leave them only one answer: almost everywhere on the ring, and in most cases on digits. A momentum and its rate belong together, and a decay of the rate alone is the control that a claimed speed-up has to beat. And a *uniform* choice of noise levels means something only if the axis is named.
 #
 # ## Budget
 

@@ -265,7 +265,7 @@ print(f"Right chords: {ranged(scores['student'][1][:, 2], '.1%')} of the columns
 # %% [markdown]
 # ### Seams
 #
-# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At 1 the border cannot be found. It is measured on 32 clips of 5 seconds in 4 calls.
+# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At 1 a border cannot be distinguished from other places by this measure. It is measured on 32 clips of 5 seconds in 4 calls.
 
 # %% tags=["hide-input"]
 seams = {way: students["seams"][:, k] for k, way in enumerate(WAYS)}

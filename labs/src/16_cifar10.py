@@ -207,7 +207,7 @@ mix_norms(z[0], z[1], z)
 
 # %% [markdown]
 # At share s, the straight mix of two independent noises has $\sqrt{(1 - s)^2 + s^2}$ of the norm of noise, which is 0.71 half-way. There the network is given t = 80 and noise of level 57. On the great circle every point is noise of full strength.
-# Whether this matters for the picture is another question, which the explorer answers: compare the two rows half-way. To a network that hardly uses its input at t = 80 it makes no difference.
+# Whether this matters for the picture is another question, which the explorer answers: compare the two rows half-way. If the answer of a network hardly depends on the norm of its input at t = 80, it makes no difference.
 #
 # ## The key figure
 #
@@ -405,4 +405,4 @@ print(f"CIFAR-10, sprint: {PRESETS['cifar10.ect-sprint']().samples:,} images pla
 # %% [markdown]
 # On a GPU the sprint is planned for about 25 minutes in all; not run here.
 #
-# **Next:** train your own. If you have a GPU, the rows above that say *not run here* are waiting.
+# **Next:** train your own. If you have a GPU, the rows above that say *not run here* are waiting. Lab 17 then compares the methods of this course.

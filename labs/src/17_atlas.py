@@ -154,7 +154,7 @@ Markdown("\n".join(lines))
 #
 # A seed determines the weights, the data *and* the noises of the test, and the noises are the same for all methods. Part of each range is therefore the luck of the test; the range of the floor shows how large this part is.
 #
-# If A and B were equal, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another of the 20 gives the best three to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
+# If A and B were equal and their six runs independent, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another of the 20 gives the best three to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
 #
 # ## The key figure
 #
@@ -540,4 +540,4 @@ print(f"Recorded: {len(made)} runs with {spaced(sum(row['samples'] for row in ma
 print("To repeat it: cmlab bench --again")
 
 # %% [markdown]
-# **Next:** your own data. The [list of labs](../labs/README.md) says where to look each method up.
+# **Next:** flow maps, of which the consistency function is a special case (lab 18), or your own data. The [list of labs](../labs/README.md) says where to look each method up.

@@ -106,7 +106,7 @@ predict("18.1")
 #
 # by the chain rule, since $x_t$ moves with $v(x_t, t)$.
 #
-# **Split the jump** (semigroup). Whoever goes from t to m along the path, and from there to s, arrives where the path is at s:
+# **Split the jump** (semigroup). A point that goes from t to m along the path, and from there to s, arrives where the path is at s:
 #
 # $$X\bigl(X(x_t, t \to m),\, m \to s\bigr) = X(x_t, t \to s).$$
 #
@@ -132,7 +132,7 @@ who_notices(found)
 # How to read it: only the exact map has a row without a number. Now read the columns, and look for *holds* in the rows of wrong maps.
 #
 # - **Stand still** keeps *split the jump*: twice nothing is nothing. The data do not occur in this condition, so it cannot know them.
-# - **Mirror image** keeps the distribution, at every time. Half of the noise is as good as the other half. It even keeps both conditions with derivatives, since the mirrored landing runs along a path too, only along a wrong one. What gives it away is the jump of no length.
+# - **Mirror image** keeps the distribution, at every time. The reason is that z and −z have the same distribution. It even keeps both conditions with derivatives, since the mirrored landing runs along a path too, only along a wrong one. What gives it away is the jump of no length, and *split the jump*, since two jumps change the sign twice.
 # - **Made for other data** is consistent with itself in every way. Only the velocity of *our* data shows that it is wrong.
 #
 # So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. In most methods this is flow matching on the diagonal, where $u(x_t, t, t)$ is compared with $z - x$.
@@ -192,7 +192,7 @@ print(
 # | ESD, the Eulerian loss | `Eulerian`: differentiates by $x_t$ and t |
 # | PSD, the progressive loss | `Progressive`: two jumps, no derivative |
 #
-# A jump is one call of the network, told two times:
+# A jump is one call of the network, which is given two times, the start and the end:
 
 # %%
 show_source(jump)

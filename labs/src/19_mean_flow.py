@@ -106,7 +106,7 @@ predict("19.1")
 # $$\frac{\mathrm d u}{\mathrm d t} = \partial_x u \cdot \frac{\mathrm d x_t}{\mathrm d t} + \partial_t u \cdot 1 + \partial_r u \cdot 0
 # = \bigl(\partial_x u,\ \partial_t u,\ \partial_r u\bigr) \cdot (v,\, 1,\, 0).$$
 #
-# On the right is the matrix of all derivatives (the Jacobian) times one vector, the **tangent**: a *Jacobian-vector product*. Forward-mode differentiation computes the product in about the time of one more call, without ever making the matrix.
+# On the right is the matrix of all derivatives (the Jacobian) times one vector, the **tangent**: a *Jacobian-vector product*. Forward-mode differentiation computes the product in one pass, beside the value, without ever making the matrix. (Lab 10 measures what such a pass costs.)
 # Here it is for a function of three numbers, beside a difference:
 
 # %% tags=["nbval-check-output"]
@@ -236,7 +236,7 @@ noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
 # How to read it: where the number is below 1, MeanFlow's target is the less noisy one. For the jump that one-step sampling needs, from t near 1 to 0, it is so by a factor of about ten for the typical pair: paths draw together on their way to the data, $\partial_x X$ is small, and noise shrinks along with it.
-# But look at the tail on the right. A few pairs lie on the ridges between two modes, where neighbouring paths part, and there the noise is multiplied by hundreds. They rule the *mean*. So both sentences that one hears are true: "the data's velocity in the JVP adds noise" (in the mean, because of a few) and "it removes noise" (for most).
+# But look at the tail on the right. A few pairs lie on the ridges between two modes, where neighbouring paths part, and there the noise is multiplied by hundreds. They dominate the *mean*. So both sentences that one hears are true: "the data's velocity in the JVP adds noise" (in the mean, because of a few) and "it removes noise" (for most).
 #
 # Does the difference matter in training? The two differ in nothing else:
 
@@ -255,7 +255,7 @@ Markdown("\n".join(table))
 # $$\int \frac{\mathrm d \ell}{(\ell + c)^p} = \frac{(\ell + c)^{1 - p}}{1 - p}, \qquad\text{and}\quad \ln(\ell + c) \quad\text{for}\ p = 1 .$$
 #
 # Take the jump of no length at t = 1. There $x_t = z$ tells nothing about the data, the targets are $z - x$ with x anywhere on the ring, and the right answer is their mean, the centre of the ring. In the plane, $\ln \lVert y - a \rVert$ is the potential of a charged thread through a.
-# Averaged over a circle it is the same for every a inside it, as the field inside a charged tube is zero. So for p = 1 **every answer inside the ring is as good as the mean**.
+# Averaged over a circle it is the same for every a inside it, as the field inside a charged tube is zero. So on a full circle, and with c = 0, p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this holds nearly: close to a mode the loss is even a little lower.
 # In 64 dimensions (32 such rings side by side) the error ℓ is about the same for all samples, because 64 squares are added. Dividing by a constant changes nothing.
 
 # %%
@@ -275,7 +275,7 @@ for title, run in weights.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Two things to take home. On toy data in the plane take p = 0, as `toy.meanflow` does; for images the paper's p does no such harm. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which is close to 1 as long as ℓ is well above c, however good the network is. Do not watch it; watch ℓ.
+# Two things to take home. On toy data in the plane take p = 0, as `toy.meanflow` does; for images, which have many more dimensions, this calculation gives no reason to expect such harm from the paper's p. That was not tested here. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which is close to 1 as long as ℓ is well above c, however good the network is. Do not watch it; watch ℓ.
 #
 # ### Why "ratio 0.75" means opposite things
 #
@@ -303,7 +303,7 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The ring in the corner of each panel is the jump from (t, r) = (1, 0), the only one that a one-step sampler ever asks for. The ImageNet recipe all but never trains near it. That it works there all the same is extrapolation in t, by a network whose features of time are smooth.
+# The small circle in the corner of each panel marks the jump from (t, r) = (1, 0), the only one that a one-step sampler ever asks for. The ImageNet recipe all but never trains near it. That it works there all the same must be due to extrapolation. Smooth features of time would make it possible, but this was not tested here.
 
 # %% [markdown]
 # ## Exercises
