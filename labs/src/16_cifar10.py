@@ -177,8 +177,6 @@ at_work
 #
 # ## New pictures, or copies?
 #
-# ### New, or a copy?
-#
 # If CIFAR-10 is on this machine, the neighbours in the explorer are its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy would be at distance 0. But no threshold on this distance separates copies from the rest, as two pairs of training images show:
 
 # %% tags=["hide-input"]

@@ -10,7 +10,7 @@ from .build import find, read_source, source_of
 FIELD = re.compile(r"^\| ([\w ]+) \| (.+?) \|$", re.MULTILINE)
 NEEDED = ("Paper", "Level", "Part", "Time", "Run All", "You need")
 PAPER = re.compile(
-    r"(?P<first>[A-Z]\w+)(?P<others>, [^&;]+? & \w+| & \w+| et al\.|) (?P<year>\d{4})"
+    r"(?P<first>[A-Z][\w-]+)(?P<others>, [^&;]+? & [\w-]+| & [\w-]+| et al\.|) (?P<year>\d{4})"
     r"(?: \((?P<short>\w+)\))?(?:, \*[^*]+\*)?(?: \((?P<late>\w+)\))?"
     r"(?P<place>, (?:Section|Appendix|Algorithm) [\w.]*\w)?"
 )
