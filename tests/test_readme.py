@@ -30,6 +30,21 @@ def test_the_readmes_atlas_is_the_table_that_bench_wrote(number):
     assert results_table().atlas()[number] in README
 
 
+EXAMPLES = [
+    pytest.param(code, id=f"{page.stem}-{number}")
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for number, code in enumerate(
+        re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    )
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_an_example_of_the_documents_runs_alone(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {"__name__": "example"})
+
+
 def test_what_the_readme_says_of_the_truth_is_in_the_table():
     rows = read_rows()
     for name, way in (("law", "truth"), ("w1", "truth"), ("w1", "prior")):

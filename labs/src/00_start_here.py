@@ -89,7 +89,7 @@ predict("00.1")
 # ### The denoiser
 #
 # Suppose that you see a noisy image $x_t$ and know its noise level t. Many scans could lie under the noise. The **denoiser** D answers with their
-# average, in which each scan counts the more, the better it fits what you see:
+# average, in which a scan counts more, the better it fits what you see:
 #
 # $$D(x_t, t) = \mathrm{E}[x \mid x_t], \quad\text{the mean of x, given } x_t .$$
 #
@@ -227,7 +227,7 @@ print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {g
 
 # %% [markdown]
 # Why does a perfect denoiser copy, when a trained network does not? The perfect one is perfect *for this set of scans*: no other
-# image has any weight in its average. A network has to answer smoothly also for noisy images that lie between the scans, and its answers there are
+# image has any weight in its average. A network also has to answer smoothly for noisy images that lie between the scans, and its answers there are
 # new. So "exact" does not mean "best" here. The distance to held-out digits, measured below, judges both.
 #
 # ## Exercises
@@ -265,7 +265,7 @@ checks.one_call(one_call)
 
 # %% [markdown]
 # **B (on your own). Spend a second call.** Cover the first answer with fresh noise of level $\sigma_{\mathrm{mid}}$ and call f again.
-# `fresh` is standard normal noise of the same shape as z. Both formulas stand under “The method”.
+# `fresh` is standard normal noise of the same shape as z. Both formulas are given under “The method”.
 
 
 # %% tags=["exercise"]

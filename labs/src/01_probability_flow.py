@@ -205,7 +205,7 @@ print(
 #
 # ### Where the paths bend
 #
-# Now the answer to your prediction. On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
+# Here is the answer to the question under *Predict*. On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
 
 # %% tags=["hide-input"]
 t = torch.logspace(1, -2.5, 60)

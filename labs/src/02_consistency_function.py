@@ -188,7 +188,7 @@ print("Right: at t = 3, {:.1%} of all f and {:.1%} of all D lie in the gap.".for
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lie
 # behind one $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
-# average over, and the two agree. With very much noise D is nearly one single point, the mean of all data, whatever $x_t$ is.
+# average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is.
 
 # %%
 one = Mixture1D(torch.ones(1), torch.tensor([0.12]), torch.tensor([oracle.sigma_data]))

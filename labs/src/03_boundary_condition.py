@@ -130,9 +130,9 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # Then, at ε, the skip passes x through and the network has no say, **whatever its weights are**.
 #
-# What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three wishes. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
+# What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three requirements. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
 #
-# | wish (EDM, Section 5) | consequence |
+# | requirement (EDM, Section 5) | consequence |
 # |---|---|
 # | the network's input has variance 1 | $c_\text{in} = 1/\sqrt{t^2 + \sigma_d^2}$ |
 # | the network's target, $(x - c_\text{skip}\, x_t)/c_\text{out}$, has variance 1 | $c_\text{out}^2 = (1 - c_\text{skip})^2 \sigma_d^2 + c_\text{skip}^2\, t^2$ |
@@ -206,7 +206,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher the constant even has the smallest loss
 #
-# Consistency training (Algorithm 3, lab 05) knows no paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
+# Consistency training (Algorithm 3, lab 05) does not know the paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers, and has a loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
@@ -278,7 +278,7 @@ table.append(f"| *exact f* | | {goal.std():.3f} | {goal.mean():.3f} | 0 | |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The table is for t = 10, with the three seeds in each field. *Spread* is the standard deviation of the answers. Read it with care, because the result is not quite what one expects.
+# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read it with care, because the result is not quite what one expects.
 #
 # - **Plain, none: collapse.** Each seed ends in a constant of its own, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
 # - **Plain, CM form: right at ε, but too small further out.** The boundary rules the constant out. Still, such pairs favour small answers, because even the exact f has a loss on them. With the stop-gradient, in the row below, the answers do not shrink (lab 05 explains why).
@@ -288,8 +288,8 @@ Markdown("\n".join(table))
 # %% [markdown]
 # ### Unit variance, measured
 #
-# The boundary fixes c_skip and c_out at one noise level. At all other levels they serve the wishes in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
-# We measure both for eight modes on a ring, with 20 000 samples at each of 12 levels. The assumed $\sigma_d$ is once the right one, once half of it, and once twice as large.
+# The boundary fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
+# We measure both for eight modes on a ring, with 20 000 samples at each of 12 levels. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
 # The weight in EDM's loss is $\lambda = 1/c_\text{out}^2$, so that the network's own error counts equally at every level.
 
 # %% tags=["hide-input"]
@@ -325,7 +325,7 @@ print(
 )
 
 # %% [markdown]
-# The last printed line makes a point that is easy to miss. EDM's wishes are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
+# The last printed line makes a point that is easy to miss. EDM's requirements are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
 # so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
 
 # %% [markdown]
@@ -447,7 +447,7 @@ Markdown(f"""
 
 # %% [markdown]
 # Three lines to take with you. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary is built in and not learned: at ε the skip is 1 and the network has no say.
-# The coefficients at the other levels keep the network's numbers at size 1, and need the right $\sigma_d$ for it.
+# The coefficients at the other levels keep the network's numbers at size 1, for which they need the right $\sigma_d$.
 #
 # ## Budget
 #

@@ -88,8 +88,8 @@ predict("04.1")
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
 # So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noises at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. In the mean, each of the 512 noises is weighted by the share of all ranks to which it is the
-# nearest, so that the chance in the draw has almost no influence.)
+# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. In this mean, each of the 512 noises is weighted by the share of all ranks to which it is the
+# nearest, so that chance in the draw has almost no influence.)
 
 # %%
 oracle, at = Bumps().oracle, noise_samples(Bumps())  # at.x: 512 noises at T = 10

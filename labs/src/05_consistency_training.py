@@ -354,7 +354,7 @@ networks_and_fixed_points({
 # ### The loss matters too
 #
 # The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small that, as long as a target scatters by more than c, this is almost the plain absolute value.
-# The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right in the mean. Its median is a different slope, and it leads along different paths.
+# The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
 #
 # The figure shows this at one point. On the left is the distribution of the slope of one sample: three humps, one for each mode of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes.
 
@@ -364,7 +364,7 @@ mean_and_median(oracle, x_t=-1.3, t=2.0)
 # %% [markdown]
 # This error has nothing to do with the length of the steps, so no N removes it: the cliffs of the learned function are in the wrong places.
 #
-# Does it matter elsewhere? On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. How much they differ for images is not measured here. With a teacher it cannot happen, because its target does not scatter.
+# Does it matter elsewhere? On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. How much they differ for images is not measured here. With a teacher this error cannot occur, because the target does not scatter.
 
 # %% tags=["hide-input"]
 N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
@@ -388,7 +388,7 @@ Markdown(table(columns))
 #
 # ### A · guided: the pair
 #
-# Write the one line of Algorithm 3 by which it does without a teacher. `x` and `z` have the same shape, with the batch first: (b,), (b, 2), or (b, 1, 8, 8). `t` and `r` have the shape (b,), with t > r.
+# Write the one line of Algorithm 3 that makes a teacher unnecessary. `x` and `z` have the same shape, with the batch first: (b,), (b, 2), or (b, 1, 8, 8). `t` and `r` have the shape (b,), with t > r.
 
 
 # %% tags=["exercise"]
@@ -526,7 +526,5 @@ print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
 # Run All takes 15 seconds on 2 CPU cores.
-#
-# **Next:** here the target was the network itself, held fixed. Lab 06 asks what happens if it is a slow average of the network instead.
 #
 # **Next:** the targets here come from the network's own weights. The paper takes them from a slow average of the weights. Lab 06 asks what that average does.

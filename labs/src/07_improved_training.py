@@ -191,7 +191,7 @@ show_source(LogNormal.masses)
 # %% [markdown]
 # ### One mask for two passes
 #
-# Dropout sets random units of the network to zero. If the two passes drop different units, their answers differ even when t = r, and no training can remove that difference. In the loss above, `rewind_rng` turns the random state back after the first pass,
+# Dropout sets random units of the network to zero. If the two passes drop different units, their answers differ even when t = r, and no training can remove that difference. In the loss above, `rewind_rng` restores the random state after the first pass,
 # so that both passes drop the same units. The shipped digit generator, with its dropout switched on, shows the difference:
 
 # %% tags=["hide-input"]
@@ -289,7 +289,7 @@ print(
 #
 # ### iCT on digits
 #
-# Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Beside it stands the generator of lab 00, which is shipped with this course. That one was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
+# Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]

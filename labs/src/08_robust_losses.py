@@ -76,7 +76,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 #
 # Where is the centre of a cloud of points? Each loss has an answer of its own: the point at which the sum of the losses to all points is smallest. For squared L2 that is the mean, for L1 the median of each coordinate. The other three losses have a scale c and answer with a weighted mean.
 #
-# Your outlier is the star; the crosses are the other outliers. Move the star away with the sliders or the arrow keys. Which centres follow it without end, which stop, and which come back?
+# The star is an outlier that you can move; the crosses are the other outliers. Move the star away with the sliders or the arrow keys. Which centres follow it without end, which stop, and which come back?
 
 # %%
 explorer()
@@ -415,7 +415,7 @@ Markdown("\n".join(table))
 #
 # ### Train it yourself
 #
-# The same recipe with seed 0, live. Choose a loss and a share, and press **Start**; press it again to pause. A whole run has 4000 steps, about half a minute on an idle machine.
+# Here you can train the same recipe live, with seed 0. Choose a loss and a share, and press **Start**; press it again to pause. A whole run has 4000 steps, about half a minute on an idle machine.
 
 # %%
 RobustTraining()

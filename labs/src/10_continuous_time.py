@@ -459,7 +459,7 @@ loss, error = run["loss"][:, late], run["error"][:, late].mean(2)
 print(f"Fourier scale 16, from step 400 on: the loss stays between {loss.min():.2f} and {loss.max():.2f}, while the error grows from {error.min():.2g} to {error.max():.2g}.")
 
 # %% [markdown]
-# Two panels tell three stories.
+# The two panels show three things.
 #
 # - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not show it, since it sees g after the normalisation. The longer g is, the closer its length comes to 1, and in two dimensions, with the best learned weight, the loss is then $1 + \ln \tfrac12 = 0.31$.
 # - **One sample.** In sCT the tangent keeps a good part of its first length while the error falls. It has to: single samples scatter for the exact f* as well.
@@ -499,7 +499,7 @@ print(f"sCD, the limit        RMS error {ranged(rmse('scd'), '.4f')}")
 #
 # ### Train one yourself
 #
-# This is the same recipe with a seed that no recording has used. It opens with the change that ruins sCT. Can you repair it with a bound or a longer warm-up? Choose, and press **Start**. The same button pauses the run, and **Reset** begins again. Nothing runs until you ask for it.
+# This is the same recipe with a seed that no recording has used. At the start, the change that ruins sCT is selected. Can you repair the recipe with a bound or a longer warm-up? Choose, and press **Start**. The same button pauses the run, and **Reset** begins again. Nothing runs until you ask for it.
 
 # %%
 SCTTraining()

@@ -90,7 +90,7 @@ predict("11.1")
 #
 # Here are three samplers with four calls each, on the line, where the exact paths are known (grey bands). The noise level falls from left to right.
 #
-# - **Jump and re-noise**: a consistency function jumps to the data. Fresh noise leads up again, to a lower level each time.
+# - **Jump and re-noise**: a consistency function jumps to the data. Fresh noise leads up again, each time to a lower level than before.
 # - **Phased jumps**: the way down is cut into phases by *edges*. The exact jump ends at the next edge, on the same path. The last edge is the data.
 # - **DDIM**: the estimate of the denoiser gives a line, and the sample moves along it to the next level.
 
@@ -412,7 +412,7 @@ checks.multistep(several_calls)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# The first call needs no noise, since `x_T` is already at its level. `torch.randn_like` draws noise. f answers with a *clean* sample, so which scale must the noise have that puts it at level τ?
+# The first call needs no noise, since `x_T` is already at its level. `torch.randn_like` draws noise. f answers with a *clean* sample, so what scale must the noise have to bring it to level τ?
 #
 # </details>
 
@@ -465,7 +465,7 @@ checks.middle(search)
 #     return (low + high) / 2
 # ```
 #
-# A score that is measured from samples is noisy. Fix the noises, as the cell above does with a seed; otherwise the last rounds compare nothing but chance.
+# A score that is measured from samples is noisy. Fix the noises, as the cell above does with a seed; otherwise the last rounds merely compare random fluctuations.
 #
 # </details>
 

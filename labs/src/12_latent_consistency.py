@@ -81,7 +81,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # ## Try it first
 #
 # A large image generator rarely works on pixels. An autoencoder compresses a picture into a small array of **latents**, the generator learns the latents, and a decoder turns what it generates back into pixels.
-# Latents may contain **impulses**: rare values far away from all others. The bench below puts impulses into the latents of scanned digits and shows which loss listens to them.
+# Latents may contain **impulses**: rare values far away from all others. The bench below puts impulses into the latents of scanned digits and shows which loss reacts to them.
 #
 # On the left is the histogram of all latent elements. On the right is the **pull** ψ of three losses: the derivative of the loss with respect to the length of a sample's residual, which says how strongly that sample moves the network. The grey band contains 90 % of the residuals. N is the number of intervals of the noise grid; the scale c of the Cauchy loss depends on it.
 #
@@ -126,7 +126,7 @@ for name, x in samples.items():
     print(f"{name:26} inner {found.inner:.1%}, outer {found.outer:.1%} (exact: {known[name]})")
 
 # %% [markdown]
-# One impulse in a thousand elements adds only about a tenth of a percentage point to each of the two shares, but it raises the kurtosis from 3 to about 1500. The kurtosis is the measure that sees rare, large values.
+# One impulse in a thousand elements adds only about a tenth of a percentage point to each of the two shares, but it raises the kurtosis from 3 to about 1500. The kurtosis is the measure that responds to rare, large values.
 #
 # ### Three kinds of pictures, and their latents
 #
@@ -174,7 +174,7 @@ print(f"With injected impulses the kurtosis is {impulsiveness(with_impulses).kur
 #
 # $$x = \sigma_d\,\frac{h - \text{mean}}{\text{std}},$$
 #
-# and generated samples are turned back before they are decoded.
+# and this is undone for generated samples before they are decoded.
 
 # %%
 show_source(Latents.standardise)
@@ -196,13 +196,13 @@ print(f"order {order}; cost {float((x - z).square().sum()):.2f}, against {float(
 
 # %% [markdown]
 # In the bench below, the same batch of the ring is paired in both ways. The two panels on the right show the noisy points $x_t = x + t\,z$ that each pairing produces.
-# Set t to 5: with the pairs as drawn, nothing can be seen of the ring; with transport, each point still lies *in the direction of its own mode, farther out*. Then raise the batch size from 4 to 256.
+# Set t to 5: with the pairs as drawn, the ring cannot be made out at all; with transport, each point still lies *in the direction of its own mode, farther out*. Then raise the batch size from 4 to 256.
 
 # %%
 transport_bench()
 
 # %% [markdown]
-# What does transport gain? In the next figure, the left panel gives the cost that remains after pairing 128 normally distributed points with 128 noises, against the dimension D. The middle panel gives the variance of the data point that may lie under a given $x_t$ of the ring: this is the noise in the training target.
+# What does transport gain? In the next figure, the left panel gives the cost that remains after pairing 128 normally distributed points with 128 noises, against the dimension D. The middle panel gives, for the ring, the variance of the data point from which a given $x_t$ may come: this is the noise in the training target.
 # The right panel shows networks that were trained on the ring with and without transport, 2000 steps of 128 samples. Their errors are the RMS distance to the exact consistency function f\* of independently drawn noise, and the sliced W₂ distance of one-step samples to the data.
 
 # %%
@@ -279,7 +279,7 @@ show_source(averaged)
 show_source(NonScalingNorm.forward)
 
 # %% [markdown]
-# Is m a sum or a mean? It matters, because c has the unit of the data. With D = 64 coordinates, the two readings of one and the same c differ by a factor of $\sqrt{64} = 8$. This repository decides it once, in `methods/slct.py`: c is the scale of one coordinate.
+# Is m a sum or a mean? It matters, because c has the unit of the data. With D = 64 coordinates, the two readings of one and the same c differ by a factor of $\sqrt{64} = 8$. This repository settles the question in one place, `methods/slct.py`: c is the scale of one coordinate.
 #
 # As a check, sLCT with the pseudo-Huber loss, without the denoising term and with the noise as drawn must be iCT, to the last bit:
 
@@ -330,7 +330,7 @@ for a, b in (("slct", "ict"), ("slct-impulses", "huber-impulses"), ("cauchy-impu
 # %% [markdown]
 # ### Deaf to the label
 #
-# If optimal transport may pair across classes, the noise starts to carry the class. The following experiment measures how much. A simple listener guesses the class from the noise alone: it chooses the class whose mean latent points most nearly in the direction of the noise.
+# If optimal transport may pair across classes, the noise starts to carry the class. The following experiment measures how much. A simple classifier guesses the class from the noise alone: it chooses the class whose mean latent points most nearly in the direction of the noise.
 
 # %% tags=["hide-input"]
 latents, labels = DIGITS.latents.flatten(1), DIGITS.labels
@@ -421,7 +421,7 @@ checks.tight_cauchy(tight_cauchy)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `flatten(1)` makes a row of each sample. `torch.log1p(u)` is ln(1 + u) without the loss of digits.
+# `flatten(1)` makes a row of each sample. `torch.log1p(u)` computes ln(1 + u) without losing digits.
 #
 # </details>
 
@@ -507,7 +507,7 @@ table += [line("*not in the paper:* the first c for this size is better than the
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The paper's own numbers are on another scale: for 256 × 256 faces it reports an FID of 7.27 in one call, where iCT on latents has 37.15. Nothing here speaks for or against that. The verdicts above hold for one network and one length of training, with nothing tuned but that one c, with autoencoders of at most 350 000 weights, and with small pictures.
+# The paper's own numbers are on another scale: for 256 × 256 faces it reports an FID of 7.27 in one call, where iCT on latents has 37.15. Nothing here speaks for or against that. The verdicts above hold for one network and one length of training, for autoencoders of at most 350 000 weights and for small pictures, and nothing was tuned but that one c.
 #
 # ### What to take home
 #

@@ -234,7 +234,7 @@ for name, h in ends.items():
 # With a strong pull both estimates give the right answer, and the coordinate that was not measured is left alone (its spread comes out a little narrow, because there are only a hundred steps). With a weaker pull the result is a compromise that is no posterior at all: the value of ζ says how much you trust y, and not how noisy y is.
 #
 # What does the pull look like for data with modes? The next figure shows how strongly a unit pull u at h is felt at $x_t$: the length of $J^\top u$, where J is the derivative of h with respect to $x_t$. Thick lines are medians over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
-# At high noise the mean passes the pull on to every point alike. The path's end does not: it stays in its mode until $x_t$ reaches the border of another mode's paths. There it jumps, and the gradient is large but says little about the direction to go.
+# At high noise the mean passes the pull on equally to every $x_t$. The path's end does not: it stays in its mode until $x_t$ reaches the border of the paths of another mode. There it jumps, and the gradient is large but says little about the direction to go.
 
 # %% tags=["hide-input"]
 quantiles = {"posterior mean": gradient_quantiles(rings, rings.denoise, levels), "path's end": gradient_quantiles(rings, PathEnd(rings, 16), levels)}
@@ -312,7 +312,7 @@ for name, off in kept.items():
 
 # %% [markdown]
 # A single call cannot know what is given: noise of level 80 hides it, and the two halves do not fit together. Each further call sees the given part under less noise, and the rest follows.
-# Is a better fit also a better answer? The next table gives the distance of the missing pixels to the truth, and how much they vary between noises, over 180 held-out scans and three noise seeds.
+# Is a better fit also a better answer? For 180 held-out scans and three noise seeds, the next table gives the distance of the missing pixels from the truth, and shows how much they vary from one noise to another.
 
 # %% tags=["hide-input"]
 x, labels = held.images[:180], held.labels[:180]
@@ -457,7 +457,7 @@ Markdown("\n".join(rows))
 #
 # ## When it goes wrong
 #
-# The package answers each of five mistakes with one sentence.
+# For each of the following five mistakes, the package prints a one-sentence explanation.
 
 # %% tags=["hide-input", "nbval-check-output"]
 x, two = truth[:2], lambda x_t, t: model(x_t, t, asked[:2])
@@ -481,7 +481,7 @@ for mistake in mistakes:
 # ### A · guided: one turn of editing
 #
 # Write one turn of the loop. `f(x_t, t)` is the model; `t` and `r`, both (b,), are the levels of this call and of the next; `y` (b, d) contains the given part; `missing` (d,) is Ω in the basis; `B` and `back` go into the basis and back; and `z` is fresh noise.
-# Return the input of the next call. Before you run the check: at which of the five moves may the noise be added?
+# Return the input of the next call. Before you run the check: after which of these five operations may the noise be added?
 
 # %% tags=["exercise"]
 def edit_step(f, x_t, t, r, y, missing, B, back, z):
@@ -548,7 +548,7 @@ checks.push(push)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The second paper tests its claim on photographs, with large networks, neural operators and captions. Nothing of that is tested here: the plane has two dimensions, and its D and f are exact.
+# The second paper tests its claim on photographs, with large networks, neural operators and captions. None of this is tested here: the plane has two dimensions, and its D and f are exact.
 
 # %% tags=["hide-input"]
 errors, flat = measurement_errors(rings, torch.tensor(1.0).double(), known), [word for row in order for word in row]

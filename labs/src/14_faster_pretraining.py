@@ -112,7 +112,7 @@ predict("14.2")
 #
 # ### One noise, one end
 #
-# Among all functions, one alone has the smallest possible loss of EDM, the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It is a property of the data; no initial weights occur in it. The path that leads to a sample follows
+# Among all functions, only one attains the smallest possible value of EDM's loss: the posterior mean $D^*(x_t, t) = \mathrm E[x \mid x_t]$. It is a property of the data; no initial weights occur in it. The path that leads to a sample follows
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x, \sigma)}{\sigma},$$
 #
@@ -245,7 +245,7 @@ show_source(MomentumDecay)
 show_source(Compensation)
 
 # %% [markdown]
-# A recipe that uses the second technique is made from one that does not:
+# To use the second technique, we start from a recipe without it and change that recipe:
 
 # %%
 show_source(faster.decayed)
@@ -346,7 +346,7 @@ Markdown("\n".join(table)) if scans or drawn else "not recorded yet"
 # %% [markdown]
 # ### The phenomenon on digits
 #
-# These networks know no classes, so the noise alone decides which digit it becomes. Each was trained on one half of the scans.
+# These networks are not given the class, so the noise alone decides which digit it becomes. Each was trained on one half of the scans.
 # The exact denoisers of the two halves are different functions, and each of them leads to scans of its own half (lab 00). If the networks agree all the same, they agree in what they have learned about digits in general, and not because they share one exact minimum.
 
 # %% tags=["hide-input"]

@@ -201,7 +201,7 @@ noise_std(
 # | its loss: hinge loss, *data* against answers, with a gradient penalty | in `Critic` |
 # | $L_G + 3\, L_\text{distil}$ | the last lines of `loss`; `share` is the weight of $L_G$ |
 #
-# In the paper, text asks for the music, and the critic listens with a large network that was pre-trained on sound. Here a label asks for one of four loops, and the critic listens with a small network that recognises notes. The paper works on latents of 10-second spectrograms, this lab on the spectrograms themselves. The student trained here also takes three settings from lab 07 and not from this paper: the weight 1/(t − r), noise levels from a log-normal distribution, and θ⁻ = θ.
+# In the paper, a text prompt specifies the music, and the critic uses a large network that was pre-trained on sound. Here a label specifies one of four loops, and the critic uses a small network that recognises notes. The paper works on latents of 10-second spectrograms, this lab on the spectrograms themselves. The student trained here also takes three settings from lab 07 and not from this paper: the weight 1/(t − r), noise levels from a log-normal distribution, and θ⁻ = θ.
 
 # %%
 show_source(MusicCM.loss)
@@ -222,7 +222,7 @@ show_source(fused_denoiser)
 #
 # ### Teacher and student
 #
-# Both start from the same noise: the guided teacher takes 50 DDIM steps (100 network calls), and the student 4 calls. The first row contains clips of the corpus with the same labels.
+# Teacher and student start from the same noise: the guided teacher takes 50 DDIM steps (100 network calls), and the student makes 4 calls. The first row contains clips of the corpus with the same labels.
 
 # %% tags=["hide-input"]
 teachers, students = read("music-teacher", "teacher"), read("music", "student")
@@ -244,7 +244,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # %% [markdown]
 # ### How many steps?
 #
-# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as the linear listener hears it, is the one that the loop asks for. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; by pure chance one would therefore be right more often than one time in six. Lines are means, and bands are ranges: over trainings for the students, over noises for the one teacher. Dotted lines are for other clips of the corpus.
+# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as the linear listener hears it, is the one that the loop asks for. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; guessing at random would therefore be right more often than one time in six. Lines are means, and bands are ranges: over trainings for the students, over noises for the one teacher. Dotted lines are for other clips of the corpus.
 
 # %% tags=["hide-input"]
 variants = recorded_variants("music")
@@ -281,11 +281,11 @@ table += [f"| {way} | " + " | ".join(f"{v:.2f}" for v in seams[way].mean(0)) + f
 Markdown("\n".join(table))
 
 # %% [markdown]
-# For right chords in a long clip, the windows also have to agree on the beat and on their place in the loop.
+# For the chords of a long clip to be right, the windows also have to agree on the beat and on their place in the loop.
 #
 # *Tapered* is ours and not the paper's. At the end of a window its answer drops out of the mean all at once, and the canvas jumps by a part of the disagreement. Weights that fall to zero towards the ends let it drop out gradually; this is again least squares, with weights. (It was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
 #
-# Compare *own noise* with *fused* before you rely too much on your first prediction. It is exact that averaged noise is too small. Whether you can hear this at the seams is another question, and the curves answer it. Bear in mind that a blurred picture has a small seam error as well.
+# Compare *own noise* with *fused* before you rely too much on your first prediction. It is certain that averaged noise is too small. Whether you can hear this at the seams is another question, and the curves answer it. Bear in mind that a blurred picture has a small seam error as well.
 #
 # Note how few windows there are: 160 columns and windows of 64. The last window is anchored at the end, so even at "overlap 0" the last two share 32 columns.
 #

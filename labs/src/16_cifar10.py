@@ -61,7 +61,7 @@ start_lab(threads=1)  # the networks are small: a second thread would hardly hel
 # %% [markdown]
 # ## Try it first
 #
-# The generator below turns noise into colour pictures of 32 × 32 pixels. It is the one for CIFAR-10 if such a file has been trained and put in its place; until then it is the one for the coloured shapes. This is the one that is open now:
+# The generator below turns noise into colour pictures of 32 × 32 pixels. It is the generator for CIFAR-10 if one has been trained and put in its place; otherwise it is the one for the coloured shapes. This is the generator that is loaded now:
 
 # %% tags=["hide-input"]
 generator = shipped()
@@ -298,7 +298,7 @@ print("Nobody should expect the paper's number from it.")
 #
 # ### A · guided: forgetting, by images
 #
-# Samples are drawn from averaged weights, θ⁻ ← β θ⁻ + (1 − β) θ. If you change the batch size and keep β, you change how many images the average reaches back. It is therefore better to choose β by a **half-life in images**: after that many images, the weight of everything older has halved.
+# Samples are drawn from averaged weights, θ⁻ ← β θ⁻ + (1 − β) θ. If you change the batch size and keep β, you change how many images back the average reaches. It is therefore better to choose β by a **half-life in images**: after that many images, the weight of everything older has halved.
 # Each step brings `batch` images. Write β. Before you run the check: must β grow or fall with the batch size?
 
 # %% tags=["exercise"]

@@ -152,7 +152,7 @@ Markdown("\n".join(lines))
 #
 # where $e(s)$ is the error with seed s. If neither beats the other, the two are **indistinguishable**.
 #
-# A seed determines the weights, the data *and* the noises of the test, and the noises are the same for all methods. Part of each range is therefore the luck of the test; the range of the floor shows how large this part is.
+# A seed determines the weights, the data *and* the noises of the test, and the noises are the same for all methods. Part of each range is therefore due to chance in the test; the range of the floor shows how large this part is.
 #
 # If A and B were equal and their six runs independent, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another of the 20 gives the best three to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
 #
@@ -252,7 +252,7 @@ lines += [f"| {name} | {ranged(near[name])} |" for name in sorted(grey, key=lamb
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Two numbers, two rankings. By sliced W₂, iCT and sCT are indistinguishable at one call; by the share near a mode, sCT is ahead on every seed. By sliced W₂ the two trained diffusion models are indistinguishable with many calls; by the other measure the one with the curriculum, and with a learning rate of its own, is ahead. And sliced W₂ puts CD and sCD into the grey area, beside real data, although about one in eleven of their samples lies off the modes, against one in ninety of the data. Even a phased network at its own number of calls, which is ahead of all other students by this measure, misses more often than the data do.
+# Two numbers, two rankings. By sliced W₂, iCT and sCT are indistinguishable at one call; by the share near a mode, sCT is ahead on every seed. By sliced W₂ the two trained diffusion models are indistinguishable with many calls; by the other measure the one with the curriculum, and with a learning rate of its own, is ahead. And sliced W₂ puts CD and sCD into the grey area, beside real data, although about one in eleven of their samples lies off the modes, against one in ninety of the data. Even a phased network at its own number of calls, which is ahead of all other students by this measure, misses the modes more often than the data do.
 #
 # The second measure is blind in other places: eight dots instead of eight clouds would score higher than the data, and a cloud on a single mode just as high. Report both, or say which one you mean. Where nothing is added below, it is sliced W₂.
 #
@@ -327,7 +327,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # What does this say about a second call? It is made at σ = 0.8, so it replaces the network's error at 10 by that at 0.8. Compare the two ratios line by line: where is the first one small, and where is it above 1?
-# The two ratios rise together, mostly because of CT and sLCT, which stand at the two ends of the list. Without these two little of the relation is left: the order of the other methods could well be due to chance. And among the methods whose first ratio is below 1, this ratio does not predict for which of them the gain exceeds the spread of the seeds.
+# The two ratios rise together, mostly because of CT and sLCT, which stand at the two ends of the list. Without these two methods, little of the relation is left: the order of the others could well be due to chance. And among the methods whose first ratio is below 1, this ratio does not predict for which of them the gain exceeds the spread of the seeds.
 #
 # In the figure, the errors of most methods that aim at f\* are nearly constant above σ ≈ 0.35, where neighbouring modes merge. The two continuous-time methods, sCT and sCD, stand out at the other end: below σ ≈ 0.05 they are several times farther off than iCT and CD. Their networks have other time features, so this need not be due to continuous time.
 #
@@ -477,7 +477,7 @@ checks.worth_the_price(worth_the_price)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# There are three seeds each, and a claim is *confirmed here* only if the ranges do not overlap in any comparison of its row. Numbers are sliced W₂ to the data unless stated otherwise; the last column is the verdict by the other measure, the share of samples off the modes, where lower is better too. Claims in italics are not the papers', or not in this form.
+# There are three seeds each, and a claim is *confirmed here* only if the ranges do not overlap in any comparison of its row. Numbers are sliced W₂ to the data unless stated otherwise; the last column is the verdict by the other measure, the share of samples off the modes, where lower is better too. Claims in italics are not made by the papers, or not in this form.
 
 # %% tags=["hide-input"]
 distance = lambda arm, n, solver="": by_calls(rows, arm, solver)[n]

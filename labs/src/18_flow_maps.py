@@ -57,10 +57,10 @@ torch.set_default_dtype(torch.float64)
 # %% [markdown]
 # ## Explore
 #
-# On the line, data with two modes turn into noise. Time t runs from 0, the data, to 1, pure noise, and a noisy point is $x_t = (1 - t)\, x + t z$. The thin lines are exact paths.
-# A **map** takes a point at one time and answers where it is at an earlier one, in a single jump. The black dot is the start of a jump, the blue square is where the chosen map lands, and the circle is where it should have landed.
+# Here one-dimensional data with two modes turn into noise. Time t runs from 0, the data, to 1, pure noise, and a noisy point is $x_t = (1 - t)\, x + t z$. The thin lines are exact paths.
+# A **map** takes a point at one time and returns, in a single jump, its position at an earlier time. The black dot is the start of a jump, the blue square is where the chosen map lands, and the circle is where it should have landed.
 #
-# On the right are five things that one can ask of a map without knowing the circle. Each has a picture of its own in the plane:
+# The panel on the right lists five conditions that can be checked without knowing where the circle is. Each has its own picture in the plane:
 #
 # | you ask | in the plane | it holds if |
 # |---|---|---|
@@ -68,7 +68,7 @@ torch.set_default_dtype(torch.float64)
 # | **move the end** | the blue line: where the map sends the black dot, for every end time | the blue line runs along the grey paths |
 # | **move the start** | the orange marks: where it sends the other points of the black path | all marks lie in one place |
 # | **split the jump** | the green crosses: two jumps through the time half-way | the last cross lies in the blue square |
-# | **distribution** | the middle panel: where it sends all points | the blue histogram is the black one |
+# | **distribution** | the middle panel: where it sends all points | the blue histogram matches the black one |
 #
 # Drag the start and the end. Then choose other maps, and for each find a condition that is **broken** and one that **holds**. Which wrong map lands exactly on the right distribution? In the trained network, which jumps are the worst?
 
@@ -78,7 +78,7 @@ explorer()
 # %% [markdown]
 # ## Predict
 #
-# Here is a map whose jumps are perfect by one standard: it keeps the conditions *move the start*, *move the end* and *split the jump* exactly, all measured with **its own** velocity, the one that its own very short jumps have.
+# Here is a map whose jumps are perfect by one standard: it satisfies the conditions *move the start*, *move the end* and *split the jump* exactly, when all three are measured with **its own** velocity, that is, the velocity of its own very short jumps.
 
 # %%
 predict("18.1")
@@ -90,17 +90,17 @@ predict("18.1")
 #
 # $$\frac{\mathrm d x_t}{\mathrm d t} = v(x_t, t) = \mathrm E[z - x \mid x_t].$$
 #
-# The **flow map** answers where the path through $x_t$ is at another time s:
+# The **flow map** gives the position, at another time s, of the path through $x_t$:
 #
 # $$X(x_t, t \to s) = x_s .$$
 #
-# Lab 02's exercise B built it with noise levels as times. Four conditions follow from the definition, each in a line or two.
+# Exercise B of lab 02 is to build this map, with noise levels in the place of times. Four conditions follow from the definition, each in a line or two.
 #
-# **Move the end** (Lagrangian). Hold the start and let s run. The landing runs along the path, with the velocity that the path has *there*:
+# **Move the end** (Lagrangian). Hold the start fixed and let s vary. The landing point then moves along the path, with the velocity that the path has *there*:
 #
 # $$\partial_s X(x_t, t \to s) = v\bigl(X(x_t, t \to s),\, s\bigr).$$
 #
-# **Move the start** (Eulerian). Let the start run along its own path. All its points have the same $x_s$, so the landing does not move:
+# **Move the start** (Eulerian). Let the start move along its own path. All points of this path have the same $x_s$, so the landing point does not move:
 #
 # $$0 = \frac{\mathrm d}{\mathrm d t}\, X(x_t, t \to s) = \partial_t X + \partial_x X \cdot v(x_t, t),$$
 #
@@ -112,7 +112,7 @@ predict("18.1")
 #
 # **Distribution.** If $x_t$ has the distribution $p_t$ of noisy points, then $X(x_t, t \to s)$ has the distribution $p_s$.
 #
-# And with all of them goes what a jump of no length does, $X(x_t, t \to t) = x_t$. Networks get this one for free: write the jump as
+# In addition, a jump of length zero must change nothing: $X(x_t, t \to t) = x_t$. Networks get this condition for free if we write the jump as
 #
 # $$X(x_t, t \to s) = x_t - (t - s)\, u(x_t, t, s),$$
 #
@@ -120,7 +120,7 @@ predict("18.1")
 #
 # ### Which condition notices which mistake?
 #
-# Five wrong maps and the exact one. Each number is the root mean square of what is left of a condition over 300 random jumps (for the distribution, the mean W₁ distance over 20 pairs of times).
+# Here are five wrong maps and the exact one. Each number is the root mean square of the residual of a condition over 300 random jumps (for the distribution, the mean W₁ distance over 20 pairs of times).
 # *Mirror image* follows the path up to pure noise, changes the sign of the noise there, and comes down again. *Made for other data* is the exact flow map of a single Gaussian with the mean and the spread of our data.
 
 # %%
@@ -131,8 +131,8 @@ who_notices(found)
 # %% [markdown]
 # How to read it: only the exact map has a row without a number. Now read the columns, and look for *holds* in the rows of wrong maps.
 #
-# - **Stand still** keeps *split the jump*: twice nothing is nothing. The data do not occur in this condition, so it cannot know them.
-# - **Mirror image** keeps the distribution, at every time. The reason is that z and −z have the same distribution. It even keeps both conditions with derivatives, since the mirrored landing runs along a path too, only along a wrong one. What gives it away is the jump of no length, and *split the jump*, since two jumps change the sign twice.
+# - **Stand still** satisfies *split the jump*, because two jumps that do nothing are the same as one. The data do not appear in this condition, so it cannot test whether the map fits them.
+# - **Mirror image** keeps the distribution, at every time. The reason is that z and −z have the same distribution. It even satisfies both conditions with derivatives, since the mirrored landing point also moves along a path, although along the wrong one. What gives it away is the jump of length zero, and by *split the jump*, since two jumps change the sign twice.
 # - **Made for other data** is consistent with itself in every way. Only the velocity of *our* data shows that it is wrong.
 #
 # So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. In most methods this is flow matching on the diagonal, where $u(x_t, t, t)$ is compared with $z - x$.
@@ -151,7 +151,7 @@ for whose, velocity in (("the data's", law), ("its own", other.law)):
 # %% [markdown]
 # ### Two faces that you know
 #
-# Under every clock a jump can be written as a mixture of the start and an estimate $g$ of the data (not lab 10's tangent g). In our time the two ways of writing it are
+# However time is parametrised, a jump can be written as a mixture of the start and an estimate $g$ of the data (this is not the tangent g of lab 10). With the time used here, the two ways of writing it are
 #
 # $$X = x_t - (t - s)\, u = \frac st\, x_t + \Bigl(1 - \frac st\Bigr)\, g .$$
 #
@@ -179,7 +179,7 @@ print(
 )
 
 # %% [markdown]
-# Left: for one $x_t$ the answer moves from the average of all data that it may come from to the one point in which its path ends. Lab 02 showed the two ends of these lines; here is the way between them.
+# Left: for one $x_t$ the estimate moves from the average of all data from which $x_t$ may come to the one point at which its path ends. Lab 02 showed the two ends of these lines; here you see what lies between them.
 # Right: each point of the triangle is a kind of jump. A denoiser is trained on the diagonal, a consistency model on the lower edge, a flow map everywhere. Along the lower edge *move the start* reads $\mathrm d f/\mathrm d t = 0$: that is lab 10.
 
 # %% [markdown]
@@ -187,9 +187,9 @@ print(
 #
 # | the paper | here |
 # |---|---|
-# | $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$; time runs from noise (0) to data (1) | `jump`; time runs from data (0) to noise (1), so signs turn |
-# | LSD, the Lagrangian loss | `Lagrangian`: differentiates by s alone, and asks the network for the velocity at the landing |
-# | ESD, the Eulerian loss | `Eulerian`: differentiates by $x_t$ and t |
+# | $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$; time runs from noise (0) to data (1) | `jump`; time runs from data (0) to noise (1), so the signs change |
+# | LSD, the Lagrangian loss | `Lagrangian`: differentiates with respect to s alone, and asks the network for the velocity at the landing point |
+# | ESD, the Eulerian loss | `Eulerian`: differentiates with respect to $x_t$ and t |
 # | PSD, the progressive loss | `Progressive`: two jumps, no derivative |
 #
 # A jump is one call of the network, which is given two times, the start and the end:
@@ -212,16 +212,16 @@ show_source(Progressive.__call__)
 # | condition | derivative | the velocity is needed | who uses it |
 # |---|---|---|---|
 # | move the start | along $(v, 1)$, through the whole network | at the given $x_t$; there $z - x$ may stand in for it | sCM (s = 0), MeanFlow, ESD |
-# | move the end | by s only | at the landing, which is no data point: the network's own | LSD, TVM |
+# | move the end | by s only | at the landing point, which is not a data point: the network's own | LSD, TVM |
 # | split the jump | none | nowhere | Shortcut, SplitMeanFlow, PSD; CTM; consistency training with its first jump along the data's line |
 # | distribution | none | nowhere | IMM |
 #
-# The second column is a matter of cost. The third is a matter of noise: $z - x$ is right on average only, and what that noise does to a target is the subject of lab 19.
+# The second column is about the cost, and the third about the noise: $z - x$ is right only on average, and lab 19 shows what its noise does to a target.
 
 # %% [markdown]
 # ## The key figure
 #
-# Which condition trains best? The ring of eight modes, one network of 112,000 weights, 2000 steps of 256 samples, three seeds. All but IMM spend three quarters of each batch on the diagonal.
+# Which condition trains best? Every method trains a network of 112,000 weights on the ring of eight modes, for 2000 steps of 256 samples, with three seeds. All but IMM spend three quarters of each batch on the diagonal.
 
 # %%
 predict("18.2")
@@ -250,8 +250,8 @@ for name in sorted(runs, key=lambda name: runs[name].score("rmse1").mean()):
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each field is the mean of three seeds (lowest to highest). The first column compares each landing with the exact one from the same noise, the second and third compare the samples with fresh data as a whole (sliced W₂; between two fresh sets of data it is about 0.018).
-# A marker in the figure is a seed, and the bar is their mean.
+# Each entry of the table is the mean of three seeds (lowest to highest). The first column compares each landing point with the exact one from the same noise; the second and third compare the set of samples with fresh data as a whole (sliced W₂; between two fresh sets of data it is about 0.018).
+# In the figure, each marker is a seed, and each bar is the mean of its seeds.
 #
 # The columns answer different questions. Look at the row of IMM: nothing in its loss names the paths, and yet its landings are the nearest to the exact ones. But its velocity is poor, because it never trains very short jumps, and more calls do not help it.
 # Among the three conditions that follow the paths the velocity is equally good, since all three learn it on the same diagonal; what differs is how it is carried to the long jumps.
@@ -280,7 +280,7 @@ checks.end_residual(end_residual)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `torch.func.jvp(lambda s: X(x_t, t, s), (s,), (torch.ones_like(s),))` gives two tensors. The first one is where v has to be asked.
+# `torch.func.jvp(lambda s: X(x_t, t, s), (s,), (torch.ones_like(s),))` gives two tensors. The first one is the point at which v has to be evaluated.
 #
 # </details>
 
@@ -302,7 +302,7 @@ checks.end_residual(end_residual)
 # ### B · on your own: two jumps as a target
 #
 # Write the target that PSD and SplitMeanFlow give to $u(x_t, t, s)$: the mean velocity of two jumps, from t to m and from m to s, with t > m > s. No gradient may pass through a target.
-# `u(x_t, t, s)` is a mean velocity (b, 1). A public implementation of this has gone wrong at one sign; the check looks for it too.
+# `u(x_t, t, s)` is a mean velocity (b, 1). One public implementation of this has had a sign error; the check looks for that mistake too.
 
 
 # %% tags=["exercise"]
@@ -317,7 +317,7 @@ checks.split_target(split_target)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Where does the first jump land? The way that both go together is (t − m) times the first velocity plus (m − s) times the second one.
+# Where does the first jump land? The total displacement of the two jumps is (t − m) times the first velocity plus (m − s) times the second one.
 #
 # </details>
 
@@ -375,7 +375,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# These runs are half as long as the presets, and nothing was tuned for any method. The order of methods on images may be another: the first version of the paper had PSD best there, the second one LSD.
+# These runs are half as long as the presets, and nothing was tuned for any method. On images the order of the methods may be different: there PSD was best in the first version of the paper, and LSD in the second.
 
 # %% [markdown]
 # ## Budget

@@ -24,7 +24,7 @@
 #
 # 1. **derive** MeanFlow's target from the definition of a mean, and say which tangent its derivative takes;
 # 2. **compute** what each wrong tangent aims at, and what the noise of single data does to the target;
-# 3. **judge** when the adaptive weight with p = 1 is harmless, and read "ratio 0.75" in two codes.
+# 3. **judge** when the adaptive weight with p = 1 is harmless, and say what "ratio 0.75" means in each of two implementations.
 #
 # Most of the lab is exact: the data are numbers with two modes, and everything about their paths is known. What was trained was recorded, three seeds each.
 
@@ -62,10 +62,10 @@ torch.set_default_dtype(torch.float64)
 # %% [markdown]
 # ## Explore
 #
-# A jump goes from the black dot, at time t, to the circle, at an earlier time r (lab 18's s; MeanFlow's paper writes r). Time 0 is the data, time 1 pure noise. There are three velocities in this picture. The dotted line has the velocity $v$ of the path at the **start**. The short thick line has the velocity at the **end**.
-# The dashed line is straight from the start to the end: its slope is the **mean velocity** $u$ of the jump, and this is what a MeanFlow network learns.
+# A jump goes from the black dot, at time t, to the circle, at an earlier time r (lab 18's s; MeanFlow's paper writes r). Time 0 is the data, time 1 pure noise. This picture shows three velocities, as slopes of lines. The slope of the dotted line is the velocity $v$ of the path at the **start**, and that of the short thick line is the velocity at the **end**.
+# The dashed line goes straight from the start to the end: its slope is the **mean velocity** $u$ of the jump, and this is what a MeanFlow network learns.
 #
-# MeanFlow makes a target for $u$ out of $v$ and a derivative. The blue line has the slope of that target. If the derivative is taken along the right direction, the *tangent*, it ends in the circle. It opens on a wrong one.
+# MeanFlow makes a target for $u$ out of $v$ and a derivative. The blue line has the slope of that target. If the derivative is taken along the right direction, the *tangent*, the blue line ends in the circle. When the lab opens, a wrong tangent is selected.
 #
 # Three things to try. Move r and compare the slope of the blue line with that of the short thick one. Choose the right tangent: where is the blue line now? And look at the panel on the right, where each target is made from a single pair of data and noise: when is MeanFlow's target noisier than that of *improved* MeanFlow, and when is it less noisy?
 
@@ -75,7 +75,7 @@ explorer()
 # %% [markdown]
 # ## Predict
 #
-# A MeanFlow network is told t and the length h = t − r of the jump. Somebody differentiates it along the path and forgets that h changes too: x_t and t move, h is held fixed.
+# A MeanFlow network is given t and the length h = t − r of the jump. Suppose that somebody differentiates it along the path but forgets that h changes too: x_t and t move, while h is held fixed.
 
 # %%
 predict("19.1")
@@ -89,7 +89,7 @@ predict("19.1")
 #
 # $$u(x_t, t, r) = \frac{1}{t - r} \int_r^t v(x_\tau, \tau)\, \mathrm d\tau .$$
 #
-# An integral cannot be a training target: it would take a solver. So multiply by t − r, and differentiate both sides by t, along the path and with r held fixed:
+# An integral cannot be a training target: it would take a solver. So multiply by t − r, and differentiate both sides with respect to t, along the path and with r held fixed:
 #
 # $$\frac{\mathrm d}{\mathrm d t}\Bigl[(t - r)\, u\Bigr] = u + (t - r)\, \frac{\mathrm d u}{\mathrm d t} = v(x_t, t).$$
 #
@@ -97,17 +97,17 @@ predict("19.1")
 #
 # $$u = v - (t - r)\, \frac{\mathrm d u}{\mathrm d t}. \tag{1}$$
 #
-# The network's own derivative stands on the right. With a stop-gradient the right side becomes a target.
+# The right-hand side contains the network's own derivative. With a stop-gradient it becomes a target.
 #
 # ### What a JVP is, and which tangent it takes
 #
-# When $x_t$ and t change by a little, and r does not, $u$ changes by the chain rule:
+# When $x_t$ and t change a little and r does not, the change of $u$ follows from the chain rule:
 #
 # $$\frac{\mathrm d u}{\mathrm d t} = \partial_x u \cdot \frac{\mathrm d x_t}{\mathrm d t} + \partial_t u \cdot 1 + \partial_r u \cdot 0
 # = \bigl(\partial_x u,\ \partial_t u,\ \partial_r u\bigr) \cdot (v,\, 1,\, 0).$$
 #
-# On the right is the matrix of all derivatives (the Jacobian) times one vector, the **tangent**: a *Jacobian-vector product*. Forward-mode differentiation computes the product in one pass, beside the value, without ever making the matrix. (Lab 10 measures what such a pass costs.)
-# Here it is for a function of three numbers, beside a difference:
+# On the right is the matrix of all derivatives (the Jacobian) times one vector, the **tangent**: a *Jacobian-vector product*. Forward-mode differentiation computes the product in one pass, together with the value, without ever forming the matrix. (Lab 10 measures what such a pass costs.)
+# Here is such a product for a function of three numbers, compared with a finite difference:
 
 # %% tags=["nbval-check-output"]
 def curve(x, t, r):
@@ -120,11 +120,11 @@ ahead = curve(*(at + 1e-6 * along))
 print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e-6:.4f}")
 
 # %% [markdown]
-# MeanFlow's networks are told t and h = t − r. Then r held fixed means that **h grows as fast as t**, and the tangent on the inputs $(x_t, t, h)$ is $(v, 1, 1)$. In the code of this repository r is the input of a jump, so that the network's h follows by itself.
+# MeanFlow's networks are given t and h = t − r. Holding r fixed then means that **h grows as fast as t**, and the tangent on the inputs $(x_t, t, h)$ is $(v, 1, 1)$. In the code of this repository r is the input of a jump, so that the network's h follows by itself.
 #
 # ### What if h is held fixed?
 #
-# Then r moves along with t, and du gets the term $\partial_r u$ as well. We need that derivative. The jump ends at $X = x_t - (t - r)\, u$; differentiate by r, and remember that the end of a jump moves with the velocity there (lab 18):
+# Then r moves along with t, and the derivative of u gains the term $\partial_r u$. To find this term, note that the jump ends at $X = x_t - (t - r)\, u$; differentiate with respect to r, and remember that the end of a jump moves with the velocity there (lab 18):
 #
 # $$\partial_r X = u - (t - r)\, \partial_r u = v(X, r) \qquad\Longrightarrow\qquad (t - r)\, \partial_r u = u - v(X, r).$$
 #
@@ -136,7 +136,7 @@ print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e
 #
 # $$v - (t - r) \Bigl[\frac{\mathrm d u}{\mathrm d t}\Bigr]_{h\ \text{fixed}} = v(X, r). \tag{2}$$
 #
-# The mistake gives no noise and no nonsense: it aims at **the velocity at the end of the jump**, exactly. That is why the blue line of the explorer ran parallel to the path there. Differences of the exact u on three paths agree:
+# The mistake does not produce noise or nonsense: its target is exactly **the velocity at the end of the jump**. That is why the blue line of the explorer ran parallel to the path there. Finite differences of the exact u on three paths confirm this:
 
 # %% tags=["nbval-check-output"]
 law, step = MODES.oracle, 1e-5
@@ -151,7 +151,7 @@ for rank in (0.2, 0.45, 0.64):
 # %% [markdown]
 # ### What a network makes of it
 #
-# Equation (2) holds for the exact $u$. But a network that follows this target is soon no longer the exact $u$, and its derivative changes too. It comes to rest at a function $w$ that is its own target: along the path, for each fixed h,
+# Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. It settles at a function $w$ that equals its own target: along the path, for each fixed h,
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
@@ -159,10 +159,10 @@ for rank in (0.2, 0.45, 0.64):
 #
 # $$w(t) = \frac1h \int_{-\infty}^{t} e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
 #
-# So the resting point is not $v$ at the end of the jump but an average of the velocities before t, which fades with the distance: the jump's own end has k = 1. To first order in h the two agree, as $v - h v'$; the mean velocity is $v - \frac h2 v'$.
-# (Jumps of length h exist from t = h on only. What the network says there, at r = 0, nothing determines, and it fades with t.)
+# So the network does not settle at $v$ at the end of the jump but at an average of the velocities before t, with weights that fade with the distance; the jump's own end is at k = 1. To first order in h both equal $v - h v'$, whereas the mean velocity is $v - \frac h2 v'$.
+# (Jumps of length h exist only from t = h on. Nothing determines what the network answers there, at r = 0, but the influence of this answer fades as t grows.)
 #
-# We trained both on a Gaussian, whose paths have a formula, with the right tangent and with h fixed:
+# We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed:
 
 # %%
 runs = {name: read("meanflow-line", name) for name in ("right", "held")}
@@ -187,7 +187,7 @@ for name, title in (("right", "r held"), ("held", "t − r held")):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Each distance is the RMS over a grid of jumps that end at t/2 or later; mean of three seeds (lowest to highest). Near the diagonal, at the right end of the figure, the mistaken networks follow the fading average. Far from it, at small r, the three seeds say three different things: there the missing start of equation (3) still counts, and nothing determines it. The last column is the standard deviation between the seeds.
+# Each distance is the RMS over a grid of jumps that end at t/2 or later; mean of three seeds (lowest to highest). Near the diagonal, at the right end of the figure, the mistaken networks follow the fading average. Far from it, at small r, the three seeds give three different answers: there the missing start of the integral in equation (3) still matters, and nothing determines it. The last column is the standard deviation between the seeds.
 #
 # ## The method, from its source
 #
@@ -204,7 +204,7 @@ show_source(MeanFlow.residual)
 # %% [markdown]
 # ### The data's velocity in place of v
 #
-# Nobody knows $v$. The code uses $z - x = v + \xi$ for it, where the noise $\xi$ has mean 0 for each $x_t$. It appears twice, as a summand and in the tangent. Insert it into the residual of the exact u:
+# In practice $v$ is not known. The code replaces it by $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. This replacement occurs twice, as a summand and in the tangent. Insert it into the residual of the exact u:
 #
 # $$u - (v + \xi) + (t - r)\, \bigl[\partial_t u + \partial_x u \cdot (v + \xi)\bigr]
 # = \underbrace{u - v + (t - r)\, \frac{\mathrm d u}{\mathrm d t}}_{0,\ \text{by (1)}} \; - \; \xi + (t - r)\, \partial_x u \cdot \xi .$$
@@ -221,7 +221,7 @@ predict("19.2")
 # %% [markdown]
 # ## The key figure
 #
-# The ring of eight modes, exact paths. Left: the median of $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$ over 200 pairs of data and noise for each jump. Right: how it is spread over 1500 pairs, for three jumps.
+# The data are the ring of eight modes, with exact paths. Left: the median of $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$ over 200 pairs of data and noise for each jump. Right: how it is spread over 1500 pairs, for three jumps.
 
 # %%
 sides = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
@@ -235,10 +235,10 @@ spread = {f"(t, r) = {p}": noise_ratio(Ring(), *p, 1500, seed=0) for p in three}
 noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
-# How to read it: where the number is below 1, MeanFlow's target is the less noisy one. For the jump that one-step sampling needs, from t near 1 to 0, it is so by a factor of about ten for the typical pair: paths draw together on their way to the data, $\partial_x X$ is small, and noise shrinks along with it.
-# But look at the tail on the right. A few pairs lie on the ridges between two modes, where neighbouring paths part, and there the noise is multiplied by hundreds. They dominate the *mean*. So both sentences that one hears are true: "the data's velocity in the JVP adds noise" (in the mean, because of a few) and "it removes noise" (for most).
+# How to read it: where the number is below 1, MeanFlow's target is the less noisy one. For the jump that one-step sampling needs, from t near 1 to 0, it is less noisy by a factor of about ten for the typical pair: paths converge on their way to the data, $\partial_x X$ is small, and noise shrinks along with it.
+# But look at the tail on the right. A few pairs lie on the ridges between two modes, where neighbouring paths part, and there the noise is multiplied by hundreds. They dominate the *mean*. So both of the claims that one hears are true: "the data's velocity in the JVP adds noise" (in the mean, because of a few) and "it removes noise" (for most).
 #
-# Does the difference matter in training? The two differ in nothing else:
+# Does this difference matter in training? The two methods compared here differ in nothing else:
 
 # %% tags=["hide-input"]
 plain, own = read("maps", "meanflow"), read("meanflow", "own-tangent")
@@ -254,8 +254,8 @@ Markdown("\n".join(table))
 #
 # $$\int \frac{\mathrm d \ell}{(\ell + c)^p} = \frac{(\ell + c)^{1 - p}}{1 - p}, \qquad\text{and}\quad \ln(\ell + c) \quad\text{for}\ p = 1 .$$
 #
-# Take the jump of no length at t = 1. There $x_t = z$ tells nothing about the data, the targets are $z - x$ with x anywhere on the ring, and the right answer is their mean, the centre of the ring. In the plane, $\ln \lVert y - a \rVert$ is the potential of a charged thread through a.
-# Averaged over a circle it is the same for every a inside it, as the field inside a charged tube is zero. So on a full circle, and with c = 0, p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this holds nearly: close to a mode the loss is even a little lower.
+# Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data, the targets are $z - x$ with x anywhere on the ring, and the right answer is their mean, the centre of the ring. In the plane, $\ln \lVert y - a \rVert$ is the potential of a charged thread through a.
+# Averaged over a circle it is the same for every a inside it, because the field inside a charged tube is zero. So on a full circle, and with c = 0, p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this is nearly true: close to a mode the loss is even a little lower.
 # In 64 dimensions (32 such rings side by side) the error ℓ is about the same for all samples, because 64 squares are added. Dividing by a constant changes nothing.
 
 # %%
@@ -286,7 +286,7 @@ Markdown("\n".join(table))
 # | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
 # | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
 #
-# Whoever copies 0.75 from one to the other trains the opposite recipe. Both draw two times from a logit-normal distribution and sort them, but from different ones:
+# Whoever copies 0.75 from one to the other trains the opposite recipe. Both draw a pair of times from a logit-normal distribution and sort them, but the two distributions are different:
 
 # %%
 points = torch.zeros(3000, 2)
@@ -303,7 +303,7 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The small circle in the corner of each panel marks the jump from (t, r) = (1, 0), the only one that a one-step sampler ever asks for. The ImageNet recipe all but never trains near it. That it works there all the same must be due to extrapolation. Smooth features of time would make it possible, but this was not tested here.
+# The small circle in the corner of each panel marks the jump from (t, r) = (1, 0), the only one that a one-step sampler ever asks for. The ImageNet recipe hardly ever trains near it. The fact that it works there all the same must be due to extrapolation. Smooth features of time would make that possible, but this was not tested here.
 
 # %% [markdown]
 # ## Exercises
@@ -367,7 +367,7 @@ checks.target_noise(target_noise)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# ξ stands in the residual twice: once as it is, with a minus, and once in the tangent of x_t. The second one is a JVP with the tangent ξ on x_t and none on the times.
+# ξ appears in the residual twice: once by itself, with a minus sign, and once in the tangent of x_t. The second term is a JVP with the tangent ξ on x_t and zero on the times.
 #
 # </details>
 
@@ -427,4 +427,4 @@ print(f"Made by, for one: {record[1]['command']}")
 print("Trained in this notebook: nothing.")
 
 # %% [markdown]
-# **Next:** exercise B of lab 18 made a target without any derivative. Compare the two: which noise does that one have?
+# **Next:** exercise B of lab 18 made a target without any derivative. Compare it with MeanFlow's target: what noise does it have?
