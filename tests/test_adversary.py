@@ -9,6 +9,7 @@ from cmlab.data.digits import Digits, Unlabelled
 from cmlab.methods.critic import Critic
 from cmlab.nets.critic import ImageCriticShape, PointCriticShape
 from cmlab.presets import toy
+from cmlab.process import VarianceExploding
 from cmlab.schedules import Constant
 from cmlab.teacher import Guided, InitialModelTeacher
 from cmlab.train.config import Adam, RAdam
@@ -98,6 +99,8 @@ def test_a_critic_without_a_network_says_what_to_call():
 
 class Says(torch.nn.Module):
     """A denoiser that answers with the label."""
+
+    process = VarianceExploding()
 
     def forward(self, x_t, t, cond=None):
         return torch.zeros_like(x_t) if cond is None else cond[:, None].to(x_t) * x_t

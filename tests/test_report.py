@@ -197,7 +197,7 @@ def test_a_run_on_disk_is_scored_by_the_same_judge(monkeypatch, tmp_path):
     assert {row["space"] for row in found.rows()} == {"means"}
     with pytest.raises(Refused, match="cannot be measured.*ask for 1 to 320"):
         score(tmp_path, replace(evaluator, n=400), device=torch.device("cpu"))
-    with pytest.raises(Refused, match="there is no 'path'"):
+    with pytest.raises(Refused, match="Photographs is made here and not read from files"):
         score(tmp_path, evaluator, path="elsewhere", device=torch.device("cpu"))
 
 
