@@ -177,6 +177,20 @@ def test_a_slow_redraw_waits_for_rest(monkeypatch):
     assert hand.drawn == [("quick", 19), ("rest", 19)]
 
 
+def test_slow_redraws_come_while_the_drag_goes_on(monkeypatch):
+    monkeypatch.setattr(screen, "SLOW", -1.0)
+    monkeypatch.setattr(screen, "REST", 0.02)
+    hand = Hand()
+
+    async def drag():
+        while len(hand.drawn) < 5:  # it would not end if each move put the redraw off
+            hand.turn(len(hand.drawn))
+            await asyncio.sleep(0.002)
+
+    asyncio.run(asyncio.wait_for(drag(), 60))
+    assert all(kind == "quick" for kind, _ in hand.drawn)
+
+
 def test_without_an_event_loop_each_change_is_drawn_in_full():
     hand = Hand()
     hand.turn(3)

@@ -31,7 +31,7 @@ DENSITY = 2  # pixels of a sharp picture to one of the page
 COLORS = 128  # of a quick picture
 YOUNG = 3  # pictures after which what looks the same goes to the background
 PAUSE, REST = 0.004, 0.3  # seconds without a change: until a quick picture, and until a sharp one
-SLOW = 0.4  # seconds: a redraw that takes longer waits for rest
+SLOW = 0.4  # seconds: after a redraw that takes longer the next one waits as long as for rest
 
 
 class Screen(ipw.Image):
@@ -226,12 +226,11 @@ class Redraws:
         except RuntimeError:
             self.now()
             return
-        slow = self.seconds > SLOW
-        if self.waiting and not slow:
+        if self.waiting:
             return
         self.cancel()
         self.waiting = True
-        self.next = loop.call_later(REST if slow else PAUSE, self._draw, loop)
+        self.next = loop.call_later(REST if self.seconds > SLOW else PAUSE, self._draw, loop)
 
     def cancel(self) -> None:
         """Forget what waits: everything has been drawn."""
