@@ -513,11 +513,11 @@ Markdown("\n".join(table))
 #
 # The whole method fits into three lines. For a batch of latents x, with levels $t > r$ that are neighbours on a grid of N intervals:
 #
-# $$\begin{aligned}
-# z &\leftarrow \text{the noises of the batch, permuted within each class so that } \textstyle\sum_i \lVert x_i - z_i \rVert^2 \text{ is least} \\
-# m &= \tfrac1D \lVert f_\theta(x + t z,\, t) - f_{\theta^-}(x + r z,\, r) \rVert^2 , \qquad c = e^{-0.85} N^{-1.15} \\
-# L &= \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr) \tfrac1D \lVert f_\theta(x + t z,\, t) - x \rVert^2\Bigr]
-# \end{aligned}$$
+# $$z \leftarrow \text{the noises of the batch, permuted within each class so that } \textstyle\sum_i \lVert x_i - z_i \rVert^2 \text{ is least}$$
+#
+# $$m = \tfrac1D \lVert f_\theta(x + t z,\, t) - f_{\theta^-}(x + r z,\, r) \rVert^2 , \qquad c = e^{-0.85} N^{-1.15}$$
+#
+# $$L = \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr) \tfrac1D \lVert f_\theta(x + t z,\, t) - x \rVert^2\Bigr]$$
 #
 # The comparison did not favour the method. Three conclusions do not depend on which method was better:
 #

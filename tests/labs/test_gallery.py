@@ -199,6 +199,9 @@ def test_a_formula_is_set_as_it_is_meant():
         assert "minsize" not in mathml(bars) and 'stretchy="true"' not in mathml(bars)
     with pytest.raises(ValueError, match="cannot be shown"):
         mathml(r"\nonsense x")
+    with pytest.raises(ValueError, match="& cannot be shown"):
+        mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}")
+    assert mathml(r"\begin{align*} a &= b \\ c &= d \end{align*}").count("<mtr>") == 2
 
 
 def test_the_mathematics_font_is_small_has_its_licence_and_every_sign_of_the_formulas(site):

@@ -139,7 +139,8 @@ def mathml(tex: str, display: bool = False) -> str:
     except Exception as error:  # latex2mathml has an exception for each kind of mistake
         raise ValueError(f"this formula is no LaTeX that can be shown: {tex}") from error
     mend_node(found, display)
-    if left := re.search(r"\\[A-Za-z]+", "".join(found.itertext())):
+    # Of commands that it does not know, and of aligned, it prints the source, marks included.
+    if left := re.search(r"\\[A-Za-z]+|&", "".join(found.itertext())):
         raise ValueError(f"{left[0]} cannot be shown; write this formula without it: {tex}")
     found.set("alttext", re.sub(r"\s+", " ", tex.strip()))
     return Tree.tostring(found, encoding="unicode")
