@@ -12,6 +12,7 @@ from torch import nn
 from cmlab.data.toy import Bumps, Ring, ToyData
 from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods import CD, CT, PCM
+from cmlab.methods.base import Method
 from cmlab.methods.critic import Critic
 from cmlab.methods.ct import GridDecay, SqrtGrowth
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
@@ -26,6 +27,7 @@ from cmlab.presets import phased, toy
 from cmlab.sampling import ddim, heun
 from cmlab.schedules import Constant
 from cmlab.teacher import EMATarget, NetworkTeacher, OracleTeacher, SampleTeacher, StopGrad
+from cmlab.train.config import Adam
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Metric, Schedule, Solver, Teacher, Weight
@@ -208,3 +210,16 @@ PHASES = Study(
     EndpointObserver(),
     observations=10,
 )
+
+
+# Flow maps by their methods' own settings, which is what labs 18 and 19 compare: times drawn
+# independently, targets from one sample, one rate. The presets of cmlab go beyond that.
+
+FLOW_STEPS, FLOW_RATE = 2000, 1e-3
+
+
+def plain_flow_map(method: Method, seed: int, data: ToyData = toy.RING) -> Recipe:
+    """A flow map's recipe with nothing tuned: 2000 steps, half of the presets', at rate 1e-3."""
+    recipe = toy.flow_map(method, FLOW_STEPS, seed, data)
+    optimizer = Adam(FLOW_RATE, 0.9, 0.99)
+    return replace(recipe, train=replace(recipe.train, optimizer=optimizer))

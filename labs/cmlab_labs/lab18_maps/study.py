@@ -1,11 +1,12 @@
 """Studies of lab 18: flow maps trained by the conditions that tie a jump to its neighbours.
 
-maps       on the ring, as the presets toy.lsd, esd, psd, imm and meanflow with half their steps
+maps       on the ring: LSD, ESD, PSD, IMM and MeanFlow, nothing tuned for any of them
 maps-line  LSD on the lab's two modes, a small network whose weights are kept
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -13,22 +14,24 @@ import torch
 from torch import nn
 
 from cmlab.data.toy import Bumps, ToyData
-from cmlab.methods import SelfDistillation
+from cmlab.methods import IMM, MeanFlow, SelfDistillation
+from cmlab.methods.base import Method
 from cmlab.methods.flow_map import Jumps, jump
+from cmlab.methods.meanflow import AdaptiveWeight
+from cmlab.methods.self_distillation import Eulerian, Progressive
 from cmlab.metrics.toy import exact_ends
 from cmlab.model import Denoiser
 from cmlab.nets.embedding import TwoTimes
 from cmlab.nets.mlp import MLPShape
 from cmlab.ops import sum_squares
-from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 
 from ..common.observers import Arrays
+from ..common.studies_shared import plain_flow_map
 from ..common.study import Study, read
 
 LINE = Bumps((0.4, 0.6), (-1.2, 1.0), (0.2, 0.2))
-STEPS = 2000  # half of the presets'
 NOISE_LEVEL = 1e4 - 1  # t = 0.9999 in rectified flow
 
 
@@ -63,18 +66,18 @@ class JumpObserver:
             return Jumps()(model.process, model, z, 1)
 
 
-def line_lsd(seed: int, steps: int = 2000) -> Recipe:
+def line_lsd(seed: int) -> Recipe:
     """LSD on the line, with a network of 15,000 weights."""
-    recipe = toy.flow_map(SelfDistillation(), steps, seed, LINE)
+    recipe = plain_flow_map(SelfDistillation(), seed, LINE)
     return replace(recipe, net=MLPShape(dim=1, width=64, embed=TwoTimes()))
 
 
-VARIANTS: dict[str, Callable[[int], Recipe]] = {
-    name: lambda seed, preset=preset: preset(steps=STEPS, seed=seed)
-    for name, preset in {
-        "lsd": toy.lsd, "esd": toy.esd, "psd": toy.psd, "imm": toy.imm, "meanflow": toy.meanflow,
-    }.items()
+METHODS: dict[str, Method] = {
+    "lsd": SelfDistillation(), "esd": SelfDistillation(condition=Eulerian()),
+    "psd": SelfDistillation(condition=Progressive()), "imm": IMM(),
+    "meanflow": MeanFlow(weight=AdaptiveWeight(p=0.0)),
 }  # fmt: skip
+VARIANTS = {name: partial(plain_flow_map, method) for name, method in METHODS.items()}
 
 STUDY = Study("maps", VARIANTS, JumpObserver())
 LINE_STUDY = Study("maps-line", {"lsd": line_lsd}, JumpObserver(keep=True))

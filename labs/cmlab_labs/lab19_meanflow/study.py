@@ -1,11 +1,12 @@
 """Studies of lab 19: MeanFlow with one thing changed.
 
-meanflow       on the ring, toy.meanflow in half its steps, with p = 1 or its own tangent
+meanflow       on the ring, nothing tuned, with p = 1 or its own tangent
 meanflow-line  on the Gaussian N(0.5, 0.3²), with the right tangent and with t - r held fixed
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -19,15 +20,14 @@ from cmlab.model import Denoiser
 from cmlab.nets.embedding import TwoTimes
 from cmlab.nets.mlp import MLPShape
 from cmlab.ops import expand, jvp
-from cmlab.presets import toy
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Data
 
 from ..common.observers import Arrays
+from ..common.studies_shared import plain_flow_map
 from ..common.study import Study
 
-STEPS = 2000  # half of the preset's
 GAUSSIAN = Bumps((1.0,), (0.5,), (0.3,))
 PLAIN = MeanFlow(weight=AdaptiveWeight(p=0.0))
 
@@ -92,15 +92,15 @@ GRID = torch.linspace(0.1, 0.99, 24), torch.linspace(0, 1, 21), torch.linspace(-
 
 
 def ring(change: MeanFlow) -> Callable[[int], Recipe]:
-    """toy.meanflow with this method in place of its own."""
-    return lambda seed: replace(toy.meanflow(steps=STEPS, seed=seed), method=change)
+    """This method on the ring."""
+    return partial(plain_flow_map, change)
 
 
 def line(change: MeanFlow) -> Callable[[int], Recipe]:
     """This method on the Gaussian: a network of 64 units a layer, 2000 steps."""
 
     def recipe(seed: int) -> Recipe:
-        whole = toy.flow_map(change, STEPS, seed, GAUSSIAN)
+        whole = plain_flow_map(change, seed, GAUSSIAN)
         return replace(whole, net=MLPShape(dim=1, width=64, embed=TwoTimes()))
 
     return recipe
