@@ -13,7 +13,8 @@ from browser.harness import (
 
 pytestmark = pytest.mark.browser
 
-EXPLORER = "lab-panel:has(.lab-seed) .lab-out"  # the lab opens with another figure
+PANEL = "lab-panel:has(.lab-calls)"  # the lab opens with another figure
+EXPLORER = f"{PANEL} .lab-out"
 
 
 def commit(page, option):
@@ -38,7 +39,7 @@ def test_the_prediction_replies_twice_and_the_seed_slider_draws_another_digit(pa
     before = picture(page, EXPLORER)
     assert ink(before) > ENOUGH_INK
 
-    slide(page, "lab-seed")
+    slide(page, f"{PANEL} .lab-seed")
     wait_for_text(page, EXPLORER, "seed=1")
     settle(page)
     after = picture(page, EXPLORER)
