@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_explorer_answers_and_the_desk_waits_to_be_started(page, jupyter):
-    open_and_run(page, jupyter, "16_cifar10", "explorer(generator)")
+    open_and_run(page, jupyter, "16_cifar10", "at_work")
     assert page.locator(".lab-start").is_visible() and page.locator(".lab-start").is_enabled()
     assert not (jupyter.folder.parent / "runs").exists()
 
