@@ -3,7 +3,7 @@
 # Guess: it refuses a launcher whose number of processes is not devices x nodes.
 # Seen: it picks a strategy for one device, which never looks at the launcher. Both processes have a world of one and take
 # themselves for the first, so both train the whole run and write the same files, and both exit with 0.
-# Versions: lightning-fabric 2.6.6, torch 2.13.0 (CPU), Python 3.11. Output seen on 2026-11-29:
+# Versions: lightning-fabric 2.6.6, torch 2.13.0 (CPU), Python 3.11. Seen on 2026-11-29, output:
 #   2.6.6 WORLD_SIZE 2 world 1 first True
 #   2.6.6 WORLD_SIZE 2 world 1 first True
 #   torchrun ended with 0; each of its two processes had a world of one

@@ -2,7 +2,7 @@
 # torch 2.13.0: torch.func.jvp of a compiled module, and what follows.
 # Guess: the jvp runs a compiled graph or raises, and calls after it run compiled as before.
 # Seen: the jvp runs no compiled graph, and neither does any later plain call of the module.
-# Versions: torch 2.13.0 (CPU), Python 3.11. Output seen on 2026-11-29:
+# Versions: torch 2.13.0 (CPU), Python 3.11. Seen on 2026-11-29, output:
 #   graphs run: by a plain call 1, by jvp 0, by two plain calls after it 0
 set -euo pipefail
 folder="$(mktemp -d)"

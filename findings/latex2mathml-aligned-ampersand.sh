@@ -2,7 +2,7 @@
 # latex2mathml 3.81.1: an equation over two lines, written with the environment aligned.
 # Guess: aligned becomes a table of two rows, as align* does, since both are the same layout in LaTeX.
 # Seen: no table is made; both lines stand on one, each alignment mark is printed as a sign, and it is a bare ampersand, so that the result is no well-formed XML. align* and matrix become tables.
-# Versions: latex2mathml 3.81.1, Python 3.11. Output seen on 2026-11-29:
+# Versions: latex2mathml 3.81.1, Python 3.11. Seen on 2026-11-29, output:
 #   aligned: table False, ampersands printed 2, well-formed False
 #   align*: table True, ampersands printed 0, well-formed True
 #   matrix: table True, ampersands printed 0, well-formed True

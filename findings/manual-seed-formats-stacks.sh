@@ -2,7 +2,7 @@
 # torch 2.13.0 on a CPU: what torch.manual_seed does beside seeding.
 # Guess: it sets one integer. Seen: the call stack is formatted once for each kind of device that is not there,
 # 0.1 to 0.5 ms a call; the default generator's own manual_seed gives the same numbers in a microsecond.
-# Versions: torch 2.13.0 (CPU), Python 3.11. Output seen on 2026-11-29:
+# Versions: torch 2.13.0 (CPU), Python 3.11. Seen on 2026-11-29, output:
 #   stacks formatted: by torch.manual_seed 3, by the generator 0; same numbers: True
 set -euo pipefail
 folder="$(mktemp -d)"

@@ -3,7 +3,7 @@
 # Guess: module.compile() is torch.compile(module) in place, as its documentation says.
 # Seen: for nn.Linear, nn.Sequential and a subclass of nn.Sequential the backend is never called, and nothing
 # says so; torch.compile(module) compiles each of them.
-# Versions: torch 2.13.0 (CPU), Python 3.11. Output seen on 2026-11-29:
+# Versions: torch 2.13.0 (CPU), Python 3.11. Seen on 2026-11-29, output:
 #   Linear: graphs by module.compile() 0, by torch.compile(module) 1
 #   Sequential: graphs by module.compile() 0, by torch.compile(module) 1
 #   Row: graphs by module.compile() 0, by torch.compile(module) 1

@@ -2,7 +2,7 @@
 # nbformat 5.11.1: validating a notebook in which a cell's type is not a string.
 # Guess: validate raises its ValidationError, and iter_validate yields one, as for any other fault of a notebook.
 # Seen: both raise TypeError while the message for the fault is put together, so that a program which reports each fault by ValidationError ends in a traceback.
-# Versions: nbformat 5.11.1, Python 3.11. Output seen on 2026-11-29:
+# Versions: nbformat 5.11.1, Python 3.11. Seen on 2026-11-29, output:
 #   cell type 'song': validate NotebookValidationError, iter_validate yields NotebookValidationError
 #   cell type None: validate TypeError, iter_validate raises TypeError
 #   cell type 3: validate TypeError, iter_validate raises TypeError

@@ -2,7 +2,7 @@
 # torch 2.13.0 on a CPU: torch.compile and two calls of a custom operator that draws random numbers.
 # Guess: the tag nondeterministic_seeded keeps two calls with equal arguments apart, as it does for torch.rand.
 # Seen: it does without gradients; as soon as one is needed the two calls become one, and both results are the same numbers.
-# Versions: torch 2.13.0 (CPU), Python 3.11. Output seen on 2026-11-29:
+# Versions: torch 2.13.0 (CPU), Python 3.11. Seen on 2026-11-29, output:
 #   by_operator, gradient needed: False, aot_eager: equal draws False
 #   by_operator, gradient needed: True, eager: equal draws False
 #   by_operator, gradient needed: True, aot_eager: equal draws True
