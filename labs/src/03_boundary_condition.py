@@ -119,7 +119,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # $$f(x, t) = c_\text{skip}(t)\, x + c_\text{out}(t)\, F\bigl(c_\text{in}(t)\, x,\; c_\text{noise}(t)\bigr).$$
 #
-# - $c_\text{skip}$ says how much of the noisy input is passed on as it is;
+# - $c_\text{skip}$ says how much of the noisy input is passed on unchanged;
 # - $c_\text{out}$ says how much the network's output counts;
 # - $c_\text{in}$ brings the input to a size that a network handles well;
 # - $c_\text{noise}$ is the number by which the network is told the noise level.

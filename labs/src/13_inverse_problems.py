@@ -254,17 +254,6 @@ for name, row in quantiles.items():
 # %% tags=["hide-input"]
 model, _, _ = runs.load(GENERATOR)
 model.requires_grad_(False)
-held, asked = Digits(train=False), torch.tensor([2, 3, 5, 7])
-f = lambda x_t, t: model(x_t, t, asked.repeat_interleave(len(x_t) // 4))
-truth = torch.cat([explorer.held_out_digit(d, 4) for d in asked.tolist()])
-grid = {n: KarrasGrid(0.1, 80.0).up(max(n, 2)).flip(0)[:n] for n in (1, 4, 16)}
-sheets, kept = {}, {}
-for name, task in explorer.EDITS.items():
-    given = task.project(torch.zeros_like(truth), truth)
-    torch.manual_seed(0)
-    made = {n: list(edit(VarianceExploding(), f, task, truth, grid[n])) for n in grid}
-    kept[name] = max(float((task.project(torch.zeros_like(x), x) - given).abs().max()) for way in made.values() for x in way)
-    sheets[name] = torch.stack([truth, given, *(way[-1] for way in made.values())], 1)[1:3].flatten(0, 1)
 
 # %%
 explorer.digit_explorer(model)

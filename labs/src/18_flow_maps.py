@@ -17,7 +17,7 @@
 # | Level | 3 of 3 |
 # | Part | Flow maps |
 # | Time | 50 minutes |
-# | Run All | 65 s on 2 CPU cores |
+# | Run All | 7 s on 2 CPU cores |
 # | You need | the consistency function (lab 02), its continuous-time loss (lab 10), partial derivatives |
 #
 # After this lab you can
@@ -124,8 +124,8 @@ predict("18.1")
 # *Mirror image* follows the path up to pure noise, changes the sign of the noise there, and comes down again. *Made for other data* is the exact flow map of a single Gaussian with the mean and the spread of our data.
 
 # %%
-law, candidates = LINE.oracle, all_maps()
-found = missed(law, candidates)
+oracle, candidates = LINE.oracle, all_maps()
+found = missed(oracle, candidates)
 who_notices(found)
 
 # %% [markdown]
@@ -140,8 +140,8 @@ who_notices(found)
 
 # %%
 other = candidates["made for other data"]
-start = jumps(law, 300, seed=0)
-for whose, velocity in (("the data's", law), ("its own", other.law)):
+start = jumps(oracle, 300, seed=0)
+for whose, velocity in (("the data's", oracle), ("its own", other.oracle)):
     left = JumpResiduals(velocity)(other, *start)
     sizes = [
         f"{SPOKEN[k]} {left[k].square().mean().sqrt():.4f}" for k in ("start", "end", "split")
@@ -166,14 +166,14 @@ for whose, velocity in (("the data's", law), ("its own", other.law)):
 # the **denoiser** D. In between lies everything that the other methods learn. CTM's network is this $g$, MeanFlow's is $u$.
 
 # %%
-faces(law, candidates["exact"])
+faces(oracle, candidates["exact"])
 
 # %% tags=["hide-input", "nbval-check-output"]
 t, s = torch.tensor([0.8]), torch.tensor([0.799])
 x_t = torch.tensor([[0.3]])
 exact = candidates["exact"]
 near, far = (data_estimate(exact, x_t, t, e).item() for e in (s, 0 * s))
-D = (x_t - t * Flow(law).velocity(x_t, t)).item()
+D = (x_t - t * Flow(oracle).velocity(x_t, t)).item()
 print(
     f"x_t = 0.3 at t = 0.8: g = {near:.3f} for a jump to 0.799, where D = {D:.3f}; g = {far:.3f} for the jump to 0."
 )
@@ -346,7 +346,7 @@ checks.split_target(split_target)
 
 # %% tags=["hide-input"]
 wrong = {name: X for name, X in candidates.items() if "trained" not in name}
-seen = [missed(law, wrong, seed=seed) for seed in range(3)]
+seen = [missed(oracle, wrong, seed=seed) for seed in range(3)]
 largest = max(value for rows in seen for value in rows["exact"].values())
 overlooks = {
     key: [n for n in wrong if n != "exact" and all(r[n][key] < 2e-3 for r in seen)]

@@ -48,7 +48,7 @@ def test_each_map_keeps_just_the_conditions_that_the_text_says(found, name):
 
 def test_a_map_of_other_data_keeps_all_conditions_with_its_own_velocity():
     other, start = MAPS["made for other data"], jumps(LAW, 40, 0)
-    own = JumpResiduals(other.law)(other, *start)
+    own = JumpResiduals(other.oracle)(other, *start)
     assert max(float(value.abs().max()) for value in own.values()) < ZERO
     assert float(JumpResiduals(LAW)(other, *start)["end"].abs().max()) > 0.5
 

@@ -28,20 +28,20 @@ ZERO = 2e-3  # a residual below this is 0 but for the solver's and the differenc
 class Flow:
     """The exact flow map of a distribution."""
 
-    law: Oracle
+    oracle: Oracle
 
     def __call__(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        return exact_jump(self.law, x_t, t.clamp(max=LAST), s.clamp(max=LAST))
+        return exact_jump(self.oracle, x_t, t.clamp(max=LAST), s.clamp(max=LAST))
 
     def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The exact velocity E[z - x | x_t]."""
-        return exact_velocity(self.law, x_t, t.clamp(1e-6, LAST))
+        return exact_velocity(self.oracle, x_t, t.clamp(1e-6, LAST))
 
 
-def maps(law: Mixture1D) -> dict[str, FlowMap]:
+def maps(oracle: Mixture1D) -> dict[str, FlowMap]:
     """The exact map of a distribution on the line, and four that are wrong on purpose."""
-    exact = Flow(law)
-    mean = (law.weights[:, None] * law.means.reshape(-1, 1)).sum(0)
+    exact = Flow(oracle)
+    mean = (oracle.weights[:, None] * oracle.means.reshape(-1, 1)).sum(0)
 
     def still(x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         return x_t.clone()
@@ -58,7 +58,7 @@ def maps(law: Mixture1D) -> dict[str, FlowMap]:
         "stand still": still,
         "one straight step": straight,
         "mirror image": mirror,
-        "made for other data": Flow(Gaussian(mean, law.sigma_data)),
+        "made for other data": Flow(Gaussian(mean, oracle.sigma_data)),
     }
 
 
@@ -67,10 +67,10 @@ def all_maps() -> dict[str, FlowMap]:
     return {**maps(LINE.oracle), "trained (LSD)": trained_map()}
 
 
-def points(law: Mixture1D, t: float, n: int) -> Tensor:
+def points(oracle: Mixture1D, t: float, n: int) -> Tensor:
     """Quantiles (n, 1) of x_t, evenly spaced."""
     t = min(t, LAST)
-    return (1 - t) * quantile_points(law, t / (1 - t), n)
+    return (1 - t) * quantile_points(oracle, t / (1 - t), n)
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class JumpResiduals:
     split         X(X(x_t, t -> m), m -> s) - X(x_t, t -> s), m half-way
     """
 
-    law: Oracle
+    oracle: Oracle
 
     def __call__(self, X: FlowMap, x_t: Tensor, t: Tensor, s: Tensor) -> dict[str, Tensor]:
-        exact, b = Flow(self.law), len(x_t)
+        exact, b = Flow(self.oracle), len(x_t)
         up, down = (t + STEP).clamp(max=LAST), t - STEP
         moved = exact(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([up, down]))
         m, end = (t + s) / 2, s.clamp(min=STEP)  # there is no velocity before the data
@@ -102,33 +102,33 @@ class JumpResiduals:
         }
 
 
-def distribution_gap(law: Mixture1D, X: FlowMap, t: float, s: float, n: int = 200) -> float:
+def distribution_gap(oracle: Mixture1D, X: FlowMap, t: float, s: float, n: int = 200) -> float:
     """W₁ between X(x_t, t -> s) and x_s, by n quantiles of each."""
-    x_t, times = points(law, t, n), torch.full((n,), t).double()
+    x_t, times = points(oracle, t, n), torch.full((n,), t).double()
     there = X(x_t, times, torch.full((n,), s).double())
-    return float((there.sort(0).values - points(law, s, n)).abs().mean())
+    return float((there.sort(0).values - points(oracle, s, n)).abs().mean())
 
 
-def jumps(law: Mixture1D, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def jumps(oracle: Mixture1D, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """n random jumps: x_t of data and noise, and two uniform times t > s, not nearly the same."""
     g = torch.Generator().manual_seed(seed)
     s, t = torch.rand(2, n, generator=g).double().sort(0).values * 0.88 + 0.01
     t = t + 0.1
-    x = law.sample(n, g).double()
+    x = oracle.sample(n, g).double()
     return (1 - t)[:, None] * x + t[:, None] * torch.randn(n, 1, generator=g), t, s
 
 
 def missed(
-    law: Mixture1D, candidates: Mapping[str, FlowMap], n: int = 300, seed: int = 0
+    oracle: Mixture1D, candidates: Mapping[str, FlowMap], n: int = 300, seed: int = 0
 ) -> dict[str, dict[str, float]]:
     """The size of each residual for each map: root mean square over n jumps; W₁ over 20 pairs."""
-    x_t, t, s = jumps(law, n, seed)
+    x_t, t, s = jumps(oracle, n, seed)
     rows = {}
     for name, X in candidates.items():
-        found = JumpResiduals(law)(X, x_t, t, s)
+        found = JumpResiduals(oracle)(X, x_t, t, s)
         row = {key: float(value.square().mean().sqrt()) for key, value in found.items()}
         pairs = zip(t[:20].tolist(), s[:20].tolist(), strict=True)
-        gaps = [distribution_gap(law, X, a, b) for a, b in pairs]
+        gaps = [distribution_gap(oracle, X, a, b) for a, b in pairs]
         rows[name] = row | {"distribution": sum(gaps) / len(gaps)}
     return rows
 

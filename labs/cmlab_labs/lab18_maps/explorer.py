@@ -18,30 +18,30 @@ RANKS = 400  # quantiles that the distribution is made of
 
 def explorer() -> Explorer:
     """An explorer of jumps. Knobs: `map`, `path` (% below it), the start `t`, the end `s`."""
-    law, candidates = LINE.oracle, all_maps()
+    oracle, candidates = LINE.oracle, all_maps()
     knobs = {
         "map": choice("map", list(candidates), "one straight step"),
         "path": slider("path (%)", 64, 2, 98, 2),
         "t": slider("start t", 0.8, 0.05, 1.0, 0.01),
         "s": slider("end s", 0.2, 0.0, 0.95, 0.01),
     }
-    scene = MapPicture(law)
-    return Explorer(functools.partial(picture, scene, law, candidates), knobs)
+    scene = MapPicture(oracle)
+    return Explorer(functools.partial(picture, scene, oracle, candidates), knobs)
 
 
 def picture(
-    scene: MapPicture, law: Mixture1D, candidates: dict[str, FlowMap],
+    scene: MapPicture, oracle: Mixture1D, candidates: dict[str, FlowMap],
     map: str, path: int, t: float, s: float,
 ) -> Picture:  # fmt: skip
     """The jump of this map from t to s on this path; an end above the start is set to it."""
-    seen = view(law, candidates[map], path, t, min(s, t))
+    seen = view(oracle, candidates[map], path, t, min(s, t))
     return Picture(scene.show(seen), reading(seen, map))
 
 
-def view(law: Mixture1D, X: FlowMap, path: float, t: float, s: float) -> JumpView:
+def view(oracle: Mixture1D, X: FlowMap, path: float, t: float, s: float) -> JumpView:
     """All that is drawn of one jump."""
-    exact, t = Flow(law), min(t, LAST)
-    top = points(law, 1.0, 200)[[min(int(2 * path), 199)]]
+    exact, t = Flow(oracle), min(t, LAST)
+    top = points(oracle, 1.0, 200)[[min(int(2 * path), 199)]]
     below, above = torch.linspace(0, t, PLACES).double(), torch.linspace(s, 1, PLACES).double()
     everywhere = torch.linspace(0, 1, 2 * PLACES).double()
     asked = torch.cat([everywhere, above, torch.tensor([t, s]).double()])
@@ -52,10 +52,10 @@ def view(law: Mixture1D, X: FlowMap, path: float, t: float, s: float) -> JumpVie
     t_b, s_b, m = (torch.tensor([v]).double() for v in (t, s, (t + s) / 2))
     half = X(x_t, t_b, m)
     row = torch.full((PLACES,), t).double()
-    found = JumpResiduals(law)(X, x_t, t_b, s_b)
+    found = JumpResiduals(oracle)(X, x_t, t_b, s_b)
     missed = {key: float(value.abs()) for key, value in found.items()}
     there = float(X(x_t, t_b, s_b))
-    q, full = points(law, t, RANKS), torch.ones(RANKS).double()
+    q, full = points(oracle, t, RANKS), torch.ones(RANKS).double()
     return JumpView(
         path=np.stack([everywhere, on_path[:, 0]]),
         ends=np.stack([below, X(x_t.expand(PLACES, 1), row, below)[:, 0]]),
@@ -63,8 +63,8 @@ def view(law: Mixture1D, X: FlowMap, path: float, t: float, s: float) -> JumpVie
         split=np.array([[t, float(m), s], [float(x_t), float(half), float(X(half, m, s_b))]]),
         jump=(t, float(x_t), s, there, float(ends[1])),
         reached=X(q, t * full, s * full)[:, 0].numpy(),
-        wanted=points(law, s, RANKS)[:, 0].numpy(),
-        missed=missed | {"distribution": distribution_gap(law, X, t, s)},
+        wanted=points(oracle, s, RANKS)[:, 0].numpy(),
+        missed=missed | {"distribution": distribution_gap(oracle, X, t, s)},
     )
 
 

@@ -70,12 +70,12 @@ class JumpView:
 class MapPicture:
     """The explorer's figure: drawn once, and its artists moved for each view."""
 
-    def __init__(self, law: Mixture1D) -> None:
+    def __init__(self, oracle: Mixture1D) -> None:
         self.figure, (axes,) = sheet(1, 3, 10.4, 4.0, ratios=(1.75, 0.6, 1.05))
         self.figure.set_layout_engine(None)  # finding a layout would take most of a redraw
         self.figure.subplots_adjust(left=0.055, right=0.985, bottom=0.125, top=0.92, wspace=0.2)
         self.plane, self.across, self.bars = axes
-        draw_plane(self.plane, law)
+        draw_plane(self.plane, oracle)
         (self.path,) = self.plane.plot([], [], color=TRUTH.color, linewidth=2)
         (self.ends,) = self.plane.plot([], [], color=STUDENT.color, linewidth=2.4)
         (self.starts,) = self.plane.plot(
@@ -137,16 +137,16 @@ class MapPicture:
         return self.figure
 
 
-def draw_plane(ax: Axes, law: Mixture1D) -> None:
+def draw_plane(ax: Axes, oracle: Mixture1D) -> None:
     """Exact paths in grey over time, and the density of the data at the left."""
-    exact, n = Flow(law), 17
+    exact, n = Flow(oracle), 17
     times = torch.cat([torch.zeros(1), torch.linspace(0.01, 1, 50)]).double()
-    top = points(law, 1.0, n)
+    top = points(oracle, 1.0, n)
     rows = [exact(top, torch.ones(n).double(), t.repeat(n))[:, 0] for t in times]
     lines = [np.stack([times, row], 1) for row in torch.stack(rows).T.numpy()]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.45))
     y = torch.linspace(-REACH, REACH, 300).double()[:, None]
-    density = law.log_density(y, torch.full((300,), 1e-3).double()).exp()
+    density = oracle.log_density(y, torch.full((300,), 1e-3).double()).exp()
     ax.fill_betweenx(
         y[:, 0], -0.12 * density / density.max(), 0, color=DATA.color, alpha=0.35, lw=0
     )
@@ -180,17 +180,17 @@ def who_notices(found: Mapping[str, Mapping[str, float]]) -> Figure:
 # The two faces: the denoiser on the diagonal, the consistency function at s = 0
 
 
-def faces(law: Mixture1D, X: FlowMap, t: float = 0.8) -> Figure:
+def faces(oracle: Mixture1D, X: FlowMap, t: float = 0.8) -> Figure:
     """Left: g of five points against the end s. Right: how far g is from the denoiser."""
     figure, (axes,) = sheet(1, 2, 9.6, 3.7, ratios=(1.15, 1))
-    draw_between(axes[0], law, X, t)
-    draw_triangle(axes[1], law, X)
+    draw_between(axes[0], oracle, X, t)
+    draw_triangle(axes[1], oracle, X)
     return figure
 
 
-def draw_between(ax: Axes, law: Mixture1D, X: FlowMap, t: float) -> None:
+def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     """g(x_t, t, s) from the posterior mean at s = t to the end of the path at s = 0."""
-    x_t, ends = points(law, t, 7), torch.linspace(0, t - 1e-3, 60).double()
+    x_t, ends = points(oracle, t, 7), torch.linspace(0, t - 1e-3, 60).double()
     times = torch.full((7,), t).double()
     g = torch.stack([data_estimate(X, x_t, times, s.repeat(7))[:, 0] for s in ends])
     ax.plot(ends, g, color=STUDENT.color, linewidth=1.6)
@@ -203,13 +203,13 @@ def draw_between(ax: Axes, law: Mixture1D, X: FlowMap, t: float) -> None:
               "One function, from average to sample")  # fmt: skip
 
 
-def draw_triangle(ax: Axes, law: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
+def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
     """RMS of g - D over the triangle of times."""
     side = (np.arange(n) + 0.5) / n
     away = np.full((n, n), np.nan)
     for i, t in enumerate(side):
-        x_t, t_b = points(law, t, ranks), torch.full((ranks,), t).double()
-        D = x_t - t_b[:, None] * Flow(law).velocity(x_t, t_b)
+        x_t, t_b = points(oracle, t, ranks), torch.full((ranks,), t).double()
+        D = x_t - t_b[:, None] * Flow(oracle).velocity(x_t, t_b)
         s = torch.from_numpy(side[:i]).repeat_interleave(ranks)
         if i:
             g = data_estimate(X, x_t.repeat(i, 1), t_b.repeat(i), s).reshape(i, ranks)

@@ -26,9 +26,9 @@ TANGENTS = {
 }
 
 
-def log_density(law: Oracle, x_t: Tensor, t: Tensor) -> Tensor:
+def log_density(oracle: Oracle, x_t: Tensor, t: Tensor) -> Tensor:
     """ln of the density of x_t (b,) on the line."""
-    return law.log_density(x_t / (1 - t)[:, None], t / (1 - t)) - torch.log(1 - t)
+    return oracle.log_density(x_t / (1 - t)[:, None], t / (1 - t)) - torch.log(1 - t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +36,30 @@ class ExactJump:
     """An exact jump on the line: everything (b, 1), times (b,).
 
     Args:
-        law: the data.
+        oracle: the data.
         x_t: where it starts.
         t: when it starts.
         r: when it ends; r < t.
     """
 
-    law: Mixture1D
+    oracle: Mixture1D
     x_t: Tensor
     t: Tensor
     r: Tensor
 
     @property
     def X(self) -> Tensor:
-        return exact_jump(self.law, self.x_t, self.t, self.r)
+        return exact_jump(self.oracle, self.x_t, self.t, self.r)
 
     @property
     def v(self) -> Tensor:
         """The velocity at the start."""
-        return exact_velocity(self.law, self.x_t, self.t)
+        return exact_velocity(self.oracle, self.x_t, self.t)
 
     @property
     def v_end(self) -> Tensor:
         """The velocity at the end."""
-        return exact_velocity(self.law, self.X, self.r.clamp(min=1e-6))
+        return exact_velocity(self.oracle, self.X, self.r.clamp(min=1e-6))
 
     @property
     def u(self) -> Tensor:
@@ -69,8 +69,8 @@ class ExactJump:
     @property
     def slope(self) -> Tensor:
         """∂_z X: ranks are kept, so it is the ratio of the densities at start and end."""
-        start = log_density(self.law, self.x_t, self.t)
-        return (start - log_density(self.law, self.X, self.r)).exp()[:, None]
+        start = log_density(self.oracle, self.x_t, self.t)
+        return (start - log_density(self.oracle, self.X, self.r)).exp()[:, None]
 
     def target(self, tangent: str) -> Tensor:
         """v - (t - r) du for the exact u, du along a tangent of `TANGENTS`."""
@@ -83,22 +83,22 @@ class ExactJump:
         return 2 * self.v - self.u
 
 
-def path_points(law: Mixture1D, rank: float, t: Sequence[float] | Tensor) -> Tensor:
+def path_points(oracle: Mixture1D, rank: float, t: Sequence[float] | Tensor) -> Tensor:
     """Where the path with this share of all paths below it is at times t (b,): (b, 1)."""
     t = torch.as_tensor(t, dtype=torch.float64).clamp(max=LAST)
     z = torch.special.ndtri(torch.full((len(t), 1), rank, dtype=torch.float64))
-    return exact_jump(law, z, torch.full_like(t, LAST), t)
+    return exact_jump(oracle, z, torch.full_like(t, LAST), t)
 
 
-def posterior_velocities(law: Mixture1D, x_t: float, t: float, n: int = 4000) -> Tensor:
+def posterior_velocities(oracle: Mixture1D, x_t: float, t: float, n: int = 4000) -> Tensor:
     """Data velocities z - x of n pairs that could have made this x_t, (n,). Always the same."""
-    g, c = torch.Generator().manual_seed(0), law.components
+    g, c = torch.Generator().manual_seed(0), oracle.components
     a, var = 1 - t, (1 - t) ** 2 * c.stds**2 + t**2
-    far = (x_t - a * law.means.flatten()).square() / (2 * var)
+    far = (x_t - a * oracle.means.flatten()).square() / (2 * var)
     which = torch.multinomial(
         (c.weights.log() - var.log() / 2 - far).softmax(0), n, True, generator=g
     )
-    mean = law.means.flatten() + a * c.stds**2 / var * (x_t - a * law.means.flatten())
+    mean = oracle.means.flatten() + a * c.stds**2 / var * (x_t - a * oracle.means.flatten())
     std = c.stds * t / var.sqrt()
     x = mean[which] + std[which] * torch.randn(n, generator=g, dtype=torch.float64)
     return (x_t - a * x) / t - x
@@ -122,13 +122,15 @@ def noise_ratio(data: Ring, t: float, r: float, n: int, seed: int) -> Tensor:
     return ((ahead - behind).norm(dim=1) / 0.02) ** 2
 
 
-def median_ratio(law: Mixture1D, t: float, r: float, ranks: int = 200) -> Tensor:
+def median_ratio(oracle: Mixture1D, t: float, r: float, ranks: int = 200) -> Tensor:
     """(∂_z X)² at evenly spaced quantiles of x_t on the line, (ranks,)."""
     share = (torch.arange(ranks, dtype=torch.float64) + 0.5) / ranks
     z = torch.special.ndtri(share)[:, None]
     one = torch.full((ranks,), LAST).double()
-    x_t = exact_jump(law, z, one, t * torch.ones_like(one))
-    return ExactJump(law, x_t, t * torch.ones_like(one), r * torch.ones_like(one)).slope[:, 0] ** 2
+    x_t = exact_jump(oracle, z, one, t * torch.ones_like(one))
+    return (
+        ExactJump(oracle, x_t, t * torch.ones_like(one), r * torch.ones_like(one)).slope[:, 0] ** 2
+    )
 
 
 # The adaptive weight

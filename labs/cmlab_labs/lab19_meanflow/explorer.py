@@ -17,36 +17,36 @@ SHORTEST = 0.02  # a jump, so that a mean over it can be taken
 
 def explorer() -> Explorer:
     """An explorer of targets. Knobs: `tangent`, `path` (% below it), start `t` and end `r`."""
-    law = MODES.oracle
+    oracle = MODES.oracle
     knobs = {
         "tangent": choice("tangent", list(TANGENTS), list(TANGENTS)[1]),
         "path": slider("path (%)", 64, 2, 98, 2),
         "t": slider("start t", 0.8, 0.1, 1.0, 0.01),
         "r": slider("end r", 0.2, 0.0, 0.95, 0.01),
     }
-    return Explorer(functools.partial(picture, TangentPicture(law), law), knobs)
+    return Explorer(functools.partial(picture, TangentPicture(oracle), oracle), knobs)
 
 
 def picture(
-    scene: TangentPicture, law: Mixture1D, tangent: str, path: int, t: float, r: float
+    scene: TangentPicture, oracle: Mixture1D, tangent: str, path: int, t: float, r: float
 ) -> Picture:
     """The jump from t to r on this path; an end too near to the start is moved away from it."""
-    seen = view(law, TANGENTS[tangent], path, t, min(r, round(t - SHORTEST, 6)))
+    seen = view(oracle, TANGENTS[tangent], path, t, min(r, round(t - SHORTEST, 6)))
     return Picture(scene.show(seen), reading(seen, tangent))
 
 
-def view(law: Mixture1D, tangent: str, path: int, t: float, r: float) -> TangentView:
+def view(oracle: Mixture1D, tangent: str, path: int, t: float, r: float) -> TangentView:
     """All that is drawn of one jump."""
     t = min(t, LAST)
     everywhere = torch.linspace(0, 1, 2 * PLACES).double()
-    way = path_points(law, path / 100, torch.cat([everywhere, torch.tensor([t]).double()]))
+    way = path_points(oracle, path / 100, torch.cat([everywhere, torch.tensor([t]).double()]))
     x_t, ends = way[-1:], torch.linspace(0, t - SHORTEST, PLACES - 1).double()
     asked = torch.cat([ends, torch.tensor([r]).double()])
     start = torch.full_like(asked, t)
-    jump = ExactJump(law, x_t.expand(len(asked), 1), start, asked)
+    jump = ExactJump(oracle, x_t.expand(len(asked), 1), start, asked)
     u, v_end, target = (row[:, 0].numpy() for row in (jump.u, jump.v_end, jump.target(tangent)))
     v, slope, X = (float(row[-1]) for row in (jump.v, jump.slope, jump.X))
-    xi = posterior_velocities(law, float(x_t), t).numpy() - v
+    xi = posterior_velocities(oracle, float(x_t), t).numpy() - v
     return TangentView(
         path=np.stack([everywhere, way[:-1, 0]]),
         jump=(t, float(x_t), r, X, v, float(v_end[-1]), float(target[-1])),

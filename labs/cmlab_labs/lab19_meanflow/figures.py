@@ -58,12 +58,12 @@ class TangentView:
 class TangentPicture:
     """The explorer's figure: drawn once, and its artists moved for each view."""
 
-    def __init__(self, law: Mixture1D) -> None:
+    def __init__(self, oracle: Mixture1D) -> None:
         self.figure, (axes,) = sheet(1, 3, 10.4, 4.0, ratios=(1.45, 1, 0.85))
         self.figure.set_layout_engine(None)  # finding a layout would take most of a redraw
         self.figure.subplots_adjust(left=0.055, right=0.985, bottom=0.125, top=0.92, wspace=0.24)
         self.plane, self.rates, self.spread = axes
-        draw_plane(self.plane, law)
+        draw_plane(self.plane, oracle)
         line = self.plane.plot
         (self.path,) = line([], [], color=TRUTH.color, linewidth=2)
         (self.tangent,) = line([], [], color=MEAN.color, linestyle=":", linewidth=2)
@@ -129,15 +129,15 @@ class TangentPicture:
         return self.figure
 
 
-def draw_plane(ax: Axes, law: Mixture1D) -> None:
+def draw_plane(ax: Axes, oracle: Mixture1D) -> None:
     """Exact paths in grey over time, and the density of the data at the left."""
     times = torch.cat([torch.zeros(1), torch.linspace(0.01, 1, 50)]).double()
     ranks = (np.arange(17) + 0.5) / 17
-    ways = [path_points(law, rank, times)[:, 0].numpy() for rank in ranks]
+    ways = [path_points(oracle, rank, times)[:, 0].numpy() for rank in ranks]
     lines = [np.stack([times, way], 1) for way in ways]
     ax.add_collection(LineCollection(lines, colors=DATA.color, linewidths=0.6, alpha=0.45))
     y = torch.linspace(-REACH, REACH, 300).double()[:, None]
-    density = law.log_density(y, torch.full((300,), 1e-3).double()).exp()
+    density = oracle.log_density(y, torch.full((300,), 1e-3).double()).exp()
     ax.fill_betweenx(
         y[:, 0], -0.12 * density / density.max(), 0, color=DATA.color, alpha=0.35, lw=0
     )
