@@ -146,6 +146,23 @@ def test_two_at_once_leave_one_whole_copy(lab):
     assert failed == [] and names(folder) == [lab.name] and text(folder / lab.name) == "print(1)"
 
 
+def test_a_copy_that_appears_just_after_it_was_looked_for_is_no_work_of_the_learners(
+    lab, monkeypatch
+):
+    folder, read = lab.parents[1] / "work", Path.read_text
+
+    def read_then_another_writes(self, encoding):
+        if self.parent != folder or self.exists():
+            return read(self, encoding=encoding)
+        monkeypatch.setattr(Path, "read_text", read)
+        bring_up_to_date(lab, folder)
+        raise FileNotFoundError(str(self))
+
+    monkeypatch.setattr(Path, "read_text", read_then_another_writes)
+    assert bring_up_to_date(lab, folder) == ""
+    assert names(folder) == [lab.name]
+
+
 def test_where_nothing_can_be_written_a_sentence_says_so(lab, monkeypatch, capsys):
     def closed(self, parents, exist_ok):
         raise PermissionError(13, os.strerror(13), str(lab.parents[1] / "work"))

@@ -34,10 +34,12 @@ def bring_up_to_date(notebook: Path, folder: Path) -> str:
     now = _fingerprint(lab)
     for place in _places(folder / notebook.name):
         copy = _read(place)
+        if copy is None:  # not asked again: another process may have written it since
+            break
         made = copy.get("metadata", {}).get("cmlab", {}).get(MADE)
         if made == now:
             return ""
-        if not place.exists() or made == _fingerprint(copy):
+        if made == _fingerprint(copy):
             break
     lab["metadata"].setdefault("cmlab", {})[MADE] = now
     _write(json.dumps(lab, indent=1, ensure_ascii=False, sort_keys=True) + "\n", place)
@@ -60,11 +62,13 @@ def _fingerprint(nb: dict[str, Any]) -> str:
     return hashlib.sha256(cells.encode()).hexdigest()[:12]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The notebook, or nothing where there is none or where it is damaged."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """The notebook: None where there is no file, empty where it is damaged."""
     try:
         nb = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
+        return None
+    except ValueError:
         return {}
     return nb if isinstance(nb, dict) else {}
 
