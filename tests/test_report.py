@@ -16,9 +16,9 @@ from cmlab.cli.settings import Refused
 from cmlab.data.cifar10 import CIFAR10
 from cmlab.data.digits import Unlabelled
 from cmlab.metrics.evaluators import CIFAR10Evaluator
-from cmlab.metrics.feature_extractors import CifarSpace, Space
+from cmlab.metrics.feature_extractors import CifarSpace, Space, load_cifar_classifier
 from cmlab.metrics.frechet import frechet, frechet_error, moments_without, parts
-from cmlab.metrics.report import NAMES, Reading, diffusion, draws, sample_images, table
+from cmlab.metrics.report import COMPARED, NAMES, Reading, diffusion, draws, sample_images, table
 from cmlab.model import Denoiser, EDMPrecond
 from cmlab.nets.mlp import MLP
 from cmlab.process import VarianceExploding
@@ -56,7 +56,7 @@ def test_the_error_of_the_frechet_distance_covers_its_spread():
 
 def test_the_floor_stands_beside_every_number(filled):
     assert [(r.of, r.name) for r in filled.readings] == [
-        (of, name) for of in ("1 call", "2 calls") for name in NAMES
+        (of, name) for of in ("1 call", "2 calls") for name in COMPARED
     ]
     assert [reading.of for reading in filled.floors] == ["train"] * 4
     for row in filled.rows():
@@ -66,7 +66,7 @@ def test_the_floor_stands_beside_every_number(filled):
 
 def test_equal_laws_score_the_floor_and_a_shift_does_not(filled):
     found = {(r.of, r.name): r for r in (*filled.readings, *filled.floors)}
-    for name in NAMES:
+    for name in COMPARED:
         apart, error = found["2 calls", name].minus(found["train", name])
         assert abs(apart) < 3 * error
     apart, error = found["1 call", "fd"].minus(found["train", "fd"])
@@ -159,7 +159,7 @@ def test_a_generator_of_photographs_scores_the_floor_and_noise_does_not():
     copier, data = Copier(Photographs().images), Photographs()
     assert set(scores := evaluator(copier, data, FewSteps())) == {
         f"{name}{of}{error}"
-        for name in NAMES for of in ("1", "2", "4", "_floor") for error in ("", "_error")
+        for name in COMPARED for of in ("1", "2", "4", "_floor") for error in ("", "_error")
     }  # fmt: skip
     assert scores["fd1"] < 2 * scores["fd_floor"]
     noise = Copier(torch.randint(0, 256, (320, 3, 32, 32), dtype=torch.uint8))
@@ -298,3 +298,48 @@ def test_a_class_conditional_model_is_asked_for_the_ten_classes_in_turn(photogra
 
 def test_a_model_of_unlabelled_photographs_is_asked_for_no_class(photographs):
     assert classes_asked(CIFAR10("here"), photographs) == [None] * 21
+
+
+class Painter(Denoiser):
+    """Fills a picture with a grey that stands for the class asked for, or for the one after it."""
+
+    def __init__(self, wrong):
+        super().__init__(MLP(2, 4, 1), EDMPrecond())
+        self.wrong = wrong
+
+    def forward(self, x_t, t, cond=None):
+        late = (torch.arange(len(x_t)) < self.wrong * len(x_t)).long()
+        return ((cond + late) / 10 - 0.5)[:, None, None, None].expand_as(x_t)
+
+
+@dataclass(frozen=True)
+class Greys(Means):
+    """Means, and the class that a grey stands for."""
+
+    def classes(self, features):
+        return ((features[:, 0] / 127.5 - 0.5) * 10).round().long()
+
+
+def test_the_share_of_the_class_asked_for_has_the_classifiers_accuracy_as_its_floor(photographs):
+    data = CIFAR10("here", labelled=True)
+    for wrong in (0.0, 0.25):
+        found = CIFAR10Evaluator(n=300, space=Greys()).table(Painter(wrong), data, FewSteps())
+        scores = found.scores()
+        assert [scores[f"asked{calls}"] for calls in (1, 2, 4)] == [1 - wrong] * 3
+        assert scores["asked1_error"] == pytest.approx((wrong * (1 - wrong) / 300) ** 0.5)
+    other = CIFAR10("here", labelled=True, train=False)
+    right = Greys().classes(Means().features(other.images)) == other.labels
+    assert scores["asked_floor"] == pytest.approx(float(right.double().mean()), abs=0.02)
+    assert found.floors[-1].of == "test" and "(means, 300)" in found.floors[-1].line()
+    assert {row["name"] for row in found.rows() if "floor" in row} == set(NAMES)
+
+
+def test_a_space_without_classes_says_nothing_of_the_class_asked_for(photographs):
+    for space, data in ((Means(), CIFAR10("here", labelled=True)), (Greys(), CIFAR10("here"))):
+        scores = CIFAR10Evaluator(n=300, space=space)(Copier(photographs), data, FewSteps())
+        assert not any(name.startswith("asked") for name in scores)
+
+
+def test_the_shipped_classifier_reads_classes_from_features_as_from_images():
+    net, x = load_cifar_classifier(), torch.rand(20, 3, 32, 32) * 2 - 1
+    assert torch.equal(net.classes(net.features(x)), net(x).argmax(1))

@@ -40,7 +40,7 @@ from .digits import digits_by_calls, score_digits
 from .feature_extractors import CifarSpace, Space, load_classifier
 from .frechet import frechet
 from .patches import patch_distance
-from .report import Table, draws, few_steps, sample_images, table
+from .report import Table, draws, few_steps, sample_images, table, with_classes
 from .toy import score_ends, score_flow_map, score_toy
 from .wasserstein import energy, sliced
 
@@ -364,7 +364,9 @@ class CIFAR10Evaluator:
 
     fd, kd, precision, recall, each for 1, 2 and 4 calls and with `heun` for the 35 calls of the
     diffusion sampler, as in fd1 and fd1_error; fd_floor and the like for training images. Where
-    the data have classes, they are asked for in turn.
+    the data have classes, they are asked for in turn, and asked1 is the share of images that the
+    space's classifier, if it has one, reads as the class asked for; asked_floor is that of test
+    images.
 
     Args:
         n: images in each set (the test set has 10 000).
@@ -393,7 +395,8 @@ class CIFAR10Evaluator:
         splits = hasattr(data, "train") and hasattr(data, "flip")
         require(splits, f"{type(data).__name__} has no test split: evaluate a run on CIFAR10")
         train = replace(data, train=True, flip=False).images
-        test = replace(data, train=False, flip=False).images
+        held_out = replace(data, train=False, flip=False)
+        test = held_out.images
         require(0 < self.n <= len(train), f"the floor takes {self.n} of the training images: ask "
                 f"for 1 to {len(train)}")  # fmt: skip
         generator = torch.Generator().manual_seed(self.seed)
@@ -408,4 +411,10 @@ class CIFAR10Evaluator:
             name: features(sample_images(draw, *size))
             for name, draw in draws(model, sampler, self.heun).items()
         }
-        return table(generated, features(train[mine]), features(test[theirs]), self.space.name)
+        real = features(test[theirs])
+        found = table(generated, features(train[mine]), real, self.space.name)
+        read = self.space.classes
+        if not classes or read(real) is None:
+            return found
+        asked = {name: (x, torch.arange(self.n) % classes) for name, x in generated.items()}
+        return with_classes(found, read, asked, (real, held_out.labels[theirs]), self.space.name)

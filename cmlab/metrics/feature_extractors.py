@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -84,6 +84,11 @@ class CifarClassifier(nn.Module):
     def features(self, x: Float[Tensor, "b 3 32 32"]) -> Float[Tensor, "b 256"]:
         """The layer below the logits, in the fixed unit."""
         return self.unit * self.body(x)
+
+    @torch.no_grad()
+    def classes(self, features: Float[Tensor, "b 256"]) -> Int64[Tensor, " b"]:
+        """The classes, numbered as in CIFAR-10, of images with these features."""
+        return self.head(features / self.unit).argmax(1)
 
     @torch.no_grad()
     def learn_whitening(self, x: Float[Tensor, "b 3 32 32"]) -> None:
@@ -182,6 +187,10 @@ class Space(ABC):
     def open(self, device: torch.device) -> Extractor:
         """The network on a device. Raises ValueError with the remedy when it is missing."""
 
+    def classes(self, features: Tensor) -> Tensor | None:
+        """The class (n,) read from features (n, size); None for a space without classes."""
+        return None
+
     @torch.no_grad()
     def features(
         self, x: Tensor, device: torch.device | str | None = None, batch: int = 500
@@ -220,8 +229,14 @@ class CifarSpace(Space):
     name = "cmlab-cifar"
     size = FEATURES
 
+    def classes(self, features: Tensor) -> Tensor:
+        return self.classifier(features.device).classes(features)
+
+    def classifier(self, device: torch.device) -> CifarClassifier:
+        return load_cifar_classifier(Path(self.path or CIFAR10_CHECKPOINT)).to(device)
+
     def open(self, device: torch.device) -> Extractor:
-        classifier = load_cifar_classifier(Path(self.path or CIFAR10_CHECKPOINT)).to(device)
+        classifier = self.classifier(device)
 
         def extract(u: Tensor) -> Tensor:
             require(u.shape[2:] == (32, 32), f"{self.name} sees 32 × 32 pixels, not "

@@ -98,14 +98,18 @@ def sample_images(
     return torch.cat(found)
 
 
+Read = Callable[[Tensor], Any]  # features (n, d) -> the class (n,) that is read
+Asked = tuple[Tensor, Tensor]  # features (n, d), and the class (n,) asked for
+
 # Scores, each with its standard error, space, sample count and reference
 
-NAMES = {
+COMPARED = {
     "fd": "Fréchet distance",
     "kd": "kernel distance",
     "precision": "precision",
     "recall": "recall",
 }
+NAMES = COMPARED | {"asked": "share of the class asked for"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Reading:
         error: its standard error.
         space: the feature space.
         samples: how many were scored.
-        reference: the split that they are compared with.
+        reference: the split that they are compared with; "" for a share, which needs none.
         reference_samples: its size.
     """
 
@@ -134,9 +138,12 @@ class Reading:
 
     def line(self) -> str:
         """As text: 1 call: Fréchet distance 7.03 ± 0.05 (cmlab-cifar, 10000 …)."""
+        against = (
+            f" against {self.reference_samples} of {self.reference}" if self.reference else ""
+        )
         return (
             f"{self.of}: {NAMES[self.name]} {self.value:.4g} ± {self.error:.2g} "
-            f"({self.space}, {self.samples} against {self.reference_samples} of {self.reference})"
+            f"({self.space}, {self.samples}{against})"
         )
 
     def minus(self, other: "Reading") -> tuple[float, float]:
@@ -191,7 +198,7 @@ class Table:
 
 
 def measure(x: Tensor, real: Tensor) -> dict[str, tuple[float, float]]:
-    """Value and standard error of each metric of NAMES.
+    """Value and standard error of each metric of COMPARED.
 
     Args:
         x: features of what is scored (n, d).
@@ -244,3 +251,28 @@ def table(
 
     readings = [reading for of, x in generated.items() for reading in read(of, x)]
     return Table(tuple(readings), read("train", train))
+
+
+def with_classes(
+    found: Table, read: Read, generated: Mapping[str, Asked], real: Asked, space: str,
+    split: str = "test",
+) -> Table:  # fmt: skip
+    """The table with the share of images whose class a classifier reads as the one asked for.
+
+    The floor is the classifier's accuracy on real images that it did not learn from.
+
+    Args:
+        found: the table of the other scores.
+        read: the class (n,) of images with features (n, d).
+        generated: features (n, d) and the classes (n,) asked for, by what made them.
+        real: features and classes of real images.
+        space: name of the feature space.
+        split: name of the split of the real images.
+    """
+
+    def share(of: str, features: Tensor, asked: Tensor) -> Reading:
+        n, value = len(features), float((read(features).cpu() == asked.cpu()).double().mean())
+        return Reading("asked", of, value, (value * (1 - value) / n) ** 0.5, space, n, "", 0)
+
+    shares = tuple(share(of, *images) for of, images in generated.items())
+    return Table(found.readings + shares, (*found.floors, share(split, *real)))
