@@ -18,7 +18,7 @@
 # | Part | The object |
 # | Time | 10 minutes, and as long again if you do the exercises |
 # | Run All | 30 s on 2 CPU cores |
-# | You need | to know what a mean and a neural network are; no lab before this one |
+# | You need | to know what a mean and a neural network are, and a little Python for the exercises; no lab before this one |
 #
 # After this lab you can
 #
@@ -96,7 +96,8 @@ predict("00.1")
 # A diffusion model is a network that was trained to compute this mean. For a finite set of scans, however, D is a plain formula, and we need no
 # network. We call it the *perfect denoiser* of the set.
 #
-# A diffusion sampler starts in pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3.
+# A diffusion sampler starts in pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3. (Each
+# step calls D twice, except the last, which calls it once, so there are 35 calls in all.)
 
 # %% tags=["hide-input"]
 z, asked, levels = noise(seed=0), torch.tensor([3]), KarrasGrid().down(18)
@@ -114,7 +115,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 
 # %% [markdown]
 # The upper row is the path from noise to image, the lower row what D answers at each point of the path. (Noisy images are drawn with the contrast of
-# a scan, so that you can see them.) At t = 80 the denoiser answers with the mean of all threes, whatever the noise is. Only on the way down
+# a scan, so that you can see them.) At t = 80 the denoiser's answer is practically the mean of all threes, whatever the noise is. Only on the way down
 # does the answer become one particular digit. The path ends **in a scan**, because a perfect denoiser of a set knows nothing but that set.
 #
 # ### The consistency function
@@ -139,7 +140,9 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
-# The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it. Where r is 0 the answer is known: it is the scan itself.
+# The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it. Where r is 0 the answer is known: it is the scan itself,
+# and the network is built so that it gives this answer whatever its weights are (lab 03). The two noisy points lie on one path only on average, because z was drawn at random;
+# lab 05 shows why this is enough.
 # Labs 05, 07 and 09 explain this loss piece by piece. In the package it is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`.
 #
@@ -177,8 +180,9 @@ explorer(model, recipe.sampler)
 # The scans are a sample from some distribution of digits, and nobody knows the true f of that distribution. For simple data the true f is known, and then the error of a
 # network can be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**. Each blue line joins the network's
 # answers along one exact path, from pure noise (square) to the data; a black dot marks where that path really ends. A
-# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT (lab 07). It is shown only the data, and
+# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on such pairs (lab 07). It is shown only the data, and
 # neither the paths nor the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
+# The error is an RMS, a root mean square: the square root of the mean squared distance. (*Data units* on an axis means that the number is in the unit of the data; the ring has radius 1.)
 
 # %%
 live_training(toy.ict(steps=1000))
@@ -200,7 +204,7 @@ print("after 1000 steps", ", ".join(f"{error:.3f}" for error in after), "(seeds 
 against.picture(start, start, found[0]).figure
 
 # %% [markdown]
-# (RMS, the root mean square, is the square root of the mean squared error.) Before training the network knows nothing: from pure noise it answers with a
+# (The printed numbers are RMS errors over all 12 noise levels; the titles of the panels give the error at the start of the path, and the largest error over the levels, for seed 0.) Before training the network knows nothing: from pure noise it answers with a
 # point near the middle. After 1000 steps one call from noise lands near the right end. The exact mean D (dashed) would still answer with a point near the middle.
 #
 # ## The key figure
@@ -227,12 +231,14 @@ print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {g
 
 # %% [markdown]
 # Why does a perfect denoiser copy, when a trained network does not? The perfect one is perfect *for this set of scans*: no other
-# image has any weight in its average. A network also has to answer smoothly for noisy images that lie between the scans, and its answers there are
-# new. So "exact" does not mean "best" here. The distance to held-out digits, measured below, judges both.
+# image has any weight in its average. A trained network also answers for noisy images that lie between the scans. Its answers change smoothly from one
+# noisy image to the next, and there they are new. So "exact" does not mean "best" here. Judging both takes two numbers, which are measured below: the distance to held-out digits, and the share of copies.
+# The distance alone favours the copier, because copied scans look like scans.
 #
 # ## Exercises
 #
-# **A (guided). Write the one-step generator.** `f(x_t, t)` takes a batch of noisy images and one noise level for each of them.
+# **A (guided). Write the one-step generator.** The numbers are held in *tensors*, the arrays of the library PyTorch (`torch`), and
+# several samples together form a *batch*. The *shape* (b, ...) in the text below means that the first axis counts the b samples of a batch. `f(x_t, t)` takes a batch of noisy images and one noise level for each of them, a tensor of shape (b,).
 
 
 # %% tags=["exercise"]
@@ -311,7 +317,7 @@ else:
 # ## What the paper claims, what you saw
 #
 # One trained network made 2000 digits from each of three noise seeds. Their quality is measured by the Fréchet distance between these digits and 360
-# held-out scans, in the features of a small classifier. Lower is better, and the distance of the training scans themselves is the *floor*, the best that
+# held-out scans, which the network has not seen in training. A small classifier turns each image into features, the numbers in its last layer before the classes, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*, the best that
 # can be hoped for. *Copies* are images that are nearer to a training scan than 98 % of the held-out scans are; among new scans of digits, 2 % would count as copies.
 
 # %% tags=["hide-input"]
@@ -347,13 +353,13 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# The number after a ± is the standard deviation over the noise seeds. It says nothing about how much other training runs would differ. The network used here is one of three: trained from
+# The perfect denoiser reaches a smaller distance than the network, but with nothing but copies; this is why the table counts copies as well. The number after a ± is the standard deviation over the noise seeds. It says nothing about how much other training runs would differ. The network used here is one of three: trained from
 # seeds 0, 1 and 2, they score 14.9, 19.8 and 17.8 with one call (noise seed 0). This is the first, which is the best.
 #
 # ## Budget
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 6000 for the table. The perfect denoiser takes 35 calls per path. Training samples
-# on the ring: 3 × 256,000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images,
+# on the ring: 3 × 256,000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images, each scan counted every time that it was used,
 # including its pre-training as a diffusion model. Run All takes 30 seconds on 2 CPU cores.
 #
 # **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, take 02 and then 06.

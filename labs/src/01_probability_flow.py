@@ -22,8 +22,8 @@
 #
 # After this lab you can
 #
-# 1. **read** x_t = x + t z as a blurred version of the data, and follow one noisy point back along its exact path;
-# 2. **write** the two parts of the EDM sampler: its noise levels and one step of Heun's method;
+# 1. **describe** how noise blurs the distribution of the data, and follow one noisy point back along its exact path;
+# 2. **write** the two parts of the sampler of the paper above: its noise levels, and one step of its solver, Heun's method;
 # 3. **measure** what the steps of a solver cost, and say when a better solver pays and when it does not.
 #
 # This lab trains nothing. Every denoiser in it is exact, so every error that you see is the solver's.
@@ -67,7 +67,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 explorer().turn({}, hide=("rho", "lower", "upper", "below", "above", "width", "solver"))
 
 # %% [markdown]
-# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
+# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps. The text below the picture also mentions *Euler*, the name of this solver, and ρ, the spacing of its steps; both are explained under *The method*.)
 #
 # ## Predict
 #
@@ -81,8 +81,8 @@ predict("01.1")
 # %% [markdown]
 # ## The exact object
 #
-# Write $p_t$ for the distribution of $x_t = x + t\,z$. It is the distribution of the data, blurred by noise of standard deviation t. Our data are numbers with three
-# modes: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
+# Write $p_t$ for the distribution of $x_t = x + t\,z$. It is the distribution of the data, blurred by noise of standard deviation t. From here on our data are numbers with three
+# modes, not quite those of the picture above: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
 #
 # What is the best guess of x, when $x_t$ and t are known? In the sense of least squares it is the mean of all x that could have led to $x_t$:
 #
@@ -96,7 +96,7 @@ predict("01.1")
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t} = -t\,\nabla \ln p_t(x_t).$$
 #
 # The first form is the one to remember: $x_t - D$ is the estimated noise in $x_t$, and divided by t it is the estimate of z. The second form, with the gradient of the
-# log-density, is the one you will meet in papers.
+# log-density, is the one you will meet in papers; that the two are equal is known as *Tweedie's formula*, and we do not derive it here.
 
 # %%
 oracle = Bumps().oracle  # knows the exact distribution at every noise level
@@ -106,7 +106,7 @@ quantile_paths(oracle, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 # In grey you see the density of $x_t$ at six noise levels, each drawn sideways and scaled to its own peak; in black, five exact paths.
 # At every point the ODE prescribes one slope, so two paths can never cross. On the line, each path therefore **keeps its rank**: if 30 % of the points lie below it at
 # one noise level, 30 % lie below it at every level. This gives the path without solving any ODE. Let $F_t(x)$ be the share of noisy points below x at level t
-# (the distribution function). The path through $x_t$ passes, at any other level s, through the point with the same rank,
+# (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level s, through the point with the same rank,
 #
 # $$x_s = F_s^{-1}\bigl(F_t(x_t)\bigr).$$
 
@@ -117,7 +117,8 @@ for t, x_t, rank in zip(levels, path, oracle.cdf(path, levels), strict=True):
     print(f"t = {t:4.1f}   x_t = {x_t:6.3f}   rank F_t(x_t) = {rank:.4f}")
 
 # %% [markdown]
-# Noise has become data: x = 8.5 at t = 10 ends in the upper mode, and its rank has never changed. In two or more dimensions
+# Noise has become data: the point 8.5 at t = 10 ends at the lower edge of the upper mode, and its rank has never changed. (The two lower modes hold 80 % of the data, so this path
+# runs close to the boundary between two modes, where a small error of a solver has a large effect at the end.) In two or more dimensions
 # there are no ranks, and the ODE has to be solved step by step.
 #
 # ## The method
@@ -137,7 +138,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 
 # %% [markdown]
 # **Heun's method** goes on from there. It measures the slope a second time, at the point where Euler's step ends, and then repeats the step from $x_t$ with the mean of
-# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$; the noise levels are counted downwards, $t_0 > t_1 > \dots$:
+# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$ (which has nothing to do with the level s above); the noise levels are counted downwards, $t_0 > t_1 > \dots$:
 #
 # | EDM, Algorithm 1 | in words | in `cmlab/sampling.py` |
 # |---|---|---|
@@ -148,7 +149,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 # | if $t_{i+1} = 0$, keep Euler's step | at t = 0 the second slope would be 0/0 | `ode` |
 #
 # It remains to choose the noise levels. The paper spaces their ρ-th roots evenly, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
-# are equally long; a larger ρ makes them shorter near the data:
+# but the last are equally long; a larger ρ makes them shorter near the data:
 #
 # $$t_i = \Bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}\bigl(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\bigr)\Bigr)^{\rho} \quad (i = 0, \dots, N-1), \qquad t_N = 0.$$
 #
@@ -178,7 +179,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# We solve the ODE from 64 starting points whose ranks are evenly spaced, each time with six different numbers of steps. The exact ends are known, so the error is measured and not estimated:
+# We solve the ODE from 64 starting points whose ranks are evenly spaced, each time with six different numbers of steps. (`ndtri` gives the value of a standard normal variable that has a given rank.) The exact ends are known, so the error is measured and not estimated:
 # `end_error` solves down the noise levels and returns the distance to the end of the exact path.
 
 # %%
@@ -232,7 +233,7 @@ print(
 
 # %% [markdown]
 # Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Near the data there is hardly any distance left to go. Between the two, where
-# the noise is about as wide as the data, a path turns towards its own mode.
+# the noise is about as wide as the data, a path turns towards its own mode. (The error of a step depends on the bend of the path and on the length of the step, so the figure does not show the bend alone.)
 #
 # ### The same in two dimensions
 #
@@ -257,7 +258,7 @@ solvers_on_ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
 # %% [markdown]
 # On the left are 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; close to the ring it turns to one mode.
 # On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, because Heun spends half of its calls on second slopes.
-# Three other draws of the 256 starting points (seeds 1, 2 and 3) change these errors by 4 % at most.
+# Other draws of the 256 starting points change these errors by a few per cent.
 
 # %% [markdown]
 # ## Exercises

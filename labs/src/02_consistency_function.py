@@ -18,13 +18,13 @@
 # | Part | The object |
 # | Time | 40 minutes |
 # | Run All | 8 s on 2 CPU cores |
-# | You need | the idea of a path from noise to data (lab 01), the normal distribution, square roots |
+# | You need | the idea of a path from noise to data (lab 00 or 01), the normal distribution, square roots |
 #
 # After this lab you can
 #
 # 1. **state** the two properties that define the consistency function f, and check them with numbers;
 # 2. **derive** f exactly, for a Gaussian and for any distribution on the line;
-# 3. **explain** why f is not the average of the data that could lie under the noise, and why a network that regresses from the noisy point to the data learns that average instead.
+# 3. **explain** what a network learns that regresses from the noisy point to the data, and how f differs from it.
 #
 # This lab trains nothing. Every f in it is exact, so what you see is the goal itself and not an attempt at it.
 
@@ -58,7 +58,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 #
 # $$x_t = x + t\,z, \qquad z \text{ drawn from the standard normal distribution,}$$
 #
-# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points stand at t = 3. Move the slider to the left, down to t = 0, and watch how noise becomes
+# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points stand at t = 3 (two of them outside the frame). Move the slider to the left, down to t = 0, and watch how noise becomes
 # data: each point follows a path of its own.
 
 # %%
@@ -83,11 +83,11 @@ predict("02.1")
 # %% [markdown]
 # ## The exact object
 #
-# The distribution of the noisy points at level t is called $p_t$. The paths come from the **probability flow ODE** of lab 01. It gives each point a slope,
+# The distribution of the noisy points at level t is called $p_t$. The paths come from the **probability flow ODE** of lab 01, an ordinary differential equation. It gives each point a slope,
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. So $x_t - D$ is the estimated noise in $x_t$, and divided by t it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
 # $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because the slope has t in its denominator. Here ε = 0.002.)
 #
 # The **consistency function** answers with the end of the path:
@@ -109,7 +109,7 @@ predict("02.1")
 #
 # $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
 #
-# $F_t$ is the distribution function of $p_t$. The path through $x_t$ ends at the data point with the same rank, $F_\varepsilon(f) = F_t(x_t)$. We solve for f,
+# $F_t$ is the distribution function of $p_t$. The path through $x_t$ ends at the data point with the same rank, $F_\varepsilon(f) = F_t(x_t)$. With the inverse $F_\varepsilon^{-1}$, which gives the point with a given rank, we solve for f,
 #
 # $$f(x_t, t) = F_\varepsilon^{-1}\bigl(F_t(x_t)\bigr),$$
 #
@@ -119,7 +119,7 @@ predict("02.1")
 quantile_map(oracle, t=2.0, points=(-2.6, 2.3))
 
 # %% [markdown]
-# Below is one path at four noise levels. Its position changes; its rank and its f do not.
+# Below is one path at four noise levels. Its position changes; its rank and its f do not. (This path passes through −0.2 at t = 3. It is not the path of the prediction, which passes through −0.2 at t = 2.)
 
 # %% tags=["nbval-check-output"]
 levels = torch.tensor([0.002, 0.5, 1.0, 3.0])
@@ -130,7 +130,7 @@ for row in zip(levels, path, rank, f, strict=True):
 
 # %% [markdown]
 # For **one Gaussian** $N(\mu, s^2)$, with mean μ and standard deviation s, the noisy points have the distribution $N(\mu, s^2 + t^2)$. Equal rank then means equal distance from the mean,
-# counted in standard deviations. That gives f in one line, in any number of dimensions; exercise A asks you for it.
+# counted in standard deviations. That gives f in one line; exercise A asks you for it. (In several dimensions there are no ranks, but solving the ODE gives the same line, if the spread is s in every direction.)
 #
 # ## Explore
 #
@@ -148,7 +148,7 @@ explorer(oracle)
 # %% [markdown]
 # ## The method
 #
-# The posterior mean D is another function of the same two arguments. Solve the ODE for D, and you see what it means in the picture:
+# The posterior mean D is another function of the same two arguments. Rearrange the equation of the ODE so that D stands alone, and you see what D means in the picture:
 #
 # $$D(x_t, t) = x_t - t\,\frac{\mathrm{d}x_t}{\mathrm{d}t}.$$
 #
@@ -173,7 +173,7 @@ print(f"end of the path f  {oracle.consistency(x, t).item():.4f}")
 maps(oracle)
 
 # %% [markdown]
-# How to read it:
+# How to read it (the shares in the third line are those of the hatched answers; the panel on the right shows the distance of f and D):
 
 # %% tags=["hide-input", "nbval-check-output"]
 x_t, t = quantile_points(oracle, 3.0, 2000), torch.full((2000,), 3.0)
@@ -188,7 +188,7 @@ print("Right: at t = 3, {:.1%} of all f and {:.1%} of all D lie in the gap.".for
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lie
 # behind one $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
-# average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is.
+# average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is. The figure shows the root mean square (RMS) of f − D over all noisy points of a level.
 
 # %%
 one = Mixture1D(torch.ones(1), torch.tensor([0.12]), torch.tensor([oracle.sigma_data]))
@@ -202,7 +202,7 @@ gap_curves(pair, [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 80.0])
 #
 # ### In the plane: which noise becomes what
 #
-# Now the data are points in the plane, in eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends. The points that belong to one mode form its *basin*.
+# Now the data are points in the plane, in eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends. The points that belong to one mode form its *basin*. ($x_{T,1}$ and $x_{T,2}$ are the two coordinates of the noise at T = 10. Strictly, f is defined for data plus noise. At this level pure noise is so close to it that we use noise alone, as samplers do.)
 
 # %%
 weights = torch.tensor([1.0, 3, 1, 2, 1, 4, 2, 2]) / 16
@@ -307,7 +307,7 @@ checks.two_time(two_time)
 # <details><summary>Hint</summary>
 #
 # You need the y for which F_s(y) = F_t(x). F_s rises, so you can find y by halving an interval, the *bracket*: start with one that is wide enough for the highest noise, and keep the half in which F_s crosses the goal.
-# `torch.where` does this for all points at once.
+# `torch.where(condition, a, b)` takes a where the condition holds and b elsewhere, for all points at once.
 #
 # </details>
 
@@ -331,7 +331,8 @@ checks.two_time(two_time)
 # ## What the paper claims, what you saw
 #
 # Rows that depend on random draws have three seeds, and the number after a ± is the standard deviation over them. On the line f is known in closed form; on the ring the paths are solved numerically. W₁ measures the distance between two sets of equally many numbers:
-# both sets are sorted and then paired, and W₁ is the mean distance within the pairs.
+# both sets are sorted and then paired, and W₁ is the mean distance within the pairs. Two sets of 4000 draws from the same data differ too, mostly because chance decides how many of them fall into each mode.
+# So the difference between the first two values of W₁ in the table means nothing.
 
 # %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])

@@ -22,8 +22,8 @@
 #
 # After this lab you can
 #
-# 1. **explain** why the consistency loss alone cannot distinguish the truth from a constant, and what does;
-# 2. **write** the coefficients c_skip, c_out and c_in, and say what each is for;
+# 1. **say** which functions have the smallest consistency loss, and what has to be added to the loss;
+# 2. **write** the coefficients with which a consistency model mixes its input and the output of its network, and say what each is for;
 # 3. **check** whether a given parametrisation satisfies the boundary condition for every network at once.
 #
 # Most of this lab needs no training: its functions are exact, and its networks are random. One short demonstration
@@ -55,7 +55,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The three panels on the right show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε. (The panel on the left is explained below.)
 #
-# With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five draw the dashed line f = x, although nobody has
+# A *form* is a formula that is put around the network; *none* leaves the network as it is. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five draw the dashed line f = x, although nobody has
 # trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) What do some forms know, before the first training step, that the others do not?
 
 # %%
@@ -138,7 +138,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # | the network's target, $(x - c_\text{skip}\, x_t)/c_\text{out}$, has variance 1 | $c_\text{out}^2 = (1 - c_\text{skip})^2 \sigma_d^2 + c_\text{skip}^2\, t^2$ |
 # | the network's errors are multiplied by as little as possible | the smallest such $c_\text{out}$: $c_\text{skip} = \sigma_d^2/(t^2 + \sigma_d^2)$, $\;c_\text{out} = \sigma_d\, t/\sqrt{t^2 + \sigma_d^2}$ |
 #
-# The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row is found by setting the derivative of the second with respect to $c_\text{skip}$ to 0.
+# The network's target is what F has to return for f to equal x. The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row is found by setting the derivative of the second with respect to $c_\text{skip}$ to 0.
 #
 # EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift them (Appendix C):
 #
@@ -151,7 +151,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # Three things to try. Go through the four forms: in which of them do all five networks agree at ε?
 # Raise ε with the EDM form: from which value on can you see its error? At ε = 0.002, compare the middle panels of the CM form and of the ε/t form ($c_\text{skip} = \varepsilon/t$, $c_\text{out} = 1 - \varepsilon/t$).
-# Both satisfy the boundary condition, but one asks far more of the network just above it.
+# Both satisfy the boundary condition (the ε/t form is the shortest formula that does), but one asks far more of the network just above it.
 
 # %%
 explorer()
@@ -159,7 +159,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The cell computes the whole loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks.
+# The cell computes the whole loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. (A logarithmic axis has no place for 0, so a loss of exactly 0 is drawn at the bottom of the right panel.)
 
 # %%
 levels = KarrasGrid(EPS, HIGH).up(18)
@@ -206,7 +206,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher the constant even has the smallest loss
 #
-# Consistency training (Algorithm 3, lab 05) does not know the paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
+# A *teacher* is a source that knows the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none and does not know the paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers, and has a loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
@@ -281,7 +281,7 @@ Markdown("\n".join(table))
 # The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read it with care, because the result is not quite what one expects.
 #
 # - **Plain, none: collapse.** Each seed ends in a constant of its own, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
-# - **Plain, CM form: right at ε, but too small further out.** The boundary rules the constant out. Still, such pairs favour small answers, because even the exact f has a loss on them. With the stop-gradient, in the row below, the answers do not shrink (lab 05 explains why).
+# - **Plain, CM form: right at ε, but too small further out.** The boundary rules the constant out. Still, such pairs favour small answers, because even the exact f has a loss on them. With the stop-gradient, in the third row of the table, the answers do not shrink (lab 05 explains why).
 # - **Stop-gradient, CM form: the spread is kept**, close to that of the data at every level, and the answers come nearest to the exact f.
 # - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and they drift away, each seed to a place of its own. The stop-gradient does not replace the boundary.
 
@@ -325,7 +325,7 @@ print(
 )
 
 # %% [markdown]
-# The last printed line makes a point that is easy to miss. EDM's requirements are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
+# The last printed line makes a point that is easy to miss. (Near the data the black line leaves the picture at the bottom.) EDM's requirements are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
 # so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
 
 # %% [markdown]
@@ -417,7 +417,7 @@ checks.anchored(anchored)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Each row that depends on random draws has three or more seeds. "Song" stands for the paper on consistency models, and "Karras" for the one on EDM.
+# Rows about trained or untrained networks have three seeds or more. The variances come from one draw, of 20 000 samples at each level (400 paths for the exact f). "Song" stands for the paper on consistency models, and "Karras" for the one on EDM.
 
 # %% tags=["hide-input"]
 low, at_eps = quantile_points(oracle, EPS, 200), torch.full((200,), EPS)

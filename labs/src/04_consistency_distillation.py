@@ -59,7 +59,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # ## Try it first
 #
 # This is one training step, in slow motion. Click on the slider *sub-step* and walk through it with the right arrow key. Five things happen: a data point x receives noise and becomes the noisy point $x_t$; a **teacher**
-# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$; the same student answers at $x_r$; and the first answer is pulled towards the second.
+# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second.
 #
 # The grey lines are exact paths from noise (right) to data (left). The black one is the path through $x_t$. The panel on the right shows the answers once more, magnified.
 
@@ -78,7 +78,7 @@ predict("04.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
+# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (In lab 01 N counted the steps; here, as in this paper, it counts the levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
 # A student f whose loss is 0 gives the same answer before and after each step, and by its construction (lab 03) it satisfies the boundary condition:
 #
 # $$f(x, t_{n+1}) = f\bigl(S_n(x), t_n\bigr) \quad\text{for all } n, \qquad f(x, \varepsilon) = x .$$
@@ -112,7 +112,7 @@ Markdown("\n".join(rows).replace("| -", "| −"))
 # The slope is fitted to the logarithms over the three finest grids. It is minus the **order** of the solver: with twice as many steps Euler's error is halved, and Heun's is divided by four.
 # Theorem 1 of the paper says that a student inherits this order.
 #
-# Does a real network do what an ideal student would do? The figure compares the two. On the right is a network that was trained on Euler's steps over 5 levels.
+# Does a real network do what an ideal student would do? The figure compares the two. On the right is a network that was trained on Euler's steps over 5 levels. (The dash-dotted line of the left panel is drawn there too, but the squares cover it almost completely.)
 
 # %%
 shown = {"N = 5, Euler": walks["Euler", 5], "N = 20, Euler": walks["Euler", 20]}
@@ -131,7 +131,7 @@ compositions(at, mean, shown, euler5)
 #
 # | Algorithm 2 | in words | in the code |
 # |---|---|---|
-# | $x \sim p_\text{data}$, $\;n \sim U\{1, \dots, N-1\}$, $\;z \sim N(0, I)$ | draw a data point, a pair of neighbouring levels, and noise | `x`, `self.pairs`: `t` is $t_{n+1}$ and `r` is $t_n$ |
+# | $x \sim p_\text{data}$, $\;n \sim U\{1, \dots, N-1\}$, $\;z \sim N(0, I)$ | draw a data point, a pair of neighbouring levels (n is drawn uniformly, each value with the same probability), and noise | `x`, `self.pairs`: `t` is $t_{n+1}$ and `r` is $t_n$ |
 # | $x_{t_{n+1}} = x + t_{n+1}\, z$ | add the noise | `x_t`, by `process.perturb` |
 # | $\hat x_{t_n} = x_{t_{n+1}} + (t_n - t_{n+1})\, \Phi(x_{t_{n+1}}, t_{n+1}; \phi)$ | one step of the teacher; Φ is the slope that its solver uses | `x_r`, by `self.solver` and `self.teacher` |
 # | $\lambda(t_n)\, d\bigl(f_\theta(x_{t_{n+1}}, t_{n+1}),\, f_{\theta^-}(\hat x_{t_n}, t_n)\bigr)$ | the distance d of the two answers, times a weight λ | the last three lines |
@@ -182,7 +182,7 @@ map_panel(
 )
 
 # %% [markdown]
-# How to read it:
+# How to read it (the first two lines are about the right edge, t = 10):
 
 # %% tags=["hide-input"]
 worst, settled = {}, {}
@@ -225,7 +225,7 @@ for name, (_, errors) in found.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Lines are ideal students, and markers are trained ones (bars, where they are visible, give the range of three seeds). As long as the teacher's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
+# Lines are ideal students, and markers are trained ones (triangles for Euler, squares for Heun; bars, where they are visible, give the range of three seeds). As long as the teacher's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
 # The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N, as it would if small errors were handed up from level to level.
 # Whether longer training would remove this error was not measured.
@@ -339,7 +339,7 @@ checks.ideal_student(ideal_student)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors are means over 512 noises at t = 10, from the recordings: the mean of three seeds (lowest to highest).
+# Errors are means over 512 noises at t = 10, from the recordings: the mean of three seeds (lowest to highest). LPIPS, in the last row, is a distance between pictures that is computed with a trained network.
 
 # %% tags=["hide-input"]
 means = {name: found[name][1].mean(1) for name in found}
@@ -367,7 +367,7 @@ Markdown(f"""
 
 # %% [markdown]
 # Three lines to take with you. A student ends where its teacher's steps end. The order of the solver is the order of the student, until the network's own errors take over.
-# More levels make the teacher better and the way up from ε longer; the best grid lies somewhere between.
+# More levels make the teacher better and the way up from ε longer; with Heun's steps the best of our five grids lies between, with Euler's steps it is still the finest.
 #
 # ## Budget
 

@@ -18,13 +18,17 @@
 # | Part | The methods |
 # | Time | 45 minutes |
 # | Run All | 8 s on 2 CPU cores |
-# | You need | consistency training (lab 05), the boundary condition (lab 03), moving averages |
+# | You need | the consistency function (lab 02), moving averages; consistency training (lab 05) and the boundary condition (lab 03) are summed up below |
 #
 # After this lab you can
 #
 # 1. **derive** the direction in which a lagging target pulls, and say on which grid the pull changes sign;
 # 2. **read** from a map of the error, by noise level and training step, how far the network is right;
-# 3. **judge** when the loss of a run says nothing about its quality.
+# 3. **judge** what the loss of a run tells you about its quality.
+#
+# **What you need from labs 03 and 05.** Consistency training draws a data point x, a noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
+# towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. Two noisy points made in this way lie on one path only on average, so even the exact consistency function has a loss.
+# The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the paper of 2023, and *iCT* that of 2024; lab 07 compares them piece by piece. θ stands for the weights that are trained.
 #
 # **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
 # The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is a source of truth from outside, and $\theta^-$ is only the student's own past, so from here on we call it the **target**.
@@ -66,8 +70,8 @@ start_lab(threads=1)  # a small network: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# Suppose that all data are the single number ξ. The student has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
-# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps the share μ of its old value.
+# Suppose that all data are the single number ξ (the Greek letter xi). The *student* is the model that is trained. It has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
+# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps the share μ of its old value. (In the picture the long spring below leads to the truth, and the short one above it to the target. The panel on the right shows the distances to the truth.)
 #
 # Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Then choose a finer grid of noise levels, with more points N. Which slows the student down: a slower target, a finer grid, or both?
 
@@ -78,7 +82,7 @@ springs()
 # ## Predict
 #
 # Now the springs are replaced by a network. Four runs of consistency training learn the ring of eight modes. They share the data, the network, the loss with its weight λ, the noise levels, the grids and the three seeds.
-# They differ in one number, the decay μ of the target. Below are their losses, averaged over the seeds; the dotted lines are the steps at which the number of grid points doubles.
+# They differ in one number, the decay μ of the target. Below are their losses, averaged over the seeds; the vertical dotted lines are the steps at which the number of grid points doubles. (A is the solid line, B the dashed one, C the dash-dotted one and D the dotted one.)
 
 # %%
 unlabelled_losses(unlabelled_runs(), switches=range(500, 4000, 500))
@@ -102,7 +106,7 @@ predict("06.1")
 #
 # $$\nabla L = A\,(\theta - \theta^-) + B\,(\theta - \xi), \qquad A = 2\,\mathrm{E}[\lambda\, a_t a_r], \quad B = 2\,\mathrm{E}[\lambda\, a_t (a_t - a_r)] .$$
 #
-# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the gap t − r, and so does B, while A does not.
+# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the gap t − r, and so does B, while A does not. (In the code below, `masses` are the probabilities of the intervals, here 1/(N − 1) for each.)
 
 # %%
 show_source(PointMass.pulls.fget)
@@ -119,7 +123,7 @@ for n in (11, 41, 161, 641, 2561):
 # With this weight B stays finite, and A grows in proportion to N.
 #
 # Now suppose that θ is at distance 1 from ξ and that the target lags five per cent behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
-# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid.
+# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid. (The vertical axis of the left panel is linear between −10 and 10 and logarithmic beyond.)
 
 # %%
 points = (11, 21, 41, 81, 161, 321, 641, 1281)
@@ -144,8 +148,8 @@ for mu in DECAYS:
     print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
 
 # %% [markdown]
-# In short, in this model a slow target makes training **slow, and it sometimes pulls the wrong way, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps. Finer grids need more steps in any case,
-# and a slow target multiplies that number by about 1 + 0.1/(1 − μ), for the step size that was chosen here (a tenth of 1/(A + B)).
+# In short, a slow target makes training **slow, and it pulls the wrong way whenever chance carries θ too far ahead, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps of this model, for a step size of a tenth of 1/(A + B).
+# With this step size finer grids need more steps even if μ = 0, because A grows, and a slow target multiplies that number by about 1 + 0.1/(1 − μ).
 #
 # ## The method, from its source
 #
@@ -167,7 +171,7 @@ show_source(StopGrad.__call__)
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 .$$
 #
-# By this rule the target is the slower, the finer the grid. The argument with the two springs asks for the opposite.
+# An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule the target is the slower, the finer the grid. The argument with the two springs asks for the opposite.
 
 # %%
 show_source(GridDecay.value)
@@ -214,7 +218,7 @@ print(f"μ = 0.99: the same wave in slow motion; at the end of the run it {says[
 print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
-# The first map is noisy and the third is smooth, because an average over many steps averages their noise too. This has a good side. If you ask for a smaller error, another decay may get there first:
+# The first map is noisy and the third is smooth, because an average over many steps averages their noise too. This has a good side, but it depends on the grid whether it outweighs the loss of time. The table gives the step at which the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
 table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
@@ -251,7 +255,7 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the highest loss is the best: on other grids the losses rank the runs in other ways.
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the highest loss is the best: this does not hold on every grid, as the next table shows.
 
 # %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
@@ -267,7 +271,8 @@ for title, variants in families.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# At N = 11 the four losses differ by less than the seeds do, so the order in that row is chance. In the other three rows the run that has learned least has the lowest loss. Apart from that the two orders have little in common.
+# At N = 11 the four losses differ by less than the seeds do, so the order in that row is chance. In the other three rows the run that has learned least has the lowest loss. On the doubling grid and in plain CT the order by error is even the order by loss reversed.
+# At N = 161 it is not: there the run with the highest loss (μ = 0.99) has failed as well. So neither the lowest nor the highest loss is a safe sign.
 #
 # ### Finer grids, and the recipe of 2023
 #
@@ -323,7 +328,7 @@ checks.ema_update(ema_update)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
+# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` run through the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
 #
 # </details>
 
