@@ -103,6 +103,18 @@ def test_the_site_has_a_front_page_the_labs_and_the_texts_beside_them(pages):
     }  # fmt: skip
 
 
+def test_live_figures_have_their_places_and_the_front_page_needs_little_to_be_drawn(site, pages):
+    """Less than a megabyte: plotly and the weights of networks come when a figure asks."""
+    places = {name: [a["data-live"] for a in page.all("div") if "data-live" in a]
+              for name, page in pages.items()}  # fmt: skip
+    assert places["index.html"] == ["digits"] and not places["15_music.html"]
+    assert places["02_consistency_function.html"] == ["path"]
+    links = [a.get("href") or a.get("src", "") for a in pages["index.html"].all("link", "script")]
+    files = {"index.html", *(link for link in links if link.startswith("assets/"))}
+    assert "assets/live.js" in files and (site / "assets" / "digits.js").is_file()
+    assert sum((site / name).stat().st_size for name in files) < 1e6
+
+
 def test_every_link_leads_to_a_page_and_a_place_that_are_there(site, pages):
     places = {name: {a["id"] for _, a in page.tags if "id" in a} for name, page in pages.items()}
     followed = 0

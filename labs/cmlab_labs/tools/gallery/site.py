@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
+from ...live.page import live_figures, live_scripts
 from ...registry import animations
 from ..notebooks.build import bare_widgets, checkout, find, read
 from ..notebooks.front import FrontMatter, front_matter
@@ -102,10 +103,8 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-MOVES = (
-    '<script src="assets/plotly.min.js" defer></script>\n'
-    '<script src="assets/moving.js" defer></script>\n'
-)
+MOVES = '<script src="assets/moving.js" defer></script>\n'  # it asks for plotly when it draws
+LIVES = '<script src="assets/live.js" defer></script>\n'
 FOOT = "Made from the notebooks by <code>make gallery</code>."
 
 
@@ -122,10 +121,10 @@ class Page:
     after: tuple[str, str] | None = None
 
     def html(self) -> str:
-        moves = 'class="moving"' in self.body
+        scripts = MOVES * ('class="moving"' in self.body) + LIVES * ('class="live"' in self.body)
         name = "cmlab" if self.kind == "front" else f"{self.title} · cmlab"
         return PAGE.format(
-            title=escape(name), about=escape(self.about), scripts=MOVES if moves else "",
+            title=escape(name), about=escape(self.about), scripts=scripts,
             kind=self.kind, links=self.links(), body=self.body, foot=FOOT,
         )  # fmt: skip
 
@@ -183,8 +182,9 @@ def front(
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", moving_figure(figures[HERO][0], autoplay=True),
-        ways_in(labs), heading(words, 2, "The labs"), cards(labs, figures, files),
+        words.html(said[1]), "</div></div>\n", live_figures("front"), ways_in(labs),
+        moving_figure(figures[HERO][0], autoplay=True),
+        heading(words, 2, "The labs"), cards(labs, figures, files),
     ]  # fmt: skip
     for name in ("Start", "Found on the way"):
         if text := section(readme, name):
@@ -295,7 +295,8 @@ class Site:
         from plotly.offline import get_plotlyjs
 
         shutil.copytree(ASSETS, self.folder / "assets")
-        (self.folder / "assets" / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+        for name, text in {"plotly.min": get_plotlyjs(), **live_scripts()}.items():
+            (self.folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
 
     def lab_page(self, one: Lab, before: Lab | None, after: Lab | None) -> Page:
         """A lab with its neighbours."""
@@ -305,7 +306,11 @@ class Site:
         nb, first = one.nb, words.html(one.nb.cells[0].source)
         rest = type(nb)(cells=nb.cells[1:])
         moving = (
-            motion(figures, heading(MarkdownPage(self.links, "labs"), 1, "In motion"))
+            motion(
+                figures,
+                heading(MarkdownPage(self.links, "labs"), 1, "In motion")
+                + live_figures(one.front.number),
+            )
             if figures
             else ""
         )

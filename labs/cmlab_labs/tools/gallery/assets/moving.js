@@ -117,13 +117,24 @@
     }
   }
 
+  // Plotly is most of what a page weighs, so it comes with the first figure that is drawn.
+  let coming = null;
+  const plotly = () => (coming ||= new Promise((come) => {
+    const script = document.createElement("script");
+    script.src = "assets/plotly.min.js";
+    script.onload = come;
+    document.head.append(script);
+  }));
+
   // A figure is drawn when it comes near; one marked `data-auto` runs once, where motion is welcome.
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
       near.unobserve(entry.target);
-      const stage = new Stage(entry.target);
-      entry.target.stage = stage;
-      if ("auto" in entry.target.dataset && !CALM.matches) setTimeout(() => stage.play(), 900);
+      plotly().then(() => {
+        const stage = new Stage(entry.target);
+        entry.target.stage = stage;
+        if ("auto" in entry.target.dataset && !CALM.matches) setTimeout(() => stage.play(), 900);
+      });
     }
   }, { rootMargin: "500px" });
   document.querySelectorAll("figure.moving").forEach((figure) => near.observe(figure));

@@ -1,0 +1,83 @@
+"""Live figures of the gallery: their script as one file, and networks' weights as another.
+
+The modules are plain scripts. They are joined into one function, `cmlabLive`, that the page calls,
+and whose own text a worker runs: so a page opened from a disk, where nothing may be fetched, can
+train in the background.
+"""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmlab.model import EDMPrecond
+from cmlab.nets.pretrained import CHECKPOINTS
+from cmlab.sampling import FewSteps
+from cmlab.train import runs
+
+from ..common.study import read
+from .kernel import module
+
+HERE = Path(__file__).parent
+MODULES = ("machine", "weights", "random", "unet", "mlp", "mixture", "training", "drawing",
+           "editor", "digits", "path", "ring", "start")  # fmt: skip
+
+
+def script() -> str:
+    """The live figures' code: all modules in one function."""
+    parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
+    text = "\n".join(parts).replace("@KERNEL@", b64encode(module()).decode())
+    text = text.replace("@RECORDED@", json.dumps(recorded()))
+    return f'"use strict";\nfunction cmlabLive(self) {{\n{text}}}\ncmlabLive(self);\n'
+
+
+RUNS = {"CT": ("ladder", "ct"), "iCT": ("ladder", "ict"), "ECT": ("tuning-toy", "tuned")}
+
+
+def recorded() -> dict[str, list[float]]:
+    """The labs' recorded runs on the ring: each method's final error by noise level."""
+    found = {method: read(*names) for method, names in RUNS.items()}
+    rows = {method: np.round(run["average_error"].mean(0), 4).tolist()
+            for method, run in found.items()}  # fmt: skip
+    return {"levels": np.round(found["CT"]["levels"][0], 5).tolist(), **rows}
+
+
+def packed(tensors: dict[str, Tensor]) -> dict[str, object]:
+    """Tensors in float16; the frequencies of the noise level, whose phases matter, in float32."""
+    rows, stored = [], {"half": [], "single": []}
+    for name, value in tensors.items():
+        kind = "single" if name.endswith("frequencies") else "half"
+        rows.append((name, kind, sum(v.numel() for v in stored[kind]), tuple(value.shape)))
+        stored[kind].append(value.float() if kind == "single" else value.half())
+    text = {kind: b64encode(torch.cat([v.flatten() for v in values]).numpy().tobytes()).decode()
+            for kind, values in stored.items()}  # fmt: skip
+    return {"tensors": rows, "halves": text["half"], "singles": text["single"]}
+
+
+def digits() -> str:
+    """The shipped generator of digits as a script that hands it to the page."""
+    model, recipe, _ = runs.load(CHECKPOINTS / "digits-ect.safetensors")
+    assert isinstance(recipe.precond, EDMPrecond) and isinstance(recipe.sampler, FewSteps)
+    told = {
+        "weights": packed(dict(model.net.state_dict())),
+        "sigmaData": recipe.precond.sigma_data,
+        "levels": {calls: recipe.sampler.levels(calls).tolist() for calls in (1, 2, 4)},
+    }
+    return f"cmlabNetwork('digits', {json.dumps(told, separators=(',', ':'))});\n"
+
+
+FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",)}  # by lab
+PLACE = '<div class="live" data-live="{}" data-lab="{}"><figure hidden></figure></div>\n'
+
+
+def live_figures(lab: str) -> str:
+    """HTML of the places of a page's live figures, by the lab's number or "front"."""
+    return "".join(PLACE.format(name, lab) for name in FIGURES.get(lab, ()))
+
+
+def live_scripts() -> dict[str, str]:
+    """The scripts that live figures need, by name."""
+    return {"live": script(), "digits": digits()}

@@ -1,0 +1,31 @@
+// Brings the figures of a page to life as they come near, where the browser can: without
+// WebAssembly they stay hidden, and the recorded figures are there as ever.
+
+const waiting = {};
+
+/** Asks for a network's weights, a script of their own, once: `use(told)` when they are there. */
+function network(name, address, use) {
+  waiting[name] = use;
+  document.head.append(make("script", { src: address }));
+}
+
+const FIGURES = { digits: Digits, path: Path, ring: Ring };
+
+if (!self.document) serve(self);
+else {
+  self.cmlabNetwork = (name, told) => waiting[name](told);
+  const near = new IntersectionObserver((entries) => {
+    for (const { target } of entries.filter((one) => one.isIntersecting)) {
+      near.unobserve(target);
+      try {
+        target.live = new FIGURES[target.dataset.live](target.querySelector("figure"), target.dataset.lab);
+      } catch (error) {
+        if (!(error instanceof WebAssembly.CompileError)) throw error; // no SIMD: too old a browser
+        target.querySelector("figure").hidden = true;
+      }
+    }
+  }, { rootMargin: "400px" });
+  if (self.WebAssembly) document.querySelectorAll(".live").forEach((place) => near.observe(place));
+}
+
+self.cmlab = { Chart, Machine, Mixture, MLP, Plane, Random, Trainer, UNet, denoiser, overall, ring, unpacked }; // for whoever builds on them

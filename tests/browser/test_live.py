@@ -1,0 +1,262 @@
+"""Live figures in a real browser, from a file: networks equal torch's, f* is exact, and quick."""
+
+import json
+from time import monotonic
+
+import pytest
+import torch
+from browser.harness import FLAGS, chromium
+from cmlab_labs.live.page import digits, live_figures, live_scripts, packed
+from cmlab_labs.tools.gallery.site import ASSETS
+
+from cmlab.data.toy import Ring
+from cmlab.nets.pretrained import CHECKPOINTS
+from cmlab.noise_levels import KarrasGrid
+from cmlab.train import runs
+
+pytestmark = pytest.mark.browser
+
+HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>live</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="assets/style.css">
+<script src="assets/live.js" defer></script></head><body><main>"""
+SAYS = "words => document.querySelector('[data-live={}] .reading').textContent.includes(words)"
+ATLAS = CHECKPOINTS.parent / "atlas"
+CPU = 3.0  # how many times longer than alone a busy machine may take, of its own seconds
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """One page with all live figures, opened from a disk; it asks for nothing elsewhere."""
+    if chromium() is None:
+        pytest.skip("Chromium is not installed: on Debian, `apt-get install chromium`")
+    from playwright.sync_api import sync_playwright
+
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "assets").mkdir()
+    for name, text in live_scripts().items():
+        (folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
+    (folder / "assets" / "style.css").write_bytes((ASSETS / "style.css").read_bytes())
+    body = "".join(map(live_figures, ("front", "02", "07")))
+    (folder / "index.html").write_text(f"{HEAD}{body}</main></body></html>", encoding="utf-8")
+    wrong = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+        page.set_default_timeout(60_000)
+        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:"))
+                or wrong.append(r.url))  # fmt: skip
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+        page.goto((folder / "index.html").as_uri())
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+def cpu_seconds(page, script, argument=None):
+    """What a script answers, and the processor's seconds that it took."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def now():
+        found = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+        return found["TaskDuration"]
+
+    before = now()
+    answer = page.evaluate(script, argument)
+    after = now()
+    session.detach()
+    return answer, after - before
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """The shipped generator with the weights that the page has, those of float16."""
+    model, recipe, _ = runs.load(CHECKPOINTS / "digits-ect.safetensors")
+    return model.eval().requires_grad_(False), recipe
+
+
+def rounded(model):
+    """The model with weights in float16, the frequencies apart."""
+    for name, weight in model.state_dict().items():
+        if not name.endswith("frequencies"):
+            weight.copy_(weight.half().float())
+    return model
+
+
+MAKE = """told => {
+    const { UNet, unpacked, denoiser } = cmlab;
+    window.f = denoiser(new UNet(unpacked(told.weights), 8), told.sigmaData);
+}"""
+
+
+def told(script):
+    """What a script of weights hands to the page."""
+    return json.loads(script.split(", ", 1)[1].rsplit(")", 1)[0])
+
+
+def test_the_digits_network_equals_torchs_in_float16_and_float32(page, generator):
+    model, _ = generator
+    page.evaluate(MAKE, told(digits()))
+    z = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    t, label = torch.tensor([80.0, 80, 10, 1, 0.2, 0.01]), torch.tensor([3, 8, 1, 4, 9, 0])
+    x_t = t.reshape(-1, 1, 1, 1) * z
+    asked = [x_t.flatten(1).tolist(), t.tolist(), label.tolist()]
+    found = torch.tensor(page.evaluate(
+        "([x, t, y]) => x.map((row, i) => [...f(Float32Array.from(row), t[i], y[i])])", asked
+    ))  # fmt: skip
+    exact = model(x_t, t, label).flatten(1)
+    assert (found - exact).abs().max() < 2e-3
+    with torch.no_grad():
+        assert (found - rounded(model)(x_t, t, label).flatten(1)).abs().max() < 1e-5
+
+
+def test_a_seed_gives_torchs_noise(page):
+    for seed in (0, 3, 9999):
+        found = page.evaluate("seed => [...new cmlab.Random(seed).normal(64)]", seed)
+        z = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+        assert (torch.tensor(found) - z.flatten()).abs().max() < 2e-6
+
+
+def test_a_digit_takes_at_most_ten_milliseconds(page):
+    page.evaluate(MAKE, told(digits()))
+    z = "const z = new cmlab.Random(0).normal(64).map((v) => 80 * v);"
+    page.evaluate(f"() => {{ {z} for (let i = 0; i < 20; i++) f(z, 80, i % 10) }}")
+    took = cpu_seconds(page, f"() => {{ {z} for (let i = 0; i < 50; i++) f(z, 80, i % 10) }}")[1]
+    assert took / 50 < 0.010 * CPU
+
+
+def test_a_network_of_the_plane_equals_torchs_and_2048_points_take_60_milliseconds(page):
+    model, _, _ = runs.load(ATLAS / "ict.safetensors")
+    net = model.eval().requires_grad_(False).float().net
+    x, c = torch.randn(2048, 2), torch.linspace(-1.5, 0.6, 2048)
+    page.evaluate(
+        """weights => {
+            window.net = new cmlab.MLP(new cmlab.Machine(32), {}, 2048);
+            window.theta = net.parameters();
+            net.load(theta, cmlab.unpacked(weights));
+        }""",
+        packed(dict(net.state_dict())),
+    )
+    ask = """([x, c]) => [...net.forward(theta, Float32Array.from(x), Float32Array.from(c), 2048)]
+        .filter((_, i) => i % 8 < 2)"""
+    page.evaluate(ask, [x.flatten().tolist(), c.tolist()])
+    found, _ = cpu_seconds(page, ask, [x.flatten().tolist(), c.tolist()])
+    assert (torch.tensor(found).reshape(-1, 2) - net(x, c)).abs().max() < 1e-5
+    loop = """() => { const x = new Float32Array(4096).fill(0.1), c = new Float32Array(2048);
+        for (let i = 0; i < 10; i++) net.forward(theta, x, c, 2048) }"""
+    assert cpu_seconds(page, loop)[1] / 10 < 0.060 * CPU
+
+
+def test_the_exact_f_is_the_packages(page):
+    data = Ring()
+    levels = KarrasGrid(0.01, 10.0).up(8)
+    x_t = torch.randn(8, 2, dtype=torch.float64) * levels[:, None] + 0.7
+    found = page.evaluate(
+        """([x, t]) => { const m = new cmlab.Mixture(cmlab.ring());
+            return [x.map(([a, b], i) => m.flow(a, b, t[i], 0.002)),
+                    x.map(([a, b], i) => m.denoise(a, b, t[i])), m.sigmaData] }""",
+        [x_t.tolist(), levels.tolist()],
+    )
+    f, mean = (torch.tensor(v, dtype=torch.float64) for v in found[:2])
+    assert (f - data.oracle.consistency(x_t, levels)).abs().max() < 1e-5
+    assert (mean - data.oracle.denoise(x_t, levels)).abs().max() < 1e-9
+    assert abs(found[2] - data.sigma_data) < 1e-9
+
+
+def test_the_gradient_is_that_of_finite_differences(page):
+    """Of Σ y · g, along a random direction of all weights, in float32."""
+    slope, chord = page.evaluate("""() => {
+        const net = new cmlab.MLP(new cmlab.Machine(16), { width: 16, waves: 4 }, 8);
+        const random = new cmlab.Random(5), p = net.parameters(), g = net.parameters();
+        const x = random.normal(16), c = random.normal(16);
+        net.initialise(p, random);
+        const dy = net.machine.floats(64), z = random.normal(16);
+        z.forEach((v, i) => { dy[8 * (i >> 1) + (i & 1)] = v });
+        const total = () => net.forward(p, x, c, 8).reduce((sum, y, i) => sum + y * dy[i], 0);
+        total();
+        net.backward(p, g, dy, 8);
+        const way = p.flat.map((v) => (v ? 2 * random.uniform() - 1 : 0)), start = p.flat.slice();
+        const slope = way.reduce((sum, v, i) => sum + v * g.flat[i], 0), h = 3e-3;
+        const moved = (step) => p.flat.set(start.map((v, i) => v + step * way[i]));
+        const at = (step) => { moved(step); return total() };
+        return [slope, (at(h) - at(-h)) / (2 * h)];
+    }""")
+    assert slope == pytest.approx(chord, rel=5e-3)
+
+
+def test_training_on_the_ring_is_quick_and_comes_near_to_f(page):
+    script = """() => { const t = new cmlab.Trainer({ method: "iCT", steps: 300 });
+        while (t.step < 300) t.update();
+        return cmlab.overall(t.errors()) }"""
+    error, took = cpu_seconds(page, script)
+    assert error < 0.2
+    assert 300 / took > 60 / CPU
+
+
+def test_a_click_on_the_noise_makes_another_digit_and_the_keyboard_another_class(page):
+    figure = page.locator(".live[data-live=digits] figure")
+    says = SAYS.format("digits")
+    page.wait_for_function(says, arg="A 3 from the noise of seed 3")
+    first = figure.locator(".stage canvas").nth(1).screenshot()
+    figure.get_by_role("button", name="New noise: draw another").click()
+    page.wait_for_function(says, arg="seed 4")
+    assert figure.locator(".stage canvas").nth(1).screenshot() != first
+    figure.get_by_role("radio", name="3").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(says, arg="A 4 from the noise of seed 4")
+    figure.get_by_role("slider").focus()
+    page.keyboard.press("PageUp")
+    page.wait_for_function(says, arg="between the noises of seeds 4 and 5")
+
+
+def test_the_dragged_point_takes_its_path_with_it(page):
+    place = page.locator(".live[data-live=path]")
+    place.scroll_into_view_if_needed()
+    reading, canvas = place.locator(".reading"), place.locator("canvas")
+    page.wait_for_function("() => document.querySelector('[data-live=path] .reading').textContent")
+    box = canvas.bounding_box()
+    at = [box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5]
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + 20, at[1])
+    page.mouse.up()
+    page.wait_for_function(
+        SAYS.format("path"), arg=f"({(0.1 + 20 / box['width']) * 4.4:.2f}, 0.00)"
+    )
+    before = reading.inner_text()
+    canvas.focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function(SAYS.format("path"), arg="0.05)")
+    assert reading.inner_text() != before
+    place.get_by_role("radio", name="your own").check()
+    place.get_by_role("button", name="Add a Gaussian").click()
+    assert place.get_by_role("slider", name="width").is_visible()
+
+
+def test_a_worker_trains_while_the_page_stays_awake(page):
+    place = page.locator(".live[data-live=ring]")
+    place.scroll_into_view_if_needed()
+    says = SAYS.format("ring")
+    page.wait_for_function(says, arg="iCT, step 0 of 1500")
+    place.get_by_role("button", name="One update").click()
+    page.wait_for_function(says, arg="step 1 of 1500")
+    place.get_by_role("button", name="Go on").click()
+    step = """() => Number(document.querySelector('[data-live=ring] .reading').textContent
+        .match(/step (\\d+)/)[1])"""
+    end = monotonic() + 60
+    while page.evaluate(step) < 20 and monotonic() < end:
+        page.wait_for_timeout(100)
+    place.get_by_role("button", name="Pause").click()
+    assert page.evaluate(step) >= 20
+
+
+def test_the_figures_fit_a_phone_and_axe_finds_nothing_serious(page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) <= 0
+    grave = [(rule["id"], rule["nodes"][0]["html"][:160])
+             for rule in Axe().run(page, options={"preload": False}).response["violations"]
+             if rule["impact"] in ("serious", "critical")]  # fmt: skip
+    assert grave == []
