@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 import torch
 from browser.harness import FLAGS, chromium
-from cmlab_labs.live.page import digits, live_figures, live_scripts, packed
+from cmlab_labs.live.page import DIGITS, live_figures, live_scripts, network, packed
 from cmlab_labs.tools.gallery.site import ASSETS
 
 from cmlab.data.toy import Ring
@@ -36,7 +36,7 @@ def page(tmp_path_factory):
     for name, text in live_scripts().items():
         (folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
     (folder / "assets" / "style.css").write_bytes((ASSETS / "style.css").read_bytes())
-    body = "".join(map(live_figures, ("front", "02", "07")))
+    body = "".join(map(live_figures, ("front", "02", "07", "17")))
     (folder / "index.html").write_text(f"{HEAD}{body}</main></body></html>", encoding="utf-8")
     wrong = []
     with sync_playwright() as playwright:
@@ -97,7 +97,7 @@ def told(script):
 
 def test_the_digits_network_equals_torchs_in_float16_and_float32(page, generator):
     model, _ = generator
-    page.evaluate(MAKE, told(digits()))
+    page.evaluate(MAKE, told(network("digits", DIGITS)))
     z = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     t, label = torch.tensor([80.0, 80, 10, 1, 0.2, 0.01]), torch.tensor([3, 8, 1, 4, 9, 0])
     x_t = t.reshape(-1, 1, 1, 1) * z
@@ -119,7 +119,7 @@ def test_a_seed_gives_torchs_noise(page):
 
 
 def test_a_digit_takes_at_most_ten_milliseconds(page):
-    page.evaluate(MAKE, told(digits()))
+    page.evaluate(MAKE, told(network("digits", DIGITS)))
     z = "const z = new cmlab.Random(0).normal(64).map((v) => 80 * v);"
     page.evaluate(f"() => {{ {z} for (let i = 0; i < 20; i++) f(z, 80, i % 10) }}")
     took = cpu_seconds(page, f"() => {{ {z} for (let i = 0; i < 50; i++) f(z, 80, i % 10) }}")[1]
@@ -249,6 +249,19 @@ def test_a_worker_trains_while_the_page_stays_awake(page):
         page.wait_for_timeout(100)
     place.get_by_role("button", name="Pause").click()
     assert page.evaluate(step) >= 20
+
+
+def test_a_trained_map_keeps_most_points_in_the_mode_of_their_exact_path(page):
+    place = page.locator(".live[data-live=map]")
+    place.scroll_into_view_if_needed()
+    page.wait_for_function(SAYS.format("map"), arg="iCT, one call")
+    share = """() => Number(document.querySelector('[data-live=map] .reading').textContent
+        .match(/(\\d+) %/)[1])"""
+    right = page.evaluate(share)
+    assert right > 90
+    place.get_by_role("radio", name="EDM, a denoiser").check()
+    page.wait_for_function(SAYS.format("map"), arg="EDM, a denoiser, one call")
+    assert page.evaluate(share) < right
 
 
 def test_the_figures_fit_a_phone_and_axe_finds_nothing_serious(page):

@@ -11,6 +11,7 @@ class Editor {
   /** `changed` is called when the mixture is another. */
   constructor(changed) {
     this.changed = changed;
+    this.data = "ring";
     this.parts = ring();
     this.chosen = 0; // the Gaussian that the sliders speak of
     const slider = (least, most, key) => make("input", { type: "range", min: least, max: most, step: 0.01,
@@ -23,6 +24,7 @@ class Editor {
   }
 
   choose(name) {
+    this.data = name;
     this.tools.hidden = name !== "your own";
     this.parts = DATA[name]();
     this.take(0);

@@ -111,6 +111,25 @@ class MLP {
   }
 }
 
+const LOW = 0.002, HIGH = 10; // the noise levels of the plane
+
+/** t -> c_skip, c_out, c_in, c_noise. CM's have f(x, σ_min) = x, EDM's D(x, 0) = x. */
+function preconditioned(kind, sigmaData) {
+  const s2 = sigmaData ** 2, least = kind === "CM" ? LOW : 0;
+  return (t) => {
+    const norm = Math.sqrt(t * t + s2), above = t - least;
+    return [s2 / (above ** 2 + s2), (above * sigmaData) / norm, 1 / norm, Math.log(Math.max(t, 1e-8)) / 4];
+  };
+}
+
+/** A network with its preconditioning, at n points x (two numbers each) of noise levels t. */
+function denoised(net, p, coefficients, x, t, n) {
+  const told = Array.from(t.subarray(0, n), coefficients);
+  const scaled = Float32Array.from({ length: 2 * n }, (_, i) => told[i >> 1][2] * x[i]);
+  const F = net.forward(p, scaled, Float32Array.from(told, (c) => c[3]), n);
+  return Float32Array.from({ length: 2 * n }, (_, i) => told[i >> 1][0] * x[i] + told[i >> 1][1] * F[8 * (i >> 1) + (i & 1)]);
+}
+
 function columnSums(a, n, sums) {
   const columns = sums.length;
   sums.fill(0);

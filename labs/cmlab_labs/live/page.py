@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmlab.model import EDMPrecond
+from cmlab.model import CMPrecond, EDMPrecond
 from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.sampling import FewSteps
 from cmlab.train import runs
@@ -23,7 +23,7 @@ from .kernel import module
 
 HERE = Path(__file__).parent
 MODULES = ("machine", "weights", "random", "unet", "mlp", "mixture", "training", "drawing",
-           "editor", "digits", "path", "ring", "start")  # fmt: skip
+           "editor", "digits", "path", "ring", "map", "start")  # fmt: skip
 
 
 def script() -> str:
@@ -31,6 +31,8 @@ def script() -> str:
     parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
     text = "\n".join(parts).replace("@KERNEL@", b64encode(module()).decode())
     text = text.replace("@RECORDED@", json.dumps(recorded()))
+    atlas = {key: {"title": title, "address": f"assets/{key}.js"} for key, title in ATLAS.items()}
+    text = text.replace("@ATLAS@", json.dumps(atlas))
     return f'"use strict";\nfunction cmlabLive(self) {{\n{text}}}\ncmlabLive(self);\n'
 
 
@@ -57,19 +59,24 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, object]:
     return {"tensors": rows, "halves": text["half"], "singles": text["single"]}
 
 
-def digits() -> str:
-    """The shipped generator of digits as a script that hands it to the page."""
-    model, recipe, _ = runs.load(CHECKPOINTS / "digits-ect.safetensors")
-    assert isinstance(recipe.precond, EDMPrecond) and isinstance(recipe.sampler, FewSteps)
+def network(name: str, path: Path) -> str:
+    """A trained network as a script that hands it to the page under this name."""
+    model, recipe, _ = runs.load(path)
+    precond, sampler = recipe.precond, recipe.sampler
+    assert isinstance(precond, EDMPrecond | CMPrecond) and isinstance(sampler, FewSteps)
     told = {
         "weights": packed(dict(model.net.state_dict())),
-        "sigmaData": recipe.precond.sigma_data,
-        "levels": {calls: recipe.sampler.levels(calls).tolist() for calls in (1, 2, 4)},
+        "sigmaData": precond.sigma_data,
+        "kind": "EDM" if isinstance(precond, EDMPrecond) else "CM",
+        "levels": {calls: sampler.levels(calls).tolist() for calls in (1, 2, 4)},
     }
-    return f"cmlabNetwork('digits', {json.dumps(told, separators=(',', ':'))});\n"
+    return f"cmlabNetwork('{name}', {json.dumps(told, separators=(',', ':'))});\n"
 
 
-FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",)}  # by lab
+DIGITS = CHECKPOINTS / "digits-ect.safetensors"
+ATLAS = {"ict": "iCT", "ct": "CT", "ect": "ECT", "cd": "CD", "edm": "EDM, a denoiser"}
+FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",),
+           "17": ("map",)}  # by lab  # fmt: skip
 PLACE = '<div class="live" data-live="{}" data-lab="{}"><figure hidden></figure></div>\n'
 
 
@@ -80,4 +87,6 @@ def live_figures(lab: str) -> str:
 
 def live_scripts() -> dict[str, str]:
     """The scripts that live figures need, by name."""
-    return {"live": script(), "digits": digits()}
+    plane = {key: network(key, CHECKPOINTS.parent / "atlas" / f"{key}.safetensors")
+             for key in ATLAS}  # fmt: skip
+    return {"live": script(), "digits": network("digits", DIGITS), **plane}

@@ -55,7 +55,11 @@ class Ring {
   }
 
   build() {
-    this.editor = new Editor(() => this.begin());
+    this.editor = new Editor(() => {
+      this.draw?.();
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.begin(), 250); // while a Gaussian is dragged, nothing starts
+    });
     this.canvas = make("canvas", { class: "plane", role: "img",
       onpointerdown: (e) => { this.held = this.editor.near(...this.plane.from(e)); if (this.held) this.canvas.setPointerCapture(e.pointerId); },
       onpointermove: (e) => this.held && this.editor.move(this.held, ...this.plane.from(e)),
@@ -63,6 +67,7 @@ class Ring {
     this.errors = make("canvas", { class: "chart", role: "img" });
     this.go = make("button", { type: "button", class: "go", onclick: () => this.toggle() }, "Train");
     this.once = make("button", { type: "button", onclick: () => this.one() }, "One update");
+    this.key = make("span", { class: "violet" }, "the lab's recorded run, 4,000 steps");
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "training steps done" });
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
     this.choices = make("div", { class: "row" });
@@ -73,7 +78,7 @@ class Ring {
         make("div", {}, this.canvas, make("p", { class: "keys note" },
           ...[[indexed("f", "θ", " of noise, in one call"), "blue"], ["exact f* of the same noise", "green"], ["data", "grey"]].map(([words, kind]) => make("span", { class: kind }, words)))),
         make("div", {}, this.errors, make("p", { class: "keys note" },
-          ...[["this run", "blue"], ["your runs before", "grey"], ["the lab's recorded run, 4,000 steps", "violet"]].map(([words, kind]) => make("span", { class: kind }, words))))),
+          make("span", { class: "blue" }, "this run"), make("span", { class: "grey" }, "your runs before"), this.key))),
       make("div", { class: "row" }, this.go, this.once, make("button", { type: "button", onclick: () => this.begin() }, "Start again"), this.bar),
       make("div", { class: "row" }, this.methods, choices("data", Object.keys(DATA), "ring", (name) => { this.ghosts = []; this.editor.choose(name); })),
       this.choices, this.editor.tools, this.reading);
@@ -114,6 +119,11 @@ class Ring {
     this.worker.postMessage({ run: false, start: { ...this.asked, parts: this.editor.parts.map((p) => ({ ...p })) } });
   }
 
+  /** The lab's own run of the method, which was on the ring. */
+  get recorded() {
+    return this.editor.data === "ring" && RECORDED[this.asked.method];
+  }
+
   toggle() {
     if (this.now?.step >= this.now?.steps) this.begin();
     this.running = !this.running;
@@ -145,7 +155,7 @@ class Ring {
     const { step, steps, total } = this.now ?? { step: 0, steps: 1, total: 0 };
     this.go.textContent = this.running ? "Pause" : step && step < steps ? "Go on" : "Train";
     this.bar.value = step / steps;
-    const method = this.asked.method, words = `${method}, step ${step} of ${steps}: error to f* over all noise levels ${total.toFixed(3)} (the ring has radius 1).`;
+    const method = this.asked.method, words = `${method}, step ${step} of ${steps}: error to f* over all noise levels ${total.toFixed(3)}${this.recorded ? " (the ring has radius 1)" : ""}.`;
     this.canvas.setAttribute("aria-label", `${CLOUD} one-call samples of the network in the plane beside the exact ends, at step ${step}`);
     this.errors.setAttribute("aria-label", `Error to the exact f by noise level at step ${step}; over all levels ${total.toFixed(3)}`);
     this.reading.setAttribute("aria-live", this.running ? "off" : "polite"); // a voice cannot keep up
@@ -171,8 +181,8 @@ class Ring {
         plane.dot(...from, 3, red);
       }
     chart.begin();
-    const recorded = this.editor.tools.hidden && this.editor.parts.length === 8 && RECORDED[this.asked.method];
-    if (recorded) chart.curve(RECORDED.levels, recorded, colour("violet"), 1.8, [5, 4]);
+    this.key.hidden = !this.recorded;
+    if (this.recorded) chart.curve(RECORDED.levels, this.recorded, colour("violet"), 1.8, [5, 4]);
     for (const errors of this.ghosts) chart.curve(now.levels, errors, colour("soft"), 1.2);
     chart.curve(now.levels, now.errors, blue);
   }

@@ -5,11 +5,12 @@ const waiting = {};
 
 /** Asks for a network's weights, a script of their own, once: `use(told)` when they are there. */
 function network(name, address, use) {
+  const coming = name in waiting;
   waiting[name] = use;
-  document.head.append(make("script", { src: address }));
+  if (!coming) document.head.append(make("script", { src: address }));
 }
 
-const FIGURES = { digits: Digits, path: Path, ring: Ring };
+const FIGURES = { digits: Digits, path: Path, ring: Ring, map: PlaneMap };
 
 if (!self.document) serve(self);
 else {
@@ -28,4 +29,4 @@ else {
   if (self.WebAssembly) document.querySelectorAll(".live").forEach((place) => near.observe(place));
 }
 
-self.cmlab = { Chart, Machine, Mixture, MLP, Plane, Random, Trainer, UNet, denoiser, overall, ring, unpacked }; // for whoever builds on them
+self.cmlab = { Chart, Machine, Mixture, MLP, Plane, PlaneMap, Random, Trainer, UNet, denoiser, overall, ring, unpacked }; // for whoever builds on them

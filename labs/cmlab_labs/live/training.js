@@ -1,7 +1,7 @@
 // Consistency training in the plane: CT, iCT and ECT as cmlab/methods has them, one loss with three
 // sets of ingredients, beside the exact f*. `Trainer` knows nothing of the page; a worker runs it.
 
-const LOW = 0.002, HIGH = 10, RHO = 7; // the noise levels, and Karras's exponent
+const RHO = 7; // the exponent of Karras's grid
 const MEAN = -1.1, SPREAD = 2; // of ln σ, where the noise levels are drawn from a log-normal
 
 /** The Karras grid of `points` noise levels, ascending. */
@@ -63,6 +63,7 @@ class Trainer {
     this.rule = { ...RULES[method], ...Object.fromEntries(["c", "mu", "N"].filter((k) => asked[k] !== undefined).map((k) => [k, asked[k]])) };
     Object.assign(this, { method, steps, step: 0, batch: 256, data: new Mixture(parts), random: new Random(seed) });
     this.sigmaData = this.data.sigmaData;
+    this.coefficients = preconditioned(method === "ECT" ? "EDM" : "CM", this.sigmaData);
     this.net = new MLP(new Machine(48), {}, 2048);
     [this.theta, this.ema, this.target, this.gradient, this.m, this.v] = Array.from({ length: 6 }, () => this.net.parameters());
     this.net.initialise(this.theta, this.random);
@@ -71,19 +72,9 @@ class Trainer {
     this.dy = this.net.machine.floats(8 * this.batch);
   }
 
-  /** c_skip, c_out, c_in, c_noise: CM's, with f(x, σ_min) = x; ECT's are EDM's. */
-  coefficients(t) {
-    const s2 = this.sigmaData ** 2, shifted = this.method === "ECT" ? t : t - LOW;
-    const norm = Math.sqrt(t * t + s2);
-    return [s2 / (shifted ** 2 + s2), (shifted * this.sigmaData) / norm, 1 / norm, Math.log(Math.max(t, 1e-8)) / 4];
-  }
-
-  /** f at n points x (two numbers each) of noise levels t. */
+  /** f at n points x of noise levels t. */
   f(p, x, t, n) {
-    const told = Array.from(t.subarray(0, n), (level) => this.coefficients(level));
-    const scaled = Float32Array.from({ length: 2 * n }, (_, i) => told[i >> 1][2] * x[i]);
-    const F = this.net.forward(p, scaled, Float32Array.from(told, (c) => c[3]), n);
-    return Float32Array.from({ length: 2 * n }, (_, i) => told[i >> 1][0] * x[i] + told[i >> 1][1] * F[8 * (i >> 1) + (i & 1)]);
+    return denoised(this.net, p, this.coefficients, x, t, n);
   }
 
   /** Noise levels t > r for each sample of the batch. */

@@ -1,0 +1,82 @@
+"""Live figures: processor time of their networks in Chromium, and how long the page is blocked.
+
+    python benchmarks/live.py
+
+It needs Chromium. Times are those of the page's own thread, so a busy machine adds little; the
+longest pause of the page, while a worker trains, is on the clock, and a busy machine adds to it.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser.harness import FLAGS, chromium  # noqa: E402
+from cmlab_labs.live.page import live_figures, live_scripts  # noqa: E402
+
+DIGIT = """async () => {
+    await new Promise((use) => { cmlabNetwork = (name, told) => use(window.told = told);
+        const script = document.createElement("script"); script.src = "digits.js";
+        document.head.append(script) });
+    const f = cmlab.denoiser(new cmlab.UNet(cmlab.unpacked(told.weights), 8), told.sigmaData);
+    const z = new cmlab.Random(0).normal(64).map((v) => 80 * v);
+    window.act = () => f(z, 80, 3);
+}"""
+POINTS = """() => { const net = new cmlab.MLP(new cmlab.Machine(32), {}, 2048);
+    const p = net.parameters(), x = new Float32Array(4096), c = new Float32Array(2048);
+    net.initialise(p, new cmlab.Random(0));
+    window.act = () => net.forward(p, x, c, 2048);
+}"""
+REPEAT = "n => { for (let i = 0; i < n; i++) act() }"
+TRAIN = """method => { window.trainer = new cmlab.Trainer({ method, steps: 1500 }); trainer.truth();
+    window.act = () => trainer.update(); }"""
+PAUSES = """() => new Promise((done) => {
+    let last = performance.now(), longest = 0, frames = 0;
+    const frame = (now) => { longest = Math.max(longest, now - last); last = now;
+        if (frames++ < 180) requestAnimationFrame(frame); else done(longest) };
+    requestAnimationFrame(frame) })"""
+
+
+def cpu(page: Page, script: str, argument: object = None) -> float:
+    """Processor seconds of the page's thread in a script."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def now() -> float:
+        found = session.send("Performance.getMetrics")["metrics"]
+        return next(m["value"] for m in found if m["name"] == "TaskDuration")
+
+    before = now()
+    page.evaluate(script, argument)
+    return now() - before
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
+        for name, text in live_scripts().items():
+            (Path(work) / f"{name}.js").write_text(text, encoding="utf-8")
+        index = Path(work) / "index.html"
+        index.write_text(f'<!DOCTYPE html><body><script src="live.js" defer></script>'
+                         f"{live_figures('07')}", encoding="utf-8")  # fmt: skip
+        page = playwright.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
+        page.goto(index.as_uri())
+        for name, make, n in (("a digit", DIGIT, 100), ("2,048 points", POINTS, 20)):
+            page.evaluate(make)
+            cpu(page, REPEAT, 10)
+            print(f"{name}: {1000 * cpu(page, REPEAT, n) / n:.1f} ms")
+        for method in ("iCT", "ECT", "CT"):
+            page.evaluate(TRAIN, method)
+            took = cpu(page, REPEAT, 1500)
+            error = page.evaluate("() => cmlab.overall(trainer.errors())")
+            print(f"{method}: {1500 / took:.0f} steps a second, error to f* {error:.3f}")
+        page.get_by_role("button", name="Train", exact=True).click()
+        page.wait_for_timeout(2000)
+        print(f"longest pause of the page while a worker trains: {page.evaluate(PAUSES):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+// Lab 17: the labs' trained networks. 2,048 points of noise, each in the colour of the mode in which
+// its exact path ends, go through a method's map; a right map keeps the colours together.
+
+const SENT = 2048, SLICE = 128; // points, and how many exact ends are solved between two frames
+const LAST_LEVEL = 0.8; // of a second call, as the labs' samplers have it
+const HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87800", "#56a5d8", "#7a5cc0", "#8a8f00"];
+
+const ATLAS = @ATLAS@; // title and address of each method's weights
+
+class PlaneMap {
+  constructor(figure, lab, methods = ATLAS) {
+    this.figure = figure;
+    this.methods = methods;
+    this.state = { method: Object.keys(methods)[0], calls: 1, seed: 0 };
+    this.models = {};
+    this.net = new MLP(new Machine(32), {}, SENT);
+    this.build();
+    this.draw = eachFrame(() => this.show());
+    document.addEventListener("theme", this.draw);
+    new ResizeObserver(this.draw).observe(this.before.canvas);
+    this.begin();
+  }
+
+  build() {
+    const canvas = () => make("canvas", { class: "plane still", role: "img" });
+    const [before, after] = [canvas(), canvas()];
+    this.before = new Plane(before, 3.2);
+    this.after = new Plane(after, 1.65);
+    const set = (key) => (value) => { this.state[key] = value; this.ask(); };
+    this.reading = make("p", { class: "reading", "aria-live": "polite" });
+    const named = Object.entries(this.methods).map(([key, { title }]) => [title, key]);
+    this.figure.append(
+      make("figcaption", {}, "2,048 points of noise through a trained map, each in the colour of the mode in which its exact path ends."),
+      make("div", { class: "pair" },
+        make("div", {}, before, make("p", { class: "note" }, "noise z")),
+        make("div", {}, after, make("p", { class: "note" }, "the network's answers"))),
+      make("div", { class: "row" },
+        choices("method", named.map(([title]) => title), named[0][0], (title) => set("method")(named.find(([one]) => one === title)[1])),
+        choices("network calls", [1, 2], 1, set("calls")),
+        make("button", { type: "button", class: "go", onclick: () => { this.state.seed += 1; this.begin(); } }, "New noise")),
+      this.reading);
+    this.figure.hidden = false;
+  }
+
+  /** New noise, and where its exact paths end; solved in slices, so that the page stays awake. */
+  async begin() {
+    const noise = new Random(this.state.seed).normal(2 * SENT), data = new Mixture(ring()), ends = new Float64Array(2 * SENT), run = (this.run = {});
+    for (let from = 0; from < SENT; from += SLICE) {
+      for (let i = from; i < from + SLICE; i++) ends.set(data.flow(HIGH * noise[2 * i], HIGH * noise[2 * i + 1], HIGH, LOW), 2 * i);
+      await new Promise((next) => setTimeout(next));
+      if (run !== this.run) return;
+    }
+    Object.assign(this, { noise, ends, colours: Array.from({ length: SENT }, (_, i) => HUES[sector(ends, i)]) });
+    this.ask();
+  }
+
+  /** The weights of the method, once, and then its answers. */
+  ask() {
+    const { method } = this.state;
+    if (this.models[method]) return this.answer();
+    network(method, this.methods[method].address, ({ weights, sigmaData, kind }) => {
+      this.models[method] = { weights: unpacked(weights), coefficients: preconditioned(kind, sigmaData), p: this.net.parameters() };
+      this.answer();
+    });
+  }
+
+  answer() {
+    const model = this.models[this.state.method];
+    if (!model || !this.ends) return;
+    this.net.load(model.p, model.weights);
+    const f = (x, level) => denoised(this.net, model.p, model.coefficients, x, new Float32Array(SENT).fill(level), SENT);
+    let x = f(this.noise.map((z) => HIGH * z), HIGH);
+    if (this.state.calls === 2) {
+      const fresh = new Random(1_000_000 + this.state.seed).normal(2 * SENT);
+      x = f(x.map((v, i) => v + LAST_LEVEL * fresh[i]), LAST_LEVEL);
+    }
+    this.found = x;
+    let kept = 0, square = 0;
+    for (let i = 0; i < SENT; i++) {
+      kept += sector(x, i) === sector(this.ends, i) ? 1 : 0;
+      square += (x[2 * i] - this.ends[2 * i]) ** 2 + (x[2 * i + 1] - this.ends[2 * i + 1]) ** 2;
+    }
+    const title = this.methods[this.state.method].title, share = Math.round((100 * kept) / SENT), far = Math.sqrt(square / SENT).toFixed(3);
+    this.words = this.state.calls === 1
+      ? `${title}, one call: ${share} % of the points arrive nearest to the mode of their exact path, ${far} from its end (root mean square).`
+      : `${title}, two calls: fresh noise before the second call may change the mode; ${share} % keep it.`;
+    this.draw();
+  }
+
+  show() {
+    if (!this.found) return;
+    const clouds = [[this.before, this.noise, "The noise"], [this.after, this.found, `The answers of ${this.methods[this.state.method].title}`]];
+    for (const [plane, points, name] of clouds) {
+      plane.begin();
+      if (plane === this.after) for (const p of ring()) plane.circle(p.x, p.y, 2 * p.std, colour("soft"), 1);
+      plane.context.globalAlpha = 0.8;
+      for (let i = 0; i < SENT; i++) plane.dot(points[2 * i], points[2 * i + 1], 1.7, this.colours[i]);
+      plane.context.globalAlpha = 1;
+      plane.canvas.setAttribute("aria-label", `${name}: ${SENT} points, coloured by the mode in which each exact path ends`);
+    }
+    this.reading.textContent = this.words;
+  }
+}
+
+/** The ring's mode nearest to a point, by its angle. */
+function sector(points, i) {
+  const angle = Math.atan2(points[2 * i + 1], points[2 * i]) / (2 * Math.PI);
+  return (Math.round(8 * angle) + 8) % 8;
+}
