@@ -51,6 +51,17 @@ def test_the_log_and_the_sheets_count_the_samples_of_the_start(run, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text())["sheets"] == record["sheets"]
 
 
+def test_a_start_that_has_a_start_of_its_own_is_shipped_too(tmp_path):
+    steps = {"train.steps": 3, "start.train.steps": 2, "start.start.train.steps": 4}
+    words = [f"{name}={n}" for name, n in steps.items()]
+    for place in ("", "start.", "start.start."):
+        words += [f"{place}train.batch=4", f"{place}net.width=8"]
+    assert main(["train", "toy.tcm", "--set", *words, "--out", str(tmp_path / "run")]) == 0
+    rows, _ = history(tmp_path / "run")
+    assert [row["stage"] for row in rows] == [0, 0, 0, 0, 1, 1, 2, 2, 2]
+    assert [row["samples"] for row in rows] == [4 * k for k in range(1, 10)]
+
+
 def test_a_dot_in_the_name_is_part_of_the_name(run, tmp_path):
     ship(run, tmp_path / "digits.ect")
     names = {f"digits.ect.{suffix}" for suffix in ("safetensors", "json", "jsonl", "png")}

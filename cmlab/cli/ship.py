@@ -65,9 +65,9 @@ def with_suffix(out: Path, suffix: str) -> Path:
 
 
 def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
-    """Log lines and sheets, each with the training samples seen by then, start included."""
+    """Log lines and sheets, each with the training samples seen by then, all starts included."""
     before, rows, sheets = 0, [], []
-    for stage, folder in enumerate(f for f in (run / "start", run) if (f / LOG).exists()):
+    for stage, folder in enumerate(f for f in trainings(run) if (f / LOG).exists()):
         if not (mine := read_log(folder / LOG)):
             continue
         batch = mine[-1]["samples"] // max(mine[-1]["step"], 1)
@@ -77,6 +77,12 @@ def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
         sheets += [(before + int(path.stem) * batch, path) for path in pictures]
         before += mine[-1]["samples"]
     return rows, sheets
+
+
+def trainings(run: Path) -> list[Path]:
+    """The folders of a run's trainings, the first one first: a start may have its own start."""
+    start = run / "start"
+    return [*(trainings(start) if start.is_dir() else ()), run]
 
 
 def stacked(paths: list[Path]) -> np.ndarray:
