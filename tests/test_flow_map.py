@@ -726,6 +726,17 @@ def test_a_preset_with_a_start_trains_and_is_scored(name):
     assert all(isfinite(value) for value in scores.values())
 
 
+@pytest.mark.parametrize("name", ["digits.meanflow", "digits.lsd"])
+def test_a_flow_map_of_digits_begins_with_flow_matching_and_has_the_samples_of_ect(name):
+    """Its first batches have no jump, and the network none that is empty."""
+    torch.set_default_dtype(torch.float32)
+    recipe = PRESETS[name]()
+    assert recipe.samples == PRESETS["digits.ect"]().samples and recipe.net == recipe.start.net
+    for part in (recipe.start, recipe):
+        part = change(change(part, "net.width", 8), "train.batch", 4)
+        assert part.trainer().backward(0).isfinite().all()
+
+
 def test_a_flow_map_learns_the_exact_jumps_of_the_ring():
     """In an eighth of a preset's steps one jump is far better than a step along the velocity.
 

@@ -140,6 +140,8 @@ class SelfDistillation(Method):
         x_t, same = process.perturb(x, z, t), t == s
         error = torch.empty_like(x)
         v = velocity_of(self.teacher(x, cond), x, z, x_t, t)
-        error[same] = mean_velocity(model, *some(same, x_t, t, s, cond)) - v[same]
-        error[~same] = self.condition(model, *some(~same, x_t, t, s, cond))
+        if same.any():  # a network with attention takes no empty batch
+            error[same] = mean_velocity(model, *some(same, x_t, t, s, cond)) - v[same]
+        if not same.all():
+            error[~same] = self.condition(model, *some(~same, x_t, t, s, cond))
         return sum_squares(error)

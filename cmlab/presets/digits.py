@@ -11,11 +11,14 @@ from ..losses import TrigWeight
 from ..methods.base import Method
 from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
+from ..methods.flow_map import FlowMapPairs, Jumps
 from ..methods.ict import ICT, Doubling
+from ..methods.meanflow import MeanFlow
 from ..methods.scm import SCM, Clip
+from ..methods.self_distillation import SelfDistillation
 from ..metrics.evaluators import DigitsEvaluator
-from ..model import CMPrecond, EDMPrecond, TrigPrecond
-from ..nets.embedding import Fourier
+from ..model import CMPrecond, EDMPrecond, TrigPrecond, VelocityPrecond
+from ..nets.embedding import Fourier, TwoTimes
 from ..nets.unet import UNetShape
 from ..noise_levels import AdjacentLevels, DenoisingPairs, KarrasGrid, LogNormal, SameTime
 from ..sampling import FewSteps
@@ -27,15 +30,15 @@ from ..types import Teacher
 from . import cosine_training, preset
 
 DATA = Digits()
+NET = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
 
 
 def image(method: Method, steps: int, seed: int) -> Recipe:
     """What all digit runs share: the network, the optimizer and the evaluator."""
-    net = UNetShape(width=32, mults=(1, 2), dropout=0.05, embed=Fourier(32, 0.06), classes=10)
     train = cosine_training(steps, 64, Adam(7e-4, 0.9, 0.999), Constant(0.99), seed)
     sampler = FewSteps(80.0, 0.4)
     return Recipe(
-        DATA, net, EDMPrecond(DATA.sigma_data), method, train, sampler, DigitsEvaluator()
+        DATA, NET, EDMPrecond(DATA.sigma_data), method, train, sampler, DigitsEvaluator()
     )
 
 
@@ -88,3 +91,31 @@ def tuned(teacher: Teacher, steps: int, seed: int) -> Recipe:
 def trigflow(method: Method, steps: int, seed: int) -> Recipe:
     """`image` under TrigFlow: the network's time input is the angle t."""
     return replace(image(method, steps, seed), precond=TrigPrecond(DATA.sigma_data))
+
+
+PAIRS = FlowMapPairs(LogNormal(-1.4, 2.0), diagonal=0.5)
+
+
+@preset("digits.meanflow")
+def meanflow(steps: int = 3600, seed: int = 0) -> Recipe:
+    """cmlab train digits.meanflow: two fifths of the steps are flow matching. Not measured."""
+    return flow_map(MeanFlow(PAIRS), steps, seed)
+
+
+@preset("digits.lsd")
+def lsd(steps: int = 3600, seed: int = 0) -> Recipe:
+    """cmlab train digits.lsd: the same, then Lagrangian self-distillation. Not measured."""
+    return flow_map(SelfDistillation(PAIRS), steps, seed)
+
+
+def flow_map(method: Method, steps: int, seed: int) -> Recipe:
+    """A flow map of `ect`'s network, told two times, after flow matching."""
+    before, matching = 2 * steps // 5, SelfDistillation(replace(PAIRS, diagonal=1.0))
+    first, then = (
+        replace(
+            image(stage, n, seed),
+            net=replace(NET, embed=TwoTimes()), precond=VelocityPrecond(), sampler=Jumps(),
+        )
+        for stage, n in ((matching, before), (method, steps - before))
+    )  # fmt: skip
+    return replace(then, start=first)
