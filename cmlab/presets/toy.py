@@ -255,4 +255,5 @@ def tcm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
     proposal = LogNormal(-1.1, 2.0, 1.0, SIGMA_MAX)
     pairs = TruncatedPairs(ECTMapping(Stages(2.0, max(after // 8, 1)), proposal))
     method = ECT(pairs=pairs, weight=BoundaryWeight(), target=Truncated())
-    return replace(plane(data, EDMPrecond(data.sigma_data), method, after, seed), start=first)
+    recipe = plane(data, EDMPrecond(data.sigma_data), method, after, seed)
+    return replace(recipe, start=first, sampler=FewSteps(SIGMA_MAX, 1.0))
