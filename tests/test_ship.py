@@ -58,6 +58,8 @@ def test_a_start_that_has_a_start_of_its_own_is_shipped_too(tmp_path):
         words += [f"{place}train.batch=4", f"{place}net.width=8"]
     assert main(["train", "toy.tcm", "--set", *words, "--out", str(tmp_path / "run")]) == 0
     rows, _ = history(tmp_path / "run")
+    facts = runs.load(tmp_path / "run")[2], runs.load(tmp_path / "run" / "start")[2]
+    assert [record["samples_seen"] for record in facts] == [36, 24]
     assert [row["stage"] for row in rows] == [0, 0, 0, 0, 1, 1, 2, 2, 2]
     assert [row["samples"] for row in rows] == [4 * k for k in range(1, 10)]
 

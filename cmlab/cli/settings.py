@@ -125,7 +125,7 @@ def check_memory(recipe: Recipe, samples: int = 0) -> None:
     Raises:
         Refused: if there is too little, saying how much of what.
     """
-    for part in filter(None, (recipe.start, recipe)):
+    for part in recipe.trainings:
         n = samples or part.train.batch // part.train.parts
         needed, free = least_memory(part, n), free_memory(part.train)
         if needed > free:
@@ -152,7 +152,7 @@ def dry_run(recipe: Recipe) -> None:
     check_memory(recipe)
     try:
         sizes = set()
-        for part in (recipe.start or recipe, recipe):
+        for part in recipe.trainings:
             trainer = replace(part, train=with_small_batch(part.train)).trainer()
             sizes.add(tuple(weight.shape for weight in trainer.model.parameters()))
             if len(sizes) > 1:

@@ -88,10 +88,14 @@ class Recipe:
         return Trainer(model or self.build(), self.method, self.data, self.train, fabric)
 
     @property
+    def trainings(self) -> list["Recipe"]:
+        """The trainings of the whole run in order: its start's, and then its own."""
+        return [*(self.start.trainings if self.start else ()), self]
+
+    @property
     def samples(self) -> int:
         """Training samples of the whole run, its start included."""
-        before = self.start.samples if self.start else 0
-        return before + self.train.steps * self.train.batch
+        return sum(part.train.steps * part.train.batch for part in self.trainings)
 
 
 def to_dict(thing: Any) -> Any:

@@ -114,18 +114,20 @@ def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
 
 def seconds(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     """Seconds of training, those of the start included, without callbacks and evaluation."""
-    path = folder / "start" / CHECKPOINT
-    if recipe.start is None or not path.exists():  # a start of 0 steps has none
-        return trainer.seconds
-    return trainer.seconds + read_state(path)[1]["seconds"]
+    return trainer.seconds + _before(recipe, folder, "seconds")
 
 
 def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
     """Processor hours of one process in training steps, those of the start included."""
-    path, before = folder / "start" / CHECKPOINT, 0.0
-    if recipe.start is not None and path.exists():
-        before = read_state(path)[1]["cpu_seconds"]
-    return (trainer.cpu_seconds + before) / 3600
+    return (trainer.cpu_seconds + _before(recipe, folder, "cpu_seconds")) / 3600
+
+
+def _before(recipe: Recipe, folder: Path, name: str) -> float:
+    """What the checkpoints of a run's start, and of that one's own start, have of a number."""
+    place = folder / "start"
+    if recipe.start is None or not (place / CHECKPOINT).exists():  # 0 steps leave none
+        return 0.0
+    return read_state(place / CHECKPOINT)[1][name] + _before(recipe.start, place, name)
 
 
 def save(trainer: Trainer, recipe: Recipe, folder: Path) -> None:
@@ -379,7 +381,8 @@ def begin(
         train = partial(fit, keep=keep, bar=bar, fabric=fabric, compiled=compiled)
         before = train(recipe.start, place, control=first)
         if place and not (place / MODEL).exists():
-            finish(before, recipe.start, place, {"samples_seen": before.samples_seen})
+            seen = samples_seen(before, recipe.start)
+            finish(before, recipe.start, place, {"samples_seen": seen})
         average = before.ema.model.cpu()
         model.net.load_state_dict(carried(average, recipe.precond).net.state_dict())
     return model
