@@ -15,25 +15,27 @@ from cmlab.train.checkpoint import read_lines
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.jsonl"
 NAMES = {
+    "rmse1": "RMS error, 1 call", "rmse_jump": "of any jump", "rmse_velocity": "of the velocity",
     "rmse": "RMS error", "rmse_max": "RMS error at σ_max", "sw1": "sliced W₂, 1 call",
+    "sw4": "sliced W₂, 4 calls",
     "sw2": "sliced W₂, 2 calls", "hq": "near a mode", "modes": "modes covered",
     "fd1": "Fréchet distance, 1 call", "fd2": "2 calls", "fd_floor": "training digits",
     "memorised": "memorised", "accuracy": "right class",
 }  # fmt: skip
 COLUMNS = {
     "toy": {"rmse": 3, "rmse_max": 3, "sw1": 3, "sw2": 3, "hq": 3, "modes": 0},
+    "toy maps": {"rmse1": 3, "rmse_jump": 3, "rmse_velocity": 3, "sw1": 3, "sw2": 3, "sw4": 3},
     "digits": {"fd1": 1, "fd2": 1, "fd_floor": 1, "memorised": 4, "accuracy": 3},
 }
 
 
 def table(kind: str) -> str:
     """Mean and range over the seeds of each preset of a kind, as Markdown."""
-    runs = defaultdict(list)
+    runs, columns = defaultdict(list), COLUMNS[kind]
     for line in read_lines(RESULTS):
         run = json.loads(line)
-        if run["preset"].startswith(f"{kind}."):
+        if run["preset"].startswith(f"{kind.split()[0]}.") and columns.keys() <= run.keys():
             runs[run["preset"]].append(run)
-    columns = COLUMNS[kind]
     head = ["preset", "seeds", "samples seen", *(NAMES[key] for key in columns)]
     rows = [head, ["---"] * len(head)]
     for preset, some in sorted(runs.items()):

@@ -1,6 +1,7 @@
 """The README says what was measured."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -20,9 +21,30 @@ def results_table():
     return module
 
 
-@pytest.mark.parametrize(("kind", "page"), [("toy", "docs/results.md"), ("digits", "README.md")])
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [("toy", "docs/results.md"), ("toy maps", "docs/results.md"), ("digits", "README.md")],
+)
 def test_the_tables_of_the_presets_are_those_of_the_recorded_runs(kind, page):
     assert results_table().table(kind) in (ROOT / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("preset", "score", "bar"),
+    [
+        ("toy.lsd", "rmse1", 0.085),
+        ("toy.meanflow", "rmse1", 0.145),
+        ("toy.lmd", "rmse1", 0.065),
+        ("toy.lmd", "sw1", 0.028),
+    ],
+)
+def test_the_recorded_flow_maps_are_as_near_to_the_exact_one_as_they_have_to_be(
+    preset, score, bar
+):
+    lines = (ROOT / "docs" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [run for run in map(json.loads, lines) if run["preset"] == preset]
+    assert [run["seed"] for run in runs] == [0, 1, 2]
+    assert sum(run[score] for run in runs) / 3 <= bar
 
 
 @pytest.mark.parametrize("number", range(3), ids=["few calls", "diffusion", "guesses"])
