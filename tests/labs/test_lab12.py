@@ -13,7 +13,7 @@ from cmlab_labs.lab12_latent.analysis import (
     paired_batches,
     target_variance,
 )
-from cmlab_labs.lab12_latent.explorer import INTERVALS, c_of, latent_bench, transport_bench
+from cmlab_labs.lab12_latent.explorer import POINTS, c_of, latent_bench, transport_bench
 from cmlab_labs.lab12_latent.study import BANDS, measured_by_band
 from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
@@ -37,7 +37,7 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
         assert check(solution).passed, check(solution)
 
 
-CAUCHY_SLIPS = list(checks.slips(torch.ones(2, 3), 20))
+CAUCHY_SLIPS = list(checks.slips(torch.ones(2, 3), 21))
 TERM_SLIPS = list(checks.wrong_terms(*checks.answered()))
 
 
@@ -48,12 +48,12 @@ def test_each_slip_in_the_cauchy_loss_gets_its_own_message(slip):
 
 
 def two_logs(a, b, n):
-    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n)
+    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n - 1)
     return (m / 2 + c * c).log() - 2 * log(c)
 
 
 def one_plus(a, b, n):
-    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n)
+    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n - 1)
     return (1 + m / (2 * c * c)).log()
 
 
@@ -64,7 +64,7 @@ def fixed_c(a, b, n):
 OTHER = {
     "torch.log1p keeps them": two_logs,
     "loses its digits": one_plus,
-    "at N = 160 yours is": fixed_c,
+    "at N = 161 yours is": fixed_c,
     "shape (6,)": lambda a, b, n: checks.exact(a, b, n)[:, None],
 }
 
@@ -101,10 +101,10 @@ def test_a_mean_over_none_and_unused_arguments_are_told():
 def test_c_of_the_bench_and_of_the_check_is_the_methods():
     points = STUDIES["latents"].variants["slct"](0).method.pairs.points
     rule = Tightening().on_grid(points)
-    for stage, intervals in enumerate(INTERVALS[1:], start=1):
+    for stage, shown in enumerate(POINTS[1:], start=1):
         step = stage * study.STEPS // 7
-        assert points(step) - 1 == intervals
-        assert c_of(intervals) == checks.c_of(intervals) == rule(step)
+        assert points(step) == shown
+        assert c_of(shown - 1) == checks.c_of(shown - 1) == rule(step)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def turn(seen, **values):
     return seen.picture
 
 
-REST = {"source": "digits, latents", "share": 0.1, "factor": 50, "intervals": 40, "size": 0.02}
+REST = {"source": "digits, latents", "share": 0.1, "factor": 50, "points": 41, "size": 0.02}
 
 
 def test_without_impulses_normal_numbers_lie_within_the_fences(bench):
@@ -133,7 +133,7 @@ def test_squared_l2_gives_impulses_the_most_say_and_cauchy_the_least(bench):
     assert shares[0] > shares[1] > shares[2]
 
 
-KNOBS = {"source": "digits, pixels", "share": 1.0, "factor": 5, "intervals": 640, "size": 0.5}
+KNOBS = {"source": "digits, pixels", "share": 1.0, "factor": 5, "points": 641, "size": 0.5}
 
 
 @pytest.mark.parametrize("knob", KNOBS)

@@ -13,7 +13,7 @@ import torch
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.getipython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
-from IPython.display import Code
+from IPython.display import Code, Markdown
 from matplotlib.figure import Figure
 
 from cmlab.metrics.plots import reusing
@@ -321,6 +321,11 @@ def titles(figure: Figure) -> str:
 def show_source(thing: Any) -> Code:
     """The source code of a class or function of the package."""
     return Code(inspect.getsource(thing), language="python")
+
+
+def folded(summary: str, text: str) -> Markdown:
+    """Markdown that opens with a click on its summary: for a table that few readers need."""
+    return Markdown(f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>")
 
 
 def __getattr__(name: str) -> Any:

@@ -78,7 +78,7 @@ def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
     }
 
 
-CASES = (20, 160, 640)  # intervals
+CASES = (21, 161, 641)  # points of the grid
 
 
 def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
@@ -105,8 +105,8 @@ def tight_cauchy(answer: Callable[..., Tensor]) -> str:
         expect(same(said[n], right), f"at N = {n} yours is {float(said[n][1]):.6g} for the second "
                f"sample, and ln(1 + m / 2c²) is {float(right[1]):.6g}")  # fmt: skip
     u, v = (torch.full((1, 1), value, dtype=torch.float32) for value in (0.0, 1e-6))
-    tiny = float(torch.as_tensor(answer(u, v, 20)).detach())
-    right = float(exact(u.double(), v.double(), 20))
+    tiny = float(torch.as_tensor(answer(u, v, 21)).detach())
+    right = float(exact(u.double(), v.double(), 21))
     expect(abs(tiny / right - 1) < 1e-3,
            f"in float32 an error of 1e-6 gives {tiny:.3g} and must give {right:.3g}: adding 1 to "
            "a small number, or taking two logarithms apart, loses its digits; "
@@ -114,16 +114,16 @@ def tight_cauchy(answer: Callable[..., Tensor]) -> str:
     return "one number a sample, the authors' c(N) at three N, and no lost digits"
 
 
-def exact(a: Tensor, b: Tensor, intervals: float) -> Tensor:
-    return Cauchy(c_of(intervals) * sqrt(a[0].numel()))(a, b)
+def exact(a: Tensor, b: Tensor, points: float) -> Tensor:
+    return Cauchy(c_of(points - 1) * sqrt(a[0].numel()))(a, b)
 
 
-def slips(delta: Tensor, intervals: float) -> dict[str, Tensor]:
+def slips(delta: Tensor, points: float) -> dict[str, Tensor]:
     """Mistakes: the message, and the loss that each gives for differences (b, *d)."""
-    flat, c = delta.flatten(1), c_of(intervals)
+    flat, c = delta.flatten(1), c_of(points - 1)
     m = flat.square().mean(1)
     whole = "take the mean of the squares first, then one logarithm for the whole sample"
-    return slips_in_c(m, intervals) | {
+    return slips_in_c(m, points - 1) | {
         f"you take a logarithm of each element: {whole}": cauchy(flat.square(), c).mean(1),
         f"you take a logarithm of each element and sum: {whole}": cauchy(flat.square(), c).sum(1),
         "m is the mean of the squares in this lab's convention, not their sum": (
@@ -152,7 +152,11 @@ def slips_in_c(m: Tensor, intervals: float) -> dict[str, Tensor]:
     return {
         "c is not squared: m / 2c has a unit": (m / (2 * c)).log1p(),
         "the 2 is missing: it is m / (2 c²)": (m / (c * c)).log1p(),
-        "c grows with N: the exponent is −1.15 ln N − 0.85": cauchy(m, grown),
-        "c(N) is exp(−1.15 ln N − 0.85) with the natural logarithm, not log10": cauchy(m, ten),
-        "N counts intervals already: do not add 1": cauchy(m, c_of(intervals + 1)),
+        "c grows with N: the exponent is −1.15 ln(N − 1) − 0.85": cauchy(m, grown),
+        "c(N) is exp(−1.15 ln(N − 1) − 0.85) with the natural logarithm, not log10": cauchy(
+            m, ten
+        ),
+        "N points make N − 1 intervals: c(N) is that of the intervals": (
+            cauchy(m, c_of(intervals + 1))
+        ),
     }

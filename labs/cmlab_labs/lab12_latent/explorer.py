@@ -19,13 +19,13 @@ from .figures import ImpulseScene, impulses, influence, pairing
 
 CPU = torch.device("cpu")
 SAMPLES = 400
-INTERVALS = [10, 20, 40, 80, 160, 320, 640]
+POINTS = [11, 21, 41, 81, 161, 321, 641]
 SOURCES = ["digits, latents", "digits, pixels", "normal distribution"]
 
 
 @lru_cache(maxsize=8)
 def elements(source: str) -> Tensor:
-    """Standardised samples (400, D), every channel with standard deviation 0.5."""
+    """Standardised samples (400, coordinates), every channel with standard deviation 0.5."""
     with seeded(CPU, 5):
         if source == "digits, latents":
             return DIGITS.sample(SAMPLES)[0].flatten(1)
@@ -45,25 +45,25 @@ def with_impulses(source: str, percent: float, factor: float) -> Tensor:
 
 
 def latent_bench() -> Explorer:
-    """Knobs: `source`, `share` and `factor` of impulses, `intervals` (N), `size` of a residual."""
+    """Knobs: `source`, `share` and `factor` of impulses, `points` (N), `size` of a residual."""
     knobs = {
         "source": choice("elements", SOURCES),
         "share": slider("impulses (% of the elements)", 0.1, 0.0, 1.0, 0.05),
         "factor": slider("size of an impulse (factor)", 50, 1, 100, 1),
-        "intervals": choice("N", INTERVALS, 40),
+        "points": choice("N (points of the grid)", POINTS, 41),
         "size": log_slider("residual of a clean sample (RMS)", 0.02, 1e-4, 1.0),
     }
     return Explorer(picture, knobs)
 
 
-def picture(source: str, share: float, factor: int, intervals: int, size: float) -> Picture:
+def picture(source: str, share: float, factor: int, points: int, size: float) -> Picture:
     """Elements with fences, and the influence of residuals that grow with their samples.
 
     A sample of the clean data's mean length has a residual of RMS `size`: a model, no training.
     """
     x, clean = with_impulses(source, round(share, 2), factor), elements(source)
     root = sqrt(x.shape[1])
-    c = c_of(intervals) * root
+    c = c_of(points - 1) * root
     lengths = size * root * x.norm(dim=1) / clean.norm(dim=1).mean()
     losses = {"squared L2": SquaredL2(), "pseudo-Huber": PseudoHuber(0.00054 * sqrt(x.shape[1])),
               "Cauchy": Cauchy(c)}  # fmt: skip
@@ -89,7 +89,8 @@ def reading(inner: float, reach: float, hit: Tensor, shares: str, c: float) -> s
         f"lies {reach:.1f} interquartile ranges from the median.\n"
         f"{float(hit.double().mean()):.1%} of the samples contain an impulse. Their share of the "
         f"whole pull: {shares}.\n"
-        f"The Cauchy pull is largest at √2 c(N) √D = {sqrt(2) * c:.3g} and falls beyond."
+        f"The Cauchy pull is largest at a length of {sqrt(2) * c:.3g}, the dotted line: √2 c(N) "
+        "for one coordinate, times the square root of their number."
     )
 
 

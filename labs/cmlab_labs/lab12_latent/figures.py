@@ -78,9 +78,9 @@ class ImpulseScene:
 
 
 def influence(metric: Metric, lengths: Tensor) -> Tensor:
-    """Influence function ψ(r), the derivative of the metric by the length of a residual."""
-    r = lengths.double()[:, None].requires_grad_()
-    return torch.autograd.grad(metric(r, torch.zeros_like(r)).sum(), r)[0][:, 0]
+    """Influence function ψ(u), the derivative of the metric by the length u of a residual."""
+    u = lengths.double()[:, None].requires_grad_()
+    return torch.autograd.grad(metric(u, torch.zeros_like(u)).sum(), u)[0][:, 0]
 
 
 def impulses(scene: ImpulseScene, title: str) -> Figure:
@@ -90,10 +90,10 @@ def impulses(scene: ImpulseScene, title: str) -> Figure:
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.16, top=0.9, wspace=0.22)
     histogram(axes[0], scene.elements)
     name_axes(axes[0], "latent element (standardised)", "share of elements", title)
-    r = torch.logspace(-4, 2, 241, dtype=torch.float64)
+    u = torch.logspace(-4, 2, 241, dtype=torch.float64)
     for name, metric in scene.losses.items():
-        role, y = LOSSES[name], influence(metric, r)
-        axes[1].plot(r, y / y.max(), color=role.color, linestyle=role.line)
+        role, y = LOSSES[name], influence(metric, u)
+        axes[1].plot(u, y / y.max(), color=role.color, linestyle=role.line)
     low, high = (float(scene.lengths.quantile(q)) for q in (0.05, 0.95))
     axes[1].axvspan(max(low, 1e-4), max(high, 1.1e-4), color=DATA.color, alpha=0.15, linewidth=0)
     axes[1].axvline(2**0.5 * scene.c, color=TEACHER.color, linewidth=0.8, linestyle=":")
@@ -102,7 +102,7 @@ def impulses(scene: ImpulseScene, title: str) -> Figure:
     for y, (name, role) in zip((0.35, 0.25, 0.15), LOSSES.items(), strict=True):
         label(axes[1], 1.3e-4, y, name, role.color)
     name_axes(axes[1], "length of a sample's residual ‖f_t − f_r‖", "pull ψ (its maximum is 1)",
-              "The Cauchy pull peaks at √2 c (dotted)")  # fmt: skip
+              "The Cauchy pull peaks at the dotted line")  # fmt: skip
     return figure
 
 
@@ -164,7 +164,7 @@ def variant_scores(
 
 
 def residual_sizes(
-    intervals: Sequence[int], quantiles: Mapping[str, np.ndarray], c: Sequence[float], title: str
+    points: Sequence[int], quantiles: Mapping[str, np.ndarray], c: Sequence[float], title: str
 ) -> Figure:
     """Root mean square residuals by stage: 5 to 95 % as bars, the median; and c(N).
 
@@ -172,7 +172,7 @@ def residual_sizes(
     """
     figure, axes = sheet(1, 1, 8.2, 3.8)
     ax, roles = axes[0, 0], (TARGET, STUDENT, MEAN, WRONG)
-    n = np.array(intervals, dtype=float)
+    n = np.array(points, dtype=float)
     for number, ((band, q), role) in enumerate(zip(quantiles.items(), roles, strict=False)):
         at = n * 1.1 ** (number - 1.5)
         ax.vlines(at, q[:, 0], q[:, 2], color=role.color, linewidth=2, alpha=0.6)
@@ -183,7 +183,7 @@ def residual_sizes(
     ax.set(xscale="log", yscale="log", xlim=(7, 2400))
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     ax.minorticks_off()
-    name_axes(ax, "number of intervals N", "RMS residual per coordinate (data units)", title)
+    name_axes(ax, "number of grid points N", "RMS residual per coordinate (data units)", title)
     return figure
 
 
@@ -241,7 +241,7 @@ def transport_gains(
     axes[0].axhline(1, color=TRUTH.color, linestyle=":", linewidth=1)
     axes[0].set(xscale="log", ylim=(0, 1.08))
     saved = 1 - ratios.mean(1)
-    name_axes(axes[0], "dimension D", "remaining share of the cost",
+    name_axes(axes[0], "number of dimensions", "remaining share of the cost",
               f"Cost: {saved[0]:.0%} saved in 2D, {saved[-1]:.0%} in {dims[-1]}D")  # fmt: skip
     for name, values in spread.items():
         role = COUPLING_ROLES[name]
