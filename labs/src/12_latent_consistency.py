@@ -212,9 +212,13 @@ for name, method in ways.items():
 #
 # ### The loss
 #
-# sLCT keeps the training loop of iCT and changes five of its parts. As in iCT, $t > r$ are neighbouring levels of a grid of $N$ points, $f_t = f_\theta(x + t z,\, t)$ and $f_r = f_{\theta^-}(x + r z,\, r)$ are the answers of the network and of its copy without gradient. A bar denotes the mean over the coordinates of a sample. The loss is
+# sLCT keeps the training loop of iCT and changes five of its parts. As in iCT, $t > r$ are neighbouring levels of a grid of $N$ points, $f_t = f_\theta(x + t z,\, t)$ and $f_r = f_{\theta^-}(x + r z,\, r)$ are the answers of the network and of its copy without gradient. Angle brackets denote the mean over the coordinates of a sample. With
 #
-# $$L(\theta) = \mathrm{E}\left[\frac{1}{t - r}\, \ln\!\left(1 + \frac{m}{2\,c(N)^2}\right)\right] + 5\; \mathop{\mathrm{mean}}_{t \le 0.17} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \overline{(f_t - x)^2}\,\right], \qquad m = \overline{(f_t - f_r)^2} .$$
+# $$m = \langle (f_t - f_r)^2 \rangle$$
+#
+# the loss is
+#
+# $$L(\theta) = \mathrm{E}\left[\frac{1}{t - r}\, \ln\!\left(1 + \frac{m}{2\,c(N)^2}\right)\right] + 5\; \mathop{\mathrm{mean}}_{t \le 0.17} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \langle (f_t - x)^2 \rangle\right] .$$
 #
 # **The Cauchy loss** $\ln(1 + m/2c^2)$ is there for the impulses. Let $u = \sqrt m$ be the size of a residual. Its pull is the derivative (lab 08)
 #
@@ -461,7 +465,7 @@ checks.tight_cauchy(tight_cauchy)
 #
 # The denoising term averages over the samples with a small t,
 #
-# $$\mathop{\mathrm{mean}}_{t \le \text{small}} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \overline{(f_t - x)^2}\,\right],$$
+# $$\mathop{\mathrm{mean}}_{t \le \text{small}} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \langle (f_t - x)^2 \rangle\right],$$
 #
 # and sooner or later a small batch contains no such sample. Write the term so that it returns one number: the mean over the chosen samples, and 0 if there are none.
 
@@ -536,11 +540,11 @@ Markdown("\n".join(table))
 #
 # For a batch of latents x, with levels $t > r$ that are neighbours on a grid of N points:
 #
-# $$z \leftarrow \text{the noises of the batch, permuted within each class so that } \textstyle\sum_i \lVert x_i - z_i \rVert^2 \text{ is least}$$
+# $$z \leftarrow \text{the noises, permuted within each class to minimise } \textstyle\sum_i \lVert x_i - z_i \rVert^2$$
 #
-# $$m = \overline{(f_\theta(x + t z,\, t) - f_{\theta^-}(x + r z,\, r))^2} , \qquad c = e^{-0.85} (N - 1)^{-1.15}$$
+# $$m = \langle (f_\theta(x + t z,\, t) - f_{\theta^-}(x + r z,\, r))^2 \rangle , \qquad c = e^{-0.85} (N - 1)^{-1.15}$$
 #
-# $$L = \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr)\, \overline{(f_\theta(x + t z,\, t) - x)^2}\,\Bigr]$$
+# $$L = \mathrm E\Bigl[\tfrac{1}{t - r} \ln\bigl(1 + \tfrac{m}{2c^2}\bigr)\Bigr] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \Bigl[\bigl(\tfrac1{t^2} + \tfrac1{\sigma_d^2}\bigr)\, \langle (f_\theta(x + t z,\, t) - x)^2 \rangle\Bigr]$$
 #
 # </details>
 #
