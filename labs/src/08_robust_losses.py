@@ -16,15 +16,17 @@
 # | Papers | Song & Dhariwal 2024 (iCT), *Improved Techniques for Training Consistency Models*, Section 3.3, [arXiv:2310.14189](https://arxiv.org/abs/2310.14189); Dao et al. 2025 (sLCT), *Improved Training Technique for Latent Consistency Models*, [arXiv:2502.01441](https://arxiv.org/abs/2502.01441) |
 # | Level | 2 of 3 |
 # | Part | The methods |
-# | Time | 40 minutes |
+# | Time | 60 minutes |
 # | Run All | 15 s on 2 CPU cores |
 # | You need | consistency training (lab 05), iCT (lab 07), derivatives, means and medians |
 #
 # After this lab you can
 #
-# 1. **read** from the slope of a loss how hard an outlier pulls, and distinguish bounded from redescending losses;
+# 1. **read** from the slope of a loss how hard an outlier pulls, and whether this pull grows without end, levels off, or falls again (*redescends*);
 # 2. **write** the pseudo-Huber loss so that it takes the norm of the whole sample, and find a robust centre with it;
 # 3. **judge** a claim of robustness: what was better, by which measure, for which c, and up to which training step.
+#
+# The lab asks its question three times, each time closer to training: How hard does *one* outlier pull? What *share of the whole pull* do all outliers have? And what does a network make of it? The first two answers are computed, and together they predict most of the third, but not all of it.
 #
 # The curves, the centres and the distributions are exact. The trained networks are recordings with three seeds each. You can train one anew by pressing a button; *Run All* does not press it.
 
@@ -33,7 +35,7 @@ from math import sqrt
 
 import numpy as np
 import torch
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab08_robust import checks
@@ -50,6 +52,7 @@ from cmlab_labs.lab08_robust.figures import (
     FAR,
     LabelledSamples,
     Score,
+    by_points,
     loss_curves,
     norm_or_elements,
     pair_distances,
@@ -74,7 +77,12 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# Where is the centre of a cloud of points? Each loss has an answer of its own: the point at which the sum of the losses to all points is smallest. For squared L2 that is the mean, for L1 the median of each coordinate. The other three losses have a scale c and answer with a weighted mean.
+# Where is the centre of a cloud of points? Each loss has an answer of its own: the point at which the sum of the losses to all points is smallest. The lab compares five losses. They differ in how they grow with the distance ℓ to a point:
+#
+# - **squared L2** grows like ℓ²; its centre is the mean;
+# - **L1** adds the absolute values of the coordinates; its centre is the median of each coordinate;
+# - **pseudo-Huber** has a scale c: it grows like ℓ² well below c, and like ℓ well above;
+# - **Cauchy** and **Geman–McClure** grow like ℓ² well below c, too, but above c they hardly grow any more.
 #
 # The star is an outlier that you can move; the crosses are the other outliers. Move the star away with the sliders or the arrow keys. Which centres follow it without end, which stop, and which come back?
 
@@ -84,8 +92,9 @@ explorer()
 # %% [markdown]
 # ## Predict
 #
-# The data are eight Gaussians on a ring of radius 1. Of every 100 training samples 5 are garbage: draws from $N(0, 3.5^2 I)$, far outside. Five losses train an iCT model on these data.
-# Each model is evaluated on the **clean** ring. Three of the losses have a scale c, which is fixed for the whole run: iCT's rule for pseudo-Huber (0.00076 in the plane), 0.03 for Cauchy, and 0.1 for Geman–McClure.
+# Now the five losses train a network. The data are eight Gaussians on a ring of radius 1. Of every 100 training samples 5 are garbage: draws from $N(0, 3.5^2 I)$, far outside. Each loss takes the place of the distance between the network's answers at neighbouring noise levels in iCT (lab 07), and everything else stays.
+#
+# Each model is evaluated on the **clean** ring. The scale c of three losses is fixed for the whole run: iCT's rule for pseudo-Huber (0.00076 in the plane), 0.03 for Cauchy, and 0.1 for Geman–McClure. In iCT the grid of noise levels is refined during training, from N = 11 to 1281 points, so neighbouring levels come ever closer.
 
 # %%
 predict("08.1")
@@ -96,11 +105,13 @@ predict("08.2")
 # %% [markdown]
 # ## The exact object
 #
+# ### The pull of one sample
+#
 # Let ρ be a loss that depends on the length $\ell = \lVert a - b\rVert$ of a difference. It acts on training through its slope. Its gradient with respect to $a$ is
 #
 # $$\nabla_a\, \rho = \psi(\ell)\,\frac{a - b}{\ell} = w(\ell)\,(a - b), \qquad \psi = \rho', \quad w = \frac{\psi}{\ell} .$$
 #
-# ψ is the **influence**, which says how hard one sample pulls. w is its **weight**: in its gradient, each such loss acts like a squared L2 whose weight depends on the error.
+# ψ is the **pull** (in statistics, the *influence*): it says how hard one sample pulls. w is its **weight**: in its gradient, each such loss acts like a squared L2 whose weight depends on the error. A loss whose pull falls to 0 far out is called **redescending**.
 #
 # | loss | ρ(ℓ) | ψ(ℓ) | ψ is |
 # |---|---|---|---|
@@ -119,19 +130,15 @@ losses = (SquaredL2(), L1(), PseudoHuber(1.0), Cauchy(1.0), GemanMcClure(1.0))
 unit = dict(zip(names, losses, strict=True))
 loss_curves(unit)
 
-# %% tags=["nbval-check-output"]
-length = torch.tensor([[0.5], [1.0], [10.0], [1000.0]], dtype=torch.float64, requires_grad=True)
-print("ψ at ℓ =        0.5       1         10       1000    (units of c)")
-for name, metric in unit.items():
-    (slope,) = torch.autograd.grad(metric(length, torch.zeros_like(length)).sum(), length)
-    print(f"{name:14}" + "".join(f"{float(s):10.3g}" for s in slope))
+# %% [markdown]
+# At ℓ = 1000 c an outlier pulls 2000 times as hard as at ℓ = c under squared L2, and as hard as an ordinary large error under L1 and pseudo-Huber; under Geman–McClure its pull is 2 · 10⁻⁹, and the sample is in effect removed.
 
 # %% [markdown]
 # ## The method, from its source
 #
 # | the formula | here |
 # |---|---|
-# | $\sqrt{\lVert a - b\rVert^2 + c^2} - c$, with iCT's $c = 0.00054\sqrt d$ for samples of d numbers | `PseudoHuber`; the root is written so that small values do not cancel |
+# | $\sqrt{\lVert a - b\rVert^2 + c^2} - c$, with iCT's $c = 0.00054\sqrt d$; in this lab d is the number of coordinates of a sample | `PseudoHuber`; the root is written so that small values do not cancel |
 # | $\ln\bigl(1 + \lVert a - b\rVert^2/2c^2\bigr)$ | `Cauchy` |
 # | $\lVert a - b\rVert^2/(\lVert a - b\rVert^2 + c^2)$ | `GemanMcClure` |
 #
@@ -171,7 +178,7 @@ def pull(metric, delta):
 
 
 # %% [markdown]
-# And where does c lie among the errors? $x_t$ and $x_r$ differ by $(t - r)\,z$, whose length is about $(t - r)\sqrt d$. As long as f changes no more than its input does, this bounds the error, and both sides of
+# In the right panel of the next figure, see where c lies among the errors. $x_t$ and $x_r$ differ by $(t - r)\,z$, whose length is about $(t - r)\sqrt d$. As long as f changes no more than its input does, this bounds the error, and both sides of
 # "error < c" contain a factor $\sqrt d$. So one picture (on the right) serves all sizes: it compares $t - r$ with 0.00054, for iCT's grids up to σ = 80.
 
 # %% tags=["hide-input"]
@@ -196,14 +203,14 @@ for name in ways:
         f"{name:13} length {lengths[name][at]:.3f} at errors of 0.001, {lengths[name][at + 10]:6.3f} at 0.01; angle to the error {angle:2.0f}°; share of the large tenth {share:.0%}"
     )
 
-# %% tags=["nbval-check-output"]
-for size_of in (2, 64, 3072, 12288):
-    print(f"d = {size_of:5}:  c = {0.00054 * sqrt(size_of):.5f}")
+# %% tags=["hide-input"]
+table = ["| N | pairs below c | share of the draws | up to t |", "|---" * 4 + "|"]
 for n, (level, step) in spacing.items():
     below = step < 0.00054
-    seen = LogNormal().masses(grids[n])[below].sum()
-    upto = f"up to t = {float(level[below].max()):.4f}" if below.any() else ""
-    print(f"N = {n:4}: {int(below.sum()):3} pairs below c, {seen:5.1%} of the draws {upto}")
+    upto = f"{float(level[below].max()):.4f}" if below.any() else "–"
+    table.append(f"| {n} | {int(below.sum())} | {LogNormal().masses(grids[n])[below].sum():.1%} | {upto} |")
+scales = ", ".join(f"{0.00054 * sqrt(n):.5f} for d = {n}" for n in (2, 64, 3072, 12288))
+folded("The numbers of the right panel", "\n".join(table) + f"\n\nc is {scales}.")
 
 # %% [markdown]
 # At an error of 0.001 in each element, the gradient of the whole-vector loss has nearly reached its full length 1, so the loss behaves like a norm there. The gradient of the sum over elements still grows in proportion to the error, so this loss still behaves like a square.
@@ -219,7 +226,7 @@ for n, (level, step) in spacing.items():
 # - Set c to 0.05. How many minima does Geman–McClure have, and which points does it believe?
 # - Raise the other outliers, which all lie on one side, to 30 %. Which centres stay near the clean mean?
 #
-# ### Which samples pull in consistency training?
+# ### The share of the whole pull
 #
 # An outlier among the data need not be an outlier for the loss. The loss sees $f(x_t, t) - f(x_r, r)$, so what counts is the distribution of *that* difference.
 # Take the exact $f^*$ of the clean ring, draw pairs as iCT does, first from clean samples and then with 5 % of them replaced, and compare. The lines mark the values of c that the runs below use.
@@ -249,10 +256,10 @@ marks = {"pseudo-Huber": 0.00054 * sqrt(2), "Cauchy": 0.03, "Geman–McClure": 0
 pair_distances(edges, t, sizes, marks)
 
 # %% [markdown]
-# Notice two things. The differences have a long tail **even without outliers**: near the border between two modes a small change of $x_t$ changes the end of its path a lot. And the two large values of c lie high:
+# Two things stand out. The differences have a long tail **even without outliers**: near the border between two modes a small change of $x_t$ changes the end of its path a lot. And the two large values of c lie high:
 # nearly all differences are below them, where Cauchy and Geman–McClure are quadratic, like squared L2.
 #
-# How much of the total pull comes from the 5 %? The table gives their share of $\sum \lambda\,\psi$, with iCT's weight λ = 1/(t − r), for three seeds of 5 000 pairs at each N:
+# How much of the whole pull comes from the 5 %? The next figure gives their share of $\sum \lambda\,\psi$, with iCT's weight λ = 1/(t − r), for three seeds of 5 000 pairs at each N. A share of 5 % means that an outlier pulls as hard as any other sample.
 
 # %% tags=["hide-input"]
 asked = {name: LOSSES[NAMES[name]] for name in names}
@@ -266,13 +273,18 @@ for n in grids_asked:
             force = pull(metric, difference).norm(dim=1) / (t - r)
             found.append(float(force[bad].sum() / force.sum()))
         rows[name].append(np.array(found))
+by_points(grids_asked, {name: np.array(row) for name, row in rows.items()}, percent=True)
+
+# %% tags=["hide-input"]
 head = "| loss, c as in the runs | " + " | ".join(f"N = {n}" for n in grids_asked) + " |\n"
 body = [f"| {k} | " + " | ".join(ranged(v, ".1%") for v in row) + " |" for k, row in rows.items()]
-Markdown(head + "|---" * (len(grids_asked) + 1) + "|\n" + "\n".join(body))
+folded("The shares in numbers", head + "|---" * (len(grids_asked) + 1) + "|\n" + "\n".join(body))
 
 # %% [markdown]
-# Read the first five rows column by column. On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2.
-# The c of pseudo-Huber is so small that the loss stays a norm almost throughout. A smaller c would change the last two losses, as the last two rows show. Keep this table in mind for the trained networks.
+# On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2.
+# The c of pseudo-Huber is so small that the loss stays a norm almost throughout. A smaller c would change the last two losses, as the thin lines show.
+#
+# This is a prediction for training: the redescending losses should lead at first, and fall back to squared L2 at the end. Remember it for the trained networks.
 #
 # ### Replay
 #
@@ -289,7 +301,7 @@ replay()
 # %% [markdown]
 # ## The key figure
 #
-# Samples by loss, without outliers and with 5 % and 15 % of them. The first column is not a network but the exact f* of the data as they are, applied to the same noise.
+# Samples by loss, with 5 % and 15 % outliers. The first column is not a network but the exact f* of the data as they are, applied to the same noise.
 # Each panel has 512 samples. Each title gives the share of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples; for networks they are means of three seeds. (For the sliced W₂ both sets of points are projected onto many directions. In each direction the projections are sorted and paired, as for W₁ in lab 02, and the root mean square of all differences is taken.)
 
 # %% tags=["hide-input"]
@@ -318,7 +330,7 @@ def leaders(key, share, sign=1):
 
 # %% tags=["hide-input"]
 panels = {}
-for share in SHARES:
+for share in SHARES[1:]:
     exact = LabelledSamples(ends[share].numpy(), f"{hq[share]:.0%}, W₂ {sw[share]:.2f}")
     row = panels[f"{share:.0%} outliers"] = {"exact f* of the data": exact}
     for name in names:
@@ -357,7 +369,6 @@ score_ranges(
     SHARES,
     (
         score("hq", "share of samples at a mode", f"Best at 15 %: {leaders('hq', 0.15, -1)}", hq),
-        score("sw1", "sliced W₂ to the clean ring (data units)", f"Best: {leaders('sw1', 0.15)}", sw),
         score("rmse", "RMS of f − f* (data units)", f"Best: {leaders('rmse', 0.15)}", off),
     ),
 )
@@ -383,35 +394,38 @@ for name in names:
             rows_seen = runs[name][share]["average_error"][:, part]
             cells.append(ranged(np.sqrt(np.square(rows_seen).mean(1))))
     table.append(f"| {name} | " + " | ".join(cells) + f" | {times(name, 0.05)} |")
-Markdown("\n".join(table))
+folded("The error by noise level, and its growth with 5 % outliers", "\n".join(table))
 
 # %% [markdown]
 # Where does contamination hurt? Almost all of the harm is at t ≥ 0.5, where the position of a noisy point no longer says whether it came from an outlier or from the ring. Below that level the noise is too small to carry garbage into the ring.
-# Note the last column: in *relative* terms pseudo-Huber's error grows about as much as that of squared L2. It starts lower, and so it ends lower. The difference is in absolute numbers.
+# In *relative* terms (the last column of the folded table) pseudo-Huber's error grows about as much as that of squared L2. It starts lower, and so it ends lower. The difference is in absolute numbers.
 #
 # ### Halfway, another loss was ahead
 #
-# Here is the right panel of the replay in numbers: the RMS error at 15 % outliers, at the end of the stage with N levels.
+# Was the prediction right? Here is what the networks made of it: the RMS error at 15 % outliers, at the end of the stage with N points. Compare it with the figure under “The share of the whole pull”.
 
 # %% tags=["hide-input"]
 moments = {11: 500, 41: 1500, 161: 2500, 321: 3000, 641: 3500, 1281: 4000}
 path = {name: error_history(runs[name][0.15]) for name in names}
 path |= {
-    f"{name}, a tenth of that c": error_history(read("outlier-scale", variant))
+    f"{name}, a tenth of c": error_history(read("outlier-scale", variant))
     for name, variant in (("Cauchy", "cauchy-0.003-0.15"), ("Geman–McClure", "geman-0.01-0.15"))
 }
+seen_at = {name: found[:, [list(steps).index(step) for step in moments.values()]].T for name, (steps, found) in path.items()}
+by_points(list(moments), seen_at, percent=False)
+
+# %% tags=["hide-input"]
 table = ["| loss | " + " | ".join(f"N = {n}" for n in moments) + " |", "|---" * 7 + "|"]
-for name, (steps, found) in path.items():
-    cells = [ranged(found[:, list(steps).index(step)], ".2f") for step in moments.values()]
-    table.append(f"| {name} | " + " | ".join(cells) + " |")
-Markdown("\n".join(table))
+for name, found in seen_at.items():
+    table.append(f"| {name} | " + " | ".join(ranged(at, ".2f") for at in found) + " |")
+folded("The errors in numbers", "\n".join(table))
 
 # %% [markdown]
-# While the grid is coarse the redescending losses are clearly ahead. Then N doubles, the differences fall below their c, the losses turn into squared L2, and the outliers come back. The table of pulls predicted this.
+# While the grid is coarse the redescending losses are clearly ahead. Then N doubles, the differences fall below their c, the losses turn into squared L2, and the outliers come back. The shares of the pull predicted this.
 #
-# If that is the reason, a smaller c should help. The last two rows are this test: a tenth of each c, 15 % outliers, three seeds, **one try and no search**.
+# If that is the reason, a smaller c should help. The thin lines are this test: a tenth of each c, 15 % outliers, three seeds, **one try and no search**.
 # It does help: both end far ahead of pseudo-Huber. But it has a cost. With the smaller c Geman–McClure starts slowly, and on the finest grid both lose ground again.
-# And the table of pulls does not predict everything: at N = 1281 it gives outliers a larger share under the small c than under pseudo-Huber. (sLCT, as reported, lets c follow the grid; lab 12 returns to it.)
+# And the share of the pull does not predict everything: at N = 1281 it gives outliers a larger share under the small c than under pseudo-Huber. (sLCT, as reported, lets c follow the grid; lab 12 returns to it.)
 #
 # ### Train it yourself
 #
@@ -524,7 +538,7 @@ inward = size_of_far(ends[0.05]), [size_of_far(x) for x in runs["pseudo-Huber"][
 
 # %% tags=["hide-input"]
 cauchy, huber = (early[n] for n in ("Cauchy", "pseudo-Huber"))
-small = {n: final[f"{n}, a tenth of that c"] for n in ("Cauchy", "Geman–McClure")}
+small = {n: final[f"{n}, a tenth of c"] for n in ("Cauchy", "Geman–McClure")}
 verdict = {n: "disjoint from" if apart(x, final["pseudo-Huber"]) else "overlapping with" for n, x in small.items()}
 Markdown(f"""
 | claim | measured here | verdict |
@@ -541,8 +555,11 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Three things to take with you. How robust a loss is depends on the tail of its slope, and c says where the tail begins. In consistency training the differences shrink as the grid gets finer, so a loss with a fixed c changes its character during training.
-# And evaluate a robust model against two distributions: the one you have and the one you want. Here squared L2 learned its data most faithfully, and they were data that nobody wanted.
+# ### What to remember
+#
+# 1. How robust a loss is depends on the tail of its slope, and c says where the tail begins.
+# 2. In consistency training the differences shrink as the grid gets finer, so a loss with a fixed c changes its character during training.
+# 3. Evaluate a robust model against two distributions: the one you have and the one you want. Here squared L2 learned its data most faithfully, and they were data that nobody wanted.
 #
 # ## Budget
 #

@@ -347,7 +347,7 @@ folded("All variants, with two calls and the share of memorised samples", scores
 
 # %% tags=["hide-input"]
 shown = torch.stack([held_out[Digits(train=False).labels == k][0] for k in range(10)])
-sample_images({full_name(n).replace(", ", ",\n", 1): run for n, run in arms.items()}, shown, "One call per digit, with the classes 0 to 9 requested in turn") if arms else "not recorded yet"
+sample_images({full_name(n).replace(", ", ",\n"): run for n, run in arms.items()}, shown, "One call per digit, with the classes 0 to 9 requested in turn") if arms else "not recorded yet"
 
 # %% [markdown]
 # ### Third measurement: the residuals, in units of c

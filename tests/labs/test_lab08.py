@@ -20,6 +20,7 @@ from cmlab_labs.lab08_robust.explorer import (
 )
 from cmlab_labs.lab08_robust.figures import (
     Score,
+    by_points,
     loss_curves,
     norm_or_elements,
     pair_distances,
@@ -222,7 +223,7 @@ def test_every_arm_the_lab_reads_is_recorded():
 
 
 def test_the_figures_draw_what_they_were_given():
-    rho, psi, weight = loss_curves(losses(1.0)).axes
+    rho, psi = loss_curves(losses(1.0)).axes
     huber = next(li for li in rho.lines if li.get_color() == "#0072B2")
     r = huber.get_xdata()
     assert np.allclose(huber.get_ydata(), np.sqrt(r**2 + 1) - 1, atol=1e-9)
@@ -239,3 +240,7 @@ def test_the_figures_draw_what_they_were_given():
     runs = {name: np.ones((2, 3)) for name in NAMES}
     one = Score("a", "b", runs, np.ones(2))
     assert len(score_ranges((0.0, 0.1), (one, one)).axes[1].texts) == len(NAMES)
+    half = {"L1": np.full((2, 3), 0.5), "Cauchy, a tenth of c": np.ones((2, 3))}
+    (ax,) = by_points([11, 41], half, percent=True).axes
+    assert [list(li.get_ydata()) for li in ax.lines[:2]] == [[0.5, 0.5], [1, 1]]
+    assert [text.get_text() for text in ax.texts] == ["L1", "Cauchy, c/10"]

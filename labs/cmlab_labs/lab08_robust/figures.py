@@ -43,7 +43,8 @@ INK = {
 
 def text_color(name: str) -> str:
     """The text colour of a loss."""
-    return INK.get(LOSS_STYLE[name].color, LOSS_STYLE[name].color)
+    color = LOSS_STYLE[name.split(",")[0]].color
+    return INK.get(color, color)
 
 
 def draw_curve(ax: Axes, name: str, x: Tensor, y: Tensor, every: int) -> None:
@@ -53,29 +54,24 @@ def draw_curve(ax: Axes, name: str, x: Tensor, y: Tensor, every: int) -> None:
 
 
 def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
-    """ρ, ψ and w = ψ/ℓ against ℓ = ‖a - b‖ on the line, each loss with c = 1."""
-    figure, (axes,) = sheet(1, 3, 11.2, 3.7)
-    near, far = (torch.linspace(1e-3, 5, 251).double(), torch.logspace(-1, 2, 121).double())
+    """ρ and ψ against ℓ = ‖a - b‖ on the line, each loss with c = 1."""
+    figure, (axes,) = sheet(1, 2, 8.6, 3.7)
+    x = torch.linspace(1e-3, 5, 251).double()
     for name, metric in metrics.items():
-        rho, w = loss_and_weight(metric, near[:, None])
-        draw_curve(axes[0], name, near, rho, 50)
-        draw_curve(axes[1], name, near, w * near, 50)
-        draw_curve(axes[2], name, far, loss_and_weight(metric, far[:, None])[1], 24)
-    ends = ((12, 2.3), (25, 0.055), (1.7, 0.75), (14, 2e-3), (4.0, 2e-6))
+        rho, w = loss_and_weight(metric, x[:, None])
+        draw_curve(axes[0], name, x, rho, 50)
+        draw_curve(axes[1], name, x, w * x, 50)
     places = ((1.42, 2.55), (2.72, 2.3), (3.7, 3.3), (3.3, 1.42), (3.3, 0.55))
-    for name, near_by, far_off in zip(metrics, places, ends, strict=True):
+    for name, near_by in zip(metrics, places, strict=True):
         label(axes[0], *near_by, name, text_color(name))
-        label(axes[2], *far_off, name, text_color(name))
     for ax in axes:
         ax.axvline(1, color=DATA.color, linewidth=0.8, linestyle=":")
     label(axes[0], 1.05, 3.7, "ℓ = c")
     axes[0].set_ylim(0, 4)
     axes[1].set_ylim(0, 2.2)
-    axes[2].set(xscale="log", yscale="log", ylim=(1e-7, 10))
     length = "length ℓ = ‖a − b‖ (in units of c)"
     name_axes(axes[0], length, "loss ρ(ℓ)", "Squared L2 grows fastest")
-    name_axes(axes[1], length, "influence ψ = ρ′(ℓ)", "Two level off, and two fall again")
-    name_axes(axes[2], length, "weight w = ψ/ℓ", "Far out the weights differ widely")
+    name_axes(axes[1], length, "pull ψ = ρ′(ℓ)", "Two level off, and two fall again")
     return figure
 
 
@@ -167,7 +163,7 @@ def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> 
     """Samples as dots, those beyond FAR as crosses; the clean distribution in grey."""
     far = np.linalg.norm(points, axis=1) > FAR
     ax.scatter(*truth.T, s=2, color=DATA.color, alpha=0.12, linewidths=0)
-    ax.scatter(*points[~far].T, s=3, color=STUDENT.color, alpha=0.6, linewidths=0)
+    ax.scatter(*points[~far].T, s=3, color=STUDENT.color, linewidths=0, antialiased=False)
     ax.scatter(*points[far].T, s=9, marker="x", color=TEACHER.color, linewidths=0.8)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set(xticks=(-3, 0, 3), yticks=(-3, 0, 3))
@@ -208,7 +204,13 @@ def label_beside(ax: Axes, heights: Mapping[str, float], x: float, room: float) 
         up = inside.transform(ax.transData.transform((x, height)))[1]
         last = max(up - 0.02, last + 0.06)
         y = ax.transData.inverted().transform(ax.transAxes.transform((0, last)))[1]
-        label(ax, x + 0.22 * room, float(y), name, text_color(name))
+        label(
+            ax,
+            x + 0.22 * room if ax.get_xscale() == "linear" else 1.25 * x,
+            float(y),
+            name,
+            text_color(name),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +273,36 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np
     label(ax, 0.4, 1.4e-3, f"broad: {loss}", text_color(loss))
     name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)",
               "Error to the clean f*")  # fmt: skip
+
+
+# The share of the pull that outliers have, and the error that it predicts
+
+
+def by_points(points: Sequence[int], found: Mapping[str, np.ndarray], percent: bool) -> Figure:
+    """Shares of the pull, or errors, by number of grid points: (points, seeds) for each loss.
+
+    A loss's name may go on with its c after a comma: such a line is thin.
+    """
+    figure, axes = sheet(1, 1, 6.6, 3.7)
+    ax = axes[0, 0]
+    for name, values in found.items():
+        role, thin = LOSS_STYLE[name.split(",")[0]], "," in name
+        ax.plot(points, values.mean(1), color=role.color, linestyle=role.line, marker=role.marker,
+                markersize=3 if thin else 6, linewidth=0.9 if thin else 2)  # fmt: skip
+        ax.vlines(points, values.min(1), values.max(1), color=role.color, linewidth=1)
+    ax.set(xscale="log", ylim=(0, None))
+    plain_ticks(ax.xaxis, points)
+    ends = {n.replace("a tenth of c", "c/10"): float(v[-1].mean()) for n, v in found.items()}
+    label_beside(ax, ends, max(points), 12 * max(points))
+    if percent:
+        ax.axhline(0.05, color=TRUTH.color, linestyle=":", linewidth=1)
+        ax.set_yticks((0, 0.05, 0.1, 0.2, 0.3), ("0 %", "5 %", "10 %", "20 %", "30 %"))
+        name_axes(ax, "number of grid points N", "outliers' share of the pull",
+                  "5 % outliers: a fixed c lets them back in as N grows")  # fmt: skip
+    else:
+        name_axes(ax, "N at the end of the stage", "RMS of f − f* (data units)",
+                  "15 % outliers: the first leaders fall back as N grows")  # fmt: skip
+    return figure
 
 
 # Location estimates of a point cloud with outliers
