@@ -16,9 +16,9 @@
 # | Papers | those of labs 1 to 15, one line each in the table of methods below, with its arXiv number |
 # | Level | 3 of 3 |
 # | Part | Looking back |
-# | Time | 30 minutes |
+# | Time | 45 minutes |
 # | Run All | 14 s on 2 CPU cores |
-# | You need | consistency training and distillation (labs 04, 05, 07), several calls (lab 11); the other methods you can look up as you meet them |
+# | You need | consistency training and distillation (labs 04, 05, 07), several calls (lab 11); for two optional sections inverse problems (lab 13) and faster pre-training (lab 14); the other methods you can look up as you meet them |
 #
 # After this lab you can
 #
@@ -26,11 +26,19 @@
 # 2. **pick** a method for a number of calls, for seconds and for memory, and say what it was given;
 # 3. **judge** what such a ranking is worth beyond the one distribution on which it was made.
 #
+# Suppose that three projects ask for your advice:
+#
+# - **A** has data and nothing else, and may spend a single network call per sample;
+# - **B** has a very good denoiser already, and may spend four calls;
+# - **C** has data and nothing else, and quality counts: up to 35 calls.
+#
+# Write down which method you would recommend to each. The lab gives you what you need to check your answers, and at the end you can give them again, with the reasons.
+#
 # Nothing is trained while you wait. One command, `cmlab bench`, trained these methods on one distribution, with networks of one shape and size, one budget and three seeds, and wrote a line for each run. This lab reads those lines; none of the results below is typed in by hand.
 
 # %% tags=["hide-input"]
 import numpy as np
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab17_atlas import checks
@@ -116,12 +124,12 @@ predict("17.2")
 exact_denoiser(rows, ("DDIM wins with few calls, Heun with many", "The same holds for the end of each path"))
 
 # %% tags=["hide-input"]
-floor = score(rows, "truth", "law", "truth", 0)
+floor = score(rows, "truth", "sliced_w2", "truth", 0)
 lines = ["| solver | sliced W₂ by number of calls |", "|---|---|"]
 for name, solver in (("DDIM", "ddim"), ("Heun's method", "heun")):
     lines.append(f"| {name} | " + ", ".join(f"{n} calls: {e.mean():.3f}" for n, e in by_calls(rows, "exact", solver).items()) + " |")
 lines.append(f"| floor | {floor.mean():.3f} on average, {floor.max():.3f} for the worst of the seeds |")
-Markdown("\n".join(lines).replace(" 1 calls", " 1 call"))
+folded("The left panel in numbers", "\n".join(lines).replace(" 1 calls", " 1 call"))
 
 # %% [markdown]
 # With few calls the method of higher order is the **worse** one: its steps are so long that the slope at their end has little to do with the path. The order of a method is a statement about small steps.
@@ -129,7 +137,7 @@ Markdown("\n".join(lines).replace(" 1 calls", " 1 call"))
 #
 # ### What each was given
 #
-# The networks have one shape and size, and their weights are counted below. They are not identical in everything: sCT and sCD have other time features, *faster pre-training* has another learning rate, MusicCM has a critic beside the network, and CM-DIS has two networks with half of the samples each.
+# The networks have one shape and size, and their weights are counted in the folded table below. They are not identical in everything: sCT and sCD have other time features, *faster pre-training* has another learning rate, MusicCM has a critic beside the network, and CM-DIS has two networks with half of the samples each.
 #
 # Most methods start from data and random weights. Two train a denoiser first, whose samples are counted. Some learn from a **teacher**. Here the teacher is the exact denoiser itself, which costs nothing and makes no errors: elsewhere the teacher is a network, whose errors the student inherits and whose training somebody paid for. The two groups are therefore never ranked together below.
 
@@ -141,7 +149,7 @@ for arm in ENTRIES:
         name = ENTRIES[arm].title + (f" ({role})" if len(ENTRIES[arm].parts) > 1 else "")
         cells = (name, ENTRIES[arm].paper, ENTRIES[arm].teacher or "none", f"{weights:,}", f"{recipe.samples:,}", f"{before:,}")
         lines.append("| " + " | ".join(cells) + " |")
-Markdown("\n".join(lines))
+folded("All methods: paper, teacher, weights and samples", "\n".join(lines))
 
 # %% [markdown]
 # ### When one method beats another
@@ -155,6 +163,14 @@ Markdown("\n".join(lines))
 # A seed determines the weights, the data *and* the noises of the test, and the noises are the same for all methods. Part of each range is therefore due to chance in the test; the range of the floor shows how large this part is.
 #
 # If A and B were equal and their six runs independent, A would beat B by chance once in twenty: of the 20 ways to divide six runs into two groups of three, one gives A the best three. Another of the 20 gives the best three to B, so two equal methods are declared different once in ten. For a single pair this is acceptable. Among the many pairs of this lab *some* will be separated by luck alone, so treat a narrow win as a hint.
+#
+# ## Explore
+#
+# Go back to the switch at the top, with these rules in mind:
+#
+# - Choose PCM-4, which has four phases, beside CD. At which number of calls do they change places?
+# - Give iCT 4 calls. The cloud is as good as before, so why have the lines become long?
+# - How many calls does EDM need until its lines are as short as those of iCT with one call?
 #
 # ## The key figure
 #
@@ -188,36 +204,44 @@ at_four = ", ".join(f"{ENTRIES[a].title} {ranged(at[4]['exact teacher'][a])}" fo
 print(f"Four calls, exact teacher: {at_four}. The floor is {ranged(floor)}.")
 
 # %% [markdown]
-# Now return to the switch with these numbers in mind. Choose PCM-4, which has four phases, beside CD: at which number of calls do they change places? Give iCT 4 calls: the cloud is as good as before, so why have the lines become long? And how many calls does EDM need until its lines are as short as those of iCT with one call?
-#
 # ### In numbers
 #
-# The table has means over the seeds, with the lowest and the highest in brackets. *Teacher* is what the method learned from besides data. The columns with calls give sliced W₂ (lower is better); *near a mode* is the share of samples within three standard deviations of a mode (higher is better, 0.989 for real data).
+# This is the table of the lab; the others below are extracts. It has means over the seeds, with the lowest and the highest in brackets. *Teacher* is what the method learned from besides data. The columns with calls give sliced W₂ (lower is better); *near a mode* is the share of samples within three standard deviations of a mode (higher is better, 0.989 for real data).
 
 # %% tags=["hide-input"]
 Markdown(few_step_table(rows))
 
 # %% [markdown]
-# ### The winner, by calls
-#
-# Now we rank by sliced W₂. The first column gives the number of calls per sample that you may spend at most, and every method takes part with every number of calls up to that. The method with the lowest mean is a winner only if it beats all others; otherwise, the ones that nobody beats are listed beside it.
-
-# %% tags=["hide-input"]
-lines = ["| calls, at most | teacher | the lowest mean | verdict |", "|---" * 4 + "|"]
-for most in (1, 2, 4, 17, 35):
-    for told_by, arms in groups.items():
-        race = candidates(rows, arms, most)
-        best, *others = unbeaten(race)
-        rest = f"indistinguishable from {grouped_text(others)}" if others else "**the winner**"
-        lines.append(f"| {most} | {told_by} | {grouped_text([best])}: {ranged(race[best])} | {rest} |")
-Markdown("\n".join(lines))
-
-# %% [markdown]
-# Read downwards: from how many calls on does the list stay the same? And where the list is long, remember the floor: methods in the grey area need more samples before this distance can distinguish them.
-#
 # ### Two numbers, two rankings
 #
-# Sliced W₂ asks whether the cloud as a whole lies where the data lie. Another measure asks about each sample separately: is it within three standard deviations of a mode? A sample between two modes is one that the data distribution hardly ever produces, but moving it by a few tenths hardly changes the distance. The share of samples **near a mode** is in the table above for few calls; here it is for diffusion with many calls:
+# Sliced W₂ asks whether the cloud as a whole lies where the data lie. The share **near a mode** asks about each sample separately: is it within three standard deviations of a mode? A sample between two modes is one that the data distribution hardly ever produces, but moving it by a few tenths hardly changes the distance.
+#
+# Who wins by the one, and who by the other? The first column gives the number of calls per sample that you may spend at most, and every method takes part with every number of calls up to that. The method with the best mean is a **winner** (in bold) only if it beats all others; otherwise the table says how many are indistinguishable from it. These rows answer your three projects.
+
+# %% tags=["hide-input"]
+def best_of(race):
+    """The winner in bold, or the lowest mean and how many nobody beats beside it."""
+    best, *others = unbeaten(race)
+    return f"**{grouped_text([best])}**" if not others else f"{grouped_text([best])}, and {len(others)} more"
+
+
+table, whole = ["| calls, at most | teacher | by sliced W₂ | by the share near a mode |", "|---" * 4 + "|"], []
+for most in (1, 2, 4, 17, 35):
+    for told_by, arms in groups.items():
+        races = {"sliced W₂": candidates(rows, arms, most)}
+        races["share off the modes"] = {name: 1 - near for name, near in candidates(rows, arms, most, "near_mode").items()}
+        table.append(f"| {most} | {told_by} | {' | '.join(map(best_of, races.values()))} |")
+        for measure, race in races.items():
+            best, *others = unbeaten(race)
+            rest = f"; indistinguishable from it: {grouped_text(others)}" if others else ", the winner"
+            whole.append(f"- at most {most}, {told_by}, {measure}: {grouped_text([best])} {ranged(race[best])}{rest}")
+Markdown("\n".join(table))
+
+# %% tags=["hide-input"]
+folded("Who is indistinguishable from the best, and the numbers", "\n".join(whole))
+
+# %% [markdown]
+# Read downwards: from how many calls on does a list stay the same? And where it is long, remember the floor: methods in the grey area need more samples before sliced W₂ can distinguish them.
 
 # %% tags=["hide-input"]
 exact_share = 1 - np.exp(-4.5)  # of a Gaussian in the plane, within 3 std
@@ -225,34 +249,21 @@ luck = np.sqrt(exact_share * (1 - exact_share) / ENTRIES["ict"].asked.n)
 print(f"For real data the share near a mode is {exact_share:.3f}; one standard error of {ENTRIES['ict'].asked.n} samples is {luck:.4f}.\n")
 walks = {"DDIM, 16": ("ddim", 16), "DDIM, 32": ("ddim", 32), "Heun, 17": ("heun", 17), "Heun, 35": ("heun", 35)}
 lines = [f"| measure | method | {' | '.join(f'{w} calls' for w in walks)} |", "|---" * (2 + len(walks)) + "|"]
-for words, name in (("share near a mode", "hq"), ("sliced W₂", "law")):
+for words, name in (("share near a mode", "near_mode"), ("sliced W₂", "sliced_w2")):
     for arm in DIFFUSION:
         cells = [ranged(by_calls(rows, arm, solver, name)[n]) for solver, n in walks.values()]
         lines.append(f"| {words} | {ENTRIES[arm].title} | {' | '.join(cells)} |")
-Markdown("\n".join(lines))
-
-# %% [markdown]
-# The same ranking again, by the share of samples *off* the modes, so that lower is better as before:
-
-# %% tags=["hide-input"]
-lines = ["| calls, at most | teacher | the lowest mean share off the modes | verdict |", "|---" * 4 + "|"]
-for most in (1, 2, 4, 17, 35):
-    for told_by, arms in groups.items():
-        race = {name: 1 - near for name, near in candidates(rows, arms, most, "hq").items()}
-        best, *others = unbeaten(race)
-        rest = f"indistinguishable from {grouped_text(others)}" if others else "**the winner**"
-        lines.append(f"| {most} | {told_by} | {grouped_text([best])}: {ranged(race[best])} | {rest} |")
-Markdown("\n".join(lines))
+folded("Diffusion with many calls, by both measures", "\n".join(lines))
 
 # %% tags=["hide-input"]
 grey = {name: e for given, methods in groups.items() for name, e in candidates(rows, methods, 35).items() if e.mean() <= floor.max()}
-near = candidates(rows, [a for methods in groups.values() for a in methods], 35, "hq")
+near = candidates(rows, [a for methods in groups.values() for a in methods], 35, "near_mode")
 lines = ["| in the grey area by sliced W₂, on average | share near a mode |", "|---|---|"]
 lines += [f"| {name} | {ranged(near[name])} |" for name in sorted(grey, key=lambda name: near[name].mean())]
-Markdown("\n".join(lines))
+folded("What lies in the grey area by sliced W₂, ordered by the share near a mode", "\n".join(lines))
 
 # %% [markdown]
-# Two numbers, two rankings. By sliced W₂, iCT and sCT are indistinguishable at one call; by the share near a mode, sCT is ahead on every seed. By sliced W₂ the two trained diffusion models are indistinguishable with many calls; by the other measure the one with the curriculum, and with a learning rate of its own, is ahead. And sliced W₂ puts CD and sCD into the grey area, beside real data, although about one in eleven of their samples lies off the modes, against one in ninety of the data. Even a phased network at its own number of calls, which is ahead of all other students by this measure, misses the modes more often than the data do.
+# By sliced W₂, iCT and sCT are indistinguishable at one call; by the share near a mode, sCT is ahead on every seed. By sliced W₂ the two trained diffusion models are indistinguishable with many calls; by the other measure the one with the curriculum, and with a learning rate of its own, is ahead. And sliced W₂ puts CD and sCD into the grey area, beside real data, although about one in eleven of their samples lies off the modes, against one in ninety of the data. Even a phased network at its own number of calls, which is ahead of all other students by this measure, misses the modes more often than the data do.
 #
 # The second measure is blind in other places: eight dots instead of eight clouds would score higher than the data, and a cloud on a single mode just as high. Report both, or say which one you mean. Where nothing is added below, it is sliced W₂.
 #
@@ -299,6 +310,8 @@ if "editing" in present(rows):
 #
 # ### Where the error sits
 #
+# *This section and the next can be skipped at a first reading.*
+#
 # The next figure shows the RMS distance to f\* by noise level, for the methods that aim at f\* and for two that do not: EDM's denoiser is a different function except where the noise is small, and sLCT's noise is paired with the data, so it learns a different function too.
 
 # %% tags=["hide-input"]
@@ -323,7 +336,7 @@ lines += ["", "| rank correlation of the two ratios | value | share of all order
 for words, out in (("all methods", ()), ("without sLCT", ("slct",)), ("without CT and sLCT", ("ct", "slct"))):
     rank, chance = rank_correlation(*np.array([pair for name, pair in ratios.items() if name not in out]).T)
     lines.append(f"| {words} | {rank:.2f} | {chance:.1%} |")
-Markdown("\n".join(lines))
+folded("The errors at the two levels, and what a second call gained", "\n".join(lines))
 
 # %% [markdown]
 # What does this say about a second call? It is made at σ = 0.8, so it replaces the network's error at 10 by that at 0.8. Compare the two ratios line by line: where is the first one small, and where is it above 1?
@@ -354,7 +367,7 @@ for n, best in least.items():
             word = "beaten by none" if a in best else "worse than ignoring the measurement" if beats(blind, guesses[a][n]) else ""
             lines.append(f"| {n} | {ENTRIES[a].title} | {ranged(guesses[a][n])} | {word} |")
 lines += [f"| – | exact posterior samples (the floor) | {ranged(real)} | |", f"| – | the measurement ignored | {ranged(blind)} | |"]
-Markdown("\n".join(lines))
+folded("The figure in numbers", "\n".join(lines))
 
 # %% [markdown]
 # ## The method, from its source
@@ -387,7 +400,7 @@ for name in present(rows):
         model, _, _ = runs.load(weights_of(name))
         again = float(rmse_by_level(model, model.process, points).square().mean().sqrt())
         lines.append(f"| {ENTRIES[name].title} | {score(rows, name, 'rmse')[0]:.4f} | {again:.4f} |")
-Markdown("\n".join(lines))
+folded("RMS to f\\*, recorded and evaluated again", "\n".join(lines))
 
 # %% [markdown]
 # For diffusion and for PCM this distance says little, because they were not asked to learn f\*. The same is true of sLCT, whose noise is paired with the data (lab 12).
@@ -481,7 +494,7 @@ checks.worth_the_price(worth_the_price)
 
 # %% tags=["hide-input"]
 distance = lambda arm, n, solver="": by_calls(rows, arm, solver)[n]
-misses = lambda arm, n, solver="": 1 - by_calls(rows, arm, solver, "hq")[n]  # far from every mode
+misses = lambda arm, n, solver="": 1 - by_calls(rows, arm, solver, "near_mode")[n]  # far from every mode
 claims = [
     ("iCT mends CT (1 call)", [("ict", 1, "ct", 1)]),
     ("*distilling, here from the exact denoiser, beats training from data: CD with iCT's loss against iCT, which has more levels; sCD against sCT (1 call)*", [("cd", 1, "ict", 1), ("scd", 1, "sct", 1)]),
@@ -516,7 +529,7 @@ if {"dps", "cm-dis"} <= set(asks):
     lines.append(f"| comparing f with the measurement is better than comparing D (CM-DIS against DPS: W₁, 16 and 40 calls); *claimed for non-linear operators, while this one is linear* | {'; '.join(f'{ranged(a)} against {ranged(b)}' for a, b in shown_f)} | {verdict(shown_f)} | |")
 if "editing" in asks:
     lines.append(f"| a consistency model can edit without being trained to (W₁ at 40 calls against the prior's) | {ranged(guesses['editing'][40])} against {ranged(blind)}; floor {ranged(real)} | {verdict([(guesses['editing'][40], blind)])}; the floor is {'not reached' if beats(real, guesses['editing'][40]) else 'reached'} | |")
-Markdown("\n".join(lines))
+folded("Further claims: cost, curriculum, inverse problems", "\n".join(lines))
 
 # %% [markdown]
 # ### What this ranking is not
@@ -526,9 +539,23 @@ Markdown("\n".join(lines))
 # - **Its settings were tuned at this size**, on other seeds, for some methods more than for others (`docs/settings.md` says how). Careful tuning moves a method by more than one place in this table.
 # - **Its teacher is exact** and has no errors to pass on. From a trained teacher, a student learns the errors of that network as well.
 #
-# So take the *form* of the answer with you (calls, seconds, what was given, ranges), and make the table again for your own data.
+# So keep the *form* of the answer (calls, seconds, what was given, ranges), and make the table again for your own data.
 #
-# Three conclusions to take home. The number of calls is a part of the method, and so is the measure by which it is judged; ask for both before you ask for the winner. A teacher and a pre-training are a part of the cost. And where ranges overlap there is no winner.
+# ### Your three projects
+#
+# Answer the three projects once more, with the measure and the cost in each answer, and compare.
+#
+# <details><summary>What the table says</summary>
+#
+# Project A reads the row “1, no teacher”, project B the row “4, exact teacher”, project C the row “35, no teacher”. By which measure? Where the two columns name different methods, the answer depends on whether the cloud as a whole or the single sample counts. Where a cell says “and … more”, every method of that list is a defensible answer, and cost decides: see “By seconds and by memory”. And each answer holds for a ring in the plane.
+#
+# </details>
+#
+# ### What to remember
+#
+# 1. The number of calls is a part of the method, and so is the measure by which it is judged; ask for both before you ask for the winner.
+# 2. A teacher and a pre-training are a part of the cost.
+# 3. Where ranges overlap there is no winner.
 #
 # ## Budget
 

@@ -91,7 +91,7 @@ def test_the_kept_networks_answer_as_the_table_says(arm):
     (row,) = [row for row in ROWS if (row["arm"], row["seed"]) == (arm, 0)]
     for mine, kept in zip(answers, row["answers"], strict=True):
         assert (mine["way"], mine["calls"]) == (kept["way"], kept["calls"])
-        name = "law" if "law" in kept else "w1"
+        name = "sliced_w2" if "sliced_w2" in kept else "w1"
         assert mine[name] == pytest.approx(kept[name], abs=4e-3)
 
 
@@ -150,8 +150,8 @@ def test_the_exact_f_is_at_the_end_of_its_paths_and_as_near_as_chance_allows():
     generates = replace(ENTRIES["ict"].asked, n=2048)
     one, *_ = generates({"f": (VarianceExploding(), f)}, DATA, 0)
     (truth, *_) = ExactBaseline(n=2048)({}, DATA, 0)
-    assert one["end"] < 1e-6 and one["hq"] > 0.98 and one["modes"] == 8
-    assert one["law"] < 2.5 * truth["law"]
+    assert one["end"] < 1e-6 and one["near_mode"] > 0.98 and one["modes"] == 8
+    assert one["sliced_w2"] < 2.5 * truth["sliced_w2"]
 
 
 def test_exact_guesses_are_nearest_and_guesses_without_the_measurement_far():
@@ -247,7 +247,7 @@ def test_a_run_that_is_not_finite_leaves_its_reason(tmp_path):
         "ict", replace(ENTRIES["ict"], parts={"f": broken}), 1, 40, tmp_path / "t.jsonl"
     )
     assert "failed" in row and "answers" not in row
-    assert np.isnan(score([row], "ict", "law", "multistep", 1)).all()
+    assert np.isnan(score([row], "ict", "sliced_w2", "multistep", 1)).all()
 
 
 def test_a_new_run_takes_the_place_of_the_old_one_and_the_order_is_fixed():
@@ -286,9 +286,9 @@ def test_what_cannot_be_done_is_said_in_one_sentence(words, said, capsys, monkey
 
 def test_a_score_that_no_run_has_is_an_error_and_not_a_gap():
     with pytest.raises(KeyError, match="cmlab bench"):
-        score([{"arm": "ict", "seed": 0, "answers": []}], "ict", "law", "multistep", 3)
+        score([{"arm": "ict", "seed": 0, "answers": []}], "ict", "sliced_w2", "multistep", 3)
     with pytest.raises(KeyError, match="cmlab bench"):
-        score([], "ict", "law", "multistep", 1)
+        score([], "ict", "sliced_w2", "multistep", 1)
 
 
 def test_generates_is_one_question_for_all_that_make_samples():

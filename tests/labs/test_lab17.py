@@ -194,9 +194,10 @@ def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
 
 
 def test_contestants_can_be_told_by_another_number(rows):
-    near = figures.candidates(rows, ["ict"], 2, "hq")
+    near = figures.candidates(rows, ["ict"], 2, "near_mode")
     assert list(near) == ["iCT, 1 call", "iCT, 2 calls"]
-    assert near["iCT, 2 calls"].tolist() == figures.by_calls(rows, "ict", name="hq")[2].tolist()
+    two = figures.by_calls(rows, "ict", name="near_mode")[2]
+    assert near["iCT, 2 calls"].tolist() == two.tolist()
 
 
 def test_the_league_has_every_method_that_draws_samples(rows):

@@ -51,7 +51,9 @@ def calls_of_diffusion() -> Moving:
         *samples_to_exact(one, exact, STUDENT, 0),
         text_labels([-1.58], [1.5], ["dots: the exact end"]),
     ]
-    aside = f"iCT, 1 call: {score(rows, 'ict', 'law', 'multistep', 1).mean():.3f} from the data"
+    aside = (
+        f"iCT, 1 call: {score(rows, 'ict', 'sliced_w2', 'multistep', 1).mean():.3f} from the data"
+    )
     frame = partial(calls_frame, rows, exact, aside)
     shots = [frame(n, samples("edm", "ddim", n, z)) for n in (1, 2, 4, 8, 16, 32)]
     finding = "Diffusion needs many calls to come as near to the data as one call of a student"
@@ -68,7 +70,7 @@ def samples_to_exact(x: Tensor, exact: Tensor, role: Role, panel: int) -> list:
 
 def calls_frame(rows: list[Row], exact: Tensor, aside: str, calls: int, x: Tensor) -> Shot:
     """One frame: samples of diffusion in so many calls."""
-    errors = {method: score(rows, method, "law", way, n) for method, way, n in
+    errors = {method: score(rows, method, "sliced_w2", way, n) for method, way, n in
            (("edm", "ddim", calls), ("ict", "multistep", 1))}  # fmt: skip
     calls_text = f"{calls} call{'s' * (calls > 1)}"
     reading = (

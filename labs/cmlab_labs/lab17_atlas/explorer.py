@@ -17,7 +17,7 @@ from cmlab.types import Data, Denoise
 from ..common.explorer import Explorer, Picture, choice, slider
 from ..common.explorers_steps import OraclePhasedModel, ring_denoiser
 from ..common.study import ranged
-from .benchmark import ENTRIES, Generation, read_rows, weights_of
+from .benchmark import ENTRIES, Generation, read_rows, score, weights_of
 from .figures import LOOK, compare_samples, evaluated_calls, present
 
 POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
@@ -97,8 +97,7 @@ def table_sentence(key: str, calls: int) -> str:
     rows = read_rows()
     for way, n in evaluated_calls(rows, key) if present(rows, [key]) else []:
         if n == calls:
-            found = [a["law"] for row in rows if row["arm"] == key for a in row.get("answers", ())
-                     if (a["way"], a["calls"]) == (way, n)]  # fmt: skip
+            found = score(rows, key, "sliced_w2", way, n)
             return f"Recorded sliced W₂ to the data: {ranged(found)}."
     return "Not recorded for this number of calls."
 

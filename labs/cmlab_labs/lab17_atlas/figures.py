@@ -86,7 +86,9 @@ def present(rows: Sequence[Row], methods: Iterable[str] = ENTRIES) -> list[str]:
     return [method for method in methods if any(row["arm"] == method for row in rows)]
 
 
-def evaluated_calls(rows: Sequence[Row], method: str, name: str = "law") -> list[tuple[str, int]]:
+def evaluated_calls(
+    rows: Sequence[Row], method: str, name: str = "sliced_w2"
+) -> list[tuple[str, int]]:
     """Every (way, calls) in which a method has this number."""
     mine = (row for row in rows if row["arm"] == method)
     found = (a for row in mine for a in row.get("answers", ()) if name in a)
@@ -104,14 +106,14 @@ def generators(rows: Sequence[Row], teacher: bool) -> list[str]:
 
 
 def by_calls(rows: Sequence[Row], method: str, solver: str = "",
-             name: str = "law") -> dict[int, np.ndarray]:  # fmt: skip
+             name: str = "sliced_w2") -> dict[int, np.ndarray]:  # fmt: skip
     """Errors (seeds,) by network calls: by this solver, or by a student's own way."""
     mine = [(w, n) for w, n in evaluated_calls(rows, method, name) if (w == solver or not solver)]
     return {n: score(rows, method, name, w, n) for w, n in mine if solver or w not in NAMES}
 
 
 def candidates(rows: Sequence[Row], methods: Iterable[str], most: int,
-                name: str = "law") -> dict[str, np.ndarray]:  # fmt: skip
+                name: str = "sliced_w2") -> dict[str, np.ndarray]:  # fmt: skip
     """Errors (seeds,) of every method and sampler in at most `most` calls, by "title, n calls"."""
     found = {}
     for method in methods:
@@ -311,7 +313,7 @@ class StudentPanel:
 def errors_by_calls(rows: Sequence[Row], title: str, panels: Sequence[StudentPanel]) -> Figure:
     """Diffusion in a panel of its own, which takes the title, then panels of students."""
     figure, (axes,) = sheet(1, 1 + len(panels), 3.7 * (1 + len(panels)), 4.7)
-    real = score(rows, "truth", "law", "truth", 0)
+    real = score(rows, "truth", "sliced_w2", "truth", 0)
     log_axes(axes[0], title, True)
     denoisers(axes[0], rows)
     for ax, panel in zip(axes[1:], panels, strict=True):
@@ -368,7 +370,7 @@ def draw_crossing(ax: Axes, error: float, calls: float) -> None:
 def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
     """The exact denoiser by both solvers: distance to the data, and to the exact end."""
     figure, (axes,) = sheet(1, 2, 9.6, 4.0)
-    measures = {"law": DATA_ERROR, "end": "RMS distance to the exact end (data units)"}
+    measures = {"sliced_w2": DATA_ERROR, "end": "RMS distance to the exact end (data units)"}
     for ax, (name, measure), title in zip(axes, measures.items(), titles, strict=True):
         log_axes(ax, title, True, measure, TALL)
         for solver, words in NAMES.items():
@@ -377,7 +379,7 @@ def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
             n = sorted(curve)[1]
             ax.annotate(words, (n, failed_as_infinite(curve[n]).mean()), (8, 5), fontsize=9,
                         textcoords="offset points")  # fmt: skip
-    shade_floor(axes[0], score(rows, "truth", "law", "truth", 0))
+    shade_floor(axes[0], score(rows, "truth", "sliced_w2", "truth", 0))
     return figure
 
 
@@ -405,7 +407,7 @@ def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.nda
         plain_ticks(ax.set_xticks, (15, 20, 30, 50, 80))
         plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
         ax.minorticks_off()
-        shade_floor(ax, score(rows, "truth", "law", "truth", 0))
+        shade_floor(ax, score(rows, "truth", "sliced_w2", "truth", 0))
         name_axes(ax, "the whole training (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
     return figure
 
