@@ -187,9 +187,9 @@ show_source(multistep)
 #
 # Edges $s_0 < s_1 < \dots < s_M$ are taken from the grid of the solver. A time t between two edges belongs to the phase between them, and the model jumps to the edge *below* t. A time on an edge is the top of the phase below it.
 #
-# $$\mathcal L = \lambda\, \rho\bigl(F_\theta(x_t, t, s),\; F_{\theta^-}(\hat x_r, r, s)\bigr), \qquad s = \text{the edge below } t .$$
+# $$\mathcal L = \lambda\, \rho\bigl(X_\theta(x_t, t \to s),\; X_{\theta^-}(\hat x_r, r \to s)\bigr), \qquad s = \text{the edge below } t .$$
 #
-# Here ρ is a distance and λ a weight, $F_\theta(x_t, t, s)$ is the jump along the line of $f_\theta$, and $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ in one step. Three points matter:
+# Here ρ is a distance and λ a weight. $X_\theta(x_t, t \to s)$ is the point at s where the jump along the line of $f_\theta$ lands (lab 18 writes all jumps in this way; F remains the bare network). And $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ in one step. Three points matter:
 #
 # - **Both branches jump to the same edge**, the edge below t. If r is that edge, the second jump is the identity, and the target is the teacher's step itself. No boundary condition has to be built in for this.
 # - **The network does not read s.** Each t has one edge, so t is enough.

@@ -16,17 +16,17 @@
 # | Paper | Geng, Deng, Bai, Kolter & He 2025, *Mean Flows for One-step Generative Modeling* (MeanFlow), [arXiv:2505.13447](https://arxiv.org/abs/2505.13447); *Improved Mean Flows* (iMF), [arXiv:2512.02012](https://arxiv.org/abs/2512.02012) |
 # | Level | 3 of 3 |
 # | Part | Flow maps |
-# | Time | 50 minutes |
+# | Time | 65 minutes |
 # | Run All | 8 s on 2 CPU cores |
 # | You need | flow maps (lab 18), the total derivative along a path (lab 10) |
 #
 # After this lab you can
 #
 # 1. **derive** MeanFlow's target from the definition of a mean, and say which tangent its derivative takes;
-# 2. **compute** what each wrong tangent aims at, and what the noise of single data does to the target;
-# 3. **judge** when the adaptive weight with p = 1 is harmless, and say what "ratio 0.75" means in each of two implementations.
+# 2. **compute** the target that a wrong tangent leads to, and what the noise of single samples does to a target;
+# 3. **judge** when the adaptive weight with p = 1 is harmless, and say what "ratio 0.75" means in each of the two official implementations.
 #
-# Most of the lab is exact: the data are numbers with two modes, and everything about their paths is known. What was trained was recorded, three seeds each.
+# Most of the lab is exact: the data are numbers with two modes, and everything about their paths is known. The networks were trained beforehand, with three seeds each.
 
 # %%
 import numpy as np
@@ -60,14 +60,14 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 torch.set_default_dtype(torch.float64)
 
 # %% [markdown]
-# ## Explore
+# ## Try it first
 #
-# A jump goes from the black dot, at time t, to the circle, at an earlier time r (lab 18's s; MeanFlow's paper writes r). Time 0 is the data, time 1 pure noise. This picture shows three velocities, as slopes of lines. The slope of the dotted line is the velocity $v$ of the path at the **start**, and that of the short thick line is the velocity at the **end**.
-# The dashed line goes straight from the start to the end: its slope is the **mean velocity** $u$ of the jump, and this is what a MeanFlow network learns.
+# A jump leads from the black dot, at time t, to the circle, at an earlier time r. (This r is the s of lab 18; MeanFlow's paper writes r.) Time 0 is data, and time 1 is pure noise. The picture shows three velocities as slopes of lines. The slope of the dotted line is the velocity $v$ of the path at the **start** of the jump, and the slope of the short thick line is its velocity at the **end**.
+# The dashed line goes straight from the start to the end. Its slope is the **mean velocity** $u$ of the jump, which is what a MeanFlow network learns.
 #
-# MeanFlow makes a target for $u$ out of $v$ and a derivative. The blue line has the slope of that target. If the derivative is taken along the right direction, the *tangent*, the blue line ends in the circle. When the lab opens, a wrong tangent is selected.
+# MeanFlow computes a target for $u$ from $v$ and a derivative. The slope of the blue line is that target. If the derivative is taken along the right direction, the *tangent*, the blue line ends in the circle. At the beginning a wrong tangent is selected.
 #
-# Three things to try. Move r and compare the slope of the blue line with that of the short thick one. Choose the right tangent: where is the blue line now? And look at the panel on the right, where each target is made from a single pair of data and noise: when is MeanFlow's target noisier than that of *improved* MeanFlow, and when is it less noisy?
+# Three things to try. Move r and compare the slope of the blue line with that of the short thick one. Choose the right tangent: where is the blue line now? Finally, look at the panel on the right, where each target is made from a single pair of data and noise: when is MeanFlow's target noisier than that of *improved* MeanFlow, and when is it less noisy?
 
 # %%
 explorer()
@@ -89,15 +89,15 @@ predict("19.1")
 #
 # $$u(x_t, t, r) = \frac{1}{t - r} \int_r^t v(x_\tau, \tau)\, \mathrm d\tau .$$
 #
-# An integral cannot be a training target: it would take a solver. So multiply by t − r, and differentiate both sides with respect to t, along the path and with r held fixed:
+# This integral is not a practical training target, because it takes a solver. So multiply by t − r, and differentiate both sides with respect to t, along the path and with r held fixed:
 #
 # $$\frac{\mathrm d}{\mathrm d t}\Bigl[(t - r)\, u\Bigr] = u + (t - r)\, \frac{\mathrm d u}{\mathrm d t} = v(x_t, t).$$
 #
-# Solved for the first $u$ this is the **MeanFlow identity**,
+# Solved for the first $u$, this is the **MeanFlow identity**,
 #
 # $$u = v - (t - r)\, \frac{\mathrm d u}{\mathrm d t}. \tag{1}$$
 #
-# The right-hand side contains the network's own derivative. With a stop-gradient it becomes a target.
+# With a stop-gradient, the right-hand side becomes a training target. It contains a derivative of the network itself.
 #
 # ### What a JVP is, and which tangent it takes
 #
@@ -136,7 +136,7 @@ print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e
 #
 # $$v - (t - r) \Bigl[\frac{\mathrm d u}{\mathrm d t}\Bigr]_{h\ \text{fixed}} = v(X, r). \tag{2}$$
 #
-# The mistake does not produce noise or nonsense: its target is exactly **the velocity at the end of the jump**. That is why the blue line of the explorer ran parallel to the path there. Finite differences of the exact u on three paths confirm this:
+# So the mistake does not make the target meaningless: it is exactly **the velocity at the end of the jump**. This is why the blue line in the explorer was parallel to the short thick one. Finite differences of the exact u on three paths confirm it:
 
 # %% tags=["nbval-check-output"]
 oracle, step = MODES.oracle, 1e-5
@@ -155,12 +155,12 @@ for rank in (0.2, 0.45, 0.64):
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
-# Integrate from an early time, whose influence fades, to t, and put $\tau = t - h k$:
+# Integrate from an early time, whose influence fades, up to t, and substitute $\tau = t - h k$:
 #
 # $$w(t) = \frac1h \int_{-\infty}^{t} e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
 #
-# So the network does not settle at $v$ at the end of the jump but at an average of the velocities before t, with weights that fade with the distance; the jump's own end is at k = 1. To first order in h both equal $v - h v'$, whereas the mean velocity is $v - \frac h2 v'$.
-# (Jumps of length h exist only from t = h on. Nothing determines what the network answers there, at r = 0, but the influence of this answer fades as t grows.)
+# So the network does not settle at the velocity at the end of the jump, but at an average of the velocities at all earlier times, with weights that fade with the distance from t. (The end of the jump itself is at k = 1.) To first order in h both equal $v - h v'$, whereas the mean velocity is $v - \frac h2 v'$.
+# A jump of length h needs t ≥ h. At t = h, where r = 0, nothing determines the network's answer, but the influence of this answer fades as t grows.
 #
 # We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed:
 
@@ -187,29 +187,29 @@ for name, title in (("right", "r held"), ("held", "t − r held")):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Each distance is the RMS over a grid of jumps that end at t/2 or later; mean of three seeds (lowest to highest). Near the diagonal, at the right end of the figure, the mistaken networks follow the fading average. Far from it, at small r, the three seeds give three different answers: there the missing start of the integral in equation (3) still matters, and nothing determines it. The last column is the standard deviation between the seeds.
+# Each distance is an RMS over a grid of jumps that end at t/2 or later, given as the mean of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the fading average. For long jumps, at small r, the three seeds give three different answers. There the early part of the integral in equation (3) still matters, and nothing determines it. The last column of the table is the standard deviation between the seeds.
 #
 # ## The method, from its source
 #
 # | the paper (Algorithm 1) | here |
 # |---|---|
 # | `t, r = sample_t_r()` | `FlowMapPairs` |
-# | `z = (1 - t) * x + t * e`, `v = e - x` | `perturb`, and `z - x`; our z is the paper's e, our $x_t$ its z |
-# | `u, dudt = jvp(fn, (z, r, t), (v, 0, 1))` | `jvp`, with r not among the arguments that move |
+# | `z = (1 - t) * x + t * e`, `v = e - x` | `perturb`, and `z - x`; our z is the paper's e, and our $x_t$ is its z |
+# | `u, dudt = jvp(fn, (z, r, t), (v, 0, 1))` | `jvp`; r is not among the arguments that move |
 # | `u_tgt = v - (t - r) * dudt`, with a stop-gradient | the same; `jvp` of `cmlab.ops` lets no gradient into the derivative |
 
 # %%
 show_source(MeanFlow.residual)
 
 # %% [markdown]
-# ### The data's velocity in place of v
+# ### One sample's velocity in place of v
 #
-# In practice $v$ is not known. The code replaces it by $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. This replacement occurs twice, as a summand and in the tangent. Insert it into the residual of the exact u:
+# In practice $v$ is not known. It is replaced by the velocity of a single sample, $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. The replacement occurs in two places, as a summand and in the tangent. Insert both into the residual of the exact u:
 #
 # $$u - (v + \xi) + (t - r)\, \bigl[\partial_t u + \partial_x u \cdot (v + \xi)\bigr]
 # = \underbrace{u - v + (t - r)\, \frac{\mathrm d u}{\mathrm d t}}_{0,\ \text{by (1)}} \; - \; \xi + (t - r)\, \partial_x u \cdot \xi .$$
 #
-# What is left is linear in ξ, so its mean is 0, and the target is right on average. Since $X = x_t - (t - r)\, u$, we have $1 - (t - r)\, \partial_x u = \partial_x X$, and
+# The rest is linear in ξ. Its mean is therefore 0, and the target is right on average. Since $X = x_t - (t - r)\, u$, we have $1 - (t - r)\, \partial_x u = \partial_x X$, and
 #
 # $$\text{MeanFlow's noise} = -\, \partial_x X \cdot \xi, \qquad\qquad \text{improved MeanFlow's noise} = -\, \xi .$$
 #
@@ -235,10 +235,10 @@ spread = {f"(t, r) = {p}": noise_ratio(Ring(), *p, 1500, seed=0) for p in three}
 noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
-# How to read it: where the number is below 1, MeanFlow's target is the less noisy one. For the jump that one-step sampling needs, from t near 1 to 0, it is less noisy by a factor of about ten for the typical pair: paths converge on their way to the data, $\partial_x X$ is small, and noise shrinks along with it.
-# But look at the tail on the right. A few pairs lie on the ridges between two modes, where neighbouring paths part, and there the noise is multiplied by hundreds. They dominate the *mean*. So both of the claims that one hears are true: "the data's velocity in the JVP adds noise" (in the mean, because of a few) and "it removes noise" (for most).
+# Where the number is below 1, MeanFlow's target is less noisy than that of improved MeanFlow. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is about ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
+# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise (in the mean, because of a few pairs), and it removes noise (for most pairs).
 #
-# Does this difference matter in training? The two methods compared here differ in nothing else:
+# Does the difference matter in training? The two methods in the table differ in nothing else:
 
 # %% tags=["hide-input"]
 plain, own = read("maps", "meanflow"), read("meanflow", "own-tangent")
@@ -248,15 +248,17 @@ for title, run in (("MeanFlow", plain), ("improved: the network's own tangent", 
 Markdown("\n".join(table))
 
 # %% [markdown]
+# In these runs it does not: all ranges overlap.
+#
 # ### The adaptive weight, in 2 and in 64 dimensions
 #
-# The paper divides the squared error ℓ of each sample by $(\ell + c)^p$ without a gradient through the divisor, with p = 1 for ImageNet. Which loss has this gradient? Integrate $\ell'/(\ell + c)^p$:
+# The paper divides the squared error ℓ of each sample by $(\ell + c)^p$, without a gradient through the divisor, and uses p = 1 for ImageNet. Which loss has this gradient? Integrate $\ell'/(\ell + c)^p$:
 #
 # $$\int \frac{\mathrm d \ell}{(\ell + c)^p} = \frac{(\ell + c)^{1 - p}}{1 - p}, \qquad\text{and}\quad \ln(\ell + c) \quad\text{for}\ p = 1 .$$
 #
-# Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data, the targets are $z - x$ with x anywhere on the ring, and the right answer is their mean, the centre of the ring. In the plane, $\ln \lVert y - a \rVert$ is the potential of a charged thread through a.
-# Averaged over a circle it is the same for every a inside it, because the field inside a charged tube is zero. So on a full circle, and with c = 0, p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this is nearly true: close to a mode the loss is even a little lower.
-# In 64 dimensions (32 such rings side by side) the error ℓ is about the same for all samples, because 64 squares are added. Dividing by a constant changes nothing.
+# Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an answer a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
+# In the plane, this logarithm is the potential of a charged thread. Its average over a full circle is the same for every a inside, because there is no electric field inside a uniformly charged tube. So on a full circle p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this is nearly true; close to a mode the loss is even a little lower.
+# In 64 dimensions (32 such rings together) the error ℓ is a sum of 64 squares and therefore about the same for all samples, and to divide by a constant changes nothing.
 
 # %%
 shifts, powers = torch.linspace(0, 1.6, 60), (0.0, 0.5, 1.0)
@@ -275,18 +277,18 @@ for title, run in weights.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Two things to take home. On toy data in the plane take p = 0, as `toy.meanflow` does; for images, which have many more dimensions, this calculation gives no reason to expect such harm from the paper's p. That was not tested here. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which is close to 1 as long as ℓ is well above c, however good the network is. Do not watch it; watch ℓ.
+# This has two consequences. For toy data in the plane use p = 0, as `toy.meanflow` does. For images, which have many more dimensions, the calculation gives no reason to expect such harm from the paper's p; this was not tested here. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which stays close to 1 as long as ℓ is well above c, however good the network is. So watch ℓ instead of the loss.
 #
 # ### Why "ratio 0.75" means opposite things
 #
-# A share of each batch has r = t, where (1) is plain flow matching. Both official codes have a setting 0.75 for that:
+# A part of each batch has r = t, where (1) is plain flow matching. Both official implementations set the size of this part by the number 0.75:
 #
-# | code | its name | what it is | on the diagonal |
+# | implementation | its name | what it is | on the diagonal |
 # |---|---|---|---|
 # | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
 # | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
 #
-# Whoever copies 0.75 from one to the other trains the opposite recipe. Both draw a pair of times from a logit-normal distribution and sort them, but the two distributions are different:
+# To copy the number 0.75 from one to the other is therefore to train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ:
 
 # %%
 points = torch.zeros(3000, 2)
@@ -303,14 +305,14 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The small circle in the corner of each panel marks the jump from (t, r) = (1, 0), the only one that a one-step sampler ever asks for. The ImageNet recipe hardly ever trains near it. The fact that it works there all the same must be due to extrapolation. Smooth features of time would make that possible, but this was not tested here.
+# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Features that are smooth in time would make this possible; that was not tested here.
 
 # %% [markdown]
 # ## Exercises
 #
 # ### A · guided: MeanFlow's residual
 #
-# Write $u - \text{stopgrad}\bigl(v - (t - r)\, \mathrm du/\mathrm dt\bigr)$. The network is called as `u(x_t, t, h)` with h = t − r, as in the official codes. `x_t` and `v` are (b, 1), `t` and `r` are (b,).
+# Write $u - \text{stopgrad}\bigl(v - (t - r)\, \mathrm du/\mathrm dt\bigr)$. The network is called as `u(x_t, t, h)` with h = t − r, as in the official implementations. `x_t` and `v` are (b, 1), `t` and `r` are (b,).
 
 
 # %% tags=["exercise"]
@@ -388,7 +390,7 @@ checks.target_noise(target_noise)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Trained numbers are means over seeds 0, 1 and 2 (lowest to highest). "Exact" means computed from the exact paths, with three sets of pairs.
+# Results of training are means over the seeds 0, 1 and 2 (lowest to highest). Noise ratios are computed from the exact paths, with three sets of pairs.
 
 # %% tags=["hide-input"]
 medians = [float(noise_ratio(Ring(), 0.99, 0.0, 1000, seed).median()) for seed in range(3)]
@@ -408,23 +410,25 @@ Markdown(f"""
 | u = v − (t − r) du/dt, with the tangent (v, 1, 0) (MeanFlow, eq. 6) | learned u to the exact one, on a Gaussian: {ranged(apart["right"]["mean"])} | confirmed here |
 | *not in the paper:* with t − r held fixed the target of the exact u is the velocity at the end | derived; differences agree to 6 digits | confirmed here, exactly |
 | … and so a network with this mistake learns that velocity | jumps that end at t/2 or later, distance of what it learned: to the velocity at the end {ranged(held["end"])}, to the fading average {ranged(held["average"])}, to u {ranged(held["mean"])} | {"confirmed here" if nearest == "end" else f"not confirmed: it comes nearest to {named[nearest]}, as derived"} |
-| *often said:* the data's velocity in the JVP makes the target noisier | jump (0.99, 0), noise ratio: median {ranged(medians, ".2f")}, mean {ranged(means, ".1f")} | partly: in the mean, through a few pairs; the typical target is less noisy |
+| *often said:* the velocity of a single sample in the JVP makes the target noisier | jump (0.99, 0), noise ratio: median {ranged(medians, ".2f")}, mean {ranged(means, ".1f")} | partly: in the mean, because of a few pairs; the typical target is less noisy |
 | improved MeanFlow is better | one call: {ranged(own.score("rmse1"))} against {ranged(plain.score("rmse1"))} | {"not seen at this scale: the ranges overlap" if same else "confirmed here" if own.score("rmse1").mean() < plain.score("rmse1").mean() else "not seen at this scale: it is worse"} |
-| *not in the paper:* p = 1 is flat inside a ring, in 2 dimensions | loss 0.6 off the mean, 0.36 if not flat: {ranged(flat, ".4f")} in 2, {ranged(round_, ".3f")} in 64 dimensions | confirmed here |
+| *not in the paper:* with p = 1 the loss is flat inside a ring, in 2 dimensions | loss of an answer 0.6 off the mean (0 if it is flat, 0.36 for p = 0): {ranged(flat, ".4f")} in 2, {ranged(round_, ".3f")} in 64 dimensions | confirmed here |
 | … so that it ruins the velocity there | RMS error: p = 0 {ranged(v_error["p = 0"])}, p = 1 {ranged(v_error["p = 1"])} | {"confirmed here" if v_error["p = 1"].min() > 2 * v_error["p = 0"].max() else "partly"} |
 | the adaptive weight with p = 1 helps one-step generation (MeanFlow, Section 4.3, on images) | one call, to the exact map: p = 1 {ranged(rmse1["p = 1"])}, p = 0 {ranged(rmse1["p = 0"])} | {"confirmed here" if rmse1["p = 1"].max() < rmse1["p = 0"].min() else "not seen at this scale, where it is worse"} |
 """)
 
 # %% [markdown]
+# Three conclusions. The tangent is a part of the method: a wrong one leads to another target, which is just as well defined, and the network settles at yet another function. A target that is right on average may be more or less noisy than another, depending on the jump and on whether one asks for the typical pair or the mean. And a weight or a setting belongs to the number of dimensions and to the implementation for which it was chosen, so check both before you copy it.
+#
 # ## Budget
 
 # %% tags=["hide-input"]
 record = [run.record for run in (plain, own, *list(weights.values())[1:], *runs.values())]
 total, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
-print(f"Recorded: {len(record)} arms of 3 seeds, {total:,} training samples; each run 2000 steps of 256.")
+print(f"Recorded: {len(record)} variants with 3 seeds each, {total:,} training samples in all; a run has 2000 steps of 256.")
 print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
-print(f"Made by, for one: {record[1]['command']}")
+print(f"One of the commands that made them: {record[1]['command']}")
 print("Trained in this notebook: nothing.")
 
 # %% [markdown]
-# **Next:** exercise B of lab 18 made a target without any derivative. Compare it with MeanFlow's target: what noise does it have?
+# **Next:** this is the last lab. To go on from here, compare MeanFlow's target with that of exercise B in lab 18, which contains no derivative. What noise does that target have?

@@ -51,7 +51,7 @@ def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
 
 def mean_tangents(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
     """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
-    figure, (axes,) = sheet(1, len(panels), 9.8, 3.6)
+    figure, (axes,) = sheet(1, len(panels), 9.2, 3.5)
     for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
         ax.plot(x[:500], sampled[:500], ".", color=NOISE.color, markersize=3, alpha=0.5)
         order = np.argsort(x)
@@ -106,7 +106,7 @@ def loss_and_gradients(
     places: Sequence[float], pulls: Sequence[float], ours: np.ndarray, theirs: np.ndarray
 ) -> Figure:
     """F and g (one sample on the line, step by step), and two gradients entry by entry."""
-    figure, (axes,) = sheet(1, 2, 9.8, 3.7)
+    figure, (axes,) = sheet(1, 2, 9.2, 3.5)
     loss_by_step(axes[0], places, pulls)
     ax, reach = axes[1], 1.1 * float(np.abs(theirs).max())
     ax.plot([-reach, reach], [-2 * reach, 2 * reach], color=TRUTH.color, linewidth=1)
@@ -204,7 +204,7 @@ def input_speeds(
     t: np.ndarray, time_inputs: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
 ) -> Figure:
     """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
-    figure, (axes,) = sheet(1, 2, 9.8, 3.8)
+    figure, (axes,) = sheet(1, 2, 9.0, 3.5)
     looks = {name: role for name, role in zip(time_inputs, (STUDENT, TEACHER), strict=True)}
     for name, speed in time_inputs.items():
         axes[0].semilogy(t, speed, color=looks[name].color, linestyle=looks[name].line)
@@ -248,7 +248,7 @@ def bracket_lengths(
     after: Mapping[str, np.ndarray],
 ) -> Figure:
     """The brackets of two networks, and the second's ‖g‖ (m, samples) after each stabiliser."""
-    figure, (axes,) = sheet(1, 3, 11.2, 3.8)
+    figure, (axes,) = sheet(1, 3, 10.4, 3.6)
     for ax, terms, title in zip(axes, (smooth, loud), titles, strict=False):
         quantile_band(ax, terms.t, terms.first, TEACHER)
         top = quantile_band(ax, terms.t, terms.second, STUDENT)
@@ -319,7 +319,7 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
     `log` is the title of the panel with a logarithmic axis.
     """
-    figure, (axes,) = sheet(1, len(panels), 11.2, 3.8)
+    figure, (axes,) = sheet(1, len(panels), 10.6, 3.6)
     for ax, (title, (runs, base)), role in zip(
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
     ):
@@ -338,7 +338,7 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
     """Median length of the tangent, and the error, means over levels, by step and variant."""
-    figure, (axes,) = sheet(1, 2, 9.6, 3.6)
+    figure, (axes,) = sheet(1, 2, 9.0, 3.4)
     for variant, run in runs.items():
         role, steps = LOOKS[variant], run["steps"].mean(0)
         for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
@@ -683,7 +683,7 @@ class DerivativeErrors:
 
 def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
     """One panel for each network; dotted: the derivative in forward mode, which has no step."""
-    figure, (axes,) = sheet(1, len(panels), 9.6, 3.8)
+    figure, (axes,) = sheet(1, len(panels), 9.0, 3.5)
     for ax, (name, errors) in zip(axes, panels.items(), strict=True):
         for precision, row in errors.differences.items():
             role = PRECISIONS[precision]

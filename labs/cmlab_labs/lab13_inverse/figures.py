@@ -43,7 +43,7 @@ def measured_digits(
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
     least = min(far, key=lambda name: far[name])
-    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Smallest mismatch: {least}")
+    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Smallest mismatch:\n{least}")
     return figure
 
 

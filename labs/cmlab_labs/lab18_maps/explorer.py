@@ -75,7 +75,7 @@ def reading(seen: JumpView, name: str) -> str:
     fails = [SPOKEN[key] for key, size in seen.missed.items() if size >= ZERO]
     lines = [
         f"The map “{name}” sends x_t = {x_t:.2f} at t = {t:.2f} to {there:.2f} at s = {s:.2f}; "
-        f"its path passes {exact:.2f} there.",
+        f"the exact path is at {exact:.2f} there.",
         f"Holds: {', '.join(holds) or 'nothing'}.",
         f"Broken: {', '.join(fails) or 'nothing'}.",
     ]

@@ -260,7 +260,7 @@ class CellRenderer:
     outputs: OutputRenderer
 
     def html(self, nb: NotebookNode, motion: str = "") -> str:
-        """All cells; what moves stands before the lab's own explorer, or its key figure."""
+        """All cells; what moves stands before a lab's heading of `stands_before`."""
         parts, above, heading = [], "", stands_before(nb)
         for cell, next_cell in zip(nb.cells, [*nb.cells[1:], None], strict=True):
             if cell.cell_type != "markdown":
@@ -299,10 +299,13 @@ def is_live(cell: NotebookNode) -> bool:
 
 
 def stands_before(nb: NotebookNode) -> str:
-    """The heading that what moves stands before; empty where a lab has none of them."""
+    """The heading that what moves stands before; empty where a lab has none of them.
+
+    A lab that returns to its explorer has it there, after the prediction; others where they open.
+    """
     lines = [line for cell in nb.cells if cell.cell_type == "markdown"
              for line in cell.source.splitlines()]  # fmt: skip
-    return next((h for h in ("## Explore", "## The key figure") if h in lines), "")
+    return next((h for h in ("## Explore", "## Predict") if h in lines), "")
 
 
 def split(text: str, heading: str) -> tuple[str, bool, str]:

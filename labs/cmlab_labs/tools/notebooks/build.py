@@ -368,7 +368,7 @@ def _narrowed(encoded: str, most: int) -> str:
             return encoded
         size = (most, round(image.height * most / image.width))
         buffer = BytesIO()
-        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG")
+        image.convert("RGB").resize(size, Image.Resampling.BOX).save(buffer, "PNG")
     return b64encode(buffer.getvalue()).decode()
 
 
