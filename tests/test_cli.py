@@ -148,9 +148,11 @@ def refused(capsys, *words):
         (["toy.ict", "--seed", "x"], "--seed: must be a whole number in [-1e18, 1e18], not 'x'"),
         (["digits.ect", "--set", "data=ring"], "data takes a Digits"),
         (
-            ["toy.ict", "--data", "."],
+            ["toy.meanflow", "--data", "."],
             "Ring is made here and not read from files; leave out --data",
         ),
+        (["toy.ict", "--data", "."], "points packed by cmlab were not found at"),
+        (["images.ect", "--data", "."], "images packed by cmlab were not found at"),
         ([], "the following arguments are required: preset"),
     ],
 )
@@ -223,7 +225,7 @@ def test_wrong_words_to_sample_are_refused(run, tmp_path, monkeypatch, capsys, w
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["--data", "."], ["--n", "5"], ["--weights", "x"], ["--heun"]])
+@pytest.mark.parametrize("words", [["--n", "5"], ["--weights", "x"], ["--heun"]])
 def test_an_option_that_goes_with_a_space_is_not_ignored_without_one(run, capsys, words):
     assert f"{words[0]} goes with --space: cmlab-cifar" in refused(
         capsys, "evaluate", str(run), *words

@@ -189,6 +189,7 @@ PRESET_NAMES = {
     "music": "edm cd",
     "cifar10": "edm-sprint ect-sprint ict-sprint sct-sprint scd-sprint "
     "edm-laptop ect-laptop edm-paper ect-paper ict-paper sct-paper scd-paper",
+    "images": "edm ect edm-gpu ect-gpu",
 }
 STUDY_NAMES = {
     "distil", "pairs", "teacher", "target", "ladder", "outliers", "outlier-scale",

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -83,7 +84,9 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also score 35 calls of Heun's method",
     )
-    evaluate.add_argument("--data", default="", help="folder or archive of CIFAR-10")
+    evaluate.add_argument(
+        "--data", default="", help="where the data set lies, if not where the run had it"
+    )
     evaluate.add_argument("--weights", default="", help="file of the feature extractor's weights")
     evaluate.add_argument(
         "--download", action="store_true", help="download Inception's weights, 96 MB"
@@ -100,13 +103,14 @@ def evaluate(args: argparse.Namespace) -> int:
             "n": 10_000,
             "seed": 0,
             "heun": False,
-            "data": "",
             "weights": "",
             "download": False,
         }
         if given := [f"--{name}" for name, value in only.items() if getattr(args, name) != value]:
             raise Refused(f"{given[0]} goes with --space: {' or '.join(SPACES)}")
         model, recipe, record = runs.load(args.run)
+        if args.data:
+            recipe = replace(recipe, data=read_from(recipe.data, args.data))
         kept = {key: record.get(key) for key in ("preset", "seed", "samples_seen", "seconds")}
         with fitting(args.run):
             scores = runs.evaluate_model(model, recipe)

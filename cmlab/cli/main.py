@@ -65,7 +65,9 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
     for name in ("record", "bench"):
         add_late(verbs, name, verb)
-    data.add_arguments(verbs.add_parser("data", help="check or download CIFAR-10"))
+    data.add_arguments(
+        verbs.add_parser("data", help="check CIFAR-10, or pack pictures or points of your own")
+    )
     add_late(verbs, "gallery", verb)
     verbs.add_parser("doctor", help="check that this machine can run the labs")
     lab = verbs.add_parser("labs", help="build, run and check the notebooks", add_help=False)

@@ -14,6 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from ..data.own import Points
 from ..data.toy import TOYS
 from ..model import carried, conditioned
 from ..ops import seeded
@@ -41,13 +42,14 @@ def read_from(data: Any, path: str) -> Any:
     raise Refused(f"{type(data).__name__} is made here and not read from files; leave out --data")
 
 
-def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
+def recipe_of(preset: str, seed: int, settings: list[str], points: Points | None = None) -> Recipe:
     """The recipe of a preset with settings applied.
 
     Args:
         preset: its name, such as "toy.ict".
         seed: the seed of the run.
         settings: words "key=value": a parameter of the preset, or a dotted path in the recipe.
+        points: own points, for a preset that takes any toy data.
 
     Raises:
         Refused: for an unknown name or a wrong value, saying what is allowed.
@@ -58,6 +60,8 @@ def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
     known = inspect.signature(build).parameters
     pairs = [word.partition("=")[::2] for word in settings]
     own = {key: preset_value(preset, key, text, known) for key, text in pairs if key in known}
+    if points:
+        own["data"] = points
     try:
         recipe = build(**({"seed": seed} | own))
     except ValueError as error:
@@ -71,6 +75,12 @@ def recipe_of(preset: str, seed: int, settings: list[str]) -> Recipe:
                     f"--set {key}={text}: {error}; or one of {preset}'s own: {', '.join(known)}"
                 ) from error
     return recipe
+
+
+def own_points(preset: str) -> Points | None:
+    """The points that --data names, for a preset that takes any toy data; None for others."""
+    takes = preset in PRESETS and "data" in inspect.signature(PRESETS[preset]).parameters
+    return Points.given() if takes else None
 
 
 def preset_value(preset: str, key: str, text: str, parameters: Any) -> Any:

@@ -29,6 +29,7 @@ from .settings import (
     Refused,
     check_memory,
     dry_run,
+    own_points,
     read_from,
     recipe_of,
     say,
@@ -79,8 +80,9 @@ def train(args: argparse.Namespace) -> int:
     if fault := "" if args.plan else launcher_mismatch(engine):
         raise Refused(fault)
     settings = [word for words in args.set for word in words]
-    recipe = recipe_of(args.preset, args.seed, settings)
-    if args.data:
+    points = own_points(args.preset) if args.data else None
+    recipe = recipe_of(args.preset, args.seed, settings, points)
+    if args.data and not points:
         read_from(recipe.data, str(args.data))
     if not SHIPPED.is_dir() and not isinstance(recipe.data, ToyData):
         raise Refused(

@@ -86,7 +86,7 @@ class CIFAR10:
     def on(self, device: torch.device | str) -> "ResidentImages":
         """The same data on a device; samples are drawn there, from its random numbers."""
         labels = self.labels.to(device) if self.labelled else None
-        return ResidentImages(self.images.to(device), self.flip, labels)
+        return ResidentImages(self.images.to(device), self.flip, labels, self.sigma_data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,20 +97,18 @@ class ResidentImages:
         images: (n, 3, 32, 32), uint8.
         flip: whether each sample is mirrored left to right with probability 1/2.
         labels: (n,), int64, or None.
+        sigma_data: standard deviation of the images in [-1, 1].
     """
 
     images: Tensor
     flip: bool
     labels: Tensor | None = None
+    sigma_data: float = 0.5
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.images.shape[1:])
-
-    @property
-    def sigma_data(self) -> float:
-        return CIFAR10().sigma_data
 
     def __len__(self) -> int:
         return len(self.images)

@@ -231,7 +231,7 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
         calls: numbers of network calls.
     """
     data: Any = recipe.data
-    real, cond = data.sample(n)
+    real, cond = getattr(data, "blank", data.sample)(n)  # own pictures may be elsewhere
     z = torch.randn(n, *real.shape[1:])
     if cond is not None:
         cond = torch.arange(n) % data.classes

@@ -14,7 +14,14 @@ from ..train.recipe import Recipe
 from ..types import Schedule
 
 MARK = "__preset__"
-DATA = ("toy", "digits", "shapes", "music", "cifar10")  # the order in which presets are listed
+DATA = (
+    "toy",
+    "digits",
+    "shapes",
+    "music",
+    "cifar10",
+    "images",
+)  # the order in which presets are listed
 
 Preset = Callable[..., Recipe]
 P = TypeVar("P", bound=Preset)

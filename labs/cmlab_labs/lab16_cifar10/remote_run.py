@@ -33,7 +33,7 @@ from .figures import Phase
 
 # A run's preset, folder and settings, and the equivalent command line
 
-PICTURES = tuple(name for name in PRESETS if not name.startswith("toy."))
+PICTURES = tuple(name for name in PRESETS if not name.startswith(("toy.", "images.")))
 
 
 def own_steps(preset: str) -> int | None:
