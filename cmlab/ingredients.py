@@ -2,7 +2,9 @@
 
 A record is JSON; its "kind" is the full dotted name of an ingredient, such as
 "cmlab.methods.ict.PseudoHuber". Only dataclasses and functions of the package that are marked by
-`ingredient` can be named. Records written under earlier names are read through ALIASES and FIELDS.
+`ingredient` can be named, and those of modules that the user allowed: beside the name of such a
+one stands the hash of its file, and nobody's record imports it who has not allowed it too. Records
+written under earlier names are read through ALIASES and FIELDS.
 
 In these tables the left side is a name as records hold it: it is never changed, since runs,
 shipped weights and the benchmark's table were written with it. The right side is where the thing
@@ -11,12 +13,15 @@ listed moves, add its earlier full name on the left.
 """
 
 import inspect
+import sys
 from dataclasses import dataclass, fields
 from functools import lru_cache, wraps
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from numbers import Integral, Real
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from .discovery import KINDS, late_import, module_names
@@ -343,6 +348,57 @@ def _short(value: object, longest: int = 60) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
+# Modules of one's own, whose ingredients may stand in a recipe
+
+HASH = "sha256"  # beside the kind of an ingredient from such a module: that of its file
+ALLOWED: dict[str, str] = {}  # modules that the user allowed, with the hash of their files
+
+
+def allow(name: str) -> ModuleType:
+    """Allow a module of one's own: records may name its ingredients. It is imported, and so run.
+
+    Args:
+        name: of a module that is one file, in the working folder or on the path.
+
+    Raises:
+        ValueError: if there is none, or its import fails.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = import_module(name)
+        file = Path(module.__file__ or "")
+        digest = sha256(file.read_bytes()).hexdigest()
+    except Exception as error:  # whatever it does when it is run
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"the module {name} cannot be used: {said}") from error
+    if name.partition(".")[0] in (PACKAGE, "cmlab_labs") or file.name == "__init__.py":
+        raise ValueError(f"{name} is no module of your own: name one that is a single file")
+    ALLOWED[name] = digest
+    _find.cache_clear()
+    return module
+
+
+def file_hash(thing: Any) -> dict[str, str]:
+    """The hash of the file of an ingredient of one's own, for its record; empty for cmlab's."""
+    return {HASH: ALLOWED[thing.__module__]} if thing.__module__ in ALLOWED else {}
+
+
+def check_hash(kind: object, wanted: object) -> None:
+    """Raise ValueError unless a record's own ingredient is of a module allowed, and unchanged."""
+    place = str(kind).rpartition(".")[0]
+    if place not in ALLOWED:
+        raise ValueError(
+            f"the record names {_short(kind)}, of a module of its author's: read {place}.py, and "
+            f"if you trust it allow it, by --allow {place} or cmlab.ingredients.allow"
+        )
+    if ALLOWED[place] != wanted:
+        raise ValueError(
+            f"the record was written with another {place}.py, of SHA-256 {_short(wanted, 12)} "
+            f"and not {ALLOWED[place][:12]}: restore that file"
+        )
+
+
 # Names in records
 
 
@@ -393,7 +449,7 @@ def _find(kind: str) -> Any:
         return None
     if kind in KINDS:
         module = late_import(kind)
-    elif _is_ours(place):
+    elif _is_ours(place) or place in ALLOWED:
         module = import_module(place)
     else:
         return None

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from ..discovery import LabsMissing, late_import
+from ..ingredients import allow
 from ..ops import seeded
 from ..train import runs
 from ..train.checkpoint import BadFile
@@ -21,7 +22,7 @@ from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
 from .evaluate import add_evaluate, evaluate, fitting
-from .settings import SEED, Refused, say, whole, whole_numbers
+from .settings import SEED, Refused, add_allow, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
 
 GRID, CALLS = Range("[1, 10000]"), Range("[1, 1000]")  # samples in a picture; calls for each
@@ -63,6 +64,8 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships = verbs.add_parser("ship", help="export a finished run as four small files")
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
+    for own in (train, sample, evaluate, ships):
+        add_allow(own)
     for name in ("record", "bench"):
         add_late(verbs, name, verb)
     data.add_arguments(
@@ -94,6 +97,7 @@ def main(words: list[str] | None = None) -> int:
         args = args.parse_args(words)
         if args.verb in LATE:
             return late_import(args.verb).main(args)
+        allow_all(getattr(args, "allow", []))
         return VERBS[args.verb](args)
     except (Refused, BadFile, LabsMissing) as error:
         sys.stderr.write(f"cmlab: {error}\n")
@@ -107,6 +111,15 @@ def main(words: list[str] | None = None) -> int:
     except Stopped as error:
         sys.stderr.write(f"cmlab: {error}\n")
         return STOPPED
+
+
+def allow_all(names: list[str]) -> None:
+    """Import the modules of --allow. Raises Refused for one that cannot be used."""
+    for name in names:
+        try:
+            allow(name)
+        except ValueError as error:
+            raise Refused(str(error)) from error
 
 
 def sample(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..data.own import Points
 from ..data.toy import TOYS
+from ..ingredients import ALLOWED
 from ..model import carried, conditioned
 from ..ops import seeded
 from ..presets import PRESETS
@@ -54,9 +55,7 @@ def recipe_of(preset: str, seed: int, settings: list[str], points: Points | None
     Raises:
         Refused: for an unknown name or a wrong value, saying what is allowed.
     """
-    if preset not in PRESETS:
-        raise Refused(f"there is no preset {preset!r}; allowed: {', '.join(PRESETS)}")
-    build = PRESETS[preset]
+    build = preset_of(preset)
     known = inspect.signature(build).parameters
     pairs = [word.partition("=")[::2] for word in settings]
     own = {key: preset_value(preset, key, text, known) for key, text in pairs if key in known}
@@ -64,8 +63,10 @@ def recipe_of(preset: str, seed: int, settings: list[str], points: Points | None
         own["data"] = points
     try:
         recipe = build(**({"seed": seed} | own))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise Refused(f"{preset} cannot be made of {' '.join(settings)}: {error}") from error
+    if not isinstance(recipe, Recipe):
+        raise Refused(f"{preset} gives a {type(recipe).__name__} and no Recipe")
     for key, text in pairs:
         if key not in known:
             try:
@@ -75,6 +76,33 @@ def recipe_of(preset: str, seed: int, settings: list[str], points: Points | None
                     f"--set {key}={text}: {error}; or one of {preset}'s own: {', '.join(known)}"
                 ) from error
     return recipe
+
+
+def preset_of(name: str) -> Callable[..., Recipe]:
+    """The function that makes a preset's recipe; module:function for one of one's own.
+
+    Raises:
+        Refused: for an unknown name, saying which are allowed.
+    """
+    place, _, function = name.partition(":")
+    build: Any = PRESETS[name] if name in PRESETS else None
+    if function and place not in ALLOWED:
+        raise Refused(f"{name} is in a module of yours: give --allow {place} too, which runs it")
+    if function and not callable(build := getattr(sys.modules[place], function, None)):
+        raise Refused(f"{place}.py has no function {function}")
+    if build is None:
+        raise Refused(f"there is no preset {name!r}; allowed: {', '.join(PRESETS)}")
+    return build
+
+
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="run this module of yours, whose ingredients the run's record names",
+    )
 
 
 def own_points(preset: str) -> Points | None:

@@ -75,12 +75,6 @@ def pack(kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[s
     return {"data": kind, "digest": digest(tensors), **facts}
 
 
-def given(kind: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """What is in the file that --data or CMLAB_DATA names; None where it names none."""
-    path = os.environ.get("CMLAB_DATA", "")
-    return unpacked(kind, path, "") if Path(path).suffix == ".safetensors" else None
-
-
 # Pictures
 
 
@@ -151,18 +145,22 @@ class Images:
     train: bool = True
 
     @classmethod
+    def packed(cls, path: str = "") -> "Images":
+        """The pictures of a packed file, with its hash and facts in their fields."""
+        _, facts = unpacked("images", path, "")
+        return cls(
+            path,
+            facts["digest"],
+            tuple(facts["shape"]),
+            len(facts["classes"]),
+            facts["sigma_data"],
+        )
+
+    @classmethod
     def given(cls) -> "Images":
         """The pictures that --data or CMLAB_DATA names; without them a stand-in, to be shown."""
-        found = given("images")
-        if found is None:
-            return cls()
-        _, facts = found
-        return cls(
-            digest=facts["digest"],
-            shape=tuple(facts["shape"]),
-            classes=len(facts["classes"]),
-            sigma_data=facts["sigma_data"],
-        )
+        path = os.environ.get("CMLAB_DATA", "")
+        return cls.packed() if Path(path).suffix == ".safetensors" else cls()
 
     def _tensor(self, name: str) -> Tensor | None:
         half = "train" if self.train else "test"

@@ -384,24 +384,45 @@ class ImagesEvaluator:
 
     @torch.no_grad()
     def __call__(self, model: Denoiser, data: Any, sampler: Sampler) -> dict[str, float]:
-        train, test = (replace(data, train=half, flip=False).images for half in (True, False))
-        n = min(self.n, len(test))
-        generator = torch.Generator().manual_seed(self.seed)
-        mine, theirs = (
-            x[torch.randperm(len(x), generator=generator)[:n]].float() / 127.5 - 1
-            for x in (train, test)
-        )
+        n = min(self.n, len(replace(data, train=False, flip=False)))
         images = {
             f"pd{name.split()[0]}": sample_images(
                 draw, data.shape, n, CPU, self.seed, 100, data.classes
-            ).float() / 127.5 - 1
+            ).float()
+            / 127.5
+            - 1
             for name, draw in draws(model, sampler, self.heun).items()
-        }  # fmt: skip
-        best = images[list(images)[-1]]
-        near, unseen = (nearest_images(x, train, 1)[0] for x in (best, theirs))
-        copied = (near < unseen.quantile(0.02)).double().mean()
-        scores = patch_distances(images | {"pd_floor": mine}, theirs)
-        return scores | {"memorised": float(copied)}
+        }
+        return score_images(images, data, n, self.seed)
+
+
+def score_images(
+    images: Mapping[str, Tensor], data: Any, n: int, seed: int = 0
+) -> dict[str, float]:
+    """Patch distance of each set of images to pictures held out, and what is memorised.
+
+    Args:
+        images: sets of images (m, c, h, w) in [-1, 1] by name.
+        data: pictures in two halves, such as `Images`.
+        n: images of each set that are compared, at most those held out.
+        seed: of the draws.
+
+    Returns:
+        The distances by name, pd_floor of training pictures, and of the last set the share that
+        is nearer to a training picture than 98 % of those held out are.
+    """
+    train, test = (replace(data, train=half, flip=False).images for half in (True, False))
+    generator = torch.Generator().manual_seed(seed)
+    n = min(n, len(test))
+    mine, theirs = (
+        x[torch.randperm(len(x), generator=generator)[:n]].float() / 127.5 - 1
+        for x in (train, test)
+    )
+    best = images[list(images)[-1]]
+    near, unseen = (nearest_images(x, train, 1)[0] for x in (best, theirs))
+    copied = (near < unseen.quantile(0.02)).double().mean()
+    compared = {name: x[:n] for name, x in images.items()} | {"pd_floor": mine}
+    return patch_distances(compared, theirs) | {"memorised": float(copied)}
 
 
 # Photographs, against the test set

@@ -21,7 +21,10 @@ from ..ingredients import (
     ADDED,
     FIELDS,
     FORMER,
+    HASH,
     REMOVED,
+    check_hash,
+    file_hash,
     first_kind,
     ingredient,
     is_ingredient,
@@ -112,13 +115,16 @@ def to_dict(thing: Any) -> Any:
     if isinstance(thing, tuple | list):
         return [to_dict(part) for part in thing]
     if inspect.isfunction(thing) and is_ingredient(thing):
-        return {"kind": kind_of(thing)}
+        return {"kind": kind_of(thing), **file_hash(thing)}
     if is_dataclass(thing) and is_ingredient(type(thing)):
         on_grid = isinstance(thing, GridSchedule)  # a record says which N(k) it followed
         names = [f.name for f in fields(thing) if f.init or (on_grid and f.name == "points")]
         inner = {name: to_dict(getattr(thing, name)) for name in names}
-        return {"kind": kind_of(type(thing)), **inner}
-    raise TypeError(f"a record cannot hold {thing!r}; use one of cmlab's own ingredients")
+        return {"kind": kind_of(type(thing)), **file_hash(type(thing)), **inner}
+    raise TypeError(
+        f"a record cannot hold {thing!r}; use one of cmlab's own ingredients, or one in a module "
+        f"of yours that you allow, see docs/first-method.md"
+    )
 
 
 DEEPEST = 32  # ingredients within one another in a record
@@ -144,12 +150,14 @@ def from_dict(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         return inf if value == "inf" else value
     kind = value.get("kind")
+    if HASH in value:
+        check_hash(kind, value[HASH])
     thing = resolve(kind)
     if inspect.isfunction(thing):
         return thing
     first = first_kind(thing)
     earlier = FIELDS.get(first, {}) | FORMER.get(first, {})
-    names = [name for name in value if name not in ("kind", *REMOVED.get(first, ()))]
+    names = [name for name in value if name not in ("kind", HASH, *REMOVED.get(first, ()))]
     inner = {
         earlier.get(str(name), str(name)): from_dict(value[name], depth + 1) for name in names
     }
