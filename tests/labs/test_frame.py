@@ -67,7 +67,7 @@ def test_conda_installs_what_make_installs():
     assert pip == INSTALL
     assert " ".join(INSTALL).replace(".[test]", "'.[test]'") in MAKEFILE
     # All but the first only where asked for.
-    assert set(EXTRAS) == {"test", "class", "inception", "latents"}
+    assert set(EXTRAS) == {"test", "class", "inception", "latents", "parquet"}
     assert "--extra test" in MAKEFILE and "--all-extras" not in MAKEFILE
 
 
