@@ -86,3 +86,21 @@ def test_every_lab_and_every_local_link_in_the_readme_exists():
     assert [link for link in links if not (ROOT / link).exists()] == []
     labs = {path.name for path in (ROOT / "labs").glob("*.ipynb")}
     assert labs <= {Path(link).name for link in links}
+
+
+PAGES = ("*.md", "data/*.md", "docs/*.md", "findings/*.md", "labs/*.md")
+NAMED = re.compile(
+    r"(?<![\w/.])(?:cmlab|labs|tests|scripts|benchmarks|findings)/[\w/]+\.(?:py|sh|toml)\b"
+)
+
+
+def test_every_file_of_the_repository_that_a_document_names_exists():
+    named = {
+        (page.name, name)
+        for pattern in PAGES
+        for page in ROOT.glob(pattern)
+        for name in NAMED.findall(page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    missing = {pair for pair in named if not (ROOT / pair[1]).exists()}
+    assert sorted(pair for pair in missing if not re.search("NAME|NN", pair[1])) == []
