@@ -213,7 +213,9 @@ print(f"The limit itself, computed by forward mode in 32 bits, is off by {floor[
 #
 # $$2\, w(t)\, \nabla_\theta f^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, w(t)\, \sigma_d \sin t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} ,$$
 #
-# $$\text{and with } w(t) = \frac{1}{\sigma_d \tan t}\text{ this is}\quad -2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .$$
+# and with $w(t) = 1/(\sigma_d \tan t)$ this is
+#
+# $$-2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .$$
 #
 # With this weight the factors in front become $-\cos t$, apart from the 2, and stay bounded at both ends of time.
 #

@@ -65,7 +65,7 @@ torch.set_default_dtype(torch.float64)
 # | condition | what you see | it holds if |
 # |---|---|---|
 # | **no jump** | the end of the blue line at the time of the black dot | it meets the black dot |
-# | **move the end** | the blue line: where the map sends the black dot, for every end time | it has everywhere the direction of the grey paths |
+# | **move the end** | the blue line: where the map sends the black dot, for every end time | everywhere it has the direction of the grey paths |
 # | **move the start** | the orange marks: where the map sends the other points of the black path | they all coincide |
 # | **split the jump** | the green crosses: two jumps of half the length | the last cross lies on the blue square |
 # | **distribution** | the middle panel: where the map sends all points | the blue histogram matches the black one |

@@ -75,7 +75,7 @@ explorer()
 # %% [markdown]
 # ## Predict
 #
-# A MeanFlow network is given t and the length h = t − r of the jump. Suppose that somebody differentiates it along the path but forgets that h changes too: x_t and t move, while h is held fixed.
+# A MeanFlow network is given t and the length h = t − r of the jump. Suppose that somebody differentiates it along the path but forgets that h changes too: $x_t$ and t move, while h is held fixed.
 
 # %%
 predict("19.1")
@@ -136,7 +136,7 @@ print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e
 #
 # $$v - (t - r) \Bigl[\frac{\mathrm d u}{\mathrm d t}\Bigr]_{h\ \text{fixed}} = v(X, r). \tag{2}$$
 #
-# So the mistake does not make the target meaningless: it is exactly **the velocity at the end of the jump**. This is why the blue line in the explorer was parallel to the short thick one. Finite differences of the exact u on three paths confirm it:
+# So the mistake does not make the target meaningless: it is exactly **the velocity at the end of the jump**. This is why the blue line in the first figure was parallel to the short thick one. Finite differences of the exact u on three paths confirm it:
 
 # %% tags=["nbval-check-output"]
 oracle, step = MODES.oracle, 1e-5
@@ -206,8 +206,9 @@ show_source(MeanFlow.residual)
 #
 # In practice $v$ is not known. It is replaced by the velocity of a single sample, $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. The replacement occurs in two places, as a summand and in the tangent. Insert both into the residual of the exact u:
 #
-# $$u - (v + \xi) + (t - r)\, \bigl[\partial_t u + \partial_x u \cdot (v + \xi)\bigr]
-# = \underbrace{u - v + (t - r)\, \frac{\mathrm d u}{\mathrm d t}}_{0,\ \text{by (1)}} \; - \; \xi + (t - r)\, \partial_x u \cdot \xi .$$
+# $$u - (v + \xi) + (t - r)\, \bigl[\partial_t u + \partial_x u \cdot (v + \xi)\bigr]$$
+#
+# $$= \underbrace{u - v + (t - r)\, \frac{\mathrm d u}{\mathrm d t}}_{0,\ \text{by (1)}} \; - \; \xi + (t - r)\, \partial_x u \cdot \xi .$$
 #
 # The rest is linear in ξ. Its mean is therefore 0, and the target is right on average. Since $X = x_t - (t - r)\, u$, we have $1 - (t - r)\, \partial_x u = \partial_x X$, and
 #
@@ -221,7 +222,7 @@ predict("19.2")
 # %% [markdown]
 # ## The key figure
 #
-# The data are the ring of eight modes, with exact paths. Left: the median of $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$ over 200 pairs of data and noise for each jump. Right: how it is spread over 1500 pairs, for three jumps.
+# The data are the ring of eight modes, with exact paths. Left: the squared noise of MeanFlow's target relative to that of improved MeanFlow, $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$, as the median over 200 pairs of data and noise for each jump. Right: how this ratio is distributed over 1500 pairs, for three jumps.
 
 # %%
 sides = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
@@ -288,7 +289,7 @@ Markdown("\n".join(table))
 # | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
 # | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
 #
-# To copy the number 0.75 from one to the other is therefore to train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ:
+# If you copy the number 0.75 from one to the other, you train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ:
 
 # %%
 points = torch.zeros(3000, 2)

@@ -53,7 +53,7 @@ def mean_tangents(panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]
     """x_t and two tangents, each (n,), by title: along one sample's path and the exact path."""
     figure, (axes,) = sheet(1, len(panels), 9.2, 3.5)
     for ax, (title, (x, sampled, exact)) in zip(axes, panels.items(), strict=True):
-        ax.plot(x[:500], sampled[:500], ".", color=NOISE.color, markersize=3, alpha=0.5)
+        ax.plot(x[:300], sampled[:300], ".", color=NOISE.color, markersize=3, alpha=0.5)
         order = np.argsort(x)
         ax.plot(x[order], exact[order], color=TRUTH.color, linewidth=2)
         ax.plot(*binned(x, sampled), MEAN.marker, color=MEAN.color, markersize=7)

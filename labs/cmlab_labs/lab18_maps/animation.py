@@ -38,8 +38,8 @@ def ends() -> Moving:
     still = [
         polylines((torch.stack([times, way], 1) for way in ways.T), DATA, 0, 0.8),
         dots([START] * PATHS, starts, TRUTH),
-        text_labels([0.03], [2.1], ["squares: the exact map"], ink(STUDENT)),
-        text_labels([0.03], [1.85], ["crosses: one straight step"], ink(WRONG)),
+        text_labels([-2.15], [2.05], ["squares: the exact map"], ink(STUDENT), 1),
+        text_labels([-2.15], [1.75], ["crosses: one straight step"], ink(WRONG), 1),
     ]
     shots = [frame(float(s), x, *rows) for s, *rows in zip(ENDS, exact, straight, strict=True)]
     panels = [

@@ -85,11 +85,11 @@ END_SLIPS: dict[str, Callable[..., Tensor]] = {
     "the velocity is taken at time t: the landing X lies at time s": with_velocity(
         lambda v, X, x_t, t, s: v(X, t)
     ),
-    "the sign is turned: X moves with the velocity, so subtract v": with_velocity(
+    "the sign is wrong: X moves with the velocity, so subtract v": with_velocity(
         lambda v, X, x_t, t, s: -v(X, s)
     ),
     "this is the other way round: ∂X/∂s − v, not v − ∂X/∂s": lambda *a: -exact_residual(*a),
-    "you differentiate by t: hold the start, and move the end s": by_start,
+    "you differentiate with respect to t: hold the start, and move the end s": by_start,
     "this is the derivative alone: subtract v(X, s)": with_velocity(
         lambda v, X, x_t, t, s: torch.zeros_like(X)
     ),
@@ -112,7 +112,7 @@ def end_residual(answer: Callable[..., Any]) -> str:
         expect(False, "not ∂X/∂s − v(X, s): compare each of the two terms with the formula")
     zero = answer(gaussian_map, gaussian_velocity, *cases[0])
     expect(bool(zero.abs().max() < 1e-9), "for the exact map the residual must be 0")
-    return "0 for the exact map of a Gaussian to 1e-9, and right for a map that is wrong"
+    return "0 for the exact map of a Gaussian to 1e-9, and the right residual for a wrong map"
 
 
 def tensor_like(found: Any, x_t: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ SPLIT_SLIPS: dict[str, Callable[..., Tensor]] = {
     "the shares are swapped: the first jump takes (t − m)/(t − s) of the time": from_legs(
         lambda first, second, a, b, x_m: b * first + a * second
     ),
-    "this is the plain mean, which is right for m half-way only: weigh each jump with its time":
+    "this is the plain mean, right only for m half-way: weight each jump with its time":
         from_legs(lambda first, second, a, b, x_m: (first + second) / 2),
     "the velocities are added: take the mean, weighted by the time of each jump": from_legs(
         lambda first, second, a, b, x_m: first + second
@@ -197,7 +197,7 @@ def split_target(answer: Callable[..., Any]) -> str:
         expect(not close(said, wrong(u, x_t, t, s, m), 1e-8, 1e-8), slip)
     right = close(said, truth, 1e-8, 1e-8)
     total = close(said, truth * (t - s)[:, None], 1e-8, 1e-8)
-    expect(not total, "this is the way that both jumps go together: divide it by t − s")
+    expect(not total, "this is the displacement of both jumps together: divide it by t − s")
     expect(right, "two exact jumps must give the exact u: check where each begins and ends")
     own = close(answer(exact, x_t, t, s, m), exact(x_t, t, s), 1e-9, 1e-9)
     expect(own, "for the exact u the target must be u(x_t, t, s) itself")

@@ -254,6 +254,8 @@ def trained(runs: Mapping[str, Recording], scores: Mapping[str, str]) -> Figure:
             range(len(order)), [NAMES[n] for n in order] if ax is axes[0] else [""] * len(order)
         )
         ax.set(xlim=(0, None), ylim=(-0.5, len(order) - 0.5))
+        ax.locator_params(axis="x", nbins=4)
+        ax.xaxis.set_major_formatter("{x:g}")
         name_axes(ax, title, "")
     best = order[-1]
     axes[0].set_title(

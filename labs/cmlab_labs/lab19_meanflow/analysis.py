@@ -22,7 +22,7 @@ TANGENTS = {
     "r is held: (v, 1, 0)": "right",
     "t − r is held: (v, 1, 1)": "held",
     "x_t is held: (0, 1, 0)": "still",
-    "right, but the sign turned": "sign",
+    "right, but with the wrong sign": "sign",
 }
 
 

@@ -87,7 +87,7 @@ RESIDUAL_SLIPS: dict[str, Callable[..., Tensor]] = {
     "time is held fixed: along the path t moves too, with tangent 1": made(
         lambda v, one: (v, 0 * one, 0 * one)
     ),
-    "the sign of the derivative is turned: the target is v − (t − r) du/dt": made(
+    "the sign of the derivative is wrong: the target is v − (t − r) du/dt": made(
         right, lambda u, v, gap, du: u - (v + gap * du).detach()
     ),
     "the factor t − r is missing before du/dt": made(
@@ -165,16 +165,16 @@ def in_time_too(u: Any, x_t: Tensor, t: Tensor, r: Tensor, xi: Tensor) -> Tensor
 
 exact_noise = from_parts(lambda xi, gap, moved: -xi + gap * moved)
 NOISE_SLIPS: dict[str, Callable[..., Tensor]] = {
-    "the sign is turned: u − (v + ξ) has −ξ in it": from_parts(
+    "the sign is wrong: u − (v + ξ) contains −ξ": from_parts(
         lambda xi, gap, moved: xi - gap * moved
     ),
-    "this is improved MeanFlow's −ξ: MeanFlow's tangent holds ξ as well": from_parts(
+    "this is improved MeanFlow's −ξ: MeanFlow's tangent contains ξ as well": from_parts(
         lambda xi, gap, moved: -xi
     ),
     "the two parts have opposite signs: −ξ, and + (t − r) ∂u/∂x ξ": from_parts(
         lambda xi, gap, moved: -xi - gap * moved
     ),
-    "this is the part from the tangent alone: v + ξ itself brings −ξ": from_parts(
+    "this is the part from the tangent alone: v + ξ itself contributes −ξ": from_parts(
         lambda xi, gap, moved: gap * moved
     ),
     "the factor t − r is missing": from_parts(lambda xi, gap, moved: -xi + moved),
