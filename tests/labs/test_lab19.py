@@ -197,7 +197,7 @@ def test_figures_show_what_they_are_given():
     draws = {str(k): torch.tensor([0.1, 0.2, 10.0]) for k in range(3)}
     figure = noise_on_the_ring((0.5, 0.9), (0.0, 0.5), ratio, draws)
     assert "less noisy in 2 of 3 jumps" in figure.axes[0].get_title(loc="left")
-    assert figure.axes[1].get_title(loc="left").startswith("Below 1 for 67%")
+    assert figure.axes[1].get_title(loc="left").startswith("At least 67%")
     shifts = torch.linspace(0, 1, 4)
     figure = landscapes(shifts, {n: {p: shifts * p for p in (0.0, 0.5, 1.0)} for n in "ab"})
     assert [len(ax.lines) for ax in figure.axes] == [4, 4]
