@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import torch
 from cmlab_labs.common.generators import GENERATOR, noise
 from cmlab_labs.common.plots_samples import image_sheet
+from cmlab_labs.lab02_consistency.explorer import from_noise_to_data
 from cmlab_labs.lab02_consistency.figures import COLORS, nearest_mode
 from cmlab_labs.tools.notebooks import build
 from cmlab_labs.tools.notebooks.classroom import student
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from cmlab.data.toy import Ring
 from cmlab.metrics.plots import png, styled
+from cmlab.oracle import Mixture1D
 from cmlab.train import runs
 from cmlab.train.checkpoint import replace
 
@@ -96,6 +98,13 @@ def hero(run: Path = GENERATOR) -> Figure:
     return figure
 
 
+def learner() -> bytes:
+    """The first explorer of lab 02, its slider moved: it gives away no prediction of a lab."""
+    two = Mixture1D(*(torch.tensor(v).double() for v in ((0.4, 0.6), (-1.2, 1.0), (0.2, 0.2))))
+    figure = from_noise_to_data(two).turn({"t": 1.0}).picture.figure
+    return png(figure, dpi=140)
+
+
 def shown(lab: str, call: str) -> bytes:
     """The picture that a lab shows below the cell with this call."""
     nb = build.read(ROOT / "labs" / f"{lab}.ipynb")
@@ -148,7 +157,7 @@ def teacher() -> bytes:
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "hero": lambda: png(hero()),
-    "learner": lambda: shown("06_ema_teacher", "labelled_samples("),
+    "learner": learner,
     "teacher": teacher,
     "researcher": lambda: shown("17_atlas", "errors_by_calls(rows,"),
 }

@@ -43,7 +43,7 @@ GAUSSIAN_SLIPS = {
     "Take the root": lambda x, t, m, s, e: m + (x - m) * (s**2 + e**2) / (s**2 + t**2),
     "forgot ε": lambda x, t, m, s, e: m + (x - m) * s / (s**2 + t**2).sqrt(),
     "forgot the mean": lambda x, t, m, s, e: x * ((s**2 + e**2) / (s**2 + t**2)).sqrt(),
-    "add μ again": lambda x, t, m, s, e: (x - m) * ((s**2 + e**2) / (s**2 + t**2)).sqrt(),
+    "add m again": lambda x, t, m, s, e: (x - m) * ((s**2 + e**2) / (s**2 + t**2)).sqrt(),
     "upside down": lambda x, t, m, s, e: m + (x - m) * ((s**2 + t**2) / (s**2 + e**2)).sqrt(),
     "posterior mean": lambda x, t, m, s, e: m + (x - m) * s**2 / (s**2 + t**2),
     "must be x": lambda x, t, m, s, e: m + (x - m) * (e / t) / 2,

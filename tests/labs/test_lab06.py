@@ -242,13 +242,16 @@ def test_the_figures_draw_what_they_were_given():
     panel = wavefronts({"a": run}).axes[0]
     assert panel.collections[0].get_array().shape == (3, 2) and len(panel.lines) == 3
     assert snapshot(run, 0).axes[2].get_title(loc="left") == "No loss yet"
-    assert len(unlabelled_losses({"A": run, "B": run}).axes[0].lines) == 2
+    other = run_of(run.error, (np.nan, 2.0))
+    whole, late = unlabelled_losses({"A": run, "B": other}).axes
+    assert [line.get_label() for line in whole.lines] == ["A", "B"]
+    assert {text.get_text(): text.xy[1] for text in late.texts} == {"A": 1.0, "B": 2.0}
     title = (
         labelled_samples({"a": run}, {"a": np.zeros((4, 2))}, np.eye(2))
         .axes[0]
         .get_title(loc="left")
     )
-    assert title == "a: error 0.10\nloss 1.000, the lowest"
+    assert title == "a\nerror at t = 1: 0.10\nloss 1.000, the lowest"
     scores = {mu: np.array([0.1, 0.2]) * (1 + place) for place, mu in enumerate(DECAY_STYLE)}
     left, right = error_by_decay({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
                               np.array([0.1])).axes  # fmt: skip

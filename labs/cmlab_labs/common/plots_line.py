@@ -38,9 +38,9 @@ from cmlab.oracle import Mixture1D
 NOISE_LEVEL = "noise level $t$ (data units)"
 NOISY_POINT = "noisy point $x_t$ (data units)"
 MAP_TITLES = (
-    "f: one value along each path",
-    "D: it changes along every path",
-    "|f − D|: small only near the data",
+    "f: one value per path",
+    "D: changes along paths",
+    "|f − D|: small near the data",
 )
 
 
@@ -115,9 +115,13 @@ def filled_contours(
     where = as_image(t, t), as_image(x, t), as_image(values, t)
     shown = ax.contourf(*where, levels=edges.numpy(), cmap=cmap, extend="both")
     if lines:
-        drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="#333333", linewidths=0.5)
-        for text in ax.clabel(drawn, fontsize=8, fmt="%.1f"):
+        drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="white", linewidths=1,
+                           linestyles=":")  # fmt: skip
+        for text in ax.clabel(drawn, fontsize=8, fmt="%.1f", inline=False, colors="black"):
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+            place = ax.transAxes.inverted().transform(ax.transData.transform(text.get_position()))
+            if not (0.1 < place.min() and place.max() < 0.9):
+                text.remove()  # the frame would cut it off
     ax.grid(False)
     return shown
 

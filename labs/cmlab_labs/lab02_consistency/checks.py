@@ -13,7 +13,7 @@ from ..common.exercise import close, exercise, expect
 
 @dataclass(frozen=True)
 class GaussianCase:
-    """One call of `f_gaussian`: x and t (200,), the distribution's μ and s, and ε."""
+    """One call of `f_gaussian`: x and t (200,), the distribution's m and σ_d, and ε."""
 
     x: Tensor
     t: Tensor
@@ -25,17 +25,17 @@ class GaussianCase:
         """What common mistakes compute, by the message for each."""
         d, down, up = self.x - self.mu, self.s**2 + self.eps**2, self.s**2 + self.t**2
         return {
-            "the ratio is of variances. Take the root: x - μ shrinks as standard deviations do": (
+            "the ratio is of variances. Take the root: x - m shrinks as standard deviations do": (
                 self.mu + d * down / up
             ),
-            "you forgot ε: the path ends at noise level ε, where the spread is √(s² + ε²)": (
+            "you forgot ε: the path ends at noise level ε, where the spread is √(σ_d² + ε²)": (
                 self.mu + d * self.s / up.sqrt()
             ),
-            "you forgot the mean: subtract μ from x, scale, and add μ again": (
+            "you forgot the mean: subtract m from x, scale, and add m again": (
                 self.x * (down / up).sqrt()
             ),
-            "add μ again after scaling: now the path ends around 0": d * (down / up).sqrt(),
-            "the ratio is upside down: from t down to ε the distance to μ shrinks": (
+            "add m again after scaling: now the path ends around 0": d * (down / up).sqrt(),
+            "the ratio is upside down: from t down to ε the distance to m shrinks": (
                 self.mu + d * (up / down).sqrt()
             ),
             "this is D, the posterior mean: the end of the tangent, not of the path": (
@@ -46,7 +46,7 @@ class GaussianCase:
 
 @exercise
 def f_gaussian(answer: Callable[..., Tensor]) -> str:
-    """f(x, t, μ, s, ε) of N(μ, s²): its boundary, its paths, and the oracle."""
+    """f(x, t, m, σ_d, ε) of N(m, σ_d²): its boundary, its paths, and the oracle."""
     mu, s, eps = 0.7, 0.5, 0.2
     oracle = Gaussian(torch.tensor([mu], dtype=torch.float64), s)
     t = torch.linspace(eps, 20, 200).double()
@@ -67,7 +67,7 @@ def f_gaussian(answer: Callable[..., Tensor]) -> str:
     exact = Gaussian(torch.tensor([other.mu], dtype=torch.float64), other.s)
     end = exact.consistency(x[:, None], other.t, other.eps)[:, 0]
     same = close(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9, 1e-9)
-    expect(same, "right for one distribution, wrong for another: use the arguments mu, s and eps")
+    expect(same, "right for one distribution, wrong for another: use the arguments mean, sigma_data and eps")
     return "f(x, ε) = x, and f is constant on 200 exact points of a path, to 1e-9"
 
 

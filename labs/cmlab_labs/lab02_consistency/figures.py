@@ -128,10 +128,10 @@ def quantile_map(oracle: Mixture1D, t: float, points: Sequence[float]) -> Figure
     figure, ((ax, plot),) = sheet(1, 2, 9.8, 3.8, ratios=(1.35, 1))
     x = torch.linspace(-5, 5, 801).double()
     noisy, clean = (oracle.cdf(x, torch.full_like(x, level)) for level in (t, SIGMA_MIN))
-    ax.plot(x, noisy, color=NOISE.color, linewidth=2)
+    ax.plot(x, noisy, color=NOISE.color, linewidth=2, linestyle="--")
     ax.plot(x, clean, color=DATA.color, linewidth=2)
     label(ax, 2.6, 0.78, f"$F_t$: noisy points, t = {t:g}", "#666666")
-    label(ax, -4.9, 0.52, "$F_\\varepsilon$: the data", DATA.color)
+    label(ax, -0.5, 0.33, "$F_\\varepsilon$: the data", DATA.color)
     plot.plot(x, oracle.consistency(x[:, None], torch.full_like(x, t))[:, 0], color=TRUTH.color)
     for place, role in zip(points, (EXTRA, TEACHER), strict=False):
         here, level = double([place]), double([t])
@@ -176,21 +176,16 @@ def slope_of_f(oracle: Mixture1D, levels: Sequence[float]) -> Figure:
         .sort()
         .values
     )
-    for t, (role, name) in zip(levels, ((TEACHER, 2), (TRUTH, 1), (EXTRA, 0)), strict=False):
+    for t, role, line in zip(levels, (TEACHER, TRUTH, EXTRA), (":", "-", "--"), strict=False):
         low, high = torch.full_like(ends, SIGMA_MIN), torch.full_like(ends, t)
         x = oracle.flow(ends[:, None], low, high)
         slope = (oracle.log_density(x, high) - oracle.log_density(ends[:, None], low)).exp()
-        top = float(f"{float(slope.max()):.0e}")  # one digit
-        for axes, values in ((ax, ends), (plot, slope)):
-            axes.plot(x[:, 0], values, color=role.color, linestyle=role.line, linewidth=1.4)
-        label(ax, -4.3, 1.9 - 0.3 * name, f"t = {t:g}", role.color)
-        label(
-            plot,
-            -4.3,
-            10 ** (5.2 - 0.8 * name),
-            f"t = {t:g}: at most {top:,.0f}",
-            role.color,
-        )
+        top = f"{float(f'{float(slope.max()):.0e}'):,.0f}".replace(",", " ")  # one digit
+        style = {"color": role.color, "linestyle": line, "linewidth": 1.6}
+        ax.plot(x[:, 0], ends, label=f"t = {t:g}", **style)
+        plot.plot(x[:, 0], slope, label=f"t = {t:g}: at most {top}", **style)
+    ax.legend(loc="upper left", handlelength=3, frameon=False, fontsize=9)
+    plot.legend(loc="upper right", handlelength=2, frameon=False, fontsize=9)
     ax.set(xlim=(-4.5, 4.5), ylim=(-2.2, 2.3))
     plot.set(xlim=(-4.5, 4.5), yscale="log", ylim=(1e-2, 1e6))
     name_axes(

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from cmlab.metrics.plots import (
     DATA,
@@ -99,7 +100,7 @@ def two_springs(
     """
     figure, (axes,) = sheet(1, 2, 9.8, 3.1, (1.15, 1))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
-    figure.subplots_adjust(left=0.03, right=0.965, bottom=0.17, top=0.88, wspace=0.14)
+    figure.subplots_adjust(left=0.03, right=0.965, bottom=0.17, top=0.88, wspace=0.2)
     line, distance = axes
     theta, target = float(course["student"][-1]), float(course["target"][-1])
     force = pulls[0] * (target - theta), pulls[1] * theta
@@ -129,7 +130,7 @@ def two_springs(
     for row, (text, role) in enumerate(zip(rows, (STUDENT, TARGET, DATA), strict=True)):
         label(distance, 0.42 * whole, 0.95 - 0.09 * row, text, SPRING_INK[role.color])
     title = f"Without a lag it would have {course['no lag'][-1]:.0%} left"
-    name_axes(distance, "step", "", title)
+    name_axes(distance, "step", "distance to the truth", title)
     return figure
 
 
@@ -217,11 +218,12 @@ def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         shown = heat(ax, run.steps, run.levels, run.mean)
         for line, width in [(f, 0.8) for f in run.fronts()] + [(mean_front(run), 2.4)]:
-            ax.plot(run.steps, line, color="white", linewidth=width)
+            edge = [withStroke(linewidth=width + 1.2, foreground="black")]  # on light maps too
+            ax.plot(run.steps, line, color="white", linewidth=width, path_effects=edge)
         name_axes(
             ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{front_arrival(run)}"
         )
-        ax.title.set_fontsize(10)
+        ax.title.set_fontsize(9)
     bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
     bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
     bar.minorticks_off()
@@ -247,11 +249,15 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
 
     `beside` is another run, drawn for comparison.
     """
-    figure, axes = sheet(1, 3, 10.0, 3.0, (1.25, 1, 1))
+    figure, axes = sheet(1, 4, 10.0, 3.0)
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
-    figure.subplots_adjust(0.07, 0.16, 0.975, 0.89, wspace=0.32)
-    plane, profile, loss = axes[0]
+    plane, profile, loss, scale = axes[0]
+    for ax, left, width in (
+        (plane, 0.065, 0.245), (scale, 0.32, 0.012), (profile, 0.44, 0.225), (loss, 0.745, 0.225)
+    ):  # fmt: skip
+        ax.set_position((left, 0.16, width, 0.73))
     heat(plane, run.steps, run.levels, run.mean)
+    color_scale(scale)
     plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
@@ -270,6 +276,20 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
     if np.isfinite(losses).any():  # of the whole runs, so that the axis stands still in a replay
         loss.set_ylim(0, 1.05 * np.nanmax(losses))
     return figure
+
+
+def color_scale(ax: Axes) -> None:
+    """The colours of `heat` on axes of their own: a colour bar would have to be made anew."""
+    edges = np.geomspace(0.03, 1, 65)
+    middles = np.sqrt(edges[1:] * edges[:-1])[:, None]
+    ax.pcolormesh([0, 1], edges, middles, cmap=SEQUENTIAL, norm=LogNorm(0.03, 1))
+    ax.set(yscale="log", ylim=(0.03, 1), xlim=(0, 1), xticks=[])
+    ax.set_yticks([0.03, 0.1, 0.3, 1], ["≤ 0.03", "0.1", "0.3", "≥ 1"], fontsize=8)
+    ax.set_yticks([], minor=True)
+    ax.yaxis.tick_right()
+    ax.grid(False)
+    name_axes(ax, "error", "")
+    ax.xaxis.labelpad = 15  # as low as the names of the other axes
 
 
 def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
@@ -300,21 +320,24 @@ def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] 
 
     `switches` are the steps at which the grid doubles.
     """
-    figure, axes = sheet(1, 2, 8.4, 3.3, (2.0, 1))
-    for run, line in zip(runs.values(), LINES, strict=False):
+    figure, axes = sheet(1, 2, 8.4, 3.3, (1.6, 1))
+    for (letter, run), line in zip(runs.items(), LINES, strict=False):
         curve = run.loss.mean(0)
         for ax in axes[0]:
-            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5)
+            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5, label=letter)
+    axes[0, 0].legend(loc="lower left", handlelength=3.5, frameon=False)
     for step in switches:
         axes[0, 0].axvline(step, color="#bbbbbb", linewidth=0.8, linestyle=":")
     whole = next(iter(runs.values())).steps[-1]
     low, high = late_range(runs, 0.75 * whole)
-    axes[0, 1].set(xlim=(0.75 * whole, 1.04 * whole), ylim=(low, high))
-    places = spread_labels(
-        {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}, 0.06 * (high - low)
-    )
-    for letter, place in places.items():
-        label(axes[0, 1], whole * 1.008, place - 0.01 * (high - low), letter)
+    axes[0, 1].set(xlim=(0.75 * whole, 1.07 * whole), ylim=(low, high))
+    axes[0, 1].set_xticks([0.75 * whole, 0.875 * whole, whole])
+    ends = {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}
+    for letter, place in spread_labels(ends, 0.07 * (high - low)).items():
+        axes[0, 1].annotate(
+            letter, (whole, ends[letter]), (1.04 * whole, place), va="center", fontsize=9,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK},
+        )  # fmt: skip
     name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs that differ in one number only")
     name_axes(axes[0, 1], STEP, "", "The last quarter, enlarged")
     return figure
@@ -331,7 +354,7 @@ def labelled_samples(
     runs: Mapping[str, ErrorHistory], clouds: Mapping[str, np.ndarray], modes: np.ndarray
 ) -> Figure:
     """One-step samples (n, 2) of each run, its last loss and error at the highest level."""
-    figure, axes = sheet(1, len(runs), 2.5 * len(runs), 2.9)
+    figure, axes = sheet(1, len(runs), 2.5 * len(runs), 3.4)
     losses = {name: float(run.loss.mean(0)[-1]) for name, run in runs.items()}
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         ax.scatter(*modes.T, s=260, color=DATA.color, alpha=0.2, linewidths=0)
@@ -340,7 +363,8 @@ def labelled_samples(
         ax.set_xticks([-1, 0, 1])
         ax.set_yticks([-1, 0, 1])
         mark = ", the lowest" if losses[name] == min(losses.values()) else ""
-        title = f"{name}: error {run.mean[-1, -1]:.2f}\nloss {losses[name]:.3f}{mark}"
+        error = f"error at t = {run.levels[-1]:g}: {run.mean[-1, -1]:.2f}"
+        title = f"{name}\n{error}\nloss {losses[name]:.3f}{mark}"
         name_axes(ax, "$x_1$", "$x_2$" if ax is axes[0, 0] else "", title)
         ax.title.set_fontsize(10)
     return figure
