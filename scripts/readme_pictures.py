@@ -92,7 +92,7 @@ def hero(run: Path = GENERATOR) -> Figure:
         figure.add_axes((0.38, 0.1, 0.29, 0.88)),
     )
     pictures(left, 0.7 * z, "noise")
-    pictures(right, x, "digits that nobody wrote")
+    pictures(right, x, "digits")
     arrow(figure, 0.308, 0.374, 0.52, "one\nnetwork\ncall")
     flow(figure.add_axes((0.7, 0.1, 0.285, 0.88)))
     return figure

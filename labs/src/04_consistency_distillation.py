@@ -24,7 +24,7 @@
 #
 # 1. **predict** what a student of a given teacher, solver and grid will answer, before anything is trained;
 # 2. **write** the distillation loss, and say which of its parts receive a gradient and which must not;
-# 3. **choose** a grid: say what too few and what too many noise levels cost.
+# 3. **choose** a grid for a solver, and say which of two errors decides there.
 #
 # Nothing is trained while you read. The trained networks are recordings: three seeds of each, made by `cmlab record distil all` and `cmlab record teacher all`, with their budget at the end.
 
@@ -112,10 +112,10 @@ Markdown("\n".join(rows).replace("| -", "| −"))
 # The slope is fitted to the logarithms over the three finest grids. It is minus the **order** of the solver: with twice as many steps Euler's error is halved, and Heun's is divided by four.
 # Theorem 1 of the paper says that a student inherits this order.
 #
-# Does a real network do what an ideal student would do? The figure compares the two. On the right is a network that was trained on Euler's steps over 5 levels. (The dash-dotted line of the left panel is drawn there too, but the squares cover it almost completely.)
+# Does a real network do what an ideal student would do? The figure compares the two. On the right is a network that was trained on Euler's steps over 5 levels.
 
 # %%
-shown = {"N = 5, Euler": walks["Euler", 5], "N = 20, Euler": walks["Euler", 20]}
+shown = {"N = 5": walks["Euler", 5], "N = 20": walks["Euler", 20]}
 mean = oracle.denoise(at.x, torch.full((len(at.x),), 10.0))
 euler5 = torch.from_numpy(read("distil", "exact-euler-5")["cloud"][0])
 compositions(at, mean, shown, euler5)
@@ -168,7 +168,13 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# Three students were trained on the Heun steps of an exact teacher. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the small triangles mark the levels on which the student was trained.
+# One student was trained on each grid, with the Heun steps of an exact teacher. All were trained equally long, for 3000 steps of 256 samples.
+
+# %%
+predict("04.2")
+
+# %% [markdown]
+# Here are three of these students. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
 # The lower row shows how this came about: the error by noise level (horizontally) and training step (upwards), over three seeds.
 
 # %%
@@ -182,7 +188,7 @@ map_panel(
 )
 
 # %% [markdown]
-# How to read it (the first two lines are about the right edge, t = 10):
+# How to read it:
 
 # %% tags=["hide-input"]
 worst, settled = {}, {}
@@ -191,9 +197,9 @@ for n, run in runs.items():
     worst[n] = float((gap.sort(1).values[:, -51:].sum(1) / gap.sum(1)).mean())
     far = np.sqrt((run["error"][:, :, -1] ** 2).mean(0)) > 0.1
     settled[n] = run["steps"][0][far][-1]  # the last look at which it was over 0.1
-print(f"N = 5: the student is wrong almost everywhere. The worst tenth of the noises has {worst[5]:.0%} of the error.")
+print(f"N = 5: at t = 10 the student is wrong almost everywhere. The worst tenth of the noises has {worst[5]:.0%} of the error.")
 print(
-    f"N = 20 and 80: the worst tenth has {worst[20]:.0%} and {worst[80]:.0%}. What is left lies where f climbs to the next bump."
+    f"N = 20 and 80: there the worst tenth has {worst[20]:.0%} and {worst[80]:.0%}. What is left lies where f climbs to the next bump."
 )
 print(
     f"Lower row: the right answer spreads from the data upwards. It reaches t = 10 by step {settled[20]} (N = 20) and {settled[80]} (N = 80)."
@@ -202,10 +208,7 @@ print(
 # %% [markdown]
 # ### Is a finer grid always better?
 #
-# All students are trained equally long, for 3000 steps of 256 samples. The teacher is exact.
-
-# %%
-predict("04.2")
+# Here are all five grids, and students of Euler's steps as well, trained just as long.
 
 # %%
 found = {}
@@ -225,7 +228,7 @@ for name, (_, errors) in found.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Lines are ideal students, and markers are trained ones (triangles for Euler, squares for Heun; bars, where they are visible, give the range of three seeds). As long as the teacher's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
+# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
 # The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N, as it would if small errors were handed up from level to level.
 # Whether longer training would remove this error was not measured.

@@ -267,7 +267,7 @@ def test_the_map_shows_the_difference_to_the_exact_f():
     figure = map_panel(LAW, {"a": recording(), "b": recording()}, {"b": row(0.1, 1.0, 10.0)})
     titles = [ax.get_title(loc="left") for ax in figure.axes[:4]]
     assert titles == ["a", "b", "", ""] and len(figure.axes) == 6
-    marks = [line for line in figure.axes[1].lines if line.get_marker() == "v"]
+    marks = [line for line in figure.axes[1].lines if line.get_marker() == "|"]
     assert list(marks[0].get_xdata()) == [0.1, 1.0, 10.0]
 
 
@@ -279,10 +279,10 @@ def test_the_curves_draw_what_they_were_given(noise):
     assert any("slope −1.00" in text.get_text() for text in figure.axes[0].texts)
     assert "N = 40" in figure.axes[0].get_title(loc="left")
     three = {name: found["Euler"] for name in ("exact", "learned", "one-sample")}
-    assert "1.0 times" in teachers(three, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
+    assert "error by 1.0, one" in teachers(three, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
     *_, walk = ode(
         VarianceExploding(), LAW.denoise, noise.x, KarrasGrid(0.002, 10.0).up(5).flip(0)
     )
     drawn = compositions(noise, noise.ends, {"a": walk, "b": walk}, walk)
     said = [text.get_text() for text in drawn.axes[1].texts]
-    assert said[0].startswith("squares: 0.000") and f"{noise.off(walk):.2f}" in said[1]
+    assert "network: 0.000" in said[1] and f"{noise.off(walk):.2f}" in said[2]

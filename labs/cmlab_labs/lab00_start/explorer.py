@@ -172,4 +172,4 @@ def scan_under_noise(level: float, digit: int, seed: int) -> Picture:
         f"The noise is {level / spread:.2g} times as strong as the scan.\n"
         "The picture of x_t is drawn with the contrast of a scan, whatever the noise level."
     )
-    return Picture(noisy_scan(x, z, x_t, level), words)
+    return Picture(noisy_scan(x, z, x_t, level, digit), words)

@@ -41,7 +41,7 @@ def training_progress(
     width = 3.1 * len(planes) + 4.3
     figure, axes = sheet(1, len(planes) + 1, width, 3.5, (*(1.0 for _ in planes), 1.3))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
-    figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.3)
+    figure.subplots_adjust(0.6 / width, 0.14, 1 - 0.1 / width, 0.9, wspace=0.4)
     for ax, stage in zip(axes[0], planes, strict=False):
         draw_answers(ax, stage, ends, modes)
     draw_errors(axes[0, -1], start, planes[-1], levels, mean_error)
@@ -60,16 +60,15 @@ def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
-    name_axes(
-        ax, "x₁ (data units)", "x₂ (data units)", f"Step {stage.step}: {off:.2f} from the ends"
-    )
+    title = f"Step {stage.step}: squares {off:.2f} off"
+    name_axes(ax, "x₁ (data units)", "x₂ (data units)", title)
 
 
 def draw_errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: Tensor) -> None:
     """The error against the noise level, with the posterior mean's for comparison."""
     rows = (
         ("mean D", mean_error, MEAN, 0.3, 0.35),
-        ("step 0", start.error, BEFORE, 0.37, 2.6),
+        ("step 0", start.error, BEFORE, 0.1, 60),
         (f"step {now.step}", now.error, STUDENT, 0.8, 0.4),
     )
     for name, error, role, share, up in rows[: 3 if now.step else 2]:
@@ -82,7 +81,7 @@ def draw_errors(ax: Axes, start: Stage, now: Stage, levels: Tensor, mean_error: 
     for axis, ticks in ((ax.xaxis, (0.01, 0.1, 1, 10)), (ax.yaxis, (0.001, 0.01, 0.1, 1))):
         axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.set_ticks([], minor=True)
-    title = f"Step {now.step}: within {float(now.error.max()):.2f} of the exact f"
+    title = f"Step {now.step}: largest error {float(now.error.max()):.2f}"
     name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)", title)
 
 
@@ -162,12 +161,18 @@ def generator_axes(width: float = 8.6, height: float = 5.9) -> tuple[Figure, lis
     return figure, list(axes)
 
 
-def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float) -> Figure:
-    """A scan x, noise z and their sum x + t z, each (1, 1, h, w), with what to read off them."""
-    figure, ((ax,),) = sheet(1, 1, 7.0, 2.5)
+def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float, digit: int) -> Figure:
+    """A scan x, noise z and their sum x + t z, each (1, 1, h, w), with what to read off them.
+
+    `digit` is what the scan shows.
+    """
+    figure, ((ax,),) = sheet(1, 1, 7.0, 2.1)
+    figure.set_layout_engine(None)
+    ax.set_position((0.005, 0.01, 0.99, 0.72))
+    ax.set_anchor("NW")
     gap = torch.full_like(x, torch.nan)
     images = torch.stack([x, gap, z, gap, x_t], 1)
-    names = ("the data: $x$", "", "noise: $z$", "", "noisy: $x_t = x + t\\,z$")
+    names = (f"the data: $x$, a {digit}", "", "noise: $z$", "", "noisy: $x_t = x + t\\,z$")
     gone = "the scan is still readable" if t < 0.5 else "the scan fades"
     title = "nothing of the scan is left to see" if t > 3 else gone
     contact_sheet(ax, images, names, title=f"At noise level t = {t:.2g} {title}")

@@ -110,7 +110,7 @@ def convergence_order(
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
     density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
-    name_axes(ax, LEVEL, NOISY_SAMPLE, "Paths are straight, bend once, and enter a mode")
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "Straight far out, then the paths turn into a mode")
     for name, error in errors.items():
         role, fitted = SOLVER_STYLE[name], slope(steps, error)
         plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
@@ -126,17 +126,22 @@ def convergence_order(
     return figure
 
 
-def local_errors(levels: Tensor, errors: Tensor, width: float) -> Figure:
-    """Local error of one Euler step over a tenth of the noise: (m, paths) at levels (m,)."""
-    figure, axes = sheet(1, 1, 8.0, 3.4)
-    ax, (low, middle, high) = axes[0, 0], np.quantile(errors.numpy(), (0.1, 0.5, 0.9), axis=1)
-    ax.fill_between(levels, low, high, color=TEACHER.color, alpha=0.2, linewidth=0)
-    ax.loglog(levels, middle, color=TEACHER.color)
-    ax.axvline(width, color=DATA.color, linestyle=":")
-    label(ax, width * 1.05, high.max() / 400, f"spread of the data, {width:.2f}", DATA.color)
-    label(ax, 1.2 * float(levels[-1]), high.max() / 3, "line: median path\nband: 80 % of paths")
-    title = "A step misses most in the middle, where the paths bend"
-    name_axes(ax, LEVEL, "error of one step (data units)", title)
+def local_errors(levels: Tensor, errors: Tensor, bends: Tensor, width: float) -> Figure:
+    """Errors of one Euler step over a tenth of the noise, and bends: (m, paths) at levels (m,)."""
+    figure, axes = sheet(1, 2, 10.0, 3.5)
+    for ax, values, role in zip(axes[0], (errors, bends), (TEACHER, TRUTH), strict=True):
+        low, middle, high = np.quantile(values.numpy(), (0.1, 0.5, 0.9), axis=1)
+        ax.fill_between(levels, low, high, color=role.color, alpha=0.2, linewidth=0)
+        ax.loglog(levels, middle, color=role.color)
+        ax.axvline(width, color=DATA.color, linestyle=":")
+    missed, bend = axes[0]
+    top = float(errors.max())
+    label(missed, width * 1.05, top / 3000, f"spread of the\ndata, {width:.2f}", DATA.color)
+    label(missed, 1.2 * float(levels[-1]), top / 6, "line: median path\nband: 80 % of paths")
+    words = "error of one step (data units)"
+    name_axes(missed, LEVEL, words, "A step misses most in the middle")
+    words = "bend $|d^2x_t/dt^2|$ (1 / data units)"
+    name_axes(bend, LEVEL, words, "The bend is largest near the data")
     return figure
 
 

@@ -17,9 +17,9 @@ STYLE = {
     "identity": NOISE, "untrained": STUDENT, "right": STUDENT, "half": MEAN, "double": TEACHER,
 }  # fmt: skip
 LABEL_HEIGHTS = {"right": 1.13, "exact f": 0.83, "untrained": 1.4, "mean D": 0.6}  # where names go
-FLOOR = 1e-9  # where a loss of 0 is drawn on a logarithmic axis
+FLOOR = 1e-10  # where a loss of 0 is drawn on a logarithmic axis, below a break
 Form = Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
-Curves = Mapping[str, Sequence[float]]
+Curves = Mapping[str, Sequence[float] | Tensor]
 
 
 def parametrisation_figure(
@@ -73,6 +73,13 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
     name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network must be silent")
     draw_curves(axes[2], levels[1:], losses)
     axes[2].set(xlim=(float(levels[1]) / 1.4, 150), ylim=(FLOOR / 4, None))
+    axes[2].set_yticks(
+        [FLOOR, 1e-8, 1e-6, 1e-4, 1e-2, 1],
+        ["0", *(f"$10^{{{k}}}$" for k in (-8, -6, -4, -2)), "1"],
+    )
+    broken = {"transform": axes[2].get_yaxis_transform(), "ha": "center", "va": "center"}
+    axes[2].text(0, 5 * FLOOR, "≈", fontsize=15, **broken, zorder=9,
+                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0})  # fmt: skip
     level_ticks(*axes)
     name_axes(
         axes[2],
@@ -91,10 +98,16 @@ def level_ticks(*axes: Axes) -> None:
 
 
 def draw_curves(ax: Axes, levels: Tensor, values: Curves, at: int = -1) -> None:
-    """Curves by name on logarithmic axes, named at levels[at]. Zeros lie on one floor."""
+    """Curves by name on logarithmic axes, named at levels[at]. Zeros lie on one floor.
+
+    Rows of several seeds (seeds, levels) are drawn as their mean and range.
+    """
     zeros = []
-    for name, row in values.items():
-        role, shown = STYLE[name], torch.as_tensor(row).clamp_min(FLOOR)
+    for name, rows in values.items():
+        role, found = STYLE[name], torch.as_tensor(rows).clamp_min(FLOOR)
+        shown = found if found.ndim == 1 else found.mean(0)
+        if found.ndim > 1:
+            ax.fill_between(levels, found.amin(0), found.amax(0), color=role.color, alpha=0.3)
         drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
         ax.loglog(levels, shown, markersize=4, linewidth=1.4, **drawn)
         if bool((shown > FLOOR).all()):
@@ -117,7 +130,7 @@ def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
         draw_curves(ax, levels, values, at=0 if ax is axes[0] else -1)
-        ax.set(xlim=(float(levels[0]) / 1.4, 80), ylim=(0.1, 10))
+        ax.set(xlim=(float(levels[0]) / 1.4, 80), ylim=(0.1 if ax is axes[0] else 0.005, 10))
         name_axes(ax, LEVEL, "variance of the " + ("input", "target")[ax is axes[1]], title)
     level_ticks(*axes)
     return figure
@@ -127,7 +140,8 @@ def collapse(levels: Tensor, truth: Tensor, spreads: Mapping[str, Mapping[str, T
     """Spread of f's answers by level; a panel for each title, its rows by form, one a seed."""
     figure, (axes,) = plots.sheet(1, len(spreads), 9.6, 3.6)
     for ax, (title, by_form) in zip(axes, spreads.items(), strict=True):
-        ax.loglog(levels, truth, color=TRUTH.color, linewidth=3)
+        ax.loglog(levels, truth, color=TRUTH.color, linewidth=1.6, linestyle="--", zorder=4)
+        label(ax, 0.0025, 1.4 * float(truth[0]), "dashed: exact f")
         for name, rows in by_form.items():
             role = STYLE[name]
             drawn = {"color": role.color, "linestyle": role.line, "marker": role.marker}
@@ -135,6 +149,5 @@ def collapse(levels: Tensor, truth: Tensor, spreads: Mapping[str, Mapping[str, T
             label(ax, 13, float(rows[:, -1].max()), name, role.color)
         ax.set(xlim=(0.0014, 90), ylim=(3e-4, 20))
         name_axes(ax, LEVEL, "spread of the answers (data units)" * (ax is axes[0]), title)
-    label(axes[0], 0.0025, 1.4 * float(truth[0]), "exact f")
     level_ticks(*axes)
     return figure

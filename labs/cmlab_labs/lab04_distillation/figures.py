@@ -58,7 +58,7 @@ def map_panel(
     over its seeds. `trained` are the noise levels (N,) that a column's student was trained on,
     marked along the top of its map.
     """
-    figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.6)
+    figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.9)
     maps = [
         draw_difference(ax, oracle, run, seed)
         for ax, run in zip(axes[0], runs.values(), strict=True)
@@ -66,7 +66,7 @@ def map_panel(
     fronts = [draw_error(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
     for column, title in enumerate(runs):
         first = column == 0
-        name_axes(axes[0, column], "", SCALED_POINT if first else "", title)
+        name_axes(axes[0, column], PANEL_LEVEL, SCALED_POINT if first else "", title)
         name_axes(axes[1, column], PANEL_LEVEL, "training step" if first else "")
         if trained and title in trained:
             mark_levels(axes[0, column], trained[title])
@@ -132,8 +132,9 @@ def log_level_axis(ax: Axes) -> None:
 
 
 def mark_levels(ax: Axes, levels: Tensor) -> None:
-    """Small triangles at these noise levels."""
-    ax.plot(levels, np.full(len(levels), 2.45), "v", color=TRUTH.color, markersize=4)
+    """Short strokes at these noise levels: triangles would merge on fine grids."""
+    ax.plot(levels, np.full(len(levels), 2.42), "|", color=TRUTH.color, markersize=7,
+            markeredgewidth=0.8)  # fmt: skip
 
 
 # The noise of the recordings' one-call samples, and its exact endpoints
@@ -196,26 +197,27 @@ def compositions(
     for (name, ends), (line, look, y) in zip(solved.items(), looks, strict=True):
         axes[0, 0].plot(rank, ends[order], color=TEACHER.color, linestyle=line)
         text = f"{look}: {name}, mean error {starts.off(ends):.2f}"
-        label(axes[0, 0], 45, y, text, TEACHER.color)
+        label(axes[0, 0], 99, y, text, TEACHER.color)
     axes[0, 0].plot(rank, mean[order], color=MEAN.color, linestyle=MEAN.line)
-    label(axes[0, 0], 45, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
-    label(axes[0, 0], 45, -0.75, "black: the exact $f$")
+    label(axes[0, 0], 99, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
+    label(axes[0, 0], 99, -0.75, "black: the exact $f$")
     (name, ends), *_ = solved.items()
     draw_trained(axes[0, 1], rank, ends[order], cloud[order])
     off = starts.off(cloud, ends), starts.off(cloud)
-    label(
-        axes[0, 1], 45, -1.15, f"squares: {off[0]:.3f} from the ends of the steps", STUDENT.color
-    )
-    label(axes[0, 1], 45, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
-    name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where the steps end")
+    label(axes[0, 1], 99, -0.75, "dash-dotted: the ends of the steps", TEACHER.color)
+    label(axes[0, 1], 99, -1.15, f"squares, the network: {off[0]:.3f} from them", STUDENT.color)
+    label(axes[0, 1], 99, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
+    for text in (*axes[0, 0].texts, *axes[0, 1].texts):
+        text.set_ha("right")
+    name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where Euler's steps end")
     name_axes(axes[0, 1], RANK, "", f"So does a trained network ({name})")
     return figure
 
 
 def draw_trained(ax: Axes, rank: Tensor, ends: Tensor, cloud: Tensor) -> None:
-    """A network's answers as squares, over the endpoints of its teacher's steps."""
-    ax.plot(rank, ends, color=TEACHER.color, linestyle=TEACHER.line)
-    ax.plot(rank[::4], cloud[::4], STUDENT.marker, color=STUDENT.color, markersize=4, alpha=0.7)
+    """A network's answers as squares, under the endpoints of its teacher's steps."""
+    ax.plot(rank[::12], cloud[::12], STUDENT.marker, color=STUDENT.color, markersize=6, alpha=0.6)
+    ax.plot(rank, ends, color=TEACHER.color, linestyle=TEACHER.line, linewidth=1.4)
 
 
 def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
@@ -228,8 +230,11 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
         fitted = f"{slope(steps.tolist(), error.tolist()):.2f}".replace("-", "−")
         x, y = (9.5, 1.35) if name == "Euler" else (4.5, 0.45)
         label(ax, x, error[1] * y, f"ideal, {name}: slope {fitted}", role.color)
-    for (name, curve), shift in zip(found.items(), (0.98, 1.02), strict=False):
-        error_bars(ax, curve, SOLVER_STYLE[name], shift)
+    places = ((0.98, 1.3), (1.02, 0.6))  # shift of the markers, and where their name goes
+    for (name, curve), (shift, y) in zip(found.items(), places, strict=False):
+        role, middle = SOLVER_STYLE[name], curve[1].mean(1)
+        error_bars(ax, curve, role, shift)
+        label(ax, 40, middle[-2] * y, f"trained, {name}", role.color)
     step_ticks(ax, max((points for points, _ in ideal.values()), key=len))
     best = {name: points[errors.mean(1).argmin()] for name, (points, errors) in found.items()}
     said = " and ".join(f"N = {n} ({name})" for name, n in best.items())
@@ -274,10 +279,9 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     ax.set_xlim(3.4, 330)
     last = {name: errors[-1].mean() for name, (_, errors) in found.items()}
     ratio, n = last["one-sample"] / last["exact"], found["exact"][0][-1]
-    title = (
-        f"Error at N = {n}: {ratio:.1f} times as large with one sample, with a learned teacher "
-    )
-    name_axes(ax, STEPS, ERROR, f"{title}{last['learned'] / last['exact']:.1f} times")
+    learned = last["learned"] / last["exact"]
+    title = f"N = {n}: a learned teacher multiplies the error by {learned:.1f}"
+    name_axes(ax, STEPS, ERROR, f"{title}, one sample by {ratio:.1f}")
     return figure
 
 
