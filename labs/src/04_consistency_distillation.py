@@ -168,13 +168,13 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# One student was trained on each grid, with the Heun steps of an exact teacher. All were trained equally long, for 3000 steps of 256 samples.
+# On each grid, three students (one for each seed) were trained on the Heun steps of an exact teacher. All were trained equally long, for 3000 steps of 256 samples.
 
 # %%
 predict("04.2")
 
 # %% [markdown]
-# Here are three of these students. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
+# Here is one student on each of three grids. The upper row shows where they are wrong; the titles give the mean error at t = 10. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
 # The lower row shows how this came about: the error by noise level (horizontally) and training step (upwards), over three seeds.
 
 # %%

@@ -67,7 +67,11 @@ def f_gaussian(answer: Callable[..., Tensor]) -> str:
     exact = Gaussian(torch.tensor([other.mu], dtype=torch.float64), other.s)
     end = exact.consistency(x[:, None], other.t, other.eps)[:, 0]
     same = close(answer(x, other.t, other.mu, other.s, other.eps), end, 1e-9, 1e-9)
-    expect(same, "right for one distribution, wrong for another: use the arguments mean, sigma_data and eps")
+    expect(
+        same,
+        "right for one distribution, wrong for another: "
+        "use the arguments mean, sigma_data and eps",
+    )
     return "f(x, ε) = x, and f is constant on 200 exact points of a path, to 1e-9"
 
 
