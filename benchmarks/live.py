@@ -32,7 +32,8 @@ POINTS = """() => { const net = new cmlab.MLP(new cmlab.Machine(32), {}, 2048);
     window.act = () => net.forward(p, x, c, 2048);
 }"""
 REPEAT = "n => { for (let i = 0; i < n; i++) act() }"
-TRAIN = """method => { window.trainer = new cmlab.Trainer({ method, steps: 1500 }); trainer.truth();
+TRAIN = """method => { window.trainer = new cmlab.Trainer({ method, steps: 1500 });
+    trainer.truth();
     window.act = () => trainer.update(); }"""
 PAUSES = """() => new Promise((done) => {
     let last = performance.now(), longest = 0, frames = 0;

@@ -23,6 +23,7 @@ COMMANDS = {
     "record": "cmlab_labs.tools.record",
     "labs": "cmlab_labs.tools.notebooks.command",
     "gallery": "cmlab_labs.tools.gallery.site",
+    "export": "cmlab_labs.live.export",
 }
 PRESETS = {
     "music.edm": "cmlab_labs.lab15_music.preset",

@@ -43,6 +43,7 @@ LATE = {
     "record": "train the runs that the labs replay",
     "bench": "compare all methods on the same data with the same training budget",
     "gallery": "build the labs as web pages",
+    "export": "write a trained network as a web page that runs it",
 }
 
 
@@ -66,7 +67,7 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
     for own in (train, sample, evaluate, ships):
         add_allow(own)
-    for name in ("record", "bench"):
+    for name in ("export", "record", "bench"):
         add_late(verbs, name, verb)
     data.add_arguments(
         verbs.add_parser("data", help="check CIFAR-10, or pack pictures or points of your own")

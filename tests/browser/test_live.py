@@ -9,6 +9,7 @@ from browser.harness import FLAGS, chromium
 from cmlab_labs.live.page import DIGITS, live_figures, live_scripts, network, packed
 from cmlab_labs.tools.gallery.site import ASSETS
 
+from cmlab.cli.main import main
 from cmlab.data.toy import Ring
 from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.noise_levels import KarrasGrid
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.browser
 HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>live</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="assets/style.css">
 <script src="assets/live.js" defer></script></head><body><main>"""
-SAYS = "words => document.querySelector('[data-live={}] .reading').textContent.includes(words)"
+SAYS = "words => document.querySelector('[data-live={}] .reading')?.textContent.includes(words)"
 ATLAS = CHECKPOINTS.parent / "atlas"
 CPU = 3.0  # how many times longer than alone a busy machine may take, of its own seconds
 
@@ -41,7 +42,8 @@ def page(tmp_path_factory):
     wrong = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+        phone = {"width": 390, "height": 844}
+        page = browser.new_context(viewport=phone, reduced_motion="reduce").new_page()
         page.set_default_timeout(60_000)
         page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:"))
                 or wrong.append(r.url))  # fmt: skip
@@ -262,6 +264,22 @@ def test_a_trained_map_keeps_most_points_in_the_mode_of_their_exact_path(page):
     place.get_by_role("radio", name="EDM, a denoiser").check()
     page.wait_for_function(SAYS.format("map"), arg="EDM, a denoiser, one call")
     assert page.evaluate(share) < right
+
+
+def test_an_exported_run_is_one_page_that_runs_it(page, tmp_path, capsys):
+    for run, says in ((DIGITS, "A 3 from"), (ATLAS / "cd.safetensors", "cd, one call: ")):
+        assert main(["export", str(run), "--page", str(tmp_path / "own.html")]) == 0
+        assert json.loads(capsys.readouterr().out)["float16_changes"] < 2e-3
+        own = page.context.new_page()
+        own.goto((tmp_path / "own.html").as_uri())
+        own.wait_for_function(
+            "says => document.querySelector('.live .reading')?.textContent.includes(says)",
+            arg=says, timeout=60_000,
+        )  # fmt: skip
+        own.close()
+    other = CHECKPOINTS / "shapes-ect.safetensors"
+    assert main(["export", str(other), "--page", str(tmp_path / "b.html")]) == 2
+    assert "cmlab sample" in capsys.readouterr().err and not (tmp_path / "b.html").exists()
 
 
 def test_the_figures_fit_a_phone_and_axe_finds_nothing_serious(page):

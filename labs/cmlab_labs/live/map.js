@@ -8,10 +8,10 @@ const HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87800", "#56a5d8", 
 const ATLAS = @ATLAS@; // title and address of each method's weights
 
 class PlaneMap {
-  constructor(figure, lab, methods = ATLAS) {
+  constructor(figure, { name }) {
     this.figure = figure;
-    this.methods = methods;
-    this.state = { method: Object.keys(methods)[0], calls: 1, seed: 0 };
+    this.methods = name ? { own: { title: name } } : ATLAS;
+    this.state = { method: Object.keys(this.methods)[0], calls: 1, seed: 0 };
     this.models = {};
     this.net = new MLP(new Machine(32), {}, SENT);
     this.build();

@@ -41,7 +41,7 @@ function serve(scope) {
 const RECORDED = @RECORDED@; // the labs' own runs of 4,000 steps: levels, and each method's errors
 
 class Ring {
-  constructor(figure, lab) {
+  constructor(figure, { lab }) {
     this.figure = figure;
     this.asked = { method: lab === "06" ? "CT" : "iCT", steps: 1500, seed: 0 };
     this.ghosts = [];

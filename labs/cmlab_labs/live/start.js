@@ -1,10 +1,11 @@
 // Brings the figures of a page to life as they come near, where the browser can: without
 // WebAssembly they stay hidden, and the recorded figures are there as ever.
 
-const waiting = {};
+const waiting = {}, GIVEN = typeof cmlabGiven === "undefined" ? {} : cmlabGiven;
 
 /** Asks for a network's weights, a script of their own, once: `use(told)` when they are there. */
 function network(name, address, use) {
+  if (GIVEN[name]) return setTimeout(() => use(GIVEN[name])); // an exported page has them in itself
   const coming = name in waiting;
   waiting[name] = use;
   if (!coming) document.head.append(make("script", { src: address }));
@@ -19,7 +20,7 @@ else {
     for (const { target } of entries.filter((one) => one.isIntersecting)) {
       near.unobserve(target);
       try {
-        target.live = new FIGURES[target.dataset.live](target.querySelector("figure"), target.dataset.lab);
+        target.live = new FIGURES[target.dataset.live](target.querySelector("figure"), target.dataset);
       } catch (error) {
         if (!(error instanceof WebAssembly.CompileError)) throw error; // no SIMD: too old a browser
         target.querySelector("figure").hidden = true;

@@ -1,0 +1,93 @@
+"""`cmlab export RUN --page FILE`: a trained network as one HTML file that runs it, offline."""
+
+import argparse
+from html import escape
+from pathlib import Path
+
+import torch
+
+from cmlab.cli.settings import Refused, say
+from cmlab.data.digits import Digits
+from cmlab.data.toy import Ring
+from cmlab.model import CMPrecond, Denoiser, EDMPrecond
+from cmlab.nets.mlp import MLPShape
+from cmlab.nets.unet import UNetShape
+from cmlab.sampling import FewSteps
+from cmlab.train import checkpoint, runs
+from cmlab.train.recipe import Recipe
+
+from ..tools.gallery.site import ASSETS
+from .page import network, script
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+<script>{theme}</script>
+</head>
+<body>
+<header class="bar"><span class="home">{title}</span><button type="button" id="theme" hidden>Dark</button></header>
+<main><h1>{title}</h1>
+<div class="live" data-live="{kind}" data-name="{title}"><figure hidden></figure></div></main>
+<script>const cmlabGiven = {{}}; function cmlabNetwork(name, told) {{ cmlabGiven[name] = told; }}
+{weights}{script}</script>
+</body>
+</html>
+"""  # noqa: E501
+
+
+def figure_of(recipe: Recipe) -> str:
+    """The live figure that shows such a run. Raises Refused where there is none."""
+    net, known = recipe.net, isinstance(recipe.precond, EDMPrecond | CMPrecond)
+    if known and isinstance(recipe.sampler, FewSteps):
+        if isinstance(net, UNetShape) and isinstance(recipe.data, Digits):
+            plain = UNetShape(width=net.width, dropout=net.dropout, embed=net.embed, classes=10)
+            if net == plain and isinstance(recipe.precond, EDMPrecond):
+                return "digits"
+        if isinstance(net, MLPShape) and recipe.data == Ring() and net.depth == 3:
+            return "map"
+    raise Refused(
+        "a page shows runs such as digits.ect and, on the ring, toy.ct, toy.ict, toy.ect and "
+        "toy.cd: a UNet of two levels on digits, or an MLP of three layers on the ring, in noise "
+        "levels; `cmlab sample` draws the others"
+    )
+
+
+@torch.no_grad()
+def rounding(model: Denoiser, classes: int) -> float:
+    """The largest change of the model's answers by the page's float16, on fixed noise."""
+    shape = (8, 2) if not classes else (8, 1, 8, 8)
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    level = torch.logspace(-1, 1, 8)
+    x_t = level.reshape(-1, *(1,) * (z.ndim - 1)) * z
+    label = torch.arange(8) if classes else None
+    before = model.eval()(x_t, level, label)
+    for name, weight in model.state_dict().items():
+        if not name.endswith("frequencies"):
+            weight.copy_(weight.half().float())
+    return float((model(x_t, level, label) - before).abs().max())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
+    parser.add_argument("--page", type=Path, required=True, help="the .html file to write")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Write the page, and print by how much float16 changes the answers."""
+    if given.page.suffix != ".html":
+        raise Refused(f"--page takes a .html file, not {given.page}")
+    model, recipe, _ = runs.load(given.run)
+    kind, name = figure_of(recipe), given.run.stem
+    read = {part: (ASSETS / file).read_text(encoding="utf-8")
+            for part, file in (("style", "style.css"), ("theme", "theme.js"))}  # fmt: skip
+    weights = network("digits" if kind == "digits" else "own", given.run)
+    text = PAGE.format(title=escape(name), kind=kind, weights=weights, script=script(), **read)
+    checkpoint.replace(given.page, lambda path: path.write_text(text, encoding="utf-8"))
+    changed = rounding(model.float(), getattr(recipe.net, "classes", 0))
+    say({"wrote": str(given.page), "bytes": len(text.encode()), "float16_changes": changed})
+    return 0
