@@ -21,6 +21,7 @@ from ..train.nonfinite import NotFinite
 from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
+from .contest import add_contest, contest
 from .evaluate import add_evaluate, evaluate, fitting
 from .settings import SEED, Refused, add_allow, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
@@ -65,6 +66,7 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships = verbs.add_parser("ship", help="export a finished run as four small files")
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
+    add_contest(verbs.add_parser("contest", help="hold a contest: new, submit, judge, board"))
     for own in (train, sample, evaluate, ships):
         add_allow(own)
     for name in ("export", "record", "bench"):
@@ -149,6 +151,7 @@ VERBS = {
     "evaluate": evaluate,
     "ship": ship,
     "data": data.main,
+    "contest": contest,
     "doctor": lambda args: doctor.main(),
     "labs": lambda args: late_import("labs").main(args.words),
 }

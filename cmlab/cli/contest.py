@@ -1,0 +1,353 @@
+"""`cmlab contest`: a contest for a course, whose judge counts the network calls itself.
+
+    new     fixes data, split, caps and hidden seeds in a folder
+    submit  copies a run's weights and record into it as an entry
+    judge   scores every entry that is new, and appends its verdict to the ledger
+    board   writes the standings as a web page
+
+    contest.json   the rules, with the hash of the seeds; secret.json  the seeds
+    entries/NAME/model.safetensors; ledger.jsonl  verdicts, each with the hash of the line before
+
+An entry is weights and a record: nothing of it is run but cmlab's ingredients and those of modules
+that the teacher allowed. Its own data, evaluator and scores are not looked at. With 1, 2 and 4
+calls it gets the noise of the hidden seeds, and whoever calls the network more often than asked,
+in whatever way, has no score there.
+"""
+
+import argparse
+import html
+import json
+import re
+import secrets
+import sys
+import time
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.cifar10 import CIFAR10
+from ..data.digits import Digits
+from ..data.own import Images
+from ..data.toy import Ring, ToyData
+from ..metrics.feature_extractors import CifarSpace
+from ..metrics.judge import CallCounter, judge
+from ..metrics.report import CALLS, few_steps
+from ..ops import seeded
+from ..train import checkpoint, runs
+from ..train.checkpoint import BadFile
+from ..train.cost import least_memory
+from ..train.recipe import Recipe, from_dict, to_dict
+from .settings import Refused, add_allow, say
+
+RULES, SECRET, LEDGER, ENTRIES, BOARD = (
+    "contest.json", "secret.json", "ledger.jsonl", "entries", "board.html",
+)  # fmt: skip
+SEEDS, BATCH = 3, 500  # hidden seeds; samples that are drawn between two looks at the clock
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of difficulty: what is asked, and how much may be spent on it.
+
+    Args:
+        data: what is to be generated.
+        score: the score that ranks, the lower the better.
+        samples: how many, for each seed and number of calls.
+        parameters: of the network, at most.
+        gflop: billions of operations of a call for one sample, at most.
+        gigabytes: of memory for a batch, at most.
+        seconds: for all samples of an entry, at most.
+    """
+
+    data: Any
+    score: str
+    samples: int
+    parameters: int
+    gflop: float
+    gigabytes: float
+    seconds: float
+
+
+LEVELS = {
+    "ring": Level(Ring(), "sw", 8192, 200_000, 0.01, 1.0, 120.0),
+    "digits": Level(Digits(), "fd", 2000, 1_000_000, 0.5, 2.0, 600.0),
+    "photographs": Level(CIFAR10(), "fd", 2000, 5_000_000, 5.0, 4.0, 3600.0),
+}
+
+
+def add_contest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument("folder", type=Path, help="the contest's folder")
+    parser.add_argument("run", type=Path, nargs="?", help="submit: a run's folder or shipped file")
+    parser.add_argument("--level", choices=LEVELS, help="new: what is to be generated")
+    parser.add_argument("--data", default="", help="new: a file of your own pictures, packed")
+    parser.add_argument("--parameters", type=int, help="new: of a network, at most")
+    parser.add_argument("--name", default="", help="submit: the entry's name on the board")
+    add_allow(parser)
+
+
+def contest(args: argparse.Namespace) -> int:
+    """Run one of the actions. Raises Refused or BadFile, in one sentence."""
+    return ACTIONS[args.action](args)
+
+
+def new(args: argparse.Namespace) -> int:
+    """Write the rules and the hidden seeds of a new contest."""
+    if not args.level:
+        raise Refused(f"say --level, one of {', '.join(LEVELS)}")
+    if args.folder.exists():
+        raise Refused(f"{args.folder} exists; give a new folder")
+    level = LEVELS[args.level]
+    if args.data and args.level != "photographs":
+        raise Refused(f"--data goes with --level photographs; {args.level} has its own")
+    if args.data:
+        level = replace(level, data=Images.packed(str(Path(args.data).resolve())), score="pd")
+    if args.parameters is not None:
+        if args.parameters < 1:
+            raise Refused(f"--parameters takes a number above 0, not {args.parameters}")
+        level = replace(level, parameters=args.parameters)
+    secret = {"seeds": [secrets.randbits(48) for _ in range(SEEDS)], "salt": secrets.token_hex(16)}
+    rules = {"level": args.level, **vars(level), "data": to_dict(level.data), "calls": list(CALLS)}
+    rules["secret_sha256"] = hash_of(secret)
+    checkpoint.write_json(args.folder / SECRET, secret)
+    checkpoint.write_json(args.folder / RULES, rules)
+    say({"wrote": str(args.folder / RULES), "keep to yourself": str(args.folder / SECRET)})
+    return 0
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Copy a finished run's weights and record into the contest, as an entry."""
+    rules_of(args.folder)
+    if not args.run or not NAME.fullmatch(args.name):
+        raise Refused("give a run, and --name of up to 40 letters, digits, - and _")
+    place = args.folder / ENTRIES / args.name
+    if place.exists():
+        raise Refused(f"there is an entry {args.name} already; choose another name")
+    file = args.run / runs.MODEL if args.run.is_dir() else args.run
+    checkpoint.read(file)  # or it is no file of cmlab's
+    payload = file.read_bytes()
+    checkpoint.replace(place / runs.MODEL, lambda part: part.write_bytes(payload))
+    say({"entry": args.name, "sha256": sha256(payload).hexdigest()})
+    return 0
+
+
+def hash_of(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def rules_of(folder: Path) -> tuple[dict[str, Any], Level]:
+    """The rules of a contest, as they were written. Raises BadFile if there are none."""
+    path = folder / RULES
+    rules = checkpoint.read_json(path)
+    try:
+        names = ("score", "samples", "parameters", "gflop", "gigabytes", "seconds")
+        return rules, Level(from_dict(rules["data"]), *(rules[name] for name in names))
+    except (KeyError, ValueError) as error:
+        raise BadFile(f"{path} is no contest's: {error}; restore it") from error
+
+
+# Judging
+
+
+def judge_all(args: argparse.Namespace) -> int:
+    """Judge every entry whose file has no verdict yet, and print the verdicts."""
+    rules, level = rules_of(args.folder)
+    secret = checkpoint.read_json(args.folder / SECRET)
+    if hash_of(secret) != rules["secret_sha256"]:
+        raise BadFile(f"{args.folder / SECRET} has other seeds than the rules promise; restore it")
+    rows = ledger(args.folder)
+    if not rows:
+        for name, x in baselines(level, secret["seeds"]).items():
+            scores = {"0": mean(score(v, level, s) for v, s in x)}
+            record(args.folder, {"entry": name, "baseline": True, "scores": scores})
+    known = {row.get("sha256") for row in rows}
+    for place in sorted((args.folder / ENTRIES).glob("*")):
+        file = place / runs.MODEL
+        digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        if digest in known or not NAME.fullmatch(place.name):
+            continue
+        row = {"entry": place.name, "sha256": digest, **verdict(file, level, secret["seeds"])}
+        record(args.folder, row)
+        known.add(digest)
+        say(row)
+    return 0
+
+
+def verdict(file: Path, level: Level, seeds: list[int]) -> dict[str, Any]:
+    """The scores of an entry by number of calls, or why there are none."""
+    try:
+        model, recipe, _ = runs.load(file)
+        parameters = sum(p.numel() for p in model.net.parameters())
+        if parameters > level.parameters:
+            raise Refused(f"it has {parameters} parameters, and {level.parameters} are allowed")
+        needed = least_memory(replace(recipe, data=level.data), BATCH)
+        if needed > level.gigabytes * 1e9:
+            raise Refused(f"it takes {needed / 1e9:.1f} GB, and {level.gigabytes} are allowed")
+        deadline = time.monotonic() + level.seconds
+        found = [by_calls(model, recipe, level, seeds, calls, deadline) for calls in CALLS]
+    except Exception as error:  # an entry must not stop the judge, whatever it holds
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        return {"refused": said.replace(str(file), "the file")}
+    scores = {str(c): part["score"] for c, part in zip(CALLS, found, strict=True)}
+    made = {str(c): part["made"] for c, part in zip(CALLS, found, strict=True)}
+    return {"parameters": parameters, "scores": scores, "calls made": made}
+
+
+def by_calls(
+    model: Any, recipe: Recipe, level: Level, seeds: list[int], calls: int, deadline: float
+) -> dict[str, Any]:
+    """The mean score over the seeds with this number of calls, and the calls that were made."""
+    with CallCounter(model.net) as counter:
+        sets = [samples(model, recipe, level, seed, calls, deadline) for seed in seeds]
+    n = sum(map(len, sets))
+    made = round(counter.calls(n), 3)
+    if made > calls:
+        return {"score": None, "made": made}
+    if counter.gflop(n) > level.gflop * calls:
+        raise Refused(
+            f"a call takes {counter.gflop(n) / calls:.3g} GFLOP, and {level.gflop} are allowed"
+        )
+    return {"score": mean(map(lambda x, s: score(x, level, s), sets, seeds)), "made": made}
+
+
+@torch.no_grad()
+def samples(
+    model: Any, recipe: Recipe, level: Level, seed: int, calls: int, deadline: float
+) -> Tensor:
+    """The entry's samples from the noise of a seed."""
+    classes = getattr(level.data, "classes", 0) if getattr(recipe.data, "classes", 0) else 0
+    parts = []
+    with seeded(torch.device("cpu"), seed, calls):
+        z = torch.randn(level.samples, *level.data.shape)
+        cond = torch.arange(len(z)) % classes if classes else None
+        for rows in torch.arange(len(z)).split(BATCH):
+            part = None if cond is None else cond[rows]
+            parts.append(few_steps(model, recipe.sampler, z[rows], part, calls))
+            if time.monotonic() > deadline:
+                raise Refused(f"it takes more than the {level.seconds:g} s that are allowed")
+    x = torch.cat(parts)
+    if x.shape != z.shape or not bool(x.isfinite().all()):
+        raise Refused("its samples have another shape than the data, or are not finite")
+    return x
+
+
+def score(x: Tensor, level: Level, seed: int) -> float:
+    """The score that ranks."""
+    space = CifarSpace() if isinstance(level.data, CIFAR10) else None
+    return judge(x, level.data, space, seed)[level.score]
+
+
+def baselines(level: Level, seeds: list[int]) -> dict[str, list[tuple[Tensor, int]]]:
+    """Samples without a network: training data (the floor), a Gaussian, means of two samples."""
+    found: dict[str, list[tuple[Tensor, int]]] = {
+        "floor: training data": [], "baseline: a Gaussian": [], "baseline: means of two": [],
+    }  # fmt: skip
+    for seed in seeds:
+        with seeded(torch.device("cpu"), seed, 0):
+            one, two = (level.data.sample(level.samples)[0] for _ in range(2))
+            share = torch.randn(len(one), len(two)) / len(two) ** 0.5
+        centre = two.mean(0)
+        gaussian = centre + (share @ (two - centre).flatten(1)).view_as(two)
+        for name, x in zip(found, (one, gaussian, (one + two) / 2), strict=True):
+            found[name].append((x if isinstance(level.data, ToyData) else x.clamp(-1, 1), seed))
+    return found
+
+
+# The ledger: one verdict a line, each with the hash of the line before
+
+
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    """The verdicts so far. Raises BadFile where one was changed or taken out."""
+    path, before, rows = folder / LEDGER, "", []
+    for line in checkpoint.read_lines(path) if path.exists() else []:
+        row = json.loads(line)
+        if row.get("before") != before:
+            raise BadFile(f"{path} was changed before its line {len(rows) + 1}; restore it")
+        before = sha256(line).hexdigest()
+        rows.append(row)
+    return rows
+
+
+def record(folder: Path, row: dict[str, Any]) -> None:
+    """Append a verdict."""
+    path = folder / LEDGER
+    lines = checkpoint.read_lines(path) if path.exists() else []
+    row = row | {"before": sha256(lines[-1]).hexdigest() if lines else ""}
+    checkpoint.append(path, json.dumps(row) + "\n")
+
+
+# The board
+
+
+def board(args: argparse.Namespace) -> int:
+    """Write the standings as a static web page, the best score first."""
+    rules, level = rules_of(args.folder)
+    rows = ledger(args.folder)
+    if not rows:
+        raise Refused(f"nothing is judged yet; run cmlab contest judge {args.folder}")
+
+    def rank(row: dict[str, Any]) -> tuple[float, ...]:
+        scores = row.get("scores", {})
+        return tuple(scores.get(str(c)) or float("inf") for c in (0, *CALLS))
+
+    body = "\n".join(cells(row) for row in sorted(rows, key=lambda row: min(rank(row))))
+    heads = "".join(f"<th>{c} call{'s' * (c > 1)}</th>" for c in CALLS)
+    page = PAGE.format(
+        title=html.escape(f"Contest: {rules['level']}"),
+        rules=html.escape(
+            f"{level.score}, the lower the better, of {level.samples} samples for each of {SEEDS} "
+            f"hidden seeds; at most {level.parameters} parameters, {level.gflop} GFLOP a call and "
+            f"{level.seconds:g} s. The judge counts the calls."
+        ),
+        heads=heads,
+        rows=body,
+    )
+    checkpoint.replace(args.folder / BOARD, lambda part: part.write_text(page, "utf-8"))
+    sys.stdout.write(f"wrote {args.folder / BOARD}\n")
+    return 0
+
+
+def cells(row: dict[str, Any]) -> str:
+    """One row of the board: scores, or what stands against them."""
+    name, scores = html.escape(row["entry"]), row.get("scores", {})
+    if "refused" in row:
+        return (
+            f'<tr><td>{name}</td><td colspan="4">refused: {html.escape(row["refused"])}</td></tr>'
+        )
+    if row.get("baseline"):
+        return f'<tr><td>{name}</td><td></td><td colspan="3">{scores["0"]:.4g}</td></tr>'
+    shown = [
+        f"{scores[str(c)]:.4g}"
+        if scores[str(c)] is not None
+        else f"made {row['calls made'][str(c)]:g} calls"
+        for c in CALLS
+    ]
+    inner = "".join(f"<td>{text}</td>" for text in shown)
+    return f"<tr><td>{name}</td><td>{row['parameters']:,}</td>{inner}</tr>"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto }}
+body {{ padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100%; }}
+td, th {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ccc; }}
+</style></head><body>
+<h1>{title}</h1>
+<p>{rules}</p>
+<table><thead><tr><th>entry</th><th>parameters</th>{heads}</tr></thead>
+<tbody>
+{rows}
+</tbody></table>
+</body></html>
+"""
+
+ACTIONS = {"new": new, "submit": submit, "judge": judge_all, "board": board}
