@@ -16,7 +16,7 @@
 # | Paper | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 5 and Algorithm 3, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469) |
 # | Level | 2 of 3 |
 # | Part | The methods |
-# | Time | 45 minutes |
+# | Time | 75 minutes |
 # | Run All | 15 s on 2 CPU cores |
 # | You need | the consistency function f and the posterior mean D (lab 02), Euler's step and a teacher (lab 04), means and standard deviations |
 #
@@ -26,11 +26,13 @@
 # 2. **compute** the bias and the spread of the training target exactly, and say how each depends on the gap t − r;
 # 3. **predict** what a network without a teacher learns, from the number of levels N and the loss, before it is trained.
 #
+# For a first reading 50 minutes are enough: leave out the two sections that are marked *optional*, and keep the folds closed. You lose nothing that later labs need.
+#
 # The first half is exact: a distribution on the line, and integrals. The second half compares recorded networks with its predictions.
 
 # %%
 import torch
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
@@ -139,6 +141,8 @@ Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 #
 # ### Why the bias of this point rises first
 #
+# *Optional.*
+#
 # In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? Look at where the bias starts: at r = ε it is D − f. The point 0.9 happens to lie near a place where D and f cross, so there the bias is small by coincidence, as the left panel shows.
 # At r = 0.5 this coincidence is gone. The neighbours $x_r$ lie on both sides of a cliff of f(·, r), the mean target is a mixture of the answers of two modes, and there is no reason why it should equal f.
 # Other points start with a large bias; two such points are drawn as well. The root mean square over all points (grey) falls all the way.
@@ -224,48 +228,58 @@ for name, over in (("typical point", median_of_points), ("RMS over all points", 
     b, s = [over(row) for row in bias], [over(row) for row in spread]
     ratio = [float(f"{(q / p) ** 2:.3g}") for p, q in zip(b, s, strict=True)]
     rows.append(f"| (spread/bias)², {name} | " + " | ".join(f"{v:,.15g}" for v in ratio) + " |")
-Markdown("\n".join(rows))
+folded("How many targets must be averaged before their noise is as small as their bias?", "\n".join(rows))
 
 # %% [markdown]
 # - **At a typical point** the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
 # - **Over all points** the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price.** The table says how many targets must be averaged before their noise is as small as their bias. At a typical point each halving of the gap multiplies this number by about four. The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
+# - **The price.** How many targets must be averaged before their noise is as small as their bias? (The folded table has the numbers.) At a typical point each halving of the gap multiplies this number by about four. The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
 
 # %% [markdown]
 # ### What Theorem 2 says, and what it does not
 #
-# Theorem 2 of the paper compares the loss of distillation, $L_\text{CD}$, with the loss of consistency training, $L_\text{CT}$. Let us write both out for one noisy point $x_t$, with the squared distance and weight 1. (The full losses are means over $x_t$.)
-# Write $a = f_\theta(x_t, t)$ for the answer that is trained (`f_t` in the code), and $h(\cdot) = f_{\theta^-}(\cdot, r)$ for the target as a function of the point (`f_r` in the code is one of its values). An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
+# *Optional, except for the variance decomposition.* Theorem 2 of the paper compares the loss of distillation, $L_\text{CD}$, with the loss of consistency training, $L_\text{CT}$. Let us write both out for one noisy point $x_t$, with the squared distance and weight 1. (The full losses are means over $x_t$.)
+# As in the code, $f_t = f_\theta(x_t, t)$ is the answer that is trained, and $f_r(\cdot) = f_{\theta^-}(\cdot, r)$ is the target as a function of the point. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
 #
 # $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
 #
-# Write $\hat h = h(\hat x_r)$ for the target of distillation. From here on every mean E and every variance is taken given $x_t$. The two losses are
+# From here on every mean E and every variance is taken given $x_t$. The two losses are
 #
-# $$L_\text{CD} = (a - \hat h)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(a - h(x_r))^2\bigr] .$$
+# $$L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr] .$$
 #
-# Let $m = \mathrm{E}[h(x_r)]$ be the mean target. Subtract it and add it again inside the square:
+# Let $\bar f_r = \mathrm{E}[f_r(x_r)]$ be the mean target. Subtract it and add it again inside the square of $L_\text{CT}$; the mixed term has mean 0, and what remains is the **variance decomposition**:
 #
-# $$L_\text{CT} = (a - m)^2 + 2\,(a - m)\,\mathrm{E}\bigl[m - h(x_r)\bigr] + \mathrm{E}\bigl[(m - h(x_r))^2\bigr] .$$
+# $$L_\text{CT} = \underbrace{(f_t - \bar f_r)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r)\bigr]}_{\text{the spread, squared}} .$$
 #
-# The middle term is 0 by the definition of m, and the last one is a variance. This is the **variance decomposition**:
+# The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap of the grid. Read *little o of Δt*: any term that becomes negligible beside Δt as Δt goes to 0, as Δt² does, and as Δt/2 does not. The theorem is true. But beside what is a term of order Δt² negligible, if the loss itself is of order Δt²?
 #
-# $$L_\text{CT} = \underbrace{(a - m)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[h(x_r)\bigr]}_{\text{the spread, squared}} .$$
+# <details><summary>Skip at a first reading: how large is each term?</summary>
 #
-# Finally write $a - m = (a - \hat h) - (m - \hat h)$ and expand the square:
+# Write $f_t - \bar f_r = \bigl(f_t - f_r(\hat x_r)\bigr) - \bigl(\bar f_r - f_r(\hat x_r)\bigr)$ and expand the square:
 #
-# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[h(x_r)\bigr] - 2\,(a - \hat h)(m - \hat h) + (m - \hat h)^2 .$$
+# $$L_\text{CT} - L_\text{CD} = \mathrm{Var}\bigl[f_r(x_r)\bigr] - 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\bigl(\bar f_r - f_r(\hat x_r)\bigr) + \bigl(\bar f_r - f_r(\hat x_r)\bigr)^2 .$$
 #
-# How large are these terms when the gap t − r is small?
+# When the gap t − r is small:
 #
-# - $a - \hat h$ is of order 1 if θ⁻ = θ: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
+# - $f_t - f_r(\hat x_r)$ is of order 1 if θ⁻ = θ: a smooth function that is not yet consistent changes in proportion to the step. So $L_\text{CD}$ is of order 2.
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
-# - $m - \hat h$ is of order 2: to first order $h$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $h$ remains.
+# - $\bar f_r - f_r(\hat x_r)$ is of order 2: to first order $f_r$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $f_r$ remains.
 #
-# The variance is therefore the largest term of the difference, and it is of the same order as the loss itself. The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap: the difference is small compared with the gap. Both statements are true.
+# The variance is therefore the largest term of the difference, and it is of the same order as the loss itself.
+#
+# The **gradients**, with the target held fixed, contain no variance, because only $f_t$ depends on θ:
+#
+# $$\nabla_\theta L_\text{CD} = 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\,\nabla_\theta f_t, \qquad \nabla_\theta L_\text{CT} = 2\,(f_t - \bar f_r)\,\nabla_\theta f_t .$$
+#
+# They differ by $\bar f_r - f_r(\hat x_r)$, which is of order 2, in a factor of order 1. So their relative difference is of order 1.
+#
+# (The paper adds that the loss is larger than the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; its Theorem 6 covers that case.)
+#
+# </details>
 #
 # To see the numbers, take a function that is not yet right, D in place of f, and compute both losses at t = 1.
 
-# %%
+# %% tags=["hide-input"]
 x_t, t = quantile_points(oracle, 1.0, 200)[:, 0], torch.ones(200)
 found = [losses(oracle, oracle.denoise, x_t, t, t * (1 - gap)) for gap in gaps]
 L_CD, L_CT, pull = zip(*found, strict=True)  # pull: relative difference of the gradients
@@ -280,19 +294,12 @@ Markdown("\n".join(rows))
 
 # %% [markdown]
 # The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. The difference is mostly the variance of the target,
-# and no training makes this variance go away. So the **size** of a consistency training loss says little.
-#
-# The **gradients**, however, tend to each other. With the target held fixed, only $a$ depends on θ, and the variance does not contain $a$:
-#
-# $$\nabla_\theta L_\text{CD} = 2\,(a - \hat h)\,\nabla_\theta a, \qquad \nabla_\theta L_\text{CT} = 2\,(a - m)\,\nabla_\theta a .$$
-#
-# They differ by $m - \hat h$, which is of order 2, in a factor of order 1. So the relative difference is of order 1, as the last column shows.
-# (The paper notes that the condition of the theorem fails when θ⁻ is θ itself; its Theorem 6 covers that case.)
+# and no training makes this variance go away. So the **size** of a consistency training loss says little. The **gradients**, however, tend to each other, as the last column shows, because the variance does not depend on the answer that is trained.
 
 # %% [markdown]
 # ## Where it ends
 #
-# Suppose that data, training time and network had no limits. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets, by the variance decomposition above.
+# Suppose that data, training time and network had no limits. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
 # Begin at the boundary, where f(x, ε) = x, and go up the grid level by level:
 #
 # $$f_N(x_t, t) = \mathrm{E}\bigl[f_N(x_r, r) \,\big|\, x_t\bigr] .$$
@@ -377,11 +384,11 @@ errors(panels, distilled)
 # %% [markdown]
 # Markers are the mean and the range of three seeds. With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
 # With many levels they stay above it, and in the left panel the seeds spread out: what remains is due to the limits of the network and to the **noise** of single targets.
-# With pseudo-Huber the networks end a little below their fixed point, because they round off its misplaced cliffs. These are the numbers behind both panels:
+# With pseudo-Huber the networks end a little below their fixed point, because they round off its misplaced cliffs.
 
 # %% tags=["hide-input"]
 columns = {"no teacher, squared distance": squared, "no teacher, pseudo-Huber": huber, "exact teacher, Euler's step": distilled}
-Markdown(table(columns))
+folded("The numbers behind both panels, and a teacher's", table(columns))
 
 # %% [markdown]
 # ## Exercises
@@ -508,9 +515,11 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Three lines to take with you. The noise that made $x_t$ is a one-sample estimate of the slope of the path, and it is right on average.
-# The mean of f differs from f of the mean only to second order in the step, and short steps remove this bias; the spread of single targets is of first order, and shrinks more slowly.
-# A network learns whatever has the least loss, so know the fixed point of your loss before you train.
+# ### What to remember
+#
+# 1. The noise that made $x_t$ is a one-sample estimate of the slope of the path, and it is right on average.
+# 2. The mean of f differs from f of the mean only to second order in the step, and short steps remove this bias; the spread of single targets is of first order, and shrinks more slowly.
+# 3. A network learns whatever has the least loss, so know the fixed point of your loss before you train.
 #
 # ## Budget
 

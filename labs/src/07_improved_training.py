@@ -24,7 +24,9 @@
 #
 # 1. **draw** every schedule of CT and iCT, and their product, the effective weight, on one axis of noise levels;
 # 2. **rank** iCT's changes by what they do to the error, alone and inside the finished recipe, with three seeds each;
-# 3. **spot** two mistakes that public code has made: a schedule that depends on its own history, and a wrong sign of P_mean.
+# 3. **spot** two mistakes that public code has made: a schedule that depends on its own history, and a wrong sign in the distribution of the noise levels.
+#
+# Song & Dhariwal changed several settings of consistency training at once, and the error fell to a fraction. A list of changes is not yet an explanation. To find out what one change does, make it alone, in both directions: add it to the old recipe, and take it away from the new one. That is all that this lab does. Two sections are marked *optional* and can wait for a second reading.
 #
 # Nothing is trained unless you press a button. The other runs were recorded beforehand, with three seeds each, and the last section says what they cost.
 
@@ -77,10 +79,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# Two networks learn a ring of eight modes. The right one is trained with the finished recipe, iCT. The left one has the same seed and the same recipe, except for what you change with the buttons.
-# The grey dots are samples of a recorded run of iCT at its end, and the grey curve is its error while it trained.
+# Two networks learn the same ring of eight modes. The one on the right is trained with the new recipe, iCT. The one on the left has the same seed and the same recipe, but for one setting, which you choose with the buttons.
+# To begin with it is the target: on the left the slow average of lab 06, on the right the current weights. The grey dots are samples of a finished run of iCT, and the grey curve is its error during training.
 #
-# Press **Start**. It begins with a change that you know from lab 06, the slow target. The same button pauses both runs, and **Reset** begins again. The two differ within seconds; a whole run takes about a minute on an idle machine.
+# Press **Start**. The two differ within seconds; a whole run takes about a minute on an idle machine. The same button pauses both runs, and **Reset** begins again.
 
 # %%
 SideBySide(target="average, μ = 0.999")
@@ -88,9 +90,18 @@ SideBySide(target="average, μ = 0.999")
 # %% [markdown]
 # ## Predict
 #
-# Besides two settings of the network (the scale of its time features, and dropout), iCT changed five things about CT. One is the slow target, which you have just seen. The other four are the distance (pseudo-Huber in place of squared L2), the weight (1/(t − r) in place of 1),
-# the noise levels (log-normal in place of uniform), and the number of grid points, which doubles at regular times and goes on to 1281.
-# Take the finished recipe and put **one** of CT's four old choices back.
+# iCT changed five settings of training:
+#
+# | setting | CT (2023) | iCT (2024) |
+# |---|---|---|
+# | target | slow average of the weights | current weights, without gradient |
+# | distance between the two answers | squared L2 | pseudo-Huber |
+# | weight of a pair of levels t > r | 1 | 1/(t − r) |
+# | distribution of the noise levels | uniform over the grid | log-normal |
+# | number of grid points N | grows to 151 | doubles at regular times, up to 1281 |
+#
+# (It also changed two settings of the network, the scale of its time features and dropout, to which we come later.)
+# You have just seen the first one. Now take the finished recipe and put **one** of the other four back to CT's choice.
 
 # %%
 predict("07.1")
@@ -111,9 +122,11 @@ grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 1
 # %% [markdown]
 # ### How often and how much: p(i) and λ(i)
 #
-# Interval i of the grid, from $r = \sigma_i$ to $t = \sigma_{i+1}$, is drawn with probability p(i), which we call its mass. The distance ρ between its two answers is multiplied by the weight λ(i):
+# Interval i of the grid, from $r = \sigma_i$ to $t = \sigma_{i+1}$, is drawn with probability p(i), its mass. The distribution from which it is drawn is called the **proposal**: uniform in CT, log-normal in iCT. The distance ρ between the two answers is multiplied by the weight λ(i):
 #
 # $$L = \sum_i p(i)\, \lambda(i)\; \mathrm{E}\, \rho\bigl(f_\theta(x_{t}, t),\, f_{\theta^-}(x_{r}, r)\bigr) .$$
+#
+# On the ring, ρ is squared L2 in CT and pseudo-Huber in iCT; for images CT uses LPIPS, which needs a network of its own.
 #
 # Only the product p(i) λ(i) matters for the mean gradient, and for Adam only its shape, because Adam cancels a common factor. We call the normalised product, per unit of ln t, the **effective weight**.
 # Here are four combinations on one axis, for N = 161. Look where most of the weight lies.
@@ -137,13 +150,13 @@ ratio = four["iCT"].weight.max() / four["iCT"].weight.min()
 print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 
 # %% [markdown]
-# The two changes pull in opposite directions. The weight moves the work down towards the data, by two orders of magnitude. The log-normal distribution of the levels (*proposal* in the figure) moves it up again, away from the very smallest levels, where the boundary condition leaves little to learn.
+# The two changes pull in opposite directions. The weight moves the work down towards the data, by two orders of magnitude. The log-normal proposal moves it up again, away from the very smallest levels, where the boundary condition leaves little to learn.
 #
 # Why 1/(t − r)? The difference between the answers of two neighbours is about t − r times the slope of f along the way. Divided by t − r it becomes a *rate*, and rates can be compared across levels and across grids.
 #
 # ### What the network reads: the Fourier scale
 #
-# A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper is reported to have lowered it from 16 to 0.02 on CIFAR-10; the ring here uses 0.3.
+# *Optional.* # A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper lowered it from 16 to 0.02 on CIFAR-10 (as reported: we know this only at second hand); the ring here uses 0.3.
 # Each column on the left is one such wave. On the right you see how similar the features of two neighbours are; the spacings of three grids near t = 0.3 are marked.
 
 # %% tags=["hide-input"]
@@ -177,7 +190,7 @@ print("                                     N = 11, 161, 1281")
 # | points N(k) | root growth to 151 | $\min(s_0 2^{\lfloor k/K' \rfloor}, s_1) + 1,\quad K' = \bigl\lfloor K / (\log_2\lfloor s_1/s_0\rfloor + 1)\bigr\rfloor$ |
 # | dropout | none | yes, with the same mask in both passes |
 #
-# Here d is the dimension of the data, $s_0 = 10$, $s_1 = 1280$, $P_\text{mean} = -1.1$ and $P_\text{std} = 2$. The loss itself is as short as before:
+# Here d is the number of coordinates of the data, $s_0 = 10$, $s_1 = 1280$, $P_\text{mean} = -1.1$ and $P_\text{std} = 2$. The loss itself is as short as before:
 
 # %%
 show_source(ICT.loss)
@@ -289,7 +302,7 @@ print(
 #
 # ### iCT on digits
 #
-# Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
+# *Optional.* # Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]
@@ -454,8 +467,11 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Three things to take with you. What a change is worth depends on the rest of the recipe. On the ring the weight, and a target without a lag, do most; the distance, the noise levels and the grid add to it.
-# And draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel each other.
+# ### What to remember
+#
+# 1. What a change is worth depends on the rest of the recipe.
+# 2. On the ring the weight, and a target without a lag, do most; the distance, the noise levels and the grid add to it.
+# 3. Draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel each other.
 #
 # ## Budget
 

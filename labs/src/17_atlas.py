@@ -400,7 +400,7 @@ for name in present(rows):
         model, _, _ = runs.load(weights_of(name))
         again = float(rmse_by_level(model, model.process, points).square().mean().sqrt())
         lines.append(f"| {ENTRIES[name].title} | {score(rows, name, 'rmse')[0]:.4f} | {again:.4f} |")
-folded("RMS to f\\*, recorded and evaluated again", "\n".join(lines))
+folded("RMS to f*, recorded and evaluated again", "\n".join(lines))
 
 # %% [markdown]
 # For diffusion and for PCM this distance says little, because they were not asked to learn f\*. The same is true of sLCT, whose noise is paired with the data (lab 12).

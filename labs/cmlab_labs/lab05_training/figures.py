@@ -471,7 +471,7 @@ def mean_and_median(oracle: Mixture1D, x_t: float, t: float) -> Figure:
     figure, ((ax, plane),) = sheet(1, 2, 9.8, 3.8)
     draw_slopes(ax, oracle, x_t, t)
     levels = KarrasGrid(LOW, t, 3.0).down(160).double()[:-1]
-    starts = quantile_points(oracle, t, 16)
+    starts = quantile_points(oracle, t, 11)
     for role, middle in ((TRUTH, "mean"), (WRONG, "median")):
         ways = follow(oracle, torch.cat([starts[:, 0], double([x_t])]), levels, middle)
         plane.plot(
