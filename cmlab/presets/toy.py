@@ -208,7 +208,7 @@ def alpha_flow(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.drifting")
 def drifting(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.drifting: not measured."""
+    """cmlab train toy.drifting: one jump; rmse 0.270 (0.210 to 0.314), sw1 0.037. 29 s."""
     return flow_map(Drifting(), steps, seed)
 
 

@@ -70,6 +70,7 @@ from cmlab_labs.lab17_atlas.figures import (
     front,
     generators,
     grouped_text,
+    map_and_law,
     posterior_errors,
     present,
     rank_correlation,
@@ -279,6 +280,26 @@ for told_by, ruler in zip(groups, ("edm", "exact"), strict=True):
         errors = at[1][told_by][arm]
         lines.append(f"| {ENTRIES[arm].title} | {ranged(errors)} | {ENTRIES[ruler].title} | {worth_text(worth(curve, errors))} |")
 Markdown("\n".join(lines))
+
+# %% [markdown]
+# ### Flow maps: the right distribution, and the right map
+#
+# The networks of lab 18 are told two times, and n calls are n jumps along the path, without fresh noise. They are compared in two ways: sliced W₂ to the data, as before, and the RMS distance from each sample to the end of the exact path from the same noise. The methods above are beside them for comparison; with their fresh noise the second number has a meaning at one call only.
+#
+# A generator can have the right distribution with the wrong map. Drifting asks for the distribution alone, and is trained for one call; what it does with more calls was never trained. LMD is told the exact velocity and asks for the map.
+
+# %% tags=["hide-input"]
+told_maps = [*generators(rows, False, maps=True), *generators(rows, True, maps=True)]
+lines = ["| flow map | teacher | sliced W₂: 1 call | 2 calls | 4 calls | to the exact end: 1 call | 2 calls | 4 calls |", "|---" * 8 + "|"]
+for arm in sorted(told_maps, key=lambda a: by_calls(rows, a, name="end")[1].mean()):
+    law, end = by_calls(rows, arm), by_calls(rows, arm, name="end")
+    cells = [ranged(found[n]) for found in (law, end) for n in (1, 2, 4)]
+    lines.append(f"| {ENTRIES[arm].title} | {ENTRIES[arm].teacher or 'none'} | {' | '.join(cells)} |")
+Markdown("\n".join(lines))
+
+# %% tags=["hide-input"]
+beside = [a for a in ("ict", "sct", "cd") if a in present(rows)]
+map_and_law(rows, [*told_maps, *beside], "One call: a small error of the distribution\ndoes not make a small error of the map")
 
 # %% [markdown]
 # ### By seconds and by memory

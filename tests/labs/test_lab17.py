@@ -7,7 +7,7 @@ from cmlab_labs.common.explorers_steps import OraclePhasedModel
 from cmlab_labs.common.prediction import prediction
 from cmlab_labs.lab17_atlas import checks, figures
 from cmlab_labs.lab17_atlas import explorer as widget
-from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, read_rows
+from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, MAPS, read_rows
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.methods import pcm
@@ -215,6 +215,17 @@ def test_the_league_has_every_method_that_draws_samples(rows):
     assert drawn.count((1, 2, 4)) == len(told[False])
     mean = figures.by_calls(rows, "ict")[1].mean()
     assert any(line.get_ydata()[0] == pytest.approx(mean) for line in figure.axes[1].lines)
+
+
+def test_a_flow_map_may_have_the_right_distribution_and_the_wrong_map(rows):
+    maps = [a for teacher in (False, True) for a in figures.generators(rows, teacher, maps=True)]
+    assert set(maps) == {arm for arm, entry in ENTRIES.items() if entry.asked == MAPS}
+    names = [text.get_text() for text in figures.map_and_law(rows, maps, "t").axes[0].texts]
+    assert {ENTRIES[arm].title for arm in maps} <= set(names)
+    for name, apart in (("sliced_w2", False), ("end", True)):
+        sct, drifting = (figures.by_calls(rows, a, name=name)[1] for a in ("sct", "drifting"))
+        assert figures.beats(sct, drifting) == apart
+        assert figures.beats(figures.by_calls(rows, "lmd", name=name)[1], drifting)
 
 
 def test_every_method_has_a_look_of_its_own():

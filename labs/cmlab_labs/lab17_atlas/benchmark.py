@@ -33,6 +33,7 @@ from cmlab.methods import SLCT, Method, MusicCM
 from cmlab.methods.critic import Critic
 from cmlab.methods.editing import edit, inpainting
 from cmlab.methods.edm import EDMWeight
+from cmlab.methods.flow_map import Jumps
 from cmlab.methods.ict import Doubling, InverseGap
 from cmlab.methods.pcm import PhasedSteps
 from cmlab.methods.posterior_sampling import Mask, Measurement, restore
@@ -244,6 +245,7 @@ Make = Callable[[int, int], Recipe]  # (steps, seed) -> recipe
 
 MULTISTEP = ("multistep", FewSteps(toy.SIGMA_MAX, toy.SIGMA_MID), (1, 2, 4))
 PHASES = ("phases", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4))
+JUMPS = ("jumps", Jumps(), (1, 2, 4))
 DDIM = ("ddim", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4, 8, 16, 32))
 HEUN = ("heun", HeunSteps(toy.GRID), (5, 9, 17, 35))
 LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
@@ -315,7 +317,7 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
 
 
 EXACT = "the exact denoiser"
-FEW_STEP = Generation((MULTISTEP,))
+FEW_STEP, MAPS = Generation((MULTISTEP,)), Generation((JUMPS,))
 PHASED, SOLVERS = Generation((PHASES,)), Generation((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
     "truth": Entry("the data themselves", "", ExactBaseline()),
@@ -335,6 +337,8 @@ ENTRIES: dict[str, Entry] = {
     "musiccm-plain": Entry(
         "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
+    "drifting": Entry("Drifting", "2602.04770", MAPS, preset(toy.drifting)),
+    "lmd": Entry("LMD", "2406.07507", MAPS, preset(toy.lmd), EXACT),
     "editing": Entry(
         "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)),
         preset(toy.ict),

@@ -10,7 +10,7 @@ from cmlab.metrics.toy import coverage, nearest_mode
 from cmlab.ops import seeded
 from cmlab.presets import toy
 from cmlab.process import Process, VarianceExploding
-from cmlab.sampling import Sampler
+from cmlab.sampling import FewSteps, Sampler
 from cmlab.train import runs
 from cmlab.types import Data, Denoise
 
@@ -62,8 +62,11 @@ def picture(method: str, other: str, calls: int, seed: int) -> Picture:
         name = f"{title}, {calls} call{'s' * (calls > 1)}: mean distance {far:.2f}"
         panels.append((name, x.numpy(), LOOK[key]))
         lines.append(method_sentence(title, x, exact, far, table_sentence(key, calls)))
+    fresh = calls > 1 and any(
+        isinstance(sampler(methods()[title]), FewSteps) for title in (method, other)
+    )
     return Picture(
-        compare_samples(panels, exact.numpy()), "\n".join([*lines, legend_sentence(calls)])
+        compare_samples(panels, exact.numpy()), "\n".join([*lines, legend_sentence(fresh)])
     )
 
 
@@ -78,13 +81,9 @@ def method_sentence(title: str, x: Data, exact: Data, far: float, recorded: str)
     )
 
 
-def legend_sentence(calls: int) -> str:
+def legend_sentence(fresh: bool) -> str:
     """Sentence on the circles and lines of the figure."""
-    why = (
-        " Fresh noise between calls leads to other paths, so the lines are long."
-        if calls > 1
-        else ""
-    )
+    why = " Fresh noise between calls leads to other paths, so its lines are long." * fresh
     return (
         f"Circles are the exact ends of the same {POINTS} noises; of real data, 99% lie near a "
         f"mode (within 3 standard deviations).{why}"

@@ -31,7 +31,7 @@ from cmlab.metrics.plots import (
 
 from ..common.plots_posterior import ink
 from ..common.plots_steps import end_points
-from .benchmark import DIFFUSION, ENTRIES, NAMES, Row, score
+from .benchmark import DIFFUSION, ENTRIES, MAPS, NAMES, Row, score
 
 # Samples of two methods from the same noise, over the exact end points
 
@@ -95,14 +95,15 @@ def evaluated_calls(
     return list(dict.fromkeys((a["way"], a["calls"]) for a in found))
 
 
-def generators(rows: Sequence[Row], teacher: bool) -> list[str]:
-    """The trained methods that generate from noise, with a teacher or without."""
+def generators(rows: Sequence[Row], teacher: bool, maps: bool = False) -> list[str]:
+    """The methods trained to generate from noise, with a teacher or without; or flow maps."""
     drawn = [
         method
         for method in present(rows)
         if ENTRIES[method].parts and evaluated_calls(rows, method)
     ]
-    return [method for method in drawn if bool(ENTRIES[method].teacher) == teacher]
+    told = [method for method in drawn if bool(ENTRIES[method].teacher) == teacher]
+    return [method for method in told if (ENTRIES[method].asked == MAPS) == maps]
 
 
 def by_calls(rows: Sequence[Row], method: str, solver: str = "",
@@ -212,6 +213,7 @@ LOOK: dict[str, Role] = {
     "pcm-2": Role(EXTRA.color, "p", ":"), "pcm-4": Role(EXTRA.color, "h", "-."),
     "musiccm": Role(BROWN, ">", (0, (3, 1, 1, 1))), "musiccm-plain": Role(BROWN, "<", ":"),
     "editing": STUDENT, "dps": TEACHER, "cm-dis": EXTRA,
+    "lmd": Role(STUDENT.color, "*", "-"), "drifting": Role(WRONG.color, "P", ":"),
 }  # fmt: skip
 OTHER = ("edm", "slct")  # a denoiser, and paired noise: what they learn is not f*
 SPAN, TALL = (0.007, 1.3), (0.007, 4.2)
@@ -399,16 +401,41 @@ def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.nda
     for ax, (title, errors) in zip(axes, panels.items(), strict=True):
         ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 280))
         tags = {cost_point(ax, a, score(rows, a, "seconds"), e): a for a, e in errors.items()}
-        for tag, y in spread_labels(ax, list(tags), 0.066):
-            draw_mark(ax, tags[tag], RIGHT, y)
-            weight = "bold" if tags[tag] in best[title] else "normal"
-            ax.text(RIGHT * 1.1, y, tag.text, fontsize=9, color=tag.color, va="center",
-                    fontweight=weight)  # fmt: skip
+        name_points(ax, tags, RIGHT, 0.066, best[title])
         plain_ticks(ax.set_xticks, (15, 20, 30, 50, 80))
         plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
         ax.minorticks_off()
         shade_floor(ax, score(rows, "truth", "sliced_w2", "truth", 0))
         name_axes(ax, "the whole training (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
+    return figure
+
+
+def name_points(
+    ax: Axes, tags: Mapping[CurveLabel, str], x: float, gap: float, best: Sequence[str] = ()
+) -> None:
+    """Marks and names of methods at x, one over the other; those of `best` in bold."""
+    for tag, y in spread_labels(ax, list(tags), gap):
+        draw_mark(ax, tags[tag], x, y)
+        weight = "bold" if tags[tag] in best else "normal"
+        ax.text(x * 1.1, y, tag.text, fontsize=9, color=tag.color, va="center",
+                fontweight=weight)  # fmt: skip
+
+
+def map_and_law(rows: Sequence[Row], methods: Sequence[str], title: str) -> Figure:
+    """One call: the error of the distribution against that of the map, by method."""
+    figure, axes = sheet(1, 1, 8.6, 4.4)
+    ax = axes[0, 0]
+    ax.set(xscale="log", yscale="log", xlim=(0.03, 3.4), ylim=(0.008, 1.1))
+    tags = {}
+    for a in methods:
+        end, law = by_calls(rows, a, name="end")[1], by_calls(rows, a)[1]
+        tags[cost_point(ax, a, failed_as_infinite(end), law)] = a
+    name_points(ax, tags, 1.3, 0.062)
+    plain_ticks(ax.set_xticks, (0.05, 0.1, 0.2, 0.5, 1))
+    plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
+    ax.minorticks_off()
+    shade_floor(ax, score(rows, "truth", "sliced_w2", "truth", 0))
+    name_axes(ax, "RMS distance to the exact end (data units)", DATA_ERROR, title)
     return figure
 
 
