@@ -28,8 +28,8 @@
 #
 # **How a lab works.** Run a cell with Shift and Enter, or all of them with *Run › Run All Cells*. Before you see a result you are
 # asked to *predict* it: choose an answer, commit to it, and read the reply. After a wrong answer you may try once more, and nobody
-# keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets work by
-# mouse or by keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
+# keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets can be used with the
+# mouse or the keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
 # check below it. The check answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what the check has shown. A hint and a solution are folded
 # under each exercise. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
 
@@ -78,7 +78,7 @@ noise_slider()
 #
 # ## Predict
 #
-# A network receives 64 pixels of pure noise, at noise level t = 80, and the request for a 3. It is called **once**. It was trained on 1437
+# A network receives 64 pixels of pure noise, at noise level t = 80, and a request for a 3. It is called **once**. It was trained on 1437
 # scanned digits.
 
 # %%
@@ -89,15 +89,15 @@ predict("00.1")
 #
 # ### The denoiser
 #
-# Suppose that you see a noisy image $x_t$ and know its noise level t. Many scans could lie under the noise. The **denoiser** D answers with their
-# average, in which a scan counts more, the better it fits what you see:
+# Suppose that you see a noisy image $x_t$ and know its noise level t. Many scans could lie under the noise. The **denoiser** D returns their
+# average, in which the scans that fit best what you see count most:
 #
 # $$D(x_t, t) = \mathrm{E}[x \mid x_t], \quad\text{the mean of x, given } x_t .$$
 #
 # A diffusion model is a network that was trained to compute this mean. For a finite set of scans, however, D is a plain formula, and we need no
 # network. We call it the *perfect denoiser* of the set.
 #
-# A diffusion sampler starts in pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3. (Each
+# A diffusion sampler starts from pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3. (Each
 # step calls D twice, except the last, which calls it once, so there are 35 calls in all.)
 
 # %% tags=["hide-input"]
@@ -115,13 +115,13 @@ print(f"{len(D.calls)} calls of D on the way")
 print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 
 # %% [markdown]
-# The upper row is the path from noise to image, the lower row what D answers at each point of the path. (Noisy images are drawn with the contrast of
+# The upper row shows the path from noise to image, and the lower row shows the answer of D at each point of the path. (Noisy images are drawn with the contrast of
 # a scan, so that you can see them.) At t = 80 the denoiser's answer is practically the mean of all threes, whatever the noise is. Only on the way down
-# does the answer become one particular digit. The path ends **in a scan**, because a perfect denoiser of a set knows nothing but that set.
+# does the answer become one particular digit. The path ends **in a scan**, because a perfect denoiser of a set is built from that set alone.
 #
 # ### The consistency function
 #
-# The **consistency function** f answers, from any point of the path and in a single call, with the end of the path, $x_0$:
+# The **consistency function** f gives, from any point of the path and in a single call, the end of the path, $x_0$:
 #
 # $$f(x_t, t) = x_0 .$$
 #
@@ -136,8 +136,8 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # $$x \;\leftarrow\; f(x + \sigma_{\mathrm{mid}}\, z',\ \sigma_{\mathrm{mid}}).$$
 #
-# How does a network learn where paths end, without following them? Take a scan x, one noise z, and two noise levels, t and a smaller one, r. Then
-# ask that the network give the **same answer** at both levels, by making the distance between its two answers small:
+# How does a network learn where paths end, without following them? Take a scan x, one draw of noise z, and two noise levels, t and a smaller one, r. Then
+# require the network to give the **same answer** at both levels, by making the distance between its two answers small:
 #
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
@@ -147,7 +147,8 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # Labs 05, 07 and 09 explain this loss piece by piece. In the package it is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`.
 #
-# Now load a network that was trained in this way, and give it forty noises. Each digit takes one call of the network:
+# Now load a network that was trained in this way, and give it forty independent draws of noise (forty *noises*, for short). Each digit takes one call
+# of the network:
 
 # %% tags=["hide-input"]
 model, recipe, record = runs.load(GENERATOR)
@@ -167,7 +168,7 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 #
 # Change the **seed** to draw other noise, ask for another **digit**, and spend 1, 2 or 4 **calls**. At the top right you see what was made, beside
 # the nearest of all training scans. Below are one exact path from the same noise, the mean D at each level, and the
-# network's answer f. A perfect f for this set of scans would answer with the same scan in all eight columns.
+# network's answer f. A perfect f for this set of scans would give the same scan in all eight columns.
 #
 # Three things to try. Find a seed that makes a bad digit, and give it 2 and 4 calls. Find a digit that is close to a scan.
 # Find the noise level at which the last row begins to change.
@@ -181,8 +182,8 @@ explorer(model, recipe.sampler)
 # The scans are a sample from some distribution of digits, and nobody knows the true f of that distribution. For simple data the true f is known, and then the error of a
 # network can be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**. Each blue line joins the network's
 # answers along one exact path, from pure noise (square) to the data; a black dot marks where that path really ends. A
-# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on such pairs (lab 07). It is shown only the data, and
-# neither the paths nor the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
+# consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on such pairs (lab 07). It is shown only the data, not
+# the paths or the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
 # The error is an RMS, a root mean square: the square root of the mean squared distance. (*Data units* on an axis means that the number is in the unit of the data; the ring has radius 1.)
 
 # %%
@@ -205,8 +206,8 @@ print("after 1000 steps", ", ".join(f"{error:.3f}" for error in after), "(seeds 
 against.picture(start, start, found[0]).figure
 
 # %% [markdown]
-# The printed numbers are RMS errors over all 12 noise levels. The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training the network knows nothing: from pure noise it answers with a
-# point near the middle. After 1000 steps one call from noise lands near the right end. The exact mean D (dashed) would still answer with a point near the middle.
+# The printed numbers are RMS errors over all 12 noise levels. The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
+# point near the middle. After 1000 steps it lands near the right end. The exact mean D (dashed) would still give a point near the middle.
 # At the lowest noise levels there is hardly anything to learn, and there this network is a little worse than it was before training.
 #
 # ## The key figure
@@ -232,7 +233,7 @@ print("Right: called once, the denoiser gives the mean of all scans of that digi
 print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {gaps[1]}.")
 
 # %% [markdown]
-# Why does a perfect denoiser copy, when a trained network does not? The perfect one is perfect *for this set of scans*: no other
+# Why does a perfect denoiser copy scans, when a trained network does not? The perfect one is perfect *for this set of scans*: no other
 # image has any weight in its average. A trained network also answers for noisy images that lie between the scans. Its answers change smoothly from one
 # noisy image to the next, and there they are new. So "exact" does not mean "best" here. Judging both takes two numbers, which are measured below: the distance to held-out digits, and the share of copies.
 # The distance alone favours the copier, because copied scans look like scans.
@@ -288,7 +289,7 @@ checks.two_calls(two_calls)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Three steps: the whole of exercise A gives x; add noise of level σ_mid to it with `x + sigma_mid * fresh`; call f on the result, at
+# There are three steps. The whole of exercise A gives x. Then add noise of level σ_mid to it with `x + sigma_mid * fresh`, and call f on the result, at
 # level σ_mid. Nothing is added after the last call.
 #
 # </details>
@@ -372,8 +373,8 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# The standard deviations over the noise seeds say nothing about how much other training runs would differ. The network used here is one of three: trained from
-# seeds 0, 1 and 2, they score 14.9, 19.8 and 17.8 with one call (noise seed 0). This is the first, which is the best.
+# The standard deviations over the noise seeds say nothing about how much other training runs would differ. The network used here is one of three, which were trained from
+# seeds 0, 1 and 2 and score 14.9, 19.8 and 17.8 with one call (noise seed 0). It is the first of them, and the best.
 #
 # ## Budget
 #

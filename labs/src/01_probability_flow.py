@@ -59,7 +59,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # drawn from the standard normal distribution and t is the **noise level**. In the picture t grows to the right, so noise is on the right and the data are on the
 # left. The darker the grey, the more likely a noisy number $x_t$ is at this noise level.
 #
-# The thin lines are paths that lead from noise to data, and the black line is the path from your starting point. The marked line is a **solver**. It tries to follow the
+# The thin lines are paths that lead from noise to data, and the black line is the path from your starting point. The marked line is a **solver**. It is meant to follow the
 # black line, but takes only N straight steps. The picture opens with a failure: with six steps the solver ends in the **wrong mode**. How many steps does it need to
 # reach the right one?
 
@@ -71,9 +71,9 @@ explorer().turn({}, hide=("rho", "lower", "upper", "below", "above", "width", "s
 #
 # ## Predict
 #
-# A solver starts in pure noise, at noise level t = 10, and goes down to the data at t = 0. The standard deviation of the data, their *spread*, is
+# A solver starts from pure noise, at noise level t = 10, and goes down to the data at t = 0. The standard deviation of the data, their *spread*, is
 # 0.94. Every step is a straight line, so where the path bends, the step misses it.
-# Suppose that every step removes a tenth of the noise that is left, from t to 0.9 t.
+# Suppose that every step removes a tenth of the noise that is left, that is, goes from t to 0.9 t.
 
 # %%
 predict("01.1")
@@ -84,7 +84,7 @@ predict("01.1")
 # Write $p_t$ for the distribution of $x_t = x + t\,z$. It is the distribution of the data, blurred by noise of standard deviation t. From here on our data are numbers with three
 # modes, not quite those of the picture above: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
 #
-# What is the best guess of x, when $x_t$ and t are known? In the sense of least squares it is the mean of all x that could have led to $x_t$:
+# What is the best guess of x when $x_t$ and t are known? In the sense of least squares it is the mean of all x that could have led to $x_t$:
 #
 # $$D(x_t, t) = \mathrm{E}[x \mid x_t] .$$
 #
@@ -95,7 +95,7 @@ predict("01.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t} = -t\,\nabla \ln p_t(x_t).$$
 #
-# The first form is the one to remember: $x_t - D$ is the estimated noise in $x_t$, and divided by t it is the estimate of z. The second form, with the gradient of the
+# The first form is the one to remember: $x_t - D$ is the estimated noise in $x_t$; divided by t, it is the estimate of z. The second form, with the gradient of the
 # log-density, is the one you will meet in papers; that the two are equal is known as *Tweedie's formula*, and we do not derive it here.
 
 # %%
@@ -104,7 +104,7 @@ quantile_paths(oracle, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 
 # %% [markdown]
 # In grey you see the density of $x_t$ at six noise levels, each drawn sideways and scaled to its own peak; in black, five exact paths.
-# At every point the ODE prescribes one slope, so two paths can never cross. On the line, each path therefore **keeps its rank**: if 30 % of the points lie below it at
+# At every point the ODE prescribes one slope, so two paths can never cross. In one dimension, each path therefore **keeps its rank**: if 30 % of the points lie below it at
 # one noise level, 30 % lie below it at every level. This gives the path without solving any ODE. Let $F_t(x)$ be the share of noisy points below x at level t
 # (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level s, through the point with the same rank,
 #
@@ -153,7 +153,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 #
 # $$t_i = \Bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}\bigl(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\bigr)\Bigr)^{\rho} \quad (i = 0, \dots, N-1), \qquad t_N = 0.$$
 #
-# So N steps have N + 1 levels, the last of which is 0. Heun's method asks for two slopes per step, except for the last step, which is Euler's. That makes
+# So N steps have N + 1 levels, the last of which is 0. Heun's method needs two slopes per step, except for the last step, which is Euler's. That makes
 # **2 N − 1 network calls**. Let us count them.
 
 # %% tags=["nbval-check-output"]
@@ -179,7 +179,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# We solve the ODE from 64 starting points whose ranks are evenly spaced, each time with six different numbers of steps. (`ndtri` gives the value of a standard normal variable that has a given rank.) The exact ends are known, so the error is measured and not estimated:
+# We solve the ODE from 64 starting points whose ranks are evenly spaced, each time with six different numbers of steps. (`ndtri` gives the value of a standard normal variable that has a given rank.) The exact ends are known, so the error can be measured directly:
 # `end_error` solves down the noise levels and returns the distance to the end of the exact path.
 
 # %%
@@ -201,7 +201,7 @@ print(
 )
 
 # %% [markdown]
-# On logarithmic axes an error that falls like $N^{-k}$ is a straight line of slope −k, and k is called the **order** of the solver. Twice as many steps divide Euler's error by two (order 1),
+# On logarithmic axes an error that falls like $N^{-k}$ is a straight line of slope −k, and k is called the **order** of the solver. Doubling the number of steps divides Euler's error by two (order 1),
 # and Heun's by four (order 2), once the steps are short enough.
 #
 # ### Where the paths bend
@@ -242,8 +242,8 @@ print("Bend of the median path:", ", ".join(f"{near(at):.2g} at t = {at:g}" for 
 #
 # ### The same in two dimensions
 #
-# Now the data are points in the plane, in eight modes on a ring. There are no ranks, so the exact flow is solved numerically, to a tolerance a thousand times finer than any error below.
-# The panel on the right makes the fair comparison: error per **network call**, not per step.
+# Now the data are points in the plane, in eight modes on a ring. There are no ranks, so the exact flow is computed numerically, to a tolerance a thousand times smaller than any error below.
+# The panel on the right makes the fair comparison: it plots the error against the number of **network calls**, not of steps.
 
 # %% tags=["hide-input"]
 eight = Ring().oracle
@@ -281,7 +281,7 @@ print(f"Three other draws of the 256 starting points change these errors by {min
 #
 # ### A · guided: the noise levels of a sampler
 #
-# Write the n levels from $\sigma_{\max}$ down to $\sigma_{\min}$, without the 0 at the end. The check asks for exact ends, levels that fall strictly,
+# Write the n levels from $\sigma_{\max}$ down to $\sigma_{\min}$, without the 0 at the end. The check requires exact ends, strictly decreasing levels,
 # even spacing for ρ = 1, and a finite answer for n = 1.
 
 
@@ -322,7 +322,7 @@ checks.karras_sigmas(karras_sigmas)
 # ### B · on your own: one step of Heun's method
 #
 # `denoise(x, t)` returns D, for x of shape (b, 1) and a number t. Write the step from level t to level r, with 0 < r < t.
-# The check follows 33 exact paths with your step, first in 32 steps and then in 64. A method of order two divides the error by four.
+# The check follows 33 exact paths with your step, first in 32 steps and then in 64. With a method of order two, this divides the error by four.
 
 
 # %% tags=["exercise"]
@@ -367,7 +367,7 @@ show_source(heun)
 # ## What the paper claims, what you saw
 #
 # The claims are those of Section 3 of the EDM paper and, for the 35 calls, of its abstract, as reported (that is, known to us at second hand). One measurement is still missing:
-# the error of 18 Heun steps for several ρ, from the two largest noise levels that samplers usually start at, on the line and on the ring.
+# the error of 18 Heun steps for several ρ, from the two largest noise levels at which samplers usually start, in one dimension (*line*) and on the ring.
 
 # %% tags=["hide-input"]
 rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
@@ -408,7 +408,7 @@ claims = f"""
 Markdown(claims)
 
 # %% [markdown]
-# Three lines to take with you. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; one region between the two decides
+# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; one region between the two decides
 # where it ends. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
 #
 # ## Budget

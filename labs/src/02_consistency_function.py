@@ -23,10 +23,10 @@
 # After this lab you can
 #
 # 1. **state** the two properties that define the consistency function f, and check them with numbers;
-# 2. **derive** f exactly, for a Gaussian and for any distribution on the line;
-# 3. **explain** what a network learns that regresses from the noisy point to the data, and how f differs from it.
+# 2. **derive** f exactly, for a Gaussian and for any distribution in one dimension;
+# 3. **explain** what a network learns if it regresses from the noisy point to the data, and how f differs from that.
 #
-# This lab trains nothing. Every f in it is exact, so what you see is the goal itself and not an attempt at it.
+# This lab trains nothing. Every f in it is exact, so what you see is the function itself, free of training errors.
 
 # %%
 import torch
@@ -58,8 +58,8 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 #
 # $$x_t = x + t\,z, \qquad z \text{ drawn from the standard normal distribution,}$$
 #
-# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points stand at t = 3 (two of them outside the frame). Move the slider to the left, down to t = 0, and watch how noise becomes
-# data: each point follows a path of its own.
+# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points start at t = 3 (two of them outside the frame). Move the slider to the left, down to t = 0, and watch noise become
+# data: each point follows its own path.
 
 # %%
 oracle = Mixture1D(  # knows the exact distribution at every noise level
@@ -70,7 +70,7 @@ oracle = Mixture1D(  # knows the exact distribution at every noise level
 from_noise_to_data(oracle)
 
 # %% [markdown]
-# A sampler follows such a path in many small steps. A **consistency function** is meant to do it in one: it is given a noisy point $x_t$ and the noise level t, and answers at once. We write its
+# A sampler follows such a path in many small steps. A **consistency function** is meant to do it in one: it is given a noisy point $x_t$ and the noise level t, and returns the end of the path at once. We write its
 # answer $f(x_t, t)$.
 #
 # ## Predict
@@ -87,24 +87,24 @@ predict("02.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. So $x_t - D$ is the estimated noise in $x_t$, and divided by t it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
 # $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because the slope has t in its denominator. Here ε = 0.002.)
 #
-# The **consistency function** answers with the end of the path:
+# The **consistency function** gives the end of the path:
 #
 # $$f(x_t, t) = x_\varepsilon .$$
 #
 # Two properties define it.
 #
-# - **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points $x_t$ and $x_r$ of one path, at noise levels t and r.
+# - **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points $x_t$ and $x_r$ on the same path, at noise levels t and r.
 # - **Boundary condition**: $f(x_\varepsilon, \varepsilon) = x_\varepsilon$. A point that is already at the end of its path stays there.
 #
 # ### Why paths cannot cross
 #
-# Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, which gives one slope at each point and changes smoothly from point to point. Started from one
-# point, such an equation has exactly one solution, towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet.
+# Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, whose slope is determined at each point and changes smoothly from point to point. Such an
+# equation has exactly one solution through a given point, towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet.
 #
-# On the line this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
+# In one dimension, that is, on a line, this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
 # with it, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
 #
 # $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
@@ -130,7 +130,7 @@ for row in zip(levels, path, rank, f, strict=True):
 
 # %% [markdown]
 # For **one Gaussian** $N(m, \sigma_d^2)$, with mean m and standard deviation $\sigma_d$, the noisy points have the distribution $N(m, \sigma_d^2 + t^2)$. Equal rank then means equal distance from the mean,
-# counted in standard deviations. That gives f in one line; exercise A asks you for it. (In several dimensions there are no ranks, but solving the ODE gives the same line, if the spread is $\sigma_d$ in every direction.)
+# measured in standard deviations. That gives f in one line; exercise A asks you for it. (In several dimensions there are no ranks, but solving the ODE gives the same formula, if the spread is $\sigma_d$ in every direction.)
 #
 # ## Explore
 #
@@ -139,7 +139,7 @@ for row in zip(levels, path, rank, f, strict=True):
 # The density of the data is drawn at the left edge, and the panel on the right shows the answers for all $x_t$ at this noise level.
 # (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
 #
-# Three things to try. Find the path that separates the modes: which share of the paths lies below it, and why exactly this share?
+# Three things to try. Find the path that separates the modes: what share of the paths lies below it, and why exactly this share?
 # Set t to 0.05 and compare f with D. Hide D and look at how steeply f climbs.
 
 # %%
@@ -187,8 +187,8 @@ print("Right: the distance of f and D is small near the data, and grows with the
 # %% [markdown]
 # ### Why not regress straight to the data?
 #
-# Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lie
-# behind one $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
+# Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
+# to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
 # average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is. The figure shows the root mean square (RMS) of f − D over all noisy points of a level.
 
 # %%
@@ -197,9 +197,9 @@ pair = {"two modes": oracle, "one Gaussian, same mean and spread": one}
 gap_curves(pair, [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 80.0])
 
 # %% [markdown]
-# So even for one Gaussian D is not f: they coincide only on the path of its mean.
+# So even for one Gaussian, D differs from f: they coincide only on the path of the mean.
 # D says where the data are on average. If you follow D a little way and ask again, and repeat this, you walk along the path. That is a diffusion sampler, with one call per step.
-# f is what you find at the end of the walk. It has to be learned in another way, and labs 04 and 05 show two.
+# f is what you find at the end of the walk. It has to be learned in another way; labs 04 and 05 show two ways.
 #
 # ### In the plane: which noise becomes what
 #
@@ -224,7 +224,7 @@ Markdown(
 )
 
 # %% [markdown]
-# A basin holds as large a share of the noise as its mode holds of the data, up to the chance in 4000 draws. That is how f turns noise into samples in
+# A basin holds as large a share of the noise as its mode holds of the data, up to sampling error in 4000 draws. That is how f turns noise into samples in
 # **one call** without losing a mode: it moves the noise, but neither adds nor removes any of it.
 #
 # ### How steep is f?
@@ -254,7 +254,7 @@ print(f"steepest slope of f at t = 2: {slope.max():.1e}, at x_t = {where:.2f}")
 #
 # ### A · guided: f of a Gaussian
 #
-# The data are $N(m, \sigma_d^2)$, so the noisy points are $N(m, \sigma_d^2 + t^2)$. A path keeps its distance from the mean, counted in standard deviations of its own noise level.
+# The data are $N(m, \sigma_d^2)$, so the noisy points are $N(m, \sigma_d^2 + t^2)$. Along a path, the distance from the mean stays the same when it is measured in standard deviations of the current noise level.
 # Return the position, at noise level ε, of the path that passes through $x$ at level $t$. `x` and `t` are tensors of the same shape; `mean`, `sigma_data` and `eps` are numbers.
 
 
@@ -292,7 +292,7 @@ checks.f_gaussian(f_gaussian)
 #
 # f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
 # You are given only `cdf(x, level)`, the distribution function $F$ of the noisy points at a level, with one level for each x.
-# The check tests the identity f(x, t, t) = x, and that two moves in a row equal one: f(f(x, t, s), s, r) = f(x, t, r). Later labs build methods on this map.
+# The check tests the identity f(x, t, t) = x, and that two moves in a row are equivalent to one: f(f(x, t, s), s, r) = f(x, t, r). Later labs build methods on this map.
 
 
 # %% tags=["exercise"]

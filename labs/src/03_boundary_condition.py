@@ -56,8 +56,8 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The three panels on the right show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε. (The panel on the left is explained below.)
 #
-# A *form* is a formula that is put around the network; *none* leaves the network as it is. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five draw the dashed line f = x, although nobody has
-# trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) What do some forms know, before the first training step, that the others do not?
+# A *form* is a formula that is put around the network; *none* leaves the network as it is. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five lie on the dashed line f = x, although nobody has
+# trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) Which property do some forms have, before the first training step, that the others lack?
 
 # %%
 explorer().turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
@@ -70,7 +70,7 @@ explorer().turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
 #
 # $$\lVert f(x_t, t) - f(x_r, r)\rVert^2 .$$
 #
-# Nobody shows the network the right answer.
+# The network is never shown the right answer.
 
 # %%
 predict("03.1")
@@ -78,17 +78,17 @@ predict("03.1")
 # %% [markdown]
 # ## The exact object
 #
-# Which functions have loss 0? Those that do not change along a path. All points of such a path share one value, the value at the end of the path,
-# where the noise level is ε. Write $g(x) = f(x, \varepsilon)$ for what f answers there, and $f^*$ for the exact consistency function, which gives the end of the path. Then
+# Which functions have loss 0? Those that do not change along a path. For such a function, all points of a path share one value, the value at the end of the path,
+# where the noise level is ε. Write $g(x) = f(x, \varepsilon)$ for the value of f there, and $f^*$ for the exact consistency function, which gives the end of the path. Then
 #
 # $$\text{loss} = 0 \quad\Longleftrightarrow\quad f(x_t, t) = g\bigl(f^*(x_t, t)\bigr) \quad\text{for some function } g .$$
 #
 # The loss says nothing about g. With g = 0 we get the trivial solution, with g(x) = −x the mirror image of the truth, and with g(x) = x the truth.
-# So one more line is needed beside the loss, and it is the **boundary condition**:
+# So one more equation is needed in addition to the loss, and it is the **boundary condition**:
 #
 # $$f(x, \varepsilon) = x .$$
 #
-# The table below follows four functions along one exact path. A row that does not change has loss 0. Only the last column, at ε, says which of these rows is right. (D is the posterior mean of lab 02.)
+# The table below follows four functions along one exact path. A row that does not change has loss 0. Only the last column, at ε, shows which of these rows is right. (D is the posterior mean of lab 02.)
 
 # %% tags=["hide-input"]
 EPS, HIGH = 0.002, 10.0
@@ -123,13 +123,13 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # - $c_\text{skip}$ says how much of the noisy input is passed on unchanged;
 # - $c_\text{out}$ says how much the network's output counts;
 # - $c_\text{in}$ brings the input to a size that a network handles well;
-# - $c_\text{noise}$ is the number by which the network is told the noise level.
+# - $c_\text{noise}$ is the number that tells the network the noise level.
 #
 # The boundary condition holds if
 #
 # $$c_\text{skip}(\varepsilon) = 1, \qquad c_\text{out}(\varepsilon) = 0 .$$
 #
-# Then, at ε, the skip passes x through and the network has no say, **whatever its weights are**.
+# Then, at ε, the skip passes x through and the network contributes nothing, **whatever its weights are**.
 #
 # What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three requirements. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
 #
@@ -160,7 +160,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The cell computes the whole loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken, so that it has a place for 0.
+# The cell below computes the full loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken, so that it has a place for 0.
 
 # %%
 levels = KarrasGrid(EPS, HIGH).up(18)
@@ -184,7 +184,7 @@ print(
 # %% [markdown]
 # ### With the boundary, a small loss means a small error
 #
-# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels, and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f at level $t_n$ is a sum of the changes on the way down and of the error
+# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels, and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f at level $t_n$ is the sum of the changes on the way down and the error
 # at the boundary:
 #
 # $$f(x_{t_n}, t_n) - f^*(x_{t_n}, t_n) = \sum_{k=1}^{n-1} \bigl[f(x_{t_{k+1}}, t_{k+1}) - f(x_{t_k}, t_k)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ with the boundary}} .$$
@@ -207,8 +207,8 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher the constant even has the smallest loss
 #
-# A *teacher* is a source that knows the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none and does not know the paths. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
-# so even the exact f gives two different answers, and has a loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
+# A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
+# so even the exact f gives two different answers and has a positive loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
 n = torch.arange(17).repeat(300)
@@ -231,9 +231,9 @@ Markdown("\n".join(rows))
 #
 # ### A demonstration, with its budget
 #
-# Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form and half have none, so that the output of the network is f itself. Each form is trained in two ways, from three seeds each.
+# Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others have no form, so that the output of the network is f itself. Each form is trained in two ways, from three seeds each.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training. (The paper also takes the second answer from a slow average of the weights, which is left out here.)
-# The budget of each run is 300 steps of the optimiser Adam with batches of 128, so 38 400 samples.
+# The budget of each run is 300 steps of the optimiser Adam with batches of 128, that is, 38 400 samples.
 
 # %% tags=["hide-input"]
 trained, last = {}, {}
@@ -281,10 +281,10 @@ Markdown("\n".join(table))
 # %% [markdown]
 # The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read it with care, because the result is not quite what one expects.
 #
-# - **Plain, none: collapse.** Each seed ends in a constant of its own, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
+# - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
 # - **Plain, CM form: right at ε, but too small further out.** The boundary rules the constant out. Still, such pairs favour small answers, because even the exact f has a loss on them. With the stop-gradient, in the third row of the table, the answers do not shrink (lab 05 explains why).
 # - **Stop-gradient, CM form: the spread is kept**, close to that of the data at every level, and the answers come nearest to the exact f.
-# - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and they drift away, each seed to a place of its own. The stop-gradient does not replace the boundary.
+# - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and they drift away, each seed to a different place. The stop-gradient does not replace the boundary.
 
 # %% [markdown]
 # ### Unit variance, measured
@@ -336,8 +336,8 @@ print(
 #
 # ### A · guided: the coefficients of the CM form
 #
-# Write $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check asks for the boundary to 1e-7, for an input of variance 1 on the ring
-# (by simulation, within 2 %), and for agreement with the paper.
+# Write $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check requires the boundary to 1e-7, an input of variance 1 on the ring
+# (by simulation, within 2 %), and agreement with the paper.
 
 
 # %% tags=["exercise"]
@@ -399,7 +399,7 @@ checks.anchored(anchored)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Take F = 0, then F = 1. What do these two cases tell you about c_skip(ε) and c_out(ε)? And computers round: 1 − √0.3 · √0.3 / 0.3 need not be exactly 0.
+# Take F = 0, then F = 1. What do these two cases tell you about c_skip(ε) and c_out(ε)? Remember also that computers round: 1 − √0.3 · √0.3 / 0.3 need not be exactly 0.
 #
 # </details>
 
@@ -449,7 +449,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Three lines to take with you. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary is built in and not learned: at ε the skip is 1 and the network has no say.
+# Three conclusions. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary condition is built in rather than learned: at ε the skip is 1 and the network contributes nothing.
 # The coefficients at the other levels keep the network's numbers at size 1, for which they need the right $\sigma_d$.
 #
 # ## Budget

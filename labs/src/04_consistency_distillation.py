@@ -87,9 +87,9 @@ predict("04.1")
 #
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
-# So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noises at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are three bumps on the line. In this mean, each of the 512 noises is weighted by the share of all ranks to which it is the
-# nearest, so that chance in the draw has almost no influence.)
+# So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 draws of noise (*noises*, for short) at T = 10.
+# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are one-dimensional, with three modes. In this mean, each of the 512 noises is weighted by the share of all ranks to which it is the
+# nearest, so that the random draw has almost no influence.)
 
 # %%
 oracle, at = Bumps().oracle, noise_samples(Bumps())  # at.x: 512 noises at T = 10
@@ -126,7 +126,7 @@ compositions(at, mean, shown, euler5)
 #
 # ## The method, from its source
 #
-# Beside the student, whose weights θ are trained, two other functions occur in this method, and they are easily confused. The **teacher**, with weights φ, comes from outside. It moves the point $x_t$ to $x_r$. The **target**, with weights θ⁻, is the student itself, treated as a
+# Besides the student, whose weights θ are trained, two other functions occur in this method, and they are easily confused. The **teacher**, with weights φ, comes from outside. It moves the point $x_t$ to $x_r$. The **target**, with weights θ⁻, is the student itself, treated as a
 # constant. It gives the answer at $x_r$, the point at which the teacher's step ends.
 #
 # | Algorithm 2 | in words | in the code |
@@ -134,14 +134,14 @@ compositions(at, mean, shown, euler5)
 # | $x \sim p_\text{data}$, $\;n \sim U\{1, \dots, N-1\}$, $\;z \sim N(0, I)$ | draw a data point, a pair of neighbouring levels (n is drawn uniformly, each value with the same probability), and noise | `x`, `self.pairs`: `t` is $t_{n+1}$ and `r` is $t_n$ |
 # | $x_{t_{n+1}} = x + t_{n+1}\, z$ | add the noise | `x_t`, by `process.perturb` |
 # | $\hat x_{t_n} = x_{t_{n+1}} + (t_n - t_{n+1})\, \Phi(x_{t_{n+1}}, t_{n+1}; \phi)$ | one step of the teacher; Φ is the slope that its solver uses | `x_r`, by `self.solver` and `self.teacher` |
-# | $\lambda(t_n)\, d\bigl(f_\theta(x_{t_{n+1}}, t_{n+1}),\, f_{\theta^-}(\hat x_{t_n}, t_n)\bigr)$ | the distance d of the two answers, times a weight λ | the last three lines |
+# | $\lambda(t_n)\, d\bigl(f_\theta(x_{t_{n+1}}, t_{n+1}),\, f_{\theta^-}(\hat x_{t_n}, t_n)\bigr)$ | the distance d between the two answers, times a weight λ | the last three lines |
 # | $\theta^- \leftarrow \text{stopgrad}(\mu\, \theta^- + (1 - \mu)\, \theta)$ | the target follows the student; μ = 0, the paper's choice for CIFAR-10, makes it the student itself | `self.target` |
 
 # %%
 show_source(CD.loss)
 
 # %% [markdown]
-# (`rewind_rng` sees to it that a network with dropout drops the same units in both calls. It plays no role in this lab.)
+# (`rewind_rng` makes sure that a network with dropout drops the same units in both calls. It plays no role in this lab.)
 #
 # The solvers are those of lab 01: Euler's step calls the teacher once, Heun's step calls it twice. We compare three teachers:
 #
@@ -155,11 +155,11 @@ show_source(CD.loss)
 #
 # Here is the slow motion again, with all controls. A circle marks where the exact path is at level r, and a triangle where the teacher's step ends.
 #
-# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it answers with the exact $f^*$, far out still with D, and the change from one to the other is at t = 0.7.
+# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it gives the exact $f^*$, far out it still gives D, and it changes from one to the other at t = 0.7.
 # The learned teacher is a recorded denoiser; between its recorded points its error is interpolated.
 #
 # Three things to try. Stay at sub-step 2 and go from N = 5 to N = 80, then from Euler to Heun: what happens to the distance between triangle and circle?
-# Go to sub-step 5 with t = 8 and N = 80: how much can this step teach, when the target knows as little as the student?
+# Go to sub-step 5 with t = 8 and N = 80: how much can be learned from this step, when the target is as wrong as the student's answer?
 # Choose *one sample* and try a few draws: does $x_r$ stay near the path? (This is the teacher of lab 05.)
 
 # %%
@@ -236,7 +236,7 @@ Markdown("\n".join(rows))
 # ### Three teachers
 #
 # The *exact* teacher answers with E[x | x_t]. The *learned* one is a denoiser that was trained on the same data, with as many samples as the student; its own walks (thin line) end a little way from the truth. The *one-sample* teacher answers with the very x to which the noise was added. Its steps are
-# wrong one by one, and right on average. The table below the figure is about the learned teacher: the errors of its students and of its own steps, and the distance between the two.
+# wrong individually, and right on average. The table below the figure is about the learned teacher: the errors of its students and of its own steps, and the distance between the two.
 
 # %% tags=["hide-input"]
 taught = {"exact": found["Heun"]}
@@ -303,7 +303,7 @@ checks.cd_loss(cd_loss)
 # %% [markdown]
 # ### B · on your own: the student that this teacher deserves
 #
-# Write the ideal student: what a network with loss 0 would answer to x. `levels` (N,) **rise** from ε to the level at which x lies, as the paper counts them;
+# Write the ideal student: what a network with loss 0 would answer to x. `levels` (N,) **increase** from ε to the level at which x lies, as in the paper;
 # `denoise(x, level)` takes a number as level. Use Euler's step or Heun's, as you like: the check measures the order of your steps against the exact f, and names it.
 
 
@@ -335,7 +335,7 @@ checks.ideal_student(ideal_student)
 #     return x
 # ```
 #
-# This is a sampler, word for word. Distillation turns the loop of a sampler into a single call.
+# This is exactly a sampler. Distillation replaces the loop of a sampler by a single call.
 #
 # </details>
 
@@ -369,8 +369,8 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Three lines to take with you. A student ends where its teacher's steps end. The order of the solver is the order of the student, until the network's own errors take over.
-# More levels make the teacher better and the way up from ε longer; with Heun's steps the best of our five grids lies between, with Euler's steps it is still the finest.
+# Three conclusions. A student ends where its teacher's steps end. The order of the solver is the order of the student, until the network's own errors take over.
+# More levels make the teacher better and the way up from ε longer. With Heun's steps the best of our five grids lies in between; with Euler's steps it is still the finest.
 #
 # ## Budget
 

@@ -23,16 +23,16 @@
 # After this lab you can
 #
 # 1. **derive** the direction in which a lagging target pulls, and say on which grid the pull changes sign;
-# 2. **read** from a map of the error, by noise level and training step, how far the network is right;
+# 2. **read**, from a map of the error by noise level and training step, up to which level the network is right;
 # 3. **judge** what the loss of a run tells you about its quality.
 #
-# **What you need from labs 03 and 05.** Consistency training draws a data point x, a noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
+# **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
 # towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. Two noisy points made in this way lie on one path only on average, so even the exact consistency function has a loss.
 # The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the paper of 2023, and *iCT* that of 2024; lab 07 compares them piece by piece. θ stands for the weights that are trained.
 #
 # **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
 # The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is a source of truth from outside, and $\theta^-$ is only the student's own past, so from here on we call it the **target**.
-# (A third thing is the average of the weights from which samples are drawn. Every run below has one, and this lab is not about it.)
+# (The average of the weights from which samples are drawn is something else again. Every run below keeps one, but this lab is not about it.)
 
 # %%
 import numpy as np
@@ -93,7 +93,7 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as in the toy. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model:
+# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model:
 #
 # $$f_\theta(x, \sigma) = \frac{\sigma_m}{\sigma}\, x + \Bigl(1 - \frac{\sigma_m}{\sigma}\Bigr)\, \theta .$$
 #
@@ -134,7 +134,7 @@ gradient_and_steps(points, gradients, steps)
 # %% [markdown]
 # Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ below 1.
 # Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
-# Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient takes it back, which is the wrong way.
+# Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient pulls it back, which is the wrong direction.
 
 # %% tags=["nbval-check-output"]
 toy = PointMass(161)
@@ -148,7 +148,7 @@ for mu in DECAYS:
     print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
 
 # %% [markdown]
-# In short, a slow target makes training **slow, and it pulls the wrong way whenever chance carries θ too far ahead, but it does not bias the end.** The end may be far off, though. The right panel above counts the steps of this model, for a step size of a tenth of 1/(A + B).
+# In short, a slow target makes training **slow, and it pulls the wrong way whenever chance carries θ too far ahead, but it does not bias the final answer.** That answer may take a long time to reach, though. The right panel above counts the steps of this model, for a step size of a tenth of 1/(A + B).
 # With this step size finer grids need more steps even if μ = 0, because A grows, and a slow target multiplies that number by about 1 + 0.1/(1 − μ).
 #
 # ## The method, from its source
@@ -171,7 +171,7 @@ show_source(StopGrad.__call__)
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 .$$
 #
-# An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule the target is the slower, the finer the grid. The argument with the two springs asks for the opposite.
+# An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule, the finer the grid, the slower the target. The argument with the two springs calls for the opposite.
 
 # %%
 show_source(GridDecay.value)
@@ -186,11 +186,11 @@ for k in (0, 100, 1000, 2000, 4000):
 # %% [markdown]
 # ## Explore
 #
-# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Each run was measured 41 times while it trained.
+# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Each run was measured 41 times during training.
 #
-# Left: the error to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
+# On the left is the distance to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
 # At the lowest noise levels f is right from the first step, thanks to the boundary condition. From there correct answers have to travel upwards, since each level learns from the one below it.
-# Middle: the error by noise level at the step of the dotted line. Right: the loss so far. Thin lines show μ = 0 at the same step.
+# In the middle is the error by noise level at the step of the dotted line, and on the right the loss so far. Thin lines show μ = 0 at the same step.
 #
 # Three things to try:
 #
@@ -204,7 +204,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# Four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error.
+# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error.
 
 # %%
 fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
@@ -218,7 +218,7 @@ print(f"μ = 0.99: the same wave in slow motion; at the end of the run it {says[
 print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
-# The first map is noisy and the third is smooth, because an average over many steps averages their noise too. This has a good side, but it depends on the grid whether it outweighs the loss of time. The table gives the step at which the front arrives, for two grids and two errors:
+# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. This has an advantage, but whether it outweighs the loss of time depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
 table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
@@ -240,7 +240,7 @@ clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, 
 labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
-# All four were trained with the same weight on the same grid, so at a given step their losses are on one scale. And yet the lowest loss goes with the largest error.
+# All four were trained with the same weight on the same grid, so at a given step their losses are on the same scale. And yet the lowest loss goes with the largest error.
 #
 # Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f has a loss, and **flatter answers have less** (lab 03: a constant has none).
 # Second, the target is where θ was a while ago. If θ hardly moves, the target catches up with it, and the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
@@ -288,8 +288,8 @@ Markdown("\n".join(table))
 #
 # ### Finer grids, and the recipe of 2023
 #
-# The two springs say that the harm of a lag grows with N. The left panel tests this. The right panel removes the average from **plain CT**, which has the squared L2 distance, the weight 1, uniform intervals, and N growing from 2 to 151.
-# There we also have the paper's own μ(k). Each marker is one seed.
+# The two springs say that the harm of a lag grows with N. The left panel tests this. The right panel shows what happens without the average in **plain CT**, which has the squared L2 distance, the weight 1, uniform intervals, and N growing from 2 to 151.
+# It also shows the paper's own μ(k). Each marker is one seed.
 
 # %%
 inside = {f"N = {n}" if n else "doubling": rmse[n] for n in GRIDS}
@@ -311,7 +311,7 @@ print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, it
 #
 # ### Train one yourself
 #
-# This is the same recipe with a seed that no recording has used. Choose μ and the grid, then press **Start**. The same button pauses the run, and **Reset** begins again. A whole run takes about half a minute.
+# This is the same recipe with a seed that no recording has used. Choose μ and the grid, then press **Start**. The same button pauses the run, and **Reset** starts from the beginning. A whole run takes about half a minute.
 # The map grows as the network trains. Nothing runs until you ask for it.
 
 # %%
@@ -340,7 +340,7 @@ checks.ema_update(ema_update)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` run through the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
+# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` iterate over the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
 #
 # </details>
 

@@ -24,7 +24,7 @@
 #
 # 1. **write** ECT's map from t to r, and say at each stage which samples still train a denoiser;
 # 2. **explain** what each stage asks for, from the posterior mean at one end to (nearly) the consistency function at the other;
-# 3. **count** a budget that includes the pre-training, and **resume** half a run with exactly the same result.
+# 3. **count** a budget that includes the pre-training, and **resume** an interrupted run with exactly the same result.
 #
 # Nothing is trained in this notebook. The ideal answers of each stage are exact, and the trained runs are recordings with three seeds each.
 
@@ -78,7 +78,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # %% [markdown]
 # ## Try it first
 #
-# A walk starts at noise level 10 and wants to reach the data. At each noise level it draws a data point that could lie under the present noisy point, and leaps part of the way towards it. At stage 0 it leaps the whole way at once; at each further stage the leaps are about half as long.
+# A walk starts at noise level 10 and ends at the data. At each noise level it draws a data point from which the current noisy point could have come, and leaps part of the way towards it. At stage 0 it leaps the whole way at once; at each further stage the leaps are about half as long.
 #
 # Move the stage from 0 to 6, then the start. How does the scatter of the ends change, and how does their mean change?
 
@@ -89,7 +89,7 @@ walking()
 # ## Predict
 #
 # Consistency training compares $f(x_t, t)$ with $f(x_r, r)$, where $x_t = x + t z$ and $x_r = x + r z$ have the same data point x and the same noise z, and the second answer is held fixed.
-# In ECT, r starts at 0 and approaches t while the network trains.
+# In ECT, r starts at 0 and approaches t during training.
 
 # %%
 predict("09.1")
@@ -129,11 +129,11 @@ print(f"norm: the cosine of the two gradients, for each sample, is at least {cos
 
 # %% [markdown]
 # With the squared distance the two are the same. ECT's own metric is the norm without the square, with the weight 1/(t − r). For **each sample** it pulls in the same direction,
-# but with a strength that no longer grows with the distance. Over many samples this is another goal: a sum of squares is smallest at the mean, and a sum of distances at the **median** (in the plane, or among images, the point with the smallest sum of distances). Keep this in mind.
+# but with a strength that no longer grows with the distance. Over many samples this is a different objective: a sum of squares is smallest at the mean, and a sum of distances at the **median** (in the plane, or among images, the point with the smallest sum of distances). Keep this in mind.
 #
 # ### In between: a sequence of exact answers
 #
-# What should the network answer while r is somewhere between 0 and t? Of the two points, it sees only $x_t$. The data point x behind $x_t$ is not known to it, and therefore neither is
+# What should the network answer while r is somewhere between 0 and t? Of the two points, it is given only $x_t$. The data point x behind $x_t$ is unknown, and therefore so is
 #
 # $$x_r = \frac{r}{t}\, x_t + \Bigl(1 - \frac{r}{t}\Bigr)\, x .$$
 #
@@ -141,10 +141,10 @@ print(f"norm: the cosine of the two gradients, for each sample, is at least {cos
 #
 # $$f_a(x_t, t) = \mathrm{E}\bigl[f_a(x_r, r) \mid x_t\bigr], \qquad f_a(x, 0) = x .$$
 #
-# This is the walk from the beginning of the lab. At each level, draw a data point that could lie under $x_t$, and go towards it by the share 1 − r/t of the way, the *relative gap*. The ideal answer $f_a$ is the mean of the ends of such walks.
+# This is the walk from the beginning of the lab. At each level, draw a data point that could lie under $x_t$, and go the share 1 − r/t of the way towards it, the *relative gap*. The ideal answer $f_a$ is the mean of the ends of such walks.
 # At stage a = 0 the walk is one leap, and its mean is D. The smaller the gap, the less each leap is left to chance, and the more leaps there are to average over, until all walks follow the exact path.
 #
-# On the line everything here can be computed without a network. Black is the exact path, and blue lines are walks; the triangle marks their mean end, computed by quadrature.
+# In one dimension everything here can be computed without a network. The black line is the exact path, and the blue lines are walks; the triangle marks their mean end, computed by quadrature.
 
 # %% tags=["hide-input"]
 line_data, TOP, START = Bumps().oracle, 10.0, 3.0
@@ -159,7 +159,7 @@ titles = [f"Stage {a}: {len(down[a]) - 1} {said}" for a, said in zip((0, 3, 8), 
 trajectories({t: down[a] for t, a in zip(titles, (0, 3, 8), strict=True)}, ways, line_data, answers)
 
 # %% [markdown]
-# Left: the function $f_a$ at t = 10, by stage. At stage 0 it is D, which is nearly flat; stage by stage it takes on the steep rises of f\*. Right: how far it still is from f\*.
+# The left panel shows the function $f_a$ at t = 10, by stage. At stage 0 it is D, which is nearly flat; stage by stage it takes on the steep rises of f\*. The right panel shows how far it still is from f\*.
 
 # %%
 x = quantile_points(line_data, TOP, 500)[:, 0]
@@ -179,14 +179,14 @@ print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3
 # %% [markdown]
 # Notice three things.
 #
-# - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. From stage 4 on it removes about a quarter of the error, not a half, probably because the steep rises between the modes stay blurred for long.
+# - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. From stage 4 on it removes about a quarter of the error, not a half, probably because the steep rises between the modes stay blurred for a long time.
 # - **Even the last stage has an error of its own.** This error is not due to the network or to training. It is what a relative gap of 1/256 (and of up to 5/256 at small t, because of n(t)) leaves.
 # - **With the norm the sequence ends somewhere else.** Each level then answers with a median, and walks by medians do not follow the path of the probability flow. Even the smallest gap does not change this.
-#   All this holds on the line. What one gains by the norm, a pull that does not grow with the distance of an outlier, is the subject of lab 08.
+#   All this holds in one dimension. The advantage of the norm, a pull that does not grow with the distance of an outlier, is the subject of lab 08.
 #
 # ### Does this affect trained networks?
 #
-# The recorded runs of the study `tuning-line` train ECT on the line from random weights, once with each metric; nothing else differs. The table gives the share of the noise at t = 10 that each function sends to each mode.
+# The recorded runs of the study `tuning-line` train ECT on one-dimensional data from random weights, once with each metric; nothing else differs. The table gives the share of the noise at t = 10 that each function sends to each mode.
 # Compare a trained row with the ideal row of the same metric, and then with f\*.
 
 # %% tags=["hide-input"]
@@ -228,9 +228,9 @@ show_source(ECT.loss)
 # - **K** widens the gap at small noise levels. Since sigmoid(0) = ½, n(0) = 1 + K/2, which is 5 with the paper's K = 8. At large t, n is 1 and the gap is $q^{-a}$.
 # - **b** says where the one turns into the other: around t = 1/b. It is the scale of t on which n falls.
 #
-# So n(t) keeps small noise levels behind the others: they go on denoising for longer, and their gap is up to five times as wide at every stage.
+# So n(t) keeps small noise levels behind the others: their samples train a denoiser for longer, and their gap is up to five times as wide at every stage.
 #
-# Why may the code skip stage 0? Since n(t) is at least 1, stage 0 has r = 0 at every t. It is denoising, and the run starts from a network that has been trained for that.
+# Why can the code skip stage 0? Since n(t) is at least 1, stage 0 has r = 0 at every t. It is denoising, and the run starts from a network that has been trained for that.
 # Even at stage 1 most samples still train a denoiser:
 
 # %% tags=["nbval-check-output"]
@@ -250,7 +250,7 @@ for a in range(4):
 #
 # ## Explore
 #
-# Left: r against t. The dotted line is r = t, and the grey lines are the other stages, darker for later ones. Right: the ratio r/t, with the numbers of the stages at the edge, over the distribution of the samples' t.
+# The left panel shows r against t. The dotted line is r = t, and the grey lines are the other stages, darker for later ones. The right panel shows the ratio r/t, with the numbers of the stages at the edge, over the distribution of the samples' t.
 # Hatched samples have r = 0 and train a denoiser. Click a slider and use the arrow keys.
 #
 # Four things to try:
@@ -272,7 +272,7 @@ curriculum(pairs, 2)
 # %% [markdown]
 # ## The key figure
 #
-# Does it pay to train a denoiser first? The paper starts from a published denoiser and counts only the tuning. Here every sample counts, including those of the pre-training.
+# Does it pay to train a denoiser first? The paper starts from a published denoiser and counts only the tuning. Here every sample is counted, including those of the pre-training.
 #
 # | name | what it is |
 # |---|---|
@@ -314,7 +314,7 @@ for name, found in finals.items():
         print(f"{name:7} not recorded yet.")
 
 # %% [markdown]
-# So tuning first does not win here. On the ring it is worse with every seed; on digits and shapes three seeds cannot tell the two apart. If the denoiser's samples are not counted (compare *tuned* with *from scratch, short*), ring and digits are indistinguishable. What does win, on the ring, is a gap that shrinks over one that stays at t/2.
+# So tuning first does not win here. On the ring it is worse with every seed; on digits and shapes the two cannot be distinguished with three seeds. If the denoiser's samples are not counted (compare *tuned* with *from scratch, short*), ring and digits are indistinguishable. What does help, on the ring, is to let the gap shrink instead of leaving r at t/2.
 #
 # The comparison has its limits. The learning rate, network and schedule are the same in all variants and were not tuned for each; in the tuned variant the learning rate rises and falls twice, and in the one from scratch once.
 # Here are the numbers in full, for the averaged weights at the end. All samples are counted:
@@ -333,7 +333,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### What the samples look like
 #
-# One call from the same noise, first seed. On the ring the grey discs are the modes of the data. Look at the denoiser: the best it can do with pure noise is the mean, of all data on the ring, and of the class on pictures.
+# Each picture shows one call from the same noise, with the first seed. On the ring the grey discs are the modes of the data. Look at the denoiser: the best it can do with pure noise is the mean, of all data on the ring, and of the class on pictures.
 
 # %%
 sample_clouds(ring, toy.RING.oracle.components.means) if ring else "not recorded yet"
@@ -349,7 +349,7 @@ sample_images(shapes, shown, "Shapes, each in one call") if shapes else "not rec
 
 # %% [markdown]
 # The shapes have 32 × 32 pixels in colour, and 1000 steps of 32 pictures were what a CPU could afford. They are not enough: no variant draws a shape yet.
-# So this row compares two beginnings. It does not say which of them ends better. Such a run would take a GPU, and was not made.
+# So this row compares only the beginnings of runs, and does not say which of them would end better. Longer runs would need a GPU, and were not made.
 
 # %% [markdown]
 # ## Exercises
@@ -391,7 +391,7 @@ checks.t_to_r(t_to_r)
 #
 # A run was stopped. `kept` holds what its checkpoint saved: the state dicts `kept["model"]`, `kept["average"]` and `kept["optimizer"]`, and the number `kept["step"]`.
 # `trainer` is a fresh one of the same recipe, at step 0 and with other weights: `trainer.model`, `trainer.ema.model` (the averaged weights), `trainer.optimizer` and `trainer.step`.
-# Bring it to where the run was stopped, and return it. The check lets it go on, and compares all weights, bit by bit, with those of a run that was never stopped.
+# Bring it to where the run was stopped, and return it. The check lets it continue, and compares all weights, bit by bit, with those of a run that was never stopped.
 #
 # No random state is saved. Why can that be enough? (In this package everything random in a step is drawn from a seed and the number of the step.)
 
@@ -423,7 +423,7 @@ checks.resume(resume)
 #     return trainer
 # ```
 #
-# The stage, the learning rate and the decay of the average are functions of the step, so they need no state of their own. A method whose target is a moving average (lab 06) has a fifth thing to bring back.
+# The stage, the learning rate and the decay of the average are functions of the step, so they need no state of their own. A method whose target is a moving average (lab 06) has a fifth thing to restore.
 # `cmlab train … --resume` does all this from one file.
 #
 # </details>

@@ -67,9 +67,9 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# A sampler goes from noise to data in a number of steps and calls a function once in each. Here the function is the exact denoiser of a ring of eight modes, and each step goes along a straight line (DDIM).
+# A sampler goes from noise to data in a number of steps and calls a function once per step. Here the function is the exact denoiser of a ring of eight modes, and each step goes along a straight line (DDIM).
 #
-# On the right, circles are the exact ends of the paths, coloured marks are where the sampler ends, and a stroke joins the two for 60 of them. Move the number of calls from 1 to 8. How does the distance change?
+# On the right, circles are the exact ends of the paths, coloured marks are where the sampler ends, and a line joins the two for 60 of them. Move the number of calls from 1 to 8. How does the distance change?
 
 # %%
 planner = explorer()
@@ -88,7 +88,7 @@ predict("11.1")
 #
 # ### Three ways down
 #
-# Here are three samplers with four calls each, on the line, where the exact paths are known (grey bands). The noise level falls from left to right.
+# Here are three samplers with four calls each, in one dimension, where the exact paths are known (grey bands). The noise level falls from left to right.
 #
 # - **Jump and re-noise**: a consistency function jumps to the data. Fresh noise leads up again, each time to a lower level than before.
 # - **Phased jumps**: the way down is cut into phases by *edges*. The exact jump ends at the next edge, on the same path. The last edge is the data.
@@ -118,10 +118,10 @@ routes(line, x_T, panels)
 #
 # ### Two questions about a sample
 #
-# Now take the ring of eight modes, and 4096 noises at σ = 10. One may ask two different questions:
+# Now take the ring of eight modes, and 4096 draws of noise at σ = 10. One may ask two different questions:
 #
 # - *Whose sample is it?* We measure the distance to the point where the exact path from the same noise ends.
-# - *Is it like the data?* We measure the sliced Wasserstein distance W₂ to fresh data, which does not ask from which noise a sample came. Even two sets of real data have a distance above 0; we call it the floor.
+# - *Is it like the data?* We measure the sliced Wasserstein distance W₂ to fresh data, which ignores the noise from which a sample came. Even two sets of real data have a distance above 0; we call it the floor.
 
 # %% tags=["hide-input"]
 ring, top = toy.RING, toy.SIGMA_MAX
@@ -185,14 +185,14 @@ show_source(multistep)
 # %% [markdown]
 # ### Phased consistency models
 #
-# Edges $s_0 < s_1 < \dots < s_M$ are taken from the grid of the solver. A time t between two edges belongs to the phase between them, and the model jumps to the edge *below* t. A time on an edge is the top of the phase below it.
+# Edges $s_0 < s_1 < \dots < s_M$ are taken from the grid of the solver. A time t between two edges belongs to the phase between them, and the model jumps to the edge *below* t. A time on an edge belongs to the phase below it, and is the top of that phase.
 #
 # $$\mathcal L = \lambda\, \rho\bigl(X_\theta(x_t, t \to s),\; X_{\theta^-}(\hat x_r, r \to s)\bigr), \qquad s = \text{the edge below } t .$$
 #
 # Here ρ is a distance and λ a weight. $X_\theta(x_t, t \to s)$ is the point at s where the jump along the line of $f_\theta$ lands (lab 18 writes all jumps in this way; F remains the bare network). And $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ in one step. Three points matter:
 #
 # - **Both branches jump to the same edge**, the edge below t. If r is that edge, the second jump is the identity, and the target is the teacher's step itself. No boundary condition has to be built in for this.
-# - **The network does not read s.** Each t has one edge, so t is enough.
+# - **The network is not given s.** Each t has one edge, so t is enough.
 # - **With one phase, down to 0,** the jump is f, and the loss is that of consistency distillation.
 
 # %%
@@ -285,7 +285,7 @@ print(f"The exact f* has {exact['re-noise, f*'][0]['sw']:.3f} with 1 call and {e
 #
 # ### In numbers
 #
-# Mean over the seeds (lowest to highest).
+# The table gives means over the seeds (lowest to highest).
 
 # %% tags=["hide-input"]
 table = ["| | calls | distance to the exact end | same mode | sliced W₂ |", "|---" * 5 + "|"]
@@ -302,7 +302,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # ### Outside its own plan
 #
-# A network of M phases was trained for M calls at its own edges. What happens if you give it others? Rows are networks, and columns are numbers of calls, in even shares of the grid. The entries are mean distances to the exact end, averaged over the seeds.
+# A network of M phases was trained for M calls at its own edges. What happens with another number of calls? Rows are networks, and columns are numbers of calls, in even shares of the grid. The entries are mean distances to the exact end, averaged over the seeds.
 
 # %% tags=["hide-input"]
 table = ["| deterministic jumps | " + " | ".join(f"{n} call{'s' * (n > 1)}" for n in CALLS) + " |", "|---" * 5 + "|"]
@@ -313,11 +313,11 @@ for n in CALLS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# On the diagonal each network does what it was trained for. Left of the diagonal a network jumps beyond its own edges, where its line does not lead. Right of the diagonal it is stopped halfway: its line is right at its end only, and not in between.
+# On the diagonal each network does what it was trained for. Left of the diagonal a network jumps beyond its own edges, where its line does not lead. Right of the diagonal it is stopped halfway: its line is right only at its end.
 #
 # ### The middle level
 #
-# With two calls of a consistency model there is one number to choose, the middle level. Song et al. search for it by ternary search, on the assumption that the score falls and then rises. Here the score is the sliced W₂ on fixed noises. Open marks show the levels that the search tried, and the triangle is its answer.
+# With two calls of a consistency model there is one number to choose, the middle level. Song et al. search for it by ternary search, on the assumption that the score falls and then rises. Here the score is the sliced W₂ for fixed noise. Open marks show the levels that the search tried, and the triangle is its answer.
 
 # %% tags=["hide-input"]
 nets = {"good f": restored_network("m1", runs["m1"]["weights"][0]), "bad f": restored_network("bad", runs["bad"]["weights"][0])}
@@ -345,8 +345,8 @@ for name, net in nets.items():
     print(f"{name}: one call {score_ends(net, VarianceExploding(), ring, keep, 1)['sw']:.4f}; two calls with the level found by the search {asked[name][-1][1]:.4f}; two calls with the best of 30 levels, {grid[scores[name].index(least)]:.2f}: {least:.4f}.")
 
 # %% [markdown]
-# Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one. It needs a single valley.
-# And the smallest of 30 scores is flattered by chance when it is measured on the same noises on which it was chosen: for the good f it even lies below the floor.
+# Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one. The search needs a curve with a single valley.
+# And the smallest of 30 scores is too favourable when it is measured on the same draws of noise by which it was chosen: for the good f it even lies below the floor.
 #
 # How much is gained by the best middle level? Compare the score there with the scores at the two ends of the curve. A second call can only be as good as f is at the level of that call. Here is how far each network is from f\*, by level:
 
@@ -364,7 +364,7 @@ for name, net in nets.items():
 # ### The critic
 #
 # PCM has a second term. Both jumps are noised again, to a level inside the phase, and a critic learns to distinguish those of the student (fake) from those of the target (real). Its real samples come from the *target*, not from the data. Where student and target agree, the critic has nothing to distinguish and does not pull; a critic of real data would pull the student off its path even then.
-# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. The authors' code has the number 0.1 too, but its effect depends on the size of the other term. There the distance is a mean over the numbers of a sample, and has the weight 1. Here the distance is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less influence here, above all at small noise levels.
+# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. The authors' code has the number 0.1 too, but its effect depends on the size of the other term. In their code the distance is a mean over the components of a sample, and has the weight 1. Here the distance is one norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. So it has less influence here, above all at small noise levels.
 
 # %% tags=["hide-input"]
 if "m4-critic" in runs:
@@ -465,7 +465,7 @@ checks.middle(search)
 #     return (low + high) / 2
 # ```
 #
-# A score that is measured from samples is noisy. Fix the noises, as the cell above does with a seed; otherwise the last rounds merely compare random fluctuations.
+# A score that is measured from samples is noisy. Fix the noise, as the cell above does with a seed; otherwise the last rounds merely compare random fluctuations.
 #
 # </details>
 
@@ -519,6 +519,6 @@ print(f"They trained for {seconds:.0f} s on a machine that did other work too.")
 # %% [markdown]
 # *Run All* takes 25 seconds on 2 CPU cores.
 #
-# Three things to take with you. Fresh noise between the calls keeps the distribution and loses the sample. Phases keep the sample, and each network needs its own number of calls. And more stochastic calls cannot improve an exact f; what they do for a bad one depends on the noise levels at which it is bad.
+# Three conclusions. Fresh noise between the calls keeps the distribution and loses the sample. Phases keep the sample, and each network needs its own number of calls. And more stochastic calls cannot improve an exact f; what they do for a bad one depends on the noise levels at which it is bad.
 #
-# **Next:** lab 12 leaves pixels and points for latents, and meets their outliers.
+# **Next:** lab 12 leaves pixels and points for latents, and deals with their outliers.

@@ -26,7 +26,7 @@
 # 2. **fuse** overlapping windows into one long clip, and **prove** that this is a least-squares problem;
 # 3. **judge** a generated clip by numbers: its spectrum, its notes, its seams.
 #
-# Nothing is trained while you wait: teacher and student are part of this repository, and further trainings are recorded. The music follows a rule, so every note in it is known.
+# Nothing is trained while you wait: teacher and student are part of this repository, and other training runs are recorded. The music follows a rule, so every note in it is known.
 
 # %%
 import numpy as np
@@ -66,7 +66,7 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 Audio(wav_of(0, 4, 32, "fused", 0))
 
 # %% [markdown]
-# The network knows only clips of 2 seconds. For a longer clip, a window slides over a long canvas, and where two windows overlap their answers are combined. The instrument below makes such clips. Dashed lines mark where a window begins or ends, and the bars below the picture are the windows. Press *Make it sound* to hear what you see.
+# The network was trained only on clips of 2 seconds. For a longer clip, a window slides over a long canvas, and where two windows overlap their answers are combined. The instrument below makes such clips. Dashed lines mark where a window begins or ends, and the bars below the picture are the windows. Press *Make it sound* to hear what you see.
 #
 # Four things to try. Set the overlap to 0 and the windows to *side by side*: can you hear the cuts? Then choose *fused*, which averages the windows, with an overlap of 32 columns, and *tapered*, which gives a window less weight near its ends. Compare 1 network call with 4. Finally choose *own noise*, in which each window draws its own noise: what happens to the picture in the overlaps?
 
@@ -89,7 +89,7 @@ predict("15.2")
 #
 # ### Music with known notes
 #
-# The sound of a plucked string is made as Karplus and Strong proposed: a burst of noise circulates in a delay line that is one period long, through a filter that removes the high frequencies first. Three strings make a chord and four chords a loop, with a high note between the beats.
+# The sound of a plucked string is made as Karplus and Strong proposed: a burst of noise circulates in a delay line that is one period long, through a filter that removes the high frequencies fastest. Three strings make a chord and four chords a loop, with a high note between the beats.
 # There are four loops, and the label says which one. A clip is a cut of 2 seconds from anywhere in a piece, so it goes once around the loop from some starting point.
 
 # %% tags=["hide-input", "nbval-check-output"]
@@ -119,7 +119,7 @@ print(f"Compared with another loop, it agrees in less than 40 %: {right[1] < 0.4
 #
 # $$\text{audio} \to |\mathrm{STFT}|^2 \to 40 \text{ mel bands} \to 10 \log_{10} \to x .$$
 #
-# On the way the phase is lost and neighbouring frequencies are merged. The way back has to guess both: the algorithm of Griffin and Lim looks for a phase for which the spectrogram is that of a real sound. This round trip costs something before any network has done anything. Look for what is missing in the second row.
+# On the way the phase is lost and neighbouring frequencies are merged. The way back has to guess both: the algorithm of Griffin and Lim looks for a phase for which the spectrogram is that of a real sound. This round trip loses some detail before any network is involved. Look for what is missing in the second row.
 
 # %% tags=["hide-input"]
 sound, corpus = Sound(), Tunes(train=False)
@@ -139,7 +139,7 @@ spectrograms({"corpus": originals, "after the\nround trip": back}, [LOOP_NAMES[i
 #
 # $$\min_X \sum_i \bigl\lVert \mathrm{crop}_i(X) - D_i \bigr\rVert^2$$
 #
-# The sum separates into one sum for each cell of the canvas, and there the minimum is the mean of all windows that cover the cell. An example with 10 cells, windows of 4 and a step of 3:
+# The sum separates into one sum for each cell of the canvas, and there the minimum is the mean of all windows that cover the cell. Here is an example with 10 cells, windows of 4 cells and a step of 3:
 
 # %%
 at = starts(10, 4, 3)
@@ -160,7 +160,7 @@ print(f"There are {len(at)} = (10 − 4)/3 + 1 windows. On 11 cells they begin a
 #
 # ### Noise must not be averaged
 #
-# The sampler adds fresh noise between two calls. If the noise is drawn once for the whole canvas, every window sees its own part of one noise. If it is drawn for each window and then fused like the answers, it becomes smaller where windows overlap, because the mean of k independent noises has the standard deviation $1/\sqrt k$:
+# The sampler adds fresh noise between two calls. If the noise is drawn once for the whole canvas, every window receives its own part of the same noise. If it is drawn for each window and then fused like the answers, it becomes smaller where windows overlap, because the mean of k independent draws of noise has the standard deviation $1/\sqrt k$:
 
 # %% tags=["hide-input"]
 torch.manual_seed(0)
@@ -181,7 +181,7 @@ noise_std(
 #
 # MusicCM is consistency distillation (lab 04) with two additions: the teacher is *guided*, and a *critic* tells real clips from generated ones.
 #
-# Let c be the label and ∅ no label. Guidance of weight w replaces the denoiser D by
+# Let c be the label and ∅ no label. Guidance with weight w replaces the denoiser D by
 #
 # $$D_w = D(x_t, t, c) + w\,\bigl(D(x_t, t, c) - D(x_t, t, \varnothing)\bigr),$$
 #
@@ -191,7 +191,7 @@ noise_std(
 #
 # $$D_w = x_t + t^2\, \nabla \ln \bigl[\, p(x_t \mid c)\; p(c \mid x_t)^w \,\bigr] .$$
 #
-# So guidance moves $x_t$ towards clips from which the label can be told more clearly. This helps a teacher that has learned the labels only in part, and it costs variety: clips of c that might also be something else become rare.
+# So guidance moves $x_t$ towards clips from which the label can be told more clearly. This helps a teacher that has learned the labels only in part, and it costs variety: clips with the label c that might also have another label become rare.
 #
 # Let $x_{n+1}$ be a noisy clip at one level of a grid. One DDIM step with this teacher leads to $\hat x_n$ at the next lower level, and the student learns to give the same answer at both:
 #
@@ -205,7 +205,7 @@ noise_std(
 # |---|---|
 # | guided DDIM step of the teacher, with w = 2 | `Guided`, and `ddim` as the solver |
 # | $d$, and $\theta^-$, an average with decay 0.95 | `metric` and `target` |
-# | critic $C_\psi$: light heads on a frozen network that knows music | `critic`, in `lab15_music/networks.py` |
+# | critic $C_\psi$: light heads on a frozen network pre-trained on music | `critic`, in `lab15_music/networks.py` |
 # | its loss: hinge loss, *data* against answers, with a gradient penalty | in `Critic` |
 # | $L_G + 3\, L_\text{distil}$ | the last lines of `loss`; `share` is the weight of $L_G$ |
 #
@@ -218,7 +218,7 @@ show_source(MusicCM.loss)
 show_source(Guided.__call__)
 
 # %% [markdown]
-# For guidance the teacher has to know clips *without* a label as well, so a tenth of its training labels were hidden. The student learns the guided answer itself, and needs one call where the teacher needs two.
+# For guidance the teacher also has to be trained on clips *without* a label, so a tenth of its training labels were hidden. The student learns the guided answer itself, and needs one call where the teacher needs two.
 #
 # A long clip needs no special sampler. `fused_denoiser` turns a denoiser of clips into a denoiser of canvases, which the few-step sampler takes like any other; its noise is drawn on the canvas.
 
@@ -252,7 +252,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # %% [markdown]
 # ### How many steps?
 #
-# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as the linear listener hears it, is the one that the loop asks for. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; guessing at random would therefore be right more often than one time in six. Lines are means, and bands are ranges: over trainings for the students, over noises for the one teacher. Dotted lines are for other clips of the corpus.
+# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as identified by the linear listener, is the one that the loop prescribes. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; guessing at random would therefore be right more often than one time in six. Lines are means, and bands are ranges: over training runs for the students, over draws of noise for the one teacher. Dotted lines are for other clips of the corpus.
 
 # %% tags=["hide-input"]
 variants = recorded_variants("music")
@@ -273,7 +273,7 @@ print(f"Right chords: {ranged(scores['student'][1][:, 2], '.1%')} of the columns
 # %% [markdown]
 # ### Seams
 #
-# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At 1 a border cannot be distinguished from other places by this measure. It is measured on 32 clips of 5 seconds in 4 calls, always from the same set of noises.
+# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At 1 a border cannot be distinguished from other places by this measure. It is measured on 32 clips of 5 seconds in 4 calls, always from the same set of noise samples.
 
 # %% tags=["hide-input"]
 seams = {way: students["seams"][:, k] for k, way in enumerate(WAYS)}
@@ -291,9 +291,9 @@ Markdown("\n".join(table))
 # %% [markdown]
 # For the chords of a long clip to be right, the windows also have to agree on the beat and on their place in the loop.
 #
-# *Tapered* is ours and not the paper's. At the end of a window its answer drops out of the mean all at once, and the canvas jumps by a part of the disagreement. Weights that fall to zero towards the ends let it drop out gradually; this is again least squares, with weights. (It was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
+# The *tapered* windows are our addition. At the end of a window its answer drops out of the mean all at once, and the canvas jumps by a part of the disagreement. Weights that fall to zero towards the ends let it drop out gradually; this is again least squares, with weights. (It was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
 #
-# Compare *own noise* with *fused*. It is certain that averaged noise is too small, and yet *own noise* has the smaller seam error in most columns of the table. Does the mistake help? The clips of all three trainings were made from the same set of noises, so the three agree on what is special about this set. With five other sets (the shipped student in 4 calls, `long_clip` with the seeds 1 to 5) *own noise* has the **larger** seam error in 12 of 15 comparisons at the overlaps 16, 32 and 48. The order in the table therefore belongs to its noises and not to the method. (*Tapered* has at most 1.07 with three other sets too, at all four overlaps.)
+# Compare *own noise* with *fused*. It is certain that averaged noise is too small, and yet *own noise* has the smaller seam error in most columns of the table. Does the mistake help? The clips of all three training runs were made from the same set of noise samples, so the three agree on what is special about this set. With five other sets (the shipped student in 4 calls, `long_clip` with the seeds 1 to 5) *own noise* has the **larger** seam error in 12 of 15 comparisons at the overlaps 16, 32 and 48. The order in the table is therefore due to this set of noise samples rather than to the method. (*Tapered* has at most 1.07 with three other sets too, at all four overlaps.)
 # One thing is the same with all six sets: inside the overlaps, neighbouring columns differ less with *own noise*, by 0.31 instead of 0.33 on average at an overlap of 48. This fits a network that removes too much noise. For the right chords, of which *own noise* has more with five of the six sets at this overlap, we have no explanation.
 #
 # Note how few windows there are: 160 columns and windows of 64. The last window is anchored at the end, so even at "overlap 0" the last two share 32 columns.
@@ -339,7 +339,7 @@ checks.fuse(fuse_windows)
 # %% [markdown]
 # ### B · on your own: one step of a guided teacher
 #
-# `D(x_t, t, label)` is a denoiser, and `null` is the label that stands for none. Guidance of weight w replaces D by $D(c) + w\,(D(c) - D(\varnothing))$. Take one DDIM step with it from t to r, with EDM's process $x_t = x + t z$: the same data and the same noise, at another time. Times are (b,), samples (b, n).
+# `D(x_t, t, label)` is a denoiser, and `null` is the label that stands for none. Guidance with weight w replaces D by $D(c) + w\,(D(c) - D(\varnothing))$. Take one DDIM step with it from t to r, with EDM's process $x_t = x + t z$: the same data and the same noise, at another time. Times are (b,), samples (b, n).
 #
 # Many texts write $D(\varnothing) + s\,(D(c) - D(\varnothing))$ instead. Which s is our w = 2?
 
@@ -368,14 +368,14 @@ checks.guided_step(guided_step)
 #     return x + r[:, None] * z
 # ```
 #
-# s = 1 + w, so w = 2 is s = 3: the same guidance under two names. A number in a paper means nothing until you know which of the two it is.
+# s = 1 + w, so w = 2 corresponds to s = 3: the same guidance under two names. Before you use a number from a paper, find out which of the two it is.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Where there are several seeds, the mean is given with the lowest and the highest in brackets; there is one teacher. The paper measures with networks that know speech and music, so its numbers and these cannot be compared.
+# Where there are several seeds, the mean is given with the lowest and the highest in brackets; there is one teacher. The paper measures with networks trained on speech and music, so its numbers cannot be compared with these.
 
 # %% tags=["hide-input"]
 four = scores["student"][0][:, 2]
@@ -395,7 +395,7 @@ rows.append("| *not in the paper:* noise must be drawn once for the canvas | wro
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Three conclusions. A spectrogram is a picture, and a method that distils models of pictures can distil models of music. Many windows make one clip if their answers are averaged; what averaging does to the *noise* should be measured and not assumed. And every score of a sound depends on the listener that computes it, so always say which listener was used.
+# Three conclusions. A spectrogram is a picture, and a method that distils models of pictures can distil models of music. Many windows make one clip if their answers are averaged; what averaging does to the *noise* should be measured rather than assumed. Every score of a sound depends on the listener that computes it, so always say which listener was used.
 #
 # ## Budget
 

@@ -13,7 +13,7 @@
 #
 # | | |
 # |---|---|
-# | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548); beside it Song & Dhariwal 2024 (iCT), [arXiv:2310.14189](https://arxiv.org/abs/2310.14189), and Lu & Song 2025 (sCM), [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
+# | Paper | Geng, Pokle, Luo, Lin & Kolter 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548); also Song & Dhariwal 2024 (iCT), [arXiv:2310.14189](https://arxiv.org/abs/2310.14189), and Lu & Song 2025 (sCM), [arXiv:2410.11081](https://arxiv.org/abs/2410.11081) |
 # | Level | 3 of 3 |
 # | Part | At scale |
 # | Time | 30 minutes, and the run: about 25 minutes are planned on a GPU, not measured here |
@@ -22,7 +22,7 @@
 #
 # After this lab you can
 #
-# 1. **forecast** what a training will cost before you start it: operations, memory, images;
+# 1. **forecast** what a training run will cost before you start it: operations, memory, images;
 # 2. **run** it from a notebook or a terminal, pause it, kill it, and resume it with the same result, bit for bit;
 # 3. **read** a published FID, and say what must be stated with it before it can be compared with another.
 #
@@ -73,9 +73,9 @@ print(f"It has {weights:,} weights and saw {record['samples_seen']:,} images in 
 print(f"It was made by: cmlab train {record['preset']} {' '.join('--set ' + s for s in record['settings'])}")
 
 # %% [markdown]
-# At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right is the picture that was generated, with the nearest pictures of a reference set. At the bottom is the way from a first noise to a second, mixed in two different manners.
+# At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right is the picture that was generated, with the nearest pictures of a reference set. At the bottom are pictures on the way from one draw of noise to another, with the two noises mixed in two different ways.
 #
-# Four things to try. Move the **share** from 0 to 1: does the picture jump, or does it change smoothly? Set the **calls** to 2 and move the **noise level of the last call**: at which levels does the second call repair the picture, and at which does it invent a new one? Ask for another **class** with the same noise: what stays? And compare the two rows at the bottom, at their ends and half-way.
+# Four things to try. Move the **share** from 0 to 1: does the picture jump, or does it change smoothly? Set the **calls** to 2 and move the **noise level of the last call**: at which levels does the second call repair the picture, and at which does it invent a new one? Ask for another **class** with the same noise: what stays the same? And compare the two rows at the bottom, at their ends and half-way.
 
 # %%
 explorer(generator)
@@ -83,7 +83,7 @@ explorer(generator)
 # %% [markdown]
 # ## Predict
 #
-# You have trained digits of 8 × 8 pixels (lab 00). Now you want to generate photographs of 32 × 32 pixels, in colour.
+# You have trained a generator of digits of 8 × 8 pixels (lab 00). Now you want to generate photographs of 32 × 32 pixels, in colour.
 
 # %%
 predict("16.1")
@@ -98,7 +98,7 @@ predict("16.2")
 #
 # - **One call:** the multiplications and additions of one forward pass, for one image.
 # - **One ECT step:** two forward passes, at t and at r, and a backward pass through the first of them. A backward pass costs about as much as two forward passes, so a step costs 4 calls; the step of a denoiser costs 3.
-# - **Kept for the gradient:** what the pass at t has to remember for the backward pass, in float32. In bf16 it is about half as much. The pass at r keeps nothing.
+# - **Kept for the gradient:** what the pass at t has to store for the backward pass, in float32. In bf16 it is about half as much. The pass at r keeps nothing.
 
 # %% tags=["hide-input"]
 names = ("digits.ect", "shapes.ect", "cifar10.ect-sprint", "cifar10.ect-paper")
@@ -115,7 +115,7 @@ for name, batch in (("cifar10.ect-sprint", 512), ("cifar10.ect-paper", 128)):
     print(f"{name}: for a batch of {batch}, {found[name].kept * batch / 1e9:.0f} GB are kept in float32.")
 
 # %% [markdown]
-# The step from digits to CIFAR-10 is thus not one of kind but of size. To get the time, divide the operations of the run by the number of operations that your GPU really performs in a second. A machine that performs 10¹⁴ of them per second would need the times printed below. This is arithmetic and not a measurement; `cmlab train … --plan` times a few steps on the machine that you have.
+# Going from digits to CIFAR-10 thus changes only the size of the computation. To get the time, divide the operations of the run by the number of operations that your GPU really performs per second. A machine that performs 10¹⁴ of them per second would need the times printed below. This is arithmetic and not a measurement; `cmlab train … --plan` times a few steps on the machine that you have.
 
 # %% tags=["hide-input"]
 for name in ("cifar10.ect-sprint", "cifar10.ect-paper"):
@@ -170,14 +170,14 @@ at_work
 # cmlab train cifar10.ect-paper --devices 8 --nodes 2
 # ```
 #
-# The first command fetches the data; with `--path` it uses a copy that you have. `--plan` prints what the run will cost and trains nothing. Ctrl-C stops a run with a checkpoint, and `--resume` continues it. The last two lines are for eight GPUs of one machine, and for two such machines, on each of which the command is started.
+# The first command fetches the data; with `--path` it uses a copy that you have. `--plan` prints what the run will cost and trains nothing. Ctrl-C saves a checkpoint and stops the run, and `--resume` continues it. The last two lines are for eight GPUs of one machine, and for two such machines, on each of which the command is started.
 #
 # **What is guaranteed.** A checkpoint is replaced as a whole: kill the run at any moment, and the last checkpoint is good. All randomness of a step is determined by the seed and the number of the step, so a resumed run draws the same batches, times and noise that it would have drawn. On one CPU it ends with the same bits (a test kills a run and compares).
 # A batch is divided into a fixed number of **parts**, each with its own randomness. Two processes share the parts and see the same images as one process; only the order of the sums differs, and with it the last digits. This was tested with two CPU processes; several GPUs were not run here.
 #
 # ## New pictures, or copies?
 #
-# If CIFAR-10 is on this machine, the neighbours in the explorer are its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy would be at distance 0. But no threshold on this distance separates copies from the rest, as two pairs of training images show:
+# If CIFAR-10 is on this machine, the neighbours in the explorer come from its 50 000 training images, mirror images included. They are the nearest in pixels, and an exact copy would be at distance 0. But no threshold on this distance separates copies from the rest, as two pairs of training images show:
 
 # %% tags=["hide-input"]
 try:
@@ -189,15 +189,15 @@ display(Markdown(table))
 pairs
 
 # %% [markdown]
-# An aeroplane in the sky and a ship at sea have in common that they are small and that their surroundings are uniform. Their distance is 5.50 (‖x − y‖ over 3072 values in [−1, 1]). Two versions of one photograph of a car are farther apart, at 6.98. The features of a classifier of CIFAR-10 put the two pairs in the right order: 19.5 and 4.4. **Judge copies by features**, and then look at both pictures.
+# An aeroplane in the sky and a ship at sea are both small, with uniform surroundings. Their distance is 5.50 (‖x − y‖ over 3072 values in [−1, 1]). Two versions of one photograph of a car are farther apart, at 6.98. The features of a classifier of CIFAR-10 put the two pairs in the right order: 19.5 and 4.4. **Judge copies by features**, and then look at both pictures.
 #
-# How close do training images come? No two images of one class are nearer in pixels than 6.97, which is a root mean square of 16 grey levels, and just above this value there are pairs of the same photograph. It looks as if closer ones were removed from the set as duplicates. Mirrored ones were not: an image and the mirror image of another come as close as 1.7, or four grey levels.
+# How close do training images come to each other? No two images of one class are nearer in pixels than 6.97, which is a root mean square of 16 grey levels, and just above this value there are pairs of the same photograph. It looks as if closer ones were removed from the set as duplicates. Mirrored ones were not: an image and the mirror image of another come as close as 1.7, or four grey levels.
 #
-# For the **shapes** this question has an exact answer. No picture was ever shown twice: each was drawn afresh, and there is no finite set to copy from. The neighbours above come from pictures drawn after the training, and a short distance to them means something else: that the picture looks like a real one, pixel by pixel. A distance alone cannot distinguish the two meanings. That takes a second set, which was not trained on.
+# For the **shapes** this question has an exact answer. No picture was ever shown twice: each was drawn afresh, and there is no finite set to copy from. The neighbours above come from pictures drawn after the training, and a short distance to them means something else: that the picture looks like a real one, pixel by pixel. A distance alone cannot distinguish the two meanings. That takes a second set, which was not used in training.
 #
 # ### Why the great circle?
 #
-# In 3072 dimensions nearly all noise has the same norm, √3072 = 55.4 within a few percent. It lies on a thin shell, and the network has seen nothing else at σ_max. The straight mix of two noises cuts through the inside of this shell.
+# In 3072 dimensions nearly all noise has the same norm, √3072 = 55.4 within a few percent. It lies on a thin shell, and the network was trained on nothing else at σ_max. The straight mix of two noises cuts through the inside of this shell.
 
 # %% tags=["hide-input"]
 z = torch.randn(1000, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -229,8 +229,8 @@ print("By this score the last strip cannot be distinguished from real pictures. 
 print(f"The run: cmlab train {settings['preset']} {' '.join('--set ' + s for s in settings['settings'])}, one seed, {run.samples[-1]:,} images in all.")
 
 # %% [markdown]
-# On the left is the loss of the last step by noise level. Its unit changes where the method changes, so no line is drawn across. On the right is a score for each strip, the *patch distance*: the sliced Wasserstein distance between small patches of the generated and of the real pictures, at several scales.
-# Do not trust the score too far. Eight pictures are few, and **the distance between eight pictures and eight others is far from 0 even if all of them are real**. How far depends on their number:
+# On the left is the loss by noise level, as it was logged during the run. Its unit changes where the method changes, so no line is drawn across. On the right is a score for each strip, the *patch distance*: the sliced Wasserstein distance between small patches of the generated and of the real pictures, at several scales.
+# Do not rely too much on the score. Eight pictures are few, and **the distance between eight pictures and eight others is far from 0 even if all of them are real**. How far depends on their number:
 
 # %% tags=["hide-input"]
 g, two_sets = torch.Generator().manual_seed(7), {}
@@ -273,12 +273,12 @@ off = (a.mean[0] - a.limit) / a.spread[0]
 print(f"At n = {a.sizes[0]} the bias is {off:.0f} error bars, so the error bars do not warn of it.")
 
 # %% [markdown]
-# The dots mark the limit of each curve, from a fit of a + b/n. The curve of the real pictures does not tend to 0 either, because the 20 000 are a finite set as well.
+# The dotted lines mark the limits of the curves, from a fit of a + b/n. The curve of the real pictures does not tend to 0 either, because the 20 000 are a finite set as well.
 # A run at home that is evaluated with 5 000 samples therefore gets a larger number than a paper with 50 000 samples, although its model may be no worse. A Fréchet distance means something only together with its **feature space**, its **n**, its **reference set** and its **floor** (the value for real pictures), and it can be compared only with distances that share all of these. `cmlab` prints them with each number.
 #
 # ### Ours, theirs, and what they cost
 #
-# The table has published FIDs of one and two calls on CIFAR-10, unconditional: in the feature space of the Inception network, with 50 000 samples against the training set. *Read in the paper* means that we read the number there; *as reported* means that we have it at second hand. Images are given in millions, and a dash stands for what we do not know.
+# The table gives published FIDs for one and two calls on CIFAR-10, unconditional, in the feature space of the Inception network, with 50 000 samples against the training set. *Read in the paper* means that we read the number there; *as reported* means that we have it at second hand. Images are given in millions, and a dash stands for what we do not know.
 # Our own distances use other feature spaces and are not in this table.
 
 # %% tags=["hide-input"]
@@ -390,7 +390,7 @@ rows = [
 Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| {claim} | {found_here} | {verdict} |" for claim, found_here, verdict in rows))
 
 # %% [markdown]
-# Three conclusions to take home. The loss for photographs is the loss for digits. What a training costs can be counted before it starts; how good its result will be cannot. And a distance without its feature space, n and floor is not a result.
+# Three conclusions. The loss for photographs is the loss for digits. What a training run costs can be counted before it starts; how good its result will be cannot. And a distance should always be stated with its feature space, n and floor.
 #
 # ## Budget
 
@@ -403,4 +403,4 @@ print(f"CIFAR-10, sprint: {PRESETS['cifar10.ect-sprint']().samples:,} images pla
 # %% [markdown]
 # On a GPU the sprint is planned for about 25 minutes in all; not run here.
 #
-# **Next:** train your own. If you have a GPU, the rows above that say *not run here* are waiting. Lab 17 then compares the methods of this course.
+# **Next:** train your own. If you have a GPU, you can fill in the rows above that say *not run here*. Lab 17 then compares the methods of this course.

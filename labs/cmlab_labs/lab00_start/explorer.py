@@ -87,7 +87,7 @@ def stage_reading(stage: Stage, ends: Tensor) -> str:
     total = float(stage.error.square().mean().sqrt())
     return (
         f"Step {stage.step}: one call from pure noise lands {off:.2f} from the exact end (RMS).\n"
-        f"Along a path its answers move by {length:.2f} in all; a consistent network's stay.\n"
+        f"Along a path its answers move by {length:.2f} in all; consistent ones would not move.\n"
         f"Error to the exact f over all noise levels: {total:.3f} (the ring has radius 1)."
     )
 

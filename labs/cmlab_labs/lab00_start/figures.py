@@ -174,6 +174,6 @@ def noisy_scan(x: Tensor, z: Tensor, x_t: Tensor, t: float, digit: int) -> Figur
     images = torch.stack([x, gap, z, gap, x_t], 1)
     names = (f"the data: $x$, a {digit}", "", "noise: $z$", "", "noisy: $x_t = x + t\\,z$")
     gone = "the scan is still readable" if t < 0.5 else "the scan fades"
-    title = "nothing of the scan is left to see" if t > 3 else gone
+    title = "nothing of the scan can be seen" if t > 3 else gone
     contact_sheet(ax, images, names, title=f"At noise level t = {t:.2g} {title}")
     return figure

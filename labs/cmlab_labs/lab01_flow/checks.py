@@ -132,7 +132,7 @@ def heun_step(answer: Step) -> str:
         expect(not torch.allclose(got.double(), wrong, atol=1e-7), slip)
     ratio = error_ratio(answer, denoise, oracle)
     expect(used <= 2, f"one step calls the denoiser {used} times; Heun needs two calls")
-    return f"half the step divides the error by {ratio:.1f}: order two, {used} calls per step"
+    return f"halving the step divides the error by {ratio:.1f}: order two, {used} calls per step"
 
 
 def error_ratio(answer: Step, denoise: Denoise, oracle: Oracle) -> float:
@@ -144,6 +144,6 @@ def error_ratio(answer: Step, denoise: Denoise, oracle: Oracle) -> float:
     expect(bool(fine < 0.1), f"after 64 steps you are {fine:.2g} from the exact ends, on another "
            "path; the slope is (x − D(x, t)) / t and the step is r − t")  # fmt: skip
     ratio = float(coarse / fine)
-    expect(ratio >= 3.5, f"half the step divides the error by {ratio:.1f}, and order two would "
+    expect(ratio >= 3.5, f"halving the step divides the error by {ratio:.1f}, and order two would "
            "divide it by 4: average the slopes at both ends of the step")  # fmt: skip
     return ratio

@@ -121,7 +121,7 @@ def convergence_order(
         plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
     label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
     integer_ticks(plot, steps)
-    title = "Twice the steps halve the error, or quarter it"
+    title = "Twice as many steps: half the error, or a quarter"
     name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
     return figure
 

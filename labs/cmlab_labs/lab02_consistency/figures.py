@@ -52,8 +52,8 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     f, mean = oracle.consistency(noise, level), oracle.denoise(noise, level)
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
-    draw_modes(axes[0, 1], oracle, f, "f moves each noise into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D moves all to the middle")
+    draw_modes(axes[0, 1], oracle, f, "f moves each point into a mode")
+    draw_modes(axes[0, 2], oracle, mean, "D moves them all to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -77,7 +77,7 @@ def draw_basins(ax: Axes, oracle: Mixture, noise: Tensor, high: float, cells: in
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.grid(False)
     name_axes(
-        ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each noise belongs to one mode"
+        ax, "$x_{T,1}$ (data units)", "$x_{T,2}$ (data units)", "Each point belongs to one mode"
     )
 
 

@@ -70,7 +70,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
     label(axes[0], 0.007, 0.3, "ε/t form", STYLE["ε/t form"].color)
     label(axes[0], 0.1, 0.03, "none", WRONG.color)
     name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε the skip must be 1 …")
-    name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network must be silent")
+    name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network must add nothing")
     draw_curves(axes[2], levels[1:], losses)
     axes[2].set(xlim=(float(levels[1]) / 1.4, 150), ylim=(FLOOR / 4, None))
     axes[2].set_yticks(

@@ -152,7 +152,7 @@ def cd_loss(answer: Loss) -> str:
     probe = Probe()
     said = answer(probe, oracle.denoise, x, z, t, r)
     expect(isinstance(said, Tensor) and said.shape == (6,), "return one number for each sample: "
-           "give t the shape (b, 1) beside x, and sum the squares of each sample")  # fmt: skip
+           "give t the shape (b, 1) to match x, and sum the squares of each sample")  # fmt: skip
     again = answer(probe, oracle.denoise, x, z, t, r)
     expect(torch.equal(said, again), "two calls with the same x and z differ: draw no noise here, "
            "x_r is the end of the teacher's step from x_t")  # fmt: skip
@@ -218,10 +218,11 @@ def ideal_student(answer: Solve) -> str:
     expect(errors[1] < 0.1, f"with 65 levels you are {errors[1]:.2g} from the exact ends on "
            "average; from each t to the next r: x ← x + (r − t) (x − D(x, t)) / t")  # fmt: skip
     ratio = errors[0] / errors[1]
-    expect(ratio > 1.7, f"half the step divides the error by {ratio:.2f}, and an order-one solver "
-           "divides it by 2: is each step taken, and from where the last one ended?")  # fmt: skip
+    expect(ratio > 1.7, f"halving the step divides the error by {ratio:.2f}, and an order-one "
+           "solver divides it by 2: is each step taken, and from where the last one "
+           "ended?")  # fmt: skip
     order = "two (Heun)" if ratio > 3 else "one (Euler)"
-    return f"half the step divides the error by {ratio:.1f}: order {order}, {used} calls for N = 9"
+    return f"halving the step divides the error by {ratio:.1f}: order {order}, {used} calls; N = 9"
 
 
 def mean_error(

@@ -29,7 +29,7 @@ def noisy_point(u: Update, teacher: str) -> tuple[str, str]:
     return (
         f"x = {u.x:.2f} is drawn from the data and z = {u.z:.2f} from the noise: "
         f"x_t = x + t z = {u.x_t:.2f} at t = {u.t:.3g}.",
-        f"Its exact path ends at {u.end:.3f}. Nobody shows this number to the network.",
+        f"Its exact path ends at {u.end:.3f}. The network is never shown this number.",
     )
 
 

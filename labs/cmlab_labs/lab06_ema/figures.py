@@ -70,7 +70,7 @@ def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
     return (
-        f"A lag of {lag:.0%} turns the sign from N = {wrong[0]} on" if wrong else "No sign changes"
+        f"A lag of {lag:.0%} flips the sign from N = {wrong[0]} on" if wrong else "No sign changes"
     )
 
 
@@ -129,7 +129,7 @@ def two_springs(
     rows = ("solid blue: student", "dashed: target", "thin grey: the same without a lag")
     for row, (text, role) in enumerate(zip(rows, (STUDENT, TARGET, DATA), strict=True)):
         label(distance, 0.42 * whole, 0.95 - 0.09 * row, text, SPRING_INK[role.color])
-    title = f"Without a lag it would have {course['no lag'][-1]:.0%} left"
+    title = f"Without a lag, {course['no lag'][-1]:.0%} would be left"
     name_axes(distance, "step", "distance to the truth", title)
     return figure
 
@@ -393,7 +393,7 @@ def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.nda
     cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
     ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
     title = "iCT, μ = 0.99: error " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
-    name_axes(axes[0, 0], "decay μ", "RMS error to f* (data units)", title)
+    name_axes(axes[0, 0], "decay μ", "RMS distance to f* (data units)", title)
     mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
     title = f"Plain CT: error ×{mild:.2f} at μ = 0.9, ×{strong:.1f} at 0.999"
     name_axes(axes[0, 1], "decay μ", "", title)

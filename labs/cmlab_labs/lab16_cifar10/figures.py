@@ -237,7 +237,7 @@ def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    name_axes(ax, "the same noise all along", "network calls", title)
+    name_axes(ax, "the same noise throughout", "network calls", title)
     return figure
 
 
@@ -263,7 +263,7 @@ def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     low, high = float(lengths.min()), float(lengths.max())
     figure, ((ax,),) = sheet(1, 1, 7.6, 3.0)
     ax.axhspan(low, high, color=NOISE.color, alpha=0.35, lw=0)
-    label(ax, 0.02, high + 0.012, f"all of {len(others)} noises: {low:.3f} to {high:.3f}")
+    label(ax, 0.02, high + 0.012, f"all {len(others)} draws of noise: {low:.3f} to {high:.3f}")
     for (name, values), role in zip(found.items(), (STUDENT, WRONG), strict=True):
         ax.plot(shares, values, color=role.color, ls=role.line, marker=role.marker,
                 markevery=5, ms=5)  # fmt: skip
@@ -271,7 +271,7 @@ def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
         label(ax, 0.52, values[20] + below, name, role.color)
     ax.set_ylim(0.62, 1.1)
     short = min(found["lerp"])
-    title = f"Half-way, the straight mix has {short:.2f} of the strength of noise"
+    title = f"Half-way, the straight mix has {short:.2f} of the norm of noise"
     name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{d}$", title)
     return figure
 
@@ -337,7 +337,7 @@ def generator_scene(scene: GeneratorScene) -> Figure:
     title = f"{count} network call{'s' * (count > 1)}"
     image_grid(left, calls, names, ("in: xₜ", "out: f"), title)
     four = padded(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
-    image_grid(right, four, (), (), "Made, and its nearest" if scene.distances else "Made")
+    image_grid(right, four, (), (), "Made, and the nearest" if scene.distances else "Made")
     name_grid(right, ["made", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP)
     ways = torch.stack([scene.round_way, scene.straight])
     names = [f"{share:.0%}" for share in scene.shares]
