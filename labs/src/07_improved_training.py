@@ -156,7 +156,7 @@ print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 #
 # ### What the network reads: the Fourier scale
 #
-# *Optional.* # A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper lowered it from 16 to 0.02 on CIFAR-10 (as reported: we know this only at second hand); the ring here uses 0.3.
+# *Optional.* A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper lowered it from 16 to 0.02 on CIFAR-10 (as reported: we know this only at second hand); the ring here uses 0.3.
 # Each column on the left is one such wave. On the right you see how similar the features of two neighbours are; the spacings of three grids near t = 0.3 are marked.
 
 # %% tags=["hide-input"]
@@ -302,7 +302,7 @@ print(
 #
 # ### iCT on digits
 #
-# *Optional.* # Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
+# *Optional.* Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]
