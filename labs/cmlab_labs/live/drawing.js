@@ -41,7 +41,7 @@ function colour(name) {
 
 function computed(name) {
   const probe = make("i", { style: `color: var(--${name})` });
-  document.body.append(probe);
+  (document.querySelector(".live") ?? document.body).append(probe); // in a notebook, colours are theirs alone
   const found = getComputedStyle(probe).color;
   probe.remove();
   return found;

@@ -33,7 +33,7 @@ PAGE = """<!DOCTYPE html>
 <header class="bar"><span class="home">{title}</span><button type="button" id="theme" hidden>Dark</button></header>
 <main><h1>{title}</h1>
 <div class="live" data-live="{kind}" data-name="{title}"><figure hidden></figure></div></main>
-<script>const cmlabGiven = {{}}; function cmlabNetwork(name, told) {{ cmlabGiven[name] = told; }}
+<script>window.cmlabGiven = {{}}; window.cmlabNetwork = (name, told) => {{ cmlabGiven[name] = told; }};
 {weights}{script}</script>
 </body>
 </html>

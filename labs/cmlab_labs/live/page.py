@@ -59,22 +59,27 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, object]:
     return {"tensors": rows, "halves": text["half"], "singles": text["single"]}
 
 
-def network(name: str, path: Path) -> str:
-    """A trained network as a script that hands it to the page under this name."""
+def told(path: Path) -> dict[str, object]:
+    """A trained network as the page takes it: weights, preconditioning, levels of a sampler."""
     model, recipe, _ = runs.load(path)
     precond, sampler = recipe.precond, recipe.sampler
     assert isinstance(precond, EDMPrecond | CMPrecond) and isinstance(sampler, FewSteps)
-    told = {
+    return {
         "weights": packed(dict(model.net.state_dict())),
         "sigmaData": precond.sigma_data,
         "kind": "EDM" if isinstance(precond, EDMPrecond) else "CM",
         "levels": {calls: sampler.levels(calls).tolist() for calls in (1, 2, 4)},
     }
-    return f"cmlabNetwork('{name}', {json.dumps(told, separators=(',', ':'))});\n"
+
+
+def network(name: str, path: Path) -> str:
+    """A trained network as a script that hands it to the page under this name."""
+    return f"cmlabNetwork('{name}', {json.dumps(told(path), separators=(',', ':'))});\n"
 
 
 DIGITS = CHECKPOINTS / "digits-ect.safetensors"
 ATLAS = {"ict": "iCT", "ct": "CT", "ect": "ECT", "cd": "CD", "edm": "EDM, a denoiser"}
+PLANE = {key: CHECKPOINTS.parent / "atlas" / f"{key}.safetensors" for key in ATLAS}
 FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",),
            "17": ("map",)}  # by lab  # fmt: skip
 PLACE = '<div class="live" data-live="{}" data-lab="{}"><figure hidden></figure></div>\n'
@@ -87,6 +92,5 @@ def live_figures(lab: str) -> str:
 
 def live_scripts() -> dict[str, str]:
     """The scripts that live figures need, by name."""
-    plane = {key: network(key, CHECKPOINTS.parent / "atlas" / f"{key}.safetensors")
-             for key in ATLAS}  # fmt: skip
+    plane = {key: network(key, path) for key, path in PLANE.items()}
     return {"live": script(), "digits": network("digits", DIGITS), **plane}

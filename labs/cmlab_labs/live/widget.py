@@ -1,0 +1,69 @@
+"""Live figures in a notebook: the gallery's own, by anywidget, so that no kernel is asked."""
+
+import re
+from functools import cache
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..tools.gallery.site import ASSETS
+from .page import ATLAS, DIGITS, PLANE, script, told
+
+RENDER = """
+export default {
+  render({ model, el }) {
+    Object.assign(cmlab.given, model.get("networks"));
+    el.classList.add("live");
+    el.dataset.live = model.get("figure");
+    el.dataset.lab = model.get("lab");
+    el.append(document.createElement("figure"));
+    cmlab.enliven(el);
+  },
+};
+"""
+NETWORKS = {"digits": {"digits": DIGITS}, "map": {key: PLANE[key] for key in ATLAS}}
+NOTEBOOK = """
+[data-jp-theme-light="false"] .live { color-scheme: dark; }
+.live figure { margin: 0; color: var(--ink); }
+.live figcaption { font-weight: 600; }
+.live button { font: inherit; color: var(--ink); background: var(--card); cursor: pointer;
+  border: 1px solid var(--line); border-radius: 0.5rem; }
+.live .note { color: var(--soft); font: 0.92rem/1.5 var(--sans); }
+"""
+
+
+@cache
+def style() -> str:
+    """The gallery's rules for live figures, with its colours on the figures alone."""
+    sheet = (ASSETS / "style.css").read_text(encoding="utf-8")
+    named = "".join(re.findall(r"^  --[\w-]+: [^;]+;", sheet, re.MULTILINE))
+    rules = re.search(r"/\* what lives.*?(?=/\* under a lab)", sheet, re.DOTALL)
+    assert rules, "style.css has lost its part about what lives"
+    return f".live {{ color-scheme: light; {named} }}\n{NOTEBOOK}{rules[0]}"
+
+
+class LiveFigure(anywidget.AnyWidget):
+    """A live figure: "digits", "path", "ring" or "map". It works in the page alone.
+
+    Args:
+        figure: which one.
+        lab: the lab in which it stands, for the figures that begin differently in two of them.
+    """
+
+    figure = traitlets.Unicode().tag(sync=True)
+    lab = traitlets.Unicode().tag(sync=True)
+    networks = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, figure: str, lab: str = "") -> None:
+        paths = NETWORKS.get(figure, {})
+        networks: dict[str, Any] = {name: told(path) for name, path in paths.items()}
+        super().__init__(figure=figure, lab=lab, networks=networks)
+
+    @property
+    def _esm(self) -> str:
+        return script() + RENDER
+
+    @property
+    def _css(self) -> str:
+        return style()
