@@ -52,8 +52,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
-class Level:
-    """A level of difficulty: what is asked, and how much may be spent on it.
+class Rules:
+    """The rules of a level: what is asked, and how much may be spent on it.
 
     Args:
         data: what is to be generated.
@@ -75,9 +75,9 @@ class Level:
 
 
 LEVELS = {
-    "ring": Level(Ring(), "sw", 8192, 200_000, 0.01, 1.0, 120.0),
-    "digits": Level(Digits(), "fd", 2000, 1_000_000, 0.5, 2.0, 600.0),
-    "photographs": Level(CIFAR10(), "fd", 2000, 5_000_000, 5.0, 4.0, 3600.0),
+    "ring": Rules(Ring(), "sw", 8192, 200_000, 0.01, 1.0, 120.0),
+    "digits": Rules(Digits(), "fd", 2000, 1_000_000, 0.5, 2.0, 600.0),
+    "photographs": Rules(CIFAR10(), "fd", 2000, 5_000_000, 5.0, 4.0, 3600.0),
 }
 
 
@@ -141,13 +141,13 @@ def hash_of(value: Any) -> str:
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def rules_of(folder: Path) -> tuple[dict[str, Any], Level]:
+def rules_of(folder: Path) -> tuple[dict[str, Any], Rules]:
     """The rules of a contest, as they were written. Raises BadFile if there are none."""
     path = folder / RULES
     rules = checkpoint.read_json(path)
     try:
         names = ("score", "samples", "parameters", "gflop", "gigabytes", "seconds")
-        return rules, Level(from_dict(rules["data"]), *(rules[name] for name in names))
+        return rules, Rules(from_dict(rules["data"]), *(rules[name] for name in names))
     except (KeyError, ValueError) as error:
         raise BadFile(f"{path} is no contest's: {error}; restore it") from error
 
@@ -179,7 +179,7 @@ def judge_all(args: argparse.Namespace) -> int:
     return 0
 
 
-def verdict(file: Path, level: Level, seeds: list[int]) -> dict[str, Any]:
+def verdict(file: Path, level: Rules, seeds: list[int]) -> dict[str, Any]:
     """The scores of an entry by number of calls, or why there are none."""
     try:
         model, recipe, _ = runs.load(file)
@@ -200,7 +200,7 @@ def verdict(file: Path, level: Level, seeds: list[int]) -> dict[str, Any]:
 
 
 def by_calls(
-    model: Any, recipe: Recipe, level: Level, seeds: list[int], calls: int, deadline: float
+    model: Any, recipe: Recipe, level: Rules, seeds: list[int], calls: int, deadline: float
 ) -> dict[str, Any]:
     """The mean score over the seeds with this number of calls, and the calls that were made."""
     with CallCounter(model.net) as counter:
@@ -218,7 +218,7 @@ def by_calls(
 
 @torch.no_grad()
 def samples(
-    model: Any, recipe: Recipe, level: Level, seed: int, calls: int, deadline: float
+    model: Any, recipe: Recipe, level: Rules, seed: int, calls: int, deadline: float
 ) -> Tensor:
     """The entry's samples from the noise of a seed."""
     classes = getattr(level.data, "classes", 0) if getattr(recipe.data, "classes", 0) else 0
@@ -237,13 +237,13 @@ def samples(
     return x
 
 
-def score(x: Tensor, level: Level, seed: int) -> float:
+def score(x: Tensor, level: Rules, seed: int) -> float:
     """The score that ranks."""
     space = CifarSpace() if isinstance(level.data, CIFAR10) else None
     return judge(x, level.data, space, seed)[level.score]
 
 
-def baselines(level: Level, seeds: list[int]) -> dict[str, list[tuple[Tensor, int]]]:
+def baselines(level: Rules, seeds: list[int]) -> dict[str, list[tuple[Tensor, int]]]:
     """Samples without a network: training data (the floor), a Gaussian, means of two samples."""
     found: dict[str, list[tuple[Tensor, int]]] = {
         "floor: training data": [], "baseline: a Gaussian": [], "baseline: means of two": [],

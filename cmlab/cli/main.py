@@ -25,6 +25,7 @@ from .contest import add_contest, contest
 from .evaluate import add_evaluate, evaluate, fitting
 from .settings import SEED, Refused, add_allow, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
+from .weights import add_weights, weights
 
 GRID, CALLS = Range("[1, 10000]"), Range("[1, 1000]")  # samples in a picture; calls for each
 NO_ROOM = (
@@ -67,6 +68,7 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
     add_contest(verbs.add_parser("contest", help="hold a contest: new, submit, judge, board"))
+    add_weights(verbs.add_parser("weights", help="take published weights out of a pickle"))
     for own in (train, sample, evaluate, ships):
         add_allow(own)
     for name in ("export", "record", "bench"):
@@ -152,6 +154,7 @@ VERBS = {
     "ship": ship,
     "data": data.main,
     "contest": contest,
+    "weights": weights,
     "doctor": lambda args: doctor.main(),
     "labs": lambda args: late_import("labs").main(args.words),
 }

@@ -8,7 +8,7 @@ import sys
 from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
@@ -85,14 +85,14 @@ def preset_of(name: str) -> Callable[..., Recipe]:
         Refused: for an unknown name, saying which are allowed.
     """
     place, _, function = name.partition(":")
-    build: Any = PRESETS[name] if name in PRESETS else None
     if function and place not in ALLOWED:
         raise Refused(f"{name} is in a module of yours: give --allow {place} too, which runs it")
-    if function and not callable(build := getattr(sys.modules[place], function, None)):
+    build = getattr(sys.modules[place], function, None) if function else PRESETS.get(name)
+    if function and not callable(build):
         raise Refused(f"{place}.py has no function {function}")
     if build is None:
         raise Refused(f"there is no preset {name!r}; allowed: {', '.join(PRESETS)}")
-    return build
+    return cast(Callable[..., Recipe], build)
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:

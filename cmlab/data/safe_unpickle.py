@@ -29,29 +29,32 @@ class PickledCall:
         name: module and name of what would be called, with a space between.
         arguments: its arguments.
         state: the state that would then be set.
+        items: what would then be put into it, as into a dictionary.
     """
 
     name: str
     arguments: Any = None
     state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
 
 
-def contents(payload: bytes, admitted: Collection[str]) -> Any:
+def contents(payload: bytes, admitted: Collection[str], machine: "Machine | None" = None) -> Any:
     """The value in a pickle.
 
     Args:
         payload: the bytes of the pickle.
         admitted: the names, as "module name", that it may hold.
+        machine: reads it, by default one for batches.
 
     Raises:
         BadBatch: for other names or instructions, and for a damaged pickle.
     """
-    machine = Machine({*admitted, *BYTES}, 2 * len(payload))
+    machine = machine or Machine({*admitted, *BYTES}, 2 * len(payload))
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
-            if opcode.name not in STEPS or count == INSTRUCTIONS:
+            if opcode.name not in machine.steps or count == machine.most:
                 raise BadBatch("holds more than arrays and plain containers")
-            STEPS[opcode.name](machine, argument)
+            machine.steps[opcode.name](machine, argument)
         (value,) = machine.stack
     except BadBatch:
         raise
@@ -72,6 +75,16 @@ class Machine:
     stack: list[Any] = field(default_factory=list)
     aside: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> dict[str, "Step"]:
+        """The instructions that are followed, by pickletools' name."""
+        return STEPS
+
+    @property
+    def most(self) -> int:
+        """How many instructions are followed."""
+        return INSTRUCTIONS
 
     def push(self, value: Any) -> None:
         """Append to the stack, after the value is computed: `since_mark` changes the stack."""
@@ -178,4 +191,65 @@ STEPS: dict[str, Step] = {  # by pickletools' name of the instruction: machine m
     "STACK_GLOBAL": lambda m, a: m.qualified(m.take(2)),
     "REDUCE": lambda m, a: m.call(*m.take(1)),
     "BUILD": lambda m, a: m.build(*m.take(1)),
+}
+
+
+# Whole networks, as EDM's and ECT's authors pickled them
+
+
+class ObjectMachine(Machine):
+    """Objects of any class, recorded as `PickledCall` and never made, for the tensors in them."""
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        return STEPS | OBJECT_STEPS
+
+    @property
+    def most(self) -> int:
+        return 5_000_000
+
+    def name(self, name: str) -> None:
+        self.stack.append(PickledCall(name[:200]))
+
+    def extend(self, values: tuple[Any, ...]) -> None:
+        if type(self.stack[-1]) is list:
+            self.stack[-1].extend(values)  # of an object that is a list nothing is kept
+
+    def update(self, pairs: tuple[Any, ...]) -> None:
+        """Text and numbers alone are keys; what has another key is left out."""
+        thing = self.stack[-1]
+        items = thing.items if type(thing) is PickledCall else self.top(dict)
+        kept = zip(pairs[::2], pairs[1::2], strict=True)
+        items.update({key: value for key, value in kept if type(key) in (bytes, int, float)})
+
+    def call(self, arguments: Any) -> None:
+        if type(self.stack[-1]) is PickledCall and self.stack[-1].name in BYTES:
+            super().call(arguments)
+        else:  # of a call of what another call would return, that is recorded instead
+            self.stack[-1] = PickledCall(getattr(self.stack[-1], "name", ""), arguments)
+
+    def build(self, state: Any) -> None:
+        if type(self.stack[-1]) is PickledCall:
+            self.stack[-1].state = state
+
+
+def made(machine: Machine, n: int) -> None:
+    """An object of a class with arguments: NEWOBJ has two values on the stack, NEWOBJ_EX three."""
+    kind, arguments, *_ = machine.take(n)
+    machine.push(PickledCall(getattr(kind, "name", ""), arguments))
+
+
+def dropped(values: tuple[Any, ...]) -> None:
+    """Nothing is done with values that a pickle takes off its stack."""
+
+
+OBJECT_STEPS: dict[str, Step] = {
+    "BINFLOAT": lambda m, a: m.stack.append(a),
+    "NEWOBJ": lambda m, a: made(m, 2),
+    "NEWOBJ_EX": lambda m, a: made(m, 3),
+    "EMPTY_SET": lambda m, a: m.stack.append([]),
+    "ADDITEMS": lambda m, a: m.extend(m.since_mark()),
+    "FROZENSET": lambda m, a: m.push(list(m.since_mark())),
+    "POP": lambda m, a: dropped(m.take(1)),
+    "POP_MARK": lambda m, a: dropped(m.since_mark()),
 }
