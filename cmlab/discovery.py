@@ -24,6 +24,7 @@ COMMANDS = {
     "labs": "cmlab_labs.tools.notebooks.command",
     "gallery": "cmlab_labs.tools.gallery.site",
     "export": "cmlab_labs.live.export",
+    "contest": "cmlab_labs.tools.contest",
 }
 PRESETS = {
     "music.edm": "cmlab_labs.lab15_music.preset",

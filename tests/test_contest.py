@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cmlab_labs.tools import contest
 from test_own_code import forget, here, refusal  # noqa: F401 (a fixture)
 
 from cmlab import ingredients
-from cmlab.cli import contest
 from cmlab.cli.main import main
 from cmlab.presets.toy import ict
 from cmlab.train import checkpoint

@@ -21,7 +21,6 @@ from ..train.nonfinite import NotFinite
 from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
-from .contest import add_contest, contest
 from .evaluate import add_evaluate, evaluate, fitting
 from .settings import SEED, Refused, add_allow, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
@@ -46,6 +45,7 @@ LATE = {
     "bench": "compare all methods on the same data with the same training budget",
     "gallery": "build the labs as web pages",
     "export": "write a trained network as a web page that runs it",
+    "contest": "hold a contest: new, submit, judge, board",
 }
 
 
@@ -67,11 +67,10 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     ships = verbs.add_parser("ship", help="export a finished run as four small files")
     ships.add_argument("run", type=Path, help="a run's folder")
     ships.add_argument("--out", type=Path, required=True, help="path without a suffix")
-    add_contest(verbs.add_parser("contest", help="hold a contest: new, submit, judge, board"))
     add_weights(verbs.add_parser("weights", help="take published weights out of a pickle"))
     for own in (train, sample, evaluate, ships):
         add_allow(own)
-    for name in ("export", "record", "bench"):
+    for name in ("export", "contest", "record", "bench"):
         add_late(verbs, name, verb)
     data.add_arguments(
         verbs.add_parser("data", help="check CIFAR-10, or pack pictures or points of your own")
@@ -100,9 +99,9 @@ def main(words: list[str] | None = None) -> int:
     try:
         args = parser(next((word for word in words if not word.startswith("-")), ""))
         args = args.parse_args(words)
+        allow_all(getattr(args, "allow", []))
         if args.verb in LATE:
             return late_import(args.verb).main(args)
-        allow_all(getattr(args, "allow", []))
         return VERBS[args.verb](args)
     except (Refused, BadFile, LabsMissing) as error:
         sys.stderr.write(f"cmlab: {error}\n")
@@ -153,7 +152,6 @@ VERBS = {
     "evaluate": evaluate,
     "ship": ship,
     "data": data.main,
-    "contest": contest,
     "weights": weights,
     "doctor": lambda args: doctor.main(),
     "labs": lambda args: late_import("labs").main(args.words),

@@ -30,19 +30,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.cifar10 import CIFAR10
-from ..data.digits import Digits
-from ..data.own import Images
-from ..data.toy import Ring, ToyData
-from ..metrics.feature_extractors import CifarSpace
-from ..metrics.judge import CallCounter, judge
-from ..metrics.report import CALLS, few_steps
-from ..ops import seeded
-from ..train import checkpoint, runs
-from ..train.checkpoint import BadFile
-from ..train.cost import least_memory
-from ..train.recipe import Recipe, from_dict, to_dict
-from .settings import Refused, add_allow, say
+from cmlab.cli.settings import Refused, add_allow, say
+from cmlab.data.cifar10 import CIFAR10
+from cmlab.data.digits import Digits
+from cmlab.data.own import Images
+from cmlab.data.toy import Ring, ToyData
+from cmlab.metrics.feature_extractors import CifarSpace
+from cmlab.metrics.judge import CallCounter, judge
+from cmlab.metrics.report import CALLS, few_steps
+from cmlab.ops import seeded
+from cmlab.train import checkpoint, runs
+from cmlab.train.checkpoint import BadFile
+from cmlab.train.cost import least_memory
+from cmlab.train.recipe import Recipe, from_dict, to_dict
 
 RULES, SECRET, LEDGER, ENTRIES, BOARD = (
     "contest.json", "secret.json", "ledger.jsonl", "entries", "board.html",
@@ -81,7 +81,7 @@ LEVELS = {
 }
 
 
-def add_contest(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS, help="what to do")
     parser.add_argument("folder", type=Path, help="the contest's folder")
     parser.add_argument("run", type=Path, nargs="?", help="submit: a run's folder or shipped file")
@@ -92,7 +92,7 @@ def add_contest(parser: argparse.ArgumentParser) -> None:
     add_allow(parser)
 
 
-def contest(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Run one of the actions. Raises Refused or BadFile, in one sentence."""
     return ACTIONS[args.action](args)
 
