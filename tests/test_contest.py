@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cmlab_labs.tools import contest
 from test_own_code import forget, here, refusal  # noqa: F401 (a fixture)
@@ -143,3 +144,19 @@ def test_words_that_make_no_contest_are_refused(words, sentence, rings, capsys):
     before = sorted(rings.rglob("*"))
     assert sentence in refusal(capsys, "contest", *words)
     assert sorted(rings.rglob("*")) == before
+
+
+def test_pictures_of_the_teachers_travel_with_the_contest_and_no_path_is_told(here, capsys):  # noqa: F811
+    np.save("pets.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8))
+    assert (
+        main(["data", "images", "--path", "pets.npy", "--size", "8", "--out", "p.safetensors"])
+        == 0
+    )
+    new = ["contest", "new", "pets", "--level", "photographs", "--data", "p.safetensors"]
+    assert main(new) == 0
+    Path("p.safetensors").unlink()
+    rules, level = contest.rules_of(Path("pets"))
+    assert rules["data"]["path"] == "" and str(here) not in json.dumps(rules)
+    Path("pets").rename("moved")
+    assert len(contest.rules_of(Path("moved"))[1].data) == 48
+    capsys.readouterr()

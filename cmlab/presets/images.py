@@ -16,7 +16,7 @@ from ..nets.patches import PatchesShape
 from ..train.recipe import Recipe
 from . import cifar10, cifar10_laptop, preset
 
-EVENING = 20_000  # steps of 128 pictures, the denoiser's included: some 3 core-hours at 32 × 32
+EVENING = 20_000  # steps of 128 pictures, the denoiser's included
 
 
 def fitted(recipe: Recipe, data: Images) -> Recipe:

@@ -106,8 +106,9 @@ def new(args: argparse.Namespace) -> int:
     level = LEVELS[args.level]
     if args.data and args.level != "photographs":
         raise Refused(f"--data goes with --level photographs; {args.level} has its own")
-    if args.data:
-        level = replace(level, data=Images.packed(str(Path(args.data).resolve())), score="pd")
+    pictures = Images.packed(args.data) if args.data else None
+    if pictures:
+        level = replace(level, data=replace(pictures, path=""), score="pd")
     if args.parameters is not None:
         if args.parameters < 1:
             raise Refused(f"--parameters takes a number above 0, not {args.parameters}")
@@ -115,6 +116,9 @@ def new(args: argparse.Namespace) -> int:
     secret = {"seeds": [secrets.randbits(48) for _ in range(SEEDS)], "salt": secrets.token_hex(16)}
     rules = {"level": args.level, **vars(level), "data": to_dict(level.data), "calls": list(CALLS)}
     rules["secret_sha256"] = hash_of(secret)
+    if pictures:  # the contest has a copy of its own, which everybody gets
+        tensors, record = checkpoint.read(Path(args.data))
+        checkpoint.write(args.folder / f"images-{pictures.digest}.safetensors", tensors, record)
     checkpoint.write_json(args.folder / SECRET, secret)
     checkpoint.write_json(args.folder / RULES, rules)
     say({"wrote": str(args.folder / RULES), "keep to yourself": str(args.folder / SECRET)})
@@ -147,7 +151,10 @@ def rules_of(folder: Path) -> tuple[dict[str, Any], Rules]:
     rules = checkpoint.read_json(path)
     try:
         names = ("score", "samples", "parameters", "gflop", "gigabytes", "seconds")
-        return rules, Rules(from_dict(rules["data"]), *(rules[name] for name in names))
+        data = from_dict(rules["data"])
+        if isinstance(data, Images):
+            data = replace(data, path=str(folder))
+        return rules, Rules(data, *(rules[name] for name in names))
     except (KeyError, ValueError) as error:
         raise BadFile(f"{path} is no contest's: {error}; restore it") from error
 
