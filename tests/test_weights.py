@@ -3,6 +3,7 @@
 import io
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ WORDS = LINE.split()[1:]
 def network():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False).half())
     net[0].weight.data = torch.randn(3, 4).T  # not contiguous
+    net[2].register_buffer("part", torch.arange(6).to(torch.bfloat16)[2:5])
+    net[2].register_buffer("none", torch.empty(0, 3))
     return net
 
 
@@ -64,7 +67,13 @@ def saved(net):
     return held.getvalue()
 
 
-@pytest.mark.parametrize("form", [plain, persistent, by_name, saved])
+def saved_before_2020(net):
+    held = io.BytesIO()
+    torch.save({"ema": net.state_dict()}, held, _use_new_zipfile_serialization=False)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("form", [plain, persistent, by_name, saved, saved_before_2020])
 def test_tensors_come_out_as_they_went_in_and_nothing_is_run(form, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     net = network()
@@ -82,6 +91,16 @@ def test_tensors_come_out_as_they_went_in_and_nothing_is_run(form, tmp_path, mon
 def hostile_save():
     held = io.BytesIO()
     torch.save({"ema": Trap()}, held)
+    return held.getvalue()
+
+
+def compressed():
+    """A file of torch.save whose zip is compressed, as torch writes none."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as new:
+        with zipfile.ZipFile(io.BytesIO(saved(network()))) as old:
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
     return held.getvalue()
 
 
@@ -107,7 +126,9 @@ def within_itself():
         (plain(network())[:900], "is no pickle of tensors or networks, or a truncated one"),
         (pickle.dumps({"ema": 3}), "holds no tensors"),
         (pickle.dumps(Trap()), "holds no tensors"),
-        (hostile_save(), "is damaged, or holds more than weights"),
+        (hostile_save(), "holds no tensors"),
+        (compressed(), "is damaged, or holds more than weights"),
+        (saved_before_2020(network())[:-30], "is damaged, or holds more than weights"),
         (saved(network())[:-200], "is no pickle of tensors or networks, or a truncated one"),
         (outside(), "is damaged, or holds more than weights"),
         (within_itself(), "is damaged, or holds more than weights"),

@@ -11,10 +11,12 @@ and such calls alone are followed here, by `Machine.bytes`.
 import pickletools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 INSTRUCTIONS = 100_000  # a published batch has about 30 000; each may cost memory
 BYTES = ("_codecs encode", "__builtin__ bytes")  # calls for bytes in protocols 0 to 2
+OUTSIDE = "persistent id"  # stands for a name where something lies outside the pickle
 
 
 class BadBatch(ValueError):
@@ -38,18 +40,21 @@ class PickledCall:
     items: dict[Any, Any] = field(default_factory=dict)
 
 
-def contents(payload: bytes, admitted: Collection[str], machine: "Machine | None" = None) -> Any:
+def contents(
+    payload: bytes | BytesIO, admitted: Collection[str], machine: "Machine | None" = None
+) -> Any:
     """The value in a pickle.
 
     Args:
-        payload: the bytes of the pickle.
+        payload: the bytes of the pickle; of a stream the next pickle in it is read.
         admitted: the names, as "module name", that it may hold.
         machine: reads it, by default one for batches.
 
     Raises:
         BadBatch: for other names or instructions, and for a damaged pickle.
     """
-    machine = machine or Machine({*admitted, *BYTES}, 2 * len(payload))
+    size = len(payload if isinstance(payload, bytes) else payload.getbuffer())
+    machine = machine or Machine({*admitted, *BYTES}, 2 * size)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
             if opcode.name not in machine.steps or count == machine.most:
@@ -197,8 +202,14 @@ STEPS: dict[str, Step] = {  # by pickletools' name of the instruction: machine m
 # Whole networks, as EDM's and ECT's authors pickled them
 
 
+@dataclass
 class ObjectMachine(Machine):
-    """Objects of any class, recorded as `PickledCall` and never made, for the tensors in them."""
+    """Objects of any class, recorded as `PickledCall` and never made, for the tensors in them.
+
+    `outside` is what lies outside the pickle, in the order in which it is named.
+    """
+
+    outside: list[PickledCall] = field(default_factory=list)
 
     @property
     def steps(self) -> dict[str, Step]:
@@ -210,6 +221,11 @@ class ObjectMachine(Machine):
 
     def name(self, name: str) -> None:
         self.stack.append(PickledCall(name[:200]))
+
+    def stored(self, told: tuple[Any, ...]) -> None:
+        """Something that lies outside the pickle, as what it is and where."""
+        self.outside.append(PickledCall(OUTSIDE, *told))
+        self.push(self.outside[-1])
 
     def extend(self, values: tuple[Any, ...]) -> None:
         if type(self.stack[-1]) is list:
@@ -245,6 +261,7 @@ def dropped(values: tuple[Any, ...]) -> None:
 
 OBJECT_STEPS: dict[str, Step] = {
     "BINFLOAT": lambda m, a: m.stack.append(a),
+    "BINPERSID": lambda m, a: m.stored(m.take(1)),
     "NEWOBJ": lambda m, a: made(m, 2),
     "NEWOBJ_EX": lambda m, a: made(m, 3),
     "EMPTY_SET": lambda m, a: m.stack.append([]),
