@@ -164,7 +164,7 @@ def test_the_buttons_step_and_play_and_pause_by_keyboard(visit):
 def test_the_front_page_moves_by_itself_only_where_motion_is_welcome(visit):
     moving = visit("index.html", motion="no-preference")
     drawn(moving)
-    moving.wait_for_function("() => Number(document.querySelector('figure input').value) > 2")
+    moving.wait_for_function("() => document.querySelector('figure.moving input').value > 2")
     still = visit("index.html", motion="reduce")
     drawn(still)
     still.wait_for_timeout(2000)
