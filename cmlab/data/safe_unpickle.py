@@ -222,11 +222,6 @@ class ObjectMachine(Machine):
     def name(self, name: str) -> None:
         self.stack.append(PickledCall(name[:200]))
 
-    def stored(self, told: tuple[Any, ...]) -> None:
-        """Something that lies outside the pickle, as what it is and where."""
-        self.outside.append(PickledCall(OUTSIDE, *told))
-        self.push(self.outside[-1])
-
     def extend(self, values: tuple[Any, ...]) -> None:
         if type(self.stack[-1]) is list:
             self.stack[-1].extend(values)  # of an object that is a list nothing is kept
@@ -259,9 +254,17 @@ def dropped(values: tuple[Any, ...]) -> None:
     """Nothing is done with values that a pickle takes off its stack."""
 
 
+def outside(machine: Machine, told: Any) -> None:
+    """Something that lies outside the pickle: what it is, and where."""
+    call = PickledCall(OUTSIDE, told)
+    if isinstance(machine, ObjectMachine):
+        machine.outside.append(call)
+    machine.push(call)
+
+
 OBJECT_STEPS: dict[str, Step] = {
     "BINFLOAT": lambda m, a: m.stack.append(a),
-    "BINPERSID": lambda m, a: m.stored(m.take(1)),
+    "BINPERSID": lambda m, a: outside(m, *m.take(1)),
     "NEWOBJ": lambda m, a: made(m, 2),
     "NEWOBJ_EX": lambda m, a: made(m, 3),
     "EMPTY_SET": lambda m, a: m.stack.append([]),
