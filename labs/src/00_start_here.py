@@ -17,7 +17,7 @@
 # | Level | 1 of 3 |
 # | Part | The object |
 # | Time | 10 minutes, and as long again if you do the exercises |
-# | Run All | 30 s on 2 CPU cores |
+# | Run All | 24 s on 2 CPU cores |
 # | You need | to know what a mean and a neural network are, and a little Python for the exercises; no lab before this one |
 #
 # After this lab you can
@@ -380,6 +380,6 @@ Markdown(f"""
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 10 000 for the tables. The perfect denoiser takes 35 calls per path. Training samples
 # on the ring: 3 × 256,000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images, each scan counted every time that it was used,
-# including its pre-training as a diffusion model. Run All takes 30 seconds on 2 CPU cores.
+# including its pre-training as a diffusion model. Run All takes 24 seconds on 2 CPU cores.
 #
 # **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, take 02 and then 06.

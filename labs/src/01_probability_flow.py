@@ -17,7 +17,7 @@
 # | Level | 1 of 3 |
 # | Part | The object |
 # | Time | 40 minutes |
-# | Run All | 8 s on 2 CPU cores |
+# | Run All | 9 s on 2 CPU cores |
 # | You need | the normal distribution, derivatives, a little Python; no lab before this one |
 #
 # After this lab you can
@@ -414,4 +414,4 @@ Markdown(claims)
 # ## Budget
 #
 # Network calls: 0, because the denoiser is exact. (A trained one would have been called as often as the counts above say.)
-# Samples seen in training: 0. Run All takes 8 seconds on 2 CPU cores.
+# Samples seen in training: 0. Run All takes 9 seconds on 2 CPU cores.

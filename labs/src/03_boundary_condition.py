@@ -17,7 +17,7 @@
 # | Level | 1 of 3 |
 # | Part | The object |
 # | Time | 30 minutes |
-# | Run All | 14 s on 2 CPU cores |
+# | Run All | 10 s on 2 CPU cores |
 # | You need | the consistency function f (lab 02), variances, square roots |
 #
 # After this lab you can
@@ -455,6 +455,6 @@ Markdown(f"""
 # ## Budget
 #
 # The exact part: no training, no samples seen. The demonstration: 12 runs × 300 steps × 128 samples = 460 800 samples and twice as many network calls; nothing was pre-trained.
-# Run All takes 14 seconds on 2 CPU cores.
+# Run All takes 10 seconds on 2 CPU cores.
 #
 # **Next:** with the boundary in place f can be learned. Lab 04 has a teacher that knows the path; lab 05 has none.

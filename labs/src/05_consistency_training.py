@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 75 minutes |
-# | Run All | 15 s on 2 CPU cores |
+# | Run All | 16 s on 2 CPU cores |
 # | You need | the consistency function f and the posterior mean D (lab 02), Euler's step and a teacher (lab 04), means and standard deviations |
 #
 # After this lab you can
@@ -534,6 +534,6 @@ print("Run All itself trains nothing: one untrained network, 6 × 256 calls.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
-# Run All takes 15 seconds on 2 CPU cores.
+# Run All takes 16 seconds on 2 CPU cores.
 #
 # **Next:** the targets here come from the network's own weights. The paper takes them from a slow average of the weights. Lab 06 asks what that average does.

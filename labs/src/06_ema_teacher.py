@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 45 minutes |
-# | Run All | 8 s on 2 CPU cores |
+# | Run All | 7 s on 2 CPU cores |
 # | You need | the consistency function (lab 02), moving averages; consistency training (lab 05) and the boundary condition (lab 03) are summed up below |
 #
 # After this lab you can

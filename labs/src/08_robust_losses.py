@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 60 minutes |
-# | Run All | 15 s on 2 CPU cores |
+# | Run All | 11 s on 2 CPU cores |
 # | You need | consistency training (lab 05), iCT (lab 07), derivatives, means and medians |
 #
 # After this lab you can
@@ -564,6 +564,6 @@ Markdown(f"""
 # ## Budget
 #
 # *Run All* trains nothing. The recordings have 17 settings × 3 seeds × 4000 steps × 256 samples = 52 million samples, with two network calls for each; nothing was pre-trained.
-# A run takes about 20 seconds of one idle CPU core. *Run All* takes 15 seconds on 2 CPU cores.
+# A run takes about 20 seconds of one idle CPU core. *Run All* takes 11 seconds on 2 CPU cores.
 #
 # **Next:** the loss, the schedule and the grid are chosen; lab 09 asks where to start from.

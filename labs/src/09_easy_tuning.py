@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 45 minutes |
-# | Run All | 12 s on 2 CPU cores |
+# | Run All | 11 s on 2 CPU cores |
 # | You need | consistency training with one data point and one noise (lab 05), the posterior mean D (lab 02), the loss of iCT (lab 07) |
 #
 # After this lab you can

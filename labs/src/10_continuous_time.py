@@ -17,7 +17,7 @@
 # | Level | 3 of 3 |
 # | Part | The limit |
 # | Time | 90 minutes; 70 without the parts marked *optional* |
-# | Run All | 14 s on 2 CPU cores |
+# | Run All | 11 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05), derivatives along a direction, float32 and float64 |
 #
 # After this lab you can

@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | Beyond |
 # | Time | 40 minutes |
-# | Run All | 25 s on 2 CPU cores |
+# | Run All | 17 s on 2 CPU cores |
 # | You need | the probability flow and its steps (lab 01), the consistency function (lab 02), distillation (lab 04) |
 #
 # After this lab you can
@@ -517,7 +517,7 @@ print(f"Recorded: {len(kept)} variants with three seeds each; {spaced(seen)} sam
 print(f"They trained for {seconds:.0f} s on a machine that did other work too.")
 
 # %% [markdown]
-# *Run All* takes 25 seconds on 2 CPU cores.
+# *Run All* takes 17 seconds on 2 CPU cores.
 #
 # Three conclusions. Fresh noise between the calls keeps the distribution and loses the sample. Phases keep the sample, and each network needs its own number of calls. And more stochastic calls cannot improve an exact f; what they do for a bad one depends on the noise levels at which it is bad.
 #

@@ -17,7 +17,7 @@
 # | Level | 3 of 3 |
 # | Part | Beyond |
 # | Time | 60 minutes |
-# | Run All | 12 s on 2 CPU cores |
+# | Run All | 9 s on 2 CPU cores |
 # | You need | the loss of iCT (lab 07), what outliers do to losses (lab 08), what an autoencoder is |
 #
 # After this lab you can

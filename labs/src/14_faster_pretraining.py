@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | Beyond |
 # | Time | 65 minutes; 35 without the optional second part |
-# | Run All | 9 s on 2 CPU cores |
+# | Run All | 8 s on 2 CPU cores |
 # | You need | denoisers and the paths that lead from noise to data (lab 01), the consistency function (lab 02), Adam's momentum |
 #
 # After this lab you can

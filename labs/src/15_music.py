@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | Beyond |
 # | Time | 45 minutes |
-# | Run All | 24 s on 2 CPU cores |
+# | Run All | 26 s on 2 CPU cores |
 # | You need | distillation along a teacher's path (lab 04), jump and re-noise (lab 11), loudspeakers if you like |
 #
 # After this lab you can

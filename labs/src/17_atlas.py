@@ -17,7 +17,7 @@
 # | Level | 3 of 3 |
 # | Part | Looking back |
 # | Time | 45 minutes |
-# | Run All | 14 s on 2 CPU cores |
+# | Run All | 7 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05, 07), several calls (lab 11); for two optional sections inverse problems (lab 13) and faster pre-training (lab 14); the other methods you can look up as you meet them |
 #
 # After this lab you can
