@@ -84,7 +84,7 @@ class Ring {
       this.choices, this.editor.tools, this.reading);
     this.figure.hidden = false;
     this.plane = new Plane(this.canvas, 1.65);
-    this.chart = new Chart(this.errors, [LOW, HIGH], [0.004, 2], "noise level t", "error of f to f*");
+    this.chart = new Chart(this.errors, [LOW, HIGH], [0.004, 2], "noise level t", "distance of f to f*");
     this.knobs();
   }
 
@@ -155,7 +155,7 @@ class Ring {
     const { step, steps, total } = this.now ?? { step: 0, steps: 1, total: 0 };
     this.go.textContent = this.running ? "Pause" : step && step < steps ? "Go on" : "Train";
     this.bar.value = step / steps;
-    const method = this.asked.method, words = `${method}, step ${step} of ${steps}: error to f* over all noise levels ${total.toFixed(3)}${this.recorded ? " (the ring has radius 1)" : ""}.`;
+    const method = this.asked.method, words = `${method}, step ${step} of ${steps}: distance to f* (RMS over all noise levels) ${total.toFixed(3)}${this.recorded ? " (the ring has radius 1)" : ""}.`;
     this.canvas.setAttribute("aria-label", `${CLOUD} one-call samples of the network in the plane beside the exact ends, at step ${step}`);
     this.errors.setAttribute("aria-label", `Error to the exact f by noise level at step ${step}; over all levels ${total.toFixed(3)}`);
     this.reading.setAttribute("aria-live", this.running ? "off" : "polite"); // a voice cannot keep up

@@ -145,7 +145,7 @@ class Trainer {
     return (this.exact = { levels, points, t, x_t, ends });
   }
 
-  /** Root mean square error to f* at each noise level. */
+  /** Root mean square distance to f* at each noise level. */
   errors() {
     const { levels, points, t, x_t, ends } = this.truth();
     const found = this.f(this.ema, x_t, t, t.length);
