@@ -245,6 +245,7 @@ Make = Callable[[int, int], Recipe]  # (steps, seed) -> recipe
 
 MULTISTEP = ("multistep", FewSteps(toy.SIGMA_MAX, toy.SIGMA_MID), (1, 2, 4))
 PHASES = ("phases", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4))
+ABOVE = ("multistep", FewSteps(toy.SIGMA_MAX, 1.0), (1, 2, 4))  # TCM is trained above t' = 1
 JUMPS = ("jumps", Jumps(), (1, 2, 4))
 DDIM = ("ddim", PhasedSteps(toy.GRID, phased.POINTS), (1, 2, 4, 8, 16, 32))
 HEUN = ("heun", HeunSteps(toy.GRID), (5, 9, 17, 35))
@@ -318,6 +319,7 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
 
 EXACT = "the exact denoiser"
 FEW_STEP, MAPS = Generation((MULTISTEP,)), Generation((JUMPS,))
+TRUNCATED = Generation((ABOVE,))
 PHASED, SOLVERS = Generation((PHASES,)), Generation((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
     "truth": Entry("the data themselves", "", ExactBaseline()),
@@ -337,8 +339,20 @@ ENTRIES: dict[str, Entry] = {
     "musiccm-plain": Entry(
         "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
+    "tcm": Entry("TCM", "2410.14895", TRUNCATED, preset(toy.tcm)),
+    "lsd": Entry("LSD", "2505.18825", MAPS, preset(toy.lsd)),
+    "esd": Entry("ESD", "2505.18825", MAPS, preset(toy.esd)),
+    "psd": Entry("PSD", "2505.18825", MAPS, preset(toy.psd)),
+    "meanflow": Entry("MeanFlow", "2505.13447", MAPS, preset(toy.meanflow)),
+    "alpha-flow": Entry("α-Flow", "2510.20771", MAPS, preset(toy.alpha_flow)),
+    "shortcut": Entry("Shortcut", "2410.12557", MAPS, preset(toy.shortcut)),
+    "ctm": Entry("CTM, no critic", "2310.02279", MAPS, preset(toy.ctm)),
+    "imm": Entry("IMM", "2503.07565", MAPS, preset(toy.imm)),
     "drifting": Entry("Drifting", "2602.04770", MAPS, preset(toy.drifting)),
+    "progressive": Entry("progressive distillation", "2202.00512", MAPS, preset(toy.progressive)),
     "lmd": Entry("LMD", "2406.07507", MAPS, preset(toy.lmd), EXACT),
+    "reflow": Entry("reflow", "2209.03003", MAPS, preset(toy.reflow), EXACT),
+    "dmd": Entry("DMD, no regression", "2311.18828", MAPS, preset(toy.dmd), EXACT),
     "editing": Entry(
         "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)),
         preset(toy.ict),

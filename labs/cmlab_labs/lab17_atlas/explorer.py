@@ -24,7 +24,7 @@ POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
 EXACT_STEPS = 64  # Heun's: within 0.001 of the exact ends on average
 SHORT = {
     "exact": "exact denoiser", "edm": "EDM", "edm-fast": "EDM faster", "cd": "CD",
-    "pcm-2": "PCM-2", "pcm-4": "PCM-4",
+    "pcm-2": "PCM-2", "pcm-4": "PCM-4", "ctm": "CTM", "dmd": "DMD", "progressive": "progressive",
 }  # fmt: skip
 CPU = torch.device("cpu")
 

@@ -213,8 +213,16 @@ LOOK: dict[str, Role] = {
     "pcm-2": Role(EXTRA.color, "p", ":"), "pcm-4": Role(EXTRA.color, "h", "-."),
     "musiccm": Role(BROWN, ">", (0, (3, 1, 1, 1))), "musiccm-plain": Role(BROWN, "<", ":"),
     "editing": STUDENT, "dps": TEACHER, "cm-dis": EXTRA,
-    "lmd": Role(STUDENT.color, "*", "-"), "drifting": Role(WRONG.color, "P", ":"),
+    "tcm": Role(TARGET.color, "p", ":"),
 }  # fmt: skip
+FAMILIES = (  # flow maps by condition: end, start, semigroup, distribution; and a flow
+    (STUDENT.color, "-", {"lsd": "*", "lmd": "8"}),
+    (TEACHER.color, "--", {"esd": ">", "meanflow": "*", "alpha-flow": "d"}),
+    (EXTRA.color, "-.", {"psd": "^", "shortcut": "s", "ctm": "D", "progressive": "*"}),
+    (WRONG.color, ":", {"imm": "*", "drifting": "P", "dmd": "s"}),
+    (VIOLET, ":", {"reflow": "*"}),
+)
+LOOK |= {name: Role(c, mark, line) for c, line, all_ in FAMILIES for name, mark in all_.items()}
 OTHER = ("edm", "slct")  # a denoiser, and paired noise: what they learn is not f*
 SPAN, TALL = (0.007, 1.3), (0.007, 4.2)
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
