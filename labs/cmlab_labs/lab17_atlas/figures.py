@@ -216,7 +216,7 @@ LOOK: dict[str, Role] = {
     "tcm": Role(TARGET.color, "p", ":"),
 }  # fmt: skip
 FAMILIES = (  # flow maps by condition: end, start, semigroup, distribution; and a flow
-    (STUDENT.color, "-", {"lsd": "*", "lmd": "8"}),
+    (STUDENT.color, "-", {"lsd": "*", "lmd": "v"}),
     (TEACHER.color, "--", {"esd": ">", "meanflow": "*", "alpha-flow": "d"}),
     (EXTRA.color, "-.", {"psd": "^", "shortcut": "s", "ctm": "D", "progressive": "*"}),
     (WRONG.color, ":", {"imm": "*", "drifting": "P", "dmd": "s"}),
