@@ -374,7 +374,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# These runs are half as long as those of the presets, and nothing was tuned for any method, so the order here is that of untuned methods. The presets `toy.lsd` and `toy.meanflow` use the posterior mean over the batch as the target of the velocity, stratified times, and half of the batch on the diagonal. In 4000 steps they reach 0.068 (0.063 to 0.071) and 0.085 (0.078 to 0.092), and `toy.imm` reaches 0.103 (0.099 to 0.106). On images the order may be different again: PSD was best in the first version of the paper, and LSD in the second.
+# These runs are half as long as those of the presets, and nothing was tuned for any method, so the order here is that of untuned methods. The presets `toy.lsd` and `toy.meanflow` use the posterior mean over the batch as the target of the velocity, stratified times, and half of the batch on the diagonal. In 4000 steps they reach 0.068 (0.063 to 0.071) and 0.085 (0.078 to 0.092), and `toy.imm` reaches 0.103 (0.099 to 0.106). Given the exact velocity, LSD's condition reaches 0.050 (0.043 to 0.057) (`toy.lmd`). Lab 17 compares all flow maps at equal budgets, on three seeds. On images the order may be different again: PSD was best in the first version of the paper, and LSD in the second.
 #
 # Three conclusions. A flow map jumps between any two times, and it contains the denoiser and the consistency function as special cases. Each of the conditions that it satisfies lets some wrong map pass, so a method needs a condition on the jumps, the boundary, and a tie to the data. And good long jumps do not imply good short ones, nor good short ones good long ones, so a score should say which jumps it is about.
 
