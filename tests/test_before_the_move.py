@@ -55,6 +55,14 @@ def recorded(value):
             yield from recorded(one)
 
 
+def without_added(value):
+    """A JSON value without the fields that were added later, which have no part in a hash."""
+    if isinstance(value, dict):
+        added = {name for names in ADDED.values() for name in names}
+        return {key: without_added(part) for key, part in value.items() if key not in added}
+    return [without_added(part) for part in value] if isinstance(value, list) else value
+
+
 def every_record():
     for path in SHIPPED:
         yield checkpoint.read(path)[1]
@@ -96,7 +104,8 @@ def test_every_shipped_network_is_loaded_from_its_record(path):
         return  # a classifier or an autoencoder: its own tests load it
     recipe = from_dict(record["recipe"])
     assert isinstance(recipe, Recipe)
-    assert set(recorded(canonical(recipe))) >= set(recorded(record["recipe"]))
+    written = {first_kind(resolve(kind)) for kind in recorded(without_added(record["recipe"]))}
+    assert set(recorded(canonical(recipe))) >= written
     if not hasattr(recipe.data, "path"):
         runs.load(path)
 

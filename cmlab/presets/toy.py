@@ -170,13 +170,13 @@ def lsd(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.esd")
 def esd(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.esd: 0.084 (0.079 to 0.088) from the exact end in one call (lab 17). 51 s."""
+    """cmlab train toy.esd: 0.084 (0.079 to 0.088) to the exact end (lab 17). 51 s."""
     return flow_map(SelfDistillation(PAIRS, Eulerian(), BatchTeacher()), steps, seed)
 
 
 @preset("toy.psd")
 def psd(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.psd: 0.091 (0.086 to 0.096) from the exact end in one call (lab 17). 17 s."""
+    """cmlab train toy.psd: 0.091 (0.086 to 0.096) to the exact end (lab 17). 17 s."""
     return flow_map(SelfDistillation(PAIRS, Progressive(), BatchTeacher()), steps, seed)
 
 
@@ -188,7 +188,7 @@ def imm(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.shortcut")
 def shortcut(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.shortcut: 0.116 (0.112 to 0.119) from the exact end in one call (lab 17). 15 s."""
+    """cmlab train toy.shortcut: 0.116 (0.112 to 0.119) to the exact end (lab 17). 15 s."""
     # A target lags once for each halving: with the authors' 0.999, 7 × 1000 steps behind.
     method = Shortcut(DyadicSteps(longer=0.25), EMATarget(Constant(0.9)), clip=inf)
     return flow_map(method, steps, seed)
@@ -196,14 +196,14 @@ def shortcut(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.ctm")
 def ctm(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.ctm: 0.097 (0.094 to 0.103) from the exact end in one call (lab 17). 100 s."""
+    """cmlab train toy.ctm: 0.097 (0.094 to 0.103) to the exact end (lab 17). 100 s."""
     method = CTM(levels=DenoisingPairs(UniformTime()), weight=EDMWeight(RING.sigma_data))
     return flow_map(method, steps, seed)
 
 
 @preset("toy.alpha-flow")
 def alpha_flow(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.alpha-flow: 0.140 (0.133 to 0.151) from the exact end in one call (lab 17). 21 s."""
+    """cmlab train toy.alpha-flow: 0.140 (0.133 to 0.151) to the exact end (lab 17). 21 s."""
     method = AlphaFlow(SigmoidDecay(steps // 2), PAIRS, AdaptiveWeight(p=0.0))
     return flow_map(method, steps, seed)
 
@@ -228,13 +228,13 @@ def lmd(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.reflow")
 def reflow(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.reflow: 0.116 (0.114 to 0.118) from the exact end in one call (lab 17). 28 s."""
+    """cmlab train toy.reflow: 0.116 (0.114 to 0.118) to the exact end (lab 17). 28 s."""
     return flow_map(Reflow(exact_teacher(), PAIRS), steps, seed)
 
 
 @preset("toy.progressive")
 def progressive(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.progressive: 0.355 (0.340 to 0.370) from the exact end in one call (lab 17). 18 s."""
+    """cmlab train toy.progressive: 0.355 (0.340 to 0.370) to the exact end (lab 17). 18 s."""
     every = max(steps // 8, 1)
     method = Shortcut(HalvingSteps(every), EMATarget(Snapshots(every)), clip=inf)
     return flow_map(method, steps, seed)
@@ -242,7 +242,7 @@ def progressive(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.dmd")
 def dmd(steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.dmd: 0.300 (0.264 to 0.336) from the exact end in one call (lab 17). 19 s."""
+    """cmlab train toy.dmd: 0.300 (0.264 to 0.336) to the exact end (lab 17). 19 s."""
     before = steps // 4
     start = flow_map(SelfDistillation(replace(PAIRS, diagonal=1.0)), before, seed)
     method = DMD(exact_teacher(), levels=DenoisingPairs(UniformTime()))
@@ -251,7 +251,7 @@ def dmd(steps: int = 4000, seed: int = 0) -> Recipe:
 
 @preset("toy.tcm")
 def tcm(data: ToyData = RING, steps: int = 4000, seed: int = 0) -> Recipe:
-    """cmlab train toy.tcm: 0.195 (0.179 to 0.222) from the exact end in one call (lab 17). 15 s."""
+    """cmlab train toy.tcm: 0.195 (0.179 to 0.222) to the exact end (lab 17). 15 s."""
     first = ect(data, steps // 2, seed)
     after = steps - steps // 2
     proposal = LogNormal(-1.1, 2.0, 1.0, SIGMA_MAX)
