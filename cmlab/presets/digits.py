@@ -104,7 +104,7 @@ def meanflow(steps: int = 3600, seed: int = 0) -> Recipe:
 
 @preset("digits.lsd")
 def lsd(steps: int = 3600, seed: int = 0) -> Recipe:
-    """cmlab train digits.lsd: the same, then Lagrangian self-distillation. Not measured."""
+    """cmlab train digits.lsd: the same, then self-distillation; fd1 17.9, fd2 13.2. 300 s."""
     return flow_map(SelfDistillation(PAIRS), steps, seed)
 
 
@@ -118,4 +118,5 @@ def flow_map(method: Method, steps: int, seed: int) -> Recipe:
         )
         for stage, n in ((matching, before), (method, steps - before))
     )  # fmt: skip
-    return replace(then, start=first)
+    train = replace(then.train, optimizer=replace(then.train.optimizer, lr=2e-3))
+    return replace(then, start=first, train=train)
