@@ -118,5 +118,5 @@ def flow_map(method: Method, steps: int, seed: int) -> Recipe:
         )
         for stage, n in ((matching, before), (method, steps - before))
     )  # fmt: skip
-    train = replace(then.train, optimizer=replace(then.train.optimizer, lr=2e-3))
+    train = replace(then.train, optimizer=Adam(2e-3, 0.9, 0.999))
     return replace(then, start=first, train=train)
