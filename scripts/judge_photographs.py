@@ -121,8 +121,7 @@ def main(words: list[str] | None = None) -> int:
     print(found)
     name = args.run.with_suffix("") if args.run.is_file() else args.run / "model"
     record = {"n": args.n, "seed": args.seed, "readings": table.rows(), "nearest": found}
-    floors = [f"{r.of}: {r.name}" for r in table.floors]
-    checkpoint.write_json(Path(f"{name}-scores.json"), record | {"floors": floors})
+    checkpoint.write_json(Path(f"{name}-scores.json"), record)
     picture = sheet(made)
     write = lambda path: picture.save(path, format="PNG", optimize=True)  # noqa: E731
     checkpoint.replace(Path(f"{name}-unselected.png"), write)

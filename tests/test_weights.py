@@ -112,6 +112,20 @@ def outside():
     return changed
 
 
+def repeated():
+    """One number, shown as a hundred by a stride of 0."""
+    return pickle.dumps({"ema": torch.zeros(1).expand(10, 10)}, protocol=2)
+
+
+def another_storage():
+    """A storage whose kind is text, where a class is named."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as new:
+        call = b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storageU\x04textU\x010U\x03cpuK\x01tQ"
+        new.writestr("a/data.pkl", b"\x80\x02}U\x01w" + call + b"K\x00K\x01\x85K\x01\x85tRs.")
+    return held.getvalue()
+
+
 def within_itself():
     value = {}
     value["ema"] = value
@@ -131,6 +145,8 @@ def within_itself():
         (saved_before_2020(network())[:-30], "is damaged, or holds more than weights"),
         (saved(network())[:-200], "is no pickle of tensors or networks, or a truncated one"),
         (outside(), "is damaged, or holds more than weights"),
+        (repeated(), "is damaged, or holds more than weights"),
+        (another_storage(), "is damaged, or holds more than weights"),
         (within_itself(), "is damaged, or holds more than weights"),
     ],
 )

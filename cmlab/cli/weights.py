@@ -12,6 +12,7 @@ import argparse
 import zipfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = dict(tensors(*whole))
     except BadBatch as error:
         raise BadFile(f"{path} is no pickle of tensors or networks, or a truncated one") from error
-    except (ValueError, LookupError, TypeError, OSError, RuntimeError, SafetensorError,
-            zipfile.BadZipFile) as error:  # fmt: skip
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, EOFError,
+            RuntimeError, SafetensorError, zipfile.BadZipFile) as error:  # fmt: skip
         raise BadFile(f"{path} is damaged, or holds more than weights; get it again") from error
     if not found:
         raise BadFile(f"{path} holds no tensors")
@@ -162,8 +163,8 @@ def rebuilt(call: PickledCall, read: Read) -> Tensor:
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 in size:
         return numbers.new_empty(size)
-    if last >= len(numbers):
-        raise ValueError("a tensor reaches out of its storage")
+    if last >= len(numbers) or prod(size) > len(numbers):  # else a small file fills the memory
+        raise ValueError("a tensor reaches out of its storage, or repeats it")
     return numbers.as_strided(size, stride, offset).clone()
 
 

@@ -292,8 +292,8 @@ Markdown("\n".join(lines))
 told_maps = [*generators(rows, False, maps=True), *generators(rows, True, maps=True)]
 lines = ["| flow map | teacher | sliced W₂: 1 call | 2 calls | 4 calls | to the exact end: 1 call | 2 calls | 4 calls |", "|---" * 8 + "|"]
 for arm in sorted(told_maps, key=lambda a: by_calls(rows, a, name="end")[1].mean()):
-    law, end = by_calls(rows, arm), by_calls(rows, arm, name="end")
-    cells = [ranged(found[n]) for found in (law, end) for n in (1, 2, 4)]
+    near_data, near_end = by_calls(rows, arm), by_calls(rows, arm, name="end")
+    cells = [ranged(found[n]) for found in (near_data, near_end) for n in (1, 2, 4)]
     lines.append(f"| {ENTRIES[arm].title} | {ENTRIES[arm].teacher or 'none'} | {' | '.join(cells)} |")
 Markdown("\n".join(lines))
 
