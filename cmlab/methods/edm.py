@@ -26,7 +26,7 @@ from .base import Method
 class EDMWeight:
     """EDM's loss weight λ = (t² + σ_d²) / (t σ_d)², by which each level's loss starts near 1.
 
-    Karras et al. 2022, Table 1. t is the noise level, as it is under the process `EDM`.
+    Karras et al. 2022, Table 1. t is the noise level, as under the process `EDM`.
     """
 
     sigma_data: Positive = 0.5

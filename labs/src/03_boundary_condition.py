@@ -56,7 +56,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The three panels on the right show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε. (The panel on the left is explained below.)
 #
-# A *form* is a formula that is put around the network; *none* leaves the network as it is. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five lie on the dashed line f = x, although nobody has
+# A *form* is a formula that is put around the network; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five lie on the dashed line f = x, although nobody has
 # trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) Which property do some forms have, before the first training step, that the others lack?
 
 # %%
