@@ -2,7 +2,7 @@
 
 `cmlab data images` writes the file. Size, classes and σ_data are taken from it; the budgets are
 CIFAR-10's, of a laptop or of a GPU, and no run has tuned them on other pictures. Pictures that
-must not be mirrored, such as letters, want `--set data.flip=False`.
+must not be mirrored, such as letters, need `--set data.flip=False`.
 """
 
 from dataclasses import replace
