@@ -60,7 +60,7 @@ def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
-    title = f"Step {stage.step}: squares {off:.2f} off"
+    title = f"Step {stage.step}: the squares are {off:.2f} off"
     name_axes(ax, "x₁ (data units)", "x₂ (data units)", title)
 
 
@@ -102,7 +102,7 @@ def path_strip(
     )
     names = [f"t = {level:.2g}" for level in levels.tolist()]
     title = "The exact path from noise ends in one of the training scans"
-    sides = ("on the path: $x_t$", "mean: $D(x_t, t)$")
+    sides = ("on the path: $x_t$", "answer: $D(x_t, t)$")
     contact_sheet(ax, rows, [*names, "", "nearest scan"], sides, title)
     return figure
 
