@@ -24,17 +24,17 @@
 #
 # 1. **describe** how noise blurs the distribution of the data, and follow one noisy point back along its exact path;
 # 2. **write** the two parts of the sampler of the paper above: its noise levels, and one step of its solver, Heun's method;
-# 3. **measure** what the steps of a solver cost, and say when a better solver pays and when it does not.
+# 3. **measure** what the steps of a solver cost, and say when a better solver is worth its cost and when it is not.
 #
 # This lab trains nothing. Every denoiser in it is exact, so every error that you see is the solver's.
 
 # %%
 import torch
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_line import slope
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab01_flow import checks
-from cmlab_labs.lab01_flow.analysis import end_error
+from cmlab_labs.lab01_flow.analysis import end_error, heun_on_path
 from cmlab_labs.lab01_flow.explorer import explorer
 from cmlab_labs.lab01_flow.figures import (
     convergence_order,
@@ -50,7 +50,7 @@ from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun, ode
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
-torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
+torch.set_default_dtype(torch.float64)  # exact results need double precision
 
 # %% [markdown]
 # ## Try it first
@@ -59,7 +59,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 # drawn from the standard normal distribution and t is the **noise level**. In the picture t grows to the right, so noise is on the right and the data are on the
 # left. The darker the grey, the more likely a noisy number $x_t$ is at this noise level.
 #
-# The thin lines are paths that lead from noise to data, and the black line is the path from your starting point. The marked line is a **solver**. It is meant to follow the
+# The thin lines are paths that lead from noise to data, and the black line is the path from your starting point. The marked line is the route of a **solver**, which is meant to follow the
 # black line, but takes only N straight steps. The picture opens with a failure: with six steps the solver ends in the **wrong mode**. How many steps does it need to
 # reach the right one?
 
@@ -67,12 +67,12 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 explorer().turn({}, hide=("rho", "lower", "upper", "below", "above", "width", "solver"))
 
 # %% [markdown]
-# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps. The text below the picture also mentions *Euler*, the name of this solver, and ρ, the spacing of its steps; both are explained under *The method*.)
+# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps. *Euler*, in the text below the picture, is the name of this solver; *The method* explains it.)
 #
 # ## Predict
 #
-# A solver starts from pure noise, at noise level t = 10, and goes down to the data at t = 0. The standard deviation of the data, their *spread*, is
-# 0.94. Every step is a straight line, so where the path bends, the step misses it.
+# From here on our data are numbers with three modes, not quite those of the picture above: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
+# A solver starts from pure noise, at noise level t = 10, and goes down to the data at t = 0. Every step is a straight line, so where the path bends, the step misses it.
 # Suppose that every step removes a tenth of the noise that is left, that is, goes from t to 0.9 t.
 
 # %%
@@ -81,8 +81,8 @@ predict("01.1")
 # %% [markdown]
 # ## The exact object
 #
-# Write $p_t$ for the distribution of $x_t = x + t\,z$. It is the distribution of the data, blurred by noise of standard deviation t. From here on our data are numbers with three
-# modes, not quite those of the picture above: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
+# Write $p_t$ for the distribution of $x_t = x + t\,z$. It is the distribution of the data, blurred by noise of standard deviation t. The
+# standard deviation of the data themselves, their *spread*, is 0.94.
 #
 # What is the best guess of x when $x_t$ and t are known? In the sense of least squares it is the mean of all x that could have led to $x_t$:
 #
@@ -96,7 +96,24 @@ predict("01.1")
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t} = -t\,\nabla \ln p_t(x_t).$$
 #
 # The first form is the one to remember: $x_t - D$ is the estimated noise in $x_t$; divided by t, it is the estimate of z. The second form, with the gradient of the
-# log-density, is the one you will meet in papers; that the two are equal is known as *Tweedie's formula*, and we do not derive it here.
+# log-density, is the one you will meet in papers; that the two are equal is known as *Tweedie's formula*.
+#
+# For one Gaussian you can check the claim at once. With data $N(0, \sigma_d^2)$ the mean is $D = \sigma_d^2\, x_t/(\sigma_d^2 + t^2)$, so the slope is $t\, x_t/(\sigma_d^2 + t^2)$, and the paths are
+# $x_t = c\,\sqrt{\sigma_d^2 + t^2}$: the points spread exactly as $p_t = N(0, \sigma_d^2 + t^2)$ does.
+#
+# <details><summary>The proof for any data, on the line</summary>
+#
+# Write $N(x_t; x, t^2)$ for the density of $x_t$ when x is known, so that $p_t(x_t) = \int p(x)\, N(x_t; x, t^2)\,\mathrm{d}x$. Differentiate with respect to $x_t$ and divide by $p_t$:
+#
+# $$\nabla \ln p_t(x_t) = \frac{1}{p_t(x_t)} \int p(x)\, \frac{x - x_t}{t^2}\, N(x_t; x, t^2)\,\mathrm{d}x = \frac{D(x_t, t) - x_t}{t^2} .$$
+#
+# This is Tweedie's formula, and it makes the two forms of the slope equal. The normal density satisfies the heat equation $\partial N/\partial t = t\, \partial^2 N/\partial x_t^2$, hence so does $p_t$, and
+#
+# $$\frac{\partial p_t}{\partial t} = t\, \frac{\partial^2 p_t}{\partial x_t^2} = -\frac{\partial}{\partial x_t}\Bigl(p_t \cdot \bigl(-t\, \frac{\partial \ln p_t}{\partial x_t}\bigr)\Bigr) .$$
+#
+# This is the continuity equation: it says how a density changes whose points move with the slope $-t\, \partial \ln p_t/\partial x_t$.
+#
+# </details>
 
 # %%
 oracle = Bumps().oracle  # knows the exact distribution at every noise level
@@ -105,7 +122,7 @@ quantile_paths(oracle, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 # %% [markdown]
 # In grey you see the density of $x_t$ at six noise levels, each drawn sideways and scaled to its own peak; in black, five exact paths.
 # At every point the ODE prescribes one slope, so two paths can never cross. In one dimension, each path therefore **keeps its rank**: if 30 % of the points lie below it at
-# one noise level, 30 % lie below it at every level. This gives the path without solving any ODE. Let $F_t(x)$ be the share of noisy points below x at level t
+# one noise level, 30 % lie below it at every level. So the ranks alone determine the path, and no ODE has to be solved. Let $F_t(x)$ be the share of noisy points below x at level t
 # (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level s, through the point with the same rank,
 #
 # $$x_s = F_s^{-1}\bigl(F_t(x_t)\bigr).$$
@@ -170,7 +187,7 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 # mode always stays at 0, and its share is what the two outer modes leave.)
 #
 # Three things to try. How many Euler steps does it take to reach the right mode, and how many of Heun's?
-# Give Heun 2, 3 and 4 steps: is the better method better there? Set both outer shares to 0, so that a single mode is left:
+# Give Heun 2, 3 and 4 steps: is it still the better method there? Set both outer shares to 0, so that a single mode is left:
 # how does the bend change with the width of that mode?
 
 # %%
@@ -207,6 +224,7 @@ print(
 # ### Where the paths bend
 #
 # Here is the answer to the question under *Predict*. On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
+# The right panel shows the *bend* alone, the size of the second derivative of the path.
 
 # %% tags=["hide-input"]
 t = torch.logspace(1, -2.5, 60)
@@ -228,17 +246,17 @@ print(
     f"The median step misses most at t = {worst:.1f}; the spread of the data is {oracle.sigma_data:.2f}."
 )
 print(
-    f"It misses more than half as much from t = {region[0]:.1f} down to t = {region[-1]:.1f}, and nowhere else."
+    f"Between t = {region[0]:.1f} and t = {region[-1]:.1f} it misses by more than half of this maximum; everywhere else by less."
 )
 print(
-    f"At t = 10 it misses {middle.max() / middle[0]:.0f} times less, though the step is {10 / worst:.0f} times as long; at t = {t[-1]:.3f}, about {float(f'{middle.max() / middle[-1]:.0e}'):,.0f} times less."
+    f"At t = 10 its error is smaller by a factor of {middle.max() / middle[0]:.0f}, though the step is {10 / worst:.0f} times as long; at t = {t[-1]:.3f} by a factor of about {float(f'{middle.max() / middle[-1]:.0e}'):,.0f}."
 )
 print("Bend of the median path:", ", ".join(f"{near(at):.2g} at t = {at:g}" for at in (10, 1, 0.3, 0.1, 0.01)) + ".")
 
 # %% [markdown]
 # Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Where
-# the noise is about as wide as the data, a path turns towards its own mode. The error of a short step is half the bend, the second derivative of the path, times the square of the step's length. The right panel shows the bend alone:
-# it is largest near the data, where the paths fit themselves into narrow modes. But there each step is so short that it misses by next to nothing. The product is largest in the middle.
+# the noise is about as wide as the data, a path turns towards its own mode. The error of a short step is half the bend times the square of the step's length.
+# The bend is largest near the data, where the paths turn into the narrow modes. But each step is so short there that it misses by next to nothing. The product is largest in the middle.
 #
 # ### The same in two dimensions
 #
@@ -261,10 +279,17 @@ errors_2d = {
 solvers_on_ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
 
 # %% [markdown]
-# On the left are 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; close to the ring it turns to one mode.
-# On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, because Heun spends half of its calls on second slopes.
+# On the left are 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; then it turns to one mode, often from inside the ring (the sharp bends).
+# On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, for three reasons. Heun can afford only half as many steps. Its second slope is measured
+# where a long Euler step has ended, off the path. And over a very long step the mean of the slopes at both ends is not the mean slope on the way. To separate the last two, we measure Heun's second slope
+# on the exact path instead, which no solver can do:
 
 # %% tags=["hide-input"]
+for n in (2, 4):
+    there = float(end_error(eight, far, grid.down(n), heun_on_path(eight)).mean())
+    heuns, euler = (errors_2d[name][k] for name, k in (("Heun", calls["Heun"].index(2 * n - 1)), ("Euler", n // 4)))
+    print(f"{n} steps of Heun, {2 * n - 1} calls: error {heuns:.2g}, with second slopes on the path {there:.2g}; Euler, {calls['Euler'][n // 4]} calls: {euler:.2g}.")
+print("So with 4 steps most of Heun's error comes from the place of the second slope, and with 2 steps from the averaging.")
 changes = []
 for seed in (1, 2, 3):
     other = 10.0 * torch.randn(256, 2, generator=torch.Generator().manual_seed(seed))
@@ -366,8 +391,8 @@ show_source(heun)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The claims are those of Section 3 of the EDM paper and, for the 35 calls, of its abstract, as reported (that is, known to us at second hand). One measurement is still missing:
-# the error of 18 Heun steps for several ρ, from the two largest noise levels at which samplers usually start, in one dimension (*line*) and on the ring.
+# The claims are those of Section 3 (and Appendix D.1) of the EDM paper and, for the 35 calls, of its abstract, in our words. One measurement is still missing:
+# the error of 18 Heun steps for several ρ, started from the two highest noise levels in common use, in one dimension (*line*) and on the ring.
 
 # %% tags=["hide-input"]
 rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
@@ -389,7 +414,7 @@ rows = [
     " | ".join([f"| {name}", *(f"{error:.2g}" for error in row)]) + " |"
     for name, row in table.items()
 ]
-Markdown("\n".join(head + rows))
+folded("The errors of 18 Heun steps by ρ", "\n".join(head + rows))
 
 # %% tags=["hide-input"]
 gain = [row[0] / row[3] for row in table.values()]
@@ -399,11 +424,11 @@ claims = f"""
 | the paper claims | measured here, exactly | verdict |
 |---|---|---|
 | Heun's method is of second order, Euler's of first | slopes of the error {slope(steps, errors["Heun"]):.2f} and {slope(steps, errors["Euler"]):.2f} | confirmed here |
-| Heun gives less error for the same number of network calls | ring, about 32 calls: Euler {euler[3]:.2g}, Heun {heuns[3]:.2g}; about 16 calls: Euler {euler[2]:.2g}, Heun {heuns[2]:.2g} | partly: not with few calls |
-| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the bend of the median path is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: nearly straight at large noise; at small noise the bend is largest, only the way that is left is short |
-| Steps should be shorter near the data: ρ = 7 | with 18 steps, ρ = 7 has {min(gain):.0f} to {max(gain):.0f} times less error than ρ = 1 | confirmed here |
+| Heun's method has a smaller error for the same number of network calls | ring, about 32 calls: Euler {euler[3]:.2g}, Heun {heuns[3]:.2g}; about 16 calls: Euler {euler[2]:.2g}, Heun {heuns[2]:.2g} | partly: not with few calls |
+| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the bend of the median path is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: nearly straight at large noise; at small noise the bend (the second derivative in t) is largest, but little of the path is left |
+| Steps should be shorter near the data: ρ = 7 | with 18 steps, the error for ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error for ρ = 7 | confirmed here |
 | ρ = 3 makes the errors of the steps equal, yet ρ from 5 to 10 makes better images | lowest error at ρ = {best} in the four rows above | not seen at this scale: the best ρ depends on σ_max, and there are no images to judge |
-| 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {table["line, σ_max = 10"][3] / oracle.sigma_data:.1%} of the spread of the data | partly: the count, not the image |
+| 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {table["line, σ_max = 10"][3] / oracle.sigma_data:.1%} of the spread of the data | partly: the number of calls is confirmed; no image was made |
 """
 Markdown(claims)
 

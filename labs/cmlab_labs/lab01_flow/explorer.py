@@ -60,8 +60,8 @@ def draw(
     where = apart if gone != right else f"Both end nearest to the {right} mode"
     return Picture(
         figure,
-        f"{solver}, {steps} step{'s' * (steps > 1)} from x = {x.item():.2f} at t = {HIGH:g}, "
-        f"ρ = {rho}: {calls} network call{'s' * (calls > 1)}.\n"
+        f"{solver}, {steps} step{'s' * (steps > 1)} from x = {x.item():.2f} at t = {HIGH:g}: "
+        f"{calls} network call{'s' * (calls > 1)}.\n"
         f"Endpoint {end:.4f}, exact endpoint {truth:.4f}, error {abs(end - truth):.2g}.\n"
         f"{where}.",
     )

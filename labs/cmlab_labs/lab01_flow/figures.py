@@ -110,7 +110,7 @@ def convergence_order(
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
     density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
-    name_axes(ax, LEVEL, NOISY_SAMPLE, "Straight far out, then the paths turn into a mode")
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "The paths are straight far out, then turn into a mode")
     for name, error in errors.items():
         role, fitted = SOLVER_STYLE[name], slope(steps, error)
         plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
@@ -121,7 +121,7 @@ def convergence_order(
         plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
     label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
     integer_ticks(plot, steps)
-    title = "Twice as many steps: half the error, or a quarter"
+    title = "Doubling N halves Euler's error, quarters Heun's"
     name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
     return figure
 
@@ -159,7 +159,10 @@ def solvers_on_ring(
     ax.scatter(*paths[-1].T, s=9, color=EXTRA.color, marker=EXTRA.marker, zorder=3)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     name_axes(
-        ax, "$x_1$ (data units)", "$x_2$ (data units)", "First to the centre, then to one mode"
+        ax,
+        "$x_1$ (data units)",
+        "$x_2$ (data units)",
+        "Paths head for the centre, then turn to one mode",
     )
     for name, error in errors.items():
         role = SOLVER_STYLE[name]
@@ -167,7 +170,7 @@ def solvers_on_ring(
         x, y = (1.0, 1.7) if name == "Euler" else (0.45, 0.8)
         label(plot, x * calls[name][-2], y * error[-2], name, role.color)
     integer_ticks(plot, calls["Euler"])
-    title = f"Heun is better from {crossover_calls(calls, errors)} calls on"
+    title = f"Heun's method is better from {crossover_calls(calls, errors)} calls on"
     name_axes(plot, "network calls", "mean error at $t = 0$ (data units)", title)
     return figure
 
