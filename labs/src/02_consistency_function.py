@@ -24,7 +24,7 @@
 #
 # 1. **state** the two properties that define the consistency function f, and check them with numbers;
 # 2. **derive** f exactly, for a Gaussian and for any distribution in one dimension;
-# 3. **explain** what a network learns if it regresses from the noisy point to the data, and how f differs from that.
+# 3. **distinguish** f, in a formula and in a picture, from what a network learns if it regresses from the noisy point to the data.
 #
 # This lab trains nothing. Every f in it is exact, so what you see is the function itself, free of training errors.
 
@@ -48,7 +48,7 @@ from IPython.display import Markdown
 from cmlab.oracle import Mixture, Mixture1D
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
-torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
+torch.set_default_dtype(torch.float64)  # exact results need double precision
 
 # %% [markdown]
 # ## Try it first
@@ -58,7 +58,7 @@ torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
 #
 # $$x_t = x + t\,z, \qquad z \text{ drawn from the standard normal distribution,}$$
 #
-# and at a high noise level the two modes have merged into one broad hump. Fifteen noisy points start at t = 3 (two of them outside the frame). Move the slider to the left, down to t = 0, and watch noise become
+# and at a high noise level the two modes merge into one broad hump. Fifteen noisy points start at t = 3 (two of them outside the frame). Move the slider to the left, down to t = 0, and watch noise become
 # data: each point follows its own path.
 
 # %%
@@ -88,7 +88,7 @@ predict("02.1")
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
 # D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
-# $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because the slope has t in its denominator. Here ε = 0.002.)
+# $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because at t = 0 the formula of the slope is 0/0. Here ε = 0.002.)
 #
 # The **consistency function** gives the end of the path:
 #
@@ -105,7 +105,7 @@ predict("02.1")
 # equation has exactly one solution through a given point, towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet.
 #
 # In one dimension, that is, on a line, this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
-# with it, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
+# along, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
 #
 # $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
 #
@@ -119,7 +119,7 @@ predict("02.1")
 quantile_map(oracle, t=2.0, points=(-2.6, 2.3))
 
 # %% [markdown]
-# Below is the path of the prediction, which passes through −0.2 at t = 2, at four noise levels. Its position changes; its rank and its f do not.
+# The cell below follows the path of the prediction, which passes through −0.2 at t = 2, over four noise levels. Its position changes; its rank and its f do not.
 
 # %% tags=["nbval-check-output"]
 levels = torch.tensor([0.002, 0.5, 1.0, 2.0])
@@ -130,7 +130,7 @@ for row in zip(levels, path, rank, f, strict=True):
 
 # %% [markdown]
 # For **one Gaussian** $N(m, \sigma_d^2)$, with mean m and standard deviation $\sigma_d$, the noisy points have the distribution $N(m, \sigma_d^2 + t^2)$. Equal rank then means equal distance from the mean,
-# measured in standard deviations. That gives f in one line; exercise A asks you for it. (In several dimensions there are no ranks, but solving the ODE gives the same formula, if the spread is $\sigma_d$ in every direction.)
+# measured in standard deviations. That gives f in one line; exercise A asks you for it. (In several dimensions there are no ranks, but solving the ODE gives the same formula, provided that the spread is $\sigma_d$ in every direction.)
 #
 # ## Explore
 #
@@ -182,14 +182,15 @@ in_gap = [between_modes(oracle, answer).double().mean() for answer in answers]
 print("Left: the colours follow the paths. The number on a path is f, the same at all its points.")
 print("Middle: D changes along every path. The more noise, the closer it is to the mean of all data.")
 print("Hatched: at t = 3, {:.1%} of all f and {:.1%} of all D lie in the gap.".format(*in_gap))
-print("Right: the distance of f and D is small near the data, and grows with the noise.")
+print("Right: the distance between f and D is small near the data and grows with the noise. White: practically no noisy points.")
 
 # %% [markdown]
 # ### Why not regress straight to the data?
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
-# to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. With little noise there is hardly anything to
-# average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is. The figure shows the root mean square (RMS) of f − D over all noisy points of a level.
+# to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, the lower mode
+# has the weight 0.41 and the upper one 0.59, and the average is about 0.41 · (−1.2) + 0.59 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
+# average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is. The figure shows the root mean square (RMS) of f − D over all noisy points at each level.
 
 # %%
 one = Mixture1D(torch.ones(1), torch.tensor([0.12]), torch.tensor([oracle.sigma_data]))
@@ -203,7 +204,7 @@ gap_curves(pair, [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 80.0])
 #
 # ### In the plane: which noise becomes what
 #
-# Now the data are points in the plane, in eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends. The points that belong to one mode form its *basin*. ($x_{T,1}$ and $x_{T,2}$ are the two coordinates of the noise at T = 10. Strictly, f is defined for data plus noise. At this level pure noise is so close to it that we use noise alone, as samplers do.)
+# Now the data are points in the plane, in eight modes on a ring, some heavier than others. Each point of the noise plane belongs to the mode in which its path ends. The points that belong to one mode form its *basin*.
 
 # %%
 weights = torch.tensor([1.0, 3, 1, 2, 1, 4, 2, 2]) / 16
@@ -224,6 +225,7 @@ Markdown(
 )
 
 # %% [markdown]
+# ($x_{T,1}$ and $x_{T,2}$ are the two coordinates of the noise at T = 10. Strictly, f is defined for data plus noise; at this level pure noise is so close to it that we use noise alone, as samplers do.)
 # A basin holds as large a share of the noise as its mode holds of the data, up to sampling error in 4000 draws. That is how f turns noise into samples in
 # **one call** without losing a mode: it moves the noise, but neither adds nor removes any of it.
 #
@@ -234,7 +236,7 @@ Markdown(
 #
 # $$p_\varepsilon(f)\, \frac{\partial f}{\partial x} = p_t(x) \qquad\text{and}\qquad \frac{\partial f}{\partial x} = \frac{p_t(x)}{p_\varepsilon(f)} .$$
 #
-# In the gap there are almost no data, $p_\varepsilon$ is almost 0, and the quotient is enormous.
+# (This holds in one dimension; in more, the quotient equals the determinant of the matrix of all derivatives of f.) In the gap there are almost no data, $p_\varepsilon$ is almost 0, and the quotient is enormous.
 
 # %%
 slope_of_f(oracle, levels=(0.5, 1.0, 2.0))
@@ -283,7 +285,7 @@ checks.f_gaussian(f_gaussian)
 #     return mean + (x - mean) * shrink
 # ```
 #
-# D has the same form without the root and without ε: $m + (x - m)\,\sigma_d^2 / (\sigma_d^2 + t^2)$. A square root is the whole difference between the end of the path and the average.
+# D has the same form without the root and without ε: $m + (x - m)\,\sigma_d^2 / (\sigma_d^2 + t^2)$. Apart from ε, the square root is the only difference between the two.
 #
 # </details>
 
@@ -292,7 +294,7 @@ checks.f_gaussian(f_gaussian)
 #
 # f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
 # You are given only `cdf(x, level)`, the distribution function $F$ of the noisy points at a level, with one level for each x.
-# The check tests the identity f(x, t, t) = x, and that two moves in a row are equivalent to one: f(f(x, t, s), s, r) = f(x, t, r). Later labs build methods on this map.
+# The check tests the identity f(x, t, t) = x, and that two moves in a row are equivalent to one: f(f(x, t, s), s, r) = f(x, t, r). Such a map is called a *flow map*; labs 18 and 19 build methods on it.
 
 
 # %% tags=["exercise"]
@@ -318,7 +320,7 @@ checks.two_time(two_time)
 # ```python
 # def two_time(x, t, s, cdf):
 #     goal = cdf(x, t)
-#     low, high = torch.full_like(x, -1000.0), torch.full_like(x, 1000.0)
+#     low, high = torch.full_like(x, -1000.0), torch.full_like(x, 1000.0)  # beyond any noisy point
 #     for _ in range(80):
 #         middle = (low + high) / 2
 #         below = cdf(middle, s) < goal
@@ -331,8 +333,8 @@ checks.two_time(two_time)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Rows that depend on random draws have three seeds, those with W₁ have 40, and the number after a ± is the standard deviation over the seeds. On the line f is known in closed form; on the ring the paths are solved numerically. W₁ measures the distance between two sets of equally many numbers:
-# both sets are sorted and then paired, and W₁ is the mean distance within the pairs. Two sets of 4000 draws from the same data differ too, mostly because chance decides how many of them fall into each mode.
+# The distance between two sets of equally many numbers is measured by W₁: both sets are sorted and then paired, and W₁ is the mean distance within the pairs. Two sets of 4000 draws from the same data differ too, mostly because chance decides how many of them fall into each mode.
+# Rows with W₁ have 40 seeds, other rows that depend on random draws have three, and the number after a ± is the standard deviation over the seeds. On the ring the paths are solved numerically.
 
 # %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])
@@ -366,8 +368,8 @@ Markdown(f"""
 |---|---|---|
 | f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: {moves["the line"]:.0e} on the line, {moves["the ring"]:.0e} on the ring (solver) | confirmed here |
 | f(x, ε) = x (boundary condition) | largest difference {boundary:.0e} | confirmed here |
-| one call of f turns noise into a sample | W₁ from the answers to 4000 data: {w1.mean():.3f} ± {w1.std():.3f}; from other data to them: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as other data are |
-| *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; of the 2 modes, f reaches {modes_f} and D reaches {modes_D} from t = 10 | confirmed here |
+| one call of f turns noise into a sample | W₁ between the answers and 4000 data points: {w1.mean():.3f} ± {w1.std():.3f}; between two sets of data points: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as a second sample of the data is |
+| *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; from t = 10, f reaches {modes_f} of the 2 modes and D reaches {modes_D} | confirmed here |
 | *not in the paper:* f and D agree only with little noise | RMS gap {small:.1e} at t = 0.01, {large:.2f} at t = 10 | confirmed here |
 | a network can learn f | nothing was trained | not tested here: see labs 04 and 05 |
 """)
@@ -378,4 +380,4 @@ Markdown(f"""
 # Network calls: 0. Training samples: 0, because nothing is trained. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
 # the comparison with data used 40 × 4000 noises at T = 10.
 #
-# **Next:** lab 03 asks why a network that merely agrees with itself does not answer 0 everywhere.
+# **Next:** lab 03 asks what a network learns that merely agrees with itself.

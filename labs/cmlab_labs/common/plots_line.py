@@ -37,10 +37,11 @@ from cmlab.oracle import Mixture1D
 
 NOISE_LEVEL = "noise level $t$ (data units)"
 NOISY_POINT = "noisy point $x_t$ (data units)"
+RARE = 1e-3  # of the peak density at a level: below it there are practically no noisy points
 MAP_TITLES = (
-    "f: one value per path",
-    "D: changes along paths",
-    "|f − D|: small near the data",
+    "f has one value per path",
+    "D changes along every path",
+    "f and D agree near the data",
 )
 
 
@@ -91,7 +92,10 @@ def maps(oracle: Mixture1D, high: float = 3.0, reach: float = 4.5, ends: float =
     figure.colorbar(shown, ax=axes[0, 1], label="$f$ and $D$ (data units)", ticks=both[::2])
     for ax, answer in ((axes[0, 0], f), (axes[0, 1], mean)):
         hatch_empty(ax, oracle, answer, x, t)
-    shown = filled_contours(axes[0, 2], (f - mean).abs(), x, t, gaps, SEQUENTIAL)
+    density = oracle.log_density(x, t).reshape(-1, int((x == x[0]).sum()))
+    rare = density < density.amax(0) + math.log(RARE)  # white: there are no points to be wrong at
+    gap = (f - mean).abs().masked_fill(rare.reshape(f.shape), torch.nan)
+    shown = filled_contours(axes[0, 2], gap, x, t, gaps, SEQUENTIAL)
     figure.colorbar(shown, ax=axes[0, 2], label="$|f-D|$ (data units)", ticks=gaps[::2])
     draw_paths(list(axes[0, :2]), oracle, high)
     return figure
@@ -231,7 +235,7 @@ def same_path(scene: PathPlane, on: Point, off: Point, mean: bool = True) -> Fig
         draw_path(axes[0], scene, at, role)
     draw_answers(axes[0], *points[-1], mean)
     draw_slice(axes[1], scene, points, mean)
-    said = f"Same path, same end: f = {on.f:.2f} all along it"
+    said = f"f is {on.f:.2f} at every point of this path"
     if len(points) > 1:
         said = f"Another path, another end: f was {on.f:.2f}, now {off.f:.2f}"
     name_axes(axes[0], NOISE_LEVEL, NOISY_POINT, said)

@@ -53,7 +53,7 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
     draw_modes(axes[0, 1], oracle, f, "f moves each point into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D moves them all to the middle")
+    draw_modes(axes[0, 2], oracle, mean, "D moves all to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -161,9 +161,11 @@ def quantile_map(oracle: Mixture1D, t: float, points: Sequence[float]) -> Figure
         ax,
         "position (data units)",
         "share of the points below",
-        "The rank is kept: up, across, down",
+        "A noisy point and its f have the same rank",
     )
-    name_axes(plot, NOISY_POINT, "$f(x_t, t)$ (data units)", "The same for every $x_t$: this is f")
+    name_axes(
+        plot, NOISY_POINT, "$f(x_t, t)$ (data units)", "The same rule for every $x_t$ gives f"
+    )
     return figure
 
 
