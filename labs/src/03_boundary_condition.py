@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03 · The boundary condition
 #
-# **Why does the trivial solution not win?**
+# **Is it enough to agree with oneself?**
 #
 # | | |
 # |---|---|
@@ -22,7 +22,7 @@
 #
 # After this lab you can
 #
-# 1. **say** which functions have the smallest consistency loss, and what has to be added to the loss;
+# 1. **find** all functions with the smallest consistency loss;
 # 2. **write** the coefficients with which a consistency model mixes its input and the output of its network, and say what each is for;
 # 3. **check** whether a given parametrisation satisfies the boundary condition for every network at once.
 #
@@ -43,24 +43,23 @@ from cmlab_labs.lab03_boundary.figures import boundary, collapse, variances
 from IPython.display import Markdown
 
 from cmlab.data.toy import Bumps, Ring
-from cmlab.methods.edm import EDMWeight
 from cmlab.model import CMPrecond, EDMPrecond
 from cmlab.noise_levels import KarrasGrid
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
-torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
+torch.set_default_dtype(torch.float64)  # exact results need double precision
 
 # %% [markdown]
 # ## Try it first
 #
-# Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The three panels on the right show these answers
-# for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε. (The panel on the left is explained below.)
+# Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The panels show these answers
+# for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε, and the dashed line is f = x.
 #
-# A *form* is a formula that is put around the network; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and at ε all five lie on the dashed line f = x, although nobody has
-# trained them. Move ε and compare the other two forms as well. (EDM is the diffusion model of lab 01.) Which property do some forms have, before the first training step, that the others lack?
+# A *form* is a formula that is put around the network; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
+# other two forms as well (EDM is the diffusion model of lab 01). Then move ε. Which property do some forms have, before the first training step, that the others lack?
 
 # %%
-explorer().turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
+explorer(coefficients=False).turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
 
 # %% [markdown]
 # ## Predict
@@ -129,7 +128,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # $$c_\text{skip}(\varepsilon) = 1, \qquad c_\text{out}(\varepsilon) = 0 .$$
 #
-# Then, at ε, the skip passes x through and the network contributes nothing, **whatever its weights are**.
+# Then, at ε, the skip term passes x through and the network contributes nothing, **whatever its weights are**.
 #
 # What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three requirements. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
 #
@@ -147,7 +146,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # ## Explore
 #
-# The large panel on the left shows the three coefficients from t = ε upwards, with a marker at the boundary. The panels on the right show f for **five untrained networks**, at ε and at the two other noise levels that
+# The large panel on the left shows three of the coefficients ($c_\text{noise}$ is not drawn) from t = ε upwards, with a marker at the boundary. The panels on the right show f for **five untrained networks**, at ε and at the two other noise levels that
 # are marked by dotted lines. The dashed line is f = x. (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
 #
 # Three things to try. Go through the four forms: in which of them do all five networks agree at ε?
@@ -160,7 +159,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The cell below computes the full loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken, so that it has a place for 0.
+# The cell below computes the full loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken to make room for 0.
 
 # %%
 levels = KarrasGrid(EPS, HIGH).up(18)
@@ -176,28 +175,29 @@ boundary(levels, held, losses)
 # %% tags=["hide-input", "nbval-check-output"]
 print("Left and middle: at ε (markers) the CM form and the ε/t form copy x. EDM's is off by too little to see.")
 zero = [name for name, row in losses.items() if max(row) < 1e-15]
-print(f"Right: the loss is 0 at every level for {', '.join(zero)}: a tie.")
+print(f"Right: the loss is 0 at every level for the functions called {', '.join(zero)}.")
 print(
-    f"At ε the constant 0 misses x by {oracle.sigma_data:.2f}, the whole spread of the data. Only the boundary distinguishes the three."
+    f"At ε the constant 0 misses x by {oracle.sigma_data:.2f}, the whole spread of the data. Only the boundary condition distinguishes the three."
 )
 
 # %% [markdown]
-# ### With the boundary, a small loss means a small error
+# ### With the boundary condition, a small loss means a small error
 #
-# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels, and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f at level $t_n$ is the sum of the changes on the way down and the error
-# at the boundary:
+# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels, and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f is the sum of the changes on the way down and the error
+# at ε. At the third level, for instance:
 #
-# $$f(x_{t_n}, t_n) - f^*(x_{t_n}, t_n) = \sum_{k=1}^{n-1} \bigl[f(x_{t_{k+1}}, t_{k+1}) - f(x_{t_k}, t_k)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ with the boundary}} .$$
+# $$f(x_{t_3}, t_3) - x_{t_1} = \bigl[f(x_{t_3}, t_3) - f(x_{t_2}, t_2)\bigr] + \bigl[f(x_{t_2}, t_2) - f(x_{t_1}, \varepsilon)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ by the boundary condition}} .$$
 #
-# Take the RMS (root mean square) over all paths. The RMS of each bracket is the square root of the loss at that level, and by the triangle inequality the RMS of a sum is at most the sum of the RMS values:
+# Higher levels have more brackets. Take the RMS (root mean square) over all paths. The RMS of each bracket is the square root of the loss at that level, and by the triangle inequality the RMS of a sum is at most the sum of the RMS values:
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
-# Without the boundary the sum bounds nothing: it is 0 for every constant. (D misses the boundary by very little. The identity and the untrained network satisfy it.)
+# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). Note that the sum grows with the number of levels.
+# Without the boundary condition it bounds nothing: it is 0 for every constant. (D misses the boundary by very little. The identity and the untrained network satisfy it.)
 
 # %% tags=["hide-input"]
 x_T, T = quantile_points(oracle, HIGH, 500), torch.full((500,), HIGH)
-rows = ["| function | sum of the roots | error at t = 10 | is the error below the sum? |", "|---" * 4 + "|"]
+rows = ["| function | Σ √loss (the bound) | error at t = 10 | is the error below the bound? |", "|---" * 4 + "|"]
 for name, f in functions.items():
     error = (f(x_T, T) - oracle.consistency(x_T, T)).square().mean().sqrt().item()
     bound = sum(loss**0.5 for loss in losses[name])
@@ -205,7 +205,7 @@ for name, f in functions.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# ### Without a teacher the constant even has the smallest loss
+# ### Without a teacher, the constant has the smallest loss of all
 #
 # A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers and has a positive loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
@@ -227,7 +227,7 @@ for name, found in pairs.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The constant has the smallest loss, D comes next, and the truth does no better than a network that has learned nothing. On such pairs the size of the loss says little about f.
+# The constant has the smallest loss, D comes next, and the exact f does no better than a network that has learned nothing. On such pairs the size of the loss says little about f.
 #
 # ### A demonstration, with its budget
 #
@@ -257,8 +257,8 @@ truth = torch.stack([oracle.consistency(*at).std() for at in points])
 with torch.no_grad():
     said = {run: torch.stack([f(*at)[:, 0] for at in points]) for run, f in trained.items()}
 ways = {
-    "plain": "Plain: without a boundary, a constant",
-    "stop-gradient": "Stop-gradient: without one, any spread",
+    "plain": "Plain: with no form, the answers collapse",
+    "stop-gradient": "Stop-gradient: with no form, they drift",
 }
 spreads = {title: {} for title in ways.values()}
 for way, form in product(ways, ("CM form", "none")):
@@ -272,26 +272,26 @@ goal = oracle.consistency(*points[-1])[:, 0]
 for way, form in product(ways, ("CM form", "none")):
     ends = torch.stack([said[way, form, seed][-1] for seed in range(3)])
     cells = [ends.std(1), ends.mean(1), (ends - goal).square().mean(1).sqrt()]
-    cells = [", ".join(f"{v + 0.0:.3f}" for v in cell.round(decimals=3)) for cell in cells]
+    cells = [", ".join(f"{v:.2g}".replace("-", "−") for v in cell) for cell in cells]
     cells.append(", ".join(f"{last[way, form, seed]:.0e}" for seed in range(3)))
     table.append(" | ".join([f"| {way}", form, *cells]) + " |")
-table.append(f"| *exact f* | | {goal.std():.3f} | {goal.mean():.3f} | 0 | |")
+table.append(f"| *exact f* | | {goal.std():.2g} | {goal.mean():.2g} | 0 | |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read it with care, because the result is not quite what one expects.
+# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read the table with care, because the result is not quite what one would expect.
 #
 # - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
-# - **Plain, CM form: right at ε, but too small further out.** The boundary rules the constant out. Still, such pairs favour small answers, because even the exact f has a loss on them. With the stop-gradient, in the third row of the table, the answers do not shrink (lab 05 explains why).
+# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (third row) only the answer at t moves, towards the mean of its targets, and nothing shrinks (lab 05).
 # - **Stop-gradient, CM form: the spread is kept**, close to that of the data at every level, and the answers come nearest to the exact f.
-# - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and they drift away, each seed to a different place. The stop-gradient does not replace the boundary.
+# - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
 # %% [markdown]
 # ### Unit variance, measured
 #
-# The boundary fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
-# We measure both for eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
-# The weight in EDM's loss is $\lambda = 1/c_\text{out}^2$, so that the network's own error counts equally at every level.
+# The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
+# We measure both for EDM's coefficients (those of the CM form differ from them by at most ε = 0.002) and eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
+# (EDM trains D with the loss $\lambda(t)\, \lVert D(x_t, t) - x \rVert^2$. Since $D - x$ is $c_\text{out}$ times the error of F, the weight $\lambda = 1/c_\text{out}^2$ lets the network's own error count equally at every level.)
 
 # %% tags=["hide-input"]
 data, scales, grid = Ring(), {"right": 1.0, "half": 0.5, "double": 2.0}, torch.logspace(-2.7, 1, 12)
@@ -314,29 +314,26 @@ variances(grid, given, asked)
 
 # %% tags=["hide-input"]
 worst = max((found["right"] - 1).abs().max() for found in (given, asked))
-half, double = ([ranged(given[name][:, 0], ".2f"), ranged(asked[name][:, -1], ".2f")] for name in ("half", "double"))
+half, double = ([given[name][:, 0].mean(), asked[name][:, -1].mean()] for name in ("half", "double"))
 far, near = ranged(asked["exact f"][:, -1], ".2f"), ranged(asked["exact f"][:, 4])
-weight = EDMWeight(data.sigma_data)(grid, grid) * EDMPrecond(data.sigma_data)(grid)[1] ** 2
+print(f"Right σ_d: all 3 × 24 variances are within {worst:.1%} of 1.")
 print(
-    f"Right σ_d: all 3 × 24 variances are within {worst:.1%} of 1, and λ c_out² = 1 to {(weight - 1).abs().max():.0e}."
+    f"With half of it, the input has variance {half[0]:.2f} near the data, and the target {half[1]:.2f} far out. With twice the right value: {double[0]:.2f} and {double[1]:.2f}."
 )
 print(
-    f"Half of it: the input has variance {half[0]} near the data, and the target {half[1]} far out. Twice as much: {double[0]} and {double[1]}."
-)
-print(
-    f"Black: if the network is asked for the exact f instead of x, the variance of its target is {far} far out and {near} at t = {grid[4]:.2f}."
+    f"Black line: if the network is asked for the exact f instead of x, the variance of its target is {far} far out and {near} at t = {grid[4]:.2f}."
 )
 
 # %% [markdown]
-# The last printed line makes a point that is easy to miss. Near the data the black line falls on, below the picture. EDM's requirements are about **denoising**, where the target is x. The end of the path lies closer to $x_t$, in general, than x does,
-# so near the data the skip alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
+# The last printed line makes a point that is easy to miss. Towards the data the black line continues to fall, below the edge of the picture. EDM's requirements are about **denoising**, where the target is x. In general, the end of the path lies closer to $x_t$ than x does,
+# so near the data the skip term alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
 
 # %% [markdown]
 # ## Exercises
 #
 # ### A · guided: the coefficients of the CM form
 #
-# Write $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check requires the boundary to 1e-7, an input of variance 1 on the ring
+# Write $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check requires the boundary condition to hold to 1e-7, an input of variance 1 on the ring
 # (by simulation, within 2 %), and agreement with the paper.
 
 
@@ -440,16 +437,16 @@ Markdown(f"""
 |---|---|---|
 | the CM form has f(x, ε) = x, whatever the network (Song, Section 3 and Appendix C) | five untrained networks, 200 points: largest error {miss["CM form"]:.1g} | confirmed here |
 | EDM's form does not, when ε is not 0 (Song, Appendix C) | 1 − c_skip(ε) = {1 - skip:.1e}, c_out(ε) = {out:.4f}; largest error {miss["EDM form"]:.1e} at ε = 0.002, {miss_at_0:.1g} at t = 0 | confirmed here, but at this ε the error is small |
-| the boundary rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
+| the boundary condition rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
 | without it, training collapses (*the converse, not claimed*) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
-| input and target of the network have variance 1, and λ c_out² = 1 (Karras, Section 5) | within {worst:.1%} at 12 levels; to {(weight - 1).abs().max():.0e} | confirmed here, for denoising with the right σ_d |
+| input and target of the network have variance 1 (Karras, Section 5) | within {worst:.1%} at 12 levels | confirmed here, for denoising with the right σ_d |
 | the same for the target of a consistency function (*not claimed*) | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | does not hold: the variance is much smaller near the data |
 | smooth coefficients are better than copying x at ε alone (Song, Section 3) | nothing was compared | not tested here |
 """)
 
 # %% [markdown]
-# Three conclusions. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary condition is built in rather than learned: at ε the skip is 1 and the network contributes nothing.
+# Three conclusions. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary condition is built in rather than learned: at ε, $c_\text{skip}$ is 1 and the network contributes nothing.
 # The coefficients at the other levels keep the network's numbers at size 1, for which they need the right $\sigma_d$.
 #
 # ## Budget
@@ -457,4 +454,4 @@ Markdown(f"""
 # The exact part: no training, no samples seen. The demonstration: 12 runs × 300 steps × 128 samples = 460 800 samples and twice as many network calls; nothing was pre-trained.
 # Run All takes 10 seconds on 2 CPU cores.
 #
-# **Next:** with the boundary in place f can be learned. Lab 04 has a teacher that knows the path; lab 05 has none.
+# **Next:** with the boundary condition in place, f can be learned. Lab 04 has a teacher that knows the path; lab 05 has none.

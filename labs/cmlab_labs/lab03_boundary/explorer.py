@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -76,25 +76,32 @@ def network(seed: int) -> torch.nn.Module:
     return untrained(EDMPrecond(), seed).net
 
 
-def explorer() -> Explorer:
-    """Knobs: `form`, `sigma_data` and `eps`, the smallest noise level ε."""
+def explorer(coefficients: bool = True) -> Explorer:
+    """Knobs: `form`, `sigma_data` and `eps`, the smallest noise level ε.
+
+    Args:
+        coefficients: show them as well, and not the answers alone.
+    """
     knobs = {
         "form": choice("form", tuple(parametrisations(0.5, 0.002))),
         "sigma_data": log_slider("σ_d (data units)", 0.94, 0.2, 2.0),
         "eps": log_slider("ε = σ_min (data units)", 0.002, 0.002, 0.5),
     }
-    return Explorer(picture, knobs)
+    call = f"explorer({'' if coefficients else 'coefficients=False'})"
+    return Explorer(partial(picture, coefficients=coefficients), knobs, call)
 
 
-def picture(form: str, sigma_data: float, eps: float, networks: int = 5) -> Picture:
+def picture(
+    form: str, sigma_data: float, eps: float, networks: int = 5, coefficients: bool = True
+) -> Picture:
     """The chosen form, and f of untrained networks at ε and two levels above it."""
     precond = parametrisations(sigma_data, eps)[form]
     levels = eps * (HIGH / eps) ** torch.tensor([0.0, 0.4, 0.8], dtype=torch.float64)
     answers = torch.stack([untrained_answers(precond, t, networks) for t in levels])
-    figure = parametrisation_figure(form, precond, levels, NOISY_POINTS, answers)
-    return Picture(
-        figure, reading(precond, levels, float((answers[0] - NOISY_POINTS).abs().max()))
-    )
+    shown = precond if coefficients else None
+    figure = parametrisation_figure(form, shown, levels, NOISY_POINTS, answers)
+    said = reading(precond, levels, float((answers[0] - NOISY_POINTS).abs().max()))
+    return Picture(figure, said if coefficients else said.split("\n")[1])
 
 
 @torch.no_grad()

@@ -23,21 +23,27 @@ Curves = Mapping[str, Sequence[float] | Tensor]
 
 
 def parametrisation_figure(
-    name: str, form: Form, levels: Tensor, x: Tensor, answers: Tensor
+    name: str, form: Form | None, levels: Tensor, x: Tensor, answers: Tensor
 ) -> Figure:
-    """A form's coefficients beside f (levels, networks, points) at x (points,); levels[0] is ε."""
-    figure, (axes,) = plots.sheet(1, 4, 11.2, 3.1, ratios=(1.8, 1, 1, 1))
+    """A form's coefficients beside f (levels, networks, points) at x (points,); levels[0] is ε.
+
+    Without a form there is no panel for its coefficients.
+    """
+    wide = (1.8, 1, 1, 1) if form else (1, 1, 1)
+    figure, (axes,) = plots.sheet(1, len(wide), 11.2, 3.1, ratios=wide)
     # A fixed layout draws in half the time, and a slider is waiting.
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.035, right=0.99, bottom=0.165, top=0.9, wspace=0.22)
-    draw_coefficients(axes[0], form, levels)
-    name_axes(axes[0], LEVEL, "", f"Coefficients ({name})")
-    for ax, t, f in zip(axes[1:], levels.tolist(), answers, strict=True):
+    if form:
+        draw_coefficients(axes[0], form, levels)
+        title = "Coefficients without a form" if name == "none" else f"Coefficients ({name})"
+        name_axes(axes[0], LEVEL, "", title)
+    for ax, t, f in zip(axes[-3:], levels.tolist(), answers, strict=True):
         ax.plot(x, f.T, color=STYLE[name].color, linewidth=1.2)
         ax.plot(x, x, color=TRUTH.color, linestyle="--", linewidth=1)
         ax.set(ylim=(-2.4, 2.4), xlim=(-2, 2), xticks=(-2, 0, 2), yticks=(-2, 0, 2))
-        ax.tick_params(labelleft=ax is axes[1])
-        name_axes(ax, POINT, "", f"f at t = {'ε = ' * (ax is axes[1])}{t:.2g}")
+        ax.tick_params(labelleft=ax is axes[-3])
+        name_axes(ax, POINT, "", f"f at t = {'ε = ' * (ax is axes[-3])}{t:.2g}")
     return figure
 
 
@@ -69,8 +75,8 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
     label(axes[0], 0.018, 0.84, "CM and EDM", STUDENT.color)
     label(axes[0], 0.007, 0.3, "ε/t form", STYLE["ε/t form"].color)
     label(axes[0], 0.1, 0.03, "none", WRONG.color)
-    name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε the skip must be 1 …")
-    name_axes(axes[1], LEVEL, "$c_{out}$", "… and the network must add nothing")
+    name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε, $c_{skip}$ must be 1")
+    name_axes(axes[1], LEVEL, "$c_{out}$", "At ε, $c_{out}$ must be 0")
     draw_curves(axes[2], levels[1:], losses)
     axes[2].set(xlim=(float(levels[1]) / 1.4, 150), ylim=(FLOOR / 4, None))
     axes[2].set_yticks(
@@ -124,8 +130,8 @@ def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     """Variance of the network's input and of its training target, by assumed σ_data."""
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
     titles = (
-        "A wrong $\\sigma_d$ spoils the input near the data …",
-        "… and the target far from the data",
+        "A wrong $\\sigma_d$ spoils the input near the data",
+        "A wrong $\\sigma_d$ spoils the target far from the data",
     )
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
