@@ -24,6 +24,7 @@ from cmlab.metrics.plots import (
     TARGET,
     TEACHER,
     TRUTH,
+    WRONG,
     Role,
     label,
     name_axes,
@@ -173,7 +174,12 @@ def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
 
 # The endpoints of a teacher's steps, and the students trained on them
 
-TEACHERS = {"exact": STUDENT, "learned": EXTRA, "one-sample": TEACHER}
+TEACHERS = {
+    "exact": STUDENT,
+    "learned": EXTRA,
+    "one-sample": TEACHER,
+    "one-sample, squared": WRONG,
+}
 STEPS, ERROR = "steps of the teacher, $N-1$", "mean error at $t=10$ (data units)"
 RANK, ANSWER = "rank of $x_T$ among the noise (%)", "answer at $t=10$ (data units)"
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
@@ -265,11 +271,14 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     figure, axes = sheet(1, 1, 8.0, 4.2)
     ax = axes[0, 0]
     ax.set(xscale="log", yscale="log")
-    looks = ((0.97, 0.75), (1.03, 1.05), (1.0, 0.95))  # beside, and names below, each other
+    looks = ((0.97, 0.75), (1.03, 1.05), (1.0, 0.95), (1.0, 0.6))  # beside, and names below
     for (name, (points, errors)), (shift, up) in zip(found.items(), looks, strict=True):
         role = TEACHERS[name]
         error_bars(ax, (points, errors), role, shift)
-        label(ax, 88, errors.mean(1)[-1] * up, f"student, {name} teacher", role.color)
+        said = f"student, {name} teacher".replace(
+            ", squared teacher", " teacher,\nsquared distance"
+        )
+        label(ax, 88, errors.mean(1)[-1] * up, said, role.color)
     for name, (points, errors) in solved.items():
         role, steps = TEACHERS[name], np.array(points) - 1
         middle = errors if errors.ndim == 1 else errors.mean(1)
@@ -277,18 +286,19 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
         label(ax, 88, middle[-1] * 0.95, f"steps, {name} teacher", role.color)
     step_ticks(ax, found["exact"][0])
     ax.set_xlim(3.4, 330)
-    last = {name: errors[-1].mean() for name, (_, errors) in found.items()}
-    ratio, n = last["one-sample"] / last["exact"], found["exact"][0][-1]
-    learned = last["learned"] / last["exact"]
-    title = f"N = {n}: a learned teacher multiplies the error by {learned:.1f}"
-    name_axes(ax, STEPS, ERROR, f"{title}, one sample by {ratio:.1f}")
+    exact = found["exact"][1][-1].mean()
+    times = {name: errors[-1].mean() / exact for name, (_, errors) in found.items()}
+    one = sorted(value for name, value in times.items() if name.startswith("one-sample"))
+    n, cost = found["exact"][0][-1], f"{one[0]:.1f} to {one[-1]:.1f} times the error"
+    title = f"At N = {n} one sample costs {cost}, a learned teacher {times['learned']:.1f} times"
+    name_axes(ax, STEPS, ERROR, title)
     return figure
 
 
 # One update of distillation, sub-step by sub-step, in the x–t plane
 
 # Plain letters, since mathtext takes a third of the time of a redraw.
-STEPPER_LEVEL, POINT = "noise level t (data units)", "noisy point x_t (data units)"
+STEPPER_LEVEL, POINT = "noise level t (data units)", "noisy point xₜ (data units)"
 DARK_TARGET = "#1f6f9f"  # the target's colour, dark enough for words
 STAGES = (
     "the noisy point",
@@ -357,7 +367,7 @@ def draw_plane(ax: Axes, paths: Paths, u: Update, stage: int) -> None:
     shown = (u.x, u.x_t, u.x_r, u.guess, u.on_path, u.end, u.end_r, u.f_t, u.f_r, -1.3, 1.3)
     room = 0.12 * (max(shown) - min(shown))
     ax.set(xlim=(-1.2 * edge, 1.1 * u.t), ylim=(min(shown) - room, max(shown) + room))
-    label(ax, 1.02 * u.t, u.x_t - 0.2 * room, "x_t")
+    label(ax, 1.02 * u.t, u.x_t - 0.2 * room, "xₜ")
     label(ax, 0.02 * u.t, u.x + (0.3 if u.x > u.x_t else -0.6) * room, "x", DATA.color)
 
 
@@ -373,7 +383,7 @@ def draw_teacher(ax: Axes, levels: Tensor, path: Tensor, u: Update) -> None:
     ax.plot(u.r, u.x_r, marker=TEACHER.marker, color=TEACHER.color, markersize=9)
     low, high = ax.get_ylim()
     up = 0.04 if u.x_r > u.on_path else -0.075
-    label(ax, u.r, u.x_r + up * (high - low), "x_r", TEACHER.color)
+    label(ax, u.r, u.x_r + up * (high - low), "xᵣ", TEACHER.color)
 
 
 def draw_answer(ax: Axes, t: float, x: float, f: float, role: Role) -> None:
@@ -394,7 +404,7 @@ def draw_answer_line(ax: Axes, u: Update, stage: int) -> None:
     if stage >= 2:
         ax.axhline(u.end_r, color=TEACHER.color, linestyle=TEACHER.line)
         below = stage >= 4 and u.f_r > u.end_r
-        answer_label(ax, 0.69, u.end_r, half, "end from x_r", TEACHER.color, below)
+        answer_label(ax, 0.69, u.end_r, half, "end from xᵣ", TEACHER.color, below)
     if stage >= 3:
         ax.plot(0.2, u.f_t, marker=STUDENT.marker, color=STUDENT.color, markersize=10)
         answer_label(ax, 0.25, u.f_t, half, "online", STUDENT.color)
