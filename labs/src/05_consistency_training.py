@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 05 · Consistency training
 #
-# **How can it learn with no teacher at all?**
+# **How can a network learn with no teacher at all?**
 #
 # | | |
 # |---|---|
@@ -24,11 +24,11 @@
 #
 # 1. **explain** how one data point and one noise replace a teacher, and why both points of a pair must share that noise;
 # 2. **compute** the bias and the spread of the training target exactly, and say how each depends on the gap t − r;
-# 3. **predict** what a network without a teacher learns, from the number of levels N and the loss, before it is trained.
+# 3. **explain** where training without a teacher ends, and what the number of levels N and the loss have to do with it.
 #
-# For a first reading 50 minutes are enough: leave out the two sections that are marked *optional*, and keep the folds closed. You lose nothing that later labs need.
+# For a first reading 50 minutes are enough: leave out the two sections that are marked *optional*, and leave the folded parts closed. You will miss nothing that later labs need.
 #
-# The first half is exact: a distribution on the line, and integrals. The second half compares recorded networks with its predictions.
+# The first half is exact: it needs only a distribution on the line and some integrals. The second half compares recorded networks with the predictions of the first.
 
 # %%
 import torch
@@ -68,7 +68,7 @@ from cmlab.sampling import ddim, heun
 from cmlab.teacher import SampleTeacher, StopGrad
 
 start_lab(threads=1)  # small tensors: a second thread would only wait
-torch.set_default_dtype(torch.float64)  # exact maths deserves all its digits
+torch.set_default_dtype(torch.float64)  # exact results need double precision
 
 # %% [markdown]
 # ## Try it first
@@ -116,7 +116,7 @@ x, z = oracle.sample(200_000, g).flatten(), torch.randn(200_000, generator=g)
 slopes(oracle, 1.0, x, z)
 
 # %% [markdown]
-# Nobody averages during training. One sample is used and thrown away, then the next one. The averaging is left to the network, as in any regression.
+# No averaging takes place during training: one sample is used and thrown away, and then the next. The averaging is left to the network, as in any regression.
 #
 # ### One sample's target
 #
@@ -124,7 +124,7 @@ slopes(oracle, 1.0, x, z)
 # such a step. Its target is $f(x_r, r)$, and f is not linear, so the mean of the target need not be the exact answer.
 #
 # On the line all of this can be computed. Given $x_t$, the distribution of x is a mixture of Gaussians. So is the distribution of $x_r$, and the mean and the spread of the target are integrals over it.
-# For one $x_t$ at t = 1, with r ever closer to t:
+# The table gives them for $x_t = 0.9$ at t = 1, with r ever closer to t:
 
 # %% tags=["hide-input"]
 x_t, t = torch.tensor([0.9]), torch.tensor([1.0])
@@ -136,8 +136,8 @@ D = oracle.denoise(x_t[:, None], t).item()
 Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 
 # %% [markdown]
-# **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level, the neighbour is the data point, the target is x, and its mean is D: this is denoising.
-# With r close to t the mean target tends to f. Denoising and consistency are the two ends of one family, and the ratio r/t selects a member of it.
+# **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level, the neighbour is the data point, the target is x, and its mean is D: this is denoising. (The mean is 0.5023 and not 0.5015, because a trace of noise, ε z, is left.)
+# With r close to t the mean target tends to f. Denoising and consistency are the two ends of one family, and the ratio r/t selects a member of it (the starting point of ECT, lab 09).
 #
 # ### Why the bias of this point rises first
 #
@@ -164,7 +164,7 @@ bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
 show_source(CT.loss)
 
 # %% [markdown]
-# Compared with distillation a single line differs, the one that makes $x_r$. Distillation asks a teacher for a denoised x and steps towards it. If the "teacher" answers with the data point itself (`SampleTeacher` in `cmlab/teacher.py`), its Euler step ends at $x + r z$.
+# Only one line differs from distillation, the one that makes $x_r$. Distillation asks a teacher for a denoised x and steps towards it. If the "teacher" answers with the data point itself (`SampleTeacher` in `cmlab/teacher.py`), its Euler step ends at $x + r z$.
 # The table compares three losses, with the same seed and the same network:
 
 # %% tags=["hide-input"]
@@ -173,12 +173,13 @@ x = oracle.sample(256, torch.Generator().manual_seed(1))
 methods = {"consistency training": CT(pairs, target=StopGrad())}
 for name, solver in (("Euler's", ddim), ("Heun's", heun)):
     methods[f"distillation, one-sample teacher, {name} step"] = CD(SampleTeacher(), solver, pairs, target=StopGrad())
-found, rows = {}, ["| method | mean loss | differs from consistency training by less than 1e-9 |", "|---" * 3 + "|"]
+found, rows = {}, ["| method | mean loss | same as the first row, to 1e-9 |", "|---" * 3 + "|"]
 for name, method in methods.items():
     torch.manual_seed(2)
     found[name] = method.loss(model, x, 2000).detach()
     gap = (found[name] - found["consistency training"]).abs().max().item()
-    rows.append(f"| {name} | {found[name].mean().item():.6f} | {'yes' if gap < 1e-9 else 'no'} |")
+    same = "" if len(found) == 1 else "yes" if gap < 1e-9 else "no"
+    rows.append(f"| {name} | {found[name].mean().item():.6f} | {same} |")
 Markdown("\n".join(rows))
 
 # %% [markdown]
@@ -201,7 +202,7 @@ explorer(oracle)
 # ## The key figure
 #
 # The figure follows one exact path on three grids of noise levels, as a training run would use them. The black line is the exact answer, which is the same all along the path. The green line is the mean of the target of consistency training, and the band around it the spread (± one standard deviation).
-# Red triangles mark the target of distillation, after an Euler step by the exact denoiser.
+# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 all but the band lie on the black line.
 
 # %%
 PATH, GRIDS = 38, (5, 20, 80)  # the path with 38 % of all paths below it
@@ -210,12 +211,12 @@ targets(oracle, PATH, GRIDS)
 # %% tags=["hide-input", "nbval-check-output"]
 for points in GRIDS:
     _, s = targets_on_path(oracle, PATH, points)
-    print(f"N = {points:2}: a single target scatters by up to {s.spread.max():.2f}; their mean is off by up to {s.bias.abs().max():.3f},")
+    print(f"N = {points:2}: single targets scatter by up to {s.spread.max():.2f}; their mean is off by up to {s.bias.abs().max():.3f},")
     print(f"        an exact teacher's Euler step by up to {(s.euler - s.exact).abs().max():.3f}.")
 print("With more levels the steps are shorter: the spread shrinks, and the bias shrinks faster.")
 
 # %% [markdown]
-# How much faster? The next figure answers this at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
+# How much faster? The next figure answers this question at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
 
 # %%
 gaps = [0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625]
@@ -233,25 +234,26 @@ folded("How many targets must be averaged before their noise is as small as thei
 # %% [markdown]
 # - **At a typical point** the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
 # - **Over all points** the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price.** How many targets must be averaged before their noise is as small as their bias? (The folded table has the numbers.) At a typical point each halving of the gap multiplies this number by about four. The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
+# - **The price is noise.** At a typical point, each halving of the gap multiplies by about four the number of targets that must be averaged before their noise is as small as their bias. (The folded table has the numbers.) The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
 
 # %% [markdown]
-# ### What Theorem 2 says, and what it does not
+# ### The loss contains the spread
 #
-# *Optional, except for the variance decomposition.* Theorem 2 of the paper compares the loss of distillation, $L_\text{CD}$, with the loss of consistency training, $L_\text{CT}$. Let us write both out for one noisy point $x_t$, with the squared distance and weight 1. (The full losses are means over $x_t$.)
-# As in the code, $f_t = f_\theta(x_t, t)$ is the answer that is trained, and $f_r(\cdot) = f_{\theta^-}(\cdot, r)$ is the target as a function of the point. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
-#
-# $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
-#
-# From here on every mean E and every variance is taken given $x_t$. The two losses are
-#
-# $$L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2, \qquad L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr] .$$
-#
-# Let $\bar f_r = \mathrm{E}[f_r(x_r)]$ be the mean target. Subtract it and add it again inside the square of $L_\text{CT}$; the mixed term has mean 0, and what remains is the **variance decomposition**:
+# Take one noisy point $x_t$, the squared distance and weight 1. (The full loss is a mean over $x_t$.) As in the code, $f_t = f_\theta(x_t, t)$ is the answer that is trained, and
+# $f_r(\cdot) = f_{\theta^-}(\cdot, r)$ is the target as a function of the point. Every mean E and every variance is taken given $x_t$. The loss is
+# $L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr]$. Subtract the mean target, $\bar f_r = \mathrm{E}[f_r(x_r)]$, and add it again inside the square; the mixed term has mean 0, and what remains is the **variance decomposition**:
 #
 # $$L_\text{CT} = \underbrace{(f_t - \bar f_r)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r)\bigr]}_{\text{the spread, squared}} .$$
 #
-# The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap of the grid. Read *little o of Δt*: any term that becomes negligible beside Δt as Δt goes to 0, as Δt² does, and as Δt/2 does not. The theorem is true. But beside what is a term of order Δt² negligible, if the loss itself is of order Δt²?
+# No amount of training removes the second term, so the **size** of a consistency training loss says little. With the target held fixed, the **gradient** contains only the first term.
+#
+# ### What Theorem 2 says, and what it does not
+#
+# *Optional.* Theorem 2 of the paper compares this loss with that of distillation, $L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2$. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
+#
+# $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
+#
+# The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap of the grid. Read *little o of Δt*: any term that becomes negligible beside Δt as Δt goes to 0, as Δt² does, and as Δt/2 does not. The theorem is true. But is a term of order Δt² negligible when the loss itself is of order Δt²?
 #
 # <details><summary>Skip at a first reading: how large is each term?</summary>
 #
@@ -293,30 +295,26 @@ rows.append("| **fitted order** | {:.1f} | {:.1f} | {:.1f} |".format(*powers))
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. The difference is mostly the variance of the target,
-# and no training makes this variance go away. So the **size** of a consistency training loss says little. The **gradients**, however, tend to each other, as the last column shows, because the variance does not depend on the answer that is trained.
+# The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. The difference is mostly the variance of the target.
+# The gradients, which do not contain it, tend to each other, as the last column shows.
 
 # %% [markdown]
-# ## Where it ends
+# ## Where training ends
 #
-# Suppose that data, training time and network had no limits. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
+# Suppose that the data, the training time and the network were unlimited. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
 # Begin at the boundary, where f(x, ε) = x, and go up the grid level by level:
 #
 # $$f_N(x_t, t) = \mathrm{E}\bigl[f_N(x_r, r) \,\big|\, x_t\bigr] .$$
 #
-# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels. (`mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.)
+# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels: a network that has reached it is not moved any further by training, on average. (`mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.)
 
 # %%
 predict("05.2")
 
-# %%
+# %% tags=["hide-input"]
 rows = {
-    "Shared noise: from D to f as N grows": [
-        fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)
-    ],
-    "Fresh noise: from D to a constant": [
-        fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)
-    ],
+    "With shared noise, D turns into f as N grows": [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)],
+    "With fresh noise, D turns into a constant": [fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)],
 }
 fixed_points(rows, (STUDENT, WRONG))
 
@@ -342,9 +340,9 @@ print(f"The best constant, the mean of all data, has an RMS error of {oracle.sig
 live_training("shared", 20)
 
 # %% [markdown]
-# ### Do all of them end there?
+# ### Do all networks end at the fixed point?
 #
-# The next figure shows recordings of such trainings: 3000 steps with batches of 256, from three seeds each.
+# The next figure shows recordings of such trainings: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
 # The blue lines are the three networks, the green line is the fixed point of their own loss, and the thin black line is the exact f. The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07).
 
 # %% tags=["hide-input"]
@@ -352,15 +350,15 @@ mean_20, median_20, fresh_20 = (
     fixed_point_on_grid(mean_of(shared), 20), fixed_point_on_grid(median_of(shared), 20), fixed_point_on_grid(mean_of(fresh), 20)
 )  # fmt: skip
 networks_and_fixed_points({
-    "Squared distance: close to f": ("pairs", "shared-20", mean_20),
-    "Pseudo-Huber: another function": ("distil", "sample-euler-20", median_20),
-    "Fresh noise: not f at all": ("pairs", "fresh-20", fresh_20),
+    "Squared: f, its cliffs rounded": ("pairs", "shared-20", mean_20),
+    "Pseudo-Huber leads elsewhere": ("distil", "sample-euler-20", median_20),
+    "Fresh noise leads to a constant": ("pairs", "fresh-20", fresh_20),
 })  # fmt: skip
 
 # %% [markdown]
 # ### The loss matters too
 #
-# The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small that, as long as a target scatters by more than c, this is almost the plain absolute value.
+# The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small (0.00054 on the line) that, as long as a target scatters by more than c, this is almost the plain absolute value.
 # The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
 #
 # The figure shows this at one point. On the left is the distribution of the slope of one sample: three humps, one for each mode of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes.
@@ -369,26 +367,27 @@ networks_and_fixed_points({
 mean_and_median(oracle, x_t=-1.3, t=2.0)
 
 # %% [markdown]
-# This error has nothing to do with the length of the steps, so no N removes it: the cliffs of the learned function are in the wrong places.
+# This error does not come from the length of the steps, and no N of practical size removes it: the cliffs of the learned function are in the wrong places. Only on a grid so fine that the targets scatter by less than c would
+# pseudo-Huber act like the squared distance again. With a teacher the error cannot occur, because the target does not scatter.
 #
-# Does it matter elsewhere? On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. How much they differ for images is not measured here. With a teacher this error cannot occur, because the target does not scatter.
+# On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. For images (where the plain distance leads to a *geometric* median) this is not measured here. Why pseudo-Huber is used all the same: lab 08, *The price of robustness*.
 
 # %% tags=["hide-input"]
 N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
 squared = {n: fixed_point_on_grid(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
 huber = {n: fixed_point_on_grid(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
 distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil", {n: f"exact-euler-{n}" for n in N_LINE})
-panels = {"Squared distance: the fixed point tends to f": squared, "Pseudo-Huber: it tends to another function": huber}
+panels = {"Squared distance: the fixed point tends to f": squared, "Pseudo-Huber: the fixed point stays elsewhere": huber}
 errors(panels, distilled)
 
 # %% [markdown]
-# Markers are the mean and the range of three seeds. With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
-# With many levels they stay above it, and in the left panel the seeds spread out: what remains is due to the limits of the network and to the **noise** of single targets.
-# With pseudo-Huber the networks end a little below their fixed point, because they round off its misplaced cliffs.
+# The markers show the mean and the range of three seeds. (The fixed points on the right are those of the absolute value, c = 0. The errors are over all levels; those of lab 04 are at t = 10 alone.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
+# With many levels they stay above it, and in the left panel the seeds spread out: what remains is due to the limits of the network and to the **noise** of single targets, which we did not separate.
+# With pseudo-Huber the networks end up to a fifth below their fixed point, probably because they round off its misplaced cliffs.
 
 # %% tags=["hide-input"]
 columns = {"no teacher, squared distance": squared, "no teacher, pseudo-Huber": huber, "exact teacher, Euler's step": distilled}
-folded("The numbers behind both panels, and a teacher's", table(columns))
+folded("The numbers behind both panels, and those of a teacher", table(columns))
 
 # %% [markdown]
 # ## Exercises
@@ -473,7 +472,7 @@ checks.ct_bias(ct_bias)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Rows that rest on training have three seeds: mean (lowest to highest). Errors are RMS errors to the exact f over all levels; the data have standard deviation 0.94.
+# Rows that rest on training give the mean of three seeds (lowest to highest). Errors are RMS distances from the exact f over all levels; the data have standard deviation 0.94.
 
 # %% tags=["hide-input"]
 misses = []
@@ -498,7 +497,7 @@ strangers = ranged(read("pairs", "fresh-20").score("rmse"))
 known = sorted(huber[1])
 still = ", ".join(f"{ranged(huber[1][n])} at N = {n}" for n in (known[0], known[-1]))
 above = huber[1][80] / squared[1][80].mean()
-stuck = f"confirmed here, on the line: {ranged(above)} times the error of the squared distance at N = 80" if above.min() > 1.2 else "not seen at this scale"
+stuck = f"confirmed here, on the line: {ranged(above, '.1f')} times the error of the squared distance at N = 80" if above.min() > 1.2 else "not seen at this scale"
 
 # %% tags=["hide-input"]
 Markdown(f"""
@@ -511,15 +510,15 @@ Markdown(f"""
 | no teacher is needed (Song, Section 5) | three networks, N = 20: {share}, predicted {mean_20.rms():.3f} | confirmed here |
 | small N is biased, large N is noisy (Song, Section 6: small N converges faster, to worse samples) | error at N = 5: {ranged(trained[5])}; lowest at N = {best}: {ranged(trained[best])}; N = {last}: {ranged(trained[last])}. Range over seeds as a share of the mean: {wide[5]:.0%} at N = 5, {wide[last]:.0%} at N = {last} | {rise} |
 | *not in the paper:* the noise must be shared | fresh noise, N = 20: {strangers}, predicted {fresh_20.rms():.3f} | confirmed here |
-| *not in the paper:* with pseudo-Huber and its tiny c, networks tend to a function other than f | {still}; fixed points {huber[0][20].rms():.2f} at N = 20, {huber[0][80].rms():.2f} at N = 80 | {stuck} |
+| *not in the paper:* with pseudo-Huber and its tiny c, networks go to a function other than f at all N tried | {still}; fixed points {huber[0][20].rms():.2f} at N = 20, {huber[0][80].rms():.2f} at N = 80 | {stuck} |
 """)
 
 # %% [markdown]
 # ### What to remember
 #
 # 1. The noise that made $x_t$ is a one-sample estimate of the slope of the path, and it is right on average.
-# 2. The mean of f differs from f of the mean only to second order in the step, and short steps remove this bias; the spread of single targets is of first order, and shrinks more slowly.
-# 3. A network learns whatever has the least loss, so know the fixed point of your loss before you train.
+# 2. The mean of f differs from f of the mean only to second order in the step, so short steps remove this bias; the spread of single targets is of first order and shrinks more slowly.
+# 3. A network tends to the function that has the least loss. This function, the fixed point, can be computed before training.
 #
 # ## Budget
 
@@ -530,7 +529,7 @@ for name, by_n in (("sample", huber[1]), ("exact", distilled[1])):
 runs = [read(*which).record for which in replayed]
 seeds = sum(len(record["seeds"]) for record in runs)
 print(f"Replayed: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.")
-print("Run All itself trains nothing: one untrained network, 6 × 256 calls.")
+print("Run All itself trains nothing; it makes 6 × 256 calls of one untrained network.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]

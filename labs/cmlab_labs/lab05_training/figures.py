@@ -62,7 +62,7 @@ from .analysis import (
 ORACLE = Bumps().oracle
 LIMITS_LOW, LIMITS_HIGH = 0.002, 10.0
 POINTS = "points N of the grid"
-ERROR = "RMS error to $f^*$ (data units)"
+ERROR = "RMS distance from $f^*$ (data units)"
 DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)))
 
 
@@ -270,6 +270,8 @@ def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
             at = gaps[3], found[3] * (0.3 if rows is bias else 1.9)
             label(ax, *at, what, role.color)
         said = ", ".join(f"{what} of order {power:.1f}" for what, power in powers.items())
+        if over is rms:
+            said = "over all points the bias falls more slowly"
         name_axes(ax, GAP, f"data units, {name}", said.capitalize())
     axes[1].sharey(axes[0])
     axes[0].set_ylim(top=1.0)
@@ -360,7 +362,7 @@ def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
     """The plane with the pairs and their ends, and the distribution of the target given x_t."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.8, ratios=(1.5, 1))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
-    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.92, wspace=0.17)
+    figure.subplots_adjust(left=0.06, right=0.905, bottom=0.135, top=0.92, wspace=0.2)
     draw_plane(axes[0], scene)
     draw_pairs(axes[0], scene, seen)
     draw_plane_targets(axes[1], seen)
@@ -405,9 +407,10 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
         ax.plot([0, top], [y, y], color=role.color, linestyle=role.line, linewidth=1.6)
     heights = spread_labels({name: y for y, _, name, _ in lines}, 0.2)
     for y, _, name, color in lines:
-        label(ax, 0.76 * top, heights[name] + 0.03, f"{name} {y:.2f}", color)
+        said = f"{name} {y:.2f}".replace("-", "−")
+        ax.text(1.02 * top, heights[name], said, color=color, fontsize=9, va="center")
     ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
-    said = f"Targets: mean {seen.mean:.2f} ± {seen.spread:.2f}"
+    said = f"Targets: mean {seen.mean:.2f}, spread {seen.spread:.2f}".replace("-", "−")
     name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
 
 
@@ -545,7 +548,7 @@ def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) ->
     ax.set(xlim=(-24, 24), ylim=(-1.9, 1.9))
     name_axes(
         ax,
-        "noisy point x_t at t = 10 (data units)",
+        "noisy point xₜ at t = 10 (data units)",
         "answer (data units)",
         f"Step {seen.steps[-1]}",
     )
