@@ -175,7 +175,7 @@ boundary(levels, held, losses)
 # %% tags=["hide-input", "nbval-check-output"]
 print("Left and middle: at ε (markers) the CM form and the ε/t form copy x. EDM's is off by too little to see.")
 zero = [name for name, row in losses.items() if max(row) < 1e-15]
-print(f"Right: the loss is 0 at every level for the functions called {', '.join(zero)}.")
+print(f"Right: the loss is 0 at every level for {', '.join(zero[:-1])} and {zero[-1]}.")
 print(
     f"At ε the constant 0 misses x by {oracle.sigma_data:.2f}, the whole spread of the data. Only the boundary condition distinguishes the three."
 )

@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 45 minutes |
-# | Run All | 7 s on 2 CPU cores |
+# | Run All | 8 s on 2 CPU cores |
 # | You need | the probability flow and its solvers (lab 01), f (lab 02), the boundary condition (lab 03) |
 #
 # After this lab you can
