@@ -10,9 +10,9 @@ from torch import nn
 
 from cmlab.cli.main import main
 from cmlab.data.toy import Ring
-from cmlab.methods import ECT, EDM
-from cmlab.model import Denoiser, EDMPrecond
-from cmlab.nets import MLP
+from cmlab.methods import CTM, ECT, EDM, SelfDistillation
+from cmlab.model import Denoiser, EDMPrecond, VelocityPrecond
+from cmlab.nets import MLP, TwoTimes
 from cmlab.presets import digits, toy
 from cmlab.train.config import TrainConfig
 from cmlab.train.cost import FEW, bytes_and_flops, forecast, resident_bytes
@@ -39,6 +39,17 @@ def test_what_stays_is_weights_and_average_and_three_times_what_is_trained():
     size = 4 * sum(p.numel() for p in made.model.parameters())
     buffers = 4 * sum(b.numel() for b in made.model.buffers())
     assert resident_bytes(made) == 5 * size + 2 * buffers
+
+
+@pytest.mark.parametrize("method", [SelfDistillation(), CTM()])
+def test_weights_count_once_and_not_with_each_sample(method):
+    """Not where a jump is differentiated, nor where a gradient passes a frozen network."""
+
+    def kept(width):
+        model = Denoiser(MLP(2, width, 2, TwoTimes()), VelocityPrecond())
+        return bytes_and_flops(Trainer(model, method, Ring(), TrainConfig(batch=FEW)))[0]
+
+    assert kept(256) < 6 * kept(64)
 
 
 def test_activations_grow_with_the_batch_and_not_with_the_processes():

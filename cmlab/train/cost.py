@@ -93,7 +93,8 @@ def bytes_and_flops(trainer: Trainer) -> tuple[int, int]:
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = OneModule()  # pyright: ignore[reportAttributeAccessIssue]
     with counter as flops:
-        with saved_bytes(trainer.bare) as saved, trainer.fabric.autocast():
+        networks = nn.ModuleList(trainer.networks().values())
+        with saved_bytes(networks) as saved, trainer.fabric.autocast():
             loss = trainer.loss(trainer.bare, 0)
         loss.mean().backward()
     trainer.optimizer.zero_grad(set_to_none=True)
@@ -121,6 +122,8 @@ def saved_bytes(owner: nn.Module) -> Iterator[dict[int, int]]:
     own = {storage._cdata for storage in alive}
 
     def pack(tensor: Tensor) -> Tensor:
+        if tensor._is_zerotensor():  # the tangent of a weight in forward mode: it has no memory
+            return tensor
         storage = tensor.untyped_storage()
         if storage._cdata not in own and storage._cdata not in found:
             alive.append(storage)
