@@ -159,6 +159,9 @@ def test_the_data_of_one_point_have_one_velocity_whatever_the_end_time():
     for s in (T, M, S, ZERO):
         assert near(mean_velocity(point, X, T, s), 0.875)
     assert near(jump(point, X, T, S), 0.7625)
+    along = at(0.875)[:, None], torch.ones_like(T)
+    du = torch.func.jvp(lambda x, t: mean_velocity(point, x, t, S), (X, T), along)[1]
+    assert near(du, 0.0)  # so that each target of MeanFlow and α-Flow is this velocity
 
 
 def test_without_an_end_time_a_flow_map_is_the_consistency_function():
@@ -251,6 +254,7 @@ def test_the_residual_of_one_pair_is_that_of_the_vectors():
     x, z = at(0.4)[:, None], at(1.4)[:, None]
     found = MeanFlow().residual(exact(), x, z, (T, S))
     assert near(found, -0.074611552297)
+    assert near(mean_velocity(exact(), X, T, S) - found, 0.770391123317)  # the target
     own = MeanFlow(own_tangent=True).residual(exact(), x, z, (T, S))
     assert near(own, -0.163455562461)
     assert near(own + (z - x), 0.836544437539)  # V of improved MeanFlow is the velocity
@@ -264,6 +268,19 @@ def test_at_the_end_of_the_path_meanflow_is_continuous_time_consistency_training
     x_t = RectifiedFlow().perturb(x, z, T)
     df = torch.func.jvp(lambda x_t, t: model(x_t, t), (x_t, T), (z - x, torch.ones_like(T)))[1]
     assert near(residual + df, 0.0) and abs(float(df)) > 0.01
+
+
+def test_there_its_gradient_is_that_of_continuous_time_training_with_the_weight_2_over_t():
+    torch.manual_seed(0)
+    model, t = Denoiser(MLP(2, 8, 1, TwoTimes()), VelocityPrecond()), torch.rand(5)
+    x, z = torch.randn(2, 5, 2)
+    x_t, zero = RectifiedFlow().perturb(x, z, t), torch.zeros_like(t)
+    weights = tuple(model.parameters())
+    loss = MeanFlow().residual(model, x, z, (t, zero)).square().sum()
+    df = torch.func.jvp(lambda x_t, t: model(x_t, t), (x_t, t), (z - x, torch.ones_like(t)))[1]
+    continuous = expand(2 / t, x) * model(x_t, t) * df.detach()
+    found, wanted = (torch.autograd.grad(y.sum(), weights) for y in (loss, continuous))
+    torch.testing.assert_close(found, wanted)
 
 
 def test_the_adaptive_weight_is_the_error_for_p_0_and_tends_to_1_for_p_1():
@@ -337,8 +354,11 @@ def test_at_the_end_of_the_path_alpha_flow_is_discrete_consistency_training():
     residual = AlphaFlow().residual(model, *PAIR, (T, ZERO), 0.2)
     s = at(0.64)
     rf, (x, z) = RectifiedFlow(), PAIR
-    moved = model(rf.perturb(x, z, s), s) - model(rf.perturb(x, z, T), T)
+    ahead, here = (model(rf.perturb(x, z, t), t) for t in (s, T))
+    moved = ahead - here
     assert near(0.2 * residual - moved / 0.8, 0.0) and abs(float(moved)) > 1e-3
+    u = mean_velocity(model, X, T, ZERO)
+    assert near(X - 0.8 * (u - 0.2 * residual) - ahead, 0.0)  # the target's end: f of the earlier
 
 
 def test_alpha_comes_down_and_is_cut_at_both_ends():
@@ -442,6 +462,8 @@ def test_a_solvers_leg_ends_between_its_start_and_the_end_of_the_jump():
 def test_the_drifting_field_is_that_of_the_vectors_and_vanishes_between_equal_samples():
     V = field(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.5], [1.5], [-1.0]]), 0.5)
     assert near(V[0], -0.463083161396) and near(V[1], 0.422517525088)
+    moved = field(torch.tensor([[9.0], [10.0]]), torch.tensor([[9.5], [10.5], [8.0]]), 0.5)
+    assert near((moved - V).abs().max(), 0.0)  # its coefficients sum to 0
     y = torch.randn(4000, 2)
     far = field(y + 1, torch.randn(4000, 2), 0.5)
     assert (
@@ -670,6 +692,10 @@ def test_the_discrepancy_is_that_of_the_vectors():
 @pytest.mark.parametrize(("halvings", "value"), [(12, 0.798369027637), (15, 0.799797572874)])
 def test_the_earlier_time_is_that_of_the_vectors(halvings, value):
     assert near(IMM(halvings=halvings).earlier(T, S), value)
+    level = RectifiedFlow().level
+    step = float(level(T) - level(IMM(halvings=halvings).earlier(T, S)))
+    assert near(step, (0.994 / 0.006 - 0.006 / 0.994) / 2**halvings)
+    assert halvings != 12 or round(step, 6) == 0.040444
     assert near(IMM(halvings=halvings).earlier(T, T - 1e-9), 0.8 - 1e-9)  # never before the end
 
 
