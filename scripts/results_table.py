@@ -55,10 +55,11 @@ def cell(values: list[float], digits: int) -> str:
 
 
 def atlas() -> list[str]:
-    """The three tables of the atlas."""
+    """The four tables of the atlas."""
     rows = read_rows()
     return [
         benchmark.few_step_table(rows),
+        benchmark.cost_table(rows),
         benchmark.diffusion_table(rows),
         benchmark.posterior_table(rows),
     ]

@@ -47,7 +47,7 @@ def test_the_recorded_flow_maps_are_as_near_to_the_exact_one_as_they_have_to_be(
     assert sum(run[score] for run in runs) / 3 <= bar
 
 
-@pytest.mark.parametrize("number", range(3), ids=["few calls", "diffusion", "guesses"])
+@pytest.mark.parametrize("number", range(4), ids=["few calls", "cost", "diffusion", "guesses"])
 def test_the_readmes_atlas_is_the_table_that_bench_wrote(number):
     assert results_table().atlas()[number] in README
 
