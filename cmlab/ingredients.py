@@ -225,6 +225,7 @@ FORMER: dict[str, dict[str, str]] = {"config.TrainConfig": {"accumulate": "parts
 # Fields by the recorded kind that came later: left out of hashes while they hold their defaults.
 ADDED: dict[str, tuple[str, ...]] = {
     "cmlab.methods.imm.GroupedTimes": ("stratified",),
+    "cmlab.methods.imm.IMM": ("teacher",),
     "cmlab.methods.meanflow.MeanFlow": ("teacher",),
     "cmlab.methods.self_distillation.Lagrangian": ("teacher",),
     "cmlab.methods.self_distillation.SelfDistillation": ("teacher",),

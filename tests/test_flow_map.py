@@ -726,6 +726,22 @@ def test_the_exact_map_brings_two_times_to_one_distribution_and_another_does_not
     assert found[0] < found[1] / 20
 
 
+def test_a_teachers_step_to_the_earlier_time_is_free_of_the_samples_noise():
+    """One particle a group, the exact map: x_t and x_r end at one point, but for the step."""
+    x, found = MEAN + STD * torch.randn(512, 1), []
+    for teacher in (SampleTeacher(), ExactTeacher()):
+        torch.manual_seed(0)
+        method = IMM(GroupedTimes(group=1, low=0.1, high=0.9), halvings=8, teacher=teacher)
+        found.append(float(method.loss(exact(), x, 0).mean()))
+    assert found[1] < found[0] / 10
+    torch.manual_seed(0)
+    t, s = method.pairs(RectifiedFlow(), x, 0)
+    z, r = torch.randn_like(x), method.earlier(t, s)
+    ends = [exact_jump(RectifiedFlow().perturb(x, z, a), a, s) for a in (t, r)]
+    apart = (1 - (-(ends[0] - ends[1]).abs()[:, 0] / (t - s)).exp()) * 2 * method.weight(t)
+    assert near(apart.mean(), found[0])  # x_r of the same data and noise
+
+
 # From the command line
 
 

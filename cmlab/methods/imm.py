@@ -7,8 +7,9 @@
 Both sets have the distribution of x_s where X is the flow map; r is so near t that the second is
 taken to be right, as a proof by induction does. Nothing in the loss names the ODE: for a Gaussian
 the mirror image of the map has MMD 0 too. What keeps X near the flow is the small gap t - r. There
-is no term on the diagonal, so the velocity u(x, t, t) is never trained. With M = 1 nothing repels,
-and the loss is consistency training with another distance.
+is no term on the diagonal. With M = 1 nothing repels, and the loss is consistency training with
+another distance. As there, a teacher may lead from x_t to x_r, and the batch's posterior mean in
+place of x removes the noise of single samples from the step (not in the paper).
 
 r: in the noise level η = σ/α a step of (η_max - η_min) / 2^k below t, and not below s.
 w(s, t) = ½ sigmoid(b - λ_t) (-dλ/dt) α_t^a / (α_t² + σ_t²), λ_t = 2 ln(α_t/σ_t).
@@ -27,7 +28,8 @@ from torch import Tensor
 from ..ingredients import ingredient
 from ..model import Denoiser
 from ..process import Process, RectifiedFlow
-from ..types import Count, Data, PerSample, Range, Real, Share, Time
+from ..teacher import SampleTeacher
+from ..types import Count, Data, PerSample, Range, Real, Share, Teacher, Time
 from .base import Method
 from .flow_map import jump, rectified
 
@@ -83,18 +85,21 @@ class IMM(Method):
         halvings: k; the step from t to r is (η_max - η_min) / 2^k. The paper takes 12 to 15.
         shift: b of the loss weight.
         power: a of the loss weight, 1 or 2.
+        teacher: whose velocity leads from x_t to x_r; z - x is that of the data themselves.
     """
 
     pairs: GroupedTimes = GroupedTimes()
     halvings: Annotated[int, Range("[1, 30]")] = 12
     shift: Real = 5.0
     power: Real = 1.0
+    teacher: Teacher = SampleTeacher()
 
     def loss(self, model: Denoiser, x: Data, step: int, cond: Tensor | None = None) -> PerSample:
         process = rectified(model)
         t, s = self.pairs(process, x, step)
         r, z = self.earlier(t, s), torch.randn_like(x)
-        x_t, x_r = process.perturb(x, z, t), process.perturb(x, z, r)
+        x_t = process.perturb(x, z, t)
+        x_r = process.transport(x_t, self.teacher(x, cond)(x_t, t), t, r)
         y = jump(model, x_t, t, s, cond)
         with torch.no_grad():
             near = jump(model, x_r, r, s, cond)
