@@ -25,6 +25,7 @@ COMMANDS = {
     "gallery": "cmlab_labs.tools.gallery.site",
     "export": "cmlab_labs.live.export",
     "contest": "cmlab_labs.tools.contest",
+    "weights": "cmlab_labs.tools.published",
 }
 PRESETS = {
     "music.edm": "cmlab_labs.lab15_music.preset",

@@ -14,7 +14,7 @@ from torch import nn
 
 from cmlab.cli.main import main
 
-(LINE,) = re.findall(
+LINE, *_ = re.findall(
     r"```sh\n(.*)\n```", (Path(__file__).parents[1] / "docs/published-weights.md").read_text()
 )
 WORDS = LINE.split()[1:]

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..data.safe_unpickle import BYTES, OUTSIDE, BadBatch, ObjectMachine, PickledCall, contents
+from ..discovery import late_import
 from ..train import checkpoint
 from ..train.checkpoint import BadFile
 from .settings import Refused, say
@@ -47,6 +48,10 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", default="", help="only the tensors below this name, such as ema, without it"
     )
+    parser.add_argument(
+        "--as", dest="form", choices=("edm", "ect"),
+        help="write a run that cmlab loads, of the DDPM++ of EDM or ECT for CIFAR-10",
+    )  # fmt: skip
 
 
 def weights(args: argparse.Namespace) -> int:
@@ -60,8 +65,11 @@ def weights(args: argparse.Namespace) -> int:
         found = {n.removeprefix(start): x for n, x in found.items() if n.startswith(start)}
         if not found:
             raise Refused(f"{args.file} has nothing below {args.part}; it has {', '.join(parts)}")
-    payload = save({name: x.contiguous().clone() for name, x in found.items()})
-    checkpoint.replace(args.out, lambda part: part.write_bytes(payload))
+    if args.form:
+        late_import("weights").main(found, args.form, args.file, args.out)
+    else:
+        payload = save({name: x.contiguous().clone() for name, x in found.items()})
+        checkpoint.replace(args.out, lambda part: part.write_bytes(payload))
     numbers = sum(x.numel() for x in found.values())
     say({"wrote": str(args.out), "tensors": len(found), "numbers": numbers})
     return 0
