@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -89,14 +90,40 @@ def test_without_its_data_it_says_so_before_it_trains_and_so_does_the_doctor(tmp
     assert not (tmp_path / "here" / "run").exists()
 
 
-def test_the_wheel_carries_every_shipped_file_and_no_data_set():
-    git = ["git", "-C", str(ROOT), "ls-files", "data"]
+def tracked(*places):
+    """The files of the checkout in these folders that git does not ignore."""
+    git = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard", *places]
     done = subprocess.run(git, capture_output=True, encoding="utf-8")
     if done.returncode:
         pytest.skip("not a git checkout")
-    files = [Path(line) for line in done.stdout.splitlines() if not line.endswith(".md")]
+    return [Path(name) for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_the_wheel_carries_every_shipped_file_and_no_data_set():
+    files = [file for file in tracked("data") if file.suffix != ".md"]
     places = [Path(source) for source in SHIPPED]
     assert files and Path("data") not in places
     assert [f for f in files if not any(f.is_relative_to(place) for place in places)] == []
     size = sum((ROOT / file).stat().st_size for file in files)
     assert size < 40e6  # bytes; see docs/reliability.md
+
+
+def test_a_built_wheel_holds_the_packages_what_they_ship_and_nothing_else(tmp_path):
+    """Built in this process: nothing is fetched."""
+    backend = pytest.importorskip("hatchling.builders.wheel", reason="needs hatchling")
+    (path,) = backend.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(path) as wheel:
+        names = set(wheel.namelist())
+        about = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        entry = wheel.read(about.replace("METADATA", "entry_points.txt")).decode()
+    expected = {file.relative_to(place.parent).as_posix()
+                for place in map(Path, WHEEL["packages"]) for file in tracked(place)}  # fmt: skip
+    expected |= {(Path(target) / file.relative_to(source)).as_posix().removesuffix("/.")
+                 for source, target in SHIPPED.items() for file in tracked(source)}  # fmt: skip
+    expected |= {f"{about.replace('dist-info/METADATA', 'data/data/')}{file.as_posix()}"
+                 for place in WHEEL["shared-data"] for file in tracked(place)}  # fmt: skip
+    beside = {name for name in names if ".dist-info/" in name}
+    assert names - beside == expected
+    assert "cmlab = cmlab.__main__:main" in entry
+    kinds = {Path(name).suffix for name in expected}
+    assert {".py", ".toml", ".js", ".css", ".woff", ".safetensors", ".npz", ".jsonl"} <= kinds
