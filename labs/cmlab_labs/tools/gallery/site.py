@@ -18,7 +18,8 @@ from nbformat import NotebookNode
 from ...common.animation import Moving
 from ...live.page import live_figures, live_scripts
 from ...registry import animations
-from ..notebooks.build import bare_widgets, checkout, find, read
+from ..notebooks import hosted
+from ..notebooks.build import bare_widgets, checkout, find, read, tags
 from ..notebooks.front import FrontMatter, front_matter
 from .cards import HIGH, WIDE, card
 from .cells import CellRenderer, MediaFiles, OutputRenderer, contents, motion, moving_figure
@@ -149,6 +150,13 @@ def neighbour_links(
              for word, (file, title) in (("Before", page_before or ("", "")),
                                          ("Next", page_after or ("", ""))) if file]  # fmt: skip
     return f'<nav class="turn" aria-label="Before and next">\n{"".join(parts)}</nav>\n'
+
+
+def hosted_links(root: Path, one: Lab) -> str:
+    """Links that open a lab in a hosted notebook; none where the repository has no address."""
+    found = hosted.links(hosted.address(root), f"labs/{one.path.name}")
+    shown = " ".join(f'<a href="{escape(page)}">{label}</a>' for label, page in found)
+    return f'<p class="hosted">{shown}</p>\n' if shown else ""
 
 
 def heading(words: MarkdownPage, level: int, text: str) -> str:
@@ -304,7 +312,7 @@ class Site:
         cells = CellRenderer(words, OutputRenderer(words, self.files))
         figures = list(self.figures.get(one.front.number, ()))
         nb, first = one.nb, words.html(one.nb.cells[0].source)
-        rest = type(nb)(cells=nb.cells[1:])
+        rest = type(nb)(cells=[c for c in nb.cells[1:] if hosted.TAG not in tags(c)])
         moving = (
             motion(
                 figures,
@@ -318,7 +326,8 @@ class Site:
         near = [(n.page, n.name) if n else None for n in (before, after)]
         first = first.replace(f"{one.front.number} · ", f"<span>{one.front.number} ·</span> ", 1)
         whole = (
-            f'<div class="opening">{first}</div>\n{contents(words)}{IN_DARK}{body}'
+            f'<div class="opening">{first}</div>\n{hosted_links(self.root, one)}'
+            f"{contents(words)}{IN_DARK}{body}"
             f"{neighbour_links(*near)}"
         )
         return Page(one.page, one.name, one.front.question, whole, "lab", *near)

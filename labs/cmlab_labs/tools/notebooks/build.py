@@ -22,6 +22,8 @@ from nbformat.validator import iter_validate
 
 from cmlab.train.checkpoint import contents, parse_json
 
+from . import hosted
+
 # Reading and writing a lab's two files: labs/src/NN_name.py and labs/NN_name.ipynb
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -97,6 +99,18 @@ def read_source(path: Path) -> NotebookNode:
     return jupytext.reads(text, fmt="py:percent")
 
 
+def cells_for(notebook: Path) -> list[NotebookNode]:
+    """The cells that a notebook is built from: its source's, and below the title the hosted one.
+
+    Raises BadNotebook for a source that cannot be read.
+    """
+    cells = read_source(source_of(notebook)).cells
+    if install := hosted.head(notebook.parent.parent):
+        metadata = {"tags": [hosted.TAG]}
+        cells.insert(1, nbformat.v4.new_code_cell(install.rstrip(), metadata=metadata))
+    return cells
+
+
 def read(path: Path) -> NotebookNode:
     """The notebook as it is on disk: nothing missing is filled in. Raises BadNotebook."""
     raw = readable(path)
@@ -139,10 +153,13 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def fingerprints(cells: Sequence[NotebookNode]) -> list[str]:
-    """For each cell a hash of its code and all code above it: what its output rests on."""
+    """For each cell a hash of its code and all code above it: what its output rests on.
+
+    The cell that installs cmlab in a hosted notebook has no part in it.
+    """
     digest, prints = hashlib.sha256(), []
     for cell in cells:
-        if cell.cell_type == "code":
+        if cell.cell_type == "code" and hosted.TAG not in tags(cell):
             digest.update(cell.source.encode() + b"\0")
         prints.append(digest.hexdigest()[:12])
     return prints
@@ -202,7 +219,8 @@ def hides(cell: NotebookNode) -> bool:
     """Whether a notebook opens with the code of this cell folded."""
     if cell.cell_type != "code":
         return False
-    return HIDE in tags(cell) or sets_up(cell.source) or bool(asked(cell.source))
+    folded = bool({HIDE, hosted.TAG} & set(tags(cell)))
+    return folded or sets_up(cell.source) or bool(asked(cell.source))
 
 
 def visible_lines(cells: Sequence[NotebookNode]) -> list[str]:
@@ -226,7 +244,7 @@ def sync(notebook: Path) -> str:
     except BadNotebook:
         damaged = "damaged"
     new = nbformat.v4.new_notebook(metadata=new_metadata())
-    new.cells = _merge(read_source(source_of(notebook)).cells, old.cells)
+    new.cells = _merge(cells_for(notebook), old.cells)
     new.metadata["cmlab"] = {"text": text_fingerprint(new.cells)}
     if new == old:
         return ""

@@ -6,7 +6,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.validator import iter_validate
 
-from .build import BadNotebook, bare, fingerprints, read, read_source, source_of, stale, tags
+from . import hosted
+from .build import BadNotebook, bare, cells_for, fingerprints, read, source_of, stale, tags
 
 LARGEST = 500_000  # bytes: what a code host still shows and a diff still bears
 
@@ -43,12 +44,13 @@ def _number(notebook: Path) -> str:
 
 
 def _must_run(cell: NotebookNode) -> bool:
-    return bool(cell.source.strip()) and not {"gpu", "skip-execution"} & set(tags(cell))
+    left_out = {"gpu", "skip-execution", hosted.TAG} & set(tags(cell))
+    return bool(cell.source.strip()) and not left_out
 
 
 def _out_of_step(nb: NotebookNode, notebook: Path) -> Iterator[str]:
     remedy = f"`cmlab labs run {_number(notebook)}` rebuilds it"
-    source = [bare(cell) for cell in read_source(source_of(notebook)).cells]
+    source = [bare(cell) for cell in cells_for(notebook)]
     if len(source) != len(nb.cells):
         yield f"has {len(nb.cells)} cells where its source has {len(source)}; {remedy}"
     for n, (a, b) in enumerate(zip(source, nb.cells, strict=False)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .build import find, read_source, source_of
+from .hosted import with_links
 
 FIELD = re.compile(r"^\| ([\w ]+) \| (.+?) \|$", re.MULTILINE)
 NEEDED = ("Paper", "Level", "Part", "Time", "Run All", "You need")
@@ -66,7 +67,7 @@ def front_matter(first: str, name: str) -> FrontMatter:
 
 
 def tables(root: Path) -> dict[str, str]:
-    """The text that each page with a table of labs should have, by its path.
+    """The text that each page with a table of labs should have, by its path, links included.
 
     Raises:
         ValueError: for a lab without its front matter, or of a part that labs/README.md lacks.
@@ -82,7 +83,8 @@ def tables(root: Path) -> dict[str, str]:
         head, rows = PAGES[page]
         body = re.compile(rf"({re.escape(head)}\n\|[-|]+\|\n)((?:\|.*\n)*)")
         text = (root / page).read_text(encoding="utf-8")
-        found[page] = body.sub(lambda m, rows=rows: m[1] + rows(labs, m[2]), text)
+        text = body.sub(lambda m, rows=rows: m[1] + rows(labs, m[2]), text)
+        found[page] = with_links(text, root)
     return found
 
 
