@@ -90,6 +90,42 @@ def test_ci_runs_make_test_and_no_test_of_its_own():
     assert subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
 
 
+DOCKER = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_image_installs_what_make_installs_for_a_user_without_rights():
+    steps = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKER, flags=re.MULTILINE)).splitlines()
+    words = [line.split(maxsplit=1) for line in steps if line]
+    (base,) = [rest for word, rest in words if word == "FROM"]
+    version = re.fullmatch(r"python:(\d+\.\d+\.\d+)-slim-\w+", base)[1]  # pinned, not `latest`
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+    assert ["RUN", f"pip install {INSTALL[0]} -e ."] in words
+    assert [rest for word, rest in words if word == "USER"] == ["$UID"]
+    after = words[[word for word, _ in words].index("USER") :]
+    assert not any("pip" in rest or word in ("COPY", "ADD") for word, rest in after)
+    port, start = after[-2][1], json.loads(after[-1][1])
+    assert (
+        start[:2] == ["sh", "-c"] and f"--port={port}" in start[2] and "exec jupyter" in start[2]
+    )
+    assert subprocess.run(["sh", "-nc", start[2]], check=False).returncode == 0
+
+
+def test_the_image_gets_what_the_package_reads_and_no_more():
+    rules = (ROOT / "docker" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert rules[1] == "*" and all(list(ROOT.glob(place)) for place in let_in)
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = tool["targets"]["wheel"]
+    read = [*wheel["packages"], *wheel["shared-data"], *wheel["hooks"]["custom"]["shipped"]]
+    read += [PROJECT["readme"], *PROJECT["license-files"], "constraints.txt", "hatch_build.py"]
+    assert [p for p in read if not any(Path(p).match(f"{q}*") or Path(p).is_relative_to(q)
+                                       for q in let_in)] == []  # fmt: skip
+    data = [
+        line[1:] for line in (ROOT / ".gitignore").read_text().splitlines() if "/data/" in line
+    ]
+    assert data and set(data) <= set(rules)
+
+
 def test_licences_and_citation_are_there():
     assert "MIT License" in (ROOT / "LICENSE").read_text()
     assert "Attribution 4.0 International" in (ROOT / "LICENSE-labs").read_text()
