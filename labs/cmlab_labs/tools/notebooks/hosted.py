@@ -30,6 +30,7 @@ CELL = '''\
 from importlib.util import find_spec
 
 if find_spec("cmlab") is None:
+    import importlib
     import subprocess
     import sys
     from importlib.metadata import distributions
@@ -42,7 +43,7 @@ if find_spec("cmlab") is None:
     PINS = """
 {pins}
 """
-    there = {{d.name.lower().replace("_", "-"): d.version for d in distributions()}}
+    there = {{str(d.name).lower().replace("_", "-"): d.version for d in distributions()}}
     kept = {{
         r.name
         for r in map(Requirement, NEEDED.split("\\n")[1:-1])
@@ -50,8 +51,9 @@ if find_spec("cmlab") is None:
     }}
     missing = [pin for pin in PINS.split("\\n")[1:-1] if Requirement(pin).name not in kept]
     install = [sys.executable, "-m", "pip", "install", "-q"]
-    for words in (missing, ["--no-deps", "{wheel}"]):
+    for words in filter(None, (missing, ["--no-deps", "{wheel}"])):
         subprocess.check_call([*install, *words])
+    importlib.invalidate_caches()
 '''
 
 
