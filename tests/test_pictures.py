@@ -83,12 +83,25 @@ def floats(root):
     return arrays(root, (PIXELS.transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32))
 
 
-def table(root, payload=png, names=("class0", "class1")):
+def columns(root):
+    """Arrays whose labels stand in a column, as some data sets have them."""
+    order = np.argsort(LABELS, kind="stable")
+    return arrays(root, arr_1=LABELS[order][:, None])
+
+
+def worded(root):
+    """A table whose classes are words, with bytes of another kind before the pictures."""
+    return table(root, words=True)
+
+
+def table(root, payload=png, names=("class0", "class1"), words=False):
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     order = np.argsort(LABELS, kind="stable")
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [{"bytes": payload(PIXELS[k]), "path": f"{k}.png"} for k in order]
-    rows = pa.table({"image": pa.array(cells, kind), "label": LABELS[order].tolist()})
+    labels = [names[k] if words else int(k) for k in LABELS[order]]
+    held = {"image": pa.array(cells, kind), "label": labels}
+    rows = pa.table({"sha256": pa.array([b"x"] * len(order))} | held if words else held)
     info = {"info": {"features": {"label": {"names": list(names)}}}}
     rows = rows.replace_schema_metadata({"huggingface": json.dumps(info)})
     (root / "data").mkdir()
@@ -108,7 +121,7 @@ def reference(tmp_path_factory):
     return packed(folder(root / "f"), root / "p.safetensors", "--size", "8")
 
 
-@pytest.mark.parametrize("form", [zipped, edm, arrays, floats, table])
+@pytest.mark.parametrize("form", [zipped, edm, arrays, floats, columns, table, worded])
 def test_every_form_gives_the_same_pictures_split_and_hash(form, tmp_path, reference):
     _, record = packed(form(tmp_path), tmp_path / "p.safetensors", "--size", "8")
     assert record["digest"] == reference[1]["digest"]
@@ -246,6 +259,14 @@ def file(name, payload):
     return make
 
 
+def one_file(name):
+    def make(root):
+        write(root / name, b"x")
+        return root
+
+    return make
+
+
 def objects(root):
     np.savez(root / "x.npz", images=np.array([{}, None], dtype=object))
     return root / "x.npz"
@@ -280,7 +301,7 @@ FAULTS = {
     "an empty file": (one_of_them("x.png", b""), "is empty; restore it or leave it out"),
     "half a PNG": (one_of_them("x.png", png(PIXELS[0])[:150]), "is truncated or damaged"),
     "half a JPEG": (one_of_them("x.jpg", png(PIXELS[0], format="JPEG")[:400]), "is truncated or"),
-    "a GIF": (one_of_them("x.png", animation("GIF")), "is a GIF picture under another name"),
+    "a GIF": (one_of_them("x.png", animation("GIF")), "is a GIF picture and no PNG or JPEG"),
     "an animation": (one_of_them("x.png", animation("PNG")), "is an animation; leave it out"),
     "a bomb": (one_of_them("x.png", huge()), "is larger than 89 million pixels"),
     "a link": (linked, "zz.png is a link; copy into"),
@@ -296,9 +317,13 @@ FAULTS = {
     "no pictures": (saved(x=np.zeros(5)), r"holds \(5,\); give one array of pictures"),
     "channels": (saved(x=np.zeros((5, 8, 8, 4))), r"holds \(5, 8, 4, 8\); pictures have 1 or 3"),
     "range": (saved(x=np.full((12, 8, 8), 200.0)), "holds float64 from 200.0 to 200.0; give"),
+    "one-hot": (saved(x=PIXELS, y=np.eye(20, dtype=int)), "has labels that do not fit; give one"),
     "labels": (saved(x=PIXELS, y=np.zeros(3, int)), "has labels that do not fit; give one whole"),
     "one label": (saved(x=PIXELS, y=np.zeros(20, int)), "has pictures of one class only; leave"),
-    "a table of names": (lambda root: table(root, lambda x: None), "names its file and does not"),
+    "a table of names": (lambda root: table(root, lambda x: None), "holds names of pictures and"),
+    "a negative label": (saved(x=PIXELS, y=LABELS - 1), "no whole numbers from 0 to 9999; leave"),
+    "Arrow tables": (one_file("data-00000-of-00001.arrow"), "but Arrow tables: write them anew"),
+    "WebP": (one_of_them("x.png", png(PIXELS[0], format="WEBP")), "is a WEBP picture and no PNG"),
     "half a table": (file("d/x.parquet", b"PAR1 and no more"), "none of the forms"),
 }  # fmt: skip
 
@@ -359,6 +384,8 @@ POINTS = "x,y\n" + "".join(f"{10 + k % 5},{k / 4}\n" for k in range(40))
         ("x,y\n1,2\n3\n", "has no two numbers in its row 2 of data"),
         ("x,y\n1,2,3\n", "has no two numbers in its row 1 of data"),
         ("1,2\nnan,3\n", "has no two numbers in its row 2 of data"),
+        (",x,y\n0,1,2\n", "row 1 of data, '0,1,2'; give two columns with a comma between, and no"),
+        ("x;y\n1;2\n", "has no two numbers in its row 1 of data, '1;2'; give two columns"),
         ("1,2\n", "has 1 points; give 10 to 5000"),
         ("", "has 0 points"),
         ("1,2\n" * 20, "has points that are all alike"),

@@ -224,7 +224,10 @@ def pack_points(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         rows = rows[1:]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not all(map(is_number, row)):
-            raise BadFile(f"{path} has no two numbers in its row {number} of data")
+            raise BadFile(
+                f"{path} has no two numbers in its row {number} of data, {','.join(row)[:40]!r}; "
+                f"give two columns with a comma between, and no index"
+            )
     if not LEAST <= len(rows) <= MOST_POINTS:
         raise BadFile(f"{path} has {len(rows)} points; give {LEAST} to {MOST_POINTS}")
     points = np.array(rows, dtype=np.float64)

@@ -107,7 +107,9 @@ def named(where: Path, names: list[str], read: Read) -> Pictures:
     """The pictures among these names, with their classes."""
     chosen = [name for name in names if name.lower().endswith(SUFFIXES)]
     if not chosen:
-        raise BadFile(f"{where} holds no PNG or JPEG picture")
+        tables = any(name.endswith(".arrow") for name in names)
+        hint = ", but Arrow tables: write them anew with `to_parquet`" if tables else ""
+        raise BadFile(f"{where} holds no PNG or JPEG picture{hint}")
     skipped = len(names) - len(chosen) - (INDEX in names)
     if INDEX in names:
         labels, classes = indexed(where, chosen, read)
@@ -153,7 +155,9 @@ def checked(
 ) -> tuple[list[int], tuple[str, ...]]:
     """The labels, if they are whole numbers from 0 of more than one class, and the classes."""
     if not all(type(label) is int and 0 <= label < 10_000 for label in labels):
-        raise BadFile(f"{where} has labels that are no whole numbers from 0 to 9999")
+        raise BadFile(
+            f"{where} has labels that are no whole numbers from 0 to 9999; leave them out"
+        )
     if len(set(labels)) < 2:
         raise BadFile(f"{where} has pictures of one class only; leave the labels out")
     known = names if len(names) > max(labels) else tuple(map(str, range(max(labels) + 1)))
@@ -167,6 +171,8 @@ def opened(where: str, read: Callable[[], bytes]) -> Image.Image:
     """A picture as 8-bit RGB. Raises BadFile, naming it, for a file that is no single picture."""
     try:
         payload = read()
+    except BadFile:
+        raise
     except UNREADABLE as error:
         raise BadFile(f"{where} cannot be read ({error}); restore it or leave it out") from error
     try:
@@ -190,7 +196,7 @@ def described(payload: bytes, error: Exception) -> str:
         return "larger than 89 million pixels"
     if isinstance(error, UnidentifiedImageError):
         try:
-            return f"a {Image.open(BytesIO(payload)).format} picture under another name"
+            return f"a {Image.open(BytesIO(payload)).format} picture and no PNG or JPEG"
         except UNREADABLE:
             return "no PNG or JPEG picture" if payload else "empty"
     return "truncated or damaged"
@@ -225,7 +231,7 @@ def in_arrays(path: Path) -> Pictures:
     except UNREADABLE as error:
         raise BadFile(f"{path} is damaged, or holds objects where arrays are read") from error
     found = [x for x in arrays if x.ndim in (3, 4)]
-    labels = [x for x in arrays if x.ndim == 1]
+    labels = [x for x in arrays if x.ndim in (1, 2)]
     if len(found) != 1 or not len(found[0]):
         shapes = ", ".join(str(x.shape) for x in arrays) or "nothing"
         raise BadFile(f"{path} holds {shapes}; give one array of pictures, such as (n, h, w, 3)")
@@ -233,9 +239,9 @@ def in_arrays(path: Path) -> Pictures:
     pictures = ((f"picture {i} in {path}", Image.fromarray(row)) for i, row in enumerate(x))
     if not labels:
         return Pictures(pictures, len(x))
-    if len(labels) > 1 or len(labels[0]) != len(x) or labels[0].dtype.kind not in "iu":
+    if len(labels) > 1 or labels[0].size != len(x) or labels[0].dtype.kind not in "iu":
         raise BadFile(f"{path} has labels that do not fit; give one whole number a picture")
-    return Pictures(pictures, len(x), *checked(str(path), labels[0].tolist()))
+    return Pictures(pictures, len(x), *checked(str(path), labels[0].ravel().tolist()))
 
 
 def as_bytes(path: Path, x: np.ndarray) -> np.ndarray:
@@ -271,7 +277,9 @@ def in_tables(root: Path) -> Pictures:
         ) from error
     try:
         schema = parquet.ParquetFile(files[0]).schema_arrow
-        image = next(f.name for f in schema if "bytes" in str(f.type) or "binary" in str(f.type))
+        kinds = {field.name: str(field.type) for field in schema}
+        ordered = sorted(kinds, key=lambda name: "bytes:" not in kinds[name])
+        image = next(name for name in ordered if "binary" in kinds[name])
         label = next((n for n in ("label", "labels", "fine_label") if n in schema.names), None)
         columns = [image, *([label] if label else [])]
         tables = [parquet.ParquetFile(file) for file in files]
@@ -283,24 +291,31 @@ def in_tables(root: Path) -> Pictures:
 
     def cells() -> Iterator[tuple[str, Image.Image]]:
         for file, table in zip(files, tables, strict=True):
+            where = f"a picture in {file}"
             for batch in table.iter_batches(64, columns=[image]):
                 for cell in batch.column(0).to_pylist():
-                    yield file.name, opened(f"a picture in {file}", partial(payload_of, cell))
+                    yield file.name, opened(where, partial(payload_of, file, cell))
 
     count = sum(table.metadata.num_rows for table in tables)
     if not count:
         raise BadFile(f"{root} holds no rows")
     if not label:
         return Pictures(cells(), count)
-    labels = [row[label] for row in found]
-    return Pictures(cells(), count, *checked(str(root), labels, class_names(schema, label)))
+    labels, names = [row[label] for row in found], class_names(schema, label)
+    if all(isinstance(text, str) for text in labels):
+        names = tuple(sorted(set(labels)))
+        labels = [names.index(text) for text in labels]
+    return Pictures(cells(), count, *checked(str(root), labels, names))
 
 
-def payload_of(cell: Any) -> bytes:
-    """The bytes of a picture; a cell that only names a file elsewhere has none."""
+def payload_of(file: Path, cell: Any) -> bytes:
+    """The bytes of a picture. Raises BadFile for a cell that only names a file elsewhere."""
     payload = cell["bytes"] if isinstance(cell, dict) else cell
     if payload is None:
-        raise ValueError("the table names its file and does not hold it")
+        raise BadFile(
+            f"{file} holds names of pictures and not the pictures: give the folder where they "
+            f"are, or embed them (embed_table_storage of `datasets`) and write the table anew"
+        )
     return payload
 
 
