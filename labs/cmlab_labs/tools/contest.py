@@ -12,11 +12,16 @@ An entry is weights and a record: nothing of it is run but cmlab's ingredients a
 that the teacher allowed. Its own data, evaluator and scores are not looked at. With 1, 2 and 4
 calls it gets the noise of the hidden seeds, and whoever calls the network more often than asked,
 in whatever way, has no score there.
+
+One judge at a time writes: `judge` holds the folder's lock, see cmlab/train/lock.py, and a second
+one is refused. A judge that died leaves no lock on its own machine; on another it counts as dead
+after ten minutes.
 """
 
 import argparse
 import html
 import json
+import os
 import re
 import secrets
 import sys
@@ -42,6 +47,7 @@ from cmlab.ops import seeded
 from cmlab.train import checkpoint, runs
 from cmlab.train.checkpoint import BadFile
 from cmlab.train.cost import least_memory
+from cmlab.train.lock import check_lock, hold_folder
 from cmlab.train.recipe import Recipe, from_dict, to_dict
 
 RULES, SECRET, LEDGER, ENTRIES, BOARD = (
@@ -108,7 +114,9 @@ def new(args: argparse.Namespace) -> int:
         raise Refused(f"--data goes with --level photographs; {args.level} has its own")
     pictures = Images.packed(args.data) if args.data else None
     if pictures:
+        held = len(replace(pictures, train=False))  # no more are compared
         level = replace(level, data=replace(pictures, path=""), score="pd")
+        level = replace(level, samples=min(level.samples, held))
     if args.parameters is not None:
         if args.parameters < 1:
             raise Refused(f"--parameters takes a number above 0, not {args.parameters}")
@@ -119,7 +127,8 @@ def new(args: argparse.Namespace) -> int:
     if pictures:  # the contest has a copy of its own, which everybody gets
         tensors, record = checkpoint.read(Path(args.data))
         checkpoint.write(args.folder / f"images-{pictures.digest}.safetensors", tensors, record)
-    checkpoint.write_json(args.folder / SECRET, secret)
+    text = json.dumps(secret).encode()
+    checkpoint.replace(args.folder / SECRET, lambda part: write_privately(part, text))
     checkpoint.write_json(args.folder / RULES, rules)
     say({"wrote": str(args.folder / RULES), "keep to yourself": str(args.folder / SECRET)})
     return 0
@@ -139,6 +148,12 @@ def submit(args: argparse.Namespace) -> int:
     checkpoint.replace(place / runs.MODEL, lambda part: part.write_bytes(payload))
     say({"entry": args.name, "sha256": sha256(payload).hexdigest()})
     return 0
+
+
+def write_privately(path: Path, payload: bytes) -> None:
+    """Write a file that nobody but its owner may read, at no moment."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(payload)
 
 
 def hash_of(value: Any) -> str:
@@ -163,26 +178,38 @@ def rules_of(folder: Path) -> tuple[dict[str, Any], Rules]:
 
 
 def judge_all(args: argparse.Namespace) -> int:
-    """Judge every entry whose file has no verdict yet, and print the verdicts."""
+    """Judge every entry whose file has no verdict yet, and print the verdicts.
+
+    An entry that was refused is judged again where a module is allowed.
+
+    Raises:
+        InUse: while another process judges this contest.
+    """
     rules, level = rules_of(args.folder)
     secret = checkpoint.read_json(args.folder / SECRET)
     if hash_of(secret) != rules["secret_sha256"]:
         raise BadFile(f"{args.folder / SECRET} has other seeds than the rules promise; restore it")
-    rows = ledger(args.folder)
-    if not rows:
-        for name, x in baselines(level, secret["seeds"]).items():
-            scores = {"0": mean(score(v, level, s) for v, s in x)}
-            record(args.folder, {"entry": name, "baseline": True, "scores": scores})
-    known = {row.get("sha256") for row in rows}
-    for place in sorted((args.folder / ENTRIES).glob("*")):
-        file = place / runs.MODEL
-        digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        if digest in known or not NAME.fullmatch(place.name):
-            continue
-        row = {"entry": place.name, "sha256": digest, **verdict(file, level, secret["seeds"])}
-        record(args.folder, row)
-        known.add(digest)
-        say(row)
+    with hold_folder(args.folder):
+        known = {(row["entry"], row.get("sha256")): row for row in ledger(args.folder)}
+        if any((name, None) not in known for name in BASELINES):
+            for name, sets in baselines(level, secret["seeds"]).items():
+                if (name, None) not in known:
+                    found = scored(sets, level, secret["seeds"])
+                    row = {"entry": name, "baseline": True, "scores": {"0": found.pop("score")}}
+                    record(args.folder, row | found)
+        for place in sorted((args.folder / ENTRIES).glob("*")):
+            if not NAME.fullmatch(place.name):
+                sys.stderr.write(f"cmlab: {place} is no entry's name and left out; rename it\n")
+                continue
+            file = place / runs.MODEL
+            key = place.name, sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+            before = known.get(key, {})
+            if before and not ("refused" in before and args.allow):
+                continue
+            row = {"entry": key[0], "sha256": key[1], **verdict(file, level, secret["seeds"])}
+            if row.get("refused", "") != before.get("refused"):
+                record(args.folder, row)
+            say(row)
     return 0
 
 
@@ -203,13 +230,14 @@ def verdict(file: Path, level: Rules, seeds: list[int]) -> dict[str, Any]:
         return {"refused": said.replace(str(file), "the file")}
     scores = {str(c): part["score"] for c, part in zip(CALLS, found, strict=True)}
     made = {str(c): part["made"] for c, part in zip(CALLS, found, strict=True)}
-    return {"parameters": parameters, "scores": scores, "calls made": made}
+    told = {"parameters": parameters, "scores": scores, "calls made": made}
+    return told | {k: v for part in found for k, v in part.items() if k == "memorised"}
 
 
 def by_calls(
     model: Any, recipe: Recipe, level: Rules, seeds: list[int], calls: int, deadline: float
 ) -> dict[str, Any]:
-    """The mean score over the seeds with this number of calls, and the calls that were made."""
+    """The mean scores over the seeds with this number of calls, and the calls that were made."""
     with CallCounter(model.net) as counter:
         sets = [samples(model, recipe, level, seed, calls, deadline) for seed in seeds]
     n = sum(map(len, sets))
@@ -220,7 +248,7 @@ def by_calls(
         raise Refused(
             f"a call takes {counter.gflop(n) / calls:.3g} GFLOP, and {level.gflop} are allowed"
         )
-    return {"score": mean(map(lambda x, s: score(x, level, s), sets, seeds)), "made": made}
+    return {"made": made, **scored(sets, level, seeds)}
 
 
 @torch.no_grad()
@@ -244,17 +272,20 @@ def samples(
     return x
 
 
-def score(x: Tensor, level: Rules, seed: int) -> float:
-    """The score that ranks."""
+def scored(sets: list[Tensor], level: Rules, seeds: list[int]) -> dict[str, float]:
+    """The mean over the seeds of the score that ranks and, for pictures, of what is memorised."""
     space = CifarSpace() if isinstance(level.data, CIFAR10) else None
-    return judge(x, level.data, space, seed)[level.score]
+    found = [judge(x, level.data, space, seed) for x, seed in zip(sets, seeds, strict=True)]
+    names = {"score": level.score, "memorised": "memorised"}
+    return {k: mean(row[v] for row in found) for k, v in names.items() if v in found[0]}
 
 
-def baselines(level: Rules, seeds: list[int]) -> dict[str, list[tuple[Tensor, int]]]:
+BASELINES = "floor: training data", "baseline: a Gaussian", "baseline: means of two"
+
+
+def baselines(level: Rules, seeds: list[int]) -> dict[str, list[Tensor]]:
     """Samples without a network: training data (the floor), a Gaussian, means of two samples."""
-    found: dict[str, list[tuple[Tensor, int]]] = {
-        "floor: training data": [], "baseline: a Gaussian": [], "baseline: means of two": [],
-    }  # fmt: skip
+    found: dict[str, list[Tensor]] = {name: [] for name in BASELINES}
     for seed in seeds:
         with seeded(torch.device("cpu"), seed, 0):
             one, two = (level.data.sample(level.samples)[0] for _ in range(2))
@@ -262,7 +293,7 @@ def baselines(level: Rules, seeds: list[int]) -> dict[str, list[tuple[Tensor, in
         centre = two.mean(0)
         gaussian = centre + (share @ (two - centre).flatten(1)).view_as(two)
         for name, x in zip(found, (one, gaussian, (one + two) / 2), strict=True):
-            found[name].append((x if isinstance(level.data, ToyData) else x.clamp(-1, 1), seed))
+            found[name].append(x if isinstance(level.data, ToyData) else x.clamp(-1, 1))
     return found
 
 
@@ -273,8 +304,12 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     """The verdicts so far. Raises BadFile where one was changed or taken out."""
     path, before, rows = folder / LEDGER, "", []
     for line in checkpoint.read_lines(path) if path.exists() else []:
-        row = json.loads(line)
-        if row.get("before") != before:
+        try:
+            row = json.loads(line)
+            same = row["before"] == before and isinstance(row["entry"], str)
+        except (ValueError, LookupError, TypeError):
+            row, same = {}, False
+        if not same:
             raise BadFile(f"{path} was changed before its line {len(rows) + 1}; restore it")
         before = sha256(line).hexdigest()
         rows.append(row)
@@ -282,7 +317,8 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
 
 
 def record(folder: Path, row: dict[str, Any]) -> None:
-    """Append a verdict."""
+    """Append a verdict. Raises InUse if the folder's lock was lost meanwhile."""
+    check_lock(folder)
     path = folder / LEDGER
     lines = checkpoint.read_lines(path) if path.exists() else []
     row = row | {"before": sha256(lines[-1]).hexdigest() if lines else ""}
@@ -303,14 +339,19 @@ def board(args: argparse.Namespace) -> int:
         scores = row.get("scores", {})
         return tuple(scores.get(str(c)) or float("inf") for c in (0, *CALLS))
 
-    body = "\n".join(cells(row) for row in sorted(rows, key=lambda row: min(rank(row))))
+    last = {row["entry"]: row for row in rows}.values()  # of a name, the verdict that counts
+    copies = any("memorised" in row for row in last)
+    body = "\n".join(cells(row, copies) for row in sorted(last, key=lambda row: min(rank(row))))
     heads = "".join(f"<th>{c} call{'s' * (c > 1)}</th>" for c in CALLS)
+    heads += "<th>memorised</th>" * copies
     page = PAGE.format(
         title=html.escape(f"Contest: {rules['level']}"),
         rules=html.escape(
             f"{level.score}, the lower the better, of {level.samples} samples for each of {SEEDS} "
             f"hidden seeds; at most {level.parameters} parameters, {level.gflop} GFLOP a call and "
             f"{level.seconds:g} s. The judge counts the calls."
+            + " Memorised is 0.02 for new pictures, and 1 for copies of training pictures."
+            * copies
         ),
         heads=heads,
         rows=body,
@@ -320,23 +361,20 @@ def board(args: argparse.Namespace) -> int:
     return 0
 
 
-def cells(row: dict[str, Any]) -> str:
-    """One row of the board: scores, or what stands against them."""
-    name, scores = html.escape(row["entry"]), row.get("scores", {})
+def cells(row: dict[str, Any], copies: bool) -> str:
+    """One row of the board: scores, or what stands against them; with `copies` what is copied."""
+    name, found = html.escape(row["entry"]), row.get("scores", {})
+    wide = f'<td colspan="{len(CALLS) + copies + 1}">'
     if "refused" in row:
-        return (
-            f'<tr><td>{name}</td><td colspan="4">refused: {html.escape(row["refused"])}</td></tr>'
-        )
+        return f"<tr><td>{name}</td>{wide}refused: {html.escape(row['refused'])}</td></tr>"
+    told = f"<td>{row['memorised']:.2f}</td>" if "memorised" in row else "<td></td>" * copies
     if row.get("baseline"):
-        return f'<tr><td>{name}</td><td></td><td colspan="3">{scores["0"]:.4g}</td></tr>'
-    shown = [
-        f"{scores[str(c)]:.4g}"
-        if scores[str(c)] is not None
-        else f"made {row['calls made'][str(c)]:g} calls"
-        for c in CALLS
-    ]
+        wide = f'<td></td><td colspan="{len(CALLS)}">'
+        return f"<tr><td>{name}</td>{wide}{found['0']:.4g}</td>{told}</tr>"
+    pairs = [(found[str(c)], row["calls made"][str(c)]) for c in CALLS]
+    shown = [f"made {made:g} calls" if x is None else f"{x:.4g}" for x, made in pairs]
     inner = "".join(f"<td>{text}</td>" for text in shown)
-    return f"<tr><td>{name}</td><td>{row['parameters']:,}</td>{inner}</tr>"
+    return f"<tr><td>{name}</td><td>{row['parameters']:,}</td>{inner}{told}</tr>"
 
 
 PAGE = """<!doctype html>
