@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from cmlab.data.toy import Ring
 from cmlab.metrics.judge import CallCounter, judge
 from cmlab.train import checkpoint, runs
 from cmlab.train.recipe import from_dict, to_dict
-from cmlab.train.trainer import Trainer
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -216,9 +216,27 @@ def mine(here):
 
 
 TINY = ["--set", "steps=9", "train.batch=8", "net.width=8"]
+KILLED = """
+import os, signal, sys
+from cmlab.cli.main import main
+from cmlab.train import run_log, runs
+from cmlab.train.trainer import Trainer
+
+runs.fit.__kwdefaults__["keep"], run_log.SAVING_SHARE = 2, float("inf")
+advance, calls = Trainer.advance, []
+
+def deadly(self):
+    calls.append(1)
+    if len(calls) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return advance(self)
+
+Trainer.advance = deadly
+main(sys.argv[1:])
+"""
 
 
-def test_a_method_of_ones_own_is_saved_stopped_resumed_shipped_and_read(
+def test_a_method_of_ones_own_is_saved_killed_resumed_shipped_and_read_by_another(
     mine, monkeypatch, capsys, tmp_path_factory
 ):
     train, again, ship, sample = commands("first-method.md")
@@ -231,16 +249,16 @@ def test_a_method_of_ones_own_is_saved_stopped_resumed_shipped_and_read(
     assert method["sha256"] == net["sha256"] == method["pairs"]["sha256"] == digest
     assert record["method_source"] == Path("my_method.py").read_text()
 
-    advance, calls = Trainer.advance, []
-
-    def stopping(self):
-        calls.append(1)
-        if len(calls) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return advance(self)
-
-    monkeypatch.setattr(Trainer, "advance", stopping)
-    assert main([*train, *TINY]) == 3
+    words = [sys.executable, "-c", KILLED, *train, *TINY]
+    done = subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+    assert done.returncode == -signal.SIGKILL and not Path("runs/mine", runs.MODEL).exists()
+    assert checkpoint.read(Path("runs/mine", runs.CHECKPOINT))[1]["step"] == 4
+    code = Path("my_method.py").read_text()
+    forget(before)
+    assert "give --allow my_method too" in refusal(capsys, *again[:2], *again[4:], *TINY)
+    Path("my_method.py").write_text(code + "# changed\n")
+    assert "written with another my_method.py" in refusal(capsys, *again, *TINY)
+    Path("my_method.py").write_text(code)
     forget(before)
     assert main([*again, *TINY]) == 0
     one, two = (checkpoint.read(Path(f) / runs.MODEL)[0] for f in ("whole", "runs/mine"))
@@ -250,7 +268,6 @@ def test_a_method_of_ones_own_is_saved_stopped_resumed_shipped_and_read(
     # Another person: the shipped file, and the module in another folder, read and allowed.
     forget(before)
     shipped, theirs = Path(sample[1]).resolve(), tmp_path_factory.mktemp("theirs")
-    code = Path("my_method.py").read_text()
     monkeypatch.chdir(theirs)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(mine)])
     words = ["sample", shipped, "--out", "mine.png", "--n", "4"]
