@@ -10,6 +10,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image
 from cmlab.cli.main import main
 from cmlab.data.own import Images, Points
 from cmlab.data.pictures import find, flattened, opened, resized
+from cmlab.metrics.plots import draw, mosaic
 from cmlab.oracle import Empirical
 from cmlab.presets import PRESETS
 from cmlab.train import checkpoint, runs
@@ -493,4 +495,27 @@ def test_500_pictures_go_all_the_way_by_the_commands_of_the_page(tmp_path, monke
     shipped = "shipped/pets.safetensors"
     assert main(["sample", shipped, "--n", "4", "--out", "theirs.png"]) == 0
     assert main(["evaluate", shipped]) == 2
-    assert "were not found at" in capsys.readouterr().err
+    assert main(["sample", shipped, "--nearest", "nowhere", "--out", "two.png"]) == 2
+    assert capsys.readouterr().err.count("were not found at") == 2 and not Path("two.png").exists()
+
+
+@dataclass(frozen=True)
+class Gives:
+    """A sampler that gives these pictures, whatever the network."""
+
+    x: torch.Tensor
+    sigma_max: float = 80.0
+
+    def __call__(self, process, denoise, z, calls):
+        return self.x
+
+
+def test_beside_samples_are_the_training_pictures_nearest_to_them(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "p.safetensors"
+    tensors, _ = packed(folder(tmp_path / "f"), out, "--size", "8")
+    monkeypatch.setenv("CMLAB_DATA", str(out))
+    recipe, copies = PRESETS["images.ect-small"](steps=34), tensors["train"].flip(0).float() / 127.5 - 1
+    copying = replace(recipe, sampler=Gives(copies.flip(-1)))  # a mirror image is a copy too
+    figure = draw(recipe.build(), copying, len(copies), [1], recipe.data)
+    shown = figure.axes[-1].images[0].get_array()
+    assert np.array_equal(shown, mosaic(copies, 10))

@@ -99,9 +99,7 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--n", type=whole(COUNT), default=10_000, help="number of samples")
     evaluate.add_argument("--seed", type=whole(SEED), default=0, help="seed of the samples")
     evaluate.add_argument(
-        "--heun",
-        action="store_true",
-        help="also score 35 calls of Heun's method",
+        "--heun", action="store_true", help="also score 35 calls of Heun's method"
     )
     evaluate.add_argument(
         "--data",
@@ -125,13 +123,7 @@ def evaluate(args: argparse.Namespace) -> int:
     if not args.run:
         return evaluate_own(args)
     if not args.space:
-        only = {
-            "n": 10_000,
-            "seed": 0,
-            "heun": False,
-            "weights": "",
-            "download": False,
-        }
+        only = {"n": 10_000, "seed": 0, "heun": False, "weights": "", "download": False}
         if given := [f"--{name}" for name, value in only.items() if getattr(args, name) != value]:
             raise Refused(f"{given[0]} goes with --space: {' or '.join(SPACES)}")
         model, recipe, record = runs.load(args.run)

@@ -22,7 +22,7 @@ from ..types import Range
 from . import data, doctor, expanded
 from . import ship as shipping
 from .evaluate import add_evaluate, evaluate, fitting
-from .settings import SEED, Refused, add_allow, say, whole, whole_numbers
+from .settings import SEED, Refused, add_allow, read_from, say, whole, whole_numbers
 from .train import STOPPED, add_train, train
 from .weights import add_weights, weights
 
@@ -61,6 +61,9 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     sample.add_argument("--steps", type=whole_numbers(CALLS), default=[1, 2],
                         help="numbers of network calls, such as 1,2,4")  # fmt: skip
     sample.add_argument("--seed", type=whole(SEED), default=0, help="seed of the noise")
+    sample.add_argument("--nearest", metavar="DATA", default="",
+                        help="beside them the training pictures nearest to those of most calls, "
+                        "from this packed file or folder")  # fmt: skip
     sample.add_argument("--out", type=Path, required=True, help="the .png file to write")
     evaluate = verbs.add_parser("evaluate", help="evaluate a finished run again")
     add_evaluate(evaluate)
@@ -133,8 +136,12 @@ def sample(args: argparse.Namespace) -> int:
     from ..metrics.plots import save_grid  # matplotlib is slow to load
 
     model, recipe, _ = runs.load(args.run)
+    known = read_from(recipe.data, args.nearest) if args.nearest else None
+    known = getattr(known, "data", known)  # with its labels, or without
+    if args.nearest and not hasattr(known, "images"):
+        raise Refused(f"--nearest compares pictures, and {args.run} draws none")
     with fitting(args.run, "sampled so"), seeded(torch.device("cpu"), args.seed):
-        save_grid(model, recipe, args.n, args.steps, args.out)
+        save_grid(model, recipe, args.n, args.steps, args.out, known)
     return 0
 
 

@@ -27,6 +27,7 @@ from ..model import Denoiser, conditioned
 from ..train.checkpoint import replace
 from ..train.recipe import Recipe
 from ..train.run_log import decoded
+from .precision_recall import nearest_images
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,9 @@ def point_sheets(
     return figure
 
 
-def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figure:
+def draw(
+    model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], known: Any = None
+) -> Figure:
     """Plot n samples of a model at each number of network calls, from the same noise.
 
     Args:
@@ -229,6 +232,7 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
         recipe: its recipe, with data and sampler.
         n: samples.
         calls: numbers of network calls.
+        known: training pictures; the nearest to each sample of the last number of calls are shown.
     """
     data: Any = recipe.data
     real, cond = getattr(data, "blank", data.sample)(n)  # own pictures may be elsewhere
@@ -241,12 +245,19 @@ def draw(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int]) -> Figur
     if real.ndim == 2:
         return point_sheets(groups, titles, data.sample(2000)[0])
     pictures = [decoded(data, group) for group in groups]
+    if known is not None:
+        _, rows = nearest_images(pictures[-1], known.images, 1)
+        pictures.append(known.images[rows[:, 0]].float() / 127.5 - 1)
+        titles.append(f"nearest training pictures to {titles[-1]}")
     return image_sheets(pictures, titles, columns=10 if cond is not None else 8)
 
 
-def save_grid(model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], out: Path) -> None:
+def save_grid(
+    model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], out: Path, known: Any = None
+) -> None:
     """Save the plot of `draw` as a PNG file, written atomically."""
-    replace(out, lambda temporary: temporary.write_bytes(png(draw(model, recipe, n, calls))))
+    figure = draw(model, recipe, n, calls, known)
+    replace(out, lambda temporary: temporary.write_bytes(png(figure)))
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
