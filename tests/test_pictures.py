@@ -514,7 +514,10 @@ def test_beside_samples_are_the_training_pictures_nearest_to_them(tmp_path, monk
     out = tmp_path / "p.safetensors"
     tensors, _ = packed(folder(tmp_path / "f"), out, "--size", "8")
     monkeypatch.setenv("CMLAB_DATA", str(out))
-    recipe, copies = PRESETS["images.ect-small"](steps=34), tensors["train"].flip(0).float() / 127.5 - 1
+    recipe, copies = (
+        PRESETS["images.ect-small"](steps=34),
+        tensors["train"].flip(0).float() / 127.5 - 1,
+    )
     copying = replace(recipe, sampler=Gives(copies.flip(-1)))  # a mirror image is a copy too
     figure = draw(recipe.build(), copying, len(copies), [1], recipe.data)
     shown = figure.axes[-1].images[0].get_array()
