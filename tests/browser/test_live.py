@@ -1,14 +1,20 @@
 """Live figures in a real browser, from a file: networks equal torch's, f* is exact, and quick."""
 
+import io
 import json
+import zipfile
+from pathlib import Path
 from time import monotonic
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from browser.harness import FLAGS, chromium
-from cmlab_labs.live.page import DIGITS, live_figures, live_scripts, packed, told
+from cmlab_labs.live.page import DIGITS, EMBED, live_figures, live_scripts, packed, told
 from cmlab_labs.live.widget import LiveFigure
 from cmlab_labs.tools.gallery.site import ASSETS
+from PIL import Image
 
 from cmlab.cli.main import main
 from cmlab.data.toy import Ring
@@ -37,7 +43,9 @@ def page(tmp_path_factory):
     (folder / "assets").mkdir()
     for name, text in live_scripts().items():
         (folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
-    (folder / "assets" / "style.css").write_bytes((ASSETS / "style.css").read_bytes())
+    for name in ("style.css", "theme.js"):
+        (folder / "assets" / name).write_bytes((ASSETS / name).read_bytes())
+    (folder / "embed.html").write_text(EMBED, encoding="utf-8")
     body = "".join(map(live_figures, ("front", "02", "07", "17")))
     (folder / "index.html").write_text(f"{HEAD}{body}</main></body></html>", encoding="utf-8")
     wrong = []
@@ -260,6 +268,78 @@ def test_a_trained_map_keeps_most_points_in_the_mode_of_their_exact_path(page):
     place.get_by_role("radio", name="EDM, a denoiser").check()
     page.wait_for_function(SAYS.format("map"), arg="EDM, a denoiser, one call")
     assert page.evaluate(share) < right
+
+
+STATES = {  # addresses, and what the figures say that they open
+    "path?x=0.5&y=-0.25&level=80&data=your+own&own=0_0_0.2_1": "x_t = (0.50, -0.25) at t = 3.46",
+    "digits?seed=7&digit=5&calls=2&share=0.25": "A 5 from the noise between the noises of seeds 7",
+    "ring?method=ECT&seed=4&data=two+modes": "ECT, step 0 of 1500",
+    "map?method=cd&calls=2&seed=1": "CD, two calls",
+    "path?x=far&y=1e9&level=&data=mine&own=1_2*3": "x_t = (-1.70, 2.10) at t = 1.68",  # nonsense
+}
+
+
+def test_an_address_opens_a_figure_and_tells_how_it_is_now(page):
+    folder = Path(page.url.removeprefix("file://")).parent
+    own = page.context.new_page()
+    for state, words in STATES.items():
+        own.goto("about:blank")
+        own.goto(f"{(folder / 'embed.html').as_uri()}#{state}")
+        says = SAYS.format(state.partition("?")[0])
+        own.wait_for_function(says, arg=words, timeout=60_000)
+        assert own.url.endswith(state)  # a reader who changes nothing finds it unchanged
+    own.locator("canvas").focus()
+    own.keyboard.press("ArrowRight")
+    own.wait_for_function("() => location.hash.startsWith('#path?x=-1.65&y=2.1&level=68&')")
+    own.reload()
+    own.wait_for_function(SAYS.format("path"), arg="x_t = (-1.65, 2.10)")
+    own.close()
+
+
+def test_a_figure_can_be_embedded_by_the_line_that_it_gives(page, tmp_path):
+    place = page.locator(".live[data-live=path]")
+    place.locator("summary").focus()
+    page.keyboard.press("Enter")
+    line = place.get_by_label("HTML that embeds it in a page", exact=True).input_value()
+    (tmp_path / "theirs.html").write_text(f"<!DOCTYPE html><p>A talk.</p>{line}")
+    own = page.context.new_page()
+    own.goto((tmp_path / "theirs.html").as_uri())
+    frame = own.frame_locator("iframe")
+    frame.locator(".reading", has_text="its path ends at f").wait_for(timeout=60_000)
+    assert frame.locator(".reading").inner_text() == place.locator(".reading").inner_text()
+    assert frame.get_by_role("link", name="cmlab: a lab on consistency models").is_visible()
+    own.close()
+
+
+def carried(page, place, start, *, stop=""):
+    """The bytes of the file that a button of the Share control saves."""
+    place.evaluate("place => { place.querySelector('.share').open = true }")
+    if stop:
+        place.get_by_role("button", name=start).click()
+        page.wait_for_timeout(700)
+    with page.expect_download() as coming:
+        place.get_by_role("button", name=stop or start).click()
+    return Path(coming.value.path()).read_bytes()
+
+
+def test_pictures_and_films_of_a_figure_can_be_carried_away(page):
+    for kind, marks in (("map", 2 * 2048), ("ring", 2 * 400), ("digits", 2 * 64)):
+        place = page.locator(f".live[data-live={kind}]")
+        place.scroll_into_view_if_needed()
+        page.wait_for_function(
+            "kind => document.querySelector(`[data-live=${kind}] .reading`)?.textContent", arg=kind
+        )
+        picture = Image.open(io.BytesIO(carried(page, place, "PNG picture")))
+        assert picture.size == (2 * 1140, 2 * 594)
+        assert np.asarray(picture.convert("L")).std(1).max() > 5
+        drawing = ElementTree.fromstring(carried(page, place, "SVG picture"))
+        names = [element.tag.rpartition("}")[2] for element in drawing.iter()]
+        assert names.count("circle") + names.count("rect") >= marks
+    film = carried(page, place, "Record a video", stop="Stop and save")
+    assert b"ftyp" in film[:16] or film.startswith(b"\x1a\x45\xdf\xa3")  # mp4 or WebM
+    frames = zipfile.ZipFile(io.BytesIO(carried(page, place, "PNG frames", stop="Stop and save")))
+    assert frames.testzip() is None and "frame-0003.png" in frames.namelist()
+    assert Image.open(frames.open("frame-0001.png")).size == picture.size
 
 
 def test_an_exported_run_is_one_page_that_runs_it(page, tmp_path, capsys):

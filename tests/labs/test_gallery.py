@@ -99,7 +99,7 @@ def pages(site):
 def test_the_site_has_a_front_page_the_labs_and_the_texts_beside_them(pages):
     assert set(pages) == {
         "index.html", "02_consistency_function.html", "15_music.html", "labs.html",
-        "teaching.html", "papers.html",
+        "teaching.html", "papers.html", "embed.html",
     }  # fmt: skip
 
 

@@ -21,14 +21,11 @@ function sampled(denoise, z, levels, label, fresh) {
   return x;
 }
 
-class Digits {
-  constructor(figure) {
-    this.figure = figure;
-    this.state = { seed: 3, label: 3, calls: 1, share: 0 };
+class Digits extends Figure {
+  constructor(figure, place, told) {
+    super(figure, told, { seed: whole(3, 0, 9999), digit: whole(3, 0, 9), calls: oneOf([1, 2, 4]), share: real(0, 0, 1) });
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.build();
-    this.draw = eachFrame(() => this.show());
-    document.addEventListener("theme", this.draw);
     this.show();
     network("digits", "assets/digits.js", (told) => {
       this.denoise = denoiser(new UNet(unpacked(told.weights), SIDE), told.sigmaData);
@@ -39,29 +36,31 @@ class Digits {
 
   build() {
     const change = (key, value) => { this.state[key] = value; this.show(); };
-    this.noise = make("canvas", { role: "img" });
-    this.digit = make("canvas", { role: "img", "aria-label": "The digit, when the network has come" });
+    this.noise = new Pixels(make("canvas", { role: "img" }), "noise z");
+    this.digit = new Pixels(make("canvas", { role: "img", "aria-label": "The digit, when the network has come" }), "f(80 z, 80)");
+    this.surfaces = [this.noise, this.digit];
     this.button = make("button", { type: "button", class: "again", onclick: () => this.again() }, "New noise");
-    this.between = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, oninput: (e) => change("share", Number(e.target.value)) });
+    this.between = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: this.state.share, oninput: (e) => change("share", Number(e.target.value)) });
     this.seed = make("input", { type: "number", min: 0, max: 9999, step: 1, value: this.state.seed, inputmode: "numeric",
-      onchange: (e) => { this.state.share = this.between.value = 0; change("seed", Math.min(Math.max(Math.round(Number(e.target.value)) || 0, 0), 9999)); e.target.value = this.state.seed; } });
-    this.thumbs = Array.from({ length: 10 }, () => make("canvas", { "aria-hidden": "true" }));
+      onchange: (e) => { this.state.share = this.between.value = 0; change("seed", whole(0, 0, 9999)(e.target.value)); e.target.value = this.state.seed; } });
+    this.thumbs = Array.from({ length: 10 }, () => new Pixels(make("canvas", { "aria-hidden": "true" })));
+    const name = `live-${++made}`;
     this.classes = make("fieldset", { class: "digits-classes" }, make("legend", {}, "The same noise, asked for each digit"),
-      ...this.thumbs.map((canvas, label) => make("label", {},
-        make("input", { type: "radio", name: "digit", value: label, checked: label === this.state.label, onchange: () => { change("label", label); this.arrive(); } }),
+      ...this.thumbs.map(({ canvas }, label) => make("label", {},
+        make("input", { type: "radio", name, value: label, checked: label === this.state.digit, onchange: () => { change("digit", label); this.arrive(); } }),
         canvas, make("span", {}, String(label)))));
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
-    const press = make("button", { type: "button", class: "face", "aria-label": "New noise: draw another", onclick: () => this.again() }, this.noise);
+    const press = make("button", { type: "button", class: "face", "aria-label": "New noise: draw another", onclick: () => this.again() }, this.noise.canvas);
     this.wait = make("p", { class: "wait note" }, "The network is on its way: 1.1 MB.");
     this.figure.append(
       make("figcaption", {}, "One call of a small network turns this noise into a digit."),
       make("div", { class: "stage" },
         make("div", {}, press, make("p", { class: "under" }, "noise z")),
         make("p", { class: "arrow", "aria-hidden": "true" }, "→"),
-        make("div", {}, make("div", { class: "face" }, this.digit), make("p", { class: "under" }, "f(80 z, 80)"))),
+        make("div", {}, make("div", { class: "face" }, this.digit.canvas), make("p", { class: "under" }, "f(80 z, 80)"))),
       this.wait, this.classes,
       make("div", { class: "row" }, this.button,
-        choices("network calls", [1, 2, 4], 1, (calls) => { change("calls", calls); this.arrive(); }, "calls"),
+        choices("network calls", [1, 2, 4], this.state.calls, (calls) => { change("calls", calls); this.arrive(); }),
         labelled("seed", this.seed)),
       make("div", { class: "row wide" }, labelled("drag to the next seed's noise", this.between)),
       this.reading);
@@ -88,24 +87,34 @@ class Digits {
   }
 
   show() {
-    const z = this.z(), { seed, share, label } = this.state;
+    const z = this.z(), { seed, share, digit } = this.state;
     const name = share ? `between the noises of seeds ${seed} and ${seed + 1}, ${Math.round(100 * share)} % of the way` : `noise of seed ${seed}`;
-    drawImage(this.noise, z.map((v) => v / 2.5), SIDE);
-    this.noise.setAttribute("aria-label", `${SIDE} by ${SIDE} pixels: ${name}`);
+    this.noise.canvas.setAttribute("aria-label", `${SIDE} by ${SIDE} pixels: ${name}`);
     this.between.setAttribute("aria-valuetext", name);
-    if (!this.denoise) return;
-    drawImage(this.digit, this.answer(z, label), SIDE);
-    this.digit.setAttribute("aria-label", `A generated digit ${label}, from ${name}`);
-    clearTimeout(this.later);
-    this.later = setTimeout(() => this.rest(z, name), share ? 150 : 0);
+    this.now = { z };
+    if (this.denoise) {
+      this.now.x = this.answer(z, digit);
+      this.digit.canvas.setAttribute("aria-label", `A generated digit ${digit}, from ${name}`);
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.rest(z, name), share ? 150 : 0);
+    }
+    this.paint();
+  }
+
+  paint() {
+    this.noise.paint(this.now.z.map((v) => v / 2.5));
+    if (this.now.x) this.digit.paint(this.now.x);
+    if (this.now.all) this.thumbs.forEach((thumb, digit) => thumb.paint(this.now.all[digit]));
   }
 
   /** What can wait until the hand has come to rest: the other classes, and words for the reader. */
   rest(z, name) {
-    const { label, calls } = this.state, begun = performance.now();
-    this.thumbs.forEach((canvas, digit) => drawImage(canvas, this.answer(z, digit), SIDE));
+    const { digit, calls } = this.state, begun = performance.now();
+    const all = this.thumbs.map((_, label) => this.answer(z, label));
     const took = Math.max((performance.now() - begun) / 10, 0.1).toFixed(1);
-    this.reading.textContent = `A ${label} from the ${name.replace(/^between/, "noise between")}: ${calls} network call${calls > 1 ? "s" : ""}, ${took} ms on your own device.`;
+    this.reading.textContent = `A ${digit} from the ${name.replace(/^between/, "noise between")}: ${calls} network call${calls > 1 ? "s" : ""}, ${took} ms on your own device.`;
+    this.now.all = all;
+    this.paint();
   }
 
   /** The digit comes out of its noise, where motion is welcome: x + σ z with less and less σ. */
@@ -113,12 +122,13 @@ class Digits {
     this.wait.hidden = Boolean(this.denoise);
     this.show();
     if (!this.denoise || this.calm.matches) return;
-    const z = this.z(), x = this.answer(z, this.state.label), begun = performance.now(), run = (this.run = {});
+    const { z, x } = this.now, begun = performance.now(), run = (this.run = {});
     const frame = (now) => {
       const share = Math.min(Math.max((now - begun) / 450, 0), 1), level = 3 * (1 - share) ** 3;
-      drawImage(this.digit, x.map((v, i) => (v + level * z[i]) / Math.hypot(1, level / 1.5)), SIDE);
-      if (share < 1 && run === this.run) requestAnimationFrame(frame);
-      else if (run === this.run) this.show();
+      if (run !== this.run) return;
+      this.now.x = x.map((v, i) => (v + level * z[i]) / Math.hypot(1, level / 1.5));
+      if (share < 1) requestAnimationFrame(frame);
+      this.paint();
     };
     requestAnimationFrame(frame);
   }

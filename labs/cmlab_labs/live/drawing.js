@@ -49,35 +49,61 @@ function computed(name) {
 
 const channels = (rgb) => rgb.match(/[\d.]+/g).slice(0, 3).map(Number);
 
-/** Draws an image of side² values, -1 as the ground and 1 as ink. */
-function drawImage(canvas, values, side) {
-  canvas.width = canvas.height = side;
-  const [ground, ink] = [colour("pixel-low"), colour("pixel-high")].map(channels);
-  const context = canvas.getContext("2d"), picture = context.createImageData(side, side);
-  values.forEach((v, i) => {
-    const share = Math.min(Math.max((v + 1) / 2, 0), 1);
-    ground.forEach((from, k) => { picture.data[4 * i + k] = from + share * (ink[k] - from); });
-    picture.data[4 * i + 3] = 255;
-  });
-  context.putImageData(picture, 0, 0);
+/** Something to draw on: its own canvas, or for a while a place in a picture that is carried away. */
+class Surface {
+  constructor(canvas, words = "") {
+    Object.assign(this, { canvas, words, context: canvas.getContext("2d"), lent: null });
+  }
+
+  /** Draws into a square of another context, `dense` of its pixels to one of ours; null: here again. */
+  lend(lent) {
+    this.lent = lent;
+    this.context = lent ? lent.context : this.canvas.getContext("2d");
+  }
+
+  /** Clears it, and fits it to its place. */
+  begin(size = this.canvas.clientWidth, dense = window.devicePixelRatio || 1) {
+    const c = this.context;
+    if (this.lent) {
+      c.restore();
+      c.save();
+      c.setTransform(this.lent.dense, 0, 0, this.lent.dense, this.lent.dense * this.lent.left, this.lent.dense * this.lent.top);
+      c.beginPath();
+      c.rect(0, 0, this.lent.size, this.lent.size);
+      c.clip();
+    } else {
+      const width = Math.round(size * dense);
+      if (this.canvas.width !== width) this.canvas.width = this.canvas.height = width;
+      c.setTransform(dense, 0, 0, dense, 0, 0);
+      c.clearRect(0, 0, size, size);
+    }
+    this.size = this.lent?.size ?? size;
+  }
+}
+
+/** An image of side² values, -1 as the ground and 1 as ink. */
+class Pixels extends Surface {
+  paint(values, side = Math.sqrt(values.length)) {
+    this.begin(side, 1);
+    const [ground, ink] = [colour("pixel-low"), colour("pixel-high")].map(channels), unit = this.size / side;
+    values.forEach((v, i) => {
+      const share = clamped((v + 1) / 2, 0, 1);
+      this.context.fillStyle = `rgb(${ground.map((from, k) => Math.round(from + share * (ink[k] - from))).join(", ")})`;
+      this.context.fillRect((i % side) * unit, Math.floor(i / side) * unit, unit, unit);
+    });
+  }
 }
 
 /** The plane on a canvas: a square from -reach to reach, drawn sharply at the screen's own pixels. */
-class Plane {
-  constructor(canvas, reach) {
-    this.canvas = canvas;
+class Plane extends Surface {
+  constructor(canvas, reach, words) {
+    super(canvas, words);
     this.reach = reach;
-    this.context = canvas.getContext("2d");
   }
 
-  /** Clears it, and fits it to its place on the page. */
   begin() {
-    const size = this.canvas.clientWidth, dense = window.devicePixelRatio || 1;
-    if (this.canvas.width !== Math.round(size * dense)) this.canvas.width = this.canvas.height = Math.round(size * dense);
-    this.context.setTransform(dense, 0, 0, dense, 0, 0);
-    this.context.clearRect(0, 0, size, size);
-    this.unit = size / (2 * this.reach);
-    this.size = size;
+    super.begin();
+    this.unit = this.size / (2 * this.reach);
   }
 
   at(x, y) {
@@ -143,20 +169,21 @@ class Plane {
 }
 
 /** Curves over the noise level, both axes logarithmic. */
-class Chart {
-  constructor(canvas, [left, right], [low, high], across, up) {
-    Object.assign(this, { canvas, left, right, low, high, across, up, plane: new Plane(canvas, 1) });
+class Chart extends Surface {
+  constructor(canvas, [left, right], [low, high], across, up, words) {
+    super(canvas, words);
+    Object.assign(this, { left, right, low, high, across, up });
   }
 
   at(x, y) {
     const share = (v, from, to) => (Math.log(v) - Math.log(from)) / (Math.log(to) - Math.log(from));
-    const inner = [this.plane.size - 58, this.plane.size - 56];
+    const inner = [this.size - 58, this.size - 56];
     return [48 + inner[0] * share(x, this.left, this.right), 12 + inner[1] * (1 - share(y, this.low, this.high))];
   }
 
   begin() {
-    this.plane.begin();
-    const c = this.plane.context, size = this.plane.size;
+    super.begin();
+    const c = this.context, size = this.size;
     c.font = "13px system-ui, sans-serif";
     c.fillStyle = colour("soft");
     c.strokeStyle = colour("line");
@@ -179,13 +206,17 @@ class Chart {
   }
 
   curve(xs, ys, stroke, width = 2.5, dash = []) {
-    const c = this.plane.context, [left, bottom] = this.at(this.left, this.low), [right, top] = this.at(this.right, this.high);
+    const c = this.context, [left, bottom] = this.at(this.left, this.low), [right, top] = this.at(this.right, this.high);
     c.save();
     c.beginPath();
     c.rect(left, top, right - left, bottom - top);
     c.clip();
     c.beginPath();
-    xs.forEach((x, i) => (i ? c.lineTo(...this.at(x, ys[i])) : c.moveTo(...this.at(x, ys[i]))));
+    xs.forEach((x, i) => {
+      const at = this.at(x, Math.max(ys[i], this.low / 10)); // an error of 0 has no logarithm
+      if (i) c.lineTo(...at);
+      else c.moveTo(...at);
+    });
     c.setLineDash(dash);
     c.lineWidth = width;
     c.lineJoin = "round";
@@ -193,14 +224,4 @@ class Chart {
     c.stroke();
     c.restore();
   }
-}
-
-/** Runs `act` once before the next frame, however often it is asked for. */
-function eachFrame(act) {
-  let waiting = false;
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; act(); });
-  };
 }

@@ -7,20 +7,36 @@ const DATA = {
   "your own": () => [[-0.9, 0.5], [0.9, 0.3], [0, -0.9]].map(([x, y]) => ({ weight: 1, x, y, std: 0.15 })),
 };
 
+const PLACES = ["x", "y", "std", "weight"]; // of a Gaussian in an address: numbers between "_", Gaussians between "*"
+const WITHIN = { x: [-1.5, 1.5], y: [-1.5, 1.5], std: [0.05, 0.6], weight: [0.1, 3] };
+
+/** The Gaussians that an address tells, or null. */
+function read(text) {
+  const parts = (text || "").split("*").slice(0, MOST).map((one) => one.split("_").map(Number));
+  if (!parts.every((one) => one.length === 4 && one.every(Number.isFinite))) return null;
+  return parts.map((one) => Object.fromEntries(PLACES.map((key, i) => [key, clamped(one[i], ...WITHIN[key])])));
+}
+
 class Editor {
   /** `changed` is called when the mixture is another. */
-  constructor(changed) {
+  constructor(changed, told = new URLSearchParams()) {
     this.changed = changed;
-    this.data = "ring";
-    this.parts = ring();
+    this.data = oneOf(Object.keys(DATA))(told.get("data"));
+    this.parts = (this.data === "your own" && read(told.get("own"))) || DATA[this.data]();
     this.chosen = 0; // the Gaussian that the sliders speak of
-    const slider = (least, most, key) => make("input", { type: "range", min: least, max: most, step: 0.01,
+    const slider = (key) => make("input", { type: "range", min: WITHIN[key][0], max: WITHIN[key][1], step: 0.01, value: this.parts[0][key],
       oninput: (e) => { this.parts[this.chosen][key] = Number(e.target.value); this.changed(); } });
-    this.knobs = { x: slider(-1.5, 1.5, "x"), y: slider(-1.5, 1.5, "y"), std: slider(0.05, 0.6, "std"), weight: slider(0.1, 3, "weight") };
-    this.tools = make("div", { class: "row own", hidden: true },
+    this.knobs = Object.fromEntries(PLACES.map((key) => [key, slider(key)]));
+    this.tools = make("div", { class: "row own", hidden: this.data !== "your own" },
       make("button", { type: "button", onclick: () => this.add() }, "Add a Gaussian"),
       make("button", { type: "button", onclick: () => this.remove() }, "Remove it"),
       ...Object.entries({ x: "x", y: "y", std: "width", weight: "weight" }).map(([key, words]) => labelled(words, this.knobs[key])));
+  }
+
+  /** The mixture as an address tells it. */
+  get values() {
+    const own = () => this.parts.map((p) => PLACES.map((key) => Number(p[key].toFixed(3))).join("_")).join("*");
+    return { data: this.data, own: this.data === "your own" ? own() : null };
   }
 
   choose(name) {
@@ -58,8 +74,7 @@ class Editor {
   }
 
   move(part, x, y) {
-    const held = (v) => Math.min(Math.max(v, -1.5), 1.5);
-    Object.assign(part, { x: held(x), y: held(y) });
+    Object.assign(part, { x: clamped(x, ...WITHIN.x), y: clamped(y, ...WITHIN.y) });
     this.take(this.parts.indexOf(part));
   }
 

@@ -29,10 +29,10 @@ PAGE = """<!DOCTYPE html>
 <style>{style}</style>
 <script>{theme}</script>
 </head>
-<body>
+<body class="alone">
 <header class="bar"><span class="home">{title}</span><button type="button" id="theme" hidden>Dark</button></header>
 <main><h1>{title}</h1>
-<div class="live" data-live="{kind}" data-name="{title}"><figure hidden></figure></div></main>
+<div class="live" data-live="{kind}" data-name="{title}" data-embed=""><figure hidden></figure></div></main>
 <script>window.cmlabGiven = {{}}; window.cmlabNetwork = (name, told) => {{ cmlabGiven[name] = told; }};
 {weights}{script}</script>
 </body>

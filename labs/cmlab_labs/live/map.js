@@ -7,25 +7,22 @@ const HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87800", "#56a5d8", 
 
 const ATLAS = @ATLAS@; // title and address of each method's weights
 
-class PlaneMap {
-  constructor(figure, { name }) {
-    this.figure = figure;
-    this.methods = name ? { own: { title: name } } : ATLAS;
-    this.state = { method: Object.keys(this.methods)[0], calls: 1, seed: 0 };
-    this.models = {};
-    this.net = new MLP(new Machine(32), {}, SENT);
+class PlaneMap extends Figure {
+  constructor(figure, { name }, told) {
+    const methods = name ? { own: { title: name } } : ATLAS;
+    super(figure, told, { method: oneOf(Object.keys(methods)), calls: oneOf([1, 2]), seed: whole(0, 0, 9999) });
+    Object.assign(this, { methods, models: {}, net: new MLP(new Machine(32), {}, SENT) });
     this.build();
-    this.draw = eachFrame(() => this.show());
-    document.addEventListener("theme", this.draw);
-    new ResizeObserver(this.draw).observe(this.before.canvas);
+    this.follow(this.before.canvas);
     this.begin();
   }
 
   build() {
     const canvas = () => make("canvas", { class: "plane still", role: "img" });
     const [before, after] = [canvas(), canvas()];
-    this.before = new Plane(before, 3.2);
-    this.after = new Plane(after, 1.65);
+    this.before = new Plane(before, 3.2, "noise z");
+    this.after = new Plane(after, 1.65, "the network's answers");
+    this.surfaces = [this.before, this.after];
     const set = (key) => (value) => { this.state[key] = value; this.ask(); };
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
     const named = Object.entries(this.methods).map(([key, { title }]) => [title, key]);
@@ -35,9 +32,9 @@ class PlaneMap {
         make("div", {}, before, make("p", { class: "note" }, "noise z")),
         make("div", {}, after, make("p", { class: "note" }, "the network's answers"))),
       make("div", { class: "row" },
-        choices("method", named.map(([title]) => title), named[0][0], (title) => set("method")(named.find(([one]) => one === title)[1])),
-        choices("network calls", [1, 2], 1, set("calls")),
-        make("button", { type: "button", class: "go", onclick: () => { this.state.seed += 1; this.begin(); } }, "New noise")),
+        choices("method", named.map(([title]) => title), this.methods[this.state.method].title, (title) => set("method")(named.find(([one]) => one === title)[1])),
+        choices("network calls", [1, 2], this.state.calls, set("calls")),
+        make("button", { type: "button", class: "go", onclick: () => { this.state.seed = (this.state.seed + 1) % 10000; this.begin(); } }, "New noise")),
       this.reading);
     this.figure.hidden = false;
   }
@@ -81,13 +78,13 @@ class PlaneMap {
       square += (x[2 * i] - this.ends[2 * i]) ** 2 + (x[2 * i + 1] - this.ends[2 * i + 1]) ** 2;
     }
     const title = this.methods[this.state.method].title, share = Math.round((100 * kept) / SENT), far = Math.sqrt(square / SENT).toFixed(3);
-    this.words = this.state.calls === 1
+    this.reading.textContent = this.state.calls === 1
       ? `${title}, one call: ${share} % of the points arrive nearest to the mode of their exact path, ${far} from its end (root mean square).`
       : `${title}, two calls: fresh noise before the second call may change the mode; ${share} % keep it.`;
     this.draw();
   }
 
-  show() {
+  paint() {
     if (!this.found) return;
     const clouds = [[this.before, this.noise, "The noise"], [this.after, this.found, `The answers of ${this.methods[this.state.method].title}`]];
     for (const [plane, points, name] of clouds) {
@@ -98,7 +95,6 @@ class PlaneMap {
       plane.context.globalAlpha = 1;
       plane.canvas.setAttribute("aria-label", `${name}: ${SENT} points, coloured by the mode in which each exact path ends`);
     }
-    this.reading.textContent = this.words;
   }
 }
 

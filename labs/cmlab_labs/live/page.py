@@ -22,8 +22,8 @@ from ..common.study import read
 from .kernel import module
 
 HERE = Path(__file__).parent
-MODULES = ("machine", "weights", "random", "unet", "mlp", "mixture", "training", "drawing",
-           "editor", "digits", "path", "ring", "map", "start")  # fmt: skip
+MODULES = ("machine", "weights", "random", "unet", "mlp", "mixture", "training", "figure",
+           "drawing", "editor", "digits", "path", "ring", "map", "share", "start")  # fmt: skip
 
 
 def script() -> str:
@@ -82,7 +82,31 @@ ATLAS = {"ict": "iCT", "ct": "CT", "ect": "ECT", "cd": "CD", "edm": "EDM, a deno
 PLANE = {key: CHECKPOINTS.parent / "atlas" / f"{key}.safetensors" for key in ATLAS}
 FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",),
            "17": ("map",)}  # by lab  # fmt: skip
-PLACE = '<div class="live" data-live="{}" data-lab="{}"><figure hidden></figure></div>\n'
+PLACE = (
+    '<div class="live" data-live="{}" data-lab="{}" data-embed="embed.html">'
+    "<figure hidden></figure></div>\n"
+)
+EMBED = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>A live figure · cmlab</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="assets/style.css">
+<script src="assets/theme.js"></script>
+<script src="assets/live.js" defer></script>
+</head>
+<body class="embed">
+<main><h1>A live figure</h1>
+<div class="live" data-embed="embed.html"><figure hidden></figure>
+<p class="fallback note">This page shows one live figure of cmlab, the one that its address names,
+in a browser with WebAssembly. The control “Share” under each figure has such addresses.</p></div>
+<p class="note"><a href="index.html" target="_top">cmlab: a lab on consistency models</a></p>
+</main>
+</body>
+</html>
+"""
 
 
 def live_figures(lab: str) -> str:

@@ -1,28 +1,32 @@
 // Lab 02: a point x_t that is dragged, the path on which it lies, the mean D and the exact f.
 
-class Path {
-  constructor(figure) {
-    this.figure = figure;
-    this.point = [-1.7, 0.9]; // x_t
+const EDGE = 2.1; // how far x_t can be dragged
+
+class Path extends Figure {
+  constructor(figure, place, told) {
+    super(figure, told, { x: real(-1.7, -EDGE, EDGE), y: real(0.9, -EDGE, EDGE), level: whole(68, 0, 100) });
+    this.editor = new Editor(() => this.changed(), told);
+    this.point = [this.state.x, this.state.y]; // x_t
     this.build();
-    this.draw = eachFrame(() => this.show());
-    document.addEventListener("theme", this.draw);
-    new ResizeObserver(this.draw).observe(this.canvas);
+    this.follow(this.canvas);
     this.changed();
+  }
+
+  get values() {
+    const [x, y] = this.point;
+    return { ...this.state, x, y, ...this.editor.values };
   }
 
   build() {
     this.canvas = make("canvas", { class: "plane", tabindex: 0, role: "application", "aria-label": "The plane of x_t: drag the point, or move it with the arrow keys",
       onpointerdown: (e) => this.grab(e), onpointermove: (e) => this.drag(e),
       onpointerup: () => { this.held = null; }, onpointercancel: () => { this.held = null; }, onkeydown: (e) => this.key(e) });
-    const levels = grid(101);
-    this.knob = make("input", { type: "range", min: 0, max: 100, step: 1, value: 68,
-      oninput: (e) => { this.level = levels[Number(e.target.value)]; this.changed(); } });
-    this.level = levels[68];
+    this.levels = grid(101);
+    this.knob = make("input", { type: "range", min: 0, max: 100, step: 1, value: this.state.level,
+      oninput: (e) => { this.state.level = Number(e.target.value); this.changed(); } });
     this.value = make("output");
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
-    const data = choices("data", Object.keys(DATA), "ring", (name) => this.editor.choose(name));
-    this.editor = new Editor(() => this.changed());
+    const data = choices("data", Object.keys(DATA), this.editor.data, (name) => this.editor.choose(name));
     this.figure.append(
       make("figcaption", {}, "Drag ", indexed("x", "t"), ": f is where its path ends, D the mean of all data that it may have been."),
       this.canvas,
@@ -31,7 +35,8 @@ class Path {
       make("div", { class: "row wide" }, labelled("noise level t", this.knob), this.value),
       make("div", { class: "row" }, data), this.editor.tools, this.reading);
     this.figure.hidden = false;
-    this.plane = new Plane(this.canvas, 2.2);
+    this.plane = new Plane(this.canvas, 2.2, "x_t with its path to f (blue) and the mean D of the data (red)");
+    this.surfaces = [this.plane];
   }
 
   /** What a pointer takes hold of: a Gaussian of the reader's own, or x_t. */
@@ -44,7 +49,7 @@ class Path {
 
   drag(event) {
     if (!this.held) return;
-    const [x, y] = this.plane.from(event).map((v) => Math.min(Math.max(v, -2.1), 2.1));
+    const [x, y] = this.plane.from(event).map((v) => clamped(v, -EDGE, EDGE));
     if (this.held === this.point) this.point.splice(0, 2, x, y);
     else this.editor.move(this.held, x, y);
     this.changed();
@@ -55,19 +60,18 @@ class Path {
     if (!way) return;
     event.preventDefault();
     const far = event.shiftKey ? 0.25 : 0.05;
-    way.forEach((v, i) => { this.point[i] = Math.min(Math.max(this.point[i] + far * v, -2.1), 2.1); });
+    way.forEach((v, i) => { this.point[i] = clamped(this.point[i] + far * v, -EDGE, EDGE); });
     this.changed();
   }
 
   /** The exact answers at x_t. */
   changed() {
-    this.data = new Mixture(this.editor.parts);
-    const [x, y] = this.point;
+    const data = new Mixture(this.editor.parts), [x, y] = this.point, level = this.levels[this.state.level];
     this.way = [];
-    this.f = this.data.flow(x, y, this.level, LOW, (...at) => this.way.push(at));
-    this.mean = this.data.denoise(x, y, this.level);
+    this.f = data.flow(x, y, level, LOW, (...at) => this.way.push(at));
+    this.mean = data.denoise(x, y, level);
     const words = (v) => v.map((one) => one.toFixed(2)).join(", ");
-    const shown = this.level < 0.1 ? this.level.toPrecision(2) : this.level.toFixed(2);
+    const shown = level < 0.1 ? level.toPrecision(2) : level.toFixed(2);
     this.value.textContent = shown;
     this.knob.setAttribute("aria-valuetext", shown);
     clearTimeout(this.later);
@@ -75,10 +79,10 @@ class Path {
       this.reading.textContent = `x_t = (${words(this.point)}) at t = ${shown}: its path ends at f = (${words(this.f)}); ` +
         `the mean D is at (${words(this.mean)}), ${Math.hypot(this.f[0] - this.mean[0], this.f[1] - this.mean[1]).toFixed(2)} from there.`;
     }, 200);
-    this.draw?.();
+    this.draw();
   }
 
-  show() {
+  paint() {
     const { plane } = this, [ink, blue, red] = ["ink", "blue", "red"].map(colour);
     plane.begin();
     this.editor.draw(plane);

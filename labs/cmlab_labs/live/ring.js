@@ -40,26 +40,32 @@ function serve(scope) {
 
 const RECORDED = @RECORDED@; // the labs' own runs of 4,000 steps: levels, and each method's errors
 
-class Ring {
-  constructor(figure, { lab }) {
-    this.figure = figure;
-    this.asked = { method: lab === "06" ? "CT" : "iCT", steps: 1500, seed: 0 };
+const NORMS = new Map([["0.0008", RULES.iCT.c], ["0.03", 0.03], ["1", 1], ["∞ (L2)", Infinity]]); // the metric's c, by name
+const DECAYS = [0, 0.9, 0.99, 0.999], GRIDS = [10, 40, 150, 1280];
+const STEPS = 1500;
+
+class Ring extends Figure {
+  constructor(figure, { lab }, told) {
+    const method = oneOf(Object.keys(RULES), lab === "06" ? "CT" : "iCT"), own = (values) => oneOf(values, null); // null: the method's own
+    super(figure, told, { method, seed: whole(0, 0, 9999), mu: own(DECAYS), N: own(GRIDS), c: own([...NORMS.keys()]) });
+    this.editor = new Editor(() => {
+      this.draw();
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.begin(), 250); // while a Gaussian is dragged, nothing starts
+    }, told);
     this.ghosts = [];
     this.worker = new Worker(URL.createObjectURL(new Blob([`(${cmlabLive})(self)`], { type: "text/javascript" })));
     this.worker.onmessage = ({ data }) => this.hear(data);
     this.build();
-    this.draw = eachFrame(() => this.show());
-    document.addEventListener("theme", this.draw);
-    new ResizeObserver(this.draw).observe(this.canvas);
+    this.follow(this.canvas);
     this.begin();
   }
 
+  get values() {
+    return { ...this.state, ...this.editor.values };
+  }
+
   build() {
-    this.editor = new Editor(() => {
-      this.draw?.();
-      clearTimeout(this.later);
-      this.later = setTimeout(() => this.begin(), 250); // while a Gaussian is dragged, nothing starts
-    });
     this.canvas = make("canvas", { class: "plane", role: "img",
       onpointerdown: (e) => { this.held = this.editor.near(...this.plane.from(e)); if (this.held) this.canvas.setPointerCapture(e.pointerId); },
       onpointermove: (e) => this.held && this.editor.move(this.held, ...this.plane.from(e)),
@@ -71,7 +77,7 @@ class Ring {
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "training steps done" });
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
     this.choices = make("div", { class: "row" });
-    this.methods = choices("method", Object.keys(RULES), this.asked.method, (method) => this.choose(method));
+    this.methods = choices("method", Object.keys(RULES), this.state.method, (method) => this.choose(method));
     this.figure.append(
       make("figcaption", {}, "Train a consistency model here, beside the exact f*: 1,500 steps on 256 points each."),
       make("div", { class: "pair" },
@@ -80,48 +86,47 @@ class Ring {
         make("div", {}, this.errors, make("p", { class: "keys note" },
           make("span", { class: "blue" }, "this run"), make("span", { class: "grey" }, "your runs before"), this.key))),
       make("div", { class: "row" }, this.go, this.once, make("button", { type: "button", onclick: () => this.begin() }, "Start again"), this.bar),
-      make("div", { class: "row" }, this.methods, choices("data", Object.keys(DATA), "ring", (name) => { this.ghosts = []; this.editor.choose(name); })),
+      make("div", { class: "row" }, this.methods, choices("data", Object.keys(DATA), this.editor.data, (name) => { this.ghosts = []; this.editor.choose(name); })),
       this.choices, this.editor.tools, this.reading);
     this.figure.hidden = false;
-    this.plane = new Plane(this.canvas, 1.65);
-    this.chart = new Chart(this.errors, [LOW, HIGH], [0.004, 2], "noise level t", "distance of f to f*");
+    this.plane = new Plane(this.canvas, 1.65, "one call of the network (blue), the exact f* (green)");
+    this.chart = new Chart(this.errors, [LOW, HIGH], [0.004, 2], "noise level t", "distance of f to f*", "this run (blue), runs before (grey), the lab's (violet)");
+    this.surfaces = [this.plane, this.chart];
     this.knobs();
   }
 
-  shown(key) {
-    return this.asked[key] ?? RULES[this.asked.method][key];
+  /** What the trainer is asked for; what was not chosen is the method's own. */
+  get asked() {
+    const { method, seed, mu, N, c } = this.state, own = Object.entries({ mu, N, c: c && NORMS.get(c) }).filter(([, v]) => v !== null);
+    return { method, seed, steps: STEPS, ...Object.fromEntries(own), parts: this.editor.parts.map((p) => ({ ...p })) };
   }
 
   choose(method) {
-    this.asked = { method, steps: this.asked.steps, seed: 0 };
+    Object.assign(this.state, { method, mu: null, N: null, c: null });
     this.knobs();
     this.begin();
   }
 
   /** The choices that a method has: a target's decay μ, the metric's c, and how fine the grid grows. */
   knobs() {
-    const ects = this.asked.method === "ECT";
-    const norms = new Map([["0.0008", RULES.iCT.c], ["0.03", 0.03], ["1", 1], ["∞ (L2)", Infinity]]);
-    const c = [...norms.keys()].find((key) => norms.get(key) === this.shown("c"));
-    const set = (key) => (value) => { this.asked[key] = value; this.begin(); };
-    this.choices.replaceChildren(...(ects ? [] : [
-      choices("target's decay μ", [0, 0.9, 0.99, 0.999], this.shown("mu"), set("mu")),
-      choices("grid N up to", [10, 40, 150, 1280], this.shown("N"), set("N")),
-      choices("metric's c", [...norms.keys()], c, (name) => set("c")(norms.get(name))),
+    const rule = RULES[this.state.method], c = [...NORMS.keys()].find((key) => NORMS.get(key) === rule.c);
+    const own = { mu: rule.mu, N: rule.N, c };
+    const one = (words, values, key) => choices(words, values, this.state[key] ?? own[key], (value) => { this.state[key] = value; this.begin(); });
+    this.choices.replaceChildren(...(this.state.method === "ECT" ? [] : [
+      one("target's decay μ", DECAYS, "mu"), one("grid N up to", GRIDS, "N"), one("metric's c", [...NORMS.keys()], "c"),
     ]));
   }
 
   /** A fresh network; the run that was there stays as a ghost. */
   begin() {
-    if (!this.plane) return;
     if (this.now?.step > 200) this.ghosts = [...this.ghosts.slice(-3), this.now.errors];
     this.running = false;
-    this.worker.postMessage({ run: false, start: { ...this.asked, parts: this.editor.parts.map((p) => ({ ...p })) } });
+    this.worker.postMessage({ run: false, start: this.asked });
   }
 
   /** The lab's own run of the method, which was on the ring. */
   get recorded() {
-    return this.editor.data === "ring" && RECORDED[this.asked.method];
+    return this.editor.data === "ring" && RECORDED[this.state.method];
   }
 
   toggle() {
@@ -155,14 +160,14 @@ class Ring {
     const { step, steps, total } = this.now ?? { step: 0, steps: 1, total: 0 };
     this.go.textContent = this.running ? "Pause" : step && step < steps ? "Go on" : "Train";
     this.bar.value = step / steps;
-    const method = this.asked.method, words = `${method}, step ${step} of ${steps}: distance to f* (RMS over all noise levels) ${total.toFixed(3)}${this.recorded ? " (the ring has radius 1)" : ""}.`;
+    const { method } = this.state, words = `${method}, step ${step} of ${steps}: distance to f* (RMS over all noise levels) ${total.toFixed(3)}${this.recorded ? " (the ring has radius 1)" : ""}.`;
     this.canvas.setAttribute("aria-label", `${CLOUD} one-call samples of the network in the plane beside the exact ends, at step ${step}`);
     this.errors.setAttribute("aria-label", `Error to the exact f by noise level at step ${step}; over all levels ${total.toFixed(3)}`);
     this.reading.setAttribute("aria-live", this.running ? "off" : "polite"); // a voice cannot keep up
     this.reading.textContent = words + (this.moved ? ` Orange: ${MOVED} answers f(x_t, t) of the last update, each with a line to its target f(x_r, r).` : "");
   }
 
-  show() {
+  paint() {
     if (!this.now) return;
     const { plane, chart, now } = this, [blue, green, red] = ["blue", "green", "red"].map(colour);
     plane.begin();

@@ -7,33 +7,53 @@ const waiting = {}, given = self.cmlabGiven ?? {}; // what an exported page or a
 function network(name, address, use) {
   if (given[name]) return setTimeout(() => use(given[name]));
   const coming = name in waiting;
-  waiting[name] = use;
+  (waiting[name] ??= []).push(use);
   if (!coming) document.head.append(make("script", { src: address }));
 }
 
 const FIGURES = { digits: Digits, path: Path, ring: Ring, map: PlaneMap };
+const OPENED = /^#(\w+)\?(.*)$/; // the end of an address that opens a figure: its kind, and its state
 
 /** Makes the figure of a place, <div class="live"><figure></figure></div>. */
-function enliven(place) {
+function enliven(place, told = "") {
   const figure = place.querySelector("figure");
   try {
-    place.live = new FIGURES[place.dataset.live](figure, place.dataset);
+    place.live = new FIGURES[place.dataset.live](figure, place.dataset, new URLSearchParams(told));
+    place.querySelector(".fallback")?.remove();
+    share(place);
   } catch (error) {
     if (!(error instanceof WebAssembly.CompileError)) throw error; // no SIMD: too old a browser
     figure.hidden = true;
   }
 }
 
-if (!self.document) serve(self);
-else {
-  self.cmlabNetwork = (name, told) => waiting[name](told);
+/** The place of the figure that the address opens, as it is now: a page of one figure may take any. */
+function addressed(places) {
+  const [, kind, told] = OPENED.exec(location.hash) ?? [];
+  const place = Object.hasOwn(FIGURES, kind ?? "") && places.find(({ dataset }) => kind === (dataset.live ||= kind));
+  if (!place) return;
+  enliven(place, told);
+  if (places.length > 1 || place.offsetTop > innerHeight) place.scrollIntoView();
+  return place;
+}
+
+/** All figures of a page: the addressed one now, the others as they come near. */
+function begin(places) {
+  self.cmlabNetwork = (name, told) => waiting[name].splice(0).forEach((use) => use((given[name] = told)));
+  if (!places.length) return;
+  if (self !== self.top && document.body.className === "alone") document.documentElement.classList.add("framed"); // an exported page, embedded
+  addEventListener("hashchange", () => OPENED.test(location.hash) && location.reload());
   const near = new IntersectionObserver((entries) => {
     for (const { target } of entries.filter((one) => one.isIntersecting)) {
       near.unobserve(target);
       enliven(target);
     }
   }, { rootMargin: "400px" });
-  if (self.WebAssembly) document.querySelectorAll(".live").forEach((place) => near.observe(place));
+  const opened = addressed(places);
+  places.filter((place) => place !== opened && place.dataset.live).forEach((place) => near.observe(place));
 }
+
+if (!self.document) serve(self);
+else if (self.WebAssembly) begin([...document.querySelectorAll(".live")].filter((place) => !place.live)); // a notebook enlivens its own
 
 self.cmlab = { Chart, Machine, Mixture, MLP, Plane, PlaneMap, Random, Trainer, UNet, denoiser, enliven, given, overall, ring, unpacked }; // for whoever builds on them

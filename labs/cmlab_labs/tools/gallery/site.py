@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
-from ...live.page import live_figures, live_scripts
+from ...live.page import EMBED, live_figures, live_scripts
 from ...registry import animations
 from ..notebooks import hosted
 from ..notebooks.build import bare_widgets, checkout, find, read, tags
@@ -305,6 +305,7 @@ class Site:
         shutil.copytree(ASSETS, self.folder / "assets")
         for name, text in {"plotly.min": get_plotlyjs(), **live_scripts()}.items():
             (self.folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
+        (self.folder / "embed.html").write_text(EMBED, encoding="utf-8")
 
     def lab_page(self, one: Lab, before: Lab | None, after: Lab | None) -> Page:
         """A lab with its neighbours."""

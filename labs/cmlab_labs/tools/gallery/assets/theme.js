@@ -15,7 +15,7 @@
   window.cmlabDark = dark;
 
   document.addEventListener("DOMContentLoaded", () => {
-    const button = document.getElementById("theme");
+    const button = document.getElementById("theme") ?? document.createElement("button"); // an embedded figure has none
     const tell = () => {
       button.textContent = dark() ? "Light" : "Dark";
       button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
