@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from browser.harness import FLAGS, chromium  # noqa: E402
-from cmlab_labs.live.page import live_figures, live_scripts  # noqa: E402
+from cmlab_labs.live.page import live_figure, live_scripts  # noqa: E402
 
 DIGIT = """async () => {
     await new Promise((use) => { cmlabNetwork = (name, told) => use(window.told = told);
@@ -62,7 +62,7 @@ def main() -> None:
             (Path(work) / f"{name}.js").write_text(text, encoding="utf-8")
         index = Path(work) / "index.html"
         index.write_text(f'<!DOCTYPE html><body><script src="live.js" defer></script>'
-                         f"{live_figures('07')}", encoding="utf-8")  # fmt: skip
+                         f"{live_figure('07')}", encoding="utf-8")  # fmt: skip
         page = playwright.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
         page.goto(index.as_uri())
         for name, make, n in (("a digit", DIGIT, 100), ("2,048 points", POINTS, 20)):

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 from browser.harness import FLAGS, chromium
-from cmlab_labs.live.page import DIGITS, EMBED, live_figures, live_scripts, packed, told
+from cmlab_labs.lab13_inverse.explorer import EDITS, held_out_digit
+from cmlab_labs.live.page import DIGITS, EMBED, FLOWS, live_figure, live_scripts, packed, told
 from cmlab_labs.live.widget import LiveFigure
 from cmlab_labs.tools.gallery.site import ASSETS
 from PIL import Image
 
 from cmlab.cli.main import main
 from cmlab.data.toy import Ring
+from cmlab.methods.editing import edit
+from cmlab.methods.flow_map import jump
 from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.noise_levels import KarrasGrid
 from cmlab.train import runs
@@ -46,7 +49,7 @@ def page(tmp_path_factory):
     for name in ("style.css", "theme.js"):
         (folder / "assets" / name).write_bytes((ASSETS / name).read_bytes())
     (folder / "embed.html").write_text(EMBED, encoding="utf-8")
-    body = "".join(map(live_figures, ("front", "02", "07", "17")))
+    body = "".join(map(live_figure, ("front", "00", "02", "07", "17", "18")))
     (folder / "index.html").write_text(f"{HEAD}{body}</main></body></html>", encoding="utf-8")
     wrong = []
     with sync_playwright() as playwright:
@@ -154,6 +157,55 @@ def test_a_network_of_the_plane_equals_torchs_and_2048_points_take_60_millisecon
     assert cpu_seconds(page, loop)[1] / 10 < 0.060 * SLOWER
 
 
+def test_a_jump_of_a_flow_map_equals_torchs(page):
+    x, times = torch.randn(64, 2), ((0.9999, 0.0), (0.8, 0.3), (0.5, 0.5))
+    for name in FLOWS:
+        model, _, _ = runs.load(ATLAS / f"{name}.safetensors")
+        model = model.eval().requires_grad_(False).float()
+        weights = packed(dict(model.net.state_dict()))
+        found = torch.tensor(page.evaluate(
+            """([weights, x, times]) => {
+                const net = new cmlab.MLP(new cmlab.Machine(8), {}, 64), p = net.parameters();
+                net.load(p, cmlab.unpacked(weights));
+                const x_t = Float32Array.from(x);
+                return times.map(([t, s]) => [...cmlab.jumped(net, p, x_t, t, s, 64)]);
+            }""", [weights, x.flatten().tolist(), times],
+        ))  # fmt: skip
+        ends = [jump(model, x, *(torch.full((64,), v) for v in pair)) for pair in times]
+        assert (found.reshape(3, 64, 2) - torch.stack(ends)).abs().max() < 2e-3
+        ends = [jump(rounded(model), x, *(torch.full((64,), v) for v in pair)) for pair in times]
+        assert (found.reshape(3, 64, 2) - torch.stack(ends)).abs().max() < 1e-5
+
+
+def test_missing_pixels_are_completed_as_lab_13_completes_them(page, generator):
+    """The same scan, mask, seed and calls as on the lab's retouching desk."""
+    model, page_levels = generator[0], {1: [80.0], 4: KarrasGrid(0.1, 80.0).up(4).flip(0).tolist()}
+    task, y = EDITS["lower half missing"], held_out_digit(5, 2).expand(6, -1, -1, -1)
+    missing, asked = task.missing.flatten().tolist(), torch.full((6,), 5)
+    page.evaluate(MAKE, told(DIGITS))
+
+    def torchs(levels):
+        torch.manual_seed(2)
+        made = edit(model.process, lambda x, t: model(x, t, asked), task, y, torch.tensor(levels))
+        return list(made)[-1].flatten(1)
+
+    found = {}
+    for calls, levels in page_levels.items():
+        found[calls] = torch.tensor(page.evaluate(
+            """([y, missing, calls]) => {
+                const made = cmlab.completed(f, Float32Array.from(y), missing, 5,
+                    cmlab.levelsOf(calls), new cmlab.Random(2));
+                return [...made].at(-1).map((x) => [...x]) }""",
+            [y[0].flatten().tolist(), missing, calls],
+        ))  # fmt: skip
+        assert (found[calls] - torchs(levels)).abs().max() < 2e-3
+        kept = torch.tensor(missing) == 0
+        assert (found[calls] - y.flatten(1))[:, kept].abs().max() == 0
+    rounded(model)
+    for calls, levels in page_levels.items():
+        assert (found[calls] - torchs(levels)).abs().max() < 1e-5
+
+
 def test_the_exact_f_is_the_packages(page):
     data = Ring()
     levels = KarrasGrid(0.01, 10.0).up(8)
@@ -240,6 +292,48 @@ def test_the_dragged_point_takes_its_path_with_it(page):
     assert place.get_by_role("slider", name="width").is_visible()
 
 
+def test_pixels_are_erased_and_drawn_by_pointer_and_by_keyboard(page):
+    place = page.locator(".live[data-live=retouch]")
+    place.scroll_into_view_if_needed()
+    says = SAYS.format("retouch")
+    page.wait_for_function(says, arg="32 of 64 pixels are missing, asked for a 5")
+    place.get_by_role("button", name="Restore").click()
+    page.wait_for_function(says, arg="0 of 64 pixels are missing")
+    place.get_by_role("radio", name="erase", exact=True).check()
+    place.locator(".sheet").scroll_into_view_if_needed()
+    box = place.locator(".sheet").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + 5, steps=20)
+    page.mouse.up()
+    page.wait_for_function(says, arg="8 of 64 pixels are missing")
+    place.get_by_role("radio", name="draw ink").check()
+    place.locator(".sheet").focus()
+    page.keyboard.press("ArrowUp")
+    for _ in range(2):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    page.wait_for_function(says, arg="7 of 64 pixels are missing")
+    assert place.locator(".pointed").inner_text() == "row 1, column 4: 100 % ink"
+
+
+def test_a_flow_map_pushes_the_points_to_the_time_that_is_chosen(page):
+    place = page.locator(".live[data-live=flow]")
+    place.scroll_into_view_if_needed()
+    says = SAYS.format("flow")
+    page.wait_for_function(says, arg="from t = 1.000 to s = 0.000 in 1 jump")
+    far = """() => Number(document.querySelector('[data-live=flow] .reading').textContent
+        .match(/([\\d.]+) from the exact/)[1])"""
+    assert page.evaluate(far) < 0.1
+    place.get_by_label("end s").focus()
+    page.keyboard.press("End")  # a jump of length zero stands still
+    page.wait_for_function(says, arg="from t = 1.000 to s = 1.000")
+    assert page.evaluate(far) == 0
+    place.get_by_label("start t").focus()
+    page.keyboard.press("PageDown")
+    page.wait_for_function(says, arg="from t = 0.900 to s = 0.900")  # an end is never before it
+
+
 def test_a_worker_trains_while_the_page_stays_awake(page):
     place = page.locator(".live[data-live=ring]")
     place.scroll_into_view_if_needed()
@@ -275,6 +369,8 @@ STATES = {  # addresses, and what the figures say that they open
     "digits?seed=7&digit=5&calls=2&share=0.25": "A 5 from the noise between the noises of seeds 7",
     "ring?method=ECT&seed=4&data=two+modes": "ECT, step 0 of 1500",
     "map?method=cd&calls=2&seed=1": "CD, two calls",
+    "flow?method=psd&from=30&to=4&jumps=2&seed=1": "from t = 0.750 to s = 0.100 in 2 jumps",
+    f"retouch?digit=8&scan=0&calls=2&seed=0&pixels={'0' * 60}___g": "3 of 64 pixels are missing",
     "path?x=far&y=1e9&level=&data=mine&own=1_2*3": "x_t = (-1.70, 2.10) at t = 1.68",  # nonsense
 }
 

@@ -86,16 +86,19 @@ class PlaneMap extends Figure {
 
   paint() {
     if (!this.found) return;
-    const clouds = [[this.before, this.noise, "The noise"], [this.after, this.found, `The answers of ${this.methods[this.state.method].title}`]];
-    for (const [plane, points, name] of clouds) {
-      plane.begin();
-      if (plane === this.after) for (const p of ring()) plane.circle(p.x, p.y, 2 * p.std, colour("soft"), 1);
-      plane.context.globalAlpha = 0.8;
-      for (let i = 0; i < SENT; i++) plane.dot(points[2 * i], points[2 * i + 1], 1.7, this.colours[i]);
-      plane.context.globalAlpha = 1;
-      plane.canvas.setAttribute("aria-label", `${name}: ${SENT} points, coloured by the mode in which each exact path ends`);
-    }
+    cloud(this.before, this.noise, this.colours, "The noise");
+    cloud(this.after, this.found, this.colours, `The answers of ${this.methods[this.state.method].title}`);
   }
+}
+
+/** Points in the plane, each in its colour, over the ring's modes. */
+function cloud(plane, points, colours, name) {
+  plane.begin();
+  for (const p of ring()) plane.circle(p.x, p.y, 2 * p.std, colour("soft"), 1);
+  plane.context.globalAlpha = 0.8;
+  colours.forEach((hue, i) => plane.dot(points[2 * i], points[2 * i + 1], 1.7, hue));
+  plane.context.globalAlpha = 1;
+  plane.canvas.setAttribute("aria-label", `${name}: ${colours.length} points, coloured by the mode in which each exact path ends`);
 }
 
 /** The ring's mode nearest to a point, by its angle. */

@@ -58,13 +58,14 @@ class MLP {
     this.frequencies.set(weights["waves.frequencies"].data);
   }
 
-  /** F at n points: `x` has two numbers a point, `cNoise` one. The answer has eight columns. */
+  /** F at n points: `x` has two numbers a point, `cNoise` one, or two for a flow map, each with half of the
+   *  frequencies. The answer has eight columns. */
   forward(p, x, cNoise, n) {
-    const { width, told, machine } = this, waves = told / 2;
+    const { width, told, machine } = this, waves = told / 2, times = cNoise.length / n;
     this.x.set(x.subarray(0, 2 * n));
     for (let i = 0; i < n; i++)
       for (let k = 0; k < waves; k++) {
-        const angle = Math.fround(this.frequencies[k] * cNoise[i]);
+        const angle = Math.fround(this.frequencies[k] * cNoise[i * times + Math.floor((k * times) / waves)]);
         this.e[i * told + k] = Math.cos(angle);
         this.e[i * told + waves + k] = Math.sin(angle);
       }

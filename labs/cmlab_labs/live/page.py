@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmlab.model import CMPrecond, EDMPrecond
+from cmlab.data.digits import Digits
+from cmlab.model import CMPrecond, EDMPrecond, VelocityPrecond
 from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.sampling import FewSteps
 from cmlab.train import runs
@@ -23,7 +24,8 @@ from .kernel import module
 
 HERE = Path(__file__).parent
 MODULES = ("machine", "weights", "random", "unet", "mlp", "mixture", "training", "figure",
-           "drawing", "editor", "digits", "path", "ring", "map", "share", "start")  # fmt: skip
+           "drawing", "editor", "digits", "retouch", "path", "ring", "map", "flow", "share",
+           "start")  # fmt: skip
 
 
 def script() -> str:
@@ -31,8 +33,11 @@ def script() -> str:
     parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
     text = "\n".join(parts).replace("@KERNEL@", b64encode(module()).decode())
     text = text.replace("@RECORDED@", json.dumps(recorded()))
-    atlas = {key: {"title": title, "address": f"assets/{key}.js"} for key, title in ATLAS.items()}
-    text = text.replace("@ATLAS@", json.dumps(atlas))
+    text = text.replace("@SCANS@", json.dumps(scans()))
+    for mark, titles in (("@ATLAS@", ATLAS), ("@FLOWS@", FLOWS)):
+        listed = {key: {"title": title, "address": f"assets/{key}.js"}
+                  for key, title in titles.items()}  # fmt: skip
+        text = text.replace(mark, json.dumps(listed))
     return f'"use strict";\nfunction cmlabLive(self) {{\n{text}}}\ncmlabLive(self);\n'
 
 
@@ -45,6 +50,17 @@ def recorded() -> dict[str, list[float]]:
     rows = {method: np.round(run["average_error"].mean(0), 4).tolist()
             for method, run in found.items()}  # fmt: skip
     return {"levels": np.round(found["CT"]["levels"][0], 5).tolist(), **rows}
+
+
+SCANS = 4  # held-out scans of each digit
+
+
+def scans() -> list[list[str]]:
+    """Held-out scans of each digit, a character a pixel: from "0", paper, to "g", full ink."""
+    held_out = Digits(train=False)
+    rows = [held_out.images[held_out.labels == digit][:SCANS].flatten(1) for digit in range(10)]
+    return [["".join(f"{v:x}" if v < 16 else "g" for v in (8 * (scan + 1)).int().tolist())
+             for scan in of_one] for of_one in rows]  # fmt: skip
 
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, object]:
@@ -63,9 +79,12 @@ def told(path: Path) -> dict[str, object]:
     """A trained network as the page takes it: weights, preconditioning, levels of a sampler."""
     model, recipe, _ = runs.load(path)
     precond, sampler = recipe.precond, recipe.sampler
+    weights = packed(dict(model.net.state_dict()))
+    if isinstance(precond, VelocityPrecond):  # of a flow map, which needs no more
+        return {"weights": weights}
     assert isinstance(precond, EDMPrecond | CMPrecond) and isinstance(sampler, FewSteps)
     return {
-        "weights": packed(dict(model.net.state_dict())),
+        "weights": weights,
         "sigmaData": precond.sigma_data,
         "kind": "EDM" if isinstance(precond, EDMPrecond) else "CM",
         "levels": {calls: sampler.levels(calls).tolist() for calls in (1, 2, 4)},
@@ -79,9 +98,15 @@ def network(name: str, path: Path) -> str:
 
 DIGITS = CHECKPOINTS / "digits-ect.safetensors"
 ATLAS = {"ict": "iCT", "ct": "CT", "ect": "ECT", "cd": "CD", "edm": "EDM, a denoiser"}
-PLANE = {key: CHECKPOINTS.parent / "atlas" / f"{key}.safetensors" for key in ATLAS}
-FIGURES = {"front": ("digits",), "02": ("path",), "06": ("ring",), "07": ("ring",),
-           "17": ("map",)}  # by lab  # fmt: skip
+FLOWS = {  # one for each condition of lab 18
+    "lsd": "LSD: move the end",
+    "meanflow": "MeanFlow: move the start",
+    "psd": "PSD: split the jump",
+    "imm": "IMM: distribution",
+}
+PLANE = {key: CHECKPOINTS.parent / "atlas" / f"{key}.safetensors" for key in (*ATLAS, *FLOWS)}
+FIGURES = {"front": "digits", "00": "retouch", "02": "path", "06": "ring", "07": "ring",
+           "13": "retouch", "17": "map", "18": "flow"}  # by lab  # fmt: skip
 PLACE = (
     '<div class="live" data-live="{}" data-lab="{}" data-embed="embed.html">'
     "<figure hidden></figure></div>\n"
@@ -109,9 +134,9 @@ in a browser with WebAssembly. The control “Share” under each figure has suc
 """
 
 
-def live_figures(lab: str) -> str:
-    """HTML of the places of a page's live figures, by the lab's number or "front"."""
-    return "".join(PLACE.format(name, lab) for name in FIGURES.get(lab, ()))
+def live_figure(lab: str) -> str:
+    """HTML of the place of a page's live figure, by the lab's number or "front"; empty without."""
+    return PLACE.format(FIGURES[lab], lab) if lab in FIGURES else ""
 
 
 def live_scripts() -> dict[str, str]:

@@ -11,7 +11,7 @@ function network(name, address, use) {
   if (!coming) document.head.append(make("script", { src: address }));
 }
 
-const FIGURES = { digits: Digits, path: Path, ring: Ring, map: PlaneMap };
+const FIGURES = { digits: Digits, retouch: Retouch, path: Path, ring: Ring, map: PlaneMap, flow: FlowMap };
 const OPENED = /^#(\w+)\?(.*)$/; // the end of an address that opens a figure: its kind, and its state
 
 /** Makes the figure of a place, <div class="live"><figure></figure></div>. */
@@ -56,4 +56,4 @@ function begin(places) {
 if (!self.document) serve(self);
 else if (self.WebAssembly) begin([...document.querySelectorAll(".live")].filter((place) => !place.live)); // a notebook enlivens its own
 
-self.cmlab = { Chart, Machine, Mixture, MLP, Plane, PlaneMap, Random, Trainer, UNet, denoiser, enliven, given, overall, ring, unpacked }; // for whoever builds on them
+self.cmlab = { Chart, Machine, Mixture, MLP, Plane, PlaneMap, Random, Trainer, UNet, completed, denoiser, enliven, given, jumped, levelsOf, overall, ring, unpacked }; // for whoever builds on them

@@ -5,8 +5,8 @@ const RHO = 7; // the exponent of Karras's grid
 const MEAN = -1.1, SPREAD = 2; // of ln σ, where the noise levels are drawn from a log-normal
 
 /** The Karras grid of `points` noise levels, ascending. */
-function grid(points) {
-  const [low, high] = [LOW, HIGH].map((s) => s ** (1 / RHO));
+function grid(points, from = LOW, to = HIGH) {
+  const [low, high] = [from, to].map((s) => s ** (1 / RHO));
   return Array.from({ length: points }, (_, i) => (low + (i / (points - 1)) * (high - low)) ** RHO);
 }
 

@@ -8,7 +8,7 @@ import anywidget
 import traitlets
 
 from ..tools.gallery.site import ASSETS
-from .page import ATLAS, DIGITS, PLANE, script, told
+from .page import ATLAS, DIGITS, FLOWS, PLANE, script, told
 
 RENDER = """
 export default {
@@ -22,7 +22,9 @@ export default {
   },
 };
 """
-NETWORKS = {"digits": {"digits": DIGITS}, "map": {key: PLANE[key] for key in ATLAS}}
+NETWORKS = {"digits": {"digits": DIGITS}, "retouch": {"digits": DIGITS},
+            "map": {key: PLANE[key] for key in ATLAS},
+            "flow": {key: PLANE[key] for key in FLOWS}}  # fmt: skip
 NOTEBOOK = """
 [data-jp-theme-light="false"] .live { color-scheme: dark; }
 .live figure { margin: 0; color: var(--ink); }
@@ -44,10 +46,10 @@ def style() -> str:
 
 
 class LiveFigure(anywidget.AnyWidget):
-    """A live figure: "digits", "path", "ring" or "map". It works in the page alone.
+    """A live figure, which works in the page alone.
 
     Args:
-        figure: which one.
+        figure: "digits", "retouch", "path", "ring", "map" or "flow".
         lab: the lab in which it stands, for the figures that begin differently in two of them.
     """
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from nbformat import NotebookNode
 
 from ...common.animation import Moving
-from ...live.page import EMBED, live_figures, live_scripts
+from ...live.page import EMBED, live_figure, live_scripts
 from ...registry import animations
 from ..notebooks import hosted
 from ..notebooks.build import bare_widgets, checkout, find, read, tags
@@ -190,7 +190,7 @@ def front(
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", live_figures("front"), ways_in(labs),
+        words.html(said[1]), "</div></div>\n", live_figure("front"), ways_in(labs),
         moving_figure(figures[HERO][0], autoplay=True),
         heading(words, 2, "The labs"), cards(labs, figures, files),
     ]  # fmt: skip
@@ -318,7 +318,7 @@ class Site:
             motion(
                 figures,
                 heading(MarkdownPage(self.links, "labs"), 1, "In motion")
-                + live_figures(one.front.number),
+                + live_figure(one.front.number),
             )
             if figures
             else ""
