@@ -34,7 +34,7 @@ from cmlab_labs.common.explorer import start_lab
 from cmlab_labs.common.plots_line import between_modes, maps, quantile_points
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab02_consistency import checks
-from cmlab_labs.lab02_consistency.explorer import explorer, from_noise_to_data
+from cmlab_labs.lab02_consistency.explorer import dragged, explorer, from_noise_to_data
 from cmlab_labs.lab02_consistency.figures import (
     basins,
     gap_curves,
@@ -229,6 +229,12 @@ Markdown(
 # A basin holds as large a share of the noise as its mode holds of the data, up to sampling error in 4000 draws. That is how f turns noise into samples in
 # **one call** without losing a mode: it moves the noise, but neither adds nor removes any of it.
 #
+# Drag $x_t$ through the same plane. Where it crosses from one basin to the next, f leaps to another mode, while D passes smoothly between them. (This figure needs no kernel. With *Add a Gaussian* you change the data.)
+
+# %%
+dragged(ring)
+
+# %% [markdown]
 # ### How steep is f?
 #
 # f is smooth, but look at the separating path in the explorer. Where two neighbouring points end in two different modes, f must climb across the gap between the modes.

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from time import monotonic
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from browser.harness import FLAGS, chromium
+from cmlab_labs.lab02_consistency.explorer import dragged
 from cmlab_labs.lab13_inverse.explorer import EDITS, held_out_digit
 from cmlab_labs.live.page import DIGITS, EMBED, FLOWS, live_figure, live_scripts, packed, told
 from cmlab_labs.live.widget import LiveFigure
@@ -23,6 +25,7 @@ from cmlab.methods.editing import edit
 from cmlab.methods.flow_map import jump
 from cmlab.nets.pretrained import CHECKPOINTS
 from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture
 from cmlab.train import runs
 
 pytestmark = pytest.mark.browser
@@ -454,23 +457,36 @@ def test_an_exported_run_is_one_page_that_runs_it(page, tmp_path, capsys):
     assert "cmlab sample" in capsys.readouterr().err and not (tmp_path / "b.html").exists()
 
 
-def test_in_a_notebook_the_same_figure_is_a_widget(page):
+RENDER = """async ({ esm, values }) => {
+    const file = new Blob([esm], { type: "text/javascript" });
+    const module = await import(URL.createObjectURL(file));
+    const el = document.createElement("div"), model = { get: (key) => values[key] };
+    document.body.append(el);
+    el.className = "widget";
+    await module.default.render({ model, el });
+}"""
+
+
+def test_in_a_notebook_the_same_figure_is_a_widget_beside_the_picture_that_is_kept(page):
     """As anywidget's front end does it: the module is imported and asked to render."""
-    state = LiveFigure("map").get_state()
-    page.evaluate(
-        """async ({ esm, values }) => {
-            const file = new Blob([esm], { type: "text/javascript" });
-            const module = await import(URL.createObjectURL(file));
-            const el = document.createElement("div"), model = { get: (key) => values[key] };
-            document.body.append(el);
-            el.className = "own";
-            await module.default.render({ model, el });
-        }""",
-        {"esm": state["_esm"], "values": {k: state[k] for k in ("figure", "lab", "networks")}},
+    angle = torch.arange(8) * torch.pi / 4
+    circle = torch.stack([angle.cos(), angle.sin()], 1).double()
+    ring = Mixture(
+        torch.tensor([1.0, 3, 1, 2, 1, 4, 2, 2]).double() / 16,
+        circle,
+        torch.full((8,), 0.1).double(),
     )
-    says = "() => /iCT, one call: 9/.test(document.querySelector('.own .reading')?.textContent)"
-    page.wait_for_function(says)
-    page.evaluate("() => document.querySelector('.own').remove()")
+    for figure, words in ((LiveFigure("map"), "iCT, one call: 9"), (dragged(ring), "")):
+        state = figure.get_state()
+        values = {key: state[key] for key in ("figure", "lab", "opened", "networks")}
+        page.evaluate(RENDER, {"esm": state["_esm"], "values": values})
+        if figure.still is not None:  # what the lab computes is what the page computes
+            picture, reading = figure.still.children
+            assert Image.open(io.BytesIO(picture.value)).width > 500
+            words = re.sub("<[^>]+>", "", reading.value.replace("<br>", " "))
+        says = "words => document.querySelector('.widget .reading')?.textContent.includes(words)"
+        page.wait_for_function(says, arg=words)
+        page.evaluate("() => document.querySelector('.widget').remove()")
     assert ".live .pair" in state["_css"] and "--blue" in state["_css"]
 
 

@@ -1,10 +1,13 @@
 """Explorer of lab 02: the consistency function f along an exact ODE path, and off it."""
 
 import functools
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
-from cmlab.oracle import Mixture1D
+from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture, Mixture1D
 
 from ..common.explorer import Explorer, Picture, slider, toggle
 from ..common.plots_line import (
@@ -17,7 +20,10 @@ from ..common.plots_line import (
     quantile_points,
     same_path,
 )
-from .figures import points_on_paths
+from .figures import path_in_the_plane, points_on_paths
+
+if TYPE_CHECKING:
+    from ..live.widget import LiveFigure
 
 HIGH = 3.0  # the largest noise level shown
 
@@ -94,3 +100,31 @@ def on_the_way(scene: PathPlane, starts: Tensor, t: float) -> Picture:
         "The order of the points from bottom to top never changes.",
     )
     return Picture(points_on_paths(scene, x, max(t, SIGMA_MIN)), "\n".join(words))
+
+
+FROM, LEVEL = (-1.4, 0.75), 68  # where x_t opens, and at which of the levels of the live figure
+
+
+def dragged(oracle: Mixture) -> "LiveFigure":
+    """A live figure of x_t in the plane, its path, f and D, which needs no kernel."""
+    from ..live.widget import LiveFigure  # with it come all that trained networks need: seconds
+
+    levels = KarrasGrid(SIGMA_MIN, 10.0).up(101)[: LEVEL + 1].flip(0).double()
+    path = oracle.path(double([FROM]), levels)[:, 0]
+    mean = oracle.denoise(path[:1], levels[:1])[0]
+    parts, weights = oracle.components, 8 * oracle.weights
+    rows = torch.cat([parts.means, parts.stds[:, None], weights[:, None]], 1).tolist()
+    own = "*".join("_".join(f"{v:.3f}" for v in row) for row in rows)
+    opened = {"x": FROM[0], "y": FROM[1], "level": LEVEL, "data": "your own", "own": own}
+    still = Picture(path_in_the_plane(oracle, path, mean), where(path, float(levels[0]), mean))
+    return LiveFigure("path", "02", opened, still)
+
+
+def where(path: Tensor, t: float, mean: Tensor) -> str:
+    """The reading of the picture: the places of x_t, f and D."""
+    x_t, f, D = (f"({x:.2f}, {y:.2f})" for x, y in torch.stack([*path[[0, -1]], mean]).tolist())
+    away = float(torch.dist(path[-1], mean))
+    return (
+        f"x_t = {x_t} at t = {t:.2f}: its path ends at f = {f};\n"
+        f"the mean D is at {D}, {away:.2f} from there."
+    )

@@ -91,6 +91,18 @@ def draw_modes(ax: Axes, oracle: Mixture, points: Tensor, title: str) -> None:
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
+def path_in_the_plane(oracle: Mixture, path: Tensor, mean: Tensor) -> Figure:
+    """A path (m, 2) from x_t to f in the plane, and the mean D (2,) of the data at x_t."""
+    figure, axes = sheet(1, 1, 4.2, 4.2)
+    ax, (x_t, f) = axes[0, 0], (path[0].tolist(), path[-1].tolist())
+    draw_modes(ax, oracle, path[:0], "The path of $x_t$ ends at f, not at D")
+    ax.plot(*path.T, color=TRUTH.color)
+    for at, name, role in ((x_t, "$x_t$", NOISE), (f, "f", TRUTH), (mean.tolist(), "D", MEAN)):
+        ax.scatter(*at, s=45, color=role.color, marker=role.marker, zorder=3)
+        ax.annotate(name, at, (7, 5), textcoords="offset points", color=role.color, zorder=4)
+    return figure
+
+
 def label_mode(ax: Axes, x: float, y: float, k: int) -> None:
     label(ax, x, y, str(k + 1))
     ax.texts[-1].set(ha="center", va="center", fontweight="bold", fontsize=11)

@@ -1,12 +1,17 @@
 """Live figures in a notebook: the gallery's own, by anywidget, so that no kernel is asked."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 import anywidget
+import ipywidgets as ipw
 import traitlets
 
+from ..common.explorer import Picture, reading_html
+from ..common.screen import Screen
 from ..tools.gallery.site import ASSETS
 from .page import ATLAS, DIGITS, FLOWS, PLANE, script, told
 
@@ -18,7 +23,7 @@ export default {
     el.dataset.live = model.get("figure");
     el.dataset.lab = model.get("lab");
     el.append(document.createElement("figure"));
-    cmlab.enliven(el);
+    cmlab.enliven(el, model.get("opened"));
   },
 };
 """
@@ -51,16 +56,30 @@ class LiveFigure(anywidget.AnyWidget):
     Args:
         figure: "digits", "retouch", "path", "ring", "map" or "flow".
         lab: the lab in which it stands, for the figures that begin differently in two of them.
+        opened: what it opens with, as in the address that its Share control tells on a web page.
+        still: the picture of it that a notebook keeps.
     """
 
     figure = traitlets.Unicode().tag(sync=True)
     lab = traitlets.Unicode().tag(sync=True)
+    opened = traitlets.Unicode().tag(sync=True)
     networks = traitlets.Dict().tag(sync=True)
+    still = traitlets.Instance(ipw.Box, allow_none=True).tag(sync=True, **ipw.widget_serialization)
 
-    def __init__(self, figure: str, lab: str = "") -> None:
+    def __init__(
+        self,
+        figure: str,
+        lab: str = "",
+        opened: Mapping[str, object] = {},  # noqa: B006 (read only)
+        still: Picture | None = None,
+    ) -> None:
         paths = NETWORKS.get(figure, {})
         networks: dict[str, Any] = {name: told(path) for name, path in paths.items()}
-        super().__init__(figure=figure, lab=lab, networks=networks)
+        super().__init__(figure=figure, lab=lab, networks=networks, opened=urlencode(opened))
+        if still is not None:
+            screen = Screen()
+            screen.show(still.figure)
+            self.still = ipw.VBox([screen, ipw.HTML(reading_html(still.reading))])
 
     @property
     def _esm(self) -> str:
