@@ -17,7 +17,7 @@ SICK := $(shell test -d $(VENV) && { test -e $(UNFINISHED) \
     || ! $(BIN)/python -c '$(IN_RANGE)' >/dev/null 2>&1; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test labs gallery class format constraints again
+.PHONY: help install lab test labs gallery class onnx format constraints again
 
 help:
 	@echo "make lab          open your copies of the labs in JupyterLab (sets everything up the first time)"
@@ -26,6 +26,7 @@ help:
 	@echo "make labs         rebuild the notebooks whose text in labs/src has changed"
 	@echo "make gallery      write all labs as web pages into site/, to read without running"
 	@echo "make class        add nbgrader, to mark learners' copies of the labs"
+	@echo "make onnx         add what writes networks as ONNX files"
 	@echo "make format       put the code into its standard form"
 	@echo "make constraints  pin the dependencies of pyproject.toml again (needs uv)"
 
@@ -68,10 +69,13 @@ gallery: install
 class: install
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[class]'
 
+onnx: install
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[onnx]'
+
 format: install
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
 constraints:
-	uv pip compile --quiet --universal --extra test --extra class --no-annotate --no-header \
+	uv pip compile --quiet --universal --extra test --extra class --extra onnx --no-annotate --no-header \
 	    pyproject.toml -o constraints.txt

@@ -44,7 +44,7 @@ LATE = {
     "record": "train the runs that the labs replay",
     "bench": "compare all methods on the same data with the same training budget",
     "gallery": "build the labs as web pages",
-    "export": "write a trained network as a web page that runs it",
+    "export": "write a trained network as a web page that runs it, or as ONNX",
     "contest": "hold a contest: new, submit, judge, board",
 }
 

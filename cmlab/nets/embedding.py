@@ -129,8 +129,9 @@ class Labels(nn.Module):
         if cond.is_floating_point() or cond.ndim != 1:
             got = f"{cond.dtype} of shape {tuple(cond.shape)}"
             raise ValueError(f"cond must hold whole numbers, one per sample, not {got}.")
-        # Compiled, a look at the numbers would cut the graph in two.
-        looks = len(cond) and on_host(cond) and not torch.compiler.is_compiling()
+        # Compiled or exported, a look at the numbers would cut the graph in two, and len(cond)
+        # would fix the batch.
+        looks = not torch.compiler.is_compiling() and on_host(cond) and len(cond)
         if looks and not 0 <= int(cond.min()) <= int(cond.max()) <= last:
             raise ValueError(
                 f"cond must hold labels in 0…{last}, not {int(cond.min())}…{int(cond.max())}."

@@ -96,7 +96,7 @@ class Attention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         qkv = self.qkv(self.norm(h)).flatten(2)
         # A view, since the compiler cannot follow `unflatten` under the mode for cheap dropout.
-        apart = qkv.view(len(h), 3, self.heads, -1, qkv.shape[2])
+        apart = qkv.view(h.shape[0], 3, self.heads, -1, qkv.shape[2])
         q, k, v = apart.transpose(3, 4).unbind(1)
         return h + self.out(attention(q, k, v).transpose(2, 3).reshape(h.shape))
 

@@ -19,7 +19,8 @@ import cmlab
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NEEDED = [Requirement(r) for r in PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["class"]]
+PINNED = [EXTRAS[name] for name in ("test", "class", "onnx")]
+NEEDED = [Requirement(r) for r in sum(PINNED, PROJECT["dependencies"])]
 PINS = [Requirement(r) for r in (ROOT / "constraints.txt").read_text().splitlines() if r]
 MAKEFILE = (ROOT / "Makefile").read_text()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -67,7 +68,7 @@ def test_conda_installs_what_make_installs():
     assert pip == INSTALL
     assert " ".join(INSTALL).replace(".[test]", "'.[test]'") in MAKEFILE
     # All but the first only where asked for.
-    assert set(EXTRAS) == {"test", "class", "inception", "latents", "parquet"}
+    assert set(EXTRAS) == {"test", "class", "inception", "latents", "parquet", "onnx"}
     assert "--extra test" in MAKEFILE and "--all-extras" not in MAKEFILE
 
 

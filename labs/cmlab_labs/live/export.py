@@ -1,4 +1,4 @@
-"""`cmlab export RUN --page FILE`: a trained network as one HTML file that runs it, offline."""
+"""`cmlab export RUN`: a trained network as one HTML file that runs it, offline, or as ONNX."""
 
 import argparse
 from html import escape
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from cmlab.cli.evaluate import fitting
 from cmlab.cli.settings import Refused, say
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
@@ -17,6 +18,7 @@ from cmlab.train import checkpoint, runs
 from cmlab.train.recipe import Recipe
 
 from ..tools.gallery.site import ASSETS
+from .onnx_file import export_onnx
 from .page import network, script
 
 PAGE = """<!DOCTYPE html>
@@ -74,20 +76,40 @@ def rounding(model: Denoiser, classes: int) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run's folder or a .safetensors file")
-    parser.add_argument("--page", type=Path, required=True, help="the .html file to write")
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument("--page", type=Path, help="the .html file to write")
+    form.add_argument("--onnx", type=Path, help="the .onnx file to write, for other programs")
 
 
 def main(given: argparse.Namespace) -> int:
-    """Write the page, and print by how much float16 changes the answers."""
-    if given.page.suffix != ".html":
-        raise Refused(f"--page takes a .html file, not {given.page}")
-    model, recipe, _ = runs.load(given.run)
-    kind, name = figure_of(recipe), given.run.stem
+    """Write the page or the ONNX file, and print by how much its answers differ from torch's."""
+    if given.onnx:
+        return onnx(given.run, given.onnx)
+    return page(given.run, given.page)
+
+
+def onnx(run: Path, path: Path) -> int:
+    """Write the network as an ONNX file."""
+    if path.suffix != ".onnx":
+        raise Refused(f"--onnx takes a .onnx file, not {path}")
+    model, recipe, _ = runs.load(run)
+    with fitting(run, "written as ONNX"):
+        apart = export_onnx(model, recipe, path)
+    say({"wrote": str(path), "bytes": path.stat().st_size, "differs_from_torch": apart})
+    return 0
+
+
+def page(run: Path, path: Path) -> int:
+    """Write the page."""
+    if path.suffix != ".html":
+        raise Refused(f"--page takes a .html file, not {path}")
+    model, recipe, _ = runs.load(run)
+    kind, name = figure_of(recipe), run.stem
     read = {part: (ASSETS / file).read_text(encoding="utf-8")
             for part, file in (("style", "style.css"), ("theme", "theme.js"))}  # fmt: skip
-    weights = network("digits" if kind == "digits" else "own", given.run)
+    weights = network("digits" if kind == "digits" else "own", run)
     text = PAGE.format(title=escape(name), kind=kind, weights=weights, script=script(), **read)
-    checkpoint.replace(given.page, lambda path: path.write_text(text, encoding="utf-8"))
+    checkpoint.replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     changed = rounding(model.float(), getattr(recipe.net, "classes", 0))
-    say({"wrote": str(given.page), "bytes": len(text.encode()), "float16_changes": changed})
+    say({"wrote": str(path), "bytes": len(text.encode()), "float16_changes": changed})
     return 0
