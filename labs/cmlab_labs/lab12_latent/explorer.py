@@ -70,7 +70,7 @@ def picture(source: str, share: float, factor: int, points: int, size: float) ->
     found = impulsiveness(x)
     scene = ImpulseScene(x.flatten(), lengths, losses, c)
     kurtosis = f"{found.kurtosis:.1f}" if found.kurtosis < 100 else f"{found.kurtosis:.0f}"
-    title = f"{found.outer:.2%} beyond the outer fence; kurtosis {kurtosis}"
+    title = f"{found.outer:.2%} lie beyond the outer fence; the kurtosis is {kurtosis}"
     hit = (x != clean).any(1)
     shares = ", ".join(
         f"{name} {share_of_influence(influence(metric, lengths), hit):.1%}"

@@ -101,7 +101,8 @@ def impulses(scene: ImpulseScene, title: str) -> Figure:
     set_ticks(axes[1], (1e-4, 1e-3, 0.01, 0.1, 1, 10, 100))
     for y, (name, role) in zip((0.35, 0.25, 0.15), LOSSES.items(), strict=True):
         label(axes[1], 1.3e-4, y, name, role.color)
-    name_axes(axes[1], "length of a sample's residual ‖f_t − f_r‖", "pull ψ (its maximum is 1)",
+    name_axes(axes[1], "length of a sample's residual $\\|f_t - f_r\\|$",
+              "pull ψ / its largest value here",
               "The Cauchy pull peaks at the dotted line")  # fmt: skip
     return figure
 
@@ -242,14 +243,14 @@ def transport_gains(
     axes[0].set(xscale="log", ylim=(0, 1.08))
     saved = 1 - ratios.mean(1)
     name_axes(axes[0], "number of dimensions", "remaining share of the cost",
-              f"Cost: {saved[0]:.0%} saved in 2D, {saved[-1]:.0%} in {dims[-1]}D")  # fmt: skip
+              f"Cost saved: {saved[0]:.0%} in 2D, {saved[-1]:.1%} in {dims[-1]}D")  # fmt: skip
     for name, values in spread.items():
         role = COUPLING_ROLES[name]
         axes[1].plot(levels, values.mean(1), color=role.color, marker=role.marker,
                      linestyle=role.line)  # fmt: skip
         label(axes[1], levels[0], float(values[0].mean()) * 1.8, name, role.color)
     axes[1].set(xscale="log", yscale="log")
-    name_axes(axes[1], "noise level t (data units)", "mean Var(x | x_t) (data units²)",
+    name_axes(axes[1], "noise level t (data units)", "mean Var($x$ | $x_t$) (data units²)",
               "The target's variance falls")  # fmt: skip
     seed_scores(axes[2], scores)
     return figure
@@ -270,4 +271,4 @@ def seed_scores(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> Non
     worse = all(found.get(b, np.array([np.nan])).min() > found.get(a, np.array([np.nan])).max()
                 for found in scores.values() for a, b in [COUPLING_ROLES])  # fmt: skip
     title = "Yet the trained networks get worse" if worse else "Trained networks, by seed"
-    name_axes(ax, "", "error (data units), a marker per seed", title)
+    name_axes(ax, "", "error (data units), one marker per seed", title)
