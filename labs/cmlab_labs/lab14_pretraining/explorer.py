@@ -107,7 +107,7 @@ def picture(pair: str, start: str, draw: int) -> Picture:
     if on_ring:
         titles = (
             "One noise, two networks",
-            "The same points, shuffled",
+            "Shuffled pairs lie far apart",
             f"p = {found.test.p:.3f}",
         )
         figure = pairs_and_test(a, b, toy.RING.oracle.components.means, found.test, titles)

@@ -56,7 +56,7 @@ def curriculum_densities(
         label(left, float(U[top]), float(height[top]) + 0.03, f"τ = {step / total:g}")
     left.set(xlim=(0, 1), ylim=(0, 2.05))
     name_axes(left, "$u$, from data (0) to noise (1)", "density $p_τ(u)$",
-              "Nearly pure noise is drawn ever less often")  # fmt: skip
+              "Levels near pure noise are drawn less and less often")  # fmt: skip
     for (name, axis), role in zip(axes.items(), (STUDENT, TEACHER, WRONG), strict=False):
         right.plot(INNER, axis.at(INNER), color=role.color, linestyle=role.line)
         at = float(axis.at(torch.tensor([0.3], dtype=torch.float64)))
@@ -105,7 +105,7 @@ def curvature_limits(
     ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     ax.minorticks_off()
     name_axes(ax, "τ, fraction of the run", "limit of rate₀ · curvature (no unit)",
-              "Momentum alone lowers the stability limit")  # fmt: skip
+              "Decaying momentum alone lowers the stability limit")  # fmt: skip
 
 
 def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
@@ -122,7 +122,7 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
         label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
               dark(role.color))  # fmt: skip
     ax.set(xscale="log", yscale="log", ylim=(0.04, 20))
-    name_axes(ax, "rate₀ · curvature (no unit)", "variance at rest · curvature / rate₀",
+    name_axes(ax, "rate₀ · curvature (no unit)", "stationary variance · curvature / rate₀",
               f"At τ = {tau:g}, only the rate reduces the noise")  # fmt: skip
     return figure
 
@@ -131,7 +131,7 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
 
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
-    "rate alone": plots.MEAN, "uniform": TEACHER, "curriculum": plots.EXTRA,
+    "rate alone": plots.MEAN, "EDM's levels": TEACHER, "curriculum": plots.EXTRA,
     "neither": TEACHER, "both techniques": plots.TARGET,
 }  # fmt: skip
 
@@ -189,7 +189,8 @@ def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str
 def variant_name(key: str) -> str:
     """The name of a recorded variant, such as "curriculum-both"."""
     levels, _, schedule = key.partition("-")
-    return f"{levels} levels, {SCHEDULES.get(schedule, schedule)}" if schedule else key
+    levels = {"uniform": "EDM's levels"}.get(levels, levels)
+    return f"{levels}, {SCHEDULES.get(schedule, schedule)}" if schedule else key
 
 
 def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
@@ -199,7 +200,12 @@ def finding(what: str, variants: Mapping[str, VariantScores]) -> str:
         return what
     best = min(last, key=lambda name: float(last[name].mean()))
     alone = all(last[best].max() < last[name].min() for name in last if name != best)
-    return f"{what}: {best} ends lowest" if alone else f"{what}: the lowest are indistinguishable"
+    worst = max(last, key=lambda name: float(last[name].mean()))
+    if alone:
+        return f"{what}: {best} ends lowest"
+    if all(last[worst].min() > last[name].max() for name in last if name != worst):
+        return f"{what}: {worst} ends highest"
+    return f"{what}: the best are indistinguishable"
 
 
 def score_curves(panels: Mapping[str, Mapping[str, VariantScores]], measure: str) -> Figure:
@@ -249,7 +255,8 @@ def scores_by_rate(
         values = np.stack([at[rate] for rate in sorted(at)], 1)
         ax.plot(x, values.mean(0), color=role.color, linestyle=role.line, marker=role.marker)
         ax.vlines(x, values.min(0), values.max(0), color=role.color, linewidth=1.2)
-        label(ax, x[-1] * 1.06, values.mean(0)[-1], name, dark(role.color))
+        said = name if len(rates) > 1 else f"{name} (one rate)"
+        label(ax, x[-1] * 1.06, values.mean(0)[-1], said, dark(role.color))
     every = sorted({rate for at in found.values() for rate in at})
     ax.set(xscale="log", yscale="log")
     if every:
@@ -257,7 +264,7 @@ def scores_by_rate(
         ax.set_xticks(every, [f"{rate:g}" for rate in every])
     ax.minorticks_off()
     decade_ticks(ax)
-    name_axes(ax, "base rate (Adam's lr)", measure, title)
+    name_axes(ax, "base learning rate of Adam", measure, title)
     return figure
 
 
