@@ -56,7 +56,8 @@ def picture(loop: str, calls: int, overlap: int, way: str, seed: int) -> Picture
     clip = clip_of(label, calls, overlap, way, seed)
     right = pitch_accuracy(clip.x, torch.tensor([label]))
     windows = len(starts(LENGTH, COLUMNS, step))
-    title = f"{loop} in {calls} call{'s' * (calls > 1)}, {way}: seam error {clip.seam_error:.2f}"
+    made = f"{loop} in {calls} call{'s' * (calls > 1)}, {way}"
+    title = f"{made}: the seam error is {clip.seam_error:.2f}"
     figure = long_spectrogram(clip.x[0, 0], clip.borders, step, COLUMNS, Sound(), title)
     return Picture(figure, reading(windows, overlap, calls, clip, right))
 
