@@ -68,8 +68,12 @@ def level_steps(
     ax.minorticks_off()
     if len(marks):
         label(ax, 5.6, 11.5, "dotted: its own edges", DATA.color)
-    said = "to the data, up again by noise" if renoised else "down along the line"
-    name_axes(ax, "network call", "noise level $\\sigma$ (data units)", f"The plan: {said}")
+    said = (
+        "Each call jumps to the data; noise leads up again"
+        if renoised
+        else "Each call moves along a straight line"
+    )
+    name_axes(ax, "network call", "noise level $\\sigma$ (data units)", said)
 
 
 def end_points(ax: Axes, found: np.ndarray, exact: np.ndarray, role: Role, title: str) -> None:
@@ -137,8 +141,11 @@ def routes(oracle: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]
         ax.set(xscale="log", xlim=(route.levels[0] * 1.15, LOWEST * 0.85))
         ax.set_xticks([10, 1, 0.1, LOWEST], ["10", "1", "0.1", "0"])
         ax.minorticks_off()
-        what = "place $x/\\sqrt{\\sigma^2 + \\sigma_d^2}$" * (ax is axes[0])
+        what = "scaled position $x/\\sqrt{\\sigma^2 + \\sigma_d^2}$" * (ax is axes[0])
         name_axes(ax, STEPS_LEVEL, what, title)
+    low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for ax in axes:
+        ax.set_ylim(min(low), max(high))
     return figure
 
 
