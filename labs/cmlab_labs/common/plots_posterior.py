@@ -151,7 +151,7 @@ def posterior_cloud(ax: Axes, places: Tensor, drawn: Tensor, x_t: Tensor) -> Axe
     seen = x_t if away < REACH else x_t * (0.96 * REACH / away)
     ax.plot(*seen.tolist(), marker="P", color=NOISE.color, markersize=9, markeredgecolor="white")
     (x, y), side = seen.tolist(), -9 if seen[0] > 0 else 9
-    ax.annotate("$x_t$" if away < REACH else "to $x_t$", (x, y), (side, -14), fontsize=9,
+    ax.annotate("$x_t$" if away < REACH else "$x_t$ lies outside", (x, y), (side, -14), fontsize=9,
                 textcoords="offset points", color="#555555",
                 ha="right" if side < 0 else "left")  # fmt: skip
     ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
@@ -194,13 +194,11 @@ def operator_answers(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.9, wspace=0.16)
     draw_points(posterior_cloud(axes[0], places, drawn, x_t), points)
-    name_axes(
-        axes[0], "$x_1$ (data units)", "$x_2$ (data units)", "Exact posterior samples, black"
-    )
+    name_axes(axes[0], "$x_1$ (data units)", "$x_2$ (data units)", "Posterior samples: black")
     answer_histogram(axes[1], answers, found, span)
     middle = float(answers.mean())
     best = min(found, key=lambda point: abs(found[point] - middle))
-    title = f"Nearer to E[A(x) | $x_t$] (dotted): the {best}"
+    title = f"The {best} is nearer to E[A(x) | $x_t$] (dotted)"
     name_axes(axes[1], name, f"of {len(answers)} posterior samples", title)
     return figure
 
@@ -271,4 +269,4 @@ def jacobian_norms(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
     ax.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
     ax.minorticks_off()
     title = "At high noise the mean passes every pull on alike; the path's end does not"
-    return name_axes(ax, LEVEL, "$\\|J^\\top u\\|$", title).figure  # type: ignore
+    return name_axes(ax, LEVEL, "pull felt at $x_t$, $\\|J^\\top u\\|$", title).figure  # type: ignore

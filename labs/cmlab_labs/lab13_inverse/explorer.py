@@ -188,7 +188,7 @@ def measurement_picture(
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
     names = ("truth", f"$x_t$, σ = {level:.2g}", *points)
     figure = measured_digits(
-        images, measured, names, far, f"The candidates h, and A(h) for A = {name}"
+        images, measured, names, far, f"Three candidates h stand in for the truth (A = {name})"
     )
     answers_text = ", ".join(f"{n} {v:.2f}" for n, v in far.items())
     sharp = ", ".join(f"{n} {float(h.norm()):.1f}" for n, h in (("truth", x), *points.items()))
@@ -223,7 +223,7 @@ def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: in
             given = EDITS[task].project(torch.zeros_like(x), x)
             *_, out = edit(model.process, f, EDITS[task], y, grid)
     title = f"{calls} network call{'s' * (calls > 1)}, six noises"
-    figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("made",), title)
+    figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("results",), title)
     return Picture(figure, edit_sentence(task, x, given, out, calls))
 
 

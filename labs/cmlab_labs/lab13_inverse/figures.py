@@ -43,7 +43,7 @@ def measured_digits(
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
     least = min(far, key=lambda name: far[name])
-    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"Smallest mismatch:\n{least}")
+    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"The {least} has\nthe smallest mismatch")
     return figure
 
 
