@@ -264,7 +264,7 @@ for score in ("end", "sw"):
     curves[score] |= {"exact f*": torch.tensor([[found[score] for found in exact["re-noise, f*"]]]).numpy()}
     curves[score] |= {"DDIM": torch.tensor([[found[score] for found in exact["DDIM, D"]]]).numpy(), "phased": own}
 better = compare_seeds(curves["sw"]["bad f"][:, 3], curves["sw"]["bad f"][:, 0]) == "lower"
-titles = ("Phased jumps stay near the exact end; fresh noise does not", f"At even shares, fresh noise {'improves' if better else 'does not improve'} the bad f")
+titles = ("Phased jumps stay near the exact end;\nfresh noise does not", f"At even shares, fresh noise\n{'improves' if better else 'does not improve'} the bad f")
 scores_by_calls(
     dict(zip(titles, curves.values(), strict=True)), ("mean distance to the exact end", "sliced $W_2$ to fresh data"), (0.0, floor),
     ({"exact f*": 1.2, "good f": 0.92, "bad f": 0.7}, {"phased": 1.08, "good f": 0.99, "exact f*": 0.9}),

@@ -342,7 +342,7 @@ folded("All variants, with two calls and the share of memorised samples", scores
 # %% tags=["hide-input"]
 shown = torch.stack([held_out[Digits(train=False).labels == k][0] for k in range(10)])
 some = {full_name(n).replace(", ", ",\n"): arms[n] for n in ("ict", "slct", "slct-across", "l2-impulses") if n in arms}
-sample_images(some, shown, "With pairs across classes, a sample often ignores the class requested") if some else "not recorded yet"
+sample_images(some, shown, "One call per digit, with the classes 0 to 9 requested in turn") if some else "not recorded yet"
 
 # %% [markdown]
 # ### Third measurement: the residuals, in units of c

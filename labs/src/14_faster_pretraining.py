@@ -135,7 +135,7 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"]
 split = modes(nets[0]) != modes(nets[1])
-mode_borders(start.at(top, top), modes(exact), split, top, f"Two networks disagree on {int(split.sum())} of 512 noises, near borders")
+mode_borders(start.at(top, top), modes(exact), split, top, f"They disagree on {int(split.sum())} of 512 noises, near borders")
 
 # %% [markdown]
 # At a border, even a small error of one of the networks can change the mode. Elsewhere only a large error can.
@@ -168,7 +168,7 @@ for tie in (0.0, 0.5, 0.95):
 
 # %% tags=["hide-input"]
 twins = compared("ring: two seeds", 0)
-pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("The same noise leads to nearly the same place", "Shuffled pairs lie anywhere", f"No shuffle is as close (p = {twins.test.p:.3f})"))
+pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Same noise: pairs lie close", "Shuffled pairs lie anywhere", f"No shuffle is as close (p = {twins.test.p:.3f})"))
 
 # %% tags=["hide-input"]
 print(f"With shared noise the mean distance is {twins.test.distance:.3f}; with shuffled pairs it is {float(twins.test.shuffled.mean()):.3f}. The ratio is {twins.test.ratio:.0%}.")
@@ -197,7 +197,7 @@ agreement_by_level(shares, twins.chance, f"Two seeds share the mode in at least 
 pair = "digits: two halves of the scans"
 if pair in available():
     halves = compared(pair, 0)
-    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Trained on different scans, yet {halves.share:.0%} have the same class (shuffled: {halves.chance:.0%})", f"p = {halves.test.p:.3f}"))
+    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {halves.share:.0%} of one class (shuffled {halves.chance:.0%})", f"p = {halves.test.p:.3f}"))
 else:
     shown = "not recorded yet"
 shown

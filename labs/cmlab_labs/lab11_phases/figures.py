@@ -8,7 +8,7 @@ from cmlab.metrics.plots import bare, mosaic, sheet
 
 ROWS = {
     "student, 1 call": (0, 0), "student, 2 jumps": (0, 1), "student, 4 jumps": (0, 2),
-    "student, 4 calls, fresh noise": (1, 2), "teacher, 4 DDIM steps": (2, 2),
+    "student, 4 calls,\nfresh noise": (1, 2), "teacher,\n4 DDIM steps": (2, 2),
 }  # fmt: skip
 
 

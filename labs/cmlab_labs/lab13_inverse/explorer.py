@@ -222,7 +222,7 @@ def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: in
         else:
             given = EDITS[task].project(torch.zeros_like(x), x)
             *_, out = edit(model.process, f, EDITS[task], y, grid)
-    title = f"{calls} network call{'s' * (calls > 1)}, six noises"
+    title = f"Six noises give six results ({calls} network call{'s' * (calls > 1)})"
     figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("results",), title)
     return Picture(figure, edit_sentence(task, x, given, out, calls))
 

@@ -105,7 +105,7 @@ def curvature_limits(
     ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     ax.minorticks_off()
     name_axes(ax, "τ, fraction of the run", "limit of rate₀ · curvature (no unit)",
-              "Decaying momentum alone lowers the stability limit")  # fmt: skip
+              "Momentum decay alone lowers the limit")  # fmt: skip
 
 
 def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:

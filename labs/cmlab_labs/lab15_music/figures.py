@@ -106,7 +106,7 @@ def scores_by_steps(
         ax.set_xticks([1, 2, 4, 8, 16, 32, 100], ["1", "2", "4", "8", "16", "32", "100"])
     axes[0].set_yscale("log")
     name_axes(axes[0], "network calls", "spectral distance to held-out clips", title)
-    said = "At equal calls, the student has more chords right"
+    said = "At equal calls, the student\nhas more chords right"
     right = name_axes(axes[1], "network calls", "pitch accuracy (share of columns)", said)
     right.legend(loc="lower right", fontsize=9)
     return figure
