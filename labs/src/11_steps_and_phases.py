@@ -361,7 +361,7 @@ for name, net in nets.items():
 # ### The critic
 #
 # PCM has a second term. Both jumps are noised again, to a level inside the phase, and a critic learns to distinguish those of the student (fake) from those of the target (real). Its real samples come from the *target*, not from the data. Where student and target agree, the critic has nothing to distinguish and does not pull; a critic trained on real data would pull the student off its path even then.
-# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. The authors' code also uses a weight of 0.1, but the effect of this weight depends on the size of the other term. In their code the distance is a mean over the components of a sample and has weight 1. Here the distance is a single norm, with the weight $1/(t-r)$, which on the 64 levels of the grid goes from 1.3 to 1690; the adversarial term has no such weight. The critic therefore has less influence here, above all at small noise levels.
+# One recorded variant adds this term to the network of 4 phases, with weight 0.1 and a small critic network. The authors' code also uses a weight of 0.1, but the effect of this weight depends on the size of the other term. In their code the distance is a mean over the components of a sample and has weight 1. Here the distance is a single norm, with the weight $1/(t-r)$, which on these 64 levels goes from 1.3 to 1690; the adversarial term has no such weight. The critic therefore has less influence here, above all at small noise levels.
 
 # %% tags=["hide-input"]
 if "m4-critic" in runs:
