@@ -170,6 +170,6 @@ def pass_costs(F: Denoise, path: PathPoints, batch: int) -> dict[str, float]:
     with torch.no_grad():
         return median_cpu_seconds({
             "one forward pass": lambda: F(x_t, t),
-            "two, for a difference": lambda: [F(x_t, t) for _ in range(2)],
+            "two passes, for a difference,": lambda: [F(x_t, t) for _ in range(2)],
             "forward mode": lambda: torch.func.jvp(F, (x_t, t), velocity),
         })  # fmt: skip

@@ -1,5 +1,6 @@
 """Figures of lab 10 (sCM): the continuous-time limit, tangents, and recorded runs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,8 +119,15 @@ def loss_and_gradients(
     label(ax, -0.9 * reach, 1.5 * reach, f"a dot for each of {len(ours):,} weights\nline: twice")
     name_axes(ax, "gradient of $w\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
               "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
-              f"Cosine {cosine:.6f}, ratio {ratio:.6f}")  # fmt: skip
+              gradients_title(cosine, ratio))  # fmt: skip
     return figure
+
+
+def gradients_title(cosine: float, ratio: float) -> str:
+    """Title: whether one gradient is a multiple of the other, and of which size."""
+    if cosine < 1 - 1e-6:
+        return f"Cosine {cosine:.6f}, ratio {ratio:.6f}"
+    return f"The gradients are parallel, with ratio {ratio:.5g}"
 
 
 def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
@@ -177,7 +185,10 @@ def secant(
         label(curve, x - 0.03, y + 0.02, text, TEACHER.color)
     curve.set_xticks([0, np.pi / 4, np.pi / 2], ["0", "π/4", "π/2"])
     name_axes(
-        curve, ANGLE, f"{name} along one path", f"Slope from r to t: {slope:.3f}".replace("-", "−")
+        curve,
+        ANGLE,
+        f"{name} along one path",
+        f"The secant has slope {slope:.3f}".replace("-", "−"),
     )
     by.plot(gaps, by_gap, color=TEACHER.color, linestyle="-.")
     by.axhline(tangent, color=TRUTH.color, linestyle=":", linewidth=1.4)
@@ -189,37 +200,43 @@ def secant(
     label(by, 0.9, tangent + 0.12 * room, "dotted: slope of the tangent at t", TRUTH.color)
     off = abs(slope - tangent)
     name_axes(
-        by, GAP + ", smaller to the right", "slope", f"{off:.3f} from the slope of the tangent"
+        by, GAP + ", smaller to the right", "slope", f"It is {off:.3f} from the tangent's slope"
     )
     return figure
 
 
 # Size of the tangent: the speed of the network's time input, and the two brackets of g
 
-FEATURES = ((STUDENT, 2.0), (EXTRA, 2.0), (TEACHER, 1.6), (WRONG, 0.3))  # and where names go
+FEATURES = ((STUDENT, 0.4), (EXTRA, 0.4), (TEACHER, 1.5), (WRONG, 0.3))  # and where names go
 END = np.pi / 2
 
 
 def input_speeds(
     t: np.ndarray, time_inputs: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]
 ) -> Figure:
-    """sin t |d c_noise / dt| of time inputs, and sin t |d features / dt|; each (m,) by name."""
+    """Factors of speeds, each (m,) by name: of time inputs in df/dt and in g, of features in g."""
     figure, (axes,) = sheet(1, 2, 9.0, 3.5)
-    looks = {name: role for name, role in zip(time_inputs, (STUDENT, TEACHER), strict=True)}
-    for name, speed in time_inputs.items():
-        axes[0].semilogy(t, speed, color=looks[name].color, linestyle=looks[name].line)
-        up = 1.35 if name == next(iter(time_inputs)) else 0.5
-        label(axes[0], 0.75, float(np.interp(0.75, t, speed)) * up, name, looks[name].color)
-    last = list(time_inputs.values())[-1]
-    axes[0].set(ylim=(0.03, 300), xlim=(0, END))
-    title = f"ln(σ)/4 has no bound: up to {last[-1]:.0f} at t = {t[-1]:.2f}"
-    name_axes(axes[0], ANGLE, "$\\sin t \\cdot |d\\,c_{noise}/dt|$", title)
+    left, right = axes
+    places = ((0.5, 1.25), (0.15, 0.62))  # where the names of the two factors in df/dt go
+    for (name, speed), role, (x, up) in zip(
+        time_inputs.items(), (STUDENT, TEACHER), places, strict=True
+    ):
+        in_slope, in_g = np.sin(t) * speed, np.cos(t) * np.sin(t) * speed
+        left.semilogy(t, in_slope, color=role.color, linestyle=":", linewidth=2)
+        left.semilogy(t, in_g, color=role.color, linestyle=role.line, linewidth=2)
+        label(left, x, float(np.interp(x, t, in_slope)) * up, name, role.color)
+    label(left, 0.08, 18, "dotted: in df/dt\nsolid, dash-dotted: in g")
+    left.set(ylim=(0.03, 60), xlim=(0, END))
+    name, speed = list(time_inputs.items())[-1]
+    ends = np.sin(t[-1]) * speed[-1], np.cos(t[-1]) * np.sin(t[-1]) * speed[-1]
+    title = f"At t = {t[-1]:.2f} {name.split()[-1]} has {ends[0]:.0f} in df/dt, {ends[1]:.2f} in g"
+    name_axes(left, ANGLE, "factor of $\\partial F/\\partial c_{noise}$", title)
     for (name, speed), (role, up) in zip(features.items(), FEATURES, strict=True):
-        axes[1].semilogy(t, speed, color=role.color, linestyle=role.line)
-        label(axes[1], 0.55, float(np.interp(0.65, t, speed)) * up, name, role.color)
-    axes[1].set(ylim=(0.03, 2e5), xlim=(0, END))
-    name_axes(axes[1], ANGLE, "$\\sin t \\cdot |d\\,features/dt|$",
-              "The scale of the features matters more")  # fmt: skip
+        right.semilogy(t, np.cos(t) * np.sin(t) * speed, color=role.color, linestyle=role.line)
+        place = float(np.interp(0.65, t, np.cos(t) * np.sin(t) * speed))
+        label(right, 0.45, place * up, name, role.color)
+    right.set(ylim=(0.03, 2e3), xlim=(0, END))
+    name_axes(right, ANGLE, "factor in $g$, by features", "In g the scale of the features decides")
     return figure
 
 
@@ -279,7 +296,7 @@ def stabilised(ax: Axes, terms: TangentLengths, after: Mapping[str, np.ndarray])
 
 # Recorded runs: scores by variant, over training, and by gap
 
-RMSE, STEP = "RMS error to $f^*$ (data units)", "step"
+RMSE, STEP = "RMS distance from $f^*$ (data units)", "step"
 STABILISER_TICKS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 STABILISER_LENGTH = "median of $\\|\\cos t\\; df/dt\\|$ (data units)"
 LOOKS: dict[str, Role] = {
@@ -309,7 +326,8 @@ def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -
         ax.plot([found.mean()] * 2, [height - 0.3, height + 0.3], color=role.color, linewidth=2)
     low, high = runs[base].score("rmse").min(), runs[base].score("rmse").max()
     ax.axvspan(low, high, color=role.color, alpha=0.15, linewidth=0)
-    names = [title_of("stabilisers", variant) for variant in order]
+    titles = (title_of("stabilisers", variant) for variant in order)
+    names = [re.sub(", (no |ln)", r",\n\1", title) for title in titles]
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set(ylim=(-0.6, len(names) - 0.4))
 
@@ -327,12 +345,13 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
         means = {variant: run.score("rmse").mean() for variant, run in runs.items()}
         others = [mean / means[base] for variant, mean in means.items() if variant != base]
         ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
-        name_axes(ax, RMSE, "", f"{title}: error {' to '.join(ends)}")
+        name_axes(ax, "", "", f"{title}: {' to '.join(ends)}")
         high = max(run.score("rmse").max() for run in runs.values())
         ax.set_xlim(0, 1.1 * high)
         if title == log:
             ax.set(xscale="log", xlim=(0.02, 2.5 * high))
             ax.minorticks_off()
+    figure.supxlabel(RMSE, fontsize=10)
     return figure
 
 
@@ -352,7 +371,7 @@ def over_training(runs: Mapping[str, Recording]) -> Figure:
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features lengthen g, a teacher shortens it")
-    name_axes(axes[1], STEP, RMSE, "The RMS error of the same runs")
+    name_axes(axes[1], STEP, RMSE, "The error of the same runs")
     return figure
 
 
@@ -388,7 +407,7 @@ def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
     near = [gap for gap, share in off.items() if abs(share) <= 0.1]
     if not near:
         return "No gap comes within 10 % of the limit"
-    return f"Within 10 % of the limit: gaps of {min(near):g} to {max(near):g}"
+    return f"Gaps from {min(near):g} to {max(near):g} come within 10 % of the limit"
 
 
 # Comparison of variants: ratios of errors, and whether the seeds' ranges overlap
@@ -428,9 +447,7 @@ def stabiliser_verdict(found: np.ndarray, base: np.ndarray, ruin: float = 3.0) -
     if found.mean() < base.mean():
         return "not seen at this scale: it is better without"
     big = ratio_of_means(found, base) > ruin
-    return (
-        "clearly confirmed here" if big else "partly: it helps, and nothing is ruined without it"
-    )
+    return "confirmed here" if big else "partly: worse without, but training does not fail"
 
 
 def comparison_table(
@@ -439,7 +456,7 @@ def comparison_table(
     """Markdown table: each variant's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
-        "| | RMS error to f* | samples near a mode | RMS error over that of the first |",
+        "| | RMS distance from f* | samples near a mode | distance over that of the first |",
         "|---" * 4 + "|",
     ]
     for variant, run in runs.items():
@@ -543,9 +560,10 @@ def key_label(ax: Axes, line: int, text: str, role: Role) -> None:
 def brackets(ax: Axes, terms: TangentTerms) -> None:
     """Lengths of the two parts of g."""
     cloud(ax, terms.t, sample_lengths(terms.first), TEACHER, -0.008)
-    key_label(ax, 1, "▲ first: cos² t (σ_d F − dx_t/dt)", TEACHER)
+    key_label(ax, 1, "▲ first: $\\cos^2 t\\,(\\sigma_d F - dx_t/dt)$", TEACHER)
     cloud(ax, terms.t, sample_lengths(terms.second), STUDENT, 0.008)
-    on = "κ cos t sin t (x_t + σ_d dF/dt)" if terms.second.any() else "off, κ = 0"
+    whole = "$\\kappa \\cos t\\,\\sin t\\,(x_t + \\sigma_d\\, dF/dt)$"
+    on = whole if terms.second.any() else "off, κ = 0"
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
@@ -563,7 +581,7 @@ def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
         ax.axhspan(FLOOR / 10, terms.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
         label(ax, 0.05, FLOOR * 1.6, f"guaranteed: at most {terms.promise:.3g}", EXTRA.color)
     cloud(ax, terms.t, g, DATA, -0.008)
-    key_label(ax, 1, "● ‖g‖ as it is", DATA)
+    key_label(ax, 1, "● ‖g‖ before the bound", DATA)
     if bounded:
         cloud(ax, terms.t, after, EXTRA, 0.008)
         key_label(ax, 2, f"✚ after the bound: {bound}", EXTRA)
@@ -579,18 +597,18 @@ def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     plot_row(ax, terms.t, terms.loss, STUDENT)
     key_label(ax, 1, "■ loss E‖g‖²/d", STUDENT)
     plot_row(ax, terms.t, weight, MEAN)
-    key_label(ax, 2, "▼ best weight e^(w*) = 1/loss", MEAN)
+    key_label(ax, 2, "▼ best weight $e^{w^*}$ = 1/loss", MEAN)
     ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
-    title = f"Uneven ×{three_digits(uneven)}; w* evens it out"
+    title = f"Uneven ×{three_digits(uneven)}; $w^*$ evens it out"
     gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weight" if gone else title)
 
 
 # Training curves of sCM: the error by noise level, and the length of the tangents
 
-LEVEL, ERROR = "noise level σ_d tan t (data units)", "RMS of f − f* (data units)"
+LEVEL, ERROR = "noise level $\\sigma_d \\tan t$ (data units)", "RMS of $f - f^*$ (data units)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -691,7 +709,7 @@ def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErr
                       markersize=4)  # fmt: skip
         forward_error(ax, steps, errors)
         h, least = errors.best("float32", steps)
-        name_axes(ax, DIFFERENCE_STEP, "", f"{name}: {least:.0e} at best, in 32 bits")
+        name_axes(ax, DIFFERENCE_STEP, "", f"{name}: in 32 bits off by {least:.0e} at best")
         ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
         ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
     axes[0].set_ylabel("relative error of $dF/dt$")

@@ -90,11 +90,13 @@ FROM_DATA = {
     "sct-clip": replace(SCT, title="clipped", bound=Clip()),
     "sct-no-warmup": replace(SCT, title="no warm-up", warmup=NONE),
     "sct-no-norm-no-warmup": replace(
-        SCT, title="neither of the two", bound=Unbounded(), warmup=NONE
+        SCT, title="no normalisation, no warm-up", bound=Unbounded(), warmup=NONE
     ),
     "sct-even": replace(SCT, title="no learned weight", learned=False),
     "sct-flat": replace(SCT, title="no prior weight", prior=UnitPrior()),
-    "sct-bare": SCMVariant("none of all", Unbounded(), NONE, learned=False, prior=UnitPrior()),
+    "sct-bare": SCMVariant(
+        "none of the four", Unbounded(), NONE, learned=False, prior=UnitPrior()
+    ),
     "sct-fourier-0.3": replace(SCT, title="Fourier scale 0.3", embed=Fourier(32, 0.3)),
     "sct-log": replace(SCT, title="ln(σ)/4", time_input=QuarterLog()),
     "sct-fourier-16": replace(SCT, title="Fourier scale 16", embed=LOUD),
@@ -108,7 +110,7 @@ FROM_DATA = {
 WITH_TEACHER = {
     "scd": SCD,
     "scd-norm": replace(SCD, title="sCD, normalised", bound=UnitNorm(0.1)),
-    "scd-no-bound": replace(SCD, title="sCD, as it is", bound=Unbounded()),
+    "scd-no-bound": replace(SCD, title="sCD, unbounded", bound=Unbounded()),
     "scd-norm-even": replace(
         SCD, title="sCD, normalised, no learned weight", bound=UnitNorm(0.1), learned=False
     ),
