@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.lab08_robust import checks
-from cmlab_labs.lab08_robust.analysis import irls, location_estimates, loss_and_weight
+from cmlab_labs.lab08_robust.analysis import (
+    irls,
+    location_estimates,
+    loss_and_weight,
+    norm_path_ends,
+)
 from cmlab_labs.lab08_robust.checks import C, contaminated, slips, wrong_locations
 from cmlab_labs.lab08_robust.explorer import (
     NAMES,
@@ -22,16 +27,19 @@ from cmlab_labs.lab08_robust.figures import (
     Score,
     by_points,
     loss_curves,
-    norm_or_elements,
     pair_distances,
+    pairs_below_c,
     score_ranges,
 )
 from cmlab_labs.lab08_robust.study import SHARES
+from cmlab_labs.lab09_ect.figures import median_answers
 from exercises import answers, lab, solutions, stubs
 
+from cmlab.data.toy import Bumps
 from cmlab.losses import L1, GemanMcClure, SquaredL2
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Cauchy
+from cmlab.oracle import Gaussian
 
 LAB = lab("08")
 CHECKS = (checks.pseudo_huber, checks.irls_mean)
@@ -228,10 +236,8 @@ def test_the_figures_draw_what_they_were_given():
     r = huber.get_xdata()
     assert np.allclose(huber.get_ydata(), np.sqrt(r**2 + 1) - 1, atol=1e-9)
     row = torch.logspace(-6, 0, 61)
-    ways = {"whole vector": row, "per element": row}
-    spacing = {11: (row, row), 81: (row, row / 10)}
-    parts = norm_or_elements(row, ways, row, ways, spacing, 5e-4)
-    assert "N = 11" in parts.axes[2].get_title("left")
+    (ax,) = pairs_below_c({11: (row, row), 81: (row, row / 10)}, 5e-4).axes
+    assert "N = 11" in ax.get_title("left")
     level, gap = torch.rand(200) * 2, torch.rand(200)
     drawn = pair_distances(
         torch.tensor([0.0, 1.0, 2.0]), level, {"clean": gap, "contaminated": 3 * gap}, {}
@@ -244,3 +250,21 @@ def test_the_figures_draw_what_they_were_given():
     (ax,) = by_points([11, 41], half, percent=True).axes
     assert [list(li.get_ydata()) for li in ax.lines[:2]] == [[0.5, 0.5], [1, 1]]
     assert [text.get_text() for text in ax.texts] == ["L1", "Cauchy, c/10"]
+
+
+def test_paths_to_the_median_end_at_f_for_one_gaussian_and_elsewhere_for_unequal_modes():
+    levels = torch.logspace(1, -2.7, 60).double()
+    x = 10 * torch.linspace(-1.5, 1.5, 31).double()[:, None]
+    ends = [
+        (
+            oracle.consistency(x, torch.full((31,), 10.0).double()),
+            norm_path_ends(oracle, x, levels),
+        )
+        for oracle in (Gaussian(torch.zeros(1), 0.7), Bumps().oracle)
+    ]
+    (f, alike), (g, apart) = ends
+    torch.testing.assert_close(alike, f, atol=0.06, rtol=0.05)
+    line = Bumps().oracle
+    medians = median_answers(line, x[:, 0], levels.tolist())
+    torch.testing.assert_close(apart[:, 0], medians, atol=0.15, rtol=0)
+    assert (apart - g).square().mean().sqrt() > 0.2

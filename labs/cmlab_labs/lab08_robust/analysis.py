@@ -5,6 +5,9 @@ of a point is w = ψ(r) / r. Where the sum is stationary, m is the mean of the p
 So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a convex loss the end is
 the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on whose slope the
 guess lies.
+
+`norm_path_ends` asks for the same centre at every noise level: where does a network end whose
+targets are met by the norm instead of its square?
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cmlab.losses import L1, SquaredL2
+from cmlab.oracle import Oracle
 from cmlab.types import Metric
 
 
@@ -69,3 +73,31 @@ def location_estimates(
     apart = torch.cdist(found.places, found.places) < 1e-3
     first = ~torch.tril(apart, -1).any(1)
     return LocationEstimates(found.places[first], found.heights[first])
+
+
+def norm_path_ends(
+    oracle: Oracle, x: Tensor, levels: Tensor, draws: int = 32, rounds: int = 15
+) -> Tensor:
+    """Ends (b, d) of paths from x (b, d) that follow the centre of the norm down the levels (m,).
+
+    Each step goes the share 1 - r/t of the way to the point of least mean distance from the data
+    that may lie under x_t; the probability flow goes to their mean. On a line, or where f
+    stretches all directions alike, this is what the norm's loss asks for as the levels get closer.
+    """
+    c, draw = oracle.components, torch.Generator().manual_seed(0)
+    noise = torch.randn(draws, x.shape[1], generator=draw, dtype=x.dtype)
+    noise = torch.cat([noise, -noise])  # even, so that one Gaussian has its centre at its mean
+    for t, r in zip(levels, levels[1:], strict=False):
+        total = c.stds**2 + t**2
+        apart = (x[:, None] - c.means).square().sum(2) / total
+        share = (c.weights.log() - (apart + x.shape[1] * total.log()) / 2).softmax(1)
+        middle = (c.means * t**2 + x[:, None] * c.stds[:, None] ** 2) / total[:, None]
+        spread = (c.stds * t / total.sqrt())[:, None, None] * noise
+        data = (middle[:, :, None] + spread).flatten(1, 2)
+        weight = share.repeat_interleave(2 * draws, 1)[:, :, None] / (2 * draws)
+        centre = (weight * data).sum(1, keepdim=True)
+        for _ in range(rounds):  # IRLS
+            w = weight / ((data - centre).square().sum(2, keepdim=True) + 1e-12).sqrt()
+            centre = (w * data).sum(1, keepdim=True) / w.sum(1, keepdim=True)
+        x = x + (1 - r / t) * (centre[:, 0] - x)
+    return x

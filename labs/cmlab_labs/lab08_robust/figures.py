@@ -32,7 +32,6 @@ from .analysis import loss_and_weight
 LOSS_STYLE = {
     "squared L2": TEACHER, "L1": MEAN, "pseudo-Huber": STUDENT, "Cauchy": EXTRA,
     "Geman–McClure": WRONG, "clean": STUDENT, "contaminated": TEACHER,
-    "whole vector": STUDENT, "per element": WRONG,
 }  # fmt: skip
 INK = {
     MEAN.color: "#8a5c00",
@@ -71,60 +70,30 @@ def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
     axes[1].set_ylim(0, 2.2)
     length = "length ℓ = ‖a − b‖ (in units of c)"
     name_axes(axes[0], length, "loss ρ(ℓ)", "Squared L2 grows fastest")
-    name_axes(axes[1], length, "pull ψ = ρ′(ℓ)", "Two level off, and two fall again")
+    name_axes(axes[1], length, "pull ψ = ρ′(ℓ)", "Two pulls level off, and two fall again")
     return figure
 
 
-def norm_or_elements(
-    size: Tensor,
-    lengths: Mapping[str, Tensor],
-    delta: Tensor,
-    pulls: Mapping[str, Tensor],
-    spacing: Mapping[int, tuple[Tensor, Tensor]],
-    c: float,
-) -> Figure:
-    """The whole-vector norm beside the sum over elements; and which pairs of a grid lie below c.
+def pairs_below_c(spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> Figure:
+    """The noise difference of neighbouring levels against the level, and the line c.
 
-    size     (n,) error of each element, and the length of each loss's gradient there (n,)
-    delta    (d,) one image's errors, and the gradient of each loss there (d,)
     spacing  by N: the upper level of each pair, and the noise difference (N - 1,)
     c        the constant over √d, so in units of one element
     """
-    figure, (axes,) = sheet(1, 3, 11.2, 3.8)
-    for name, length in lengths.items():
-        draw_curve(axes[0], name, size, length, 15)
-        axes[1].plot(
-            delta, pulls[name], LOSS_STYLE[name].marker, c=LOSS_STYLE[name].color, ms=3, alpha=0.5
-        )
-    axes[0].set(xscale="log", yscale="log")
-    reach, top = float(delta.abs().max()), float(pulls["whole vector"].abs().max())
-    label(axes[0], 1.5e-3, 0.4, "whole: length 1", text_color("whole vector"))
-    label(axes[0], 6e-6, 9, "per element", text_color("per element"))
-    axes[0].axvline(1e-3, color=DATA.color, linewidth=0.8, linestyle=":")
-    label(axes[1], 0.12 * reach, -0.35 * top, "whole: straight", text_color("whole vector"))
-    label(axes[1], -0.95 * reach, 0.05 * top, "per element: bent", text_color("per element"))
-    name_axes(axes[0], "error of each element (data units)", "length of the gradient",
-              "Per element the length still grows")  # fmt: skip
-    error = "error δ of an element (data units)"
-    name_axes(axes[1], error, "its part of the gradient", "Per element the direction changes")
-    draw_pairs(axes[2], spacing, c)
-    return figure
-
-
-def draw_pairs(ax: Axes, spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> None:
-    """The noise difference of neighbouring levels against the level, and the line c."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.5)
     for number, (points, (level, step)) in enumerate(spacing.items()):
         shade = str(0.62 * (1 - number / (len(spacing) - 1)))
         ax.plot(level, step, color=shade, linewidth=1.4)
         label(ax, float(level[-1]) * 1.15, float(step[-1]) * 0.8, f"N = {points}", shade)
     ax.axhline(c, color=STUDENT.color, linewidth=1.8)
-    ax.fill_between([1e-3, 2e3], 1e-6, c, color=STUDENT.color, alpha=0.12, linewidth=0)
-    label(ax, 2.0, c * 0.3, "below c: quadratic", STUDENT.color)
-    ax.set(xscale="log", yscale="log", xlim=(2e-3, 2e3), ylim=(2e-5, 60))
+    ax.fill_between([1e-3, 1e2], 1e-6, c, color=STUDENT.color, alpha=0.12, linewidth=0)
+    label(ax, 0.3, c * 0.3, "below c: quadratic", STUDENT.color)
+    ax.set(xscale="log", yscale="log", xlim=(2e-3, 60), ylim=(2e-5, 12))
     below = {n: float((step < c).double().mean()) for n, (_, step) in spacing.items()}
     first = min((n for n, share in below.items() if share), default=0)
-    title = f"Pairs below c only from N = {first} on" if first else "No pair lies below c"
-    name_axes(ax, "noise level $t$ of the pair (data units)", "t − r (data units)", title)
+    title = f"Only from N = {first} on do pairs lie below c" if first else "No pair lies below c"
+    name_axes(ax, "noise level $t$ of the pair (data units)", "$t - r$ (data units)", title)
+    return figure
 
 
 # Training with outliers: samples, scores, and errors by noise level
@@ -250,7 +219,7 @@ def run_figure(
     label_beside(axes[2], end, last, 0.75 * last + 1)
     axes[2].set_xticks(sorted({0, round(last / 2), round(last)}))
     title = f"RMS error {end[loss]:.2f} at step {last:.0f}"
-    name_axes(axes[2], "training step", "RMS of f − f*, all levels", title)
+    name_axes(axes[2], "training step", "RMS of $f - f^*$, all levels", title)
     return figure
 
 
@@ -270,9 +239,9 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np
     ax.set(xscale="log", yscale="log", ylim=(1e-3, 2.5), xlim=(0.004, 12))
     plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
     plain_ticks(ax.yaxis, (0.001, 0.01, 0.1, 1))
-    label(ax, 0.4, 1.4e-3, f"broad: {loss}", text_color(loss))
-    name_axes(ax, "noise level t (data units)", "RMS of f − f* (data units)",
-              "Error to the clean f*")  # fmt: skip
+    label(ax, 0.4, 1.4e-3, f"thick line: {loss}", text_color(loss))
+    name_axes(ax, "noise level t (data units)", "RMS of $f - f^*$ (data units)",
+              "Distance from the clean $f^*$")  # fmt: skip
 
 
 # The share of the pull that outliers have, and the error that it predicts
@@ -298,10 +267,10 @@ def by_points(points: Sequence[int], found: Mapping[str, np.ndarray], percent: b
         ax.axhline(0.05, color=TRUTH.color, linestyle=":", linewidth=1)
         ax.set_yticks((0, 0.05, 0.1, 0.2, 0.3), ("0 %", "5 %", "10 %", "20 %", "30 %"))
         name_axes(ax, "number of grid points N", "outliers' share of the pull",
-                  "5 % outliers: a fixed c lets them back in as N grows")  # fmt: skip
+                  "With a fixed c, outliers regain their pull as N grows")  # fmt: skip
     else:
-        name_axes(ax, "N at the end of the stage", "RMS of f − f* (data units)",
-                  "15 % outliers: the first leaders fall back as N grows")  # fmt: skip
+        name_axes(ax, "N at the end of the stage", "RMS of $f - f^*$ (data units)",
+                  "15 % outliers: the early leaders fall back as N grows")  # fmt: skip
     return figure
 
 
@@ -395,8 +364,8 @@ def pair_distances(
     ax.set_xticks(range(len(spans)), names)
     ax.set(yscale="log", xlim=(-0.6, last + 1.4))
     stretch, where = (tails[1] / tails[0]).max(0)
-    title = f"Outliers lengthen the whisker most at t = {names[int(where)]}: {stretch:.1f} times"
-    name_axes(ax, LEVEL, "‖f*(x_t) − f*(x_r)‖ (data units)", title)
+    title = f"Outliers lengthen the tail most, {stretch:.1f} times, at t = {names[int(where)]}"
+    name_axes(ax, LEVEL, "$\\|f^*(x_t) - f^*(x_r)\\|$ (data units)", title)
     return figure
 
 
