@@ -99,7 +99,7 @@ def walking_picture(stage: int, start: float) -> Picture:
     begin = torch.full((WALKERS,), start, dtype=torch.float64)
     way = random_trajectories(LINE, begin, levels, torch.Generator().manual_seed(4))
     leaps = len(levels) - 1
-    title = f"Stage {stage}: {leaps} leap{'s' * (leaps > 1)}"
+    title = f"At stage {stage} a walk has {leaps} leap{'s' * (leaps > 1)}"
     exact = float(LINE.consistency(begin[:1, None], torch.full((1,), 10.0).double()))
     return Picture(
         walks(levels, way, LINE, title),

@@ -253,7 +253,7 @@ def walks(levels: Sequence[float], way: Tensor, oracle: Mixture1D, title: str) -
     label(ends, 0.4 * right, mean - 0.06 - 0.16 * up, "mean end of the walks", "#8a5c00")
     ends.set(ylim=(-2.2, 2.4))
     off = abs(mean - float(exact[-1]))
-    name_axes(ends, "number of walks", "", f"On average they end {off:.2f} off the path")
+    name_axes(ends, "number of walks", "", f"On average the walks end {off:.2f} off the path")
     return figure
 
 
@@ -273,7 +273,7 @@ def ideal_functions(
         label(left, float(x[place]), float(function(x)[place]), f"{stage}", look["color"])
     label(left, float(x[2]), float(exact[2]) - 0.16, "exact $f^*$")
     name_axes(left, "$x_t$ (data units)", "answer at t = 10 (data units)",
-              "From the mean (0) towards f*, stage by stage")  # fmt: skip
+              "Stage by stage, the ideal answer tends to $f^*$")  # fmt: skip
     for name, values, role in (("squared ‖·‖²", squared, STUDENT), ("norm ‖·‖", norm, WRONG)):
         right.semilogy(values, color=role.color, marker=role.marker, linestyle=role.line)
         label(right, len(values) - 0.8, values[-1], name, role.color)
@@ -281,5 +281,5 @@ def ideal_functions(
     right.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
     right.minorticks_off()
     name_axes(right, "stage $a$ (gap $2^{-a}$ and more)", "RMS of $f_a - f^*$ (data units)",
-              "Squared: towards 0. Norm: it levels off")  # fmt: skip
+              "The norm does not lead to $f^*$")  # fmt: skip
     return figure
