@@ -23,10 +23,10 @@
 # After this lab you can
 #
 # 1. **draw** every schedule of CT and iCT, and their product, the effective weight, on one axis of noise levels;
-# 2. **rank** iCT's changes by what they do to the error, alone and inside the finished recipe, with three seeds each;
+# 2. **rank** iCT's changes by what they do to the error, where each is introduced and inside the finished recipe, with three seeds each;
 # 3. **spot** two mistakes that public code has made: a schedule that depends on its own history, and a wrong sign in the distribution of the noise levels.
 #
-# Song & Dhariwal changed several settings of consistency training at once, and the error fell to a fraction. A list of changes is not yet an explanation. To find out what one change does, make it alone, in both directions: add it to the old recipe, and take it away from the new one. That is all that this lab does. Two sections are marked *optional* and can wait for a second reading.
+# Song & Dhariwal changed several settings of consistency training at once, and the error fell to a fraction of its former value. To find out what one change does, make it alone, at two places: on the way from the old recipe to the new one, and by taking it away from the new one. Two sections are marked *optional* and can wait for a second reading.
 #
 # Nothing is trained unless you press a button. The other runs were recorded beforehand, with three seeds each, and the last section says what they cost.
 
@@ -79,13 +79,13 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# Two networks learn the same ring of eight modes. The one on the right is trained with the new recipe, iCT. The one on the left has the same seed and the same recipe, but for one setting, which you choose with the buttons.
-# To begin with it is the target: on the left the slow average of lab 06, on the right the current weights. The grey dots are samples of a finished run of iCT, and the grey curve is its error during training.
+# Two networks learn the same ring of eight modes. The one on the right is trained with the new recipe, iCT. The one on the left has the same seed and the same recipe except for one setting.
+# Here this setting is the target: on the left it is the slow average of lab 06, on the right the current weights. (The other settings can be changed below the key figure.) The grey dots are samples of a finished run of iCT, and the grey curve is its error during training.
 #
 # Press **Start**. The two differ within seconds; a whole run takes about a minute on an idle machine. The same button pauses both runs, and **Reset** begins again.
 
 # %%
-SideBySide(target="average, μ = 0.999")
+SideBySide("target", target="average, μ = 0.999")
 
 # %% [markdown]
 # ## Predict
@@ -100,7 +100,7 @@ SideBySide(target="average, μ = 0.999")
 # | distribution of the noise levels | uniform over the grid | log-normal |
 # | number of grid points N | grows to 151 | doubles at regular times, up to 1281 |
 #
-# (It also changed two settings of the network, the scale of its time features and dropout, to which we come later.)
+# *Log-normal* means that ln t is drawn from a normal distribution; its mean $P_\text{mean} = -1.1$ and standard deviation $P_\text{std} = 2$ make $e^{-1.1} = 0.33$ the typical level. (iCT also changed two settings of the network, the scale of its time features and dropout, to which we come later.)
 # You have just seen the first one. Now take the finished recipe and put **one** of the other four back to CT's choice.
 
 # %%
@@ -108,8 +108,6 @@ predict("07.1")
 
 # %% [markdown]
 # ## The exact object
-#
-# A schedule is a function with a formula, so it can be drawn before it is used.
 #
 # ### How fine: N(k)
 #
@@ -122,14 +120,14 @@ grid_sizes({"CT": SQRT, "iCT": DOUBLING}, LADDER_STEPS, GRID, (11, 21, 41, 81, 1
 # %% [markdown]
 # ### How often and how much: p(i) and λ(i)
 #
-# Interval i of the grid, from $r = \sigma_i$ to $t = \sigma_{i+1}$, is drawn with probability p(i), its mass. The distribution from which it is drawn is called the **proposal**: uniform in CT, log-normal in iCT. The distance ρ between the two answers is multiplied by the weight λ(i):
+# Interval i of the grid, from $r = \sigma_i$ to $t = \sigma_{i+1}$, is drawn with probability p(i), its mass. The distribution from which it is drawn is called the **proposal**: uniform in CT, log-normal in iCT. The distance ρ between the two answers (d in labs 04 and 05; from here on d counts coordinates, as in the paper) is multiplied by the weight λ(i):
 #
 # $$L = \sum_i p(i)\, \lambda(i)\; \mathrm{E}\, \rho\bigl(f_\theta(x_{t}, t),\, f_{\theta^-}(x_{r}, r)\bigr) .$$
 #
 # On the ring, ρ is squared L2 in CT and pseudo-Huber in iCT; for images CT uses LPIPS, which needs a network of its own.
 #
-# Only the product p(i) λ(i) matters for the mean gradient, and for Adam only its shape, because Adam cancels a common factor. We call the normalised product, per unit of ln t, the **effective weight**.
-# Here are four combinations on one axis, for N = 161. Look where most of the weight lies.
+# Only the product p(i) λ(i) matters for the mean gradient, and for Adam only its shape, because Adam divides each gradient by its own running size, which cancels a common factor. We call the normalised product, per unit of ln t, the **effective weight**.
+# Here are four combinations on one axis, for N = 161. Note where most of the weight lies.
 
 # %%
 pairs = {"uniform": AdjacentLevels(Constant(161), UNIFORM_INDEX, GRID)}
@@ -156,7 +154,7 @@ print(f"iCT's largest weight λ is {ratio:.0f} times its smallest")
 #
 # ### What the network reads: the Fourier scale
 #
-# *Optional.* A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper lowered it from 16 to 0.02 on CIFAR-10 (as reported: we know this only at second hand); the ring here uses 0.3.
+# *Optional.* A network reads the noise level as waves: sines and cosines of ω·ln(t)/4, with frequencies ω that are drawn once and whose size is called the *scale*. The iCT paper lowered it from 16 to 0.02 on CIFAR-10; the ring here uses 0.3.
 # Each column on the left is one such wave. On the right you see how similar the features of two neighbours are; the spacings of three grids near t = 0.3 are marked.
 
 # %% tags=["hide-input"]
@@ -190,7 +188,7 @@ print("                                     N = 11, 161, 1281")
 # | points N(k) | root growth to 151 | $\min(s_0 2^{\lfloor k/K' \rfloor}, s_1) + 1,\quad K' = \bigl\lfloor K / (\log_2\lfloor s_1/s_0\rfloor + 1)\bigr\rfloor$ |
 # | dropout | none | yes, with the same mask in both passes |
 #
-# Here d is the number of coordinates of the data, $s_0 = 10$, $s_1 = 1280$, $P_\text{mean} = -1.1$ and $P_\text{std} = 2$. The loss itself is as short as before:
+# Here d is the number of coordinates of the data, $s_0 = 10$ and $s_1 = 1280$. The loss itself is as short as before:
 
 # %%
 show_source(ICT.loss)
@@ -224,17 +222,17 @@ with torch.no_grad():
 dropout(steps, one, two)
 
 # %% [markdown]
-# With two masks the difference stops falling long before the grid is fine, and the weight 1/(t − r) would multiply what remains by up to thousands.
+# With two masks the difference stops falling long before the grid is fine, and the weight 1/(t − r) would multiply what remains.
 #
 # ## Explore
 #
-# Here you can change all schedules together. Left: N(k), with the chosen step marked. Right, above: the weight λ(i). Right, below: the mass p(i) (dashed) and the product (filled). The thin line is CT of 2023 at the same step.
+# Here you can change all schedules together. The left panel shows N(k), with the chosen step marked. On the right are the weight λ(i), above, and the mass p(i) (dashed) with the product (filled), below. The thin line is the CT of 2023 at the same step.
 # Click a slider and use the arrow keys, or Page Up and Page Down for larger steps.
 #
 # Three things to try:
 #
 # - Set the weight to 1, then back. How far does the dotted line jump?
-# - Set P_mean to +1.1, the mistake with the sign. How far off is the proposal, and how well does the weight hide it?
+# - Set $P_\text{mean}$ to +1.1, the wrong sign. How far off is the proposal, and how well does the weight hide it?
 # - Go through the training steps. What changes in the right-hand panels, and what does not?
 
 # %%
@@ -243,7 +241,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The data are the ring of lab 03, with eight modes and a known f. On the left, each recipe changes one thing about the recipe above it and keeps the earlier changes. On the right is iCT with one thing changed. Every run has 4000 steps, and every marker is one seed.
+# The data are the ring of lab 03, with eight modes and a known f. On the left, each recipe changes one thing about the recipe above it and keeps the earlier changes. On the right is iCT with one thing changed (Fourier scale: how the network reads the noise level). Every run has 4000 steps, and every marker is one seed.
 # Below are one-call samples of the first seed; the grey discs are the modes.
 
 # %%
@@ -273,14 +271,20 @@ print(
 # Read the two halves together. **How much a change helps depends on the recipe in which it is made.** Where the pseudo-Huber distance is introduced, the error even rises, perhaps because in that recipe the long steps at high noise still dominate the loss.
 # In the finished recipe, taking it away costs nearly a factor of two. And a fine fixed grid, N = 161 or 1281, is almost as good here as the doubling one.
 #
-# Go back to the two rings at the top now, and put the old choices back one by one.
+# Two things are easily misread. **The first factor says more about short runs than about CT.** CT's average was made for runs of 800 000 steps; at the end it reaches back over 717 steps, which is less than 0.1 % of such a run and 18 % of ours. **And pseudo-Huber leads to another function than f** (lab 05), so why does it help? On this ring the other function is close to f, and squared L2 loses more in training than pseudo-Huber gives away; lab 08 has the numbers (“The price of robustness”).
 #
-# ### Where and when
-#
-# Left: the error at the end, by noise level. Bands are the ranges of the three seeds. Right: the error during training, for three fixed grids and the doubling one.
+# Now put the old choices back one by one, and watch two rings again:
 
 # %%
-where = {"CT 2023": "ct", "no EMA teacher": "no-ema", "+ weight": "weight", "iCT": "ict"}
+SideBySide(weight="1")
+
+# %% [markdown]
+# ### Where and when
+#
+# The left panel shows the error at the end, by noise level; bands are the ranges of the three seeds. The right panel shows the error during training, for three fixed grids and the doubling one.
+
+# %%
+where = {"CT 2023": "ct", "+ pseudo-Huber": "huber", "+ weight": "weight", "iCT": "ict"}
 when = {"N = 11": "ict-n-11", "N = 161": "ict-n-161", "N = 1281": "ict-n-1281", "doubling": "ict"}
 by_level = {title: kept[name]["average_error"] for title, name in where.items()}
 by_step = {title: np.sqrt((kept[name]["error"] ** 2).mean(2)) for title, name in when.items()}
@@ -295,10 +299,10 @@ print(
 )
 
 # %% [markdown]
-# The weight takes work away from high noise, and yet the error falls there too. This is how consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
-# An error near the data is handed on to all higher levels, so it pays to be exact there first.
+# The weight takes work away from high noise, and yet the error falls there too. A likely reason is the way in which consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
+# An error near the data is passed on to all higher levels, so accuracy matters there first.
 #
-# N = 11 comes to a stop: its long one-sample steps are biased, and more training hardly helps. One would expect the finest grid to pay with more variance, but this is hard to see here: N = 1281 from the start is little worse.
+# N = 11 comes to a stop: its long one-sample steps are biased, and more training hardly helps. One would expect the finest grid to suffer from more variance, but this effect is hard to see here: with N = 1281 from the start the error is only a little larger.
 #
 # ### iCT on digits
 #
@@ -325,8 +329,9 @@ if "iCT" in digits:
 shown
 
 # %% tags=["hide-input"]
-names = ("fd1", "fd2", "fd_floor", "memorised", "accuracy")
-words = ("Fréchet distance, 1 call", "Fréchet distance, 2 calls", "Fréchet distance of the training digits", "share close to a training digit", "share of the right class")
+names = ("fd1", "fd2", "memorised", "accuracy")
+words = ("Fréchet distance, 1 call", "Fréchet distance, 2 calls", "close to a training digit", "of the right class")
+forms = (".3g", ".3g", ".1%", ".0%")
 rows = {
     f"{name}: {run.record['samples']:,} samples": [run.score(n) for n in names]
     for name, run in digits.items()
@@ -336,19 +341,19 @@ rows[f"ECT, shipped: {shipped[0]['samples_seen']:,} samples"] = [
 ]
 table = ["| three seeds each | " + " | ".join(words) + " |", "|---" * (len(names) + 1) + "|"]
 for name, found in rows.items():
-    cells = [f"{v.mean():.3g} ({v.min():.3g} to {v.max():.3g})" for v in found]
+    cells = [ranged(v, form) for v, form in zip(found, forms, strict=True)]
     table.append(f"| {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The Fréchet distances compare 2000 generated digits with the 360 held-out ones, in the features of a small classifier; the distance of the training digits shows what can be reached. A sample counts as *close to a training digit* if it is closer than 98 % of the held-out digits are
-# (for real unseen digits the share is therefore 0.02). The *right class* means that the classifier reads the digit that was asked for.
+# The Fréchet distances compare 2000 generated digits with the 360 held-out ones, in the features of a small classifier; that of the training digits, 7.1, shows what can be reached. A sample counts as *close to a training digit* if it is closer than 98 % of the held-out digits are
+# (for real unseen digits the share is therefore 2 %). The *right class* means that the classifier reads the digit that was asked for.
 #
 # ## Exercises
 #
 # ### A · guided: N(k), from k alone
 #
-# Write iCT's number of grid points. The check asks for the values at and beside every doubling, in order and then **shuffled**. Public code has kept a counter instead, and doubled it whenever a stage was over.
+# Write iCT's number of grid points. The check asks for the values at and beside every doubling, in order and then **shuffled**. Some public code keeps a counter instead and doubles it whenever a stage is over.
 # Such a schedule is right the first time, and wrong after a resumed run, in a plot, or when it is asked twice.
 
 # %% tags=["exercise"]
@@ -392,7 +397,7 @@ checks.ict_steps(ict_steps)
 # ### B · on your own: the masses of the log-normal
 #
 # `levels` is an ascending grid (N,) of noise levels in float64. Return the masses p(i) of its intervals if ln σ is normal with `mean` and `std`, restricted to the grid.
-# The sign of the mean is easily lost. P_mean is −1.1; with +1.1, as in some public code, the levels centre at 3 and not at 0.33.
+# The sign of the mean is easily lost. P_mean is −1.1; with +1.1, as in some public code, the levels are centred at 3 instead of 0.33.
 
 # %% tags=["exercise"]
 def level_masses(levels, mean, std):
@@ -428,7 +433,7 @@ checks.level_masses(level_masses)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors to the exact f on the ring: mean (lowest to highest) over three seeds. A claim counts as confirmed when the ranges do not overlap. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
+# Errors are RMS distances from the exact f on the ring, given as the mean over three seeds (lowest to highest). A claim counts as confirmed when the ranges do not overlap. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
 
 # %% tags=["hide-input"]
 tested = (
@@ -442,6 +447,8 @@ table = ["| each change lowers the error | where it is introduced, on the way fr
 for claim, before, after, back in tested:
     up = f"{ranged(rmse[before])} → {ranged(rmse[after])}: **{compare_scores(rmse[before], rmse[after])}**"
     inside = f"{ranged(rmse[back])}, × {rmse[back].mean() / rmse['ict'].mean():.2f}: **{compare_scores(rmse[back], rmse['ict'])}**"
+    if back == "ict-ema-0.999":
+        up, inside = f"{up}, for short runs", f"{inside} (with μ = 0.999 in place of CT's μ(k))"
     table.append(f"| {claim} | {up} | {inside} |")
 Markdown("\n".join(table))
 
@@ -459,8 +466,8 @@ if "iCT" in digits:
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, {rmse["ct"].mean() / rmse["ict"].mean():.1f} times smaller | {compare_scores(rmse["ct"], rmse["ict"])} |
-| doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | the mean is lower than that of {wins} of 3 fixed grids; the ranges say how clearly |
+| all changes together: iCT beats CT | {ranged(rmse["ct"])} → {ranged(rmse["ict"])}, smaller by a factor of {rmse["ct"].mean() / rmse["ict"].mean():.1f} | {compare_scores(rmse["ct"], rmse["ict"])} |
+| doubling beats any fixed N | doubling {ranged(rmse["ict"])}; {grids} | partly: the mean is lower than that of {wins} of 3 fixed grids, but the ranges overlap for two |
 | a small Fourier scale is needed | scale 16: {ranged(rmse["ict-fourier-16"])}; 0.3: {ranged(rmse["ict"])}; 0.02: {ranged(rmse["ict-fourier-0.02"])} | 0.3 lower than 16: {compare_scores(rmse["ict-fourier-16"], rmse["ict"])}; 0.02 lower than 0.3: {compare_scores(rmse["ict"], rmse["ict-fourier-0.02"])} |
 | both passes must share their dropout | at t − r = 0.004 the answers differ by {last:.4f} with one mask, by {floor:.4f} with two | confirmed here for the difference; its effect on training is not tested |
 | iCT makes good images in one call without distillation | {on_images} | not tested at the paper's scale |
@@ -470,8 +477,8 @@ Markdown(f"""
 # ### What to remember
 #
 # 1. What a change is worth depends on the rest of the recipe.
-# 2. On the ring the weight, and a target without a lag, do most; the distance, the noise levels and the grid add to it.
-# 3. Draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel each other.
+# 2. On the ring, in short runs, the weight and a target without a lag matter most; the distance, the noise levels and the grid contribute less.
+# 3. Draw p(i) λ(i) before you train: two schedules that each look reasonable can cancel each other out.
 #
 # ## Budget
 
@@ -480,7 +487,7 @@ runs = [run for recording in kept.values() for run in recording.record["seconds"
 samples = sum(r.record["samples"] * len(r.record["seeds"]) for r in kept.values())
 Markdown(f"""
 Recorded beforehand: {len(runs)} runs of {LADDER_STEPS} steps on the ring ({len(kept)} recipes, 3 seeds each), {samples / 1e6:.0f} million samples and twice as many network calls, {sum(runs) / 60:.0f} minutes in all on a machine that did other work too;
-nothing was pre-trained. The digits: {"; ".join(f"{name}: {run.record['samples']:,} training samples per run" for name, run in digits.items()) or "not recorded yet"}. *Run All* trains nothing; it makes 63 network calls on 16 digits each.
+nothing was pre-trained. On the digits each run had {next(iter(digits.values())).record["samples"]:,} training samples. *Run All* trains nothing; it makes 63 network calls on 16 digits each.
 """)
 
 # %% [markdown]

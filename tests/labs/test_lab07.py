@@ -262,7 +262,7 @@ def test_the_ladder_draws_each_seed_and_each_cloud():
     clouds = {name: np.random.default_rng(0).normal(size=(9, 2)) for name in scores}
     left, right, *panels = ladder(scores, scores, clouds, np.zeros((1, 2))).axes
     assert [list(drawn(line)[0]) for line in left.lines[1::2]] == [[0.4, 0.5], [0.1, 0.2]]
-    assert "3.0 times smaller" in left.get_title("left") and len(panels) == 2
+    assert "by a factor of 3.0" in left.get_title("left") and len(panels) == 2
     assert [tick.get_text() for tick in right.get_yticklabels()] == ["b", "a"]
 
 

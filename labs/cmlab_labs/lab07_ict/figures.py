@@ -114,7 +114,7 @@ def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **l
 
 # From CT to iCT, one change at a time, and iCT with one ingredient changed
 
-LADDER_ERROR = "RMS error to the exact f (data units)"
+LADDER_ERROR = "RMS distance from the exact f (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score per seed
 
 
@@ -131,7 +131,7 @@ def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray)
     end = list(variants.values())[-1]
     score_rows(left, variants, improvement_factors(variants))
     gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
-    name_axes(left, LADDER_ERROR, "", f"From CT to iCT: an error {gain} times smaller")
+    name_axes(left, LADDER_ERROR, "", f"From CT to iCT the error falls by a factor of {gain}")
     order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
     score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
@@ -233,7 +233,12 @@ def draw_similarity(
         label(ax, gap * 1.05, -0.35, name, DATA.color)
     ax.set(xscale="log", ylim=(-0.4, 1.15), xlim=(1e-3, 10))
     plain_ticks(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
-    name_axes(ax, "spacing t/r − 1", "similarity (cosine)", "Scale 16: neighbours hardly agree")
+    name_axes(
+        ax,
+        "spacing t/r − 1",
+        "similarity (cosine)",
+        "At scale 16 neighbours differ",
+    )
 
 
 def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
@@ -245,7 +250,7 @@ def dropout(gaps: Sequence[float], shared: Tensor, separate: Tensor) -> Figure:
         ax.fill_between(gaps, rows.amin(1), rows.amax(1), color=role.color, alpha=0.2)
         right, up = (1, 1.25) if role is WRONG else (1.5, 0.8)
         label(ax, gaps[-1] * right, float(rows[-1].mean()) * up, name, role.color)
-    name_axes(ax, "gap t − r (data units)", "RMS of f(x_t, t) − f(x_r, r)",
+    name_axes(ax, "gap t − r (data units)", "RMS of $f(x_t, t) - f(x_r, r)$",
               "With two masks, neighbours never agree")  # fmt: skip
     ax.set_ylim(None, 0.2)
     plain_ticks(ax.xaxis, (0.01, 0.1))
@@ -270,7 +275,7 @@ def grid_sizes(
         left.texts[-1].set_ha("right")
     left.set(yscale="log", xlim=(0, total), ylim=(1.5, 4000), xticks=[0, total // 2, total])
     plain_ticks(left.yaxis, (10, 100, 1000))
-    name_axes(left, STEP, "grid points N(k)", "CT refines early, iCT by doubling")
+    name_axes(left, STEP, "grid points N(k)", "CT refines early, iCT in stages")
     for row, n in enumerate(points):
         right.plot(grid.up(n), np.full(n, -row), "|", color=STUDENT.color, markersize=14)
     right.set(xscale="log", ylim=(0.5 - len(points), 0.5))
@@ -368,8 +373,8 @@ def two_rings(
         ax.scatter(*run.samples.T, s=5, color=role.color, alpha=0.8, linewidths=0)
         ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
         ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-    changed = "iCT, changed" if runs[0].name != "iCT" else "iCT"
-    for ax, run, name in zip(axes, runs, (changed, "iCT as it is"), strict=False):
+    changed = "With one change" if runs[0].name != "iCT" else "iCT"
+    for ax, run, name in zip(axes, runs, (changed, "iCT unchanged"), strict=False):
         name_axes(ax, "$x_1$ (data units)", "", f"{name}: {run.error[-1]:.2f} off")
     draw_band(axes[2], past_steps, past, DATA)
     label(
@@ -390,7 +395,7 @@ def two_rings(
 # Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
-ERROR = "RMS of f − f* (data units)"
+ERROR = "RMS of $f - f^*$ (data units)"
 
 
 def where_and_when(
@@ -462,7 +467,7 @@ def on_digits(
     left.set_yscale("log")
     left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
     plain_ticks(left.yaxis, (10, 20, 50, 100))
-    name_axes(left, STEP, "Fréchet distance, one call", "iCT comes closer to the held-out digits")
+    name_axes(left, STEP, "Fréchet distance, one call", "iCT approaches the held-out digits")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
     contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call per digit")
