@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 06 · The EMA teacher
 #
-# **Why does a slow teacher spoil training?**
+# **What does a slow teacher do to training?**
 #
 # | | |
 # |---|---|
@@ -22,21 +22,21 @@
 #
 # After this lab you can
 #
-# 1. **derive** the direction in which a lagging target pulls, and say on which grid the pull changes sign;
+# 1. **derive** the direction in which a lagging target pulls, and how it depends on the grid;
 # 2. **read**, from a map of the error by noise level and training step, up to which level the network is right;
 # 3. **judge** what the loss of a run tells you about its quality.
 #
 # **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
 # towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. Two noisy points made in this way lie on one path only on average, so even the exact consistency function has a loss.
-# The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the paper of 2023, and *iCT* that of 2024; lab 07 compares them piece by piece. θ stands for the weights that are trained.
+# The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the 2023 paper, and *iCT* that of the 2024 paper; lab 07 compares them piece by piece. θ stands for the weights that are trained.
 #
 # **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
-# The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is a source of truth from outside, and $\theta^-$ is only the student's own past, so from here on we call it the **target**.
+# The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is an outside source of truth, whereas $\theta^-$ is only the student's own past, so from here on we call it the **target**.
 # (The average of the weights from which samples are drawn is something else again. Every run below keeps one, but this lab is not about it.)
 
 # %%
 import numpy as np
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
@@ -93,9 +93,9 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model:
+# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model, in the ε/t form of lab 03:
 #
-# $$f_\theta(x, \sigma) = \frac{\sigma_m}{\sigma}\, x + \Bigl(1 - \frac{\sigma_m}{\sigma}\Bigr)\, \theta .$$
+# $$f_\theta(x_t, t) = \frac{\sigma_m}{t}\, x_t + \Bigl(1 - \frac{\sigma_m}{t}\Bigr)\, \theta .$$
 #
 # It satisfies the boundary condition for every θ, and it is the exact consistency function when θ = ξ. Take two points with the same noise, $x_t = \xi + t z$ and $x_r = \xi + r z$ with t > r, and write $a_t = 1 - \sigma_m / t$.
 # Both answers contain the same term $\sigma_m z$, so the noise cancels in their difference:
@@ -133,7 +133,9 @@ gradient_and_steps(points, gradients, steps)
 
 # %% [markdown]
 # Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ below 1.
-# Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance, at a lead of B/(A + B), and from then on it moves only as fast as the target follows.
+# This holds in general: at rest the target does not move, so θ⁻ = θ, and what is left is the condition for rest with μ = 0. The resting points are those of lab 05, with their bias from the grid, whatever μ is. (Whether a resting point is *stable* is another question.)
+#
+# Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance: $A(\theta - \theta^-) + B(\theta - \xi) = 0$ gives $\theta - \xi = \frac{A}{A + B}(\theta^- - \xi)$, so θ is nearer to ξ by the share B/(A + B), its *lead*. From then on it moves only as fast as the target follows.
 # Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient pulls it back, which is the wrong direction.
 
 # %% tags=["nbval-check-output"]
@@ -149,7 +151,7 @@ for mu in DECAYS:
 
 # %% [markdown]
 # In short, a slow target makes training **slow, and it pulls the wrong way whenever chance carries θ too far ahead, but it does not bias the final answer.** That answer may take a long time to reach, though. The right panel above counts the steps of this model, for a step size of a tenth of 1/(A + B).
-# With this step size finer grids need more steps even if μ = 0, because A grows, and a slow target multiplies that number by about 1 + 0.1/(1 − μ).
+# With this step size finer grids need more steps even if μ = 0, because A grows, and a slow target multiplies that number by about 1 + 0.1/(1 − μ), where 0.1 is the step size times A + B.
 #
 # ## The method, from its source
 #
@@ -169,9 +171,9 @@ show_source(StopGrad.__call__)
 # %% [markdown]
 # Where does CT take its μ(k) from? Appendix C of the paper ties it to the number N(k) of grid points at step k:
 #
-# $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 .$$
+# $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 ,$$
 #
-# An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule, the finer the grid, the slower the target. The argument with the two springs calls for the opposite.
+# where $s_0$ is the number of points of the first grid, and $\mu_0$ the decay on it. An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule, the finer the grid, the slower the target. The argument with the two springs calls for the opposite.
 
 # %%
 show_source(GridDecay.value)
@@ -186,7 +188,7 @@ for k in (0, 100, 1000, 2000, 4000):
 # %% [markdown]
 # ## Explore
 #
-# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Each run was measured 41 times during training.
+# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Two grids are fixed, with N = 11 and N = 161 points; the third, *doubling*, starts at N = 11 and doubles its intervals every 500 steps, up to N = 1281. Each run was measured 41 times during training.
 #
 # On the left is the distance to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
 # At the lowest noise levels f is right from the first step, thanks to the boundary condition. From there correct answers have to travel upwards, since each level learns from the one below it.
@@ -204,7 +206,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error.
+# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error. *At the top by* gives the step from which the thick line stays at the highest level.
 
 # %%
 fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
@@ -213,12 +215,12 @@ wavefronts(fixed)
 # %% tags=["hide-input"]
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
-print(f"μ = 0: the front rises from the boundary to the highest noise level ({says[0.0]}); so it does with μ = 0.9 ({says[0.9]}).")
-print(f"μ = 0.99: the same wave in slow motion; at the end of the run it {says[0.99]}, and the highest level is 10.")
+print(f"μ = 0: the front rises from the boundary to the highest noise level ({says[0.0]}); it does so with μ = 0.9 as well ({says[0.9]}).")
+print(f"μ = 0.99: the front rises in the same way, but slowly; at the end of the run it {says[0.99]}, while the highest level is 10.")
 print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
-# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. This has an advantage, but whether it outweighs the loss of time depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
+# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. A smooth target is an advantage, but whether it outweighs the loss of time depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
 table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
@@ -255,7 +257,7 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the highest loss is the best: this does not hold on every grid, as the next table shows.
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the run with the highest loss is the best: that rule does not hold on every grid either. The folded tables have the orders on four grids; in one of them (N = 161) the run with the highest loss has failed as well.
 
 # %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
@@ -268,23 +270,15 @@ for title, variants in families.items():
     traps += [title] if np.argmin(losses) == np.argmax(errors) else []
     orders = (", ".join(f"{DECAYS[i]:g}" for i in np.argsort(row)) for row in (losses, errors))
     table.append(f"| {title} | μ = " + " | μ = ".join(orders) + " |")
-Markdown("\n".join(table))
-
-# %% [markdown]
-# In the first row the order by loss is chance. These are its numbers:
-
-# %% tags=["hide-input"]
+orders = "\n".join(table)
 table = ["| N = 11, μ | loss at the end | RMS error to f*, all noise levels |", "|---" * 3 + "|"]
 for mu in DECAYS:
     found = read("target", variant_name(mu, 11))
     table.append(f"| {mu:g} | {ranged(found['loss'][:, -1], '.3f')} | {ranged(rmse[11][mu])} |")
-Markdown("\n".join(table))
+folded("The four decays in order, by loss and by error", orders + "\n\nIn the first row the order by loss is due to chance. Here are its numbers:\n\n" + "\n".join(table))
 
 # %% [markdown]
-# The four mean losses lie within 0.001 of each other, which is less than the seeds differ. And yet the run with μ = 0.999 has an error of 0.17 where the other three have 0.10. Four equal losses, and one run is much worse than the rest: the loss does not know it.
-#
-# In the other three rows the run that has learned least has the lowest loss. On the doubling grid and in plain CT the order by error is even the order by loss reversed.
-# At N = 161 it is not: there the run with the highest loss (μ = 0.99) has failed as well. So neither the lowest nor the highest loss is a safe sign.
+# At N = 11 the four mean losses lie within 0.001 of each other, less than the differences between seeds, and nothing in them shows that μ = 0.999 has an error of 0.17 where the other three have 0.10. On the other grids the run that has learned least has the lowest loss. So neither the lowest nor the highest loss is a safe sign.
 #
 # ### Finer grids, and the recipe of 2023
 #
@@ -304,7 +298,7 @@ print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, it
 
 # %% [markdown]
 # Inside iCT the result is clear: a lag does not lower the final error, and a long one ruins the run. In plain CT it is less clear. A short memory (μ = 0.9, ten steps) is even a little better than none,
-# perhaps because nothing else in that recipe reduces the noise. A long memory hurts there too, and the paper's own μ(k), which ends with a memory of hundreds of steps, is among the worst.
+# perhaps because nothing else in that recipe reduces the noise. A long memory hurts there too, and the paper's own μ(k), which ends with a memory of hundreds of steps, is among the worst. (In this run that is up to 18 % of all steps, in the paper's 800 000 below 0.1 %.)
 # Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
 #
 # All these runs have 4000 steps. A run a hundred times as long can afford to wait for its target. Since the end is not biased, it should arrive; we have not tested this on a network.
@@ -365,7 +359,7 @@ checks.ema_update(ema_update)
 # %% [markdown]
 # ### B · on your own: the pull on a point mass
 #
-# Write the rescaled gradient $\mathrm{d}L/\mathrm{d}\theta$ of the model $f_\theta(x, \sigma) = (\sigma_m/\sigma)\,x + (1 - \sigma_m/\sigma)\,\theta$ on a given grid. The loss L is the mean over the intervals of
+# Write the rescaled gradient $\mathrm{d}L/\mathrm{d}\theta$ of the model $f_\theta(x_t, t) = (\sigma_m/t)\,x_t + (1 - \sigma_m/t)\,\theta$ on a given grid. The loss L is the mean over the intervals of
 # $\frac{1}{t - r}\bigl(f_\theta(x_t, t) - f_{\theta^-}(x_r, r)\bigr)^2$; differentiate it with respect to θ, with θ⁻ held fixed, by hand or by autograd. `levels` (N,) ascend from $\sigma_m$.
 # The check finds the N at which your gradient changes sign for a target five per cent behind, and the value to which it tends without a lag.
 
@@ -401,7 +395,7 @@ checks.rescaled_gradient(rescaled_gradient)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings named below under Budget. "iCT" is the paper of 2024; the argument of its Section 3.2 is given here in our own derivation.
+# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings named below under Budget. "iCT" is the 2024 paper; the argument of its Section 3.2 (Proposition 1) is given here in our own derivation.
 
 # %% tags=["hide-input"]
 flip = next(n for n, pull in zip(points, gradients[0.05], strict=True) if pull < 0)
@@ -420,12 +414,12 @@ Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
 | with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, {far.gradient(1, 1.05, 0):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
-| *not in the paper:* the fixed point is the truth all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {steps[0.999][4]} with μ = 0.999; after a million steps θ = ξ to 1e-12 | confirmed here: slow, not biased |
-| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here: more than 4 times, and the ranges are disjoint" if slow[0] > 4 and apart else "not seen at this scale"} |
+| *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {steps[0.999][4]} with μ = 0.999; after a million steps θ = ξ to 1e-12 | confirmed here: slow, not biased |
+| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here: the error is more than 4 times as large, and the ranges are disjoint" if slow[0] > 4 and apart else "not seen at this scale"} |
 | … even when its memory is short | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here" if short[0] else "partly: at N = 161, while on the doubling grid the ranges overlap" if short[161] else "not seen at this scale"} |
 | the finer the grid, the more a lag hurts (the meaning of the limit N → ∞) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
-| plain CT is better without the average, too | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"partly: better than with μ(k), but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
-| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others from {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f} up | {"confirmed here, on all three seeds" if trapped else "partly"}; in the mean also for {" and for ".join(t for t in traps if t != "doubling") or "no other"} |
+| plain CT is better without the average, too | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"partly: better than with μ(k), whose memory is long for a short run, but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
+| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others at least {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f} | {"confirmed here, on all three seeds" if trapped else "partly"}; in the mean also for {" and for ".join(t for t in traps if t != "doubling") or "no other"} |
 """)
 
 # %% [markdown]

@@ -61,8 +61,10 @@ def draw_gradient(
     ax.set(ylim=(2 * min(lowest, -1), 30))
     ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
     ax.set_yticks([], minor=True)
-    ax.text(0.03, 0.05, "shaded: it points away from ξ", transform=ax.transAxes, fontsize=9)
-    name_axes(ax, POINTS, "gradient at θ − ξ = 1, λ = 1/(t − r)", sign_change(points, gradients))
+    ax.text(0.03, 0.05, "shaded: the step leads away from ξ", transform=ax.transAxes, fontsize=9)
+    name_axes(
+        ax, POINTS, "gradient at θ − ξ = 1, with λ = 1/(t − r)", sign_change(points, gradients)
+    )
 
 
 def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
@@ -159,7 +161,11 @@ DECAY_STYLE = {  # how each decay μ of the target looks
     0.99: Role("#B87800", "v", "--"),
     0.999: Role("#D55E00", "^", "-."),
 }
-STEP, WAVEFRONT_LEVEL, ERROR = "step", "noise level $t$ (data units)", "RMS of f − f* (data units)"
+STEP, WAVEFRONT_LEVEL, ERROR = (
+    "step",
+    "noise level $t$ (data units)",
+    "RMS of $f - f^*$ (data units)",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +233,8 @@ def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
     bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
     bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
     bar.minorticks_off()
+    for ax in axes[0]:
+        ax.set_xticks([0, run.steps[-1] // 2])  # a last one would meet the next panel's first
     return figure
 
 
@@ -288,8 +296,7 @@ def color_scale(ax: Axes) -> None:
     ax.set_yticks([], minor=True)
     ax.yaxis.tick_right()
     ax.grid(False)
-    name_axes(ax, "error", "")
-    ax.xaxis.labelpad = 15  # as low as the names of the other axes
+    ax.set_title("error", fontsize=9, fontweight="normal")
 
 
 def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
@@ -389,13 +396,13 @@ def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.nda
         ax.set_yticks([], minor=True)
     ticks = [f"{mu:g}" for mu in DECAY_STYLE]
     axes[0, 0].set_xticks(range(4), ticks)
-    axes[0, 1].set_xticks(range(5), [*ticks, "μ(k) of\n2023"])
+    axes[0, 1].set_xticks(range(5), [*ticks, "the paper's\nμ(k)"])
     cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
     ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
-    title = "iCT, μ = 0.99: error " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
-    name_axes(axes[0, 0], "decay μ", "RMS distance to f* (data units)", title)
+    title = "iCT, μ = 0.99: " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
+    name_axes(axes[0, 0], "decay μ", "RMS distance from $f^*$ (data units)", title)
     mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
-    title = f"Plain CT: error ×{mild:.2f} at μ = 0.9, ×{strong:.1f} at 0.999"
+    title = f"Plain CT: ×{mild:.2f} at μ = 0.9, ×{strong:.1f} at 0.999"
     name_axes(axes[0, 1], "decay μ", "", title)
     for ax in axes[0]:
         ax.title.set_fontsize(10)
