@@ -524,17 +524,19 @@ SCTTraining()
 # %% [markdown]
 # ## Exercises
 #
-# ### A · guided: four coefficients
+# ### A · guided: four coefficients and a factor
 #
 # Write TrigFlow's preconditioning: the four coefficients in $D = c_\text{skip}\, x_t + c_\text{out}\, F(c_\text{in}\, x_t,\; c_\text{noise})$ for times t (b,).
+# Then give the factor with which the time input enters the tangent: g contains $-\sigma_d \cdot \text{factor} \cdot \partial F/\partial c_\text{noise}$. How large does it become?
 
 # %% tags=["exercise"]
 def trig_coefficients(t, sigma_data):
-    """c_skip, c_out, c_in, c_noise at angles t (b,), each (b,)."""
+    """c_skip, c_out, c_in, c_noise and the factor at angles t (b,), each (b,)."""
     # 1. c_skip: at t = 0 there is only data, and f(x, 0) = x
     # 2. c_out: σ_d F is the velocity dx_t/dt, which points towards the noise
     # 3. c_in: x_t has standard deviation σ_d at every t; the network wants 1
     # 4. c_noise: what the network is given as the time
+    # 5. the factor: the speed of c_noise, and what stands in front of dF/dt in g
     ...  # your code
 
 # %% tags=["check", "nbval-check-output"]
@@ -544,7 +546,7 @@ checks.trig_coefficients(trig_coefficients)
 # <details><summary>Hint</summary>
 #
 # $x_t = \cos t\, x + \sin t\, \sigma_d z$ and $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ are two equations for x and z. Which combination of $x_t$ and its velocity contains x alone?
-# Part 3 compares two time inputs. The paper takes the angle.
+# Part 3 compares two time inputs, and gives their factors in df/dt and in g. The paper takes the angle.
 #
 # </details>
 
@@ -553,9 +555,12 @@ checks.trig_coefficients(trig_coefficients)
 #
 # ```python
 # def trig_coefficients(t, sigma_data):
-#     """c_skip, c_out, c_in, c_noise at angles t (b,), each (b,)."""
-#     return t.cos(), -sigma_data * t.sin(), torch.ones_like(t) / sigma_data, t
+#     """c_skip, c_out, c_in, c_noise and the factor at angles t (b,), each (b,)."""
+#     c_skip, c_out, c_in = t.cos(), -sigma_data * t.sin(), torch.ones_like(t) / sigma_data
+#     return c_skip, c_out, c_in, t, t.cos() * t.sin()
 # ```
+#
+# The factor is sin(2t)/2, at most ½. With ln(σ)/4 it would be ¼ at every t.
 #
 # </details>
 

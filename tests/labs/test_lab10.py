@@ -76,7 +76,8 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
 
 def coefficients(t, sigma_data):
     return {"c_skip": t.cos(), "c_out": -sigma_data * t.sin(),
-            "c_in": torch.ones_like(t) / sigma_data, "c_noise": t}  # fmt: skip
+            "c_in": torch.ones_like(t) / sigma_data, "c_noise": t,
+            "factor": t.cos() * t.sin()}  # fmt: skip
 
 
 @pytest.mark.parametrize("name, slip", [(n, s) for n, row in SLIPS.items() for s in row])
@@ -95,10 +96,12 @@ def test_other_wrong_coefficients_are_told_apart():
             lambda t, s: change(list(coefficients(t, s).values()))
         ).message
 
-    assert "return four things" in several(lambda rows: rows[:3])
+    assert "return five things" in several(lambda rows: rows[:3])
     assert "one number for each t" in several(lambda rows: [row[:, None] for row in rows])
     assert "c_out is wrong: at t = 0.8" in several(lambda rows: [rows[0], 2 * rows[1], *rows[2:]])
-    number = checks.trig_coefficients(lambda t, s: (t.cos(), -s * t.sin(), 1 / s, t))
+    number = checks.trig_coefficients(
+        lambda t, s: (t.cos(), -s * t.sin(), 1 / s, t, t.cos() * t.sin())
+    )
     assert number.passed  # a plain number for c_in will do
 
 

@@ -140,27 +140,28 @@ def difference_tangent(
     return t.cos()[:, None] * (f(h) - f(-h)) / (2 * h)
 
 
-NAMES = ("c_skip", "c_out", "c_in", "c_noise")
+NAMES = ("c_skip", "c_out", "c_in", "c_noise", "factor")
 
 
 @exercise
 def trig_coefficients(answer: Callable[..., Any]) -> str:
-    """(t, sigma_data) -> c_skip, c_out, c_in, c_noise of D = c_skip x_t + c_out F(c_in x_t, …)."""
+    """(t, sigma_data) -> c_skip, c_out, c_in, c_noise, and the factor of ∂F/∂c_noise in g."""
     for sigma_data in (0.4, 0.5, 2.0):
         t = torch.tensor([0.0, 0.05, 0.3, 0.8, 1.1, 1.5], dtype=torch.float64)
-        form = four_coefficients(answer(t, sigma_data), t)
-        right = t.cos(), -sigma_data * t.sin(), 1 / torch.full_like(t, sigma_data), t
+        form = five_numbers(answer(t, sigma_data), t)
+        factor = t.cos() * t.sin()
+        right = t.cos(), -sigma_data * t.sin(), 1 / torch.full_like(t, sigma_data), t, factor
         for name, found, exact in zip(NAMES, form, right, strict=True):
             if not same(found, exact):
                 coefficient_slips(name, found, t, sigma_data)
-        check_on_gaussian(form, t[1:], sigma_data)
+        check_on_gaussian(form[:4], t[1:], sigma_data)
     return "f(x, 0) = x; D and f of a Gaussian agree with the exact ones, for three σ_d"
 
 
-def four_coefficients(found: Any, t: Tensor) -> list[Tensor]:
-    """The answer's four, each of t's shape."""
+def five_numbers(found: Any, t: Tensor) -> list[Tensor]:
+    """The answer's five, each of t's shape."""
     count = len(found) if isinstance(found, tuple | list) else 0
-    expect(count == 4, "return four things, in this order: c_skip, c_out, c_in, c_noise")
+    expect(count == 5, f"return five things, in this order: {', '.join(NAMES)}")
     rows = [torch.as_tensor(v, dtype=torch.float64) for v in found]
     for name, row in zip(NAMES, rows, strict=True):
         fits = row.ndim == 0 or row.shape == t.shape
@@ -212,6 +213,15 @@ SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
         "this is the noise level σ_d tan t: the network is given the angle t itself": (
             lambda t, s: s * t.tan()
         ),
+    },
+    "factor": {
+        "this is the factor in df/dt: g = cos t · df/dt has one more cos t": lambda t, s: t.sin(),
+        "this is the factor of ln(σ)/4: the angle has speed 1": lambda t, s: 0 * t + 0.25,
+        "this is the speed dc_noise/dt alone: in g it stands behind cos t sin t": (
+            lambda t, s: 0 * t + 1
+        ),
+        "leave out σ_d: it stands in front of the factor": lambda t, s: s * t.cos() * t.sin(),
+        "leave out the sign: it stands in front of the factor": lambda t, s: -t.cos() * t.sin(),
     },
 }
 
