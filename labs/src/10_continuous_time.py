@@ -105,7 +105,7 @@ predict("10.1")
 #
 # $$x_t = \cos(t)\, x + \sin(t)\, \sigma_d z, \qquad \frac{\mathrm d x_t}{\mathrm d t} = \cos(t)\, \sigma_d z - \sin(t)\, x, \qquad t \in [0, \tfrac{\pi}{2}] .$$
 #
-# Here x is a data point, z is standard normal noise, and $\sigma_d$ is the standard deviation of the data; $x_t$ then has it at every t. Divide $x_t$ by cos t, and you have the noisy point $x + \sigma z$ of the earlier labs, at the noise level $\sigma = \sigma_d \tan t$.
+# Here x is a data point, z is standard normal noise, and $\sigma_d$ is a number, usually the standard deviation of the data; $x_t$ then has it, too, at every t. Divide $x_t$ by cos t, and you have the noisy point $x + \sigma z$ of the earlier labs, at the noise level $\sigma = \sigma_d \tan t$.
 #
 # The two equations can be solved for x: multiply the first by cos t and the second by sin t, and subtract. What is left is
 #
