@@ -1,21 +1,24 @@
 """Judge a generator of photographs on CIFAR-10: scores, nearest training images, 100 samples.
 
-python scripts/judge_photographs.py data/checkpoints/cifar10-ect.safetensors [--data PATH]
-    [--n 10000] [--nearest 2000] [--seed 0]
+python scripts/judge_photographs.py data/checkpoints/cifar10-ect.safetensors --denoiser RUN/start
+    [--data PATH] [--n 10000] [--nearest 2000] [--seed 0]
 
-Beside NAME.safetensors it writes NAME-scores.json, the table of scores with error bars and floors
-and the distances to the nearest training images, and NAME-unselected.png: the first 100 samples of
-the seed, one call each, ten of each class in the order of the classes.
+Beside NAME.safetensors it writes NAME-scores.json, the table of scores with error bars and floors,
+the distances to the nearest training images and the patch distance of each strip of samples that
+`cmlab ship` put beside the weights. NAME-unselected.png holds the first 100 samples of the seed,
+one call each, ten of each class, a class in each column. The denoiser from which the run started
+is scored in one call and by 35 calls of the diffusion sampler.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
+from cmlab_labs.lab16_cifar10.figures import patch_distances, read_training_record
 from PIL import Image
 from torch import Tensor
 
@@ -25,11 +28,12 @@ from cmlab.data.digits import Unlabelled
 from cmlab.metrics.evaluators import CIFAR10Evaluator
 from cmlab.metrics.feature_extractors import CifarSpace, Space
 from cmlab.metrics.precision_recall import search
-from cmlab.metrics.report import draws, sample_images
+from cmlab.metrics.report import Table, draws, sample_images
 from cmlab.train import checkpoint, runs
 
 QUANTILES = (0.01, 0.1, 0.5)
 CLOSEST, SIDE = 6, 10  # pairs that are named; samples a side of the sheet
+SETS, PICTURES = 20, 8  # sets of real pictures that the strips of eight are compared with
 CPU = torch.device("cpu")
 
 
@@ -90,6 +94,27 @@ def closest(made: Tensor, train: Tensor, found: Neighbours, i: int) -> dict[str,
     }
 
 
+def of_denoiser(table: Table) -> list[dict[str, Any]]:
+    """Its scores in one call, under a name of their own, and in 35."""
+    names = {"1 call": "1 call of the denoiser", "35 calls": "35 calls"}
+    return [row | {"of": names[row["of"]]} for row in table.rows() if row["of"] in names]
+
+
+def strips(name: Path, test: Tensor) -> dict[str, Any]:
+    """Patch distances of one call on each sheet of samples; empty without the files of `ship`."""
+    if not name.with_name(f"{name.name}.jsonl").exists():
+        return {}
+    run = read_training_record(name)
+    real = test[: SETS * PICTURES].unflatten(0, (SETS, PICTURES)).float() / 127.5 - 1
+    found = patch_distances(run, real)
+    return {
+        "seen": run.seen.tolist(),
+        "values": [round(float(v), 4) for v in found.values],
+        "floor": [round(v, 4) for v in found.floor],
+        "pictures": found.pictures,
+    }
+
+
 def sheet(x: Tensor) -> Image.Image:
     """Pictures (100, 3, h, w), bytes, as ten rows of ten with a white line between."""
     padded = torch.nn.functional.pad(x[: SIDE**2], (0, 1, 0, 1), value=255)
@@ -100,6 +125,7 @@ def sheet(x: Tensor) -> Image.Image:
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
+    parser.add_argument("--denoiser", type=Path, required=True)
     parser.add_argument("--data", default="")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--nearest", type=int, default=2000)
@@ -109,9 +135,14 @@ def main(words: list[str] | None = None) -> int:
     data: Any = read_from(recipe.data, args.data) if args.data else recipe.data
     photographs = data.data if isinstance(data, Unlabelled) else data
     space = CifarSpace()
-    evaluator = CIFAR10Evaluator(args.n, args.seed, space, heun=True)
+    evaluator = CIFAR10Evaluator(args.n, args.seed, space)
     table = evaluator.table(model, data, recipe.sampler)
     print("\n".join(table.lines()))
+    denoiser = replace(evaluator, heun=True).table(
+        runs.load(args.denoiser)[0], data, recipe.sampler
+    )
+    print("\n".join(denoiser.lines()))
+    readings = table.rows() + of_denoiser(denoiser)
     draw = draws(model, recipe.sampler)["1 call"]
     generate = partial(sample_images, draw, photographs.shape, classes=photographs.classes)
     made = generate(args.nearest, CPU, args.seed)
@@ -120,7 +151,8 @@ def main(words: list[str] | None = None) -> int:
     found = compared(made, test.images[order[: args.nearest]], train.images, space)
     print(found)
     name = args.run.with_suffix("") if args.run.is_file() else args.run / "model"
-    record = {"n": args.n, "seed": args.seed, "readings": table.rows(), "nearest": found}
+    record = {"n": args.n, "seed": args.seed, "readings": readings, "nearest": found,
+              "strips": strips(name, test.images[order])}  # fmt: skip
     checkpoint.write_json(Path(f"{name}-scores.json"), record)
     picture = sheet(made)
     write = lambda path: picture.save(path, format="PNG", optimize=True)  # noqa: E731

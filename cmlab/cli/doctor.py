@@ -57,7 +57,7 @@ def device() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding("device", "mps")
     else:
-        yield Finding("device", "cpu: enough for all labs; only lab 16's training wants a GPU")
+        yield Finding("device", "cpu: enough for all labs; longer CIFAR-10 runs want a GPU")
     yield Finding("threads", f"{threads} of {os.cpu_count()} processors")
 
 

@@ -46,7 +46,8 @@ def recipe(method: Method, steps: int, lr: float, seed: int) -> Recipe:
     """What denoiser and consistency model share: data, network, optimizer and evaluator."""
     train = cosine_training(steps, 128, Adam(lr, 0.9, 0.99), PowerDecay(), seed, warmup=500)
     train = replace(train, precision="bf16-mixed", accelerator="cpu")
-    sampler, evaluator = FewSteps(80.0, 0.821), CIFAR10Evaluator(heun=True)
+    evaluator = CIFAR10Evaluator(heun=isinstance(method, EDM))  # f is no denoiser
+    sampler = FewSteps(80.0, 0.821)
     return Recipe(DATA, NET, EDMPrecond(SIGMA), method, train, sampler, evaluator)
 
 

@@ -8,26 +8,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.generators import SHAPES_GENERATOR, Generator, ReferenceImages, shipped
-from cmlab_labs.lab16_cifar10 import checks, figures
+from cmlab_labs.common.generators import CIFAR_GENERATOR, Generator, ReferenceImages, shipped
+from cmlab_labs.lab16_cifar10 import checks, figures, judged
 from cmlab_labs.lab16_cifar10.explorer import explorer, interpolations, noise
 from cmlab_labs.lab16_cifar10.figures import (
     PatchDistances,
     chosen_sheets,
     distance_by_size,
     distance_curves,
-    field_means,
     lerp,
     mix_norms,
     patch_distances,
     pictures,
+    recorded_distances,
     sharpening,
 )
 from cmlab_labs.tools.notebooks.build import read_source
 from exercises import answers, lab, solutions, stubs
 from PIL import Image
 
-from cmlab.data.cifar10 import CIFAR10
+from cmlab.data.cifar10 import CIFAR10, CLASSES
 from cmlab.methods.editing import slerp
 from cmlab.metrics.feature_extractors import CifarSpace
 from cmlab.presets import PRESETS, shapes
@@ -121,7 +121,8 @@ def test_the_papers_network_has_its_published_size():
 def test_the_lab_shows_exactly_the_table_of_the_package(tmp_path):
     (cell,) = (c for c in read_source(LAB).cells if "figures.results_table(" in c.source)
     assert cell.source.startswith("Markdown(figures.results_table((")
-    lines = figures.results_table((tmp_path / "no.json", None, None)).splitlines()
+    none = (tmp_path / "no.json", *[None] * (len(figures.OURS) - 1))
+    lines = figures.results_table(none).splitlines()
     assert len(lines) == 2 + len(figures.ROWS) + len(figures.OURS)
     for row, line in zip(figures.ROWS, lines[2:], strict=False):
         assert " | ".join(figures.published_cells(row)) in line
@@ -155,10 +156,20 @@ def test_the_distance_grows_as_n_falls_and_not_only_its_spread():
     found = distance_by_size(made, real, (50, 400), 10)
     assert found.mean[0] - found.mean[1] > 5 * found.spread[0] / math.sqrt(10)
     assert found.mean[0] / found.mean[1] == pytest.approx(8, rel=0.4)  # as 1/n
-    assert distance_curves({"a": found, "b": found}, "t").axes[0].get_title("left") == "t"
+    drawn = distance_curves({"a": found, "b": found}, "t", {"a": 0.0, "b": 0.01}).axes[0]
+    assert drawn.get_title("left") == "t"
+    assert [line for line in drawn.lines if np.allclose(line.get_ydata(), 0.01)]
     with pytest.raises(ValueError, match="draw more"):
         distance_by_size(made, real, (4000,), 2)
-    assert field_means(torch.ones(2, 3, 32, 32)).shape == (2, 48)
+
+
+def test_the_labs_gaussian_distances_tend_to_the_exact_ones():
+    g = torch.Generator().manual_seed(1)
+    spread = torch.arange(1, 9).double().rsqrt()
+    real, pool = (spread * torch.randn(20_000, 8, generator=g).double() for _ in range(2))
+    found = distance_by_size(0.8 * pool, real, (200, 10_000), 2)
+    exact = 0.2**2 * float(spread.square().sum())
+    assert found.mean[1] == pytest.approx(exact, rel=0.1) and found.mean[0] > found.mean[1]
 
 
 @pytest.fixture
@@ -187,8 +198,8 @@ def test_a_diary_counts_the_starts_images(run):
 
 def test_the_shipped_run_has_a_diary():
     read, record = (
-        figures.read_training_record(SHAPES_GENERATOR.with_suffix("")),
-        shipped([SHAPES_GENERATOR]).record,
+        figures.read_training_record(CIFAR_GENERATOR.with_suffix("")),
+        shipped().record,
     )
     assert read.samples[-1] == read.seen[-1] == record["samples_seen"]
     assert 0 < read.before < read.samples[-1] and (np.diff(read.samples) > 0).all()
@@ -280,8 +291,64 @@ def test_a_copy_is_at_zero_and_unseen_ones_are_not(generator):
 
 
 def test_without_any_file_the_remedy_is_named(tmp_path):
-    with pytest.raises(BadFile, match="cmlab train shapes.ect"):
-        shipped([tmp_path / SHAPES_GENERATOR.name])
+    with pytest.raises(BadFile, match="cmlab train cifar10.ect-laptop"):
+        shipped(tmp_path / CIFAR_GENERATOR.name)
+
+
+def test_the_shipped_generator_has_the_names_of_its_classes_and_fits_a_page():
+    generator = shipped()
+    assert generator.classes == CLASSES and generator.data.classes == 10
+    assert CIFAR_GENERATOR.stat().st_size <= 5e6
+    assert explorer(generator).knobs["label"].options[3] == ("cat", 3)
+
+
+def test_patches_are_counted_without_their_classes():
+    found = figures.cost(PRESETS["cifar10.ect-laptop"]())
+    assert 3.9 < found.step / found.call < 4.1 and found.weights == 2_444_428
+
+
+RECORD = {
+    "n": 500,
+    "readings": [
+        {"name": name, "of": of, "value": value, "error": 0.1, "floor": 0.25, "samples": 500}
+        for of, value in (("1 call", 8.0), ("35 calls", 4.0))
+        for name in judged.COLUMNS
+    ],
+    "nearest": {"space": "cmlab-cifar", "n": 20, "generated": {"0.01": 1.0, "0.5": 3.0},
+                "test": {"0.01": 1.5, "0.5": 2.5}},
+}  # fmt: skip
+
+
+def test_the_table_of_scores_has_a_row_for_each_number_of_calls_and_the_floor():
+    lines = judged.scores_table(RECORD, ("1 call", "35 calls")).splitlines()
+    assert len(lines) == 5 and lines[2].startswith("| 1 call | 8.0 ± 0.1 | 8.000 ± 0.100 |")
+    assert lines[-1].startswith("| *floor: real images* | 0.2 | 0.250 |")
+    ratio, error = judged.over(RECORD, "fd", "1 call", "35 calls")
+    assert ratio == 2 and error == pytest.approx(2 * math.hypot(0.1 / 8, 0.1 / 4))
+    with pytest.raises(ValueError, match="no fd of 2 calls"):
+        judged.reading(RECORD, "fd", "2 calls")
+
+
+def test_the_nearest_images_stand_beside_those_of_the_test_set():
+    lines = judged.nearest_table(RECORD).splitlines()
+    assert "1% are nearer than | 50% are nearer than" in lines[0]
+    assert lines[2:] == ["| samples, one call | 1.0 | 3.0 |", "| test images | 1.5 | 2.5 |"]
+
+
+def test_what_the_judges_recorded_is_whole_and_drawn():
+    scores = judged.read_scores(CIFAR_GENERATOR)
+    found = recorded_distances(scores["strips"])
+    run = figures.read_training_record(CIFAR_GENERATOR.with_suffix(""))
+    assert scores["strips"]["seen"] == run.seen.tolist() and len(found.values) == len(run.seen)
+    assert {"1 call", "2 calls", "4 calls", "35 calls"} == {r["of"] for r in scores["readings"]}
+    assert judged.unselected(CIFAR_GENERATOR, "t").axes[0].get_title("left") == "t"
+
+
+def test_a_missing_record_or_sheet_is_named(tmp_path):
+    with pytest.raises(BadFile, match="made-scores.json is missing"):
+        judged.read_scores(tmp_path / "made.safetensors")
+    with pytest.raises(BadFile, match="made-unselected.png is missing"):
+        judged.unselected(tmp_path / "made.safetensors", "t")
 
 
 def test_without_cifar_10_the_reading_says_that_no_neighbours_are_shown(generator, monkeypatch):

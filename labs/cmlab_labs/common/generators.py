@@ -1,6 +1,5 @@
 """Trained generators that the labs ship, the exact digit denoiser, and nearest training images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cmlab.data.cifar10 import CIFAR10
-from cmlab.data.digits import Digits
+from cmlab.data.cifar10 import CIFAR10, CLASSES
+from cmlab.data.digits import Digits, Unlabelled
 from cmlab.metrics.digits import distance_to_nearest
 from cmlab.metrics.feature_extractors import pixels
 from cmlab.metrics.precision_recall import nearest_images
@@ -62,12 +61,9 @@ def noise(seed: int, n: int = 1) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-# The shipped generators of colour images, and images to compare theirs with
+# The shipped generator of photographs, and images to compare its own with
 
-CIFAR_GENERATOR, SHAPES_GENERATOR = (
-    CHECKPOINTS / "cifar10-ect.safetensors",
-    CHECKPOINTS / "shapes-ect.safetensors",
-)
+CIFAR_GENERATOR = CHECKPOINTS / "cifar10-ect.safetensors"
 FRESH = 2048  # pictures of an endless source that stand in for a training set
 
 
@@ -95,14 +91,23 @@ class Generator:
     record: dict[str, Any]
 
     @property
-    def classes(self) -> int:
-        """Number of classes; 0 if the generator is unconditional."""
-        return int(getattr(self.recipe.net, "classes", 0))
+    def data(self) -> Any:
+        """What it was trained on, without the wrapper that drops labels."""
+        data = self.recipe.data
+        return data.data if isinstance(data, Unlabelled) else data
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that may be asked for; none if the generator is unconditional."""
+        count = int(getattr(self.data, "classes", 0))
+        if isinstance(self.data, CIFAR10):
+            return CLASSES[:count]
+        return tuple(str(label) for label in range(count))
 
     @cached_property
     def pool(self) -> ReferenceImages | None:
         """Reference images: CIFAR-10's training set (None if missing), or fresh synthetic ones."""
-        data: Any = self.recipe.data
+        data = self.data
         if not isinstance(data, CIFAR10):
             g = torch.Generator().manual_seed(16)
             drawn = pixels(data.sample(FRESH + 100, g)[0])
@@ -118,13 +123,12 @@ class Generator:
         return torch.full((n,), wish) if self.classes else None
 
 
-def shipped(paths: Sequence[Path] = (CIFAR_GENERATOR, SHAPES_GENERATOR)) -> Generator:
-    """Load the first of these checkpoints that exists. Raises BadFile if none does."""
-    for path in paths:
-        if path.exists():
-            model, recipe, record = runs.load(path)
-            return Generator(model.requires_grad_(False), recipe, record)
-    raise BadFile(
-        f"{paths[-1].name} is not in {paths[-1].parent}; remake it with `cmlab train shapes.ect "
-        f"--out DIR` and copy DIR/model.safetensors there"
-    )
+def shipped(path: Path = CIFAR_GENERATOR) -> Generator:
+    """Load the generator of photographs. Raises BadFile if it is not there."""
+    if not path.exists():
+        raise BadFile(
+            f"{path.name} is not in {path.parent}; remake it with `cmlab train cifar10.ect-laptop "
+            f"--out DIR` and `cmlab ship DIR --out {path.with_suffix('')}`"
+        )
+    model, recipe, record = runs.load(path)
+    return Generator(model.requires_grad_(False), recipe, record)

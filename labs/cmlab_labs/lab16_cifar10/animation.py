@@ -23,10 +23,11 @@ from ..common.animation import (
     text_labels,
 )
 from ..common.generators import Generator, shipped
-from .explorer import answers, few_steps, noise
+from .explorer import few_steps, noise
 from .figures import lerp
 
 PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))  # seeds of the two noises
+ASKED = (0, 1, 7, 8, 9)  # the class of each pair
 FRAMES, QUALITY = 21, 88
 SHARE = "share of the second noise (no unit)"
 
@@ -37,11 +38,10 @@ Norms = dict[str, list[float]]  # the strength of the noise at each share, by wa
 @torch.no_grad()
 def strips(generator: Generator, share: float) -> Tensor:
     """One-call pictures of each pair of noises at this share, both ways, (2, pairs, 3, h, w)."""
-    shape = generator.recipe.data.shape  # type: ignore[attr-defined]
-    made = []
+    shape, made = generator.data.shape, []
     for mix in (slerp, lerp):
         z = torch.cat([mix(noise(a, shape), noise(b, shape), share) for a, b in PAIRS])
-        f = answers(generator, 0, len(z))
+        f = lambda x_t, t: generator.model(x_t, t, torch.tensor(ASKED))  # noqa: E731
         made.append(few_steps(generator)(generator.model.process, f, z, 1))
     return torch.stack(made)
 
@@ -63,7 +63,7 @@ def between_noises() -> Moving:
     """Pictures on the great circle and on the straight way between two noises."""
     generator = shipped()
     shares = np.linspace(0, 1, FRAMES).round(3).tolist()
-    shape = generator.recipe.data.shape  # type: ignore[attr-defined]
+    shape = generator.data.shape
     norms = {name: [strength(mix, s, shape) for s in shares]
              for name, mix in (("great circle", slerp), ("straight", lerp))}  # fmt: skip
     shots = [frame(generator, k, shares, norms) for k in range(FRAMES)]

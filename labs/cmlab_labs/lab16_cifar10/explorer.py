@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,8 +43,8 @@ def explorer(generator: Generator) -> Explorer:
         "calls": choice("network calls", (1, 2, 4)),
         "middle": log_slider("noise level of the last call", middle, 0.02, 20),
     }
-    if generator.classes:
-        knobs["label"] = slider("class", 0, 0, generator.classes - 1)
+    if names := generator.classes:
+        knobs["label"] = choice("class", [(name, k) for k, name in enumerate(names)], 0)
     return Explorer(partial(picture, generator), knobs, "explorer(generator)")
 
 
@@ -54,7 +54,7 @@ def picture(
     label: int = 0,
 ) -> Picture:  # fmt: skip
     """Samples from the noise at this share of the path from one noise to the other."""
-    data: Any = generator.recipe.data
+    data = generator.data
     z = slerp(noise(seed, data.shape), noise(other, data.shape), share)
     f = RecordedCalls(answers(generator, label, 1))
     sampler = replace(few_steps(generator), sigma_mid=middle)
@@ -83,7 +83,7 @@ def interpolations(
     generator: Generator, seed: int, other: int, label: int
 ) -> tuple[Tensor, Tensor]:
     """One-call pictures at each of SHARES, on the great circle and on the straight way."""
-    data: Any = generator.recipe.data
+    data = generator.data
     ends = noise(seed, data.shape), noise(other, data.shape)
     mixed = [slerp(*ends, s) for s in SHARES] + [lerp(*ends, s) for s in SHARES[1:-1]]
     process, z = generator.model.process, torch.cat(mixed)

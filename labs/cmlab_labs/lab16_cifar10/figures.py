@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmlab.cli.ship import stacked, with_suffix
@@ -73,12 +72,22 @@ def cost(recipe: Recipe) -> NetworkCost:
     data: Any = recipe.data
     with torch.device("meta"):
         whole = net.build()
-        # The class costs a row of a table, and a label without a number cannot be looked up.
-        bare = replace(net, classes=0).build()
+        bare = without_classes(net).build()
         x, c_noise = torch.empty(FEW, *data.shape), torch.empty(FEW)
     call, there_and_back, kept = count_passes(bare, x, c_noise)
     weights = sum(p.numel() for p in whole.parameters())
     return NetworkCost(weights, call, call + there_and_back, kept, recipe.samples)
+
+
+def without_classes(net: Any) -> Any:
+    """The record of the same network without classes.
+
+    A class costs a row of a table, and a label without a number cannot be looked up.
+    """
+    inner = getattr(net, "inner", None)
+    if inner is not None:
+        return replace(net, inner=without_classes(inner))
+    return replace(net, classes=0)
 
 
 def count_passes(net: nn.Module, x: Tensor, c_noise: Tensor) -> tuple[int, int, int]:
@@ -409,7 +418,7 @@ ROWS = (
               "the length of the second part is not stated"),
 )  # fmt: skip
 
-OURS = ("cifar10.ect-sprint", "cifar10.ect-paper", "cifar10.ict-paper")
+OURS = ("cifar10.ect-laptop", "cifar10.ect-sprint", "cifar10.ect-paper", "cifar10.ict-paper")
 HEADS = ("method", "FID, 1 call", "FID, 2 calls", "images before, M", "images, M", "how known",
          "note")  # fmt: skip
 
@@ -491,14 +500,7 @@ def read_training_record(path: Path) -> TrainingRecord:
     return TrainingRecord(max(first, default=0), samples, np.array(losses, float), seen, sheets)
 
 
-# Bias of a Fréchet distance by the number of samples, and its limit
-
-SIDE = 4  # pixels a side of what is left of a picture
-
-
-def field_means(x: Tensor) -> Tensor:
-    """A picture as its means over 4 × 4 fields: 48 features in colour, in the pixels' unit."""
-    return avg_pool2d(x.clamp(-1, 1), x.shape[-1] // SIDE).flatten(1)
+# Bias of a Fréchet distance by the number of samples
 
 
 @dataclass(frozen=True)
@@ -517,12 +519,6 @@ class DistanceBySize:
         """Standard deviation over the repeats: what an error bar of one measurement shows."""
         return self.values.std(1).numpy()
 
-    @property
-    def limit(self) -> float:
-        """a of the least-squares fit a + b/n, weighted by the spread: what no n adds to."""
-        slope, limit = np.polyfit(1 / np.array(self.sizes), self.mean, 1, w=1 / self.spread)
-        return float(limit)
-
 
 def distance_by_size(
     made: Tensor, real: Tensor, sizes: Sequence[int], repeats: int
@@ -537,19 +533,21 @@ def distance_by_size(
     return DistanceBySize(tuple(sizes), torch.tensor(rows).double())
 
 
-def distance_curves(drifts: Mapping[str, DistanceBySize], title: str) -> Figure:
-    """Mean and spread of each against n; dotted where it tends to."""
+def distance_curves(
+    drifts: Mapping[str, DistanceBySize], title: str, exact: Mapping[str, float]
+) -> Figure:
+    """Mean and spread of each against n; dotted its exact distance, where that is not 0."""
     figure, ((ax,),) = sheet(1, 1, 8.2, 3.8)
     for (name, found), role in zip(drifts.items(), (DATA, STUDENT, TEACHER, WRONG), strict=False):
         n = np.array(found.sizes)
         ax.errorbar(n, found.mean, found.spread, color=role.color, marker=role.marker,
                     ls=role.line, ms=5, capsize=3)  # fmt: skip
         label(ax, n[-1] * 1.12, found.mean[-1], name, role.color)
-        if found.limit > found.mean[-1] / 50:
-            ax.axhline(found.limit, color=role.color, ls=":", lw=1)
+        if exact[name]:
+            ax.axhline(exact[name], color=role.color, ls=":", lw=1)
     ax.set(xscale="log", yscale="log", xlim=(n[0] / 1.2, n[-1] * 4.5))
-    y = "Fréchet distance, 4 × 4 fields\n(pixel values squared)"
-    name_axes(ax, "pictures measured, n", y, title)
+    y = "Fréchet distance of 48 features\n(feature values squared)"
+    name_axes(ax, "samples measured, n", y, title)
     return figure
 
 
@@ -571,6 +569,12 @@ def pictures(strip: np.ndarray) -> Tensor:
     count = strip.shape[1] // side
     x = torch.from_numpy(strip.copy()).reshape(side, count, side, 3)[:-1, :, :-1]
     return x.permute(1, 3, 0, 2).float() / 127.5 - 1
+
+
+def recorded_distances(strips: Mapping[str, Any]) -> PatchDistances:
+    """Those that the judges recorded: values, floor and pictures."""
+    low, high = strips["floor"]
+    return PatchDistances(np.array(strips["values"], float), (low, high), int(strips["pictures"]))
 
 
 def patch_distances(run: TrainingRecord, real: Tensor, calls: int = 1) -> PatchDistances:
@@ -622,17 +626,17 @@ def sharpening(
     draw_loss_bands(left, run)
     draw_distances(right, run, score)
     for ax in (left, right):
-        ax.plot(run.seen[picked] / 1e3, [0.03] * len(picked), "|", color="black", ms=7,
+        ax.plot(run.seen[picked] / 1e6, [0.03] * len(picked), "|", color="black", ms=7,
                 transform=ax.get_xaxis_transform())  # fmt: skip
         if run.before:
-            ax.axvline(run.before / 1e3, color=NOISE.color, lw=1.2, ls="--")
+            ax.axvline(run.before / 1e6, color=NOISE.color, lw=1.2, ls="--")
     return figure
 
 
 def sheet_name(run: TrainingRecord, index: int) -> str:
     """Images seen, and in which of the two trainings."""
     stage = "denoiser" if run.seen[index] <= run.before and run.before else "consistency"
-    return f"{run.seen[index]:,}".replace(",", " ") + f"\n{stage}"
+    return f"{run.seen[index] / 1e6:.3g} million\n{stage}"
 
 
 def stack_strips(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], title: str) -> None:
@@ -652,18 +656,18 @@ def draw_loss_bands(ax: Axes, run: TrainingRecord) -> None:
                     markevery=max(len(x) // 4, 1), label="" if later else name)  # fmt: skip
     ax.set_yscale("log")
     ax.legend(fontsize=8, title="noise level", title_fontsize=8)
-    name_axes(ax, "thousands of images seen", "loss", "Loss by noise level")
+    name_axes(ax, "images seen (millions)", "loss", "Loss by noise level")
 
 
 def running_median(
     run: TrainingRecord, bins: tuple[int, int], later: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Thousands of images and a running median of the loss in these bins, of one training."""
+    """Millions of images and a running median of the loss in these bins, of one training."""
     mean = np.ma.masked_invalid(run.losses[:, slice(*bins)]).mean(1).filled(np.nan)
     kept = np.isfinite(mean) & ((run.samples > run.before) == later)
     values = mean[kept]
     smooth = [np.median(values[max(i - 3, 0) : i + 4]) for i in range(len(values))]
-    return run.samples[kept] / 1e3, np.array(smooth)
+    return run.samples[kept] / 1e6, np.array(smooth)
 
 
 def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None:
@@ -672,10 +676,10 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     ax.axhspan(low, high, color=DATA.color, alpha=0.2, lw=0)
     count = f"{score.pictures} real pictures"
     label(ax, 0, low * 0.87, count, DATA.color)
-    ax.plot(run.seen / 1e3, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
+    ax.plot(run.seen / 1e6, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
-    name_axes(ax, "thousands of images seen", "patch distance", "Distance to real pictures")
+    name_axes(ax, "images seen (millions)", "patch distance", "Distance to real pictures")
 
 
 # Two pairs of CIFAR-10's training images that distances in pixels put in the wrong order

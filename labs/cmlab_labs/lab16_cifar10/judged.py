@@ -1,0 +1,110 @@
+"""The record of the photographs' judges: scores, nearest training images, unselected samples.
+
+`scripts/judge_photographs.py` writes it beside the shipped weights, so that the lab needs neither
+CIFAR-10 nor the minutes that judging takes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cmlab.cli.ship import with_suffix
+from cmlab.data.cifar10 import CLASSES
+from cmlab.metrics.plots import sheet
+from cmlab.train.checkpoint import BadFile, read_json, with_fields
+
+SIDE = 10  # samples a side of the sheet of unselected ones
+COLUMNS = {
+    "fd": "Fréchet distance",
+    "asked": "class asked for",
+    "precision": "precision",
+    "recall": "recall",
+}
+Reading = Mapping[str, Any]
+
+
+def read_scores(weights: Path) -> dict[str, Any]:
+    """The record beside these weights: n, seed, readings, nearest and strips.
+
+    Raises BadFile where it is missing or is none.
+    """
+    path = with_suffix(weights.with_suffix(""), "-scores.json")
+    fields = {"n": int, "seed": int, "readings": list, "nearest": dict, "strips": dict}
+    return with_fields(read_json(path), fields, str(path))
+
+
+def reading(record: Mapping[str, Any], name: str, of: str) -> Reading:
+    """One score, such as the "fd" of "1 call". Raises ValueError where there is none."""
+    found = [row for row in record["readings"] if (row["name"], row["of"]) == (name, of)]
+    if not found:
+        raise ValueError(f"the record has no {name} of {of}: judge the run again")
+    return found[0]
+
+
+def over(record: Mapping[str, Any], name: str, of: str, other: str) -> tuple[float, float]:
+    """The ratio of two scores and its standard error, to first order in the errors."""
+    a, b = reading(record, name, of), reading(record, name, other)
+    ratio = a["value"] / b["value"]
+    own, others = a["error"] / b["value"], ratio * b["error"] / b["value"]
+    return ratio, (own**2 + others**2) ** 0.5
+
+
+def scores_table(record: Mapping[str, Any], calls: Sequence[str]) -> str:
+    """A Markdown table: a row for each number of calls, the floor of real images last."""
+    heads = " | ".join(COLUMNS.values())
+    lines = [f"| {record['n']:,} images each | {heads} |", "|---" + "|---:" * len(COLUMNS) + "|"]
+    for of in calls:
+        cells = [with_error(name, reading(record, name, of)) for name in COLUMNS]
+        lines.append(f"| {of} | " + " | ".join(cells) + " |")
+    floor = [reading(record, name, calls[0]) for name in COLUMNS]
+    cells = [number(name, row["floor"]) for name, row in zip(COLUMNS, floor, strict=True)]
+    lines.append("| *floor: real images* | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def with_error(name: str, row: Reading) -> str:
+    places = 1 if name == "fd" else 3
+    return f"{number(name, row['value'])} ± {row['error']:.{places}f}"
+
+
+def number(name: str, value: float) -> str:
+    return f"{value:.1f}" if name == "fd" else f"{value:.3f}"
+
+
+def nearest_table(record: Mapping[str, Any]) -> str:
+    """A Markdown table: distances to the nearest training image, of samples and test images."""
+    found = record["nearest"]
+    names = {"generated": "samples, one call", "test": "test images"}
+    quantiles = list(found["test"])
+    heads = " | ".join(f"{float(q):.0%} are nearer than" for q in quantiles)
+    rows = [
+        f"| {name} | " + " | ".join(f"{found[key][q]:.1f}" for q in quantiles) + " |"
+        for key, name in names.items()
+    ]
+    head = f"| distance in the features of {found['space']}, {found['n']:,} each | {heads} |"
+    return "\n".join([head, "|---" + "|---:" * len(quantiles) + "|", *rows])
+
+
+def unselected(weights: Path, title: str) -> Figure:
+    """The sheet of the first samples of a seed, a class in each column.
+
+    Raises BadFile where the picture is missing or none.
+    """
+    path = with_suffix(weights.with_suffix(""), "-unselected.png")
+    try:
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+    except (OSError, SyntaxError) as error:
+        raise BadFile(f"{path} is missing or no picture; restore the files") from error
+    figure, ((ax,),) = sheet(1, 1, 6.6, 6.1)
+    ax.imshow(pixels, interpolation="nearest")
+    ax.set_axis_off()
+    wide = pixels.shape[1] / SIDE
+    for k, name in enumerate(CLASSES):
+        ax.annotate(name, ((k + 0.5) * wide, 0), (0, 2), textcoords="offset points", ha="center",
+                    va="bottom", fontsize=7.5)  # fmt: skip
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", y=1.0, pad=18)
+    return figure
