@@ -10,7 +10,12 @@ import pytest
 import torch
 from cmlab_labs.common.generators import CIFAR_GENERATOR, Generator, ReferenceImages, shipped
 from cmlab_labs.lab16_cifar10 import checks, figures, judged
-from cmlab_labs.lab16_cifar10.explorer import explorer, interpolations, noise
+from cmlab_labs.lab16_cifar10.explorer import (
+    explorer,
+    halfway_contrast,
+    interpolations,
+    noise,
+)
 from cmlab_labs.lab16_cifar10.figures import (
     PatchDistances,
     chosen_sheets,
@@ -201,7 +206,7 @@ def test_the_shipped_run_has_a_diary():
         figures.read_training_record(CIFAR_GENERATOR.with_suffix("")),
         shipped().record,
     )
-    assert read.samples[-1] == read.seen[-1] == record["samples_seen"]
+    assert 0.99 * record["samples_seen"] < read.seen[-1] <= record["samples_seen"]
     assert 0 < read.before < read.samples[-1] and (np.diff(read.samples) > 0).all()
     assert len(read.sheets) == len(record["sheets"]) and pictures(read.strip(0)).shape[0] == 8
 
@@ -340,7 +345,8 @@ def test_what_the_judges_recorded_is_whole_and_drawn():
     found = recorded_distances(scores["strips"])
     run = figures.read_training_record(CIFAR_GENERATOR.with_suffix(""))
     assert scores["strips"]["seen"] == run.seen.tolist() and len(found.values) == len(run.seen)
-    assert {"1 call", "2 calls", "4 calls", "35 calls"} == {r["of"] for r in scores["readings"]}
+    judged_ones = {"1 call", "2 calls", "4 calls", "35 calls", "1 call of the denoiser"}
+    assert judged_ones == {r["of"] for r in scores["readings"]}
     assert judged.unselected(CIFAR_GENERATOR, "t").axes[0].get_title("left") == "t"
 
 
@@ -394,3 +400,8 @@ def test_the_text_judges_copies_by_features():
     text = lab("16").read_text(encoding="utf-8")
     assert "a copy is at 0, unseen" not in text and "Judge copies by features" in text
     assert "6.98" in text and "5.50" in text
+
+
+def test_half_way_the_straight_mix_of_noises_gives_the_paler_picture():
+    round_way, straight = halfway_contrast(shipped(), 20)
+    assert round_way.shape == (20,) and float((straight < round_way).double().mean()) > 0.8

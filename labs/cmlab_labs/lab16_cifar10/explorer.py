@@ -92,6 +92,21 @@ def interpolations(
     return round_way, torch.cat([round_way[:1], inner, round_way[-1:]])
 
 
+@torch.no_grad()
+def halfway_contrast(generator: Generator, pairs: int, label: int = 0) -> tuple[Tensor, Tensor]:
+    """Standard deviation of the pixels of one-call pictures half-way between two noises.
+
+    Returns:
+        Those on the great circle (pairs,), and on the straight way.
+    """
+    shape = generator.data.shape
+    ends = [(noise(2 * k, shape), noise(2 * k + 1, shape)) for k in range(pairs)]
+    z = torch.cat([mix(*two, 0.5) for mix in (slerp, lerp) for two in ends])
+    made = few_steps(generator)(generator.model.process, answers(generator, label, len(z)), z, 1)
+    round_way, straight = made.flatten(1).std(1).split(pairs)
+    return round_way, straight
+
+
 def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[float]]:
     """The three nearest pictures in [-1, 1] and their distances; none without a pool."""
     if pool is None:

@@ -675,7 +675,7 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     low, high = score.floor
     ax.axhspan(low, high, color=DATA.color, alpha=0.2, lw=0)
     count = f"{score.pictures} real pictures"
-    label(ax, 0, low * 0.87, count, DATA.color)
+    label(ax, run.seen[0] / 1e6, low * 0.87, count, DATA.color)
     ax.plot(run.seen / 1e6, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
