@@ -536,7 +536,7 @@ Markdown("\n".join(table))
 #
 # </details>
 #
-# Did sLCT's remedies help? On these small latents none did: plain iCT ended ahead of sLCT, with and without outliers. How well did the three measurements predict that? The second predicted fully: the class could be guessed from the noise, and the network ignored its label. The first predicted only half: without outliers a robust loss had little to do, but with outliers the Cauchy loss did not help either, because pseudo-Huber coped with them. The third named a plausible cause, which our one attempt at repair did not confirm. So treat the first and the third as necessary conditions: where they fail, expect no gain; where they hold, you still have to try.
+# Did sLCT's remedies help? On these small latents none did: plain iCT ended ahead of sLCT, with and without outliers. How well did the three measurements predict that? The second predicted fully: the class could be guessed from noise that was paired across classes, and the network trained on such pairs ignored its label. The first predicted only half: without outliers a robust loss had little to do, but with outliers the Cauchy loss did not help either, because pseudo-Huber coped with them. The third named a plausible cause, which our one attempt at repair did not confirm. So treat the first and the third as necessary conditions: where they fail, expect no gain; where they hold, you still have to try.
 #
 # 1. **Measure the kurtosis of your latents first.** A loss that ignores outliers needs outliers to ignore.
 # 2. **Measure the residuals before you adopt a c.** Here the typical residual lay far beyond the hump, which lets the loss turn away from ordinary samples; a larger c alone did not cure it.

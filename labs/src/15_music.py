@@ -53,7 +53,6 @@ from cmlab_labs.lab15_music.windows import averaged_noise, fuse, fused_denoiser,
 from IPython.display import Audio, Markdown
 
 from cmlab.methods import MusicCM
-from cmlab.teacher import Guided
 
 start_lab(threads=1)  # small networks: a second thread would only wait
 
@@ -219,9 +218,6 @@ noise_std(
 
 # %%
 show_source(MusicCM.loss)
-
-# %%
-show_source(Guided.__call__)
 
 # %% [markdown]
 # For guidance the teacher also has to be trained on clips *without* a label, so a tenth of its training labels were hidden. The student learns the guided output itself, and needs one call where the teacher needs two.
