@@ -96,13 +96,15 @@ def worded(root):
     return table(root, words=True)
 
 
-def table(root, payload=png, names=("class0", "class1"), words=False):
+def table(root, payload=png, names=("class0", "class1"), words=False, kind="struct"):
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     order = np.argsort(LABELS, kind="stable")
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    form = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [{"bytes": payload(PIXELS[k]), "path": f"{k}.png"} for k in order]
+    if kind == "list":
+        form, cells = pa.list_(form), [[cell] for cell in cells]
     labels = [names[k] if words else int(k) for k in LABELS[order]]
-    held = {"image": pa.array(cells, kind), "label": labels}
+    held = {"image": pa.array(cells, form), "label": labels}
     rows = pa.table({"sha256": pa.array([b"x"] * len(order))} | held if words else held)
     info = {"info": {"features": {"label": {"names": list(names)}}}}
     rows = rows.replace_schema_metadata({"huggingface": json.dumps(info)})
@@ -269,6 +271,20 @@ def one_file(name):
     return make
 
 
+def lying():
+    """An array whose header promises more than any memory holds."""
+    held = io.BytesIO()
+    np.save(held, PIXELS)
+    return held.getvalue().replace(b"(20, 8, 8, 3), }   ", b"(9" + 10 * b"9" + b",8,8),}")
+
+
+def damaged(root):
+    path = next(table(root).rglob("train*"))
+    payload = path.read_bytes()
+    path.write_bytes(payload[:4] + bytes(b ^ 255 for b in payload[4:60]) + payload[60:])
+    return root
+
+
 def objects(root):
     np.savez(root / "x.npz", images=np.array([{}, None], dtype=object))
     return root / "x.npz"
@@ -322,10 +338,14 @@ FAULTS = {
     "one-hot": (saved(x=PIXELS, y=np.eye(20, dtype=int)), "has labels that do not fit; give one"),
     "labels": (saved(x=PIXELS, y=np.zeros(3, int)), "has labels that do not fit; give one whole"),
     "one label": (saved(x=PIXELS, y=np.zeros(20, int)), "has pictures of one class only; leave"),
-    "a table of names": (lambda root: table(root, lambda x: None), "holds names of pictures and"),
+    "a table of names": (lambda root: table(root, lambda x: None), "has a row without a picture"),
     "a negative label": (saved(x=PIXELS, y=LABELS - 1), "no whole numbers from 0 to 9999; leave"),
     "Arrow tables": (one_file("data-00000-of-00001.arrow"), "but Arrow tables: write them anew"),
     "WebP": (one_of_them("x.png", png(PIXELS[0], format="WEBP")), "is a WEBP picture and no PNG"),
+    "a table of lists": (lambda root: table(root, lambda x: None, kind="list"), "a row without a"),
+    "a damaged table": (damaged, "is truncated or damaged; get it again"),
+    "letters": (saved(x=np.full((12, 8, 8), "a")), "holds <U1; give bytes, or floats in"),
+    "a false length": (file("x.npy", lying()), "is damaged, or holds objects where arrays"),
     "half a table": (file("d/x.parquet", b"PAR1 and no more"), "none of the forms"),
 }  # fmt: skip
 

@@ -26,7 +26,6 @@ from .settings import Refused, whole
 
 ARCHIVES = {layout.name: layout.archive for layout in LAYOUTS}
 SIZES, SHOWN = Range("[8, 256]"), 64  # pixels a side of packed pictures; pictures in the grid
-MANY = 5_000  # training pictures for which the large preset is named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,8 +130,7 @@ def pack_own(args: argparse.Namespace) -> int:
     checkpoint.replace(out.with_suffix(".png"), lambda part: part.write_bytes(picture()))
     megabytes = out.stat().st_size / 1e6
     lines += [f"wrote {out} ({megabytes:.1f} MB), and a picture of them beside it"]
-    few = len(tensors.get("train", ())) < MANY
-    preset = ("images.ect-small" if few else "images.ect") if args.set == "images" else "toy.ict"
+    preset = "images.ect-small" if args.set == "images" else "toy.ict"
     lines += [f"next: cmlab train {preset} --data {out}"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

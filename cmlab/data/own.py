@@ -232,7 +232,8 @@ def pack_points(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BadFile(f"{path} has {len(rows)} points; give {LEAST} to {MOST_POINTS}")
     points = np.array(rows, dtype=np.float64)
     mean = points.mean(0)
-    scale = float(np.sqrt(points.var(0).mean())) / UNIT
+    with np.errstate(over="ignore"):  # it is said below
+        scale = float(np.sqrt(points.var(0).mean())) / UNIT
     if not scale > 0 or not np.isfinite(scale):
         raise BadFile(f"{path} has points that are all alike, or too far apart to be measured")
     tensors = {"points": torch.from_numpy((points - mean) / scale)}

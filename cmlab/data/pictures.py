@@ -30,7 +30,7 @@ LARGEST = 2**28  # bytes of one file in an archive
 INDEX = "dataset.json"
 UNREADABLE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, zlib.error, zipfile.BadZipFile,
-    NotImplementedError, RuntimeError, Image.DecompressionBombError,
+    NotImplementedError, RuntimeError, MemoryError, Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )  # fmt: skip
 
@@ -255,10 +255,8 @@ def as_bytes(path: Path, x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "f" and np.isfinite(x).all() and -1 <= x.min() and x.max() <= 1:
         x = ((x + 1) * 127.5 if x.min() < 0 else x * 255).round().astype(np.uint8)
     if x.dtype != np.uint8:
-        raise BadFile(
-            f"{path} holds {x.dtype} from {x.min()} to {x.max()}; give bytes, or floats in [0, 1] "
-            f"or [-1, 1]"
-        )
+        span = f" from {x.min()} to {x.max()}" if x.dtype.kind in "biuf" else ""
+        raise BadFile(f"{path} holds {x.dtype}{span}; give bytes, or floats in [0, 1] or [-1, 1]")
     return np.broadcast_to(x, (*x.shape[:3], 3))
 
 
@@ -289,32 +287,40 @@ def in_tables(root: Path) -> Pictures:
     except UNREADABLE as error:
         raise BadFile(f"{files[0]} or one beside it is no whole parquet file") from error
 
-    def cells() -> Iterator[tuple[str, Image.Image]]:
+    def found_in() -> Iterator[tuple[str, Image.Image]]:
         for file, table in zip(files, tables, strict=True):
             where = f"a picture in {file}"
-            for batch in table.iter_batches(64, columns=[image]):
-                for cell in batch.column(0).to_pylist():
-                    yield file.name, opened(where, partial(payload_of, file, cell))
+            for cell in cells_of(file, table, image):
+                yield file.name, opened(where, partial(payload_of, file, cell))
 
     count = sum(table.metadata.num_rows for table in tables)
     if not count:
         raise BadFile(f"{root} holds no rows")
     if not label:
-        return Pictures(cells(), count)
+        return Pictures(found_in(), count)
     labels, names = [row[label] for row in found], class_names(schema, label)
     if all(isinstance(text, str) for text in labels):
         names = tuple(sorted(set(labels)))
         labels = [names.index(text) for text in labels]
-    return Pictures(cells(), count, *checked(str(root), labels, names))
+    return Pictures(found_in(), count, *checked(str(root), labels, names))
+
+
+def cells_of(file: Path, table: Any, column: str) -> Iterator[Any]:
+    """The cells of a column, some rows at a time. Raises BadFile where the file is damaged."""
+    try:
+        for batch in table.iter_batches(64, columns=[column]):
+            yield from batch.column(0).to_pylist()
+    except UNREADABLE as error:
+        raise BadFile(f"{file} is truncated or damaged; get it again") from error
 
 
 def payload_of(file: Path, cell: Any) -> bytes:
-    """The bytes of a picture. Raises BadFile for a cell that only names a file elsewhere."""
-    payload = cell["bytes"] if isinstance(cell, dict) else cell
-    if payload is None:
+    """The bytes of a picture. Raises BadFile for a cell that only names a file, or is a list."""
+    payload = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(payload, bytes):
         raise BadFile(
-            f"{file} holds names of pictures and not the pictures: give the folder where they "
-            f"are, or embed them (embed_table_storage of `datasets`) and write the table anew"
+            f"{file} has a row without a picture in it: if it names files, give their folder, or "
+            f"embed them (embed_table_storage of `datasets`) and write the table anew"
         )
     return payload
 
