@@ -9,7 +9,16 @@ import pytest
 import torch
 from cmlab_labs.common.observers import LineMapObserver
 from cmlab_labs.common.studies_shared import CT_TO_ICT, ICT, ICT_ABLATIONS, LINE
-from cmlab_labs.common.study import FOLDER, Recording, Study, path_of, read, write
+from cmlab_labs.common.study import (
+    FOLDER,
+    Finding,
+    Recording,
+    Study,
+    findings_table,
+    path_of,
+    read,
+    write,
+)
 from cmlab_labs.lab06_ema.study import CT_VARIANTS, ICT_VARIANTS, PLAIN_CT
 from cmlab_labs.lab08_robust.study import CLEAN
 from cmlab_labs.lab13_inverse.analysis import CALLS
@@ -168,9 +177,15 @@ def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm
     assert path.stat().st_size < most
 
 
+WAITING = {  # not trained yet: the tables of labs 18 and 19 say "not run here"
+    ("maps", "esd-whole"), ("maps", "shortcut"),
+    ("meanflow", "exact"), ("meanflow", "later"), ("meanflow", "scale-4"),
+}  # fmt: skip
+
+
 def test_every_arm_has_been_recorded():
-    assert [arm for arm in ARMS if arm not in KEPT] == []
-    trained = {f"{study}/{arm}.npz" for study, arm in ARMS}
+    assert set(ARMS) - set(KEPT) == WAITING
+    trained = {f"{study}/{arm}.npz" for study, arm in KEPT}
     raced = {f"race-{where}/{estimate}.npz" for where in ("rings", "digits") for estimate in CALLS}
     assert {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*.npz")} == trained | raced
 
@@ -227,3 +242,26 @@ def test_recording_mappings_are_read_by_name():
     recording = Recording({"a": np.float32([[1]])}, {"scores": [{"rmse": 2.0}, {"rmse": None}]})
     assert recording["a"].dtype == np.float64
     assert recording.score("rmse")[0] == 2 and np.isnan(recording.score("rmse")[1])
+
+
+def scored(*values):
+    return Recording({}, {"scores": [{"rmse1": value} for value in values]})
+
+
+@pytest.mark.parametrize(("other", "times", "words"), [
+    ((0.3, 0.4), 1.0, "confirmed here"), ((0.3, 0.4), 2.0, "partly: ranges apart, but by"),
+    ((0.5, 0.6), 2.0, "confirmed here"), ((0.15, 0.4), 1.0, "partly: the ranges overlap"),
+    ((0.1, 0.05), 1.0, "not seen"), ((0.15, 0.4), 0, "confirmed here"),
+    ((0.3, 0.4), 0, "not seen at this scale: the first score is lower"),
+    ((0.01, 0.02), 0, "not seen at this scale: ranges apart"),
+])  # fmt: skip
+def test_a_finding_is_confirmed_where_the_ranges_of_the_seeds_say_so(other, times, words):
+    runs = {"a": scored(0.1, 0.2), "b": scored(*other), "c": scored(0.1, 0.9)}
+    finding = Finding("a is lower", "0.1", "a rmse1", ("b rmse1",), times)
+    assert finding.verdict(runs).startswith(words)
+    row = findings_table([finding], runs, {"a": "A", "b": "B"}).splitlines()[-1]
+    assert "A 0.150 (0.100 to 0.200); B " in row and row.endswith(f"| {finding.verdict(runs)} |")
+    assert findings_table([finding], {}, {}).endswith("|  | not run here |")
+    if times == 1:  # the nearest of the others decides
+        both = replace(finding, others=("b rmse1", "c rmse1"))
+        assert both.verdict(runs) != "confirmed here"

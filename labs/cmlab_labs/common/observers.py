@@ -29,6 +29,17 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class NothingObserver:
+    """Nothing beside the evaluator's scores and the loss."""
+
+    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        return {}
+
+
+@dataclass(frozen=True)
 class ErrorObserver:
     """The error of a toy run to the exact consistency function, and one-step samples.
 

@@ -15,6 +15,7 @@ from cmlab.methods import CD, CT, PCM
 from cmlab.methods.base import Method
 from cmlab.methods.critic import Critic
 from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.methods.flow_map import FlowMapPairs
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
 from cmlab.methods.pcm import PhasedSteps
 from cmlab.metrics.toy import score_ends
@@ -216,6 +217,7 @@ PHASES = Study(
 # independently, targets from one sample, one rate. The presets of cmlab go beyond that.
 
 FLOW_STEPS, FLOW_RATE = 2000, 1e-3
+HALF = FlowMapPairs(diagonal=0.5)
 
 
 def plain_flow_map(method: Method, seed: int, data: ToyData = toy.RING) -> Recipe:

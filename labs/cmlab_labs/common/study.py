@@ -4,7 +4,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,67 @@ def ranged(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
     return mean if len(v) == 1 else f"{mean} ({low} to {high})"
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A statement on scores: one is below others, or like them; each as "variant score".
+
+    Args:
+        claim: the statement in words.
+        then: the numbers of the earlier study that made it.
+        first: the score that is below the others, such as "lsd rmse1".
+        others: the scores that it is compared with.
+        times: how many times `first` the others are at least; 0 if they are like it.
+    """
+
+    claim: str
+    then: str
+    first: str
+    others: tuple[str, ...]
+    times: float = 1.0
+
+    def scores(self, runs: Mapping[str, Recording]) -> dict[str, np.ndarray]:
+        """One number for each seed, by "variant score"."""
+        return {name: runs[name.split()[0]].score(name.split()[1]) for name in self.names}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.first, *self.others)
+
+    def verdict(self, runs: Mapping[str, Recording]) -> str:
+        """Whether the recorded seeds say the same."""
+        first, *others = self.scores(runs).values()
+        if self.times == 0:
+            if any(first.max() < v.min() for v in others):
+                return "not seen at this scale: the first score is lower, ranges apart"
+            higher = any(v.max() < first.min() for v in others)
+            return "not seen at this scale: ranges apart" if higher else "confirmed here"
+        least, factor = min(v.min() for v in others), min(v.mean() for v in others) / first.mean()
+        if first.max() * self.times < least:
+            return "confirmed here"
+        if first.max() < least:
+            return f"partly: ranges apart, but by a factor of {factor:.1f}"
+        return "partly: the ranges overlap" if factor > 1 else "not seen at this scale"
+
+
+def findings_table(
+    findings: Sequence[Finding], runs: Mapping[str, Recording], titles: Mapping[str, str]
+) -> str:
+    """A Markdown table: each finding, the numbers then and here, and the verdict."""
+    rows = ["| an earlier study found | there | here | verdict |", "|---" * 4 + "|"]
+    for one in findings:
+        here, verdict = "", "not run here"
+        if all(name.split()[0] in runs for name in one.names):
+            scores, verdict = one.scores(runs), one.verdict(runs)
+            here = "; ".join(f"{title_of(n, titles)} {ranged(v)}" for n, v in scores.items())
+        rows.append(f"| {one.claim} | {one.then} | {here} | {verdict} |")
+    return "\n".join(rows)
+
+
+def title_of(name: str, titles: Mapping[str, str]) -> str:
+    """The title of a "variant score"; of a variant with several scores they have their own."""
+    return titles.get(name) or titles[name.split()[0]]
+
+
 def path_of(study: str, variant: str, folder: Path = FOLDER) -> Path:
     """The file of a recording."""
     return folder / study / f"{variant}.npz"
@@ -92,6 +153,11 @@ def read(study: str, variant: str, folder: Path = FOLDER) -> Recording:
         return Recording(arrays, record)
     except DAMAGE as error:
         raise BadFile(f"{path} is damaged or no recording; {remake}") from error
+
+
+def recorded(study: str, variants: Iterable[str]) -> dict[str, Recording]:
+    """The recordings of these variants, as far as they were made."""
+    return {name: read(study, name) for name in variants if path_of(study, name).exists()}
 
 
 WHOLE = {"command": str, "study": str, "arm": str, "seeds": list}

@@ -1,35 +1,42 @@
 """Studies of lab 18: flow maps trained by the conditions that tie a jump to its neighbours.
 
-maps       on the ring: LSD, ESD, PSD, IMM and MeanFlow, nothing tuned for any of them
+maps       on the ring: LSD, ESD, PSD, IMM, MeanFlow and others, nothing tuned for any of them
 maps-line  LSD on the lab's two modes, a small network whose weights are kept
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cmlab.data.toy import Bumps, ToyData
 from cmlab.methods import IMM, MeanFlow, SelfDistillation
+from cmlab.methods.alpha_flow import AlphaFlow, SigmoidDecay
 from cmlab.methods.base import Method
-from cmlab.methods.flow_map import Jumps, jump
+from cmlab.methods.flow_map import Jumps, jump, mean_velocity
+from cmlab.methods.imm import GroupedTimes
 from cmlab.methods.meanflow import AdaptiveWeight
-from cmlab.methods.self_distillation import Eulerian, Progressive
+from cmlab.methods.self_distillation import Condition, Eulerian, Progressive
+from cmlab.methods.shortcut import DyadicSteps, Shortcut
 from cmlab.metrics.toy import exact_ends
 from cmlab.model import Denoiser
 from cmlab.nets.embedding import TwoTimes
 from cmlab.nets.mlp import MLPShape
 from cmlab.ops import sum_squares
+from cmlab.schedules import Constant
+from cmlab.teacher import BatchTeacher, EMATarget
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
+from cmlab.types import Data, Time
 
 from ..common.observers import Arrays
-from ..common.studies_shared import plain_flow_map
-from ..common.study import Study, read
+from ..common.studies_shared import FLOW_STEPS, HALF, plain_flow_map
+from ..common.study import Finding, Study, read
 
 LINE = Bumps((0.4, 0.6), (-1.2, 1.0), (0.2, 0.2))
 NOISE_LEVEL = 1e4 - 1  # t = 0.9999 in rectified flow
@@ -72,10 +79,28 @@ def line_lsd(seed: int) -> Recipe:
     return replace(recipe, net=MLPShape(dim=1, width=64, embed=TwoTimes()))
 
 
+@dataclass(frozen=True)
+class WholeEulerian(Condition):
+    """The Eulerian condition without a stop-gradient."""
+
+    def __call__(
+        self, model: Denoiser, x_t: Data, t: Time, s: Time, cond: Tensor | None = None
+    ) -> Data:
+        def start(x_t: Tensor, t: Tensor) -> Tensor:
+            return jump(model, x_t, t, s, cond)
+
+        v = mean_velocity(model, x_t, t, t, cond)
+        return cast(Data, torch.func.jvp(start, (x_t, t), (v, torch.ones_like(t)))[1])
+
+
 METHODS: dict[str, Method] = {
     "lsd": SelfDistillation(), "esd": SelfDistillation(condition=Eulerian()),
     "psd": SelfDistillation(condition=Progressive()), "imm": IMM(),
     "meanflow": MeanFlow(weight=AdaptiveWeight(p=0.0)),
+    "esd-whole": SelfDistillation(condition=WholeEulerian()),
+    "imm-16": IMM(GroupedTimes(group=16)), "imm-batch": IMM(teacher=BatchTeacher()),
+    "shortcut": Shortcut(DyadicSteps(longer=0.25), EMATarget(Constant(0.9)), clip=inf),
+    "alpha-flow": AlphaFlow(SigmoidDecay(FLOW_STEPS), HALF, AdaptiveWeight(p=0.0)),
 }  # fmt: skip
 VARIANTS = {name: partial(plain_flow_map, method) for name, method in METHODS.items()}
 
@@ -94,3 +119,51 @@ def trained_map(seed: int = 0) -> Callable[..., torch.Tensor]:
         buffer.copy_(row[count : count + buffer.numel()].reshape(buffer.shape))
         count += buffer.numel()
     return lambda x, t, s: jump(model, x, t, s)
+
+
+# What prototypes of these methods showed in 4000 steps, with one seed or two; see also lab 19
+
+TITLES = {
+    "lsd": "LSD", "esd": "ESD", "psd": "PSD", "imm": "IMM", "meanflow": "MeanFlow",
+    "esd-whole": "without", "imm-16": "groups of 16", "shortcut": "Shortcut",
+    "alpha-flow": "α-Flow", "imm sw1": "1 call", "imm sw4": "4 calls",
+}  # fmt: skip
+FINDINGS = (
+    Finding(
+        "one call of LSD is the nearest to the exact map, MeanFlow's almost twice as far",
+        "LSD 0.085, 0.094; ESD 0.146; PSD 0.148, 0.154; MeanFlow 0.162, 0.172",
+        "lsd rmse1", ("esd rmse1", "psd rmse1", "meanflow rmse1"), 1.6,
+    ),
+    Finding(
+        "IMM's one call is about as near as LSD's", "IMM 0.095, 0.102; LSD 0.085, 0.094",
+        "imm rmse1", ("lsd rmse1",), 0,
+    ),
+    Finding(
+        "… but its velocity is several times as far from the exact one",
+        "LSD 0.070, 0.074; IMM 0.43, 0.45", "lsd rmse_velocity", ("imm rmse_velocity",), 2.0,
+    ),
+    Finding(
+        "… and groups of 16 are like groups of 4", "0.097; 0.095, 0.102",
+        "imm-16 rmse1", ("imm rmse1",), 0,
+    ),
+    Finding(
+        "ESD without a stop-gradient trains like ESD", "without 0.137; ESD 0.146",
+        "esd-whole rmse1", ("esd rmse1",), 0,
+    ),
+    Finding(
+        "α-Flow, its schedule as long as the run, is behind MeanFlow",
+        "MeanFlow 0.162, 0.172; α-Flow 0.208", "meanflow rmse1", ("alpha-flow rmse1",),
+    ),
+    Finding(
+        "PSD and Shortcut are alike in one call", "PSD 0.148, 0.154; Shortcut 0.155",
+        "psd rmse1", ("shortcut rmse1",), 0,
+    ),
+    Finding(
+        "… and Shortcut is behind in jumps off its grid", "PSD 0.044, 0.045; Shortcut 0.077",
+        "psd rmse_jump", ("shortcut rmse_jump",),
+    ),
+    Finding(
+        "four calls do not bring IMM nearer to the distribution",
+        "sliced W₂: 1 call 0.033, 0.039; 4 calls 0.050, 0.052", "imm sw1", ("imm sw4",), 0,
+    ),
+)  # fmt: skip

@@ -1,12 +1,11 @@
 """Studies of lab 19: MeanFlow with one thing changed.
 
-meanflow       on the ring, nothing tuned, with p = 1 or its own tangent
+meanflow       on the ring, nothing tuned, with one thing changed
 meanflow-line  on the Gaussian N(0.5, 0.3²), with the right tangent and with t - r held fixed
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 import torch
@@ -18,16 +17,17 @@ from cmlab.methods.base import Method
 from cmlab.methods.flow_map import FlowMapPairs, mean_velocity, rectified
 from cmlab.methods.meanflow import AdaptiveWeight
 from cmlab.model import Denoiser
-from cmlab.nets.embedding import TwoTimes
+from cmlab.nets.embedding import Fourier, TwoTimes
 from cmlab.nets.mlp import MLPShape
 from cmlab.ops import expand, jvp, sum_squares
+from cmlab.presets.toy import exact_teacher
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Data, Pairs, PerSample
 
-from ..common.observers import Arrays
+from ..common.observers import Arrays, NothingObserver
 from ..common.studies_shared import plain_flow_map
-from ..common.study import Study
+from ..common.study import Finding, Study
 
 GAUSSIAN = Bumps((1.0,), (0.5,), (0.3,))
 PLAIN = MeanFlow(weight=AdaptiveWeight(p=0.0))
@@ -50,17 +50,6 @@ class HeldGap(Method):
 
         u, du = jvp(mean, (x_t, t), (v, torch.ones_like(t)))
         return sum_squares(u - (v - expand(h, x) * du))
-
-
-@dataclass(frozen=True)
-class NothingObserver:
-    """Nothing beside the evaluator's scores and the loss."""
-
-    def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return {}
-
-    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        return {}
 
 
 @dataclass(frozen=True)
@@ -89,9 +78,15 @@ class VelocityObserver:
 GRID = torch.linspace(0.1, 0.99, 24), torch.linspace(0, 1, 21), torch.linspace(-1.5, 1.5, 7)
 
 
-def ring(change: MeanFlow) -> Callable[[int], Recipe]:
-    """This method on the ring."""
-    return partial(plain_flow_map, change)
+def ring(change: Method, scale: float = 0.5) -> Callable[[int], Recipe]:
+    """This method on the ring; `scale` is that of the frequencies of both times."""
+    embed = TwoTimes(Fourier(16, scale), Fourier(16, scale))
+
+    def recipe(seed: int) -> Recipe:
+        whole = plain_flow_map(change, seed)
+        return replace(whole, net=replace(cast(MLPShape, whole.net), embed=embed))
+
+    return recipe
 
 
 def line(change: Method) -> Callable[[int], Recipe]:
@@ -107,7 +102,56 @@ def line(change: Method) -> Callable[[int], Recipe]:
 VARIANTS = {
     "p-1": ring(MeanFlow(weight=AdaptiveWeight(p=1.0, c=1e-3))),
     "own-tangent": ring(replace(PLAIN, own_tangent=True)),
+    "p-half": ring(replace(PLAIN, weight=AdaptiveWeight(p=0.5, c=1e-3))),
+    "exact": ring(replace(PLAIN, teacher=exact_teacher())),
+    "later": ring(replace(PLAIN, pairs=FlowMapPairs(of_the_later=True))),
+    "scale-4": ring(PLAIN, 4.0),
 }
 STUDY = Study("meanflow", VARIANTS, NothingObserver())
 LINE_VARIANTS = {"right": line(PLAIN), "held": line(HeldGap())}
 LINE_STUDY = Study("meanflow-line", LINE_VARIANTS, VelocityObserver())
+
+
+# What prototypes showed in 4000 steps, with one seed or two; "meanflow" is that of lab 18
+
+TITLES = {
+    "meanflow": "MeanFlow", "own-tangent": "own tangent", "later": "the later of two",
+    "exact": "exact velocity", "p-half": "p = 0.5", "p-1": "p = 1", "scale-4": "scale 4",
+}  # fmt: skip
+FINDINGS = (
+    Finding(
+        "the network's own velocity as tangent changes nothing",
+        "own tangent 0.174; MeanFlow 0.162, 0.172", "own-tangent rmse1", ("meanflow rmse1",), 0,
+    ),
+    Finding(
+        "the exact velocity in place of z − x, without noise, brings one call nearer",
+        "0.116; MeanFlow 0.162, 0.172", "exact rmse1", ("meanflow rmse1",),
+    ),
+    Finding(
+        "with the later of two times on the diagonal the velocity is worse",
+        "MeanFlow 0.077, 0.078; the later of two 0.115",
+        "meanflow rmse_velocity", ("later rmse_velocity",),
+    ),
+    Finding(
+        "… and one call too", "MeanFlow 0.162, 0.172; the later of two 0.186",
+        "meanflow rmse1", ("later rmse1",),
+    ),
+    Finding(
+        "p = 0.5 brings one call nearer to the exact map", "p = 0.5 0.145; MeanFlow 0.162, 0.172",
+        "p-half rmse1", ("meanflow rmse1",),
+    ),
+    Finding(
+        "… and makes the velocity worse", "MeanFlow 0.077, 0.078; p = 0.5 0.295",
+        "meanflow rmse_velocity", ("p-half rmse_velocity",),
+    ),
+    Finding(
+        "p = 1 ruins the velocity in the plane",
+        "MeanFlow 0.077, 0.078; p = 1 (the later of two) 0.816",
+        "meanflow rmse_velocity", ("p-1 rmse_velocity",), 2.0,
+    ),
+    Finding(
+        "time features of eight times the frequency ruin one call",
+        "MeanFlow 0.165; scale 4 0.664 (both with half of a batch off the diagonal)",
+        "meanflow rmse1", ("scale-4 rmse1",), 2.0,
+    ),
+)  # fmt: skip
