@@ -1,7 +1,15 @@
 // Labs 06 and 07: a consistency model learns in the page, in a worker, beside the exact f*.
 
 const CLOUD = 400; // samples that are drawn
-const MOVED = 40; // points of the last update that are drawn with their targets
+const FOLLOWED = 24; // points of an update that are drawn in slow motion, at most
+
+// One update in slow motion: what each of its stages shows.
+const STAGES = [
+  "data x (dots), and with noise of level t: x_t (circles)",
+  "the same noise at the lower level r: x_r, on the line from x_t to x",
+  "the network's answers f(x_t, t), and its targets f(x_r, r) (orange)",
+  "the weights have changed, for all points at once: the answers have moved from the circles to the dots",
+];
 
 /** The worker's side: trains in short turns, so that it hears what is asked in between. */
 function serve(scope) {
@@ -29,6 +37,7 @@ function serve(scope) {
     }
     if (once) {
       trainer.update();
+      trainer.last.after = trainer.f(trainer.theta, trainer.last.x_t, trainer.last.t, trainer.batch);
       tell();
     }
     if (run !== undefined && run !== running) {
@@ -72,7 +81,7 @@ class Ring extends Figure {
       onpointerup: () => { this.held = null; }, onpointercancel: () => { this.held = null; } });
     this.errors = make("canvas", { class: "chart", role: "img" });
     this.go = make("button", { type: "button", class: "go", onclick: () => this.toggle() }, "Train");
-    this.once = make("button", { type: "button", onclick: () => this.one() }, "One update");
+    this.once = make("button", { type: "button", onclick: () => this.one() });
     this.key = make("span", { class: "violet" }, "the lab's recorded run, 4,000 steps");
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "training steps done" });
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
@@ -132,23 +141,35 @@ class Ring extends Figure {
   toggle() {
     if (this.now?.step >= this.now?.steps) this.begin();
     this.running = !this.running;
-    this.moved = false;
+    this.stage = 0;
     this.worker.postMessage({ run: this.running });
     this.tell();
   }
 
-  /** One update in slow motion: where the answers were, and what each was pulled towards. */
+  /** One update in slow motion: a stage of it at each press. */
   one() {
+    if (this.stage && this.stage < STAGES.length) {
+      this.stage += 1;
+      this.tell();
+      this.draw();
+      return;
+    }
     this.running = false;
-    this.moved = true;
+    this.stage = 1;
     this.worker.postMessage({ run: false });
     this.worker.postMessage({ once: true });
+  }
+
+  /** The points of an update that are drawn: the first whose noisy places are in sight. */
+  get followed() {
+    const { x_t } = this.slow, seen = (v) => Math.abs(v) < this.plane.reach;
+    return [...Array(x_t.length / 2).keys()].filter((i) => seen(x_t[2 * i]) && seen(x_t[2 * i + 1])).slice(0, FOLLOWED);
   }
 
   hear(data) {
     if (data.ends) {
       this.ends = data.ends;
-      this.moved = false;
+      this.stage = 0;
     }
     this.now = data;
     if (data.step >= data.steps) this.running = false;
@@ -164,31 +185,60 @@ class Ring extends Figure {
     this.canvas.setAttribute("aria-label", `${CLOUD} one-call samples of the network in the plane beside the exact ends, at step ${step}`);
     this.errors.setAttribute("aria-label", `Error to the exact f by noise level at step ${step}; over all levels ${total.toFixed(3)}`);
     this.reading.setAttribute("aria-live", this.running ? "off" : "polite"); // a voice cannot keep up
-    this.reading.textContent = words + (this.moved ? ` Orange: ${MOVED} answers f(x_t, t) of the last update, each with a line to its target f(x_r, r).` : "");
+    this.once.textContent = !this.stage ? "One update in slow motion" : this.stage < STAGES.length ? `Next: ${this.stage + 1} of ${STAGES.length}` : "Another update";
+    this.reading.textContent = words + (this.slow ? ` ${this.stage} of ${STAGES.length}: ${STAGES[this.stage - 1]}${this.stage === STAGES.length ? this.moved() : ""}.` : "");
+  }
+
+  /** The update that is shown in slow motion, once the worker has told it. */
+  get slow() {
+    return this.stage && this.now?.last?.after ? this.now.last : null;
+  }
+
+  /** How far the answers have moved in it. */
+  moved() {
+    const { f_t, f_r, after } = this.slow, far = (a, b) => Math.sqrt(a.reduce((sum, v, i) => sum + (v - b[i]) ** 2, 0) / (a.length / 2));
+    return `, by ${far(after, f_t).toFixed(3)} (RMS, all 256), where the targets were ${far(f_r, f_t).toFixed(3)} away`;
   }
 
   paint() {
     if (!this.now) return;
-    const { plane, chart, now } = this, [blue, green, red] = ["blue", "green", "red"].map(colour);
+    const { plane, chart, now } = this, [blue, green] = ["blue", "green"].map(colour);
     plane.begin();
     this.editor.draw(plane);
-    const cloud = (points, fill, radius, alpha) => {
+    const dots = (points, fill, radius, alpha) => {
       plane.context.globalAlpha = alpha;
       for (let i = 0; i < points.length; i += 2) plane.dot(points[i], points[i + 1], radius, fill);
       plane.context.globalAlpha = 1;
     };
-    cloud(this.ends, green, 1.8, 0.55);
-    cloud(now.samples, blue, 2.4, 0.8);
-    if (this.moved && now.last)
-      for (let i = 0; i < MOVED; i++) {
-        const [from, to] = [now.last.f_t, now.last.f_r].map((f) => [f[2 * i], f[2 * i + 1]]);
-        plane.line([from, to], red, 1.5);
-        plane.dot(...from, 3, red);
-      }
+    dots(this.ends, green, 1.8, this.slow ? 0.2 : 0.55); // in slow motion they step back
+    if (this.slow) this.slowly(this.slow);
+    else dots(now.samples, blue, 2.4, 0.8);
     chart.begin();
     this.key.hidden = !this.recorded;
     if (this.recorded) chart.curve(RECORDED.levels, this.recorded, colour("violet"), 1.8, [5, 4]);
     for (const errors of this.ghosts) chart.curve(now.levels, errors, colour("soft"), 1.2);
     chart.curve(now.levels, now.errors, blue);
+  }
+
+  /** A stage of an update. */
+  slowly(last) {
+    const { plane, stage } = this, [ink, blue, red, card] = ["ink", "blue", "red", "card"].map(colour);
+    for (const i of this.followed) {
+      const [x, x_t, x_r, f_t, f_r, after] = ["x", "x_t", "x_r", "f_t", "f_r", "after"].map((key) => [last[key][2 * i], last[key][2 * i + 1]]);
+      if (stage < 3) {
+        plane.line([x, x_t], colour("soft"), 1.2);
+        plane.dot(...x, 3, ink);
+        plane.dot(...x_t, 4.5, card, ink);
+        if (stage === 2) plane.dot(...x_r, 3.5, red);
+      } else {
+        plane.line([f_t, f_r], red, 1.5);
+        plane.dot(...f_r, 3, red);
+        plane.dot(...f_t, 4.5, card, blue);
+        if (stage === 4) {
+          plane.line([f_t, after], blue, 2.5);
+          plane.dot(...after, 3.5, blue);
+        }
+      }
+    }
   }
 }

@@ -101,9 +101,10 @@ class Trainer {
     const x = this.data.sample(batch, random), z = random.normal(2 * batch), pairs = this.pairs();
     const t = Float32Array.from(pairs, (p) => p[0]), r = Float32Array.from(pairs, (p) => p[1]);
     const noisy = (level) => x.map((v, i) => v + level[i >> 1] * z[i]);
-    const f_r = denoising ? x : this.f(rule.mu ? this.target : this.theta, noisy(r), r, batch);
-    const f_t = this.f(this.theta, noisy(t), t, batch); // last: `backward` reads what it kept
-    this.last = { f_t, f_r };
+    const [x_t, x_r] = [t, r].map(noisy);
+    const f_r = denoising ? x : this.f(rule.mu ? this.target : this.theta, x_r, r, batch);
+    const f_t = this.f(this.theta, x_t, t, batch); // last: `backward` reads what it kept
+    this.last = { x, x_t, x_r, f_t, f_r, t };
     this.dy.fill(0);
     for (let i = 0; i < batch; i++) {
       const [, out] = this.coefficients(t[i]), dx = f_t[2 * i] - f_r[2 * i], dy = f_t[2 * i + 1] - f_r[2 * i + 1];
