@@ -238,7 +238,7 @@ ADDED: dict[str, tuple[str, ...]] = {
 # Fields by the recorded kind that are gone, with what hashes still hold for them. Records that
 # have them are read without them: nothing that a run does depended on their value.
 REMOVED: dict[str, dict[str, Any]] = {
-    "methods.edm.EDM": {"target": {"kind": "guide.StopGrad"}},  # its loss has no second pass
+    "methods.edm.EDM": {"target": {"kind": "guide.StopGrad"}}  # its loss has no second pass
 }
 
 # Classes that no record holds but whose printed form is part of the benchmark's fingerprints.

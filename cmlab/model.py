@@ -93,12 +93,7 @@ class CMPrecond(Precond):
     def __call__(self, t: Time) -> Coefficients:
         s2, shifted = self.sigma_data**2, t - self.sigma_min
         norm = (t**2 + s2).sqrt()
-        return (
-            s2 / (shifted**2 + s2),
-            shifted * self.sigma_data / norm,
-            1 / norm,
-            quarter_log(t),
-        )
+        return (s2 / (shifted**2 + s2), shifted * self.sigma_data / norm, 1 / norm, quarter_log(t))
 
 
 @ingredient

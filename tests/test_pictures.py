@@ -339,7 +339,7 @@ FAULTS = {
     "labels": (saved(x=PIXELS, y=np.zeros(3, int)), "has labels that do not fit; give one whole"),
     "one label": (saved(x=PIXELS, y=np.zeros(20, int)), "has pictures of one class only; leave"),
     "a table of names": (lambda root: table(root, lambda x: None), "has a row without a picture"),
-    "a negative label": (saved(x=PIXELS, y=LABELS - 1), "no whole numbers from 0 to 9999; leave"),
+    "a negative label": (saved(x=PIXELS, y=LABELS - 1), "no whole numbers below 10000; leave"),
     "Arrow tables": (one_file("data-00000-of-00001.arrow"), "but Arrow tables: write them anew"),
     "WebP": (one_of_them("x.png", png(PIXELS[0], format="WEBP")), "is a WEBP picture and no PNG"),
     "a table of lists": (lambda root: table(root, lambda x: None, kind="list"), "a row without a"),

@@ -42,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, help="images, points: where the file goes; default: data/SET-HASH"
     )
     parser.add_argument("--download", action="store_true", help="download the archive, 170 MB")
-    parser.add_argument(
-        "--layout",
-        choices=ARCHIVES,
-        default="binary",
-        help="archive to download",
-    )
+    parser.add_argument("--layout", choices=ARCHIVES, default="binary", help="archive to download")
 
 
 def main(args: argparse.Namespace) -> int:

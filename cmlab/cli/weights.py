@@ -45,9 +45,7 @@ Read = Callable[[str], bytes]  # the bytes of a storage by its key
 def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help=".pkl, .pt, .pth or .safetensors")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument(
-        "--part", default="", help="only the tensors below this name, such as ema, without it"
-    )
+    parser.add_argument("--part", default="", help="only the tensors below this name, such as ema")
     parser.add_argument(
         "--as", dest="form", choices=("edm", "ect"),
         help="write a run that cmlab loads, of the DDPM++ of EDM or ECT for CIFAR-10",

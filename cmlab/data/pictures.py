@@ -155,9 +155,7 @@ def checked(
 ) -> tuple[list[int], tuple[str, ...]]:
     """The labels, if they are whole numbers from 0 of more than one class, and the classes."""
     if not all(type(label) is int and 0 <= label < 10_000 for label in labels):
-        raise BadFile(
-            f"{where} has labels that are no whole numbers from 0 to 9999; leave them out"
-        )
+        raise BadFile(f"{where} has labels that are no whole numbers below 10000; leave them out")
     if len(set(labels)) < 2:
         raise BadFile(f"{where} has pictures of one class only; leave the labels out")
     known = names if len(names) > max(labels) else tuple(map(str, range(max(labels) + 1)))

@@ -17,11 +17,7 @@ from ..train.recipe import Recipe
 from . import cifar10, cifar10_laptop, preset
 
 EVENING = 20_000  # steps of 128 pictures, the denoiser's included
-SITTING, WIDTH, BATCH = (
-    6_000,
-    32,
-    64,
-)  # of `ect_small`: steps, the network's width, pictures a step
+SITTING, WIDTH, BATCH = 6_000, 32, 64  # of `ect_small`: steps, network's width, pictures a step
 
 
 def fitted(recipe: Recipe, data: Images) -> Recipe:

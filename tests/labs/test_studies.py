@@ -11,7 +11,7 @@ from cmlab_labs.common.observers import LineMapObserver
 from cmlab_labs.common.studies_shared import CT_TO_ICT, ICT, ICT_ABLATIONS, LINE
 from cmlab_labs.common.study import (
     FOLDER,
-    Finding,
+    Fact,
     Recording,
     Study,
     findings_table,
@@ -257,7 +257,7 @@ def scored(*values):
 ])  # fmt: skip
 def test_a_finding_is_confirmed_where_the_ranges_of_the_seeds_say_so(other, times, words):
     runs = {"a": scored(0.1, 0.2), "b": scored(*other), "c": scored(0.1, 0.9)}
-    finding = Finding("a is lower", "0.1", "a rmse1", ("b rmse1",), times)
+    finding = Fact("a is lower", "0.1", "a rmse1", ("b rmse1",), times)
     assert finding.verdict(runs).startswith(words)
     row = findings_table([finding], runs, {"a": "A", "b": "B"}).splitlines()[-1]
     assert "A 0.150 (0.100 to 0.200); B " in row and row.endswith(f"| {finding.verdict(runs)} |")

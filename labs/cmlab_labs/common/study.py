@@ -58,7 +58,7 @@ def ranged(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Fact:
     """A statement on scores: one is below others, or like them; each as "variant score".
 
     Args:
@@ -100,7 +100,7 @@ class Finding:
 
 
 def findings_table(
-    findings: Sequence[Finding], runs: Mapping[str, Recording], titles: Mapping[str, str]
+    findings: Sequence[Fact], runs: Mapping[str, Recording], titles: Mapping[str, str]
 ) -> str:
     """A Markdown table: each finding, the numbers then and here, and the verdict."""
     rows = ["| an earlier study found | there | here | verdict |", "|---" * 4 + "|"]

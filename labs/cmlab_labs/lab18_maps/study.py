@@ -36,7 +36,7 @@ from cmlab.types import Data, Time
 
 from ..common.observers import Arrays
 from ..common.studies_shared import FLOW_STEPS, HALF, plain_flow_map
-from ..common.study import Finding, Study, read
+from ..common.study import Fact, Study, read
 
 LINE = Bumps((0.4, 0.6), (-1.2, 1.0), (0.2, 0.2))
 NOISE_LEVEL = 1e4 - 1  # t = 0.9999 in rectified flow
@@ -129,40 +129,40 @@ TITLES = {
     "alpha-flow": "α-Flow", "imm sw1": "1 call", "imm sw4": "4 calls",
 }  # fmt: skip
 FINDINGS = (
-    Finding(
+    Fact(
         "one call of LSD is the nearest to the exact map, MeanFlow's almost twice as far",
         "LSD 0.085, 0.094; ESD 0.146; PSD 0.148, 0.154; MeanFlow 0.162, 0.172",
         "lsd rmse1", ("esd rmse1", "psd rmse1", "meanflow rmse1"), 1.6,
     ),
-    Finding(
+    Fact(
         "IMM's one call is about as near as LSD's", "IMM 0.095, 0.102; LSD 0.085, 0.094",
         "imm rmse1", ("lsd rmse1",), 0,
     ),
-    Finding(
+    Fact(
         "… but its velocity is several times as far from the exact one",
         "LSD 0.070, 0.074; IMM 0.43, 0.45", "lsd rmse_velocity", ("imm rmse_velocity",), 2.0,
     ),
-    Finding(
+    Fact(
         "… and groups of 16 are like groups of 4", "0.097; 0.095, 0.102",
         "imm-16 rmse1", ("imm rmse1",), 0,
     ),
-    Finding(
+    Fact(
         "ESD without a stop-gradient trains like ESD", "without 0.137; ESD 0.146",
         "esd-whole rmse1", ("esd rmse1",), 0,
     ),
-    Finding(
+    Fact(
         "α-Flow, its schedule as long as the run, is behind MeanFlow",
         "MeanFlow 0.162, 0.172; α-Flow 0.208", "meanflow rmse1", ("alpha-flow rmse1",),
     ),
-    Finding(
+    Fact(
         "PSD and Shortcut are alike in one call", "PSD 0.148, 0.154; Shortcut 0.155",
         "psd rmse1", ("shortcut rmse1",), 0,
     ),
-    Finding(
+    Fact(
         "… and Shortcut is behind in jumps off its grid", "PSD 0.044, 0.045; Shortcut 0.077",
         "psd rmse_jump", ("shortcut rmse_jump",),
     ),
-    Finding(
+    Fact(
         "four calls do not bring IMM nearer to the distribution",
         "sliced W₂: 1 call 0.033, 0.039; 4 calls 0.050, 0.052", "imm sw1", ("imm sw4",), 0,
     ),

@@ -27,7 +27,7 @@ from cmlab.types import Data, Pairs, PerSample
 
 from ..common.observers import Arrays, NothingObserver
 from ..common.studies_shared import plain_flow_map
-from ..common.study import Finding, Study
+from ..common.study import Fact, Study
 
 GAUSSIAN = Bumps((1.0,), (0.5,), (0.3,))
 PLAIN = MeanFlow(weight=AdaptiveWeight(p=0.0))
@@ -119,37 +119,37 @@ TITLES = {
     "exact": "exact velocity", "p-half": "p = 0.5", "p-1": "p = 1", "scale-4": "scale 4",
 }  # fmt: skip
 FINDINGS = (
-    Finding(
+    Fact(
         "the network's own velocity as tangent changes nothing",
         "own tangent 0.174; MeanFlow 0.162, 0.172", "own-tangent rmse1", ("meanflow rmse1",), 0,
     ),
-    Finding(
+    Fact(
         "the exact velocity in place of z − x, without noise, brings one call nearer",
         "0.116; MeanFlow 0.162, 0.172", "exact rmse1", ("meanflow rmse1",),
     ),
-    Finding(
+    Fact(
         "with the later of two times on the diagonal the velocity is worse",
         "MeanFlow 0.077, 0.078; the later of two 0.115",
         "meanflow rmse_velocity", ("later rmse_velocity",),
     ),
-    Finding(
+    Fact(
         "… and one call too", "MeanFlow 0.162, 0.172; the later of two 0.186",
         "meanflow rmse1", ("later rmse1",),
     ),
-    Finding(
+    Fact(
         "p = 0.5 brings one call nearer to the exact map", "p = 0.5 0.145; MeanFlow 0.162, 0.172",
         "p-half rmse1", ("meanflow rmse1",),
     ),
-    Finding(
+    Fact(
         "… and makes the velocity worse", "MeanFlow 0.077, 0.078; p = 0.5 0.295",
         "meanflow rmse_velocity", ("p-half rmse_velocity",),
     ),
-    Finding(
+    Fact(
         "p = 1 ruins the velocity in the plane",
         "MeanFlow 0.077, 0.078; p = 1 (the later of two) 0.816",
         "meanflow rmse_velocity", ("p-1 rmse_velocity",), 2.0,
     ),
-    Finding(
+    Fact(
         "time features of eight times the frequency ruin one call",
         "MeanFlow 0.165; scale 4 0.664 (both with half of a batch off the diagonal)",
         "meanflow rmse1", ("scale-4 rmse1",), 2.0,

@@ -348,8 +348,8 @@ def board(args: argparse.Namespace) -> int:
         title=html.escape(f"Contest: {rules['level']}"),
         rules=html.escape(
             f"{level.score}, the lower the better, of {level.samples} samples for each of {SEEDS} "
-            f"hidden seeds; at most {level.parameters:,} parameters, {level.gflop} GFLOP a call and "
-            f"{level.seconds:g} s. The judge counts the calls."
+            f"hidden seeds; at most {level.parameters:,} parameters, {level.gflop} GFLOP a call "
+            f"and {level.seconds:g} s. The judge counts the calls."
             + " Memorised is 0.02 for new pictures, and 1 for copies of training pictures."
             * copies
         ),
