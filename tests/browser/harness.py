@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, Playwright
 
 # Every host but this machine is unknown to the browser, so that no test can need the network.
 FLAGS = [
@@ -89,6 +89,18 @@ def chromium() -> str | None:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = (shutil.which(name) for name in names)
     return os.environ.get("CMLAB_CHROMIUM") or next(filter(None, found), None)
+
+
+def firefox() -> str | None:
+    """The path of a Firefox from CMLAB_FIREFOX, which the live figures are then tested in."""
+    return os.environ.get("CMLAB_FIREFOX")
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Chromium, or the Firefox that CMLAB_FIREFOX names: any, driven by WebDriver BiDi."""
+    if firefox():
+        return playwright.firefox.launch(channel="moz-firefox", executable_path=firefox())
+    return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
 
 
 @contextlib.contextmanager
