@@ -395,8 +395,7 @@ def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
 
 # Error by cost of training, error by noise level, and errors of posterior sampling
 
-COST_CALLS = "network calls per answer"
-RIGHT = 92  # CPU seconds: where the names stand
+RIGHT = 125  # CPU seconds: where the names stand
 
 
 def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.ndarray]],
@@ -405,11 +404,11 @@ def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.nda
 
     The names of `best` are in bold.
     """
-    figure, (axes,) = sheet(1, len(panels), 4.9 * len(panels), 4.2)
+    figure, (axes,) = sheet(1, len(panels), 4.9 * len(panels), 5.8)
     for ax, (title, errors) in zip(axes, panels.items(), strict=True):
-        ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 280))
+        ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 520))
         tags = {cost_point(ax, a, score(rows, a, "seconds"), e): a for a, e in errors.items()}
-        name_points(ax, tags, RIGHT, 0.066, best[title])
+        name_points(ax, tags, RIGHT, 0.0395, best[title])
         plain_ticks(ax.set_xticks, (15, 20, 30, 50, 80))
         plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
         ax.minorticks_off()
@@ -437,7 +436,7 @@ def map_and_law(rows: Sequence[Row], methods: Sequence[str], title: str) -> Figu
     top = 2 * max(law.max() for _, law in errors.values())
     ax.set(xscale="log", yscale="log", xlim=(0.03, 3.4), ylim=(0.008, top))
     tags = {cost_point(ax, a, end, law): a for a, (end, law) in errors.items()}
-    name_points(ax, tags, 1.3, 0.062)
+    name_points(ax, tags, 1.3, 0.058)
     plain_ticks(ax.set_xticks, (0.05, 0.1, 0.2, 0.5, 1))
     plain_ticks(ax.set_yticks, [v for v in TICKS if 0.008 < v < top])
     ax.minorticks_off()
@@ -510,11 +509,11 @@ def posterior_errors(rows: Sequence[Row], methods: Sequence[str], title: str) ->
     ax.set(xscale="log", yscale="log", xlim=(0.85, 440), ylim=(0.05, 0.6))
     tags = [error_curve(ax, method, by_calls(rows, method, name="w1")) for method in methods]
     ax.axhline(blind.mean(), color=NOISE.color, linestyle=":", linewidth=1.4)
-    ax.text(47, blind.mean() * 1.04, "y ignored: the prior", fontsize=9, color="#555555")
+    ax.text(47, blind.mean() * 1.04, "measurement ignored: the prior", fontsize=9, color="#555555")
     ax.set_xticks([1, 2, 4, 16, 40], ["1", "2", "4", "16", "40"])
     plain_ticks(ax.set_yticks, (0.05, 0.1, 0.2, 0.4))
     ax.minorticks_off()
     shade_floor(ax, real, "exact posterior samples")
     name_curves(ax, tags, 47, 0.075)
-    name_axes(ax, COST_CALLS, "$W_1$ to the exact posterior (data units)", title)
+    name_axes(ax, CALLS, "$W_1$ to the exact posterior (data units)", title)
     return figure
