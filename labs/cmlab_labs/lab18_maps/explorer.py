@@ -35,7 +35,7 @@ def picture(
 ) -> Picture:  # fmt: skip
     """The jump of this map from t to s on this path; an end above the start is set to it."""
     seen = view(oracle, candidates[map], path, t, min(s, t))
-    return Picture(scene.show(seen), reading(seen, map))
+    return Picture(scene.show(seen, map), reading(seen, map))
 
 
 def view(oracle: Mixture1D, X: FlowMap, path: float, t: float, s: float) -> JumpView:

@@ -79,7 +79,7 @@ class MapPicture:
         (self.path,) = self.plane.plot([], [], color=TRUTH.color, linewidth=2)
         (self.ends,) = self.plane.plot([], [], color=STUDENT.color, linewidth=2.4)
         (self.starts,) = self.plane.plot(
-            [], [], "_", color="#E69F00", markersize=24, mew=1.6, alpha=0.7
+            [], [], "o", color="#E69F00", markersize=6, mew=1.2, fillstyle="none"
         )
         (self.split,) = self.plane.plot(
             [], [], "P--", color=EXTRA.color, markersize=8, linewidth=1.3
@@ -112,8 +112,8 @@ class MapPicture:
         self.bars.set_xticks([0.001, 0.01, 0.1, 1, 10], ["0", "0.01", "0.1", "1", "10"])
         self.bars.set_xticks([], minor=True)
 
-    def show(self, view: JumpView) -> Figure:
-        """Move everything to where this view has it."""
+    def show(self, view: JumpView, name: str) -> Figure:
+        """Move everything to where this view of the map `name` has it."""
         t, x_t, s, there, exact = view.jump
         self.path.set_data(*view.path)
         self.ends.set_data(*view.ends)
@@ -125,14 +125,19 @@ class MapPicture:
         for line, places in ((self.reached, view.reached), (self.wanted, view.wanted)):
             share = np.histogram(places.clip(-REACH, REACH), EDGES)[0] / len(places)
             line.set_data(share / (EDGES[1] - EDGES[0]), EDGES[1:])
-        name_axes(self.plane, TIME, WHERE, f"Lands {abs(there - exact):.2f} from the exact path")
+        where = f"“{name}” lands {abs(there - exact):.2f} from the exact path"
+        name_axes(self.plane, TIME, WHERE, where)
         for bar, word, key in zip(self.sizes, self.words, CONDITIONS, strict=True):
             size = view.missed[key]
             bar.set_width(max(size, LOWEST))
             bar.set_color(STUDENT.color if size >= ZERO else "#bbbbbb")
             word.set_text(f"{SPOKEN[key]}: {number(size)}")
         broken = sum(size >= ZERO for size in view.missed.values())
-        said = "Every condition holds" if not broken else f"{broken} of 5 conditions broken"
+        said = (
+            "Every condition holds"
+            if not broken
+            else f"{broken} of 5 conditions {'is' if broken == 1 else 'are'} broken"
+        )
         name_axes(self.bars, "residual (0 where it holds)", "", said)
         return self.figure
 
@@ -172,7 +177,10 @@ def who_notices(found: Mapping[str, Mapping[str, float]]) -> Figure:
     ax.grid(False)
     ax.tick_params(length=0)
     ax.set_title(
-        "Every condition overlooks some wrong map", loc="left", fontsize=11, fontweight="bold"
+        "Every condition fails to detect some wrong map",
+        loc="left",
+        fontsize=11,
+        fontweight="bold",
     )
     return figure
 
@@ -200,7 +208,7 @@ def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     label(ax, t - 0.3, 1.62, "D, the posterior mean", "#8a5c00")
     ax.set(xlim=(-0.03, t + 0.03), ylim=(-1.75, 1.9))
     name_axes(ax, "end of the jump $s$", f"$g(x_t, t, s)$ at $t = {t:g}$ (data units)",
-              "One function, from average to sample")  # fmt: skip
+              "One function leads from an average to a sample")  # fmt: skip
 
 
 def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
@@ -224,7 +232,12 @@ def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: i
     ax.grid(False)
     figure = ax.figure
     figure.colorbar(drawn, ax=ax, label="RMS of $g - D$ (data units)")
-    name_axes(ax, "start of the jump $t$", "end of the jump $s$", "The triangle of all jumps")
+    name_axes(
+        ax,
+        "start of the jump $t$",
+        "end of the jump $s$",
+        "Each kind of jump is a point of this triangle",
+    )
 
 
 # Trained on the ring
@@ -259,6 +272,9 @@ def trained(runs: Mapping[str, Recording], scores: Mapping[str, str]) -> Figure:
         name_axes(ax, title, "")
     best = order[-1]
     axes[0].set_title(
-        f"Best one-call map: {NAMES[best]}", loc="left", fontsize=11, fontweight="bold"
+        f"Nearest to the exact map after 2000 steps:\n{NAMES[best]}",
+        loc="left",
+        fontsize=11,
+        fontweight="bold",
     )
     return figure
