@@ -23,8 +23,8 @@
 # After this lab you can
 #
 # 1. **derive** MeanFlow's target from the definition of a mean, and say which tangent its derivative takes;
-# 2. **compute** the target that a wrong tangent leads to, and what the noise of single samples does to a target;
-# 3. **judge** when the adaptive weight with p = 1 is harmless, and say what "ratio 0.75" means in each of the two official implementations.
+# 2. **compute** the target to which a wrong tangent leads, and the effect that the noise of single samples has on a target;
+# 3. **judge** when the adaptive weight with p = 1 is harmless, and **say** what "ratio 0.75" means in each of the two official implementations.
 #
 # Most of the lab is exact: the data are numbers with two modes, and everything about their paths is known. The networks were trained beforehand, with three seeds each.
 
@@ -45,6 +45,7 @@ from cmlab_labs.lab19_meanflow.analysis import (
     noise_ratio,
     path_points,
     rings,
+    squared_noises,
 )
 from cmlab_labs.lab19_meanflow.explorer import explorer
 from cmlab_labs.lab19_meanflow.figures import both_ratios, landscapes, learned, noise_on_the_ring
@@ -63,12 +64,12 @@ torch.set_default_dtype(torch.float64)
 # %% [markdown]
 # ## Try it first
 #
-# A jump leads from the black dot, at time t, to the circle, at an earlier time r. (This r is the s of lab 18; MeanFlow's paper writes r.) Time 0 is data, and time 1 is pure noise. The picture shows three velocities as slopes of lines. The slope of the dotted line is the velocity $v$ of the path at the **start** of the jump, and the slope of the short thick line is its velocity at the **end**.
+# A jump leads from the black dot, at time t, to the circle, at an earlier time r. (This r is the s of lab 18; we follow the notation of MeanFlow's paper.) Time 0 is data, and time 1 is pure noise. The picture shows three velocities as slopes of lines. The slope of the dotted line is the velocity $v$ of the path at the **start** of the jump, and the slope of the short thick line is its velocity at the **end**.
 # The dashed line goes straight from the start to the end. Its slope is the **mean velocity** $u$ of the jump, which is what a MeanFlow network learns.
 #
-# MeanFlow computes a target for $u$ from $v$ and a derivative. The slope of the blue line is that target. If the derivative is taken along the right direction, the *tangent*, the blue line ends in the circle. At the beginning a wrong tangent is selected.
+# MeanFlow computes a target for $u$ from $v$ and a derivative. The slope of the blue line is that target. The direction along which the derivative is taken is called the *tangent*. (Lab 10 used the word *tangent* for the vector that pulls the network; here it is the input direction of a derivative.) At the beginning the right tangent is selected, and the blue line ends in the circle.
 #
-# Three things to try. Move r and compare the slope of the blue line with that of the short thick one. Choose the right tangent: where is the blue line now? Finally, look at the panel on the right, where each target is made from a single pair of data and noise: when is MeanFlow's target noisier than that of *improved* MeanFlow, and when is it less noisy?
+# Move the start and the end of the jump, and read its three velocities in the left and in the middle panel: for which jumps is $u$ far from $v$? Keep the other tangents, and the noise in the panel on the right, for later.
 
 # %%
 explorer()
@@ -76,7 +77,7 @@ explorer()
 # %% [markdown]
 # ## Predict
 #
-# A MeanFlow network is given t and the length h = t − r of the jump. Suppose that somebody differentiates it along the path but forgets that h changes too: $x_t$ and t move, while h is held fixed.
+# A MeanFlow network takes as input $x_t$, t and the length h = t − r of the jump. Suppose that it is differentiated along the path, but that the change of h is overlooked: $x_t$ and t move, while h is held fixed.
 
 # %%
 predict("19.1")
@@ -90,7 +91,7 @@ predict("19.1")
 #
 # $$u(x_t, t, r) = \frac{1}{t - r} \int_r^t v(x_\tau, \tau)\, \mathrm d\tau .$$
 #
-# This integral is not a practical training target, because it takes a solver. So multiply by t − r, and differentiate both sides with respect to t, along the path and with r held fixed:
+# This integral is not a practical training target, because it requires a solver. We therefore multiply by t − r and differentiate both sides with respect to t, along the path and with r held fixed:
 #
 # $$\frac{\mathrm d}{\mathrm d t}\Bigl[(t - r)\, u\Bigr] = u + (t - r)\, \frac{\mathrm d u}{\mathrm d t} = v(x_t, t).$$
 #
@@ -121,11 +122,11 @@ ahead = curve(*(at + 1e-6 * along))
 print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e-6:.4f}")
 
 # %% [markdown]
-# MeanFlow's networks are given t and h = t − r. Holding r fixed then means that **h grows as fast as t**, and the tangent on the inputs $(x_t, t, h)$ is $(v, 1, 1)$. In the code of this repository r is the input of a jump, so that the network's h follows by itself.
+# MeanFlow's networks take t and h = t − r as inputs. Holding r fixed then means that **h grows as fast as t**, and the tangent on the inputs $(x_t, t, h)$ is $(v, 1, 1)$. In the code of this repository r is an argument of the jump and h is computed from it, so the change of h is taken into account automatically.
 #
 # ### What if h is held fixed?
 #
-# Then r moves along with t, and the derivative of u gains the term $\partial_r u$. To find this term, note that the jump ends at $X = x_t - (t - r)\, u$; differentiate with respect to r, and remember that the end of a jump moves with the velocity there (lab 18):
+# Then r moves along with t, and the derivative of u gains the term $\partial_r u$. To find this term, note that the jump ends at $X = x_t - (t - r)\, u$. Differentiate with respect to r, and recall that the end of a jump moves with the velocity at that point (lab 18):
 #
 # $$\partial_r X = u - (t - r)\, \partial_r u = v(X, r) \qquad\Longrightarrow\qquad (t - r)\, \partial_r u = u - v(X, r).$$
 #
@@ -137,7 +138,7 @@ print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e
 #
 # $$v - (t - r) \Bigl[\frac{\mathrm d u}{\mathrm d t}\Bigr]_{h\ \text{fixed}} = v(X, r). \tag{2}$$
 #
-# So the mistake does not make the target meaningless: it is exactly **the velocity at the end of the jump**. This is why the blue line in the first figure was parallel to the short thick one. Finite differences of the exact u on three paths confirm it:
+# So the mistake does not make the target meaningless: it is exactly **the velocity at the end of the jump**. Go back to the first figure and select the tangent with t − r held: for every r the blue line is parallel to the short thick one. Finite differences of the exact u on three paths confirm equation (2):
 
 # %% tags=["nbval-check-output"]
 oracle, step = MODES.oracle, 1e-5
@@ -150,20 +151,23 @@ for rank in (0.2, 0.45, 0.64):
     print("target {:.6f}   v at the end {:.6f}   u {:.6f}".format(*row))
 
 # %% [markdown]
-# ### What a network makes of it
+# ### What a network learns from the wrong target
 #
 # Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. It settles at a function $w$ that equals its own target: along the path, for each fixed h,
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
-# Integrate from an early time, whose influence fades, up to t, and substitute $\tau = t - h k$:
+# A jump of length h needs t ≥ h. Nothing determines w at t = h, where r = 0; integrate from there:
+#
+# $$w(t) = e^{-(t - h)/h}\, w(h) + \frac1h \int_h^t e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau .$$
+#
+# The influence of w(h) fades as t grows. If we continue v to earlier times, we can also begin at −∞, and with $\tau = t - h k$
 #
 # $$w(t) = \frac1h \int_{-\infty}^{t} e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
 #
-# So the network does not settle at the velocity at the end of the jump, but at an average of the velocities at all earlier times, with weights that fade with the distance from t. (The end of the jump itself is at k = 1.) To first order in h both equal $v - h v'$, whereas the mean velocity is $v - \frac h2 v'$.
-# A jump of length h needs t ≥ h. At t = h, where r = 0, nothing determines the network's answer, but the influence of this answer fades as t grows.
+# So the network does not settle at the velocity at the end of the jump, but at an average of the velocities at all earlier times, with weights that fade with the distance from t. (The end of the jump itself is at k = 1.) To first order in h, this average and the velocity at the end both equal $v - h v'$, whereas the mean velocity is $v - \frac h2 v'$.
 #
-# We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed:
+# We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed. For (3) the formula is continued to negative times; a network has no such times, so at small r the dashed curve is no prediction.
 
 # %%
 runs = {name: read("meanflow-line", name) for name in ("right", "held")}
@@ -181,14 +185,14 @@ whole = {k: v.numpy() for k, v in gaussian_velocities(T, S * T, P, GAUSSIAN).ite
 short = shares.numpy() >= 0.5  # jumps that end at t/2 or later
 apart = {n: {k: np.sqrt(((run["u"] - v)[:, :, short] ** 2).mean((1, 2, 3))) for k, v in whole.items()} for n, run in runs.items()}
 seeds = {n: run["u"].std(0)[:, 0].mean() for n, run in runs.items()}  # of jumps to r = 0
-lines = ["| tangent | to the mean velocity | to the velocity at the end | to the fading average (3) | jumps to r = 0: between the seeds |", "|---" * 5 + "|"]
+lines = ["| tangent | to the mean velocity | to the velocity at the end | to the fading average (3) | spread of the seeds at r = 0 |", "|---" * 5 + "|"]
 for name, title in (("right", "r held"), ("held", "t − r held")):
     row = [ranged(apart[name][k]) for k in ("mean", "end", "average")]
     lines.append(f"| {title} | " + " | ".join([*row, f"{seeds[name]:.3f}"]) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Each distance is an RMS over a grid of jumps that end at t/2 or later, given as the mean of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the fading average. For long jumps, at small r, the three seeds give three different answers. There the early part of the integral in equation (3) still matters, and nothing determines it. The last column of the table is the standard deviation between the seeds.
+# Each distance is an RMS over a grid of jumps that end at t/2 or later, given as the mean of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the fading average. For long jumps, at small r, the three seeds give three different results. There the early part of the integral in equation (3) still matters, and nothing determines it. The last column of the table is the standard deviation between the seeds.
 #
 # ## The method, from its source
 #
@@ -205,17 +209,17 @@ show_source(MeanFlow.residual)
 # %% [markdown]
 # ### One sample's velocity in place of v
 #
-# In practice $v$ is not known. It is replaced by the velocity of a single sample, $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. The replacement occurs in two places, as a summand and in the tangent. Insert both into the residual of the exact u:
+# In practice $v$ is not known. One replaces it by the velocity of a single sample, $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. The replacement occurs in two places, as a summand and in the tangent. Insert both into the residual of the exact u:
 #
 # $$u - (v + \xi) + (t - r)\, \bigl[\partial_t u + \partial_x u \cdot (v + \xi)\bigr]$$
 #
 # $$= \underbrace{u - v + (t - r)\, \frac{\mathrm d u}{\mathrm d t}}_{0,\ \text{by (1)}} \; - \; \xi + (t - r)\, \partial_x u \cdot \xi .$$
 #
-# The rest is linear in ξ. Its mean is therefore 0, and the target is right on average. Since $X = x_t - (t - r)\, u$, we have $1 - (t - r)\, \partial_x u = \partial_x X$, and
+# The remaining terms are linear in ξ. Their mean is therefore 0, and the target is right on average. Since $X = x_t - (t - r)\, u$, we have $1 - (t - r)\, \partial_x u = \partial_x X$, and
 #
 # $$\text{MeanFlow's noise} = -\, \partial_x X \cdot \xi, \qquad\qquad \text{improved MeanFlow's noise} = -\, \xi .$$
 #
-# Improved MeanFlow takes the network's own velocity as the tangent, so ξ appears only once.
+# Improved MeanFlow takes the network's own velocity as the tangent, so ξ appears only once. (Of its changes this is the one that matters here.)
 
 # %%
 predict("19.2")
@@ -223,7 +227,7 @@ predict("19.2")
 # %% [markdown]
 # ## The key figure
 #
-# The data are the ring of eight modes, with exact paths. Left: the squared noise of MeanFlow's target relative to that of improved MeanFlow, $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$, as the median over 200 pairs of data and noise for each jump. Right: how this ratio is distributed over 1500 pairs, for three jumps.
+# The data are the ring of eight modes, with exact paths. The left panel shows the squared noise of MeanFlow's target relative to that of improved MeanFlow, $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$, as the median over 200 pairs of data and noise for each jump. The right panel shows how this ratio is distributed over 1500 pairs, for three jumps. (For data on a line, the first figure can show the noise too.)
 
 # %%
 sides = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
@@ -238,9 +242,9 @@ noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
 # Where the number is below 1, MeanFlow's target is less noisy than that of improved MeanFlow. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is about ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
-# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise (in the mean, because of a few pairs), and it removes noise (for most pairs).
+# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*, and with it the variance of a gradient. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise (in the mean, because of a few pairs), and it removes noise (for most pairs).
 #
-# Does the difference matter in training? The two methods in the table differ in nothing else:
+# Does the choice of tangent matter in training? The two methods in the table differ in nothing else:
 
 # %% tags=["hide-input"]
 plain, own = read("maps", "meanflow"), read("meanflow", "own-tangent")
@@ -250,7 +254,7 @@ for title, run in (("MeanFlow", plain), ("improved: the network's own tangent", 
 Markdown("\n".join(table))
 
 # %% [markdown]
-# In these runs it does not: all ranges overlap.
+# In these runs it makes no measurable difference: all ranges overlap.
 #
 # ### The adaptive weight, in 2 and in 64 dimensions
 #
@@ -258,13 +262,13 @@ Markdown("\n".join(table))
 #
 # $$\int \frac{\mathrm d \ell}{(\ell + c)^p} = \frac{(\ell + c)^{1 - p}}{1 - p}, \qquad\text{and}\quad \ln(\ell + c) \quad\text{for}\ p = 1 .$$
 #
-# Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an answer a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
-# In the plane, this logarithm is the potential of a charged thread. Its average over a full circle is the same for every a inside, because there is no electric field inside a uniformly charged tube. So on a full circle p = 1 makes **every answer inside as good as the mean**. For our ring of eight modes this is nearly true; close to a mode the loss is even a little lower.
-# In 64 dimensions (32 such rings together) the error ℓ is a sum of 64 squares and therefore about the same for all samples, and to divide by a constant changes nothing.
+# Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an output a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
+# In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our ring of eight modes this is nearly true; close to a mode the loss is even a little lower.
+# In 64 dimensions (32 such rings together) the error ℓ is a sum of 64 squares and therefore about the same for all samples, and dividing by a constant changes nothing.
 
 # %%
 shifts, powers = torch.linspace(0, 1.6, 60), (0.0, 0.5, 1.0)
-planes = {"2 dimensions: flat for p = 1": 1, "64 dimensions: p hardly matters": 32}
+planes = {"In 2 dimensions the loss is flat for p = 1": 1, "In 64 dimensions p hardly matters": 32}
 panels = {
     title: {p: landscape(rings(20_000, n, 0), shifts, p) for p in powers}
     for title, n in planes.items()
@@ -279,11 +283,11 @@ for title, run in weights.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# This has two consequences. For toy data in the plane use p = 0, as `toy.meanflow` does. For images, which have many more dimensions, the calculation gives no reason to expect such harm from the paper's p; this was not tested here. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which stays close to 1 as long as ℓ is well above c, however good the network is. So watch ℓ instead of the loss.
+# This has two consequences. For toy data in the plane use p = 0, as `toy.meanflow` does. For images, which have many more dimensions, the calculation gives no reason to expect such harm from the paper's p; this was not tested here. And with p = 1 the value of the loss is $\ell/(\ell + c)$, which stays close to 1 as long as ℓ is well above c, however good the network is. For this reason one should monitor ℓ instead of the loss.
 #
 # ### Why "ratio 0.75" means opposite things
 #
-# A part of each batch has r = t, where (1) is plain flow matching. Both official implementations set the size of this part by the number 0.75:
+# A part of each batch has r = t, where (1) reduces to plain flow matching. Both official implementations set the size of this part with the number 0.75:
 #
 # | implementation | its name | what it is | on the diagonal |
 # |---|---|---|---|
@@ -295,8 +299,8 @@ Markdown("\n".join(table))
 # %%
 points = torch.zeros(3000, 2)
 codes = {
-    "ImageNet: logit-normal (−0.4, 1)": FlowMapPairs(LogNormal(-0.4, 1.0), 0.75, of_the_later=True),
-    "CIFAR-10: logit-normal (−2, 2)": FlowMapPairs(LogNormal(-2.0, 2.0), 0.25, of_the_later=True),
+    "ImageNet's recipe hardly ever draws the full jump\nlogit-normal (−0.4, 1)": FlowMapPairs(LogNormal(-0.4, 1.0), 0.75, of_the_later=True),
+    "CIFAR-10's recipe draws jumps near the full one\nlogit-normal (−2, 2)": FlowMapPairs(LogNormal(-2.0, 2.0), 0.25, of_the_later=True),
 }
 torch.manual_seed(0)
 both_ratios({title: pairs(RectifiedFlow(), points, 0) for title, pairs in codes.items()})
@@ -307,7 +311,7 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Features that are smooth in time would make this possible; that was not tested here.
+# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Time features that are smooth would make this extrapolation possible; this explanation was not tested here.
 
 # %% [markdown]
 # ## Exercises
@@ -332,7 +336,7 @@ checks.meanflow_residual(meanflow_residual)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# r stays where it is while t grows. What does h = t − r do? A tensor `y.detach()` has no gradient; `(t - r)[:, None]` has the shape of a factor for each sample.
+# The time r stays fixed while t grows. How does h = t − r change? A tensor `y.detach()` has no gradient; `(t - r)[:, None]` has the shape of a factor for each sample.
 #
 # </details>
 
@@ -396,7 +400,8 @@ checks.target_noise(target_noise)
 
 # %% tags=["hide-input"]
 medians = [float(noise_ratio(Ring(), 0.99, 0.0, 1000, seed).median()) for seed in range(3)]
-means = [float(noise_ratio(Ring(), 0.99, 0.0, 1000, seed).mean()) for seed in range(3)]
+both = [squared_noises(Ring(), 0.99, 0.0, 1000, seed) for seed in range(3)]
+means = [float(ours.mean() / theirs.mean()) for ours, theirs in both]
 flat = [float(landscape(rings(20_000, 1, seed), torch.tensor([0.6]), 1.0)[0]) for seed in range(3)]
 round_ = [float(landscape(rings(20_000, 32, seed), torch.tensor([0.6]), 1.0)[0]) for seed in range(3)]
 v_error, rmse1 = ({k: run.score(s) for k, run in weights.items()} for s in ("rmse_velocity", "rmse1"))
@@ -411,11 +416,11 @@ Markdown(f"""
 |---|---|---|
 | u = v − (t − r) du/dt, with the tangent (v, 1, 0) (MeanFlow, eq. 6) | learned u to the exact one, on a Gaussian: {ranged(apart["right"]["mean"])} | confirmed here |
 | *not in the paper:* with t − r held fixed the target of the exact u is the velocity at the end | derived; differences agree to 6 digits | confirmed here, exactly |
-| … and so a network with this mistake learns that velocity | jumps that end at t/2 or later, distance of what it learned: to the velocity at the end {ranged(held["end"])}, to the fading average {ranged(held["average"])}, to u {ranged(held["mean"])} | {"confirmed here" if nearest == "end" else f"not confirmed: it comes nearest to {named[nearest]}, as derived"} |
-| *often said:* the velocity of a single sample in the JVP makes the target noisier | jump (0.99, 0), noise ratio: median {ranged(medians, ".2f")}, mean {ranged(means, ".1f")} | partly: in the mean, because of a few pairs; the typical target is less noisy |
-| improved MeanFlow is better | one call: {ranged(own.score("rmse1"))} against {ranged(plain.score("rmse1"))} | {"not seen at this scale: the ranges overlap" if same else "confirmed here" if own.score("rmse1").mean() < plain.score("rmse1").mean() else "not seen at this scale: it is worse"} |
+| … and so a network with this mistake learns that velocity | jumps that end at t/2 or later, distance of the learned function: to the velocity at the end {ranged(held["end"])}, to the fading average {ranged(held["average"])}, to u {ranged(held["mean"])} | {"confirmed here" if nearest == "end" else f"not confirmed: it comes nearest to {named[nearest]}, as derived"} |
+| *often said:* the velocity of a single sample in the JVP makes the target noisier | jump (0.99, 0), squared noise: median of the ratio {ranged(medians, ".2f")}, ratio of the means {ranged(means, ".1f")} | partly: in the mean, because of a few pairs; the typical target is less noisy |
+| improved MeanFlow is better *(here in 2 dimensions, without guidance)* | one call: {ranged(own.score("rmse1"))} against {ranged(plain.score("rmse1"))} | {"not seen at this scale: the ranges overlap" if same else "confirmed here" if own.score("rmse1").mean() < plain.score("rmse1").mean() else "not seen at this scale: it is worse"} |
 | *not in the paper:* with p = 1 the loss is flat inside a ring, in 2 dimensions | loss of an answer 0.6 off the mean (0 if it is flat, 0.36 for p = 0): {ranged(flat, ".4f")} in 2, {ranged(round_, ".3f")} in 64 dimensions | confirmed here |
-| … so that it ruins the velocity there | RMS error: p = 0 {ranged(v_error["p = 0"])}, p = 1 {ranged(v_error["p = 1"])} | {"confirmed here" if v_error["p = 1"].min() > 2 * v_error["p = 0"].max() else "partly"} |
+| … so that the learned velocity is much worse there | RMS error: p = 0 {ranged(v_error["p = 0"])}, p = 1 {ranged(v_error["p = 1"])} | {"confirmed here" if v_error["p = 1"].min() > 2 * v_error["p = 0"].max() else "partly"} |
 | the adaptive weight with p = 1 helps one-step generation (MeanFlow, Section 4.3, on images) | one call, to the exact map: p = 1 {ranged(rmse1["p = 1"])}, p = 0 {ranged(rmse1["p = 0"])} | {"confirmed here" if rmse1["p = 1"].max() < rmse1["p = 0"].min() else "not seen at this scale, where it is worse"} |
 """)
 
@@ -440,7 +445,7 @@ Markdown(
 )
 
 # %% [markdown]
-# Three conclusions. The tangent is a part of the method: a wrong one leads to another target, which is just as well defined, and the network settles at yet another function. A target that is right on average may be more or less noisy than another, depending on the jump and on whether one asks for the typical pair or the mean. And a weight or a setting belongs to the number of dimensions and to the implementation for which it was chosen, so check both before you copy it.
+# There are three conclusions. The tangent is a part of the method: a wrong tangent leads to another target, which is just as well defined, and training converges to yet another function. A target that is right on average may be more or less noisy than another, depending on the jump and on whether one asks for the typical pair or the mean. Finally, a weight or a setting is tied to the number of dimensions and to the implementation for which it was chosen, so check both before you copy it.
 #
 # ## Budget
 
@@ -448,7 +453,7 @@ Markdown(
 record = [run.record for run in (*all_runs.values(), *runs.values())]
 total, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
 print(f"Recorded: {len(record)} variants with 3 seeds each, {total:,} training samples in all; a run has 2000 steps of 256.")
-print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
+print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that was also doing other work.")
 print(f"One of the commands that made them: {record[2]['command']}")
 print("Trained in this notebook: nothing.")
 

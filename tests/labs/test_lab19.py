@@ -170,12 +170,16 @@ def test_gradients_and_other_wrong_answers_are_told_apart():
 # The explorer and the figures
 
 
-def test_the_explorer_opens_on_a_wrong_tangent_and_the_right_one_lands_on_the_path():
+def test_the_explorer_opens_on_the_right_tangent_without_the_noise_and_a_wrong_one_misses():
     shown = explorer()
-    assert "0.29 from the path" in shown.picture.reading
+    assert "0.00 from the path" in shown.picture.reading
+    assert "Standard deviation" not in shown.picture.reading
     first = shown.image.value
-    shown.turn({"tangent": next(iter(TANGENTS)), "t": 1.0, "r": 0.0})
-    assert "0.00 from the path" in shown.picture.reading and shown.image.value != first
+    shown.turn({"tangent": list(TANGENTS)[1]})
+    assert "0.29 from the path" in shown.picture.reading and shown.image.value != first
+    second = shown.image.value
+    shown.turn({"noise": "of single targets"})
+    assert "Standard deviation" in shown.picture.reading and shown.image.value != second
     shown.turn({"t": 0.3, "r": 0.9})
     assert "from t = 0.30 to r = 0.28" in shown.picture.reading
 

@@ -108,7 +108,13 @@ def posterior_velocities(oracle: Mixture1D, x_t: float, t: float, n: int = 4000)
 
 
 def noise_ratio(data: Ring, t: float, r: float, n: int, seed: int) -> Tensor:
-    """‖∂_z X ξ‖² / ‖ξ‖² of n pairs, ξ = z - x - v: MeanFlow's noise over improved MeanFlow's.
+    """‖∂_z X ξ‖² / ‖ξ‖² of n pairs: MeanFlow's noise over improved MeanFlow's."""
+    ours, theirs = squared_noises(data, t, r, n, seed)
+    return ours / theirs
+
+
+def squared_noises(data: Ring, t: float, r: float, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """‖∂_z X ξ‖² and ‖ξ‖² of n pairs, ξ = z - x - v: of MeanFlow and of improved MeanFlow.
 
     The slope of the exact flow along ξ, by central differences.
     """
@@ -119,7 +125,8 @@ def noise_ratio(data: Ring, t: float, r: float, n: int, seed: int) -> Tensor:
     xi = z - x - exact_velocity(data.oracle, x_t, times)
     step = 0.01 * xi / xi.norm(dim=1, keepdim=True)
     ahead, behind = (exact_jump(data.oracle, x_t + d, times, ends) for d in (step, -step))
-    return ((ahead - behind).norm(dim=1) / 0.02) ** 2
+    size = xi.square().sum(1)
+    return size * ((ahead - behind).norm(dim=1) / 0.02) ** 2, size
 
 
 def median_ratio(oracle: Mixture1D, t: float, r: float, ranks: int = 200) -> Tensor:

@@ -12,27 +12,31 @@ from .analysis import LAST, MODES, TANGENTS, ExactJump, path_points, posterior_v
 from .figures import TangentPicture, TangentView
 
 PLACES = 50  # of every curve
+NOISES = ("hidden", "of single targets")
 SHORTEST = 0.02  # a jump, so that a mean over it can be taken
 
 
 def explorer() -> Explorer:
-    """An explorer of targets. Knobs: `tangent`, `path` (% below it), start `t` and end `r`."""
+    """An explorer of targets. Knobs: `tangent`, `path` (% below it), `t`, `r`, `noise`."""
     oracle = MODES.oracle
     knobs = {
-        "tangent": choice("tangent", list(TANGENTS), list(TANGENTS)[1]),
+        "tangent": choice("tangent", list(TANGENTS)),
         "path": slider("path (%)", 64, 2, 98, 2),
         "t": slider("start t", 0.8, 0.1, 1.0, 0.01),
         "r": slider("end r", 0.2, 0.0, 0.95, 0.01),
+        "noise": choice("noise", NOISES),
     }
     return Explorer(functools.partial(picture, TangentPicture(oracle), oracle), knobs)
 
 
 def picture(
-    scene: TangentPicture, oracle: Mixture1D, tangent: str, path: int, t: float, r: float
-) -> Picture:
+    scene: TangentPicture, oracle: Mixture1D,
+    tangent: str, path: int, t: float, r: float, noise: str,
+) -> Picture:  # fmt: skip
     """The jump from t to r on this path; an end too near to the start is moved away from it."""
     seen = view(oracle, TANGENTS[tangent], path, t, min(r, round(t - SHORTEST, 6)))
-    return Picture(scene.show(seen), reading(seen, tangent))
+    told = noise != NOISES[0]
+    return Picture(scene.show(seen, told), reading(seen, tangent, told))
 
 
 def view(oracle: Mixture1D, tangent: str, path: int, t: float, r: float) -> TangentView:
@@ -55,8 +59,8 @@ def view(oracle: Mixture1D, tangent: str, path: int, t: float, r: float) -> Tang
     )  # fmt: skip
 
 
-def reading(seen: TangentView, tangent: str) -> str:
-    """The picture in three lines."""
+def reading(seen: TangentView, tangent: str, noise: bool) -> str:
+    """The picture in two lines, and one on the noise if it is shown."""
     t, x_t, r, X, v, v_end, target = seen.jump
     u = (x_t - X) / (t - r)
     lines = [
@@ -67,4 +71,4 @@ def reading(seen: TangentView, tangent: str) -> str:
         f"Standard deviation of a single target: MeanFlow {seen.noise[0].std():.2f}, "
         f"improved MeanFlow {seen.noise[1].std():.2f}.",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines if noise else lines[:2])

@@ -100,8 +100,8 @@ class TangentPicture:
                            fontsize=8.5, handlelength=1.4)  # fmt: skip
         self.spread.set(xlim=(-WIDE, WIDE), ylim=(0, 2.6))
 
-    def show(self, view: TangentView) -> Figure:
-        """Move everything to where this view has it."""
+    def show(self, view: TangentView, noise: bool) -> Figure:
+        """Move everything to where this view has it; the panel of the noise may be empty."""
         t, x_t, r, X, v, v_end, target = view.jump
         back = np.array([t, r])
         lands = x_t - (t - r) * target
@@ -121,11 +121,15 @@ class TangentPicture:
         for line, values in zip((self.ours, self.theirs), view.noise, strict=True):
             share = np.histogram(values, EDGES)[0] / len(values) / (EDGES[1] - EDGES[0])
             line.set_data(EDGES[1:], share)
+            line.set_visible(noise)
         ratio = view.noise[0].std() / max(view.noise[1].std(), 1e-9)
-        name_axes(self.plane, TIME, WHERE, f"The target misses X by {abs(lands - X):.2f}")
-        said = f"Target {target:.2f}, u {(x_t - X) / (t - r):.2f}"
+        name_axes(
+            self.plane, TIME, WHERE, f"The target misses the exact end by {abs(lands - X):.2f}"
+        )
+        said = f"Target {target:.2f}, mean velocity {(x_t - X) / (t - r):.2f}"
         name_axes(self.rates, "end of the jump $r$", "velocity (data units)", said)
-        name_axes(self.spread, "error of one target", "density", f"Noise: ×{ratio:.2f}")
+        found = f"MeanFlow's std: ×{ratio:.2f}" if noise else "Noise: hidden"
+        name_axes(self.spread, "error of one target", "density", found)
         return self.figure
 
 
@@ -164,12 +168,17 @@ def learned(
                     markersize=3.5, markevery=3, alpha=0.85)  # fmt: skip
     drawn = [*ax.lines[:3], ax.lines[3], ax.lines[-1]]
     said = [text for _, text in looks.values()]
-    ax.legend(drawn, [*said, "learned, r held", "learned, t − r held"], fontsize=8.5, loc="best")
+    ax.legend(
+        drawn,
+        [*said, "learned, r held fixed", "learned, t − r held fixed"],
+        fontsize=8.5,
+        loc="best",
+    )
     name_axes(
         ax,
         "end of the jump $r$",
         "velocity (data units)",
-        "With t − r held it learns another function",
+        "With t − r held fixed, the network learns another function",
     )
     return figure
 
@@ -193,7 +202,7 @@ def noise_on_the_ring(
     ax.grid(False)
     less = f"{np.sum(ratio < 1)} of {np.isfinite(ratio).sum()} jumps"
     name_axes(ax, "start of the jump $t$", "end of the jump $r$",
-              f"MeanFlow's target is less noisy in {less}")  # fmt: skip
+              f"For the median pair MeanFlow's target is\nless noisy in {less}")  # fmt: skip
     draw_spread(axes[1], draws)
     return figure
 
@@ -210,7 +219,7 @@ def draw_spread(ax: Axes, draws: Mapping[str, Tensor]) -> None:
     ax.set(xscale="log", xlim=(1e-3, 1e3), ylim=(0, 1))
     least = min(float((values < 1).double().mean()) for values in draws.values())
     name_axes(ax, "‖∂X ξ‖² / ‖ξ‖² of one pair", "share of the pairs below",
-              f"At least {least:.0%} of the pairs lie below 1")  # fmt: skip
+              f"At least {least:.0%} of the pairs have a ratio below 1")  # fmt: skip
 
 
 # The adaptive weight
@@ -227,7 +236,10 @@ def landscapes(shifts: Tensor, panels: Mapping[str, Mapping[float, Tensor]]) -> 
         ax.set(xlim=(0, float(shifts[-1])), ylim=(-0.12, 1.5))
         ax.legend(loc="upper left")
         name_axes(
-            ax, "answer off the mean (ring radius 1)", "loss above that of the mean, scaled", title
+            ax,
+            "distance of the output from the mean (ring radius 1)",
+            "loss above that of the mean, scaled",
+            title,
         )
     axes[1].set_ylabel("")
     return figure
