@@ -57,10 +57,10 @@ const RULES = {
 };
 
 class Trainer {
-  /** `asked`: {method, steps, seed, parts}, and c, mu, N where they are not the method's own. */
+  /** `asked`: {method, steps, seed, parts}, and c, mu, N, rate (of learning) where they are not the method's own. */
   constructor(asked) {
     const { method = "iCT", steps = 1500, seed = 0, parts = ring() } = asked;
-    this.rule = { ...RULES[method], ...Object.fromEntries(["c", "mu", "N"].filter((k) => asked[k] !== undefined).map((k) => [k, asked[k]])) };
+    this.rule = { ...RULES[method], ...Object.fromEntries(["c", "mu", "N", "rate"].filter((k) => asked[k] !== undefined).map((k) => [k, asked[k]])) };
     Object.assign(this, { method, steps, step: 0, batch: 256, data: new Mixture(parts), random: new Random(seed) });
     this.sigmaData = this.data.sigmaData;
     this.coefficients = preconditioned(method === "ECT" ? "EDM" : "CM", this.sigmaData);
@@ -122,7 +122,7 @@ class Trainer {
   descend() {
     const k = this.step, warm = Math.min(200, this.steps / 8);
     const share = Math.min((k - warm) / Math.max(this.steps - warm, 1), 1);
-    const rate = 1e-3 * (k < warm ? (k + 1) / warm : (1 + Math.cos(Math.PI * share)) / 2);
+    const rate = (this.rule.rate ?? 1e-3) * (k < warm ? (k + 1) / warm : (1 + Math.cos(Math.PI * share)) / 2);
     const [a, b] = [0.9, 0.99], [fix1, fix2] = [1 - a ** (k + 1), 1 - b ** (k + 1)];
     const keep = Math.min(0.99, (1 + k) / (10 + k)), mu = this.rule.mu;
     const w = this.theta.flat, g = this.gradient.flat, m = this.m.flat, v = this.v.flat;
