@@ -124,7 +124,7 @@ REST = {"source": "digits, latents", "share": 0.1, "factor": 50, "points": 41, "
 def test_without_impulses_normal_numbers_lie_within_the_fences(bench):
     reading = turn(bench, **REST | {"share": 0.0, "source": "normal distribution"}).reading
     assert "normal distribution: 0.70%" in reading and "0.0% of the samples contain" in reading
-    assert "kurtosis 2.9" in bench.picture.figure.axes[0].get_title("left")
+    assert "kurtosis is 2.9" in bench.picture.figure.axes[0].get_title("left")
 
 
 def test_squared_l2_gives_impulses_the_most_say_and_cauchy_the_least(bench):
@@ -214,7 +214,7 @@ def test_the_figures_draw_what_they_were_given():
     spread = {"as drawn": two, "optimal transport": two / 2}
     score = {"as drawn": np.ones(3), "optimal transport": np.ones(3)}
     figure = figures.transport_gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
-    assert "50% saved in 2D" in figure.axes[0].get_title("left")
+    assert "Cost saved: 50% in 2D" in figure.axes[0].get_title("left")
 
 
 def test_the_worked_example_of_shares_of_pull():

@@ -272,7 +272,7 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
     ax = axes[0, 0]
     ax.set(xscale="log", yscale="log")
     looks = ((0.97, 0.75), (1.03, 1.05), (1.0, 0.95), (1.0, 0.6))  # beside, and names below
-    for (name, (points, errors)), (shift, up) in zip(found.items(), looks, strict=True):
+    for (name, (points, errors)), (shift, up) in zip(found.items(), looks, strict=False):
         role = TEACHERS[name]
         error_bars(ax, (points, errors), role, shift)
         said = f"student, {name} teacher".replace(
