@@ -68,7 +68,9 @@ def scores_table(record: Mapping[str, Any], calls: Sequence[str]) -> str:
 
 def with_error(name: str, row: Reading) -> str:
     places = 1 if name == "fd" else 3
-    return f"{number(name, row['value'])} ± {row['error']:.{places}f}"
+    value = number(name, row["value"])
+    certain = name != "fd" and row["value"] in (0, 1)  # a resampled share has no error bar there
+    return value if certain else f"{value} ± {row['error']:.{places}f}"
 
 
 def number(name: str, value: float) -> str:
