@@ -14,7 +14,7 @@ import torch
 from ..discovery import LabsMissing, late_import
 from ..ingredients import allow
 from ..ops import seeded
-from ..train import runs
+from ..train import checkpoint, runs
 from ..train.checkpoint import BadFile
 from ..train.control import NotSaved, Stopped
 from ..train.nonfinite import NotFinite
@@ -133,7 +133,7 @@ def sample(args: argparse.Namespace) -> int:
     """Write a grid of samples, one row block for each number of network calls."""
     if args.out.suffix != ".png":
         raise Refused(f"--out takes a .png file, not {args.out}")
-    from ..metrics.plots import save_grid  # matplotlib is slow to load
+    from ..metrics.plots import draw, png  # matplotlib is slow to load
 
     model, recipe, _ = runs.load(args.run)
     known = read_from(recipe.data, args.nearest) if args.nearest else None
@@ -141,7 +141,8 @@ def sample(args: argparse.Namespace) -> int:
     if args.nearest and not hasattr(known, "images"):
         raise Refused(f"--nearest compares pictures, and {args.run} draws none")
     with fitting(args.run, "sampled so"), seeded(torch.device("cpu"), args.seed):
-        save_grid(model, recipe, args.n, args.steps, args.out, known)
+        payload = png(draw(model, recipe, args.n, args.steps, known))
+    checkpoint.replace(args.out, lambda part: part.write_bytes(payload))
     return 0
 
 

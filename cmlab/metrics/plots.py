@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -24,7 +23,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..model import Denoiser, conditioned
-from ..train.checkpoint import replace
 from ..train.recipe import Recipe
 from ..train.run_log import decoded
 from .precision_recall import nearest_images
@@ -250,14 +248,6 @@ def draw(
         pictures.append(known.images[rows[:, 0]].float() / 127.5 - 1)
         titles.append(f"nearest training pictures to {titles[-1]}")
     return image_sheets(pictures, titles, columns=10 if cond is not None else 8)
-
-
-def save_grid(
-    model: Denoiser, recipe: Recipe, n: int, calls: Sequence[int], out: Path, known: Any = None
-) -> None:
-    """Save the plot of `draw` as a PNG file, written atomically."""
-    figure = draw(model, recipe, n, calls, known)
-    replace(out, lambda temporary: temporary.write_bytes(png(figure)))
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:

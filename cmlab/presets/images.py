@@ -13,7 +13,7 @@ from ..methods.edm import EDM, EDMWeight
 from ..metrics.evaluators import ImagesEvaluator
 from ..model import EDMPrecond
 from ..nets.patches import PatchesShape
-from ..train.recipe import Recipe
+from ..train.recipe import Recipe, change
 from . import cifar10, cifar10_laptop, preset
 
 EVENING = 20_000  # steps of 128 pictures, the denoiser's included
@@ -69,10 +69,8 @@ def ect_small(steps: int = SITTING, seed: int = 0) -> Recipe:
 
 def small(recipe: Recipe) -> Recipe:
     """A laptop's recipe with a narrower network and smaller batches, its start included."""
-    net: Any = recipe.net
-    net = replace(net, inner=replace(net.inner, width=WIDTH))
-    train = replace(recipe.train, batch=BATCH)
-    return replace(recipe, net=net, train=train, start=recipe.start and small(recipe.start))
+    recipe = change(change(recipe, "net.inner.width", WIDTH), "train.batch", BATCH)
+    return replace(recipe, start=recipe.start and small(recipe.start))
 
 
 @preset("images.edm-gpu")
