@@ -233,9 +233,9 @@ runs = {name: read("maps", name) for name in NAMES}
 trained(
     runs,
     {
-        "rmse1": "RMS distance to the exact map, one call",
+        "rmse1": "RMS to the exact map, one call",
         "sw1": "sliced W₂ to fresh data, one call",
-        "rmse_velocity": "RMS error of the velocity on the diagonal",
+        "rmse_velocity": "RMS error of the velocity",
     },
 )
 
