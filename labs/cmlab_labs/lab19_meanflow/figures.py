@@ -96,8 +96,10 @@ class TangentPicture:
         self.rates.set(xlim=(0, 1), ylim=(-FAST, FAST))
         (self.ours,) = self.spread.step([], [], color=STUDENT.color)
         (self.theirs,) = self.spread.step([], [], color=EXTRA.color, linestyle=(0, (4, 1)))
-        self.spread.legend([self.ours, self.theirs], ["MeanFlow", "improved"], loc="upper right",
-                           fontsize=8.5, handlelength=1.4)  # fmt: skip
+        self.key = self.spread.legend(
+            [self.ours, self.theirs], ["MeanFlow", "improved"],
+            loc="upper right", fontsize=8.5, handlelength=1.4,
+        )  # fmt: skip
         self.spread.set(xlim=(-WIDE, WIDE), ylim=(0, 2.6))
 
     def show(self, view: TangentView, noise: bool) -> Figure:
@@ -122,6 +124,7 @@ class TangentPicture:
             share = np.histogram(values, EDGES)[0] / len(values) / (EDGES[1] - EDGES[0])
             line.set_data(EDGES[1:], share)
             line.set_visible(noise)
+        self.key.set_visible(noise)
         ratio = view.noise[0].std() / max(view.noise[1].std(), 1e-9)
         name_axes(
             self.plane, TIME, WHERE, f"The target misses the exact end by {abs(lands - X):.2f}"
