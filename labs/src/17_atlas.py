@@ -383,7 +383,7 @@ if "editing" in present(rows):
 
 # %% [markdown]
 # The times depend on the machine and on its other work; differences smaller than that in the last printed line mean nothing. The large differences are real: each step of sCT and sCD includes a derivative along the path, and each step of sLCT includes the matching of noises to data.
-# In memory most methods are alike. LSD, ESD, LMD and CTM need about twelve times as much as the others, and a second network that is trained beside the student (DMD, MusicCM) adds about a half or more.
+# In memory the methods hardly differ at this size. A derivative along the path (LSD, ESD, LMD, CTM) or a second network that is trained beside the student (DMD, MusicCM) adds a half or more to what the others need.
 #
 # ### At which noise levels the errors arise
 #
