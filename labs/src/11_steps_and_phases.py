@@ -69,7 +69,7 @@ start_lab(threads=1)  # small networks: a second thread would only wait
 #
 # A sampler goes from noise to data in a number of steps and calls a function once per step. Here the function is the exact denoiser of a ring of eight modes, and each step goes along a straight line (DDIM).
 #
-# On the right, circles mark the exact ends of the paths and coloured marks the points where the sampler ends. For 60 of the samples a line joins the two. Move the number of calls from 1 to 8. How does the distance change?
+# On the right, circles mark the exact ends of the paths and coloured marks show the points where the sampler ends. For 60 of the samples a line joins the two. Move the number of calls from 1 to 8. How does the distance change?
 
 # %%
 planner = explorer()
@@ -152,7 +152,7 @@ print(f"floor of the sliced W₂, for ten sets of data: {floor:.2f} ({min(floors
 #
 # ### A jump is not a small step
 #
-# In PCM the network is used like a denoiser: the jump from t to s is a DDIM step, along a line. But its output should not be E[x | x_t]. It should be whatever value makes the *line* end on the path. With $x_t = \alpha_t x + \sigma_t z$ and the estimate $\hat\varepsilon$ of the noise z the line is
+# In PCM the network is used like a denoiser: the jump from t to s is a DDIM step, along a line. But its output should not be E[x | x_t]. It should be whatever value makes the *line* end on the path. (An estimate of x and one of the noise z determine each other; the formulas are shorter for z.) With $x_t = \alpha_t x + \sigma_t z$ and the estimate $\hat\varepsilon$ of the noise z the line is
 #
 # $$x_s = \frac{\alpha_s}{\alpha_t}\bigl(x_t - \sigma_t\, \hat\varepsilon\bigr) + \sigma_s\, \hat\varepsilon .$$
 #
@@ -172,6 +172,8 @@ reached = [[*jumps(process, teacher, one, torch.linspace(1.5, 0, n + 1).double()
 print("DDIM from t = 1.5 in 1, 2, 4, … 32 calls: " + ", ".join(f"{x:.4f}" for x in reached) + f" (exact: {jump[0]:.4f})")
 
 # %% [markdown]
+# At t = 1.5 the two estimates differ by only 3.5 %. But the line divides by $\alpha_t = \cos t = 0.07$, so one call of DDIM ends at 0.018 $x_t$, and the exact jump at 0.501 $x_t$. A denoiser needs many small steps to get there; to jump, a network has to be trained for another output.
+#
 # ## The method, from its source
 #
 # ### Multistep sampling (Song et al., Algorithm 1)
@@ -297,6 +299,8 @@ for name, words in (("m1", "good f, fresh noise"), ("bad", "bad f, fresh noise")
 Markdown("\n".join(table))
 
 # %% [markdown]
+# Why do 4 and 8 phases not do better than 2? With more phases each jump is easier, but there are more of them, and the same network has to learn them all in the same number of training steps. This experiment does not separate the two effects.
+#
 # ### Outside its own plan
 #
 # A network of M phases was trained for M calls at its own edges. What happens if it is called a different number of times? Rows are networks, and columns are numbers of calls, at even shares of the grid. The entries are mean distances to the exact end, averaged over the seeds.
@@ -356,7 +360,7 @@ for name, net in nets.items():
     print(f"{name}       " + "".join(f"{off[i]:8.3f}" for i in some))
 
 # %% [markdown]
-# If the error at the middle levels is about as large as at the top, a second call cannot give a better answer than the first; it only draws another sample. More calls help a model whose errors grow strongly with the noise level. It is not the case for these two: from σ = 0.54 to 10 both rows are nearly flat. So the search gains little, as printed above: the bad f improves by 6 %, and the good f is at the floor already. A case in which the condition does hold is the student of digits below: called once, it has to jump far beyond its own edges and fails, and later calls at lower levels mend most of that.
+# If the error at the middle levels is about as large as at the top, a second call cannot give a better answer than the first; it only draws another sample. More calls help a model whose errors grow strongly with the noise level. These two are no such models: from σ = 0.54 to 10 both rows are nearly flat. Below that the errors are smaller, but noise as weak as that hardly moves a sample, and at their left ends both curves stay near the score of one call. So the search gains little, as printed above: the bad f improves by 6 %, and the good f is at the floor already. A case in which the condition does hold is the student of digits below: called once, it has to jump far beyond its own edges and fails, and later calls at lower levels mend most of that.
 #
 # ### The critic
 #
@@ -391,6 +395,8 @@ shown
 digit_rows(digit_runs["pcm"].arrays["pictures"][0], "Each column starts from one noise: four jumps do better than one") if "pcm" in digit_runs else "not recorded yet"
 
 # %% [markdown]
+# With one call most of the digits can be recognised, but they are grey, and more alike than real ones: over the twenty recorded pictures of a seed, a pixel has a standard deviation of about 0.28 with one call, and of 0.43 with four jumps. The Fréchet distance counts such a lack of contrast and variety.
+#
 # ## Exercises
 #
 # ### A · guided: several calls
@@ -520,6 +526,6 @@ print(f"They trained for {seconds:.0f} s on a machine that was also doing other 
 # %% [markdown]
 # *Run All* takes 17 seconds on 2 CPU cores.
 #
-# When do more steps help? A denoiser always gains, until its steps are small. A phased network gains up to its own number of calls. A consistency model gains only if its error is smaller at the level of a later call than at the top, and an exact one never does. Two more things to remember: fresh noise between the calls preserves the distribution but leads away from the exact end; phased jumps stay close to the exact end.
+# When do more steps help? A denoiser always gains, until its steps are small. A phased network gains up to its own number of calls. A consistency model gains only if its error is clearly smaller than at the top at some level that is still high enough to move a sample, and an exact one never does. Two more things to remember: fresh noise between the calls preserves the distribution but leads away from the exact end, whereas phased jumps stay close to it.
 #
 # **Next:** lab 12 moves from pixels and points to latents, and deals with their outliers.

@@ -116,7 +116,7 @@ predict("14.1")
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x, \sigma)}{\sigma},$$
 #
-# which contains no randomness. A perfect denoiser therefore takes each noise to one definite end, which is the value of the consistency function of lab 02. Two networks agree *because both are close to this one function*. For the ring the exact denoiser is known, so this can be checked. The table compares the exact paths from 512 noises with those of three trained networks.
+# which contains no randomness. A perfect denoiser therefore takes each noise to one definite end, which is the value of the consistency function of lab 02. So two networks agree *if both are close to this one function*. Are they? For the ring the exact denoiser is known, so this can be checked. The table compares the exact paths from 512 noises with those of three trained networks.
 
 # %% tags=["hide-input"]
 start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
@@ -235,7 +235,7 @@ Markdown("\n".join(table))
 # - **At high noise levels the task is easy.** There the best output hardly depends on the details of the data, so it is soon learned, and a *curriculum* spends fewer and fewer samples on these levels.
 # - **The loss is smooth**, so that runs which begin at different weights end close to one another. On a smooth loss a large momentum may carry the weights past the minimum again and again, so the *momentum decays*.
 #
-# Neither technique follows logically from the agreement, and each has to be tested separately. This part is about optimizers. If you leave it out, continue at *Exercises* with exercise A; exercise B and all but the first rows of the final table belong to this part.
+# Neither technique follows logically from the agreement, and each has to be tested separately. This part is about optimisers and schedules of noise levels. If you leave it out, continue at *Exercises* with exercise A; exercise B and all but the first four rows of the final table belong to this part.
 
 # %%
 predict("14.2")
@@ -243,7 +243,7 @@ predict("14.2")
 # %% [markdown]
 # ### Momentum on a quadratic loss
 #
-# The second half of the paper is about the optimizer. Adam averages the gradients, $\bar g \leftarrow \beta \bar g + (1-\beta)\, g$, and takes a step of rate · $\bar g$ (divided by a scale, which we leave out). A new gradient thus moves the weights by rate · (1−β) at once, and by β/(1−β) times as much later on. This ratio is the *memory* of the momentum.
+# The second technique concerns the optimiser. Adam averages the gradients, $\bar g \leftarrow \beta \bar g + (1-\beta)\, g$, and takes a step of rate · $\bar g$ (divided by a scale, which we leave out). A new gradient thus moves the weights by rate · (1−β) at once, and by β/(1−β) times as much later on. This ratio is the *memory* of the momentum.
 # The paper lets β decay to zero and changes the learning rate to compensate. The schedules are reported to be as follows (that of β is *Demon*, by Chen et al. 2019, [arXiv:1910.04952](https://arxiv.org/abs/1910.04952)), where τ is the fraction of the run that has been completed:
 #
 # $$\beta = \frac{\beta_0 (1-\tau)}{(1-\beta_0) + \beta_0(1-\tau)}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta}.$$
@@ -349,6 +349,8 @@ show_source(faster.decayed)
 #
 # Every run on the ring has 2000 steps of 256 samples, and the baseline is Adam with a constant learning rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here.
 # The left panel compares four schedules, all of them with EDM's own distribution of noise levels: constant, the paper's momentum with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution, both at a constant rate.
+#
+# In the table below the figure, *speed* is the number of steps of the baseline, divided by the number of steps needed to reach the baseline's final excess loss, for each seed; values above 1 mean faster training. An entry such as *1 of 3 seeds* says how many seeds reach that loss at all.
 
 # %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
@@ -375,8 +377,6 @@ columns = "The *distance to the exact ends* is the RMS distance between the ends
 folded("Three more scores of the same runs", columns + "\n\n" + "\n".join(table))
 
 # %% [markdown]
-# *Speed* is the number of steps of the baseline, divided by the number of steps needed to reach the baseline's final excess loss, for each seed; values above 1 mean faster training. An entry such as *1 of 3 seeds* means that the other seeds do not reach that loss.
-#
 # Before you believe a speed-up, ask two questions. Would a plain decay of the rate have done the same (*rate alone*)? And was the baseline's learning rate a good one?
 
 # %% tags=["hide-input"]
@@ -518,7 +518,7 @@ more.append(claim_row("… and the momentum with its rate (ring, excess loss)", 
 more.append(claim_row("… and in samples: their distance to the exact ends (ring)", ends_away, "curriculum-both", "uniform-constant"))
 for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
     numbers = {key: run.score(score) for key, run in runs.items()}
-    table.append(claim_row(f"both techniques beat neither ({name})", numbers, "curriculum-both", "uniform-constant"))
+    table.append(claim_row(f"training is better with both techniques than with neither ({name})", numbers, "curriculum-both", "uniform-constant", ".4g"))
 Markdown("\n".join(table))
 
 # %% tags=["hide-input"]

@@ -109,7 +109,7 @@ print(f"Six strings, from C4 to E6: none is out of tune by 2 cents or more: {wor
 clips, labels = Tunes(train=False).sample(128, torch.Generator().manual_seed(5))
 right = [pitch_accuracy(clips, (labels + shift) % 4) for shift in range(4)]
 print(f"The chord is the one that the label asks for in {right[0]:.0%} of the columns.")
-print(f"Compared with another loop, it agrees in {min(right[1:]):.0%} to {max(right[1:]):.0%}, since the loops share chords.")
+print(f"It agrees with a wrong loop in {min(right[1:]):.0%} to {max(right[1:]):.0%} of the columns, since the loops share chords.")
 pieces = Tunes(train=False).pictures[:, None, :, :160]
 of = torch.arange(len(pieces)) // Tunes(train=False).pieces
 chance = sum(pitch_accuracy(pieces, (of + shift) % 4) for shift in (1, 2, 3)) / 3
@@ -122,7 +122,7 @@ print(f"Pieces of 5 seconds agree with a wrong loop in {chance:.0%} on average."
 #
 # $$\text{audio} \to |\mathrm{STFT}|^2 \to 40 \text{ mel bands} \to 10 \log_{10} \to x .$$
 #
-# On the way the phase is lost and neighbouring frequencies are merged. The way back has to estimate both: the algorithm of Griffin and Lim looks for a phase for which the spectrogram is that of a real sound. The round trip loses some detail before any network is involved. What is missing in the second row of the figure?
+# On the way the phase is lost and neighbouring frequencies are merged. The way back has to estimate both. The frequencies inside a mel band are estimated from the bands; for the phase, the algorithm of Griffin and Lim looks for one with which the spectrogram is that of a real sound. The round trip loses some detail before any network is involved. What is missing in the second row of the figure?
 
 # %% tags=["hide-input"]
 sound, corpus = Sound(), Tunes(train=False)
@@ -204,7 +204,7 @@ noise_std(
 #
 # $$L = L_G + 3\, L_\text{distil}, \qquad L_G = -C_\psi\bigl(f_\theta(x_t, t, c)\bigr) .$$
 #
-# *Real* here means data, whereas for the critic of lab 11 it means the target's samples. With data the critic keeps pushing even where student and target agree.
+# *Real* here means data, whereas for the critic of lab 11 it means the target's samples. With data the critic keeps pushing even where student and target agree. What the critic contributes to the sound is not measured in this lab.
 #
 # | the paper | here |
 # |---|---|
@@ -277,7 +277,7 @@ print(f"Right chords: {ranged(scores['student'][1][:, 2], '.1%')} of the columns
 #
 # ### Seams
 #
-# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At a seam error of 1 this measure cannot distinguish a border from other places. It is computed on 32 clips of 5 seconds, made in 4 calls and always from the same set of noise samples.
+# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At a seam error of 1 this measure cannot distinguish a border from other places; we call a clip seamless up to 1.1 (grey in the figure). It is computed on 32 clips of 5 seconds, made in 4 calls and always from the same set of noise samples.
 
 # %% tags=["hide-input"]
 seams = {way: students["seams"][:, k] for k, way in enumerate(WAYS)}
@@ -298,7 +298,7 @@ folded("All ways and overlaps in numbers", "\n".join(table) + "\n\n" + about)
 #
 # The *tapered* windows are our addition. Without them, at the end of a window its output drops out of the mean all at once, and the canvas jumps by part of the disagreement. Weights that fall to zero towards the ends let the output drop out gradually; the result is again a least-squares solution, with weights. (It was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
 #
-# Averaged noise is certainly too small. Does one notice? (Return to the explorer and choose *own noise*.) By these two scores, no. In the figure *own noise* has the smaller seam error at most overlaps, but all its clips come from one set of noise samples; with five other sets it has the **larger** one in 12 of 15 comparisons, so the seam error does not decide. One effect is the same in all six sets: inside the overlaps neighbouring columns differ less, by 0.31 against 0.33, as if the network removed too much noise. The chords are right more often with *own noise* in five of the six sets, and we cannot explain it.
+# Averaged noise is certainly too small. Do you hear it? (Return to the explorer and choose *own noise*.) These two scores do not show it. In the figure *own noise* has a smaller seam error than *fused* at most overlaps. But all clips of the figure come from one set of noise samples, and with five other sets *own noise* has the **larger** error in 12 of 15 comparisons. So the seam error does not decide. One effect is the same in all six sets: inside the overlaps neighbouring columns differ less, by 0.31 against 0.33, as if the network removed too much noise. The chords are right more often with *own noise* in five of the six sets, and we cannot explain it.
 #
 # <details><summary>How the six sets were compared</summary>
 #
@@ -393,7 +393,7 @@ rows = ["| claim | measured here | verdict |", "|---|---|---|"]
 near = compare_seeds(four, guided[0][:, -1]) == "indistinguishable"
 rows.append(f"| 4 calls are nearly as good as the teacher's 50 steps (here: the ranges of the distance overlap) | {ranged(four, '.2f')} against {ranged(guided[0][:, -1], '.2f')}: {ranged(ratio, '.2f')} times | {'confirmed here' if near else 'not seen at this scale'} |")
 rows.append("| 4 calls are better than 1 | distance: {} | {} |".format(*compare_variants(distances, "4 calls", "1 call")))
-rows.append("| the critic helps | `music.cd` has a critic; on sound, training without it was not measured over seeds. Lab 17 compares the two on points of the ring, where they are indistinguishable | not tried on sound |")
+rows.append("| the critic helps | the student of this lab (preset `music.cd`) was trained with a critic; training without it was not measured on sound. Lab 17 compares the two on points of the ring, where they are indistinguishable | not tried on sound |")
 rows.append("| the student needs no guidance of its own | wrong chords, student in 4 calls against the teacher without guidance: {} | {} |".format(*compare_variants(wrong, "student", "unguided teacher")))
 each = "; ".join(f"{o}: {ranged(shared[:, i], '.2f')}" for i, o in enumerate(OVERLAPS[1:]))
 rows.append(f"| fused windows make long clips without seams (our bound: at most 1.1) | by overlap {each}; side by side {ranged(seams['side by side'][:, 1 + best_at], '.2f')} or more | {bound_verdict(shared.min(1), 1.1)} |")

@@ -119,12 +119,14 @@ VERDICT = {"lower": "confirmed here",
            "indistinguishable": "not seen at this scale: indistinguishable"}  # fmt: skip
 
 
-def compare_variants(found: Mapping[str, np.ndarray], a: str, b: str) -> tuple[str, str]:
+def compare_variants(
+    found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g"
+) -> tuple[str, str]:
     """Scores of two variants as text, and the verdict on whether the first one's are lower."""
     if a not in found or b not in found:
         return "not recorded yet", "not recorded yet"
     order = compare_seeds(found[a], found[b])
-    scores = "; ".join(f"{VARIANT_NAMES.get(v, v)} {ranged(found[v], '.3g')}" for v in (a, b))
+    scores = "; ".join(f"{VARIANT_NAMES.get(v, v)} {ranged(found[v], form)}" for v in (a, b))
     return scores, VERDICT.get(order, order)
 
 

@@ -122,10 +122,10 @@ def histogram(ax: Axes, elements: Tensor) -> None:
 # Scores of runs on latents, and their residuals during training
 
 VARIANT_NAMES = {
-    "ict": "iCT", "cauchy": "iCT, Cauchy loss", "slct": "sLCT",
-    "slct-independent": "sLCT, no transport", "slct-across": "sLCT, pairs across classes",
-    "slct-8c": "sLCT, c eight times larger", "slct-first": "sLCT, first c for this size",
-    "huber": "iCT", "l2": "iCT, squared L2",
+    "ict": "iCT", "cauchy": "iCT with Cauchy loss", "slct": "sLCT",
+    "slct-independent": "sLCT without transport", "slct-across": "sLCT with pairs across classes",
+    "slct-8c": "sLCT with larger c", "slct-first": "sLCT with the first c for this size",
+    "huber": "iCT", "l2": "iCT with squared L2",
 }  # fmt: skip
 VARIANT_NAMES |= {f"{name}-impulses": said for name, said in VARIANT_NAMES.items()}
 

@@ -141,8 +141,8 @@ def operators() -> dict[str, Operator]:
 EDITS: dict[str, Edit] = {
     "lower half missing": inpainting(1 - half()),
     "hole in the middle": inpainting(hole()),
-    "2 × 2 means given": super_resolution(2),
-    "4 × 4 means given": super_resolution(4),
+    "means of 2 × 2 blocks": super_resolution(2),
+    "means of 4 × 4 blocks": super_resolution(4),
 }
 STROKE = "a blurred stroke"
 TOP = {STROKE: 1.5}  # noise level at the start; 80 elsewhere

@@ -179,11 +179,13 @@ def speed_up_text(base: VariantScores, other: VariantScores) -> str:
     return ranged(found, ".2f") if there.all() else f"{there.sum()} of {len(found)} seeds"
 
 
-def claim_row(text: str, found: Mapping[str, np.ndarray], a: str, b: str) -> str:
+def claim_row(
+    text: str, found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g"
+) -> str:
     """A row of a table: what is claimed, the scores of two variants, and the verdict."""
     a, b = variant_name(a), variant_name(b)
     found = {variant_name(key): values for key, values in found.items()}
-    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b))
+    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b, form))
 
 
 def variant_name(key: str) -> str:
@@ -212,7 +214,7 @@ def score_curves(panels: Mapping[str, Mapping[str, VariantScores]], measure: str
     """A panel by title, in it variants by the names in LOOKS: means and ranges over the seeds."""
     figure, (axes,) = sheet(1, len(panels), 5.0 * len(panels), 3.8)
     for ax, (title, variants) in zip(axes, panels.items(), strict=True):
-        name_axes(ax, "optimizer step", measure * (ax is axes[0]), title)
+        name_axes(ax, "optimiser step", measure * (ax is axes[0]), title)
         if not variants:
             ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
             continue
