@@ -78,7 +78,7 @@ noise_slider()
 #
 # ## Predict
 #
-# A network was trained on 1437 scanned digits to answer noise with an image. It receives 64 pixels of pure noise, at noise level t = 80, and a
+# A network was trained on 1437 scanned digits to turn noise into an image. It receives 64 pixels of pure noise, at noise level t = 80, and a
 # request for a 3. It is called **once**.
 
 # %%
@@ -142,13 +142,13 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
 # The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it; the target itself is held fixed in the step (no gradient passes through it). Where r is 0, the answer is known: it is the scan itself,
-# and the network is built so that it gives this answer whatever its weights are (lab 03). The two noisy points lie on one path only on average, because z was drawn at random;
+# and the network is built so that it gives this answer whatever its weights are (lab 03). The step from the one noisy point to the other follows the path only on average, because z was drawn at random;
 # lab 05 shows why this is enough.
 # Labs 05, 07 and 09 explain this loss piece by piece. In the package it is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`. (The sampler is Algorithm 1 of the paper, which gives the fresh noise the level
 # $\sqrt{\sigma_{\mathrm{mid}}^2 - \varepsilon^2}$, where ε = 0.002 is the smallest noise level.)
 #
-# Now load a network that was trained in this way (after a short pre-training as a denoiser, lab 09; the network on the ring below starts from random weights), and give it forty independent draws of noise (forty *noises*, for short). Each digit takes one call
+# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09), and give it forty independent draws of noise (forty *noises*, for short). Each digit takes one call
 # of the network:
 
 # %% tags=["hide-input"]
@@ -187,7 +187,7 @@ explorer(model, recipe.sampler)
 # - the blue line joins its answers at all points of the path, down to the data;
 # - the black dot marks where the path really ends.
 #
-# A consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on pairs of noisy points (lab 07). The network is shown only the data, not
+# A consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on pairs of noisy points (lab 07), and the network starts from random weights. The network is shown only the data, not
 # the paths or the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
 # The orange curve is the error that the denoiser D would have if its answer were taken for f. The error is an RMS, a root mean square: the square root of the mean squared distance. (*Data units* on an axis means that the number is in the unit of the data; the ring has radius 1.)
 
@@ -212,7 +212,7 @@ against.picture(start, start, found[0]).figure
 
 # %% [markdown]
 # The printed numbers are RMS errors over all 12 noise levels. The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
-# point near the middle. After 1000 steps it lands near the right end. The exact mean D (dashed) would still give a point near the middle.
+# point near the middle. After 1000 steps one call lands near the right end. The exact mean D (dashed) would still give a point near the middle.
 # At the lowest noise levels there is hardly anything to learn, and there this network is a little worse than it was before training.
 #
 # ## The key figure

@@ -123,9 +123,9 @@ quantile_paths(oracle, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 # In grey you see the density of $x_t$ at six noise levels, each drawn sideways and scaled to its own peak; in black, five exact paths.
 # At every point the ODE prescribes one slope, so two paths can never cross. In one dimension, each path therefore **keeps its rank**: if 30 % of the points lie below it at
 # one noise level, 30 % lie below it at every level. So the ranks alone determine the path, and no ODE has to be solved. Let $F_t(x)$ be the share of noisy points below x at level t
-# (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level s, through the point with the same rank,
+# (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level r, through the point with the same rank,
 #
-# $$x_s = F_s^{-1}\bigl(F_t(x_t)\bigr).$$
+# $$x_r = F_r^{-1}\bigl(F_t(x_t)\bigr).$$
 
 # %% tags=["nbval-check-output"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.0])
@@ -155,7 +155,7 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 
 # %% [markdown]
 # **Heun's method** goes on from there. It measures the slope a second time, at the point where Euler's step ends, and then repeats the step from $x_t$ with the mean of
-# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$ (which has nothing to do with the level s above); the noise levels are counted downwards, $t_0 > t_1 > \dots$:
+# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$; the noise levels are counted downwards, $t_0 > t_1 > \dots$:
 #
 # | EDM, Algorithm 1 | in words | in `cmlab/sampling.py` |
 # |---|---|---|
@@ -251,7 +251,7 @@ print(
 print(
     f"At t = 10 its error is smaller by a factor of {middle.max() / middle[0]:.0f}, though the step is {10 / worst:.0f} times as long; at t = {t[-1]:.3f} by a factor of about {float(f'{middle.max() / middle[-1]:.0e}'):,.0f}."
 )
-print("Bend of the median path:", ", ".join(f"{near(at):.2g} at t = {at:g}" for at in (10, 1, 0.3, 0.1, 0.01)) + ".")
+print("Median bend of the paths:", ", ".join(f"{near(at):.2g} at t = {at:g}" for at in (10, 1, 0.3, 0.1, 0.01)) + ".")
 
 # %% [markdown]
 # Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Where
@@ -281,7 +281,7 @@ solvers_on_ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
 # %% [markdown]
 # On the left are 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; then it turns to one mode, often from inside the ring (the sharp bends).
 # On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, for three reasons. Heun can afford only half as many steps. Its second slope is measured
-# where a long Euler step has ended, off the path. And over a very long step the mean of the slopes at both ends is not the mean slope on the way. To separate the last two, we measure Heun's second slope
+# where a long Euler step has ended, off the path. And over a very long step the mean of the slopes at both ends is not the mean slope on the way. To tell the second reason from the third, we measure Heun's second slope
 # on the exact path instead, which no solver can do:
 
 # %% tags=["hide-input"]
@@ -392,7 +392,7 @@ show_source(heun)
 # ## What the paper claims, what you saw
 #
 # The claims are those of Section 3 (and Appendix D.1) of the EDM paper and, for the 35 calls, of its abstract, in our words. One measurement is still missing:
-# the error of 18 Heun steps for several ρ, started from the two highest noise levels in common use, in one dimension (*line*) and on the ring.
+# the error of 18 Heun steps for several ρ, started from two highest noise levels, 10 as in this lab and 80 as in the paper, in one dimension (*line*) and on the ring.
 
 # %% tags=["hide-input"]
 rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
@@ -425,7 +425,7 @@ claims = f"""
 |---|---|---|
 | Heun's method is of second order, Euler's of first | slopes of the error {slope(steps, errors["Heun"]):.2f} and {slope(steps, errors["Euler"]):.2f} | confirmed here |
 | Heun's method has a smaller error for the same number of network calls | ring, about 32 calls: Euler {euler[3]:.2g}, Heun {heuns[3]:.2g}; about 16 calls: Euler {euler[2]:.2g}, Heun {heuns[2]:.2g} | partly: not with few calls |
-| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the bend of the median path is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: nearly straight at large noise; at small noise the bend (the second derivative in t) is largest, but little of the path is left |
+| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the median bend of the paths is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: nearly straight at large noise; at small noise the bend (the second derivative in t) is largest, but little of the path is left |
 | Steps should be shorter near the data: ρ = 7 | with 18 steps, the error for ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error for ρ = 7 | confirmed here |
 | ρ = 3 makes the errors of the steps equal, yet ρ from 5 to 10 makes better images | lowest error at ρ = {best} in the four rows above | not seen at this scale: the best ρ depends on σ_max, and there are no images to judge |
 | 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {table["line, σ_max = 10"][3] / oracle.sigma_data:.1%} of the spread of the data | partly: the number of calls is confirmed; no image was made |
@@ -433,8 +433,8 @@ claims = f"""
 Markdown(claims)
 
 # %% [markdown]
-# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; one region between the two decides
-# where it ends. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
+# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; a solver's errors in the region between the two decide
+# whether it ends in the right place. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
 #
 # ## Budget
 #

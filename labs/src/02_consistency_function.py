@@ -87,8 +87,8 @@ predict("02.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is, given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
-# $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because at t = 0 the formula of the slope is 0/0. Here ε = 0.002.)
+# D is the posterior mean: the average of all data x that may lie under the noise, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# $p_\varepsilon$, the data with a trace of noise. (Paths are followed down to a small noise level ε and not quite to 0, because at t = 0 the formula of the slope is 0/0. Here ε = 0.002. Lab 00 wrote $x_0$ for the end; in the pictures the difference cannot be seen.)
 #
 # The **consistency function** gives the end of the path:
 #
@@ -189,7 +189,7 @@ print("Right: the distance between f and D is small near the data and grows with
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
 # to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, the lower mode
-# has the weight 0.41 and the upper one 0.59, and the average is about 0.41 · (−1.2) + 0.59 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
+# has the weight 0.413 and the upper one 0.587, and the average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
 # average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is. The figure shows the root mean square (RMS) of f − D over all noisy points at each level.
 
 # %%
@@ -256,7 +256,7 @@ where = x_t[slope.argmax()].item()
 print(f"steepest slope of f at t = 2: {slope.max():.1e}, at x_t = {where:.2f}")
 
 # %% [markdown]
-# We call such a place a **cliff** of f. The slopes of a network are limited, so a network has to round the cliff off. Expect its largest errors there.
+# We call such a place a **cliff** of f. A network can be only so steep, so it has to round the cliff off. Expect its largest errors there.
 #
 # ## Exercises
 #
@@ -386,4 +386,4 @@ Markdown(f"""
 # Network calls: 0. Training samples: 0, because nothing is trained. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
 # the comparison with data used 40 × 4000 noises at T = 10.
 #
-# **Next:** lab 03 asks what a network learns that merely agrees with itself.
+# **Next:** lab 03 asks what a network learns if all it has to do is give consistent answers.

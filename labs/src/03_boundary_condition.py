@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03 · The boundary condition
 #
-# **Is it enough to agree with oneself?**
+# **Is it enough to be consistent with yourself?**
 #
 # | | |
 # |---|---|
@@ -55,7 +55,7 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The panels show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε, and the dashed line is f = x.
 #
-# A *form* is a formula that is put around the network; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
+# A *form* is a formula that is put around the network and mixes its input into its answer; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
 # other two forms as well (EDM is the diffusion model of lab 01). Then move ε. Which property do some forms have, before the first training step, that the others lack?
 
 # %%
@@ -114,7 +114,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # %% [markdown]
 # ## The method
 #
-# One could add a penalty to the loss for missing the boundary. Consistency models instead build the boundary into the network, so that it holds before the first training step and after every one.
+# One could add a penalty to the loss for missing the boundary. Consistency models instead build the boundary condition into the network, so that it holds before the first training step and after every one.
 # Let F be a free network. It is not used alone, but inside a formula with four coefficients that depend on the noise level:
 #
 # $$f(x, t) = c_\text{skip}(t)\, x + c_\text{out}(t)\, F\bigl(c_\text{in}(t)\, x,\; c_\text{noise}(t)\bigr).$$
@@ -282,7 +282,7 @@ Markdown("\n".join(table))
 # The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read the table with care, because the result is not quite what one would expect.
 #
 # - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
-# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (third row) only the answer at t moves, towards the mean of its targets, and nothing shrinks (lab 05).
+# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (the row *stop-gradient, CM form*) only the answer at t moves, towards the mean of its targets, and nothing shrinks (lab 05).
 # - **Stop-gradient, CM form: the spread is kept**, close to that of the data at every level, and the answers come nearest to the exact f.
 # - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
@@ -438,7 +438,7 @@ Markdown(f"""
 | the CM form has f(x, ε) = x, whatever the network (Song, Section 3 and Appendix C) | five untrained networks, 200 points: largest error {miss["CM form"]:.1g} | confirmed here |
 | EDM's form does not, when ε is not 0 (Song, Appendix C) | 1 − c_skip(ε) = {1 - skip:.1e}, c_out(ε) = {out:.4f}; largest error {miss["EDM form"]:.1e} at ε = 0.002, {miss_at_0:.1g} at t = 0 | confirmed here, but at this ε the error is small |
 | the boundary condition rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
-| without it, training collapses (*the converse, not claimed*) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
+| without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
 | input and target of the network have variance 1 (Karras, Section 5) | within {worst:.1%} at 12 levels | confirmed here, for denoising with the right σ_d |
 | the same for the target of a consistency function (*not claimed*) | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | does not hold: the variance is much smaller near the data |

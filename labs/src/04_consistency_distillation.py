@@ -59,7 +59,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # ## Try it first
 #
 # This is one training step, in slow motion. Click on the slider *sub-step* and walk through it with the right arrow key. Five things happen: a data point x receives noise and becomes the noisy point $x_t$; a **teacher**
-# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second.
+# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second. (*Online* and *target* are two roles of one network.)
 #
 # The grey lines are exact paths from noise (right) to data (left). The black one (from sub-step 2 on) is the path through $x_t$; the curved lines only join a question to its answer. The panel on the right shows the answers once more, magnified.
 
@@ -88,8 +88,8 @@ predict("04.1")
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
 # So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 draws of noise (*noises*, for short) at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are one-dimensional, with three modes. The mean is weighted so that
-# it hardly depends on which 512 noises were drawn.)
+# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are one-dimensional, with three modes. Each noise has the weight
+# of the share of ranks that it stands for, so the mean hardly depends on which 512 noises were drawn.)
 
 # %%
 oracle, at = Bumps().oracle, noise_samples(Bumps())  # at.x: 512 noises at T = 10
@@ -266,7 +266,7 @@ print(
 folded("The learned teacher: errors of its students and of its own steps", "\n".join(rows))
 
 # %% [markdown]
-# A learned teacher costs nothing here. One sample does, but about half of its cost is due to the distance: with pseudo-Huber the students of a scattering target aim at another function
+# A learned teacher costs nothing here. A one-sample teacher raises the error, but about half of the increase is due to the distance: with pseudo-Huber, the students of a scattering target aim at another function
 # than with the squared distance. Lab 05 explains both parts, the distance and the missing teacher. (It measures errors over all levels and not at t = 10 alone; there the factors are smaller.)
 
 # %% [markdown]
@@ -376,7 +376,7 @@ Markdown(f"""
 | a student's error has the order of its teacher's solver (Theorem 1) | ideal students: orders {-slope([n - 1 for n in GRIDS], ideal["Euler"][1]):.2f} (Euler) and {-slope([n - 1 for n in GRIDS], ideal["Heun"][1]):.2f} (Heun); trained ones stay within a quarter of these errors up to N = {holds["Euler"]} (Euler), N = {holds["Heun"]} (Heun) | confirmed here for the ideal student, and for the network as long as its own error is the smaller one |
 | Heun's steps give better students than Euler's at equal N (Figure 3) | all three seeds are better at N = {", ".join(map(str, ahead))} (grids compared: N = {", ".join(map(str, GRIDS))}) | {"confirmed here" if len(ahead) == len(GRIDS) else "partly: not at N = " + ", ".join(str(n) for n in GRIDS if n not in ahead)} |
 | once N is large enough, more levels change little (Figure 3) | Heun: {ranged(heuns[-1])} at N = 80 against {ranged(heuns[means["Heun"].argmin()])} at N = {GRIDS[means["Heun"].argmin()]} | {"partly: little change, but" if over else "confirmed here:"} the error at N = 80 is {finest:.1f} times the smallest{", beyond the range of the seeds" * bool(over)} |
-| *not in the paper:* the student learns where the teacher's steps end, not what the teacher answers | Euler, N = 5: {from_walk:.3f} from the ends of the steps, {from_D:.2f} from D | confirmed here |
+| *not in the paper:* the student learns where the teacher's steps end, not what the teacher answers | Euler, N = 5, first seed: {from_walk:.3f} from the ends of the steps, {from_D:.2f} from D | confirmed here |
 | a learned teacher is good enough (*the paper uses no other*) | Heun, N = 80: {ranged(cost["learned"])} with a learned teacher, {ranged(cost["exact"])} with the exact one | {"confirmed here: the teacher's error is no larger than the network's own" if cost["learned"].mean() < 1.25 * cost["exact"].mean() else "partly: its own error is added"} |
 | one sample can replace the teacher, for small steps (Theorem 2) | N = 80: {ranged(cost["one-sample"])} with pseudo-Huber, {ranged(cost["one-sample, squared"])} with the squared distance; N = 5: {ranged(taught["one-sample"][1][0])} and {ranged(taught["one-sample, squared"][1][0])} | not settled here: see lab 05 |
 | LPIPS is the best distance (Figure 3) | needs pictures and a downloaded network | not tested here |
@@ -384,7 +384,7 @@ Markdown(f"""
 
 # %% [markdown]
 # Three conclusions. A student ends where its teacher's steps end. The order of the solver is the order of the student, until the network's own errors take over.
-# More levels make the teacher better and the way up from ε longer. With Heun's steps the best of our five grids lies in between; with Euler's steps it is still the finest.
+# More levels make the teacher's steps more accurate, but the right answer then has to be passed on through more levels. With Heun's steps the best of our five grids lies in between; with Euler's steps it is still the finest.
 #
 # ## Budget
 

@@ -76,8 +76,8 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # The black dot is one noisy point $x_t = x + t\,z$ at noise level t. You cannot know from which data point x it was made, and with which noise z, so the picture shows twenty possibilities, all of which lead to the same $x_t$. For each of them the green
 # line marks what happens if the noise is reduced from t to r = t/2, with the same x and the same z: the neighbour is $x_r = x + r\,z$. From there its own path runs to the data.
 #
-# The ends of these paths are drawn on the right, as a distribution. Consistency training uses one of them, picked at random, as its training target. The right answer would be the end of the black path. Move $x_t$ and t: when is the mean of the targets close to the
-# right answer, and when is it not?
+# The ends of these paths are drawn on the right, as a distribution. Consistency training uses one of them, picked at random, as its training target. The right answer would be the end of the black path. In the opening picture the mean of the targets is even farther from it than D, the mean of the data behind $x_t$. Move $x_t$ and t: when is the mean of the targets close to the
+# right answer?
 
 # %%
 oracle = Bumps().oracle  # three modes on the line, known exactly at every noise level
@@ -100,7 +100,7 @@ predict("05.1")
 #
 # The path through $x_t$ has the slope $(x_t - D(x_t, t))/t$, where D is the average of all data that may lie behind $x_t$.
 # Replace this average by one of these data, the x from which $x_t$ was made. Its slope is $(x_t - x)/t = z$, the noise itself.
-# This slope is wrong, but it errs on both sides. Since it is linear in x, its mean is exactly right:
+# This slope is wrong, sometimes too large and sometimes too small. Since it is linear in x, its mean is exactly right:
 #
 # $$\mathrm{E}\Bigl[\frac{x_t - x}{t} \,\Big|\, x_t\Bigr] = \frac{x_t - D(x_t, t)}{t} = \frac{\mathrm{d}x_t}{\mathrm{d}t} .$$
 #
@@ -202,7 +202,7 @@ explorer(oracle)
 # ## The key figure
 #
 # The figure follows one exact path on three grids of noise levels, as a training run would use them. The black line is the exact answer, which is the same all along the path. The green line is the mean of the target of consistency training, and the band around it the spread (± one standard deviation).
-# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 all but the band lie on the black line.
+# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 they all lie on top of one another, and only the narrow band can be told apart.
 
 # %%
 PATH, GRIDS = 38, (5, 20, 80)  # the path with 38 % of all paths below it
@@ -232,8 +232,8 @@ for name, over in (("typical point", median_of_points), ("RMS over all points", 
 folded("How many targets must be averaged before their noise is as small as their bias?", "\n".join(rows))
 
 # %% [markdown]
-# - **At a typical point** the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
-# - **Over all points** the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
+# - **At a typical point** (left: the median over all $x_t$) the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
+# - **Over all points** (right: the root mean square, in which the few worst points count most) the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
 # - **The price is noise.** At a typical point, each halving of the gap multiplies by about four the number of targets that must be averaged before their noise is as small as their bias. (The folded table has the numbers.) The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
 
 # %% [markdown]
@@ -275,7 +275,7 @@ folded("How many targets must be averaged before their noise is as small as thei
 #
 # They differ by $\bar f_r - f_r(\hat x_r)$, which is of order 2, in a factor of order 1. So their relative difference is of order 1.
 #
-# (The paper adds that the loss is larger than the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; its Theorem 6 covers that case.)
+# (The paper adds that the loss outweighs the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; its Theorem 6 covers that case.)
 #
 # </details>
 #
@@ -326,7 +326,7 @@ print(f"The best constant, the mean of all data, has an RMS error of {oracle.sig
 
 # %% [markdown]
 # With two levels (r = ε) both fixed points are D, the answer of plain denoising. From there shared noise climbs to f, and fresh noise sinks to the mean of all data.
-# **Why the noise must be shared**: with shared noise, $x_r = x_t - (t - r)\,z$ tends to $x_t$ as r tends to t. With fresh noise $x_r$ and $x_t$ have nothing but x in common, however close their levels are.
+# **Why the noise must be shared**: with shared noise, $x_r = x_t - (t - r)\,z$ tends to $x_t$ as r tends to t. With fresh noise $x_r$ and $x_t$ have nothing but x in common, however close their levels are: each level averages once more, and the answers sink to the mean.
 
 # %% [markdown]
 # ## Networks

@@ -27,7 +27,7 @@
 # 3. **judge** what the loss of a run tells you about its quality.
 #
 # **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
-# towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. Two noisy points made in this way lie on one path only on average, so even the exact consistency function has a loss.
+# towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. The step from the first of these points to the second follows a path only on average, so even the exact consistency function has a loss.
 # The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the 2023 paper, and *iCT* that of the 2024 paper; lab 07 compares them piece by piece. θ stands for the weights that are trained.
 #
 # **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
@@ -216,11 +216,11 @@ wavefronts(fixed)
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
 print(f"μ = 0: the front rises from the boundary to the highest noise level ({says[0.0]}); it does so with μ = 0.9 as well ({says[0.9]}).")
-print(f"μ = 0.99: the front rises in the same way, but slowly; at the end of the run it {says[0.99]}, while the highest level is 10.")
+print(f"μ = 0.99: the front rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10.")
 print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
-# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. A smooth target is an advantage, but whether it outweighs the loss of time depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
+# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. A smooth target is an advantage, but whether it makes up for the time lost depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
 table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
@@ -257,7 +257,7 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the run with the highest loss is the best: that rule does not hold on every grid either. The folded tables have the orders on four grids; in one of them (N = 161) the run with the highest loss has failed as well.
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the run with the highest loss is the best; that rule fails on some grids too. The folded tables have the orders on four grids; in one of them (N = 161) the run with the highest loss has failed as well.
 
 # %% tags=["hide-input"]
 families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}

@@ -268,10 +268,10 @@ print(
 )
 
 # %% [markdown]
-# Read the two halves together. **How much a change helps depends on the recipe in which it is made.** Where the pseudo-Huber distance is introduced, the error even rises, perhaps because in that recipe the long steps at high noise still dominate the loss.
+# Read the two halves together: **how much a change helps depends on the recipe in which it is made.** Where the pseudo-Huber distance is introduced, the error even rises, perhaps because in that recipe the long steps at high noise still dominate the loss.
 # In the finished recipe, taking it away costs nearly a factor of two. And a fine fixed grid, N = 161 or 1281, is almost as good here as the doubling one.
 #
-# Two things are easily misread. **The first factor says more about short runs than about CT.** CT's average was made for runs of 800 000 steps; at the end it reaches back over 717 steps, which is less than 0.1 % of such a run and 18 % of ours. **And pseudo-Huber leads to another function than f** (lab 05), so why does it help? On this ring the other function is close to f, and squared L2 loses more in training than pseudo-Huber gives away; lab 08 has the numbers (“The price of robustness”).
+# Two things are easily misread. **The first factor says more about short runs than about CT.** CT's average was made for runs of 800 000 steps; at the end it reaches back over 717 steps, which is less than 0.1 % of such a run and 18 % of ours. **And pseudo-Huber leads to another function than f** (lab 05), so why does it help? On this ring the other function is close to f, and squared L2 loses more through slow training than pseudo-Huber loses through its wrong aim; lab 08 has the numbers (“The price of robustness”).
 #
 # Now put the old choices back one by one, and watch two rings again:
 
@@ -302,11 +302,11 @@ print(
 # The weight takes work away from high noise, and yet the error falls there too. A likely reason is the way in which consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
 # An error near the data is passed on to all higher levels, so accuracy matters there first.
 #
-# N = 11 comes to a stop: its long one-sample steps are biased, and more training hardly helps. One would expect the finest grid to suffer from more variance, but this effect is hard to see here: with N = 1281 from the start the error is only a little larger.
+# With N = 11 the error stops falling: the long one-sample steps are biased, and more training hardly helps. One would expect the finest grid to suffer from more variance, but this effect is hard to see here: with N = 1281 from the start the error is only a little larger.
 #
 # ### iCT on digits
 #
-# *Optional.* Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost.
+# *Optional.* Here the same recipe is trained on 8×8 scans, with a small U-Net and 2000 steps. Next to it is the generator of lab 00, which is shipped with this course. That generator was tuned from a denoiser (ECT, lab 09) and trained for longer, so the comparison is not at equal cost. The markers of ECT stand to the right of the curve; their place along the axis means nothing.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]

@@ -232,11 +232,14 @@ folded("The shares in numbers", head + "|---" * (len(grids_asked) + 1) + "|\n" +
 
 # %% [markdown]
 # On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2.
-# The c of pseudo-Huber is so small that the loss stays a norm almost throughout. A smaller c would change the last two losses, as the thin lines show.
+# The c of pseudo-Huber is so small that the loss stays a norm almost throughout. A smaller c would change the shares of Cauchy and Geman–McClure, as the thin lines show.
 #
 # This is a prediction for training: the redescending losses should lead at first, and fall back to squared L2 at the end. Keep it in mind for the trained networks.
 #
 # ### Replay
+#
+# Two exact functions serve as yardsticks from here on. The *clean f\** belongs to the ring without outliers; it is what we want. The *exact f\* of the data* belongs to the contaminated data; it is what a perfect learner of these data would find.
+# A robust loss should end nearer to the first than the second is.
 #
 # There are 15 recorded settings: five losses and three shares of outliers, with everything else as in iCT on the ring (4000 steps, N from 11 to 1281) and three seeds each. c is 0.03 for Cauchy and 0.1 for Geman–McClure;
 # **these two values were set once and not searched for**. Pseudo-Huber follows iCT's rule.
@@ -382,7 +385,7 @@ folded("The errors in numbers", "\n".join(table))
 #
 # Lab 05 found that pseudo-Huber leads to another function than f*. In lab 07, taking it out of iCT costs nearly a factor of two, and here it is ahead even without outliers. How do these fit together?
 #
-# A loss that acts like a norm aims at the *median* of the targets, and squared L2 at their mean. The median ignores outliers, and for the same reason it gives too little to what is rare and right. So even perfect training on clean data ends at another function, as long as the targets scatter by more than c. How far away it is depends on how lopsided the targets are. The next cell follows paths that go, step by step, to the median of the possible data points instead of their mean, and compares their ends with f*. (In the plane the median is the point with the smallest sum of distances; that f stretches some directions more than others is neglected.)
+# A loss that acts like a norm aims at the *median* of the targets, and squared L2 at their mean. The median ignores outliers, and for the same reason it gives too little weight to values that are rare but right. So even perfect training on clean data ends at another function, as long as the targets scatter by more than c. How far away it is depends on how lopsided the targets are. The next cell follows paths that go, step by step, to the median of the possible data points instead of their mean, and compares their ends with f*. (In the plane the median is the point with the smallest sum of distances; that f stretches some directions more than others is neglected.)
 
 # %% tags=["hide-input"]
 top = torch.tensor(10.0).double()
@@ -395,14 +398,14 @@ for name in ("pseudo-Huber", "squared L2", "Cauchy"):
     print(f"{name:26} networks, clean ring: {ranged(recording(name, 0.0)['average_error'][:, -1], '.2f')} from f* at t = 10")
 
 # %% [markdown]
-# On the line the price is high, and there the squared distance wins (lab 05). On the ring it is small, because the possible data points lie almost evenly about their mean: the networks trained with pseudo-Huber are about as far from f* as this price. Those trained with squared L2, whose ideal answer is f*, stay further away for want of training. There are two candidates for what holds them back:
+# On the line the price is high, and there the squared distance wins (lab 05). On the ring it is small, because the possible data points lie almost evenly about their mean: the networks trained with pseudo-Huber are about as far from f* as this price. Those trained with squared L2, whose ideal answer is f*, stay further away because they have not yet been trained to their limit. Two things may hold them back:
 #
 # - **rare large differences**, from pairs near a border between two modes, which dominate a squared loss;
 # - **the weight of the levels**: with λ = 1/(t − r) the pull of squared L2, 2λℓ, is about equal at all levels, while that of a norm, λ, is largest near the data, where consistency training has to be right first (lab 07).
 #
 # Cauchy treats small differences as squared L2 does and limits large ones only, and it is as good as pseudo-Huber without outliers. This speaks for the first; the two were not separated.
 #
-# The price is not for ever: with a fixed c > 0 the loss is quadratic again for differences small against c, and on a grid fine enough pseudo-Huber, too, would tend to f*. For iCT's c none of our grids is that fine.
+# The price need not last: with a fixed c > 0 the loss is quadratic for differences much smaller than c, so on a fine enough grid pseudo-Huber, too, would tend to f*. For iCT's c none of our grids is that fine.
 #
 # ### Train it yourself
 #
@@ -550,9 +553,10 @@ Markdown(f"""
 |---|---|---|
 | pseudo-Huber trains better than squared L2 without any outliers (iCT, Section 3.3) | RMS error: {said("pseudo-Huber", "squared L2", 0.0)} | confirmed here, on the ring (see “The price of robustness”; the weight of the levels changes with the loss, too) |
 | pseudo-Huber is less sensitive to outliers than squared L2 (iCT, Section 3.3) | 5 %: {said("pseudo-Huber", "squared L2", 0.05)}; 15 %: {said("pseudo-Huber", "squared L2", 0.15)} | partly: in absolute numbers, not as a multiple of each loss's own clean error; 5 % outliers multiply their errors by {times("pseudo-Huber", 0.05)} and {times("squared L2", 0.05)} |
-| most of the distribution is learned better | samples at a mode, 5 %: {said("pseudo-Huber", "squared L2", 0.05, "hq", ".0%")} | confirmed here |
+| more samples lie at a mode than with squared L2 (*not claimed*) | samples at a mode, 5 %: {said("pseudo-Huber", "squared L2", 0.05, "hq", ".0%")} | confirmed here |
 | outliers are no longer generated (*not claimed*) | beyond 1.5, 5 %: pseudo-Huber {ranged(far["pseudo-Huber"][0.05], ".1%")}, the exact samples {float((ends[0.05].norm(dim=1) > FAR).double().mean()):.1%}; their root mean square distances are {np.mean(inward[1]):.1f} and {inward[0]:.1f}; 15 %: {ranged(far["pseudo-Huber"][0.15], ".1%")} and {float((ends[0.15].norm(dim=1) > FAR).double().mean()):.1%} | not seen at this scale: they are still generated, though fewer of them at 15 %, and nearer to the ring |
-| squared L2 is misled by outliers (*as is often said*) | 5 %: {ranged(rmse["squared L2"][0.05], ".2f")} from the clean f*, where the exact f* of its data is {off[0.05]:.2f}; 15 %: {ranged(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f}. RMS distance of its samples from those of the exact f* of its own data, same noise: {ranged(from_own("squared L2", 0.0), ".2f")} without outliers, {ranged(from_own("squared L2", 0.05), ".2f")} at 5 % (pseudo-Huber {ranged(from_own("pseudo-Huber", 0.05), ".2f")}) | partly: it learns mostly what its data say, and comes nearer to that than any other loss, but less near than without outliers |
+| squared L2 is misled by outliers (*as is often said*) | 5 %: {ranged(rmse["squared L2"][0.05], ".2f")} from the clean f*, where the exact f* of its data is {off[0.05]:.2f}; 15 %: {ranged(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f} | partly: it learns mostly what its data say |
+| how near squared L2 comes to the exact f* of its own data (*not claimed*) | RMS distance of its samples from those of this f*, same noise: {ranged(from_own("squared L2", 0.0), ".2f")} without outliers, {ranged(from_own("squared L2", 0.05), ".2f")} at 5 % (pseudo-Huber {ranged(from_own("pseudo-Huber", 0.05), ".2f")}) | nearer than any other loss, but less near than without outliers |
 | pseudo-Huber beats L1 (*not claimed*) | 5 %: {said("pseudo-Huber", "L1", 0.05, form=".3f")}; 15 %: {said("pseudo-Huber", "L1", 0.15, form=".3f")} | indistinguishable |
 | Cauchy is more robust than pseudo-Huber (sLCT, for latents) | c = 0.03 throughout, 5 %: {said("Cauchy", "pseudo-Huber", 0.05)}; 15 %, while N = 41: {ranged(cauchy, ".2f")} and {ranged(huber, ".2f")}; at the end {said("Cauchy", "pseudo-Huber", 0.15)}; with c = 0.003 {ranged(small["Cauchy"], ".2f")}, {verdict["Cauchy"]} pseudo-Huber | partly: where c is below the differences that outliers make; with a fixed c = 0.03 it ends behind |
 | the same for Geman–McClure (*not claimed*) | 5 %: {said("Geman–McClure", "pseudo-Huber", 0.05)}; 15 %, c = 0.01: {ranged(small["Geman–McClure"], ".2f")}, {verdict["Geman–McClure"]} pseudo-Huber | partly, as for Cauchy |

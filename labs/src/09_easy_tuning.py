@@ -172,7 +172,7 @@ print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3
 # %% [markdown]
 # Notice three things.
 #
-# - **A denoiser is the first stage.** Each halving of the gap brings the ideal answer closer to f\*. From stage 4 on it removes about a quarter of the error, not a half, probably because the steep rises between the modes stay blurred for a long time.
+# - **Stage 0 is a denoiser.** Each halving of the gap brings the ideal answer closer to f\*. From stage 4 on it removes about a quarter of the error, not a half, probably because the steep rises between the modes stay blurred for a long time.
 # - **Even the last stage has an error of its own.** This error is not due to the network or to training. It is what a relative gap of 1/256 (and of up to 5/256 at small t) leaves.
 # - **With the norm the sequence ends somewhere else.** Each level then answers with a median, and walks by medians do not follow the path of the probability flow. Even the smallest gap does not change this.
 #   How far away it ends depends on the data: 0.32 on this line, and only about 0.06 on the ring of the next figures (“The price of robustness” in lab 08, which also says what the norm is good for).
@@ -202,7 +202,7 @@ Markdown("\n".join(table))
 # | the paper | here |
 # |---|---|
 # | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + K\,\mathrm{sigmoid}(-b t)$ | `ECTMapping`; the paper writes k for K |
-# | stage a grows by 1 after a fixed number of steps | `Stages`; here, as in the authors' code, the first stage is a = 1 |
+# | stage a grows by 1 after a fixed number of steps | `Stages`; here, as in the authors' code, training begins with a = 1 (at a = 0 every r is 0: the denoiser) |
 # | $w(t, r)\, \rho\bigl(f_\theta(x_t, t), f_{\mathrm{sg}(\theta)}(x_r, r)\bigr)$ with a distance ρ; sg stops the gradient | the loss of lab 07, line for line |
 
 # %%
@@ -216,9 +216,9 @@ show_source(Stages.__call__)
 #
 # - **q** is the factor by which the gap shrinks from one stage to the next: with q = 2 it is halved.
 # - **K** widens the gap at small noise levels. Since sigmoid(0) = ½, n(0) = 1 + K/2, which is 5 with the paper's K = 8. At large t, n is 1 and the gap is $q^{-a}$.
-# - **b** sets where the one turns into the other: around t = 1/b, which is the scale of t on which n falls.
+# - **b** sets where the gap narrows from the one to the other: around t = 1/b, which is the scale of t on which n falls.
 #
-# So n(t) keeps small noise levels behind the others: their samples train a denoiser for longer, and their gap is up to five times as wide at every stage.
+# So n(t) holds the small noise levels back: their samples train a denoiser for longer, and their gap stays up to five times as wide at every stage.
 #
 # Why can the code skip stage 0? Since n(t) is at least 1, stage 0 has r = 0 at every t. It is denoising, and the run starts from a network that has been trained for that.
 # Even at stage 1 most samples still train a denoiser:
@@ -318,7 +318,7 @@ folded("All numbers, for one call and for two", "\n".join(rows))
 # %% [markdown]
 # ### What the samples look like
 #
-# Each picture shows one call from the same noise, with the first seed. On the ring the grey discs are the modes of the data. Look at the denoiser: the best it can do with pure noise is to return a mean: that of all data on the ring, and that of the class on digits.
+# Each picture shows one call from the same noise, with the first seed. On the ring the grey discs are the modes of the data. Look at the denoiser. The best it can do with pure noise is to return a mean, that of all data on the ring and that of the class on digits.
 
 # %%
 sample_clouds(ring, toy.RING.oracle.components.means) if ring else "not recorded yet"
@@ -417,7 +417,8 @@ claims = {
     "digits, Fréchet distance": ("digits", "tuned", "scratch"),
 }
 rows = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
-rows.append(f"| r = 0 is diffusion training | squared distance: the gradients differ by at most {gap:.1g} | confirmed here; with the norm the optimum over many samples is different |")
+said = "the two gradients are equal" if gap == 0 else f"the gradients differ by at most {gap:.1g}"
+rows.append(f"| r = 0 is diffusion training | squared distance: {said} | confirmed here; with the norm the optimum over many samples is different |")
 drop = f"RMS to f\\* at t = 10: {squared[0]:.2f} (the mean D), {squared[1]:.2f}, … {squared[8]:.2f} at stage 8; norm: {norm[0]:.2f} … {norm[8]:.2f}"
 rows.append(f"| shrinking the gap leads from the denoiser to the consistency function | exact, on the line: {drop} | confirmed here with the squared distance; with the norm it leads elsewhere |")
 line_off = {name: (ends[f"trained, {name}"] - exact).square().mean(1).sqrt().numpy() for name in line}

@@ -181,7 +181,7 @@ for name, (x_t, sampled, exact) in zip(("f*", "D "), panels.values(), strict=Tru
 #
 # The first line is the chain rule, the second replaces f by f⁻ inside the bracket, and the third is the definition of a derivative along the path.
 #
-# We take an untrained network (that of the preset, with 110 000 weights) and one batch of 256 samples from the ring of eight modes, and compare the discrete gradients with the limit, at smaller and smaller gaps:
+# We take an untrained network (the one that is trained below, with about 112 000 weights) and one batch of 256 samples from the ring of eight modes, and compare the discrete gradients with the limit, at smaller and smaller gaps:
 
 # %% tags=["hide-input"]
 small = STUDIES["stabilisers"].variants
@@ -222,7 +222,7 @@ print(f"The limit itself, computed by forward mode in 32 bits, is off by {floor[
 #
 # $$-2\, \cos t\; \nabla_\theta F^{\top}\, \frac{\mathrm d f^-}{\mathrm d t} = -2\, \nabla_\theta F^{\top} g, \qquad g = \cos t\, \frac{\mathrm d f^-}{\mathrm d t} .$$
 #
-# With this weight the factors in front become $-\cos t$, apart from the 2, and stay bounded.
+# With this weight the factors in front become $-\cos t$, apart from the 2, and stay bounded. The paper calls it the *prior weight*.
 #
 # **The sign.** The paper's loss is a square that has the same gradient. F⁻ is the target's network, and F⁻ and g are held fixed:
 #
@@ -267,7 +267,7 @@ print(f"cosine {cosine:.9f}, ratio {ratio_2:.9f}; and to the limit of part 1: {(
 #
 # $$\frac{\partial F}{\partial t} = \frac{\mathrm d c_\text{noise}}{\mathrm d t}\; \frac{\mathrm d\,\text{features}}{\mathrm d c_\text{noise}}\; \frac{\partial F}{\partial\,\text{features}} .$$
 #
-# In $\mathrm d f/\mathrm d t$ this stands behind a factor sin t, and in $g = \cos t\; \mathrm d f/\mathrm d t$ behind cos t sin t. (Both have a $\sigma_d$ as well.) With the first of the three speeds these factors are
+# In $\mathrm d f/\mathrm d t$ this is multiplied by sin t, and in $g = \cos t\; \mathrm d f/\mathrm d t$ by cos t sin t. (Both have a $\sigma_d$ as well.) The first two factors of the product are the *speed* of the time input and the speed of the features. Multiplied by the first speed, sin t and cos t sin t become
 #
 # | time input $c_\text{noise}$ | its speed $\mathrm d c_\text{noise}/\mathrm d t$ | in df/dt: sin t × speed | in g: cos t sin t × speed |
 # |---|---|---|---|
@@ -342,7 +342,7 @@ bracket_lengths(smooth, wild, ("Positional", "Fourier 16"), after)
 # | $\tau \sim \mathcal N(P_\text{mean}, P_\text{std}^2)$, $t = \arctan(e^\tau/\sigma_d)$ | `self.pairs`, with r = t |
 # | $\mathrm d x_t/\mathrm d t$ from z and x, or from a teacher | `process.velocity(x_t, self.teacher(x, cond)(x_t, t), t)` |
 # | $\cos t \sin t\, \sigma_d\, \mathrm d F/\mathrm d t$ by a JVP whose tangents carry cos t sin t | `self.tangent` (folded below; exercise B is its core) |
-# # | $g/(\lVert g\rVert + c)$ | `self.bound` |
+# | $g/(\lVert g\rVert + c)$ | `self.bound` |
 # | $e^{w_\varphi(t)}/d\; \lVert\cdot\rVert^2 - w_\varphi(t)$, with d entries in a sample | `self.loss_weighting` |
 
 # %%
@@ -353,7 +353,7 @@ folded("`SCM.tangent`, with its JVP and the warm-up", f"```python\n{getsource(SC
 
 # %% [markdown]
 # **What a JVP is.** Let F be a function of several numbers y, with the matrix J of its partial derivatives, its Jacobian. If y moves with velocity v, then F changes with velocity J v. This is a *Jacobian-vector product*, or JVP. *Forward mode* computes it together with F(y) in one pass:
-# every layer passes on its value and, by the chain rule, the rate at which that value changes. The matrix J is never built. In our case y holds $u = x_t/\sigma_d$ and t, which move with velocities $\mathrm d u/\mathrm d t$ and 1, so
+# every layer passes on its value and, by the chain rule, the rate at which that value changes. The matrix J is never built. Here y consists of $u = x_t/\sigma_d$ and t, which move with velocities $\mathrm d u/\mathrm d t$ and 1, so
 #
 # $$J v = \frac{\partial F}{\partial u}\, \frac{\mathrm d u}{\mathrm d t} + \frac{\partial F}{\partial t} = \frac{\mathrm d F}{\mathrm d t} .$$
 #
@@ -421,6 +421,8 @@ folded("The numbers of the key figure, from data alone", comparison_table(data |
 # One caveat: normalising also changes the size of the steps, and no variant has a learning rate of its own. Some of these small differences may be due to that change.
 #
 # ### The tangent during training
+#
+# Here lengths and errors are plain means over the 32 noise levels. The tables give the root mean square over the levels, in which the largest errors count most, so their numbers are larger.
 
 # %%
 shown = existing_recordings("stabilisers", ["sct", "sct-fourier-16", "scd", "scd-norm"])
@@ -429,16 +431,16 @@ over_training(shown)
 # %% tags=["hide-input"]
 for name, run in shown.items():
     length, error = first_and_last(run["tangent"][..., 0]), first_and_last(run["error"])
-    print(f"{small[name].title:16} median ‖g‖ {length};   RMS error {error}")
+    print(f"{small[name].title:16} median ‖g‖ {length};   mean error {error}")
 run = shown["sct-fourier-16"]
 late = run["steps"][0] >= 400
 loss, error = run["loss"][:, late], run["error"][:, late].mean(2)
 print(f"Fourier scale 16, from step 400 on: the loss stays between {loss.min():.2f} and {loss.max():.2f}, while the error grows from {error.min():.2g} to {error.max():.2g}.")
 
 # %% [markdown]
-# - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not show this growth, since it is computed from the normalised g. The longer g is, the closer that length comes to 1; in two dimensions L is then ½, and with the best learned weight the loss is $1 + \ln \tfrac12 = 0.31$ (part 4).
+# - **Fast features.** The tangent runs away within a few hundred steps although every stabiliser is on. The loss does not show this growth, since it is computed from the normalised g. The longer g is, the closer the normalised length comes to 1; in two dimensions L is then ½, and with the best learned weight the loss is $1 + \ln \tfrac12 = 0.31$ (part 4).
 # - **One sample.** In sCT the tangent keeps a good part of its initial length while the error falls. It must, because single samples scatter for the exact f* as well.
-# - **A teacher.** In sCD the tangent can shrink, and does. The middle panel of the key figure shows what happens when a tangent that has become short is enlarged.
+# - **A teacher.** In sCD (drawn from the end of its 2000 steps of diffusion) the tangent can shrink, and does. The middle panel of the key figure shows what happens when a tangent that has become short is enlarged.
 
 # %% tags=["hide-input"]
 folded("The numbers of the key figure, with a teacher", comparison_table(taught, "scd"))

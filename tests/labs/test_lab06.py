@@ -234,7 +234,7 @@ def run_of(error, loss=(np.nan, 1.0)):
 
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
     assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "at the top by step 100"
-    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("stops at t = 0.3")
+    assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("reaches t = 0.3")
 
 
 def test_the_figures_draw_what_they_were_given():

@@ -137,7 +137,8 @@ def local_errors(levels: Tensor, errors: Tensor, bends: Tensor, width: float) ->
     missed, bend = axes[0]
     top = float(errors.max())
     label(missed, width * 1.05, top / 3000, f"spread of the\ndata, {width:.2f}", DATA.color)
-    label(missed, 1.2 * float(levels[-1]), top / 6, "line: median path\nband: 80 % of paths")
+    key = "line: median of the paths\nband: the middle 80 %"
+    label(missed, 1.2 * float(levels[-1]), top / 6, key)
     words = "error of one step (data units)"
     name_axes(missed, LEVEL, words, "A step misses most in the middle")
     words = "bend $|d^2x_t/dt^2|$ (1 / data units)"
@@ -170,7 +171,9 @@ def solvers_on_ring(
         x, y = (1.0, 1.7) if name == "Euler" else (0.45, 0.8)
         label(plot, x * calls[name][-2], y * error[-2], name, role.color)
     integer_ticks(plot, calls["Euler"])
-    title = f"Heun's method is better from {crossover_calls(calls, errors)} calls on"
+    after = crossover_calls(calls, errors)
+    before = max((n for n in calls["Heun"] if n < after), default=0)
+    title = f"Heun overtakes Euler between {before} and {after} calls"
     name_axes(plot, "network calls", "mean error at $t = 0$ (data units)", title)
     return figure
 

@@ -210,9 +210,10 @@ def compositions(
     (name, ends), *_ = solved.items()
     draw_trained(axes[0, 1], rank, ends[order], cloud[order])
     off = starts.off(cloud, ends), starts.off(cloud)
-    label(axes[0, 1], 99, -0.75, "dash-dotted: the ends of the steps", TEACHER.color)
-    label(axes[0, 1], 99, -1.15, f"squares, the network: {off[0]:.3f} from them", STUDENT.color)
-    label(axes[0, 1], 99, -1.55, f"and {off[1]:.2f} from the exact $f$", STUDENT.color)
+    label(axes[0, 1], 99, -0.75, "dash-dotted: ends of Euler's steps", TEACHER.color)
+    label(axes[0, 1], 99, -1.15, "squares: the network", STUDENT.color)
+    text = f"({off[0]:.3f} from the steps, {off[1]:.2f} from $f$)"
+    label(axes[0, 1], 99, -1.55, text, STUDENT.color)
     for text in (*axes[0, 0].texts, *axes[0, 1].texts):
         text.set_ha("right")
     name_axes(axes[0, 0], RANK, ANSWER, "An ideal student ends where Euler's steps end")

@@ -61,7 +61,7 @@ from .analysis import (
 
 ORACLE = Bumps().oracle
 LIMITS_LOW, LIMITS_HIGH = 0.002, 10.0
-POINTS = "points N of the grid"
+POINTS = "number of levels N"
 ERROR = "RMS distance from $f^*$ (data units)"
 DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)))
 

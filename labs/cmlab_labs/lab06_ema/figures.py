@@ -248,7 +248,7 @@ def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
     line = mean_front(run, near)
     below = np.flatnonzero(line < 0.99 * run.levels[-1])
     if below.size and below[-1] == len(line) - 1:
-        return f"stops at t = {line[-1]:.2g}"
+        return f"reaches t = {line[-1]:.2g}"
     return f"at the top by step {run.steps[below[-1] + 1 if below.size else 0]}"
 
 
@@ -269,9 +269,7 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
     plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
-    name_axes(
-        plane, STEP, WAVEFRONT_LEVEL, f"Error below {NEAR} up to t = {mean_front(run)[now]:.2g}"
-    )
+    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {mean_front(run)[now]:.2g}")
     for one in (beside, run) if beside else (run,):
         role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
         look = {"color": role.color, "linestyle": role.line, "linewidth": width}

@@ -412,7 +412,7 @@ def where_and_when(
     plain_ticks(left.xaxis, (0.01, 0.1, 1, 10))
     before, after = (row.mean(0)[1:] for row in list(by_level.values())[1:3])
     where = "every level" if bool((after < before).all()) else "most levels"
-    name_axes(left, LEVEL, ERROR, f"The weight lowers the error at {where}")
+    name_axes(left, LEVEL, ERROR, f"Adding the weight helps at {where}")
     draw_bands(right, steps, by_step)
     right.set(xlim=(0, 1.3 * steps[-1]), xticks=steps[:: len(steps) // 2])
     plain_ticks(right.yaxis, (0.05, 0.1, 0.2, 0.4))

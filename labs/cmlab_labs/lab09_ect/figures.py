@@ -253,7 +253,7 @@ def walks(levels: Sequence[float], way: Tensor, oracle: Mixture1D, title: str) -
     label(ends, 0.4 * right, mean - 0.06 - 0.16 * up, "mean end of the walks", "#8a5c00")
     ends.set(ylim=(-2.2, 2.4))
     off = abs(mean - float(exact[-1]))
-    name_axes(ends, "number of walks", "", f"On average the walks end {off:.2f} off the path")
+    name_axes(ends, "number of walks", "", f"Mean end: {off:.2f} off the path")
     return figure
 
 

@@ -371,7 +371,7 @@ def over_training(runs: Mapping[str, Recording]) -> Figure:
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features lengthen g, a teacher shortens it")
-    name_axes(axes[1], STEP, RMSE, "The error of the same runs")
+    name_axes(axes[1], STEP, f"{RMSE},\nmean over levels", "The error of the same runs")
     return figure
 
 
