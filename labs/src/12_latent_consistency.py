@@ -33,6 +33,7 @@
 # The paper's equations were not available when this lab was written. Formulas and constants are those of the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9, and the paper's may differ; the docstring of `cmlab.methods.slct` lists where this repository departs from that code. The claims are those of the abstract and of the figure captions.
 
 # %%
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -341,7 +342,7 @@ folded("All variants, with two calls and the share of memorised samples", scores
 
 # %% tags=["hide-input"]
 shown = torch.stack([held_out[Digits(train=False).labels == k][0] for k in range(10)])
-some = {full_name(n).replace(", ", ",\n").replace(" with ", "\nwith "): arms[n] for n in ("ict", "slct", "slct-across", "l2-impulses") if n in arms}
+some = {fill(full_name(n), 18): arms[n] for n in ("ict", "slct", "slct-across", "l2-impulses") if n in arms}
 sample_images(some, shown, "One call per digit, with the classes 0 to 9 requested in turn") if some else "not recorded yet"
 
 # %% [markdown]
