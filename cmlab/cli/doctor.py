@@ -197,7 +197,7 @@ def _shipped(part: str) -> tuple[Path, str]:
 def checkpoints() -> Iterator[Finding]:
     folder, remedy = _shipped("checkpoints")
     weights = {p.stem for p in folder.glob("*.safetensors")}
-    records = {p.stem for p in folder.glob("*.json")}
+    records = {p.stem for p in folder.glob("*.json") if not p.stem.endswith("-scores")}
     for name in sorted(weights ^ records):
         missing = "weights" if name in records else "record"
         yield Finding("checkpoint", f"{name} has no {missing}", remedy, True)

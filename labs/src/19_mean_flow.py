@@ -299,8 +299,12 @@ Markdown("\n".join(table))
 # %%
 points = torch.zeros(3000, 2)
 codes = {
-    "ImageNet: hardly ever the full jump\nlogit-normal (−0.4, 1)": FlowMapPairs(LogNormal(-0.4, 1.0), 0.75, of_the_later=True),
-    "CIFAR-10: jumps near the full one\nlogit-normal (−2, 2)": FlowMapPairs(LogNormal(-2.0, 2.0), 0.25, of_the_later=True),
+    "ImageNet: hardly ever the full jump\nlogit-normal (−0.4, 1)": FlowMapPairs(
+        LogNormal(-0.4, 1.0), 0.75, of_the_later=True
+    ),
+    "CIFAR-10: jumps near the full one\nlogit-normal (−2, 2)": FlowMapPairs(
+        LogNormal(-2.0, 2.0), 0.25, of_the_later=True
+    ),
 }
 torch.manual_seed(0)
 both_ratios({title: pairs(RectifiedFlow(), points, 0) for title, pairs in codes.items()})

@@ -82,9 +82,10 @@ def test_the_call_that_to_code_names_stands_in_the_lab(source):
     places = r"cmlab_labs\.(?:lab\w+\.explorer|common\.\w+)"
     for module in re.findall(rf"from ({places}) import [^\n]*\bexplorer\b", text):
         path = labs.joinpath(*module.split(".")).with_suffix(".py")
-        calls = [
-            node.args[2].value if len(node.args) > 2 else "explorer()"
+        named = [
+            node.value
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Explorer"
+            if isinstance(node, ast.Constant) and re.fullmatch(r"explorer\(.*\)", str(node.value))
         ]
+        calls = named or ["explorer()"]
         assert any(re.search(rf"^{re.escape(call)}$", text, re.MULTILINE) for call in calls)

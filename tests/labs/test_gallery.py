@@ -277,6 +277,9 @@ def test_a_page_says_that_the_knobs_are_in_jupyterlab(site, number):
     assert text.index("things to try") > text.index('<div class="there">')
 
 
+PHOTOGRAPHS = {"explorer", "unselected", "sharpening"}
+
+
 def test_drawings_change_light_for_dark_and_photographs_do_not():
     from PIL import Image, ImageDraw
 
@@ -286,7 +289,7 @@ def test_drawings_change_light_for_dark_and_photographs_do_not():
     photograph = drawing.copy()
     photograph.paste(Image.fromarray(g.integers(0, 255, (100, 200, 3), dtype=np.uint8)), (9, 9))
     assert is_drawn(drawing) and not is_drawn(photograph)
-    coloured = {"02": {"maps", "basins"}, "09": {"walking", "sample_images"}, "13": set()}
+    coloured = {"02": {"maps", "basins"}, "09": {"walking"}, "13": set(), "16": PHOTOGRAPHS}
     for name, painted in coloured.items():
         (notebook,) = (path for path in NOTEBOOKS if path.stem.startswith(name))
         found = {}

@@ -87,7 +87,7 @@ def explorer(coefficients: bool = True) -> Explorer:
         "sigma_data": log_slider("σ_d (data units)", 0.94, 0.2, 2.0),
         "eps": log_slider("ε = σ_min (data units)", 0.002, 0.002, 0.5),
     }
-    call = f"explorer({'' if coefficients else 'coefficients=False'})"
+    call = "explorer()" if coefficients else "explorer(coefficients=False)"
     return Explorer(partial(picture, coefficients=coefficients), knobs, call)
 
 
