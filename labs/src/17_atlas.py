@@ -195,7 +195,7 @@ folded("All methods: lab, paper, teacher, weights and samples", "\n".join(lines)
 #
 # ## The key figure
 #
-# The figure shows the error (sliced W₂) against the number of network calls. Of the flow maps (labs 18 and 19) only LSD, IMM and LMD are drawn, so that the names remain legible; the tables have them all. Thick bars are ranges over the seeds; hollow marks are methods that had the exact denoiser as teacher. The thin curve repeats diffusion. A dashed line leads from one call to the same error on this curve: in the middle from iCT, the method of prediction 17.1, and on the right from the method with the lowest mean. That method need not be the only leader; those that are indistinguishable from it are listed below the figure.
+# The figure shows the error (sliced W₂) against the number of network calls. Of the flow maps (labs 18 and 19) only LSD, IMM and LMD are drawn, so that the names remain legible; the tables have them all. Thick bars are ranges over the seeds; hollow marks are methods that had the exact denoiser as teacher. The thin curve repeats diffusion. A dotted line leads from one call of a method to the number of diffusion calls with the same error: in the middle from iCT, the method of prediction 17.1, and on the right from the method with the lowest mean. What is indistinguishable from that method is listed below the figure.
 
 # %% tags=["hide-input"]
 groups = {told_by: [*generators(rows, told), *generators(rows, told, maps=True)] for told_by, told in (("no teacher", False), ("exact teacher", True))}
@@ -300,7 +300,7 @@ lines += [f"| {name} | {ranged(near[name])} |" for name in sorted(grey, key=lamb
 folded("What lies in the grey area by sliced W₂, ordered by the share near a mode", "\n".join(lines))
 
 # %% [markdown]
-# The two measures disagree in four places:
+# The two measures name different leaders in most rows. Four disagreements are instructive:
 #
 # - By sliced W₂, iCT and sCT are indistinguishable at one call; by the share near a mode, sCT is ahead on every seed.
 # - By sliced W₂ the two trained diffusion models are indistinguishable with many calls; by the share near a mode the model with the curriculum, which also has a different learning rate, is ahead.
@@ -311,7 +311,7 @@ folded("What lies in the grey area by sliced W₂, ordered by the share near a m
 #
 # ### How many calls of diffusion is one call worth?
 #
-# By sliced W₂, each method is compared with a diffusion model of its own group: EDM's trained denoiser for the methods without a teacher, and the exact denoiser for the others. The comparison includes both solvers.
+# By sliced W₂, each method is compared with a diffusion model of its own group: EDM's trained denoiser for the methods without a teacher, and the exact denoiser for the others. The comparison includes both solvers, and it follows the strict rule above: “more than 9” means that one call beats 9 calls on all seeds. The line in the key figure compares the means only, and only with DDIM, so its number looks more precise than it is.
 
 # %% tags=["hide-input"]
 lines = ["| one call of | error | compared with | is worth |", "|---" * 4 + "|"]
@@ -349,7 +349,7 @@ for words, name in (("sliced W₂", "sliced_w2"), ("the distance to the exact en
     print(f"Flow maps without a teacher, one call, by {words}: {ENTRIES[best].title} {rest}.")
 
 # %% [markdown]
-# Read each row of the table from left to right. A map that was learned well improves with more jumps by both measures. Drifting and DMD match distributions and say nothing about paths, and their samples are far from the exact ends even where the distribution is right. Progressive distillation divides the budget into eight stages, each of which has to finish before the next one begins; at this budget its first stage, the flow itself, is not learned yet. The target of Shortcut is a lagging average, and the lag counts once for each of the seven halvings: with the decay of the authors' code, 0.999, its error here was 0.57 to 0.61 (seed 10), and with 0.9 it has the value in the table.
+# Read each row of the table from left to right. In the rows of maps that were learned well, four jumps are on average better than one by both measures; two jumps need not be (LMD, MeanFlow). Drifting and DMD match distributions and say nothing about paths, and their samples are far from the exact ends even where the distribution is right. Progressive distillation divides the budget into eight stages, each of which has to finish before the next one begins; at this budget its first stage, the flow itself, is not learned yet. The target of Shortcut is a lagging average, and the lag counts once for each of the seven halvings: with the decay of the authors' code, 0.999, its error here was 0.57 to 0.61 (seed 10), and with 0.9 it has the value in the table.
 
 # %% tags=["hide-input"]
 beside = [a for a in ("ict", "sct", "cd") if a in present(rows)]
@@ -383,7 +383,7 @@ if "editing" in present(rows):
 
 # %% [markdown]
 # The times depend on the machine and on its other work; differences smaller than that in the last printed line mean nothing. The large differences are real: each step of sCT and sCD includes a derivative along the path, and each step of sLCT includes the matching of noises to data.
-# In memory the methods hardly differ at this size. A derivative along the path (LSD, ESD, LMD, CTM) or a second network that is trained beside the student (DMD, MusicCM) adds a half or more to what the others need.
+# In memory the methods hardly differ at this size. A gradient that passes through a derivative along the path (LSD, ESD, LMD) or through a second jump (CTM), or a second network that is trained beside the student (DMD, MusicCM), adds a half or more to what the others need.
 #
 # ### At which noise levels the errors arise
 #

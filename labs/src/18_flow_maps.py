@@ -13,7 +13,7 @@
 #
 # | | |
 # |---|---|
-# | Paper | Boffi, Albergo & Vanden-Eijnden 2025, *How to Build a Consistency Model: Learning Flow Maps via Self-Distillation*, [arXiv:2505.18825](https://arxiv.org/abs/2505.18825); the conditions with derivatives, splitting and the name are those of *Flow Map Matching* by the same authors (2024), [arXiv:2406.07507](https://arxiv.org/abs/2406.07507); see also CTM, [arXiv:2310.02279](https://arxiv.org/abs/2310.02279), MeanFlow, [arXiv:2505.13447](https://arxiv.org/abs/2505.13447), and IMM, [arXiv:2503.07565](https://arxiv.org/abs/2503.07565) |
+# | Paper | Boffi, Albergo & Vanden-Eijnden 2025, *How to Build a Consistency Model: Learning Flow Maps via Self-Distillation*, [arXiv:2505.18825](https://arxiv.org/abs/2505.18825); the name, the two conditions with derivatives and the splitting come from *Flow Map Matching* by the same authors (2024), [arXiv:2406.07507](https://arxiv.org/abs/2406.07507); see also CTM, [arXiv:2310.02279](https://arxiv.org/abs/2310.02279), MeanFlow, [arXiv:2505.13447](https://arxiv.org/abs/2505.13447), and IMM, [arXiv:2503.07565](https://arxiv.org/abs/2503.07565) |
 # | Level | 3 of 3 |
 # | Part | Flow maps |
 # | Time | 65 minutes |
@@ -180,7 +180,7 @@ print(
 
 # %% [markdown]
 # In the left panel each line belongs to one $x_t$. As s falls from t to 0, the estimate moves from the mean of all data that may lie under $x_t$ to the single point at which its path ends. Lab 02 showed the two ends of these lines.
-# In the right panel each point of the triangle stands for the jumps from one t to one s. A denoiser is trained on the diagonal, a consistency model on the lower edge, and a flow map everywhere. On the lower edge *move the start* becomes $\mathrm d f/\mathrm d t = 0$, the equation of lab 10.
+# In the right panel each point of the triangle stands for the jumps from one t to one s. A denoiser is trained on the diagonal and a consistency model on the lower edge. MeanFlow, LSD, ESD and PSD are trained in the whole triangle, the diagonal included; IMM in the triangle without the diagonal; and a shortcut model on the diagonal and at those points whose jump length t − s is one of a few fixed fractions, each half of the next. On the lower edge *move the start* becomes $\mathrm d f/\mathrm d t = 0$, the equation of lab 10.
 
 # %% [markdown]
 # ## The method, from its source
@@ -216,7 +216,7 @@ show_source(Progressive.__call__)
 # | split the jump | none | nowhere | Shortcut, SplitMeanFlow, PSD; CTM; consistency training, whose first jump follows the line of fixed x and z |
 # | distribution, within groups | none | nowhere | IMM |
 #
-# **IMM** takes groups of samples that share s < r < t, with r close to t. It compares the landing points of the jumps from t to s, as a set, with those of the jumps from r to s, by a kernel distance (MMD) without a gradient through the second set. The points $x_t$ and $x_r$ are made of the same x and z, so with groups of one sample this is consistency training. The condition *distribution* alone would let the mirror image pass; that r is so close to t, together with the boundary, probably prevents it here (not measured).
+# **IMM** takes groups of samples that share s < r < t, with r close to t. It compares the landing points of the jumps from t to s, as a set, with those of the jumps from r to s, by a kernel distance (MMD) without a gradient through the second set. The points $x_t$ and $x_r$ are made of the same x and z, so with groups of one sample and s = 0 this is consistency training. The condition *distribution* alone would let the mirror image pass; that r is so close to t, together with the boundary, probably prevents it here (not measured).
 #
 # The second column determines the cost of a training step. The third determines how noisy the targets are: $z - x$ is right only on average, and lab 19 shows what its noise does to a target.
 
@@ -252,9 +252,9 @@ for name in sorted(runs, key=lambda name: runs[name].score("rmse1").mean()):
 Markdown("\n".join(table))
 
 # %% [markdown]
-# In the figure, each square is a seed, and each bar is the mean of three. In the table, each entry is the mean over the seeds (lowest to highest). The first column compares each landing point with the exact one from the same noise. The second and third compare all samples together with fresh data (sliced W₂; between two fresh sets of data it is about 0.018).
+# In the figure, each square is a seed, and each black stroke is the mean of three. In the table, each entry is the mean over the seeds (lowest to highest). The first column compares each landing point with the exact one from the same noise. The second and third compare all samples together with fresh data (sliced W₂; between two fresh sets of data it is about 0.018).
 #
-# The columns answer different questions. No path and no velocity is written in IMM's loss, and yet after these 2000 steps its landing points are the closest to the exact ones. With the presets of 4000 steps the order is reversed: LSD 0.068, IMM 0.103 (see below). IMM's velocity is poor, and more calls hardly help. One might think that this is because it never trains jumps of length zero; the table at the end says otherwise.
+# The columns answer different questions. No path and no velocity is written in IMM's loss, and yet after these 2000 steps its landing points are the closest to the exact ones. (It also saw four times as many long jumps as the others, so part of the lead may be due to that.) With the presets of 4000 steps the order is reversed: LSD 0.068, IMM 0.103 (see below). IMM's velocity is poor, and more calls hardly help. One might think that this is because it never trains jumps of length zero; the table at the end says otherwise.
 # The other four rows have nearly the same velocity, since they all learn it on the diagonal. They differ in how they extend this velocity to long jumps.
 
 # %% [markdown]
@@ -378,7 +378,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# ### What an earlier study found
+# ### What an earlier study found (optional)
 #
 # Before the methods of this lab were written, prototypes of them were trained on the same ring, with a network of the same size and the same rate, for 4000 steps, with one seed or two. Each row states something that they showed, and compares it with three seeds of 2000 steps. *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others.
 

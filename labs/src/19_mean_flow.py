@@ -26,7 +26,7 @@
 # 2. **compute** the target to which a wrong tangent leads, and the effect that the noise of single samples has on a target;
 # 3. **judge** when the adaptive weight with p = 1 is harmless, and **say** what "ratio 0.75" means in each of the two official implementations.
 #
-# Most of the lab is exact: the data are numbers with two modes, and everything about their paths is known. The networks were trained beforehand, with three seeds each.
+# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each.
 
 # %%
 import numpy as np
@@ -241,8 +241,8 @@ spread = {f"(t, r) = {p}": noise_ratio(Ring(), *p, 1500, seed=0) for p in three}
 noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
-# Where the number is below 1, MeanFlow's target is less noisy than that of improved MeanFlow. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is about ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
-# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*, and with it the variance of a gradient. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise (in the mean, because of a few pairs), and it removes noise (for most pairs).
+# A number below 1 means that, for the typical pair, MeanFlow's target is less noisy than that of improved MeanFlow; all 21 numbers are. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is about ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
+# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*, and with it the variance of a gradient. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise (in the mean, because of a few pairs), and it removes noise (for most pairs). This is so for jumps that end near the data; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise in the mean too.
 #
 # Does the choice of tangent matter in training? The two methods in the table differ in nothing else:
 
@@ -264,7 +264,7 @@ Markdown("\n".join(table))
 #
 # Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an output a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
 # In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our ring of eight modes this is nearly true; close to a mode the loss is even a little lower.
-# In 64 dimensions (32 such rings together) the error ℓ is a sum of 64 squares and therefore about the same for all samples, and dividing by a constant changes nothing.
+# For an output off the centre the errors of the targets differ: on a circle the near ones have a small ℓ, and p = 1 gives them a large weight, which cancels the pull of the far ones. In 64 dimensions (32 such rings together) ℓ is a sum of 64 squares and therefore about the same for all samples, for an output off the mean too, and dividing by a constant changes nothing.
 
 # %%
 shifts, powers = torch.linspace(0, 1.6, 60), (0.0, 0.5, 1.0)
@@ -294,7 +294,7 @@ Markdown("\n".join(table))
 # | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
 # | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
 #
-# If you copy the number 0.75 from one to the other, you train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ:
+# If you copy the number 0.75 from one to the other, you train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ. (In the code below `LogNormal` is the distribution of σ = t/(1 − t); the logarithm of this σ is the logit of t, so t is logit-normal.)
 
 # %%
 points = torch.zeros(3000, 2)
@@ -429,7 +429,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# ### What an earlier study found
+# ### What an earlier study found (optional)
 #
 # As in lab 18, prototypes (4000 steps, one seed or two) are compared with three seeds of 2000 steps. Where a row names two variants with a setting alone, all else is MeanFlow's.
 

@@ -287,4 +287,4 @@ def test_the_curves_draw_what_they_were_given(noise):
     )
     drawn = compositions(noise, noise.ends, {"a": walk, "b": walk}, walk)
     said = [text.get_text() for text in drawn.axes[1].texts]
-    assert "network: 0.000" in said[1] and f"{noise.off(walk):.2f}" in said[2]
+    assert "(0.000 from the steps" in said[2] and f"{noise.off(walk):.2f} from" in said[2]

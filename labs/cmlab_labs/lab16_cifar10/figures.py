@@ -263,7 +263,7 @@ def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
 def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     """‖z‖ / √d on both ways from z1 to z2, over where other noises (n, …) lie."""
     shares, root = np.linspace(0, 1, 41), z1.numel() ** 0.5
-    ways: dict[str, Mix] = {"slerp": slerp, "lerp": lerp}
+    ways: dict[str, Mix] = {"great circle": slerp, "straight mix": lerp}
     found = {
         name: [float(mix(z1, z2, float(s)).norm()) / root for s in shares]
         for name, mix in ways.items()
@@ -276,10 +276,10 @@ def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     for (name, values), role in zip(found.items(), (STUDENT, WRONG), strict=True):
         ax.plot(shares, values, color=role.color, ls=role.line, marker=role.marker,
                 markevery=5, ms=5)  # fmt: skip
-        below = -0.045 if name == "slerp" else -0.05
+        below = -0.045 if name == "great circle" else -0.05
         label(ax, 0.52, values[20] + below, name, role.color)
     ax.set_ylim(0.62, 1.1)
-    short = min(found["lerp"])
+    short = min(found["straight mix"])
     title = f"Half-way, the straight mix has {short:.2f} of the norm of noise"
     name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{d}$", title)
     return figure
