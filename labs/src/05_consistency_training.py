@@ -202,7 +202,7 @@ explorer(oracle)
 # ## The key figure
 #
 # The figure follows one exact path on three grids of noise levels, as a training run would use them. The black line is the exact answer, which is the same all along the path. The green line is the mean of the target of consistency training, and the band around it the spread (± one standard deviation).
-# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 they all lie on top of one another, and only the narrow band can be told apart.
+# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 they all lie on top of one another, and only the narrow band can be distinguished.
 
 # %%
 PATH, GRIDS = 38, (5, 20, 80)  # the path with 38 % of all paths below it

@@ -546,7 +546,7 @@ Markdown("\n".join(table))
 #
 # <details><summary>To test yourself: kurtosis 3.1, a median residual of 10 c, and the class guessed from the noise in 30 % of the cases, with ten classes. Which parts of sLCT would you switch on?</summary>
 #
-# Not the Cauchy loss as it is: there are no outliers, and ordinary samples lie beyond its hump. Not transport across classes: chance is 10 %, so the noise gives the class away. None of the three numbers speaks about the denoising term; only a training run can.
+# Not the Cauchy loss unchanged: there are no outliers, and ordinary samples lie beyond its hump. Not transport across classes: chance is 10 %, so the noise gives the class away. None of the three numbers speaks about the denoising term; only a training run can.
 #
 # </details>
 #

@@ -46,7 +46,6 @@ from cmlab_labs.lab16_cifar10.figures import (
 )
 from cmlab_labs.lab16_cifar10.judged import (
     nearest_table,
-    over,
     read_scores,
     reading,
     scores_table,
@@ -89,7 +88,7 @@ explorer(generator)
 
 # %% tags=["hide-input"]
 asked = reading(scores, "asked", "1 call")
-unselected(CIFAR_GENERATOR, f"One call each: a classifier reads the class asked for in {asked['value']:.0%} of {asked['samples']:,}")
+unselected(CIFAR_GENERATOR, f"One call each: a classifier reads the class asked for in {asked.value:.0%} of {asked.samples:,}")
 
 # %% [markdown]
 # ## Predict
@@ -225,7 +224,7 @@ CALLS = ("1 call", "2 calls", "4 calls", "35 calls", "1 call of the denoiser")
 Markdown(scores_table(scores, CALLS).replace("| 35 calls |", "| 35 calls of the denoiser |"))
 
 # %% tags=["hide-input"]
-one, two = (over(scores, "fd", calls, "35 calls") for calls in CALLS[:2])
+one, two = (reading(scores, "fd", calls).over(reading(scores, "fd", "35 calls")) for calls in CALLS[:2])
 print(f"Fréchet distance of one call: {one[0]:.2f} ± {one[1]:.2f} times that of 35 calls; of two calls: {two[0]:.2f} ± {two[1]:.2f} times.")
 
 # %% [markdown]
@@ -233,7 +232,7 @@ print(f"Fréchet distance of one call: {one[0]:.2f} ± {one[1]:.2f} times that o
 #
 # Look at the recall, too: four calls give a better distance than two and a lower recall. The pictures are more typical, and less varied.
 #
-# Read the precision with care. It asks whether a picture lies among the real ones in feature space, and grey blots do: those of an untrained network have a precision of 0.985 in this space. Only together with the recall, which is then 0, does it say anything.
+# Read the precision with care. It asks whether a picture lies among the real ones in feature space, and blots do: the blurs that the denoiser gives in one call have the highest precision of the table. Only together with the recall, which is 0 for them, does it say anything.
 #
 # ## New pictures, or copies?
 #
@@ -411,7 +410,7 @@ checks.between(between)
 # The papers' claims are about much longer runs on GPUs. What you saw is one run with one seed, so no verdict can say more than *partly*.
 
 # %% tags=["hide-input"]
-fd = {calls: reading(scores, "fd", calls)["value"] for calls in CALLS}
+fd = {calls: reading(scores, "fd", calls).value for calls in CALLS}
 tuned = fd["1 call"] / fd["1 call of the denoiser"]
 two_calls = fd["2 calls"] / fd["1 call"]
 two_verdict = "partly: one run" if two_calls < 0.95 else "indistinguishable, one run" if two_calls < 1.05 else "not seen in this run"

@@ -286,6 +286,13 @@ def test_a_click_on_the_noise_makes_another_digit_and_the_keyboard_another_class
     page.wait_for_function(says, arg="between the noises of seeds 4 and 5")
 
 
+def shown(page, kind):
+    """A live figure in view, and the condition that its reading holds certain words."""
+    place = page.locator(f".live[data-live={kind}]")
+    place.scroll_into_view_if_needed()
+    return place, SAYS.format(kind)
+
+
 def test_the_dragged_point_takes_its_path_with_it(page):
     place = page.locator(".live[data-live=path]")
     place.scroll_into_view_if_needed()
@@ -312,9 +319,7 @@ def test_the_dragged_point_takes_its_path_with_it(page):
 
 
 def test_pixels_are_erased_and_drawn_by_pointer_and_by_keyboard(page):
-    place = page.locator(".live[data-live=retouch]")
-    place.scroll_into_view_if_needed()
-    says = SAYS.format("retouch")
+    place, says = shown(page, "retouch")
     page.wait_for_function(says, arg="32 of 64 pixels are missing, asked for a 5")
     place.get_by_role("button", name="Restore").click()
     page.wait_for_function(says, arg="0 of 64 pixels are missing")
@@ -337,9 +342,7 @@ def test_pixels_are_erased_and_drawn_by_pointer_and_by_keyboard(page):
 
 
 def test_a_flow_map_pushes_the_points_to_the_time_that_is_chosen(page):
-    place = page.locator(".live[data-live=flow]")
-    place.scroll_into_view_if_needed()
-    says = SAYS.format("flow")
+    place, says = shown(page, "flow")
     page.wait_for_function(says, arg="from t = 1.000 to s = 0.000 in 1 jump")
     far = """() => Number(document.querySelector('[data-live=flow] .reading').textContent
         .match(/([\\d.]+) from the exact/)[1])"""
@@ -354,9 +357,7 @@ def test_a_flow_map_pushes_the_points_to_the_time_that_is_chosen(page):
 
 
 def test_a_worker_trains_while_the_page_stays_awake(page):
-    place = page.locator(".live[data-live=ring]")
-    place.scroll_into_view_if_needed()
-    says = SAYS.format("ring")
+    place, says = shown(page, "ring")
     page.wait_for_function(says, arg="iCT, step 0 of 1500")
     place.get_by_role("button", name="One update in slow motion").click()
     page.wait_for_function(says, arg="step 1 of 1500")
@@ -375,9 +376,8 @@ def test_a_worker_trains_while_the_page_stays_awake(page):
 
 
 def test_a_trained_map_keeps_most_points_in_the_mode_of_their_exact_path(page):
-    place = page.locator(".live[data-live=map]")
-    place.scroll_into_view_if_needed()
-    page.wait_for_function(SAYS.format("map"), arg="iCT, one call")
+    place, says = shown(page, "map")
+    page.wait_for_function(says, arg="iCT, one call")
     share = """() => Number(document.querySelector('[data-live=map] .reading').textContent
         .match(/(\\d+) %/)[1])"""
     right = page.evaluate(share)

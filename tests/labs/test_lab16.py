@@ -315,7 +315,8 @@ def test_patches_are_counted_without_their_classes():
 RECORD = {
     "n": 500,
     "readings": [
-        {"name": name, "of": of, "value": value, "error": 0.1, "floor": 0.25, "samples": 500}
+        {"name": name, "of": of, "value": value, "error": 0.1, "floor": 0.25, "samples": 500,
+         "space": "cmlab-cifar", "reference": "test", "reference_samples": 500}
         for of, value in (("1 call", 8.0), ("35 calls", 4.0))
         for name in judged.COLUMNS
     ],
@@ -328,7 +329,8 @@ def test_the_table_of_scores_has_a_row_for_each_number_of_calls_and_the_floor():
     lines = judged.scores_table(RECORD, ("1 call", "35 calls")).splitlines()
     assert len(lines) == 5 and lines[2].startswith("| 1 call | 8.0 ± 0.1 | 8.000 ± 0.100 |")
     assert lines[-1].startswith("| *floor: real images* | 0.2 | 0.250 |")
-    ratio, error = judged.over(RECORD, "fd", "1 call", "35 calls")
+    one, many = (judged.reading(RECORD, "fd", of) for of in ("1 call", "35 calls"))
+    ratio, error = one.over(many)
     assert ratio == 2 and error == pytest.approx(2 * math.hypot(0.1 / 8, 0.1 / 4))
     with pytest.raises(ValueError, match="no fd of 2 calls"):
         judged.reading(RECORD, "fd", "2 calls")

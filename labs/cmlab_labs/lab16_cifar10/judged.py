@@ -5,6 +5,7 @@ CIFAR-10 nor the minutes that judging takes.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from cmlab.cli.ship import with_suffix
 from cmlab.data.cifar10 import CLASSES
 from cmlab.metrics.plots import sheet
+from cmlab.metrics.report import Reading
 from cmlab.train.checkpoint import BadFile, read_json, with_fields
 
 SIDE = 10  # samples a side of the sheet of unselected ones
@@ -24,7 +26,6 @@ COLUMNS = {
     "precision": "precision",
     "recall": "recall",
 }
-Reading = Mapping[str, Any]
 
 
 def read_scores(weights: Path) -> dict[str, Any]:
@@ -33,24 +34,22 @@ def read_scores(weights: Path) -> dict[str, Any]:
     Raises BadFile where it is missing or is none.
     """
     path = with_suffix(weights.with_suffix(""), "-scores.json")
-    fields = {"n": int, "seed": int, "readings": list, "nearest": dict, "strips": dict}
-    return with_fields(read_json(path), fields, str(path))
+    kinds = {"n": int, "seed": int, "readings": list, "nearest": dict, "strips": dict}
+    return with_fields(read_json(path), kinds, str(path))
 
 
-def reading(record: Mapping[str, Any], name: str, of: str) -> Reading:
-    """One score, such as the "fd" of "1 call". Raises ValueError where there is none."""
+def row_of(record: Mapping[str, Any], name: str, of: str) -> dict[str, Any]:
+    """The row of one score, with its floor. Raises ValueError where there is none."""
     found = [row for row in record["readings"] if (row["name"], row["of"]) == (name, of)]
     if not found:
         raise ValueError(f"the record has no {name} of {of}: judge the run again")
     return found[0]
 
 
-def over(record: Mapping[str, Any], name: str, of: str, other: str) -> tuple[float, float]:
-    """The ratio of two scores and its standard error, to first order in the errors."""
-    a, b = reading(record, name, of), reading(record, name, other)
-    ratio = a["value"] / b["value"]
-    own, others = a["error"] / b["value"], ratio * b["error"] / b["value"]
-    return ratio, (own**2 + others**2) ** 0.5
+def reading(record: Mapping[str, Any], name: str, of: str) -> Reading:
+    """One score, such as the "fd" of "1 call". Raises ValueError where there is none."""
+    row = row_of(record, name, of)
+    return Reading(**{field.name: row[field.name] for field in fields(Reading)})
 
 
 def scores_table(record: Mapping[str, Any], calls: Sequence[str]) -> str:
@@ -60,17 +59,16 @@ def scores_table(record: Mapping[str, Any], calls: Sequence[str]) -> str:
     for of in calls:
         cells = [with_error(name, reading(record, name, of)) for name in COLUMNS]
         lines.append(f"| {of} | " + " | ".join(cells) + " |")
-    floor = [reading(record, name, calls[0]) for name in COLUMNS]
-    cells = [number(name, row["floor"]) for name, row in zip(COLUMNS, floor, strict=True)]
+    cells = [number(name, row_of(record, name, calls[0])["floor"]) for name in COLUMNS]
     lines.append("| *floor: real images* | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def with_error(name: str, row: Reading) -> str:
     places = 1 if name == "fd" else 3
-    value = number(name, row["value"])
-    certain = name != "fd" and row["value"] in (0, 1)  # a resampled share has no error bar there
-    return value if certain else f"{value} ± {row['error']:.{places}f}"
+    value = number(name, row.value)
+    certain = name != "fd" and row.value in (0, 1)  # a resampled share has no error bar there
+    return value if certain else f"{value} ± {row.error:.{places}f}"
 
 
 def number(name: str, value: float) -> str:
