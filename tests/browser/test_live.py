@@ -419,7 +419,9 @@ def test_a_figure_can_be_embedded_by_the_line_that_it_gives(page, tmp_path):
     place = page.locator(".live[data-live=path]")
     place.locator("summary").focus()
     page.keyboard.press("Enter")
-    line = place.get_by_label("HTML that embeds it in a page", exact=True).input_value()
+    field = place.get_by_label("HTML that embeds it in a page", exact=True)
+    page.wait_for_function("input => input.value", arg=field.element_handle())  # after its toggle
+    line = field.input_value()
     (tmp_path / "theirs.html").write_text(f"<!DOCTYPE html><p>A talk.</p>{line}")
     own = page.context.new_page()
     own.goto((tmp_path / "theirs.html").as_uri())
