@@ -94,8 +94,11 @@ class Fact:
         least, factor = min(v.min() for v in others), min(v.mean() for v in others) / first.mean()
         if first.max() * self.times < least:
             return "confirmed here"
-        if first.max() < least:
+        if first.max() < least and factor < self.times:
             return f"partly: ranges apart, but by a factor of {factor:.1f}"
+        if first.max() < least:
+            near = least / first.max()
+            return f"partly: a factor of {factor:.1f} in the mean, but {near:.1f} for the worst seeds"
         return "partly: the ranges overlap" if factor > 1 else "not seen at this scale"
 
 
