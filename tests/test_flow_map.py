@@ -697,6 +697,8 @@ def test_the_earlier_time_is_that_of_the_vectors(halvings, value):
     assert near(step, (0.994 / 0.006 - 0.006 / 0.994) / 2**halvings)
     assert halvings != 12 or round(step, 6) == 0.040444
     assert near(IMM(halvings=halvings).earlier(T, T - 1e-9), 0.8 - 1e-9)  # never before the end
+    assert near(level(IMM(ratio=0.9).earlier(T, S)), 0.9 * float(level(T)))
+    assert near(IMM(ratio=0.0).earlier(T, S), float(S))
 
 
 def test_the_mirror_image_of_a_gaussians_map_has_no_discrepancy_either():

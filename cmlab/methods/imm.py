@@ -11,7 +11,9 @@ is no term on the diagonal. With M = 1 nothing repels, and the loss is consisten
 another distance. As there, a teacher may lead from x_t to x_r, and the batch's posterior mean in
 place of x removes the noise of single samples from the step (not in the paper).
 
-r: in the noise level η = σ/α a step of (η_max - η_min) / 2^k below t, and not below s.
+r: in the noise level η = σ/α a step of (η_max - η_min) / 2^k below t, and not below s. Near t = T
+   that is so short that a long jump is learned by way of thousands of steps; steps of equal ratio,
+   that is of equal length in the log-SNR, are a choice here.
 w(s, t) = ½ sigmoid(b - λ_t) (-dλ/dt) α_t^a / (α_t² + σ_t²), λ_t = 2 ln(α_t/σ_t).
 
 No training code is public: the loss follows the paper, the constants (T = 0.994, ε = 0.006) the
@@ -83,6 +85,7 @@ class IMM(Method):
     Args:
         pairs: draws the times t > s that a group shares.
         halvings: k; the step from t to r is (η_max - η_min) / 2^k. The paper takes 12 to 15.
+        ratio: of η at r to η at t, in place of k; None keeps the paper's equal steps.
         shift: b of the loss weight.
         power: a of the loss weight, 1 or 2.
         teacher: whose velocity leads from x_t to x_r; z - x is that of the data themselves.
@@ -90,6 +93,7 @@ class IMM(Method):
 
     pairs: GroupedTimes = GroupedTimes()
     halvings: Annotated[int, Range("[1, 30]")] = 12
+    ratio: Share | None = None
     shift: Real = 5.0
     power: Real = 1.0
     teacher: Teacher = SampleTeacher()
@@ -112,8 +116,9 @@ class IMM(Method):
         process = RectifiedFlow()
         ends = torch.tensor([self.pairs.low, self.pairs.high], dtype=torch.float64)
         low, high = process.level(ends).tolist()
-        level = process.level(t) - (high - low) / 2**self.halvings
-        return torch.maximum(s, process.time(level.clamp_min(0)))
+        level = process.level(t)
+        step = (high - low) / 2**self.halvings if self.ratio is None else (1 - self.ratio) * level
+        return torch.maximum(s, process.time((level - step).clamp_min(0)))
 
     def weight(self, t: Time) -> PerSample:
         """w(s, t), in which s does not appear."""

@@ -98,7 +98,9 @@ class Fact:
             return f"partly: ranges apart, but by a factor of {factor:.1f}"
         if first.max() < least:
             near = least / first.max()
-            return f"partly: a factor of {factor:.1f} in the mean, but {near:.1f} for the worst seeds"
+            return (
+                f"partly: a factor of {factor:.1f} in the mean, but {near:.1f} for the worst seeds"
+            )
         return "partly: the ranges overlap" if factor > 1 else "not seen at this scale"
 
 
