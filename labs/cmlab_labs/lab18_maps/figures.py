@@ -208,7 +208,7 @@ def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     label(ax, t - 0.3, 1.62, "D, the posterior mean", "#8a5c00")
     ax.set(xlim=(-0.03, t + 0.03), ylim=(-1.75, 1.9))
     name_axes(ax, "end of the jump $s$", f"$g(x_t, t, s)$ at $t = {t:g}$ (data units)",
-              "One function leads from an average to a sample")  # fmt: skip
+              "One function leads from the average to the path's end")  # fmt: skip
 
 
 def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
@@ -272,7 +272,7 @@ def trained(runs: Mapping[str, Recording], scores: Mapping[str, str]) -> Figure:
         name_axes(ax, title, "")
     best = order[-1]
     axes[0].set_title(
-        f"Nearest to the exact map after 2000 steps:\n{NAMES[best]}",
+        f"One call after 2000 steps, nearest to the exact end:\n{NAMES[best]}",
         loc="left",
         fontsize=11,
         fontweight="bold",
