@@ -1,7 +1,7 @@
 """Loss metrics d(a, b) and loss weights λ(t, r), one number per sample.
 
 A metric sums over a sample, so the norm inside pseudo-Huber and Cauchy is that of the whole
-vector. Taking it element by element is another loss, and the most common mistake in public code.
+vector. Taking it element by element is another loss, and a common mistake.
 Those that a paper introduced stand in its file: `PseudoHuber` and `InverseGap` in methods/ict,
 `Cauchy` in methods/slct, `EDMWeight` in methods/edm.
 """

@@ -6,6 +6,7 @@ So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a conv
 the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on whose slope the
 guess lies.
 
+`differences` draws what the losses see in training, and `outlier_share` says who pulls.
 `norm_path_ends` asks for the same centre at every noise level: where does a network end whose
 targets are met by the norm instead of its square?
 """
@@ -15,9 +16,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cmlab.data.toy import Contaminated
 from cmlab.losses import L1, SquaredL2
 from cmlab.oracle import Oracle
+from cmlab.presets.toy import GRID, LEVELS
 from cmlab.types import Metric
+
+from .study import CLEAN
 
 
 def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +78,44 @@ def location_estimates(
     apart = torch.cdist(found.places, found.places) < 1e-3
     first = ~torch.tril(apart, -1).any(1)
     return LocationEstimates(found.places[first], found.heights[first])
+
+
+def pull(metric: Metric, delta: Tensor) -> Tensor:
+    """The gradient of a loss at differences (n, d): (n, d), in float64."""
+    delta = delta.double().requires_grad_()
+    return torch.autograd.grad(metric(delta, torch.zeros_like(delta)).sum(), delta)[0]
+
+
+def differences(share: float, n: int, points: int, seed: int) -> tuple[Tensor, ...]:
+    """n pairs drawn as iCT does on a grid of `points` levels, with the clean f* for the network.
+
+    Returns:
+        t and r (n,), which samples are outliers (n,), and f*(x_t, t) - f*(x_r, r) (n, 2) without
+        and with them.
+    """
+    g, levels = torch.Generator().manual_seed(seed), GRID.up(points)
+    i = torch.multinomial(LEVELS.masses(levels), n, True, generator=g)
+    t, r = levels[i + 1], levels[i]
+    z, far = torch.randn(2, n, 2, generator=g).double()
+    x, bad = CLEAN.sample(n, g)[0].double(), torch.rand(n, generator=g) < share
+    f = CLEAN.oracle.consistency
+
+    def difference(x: Tensor, some: Tensor) -> Tensor:
+        x_t, x_r = (x[some] + s[some, None] * z[some] for s in (t, r))
+        return f(x_t, t[some]) - f(x_r, r[some])
+
+    clean = difference(x, torch.ones_like(bad))
+    mixed = clean.clone()
+    mixed[bad] = difference(Contaminated(CLEAN, share).spread * far, bad)
+    return t, r, bad, clean, mixed
+
+
+def outlier_share(
+    metric: Metric, t: Tensor, r: Tensor, bad: Tensor, clean: Tensor, mixed: Tensor
+) -> float:
+    """The outliers' share of the total pull Σ λψ of `differences`, with λ = 1/(t - r)."""
+    force = pull(metric, mixed).norm(dim=1) / (t - r)
+    return float(force[bad].sum() / force.sum())
 
 
 def norm_path_ends(

@@ -41,7 +41,7 @@ def recording(loss: str, share: float) -> Recording:
 
 @lru_cache(maxsize=8)
 def contaminated_error(share: float, levels: int = 32, points: int = 192) -> Tensor:
-    """RMS distance (levels,) of the exact f* of the contaminated data from that of the clean data.
+    """RMS distance (levels,) of the contaminated f* from the clean one.
 
     A network that learned the contaminated data perfectly would have this error.
     """
@@ -101,7 +101,7 @@ def runs_reading(
         f"{ranged(near, '.0%')} of the samples lie at a mode.\n"
         f"{far:.1%} of the samples shown lie more than {FAR:g} from the centre (crosses).\n"
         f"The smallest mean error at this share: {best}. "
-        f"The exact f* of the data as they are is {whole:.2f} from it."
+        f"The contaminated f* is {whole:.2f} from the clean one."
     )
 
 
@@ -153,7 +153,7 @@ class RobustTraining(ipw.VBox):
             figure,
             f"Step {trainer.step}: {self.seen[-1]:.3f} from the clean f* (RMS over 12 levels).\n"
             f"{far:.1%} of 512 samples lie more than {FAR:g} from the centre (crosses).\n"
-            f"The exact f* of the data is {np.sqrt(np.square(floor).mean()):.2f} from it.",
+            f"The contaminated f* is {np.sqrt(np.square(floor).mean()):.2f} from it.",
         )
 
 

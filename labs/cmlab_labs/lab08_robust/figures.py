@@ -74,31 +74,10 @@ def loss_curves(metrics: Mapping[str, Metric]) -> Figure:
     return figure
 
 
-def pairs_below_c(spacing: Mapping[int, tuple[Tensor, Tensor]], c: float) -> Figure:
-    """The noise difference of neighbouring levels against the level, and the line c.
-
-    spacing  by N: the upper level of each pair, and the noise difference (N - 1,)
-    c        the constant over √d, so in units of one element
-    """
-    figure, ((ax,),) = sheet(1, 1, 6.4, 3.5)
-    for number, (points, (level, step)) in enumerate(spacing.items()):
-        shade = str(0.62 * (1 - number / (len(spacing) - 1)))
-        ax.plot(level, step, color=shade, linewidth=1.4)
-        label(ax, float(level[-1]) * 1.15, float(step[-1]) * 0.8, f"N = {points}", shade)
-    ax.axhline(c, color=STUDENT.color, linewidth=1.8)
-    ax.fill_between([1e-3, 1e2], 1e-6, c, color=STUDENT.color, alpha=0.12, linewidth=0)
-    label(ax, 0.3, c * 0.3, "below c: quadratic", STUDENT.color)
-    ax.set(xscale="log", yscale="log", xlim=(2e-3, 60), ylim=(2e-5, 12))
-    below = {n: float((step < c).double().mean()) for n, (_, step) in spacing.items()}
-    first = min((n for n, share in below.items() if share), default=0)
-    title = f"Only from N = {first} on do pairs lie below c" if first else "No pair lies below c"
-    name_axes(ax, "noise level $t$ of the pair (data units)", "$t - r$ (data units)", title)
-    return figure
-
-
 # Training with outliers: samples, scores, and errors by noise level
 
 RUNS_X, RUNS_Y = "x₁ (data units)", "x₂ (data units)"
+ERROR = "RMS distance from the clean $f^*$"
 FAR = 1.5  # the ring has radius 1: what lies beyond is no part of it
 
 
@@ -140,7 +119,7 @@ def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One score of each run, and that of the exact f* of the contaminated data."""
+    """One score of each run, and that of the contaminated f*."""
 
     name: str
     title: str
@@ -160,7 +139,7 @@ def score_ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
             ax.plot(at, values, role.marker, color=role.color, markersize=5)
         ax.set_xticks(place, [f"{share:.0%}" for share in shares])
         name_axes(ax, "share of outliers in training", score.name, score.title)
-    label(axes[0], 1.1, float(scores[0].faithful[1]) + 0.005, "exact f* of the data")
+    label(axes[0], 1.1, float(scores[0].faithful[1]) + 0.005, "contaminated f*")
     label_beside(axes[-1], {n: float(v[-1].mean()) for n, v in scores[-1].runs.items()}, 2.0, 1.25)
     return figure
 
@@ -184,7 +163,7 @@ def label_beside(ax: Axes, heights: Mapping[str, float], x: float, room: float) 
 
 @dataclass(frozen=True, eq=False)
 class ErrorRange:
-    """RMS of f - f* by noise level (levels,): low, mean and high over the seeds."""
+    """Distance from the clean f* by noise level (levels,): low, mean, high over the seeds."""
 
     levels: np.ndarray
     low: np.ndarray
@@ -219,7 +198,7 @@ def run_figure(
     label_beside(axes[2], end, last, 0.75 * last + 1)
     axes[2].set_xticks(sorted({0, round(last / 2), round(last)}))
     title = f"RMS error {end[loss]:.2f} at step {last:.0f}"
-    name_axes(axes[2], "training step", "RMS of $f - f^*$, all levels", title)
+    name_axes(axes[2], "training step", f"{ERROR}, all levels", title)
     return figure
 
 
@@ -235,22 +214,29 @@ def by_level(ax: Axes, loss: str, errors: Mapping[str, ErrorRange], faithful: np
     ax.fill_between(chosen.levels, chosen.low, chosen.high, color=color, alpha=0.2, linewidth=0)
     if faithful.max() > 1e-3:
         ax.plot(chosen.levels, faithful, color=TRUTH.color, linestyle=":", linewidth=1.4)
-        label(ax, 0.0045, 0.85, "dotted: exact f* of the data\nas they are, outliers and all")
+        label(ax, 0.0045, 0.85, "dotted: contaminated f*")
     ax.set(xscale="log", yscale="log", ylim=(1e-3, 2.5), xlim=(0.004, 12))
     plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
     plain_ticks(ax.yaxis, (0.001, 0.01, 0.1, 1))
     label(ax, 0.4, 1.4e-3, f"thick line: {loss}", text_color(loss))
-    name_axes(ax, "noise level t (data units)", "RMS of $f - f^*$ (data units)",
+    name_axes(ax, "noise level t (data units)", f"{ERROR} (data units)",
               "Distance from the clean $f^*$")  # fmt: skip
 
 
 # The share of the pull that outliers have, and the error that it predicts
 
 
-def by_points(points: Sequence[int], found: Mapping[str, np.ndarray], percent: bool) -> Figure:
-    """Shares of the pull, or errors, by number of grid points: (points, seeds) for each loss.
+def by_points(
+    points: Sequence[int], found: Mapping[str, np.ndarray], what: str, title: str,
+    shares: bool = False, even: float | None = None,
+) -> Figure:  # fmt: skip
+    """Shares or errors by number of grid points: (points, draws or seeds) for each loss.
 
     A loss's name may go on with its c after a comma: such a line is thin.
+
+    what    the quantity, for its axis
+    shares  whether it is one, from 0 to 1
+    even    a share that a dotted line marks
     """
     figure, axes = sheet(1, 1, 6.6, 3.7)
     ax = axes[0, 0]
@@ -263,14 +249,13 @@ def by_points(points: Sequence[int], found: Mapping[str, np.ndarray], percent: b
     plain_ticks(ax.xaxis, points)
     ends = {n.replace("a tenth of c", "c/10"): float(v[-1].mean()) for n, v in found.items()}
     label_beside(ax, ends, max(points), 12 * max(points))
-    if percent:
-        ax.axhline(0.05, color=TRUTH.color, linestyle=":", linewidth=1)
-        ax.set_yticks((0, 0.05, 0.1, 0.2, 0.3), ("0 %", "5 %", "10 %", "20 %", "30 %"))
-        name_axes(ax, "number of grid points N", "outliers' share of the pull",
-                  "With a fixed c, outliers regain their pull as N grows")  # fmt: skip
-    else:
-        name_axes(ax, "N at the end of the stage", "RMS of $f - f^*$ (data units)",
-                  "15 % outliers: the early leaders fall back as N grows")  # fmt: skip
+    if even is not None:
+        ax.axhline(even, color=TRUTH.color, linestyle=":", linewidth=1)
+    if shares:
+        step = 0.25 if max(v.max() for v in found.values()) > 0.5 else 0.05
+        ticks = np.arange(0, ax.get_ylim()[1], step)
+        ax.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
+    name_axes(ax, "number of grid points N", what, title)
     return figure
 
 
@@ -314,7 +299,8 @@ def shifted(point: Tensor, by: float) -> tuple[float, float]:
 
 def draw_cloud(ax: Axes, scene: OutlierCloud, size: float) -> None:
     ax.scatter(*scene.clean.T, s=size, color=DATA.color, alpha=0.6, linewidths=0)
-    ax.scatter(*scene.strays.T, s=2 * size, marker="x", color=TEACHER.color, linewidths=1.2)
+    ax.scatter(*scene.strays.T, s=3 * size, marker="D", facecolors="none", edgecolors=TRUTH.color,
+               linewidths=1)  # fmt: skip
     ax.scatter(*scene.moved, s=8 * size, marker="*", color=TRUTH.color)
 
 
@@ -364,7 +350,8 @@ def pair_distances(
     ax.set_xticks(range(len(spans)), names)
     ax.set(yscale="log", xlim=(-0.6, last + 1.4))
     stretch, where = (tails[1] / tails[0]).max(0)
-    title = f"Outliers lengthen the tail most, {stretch:.1f} times, at t = {names[int(where)]}"
+    place = names[int(where)]
+    title = f"Outliers lengthen the tail most at t = {place}, by a factor of {stretch:.1f}"
     name_axes(ax, LEVEL, "$\\|f^*(x_t) - f^*(x_r)\\|$ (data units)", title)
     return figure
 
