@@ -89,6 +89,8 @@ def pull(metric: Metric, delta: Tensor) -> Tensor:
 def differences(share: float, n: int, points: int, seed: int) -> tuple[Tensor, ...]:
     """n pairs drawn as iCT does on a grid of `points` levels, with the clean f* for the network.
 
+    Exactly this share of the samples are outliers.
+
     Returns:
         t and r (n,), which samples are outliers (n,), and f*(x_t, t) - f*(x_r, r) (n, 2) without
         and with them.
@@ -97,7 +99,7 @@ def differences(share: float, n: int, points: int, seed: int) -> tuple[Tensor, .
     i = torch.multinomial(LEVELS.masses(levels), n, True, generator=g)
     t, r = levels[i + 1], levels[i]
     z, far = torch.randn(2, n, 2, generator=g).double()
-    x, bad = CLEAN.sample(n, g)[0].double(), torch.rand(n, generator=g) < share
+    x, bad = CLEAN.sample(n, g)[0].double(), torch.randperm(n, generator=g) < share * n
     f = CLEAN.oracle.consistency
 
     def difference(x: Tensor, some: Tensor) -> Tensor:
