@@ -182,8 +182,8 @@ body = [f"| {k} | " + " | ".join(ranged(v, ".1%") for v in row) + " |" for k, ro
 folded("The shares in numbers", head + "|---" * (len(points_asked) + 1) + "|\n" + "\n".join(body))
 
 # %% [markdown]
-# On a coarse grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2. (They end a little above it: they still limit the rare large differences of *clean* pairs near a border, and so lower the share of the clean.)
-# Pseudo-Huber behaves like L1 up to N = 161. At N = 1281 it has begun to turn as well, and the share of the outliers has doubled. A smaller c would lower the shares under Cauchy and Geman–McClure, as the thin lines show.
+# On the coarsest grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2. (They end a little above it: they still limit the rare large differences of *clean* pairs near a border, and so lower the share of the clean.)
+# Pseudo-Huber behaves much like L1 up to N = 161. At N = 1281 it has begun to turn as well, and the share of the outliers has doubled. A smaller c would lower the shares under Cauchy and Geman–McClure, as the thin lines show.
 #
 # This is a prediction for training: the redescending losses should lead at first, and fall back to squared L2 at the end. Keep it in mind for the trained networks.
 
@@ -350,7 +350,7 @@ folded("The errors in numbers", "\n".join(table))
 #
 # If that is the reason, a smaller c should help. The thin lines are this test: a tenth of each c, 15 % outliers, three seeds, **one try and no search**.
 # The smaller c does help: both losses end far ahead of pseudo-Huber. But it has a cost. With the smaller c Geman–McClure starts slowly, and on the finest grid both lose ground again.
-# And the share of the pull does not predict everything: at N = 1281 it gives outliers a larger share under the small c than under pseudo-Huber, and yet the errors are half as large. It describes the pull of the moment; a network of 500 steps on this grid still has what it learned before. (This explanation was not tested.) The natural remedy is a c that follows the grid, as in sLCT (lab 12).
+# And the share of the pull does not predict everything. Under Cauchy at N = 161, and with the small c at N = 1281, outliers have a larger share than under pseudo-Huber, and yet the errors are smaller. The share describes the pull of the moment; a network that is new on its grid still has what it learned on coarser ones. (This explanation was not tested.) The natural remedy is a c that follows the grid, as in sLCT (lab 12).
 #
 # ### The price of robustness
 #
@@ -515,7 +515,7 @@ def said(a, b, share, key="rmse", form=".2f"):
 
 def against_huber(found, huber):
     """Scores of another loss and of pseudo-Huber, and a verdict."""
-    ahead = "it is ahead" if max(found) < min(huber) else "it is behind" if max(huber) < min(found) else "indistinguishable"
+    ahead = "confirmed here: it is ahead" if max(found) < min(huber) else "not seen at this scale: it is behind" if max(huber) < min(found) else "indistinguishable"
     return f"{ranged(found, '.2f')}, pseudo-Huber {ranged(huber, '.2f')} | {ahead} |"
 
 
@@ -557,7 +557,7 @@ folded("What else was measured, not claimed in the papers", f"""
 # %% [markdown]
 # ### What to remember
 #
-# 1. How robust a loss is depends on the tail of its slope, and c says where the tail begins. Robustness has a price: the median of the targets is not their mean.
+# 1. How robust a loss is depends on the tail of its slope, and c says where the tail begins. Robustness has a price, since the median of the targets is not their mean; on the ring this price is too small to be seen in the networks.
 # 2. In consistency training the differences shrink as the grid gets finer, so a loss with a fixed c changes its character during training. Let c follow the grid, or check what it does at the end.
 # 3. Evaluate a robust model against two distributions: the one you have and the one you want. Here squared L2 came closest to the distribution of its training data, which was not the one that was wanted.
 #
