@@ -12,8 +12,9 @@ loss's value is ‖bound(g)‖² / D, whatever the model: only its gradient is i
 `BackwardDifference` it is the discrete loss of App. E, which writes dx/dt = F of the teacher,
 without σ_d (a mistake). Guidance of the teacher is left out.
 
-Paper against code: the authors released none. Two others have, and `benchmarks/fidelity.py`
-compares with them:
+Paper against code: in the paper sCT, too, starts from a trained diffusion model (Algorithm 1);
+here that is the recipe's `start`, which `toy.sct` lacks. The authors released no code. Two others
+have, and `benchmarks/fidelity.py` compares with them:
 - FastGen's loss is this one where its options are off. By default it has a root mean square for
   ‖g‖ (here `UnitRMS`; the paper's norm is the default), a factor 1/σ_t and a second division by D.
   With dropout it draws a second dropout mask for the tangent; here the tangent has the mask of F.

@@ -197,7 +197,7 @@ def secant_picture(gap: float, t: float, function: str) -> Picture:
     )
     words = (
         f"From r = {t - gap:.2f} to t = {t:.2f} {function} changes by {here * gap:.3f}.\n"
-        f"Divided by the gap that is a slope of {here:.3f}; the slope of the tangent at t is "
+        f"Divided by the gap that is a slope of {here:.3f}; the slope of the curve at t is "
         f"{limit:.3f}.\n"
     )
     flat = "It is the same at both times, as it is everywhere on the path: this is consistency."

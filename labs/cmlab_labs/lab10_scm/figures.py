@@ -36,6 +36,18 @@ PRECISIONS = {"float64": STUDENT, "float32": TEACHER}
 NAMED = {"float64": "64 bits", "float32": "32 bits"}
 
 
+def decimal(value: float) -> str:
+    """A small number in full, without a power of ten: 0.00001."""
+    return f"{value:.10f}".rstrip("0")
+
+
+def power(value: float) -> str:
+    """One digit and a power of ten: 4 · 10⁻⁴."""
+    digit, exponent = f"{value:.0e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digit == "1" else f"{digit} · 10{raised}"
+
+
 def binned(x: np.ndarray, y: np.ndarray, bins: int = 21) -> tuple[np.ndarray, np.ndarray]:
     """Means of x and y (n,) in bins of equal width over the middle 98 % of x."""
     low, high = np.quantile(x, (0.01, 0.99))
@@ -116,7 +128,12 @@ def loss_and_gradients(
     ax.locator_params(axis="x", nbins=5)
     ratio = float(np.linalg.norm(ours) / np.linalg.norm(theirs))
     cosine = float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs))
-    label(ax, -0.9 * reach, 1.5 * reach, f"a dot for each of {len(ours):,} weights\nline: twice")
+    label(
+        ax,
+        -0.9 * reach,
+        1.5 * reach,
+        f"a dot for each of {len(ours):,} weights\nline: twice".replace(",", " "),
+    )
     name_axes(ax, "gradient of $w\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
               "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
               gradients_title(cosine, ratio))  # fmt: skip
@@ -145,6 +162,7 @@ def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> N
     tall = 3 * max(g**2 for g in pulls)
     ax.axhline(pulls[0] ** 2, color=DATA.color, linewidth=0.8, linestyle=":")
     ax.set(ylim=(-0.08 * tall, tall))
+    label(ax, s[0], 1.04 * pulls[0] ** 2, "dotted: the first loss")
     label(ax, s[0], 0.92 * tall, "squares: $F$ at each step, by number", STUDENT.color)
     label(ax, s[0], 0.82 * tall, "crosses: where it is pulled, $F^- + g$", EXTRA.color)
     name_axes(
@@ -166,14 +184,14 @@ def secant(
 
     t, along     times and the function's values there (m,)
     ends         r and t
-    slopes       of the secant, and of the tangent at t
+    slopes       of the secant, and of the curve at t
     gaps, by_gap the slopes (k,) at all gaps
     """
     figure, (axes,) = sheet(1, 2, 9.0, 2.9, (1.2, 1))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
     figure.subplots_adjust(left=0.075, right=0.975, bottom=0.15, top=0.89, wspace=0.24)
     curve, by = axes
-    (early, late), (slope, tangent) = ends, slopes
+    (early, late), (slope, limit) = ends, slopes
     values = np.interp([early, late], t, along)
     curve.plot(t, along, color=STUDENT.color, linewidth=2.2)
     reach = np.array([early - 0.25, late + 0.25])
@@ -191,16 +209,16 @@ def secant(
         f"The secant has slope {slope:.3f}".replace("-", "−"),
     )
     by.plot(gaps, by_gap, color=TEACHER.color, linestyle="-.")
-    by.axhline(tangent, color=TRUTH.color, linestyle=":", linewidth=1.4)
+    by.axhline(limit, color=TRUTH.color, linestyle=":", linewidth=1.4)
     by.plot(late - early, slope, TEACHER.marker, color=TEACHER.color, markersize=9)
     room = 0.25 * max(float(np.ptp(by_gap)), 0.1)
-    low, high = min(by_gap.min(), tangent) - room, max(by_gap.max(), tangent) + room
+    low, high = min(by_gap.min(), limit) - room, max(by_gap.max(), limit) + room
     by.set(xscale="log", xlim=(1.15 * gaps.max(), 0.85 * gaps.min()), ylim=(low, high))
     plain_ticks(by.xaxis, (1, 0.3, 0.1, 0.03, 0.01))
-    label(by, 0.9, tangent + 0.12 * room, "dotted: slope of the tangent at t", TRUTH.color)
-    off = abs(slope - tangent)
+    label(by, 0.9, limit + 0.12 * room, "dotted: slope of the curve at t", TRUTH.color)
+    off = abs(slope - limit)
     name_axes(
-        by, GAP + ", smaller to the right", "slope", f"It is {off:.3f} from the tangent's slope"
+        by, GAP + ", smaller to the right", "slope", f"It is {off:.3f} from the curve's slope"
     )
     return figure
 
@@ -229,7 +247,8 @@ def input_speeds(
     left.set(ylim=(0.03, 60), xlim=(0, END))
     name, speed = list(time_inputs.items())[-1]
     ends = np.sin(t[-1]) * speed[-1], np.cos(t[-1]) * np.sin(t[-1]) * speed[-1]
-    title = f"At t = {t[-1]:.2f} {name.split()[-1]} has {ends[0]:.0f} in df/dt, {ends[1]:.2f} in g"
+    grows = ends[0] > 10 * ends[1]
+    title = f"{name.split()[-1]} grows in df/dt{', but not in g' if grows else ' and in g'}"
     name_axes(left, ANGLE, "factor of $\\partial F/\\partial c_{noise}$", title)
     for (name, speed), (role, up) in zip(features.items(), FEATURES, strict=True):
         right.semilogy(t, np.cos(t) * np.sin(t) * speed, color=role.color, linestyle=role.line)
@@ -272,9 +291,10 @@ def bracket_lengths(
         label(ax, 0.08, 0.025, "first bracket", TEACHER.color)
         label(ax, 0.7, 1.3 * top, "second bracket", STUDENT.color)
         ratio = np.median(terms.second, axis=1).max() / np.median(terms.first, axis=1).max()
-        name_axes(ax, ANGLE, "", f"{title}: second = {ratio:.1f} × first")
+        finding = "the second dominates" if ratio > 3 else "brackets of like size"
+        name_axes(ax, ANGLE, "", f"{title}: {finding}")
     stabilised(axes[2], loud, after)
-    name_axes(axes[2], ANGLE, "", f"{titles[1]} with one stabiliser")
+    name_axes(axes[2], ANGLE, "", "Each stabiliser shortens a long g")
     for ax in axes:
         ax.set(xlim=(0, END), ylim=(8e-3, 60))
         ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -322,7 +342,7 @@ def score_rows(ax: Axes, runs: Mapping[str, Recording], base: str, role: Role) -
     order = list(runs)[::-1]
     for height, variant in enumerate(order):
         found = runs[variant].score("rmse")
-        ax.plot(found, [height] * len(found), role.marker, color=role.color, markersize=6)
+        ax.plot(found, [height] * len(found), role.marker, color=role.color, markersize=4.5)
         ax.plot([found.mean()] * 2, [height - 0.3, height + 0.3], color=role.color, linewidth=2)
     low, high = runs[base].score("rmse").min(), runs[base].score("rmse").max()
     ax.axvspan(low, high, color=role.color, alpha=0.15, linewidth=0)
@@ -342,12 +362,10 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
         axes, panels.items(), (STUDENT, TEACHER, WRONG), strict=False
     ):
         score_rows(ax, runs, base, role)
-        means = {variant: run.score("rmse").mean() for variant, run in runs.items()}
-        others = [mean / means[base] for variant, mean in means.items() if variant != base]
-        ends = (f"×{v:.2f}" if v < 10 else f"×{v:.0f}" for v in (min(others), max(others)))
-        name_axes(ax, "", "", f"{title}: {' to '.join(ends)}")
-        high = max(run.score("rmse").max() for run in runs.values())
-        ax.set_xlim(0, 1.1 * high)
+        name_axes(ax, "", "", title)
+        scores = np.concatenate([run.score("rmse") for run in runs.values()])
+        low, high = float(scores.min()), float(scores.max())
+        ax.set_xlim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         if title == log:
             ax.set(xscale="log", xlim=(0.02, 2.5 * high))
             ax.minorticks_off()
@@ -371,7 +389,7 @@ def over_training(runs: Mapping[str, Recording]) -> Figure:
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features lengthen g, a teacher shortens it")
-    name_axes(axes[1], STEP, f"{RMSE},\nmean over levels", "The error of the same runs")
+    name_axes(axes[1], STEP, f"{RMSE},\nmean over levels", "Only fast features let the error grow")
     return figure
 
 
@@ -407,6 +425,8 @@ def gap_title(found: Mapping[float, np.ndarray], base: np.ndarray) -> str:
     near = [gap for gap, share in off.items() if abs(share) <= 0.1]
     if not near:
         return "No gap comes within 10 % of the limit"
+    if min(near) == min(found):
+        return f"Every gap up to {max(near):g} comes within 10 % of the limit"
     return f"Gaps from {min(near):g} to {max(near):g} come within 10 % of the limit"
 
 
@@ -420,7 +440,8 @@ def rmse(variant: str, study: str = "stabilisers") -> np.ndarray:
 
 def first_and_last(values: np.ndarray) -> str:
     """Text for values (seeds, moments, levels), averaged over levels, at both ends."""
-    return f"{ranged(values[:, 0].mean(1), '.2g')} → {ranged(values[:, -1].mean(1), '.2g')}"
+    ends = (values[:, moment].mean(1) for moment in (0, -1))
+    return " → ".join(ranged(end, ".2g" if end.max() < 100 else ".0f") for end in ends)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
@@ -456,7 +477,7 @@ def comparison_table(
     """Markdown table: each variant's scores, and its error beside that of `beside`."""
     base = runs[beside].score("rmse")
     lines = [
-        "| | RMS distance from f* | samples near a mode | distance over that of the first |",
+        "| | RMS distance from f* | samples near a mode | distance relative to the first row |",
         "|---" * 4 + "|",
     ]
     for variant, run in runs.items():
@@ -567,7 +588,7 @@ def brackets(ax: Axes, terms: TangentTerms) -> None:
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
-    title = f"Longest: mostly the {which} bracket"
+    title = f"The longest g: mostly {which} bracket"
     name_axes(
         ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
     )
@@ -601,7 +622,7 @@ def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
-    title = f"Uneven ×{three_digits(uneven)}; $w^*$ evens it out"
+    title = f"The loss is uneven over t, × {three_digits(uneven)}"
     gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weight" if gone else title)
 
@@ -625,8 +646,8 @@ class TrainingCurves:
 
     @property
     def median(self) -> np.ndarray:
-        """Median over levels of the median length, (T,)."""
-        return np.median(self.tangent[..., 0], 1)
+        """Mean over levels of the median length, (T,)."""
+        return self.tangent[..., 0].mean(1)
 
     @property
     def longest(self) -> np.ndarray:
@@ -709,7 +730,9 @@ def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErr
                       markersize=4)  # fmt: skip
         forward_error(ax, steps, errors)
         h, least = errors.best("float32", steps)
-        name_axes(ax, DIFFERENCE_STEP, "", f"{name}: in 32 bits off by {least:.0e} at best")
+        worse = least / errors.forward["float32"]
+        title = f"{name}: in 32 bits the best difference\nis {worse:.0f} times worse"
+        name_axes(ax, DIFFERENCE_STEP, "", f"{title} than forward mode")
         ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
         ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
     axes[0].set_ylabel("relative error of $dF/dt$")
