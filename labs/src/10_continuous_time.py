@@ -131,7 +131,7 @@ predict("10.1")
 #
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
-# The first bracket asks whether F is the velocity, as in diffusion. The second contains the derivative, that is, how the network's answer changes as the point moves. For f* neither has to be zero, only the sum.
+# The first bracket asks whether F is the velocity, as in diffusion. The second contains the derivative, that is, how the network's answer changes as the point moves. For f* neither bracket has to be zero, only the sum of the two terms.
 #
 # To use the equation one needs to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
 # In training df/dt comes with a factor cos t, which stems from the weight of the loss (part 2 of the next section). The factor changes the length of the vector but not where it is zero. We call $g = \cos t \; \mathrm d f/\mathrm d t$ the **tangent**: a vector, and no line that touches a curve. (The paper uses the word for df/dt itself.)
