@@ -27,12 +27,11 @@
 # 3. **judge** what the loss of a run tells you about its quality.
 #
 # **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
-# towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. The step from the first of these points to the second follows a path only on average, so even the exact consistency function has a loss.
+# towards its answer at the second. The loss is a distance between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. The step from the first of these points to the second follows a path only on average, so even for the exact consistency function the loss is not zero.
 # The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*. *Plain CT* is the recipe of the 2023 paper, and *iCT* that of the 2024 paper; lab 07 compares them piece by piece. θ stands for the weights that are trained.
 #
 # **A note on words.** In consistency training the network $f_\theta(x_t, t)$ is compared with $f_{\theta^-}(x_r, r)$, where the weights $\theta^-$ may be a slow moving average of $\theta$.
-# The iCT paper, and the title of this lab, call that second network the *EMA teacher*. In this package a teacher is an outside source of truth, whereas $\theta^-$ is only the student's own past, so from here on we call it the **target**.
-# (The average of the weights from which samples are drawn is something else again. Every run below keeps one, but this lab is not about it.)
+# The iCT paper, and the title of this lab, call that second network the *EMA teacher* (EMA: exponential moving average). In this package a teacher is an outside source of truth, whereas $\theta^-$ is only the student's own past, so from here on we call it the **target**.
 
 # %%
 import numpy as np
@@ -51,8 +50,9 @@ from cmlab_labs.lab06_ema.explorer import (
 from cmlab_labs.lab06_ema.figures import (
     error_by_decay,
     front_arrival,
-    gradient_and_steps,
+    gradient_by_points,
     labelled_samples,
+    steps_by_points,
     unlabelled_losses,
     wavefronts,
 )
@@ -71,7 +71,7 @@ start_lab(threads=1)  # a small network: a second thread would only wait
 # ## Try it first
 #
 # Suppose that all data are the single number ξ (the Greek letter xi). The *student* is the model that is trained. It has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
-# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps the share μ of its old value. (In the picture the long spring below leads to the truth, and the short one above it to the target.)
+# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps a fraction μ of its old value. (In the picture the long spring leads to the truth. The short one above it leads to the target: it is stiff, and pulls almost as hard.)
 #
 # Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Then choose a finer grid of noise levels, with more points N. Which slows the student down: a slower target, a finer grid, or both?
 
@@ -93,12 +93,12 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level. A single number θ then defines a model, in the ε/t form of lab 03:
+# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. Write $\sigma_m$ for the smallest noise level, which earlier labs called ε. A single number θ then defines a model, in the ε/t form of lab 03:
 #
 # $$f_\theta(x_t, t) = \frac{\sigma_m}{t}\, x_t + \Bigl(1 - \frac{\sigma_m}{t}\Bigr)\, \theta .$$
 #
 # It satisfies the boundary condition for every θ, and it is the exact consistency function when θ = ξ. Take two points with the same noise, $x_t = \xi + t z$ and $x_r = \xi + r z$ with t > r, and write $a_t = 1 - \sigma_m / t$.
-# Both answers contain the same term $\sigma_m z$, so the noise cancels in their difference:
+# Put $x_t$ into the model: $f_\theta(x_t, t) = \xi + \sigma_m z + a_t(\theta - \xi)$. Both answers contain the same term $\sigma_m z$, so the noise cancels in their difference:
 #
 # $$f_\theta(x_t, t) - f_{\theta^-}(x_r, r) = a_t(\theta - \xi) - a_r(\theta^- - \xi) = \underbrace{a_r(\theta - \theta^-)}_{\text{lag}} + \underbrace{(a_t - a_r)(\theta - \xi)}_{\text{what is to be learned}} .$$
 #
@@ -122,36 +122,49 @@ for n in (11, 41, 161, 641, 2561):
 # With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To get a finite limit one has to **rescale** the loss, that is, to divide it by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
 # With this weight B stays finite, and A grows in proportion to N.
 #
-# Now suppose that θ is at distance 1 from ξ and that the target lags five per cent behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
-# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid. (The vertical axis of the left panel is linear between −10 and 10 and logarithmic beyond.)
+# Now suppose that θ is at distance 1 from ξ and that the target lags 5 % behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
+# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid. (The vertical axis is linear between −10 and 10 and logarithmic beyond.)
 
 # %%
 points = (11, 21, 41, 81, 161, 321, 641, 1281)
-gradients = {lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)}
-steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
-gradient_and_steps(points, gradients, steps)
+gradients = {
+    lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)
+}
+gradient_by_points(points, gradients)
 
 # %% [markdown]
 # Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ below 1.
-# This holds in general: at rest the target does not move, so θ⁻ = θ, and what is left is the condition for rest with μ = 0. The resting points are those of lab 05, with their bias from the grid, whatever μ is. (Whether a resting point is *stable* is another question.)
+# This holds in general: at rest the target does not move, so θ⁻ = θ, and what is left is the condition for rest with μ = 0. The fixed points are those of lab 05, with their bias from the grid, whatever μ is.
 #
-# Besides, in gradient descent the lag is not fixed at five per cent. θ runs ahead of its target until the two pulls balance: $A(\theta - \theta^-) + B(\theta - \xi) = 0$ gives $\theta - \xi = \frac{A}{A + B}(\theta^- - \xi)$, so θ is nearer to ξ by the share B/(A + B), its *lead*. From then on it moves only as fast as the target follows.
-# Along the way its gradient does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient pulls it back, which is the wrong direction.
+# And how large is the lag in a real descent? θ runs ahead of its target until the two pulls balance: $A(\theta - \theta^-) + B(\theta - \xi) = 0$ gives $\theta - \xi = \frac{A}{A + B}(\theta^- - \xi)$. So θ is nearer to ξ by a fraction B/(A + B), its *lead*, and from then on it moves only as fast as the target follows.
+# Along the way the gradient of θ does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient pulls it back, which is the wrong direction.
 
 # %% tags=["nbval-check-output"]
 toy = PointMass(161)
 a, b = toy.pulls
-print(f"N = 161: the pulls balance at a lead of B/(A + B) = {b / (a + b):.1%}")
-print("   μ      after 500 steps: θ - ξ, θ⁻ - ξ, lead       after a million: θ - ξ")
+print(f"N = 161: the pulls balance at a lead of B/(A + B) = {100 * b / (a + b):.1f} %")
+print("         after 500 steps                               after a million steps")
+print("    μ    student − ξ    target − ξ    lead             student − ξ")
 for mu in DECAYS:
     (theta, target), (end, _) = toy.after(mu, 500), toy.after(mu, 10**6)
-    lead = f"{1 - theta / target:6.1%}" if mu else "  none"
-    left = "0 to 1e-12" if abs(end) < 1e-12 else f"{end}"
-    print(f"{mu:5g} {theta:24.3f} {target:9.3f} {lead} {left:>23}")
+    lead = f"{100 * (1 - theta / target):.1f} %" if mu else "none"
+    left = "below 10⁻¹²" if abs(end) < 1e-12 else f"{end}"
+    print(f"{mu:5g} {theta:14.3f} {target:13.3f} {lead:>7} {left:>23}")
 
 # %% [markdown]
-# In short, a slow target makes training **slow, and it pulls the wrong way whenever chance carries θ too far ahead, but it does not bias the final answer.** That answer may take a long time to reach, though. The right panel above counts the steps of this model, for a step size of a tenth of 1/(A + B).
-# With this step size finer grids need more steps even if μ = 0, because A grows, and a slow target multiplies that number by about 1 + 0.1/(1 − μ), where 0.1 is the step size times A + B.
+# In short, **a slow target makes training slow but does not bias the final answer.** How slow? The next figure counts the steps of this model, with a step size of 0.1/(A + B) for every μ.
+
+# %%
+steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
+balance = [sum(PointMass(n).pulls) / PointMass(n).pulls[1] for n in points]  # (A + B)/B
+free = [PointMass(n).steps_to_reach(0, rate=0.1 * k) for n, k in zip(points, balance, strict=True)]
+steps_by_points(points, steps, free)
+
+# %% [markdown]
+# With μ = 0, too, a finer grid takes more steps here, but only because of this step size. Without a lag the gradient is B(θ − ξ) alone, and with a step size of 0.1/B the number of steps does not depend on N (thin line).
+# With a lag a larger step size hardly helps, and from about 2/(A + B) on the descent diverges: at each step the target closes only a fraction 1 − μ of the lead B/(A + B), and this lead shrinks like 1/N. So it is the **lag** that makes a fine grid slow.
+#
+# The networks below are trained with Adam, which divides each gradient by its own running size. The model says in which way a lag acts, not how many steps it costs a network.
 #
 # ## The method, from its source
 #
@@ -160,7 +173,7 @@ for mu in DECAYS:
 # | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after step k | `EMATarget` |
 # | iCT (2024) | $\theta^- = \mathrm{stopgrad}(\theta)$, that is μ = 0 | `StopGrad` |
 #
-# `EMATarget` moves the slow weights towards the fast ones by the share 1 − μ(k). You will write this update yourself in exercise A. `StopGrad` needs no second set of weights: it calls the student without recording a gradient.
+# `EMATarget` moves the slow weights towards the fast ones by a fraction 1 − μ(k) of the way (`lerp`: linear interpolation). You will write this update yourself in exercise A. `StopGrad` needs no second set of weights: it calls the student without recording a gradient.
 
 # %%
 show_source(EMATarget.update)
@@ -183,7 +196,9 @@ grid = SqrtGrowth(2, 150, 4000)
 mu = GridDecay(2, 0.9).on_grid(grid)
 for k in (0, 100, 1000, 2000, 4000):
     memory = 1 / (1 - mu(k))
-    print(f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 - μ) = {memory:3.0f} steps")
+    print(
+        f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 - μ) = {memory:3.0f} steps"
+    )
 
 # %% [markdown]
 # ## Explore
@@ -204,9 +219,16 @@ for k in (0, 100, 1000, 2000, 4000):
 explorer()
 
 # %% [markdown]
+# <details><summary>What you should have seen</summary>
+#
+# The error falls first at the lower end, next to the data. With μ = 0.999 the front stops at t = 0.29 on the grid with N = 161, and not much higher, at 0.35, on the doubling one. With μ = 0.99 the lag does no harm at N = 11: there B/A is 2.8, so the truth pulls harder than the past does.
+#
+# </details>
+
+# %% [markdown]
 # ## The key figure
 #
-# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error. *At the top by* gives the step from which the thick line stays at the highest level.
+# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error. *At the top by step k* means that from step k on the thick line stays at the highest level.
 
 # %%
 fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
@@ -215,40 +237,52 @@ wavefronts(fixed)
 # %% tags=["hide-input"]
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
-print(f"μ = 0: the front rises from the boundary to the highest noise level ({says[0.0]}); it does so with μ = 0.9 as well ({says[0.9]}).")
-print(f"μ = 0.99: the front rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10.")
-print(f"μ = 0.999: the front hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
+print(f"With μ = 0 the front of the mean error is {says[0.0]}, with μ = 0.9 {says[0.9]}.")
+print(
+    f"With μ = 0.99 it rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10."
+)
+print(
+    f"With μ = 0.999 it hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0."
+)
 
 # %% [markdown]
-# The first map is noisy and the third is smooth, because an average over many steps averages out their noise too. A smooth target is an advantage, but whether it makes up for the time lost depends on the grid. The table gives the step at which the front arrives, for two grids and two errors:
+# The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. A slow target averages noise out, and a student that follows it moves little. Whether this makes up for the time lost depends on the grid. The table says when the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
-table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
+table = [
+    "| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |",
+    "|---" * 6 + "|",
+]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
     table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# On the doubling grid a **small** lag does not hold the front up: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far, for either error.
+# On the doubling grid a **small** lag does not delay the front: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far, for either error.
 #
 # ### The trap: the lowest loss
 #
-# Back to the four runs of the prediction. Here are their one-step samples (first seed), their error at the highest noise level, and their last loss:
+# Back to the four runs of the prediction. Here are their one-call samples (first seed), and over their three seeds the mean error at the highest noise level and the mean final loss:
 
 # %%
 runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in unlabelled_runs().items()}
-clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
+clouds = {
+    title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()
+}
 labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
 # All four were trained with the same weight on the same grid, so at a given step their losses are on the same scale. And yet the lowest loss goes with the largest error.
 #
-# Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f has a loss, and **flatter answers have less** (lab 03: a constant has none).
+# Two things can make the loss of a slow run small. First, the points $x + t z$ and $x + r z$ do not lie on one path, so that even the exact f* has a positive loss, and **flatter answers have a smaller one** (lab 03: for a constant it is zero).
 # Second, the target is where θ was a while ago. If θ hardly moves, the target catches up with it, and the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
 
 # %% tags=["hide-input"]
-table = ["| μ | loss at the end | RMS radius of the samples | samples near a mode | RMS error to f*, all noise levels |", "|---" * 5 + "|"]
+table = [
+    "| μ | loss at the end | RMS radius of the samples | samples near a mode | RMS error to f*, all noise levels |",
+    "|---" * 5 + "|",
+]
 for mu in DECAYS:
     found = read("target", variant_name(mu, 0))
     radius = np.sqrt((found["cloud"] ** 2).sum(-1).mean(1))
@@ -257,29 +291,41 @@ for mu in DECAYS:
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode. But do not conclude that the run with the highest loss is the best; that rule fails on some grids too. The folded tables have the orders on four grids; in one of them (N = 161) the run with the highest loss has failed as well.
+# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode.
+#
+# Nor is the highest loss a safe sign: on the grid with N = 161 it belongs to μ = 0.99, a run that has failed as well.
+
 
 # %% tags=["hide-input"]
-families = {"N = 11": [variant_name(mu, 11) for mu in DECAYS], "N = 161": [variant_name(mu, 161) for mu in DECAYS]}
-families |= {"doubling": [variant_name(mu, 0) for mu in DECAYS], "plain CT": [f"ct-mu-{mu:g}" for mu in DECAYS]}
+def in_order(rows):
+    """The decays by their mean, lowest first; ≈ between neighbours whose ranges overlap."""
+    order = sorted(range(len(rows)), key=lambda i: rows[i].mean())
+    signs = [" ≈ " if rows[i].max() >= rows[j].min() else " < " for i, j in zip(order, order[1:], strict=False)]
+    return "".join(f"{DECAYS[i]:g}{sign}" for i, sign in zip(order, [*signs, ""], strict=True))
+
+
+families = {f"N = {n}" if n else "doubling": [variant_name(mu, n) for mu in DECAYS] for n in GRIDS}
+families["plain CT"] = [f"ct-mu-{mu:g}" for mu in DECAYS]
 traps = []  # where the lowest loss goes with the largest error
-table = ["| | order by loss, lowest first | order by error, lowest first |", "|---" * 3 + "|"]
+table = ["| | μ by final loss, lowest first | μ by error, lowest first |", "|---" * 3 + "|"]
 for title, variants in families.items():
-    losses = [read("target", variant)["loss"][:, -1].mean() for variant in variants]
-    errors = [read("target", variant).score("rmse").mean() for variant in variants]
-    traps += [title] if np.argmin(losses) == np.argmax(errors) else []
-    orders = (", ".join(f"{DECAYS[i]:g}" for i in np.argsort(row)) for row in (losses, errors))
-    table.append(f"| {title} | μ = " + " | μ = ".join(orders) + " |")
-orders = "\n".join(table)
-table = ["| N = 11, μ | loss at the end | RMS error to f*, all noise levels |", "|---" * 3 + "|"]
-for mu in DECAYS:
-    found = read("target", variant_name(mu, 11))
-    table.append(f"| {mu:g} | {ranged(found['loss'][:, -1], '.3f')} | {ranged(rmse[11][mu])} |")
-folded("The four decays in order, by loss and by error", orders + "\n\nIn the first row the order by loss is due to chance. Here are its numbers:\n\n" + "\n".join(table))
+    losses = [read("target", variant)["loss"][:, -1] for variant in variants]
+    errors = [read("target", variant).score("rmse") for variant in variants]
+    traps += (
+        [title]
+        if np.argmin([v.mean() for v in losses]) == np.argmax([v.mean() for v in errors])
+        else []
+    )
+    table.append(f"| {title} | {in_order(losses)} | {in_order(errors)} |")
+folded(
+    "The four decays in order, by loss and by error",
+    "\n".join(table)
+    + f"""
+
+≈ stands between neighbours whose ranges over the seeds overlap. At N = 11 nothing in the losses shows that μ = 0.999 has an error of {rmse[11][0.999].mean():.2f} where the other three have {rmse[11][0.0].mean():.2f}. In the other three rows the run that has learned least has the lowest loss.""",
+)
 
 # %% [markdown]
-# At N = 11 the four mean losses lie within 0.001 of each other, less than the differences between seeds, and nothing in them shows that μ = 0.999 has an error of 0.17 where the other three have 0.10. On the other grids the run that has learned least has the lowest loss. So neither the lowest nor the highest loss is a safe sign.
-#
 # ### Finer grids, and the recipe of 2023
 #
 # The two springs say that the harm of a lag grows with N. The left panel tests this. The right panel shows what happens without the average in **plain CT**, which has the squared L2 distance, the weight 1, uniform intervals, and N growing from 2 to 151.
@@ -292,16 +338,22 @@ paper = read("ladder", "ct").score("rmse")
 error_by_decay(inside, plain, paper)
 
 # %% tags=["hide-input"]
-print(f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
-print(f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
-print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}.")
+print(
+    f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])})."
+)
+print(
+    f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])})."
+)
+print(
+    f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}."
+)
 
 # %% [markdown]
-# Inside iCT the result is clear: a lag does not lower the final error, and a long one ruins the run. In plain CT it is less clear. A short memory (μ = 0.9, ten steps) is even a little better than none,
-# perhaps because nothing else in that recipe reduces the noise. A long memory hurts there too, and the paper's own μ(k), which ends with a memory of hundreds of steps, is among the worst. (In this run that is up to 18 % of all steps, in the paper's 800 000 below 0.1 %.)
-# Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
+# Inside iCT no lag that was tried lowers the final error beyond the range of the seeds, and a long one ruins the run. In plain CT a short memory (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in that recipe reduces the noise.
+# A long memory hurts there too, and the paper's own μ(k), which ends with a memory of 717 steps, is among the worst. Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
 #
-# All these runs have 4000 steps. A run a hundred times as long can afford to wait for its target. Since the end is not biased, it should arrive; we have not tested this on a network.
+# **This says more about short runs than about CT.** Our runs have 4000 steps, so μ = 0.9, 0.99 and 0.999 reach back over 0.25 %, 2.5 % and 25 % of a run, and CT's μ(k) over up to 18 %. In the paper's 800 000 steps the same μ(k) reaches back over less than 0.1 %, a shorter memory than any lag tried here.
+# Whether the share of the run counts, or the number of steps, has not been tested. Since the final answer is not biased, a run a hundred times as long should be able to wait for its target; that has not been tested on a network either.
 #
 # ### Train one yourself
 #
@@ -317,6 +369,7 @@ EMATraining()
 # ### A · guided: move the target
 #
 # Write one update of the target, in place: $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$ for every parameter, and a plain copy of every buffer (buffers are a network's constants and counters, which are not trained). Return the target.
+
 
 # %% tags=["exercise"]
 def ema_update(target, online, mu):
@@ -334,7 +387,7 @@ checks.ema_update(ema_update)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` iterate over the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, share)` write into the tensor that is there. Which share does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
+# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` iterate over the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, fraction)` write into the tensor that is there. Which fraction does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
 #
 # </details>
 
@@ -361,7 +414,10 @@ checks.ema_update(ema_update)
 #
 # Write the rescaled gradient $\mathrm{d}L/\mathrm{d}\theta$ of the model $f_\theta(x_t, t) = (\sigma_m/t)\,x_t + (1 - \sigma_m/t)\,\theta$ on a given grid. The loss L is the mean over the intervals of
 # $\frac{1}{t - r}\bigl(f_\theta(x_t, t) - f_{\theta^-}(x_r, r)\bigr)^2$; differentiate it with respect to θ, with θ⁻ held fixed, by hand or by autograd. `levels` (N,) ascend from $\sigma_m$.
-# The check finds the N at which your gradient changes sign for a target five per cent behind, and the value to which it tends without a lag.
+# The check finds the N at which your gradient changes sign for a target 5 % behind, and the value to which it tends without a lag.
+#
+# *For more:* with the pulls A = 155.4 and B = 8.63 of N = 161, estimate on paper how many steps the descent takes with μ = 0.99 until 95 % of the way is done, and compare with the figure.
+
 
 # %% tags=["exercise"]
 def rescaled_gradient(theta, target, xi, levels):
@@ -390,12 +446,14 @@ checks.rescaled_gradient(rescaled_gradient)
 #     return (2 * a_t * difference / levels.diff()).mean()
 # ```
 #
+# For more: the lead is B/(A + B) = 5.3 %, of which the target closes 1 − μ = 1 % at each step. So the distance shrinks by a factor of about 1 − 0.00053 a step, and ln 20/0.00053 gives about 5700 steps; the figure has 6086.
+#
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings named below under Budget. "iCT" is the 2024 paper; the argument of its Section 3.2 (Proposition 1) is given here in our own derivation.
+# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings described below under Budget. “iCT” is the 2024 paper; the argument of its Section 3.2 (Proposition 1) is given here in our own derivation.
 
 # %% tags=["hide-input"]
 flip = next(n for n, pull in zip(points, gradients[0.05], strict=True) if pull < 0)
@@ -413,25 +471,38 @@ worse = paper.min() > plain[0.0].max()
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, {far.gradient(1, 1.05, 0):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
-| *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {steps[0.999][4]} with μ = 0.999; after a million steps θ = ξ to 1e-12 | confirmed here: slow, not biased |
-| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here: the error is more than 4 times as large, and the ranges are disjoint" if slow[0] > 4 and apart else "not seen at this scale"} |
-| … even when its memory is short | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here" if short[0] else "partly: at N = 161, while on the doubling grid the ranges overlap" if short[161] else "not seen at this scale"} |
-| the finer the grid, the more a lag hurts (the meaning of the limit N → ∞) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
+| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, −{abs(far.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
+| *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {format(steps[0.999][4], ",").replace(",", " ")} with μ = 0.999; after a million steps θ differs from ξ by less than 10⁻¹² | confirmed here: slow, not biased |
+| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here for a memory of a quarter of the run" if apart else "not seen at this scale"} |
+| … even when its memory is short, 0.25 % of the run | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here" if short[0] else "partly: at N = 161, while on the doubling grid the ranges overlap; CT's own memory, in the paper, is shorter still" if short[161] else "not seen at this scale"} |
+| the finer the grid, the more a lag hurts (what the limit N → ∞ in iCT, Section 3.2, implies) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
 | plain CT is better without the average, too | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"partly: better than with μ(k), whose memory is long for a short run, but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
 | *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others at least {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f} | {"confirmed here, on all three seeds" if trapped else "partly"}; in the mean also for {" and for ".join(t for t in traps if t != "doubling") or "no other"} |
 """)
 
 # %% [markdown]
+# ### What to remember
+#
+# 1. A slow target makes training slow, and slower the finer the grid. It does not bias the final answer.
+# 2. Correct answers rise from the boundary as a front. With a long memory the front does not arrive within the run.
+# 3. The loss is a distance to a target that moves along. The run with the lowest loss may be the one that has learned least.
+#
 # ## Budget
 
 # %% tags=["hide-input"]
 record = [read("target", variant).record for variant in STUDIES["target"].variants]
 seen, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
-print(f"Recorded: {len(record)} variants with 3 seeds each; {seen:,} training samples, and twice as many network calls (student and target).")
-print(f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
+print(
+    f"Recorded: {len(record)} variants with 3 seeds each; {seen / 1e6:.0f} million training samples, and twice as many network calls (student and target)."
+)
+print(
+    f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too."
+)
 print(f"One of the commands that made them: {record[0]['command']}")
-print("Also used: the recording of CT 2023 from lab 07. Nothing is trained in this notebook until you press Start.")
+print(
+    "Also used: the recording of CT 2023 from lab 07. Samples are drawn from a second average of the weights, with which this lab is not concerned."
+)
+print("Nothing is trained in this notebook until you press Start.")
 
 # %% [markdown]
 # **Next:** lab 07 examines all of iCT's changes, one at a time.

@@ -17,9 +17,10 @@ from cmlab_labs.lab06_ema.figures import (
     error_by_decay,
     front,
     front_arrival,
-    gradient_and_steps,
+    gradient_by_points,
     labelled_samples,
     snapshot,
+    steps_by_points,
     unlabelled_losses,
     wavefronts,
 )
@@ -89,6 +90,16 @@ def test_steps_to_reach_is_what_stepping_finds():
         steps += 1
     assert steps == PointMass(161).steps_to_reach(0.99) == 6086
     assert PointMass(161).after(0.99, steps) == pytest.approx((theta, target))
+
+
+def test_without_a_lag_the_right_step_size_makes_every_grid_as_fast_and_a_lag_does_not():
+    pulls = {n: PointMass(n).pulls for n in (11, 161, 1281)}
+    free = {PointMass(n).steps_to_reach(0, rate=0.1 * (a + b) / b) for n, (a, b) in pulls.items()}
+    assert free == {29}
+    toy, (a, b) = PointMass(161), pulls[161]
+    assert toy.steps_to_reach(0.99, rate=1.9) > 0.9 * toy.steps_to_reach(0.99)
+    assert abs(toy.after(0.99, 1000, rate=2.2)[0]) > 1e6
+    assert np.log(20) * (a + b) / (b * 0.01) == pytest.approx(5700, rel=0.01)  # exercise B
 
 
 # The checks
@@ -235,6 +246,10 @@ def run_of(error, loss=(np.nan, 1.0)):
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
     assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "at the top by step 100"
     assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("reaches t = 0.3")
+    early, late = [[0, 0.1, 0.1], [0, 0.1, 0.1]], [[0, 0.1, 0.25], [0, 0.1, 0.1]]
+    assert front_arrival(run_of([early, late])) == "at the top by step 0 (every seed by 100)"
+    never = [[0, 0.1, 0.1], [0, 0.1, 0.25]]
+    assert front_arrival(run_of([early, never])) == "at the top by step 0 (not every seed)"
 
 
 def test_the_figures_draw_what_they_were_given():
@@ -256,12 +271,12 @@ def test_the_figures_draw_what_they_were_given():
     left, right = error_by_decay({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
                               np.array([0.1])).axes  # fmt: skip
     assert list(left.lines[0].get_ydata()) == pytest.approx([0.15, 0.3, 0.45, 0.6])
-    assert "×4.0 at 0.999" in right.get_title(loc="left")
-    pull, pace = gradient_and_steps(
-        (11, 21), {0.05: [1.0, -1.0]}, {0.0: [5, 10], 0.999: [10, 40]}
-    ).axes
-    assert "from N = 21" in pull.get_title(loc="left")
+    assert right.get_title(loc="left").endswith("0.9 does not help, 0.999 costs a factor of 4.0")
+    (pull,) = gradient_by_points((11, 21, 41), {0.05: [1.0, -1.0, -2.0]}).axes
+    assert "5 % flips the sign from N = 21" in pull.get_title(loc="left")
+    (pace,) = steps_by_points((11, 21, 41), {0.0: [5, 7, 10], 0.999: [10, 9, 40]}, [3, 3, 3]).axes
     assert "needs 4 times" in pace.get_title(loc="left")
+    assert list(pace.lines[-1].get_ydata()) == [3, 3, 3]
 
 
 def test_labels_that_would_meet_are_moved_apart():
@@ -271,6 +286,17 @@ def test_labels_that_would_meet_are_moved_apart():
 
 
 # What was recorded
+
+
+def test_the_folded_answers_and_the_traps_are_what_was_recorded():
+    assert front_arrival(recorded_run(0.999, 161)) == "reaches t = 0.29"
+    assert front_arrival(recorded_run(0.999, 0)) == "reaches t = 0.35"
+    a, b = PointMass(11).pulls
+    assert b / a == pytest.approx(2.8, abs=0.05)
+    last = {mu: read("target", variant_name(mu, 161))["loss"][:, -1].mean() for mu in DECAYS}
+    assert max(last, key=last.get) == 0.99  # "on the grid with N = 161 it belongs to μ = 0.99"
+    mild, none = (read("target", variant_name(mu, 161)).score("rmse") for mu in (0.99, 0.0))
+    assert mild.min() > 3 * none.max()
 
 
 def test_inside_the_recipe_a_target_of_decay_0999_costs_more_than_four_times():
@@ -358,4 +384,4 @@ def test_the_springs_say_how_far_the_student_is_and_how_far_it_would_be_without_
     assert f"{student:.2f} from the truth and the target {target:.2f}" in reading
     assert f"would be {PointMass(161).after(0.0, 500)[0]:.2f} from" in reading
     turn(toy, step=0)
-    assert "100% of the way" in toy.picture.figure.axes[0].get_title("left")
+    assert "100 % of the way" in toy.picture.figure.axes[0].get_title("left")

@@ -109,9 +109,9 @@ class CTVariant:
 UNIFORM_INDEX = UniformIndex(toy.GRID)
 
 CT_2023 = CTVariant("CT 2023", SquaredL2(), Uniform(), UNIFORM_INDEX, SQRT, GridDecay(2, 0.9))
-NO_EMA = replace(CT_2023, title="target without average", decay=None)
+NO_EMA = replace(CT_2023, title="+ target without average", decay=None)
 HUBER = replace(NO_EMA, title="+ pseudo-Huber", metric=PseudoHuber())
-WEIGHT = replace(HUBER, title="+ weight 1/(t - r)", weight=InverseGap())
+WEIGHT = replace(HUBER, title="+ weight 1/(t − r)", weight=InverseGap())
 LOGNORMAL = replace(WEIGHT, title="+ log-normal levels", proposal=toy.LEVELS)
 ICT = replace(LOGNORMAL, title="+ doubling N: iCT", points=DOUBLING)
 
@@ -125,7 +125,7 @@ CT_TO_ICT = {
 }
 ICT_ABLATIONS = {  # iCT with one ingredient changed; N growing as in CT is "lognormal" above
     "ict-l2": CTVariant("squared L2", metric=SquaredL2()),
-    "ict-index": CTVariant("uniform index", proposal=UNIFORM_INDEX),
+    "ict-index": CTVariant("uniform levels", proposal=UNIFORM_INDEX),
     "ict-flat": CTVariant("weight 1", weight=Uniform()),
     "ict-ema-0.99": CTVariant("averaged target, μ = 0.99", decay=Constant(0.99)),
     "ict-ema-0.999": CTVariant("averaged target, μ = 0.999", decay=Constant(0.999)),

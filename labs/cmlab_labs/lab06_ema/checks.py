@@ -136,7 +136,7 @@ def update_mistake(found: list[float]) -> str:
     if weights == [2.5, 4.0]:
         return "μ and 1 − μ are exchanged: μ near 1 must mean that the target hardly moves"
     if weights == [3.0, 6.0]:
-        return "the network is copied as a whole: keep the share μ of the old target"
+        return "the network is copied as a whole: keep a fraction μ of the old target"
     if weights == [1.5, -2.0]:
         return "only the first parameter moves: go through all of them"
     if weights != [1.5, 0.0]:

@@ -29,64 +29,66 @@ LAG_STYLE = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
 POINTS = "grid points $N$"
 
 
-def gradient_and_steps(
-    points: Sequence[int],
-    gradients: Mapping[float, Sequence[float]],
-    steps: Mapping[float, Sequence[int]],
+def over_points(points: Sequence[int]) -> tuple[Figure, Axes]:
+    """A figure of one panel, with numbers of grid points on its horizontal axis."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
+    ax.set(xscale="log", xlim=(points[0] / 1.2, points[-1] * 2.6))
+    ax.set_xticks(points[::2], [str(n) for n in points[::2]])
+    ax.set_xticks([], minor=True)
+    return figure, ax
+
+
+def gradient_by_points(
+    points: Sequence[int], gradients: Mapping[float, Sequence[float]]
 ) -> Figure:
-    """Left: the rescaled gradient by N, one line per lag. Right: steps to ξ, by μ."""
-    figure, axes = sheet(1, 2, 9.8, 3.7)
-    draw_gradient(axes[0, 0], points, gradients)
-    draw_steps(axes[0, 1], points, steps)
-    for ax in axes[0]:
-        ax.set(xscale="log", xlim=(points[0] / 1.2, points[-1] * 2.2))
-        ax.set_xticks(points[::2], [str(n) for n in points[::2]])
-        ax.set_xticks([], minor=True)
-    return figure
-
-
-def draw_gradient(
-    ax: Axes, points: Sequence[int], gradients: Mapping[float, Sequence[float]]
-) -> None:
-    """The gradient: positive towards ξ, negative away from it."""
+    """The rescaled gradient by N, one line per lag: positive towards ξ, negative away from it."""
+    figure, ax = over_points(points)
     ax.axhspan(-1e4, 0, color="#f3e3ec", linewidth=0)
     ax.axhline(0, color="#666666", linewidth=0.8)
     for lag, values in gradients.items():
         role = LAG_STYLE[lag]
         ax.plot(points, values, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
-        label(ax, points[-1] * 1.12, values[-1], f"lag {lag:.0%}", role.color)
+        label(ax, points[-1] * 1.12, values[-1], f"lag {100 * lag:.0f} %", role.color)
     lowest = min(min(values) for values in gradients.values())
     ax.set_yscale("symlog", linthresh=10)
     ax.set(ylim=(2 * min(lowest, -1), 30))
     ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
     ax.set_yticks([], minor=True)
     ax.text(0.03, 0.05, "shaded: the step leads away from ξ", transform=ax.transAxes, fontsize=9)
-    name_axes(
-        ax, POINTS, "gradient at θ − ξ = 1, with λ = 1/(t − r)", sign_change(points, gradients)
-    )
+    name_axes(ax, POINTS, "gradient at θ − ξ = 1", sign_change(points, gradients))
+    return figure
 
 
 def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
     """The N from which the largest lag turns the sign of the gradient, as a title."""
     lag, values = max(gradients.items())
     wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
-    return (
-        f"A lag of {lag:.0%} flips the sign from N = {wrong[0]} on" if wrong else "No sign changes"
-    )
+    if not wrong:
+        return "No sign changes"
+    return f"A lag of {100 * lag:.0f} % flips the sign from N = {wrong[0]} on"
 
 
-def draw_steps(ax: Axes, points: Sequence[int], steps: Mapping[float, Sequence[int]]) -> None:
-    """Steps of gradient descent until the distance to ξ is a twentieth of what it was."""
+def steps_by_points(
+    points: Sequence[int], steps: Mapping[float, Sequence[int]], unhindered: Sequence[int]
+) -> Figure:
+    """Steps of gradient descent until the distance to ξ is a twentieth of what it was, by N.
+
+    `unhindered` are the steps with μ = 0 and a step size that does without A.
+    """
+    figure, ax = over_points(points)
     for mu, counts in steps.items():
         role = DECAY_STYLE[mu]
         ax.plot(points, counts, color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=5)  # fmt: skip
         label(ax, points[-1] * 1.12, counts[-1] * 0.85, f"μ = {mu:g}", role.color)
+    ax.plot(points, unhindered, color=DATA.color, linewidth=1)
+    label(ax, points[-3], unhindered[-1] * 1.3, "μ = 0, step size 0.1/B", DATA.color)
     ax.set(yscale="log")
     slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
-    title = f"N = {points[-1]}: μ = {max(steps):g} needs {slow / fast:.0f} times the steps"
+    title = f"At N = {points[-1]}, μ = {max(steps):g} needs {slow / fast:.0f} times the steps"
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
+    return figure
 
 
 # The point mass as two springs: where student and target stand, and how far they have come
@@ -107,11 +109,11 @@ def two_springs(
     theta, target = float(course["student"][-1]), float(course["target"][-1])
     force = pulls[0] * (target - theta), pulls[1] * theta
     for end, height, role, pull in ((target, 0.62, TARGET, force[0]), (0, 0.3, TRUTH, force[1])):
-        spring(line, theta, end, height, role)
+        spring(line, theta, end, height, SPRING_INK[role.color])
         words = f"pull {abs(pull):.2f}"
         label(line, (theta + end) / 2 - 0.06, height + 0.09, words, SPRING_INK[role.color])
     line.plot(0, 0.3, TRUTH.marker, color=TRUTH.color, markersize=11)
-    line.plot(target, 0.62, TARGET.marker, color=TARGET.color, markersize=10)
+    line.plot(target, 0.62, "|", color=SPRING_INK[TARGET.color], markersize=22, markeredgewidth=3)
     line.plot([theta, theta], [0.3, 0.62], color=STUDENT.color, linewidth=1.2)
     line.plot(theta, 0.46, STUDENT.marker, color=STUDENT.color, markersize=11)
     for x, y, text, role in (
@@ -121,7 +123,10 @@ def two_springs(
         line.text(x, y, text, ha="center", fontsize=9, color=SPRING_INK[role.color])
     line.set(xlim=(-0.12, 1.16), ylim=(0, 1), yticks=[])
     name_axes(
-        line, "distance to the truth", "", f"The student still has {theta:.0%} of the way to go"
+        line,
+        "distance to the truth",
+        "",
+        f"The student still has {100 * theta:.0f} % of the way to go",
     )
     steps = np.arange(len(course["student"]))
     for name, role in (("no lag", DATA), ("target", TARGET), ("student", STUDENT)):
@@ -131,7 +136,7 @@ def two_springs(
     rows = ("solid blue: student", "dashed: target", "thin grey: the same without a lag")
     for row, (text, role) in enumerate(zip(rows, (STUDENT, TARGET, DATA), strict=True)):
         label(distance, 0.42 * whole, 0.95 - 0.09 * row, text, SPRING_INK[role.color])
-    title = f"Without a lag, {course['no lag'][-1]:.0%} would be left"
+    title = f"Without a lag, {100 * course['no lag'][-1]:.0f} % would be left"
     name_axes(distance, "step", "distance to the truth", title)
     return figure
 
@@ -142,14 +147,13 @@ SPRING_INK = {  # dark enough for text
 }  # fmt: skip
 
 
-def spring(ax: Axes, start: float, end: float, height: float, role: Role) -> None:
-    """A zigzag between two places at one height."""
-    x = np.linspace(start, end, 24)
-    y = height + 0.035 * np.where(np.arange(24) % 2, 1, -1) * np.minimum(
-        1, abs(end - start) / 0.05
-    )
+def spring(ax: Axes, start: float, end: float, height: float, color: str) -> None:
+    """A zigzag between two places at one height, with fewer coils if it is short."""
+    coils = int(np.clip(round(28 * abs(end - start)), 5, 24))
+    x = np.linspace(start, end, coils)
+    y = height + 0.035 * np.where(np.arange(coils) % 2, 1, -1)
     y[[0, -1]] = height
-    ax.plot(x, y, color=role.color, linewidth=1.4, zorder=1)
+    ax.plot(x, y, color=color, linewidth=1.4, zorder=1)
 
 
 # Error by noise level and training step
@@ -226,9 +230,8 @@ def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
         for line, width in [(f, 0.8) for f in run.fronts()] + [(mean_front(run), 2.4)]:
             edge = [withStroke(linewidth=width + 1.2, foreground="black")]  # on light maps too
             ax.plot(run.steps, line, color="white", linewidth=width, path_effects=edge)
-        name_axes(
-            ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", f"{name}\n{front_arrival(run)}"
-        )
+        title = f"{name}\n{front_arrival(run)}".replace(" (", "\n(")
+        name_axes(ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", title)
         ax.title.set_fontsize(9)
     bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
     bar.set_ticks([0.03, 0.1, 0.3, 1], labels=["0.03", "0.1", "0.3", "1"])
@@ -243,13 +246,22 @@ def mean_front(run: ErrorHistory, near: float = NEAR) -> np.ndarray:
     return front(run.levels, run.mean, near)
 
 
-def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
-    """When the front of the mean error reaches the highest level, or where it ends, as text."""
-    line = mean_front(run, near)
+def arrival_step(run: ErrorHistory, line: np.ndarray) -> int | None:
+    """The step from which a front (T,) stays at the highest level; None if it never does."""
     below = np.flatnonzero(line < 0.99 * run.levels[-1])
-    if below.size and below[-1] == len(line) - 1:
+    first = below[-1] + 1 if below.size else 0
+    return int(run.steps[first]) if first < len(line) else None
+
+
+def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
+    """When the front of the mean error, and of every seed, reaches the top; or where it ends."""
+    line = mean_front(run, near)
+    mean, seeds = arrival_step(run, line), [arrival_step(run, f) for f in run.fronts(near)]
+    if mean is None:
         return f"reaches t = {line[-1]:.2g}"
-    return f"at the top by step {run.steps[below[-1] + 1 if below.size else 0]}"
+    known = [step for step in seeds if step is not None]
+    every = f"every seed by {max(known)}" if len(known) == len(seeds) else "not every seed"
+    return f"at the top by step {mean}" + (f" ({every})" if set(seeds) != {mean} else "")
 
 
 def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
@@ -269,7 +281,9 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
     plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
-    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"Below {NEAR} up to t = {mean_front(run)[now]:.2g}")
+    name_axes(
+        plane, STEP, WAVEFRONT_LEVEL, f"Error below {NEAR} up to t = {mean_front(run)[now]:.2g}"
+    )
     for one in (beside, run) if beside else (run,):
         role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
         look = {"color": role.color, "linestyle": role.line, "linewidth": width}
@@ -358,7 +372,7 @@ def late_range(runs: Mapping[str, ErrorHistory], since: float) -> tuple[float, f
 def labelled_samples(
     runs: Mapping[str, ErrorHistory], clouds: Mapping[str, np.ndarray], modes: np.ndarray
 ) -> Figure:
-    """One-step samples (n, 2) of each run, its last loss and error at the highest level."""
+    """One-call samples (n, 2) of each run, its final loss and error at the highest level."""
     figure, axes = sheet(1, len(runs), 2.5 * len(runs), 3.4)
     losses = {name: float(run.loss.mean(0)[-1]) for name, run in runs.items()}
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
@@ -396,11 +410,11 @@ def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.nda
     axes[0, 0].set_xticks(range(4), ticks)
     axes[0, 1].set_xticks(range(5), [*ticks, "the paper's\nμ(k)"])
     cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
-    ends = (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
-    title = "iCT, μ = 0.99: " + ", ".join(f"×{cost[name]:.1f} at {name}" for name in ends)
+    low, high = (pick(cost, key=cost.__getitem__) for pick in (min, max))
+    title = f"iCT: μ = 0.99 costs a factor of {cost[low]:.1f} at {low}, {cost[high]:.1f} at {high}"
     name_axes(axes[0, 0], "decay μ", "RMS distance from $f^*$ (data units)", title)
-    mild, strong = error_ratio(plain, 0.9), error_ratio(plain, 0.999)
-    title = f"Plain CT: ×{mild:.2f} at μ = 0.9, ×{strong:.1f} at 0.999"
+    mild = "helps a little" if error_ratio(plain, 0.9) < 1 else "does not help"
+    title = f"Plain CT: μ = 0.9 {mild}, 0.999 costs a factor of {error_ratio(plain, 0.999):.1f}"
     name_axes(axes[0, 1], "decay μ", "", title)
     for ax in axes[0]:
         ax.title.set_fontsize(10)

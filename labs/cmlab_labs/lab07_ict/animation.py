@@ -33,10 +33,7 @@ def ladder() -> Moving:
     ]
     plane = Panel("x<sub>1</sub> (data units)", "x<sub>2</sub> (data units)", (-1.6, 1.6),
                   (-1.6, 1.6), square=True)  # fmt: skip
-    shots = [
-        variant_frame(CT_TO_ICT[variant].title.replace("t - r", "t − r"), run)
-        for variant, run in runs.items()
-    ]
+    shots = [variant_frame(CT_TO_ICT[variant].title, run) for variant, run in runs.items()]
     finding = "From CT to iCT, one change at a time: not every change helps where it is introduced"
     return moving("ladder", finding, "variant", [plane, BY_LEVEL], still, shots)
 
@@ -45,8 +42,8 @@ def variant_frame(title: str, run: Recording) -> Shot:
     """A frame of one variant: the samples of its first seed, and the mean error of all."""
     near = np.mean([scores["hq"] for scores in run.record["scores"]])
     reading = (
-        f"{title}: error {ranged(run.score('rmse'))} over three seeds; {near:.0%} of the samples "
-        "lie within 3 standard deviations of a mode."
+        f"{title}: error {ranged(run.score('rmse'))} over three seeds; {100 * near:.0f} % of the "
+        "samples lie within 3 standard deviations of a mode."
     )
     error = line(run["levels"][0], run["average_error"].mean(0), STUDENT, 1, 3)
     samples = cloud(run["cloud"][0], STUDENT, size=4, opacity=0.75)

@@ -118,7 +118,8 @@ WRONG_MASSES: list[tuple[str, Callable[[Tensor, float, float], Tensor]]] = [
      lambda v, m, s: cdf_differences((v.log10() - m) / (s * 2**0.5))),
     ("std is squared, and should be a standard deviation",
      lambda v, m, s: cdf_differences(normalised(v, m, s * s))),
-    ("all masses are equal: this is CT's uniform index", lambda v, m, s: torch.ones(len(v) - 1)),
+    ("all masses are equal: this is CT's uniform distribution",
+     lambda v, m, s: torch.ones(len(v) - 1)),
 ]  # fmt: skip
 
 

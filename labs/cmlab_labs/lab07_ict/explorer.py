@@ -1,4 +1,4 @@
-"""Explorer of lab 07: grid schedule N(k), proposal, loss weight, and their effective weight."""
+"""Explorer of lab 07: N(k), distribution of the levels, loss weight, and the effective weight."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +27,7 @@ from ..common.study import Recording, read
 from .figures import EffectiveWeight, RingRun, effective_weight, schedules_at_step, two_rings
 
 KINDS = ("doubling", "square root", "constant")
-PROPOSALS = ("log-normal", "uniform index")
+PROPOSALS = ("log-normal", "uniform")
 WEIGHTS = {"1/(t − r)": InverseGap(), "1": Uniform()}
 
 
@@ -35,7 +35,7 @@ def explorer() -> Explorer:
     """Knobs: `kind`, `s0`, `s1` of N(k); `proposal`, `mean`, `std`; `weight`; `step` k."""
     knobs = {
         "kind": choice("N(k)", KINDS),
-        "proposal": choice("proposal", PROPOSALS),
+        "proposal": choice("distribution of the levels", PROPOSALS),
         "weight": choice("weight λ", tuple(WEIGHTS)),
         "s0": slider("s₀ (intervals at the start)", 10, 2, 40),
         "s1": choice("s₁ (intervals at the end)", (40, 160, 640, 1280, 2560), 1280),
@@ -82,7 +82,7 @@ def reading(seen: EffectiveWeight) -> str:
         f"Half of the pairs lie below t = {often:.2g}; half of the effective weight lies below "
         f"t = {hard:.2g}.\n"
         f"The middle half of the effective weight lies between t = {low:.2g} and {high:.2g}. "
-        "The thin line is CT of 2023 at the same step.\n"
+        "The thin line is plain CT at the same step.\n"
         f"The grid has {len(seen.levels)} levels. Near t = {hard:.2g} the gap between neighbours "
         f"is {gap:.2g} and the weight {weight:.3g}."
     )
@@ -204,6 +204,6 @@ def ring_error(model: Denoiser) -> float:
 
 @torch.no_grad()
 def ring_samples(model: Denoiser) -> np.ndarray:
-    """One-call samples from noises that are always the same."""
+    """One-call samples from noise that is always the same."""
     z = torch.randn(512, *RING.shape, generator=torch.Generator().manual_seed(0))
     return model(SIGMA_MAX * z, torch.full((512,), SIGMA_MAX)).numpy()

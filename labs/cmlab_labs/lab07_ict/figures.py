@@ -34,7 +34,7 @@ from ..common.plots_samples import contact_sheet
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
 
 LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
-SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "proposal alone": MEAN, "iCT": STUDENT}
+SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "log-normal alone": MEAN, "iCT": STUDENT}
 
 INK = {MEAN: "#8a5c00"}  # dark enough for text
 
@@ -69,7 +69,7 @@ def effective_weight(pairs: AdjacentLevels, weight: Weight, step: int) -> Effect
 
 
 def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
-    """Proposals, weights and their four products by noise level; names as in SCHEDULE_STYLE."""
+    """How often, how much, and the four products by noise level; names as in SCHEDULE_STYLE."""
     figure, (axes,) = sheet(1, 3, 11.2, 3.5, ratios=(1, 1, 1.35))
     for name in ("CT", "iCT"):
         draw_stairs(axes[0], four[name], four[name].density(four[name].mass), SCHEDULE_STYLE[name])
@@ -86,7 +86,7 @@ def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
             text_color(name),
         )
     label(axes[0], 0.008, 0.2, "log-normal", text_color("iCT"))
-    label(axes[0], 0.0025, 0.105, "uniform index", text_color("CT"))
+    label(axes[0], 0.0025, 0.105, "uniform", text_color("CT"))
     label(axes[1], 0.015, 1000, "1/(t − r)", text_color("iCT"))
     label(axes[1], 0.0025, 1.3, "1", text_color("CT"))
     axes[1].set_yscale("log")
@@ -114,7 +114,7 @@ def draw_stairs(ax: Axes, seen: EffectiveWeight, values: Tensor, role: Role, **l
 
 # From CT to iCT, one change at a time, and iCT with one ingredient changed
 
-LADDER_ERROR = "RMS distance from the exact f (data units)"
+LADDER_ERROR = "RMS of $f - f^*$ (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score per seed
 
 
@@ -168,7 +168,7 @@ def factor_text(factor: float) -> str:
 
 
 def draw_cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
-    """One-step samples (points, 2) over the modes of the data."""
+    """One-call samples (points, 2) over the modes of the data."""
     ax.scatter(*modes.T, s=190, color=DATA.color, alpha=0.25, linewidths=0)
     ax.scatter(*x.T, s=3, color=STUDENT.color, alpha=0.7, linewidths=0)
     bare(ax).set(xlim=(-1.42, 1.42), ylim=(-1.42, 1.42), aspect="equal")
@@ -181,10 +181,10 @@ def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
         return "confirmed here"
     if after.min() > before.max():
         return "the reverse here: higher for every seed, and the ranges do not overlap"
-    won = f"lower for {int((after < before).sum())} of {len(after)} seeds, the ranges overlap"
+    won = f"{int((after < before).sum())} of {len(after)} seeds"
     if after.mean() < before.mean():
-        return f"partly: {won}"
-    return f"not seen at this scale: the mean is higher, {won}"
+        return f"partly: lower for {won}, but the ranges overlap"
+    return f"not seen at this scale: lower for {won} only, and the ranges overlap"
 
 
 # Sensitivity to a small step in noise level: Fourier features of time, and dropout
@@ -237,7 +237,7 @@ def draw_similarity(
         ax,
         "spacing t/r − 1",
         "similarity (cosine)",
-        "At scale 16 neighbours differ",
+        "At scale 16 neighbours differ on coarse grids",
     )
 
 
@@ -281,7 +281,7 @@ def grid_sizes(
     right.set(xscale="log", ylim=(0.5 - len(points), 0.5))
     right.set_yticks([-row for row in range(len(points))], [f"N = {n}" for n in points])
     plain_ticks(right.xaxis, (0.01, 0.1, 1, 10))
-    name_axes(right, LEVEL, "", "Each doubling halves every gap")
+    name_axes(right, LEVEL, "", "Each doubling splits every gap in two")
     return figure
 
 
@@ -366,16 +366,18 @@ def two_rings(
     """
     figure, (axes,) = sheet(1, 3, 10.4, 3.6, ratios=(1, 1, 1.25))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
-    figure.subplots_adjust(left=0.045, right=0.97, bottom=0.15, top=0.87, wspace=0.3)
+    figure.subplots_adjust(left=0.045, right=0.97, bottom=0.15, top=0.85, wspace=0.3)
     looks = (WRONG, STUDENT)
     for ax, run, role in zip(axes, runs, looks, strict=False):
         ax.scatter(*ghost.T, s=5, color=DATA.color, alpha=0.3, linewidths=0)
         ax.scatter(*run.samples.T, s=5, color=role.color, alpha=0.8, linewidths=0)
         ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
         ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-    changed = "With one change" if runs[0].name != "iCT" else "iCT"
+    changes = runs[0].name.count(": ")
+    changed = runs[0].name if changes < 2 else f"{changes} changes"
     for ax, run, name in zip(axes, runs, (changed, "iCT unchanged"), strict=False):
-        name_axes(ax, "$x_1$ (data units)", "", f"{name}: {run.error[-1]:.2f} off")
+        name_axes(ax, "$x_1$ (data units)", "", f"{name}\nerror {run.error[-1]:.2f}")
+        ax.title.set_fontsize(10)
     draw_band(axes[2], past_steps, past, DATA)
     label(
         axes[2], 0.42 * past_steps[-1], float(past.max(0)[-1]) * 0.72, "recorded iCT", DATA.color
@@ -395,7 +397,6 @@ def two_rings(
 # Errors of the recorded runs by noise level and by training step; iCT on digits
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
-ERROR = "RMS of $f - f^*$ (data units)"
 
 
 def where_and_when(
@@ -412,7 +413,7 @@ def where_and_when(
     plain_ticks(left.xaxis, (0.01, 0.1, 1, 10))
     before, after = (row.mean(0)[1:] for row in list(by_level.values())[1:3])
     where = "every level" if bool((after < before).all()) else "most levels"
-    name_axes(left, LEVEL, ERROR, f"Adding the weight helps at {where}")
+    name_axes(left, LEVEL, LADDER_ERROR, f"Adding the weight helps at {where}")
     draw_bands(right, steps, by_step)
     right.set(xlim=(0, 1.3 * steps[-1]), xticks=steps[:: len(steps) // 2])
     plain_ticks(right.yaxis, (0.05, 0.1, 0.2, 0.4))
@@ -467,7 +468,7 @@ def on_digits(
     left.set_yscale("log")
     left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
     plain_ticks(left.yaxis, (10, 20, 50, 100))
-    name_axes(left, STEP, "Fréchet distance, one call", "iCT approaches the held-out digits")
+    name_axes(left, STEP, "Fréchet distance, one call", "iCT comes nearer to the held-out digits")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
     contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call per digit")
