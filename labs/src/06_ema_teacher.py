@@ -112,7 +112,7 @@ predict("06.1")
 show_source(PointMass.pulls.fget)
 
 # %% tags=["nbval-check-output"]
-print("          λ = 1                λ = 1/(t - r)")
+print("          λ = 1                λ = 1/(t − r)")
 print("    N        A        B            A        B      B/A")
 for n in (11, 41, 161, 641, 2561):
     (a, b), (a_w, b_w) = PointMass(n, Uniform()).pulls, PointMass(n).pulls
@@ -127,9 +127,7 @@ for n in (11, 41, 161, 641, 2561):
 
 # %%
 points = (11, 21, 41, 81, 161, 321, 641, 1281)
-gradients = {
-    lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)
-}
+gradients = {lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)}
 gradient_by_points(points, gradients)
 
 # %% [markdown]
@@ -161,7 +159,7 @@ free = [PointMass(n).steps_to_reach(0, rate=0.1 * k) for n, k in zip(points, bal
 steps_by_points(points, steps, free)
 
 # %% [markdown]
-# With μ = 0, too, a finer grid takes more steps here, but only because of this step size. Without a lag the gradient is B(θ − ξ) alone, and with a step size of 0.1/B the number of steps does not depend on N (thin line).
+# With μ = 0, too, a finer grid takes more steps, here as at the top, but only because of this step size. Without a lag the gradient is B(θ − ξ) alone, and with a step size of 0.1/B the number of steps does not depend on N (thin line).
 # With a lag a larger step size hardly helps, and from about 2/(A + B) on the descent diverges: at each step the target closes only a fraction 1 − μ of the lead B/(A + B), and this lead shrinks like 1/N. So it is the **lag** that makes a fine grid slow.
 #
 # The networks below are trained with Adam, which divides each gradient by its own running size. The model says in which way a lag acts, not how many steps it costs a network.
@@ -196,9 +194,7 @@ grid = SqrtGrowth(2, 150, 4000)
 mu = GridDecay(2, 0.9).on_grid(grid)
 for k in (0, 100, 1000, 2000, 4000):
     memory = 1 / (1 - mu(k))
-    print(
-        f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 - μ) = {memory:3.0f} steps"
-    )
+    print(f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 − μ) = {memory:3.0f} steps")
 
 # %% [markdown]
 # ## Explore
@@ -238,21 +234,14 @@ wavefronts(fixed)
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
 says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
 print(f"With μ = 0 the front of the mean error is {says[0.0]}, with μ = 0.9 {says[0.9]}.")
-print(
-    f"With μ = 0.99 it rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10."
-)
-print(
-    f"With μ = 0.999 it hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0."
-)
+print(f"With μ = 0.99 it rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10.")
+print(f"With μ = 0.999 it hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
 
 # %% [markdown]
 # The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. A slow target averages noise out, and a student that follows it moves little. Whether this makes up for the time lost depends on the grid. The table says when the front arrives, for two grids and two errors:
 
 # %% tags=["hide-input"]
-table = [
-    "| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |",
-    "|---" * 6 + "|",
-]
+table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
     table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
@@ -267,9 +256,7 @@ Markdown("\n".join(table))
 
 # %%
 runs = {f"{letter}, μ = {run.mu:g}": run for letter, run in unlabelled_runs().items()}
-clouds = {
-    title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()
-}
+clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
 labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
@@ -279,10 +266,7 @@ labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
 # Second, the target is where θ was a while ago. If θ hardly moves, the target catches up with it, and the two agree. How flat the answers are can be read from how far the samples spread; the RMS radius of the data is about 1.
 
 # %% tags=["hide-input"]
-table = [
-    "| μ | loss at the end | RMS radius of the samples | samples near a mode | RMS error to f*, all noise levels |",
-    "|---" * 5 + "|",
-]
+table = ["| μ | final loss | RMS radius of the samples | samples near a mode | RMS error to f*, all noise levels |", "|---" * 5 + "|"]
 for mu in DECAYS:
     found = read("target", variant_name(mu, 0))
     radius = np.sqrt((found["cloud"] ** 2).sum(-1).mean(1))
@@ -294,7 +278,6 @@ Markdown("\n".join(table))
 # Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode.
 #
 # Nor is the highest loss a safe sign: on the grid with N = 161 it belongs to μ = 0.99, a run that has failed as well.
-
 
 # %% tags=["hide-input"]
 def in_order(rows):
@@ -311,11 +294,7 @@ table = ["| | μ by final loss, lowest first | μ by error, lowest first |", "|-
 for title, variants in families.items():
     losses = [read("target", variant)["loss"][:, -1] for variant in variants]
     errors = [read("target", variant).score("rmse") for variant in variants]
-    traps += (
-        [title]
-        if np.argmin([v.mean() for v in losses]) == np.argmax([v.mean() for v in errors])
-        else []
-    )
+    traps += [title] if np.argmin([v.mean() for v in losses]) == np.argmax([v.mean() for v in errors]) else []
     table.append(f"| {title} | {in_order(losses)} | {in_order(errors)} |")
 folded(
     "The four decays in order, by loss and by error",
@@ -338,15 +317,9 @@ paper = read("ladder", "ct").score("rmse")
 error_by_decay(inside, plain, paper)
 
 # %% tags=["hide-input"]
-print(
-    f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])})."
-)
-print(
-    f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])})."
-)
-print(
-    f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}."
-)
+print(f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
+print(f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
+print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}.")
 
 # %% [markdown]
 # Inside iCT no lag that was tried lowers the final error beyond the range of the seeds, and a long one ruins the run. In plain CT a short memory (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in that recipe reduces the noise.
@@ -369,7 +342,6 @@ EMATraining()
 # ### A · guided: move the target
 #
 # Write one update of the target, in place: $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$ for every parameter, and a plain copy of every buffer (buffers are a network's constants and counters, which are not trained). Return the target.
-
 
 # %% tags=["exercise"]
 def ema_update(target, online, mu):
@@ -417,7 +389,6 @@ checks.ema_update(ema_update)
 # The check finds the N at which your gradient changes sign for a target 5 % behind, and the value to which it tends without a lag.
 #
 # *For more:* with the pulls A = 155.4 and B = 8.63 of N = 161, estimate on paper how many steps the descent takes with μ = 0.99 until 95 % of the way is done, and compare with the figure.
-
 
 # %% tags=["exercise"]
 def rescaled_gradient(theta, target, xi, levels):
@@ -492,16 +463,10 @@ Markdown(f"""
 # %% tags=["hide-input"]
 record = [read("target", variant).record for variant in STUDIES["target"].variants]
 seen, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
-print(
-    f"Recorded: {len(record)} variants with 3 seeds each; {seen / 1e6:.0f} million training samples, and twice as many network calls (student and target)."
-)
-print(
-    f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too."
-)
+print(f"Recorded: {len(record)} variants with 3 seeds each; {seen / 1e6:.0f} million training samples, and twice as many network calls (student and target).")
+print(f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that did other work too.")
 print(f"One of the commands that made them: {record[0]['command']}")
-print(
-    "Also used: the recording of CT 2023 from lab 07. Samples are drawn from a second average of the weights, with which this lab is not concerned."
-)
+print("Also used: the recording of CT 2023 from lab 07. Samples are drawn from a second average of the weights, with which this lab is not concerned.")
 print("Nothing is trained in this notebook until you press Start.")
 
 # %% [markdown]

@@ -271,7 +271,8 @@ def test_the_figures_draw_what_they_were_given():
     left, right = error_by_decay({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
                               np.array([0.1])).axes  # fmt: skip
     assert list(left.lines[0].get_ydata()) == pytest.approx([0.15, 0.3, 0.45, 0.6])
-    assert right.get_title(loc="left").endswith("0.9 does not help, 0.999 costs a factor of 4.0")
+    said = right.get_title(loc="left")
+    assert said.endswith("μ = 0.9 does not help,\nμ = 0.999 multiplies the error by 4.0")
     (pull,) = gradient_by_points((11, 21, 41), {0.05: [1.0, -1.0, -2.0]}).axes
     assert "5 % flips the sign from N = 21" in pull.get_title(loc="left")
     (pace,) = steps_by_points((11, 21, 41), {0.0: [5, 7, 10], 0.999: [10, 9, 40]}, [3, 3, 3]).axes

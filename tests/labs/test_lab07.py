@@ -77,7 +77,7 @@ def test_what_the_lab_says_about_the_distance_and_the_weight_is_what_was_recorde
     assert np.mean(after.min(0)[high] > before.max(0)[high]) > 0.5
     ratio = (error["ict-flat"].mean(0) / error["ict"].mean(0))[(t > 0.005) & (t < 0.03)]
     assert 3 < ratio.mean() < 4
-    short = read("target", "mu-0.9-n-0").score("rmse")  # "there the ranges overlap"
+    short = read("target", "mu-0.9-n-0").score("rmse")  # "within the range of the seeds"
     assert short.min() < read("ladder", "ict").score("rmse").max()
 
 

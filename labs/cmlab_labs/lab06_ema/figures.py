@@ -281,9 +281,7 @@ def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) ->
     plane.plot(run.steps, mean_front(run), color="white", linewidth=2.4)
     plane.axvline(run.steps[now], color="white", linewidth=1, linestyle=":")
     plane.set(xlim=(0, run.steps[-1]))
-    name_axes(
-        plane, STEP, WAVEFRONT_LEVEL, f"Error below {NEAR} up to t = {mean_front(run)[now]:.2g}"
-    )
+    name_axes(plane, STEP, WAVEFRONT_LEVEL, f"The front is at t = {mean_front(run)[now]:.2g}")
     for one in (beside, run) if beside else (run,):
         role, width = DECAY_STYLE[one.mu], 2.2 if one is run else 1.2
         look = {"color": role.color, "linestyle": role.line, "linewidth": width}
@@ -411,10 +409,12 @@ def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.nda
     axes[0, 1].set_xticks(range(5), [*ticks, "the paper's\nμ(k)"])
     cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
     low, high = (pick(cost, key=cost.__getitem__) for pick in (min, max))
-    title = f"iCT: μ = 0.99 costs a factor of {cost[low]:.1f} at {low}, {cost[high]:.1f} at {high}"
+    title = f"In iCT, μ = 0.99 multiplies the error\nby {cost[low]:.1f} at {low}"
+    title += f", by {cost[high]:.1f} at {high}"
     name_axes(axes[0, 0], "decay μ", "RMS distance from $f^*$ (data units)", title)
     mild = "helps a little" if error_ratio(plain, 0.9) < 1 else "does not help"
-    title = f"Plain CT: μ = 0.9 {mild}, 0.999 costs a factor of {error_ratio(plain, 0.999):.1f}"
+    strong = error_ratio(plain, 0.999)
+    title = f"In plain CT, μ = 0.9 {mild},\nμ = 0.999 multiplies the error by {strong:.1f}"
     name_axes(axes[0, 1], "decay μ", "", title)
     for ax in axes[0]:
         ax.title.set_fontsize(10)
