@@ -63,7 +63,6 @@ from IPython.display import Markdown
 from cmlab.data.toy import Ring
 from cmlab.losses import Uniform
 from cmlab.methods.ct import GridDecay, SqrtGrowth
-from cmlab.teacher import EMATarget, StopGrad
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 
@@ -171,15 +170,8 @@ steps_by_points(points, steps, free)
 # | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after step k | `EMATarget` |
 # | iCT (2024) | $\theta^- = \mathrm{stopgrad}(\theta)$, that is μ = 0 | `StopGrad` |
 #
-# `EMATarget` moves the slow weights towards the fast ones by a fraction 1 − μ(k) of the way (`lerp`: linear interpolation). You will write this update yourself in exercise A. `StopGrad` needs no second set of weights: it calls the student without recording a gradient.
-
-# %%
-show_source(EMATarget.update)
-
-# %%
-show_source(StopGrad.__call__)
-
-# %% [markdown]
+# `EMATarget` keeps a second set of weights, and you will write its update yourself in exercise A. `StopGrad` needs none: it calls the student without recording a gradient.
+#
 # Where does CT take its μ(k) from? Appendix C of the paper ties it to the number N(k) of grid points at step k:
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 ,$$
@@ -232,24 +224,21 @@ wavefronts(fixed)
 
 # %% tags=["hide-input"]
 rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
-says = {mu: front_arrival(run) for mu, run in zip(DECAYS, fixed.values(), strict=True)}
-print(f"With μ = 0 the front of the mean error is {says[0.0]}, with μ = 0.9 {says[0.9]}.")
-print(f"With μ = 0.99 it rises in the same way, but slowly; by the end of the run it {says[0.99]}, while the highest level is 10.")
-print(f"With μ = 0.999 it hardly moves ({says[0.999]}). The RMS error is {ranged(rmse[161][0.999])}, against {ranged(rmse[161][0.0])} with μ = 0.")
+print("RMS error at the end, all noise levels: " + ", ".join(f"{ranged(rmse[161][mu])} with μ = {mu:g}" for mu in (0.0, 0.999)))
 
 # %% [markdown]
-# The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. A slow target averages noise out, and a student that follows it moves little. Whether this makes up for the time lost depends on the grid. The table says when the front arrives, for two grids and two errors:
+# The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. A slow target averages noise out, and a student that follows it moves little. With μ = 0.99 the front rises in the same way, but slowly, and with μ = 0.999 it hardly moves.
+#
+# Whether a smooth rise makes up for the time lost depends on the grid. On the doubling grid a **small** lag does not delay the front: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far.
 
 # %% tags=["hide-input"]
 table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
 for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
     fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
     table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
-Markdown("\n".join(table))
+folded("When the front arrives, for two grids and two errors", "\n".join(table))
 
 # %% [markdown]
-# On the doubling grid a **small** lag does not delay the front: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far, for either error.
-#
 # ### The trap: the lowest loss
 #
 # Back to the four runs of the prediction. Here are their one-call samples (first seed), and over their three seeds the mean error at the highest noise level and the mean final loss:
@@ -315,11 +304,6 @@ inside = {f"N = {n}" if n else "doubling": rmse[n] for n in GRIDS}
 plain = {mu: read("target", f"ct-mu-{mu:g}").score("rmse") for mu in DECAYS}
 paper = read("ladder", "ct").score("rmse")
 error_by_decay(inside, plain, paper)
-
-# %% tags=["hide-input"]
-print(f"N = 11: with μ = 0.99 next to nothing changes ({ranged(rmse[11][0.99])} against {ranged(rmse[11][0.0])}).")
-print(f"N = 161: the same μ ruins the run ({ranged(rmse[161][0.99])} against {ranged(rmse[161][0.0])}).")
-print(f"Plain CT: μ = 0 {ranged(plain[0.0])}, μ = 0.9 {ranged(plain[0.9])}, its own μ(k) {ranged(paper)}.")
 
 # %% [markdown]
 # Inside iCT no lag that was tried lowers the final error beyond the range of the seeds, and a long one ruins the run. In plain CT a short memory (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in that recipe reduces the noise.

@@ -252,14 +252,10 @@ factors = improvement_factors(upwards)
 by_size = sorted(list(factors)[1:], key=factors.get)
 before = dict(zip(list(upwards)[1:], upwards.values(), strict=False))
 overlap = {name: " (within the range of the seeds)" if upwards[name].max() >= v.min() else "" for name, v in before.items()}
-cost = {name: v.mean() / rmse["ict"].mean() for name, v in changes.items()}
 near = {name: [run["hq"] for run in kept[name].record["scores"]] for name in ("ct", "ict")}
 helped = ", ".join(f"“{name[2:]}” by {1 / factors[name]:.2f}{overlap[name]}" for name in by_size if factors[name] < 1)
 not_helped = ", ".join(f"“{name[2:]}” multiplied it by {factors[name]:.2f}" for name in by_size if factors[name] > 1)
 print(f"Left: these changes divided the error, the largest effect first: {helped}. {not_helped}.")
-print(
-    f"Right: the most costly changes are {', '.join(f'“{n}” (error times {cost[n]:.1f})' for n in sorted(cost, key=cost.get)[:-4:-1])}."
-)
 print(
     f"Below: {100 * np.mean(near['ct']):.0f} % of CT's samples and {100 * np.mean(near['ict']):.0f} % of iCT's lie within 3 standard deviations of a mode, against 98.9 % of real data."
 )
@@ -292,17 +288,13 @@ where_and_when(kept["ict"]["levels"][0], by_level, kept["ict"]["steps"][0], by_s
 
 # %% tags=["hide-input"]
 flat, weighed = (kept[name]["average_error"].mean(0)[-1] for name in ("huber", "weight"))
-half = {name: row.mean(0)[20] for name, row in by_step.items()}
 print(f"At the highest noise level the weight 1/(t − r), when it is added, lowers the error from {flat:.3f} to {weighed:.3f}.")
-print(
-    "The error after half of the steps: " + ", ".join(f"{name} {v:.3f}" for name, v in half.items()) + "."
-)
 
 # %% [markdown]
 # The weight takes emphasis away from high noise, and yet the error falls there too. A likely reason is the way in which consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
 # An error near the data is passed on to all higher levels, so accuracy matters there first.
 #
-# With N = 11 the error stops falling: the long one-sample steps are biased, and more training hardly helps. The other three can hardly be told apart. One would expect the finest grid to suffer from more variance, but this effect is hard to see here: with N = 1281 from the start the error is only a little larger.
+# With N = 11 the error stops falling: the long one-sample steps are biased, and more training hardly helps. The other three can hardly be told apart. One would expect the finest grid to suffer from more variance, but this effect is hard to see here.
 #
 # ### Optional: iCT on digits
 #
