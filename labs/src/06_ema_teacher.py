@@ -266,7 +266,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode.
 #
-# Nor is the highest loss a safe sign: on the grid with N = 161 it belongs to μ = 0.99, a run that has failed as well.
+# Nor is the highest loss a safe sign: on the grid with N = 161 it belongs, for each seed, to μ = 0.99, a run that has failed as well.
 
 # %% tags=["hide-input"]
 def in_order(rows):

@@ -237,7 +237,7 @@ def draw_similarity(
         ax,
         "spacing t/r − 1",
         "similarity (cosine)",
-        "At scale 16 neighbours differ on coarse grids",
+        "At scale 16 neighbours differ",
     )
 
 
@@ -305,7 +305,7 @@ def schedules_at_step(
     """
     with styled():
         figure = Figure(figsize=(9.8, 4.2), dpi=100)
-        left = figure.add_axes((0.065, 0.125, 0.27, 0.79))
+        left = figure.add_axes((0.075, 0.125, 0.26, 0.79))
         top = figure.add_axes((0.425, 0.665, 0.565, 0.25))
         below = figure.add_axes((0.425, 0.125, 0.565, 0.44))
     grid_size_curve(left, points, total, STUDENT)
