@@ -18,7 +18,7 @@ from cmlab import ingredients
 from cmlab.cli.main import main
 from cmlab.cli.train import default_folder
 from cmlab.data.cifar10 import CIFAR10
-from cmlab.data.digits import Digits
+from cmlab.data.digits import Digits, Unlabelled
 from cmlab.nets.unet import UNetShape
 from cmlab.presets.toy import ict
 from cmlab.train import checkpoint, lock
@@ -239,15 +239,15 @@ def tiny(data, channels, **fields):
     return entry(Path("tiny.safetensors"), data=data, net=net, **fields)
 
 
-def judged(level, made, *words):
+def judged(level, made, folder="contest"):
     """The verdicts of a contest of this level on one entry."""
-    assert main(["contest", "new", level, "--level", level, *words]) == 0
-    assert main(["contest", "submit", level, str(made), "--name", "tiny"]) == 0
-    assert main(["contest", "judge", level]) == main(["contest", "board", level]) == 0
-    rows = {row["entry"]: row for row in contest.ledger(Path(level))}
+    assert main(["contest", "new", folder, "--level", level]) == 0
+    assert main(["contest", "submit", folder, str(made), "--name", "tiny"]) == 0
+    assert main(["contest", "judge", folder]) == main(["contest", "board", folder]) == 0
+    rows = {row["entry"]: row for row in contest.ledger(Path(folder))}
     floor, found = (rows[name] for name in (contest.BASELINES[0], "tiny"))
     assert floor["scores"]["0"] < min(found["scores"].values())
-    return found, floor, Path(level, "board.html").read_text()
+    return found, floor, Path(folder, "board.html").read_text()
 
 
 def fewer(monkeypatch, level, samples):
@@ -268,9 +268,10 @@ def test_photographs_are_judged_in_a_feature_space(here, monkeypatch):  # noqa: 
     monkeypatch.setattr(contest, "CifarSpace", Coarse)
     fakes = {half: photographs(100, seed) for seed, half in enumerate((True, False))}
     monkeypatch.setattr(CIFAR10, "read", lambda self: (fakes[self.train], torch.zeros(100).long()))
-    found, _, page = judged("photographs", tiny(CIFAR10(), 3))
-    assert found["calls made"] == {"1": 1.0, "2": 2.0, "4": 4.0} and "memorised" not in found
-    assert "fd, the lower the better, of 60 samples" in page
+    for name, data in (("plain", CIFAR10()), ("classes", Unlabelled(CIFAR10(labelled=True), 0.1))):
+        found, _, page = judged("photographs", tiny(data, 3), folder=name)
+        assert found["calls made"] == {"1": 1.0, "2": 2.0, "4": 4.0} and "memorised" not in found
+        assert "fd, the lower the better, of 60 samples" in page
 
 
 def test_pictures_of_the_teachers_travel_with_the_contest_and_no_path_is_told(here, capsys):  # noqa: F811

@@ -83,7 +83,7 @@ class Rules:
 LEVELS = {
     "ring": Rules(Ring(), "sw", 8192, 200_000, 0.01, 1.0, 120.0),
     "digits": Rules(Digits(), "fd", 2000, 1_000_000, 0.5, 2.0, 600.0),
-    "photographs": Rules(CIFAR10(), "fd", 2000, 5_000_000, 5.0, 4.0, 3600.0),
+    "photographs": Rules(CIFAR10(labelled=True), "fd", 2000, 5_000_000, 5.0, 4.0, 3600.0),
 }
 
 
