@@ -24,13 +24,14 @@
 #
 # 1. **explain** how one data point and one noise replace a teacher, and why both points of a pair must share that noise;
 # 2. **compute** the bias and the spread of the training target exactly, and say how each depends on the gap t − r;
-# 3. **explain** where training without a teacher ends, and what the number of levels N and the loss have to do with it.
+# 3. **explain** where training without a teacher ends, and how this depends on the number of levels N and on the distance d.
 #
-# For a first reading 50 minutes are enough: leave out the two sections that are marked *optional*, and leave the folded parts closed. You will miss nothing that later labs need.
+# For a first reading 60 minutes are enough: leave out the two sections that are marked *optional*, and leave the folded parts closed. You will miss nothing that later labs need.
 #
 # The first half is exact: it needs only a distribution on the line and some integrals. The second half compares recorded networks with the predictions of the first.
 
 # %%
+import numpy as np
 import torch
 from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_line import quantile_points
@@ -73,22 +74,22 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # %% [markdown]
 # ## Try it first
 #
-# The black dot is one noisy point $x_t = x + t\,z$ at noise level t. You cannot know from which data point x it was made, and with which noise z, so the picture shows twenty possibilities, all of which lead to the same $x_t$. For each of them the green
-# line marks what happens if the noise is reduced from t to r = t/2, with the same x and the same z: the neighbour is $x_r = x + r\,z$. From there its own path runs to the data.
+# The black dot is one noisy point $x_t = x + t\,z$ at noise level t. You cannot know from which data point x it was made, and with which noise z, so the picture shows twenty possibilities, all of which lead to the same $x_t$. For each of them a green line shows what happens if the noise is reduced from t to r = t/2,
+# with the same x and the same z. It leads to the neighbour $x_r = x + r\,z$ (and its dotted continuation to x). From there the path through $x_r$ runs to the data.
 #
-# The ends of these paths are drawn on the right, as a distribution. Consistency training uses one of them, picked at random, as its training target. The right answer would be the end of the black path. In the opening picture the mean of the targets is even farther from it than D, the mean of the data behind $x_t$. Move $x_t$ and t: when is the mean of the targets close to the
+# The ends of these paths are drawn on the right, as a distribution. Consistency training uses one of them, picked at random, as its training target. The right answer would be the end of the black path. Here the mean of the targets is close to it, and D, the mean of the data behind $x_t$, is not. Move $x_t$ and t: is the mean of the targets always close to the
 # right answer?
 
 # %%
 oracle = Bumps().oracle  # three modes on the line, known exactly at every noise level
-explorer(oracle).turn({}, hide=("ratio", "noise"))
+explorer(oracle).turn({"place": 91}, hide=("ratio", "noise"))
 
 # %% [markdown]
 # ## Predict
 #
 # Distillation (lab 04) needs a teacher for a single purpose: to step from $x_t$ down its path to $x_r$. Training without a teacher takes a data point x
 # and a noise z, and makes both points itself, $x_t = x + t\,z$ and $x_r = x + r\,z$. But this $x_r$ is not on the path through $x_t$.
-# The target $f(x_r, r)$ is therefore random, given $x_t$. It scatters around its mean, and we call the standard deviation its **spread**. And the mean is not quite right: its distance from the exact answer is the **bias**.
+# The target $f(x_r, r)$ is therefore random, given $x_t$. It scatters around its mean, and we call its standard deviation the **spread**. The mean is not quite right either: its deviation from the exact answer is the **bias**.
 
 # %%
 predict("05.1")
@@ -104,7 +105,7 @@ predict("05.1")
 #
 # $$\mathrm{E}\Bigl[\frac{x_t - x}{t} \,\Big|\, x_t\Bigr] = \frac{x_t - D(x_t, t)}{t} = \frac{\mathrm{d}x_t}{\mathrm{d}t} .$$
 #
-# The paper writes the same fact for the **score** $\nabla \ln p_t$, the gradient of the log-density of the noisy points. Divide by −t:
+# The paper writes the same fact for the **score** $\nabla \ln p_t$, the gradient of the log-density of the noisy points. The slope is −t times the score, so divide by −t:
 #
 # $$\nabla \ln p_t(x_t) = -\mathrm{E}\Bigl[\frac{x_t - x}{t^2} \,\Big|\, x_t\Bigr] .$$
 #
@@ -116,7 +117,7 @@ x, z = oracle.sample(200_000, g).flatten(), torch.randn(200_000, generator=g)
 slopes(oracle, 1.0, x, z)
 
 # %% [markdown]
-# No averaging takes place during training: one sample is used and thrown away, and then the next. The averaging is left to the network, as in any regression.
+# Training never computes this mean: it uses one sample, throws it away, and takes the next. The averaging is left to the network, as in any regression.
 #
 # ### One sample's target
 #
@@ -137,15 +138,13 @@ Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 
 # %% [markdown]
 # **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level, the neighbour is the data point, the target is x, and its mean is D: this is denoising. (The mean is 0.5023 and not 0.5015, because a trace of noise, ε z, is left.)
-# With r close to t the mean target tends to f. Denoising and consistency are the two ends of one family, and the ratio r/t selects a member of it (the starting point of ECT, lab 09).
+# With r close to t the mean target tends to f. Denoising and consistency are the two ends of one family, and the ratio r/t selects a member of it. ECT (lab 09) starts from this idea.
 #
-# ### Why the bias of this point rises first
+# ### Optional: why the bias at 0.9 first rises
 #
-# *Optional.*
-#
-# In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? Look at where the bias starts: at r = ε it is D − f. The point 0.9 happens to lie near a place where D and f cross, so there the bias is small by coincidence, as the left panel shows.
-# At r = 0.5 this coincidence is gone. The neighbours $x_r$ lie on both sides of a cliff of f(·, r), the mean target is a mixture of the answers of two modes, and there is no reason why it should equal f.
-# Other points start with a large bias; two such points are drawn as well. The root mean square over all points (grey) falls all the way.
+# In the table the bias grows from 0.03 to 0.17 before it falls. Does a shorter step make things worse? At r = ε the bias is D − f, and the point 0.9 happens to lie near a place where D and f cross (left panel).
+# At r = 0.5 this coincidence is gone: the neighbours $x_r$ lie on both sides of a cliff of f(·, r), and the mean target is a mixture of the answers of two modes.
+# Two other points start with a large bias, and the root mean square over all points (grey) falls all the way.
 
 # %%
 bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
@@ -158,7 +157,10 @@ bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
 # | $x + t_{n+1} z$ and $x + t_n z$ | two noise levels, one noise | `x_t, x_r`: `process.perturb` twice, with one `z` |
 # | $n \sim \mathcal{U}[1, N(k) - 1]$ | neighbouring levels on a grid of N levels; N may depend on the training step k | `self.pairs` |
 # | $d\bigl(f_\theta(\cdot, t_{n+1}),\, f_{\theta^-}(\cdot, t_n)\bigr)$, times $\lambda(t_n)$ | the distance d of the two answers, times a weight λ | `self.metric`, `self.weight` |
-# | $\theta^-$, a slow average of $\theta$ | the weights of the target, through which no gradient flows | `self.target` |
+# | $\theta^-$, a slow average of $\theta$ | the weights of the target, through which no gradient flows; in this lab θ⁻ is θ itself | `self.target` |
+#
+# The paper's own runs use LPIPS for d, an N(k) that grows, and the slow average. Here N is fixed, d is the squared distance until “The distance matters too”, and θ⁻ = θ,
+# so that the end of training can be computed. Labs 06 and 07 treat the average and N(k).
 
 # %%
 show_source(CT.loss)
@@ -171,9 +173,9 @@ show_source(CT.loss)
 model, pairs = toy.ct(Bumps(), seed=0).build(), toy.ct(Bumps()).method.pairs
 x = oracle.sample(256, torch.Generator().manual_seed(1))
 methods = {"consistency training": CT(pairs, target=StopGrad())}
-for name, solver in (("Euler's", ddim), ("Heun's", heun)):
+for name, solver in (("Euler", ddim), ("Heun", heun)):
     methods[f"distillation, one-sample teacher, {name} step"] = CD(SampleTeacher(), solver, pairs, target=StopGrad())
-found, rows = {}, ["| method | mean loss | same as the first row, to 1e-9 |", "|---" * 3 + "|"]
+found, rows = {}, ["| method | mean loss | same as the first row, to 10⁻⁹ |", "|---" * 3 + "|"]
 for name, method in methods.items():
     torch.manual_seed(2)
     found[name] = method.loss(model, x, 2000).detach()
@@ -188,8 +190,8 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ## Explore
 #
-# Here is the picture from the beginning with all its controls: the ratio r/t, and fresh noise instead of shared noise. On the left are the noisy point $x_t$ (black dot) with its exact path, and 20 pairs, evenly spread over the data that may lie behind $x_t$.
-# On the right you see how often each answer occurs as the target, the mean target, the exact f, and the posterior mean D.
+# Here is the picture from the beginning with all its controls: the ratio r/t, and fresh noise instead of shared noise. The 20 pairs stand at evenly spaced quantiles of the data that may lie behind $x_t$.
+# It opens near a cliff of f, where with r = t/2 the mean target is even farther from f than D is.
 #
 # Three things to try. Move r/t from 0 up to 0.98: where does the mean target leave D, and when do the targets gather at the exact f?
 # Set r/t to 0.8 and change to **fresh** noise, so that $x_r = x + r\,z'$ with a new noise $z'$. What happens to the pairs, and to the mean?
@@ -201,22 +203,23 @@ explorer(oracle)
 # %% [markdown]
 # ## The key figure
 #
-# The figure follows one exact path on three grids of noise levels, as a training run would use them. The black line is the exact answer, which is the same all along the path. The green line is the mean of the target of consistency training, and the band around it the spread (± one standard deviation).
-# Orange triangles mark the target of distillation, after an Euler step by the exact denoiser. At N = 80 they all lie on top of one another, and only the narrow band can be distinguished.
+# The figure follows one exact path on three grids of noise levels, as a training run would use them. The exact f is the same all along the path. The green line and its band are the mean target of consistency training ± one standard deviation,
+# and the triangles the target of distillation. For N = 80 there is a magnified copy.
 
 # %%
-PATH, GRIDS = 38, (5, 20, 80)  # the path with 38 % of all paths below it
+PATH = 38  # the path with 38 % of all paths below it
+GRIDS = {5: "wide scatter, large bias", 20: "less scatter, less bias", 80: "both almost gone"}
 targets(oracle, PATH, GRIDS)
 
 # %% tags=["hide-input", "nbval-check-output"]
 for points in GRIDS:
     _, s = targets_on_path(oracle, PATH, points)
     print(f"N = {points:2}: single targets scatter by up to {s.spread.max():.2f}; their mean is off by up to {s.bias.abs().max():.3f},")
-    print(f"        an exact teacher's Euler step by up to {(s.euler - s.exact).abs().max():.3f}.")
-print("With more levels the steps are shorter: the spread shrinks, and the bias shrinks faster.")
+    print(f"        after an exact teacher's Euler step the target is off by up to {(s.euler - s.exact).abs().max():.3f}.")
 
 # %% [markdown]
-# How much faster? The next figure answers this question at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
+# With more levels both shrink. From 5 to 20 levels the bias falls less than the spread, because a step is still longer than the cliff is wide; from 20 to 80 it falls much faster.
+# The next figure shows both at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
 
 # %%
 gaps = [0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625]
@@ -228,34 +231,136 @@ rows = ["| relative gap (t − r)/t | " + " | ".join(f"{g:g}" for g in gaps) + "
 for name, over in (("typical point", median_of_points), ("RMS over all points", rms)):
     b, s = [over(row) for row in bias], [over(row) for row in spread]
     ratio = [float(f"{(q / p) ** 2:.3g}") for p, q in zip(b, s, strict=True)]
-    rows.append(f"| (spread/bias)², {name} | " + " | ".join(f"{v:,.15g}" for v in ratio) + " |")
-folded("How many targets must be averaged before their noise is as small as their bias?", "\n".join(rows))
+    rows.append(f"| (spread/bias)², {name} | " + " | ".join(f"{v:,.15g}".replace(",", " ") for v in ratio) + " |")
+why = "The mean of n targets scatters by spread/√n, which equals the bias when n = (spread/bias)²."
+folded("How many targets must be averaged before their noise is as small as their bias?", "\n".join(rows) + f"\n\n{why}")
 
 # %% [markdown]
-# - **At a typical point** (left: the median over all $x_t$) the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, so all biases together are of order 1: **half the gap, half the total bias**.
+# - **At a typical point** (left: the median over all $x_t$) the spread is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, each with a bias of order 2, so all biases together are of order 1: **half the gap, half the total bias**.
 # - **Over all points** (right: the root mean square, in which the few worst points count most) the bias falls more slowly at first. f has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price is noise.** At a typical point, each halving of the gap multiplies by about four the number of targets that must be averaged before their noise is as small as their bias. (The folded table has the numbers.) The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
+# - **The price is noise.** Each time the gap is halved, about four times as many targets must be averaged, at a typical point, before their noise is as small as their bias. The finer the grid, the harder it is to see the remaining bias behind the noise of the targets.
 
 # %% [markdown]
 # ### The loss contains the spread
 #
-# Take one noisy point $x_t$, the squared distance and weight 1. (The full loss is a mean over $x_t$.) As in the code, $f_t = f_\theta(x_t, t)$ is the answer that is trained, and
-# $f_r(\cdot) = f_{\theta^-}(\cdot, r)$ is the target as a function of the point. Every mean E and every variance is taken given $x_t$. The loss is
-# $L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr]$. Subtract the mean target, $\bar f_r = \mathrm{E}[f_r(x_r)]$, and add it again inside the square; the mixed term has mean 0, and what remains is the **variance decomposition**:
+# Take one noisy point $x_t$, the squared distance and weight 1. (The full loss is a mean over $x_t$.) Write $f_t = f_\theta(x_t, t)$ for the answer that is trained, as in the code. The code's `f_r` is here $f_r(x_r)$:
+# we need the target as a function of the point, $f_r(\cdot) = f_{\theta^-}(\cdot, r)$. Every mean E and every variance is taken given $x_t$. The loss is
+# $L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr]$. Subtract the mean target, $\bar f_r = \mathrm{E}[f_r(x_r)]$, and add it again inside the square; the cross term has mean 0, and what remains is the **variance decomposition**:
 #
 # $$L_\text{CT} = \underbrace{(f_t - \bar f_r)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r)\bigr]}_{\text{the spread, squared}} .$$
 #
 # No amount of training removes the second term, so the **size** of a consistency training loss says little. With the target held fixed, the **gradient** contains only the first term.
+# %% [markdown]
+# ## Where training ends
 #
-# ### What Theorem 2 says, and what it does not
+# Suppose that the data, the training time and the network were unlimited. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
+# Begin at the boundary, where f(x, ε) = x, and go up the grid level by level:
 #
-# *Optional.* Theorem 2 of the paper compares this loss with that of distillation, $L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2$. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
+# $$f_N(x_t, t) = \mathrm{E}\bigl[f_N(x_r, r) \,\big|\, x_t\bigr] .$$
+#
+# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels: a network that has reached it is not moved any further by training, on average. (`mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.)
+
+# %% tags=["hide-input"]
+with_shared = [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)]
+fixed_points({"With shared noise, D turns into f as N grows": with_shared}, (STUDENT,))
+
+# %% [markdown]
+# With two levels (r = ε) the fixed point is D, the answer of plain denoising. As N grows it tends to f.
+
+# %%
+predict("05.2")
+
+# %% tags=["hide-input"]
+with_fresh = [fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)]
+fixed_points({"With fresh noise, D turns into a constant": with_fresh}, (WRONG,))
+
+# %% tags=["hide-input", "nbval-check-output"]
+for name, row in (("shared", with_shared), ("fresh", with_fresh)):
+    found = ", ".join(f"{limit.error():.2f} (N = {len(limit.levels)})" for limit in row)
+    print(f"{name} noise, RMS error at t = 10: {found}")
+print(f"The best constant, the mean of all data, has an RMS error of {oracle.sigma_data:.2f}.")
+
+# %% [markdown]
+# **Why the noise must be shared**: with shared noise, $x_r = x_t - (t - r)\,z$ tends to $x_t$ as r tends to t. With fresh noise $x_r$ and $x_t$ have nothing but x in common, however close their levels are: each further level averages once more, until all answers are the mean of all data.
+
+# %% [markdown]
+# ## Networks
+#
+# ### Watch a network learn
+#
+# Press **Start**. A network is trained from data alone, with N = 20 levels and the squared distance, for 3000 steps of 256 samples. The green line is the fixed point, computed beforehand; the thin black line is the exact f. Towards which of the two does the network go? Afterwards replace `"shared"` by
+# `"fresh"`, or 20 by 5 or 80, and run the cell again.
+
+# %%
+live_training("shared", 20)
+
+# %% [markdown]
+# ### Do all networks end at the fixed point?
+#
+# The next figure shows recordings of such trainings: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
+# The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07); the fixed point there is that of the absolute value, which pseudo-Huber is close to.
+
+# %% tags=["hide-input"]
+mean_20, median_20, fresh_20 = (
+    fixed_point_on_grid(mean_of(shared), 20), fixed_point_on_grid(median_of(shared), 20), fixed_point_on_grid(mean_of(fresh), 20)
+)  # fmt: skip
+networks_and_fixed_points({
+    "Squared distance: rounded cliffs": ("pairs", "shared-20", mean_20),
+    "Pseudo-Huber: misplaced cliffs": ("distil", "sample-euler-20", median_20),
+    "Fresh noise leads to a constant": ("pairs", "fresh-20", fresh_20),
+})  # fmt: skip
+
+# %% [markdown]
+# ### The distance matters too
+#
+# The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small (0.00054 on the line) that, as long as a target scatters by more than c, this is almost the plain absolute value.
+# The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
+#
+# The figure shows this at one point. On the left is the distribution of the slope of one sample: three humps, one for each mode of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes. (Thin lines: other exact and median paths.)
+
+# %%
+mean_and_median(oracle, x_t=-1.3, t=2.0)
+
+# %% [markdown]
+# This error does not come from the length of the steps, and up to N = 80 a finer grid hardly reduces it: the cliffs of the learned function are in the wrong places. Pseudo-Huber acts like the squared distance again where the targets scatter by less than c.
+# On iCT's last grid, N = 1281, this begins: at t = 1 the median spread is still 2.6 c, at t = 10 it is 0.3 c. What that does to the end of training is not computed here. With a teacher the error cannot occur, because the target does not scatter.
+#
+# On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. For images, where the plain distance leads to the point with the smallest sum of distances (the *geometric* median), this is not measured here. Lab 08 explains why pseudo-Huber is used all the same (*The price of robustness*).
+
+# %% tags=["hide-input"]
+N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
+squared = {n: fixed_point_on_grid(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
+huber = {n: fixed_point_on_grid(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
+distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil", {n: f"exact-euler-{n}" for n in N_LINE})
+panels = {"Squared distance: the fixed point tends to f": squared, "Pseudo-Huber: the fixed point does not tend to f": huber}
+errors(panels, distilled)
+
+# %% [markdown]
+# The markers show the mean and the range of three seeds. (The errors are over all levels; those of lab 04 are at t = 10 alone.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
+# With many levels their error stays above that of the fixed point, and in the left panel the seeds spread out. In part this is due to the limits of the network: at N = 80 those with an exact teacher, whose targets do not scatter, stay above their fixed point too. The rest would be the **noise** of single targets; we did not separate the two.
+# With pseudo-Huber the error of the networks is as much as a fifth smaller than that of their fixed point, probably because they round off its misplaced cliffs.
+
+# %% tags=["hide-input"]
+rate = np.polyfit(np.log(list(squared[0])), np.log([limit.rms() for limit in squared[0].values()]), 1)[0]
+(middle, _), (fine, worst) = (squared[0][n].typical_and_worst() for n in (20, 320))
+Markdown(f"""**Half the gap, half the bias?** Here it is less: the RMS error of the fixed point falls only like $N^{{{rate:.1f}}}$. It arises at the cliffs, until a step is shorter than the cliff is wide.
+At a typical point the error falls as fast as the rule says, or faster: at t = 10 its median goes from {middle:.3f} (N = 20) to {fine:.4f} (N = 320), where the worst tenth of the points accounts for {100 * worst:.0f} % of the squared error.""")
+
+# %% tags=["hide-input"]
+columns = {"no teacher, squared distance": squared, "no teacher, pseudo-Huber": huber, "exact teacher, Euler step": distilled}
+folded("The numbers behind both panels, and those of a teacher", table(columns))
+
+# %% [markdown]
+# ## Optional: what Theorem 2 says, and what it does not
+#
+# Theorem 2 of the paper says $L_\text{CD} = L_\text{CT} + o(\Delta t)$: the loss of distillation and that of this method agree, up to a term $o(\Delta t)$ that becomes negligible beside the gap Δt of the grid as Δt goes to 0. (Δt² is such a term; Δt/2 is not.)
+# That is true, but the loss itself is as small as the difference: both are of order Δt², and most of the difference is the variance of the target, which no training removes. What does agree is the **gradient**.
+#
+# <details><summary>How large is each term?</summary>
+#
+# The loss of distillation is $L_\text{CD} = \bigl(f_t - f_r(\hat x_r)\bigr)^2$. An exact teacher's Euler step ends at $\hat x_r$, the mean of all $x_r$, because $x_r$ is linear in x:
 #
 # $$\hat x_r = x_t + (r - t)\,\frac{\mathrm{d}x_t}{\mathrm{d}t} = \mathrm{E}[x_r \mid x_t] .$$
-#
-# The theorem says $L_\text{CD} = L_\text{CT} + o(\Delta t)$, where Δt is the largest gap of the grid. Read *little o of Δt*: any term that becomes negligible beside Δt as Δt goes to 0, as Δt² does, and as Δt/2 does not. The theorem is true. But is a term of order Δt² negligible when the loss itself is of order Δt²?
-#
-# <details><summary>Skip at a first reading: how large is each term?</summary>
 #
 # Write $f_t - \bar f_r = \bigl(f_t - f_r(\hat x_r)\bigr) - \bigl(\bar f_r - f_r(\hat x_r)\bigr)$ and expand the square:
 #
@@ -273,13 +378,11 @@ folded("How many targets must be averaged before their noise is as small as thei
 #
 # $$\nabla_\theta L_\text{CD} = 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\,\nabla_\theta f_t, \qquad \nabla_\theta L_\text{CT} = 2\,(f_t - \bar f_r)\,\nabla_\theta f_t .$$
 #
-# They differ by $\bar f_r - f_r(\hat x_r)$, which is of order 2, in a factor of order 1. So their relative difference is of order 1.
+# The two brackets are of order 1, and they differ by $\bar f_r - f_r(\hat x_r)$, which is of order 2. So the relative difference of the gradients is of order 1.
 #
 # (The paper adds that the loss outweighs the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; its Theorem 6 covers that case.)
 #
 # </details>
-#
-# To see the numbers, take a function that is not yet right, D in place of f, and compute both losses at t = 1.
 
 # %% tags=["hide-input"]
 x_t, t = quantile_points(oracle, 1.0, 200)[:, 0], torch.ones(200)
@@ -287,107 +390,11 @@ found = [losses(oracle, oracle.denoise, x_t, t, t * (1 - gap)) for gap in gaps]
 L_CD, L_CT, pull = zip(*found, strict=True)  # pull: relative difference of the gradients
 apart = [b - a for a, b, _ in found]
 powers = [order(gaps, row) for row in (L_CD, apart, pull)]
-
-# %% tags=["hide-input"]
-rows = ["| relative gap | L_CD | L_CT − L_CD | their gradients differ by |", "|---" * 4 + "|"]
-rows += ["| {:g} | {:.2e} | {:.2e} | {:.1%} |".format(*row) for row in zip(gaps, L_CD, apart, pull, strict=True)]
+rows = ["| relative gap | 1000 $L_\\text{CD}$ | 1000 ($L_\\text{CT} - L_\\text{CD}$) | their gradients differ by |", "|---" * 4 + "|"]
+for gap, cd, difference, relative in zip(gaps, L_CD, apart, pull, strict=True):
+    rows.append(f"| {gap:g} | {1000 * cd:.3g} | {1000 * difference:.3g} | {100 * relative:.1f} % |")
 rows.append("| **fitted order** | {:.1f} | {:.1f} | {:.1f} |".format(*powers))
-Markdown("\n".join(rows))
-
-# %% [markdown]
-# The difference is of order 2, so it is $o(\Delta t)$, and the theorem holds. But the loss is of order 2 as well, and the difference stays about as large as the loss. The difference is mostly the variance of the target.
-# The gradients, which do not contain it, tend to each other, as the last column shows.
-
-# %% [markdown]
-# ## Where training ends
-#
-# Suppose that the data, the training time and the network were unlimited. Then the network would answer at every point with the value that has the least loss there. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
-# Begin at the boundary, where f(x, ε) = x, and go up the grid level by level:
-#
-# $$f_N(x_t, t) = \mathrm{E}\bigl[f_N(x_r, r) \,\big|\, x_t\bigr] .$$
-#
-# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels: a network that has reached it is not moved any further by training, on average. (`mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.)
-
-# %%
-predict("05.2")
-
-# %% tags=["hide-input"]
-rows = {
-    "With shared noise, D turns into f as N grows": [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)],
-    "With fresh noise, D turns into a constant": [fixed_point_on_grid(mean_of(fresh), n) for n in (2, 5, 20)],
-}
-fixed_points(rows, (STUDENT, WRONG))
-
-# %% tags=["hide-input", "nbval-check-output"]
-for name, row in zip(("shared", "fresh"), rows.values(), strict=True):
-    found = ", ".join(f"{limit.error():.2f} (N = {len(limit.levels)})" for limit in row)
-    print(f"{name} noise, RMS error at t = 10: {found}")
-print(f"The best constant, the mean of all data, has an RMS error of {oracle.sigma_data:.2f}.")
-
-# %% [markdown]
-# With two levels (r = ε) both fixed points are D, the answer of plain denoising. From there shared noise climbs to f, and fresh noise sinks to the mean of all data.
-# **Why the noise must be shared**: with shared noise, $x_r = x_t - (t - r)\,z$ tends to $x_t$ as r tends to t. With fresh noise $x_r$ and $x_t$ have nothing but x in common, however close their levels are: each level averages once more, and the answers sink to the mean.
-
-# %% [markdown]
-# ## Networks
-#
-# ### Watch one learn
-#
-# Press **Start**. A network is trained from data alone, with N = 20 levels and the squared distance, for 3000 steps of 256 samples. The green line is the fixed point, computed beforehand; the thin black line is the exact f. Towards which of the two does the network go? Afterwards replace `"shared"` by
-# `"fresh"`, or 20 by 5 or 80, and run the cell again.
-
-# %%
-live_training("shared", 20)
-
-# %% [markdown]
-# ### Do all networks end at the fixed point?
-#
-# The next figure shows recordings of such trainings: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
-# The blue lines are the three networks, the green line is the fixed point of their own loss, and the thin black line is the exact f. The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07).
-
-# %% tags=["hide-input"]
-mean_20, median_20, fresh_20 = (
-    fixed_point_on_grid(mean_of(shared), 20), fixed_point_on_grid(median_of(shared), 20), fixed_point_on_grid(mean_of(fresh), 20)
-)  # fmt: skip
-networks_and_fixed_points({
-    "Squared: f, its cliffs rounded": ("pairs", "shared-20", mean_20),
-    "Pseudo-Huber leads elsewhere": ("distil", "sample-euler-20", median_20),
-    "Fresh noise leads to a constant": ("pairs", "fresh-20", fresh_20),
-})  # fmt: skip
-
-# %% [markdown]
-# ### The loss matters too
-#
-# The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small (0.00054 on the line) that, as long as a target scatters by more than c, this is almost the plain absolute value.
-# The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
-#
-# The figure shows this at one point. On the left is the distribution of the slope of one sample: three humps, one for each mode of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes.
-
-# %%
-mean_and_median(oracle, x_t=-1.3, t=2.0)
-
-# %% [markdown]
-# This error does not come from the length of the steps, and no N of practical size removes it: the cliffs of the learned function are in the wrong places. Only on a grid so fine that the targets scatter by less than c would
-# pseudo-Huber act like the squared distance again. With a teacher the error cannot occur, because the target does not scatter.
-#
-# On the line the mean and the median of the data behind $x_t$ differ much, because there are few modes. For images (where the plain distance leads to a *geometric* median) this is not measured here. Why pseudo-Huber is used all the same: lab 08, *The price of robustness*.
-
-# %% tags=["hide-input"]
-N_ALL, N_LINE = (5, 20, 80, 320, 1280), (5, 10, 20, 40, 80)
-squared = {n: fixed_point_on_grid(mean_of(shared), n) for n in N_ALL[:-1]}, scores("pairs", {n: f"shared-{n}" for n in N_ALL})
-huber = {n: fixed_point_on_grid(median_of(shared), n) for n in N_LINE}, scores("distil", {n: f"sample-euler-{n}" for n in N_LINE})
-distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil", {n: f"exact-euler-{n}" for n in N_LINE})
-panels = {"Squared distance: the fixed point tends to f": squared, "Pseudo-Huber: the fixed point stays elsewhere": huber}
-errors(panels, distilled)
-
-# %% [markdown]
-# The markers show the mean and the range of three seeds. (The fixed points on the right are those of the absolute value, c = 0. The errors are over all levels; those of lab 04 are at t = 10 alone.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
-# With many levels they stay above it, and in the left panel the seeds spread out: what remains is due to the limits of the network and to the **noise** of single targets, which we did not separate.
-# With pseudo-Huber the networks end up to a fifth below their fixed point, probably because they round off its misplaced cliffs.
-
-# %% tags=["hide-input"]
-columns = {"no teacher, squared distance": squared, "no teacher, pseudo-Huber": huber, "exact teacher, Euler's step": distilled}
-folded("The numbers behind both panels, and those of a teacher", table(columns))
+folded("The numbers, for a function that is not yet right: D in place of f, at t = 1", "\n".join(rows))
 
 # %% [markdown]
 # ## Exercises
@@ -472,7 +479,7 @@ checks.ct_bias(ct_bias)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Rows that rest on training give the mean of three seeds (lowest to highest). Errors are RMS distances from the exact f over all levels; the data have standard deviation 0.94.
+# Rows that rest on training give the mean of three seeds (lowest to highest). Errors are RMS errors against the exact f over all levels; the data have standard deviation 0.94.
 
 # %% tags=["hide-input"]
 misses = []
@@ -503,12 +510,12 @@ stuck = f"confirmed here, on the line: {ranged(above, '.1f')} times the error of
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| one sample estimates the score without bias (Song, Lemma 1) | three seeds of 200 000 samples at t = 1, against four test functions: off by at most {max(misses):.4f} | confirmed here |
+| one sample estimates the score without bias (Song, Lemma 1) | three seeds of 200 000 samples at t = 1: the mean of (−z − score) · h($x_t$) is 0 to within {max(misses):.4f}, for h = 1, sin, cos and $x_t$/2 | confirmed here |
 | $L_\\text{{CD}} = L_\\text{{CT}} + o(\\Delta t)$ (Song, Theorem 2) | the difference is of order {powers[1]:.1f} in the gap | confirmed here; but the loss itself is of order {powers[0]:.1f}, so the difference never becomes small compared with it |
-| their gradients agree, with the target held fixed (Song, Theorem 6, in the limit) | relative difference of order {powers[2]:.1f} in the gap, {pull[-1]:.1%} at the finest | confirmed here |
+| their gradients agree, with the target held fixed (Song, Theorem 6, in the limit) | relative difference of order {powers[2]:.1f} in the gap, {100 * pull[-1]:.1f} % at the finest | confirmed here |
 | *not in the paper:* bias of order 2 in the gap, spread of order 1 | at a typical point {order(gaps, b):.2f} and {order(gaps, s):.2f}; where f is steep the bias falls more slowly until the gap is very small | confirmed here at typical points |
 | no teacher is needed (Song, Section 5) | three networks, N = 20: {share}, predicted {mean_20.rms():.3f} | confirmed here |
-| small N is biased, large N is noisy (Song, Section 6: small N converges faster, to worse samples) | error at N = 5: {ranged(trained[5])}; lowest at N = {best}: {ranged(trained[best])}; N = {last}: {ranged(trained[last])}. Range over seeds as a share of the mean: {wide[5]:.0%} at N = 5, {wide[last]:.0%} at N = {last} | {rise} |
+| small N is biased, large N is noisy (Song, Section 6: small N converges faster, to worse samples) | mean error {trained[5].mean():.3f} at N = 5, lowest at N = {best} ({trained[best].mean():.3f}), {trained[last].mean():.3f} at N = {last}; the range of the seeds is {100 * wide[5]:.0f} % of the mean at N = 5 and {100 * wide[last]:.0f} % at N = {last} | {rise} |
 | *not in the paper:* the noise must be shared | fresh noise, N = 20: {strangers}, predicted {fresh_20.rms():.3f} | confirmed here |
 | *not in the paper:* with pseudo-Huber and its tiny c, networks go to a function other than f at all N tried | {still}; fixed points {huber[0][20].rms():.2f} at N = 20, {huber[0][80].rms():.2f} at N = 80 | {stuck} |
 """)
@@ -528,7 +535,7 @@ for name, by_n in (("sample", huber[1]), ("exact", distilled[1])):
     replayed += [("distil", f"{name}-euler-{n}") for n in by_n]
 runs = [read(*which).record for which in replayed]
 seeds = sum(len(record["seeds"]) for record in runs)
-print(f"Replayed: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.")
+print(f"Replayed: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.".replace(",", " "))
 print("Run All itself trains nothing; it makes 6 × 256 calls of one untrained network.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 

@@ -159,6 +159,20 @@ def test_the_figures_draw_what_they_were_given(law):
     shares = nearest_mode(ring, row(0.9, 0.2, 0.1, 0.8).reshape(2, 2))
     assert shares.tolist() == [0, 1]
     assert {text.get_text() for text in figure.axes[0].texts} == {"1", "2"}
+    disc = figure.axes[1].patches[0]  # as the text says, two standard deviations
+    assert disc.center == (1.0, 0.0) and disc.radius == pytest.approx(0.2)
+
+
+def test_the_title_says_how_many_answers_of_f_and_d_lie_in_the_gap(law):
+    seen = explorer(law)
+    x, t = quantile_points(law, 1.5, 4000), row(1.5).expand(4000)
+    many = 100 * float(between_modes(law, law.denoise(x, t)).double().mean())
+    words = seen.picture.figure.axes[1].get_title(loc="left").split()
+    assert words[:6] == ["D", "is", "in", "the", "gap", "for"] and words[-3:] == ["for", "0", "%"]
+    assert float(words[6]) == pytest.approx(many, abs=1)
+    seen.knobs["mean"].value = False
+    title = seen.picture.figure.axes[1].get_title(loc="left")
+    assert title == "f is in the gap for 0 % of the points"
 
 
 def test_across_from_one_distribution_function_to_the_other_is_f(law):

@@ -206,6 +206,31 @@ def test_shared_noise_tends_to_f_and_fresh_noise_to_a_constant():
     assert strangers.error() == pytest.approx(LAW.sigma_data, rel=0.01)
 
 
+def test_the_typical_and_the_worst_error_of_a_fixed_point_are_those_of_samples():
+    g = torch.Generator().manual_seed(0)
+    limits = [fixed_point_on_grid(mean_of(shared), n) for n in (20, 80)]
+    x = LAW.sample(20_000, g).double() + 10 * torch.randn(20_000, 1, generator=g).double()
+    exact = LAW.consistency(x, torch.full((20_000,), 10.0).double())[:, 0]
+    for limit in limits:
+        gap = (limit(x[:, 0]) - exact).abs().sort().values
+        middle, worst = limit.typical_and_worst()
+        assert middle == pytest.approx(float(gap.median()), rel=0.05)
+        square = gap.square()
+        assert worst == pytest.approx(float(square[18_000:].sum() / square.sum()), abs=0.03)
+    (coarse, wide), (fine, narrow) = (limit.typical_and_worst() for limit in limits)
+    assert fine < coarse / 3.5 and narrow > 1.2 * wide  # the points improve, the cliffs remain
+
+
+@pytest.mark.parametrize(("near", "said"), [(1.0, "2.6 c"), (10.0, "0.3 c")])
+def test_on_icts_last_grid_targets_scatter_by_about_c_as_the_text_says(near, said):
+    levels = KarrasGrid(0.002, 10.0).up(1281).double()
+    i = int((levels - near).abs().argmin())
+    x, c = quantile_points(LAW, float(levels[i]), 200)[:, 0], 0.00054  # iCT's c on the line
+    here = target_errors(LAW, x, levels[i].expand(200), levels[i - 1].expand(200))
+    assert f"{float(here.spread.median()) / c:.1f} c" == said
+    assert said in LAB.read_text(encoding="utf-8")
+
+
 def test_every_arm_of_the_study_differs_in_its_grid_or_its_noise_alone():
     recipes = {name: make(3) for name, make in STUDY.variants.items()}
     assert all(type(r.method.metric).__name__ == "SquaredL2" for r in recipes.values())
@@ -238,6 +263,17 @@ def test_the_sampler_draws_what_the_quadrature_finds(seen):
     assert sum(ax.patches[0].get_data().values) == pytest.approx(1, abs=0.01)
 
 
+def test_the_title_says_by_how_much_the_mean_target_misses_f(seen):
+    turn(seen, noise="shared", t=1.5, ratio=0.5, place=41)
+    _, ax = seen.picture.figure.axes
+    exact, mean = (float(line.get_ydata()[0]) for line in ax.lines[:2])
+    assert mean < exact
+    assert ax.get_title(loc="left") == f"The mean target is {exact - mean:.2f} below f"
+    turn(seen, ratio=0.98)
+    title = seen.picture.figure.axes[1].get_title(loc="left")
+    assert title == "The mean target is within 0.01 of f"
+
+
 def test_fresh_noise_and_denoising_are_said_in_words(seen):
     turn(seen, noise="fresh", ratio=0.8)
     assert "noise of its own" in seen.picture.reading
@@ -262,10 +298,13 @@ def test_the_figures_draw_what_they_were_given():
     g = torch.Generator().manual_seed(0)
     x, z = LAW.sample(20_000, g).flatten().double(), torch.randn(20_000, generator=g).double()
     assert len(slopes(LAW, 1.0, x, z).axes[0].lines) == 3
-    panel = targets(LAW, 38, (5, 20)).axes[1]
+    panel = targets(LAW, 38, {5: "a", 20: "b"}).axes[1]
+    assert panel.get_title(loc="left") == "N = 20: b"
     assert np.allclose(panel.lines[1].get_ydata(), targets_on_path(LAW, 38, 20)[1].mean)
+    (near,) = targets(LAW, 38, {80: "c"}).axes[0].child_axes  # where all is one line, magnified
+    assert panel.child_axes == [] and np.ptp(near.get_ylim()) < 0.2
     seen = orders(LAW, 1.0, [0.05, 0.025, 0.0125, 0.00625]).axes[0].get_title(loc="left")
-    assert seen == "Bias of order 2.0, spread of order 1.0"
+    assert seen == "Typical point: bias of order 2, spread of order 1"
     limit = fixed_point_on_grid(mean_of(shared), 5)
     figure = fixed_points({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))

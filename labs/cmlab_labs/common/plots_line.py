@@ -109,7 +109,8 @@ def draw_paths(panels: Sequence[Axes], oracle: Mixture1D, high: float) -> None:
             levels, positions, color="black", linewidth=0.8, alpha=0.85 if ax is panels[0] else 0.4
         )
     for path in positions.T[1:-1:2]:
-        label(panels[0], 0.76 * high, float(path[-10]) - 0.1, f"{float(path[0]):.2f}")
+        said = f"{float(path[0]):.2f}".replace("-", "−")
+        label(panels[0], 0.76 * high, float(path[-10]) - 0.1, said)
 
 
 def filled_contours(
@@ -121,13 +122,18 @@ def filled_contours(
     if lines:
         drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="white", linewidths=1,
                            linestyles=":")  # fmt: skip
-        for text in ax.clabel(drawn, fontsize=8, fmt="%.1f", inline=False, colors="black"):
+        for text in ax.clabel(drawn, fontsize=8, fmt=one_decimal, inline=False, colors="black"):
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
             place = ax.transAxes.inverted().transform(ax.transData.transform(text.get_position()))
             if not (0.1 < place.min() and place.max() < 0.9):
                 text.remove()  # the frame would cut it off
     ax.grid(False)
     return shown
+
+
+def one_decimal(value: float) -> str:
+    """The number with one digit after the point and, below 0, the true minus sign."""
+    return f"{value:.1f}".replace("-", "−")
 
 
 def as_image(values: Tensor, t: Tensor) -> np.ndarray:
@@ -300,9 +306,12 @@ def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mea
             ax.plot(at.x, at.mean, marker=MEAN.marker, color=MEAN.color, markersize=8)
     ax.set(xlim=(-REACH, REACH), ylim=(-2.2, 2.2), yticks=(-2, -1, 0, 1, 2))
     # f maps the noisy distribution to the data's, so its share in the gap is that of the data.
-    found = f"f {share_in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN)):.0%}"
-    found += f", D {share_in_gap(scene, x, answers[1][0], level):.0%}" if mean else ""
-    name_axes(ax, NOISY_POINT, "answer (data units)", f"Answers in the gap: {found}")
+    few = 100 * share_in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN))
+    many = 100 * share_in_gap(scene, x, answers[-1][0], level)
+    said = f"f is in the gap for {few:.0f} % of the points"
+    if mean:
+        said = f"D is in the gap for {many:.0f} %, f for {few:.0f} %"
+    name_axes(ax, NOISY_POINT, "answer (data units)", said)
 
 
 def share_in_gap(scene: PathPlane, x: Tensor, answers: Tensor, level: Tensor) -> float:

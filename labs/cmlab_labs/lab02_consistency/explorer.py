@@ -116,7 +116,8 @@ def dragged(oracle: Mixture) -> "LiveFigure":
     rows = torch.cat([parts.means, parts.stds[:, None], weights[:, None]], 1).tolist()
     own = "*".join("_".join(f"{v:.3f}" for v in row) for row in rows)
     opened = {"x": FROM[0], "y": FROM[1], "level": LEVEL, "data": "your own", "own": own}
-    still = Picture(path_in_the_plane(oracle, path, mean), where(path, float(levels[0]), mean))
+    t = float(levels[0])
+    still = Picture(path_in_the_plane(oracle, path, t, mean), where(path, t, mean))
     return LiveFigure("path", "02", opened, still)
 
 

@@ -7,6 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from torch import Tensor
 
 from cmlab.metrics.plots import (
@@ -40,6 +41,8 @@ COLORS = (
     "#0072B2", "#F0E442", "#CC79A7", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#BBBBBB",
 )  # fmt: skip
 
+DISC_STDS = 2  # a mode is drawn as a disc with a radius of so many of its standard deviations
+
 
 def nearest_mode(oracle: Mixture, x: Tensor) -> Tensor:
     """The number of the mode, from 0, whose mean is nearest to each x (b, 2)."""
@@ -53,7 +56,7 @@ def basins(oracle: Mixture, noise: Tensor, high: float, cells: int = 110) -> Fig
     figure, axes = sheet(1, 3, 9.8, 3.4)
     draw_basins(axes[0, 0], oracle, noise, high, cells)
     draw_modes(axes[0, 1], oracle, f, "f moves each point into a mode")
-    draw_modes(axes[0, 2], oracle, mean, "D moves all to the middle")
+    draw_modes(axes[0, 2], oracle, mean, "D moves them to the middle")
     axes[0, 1].scatter(*f.T, s=5, color=TRUTH.color, marker=TRUTH.marker, linewidths=0)
     axes[0, 2].scatter(*mean.T, s=9, color=MEAN.color, marker=MEAN.marker, linewidths=0)
     return figure
@@ -85,17 +88,19 @@ def draw_modes(ax: Axes, oracle: Mixture, points: Tensor, title: str) -> None:
     """The modes of the data, drawn and numbered."""
     means, stds = oracle.components.means, oracle.components.stds
     for k, (mean, std) in enumerate(zip(means.tolist(), stds.tolist(), strict=True)):
-        ax.scatter(*mean, s=2200 * (3 * std), color=COLORS[k], alpha=0.5, linewidths=0)
+        ax.add_patch(
+            Circle((mean[0], mean[1]), DISC_STDS * std, color=COLORS[k], alpha=0.5, linewidth=0)
+        )
         label_mode(ax, 1.36 * mean[0], 1.36 * mean[1], k)
     ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
     name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)", title)
 
 
-def path_in_the_plane(oracle: Mixture, path: Tensor, mean: Tensor) -> Figure:
-    """A path (m, 2) from x_t to f in the plane, and the mean D (2,) of the data at x_t."""
+def path_in_the_plane(oracle: Mixture, path: Tensor, t: float, mean: Tensor) -> Figure:
+    """A path (m, 2) from x_t at level t to f in the plane, and the mean D (2,) at x_t."""
     figure, axes = sheet(1, 1, 4.2, 4.2)
     ax, (x_t, f) = axes[0, 0], (path[0].tolist(), path[-1].tolist())
-    draw_modes(ax, oracle, path[:0], "The path of $x_t$ ends at f, not at D")
+    draw_modes(ax, oracle, path[:0], f"From t = {t:.2f}, $x_t$ goes to f, not to D")
     ax.plot(*path.T, color=TRUTH.color)
     for at, name, role in ((x_t, "$x_t$", NOISE), (f, "f", TRUTH), (mean.tolist(), "D", MEAN)):
         ax.scatter(*at, s=45, color=role.color, marker=role.marker, zorder=3)
@@ -127,7 +132,7 @@ def gap_curves(oracles: Mapping[str, Mixture1D], levels: Sequence[float]) -> Fig
         label(ax, levels[up < 1], gaps[1] * up, name, "#8a5c00" if role is MEAN else role.color)
         ax.axhline(oracle.sigma_data, color=DATA.color, linewidth=0.8, linestyle=":")
     label(ax, levels[0], 1.1 * oracle.sigma_data, "standard deviation of the data", DATA.color)
-    title = "The more noise, the further D is from f"
+    title = "The more noise, the farther D is from f"
     name_axes(ax, NOISE_LEVEL, "RMS of $f - D$ (data units)", title)
     return figure
 
@@ -199,17 +204,20 @@ def slope_of_f(oracle: Mixture1D, levels: Sequence[float]) -> Figure:
         ax.plot(x[:, 0], ends, label=f"t = {t:g}", **style)
         plot.plot(x[:, 0], slope, label=f"t = {t:g}: at most {top}", **style)
     ax.legend(loc="upper left", handlelength=3, frameon=False, fontsize=9)
-    plot.legend(loc="upper right", handlelength=2, frameon=False, fontsize=9)
+    plot.legend(loc="lower left", handlelength=2, frameon=False, fontsize=9)
     ax.set(xlim=(-4.5, 4.5), ylim=(-2.2, 2.3))
-    plot.set(xlim=(-4.5, 4.5), yscale="log", ylim=(1e-2, 1e6))
+    plot.set(xlim=(-4.5, 4.5), yscale="log", ylim=(1e-4, 1e6))
     name_axes(
-        ax, NOISY_POINT, "$f(x_t, t)$ (data units)", "f climbs from mode to mode at one point"
+        ax,
+        NOISY_POINT,
+        "$f(x_t, t)$ (data units)",
+        "At each t, f climbs from mode to mode near one point",
     )
     name_axes(
         plot,
         NOISY_POINT,
         "slope of $f$ (no unit)",
-        "There its slope exceeds 100 000",
+        "On this climb the slope of f exceeds 100 000",
     )
     return figure
 

@@ -172,10 +172,22 @@ class FixedPoint:
 
     def error(self, level: int = -1) -> float:
         """√ E‖f - f*‖² over the noisy distribution at the level with this index."""
+        share, gap = self.misses(level)
+        return float((share * gap**2).sum().sqrt())
+
+    def misses(self, level: int) -> tuple[Tensor, Tensor]:
+        """The share of the noisy points at each place of a level, and |f - f*| there: (P,)."""
         x, t = self.x[level][:, None], self.levels[level].expand(self.x.shape[1])
         share = self.oracle.log_density(x, t).softmax(0)
-        gap = self.f[level] - self.oracle.consistency(x, t, float(self.levels[0]))[:, 0]
-        return float((share * gap**2).sum().sqrt())
+        exact = self.oracle.consistency(x, t, float(self.levels[0]))[:, 0]
+        return share, (self.f[level] - exact).abs()
+
+    def typical_and_worst(self, level: int = -1) -> tuple[float, float]:
+        """The median of |f - f*|, and the worst tenth of the points' share of E‖f - f*‖²."""
+        share, gap = self.misses(level)
+        gap, at = gap.sort()
+        ranks, square = share[at].cumsum(0), share[at] * gap**2
+        return float(gap[ranks >= 0.5][0]), float(square[ranks > 0.9].sum() / square.sum())
 
     def rms(self, levels: int = 10) -> float:
         """The error over the whole grid, root mean square over about so many of its levels."""

@@ -62,7 +62,7 @@ from .analysis import (
 ORACLE = Bumps().oracle
 LIMITS_LOW, LIMITS_HIGH = 0.002, 10.0
 POINTS = "number of levels N"
-ERROR = "RMS distance from $f^*$ (data units)"
+ERROR = "RMS error (data units)"
 DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)))
 
 
@@ -79,7 +79,7 @@ def fixed_point_on_grid(rule: Rule, points: int) -> FixedPoint:
 
 def fixed_points(rows: Mapping[str, Sequence[FixedPoint]], roles: Sequence[Role]) -> Figure:
     """A panel for each titled row of fixed points, from few levels to many, at the highest."""
-    figure, (axes,) = sheet(1, len(rows), 9.8, 3.6)
+    figure, (axes,) = sheet(1, len(rows), 9.8 if len(rows) > 1 else 5.6, 3.6)
     for ax, (title, row), role in zip(axes, rows.items(), roles, strict=True):
         x = torch.linspace(-24, 24, 600).double()
         exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
@@ -122,14 +122,18 @@ def networks_and_fixed_points(panels: Mapping[str, tuple[str, str, FixedPoint]])
     for ax, (title, (study, variant, limit)) in zip(axes, kept.items(), strict=True):
         seen = read(study, variant)
         x = torch.from_numpy(seen["place"][0]) * (LIMITS_HIGH**2 + ORACLE.sigma_data**2) ** 0.5
-        exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
-        ax.plot(x, exact, color=TRUTH.color, linewidth=0.8)
-        ax.plot(x, limit(x), color=EXTRA.color, linestyle=EXTRA.line, linewidth=2.6)
-        for f in seen["map"][:, -1]:
-            ax.plot(x, f, color=STUDENT.color, linewidth=1)
+        fine = torch.linspace(-24, 24, 600).double()
+        exact = ORACLE.consistency(fine[:, None], torch.full_like(fine, LIMITS_HIGH))[:, 0]
+        ax.plot(fine, exact, color=TRUTH.color, linewidth=0.8, label="exact f")
+        for k, f in enumerate(seen["map"][:, -1]):
+            name = "" if k else "networks"
+            ax.plot(x, f, color=STUDENT.color, linewidth=3.5, alpha=0.3, label=name)
+        style = {"color": EXTRA.color, "linestyle": EXTRA.line, "linewidth": 1.8}
+        ax.plot(fine, limit(fine), label="fixed point", **style)
         name_axes(ax, NOISY_POINT, "", title)
         ax.set(ylim=(-1.9, 1.9), xlim=(-24, 24))
     axes[0].set_ylabel("answer at $t = 10$ (data units)")
+    axes[0].legend(loc="upper left", fontsize=9, frameon=False)
     return figure
 
 
@@ -221,16 +225,28 @@ def slopes(oracle: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
     return figure
 
 
-def targets(oracle: Mixture1D, rank: int, grids: Sequence[int]) -> Figure:
+def targets(oracle: Mixture1D, rank: int, grids: Mapping[int, str]) -> Figure:
     """Along one exact path, a panel for each grid: the targets at its levels.
 
-    `rank` is how many of 100 paths lie below the path at the highest level.
+    `grids` says for each number of levels what is seen; `rank` is how many of 100 paths lie below
+    the path at the highest level.
     """
     figure, (axes,) = sheet(1, len(grids), 9.8, 3.5)
-    for ax, points in zip(axes, grids, strict=True):
-        draw_targets(ax, targets_on_path(oracle, rank, points), points)
+    for ax, (points, finding) in zip(axes, grids.items(), strict=True):
+        seen = targets_on_path(oracle, rank, points)
+        draw_targets(ax, seen, size=6 if points < 50 else 3)
+        name_axes(ax, NOISE_LEVEL, "", f"N = {points}: {finding}")
         ax.sharey(axes[0])
-    axes[0].set_ylabel("target $f^*(x_r, r)$ (data units)")
+        if (wide := float(seen[1].spread.max())) < 0.1:  # a line in the panel: magnified below it
+            near = ax.inset_axes((0.2, 0.04, 0.77, 0.38))
+            draw_targets(near, seen, size=2)
+            middle = float(seen[1].exact[0])
+            near.set(ylim=(middle - 1.5 * wide, middle + 1.5 * wide))
+            near.tick_params(labelsize=8)
+            near.xaxis.set_visible(False)
+            label(near, 0.035, middle + 0.9 * wide, "magnified", DATA.color)
+    axes[0].set(ylabel="target $f(x_r, r)$ (data units)", ylim=(-1.05, 1.1))
+    axes[0].legend(loc="upper left", fontsize=8, frameon=False)
     return figure
 
 
@@ -242,18 +258,17 @@ def targets_on_path(oracle: Mixture1D, rank: int, points: int) -> tuple[Tensor, 
     return levels[1:], target_errors(oracle, path[1:], levels[1:], levels[:-1])
 
 
-def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], points: int) -> None:
+def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], size: int) -> None:
     """Mean and spread of CT's target, and CD's, at levels t."""
     t, here = seen
     low, high = here.mean - here.spread, here.mean + here.spread
     ax.fill_between(t, low, high, color=TARGET_STYLE.color, alpha=0.22, linewidth=0)
-    ax.plot(t, here.exact, color=TRUTH.color, linestyle=TRUTH.line)
-    size = 6 if points < 50 else 3
-    for values, role in ((here.mean, TARGET_STYLE), (here.euler, TEACHER)):
+    ax.plot(t, here.exact, color=TRUTH.color, linestyle=TRUTH.line, label="exact f")
+    lines = ((here.mean, TARGET_STYLE, "mean target ± spread"),
+             (here.euler, TEACHER, "exact teacher, Euler step"))  # fmt: skip
+    for values, role, name in lines:
         ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker,
-                markersize=size, linewidth=1.2)  # fmt: skip
-    worst, wide = float(here.bias.abs().max()), float(here.spread.max())
-    name_axes(ax, NOISE_LEVEL, "", f"N = {points}: bias {worst:.3f}, spread {wide:.2f}")
+                markersize=size, linewidth=1.2, label=name)  # fmt: skip
     ax.set(xscale="log", xlim=(0.03, 12))
 
 
@@ -268,11 +283,12 @@ def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
             ax.loglog(gaps, found, color=role.color, linestyle=role.line, marker=role.marker)
             powers[what] = order(gaps, found)
             at = gaps[3], found[3] * (0.3 if rows is bias else 1.9)
-            label(ax, *at, what, role.color)
-        said = ", ".join(f"{what} of order {power:.1f}" for what, power in powers.items())
+            label(ax, *at, "|bias|" if rows is bias else what, role.color)
+        said = ", ".join(f"{what} of order {power:.2g}" for what, power in powers.items())
+        said = f"Typical point: {said}"
         if over is rms:
-            said = "over all points the bias falls more slowly"
-        name_axes(ax, GAP, f"data units, {name}", said.capitalize())
+            said = "Over all points the bias falls more slowly"
+        name_axes(ax, GAP, f"data units, {name}", said)
     axes[1].sharey(axes[0])
     axes[0].set_ylim(top=1.0)
     return figure
@@ -367,7 +383,7 @@ def pair_plane(scene: PathPlane, seen: Pairs) -> Figure:
     draw_pairs(axes[0], scene, seen)
     draw_plane_targets(axes[1], seen)
     how = (
-        "Shared noise: each pair lies on a line"
+        "Shared noise: $x_r$ lies on the line from $x_t$ to its x"
         if seen.shared
         else "Fresh noise: the two points of a pair are unrelated"
     )
@@ -410,8 +426,11 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
         said = f"{name} {y:.2f}".replace("-", "−")
         ax.text(1.02 * top, heights[name], said, color=color, fontsize=9, va="center")
     ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
-    said = f"Targets: mean {seen.mean:.2f}, spread {seen.spread:.2f}".replace("-", "−")
-    name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
+    bias = seen.mean - seen.exact
+    said = f"The mean target is {abs(bias):.2f} {'above' if bias > 0 else 'below'} f"
+    if abs(bias) < 0.005:
+        said = "The mean target is within 0.01 of f"
+    name_axes(ax, "share of the pairs", "target $f(x_r, r)$ (data units)", said)
 
 
 # Why the bias of one point may rise first, and where the median of the targets leads
@@ -565,7 +584,7 @@ def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) ->
     name_axes(
         plot,
         "training step",
-        "RMS distance at t = 10",
+        "RMS difference at t = 10",
         f"{seen.to_f[-1]:.2f} from f, {seen.to_limit[-1]:.2f} from the fixed point",
     )
     return figure
