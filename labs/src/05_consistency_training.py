@@ -18,11 +18,11 @@
 # | Part | The methods |
 # | Time | 75 minutes |
 # | Run All | 16 s on 2 CPU cores |
-# | You need | the consistency function f and the posterior mean D (lab 02), Euler's step and a teacher (lab 04), means and standard deviations |
+# | You need | the consistency function f and the posterior mean D (lab 02), the Euler step and a teacher (lab 04), means and standard deviations |
 #
 # After this lab you can
 #
-# 1. **explain** how one data point and one noise replace a teacher, and why both points of a pair must share that noise;
+# 1. **explain** how one data point and one draw of noise replace a teacher, and why both points of a pair must share that noise;
 # 2. **compute** the bias and the spread of the training target exactly, and say how each depends on the gap t − r;
 # 3. **explain** where training without a teacher ends, and how this depends on the number of levels N and on the distance d.
 #
@@ -154,12 +154,12 @@ bias_by_ratio(oracle, t=1.0, points=(0.9, -0.8, 1.6))
 #
 # | Algorithm 3 | in words | in the code |
 # |---|---|---|
-# | $x + t_{n+1} z$ and $x + t_n z$ | two noise levels, one noise | `x_t, x_r`: `process.perturb` twice, with one `z` |
+# | $x + t_{n+1} z$ and $x + t_n z$ | two noise levels, one draw of noise | `x_t, x_r`: `process.perturb` twice, with one `z` |
 # | $n \sim \mathcal{U}[1, N(k) - 1]$ | neighbouring levels on a grid of N levels; N may depend on the training step k | `self.pairs` |
 # | $d\bigl(f_\theta(\cdot, t_{n+1}),\, f_{\theta^-}(\cdot, t_n)\bigr)$, times $\lambda(t_n)$ | the distance d of the two answers, times a weight λ | `self.metric`, `self.weight` |
 # | $\theta^-$, a slow average of $\theta$ | the weights of the target, through which no gradient flows; in this lab θ⁻ is θ itself | `self.target` |
 #
-# The paper's own runs use LPIPS for d, an N(k) that grows, and the slow average. Here N is fixed, d is the squared distance until “The distance matters too”, and θ⁻ = θ,
+# The paper's own runs use LPIPS for d, an N(k) that grows, and the slow average. Here N is fixed, d is the squared distance until the section *The distance matters too*, and θ⁻ = θ,
 # so that the end of training can be computed. Labs 06 and 07 treat the average and N(k).
 
 # %%
@@ -343,7 +343,7 @@ errors(panels, distilled)
 # %% tags=["hide-input"]
 rate = np.polyfit(np.log(list(squared[0])), np.log([limit.rms() for limit in squared[0].values()]), 1)[0]
 (middle, _), (fine, worst) = (squared[0][n].typical_and_worst() for n in (20, 320))
-Markdown(f"""**Half the gap, half the bias?** Here it is less: the RMS error of the fixed point falls only like $N^{{{rate:.1f}}}$. It arises at the cliffs, until a step is shorter than the cliff is wide.
+Markdown(f"""**Half the gap, half the error?** No: the RMS error of the fixed point falls only like $N^{{{rate:.1f}}}$, because it arises at the cliffs, where the bias falls slowly until a step is shorter than the cliff is wide.
 At a typical point the error falls as fast as the rule says, or faster: at t = 10 its median goes from {middle:.3f} (N = 20) to {fine:.4f} (N = 320), where the worst tenth of the points accounts for {100 * worst:.0f} % of the squared error.""")
 
 # %% tags=["hide-input"]
