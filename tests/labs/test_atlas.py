@@ -11,6 +11,7 @@ from cmlab_labs.common.plots_posterior import PathEnd
 from cmlab_labs.common.study import SEEDS
 from cmlab_labs.lab17_atlas import benchmark
 from cmlab_labs.lab17_atlas.benchmark import (
+    BATCH,
     DATA,
     ENTRIES,
     EXACT,
@@ -36,9 +37,10 @@ from cmlab.cli.main import main
 from cmlab.metrics.denoiser import heun_samples
 from cmlab.noise_levels import KarrasGrid
 from cmlab.process import VarianceExploding
-from cmlab.teacher import OracleTeacher
+from cmlab.teacher import BatchTeacher, OracleTeacher, SampleTeacher
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import canonical
 
 TRAINED = [arm for arm, entry in ENTRIES.items() if entry.parts]
 ROWS = read_rows()
@@ -73,6 +75,14 @@ def test_who_is_told_more_than_the_data_is_said(arm):
     recipes = recipes_of(ENTRIES[arm], seed=0).values()
     teachers = [getattr(recipe.method, "teacher", None) for recipe in recipes]
     assert any(isinstance(t, OracleTeacher) for t in teachers) == (ENTRIES[arm].teacher == EXACT)
+    assert any(isinstance(t, BatchTeacher) for t in teachers) == (ENTRIES[arm].teacher == BATCH)
+
+
+def test_lsd_with_single_samples_differs_from_lsd_in_its_teacher_alone():
+    lsd, single = (recipes_of(ENTRIES[arm], seed=3)["f"] for arm in ("lsd", "lsd-sample"))
+    assert isinstance(single.method.teacher, SampleTeacher)
+    other = replace(lsd, method=replace(lsd.method, teacher=SampleTeacher()))
+    assert canonical(other) == canonical(single) != canonical(lsd)
 
 
 @pytest.mark.parametrize("arm", ENTRIES)

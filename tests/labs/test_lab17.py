@@ -7,7 +7,14 @@ from cmlab_labs.common.explorers_steps import OraclePhasedModel
 from cmlab_labs.common.prediction import prediction
 from cmlab_labs.lab17_atlas import checks, figures
 from cmlab_labs.lab17_atlas import explorer as widget
-from cmlab_labs.lab17_atlas.benchmark import ENTRIES, GUESSES, MAPS, read_rows
+from cmlab_labs.lab17_atlas.benchmark import (
+    DIFFUSION,
+    ENTRIES,
+    GUESSES,
+    Generation,
+    read_rows,
+    score,
+)
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.methods import pcm
@@ -157,10 +164,6 @@ def test_a_call_is_worth_what_it_beats_and_less_than_what_beats_it():
     assert figures.worth(curve, at_four) == (4, 8)
     assert figures.worth(curve, curve[4]) == (2, 8)
     assert figures.worth(curve, np.array([0.01])) == (16, None)
-    assert figures.crossing({n: np.array([1 / n]) for n in (1, 2, 4)}, np.array([0.4])) == (
-        pytest.approx(2.5)
-    )
-    assert np.isnan(figures.crossing(curve, np.array([0.01])))
 
 
 def test_a_verdict_needs_three_seeds_and_every_comparison():
@@ -171,15 +174,15 @@ def test_a_verdict_needs_three_seeds_and_every_comparison():
     assert figures.verdict([(low[:2], high)]) == "too few seeds yet"
 
 
-def test_ranks_that_agree_do_so_by_chance_in_one_order_of_all():
-    a, b = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.1, 0.2, 0.3, 9.0])
-    assert figures.rank_correlation(a, b) == (pytest.approx(1), pytest.approx(1 / 24))
-    assert figures.rank_correlation(a, -b) == (pytest.approx(-1), 1)
-
-
 def test_contestants_are_told_with_their_calls_together():
-    names = ["iCT, 2 calls", "PCM, 4 phases, 4 calls", "iCT, 1 call"]
-    assert figures.grouped_text(names) == "iCT in 1 or 2 calls; PCM, 4 phases in 4 calls"
+    names = ["iCT, 2 calls", "PCM-4, 4 calls", "iCT, 1 call", "iCT, 4 calls"]
+    assert figures.grouped_text(names) == "iCT in 1, 2 or 4 calls; PCM-4 in 4 calls"
+    assert figures.listed(["a"]) == "a" and figures.listed("abc") == "a, b and c"
+
+
+def test_no_name_of_a_method_breaks_a_list():
+    titles = [entry.title for entry in ENTRIES.values()]
+    assert not any(set(",;:") & set(title) for title in titles) and len(set(titles)) == len(titles)
 
 
 @pytest.fixture(scope="module")
@@ -201,31 +204,88 @@ def test_contestants_can_be_told_by_another_number(rows):
 
 
 def test_the_league_has_every_method_that_draws_samples(rows):
-    told = {t: [a for a in figures.generators(rows, t) if figures.by_calls(rows, a)]
-            for t in (False, True)}  # fmt: skip
-    panels = [
-        figures.StudentPanel("a", told[False], "edm", "ict"),
-        figures.StudentPanel("b", told[True], "exact"),
-    ]
-    figure = figures.errors_by_calls(rows, "t", panels)
-    for ax, arms in zip(figure.axes[1:], told.values(), strict=True):
+    told = {t: figures.students(rows, t) for t in figures.GROUPS}
+    drawn = {arm for arm, entry in ENTRIES.items() if isinstance(entry.asked, Generation)}
+    assert {a for arms in told.values() for a in arms} == drawn - set(DIFFUSION)
+    panels = [figures.StudentPanel("t", "edm", arms[1:], arms[:1]) for arms in told.values()]
+    figure = figures.errors_by_calls(rows, panels)
+    for ax, arms in zip(figure.axes, told.values(), strict=True):
         names = [text.get_text() for text in ax.texts]
-        assert {ENTRIES[arm].title for arm in arms} <= set(names)
-    drawn = [tuple(line.get_xdata()) for line in figure.axes[1].lines]
-    assert drawn.count((1, 2, 4)) == len(told[False])
-    mean = figures.by_calls(rows, "ict")[1].mean()
-    assert any(line.get_ydata()[0] == pytest.approx(mean) for line in figure.axes[1].lines)
+        assert {ENTRIES[arm].title for arm in arms[1:]} <= set(names)
+        assert ENTRIES[arms[0]].title not in names
+        lines = [line for line in ax.lines if tuple(line.get_xdata()) == (1, 2, 4)]
+        means = {float(figures.by_calls(rows, arm)[1].mean()) for arm in arms}
+        assert {line.get_ydata()[0] for line in lines} == means and len(lines) == len(arms)
 
 
-def test_a_flow_map_may_have_the_right_distribution_and_the_wrong_map(rows):
-    maps = [a for teacher in (False, True) for a in figures.generators(rows, teacher, maps=True)]
-    assert set(maps) == {arm for arm, entry in ENTRIES.items() if entry.asked == MAPS}
-    names = [text.get_text() for text in figures.map_and_law(rows, maps, "t").axes[0].texts]
-    assert {ENTRIES[arm].title for arm in maps} <= set(names)
-    for name, apart in (("sliced_w2", False), ("end", True)):
-        sct, drifting = (figures.by_calls(rows, a, name=name)[1] for a in ("sct", "drifting"))
-        assert figures.beats(sct, drifting) == apart
-        assert figures.beats(figures.by_calls(rows, "lmd", name=name)[1], drifting)
+def one(rows, arm, name="sliced_w2", calls=1):
+    return figures.by_calls(rows, arm, name=name)[calls]
+
+
+def off(rows, arm, calls=1):
+    return 1 - one(rows, arm, "near_mode", calls)
+
+
+def test_a_method_may_have_the_right_distribution_and_the_wrong_map(rows):
+    arms = [a for t in figures.GROUPS for a in figures.students(rows, t)]
+    figure = figures.map_and_law(rows, arms, {"sct": "right", "dmd": "left"}, "t")
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert {"sCT", "DMD"} <= names and "Drifting" not in names
+    sct, drifting = (one(rows, a) for a in ("sct", "drifting"))
+    assert figures.compare(drifting, sct) == "indistinguishable"
+    assert 3 < one(rows, "drifting", "end").mean() / one(rows, "sct", "end").mean() < 4
+    for name in ("sliced_w2", "end"):
+        assert figures.beats(one(rows, "lmd", name), one(rows, "drifting", name))
+
+
+def test_without_the_batch_mean_lsd_does_not_lead(rows):
+    single, ict, sct, lsd, lmd = (one(rows, a) for a in ("lsd-sample", "ict", "sct", "lsd", "lmd"))
+    for a, b in ((single, ict), (single, sct), (ict, sct)):
+        assert figures.compare(a, b) == "indistinguishable"
+    for name in ("sliced_w2", "end"):
+        assert figures.beats(one(rows, "lsd", name), one(rows, "lsd-sample", name))
+    assert 0 < ict.min() - lsd.max() < 0.1 * (ict.max() - ict.min())
+    assert 0.0005 < ict.min() - lsd.max() < 0.0015
+    assert figures.beats(one(rows, "lmd", "end"), one(rows, "lsd", "end"))
+    for name in ("cd", "scd"):
+        assert figures.compare(lmd, one(rows, name)) == "indistinguishable"
+
+
+def test_two_measures_give_two_rankings(rows):
+    floor, real = score(rows, "truth", "sliced_w2", "truth").max(), float(np.exp(-4.5))
+    for name, calls in (("pcm-4", 4), ("imm", 4), ("lmd", 4), ("cd", 1)):
+        assert one(rows, name, calls=calls).mean() < floor
+        assert off(rows, name, calls).min() > 2 * real
+    assert figures.compare(one(rows, "lsd"), one(rows, "lsd", calls=4)) == "indistinguishable"
+    assert figures.beats(off(rows, "lsd"), off(rows, "lsd", 4))
+    assert figures.compare(one(rows, "ict"), one(rows, "sct")) == "indistinguishable"
+    assert figures.beats(off(rows, "sct"), off(rows, "ict"))
+
+
+def test_the_answer_to_the_second_prediction_is_in_the_table(rows):
+    assert figures.beats(one(rows, "cd"), one(rows, "pcm-4"))
+    assert figures.beats(one(rows, "pcm-4", calls=4), one(rows, "cd", calls=4))
+    assert prediction("17.2").right == "CD at one call, PCM at four"
+    assert figures.compare(one(rows, "ict"), one(rows, "ict", calls=4)) == "indistinguishable"
+
+
+def test_the_other_figures_draw_what_they_are_given(rows):
+    errors = {"ict": np.array([0.1, 0.2, 0.3]), "ct": np.array([NAN, 0.2, 0.2])}
+    figure = figures.errors_by_cost(rows, errors, {"ict": "right"}, "t")
+    assert "iCT" in [text.get_text() for text in figure.axes[0].texts]
+    assert "CT" not in [text.get_text() for text in figure.axes[0].texts]
+    figure = figures.two_measures(rows, {"imm": "below"}, "t")
+    path = figure.axes[0].lines[1].get_xydata()
+    assert path == pytest.approx(
+        np.array(
+            [[one(rows, "imm", calls=n).mean(), off(rows, "imm", n).mean()] for n in (1, 2, 4)]
+        )
+    )
+    trios = {"LSD": ("lsd-sample", "lsd", "lmd")}
+    left, right = figures.by_teacher(rows, trios, ("a", "b")).axes
+    for ax, name in ((left, "sliced_w2"), (right, "end")):
+        means = [one(rows, arm, name).mean() for arm in trios["LSD"]]
+        assert list(ax.lines[0].get_ydata()) == pytest.approx(means)
 
 
 def test_every_method_has_a_look_of_its_own():
@@ -242,16 +302,6 @@ def test_names_in_a_column_keep_apart():
     )
     places = sorted(np.log(text.xyann[1]) for text in ax.texts)
     assert min(np.diff(places)) == pytest.approx(0.06 * np.log(100)) and places[0] > np.log(0.01)
-
-
-def test_the_other_figures_draw_what_they_are_given(rows):
-    errors = {"ict": np.array([0.1, 0.2, 0.3]), "cd": np.array([NAN, 0.2, 0.2])}
-    figure = figures.errors_by_cost(rows, {"t": errors}, {"t": ["ict"]})
-    assert "iCT" in [text.get_text() for text in figure.axes[0].texts]
-    figure = figures.posterior_errors(rows, ["editing"], "t")
-    assert list(figure.axes[0].lines[0].get_xdata()) == [1, 2, 4, 16, 40]
-    figure = figures.errors_by_level(rows, ["ict"], np.geomspace(0.002, 10, 32), "t")
-    assert len(figure.axes[0].lines[0].get_ydata()) == 32
 
 
 @pytest.fixture(scope="module")

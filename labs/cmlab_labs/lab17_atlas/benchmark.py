@@ -29,7 +29,7 @@ from cmlab.cli.settings import SEEDS, Refused, whole_numbers
 from cmlab.cli.settings import whole as whole_number
 from cmlab.data.toy import ToyData
 from cmlab.discovery import OWN, SHIPPED
-from cmlab.methods import SLCT, Method, MusicCM
+from cmlab.methods import SLCT, Method, MusicCM, SelfDistillation
 from cmlab.methods.critic import Critic
 from cmlab.methods.editing import edit, inpainting
 from cmlab.methods.edm import EDMWeight
@@ -256,7 +256,8 @@ LEVELS = KarrasGrid(0.02, toy.SIGMA_MAX)
 class Entry:
     """A method: the recipes of its networks by role, its evaluation, and its teacher.
 
-    `teacher` is what it is given beyond data: "the exact denoiser" or nothing.
+    `teacher` is what its targets are made of where they are no single samples: the exact denoiser
+    or the mean over the batch. `note` says what the title leaves out.
     """
 
     title: str
@@ -264,6 +265,12 @@ class Entry:
     asked: Evaluation
     parts: Mapping[str, Make] = field(default_factory=dict)
     teacher: str = ""
+    note: str = ""
+
+    @property
+    def full(self) -> str:
+        """The title with its note."""
+        return f"{self.title}, {self.note}" if self.note else self.title
 
     @property
     def data(self) -> ToyData:
@@ -317,54 +324,65 @@ def pcm(phases: int, steps: int, seed: int) -> Recipe:
     return replace(recipe, net=toy.ict().net)
 
 
-EXACT = "the exact denoiser"
+def lsd_single(steps: int, seed: int) -> Recipe:
+    """LSD with single samples in place of the batch's mean, as in its paper."""
+    return toy.flow_map(SelfDistillation(toy.PAIRS), steps, seed)
+
+
+EXACT, BATCH = "the exact denoiser", "the batch mean"
 FEW_STEP, MAPS = Generation((MULTISTEP,)), Generation((JUMPS,))
 TRUNCATED = Generation((ABOVE,))
 PHASED, SOLVERS = Generation((PHASES,)), Generation((DDIM, HEUN))
 ENTRIES: dict[str, Entry] = {
     "truth": Entry("the data themselves", "", ExactBaseline()),
-    "exact": Entry("diffusion, exact denoiser", "2206.00364", SOLVERS, teacher=EXACT),
-    "edm": Entry("EDM diffusion", "2206.00364", SOLVERS, preset(toy.edm)),
-    "edm-fast": Entry("EDM, faster pre-training", "2404.07946", SOLVERS, preset(faster.ring)),
-    "cd": Entry("CD, with iCT's loss", "2303.01469", FEW_STEP, preset(toy.cd), EXACT),
+    "exact": Entry("exact denoiser", "2206.00364", SOLVERS, teacher=EXACT),
+    "edm": Entry("EDM", "2206.00364", SOLVERS, preset(toy.edm)),
+    "edm-fast": Entry("EDM (curriculum)", "2404.07946", SOLVERS, preset(faster.ring)),
+    "cd": Entry(
+        "CD", "2303.01469", FEW_STEP, preset(toy.cd), EXACT, "with iCT's loss"
+    ),
     "ct": Entry("CT", "2303.01469", FEW_STEP, preset(toy.ct)),
     "ict": Entry("iCT", "2310.14189", FEW_STEP, preset(toy.ict)),
     "ect": Entry("ECT", "2406.14548", FEW_STEP, preset(toy.ect)),
     "sct": Entry("sCT", "2410.11081", FEW_STEP, preset(toy.sct)),
     "scd": Entry("sCD", "2410.11081", FEW_STEP, preset(toy.scd), EXACT),
     "slct": Entry("sLCT", "2502.01441", FEW_STEP, {"f": slct}),
-    "pcm-2": Entry("PCM, 2 phases", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
-    "pcm-4": Entry("PCM, 4 phases", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
+    "pcm-2": Entry("PCM-2", "2405.18407", PHASED, {"f": partial(pcm, 2)}, EXACT),
+    "pcm-4": Entry("PCM-4", "2405.18407", PHASED, {"f": partial(pcm, 4)}, EXACT),
     "musiccm": Entry("MusicCM", "2404.13358", FEW_STEP, {"f": musiccm}, EXACT),
     "musiccm-plain": Entry(
-        "MusicCM, no critic", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
+        "MusicCM (no critic)", "2404.13358", FEW_STEP, {"f": partial(musiccm, critic=False)}, EXACT
     ),
     "tcm": Entry("TCM", "2410.14895", TRUNCATED, preset(toy.tcm)),
-    "lsd": Entry("LSD", "2505.18825", MAPS, preset(toy.lsd)),
-    "esd": Entry("ESD", "2505.18825", MAPS, preset(toy.esd)),
-    "psd": Entry("PSD", "2505.18825", MAPS, preset(toy.psd)),
-    "meanflow": Entry("MeanFlow", "2505.13447", MAPS, preset(toy.meanflow)),
+    "lsd": Entry("LSD", "2505.18825", MAPS, preset(toy.lsd), BATCH),
+    "lsd-sample": Entry("LSD (single)", "2505.18825", MAPS, {"f": lsd_single}),
+    "esd": Entry("ESD", "2505.18825", MAPS, preset(toy.esd), BATCH),
+    "psd": Entry("PSD", "2505.18825", MAPS, preset(toy.psd), BATCH),
+    "meanflow": Entry("MeanFlow", "2505.13447", MAPS, preset(toy.meanflow), BATCH),
     "alpha-flow": Entry("α-Flow", "2510.20771", MAPS, preset(toy.alpha_flow)),
     "shortcut": Entry("Shortcut", "2410.12557", MAPS, preset(toy.shortcut)),
-    "ctm": Entry("CTM, no critic", "2310.02279", MAPS, preset(toy.ctm)),
-    "imm": Entry("IMM", "2503.07565", MAPS, preset(toy.imm)),
+    "ctm": Entry("CTM", "2310.02279", MAPS, preset(toy.ctm), note="without its critic"),
+    "imm": Entry("IMM", "2503.07565", MAPS, preset(toy.imm), BATCH, "with steps of equal ratio"),
     "drifting": Entry("Drifting", "2602.04770", MAPS, preset(toy.drifting)),
     "progressive": Entry("progressive distillation", "2202.00512", MAPS, preset(toy.progressive)),
     "lmd": Entry("LMD", "2406.07507", MAPS, preset(toy.lmd), EXACT),
     "reflow": Entry("reflow", "2209.03003", MAPS, preset(toy.reflow), EXACT),
-    "dmd": Entry("DMD, no regression", "2311.18828", MAPS, preset(toy.dmd), EXACT),
+    "dmd": Entry(
+        "DMD", "2311.18828", MAPS, preset(toy.dmd), EXACT, "without its regression loss"
+    ),
     "editing": Entry(
         "zero-shot editing", "2303.01469", ZeroShotEditing(LEVELS, (1, 2, 4, 16, 40)),
         preset(toy.ict),
     ),
     "dps": Entry(
-        "DPS: the mean D is compared with y", "2209.14687",
+        "DPS", "2209.14687",
         PosteriorSampling(LEVELS, ((4, 4.0), (16, 2.0), (40, 1.0))), {"denoiser": whole(toy.edm)},
+        note="the mean D is compared with y",
     ),
     "cm-dis": Entry(
-        "CM-DIS: f is compared with y", "2403.12063",
+        "CM-DIS", "2403.12063",
         PosteriorSampling(LEVELS, ((2, 1.0), (8, 2.0), (20, 2.0)), "f"),
-        {"denoiser": half(toy.edm), "f": half(toy.ict)},
+        {"denoiser": half(toy.edm), "f": half(toy.ict)}, note="f is compared with y",
     ),
 }  # fmt: skip
 
@@ -489,7 +507,7 @@ def cost_table(rows: Sequence[Row]) -> str:
     head = ["method", "rmse to f\\*", "samples (pre-training)", "CPU s", "MB"]
     trained = [method for method in GENERATORS if ENTRIES[method].parts]
     body = [
-        [ENTRIES[a].title, ranged(score(rows, a, "rmse")), *cost_cells(rows, a)] for a in trained
+        [ENTRIES[a].full, ranged(score(rows, a, "rmse")), *cost_cells(rows, a)] for a in trained
     ]
     return markdown([head, *body])
 
@@ -503,8 +521,7 @@ def few_step_row(rows: Sequence[Row], method: str) -> list[str]:
     entry, way = ENTRIES[method], ways(rows, method)[0]
     errors = [ranged(score(rows, method, "sliced_w2", way, n)) for n in FEW]
     near = [ranged(score(rows, method, "near_mode", way, n)) for n in FEW]
-    given = entry.teacher or "nothing" if entry.parts else "the exact distribution"
-    return [entry.title, entry.paper, given, *errors, *near]
+    return [entry.full, entry.paper, entry.teacher or "none", *errors, *near]
 
 
 def cost_cells(rows: Sequence[Row], method: str) -> list[str]:
@@ -521,7 +538,7 @@ def diffusion_table(rows: Sequence[Row]) -> str:
     asked = [(a["way"], a["calls"]) for a in answers(rows, "edm") if a["calls"] > max(FEW)]
     head = ["method", *[f"{NAMES[way]}, {calls_text(n)}" for way, n in asked]]
     body = [
-        [ENTRIES[method].title, *[ranged(score(rows, method, "sliced_w2", *ask)) for ask in asked]]
+        [ENTRIES[method].full, *[ranged(score(rows, method, "sliced_w2", *ask)) for ask in asked]]
         for method in DIFFUSION
     ]
     return markdown([head, *body])
@@ -531,7 +548,7 @@ def posterior_table(rows: Sequence[Row]) -> str:
     """W₁ to the exact posterior, by calls."""
     head = ["method", "arXiv", *[f"{n} calls" for n in BUDGETS]]
     body = [
-        [ENTRIES[method].title, ENTRIES[method].paper,
+        [ENTRIES[method].full, ENTRIES[method].paper,
          *[ranged(score(rows, method, "w1", ways(rows, method)[0], n)) for n in BUDGETS]]
         for method in GUESSES
     ]  # fmt: skip

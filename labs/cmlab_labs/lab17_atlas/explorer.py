@@ -22,10 +22,6 @@ from .figures import LOOK, compare_samples, evaluated_calls, present
 
 POINTS, CALLS, LAST_SEED = 192, (1, 2, 4, 8, 16, 32), 9
 EXACT_STEPS = 64  # Heun's: within 0.001 of the exact ends on average
-SHORT = {
-    "exact": "exact denoiser", "edm": "EDM", "edm-fast": "EDM faster", "cd": "CD",
-    "pcm-2": "PCM-2", "pcm-4": "PCM-4", "ctm": "CTM", "dmd": "DMD", "progressive": "progressive",
-}  # fmt: skip
 CPU = torch.device("cpu")
 
 
@@ -44,9 +40,9 @@ def explorer() -> Explorer:
 
 @cache
 def methods() -> dict[str, str]:
-    """Keys of the methods that can be drawn, by short title: those with weights of seed 0."""
+    """Keys of the methods that can be drawn, by title: those with weights of seed 0."""
     return {
-        SHORT.get(key, entry.title): key
+        entry.title: key
         for key, entry in ENTRIES.items()
         if isinstance(entry.asked, Generation) and (not entry.parts or weights_of(key).exists())
     }
@@ -77,7 +73,7 @@ def method_sentence(title: str, x: Data, exact: Data, far: float, recorded: str)
     where = f"near one of {modes} modes" if modes else "near a mode"
     return (
         f"<b>{title}</b>: mean distance to the exact ends {far:.3f}, the same mode for "
-        f"{same:.0%}; {near:.0%} lie {where}. {recorded}"
+        f"{100 * same:.0f} %; {100 * near:.0f} % lie {where}. {recorded}"
     )
 
 
@@ -85,8 +81,8 @@ def legend_sentence(fresh: bool) -> str:
     """Sentence on the circles and lines of the figure."""
     why = " Fresh noise between calls leads to other paths, so its lines are long." * fresh
     return (
-        f"Circles are the exact ends of the same {POINTS} noises; of real data, 99% lie near a "
-        f"mode (within 3 standard deviations).{why}"
+        f"Circles are the exact ends for the same {POINTS} points of noise; of real "
+        f"data, 99 % lie near a mode (within 3 standard deviations).{why}"
     )
 
 
@@ -103,7 +99,7 @@ def table_sentence(key: str, calls: int) -> str:
 
 @lru_cache(maxsize=LAST_SEED + 1)
 def exact_paths(seed: int) -> tuple[Tensor, Tensor]:
-    """Standard normal noises (b, 2), and where their exact paths end."""
+    """Points of standard normal noise (b, 2), and where their exact paths end."""
     z = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(100 + seed))
     top = torch.full((POINTS,), toy.SIGMA_MAX)
     return z, OraclePhasedModel(Phases((0.0, toy.SIGMA_MAX)), EXACT_STEPS)(toy.SIGMA_MAX * z, top)

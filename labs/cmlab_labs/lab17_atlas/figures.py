@@ -6,7 +6,6 @@ A run that failed (nan) counts as an infinite error.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +17,6 @@ from cmlab.metrics.plots import (
     DATA,
     EXTRA,
     MEAN,
-    NOISE,
     STUDENT,
     TARGET,
     TEACHER,
@@ -31,7 +29,7 @@ from cmlab.metrics.plots import (
 
 from ..common.plots_posterior import ink
 from ..common.plots_steps import end_points
-from .benchmark import DIFFUSION, ENTRIES, MAPS, NAMES, Row, score
+from .benchmark import BATCH, ENTRIES, EXACT, NAMES, Row, score
 
 # Samples of two methods from the same noise, over the exact end points
 
@@ -95,15 +93,15 @@ def evaluated_calls(
     return list(dict.fromkeys((a["way"], a["calls"]) for a in found))
 
 
-def generators(rows: Sequence[Row], teacher: bool, maps: bool = False) -> list[str]:
-    """The methods trained to generate from noise, with a teacher or without; or flow maps."""
-    drawn = [
-        method
-        for method in present(rows)
-        if ENTRIES[method].parts and evaluated_calls(rows, method)
-    ]
-    told = [method for method in drawn if bool(ENTRIES[method].teacher) == teacher]
-    return [method for method in told if (ENTRIES[method].asked == MAPS) == maps]
+def generators(rows: Sequence[Row], teacher: str) -> list[str]:
+    """The methods trained to generate from noise, with this teacher or with "" none."""
+    drawn = [method for method in present(rows) if evaluated_calls(rows, method)]
+    return [a for a in drawn if ENTRIES[a].parts and ENTRIES[a].teacher == teacher]
+
+
+def students(rows: Sequence[Row], teacher: str) -> list[str]:
+    """The generators that are not sampled by a solver."""
+    return [method for method in generators(rows, teacher) if by_calls(rows, method)]
 
 
 def by_calls(rows: Sequence[Row], method: str, solver: str = "",
@@ -134,21 +132,6 @@ def worth(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> tuple[int, int
     return max(beaten, default=0), min(better, default=None)
 
 
-def crossing(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> float:
-    """Calls at which a curve's mean error first falls to that of `errors`, by lines in log-log.
-
-    nan if it never does.
-    """
-    calls = sorted(curve)
-    here = float(failed_as_infinite(errors).mean())
-    means = [float(failed_as_infinite(curve[n]).mean()) for n in calls]
-    for (a, b), (high, low) in zip(pairwise(calls), pairwise(means), strict=True):
-        if low <= here <= high:
-            share = np.log(high / here) / np.log(high / low)
-            return float(a * (b / a) ** share)
-    return float("nan")
-
-
 def worth_text(found: tuple[int, int | None]) -> str:
     """`worth` in words."""
     most, fewest = found
@@ -164,21 +147,15 @@ def grouped_text(names: Iterable[str]) -> str:
         title, calls = name.rsplit(", ", 1)
         found.setdefault(title, []).append(int(calls.split()[0]))
     return "; ".join(
-        f"{title} in {' or '.join(map(str, sorted(n)))} call{'s' * (n != [1])}"
+        f"{title} in {listed(map(str, sorted(n)), 'or')} call{'s' * (n != [1])}"
         for title, n in found.items()
     )
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """The rank correlation of two rows of a few numbers, and the share of all orders of the
-    second in which it is as high.
-    """
-    first, second = np.argsort(np.argsort(a)), np.argsort(np.argsort(b))
-    orders = np.array(list(permutations(second)))
-    middle = (len(a) - 1) / 2
-    all_of_them = (orders - middle) @ (first - middle) / ((first - middle) ** 2).sum()
-    mine = float((second - middle) @ (first - middle) / ((first - middle) ** 2).sum())
-    return mine, float((all_of_them >= mine - 1e-9).mean())
+def listed(names: Iterable[str], word: str = "and") -> str:
+    """Names as in a sentence: "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last
 
 
 def compare(a: np.ndarray, b: np.ndarray) -> str:
@@ -201,11 +178,12 @@ def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
             else f"not seen at this scale: {rest}")  # fmt: skip
 
 
-# Styles of the methods, and axes of error by network calls
+# Looks of the methods, and axes of error by network calls
 
 DATA_ERROR = "sliced $W_2$ to fresh data (data units)"
+END_ERROR = "RMS distance to the exact end (data units)"
 CALLS = "network calls per sample"
-BROWN, VIOLET = "#8a5c00", "#7b4fa3"
+BROWN, VIOLET, GREY = "#8a5c00", "#7b4fa3", "#8c8c8c"
 LOOK: dict[str, Role] = {
     "exact": TRUTH, "edm": TEACHER, "edm-fast": Role(MEAN.color, MEAN.marker, MEAN.line),
     "ct": WRONG, "ict": STUDENT, "ect": EXTRA, "sct": TARGET, "slct": Role(VIOLET, "<", ":"),
@@ -216,15 +194,20 @@ LOOK: dict[str, Role] = {
     "tcm": Role(TARGET.color, "p", ":"),
 }  # fmt: skip
 FAMILIES = (  # flow maps by condition: end, start, semigroup, distribution; and a flow
-    (STUDENT.color, "-", {"lsd": "*", "lmd": "v"}),
+    (BROWN, "-", {"lsd": "*", "lsd-sample": "P", "lmd": "v"}),
     (TEACHER.color, "--", {"esd": ">", "meanflow": "*", "alpha-flow": "d"}),
     (EXTRA.color, "-.", {"psd": "^", "shortcut": "s", "ctm": "D", "progressive": "*"}),
     (WRONG.color, ":", {"imm": "*", "drifting": "P", "dmd": "s"}),
     (VIOLET, ":", {"reflow": "*"}),
 )
 LOOK |= {name: Role(c, mark, line) for c, line, all_ in FAMILIES for name, mark in all_.items()}
-OTHER = ("edm", "slct")  # a denoiser, and paired noise: what they learn is not f*
-SPAN, TALL = (0.007, 1.3), (0.007, 4.2)
+TAUGHT = {  # points of methods are told apart by their teacher alone
+    "": Role(STUDENT.color, "o", "-"),
+    BATCH: Role(EXTRA.color, "s", "--"),
+    EXACT: Role(TEACHER.color, "D", ":"),
+}
+GROUPS = {"": "no teacher", BATCH: "the batch mean as teacher", EXACT: "the exact denoiser"}
+SPAN = (0.007, 1.3)
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
 
@@ -241,27 +224,33 @@ class CurveLabel:
     color: str
 
 
-def dark(method: str) -> str:
-    """A method's colour for words."""
-    return {TARGET.color: "#1f78a8", WRONG.color: "#a34d80"}.get(
-        LOOK[method].color, ink(LOOK[method])
-    )
+def dark(role: Role) -> str:
+    """A look's colour for words."""
+    return {TARGET.color: "#1f78a8", WRONG.color: "#a34d80"}.get(role.color, ink(role))
+
+
+def spread(errors: np.ndarray) -> tuple[float, float, float]:
+    """Mean, lowest and highest over the seeds."""
+    found = failed_as_infinite(errors)
+    return float(found.mean()), float(found.min()), float(found.max())
 
 
 def error_curve(
-    ax: Axes, method: str, curve: Mapping[int, np.ndarray], text: str = "", thin: bool = False
+    ax: Axes, method: str, curve: Mapping[int, np.ndarray], role: Role, thin: bool = False
 ) -> CurveLabel:
     """Means over the seeds with their range; hollow marks had the exact denoiser as teacher."""
-    role, calls = LOOK[method], sorted(curve)
-    mean = np.array([failed_as_infinite(curve[n]).mean() for n in calls])
-    low, high = (
-        np.array([f(failed_as_infinite(curve[n])) for n in calls]) for f in (np.min, np.max)
-    )
-    ax.vlines(calls, low, high, color=role.color, linewidth=3.5, alpha=0.35)
+    calls = sorted(curve)
+    mean, low, high = np.array([spread(curve[n]) for n in calls]).T
+    ax.vlines(calls, low, high, color=role.color, linewidth=1.5 if thin else 3.5, alpha=0.35)
     ax.plot(calls, mean, color=role.color, marker=role.marker, linestyle=role.line,
-            markersize=4 if thin else 6, linewidth=1.0 if thin else 1.6,
-            markerfacecolor="white" if ENTRIES[method].teacher else role.color)  # fmt: skip
-    return CurveLabel(calls[-1], float(mean[-1]), text or ENTRIES[method].title, dark(method))
+            markersize=3 if thin else 6, linewidth=0.9 if thin else 1.6,
+            markerfacecolor=fill(role, method))  # fmt: skip
+    return CurveLabel(calls[-1], float(mean[-1]), ENTRIES[method].title, dark(role))
+
+
+def fill(role: Role, method: str) -> str:
+    """The inside of a method's marks: white if the exact denoiser was its teacher."""
+    return "white" if ENTRIES[method].teacher == EXACT else role.color
 
 
 def spread_labels(
@@ -287,233 +276,175 @@ def name_curves(ax: Axes, tags: Sequence[CurveLabel], x: float, gap: float = 0.0
                     "linewidth": 0.6, "shrinkB": 4, "relpos": (0, 0.5)})  # fmt: skip
 
 
-def log_axes(
-    ax: Axes, title: str, first: bool, measure: str = DATA_ERROR, span: tuple[float, float] = SPAN
-) -> None:
-    """Logarithmic axes with plain numbers."""
-    ax.set(xscale="log", yscale="log", xlim=(0.85, 46), ylim=span)
-    ax.set_xticks([1, 2, 4, 8, 16, 35], ["1", "2", "4", "8", "16", "35"])
-    ticks = [v for v in TICKS if span[0] <= v <= span[1]]
-    ax.set_yticks(ticks, [f"{v:g}" for v in ticks])
-    ax.minorticks_off()
-    name_axes(ax, CALLS, measure * first, title)
-
-
-def shade_floor(ax: Axes, values: np.ndarray, text: str = "the floor: real data") -> None:
-    """No method can be distinguished from the exact answers below their highest score."""
-    low, high = ax.get_ylim()
-    ax.axhspan(low, values.max(), color=DATA.color, alpha=0.16, linewidth=0)
-    ax.text(0.02, low * 1.04, text, fontsize=8.5, color=DATA.color, va="bottom",
-            transform=ax.get_yaxis_transform())  # fmt: skip
-
-
-# Error by network calls, against diffusion
-
-
-@dataclass(frozen=True)
-class StudentPanel:
-    """Students over the DDIM curve of `ruler`; a line leads from `carried`'s one call to it."""
-
-    title: str
-    methods: Sequence[str]
-    ruler: str
-    carried: str = ""
-
-
-def errors_by_calls(rows: Sequence[Row], title: str, panels: Sequence[StudentPanel]) -> Figure:
-    """Diffusion in a panel of its own, which takes the title, then panels of students."""
-    figure, (axes,) = sheet(1, 1 + len(panels), 3.7 * (1 + len(panels)), 4.7)
-    real = score(rows, "truth", "sliced_w2", "truth", 0)
-    log_axes(axes[0], title, True)
-    denoisers(axes[0], rows)
-    for ax, panel in zip(axes[1:], panels, strict=True):
-        log_axes(ax, panel.title, False)
-        students(ax, rows, panel)
-    for ax in axes:
-        shade_floor(ax, real)
-    return figure
-
-
-def denoisers(ax: Axes, rows: Sequence[Row]) -> None:
-    """Diffusion by both solvers. Its curves lie on each other, so a legend names them."""
-    for method in present(rows, DIFFUSION):
-        for solver in NAMES:
-            error_curve(ax, method, by_calls(rows, method, solver), thin=solver == "heun")
-    for words, place in (("DDIM", (2.6, 0.24)), ("Heun", (11.5, 0.24))):
-        ax.text(*place, words, fontsize=9)
-    keys = [legend_key(method) for method in present(rows, DIFFUSION)]
-    ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0.0, 0.17), fontsize=8.5,
-              handlelength=2.6)  # fmt: skip
-
-
-def legend_key(method: str) -> Line2D:
-    """A method in a legend."""
-    role = LOOK[method]
-    return Line2D([], [], color=role.color, marker=role.marker, linestyle=role.line,
-                  label=ENTRIES[method].title,
-                  markerfacecolor="white" if ENTRIES[method].teacher else role.color)  # fmt: skip
-
-
-def students(ax: Axes, rows: Sequence[Row], panel: StudentPanel) -> None:
-    """Curves at 1, 2 and 4 calls over the ruler's."""
-    ddim = by_calls(rows, panel.ruler, "ddim")
-    last = error_curve(ax, panel.ruler, ddim, thin=True)
-    ax.annotate(f"{last.text}, DDIM", (2, failed_as_infinite(ddim[2]).mean()), (6, 5), fontsize=9,
-                textcoords="offset points", color=last.color)  # fmt: skip
-    name_curves(
-        ax, [error_curve(ax, method, by_calls(rows, method)) for method in panel.methods], 5.4
-    )
-    if panel.carried:
-        one = by_calls(rows, panel.carried)[1]
-        draw_crossing(ax, float(failed_as_infinite(one).mean()), crossing(ddim, one))
-
-
-def draw_crossing(ax: Axes, error: float, calls: float) -> None:
-    """A line from one call to as many calls of diffusion."""
-    if np.isfinite(calls):
-        ax.plot([1, calls, calls], [error, error, SPAN[0]], color=TRUTH.color, linewidth=0.8,
-                linestyle=(0, (2, 2)))  # fmt: skip
-        ax.annotate(f"{calls:.0f}", (calls, SPAN[0]), (3, 3), textcoords="offset points",
-                    fontsize=9, fontweight="bold")  # fmt: skip
-
-
-def exact_denoiser(rows: Sequence[Row], titles: Sequence[str]) -> Figure:
-    """The exact denoiser by both solvers: distance to the data, and to the exact end."""
-    figure, (axes,) = sheet(1, 2, 9.6, 4.0)
-    measures = {"sliced_w2": DATA_ERROR, "end": "RMS distance to the exact end (data units)"}
-    for ax, (name, measure), title in zip(axes, measures.items(), titles, strict=True):
-        log_axes(ax, title, True, measure, TALL)
-        for solver, words in NAMES.items():
-            curve = by_calls(rows, "exact", solver, name)
-            error_curve(ax, "exact", curve, thin=solver == "heun")
-            n = sorted(curve)[1]
-            ax.annotate(words, (n, failed_as_infinite(curve[n]).mean()), (8, 5), fontsize=9,
-                        textcoords="offset points")  # fmt: skip
-    shade_floor(axes[0], score(rows, "truth", "sliced_w2", "truth", 0))
-    return figure
-
-
-# Error by cost of training, error by noise level, and errors of posterior sampling
-
-RIGHT = 125  # CPU seconds: where the names stand
-
-
-def errors_by_cost(rows: Sequence[Row], panels: Mapping[str, Mapping[str, np.ndarray]],
-          best: Mapping[str, Sequence[str]]) -> Figure:  # fmt: skip
-    """Error against CPU seconds of the whole training: a panel of errors (seeds,) by method.
-
-    The names of `best` are in bold.
-    """
-    figure, (axes,) = sheet(1, len(panels), 4.9 * len(panels), 5.8)
-    for ax, (title, errors) in zip(axes, panels.items(), strict=True):
-        ax.set(xscale="log", yscale="log", ylim=(0.008, 1.1), xlim=(14, 520))
-        tags = {cost_point(ax, a, score(rows, a, "seconds"), e): a for a, e in errors.items()}
-        name_points(ax, tags, RIGHT, 0.0395, best[title])
-        plain_ticks(ax.set_xticks, (15, 20, 30, 50, 80))
-        plain_ticks(ax.set_yticks, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))
-        ax.minorticks_off()
-        shade_floor(ax, score(rows, "truth", "sliced_w2", "truth", 0))
-        name_axes(ax, "the whole training (CPU seconds)", DATA_ERROR * (ax is axes[0]), title)
-    return figure
-
-
-def name_points(
-    ax: Axes, tags: Mapping[CurveLabel, str], x: float, gap: float, best: Sequence[str] = ()
-) -> None:
-    """Marks and names of methods at x, one over the other; those of `best` in bold."""
-    for tag, y in spread_labels(ax, list(tags), gap):
-        draw_mark(ax, tags[tag], x, y)
-        weight = "bold" if tags[tag] in best else "normal"
-        ax.text(x * 1.1, y, tag.text, fontsize=9, color=tag.color, va="center",
-                fontweight=weight)  # fmt: skip
-
-
-def map_and_law(rows: Sequence[Row], methods: Sequence[str], title: str) -> Figure:
-    """One call: the error of the distribution against that of the map, by method."""
-    figure, axes = sheet(1, 1, 8.6, 3.9)
-    ax = axes[0, 0]
-    errors = {a: (by_calls(rows, a, name="end")[1], by_calls(rows, a)[1]) for a in methods}
-    top = 2 * max(law.max() for _, law in errors.values())
-    ax.set(xscale="log", yscale="log", xlim=(0.03, 3.4), ylim=(0.008, top))
-    tags = {cost_point(ax, a, end, law): a for a, (end, law) in errors.items()}
-    name_points(ax, tags, 1.3, 0.058)
-    plain_ticks(ax.set_xticks, (0.05, 0.1, 0.2, 0.5, 1))
-    plain_ticks(ax.set_yticks, [v for v in TICKS if 0.008 < v < top])
-    ax.minorticks_off()
-    shade_floor(ax, score(rows, "truth", "sliced_w2", "truth", 0))
-    name_axes(ax, "RMS distance to the exact end (data units)", DATA_ERROR, title)
-    return figure
-
-
-def draw_mark(ax: Axes, method: str, x: float, y: float) -> None:
-    """A method's mark, hollow if the exact denoiser was its teacher."""
-    role = LOOK[method]
-    fill = "white" if ENTRIES[method].teacher else role.color
-    ax.plot(x, y, role.marker, color=role.color, markersize=8, markerfacecolor=fill)
-
-
 def plain_ticks(put: Callable[..., object], ticks: Sequence[float]) -> None:
     """Plain numbers."""
     put(ticks, [f"{v:g}" for v in ticks])
 
 
-def cost_point(ax: Axes, method: str, seconds: np.ndarray, errors: np.ndarray) -> CurveLabel:
-    """One method: means, and the ranges over the seeds both ways."""
-    role, errors = LOOK[method], failed_as_infinite(errors)
-    x, y = float(seconds.mean()), float(errors.mean())
-    look = {"color": role.color, "linewidth": 3, "alpha": 0.35}
-    ax.hlines(y, seconds.min(), seconds.max(), **look)
-    ax.vlines(x, errors.min(), errors.max(), **look)
-    draw_mark(ax, method, x, y)
-    return CurveLabel(x, y, ENTRIES[method].title, dark(method))
-
-
-def errors_by_level(
-    rows: Sequence[Row], methods: Sequence[str], at: np.ndarray, title: str
-) -> Figure:
-    """RMS distance to f* by noise level (L,): means over the seeds with their range."""
-    figure, axes = sheet(1, 1, 8.6, 3.9)
-    ax = axes[0, 0]
-    ax.set(xscale="log", yscale="log", xlim=(at[0], at[-1] * 8), ylim=(0.0007, 1.4))
-    tags = [level_curve(ax, method, at, by_level(rows, method)) for method in methods]
-    plain_ticks(ax.set_xticks, (0.002, 0.01, 0.05, 0.2, 1, 10))
-    plain_ticks(ax.set_yticks, (0.001, 0.01, 0.1, 1))
+def log_axes(ax: Axes, x: tuple[float, float], y: tuple[float, float], ticks: Sequence[float],
+             across: str, up: str, title: str) -> None:  # fmt: skip
+    """Logarithmic axes with plain numbers, `ticks` on the x-axis."""
+    ax.set(xscale="log", yscale="log", xlim=x, ylim=y)
+    plain_ticks(ax.set_xticks, ticks)
+    plain_ticks(ax.set_yticks, [v for v in TICKS if y[0] <= v <= y[1]])
     ax.minorticks_off()
-    name_curves(ax, tags, at[-1] * 1.25, 0.07)
-    name_axes(ax, "noise level $\\sigma$ (data units)", "RMS of $f - f^*$ (data units)", title)
+    name_axes(ax, across, up, title)
+
+
+def shade_floor(ax: Axes, rows: Sequence[Row], down: bool = True) -> None:
+    """Nothing can be distinguished from real data below the highest distance of two real sets."""
+    real = score(rows, "truth", "sliced_w2", "truth", 0).max()
+    low = (ax.get_ylim() if down else ax.get_xlim())[0]
+    shade = {"color": DATA.color, "alpha": 0.16, "linewidth": 0}
+    if down:
+        ax.axhspan(low, real, **shade)
+        ax.text(0.02, low * 1.04, "the floor: real data", fontsize=8.5, color=DATA.color,
+                va="bottom", transform=ax.get_yaxis_transform())  # fmt: skip
+    else:
+        ax.axvspan(low, real, **shade)
+        ax.text(low * 1.02, 0.98, "the floor: real data", fontsize=8.5, color=DATA.color,
+                va="top", transform=ax.get_xaxis_transform())  # fmt: skip
+
+
+# Error by network calls, beside diffusion
+
+
+@dataclass(frozen=True)
+class StudentPanel:
+    """Students over the curves of diffusion by `ruler`: some with their names, others in grey."""
+
+    title: str
+    ruler: str
+    named: Sequence[str]
+    others: Sequence[str] = ()
+
+
+def errors_by_calls(rows: Sequence[Row], panels: Sequence[StudentPanel]) -> Figure:
+    """A panel of students for each teacher."""
+    figure, (axes,) = sheet(1, len(panels), 3.7 * len(panels), 4.7)
+    for ax, panel in zip(axes, panels, strict=True):
+        first = DATA_ERROR * (ax is axes[0])
+        log_axes(ax, (0.85, 46), SPAN, (1, 2, 4, 8, 16, 35), CALLS, first, panel.title)
+        shade_floor(ax, rows)
+        for method in panel.others:
+            error_curve(ax, method, by_calls(rows, method), Role(GREY, ".", "-"), thin=True)
+        for solver, words in NAMES.items():
+            curve = by_calls(rows, panel.ruler, solver)
+            error_curve(ax, panel.ruler, curve, TRUTH, thin=True)
+            n = sorted(curve)[1]
+            ax.annotate(words, (n, spread(curve[n])[0]), (6, 5), textcoords="offset points",
+                        fontsize=9, path_effects=[HALO])  # fmt: skip
+        tags = [error_curve(ax, a, by_calls(rows, a), LOOK[a]) for a in panel.named]
+        name_curves(ax, tags, 5.4)
     return figure
 
 
-def by_level(rows: Sequence[Row], method: str) -> np.ndarray:
-    """RMS distances to f* (seeds, L) of the runs that came to something."""
-    mine = [row for row in rows if row["arm"] == method and "rmse_by_level" in row]
-    return np.array([row["rmse_by_level"] for row in mine])
+# Points of methods: one call by its cost, or by two errors
+
+SIDES = {"right": (8, 0), "left": (-8, 0), "above": (0, 7), "below": (0, -7)}
 
 
-def level_curve(ax: Axes, method: str, at: np.ndarray, seen: np.ndarray) -> CurveLabel:
-    """A method's curve over noise levels."""
-    role, mean = LOOK[method], seen.mean(0)
-    fill = "white" if ENTRIES[method].teacher else role.color
-    ax.plot(at, mean, color=role.color, linestyle=role.line, marker=role.marker, markevery=4,
-            markersize=4, markerfacecolor=fill)  # fmt: skip
-    ax.fill_between(at, seen.min(0), seen.max(0), color=role.color, alpha=0.2, linewidth=0)
-    title = ENTRIES[method].title + " (not f*)" * (method in OTHER)
-    return CurveLabel(at[-1], float(mean[-1]), title, dark(method))
+def named_point(
+    ax: Axes, method: str, x: np.ndarray, y: np.ndarray, side: str | None, text: str = ""
+) -> None:
+    """Means and the ranges over the seeds both ways, with a name at this side or in grey."""
+    role = TAUGHT[ENTRIES[method].teacher]
+    color = role.color if side else GREY
+    (at, left, right), (up, low, high) = spread(x), spread(y)
+    ax.hlines(up, left, right, color=color, linewidth=2.5, alpha=0.35)
+    ax.vlines(at, low, high, color=color, linewidth=2.5, alpha=0.35)
+    ax.plot(at, up, role.marker, color=color, markersize=7 if side else 4,
+            markerfacecolor="white" if ENTRIES[method].teacher == EXACT else color)  # fmt: skip
+    if side:
+        dx, dy = SIDES[side]
+        ax.annotate(text or ENTRIES[method].title, (at, up), (dx, dy), fontsize=9,
+                    textcoords="offset points", color=dark(role), path_effects=[HALO],
+                    ha="left" if dx > 0 else "right" if dx < 0 else "center",
+                    va="bottom" if dy > 0 else "top" if dy < 0 else "center")  # fmt: skip
 
 
-def posterior_errors(rows: Sequence[Row], methods: Sequence[str], title: str) -> Figure:
-    """W₁ to the exact posterior of a hidden coordinate, with its floor and without any answer."""
-    figure, axes = sheet(1, 1, 8.6, 3.9)
+def teacher_legend(ax: Axes, place: str) -> None:
+    """The three looks of points."""
+    keys = [
+        Line2D([], [], color=role.color, marker=role.marker, linestyle="", label=GROUPS[teacher],
+               markerfacecolor="white" if teacher == EXACT else role.color)
+        for teacher, role in TAUGHT.items()
+    ]  # fmt: skip
+    ax.legend(handles=keys, loc=place, fontsize=8.5)
+
+
+def map_and_law(
+    rows: Sequence[Row], methods: Sequence[str], sides: Mapping[str, str], title: str
+) -> Figure:
+    """One call: the error of the distribution against that of the map, by method."""
+    figure, axes = sheet(1, 1, 8.6, 4.2)
     ax = axes[0, 0]
-    real, blind = (score(rows, "truth", "w1", way, 0) for way in ("truth", "prior"))
-    ax.set(xscale="log", yscale="log", xlim=(0.85, 440), ylim=(0.05, 0.6))
-    tags = [error_curve(ax, method, by_calls(rows, method, name="w1")) for method in methods]
-    ax.axhline(blind.mean(), color=NOISE.color, linestyle=":", linewidth=1.4)
-    ax.text(47, blind.mean() * 1.04, "measurement ignored: the prior", fontsize=9, color="#555555")
-    ax.set_xticks([1, 2, 4, 16, 40], ["1", "2", "4", "16", "40"])
-    plain_ticks(ax.set_yticks, (0.05, 0.1, 0.2, 0.4))
-    ax.minorticks_off()
-    shade_floor(ax, real, "exact posterior samples")
-    name_curves(ax, tags, 47, 0.075)
-    name_axes(ax, CALLS, "$W_1$ to the exact posterior (data units)", title)
+    ticks = (0.05, 0.1, 0.2, 0.5)
+    log_axes(ax, (0.035, 0.6), (0.01, 0.35), ticks, END_ERROR, DATA_ERROR, title)
+    shade_floor(ax, rows)
+    for a in sorted(methods, key=lambda a: a in sides):  # names over what has none
+        end, law = by_calls(rows, a, name="end")[1], by_calls(rows, a)[1]
+        named_point(ax, a, end, law, sides.get(a))
+    teacher_legend(ax, "upper left")
+    return figure
+
+
+def errors_by_cost(rows: Sequence[Row], errors: Mapping[str, np.ndarray],
+                   sides: Mapping[str, str], title: str) -> Figure:  # fmt: skip
+    """Error (seeds,) against CPU seconds of the whole training, by method."""
+    figure, axes = sheet(1, 1, 8.6, 4.2)
+    ax, ticks = axes[0, 0], (15, 20, 30, 50, 80)
+    seconds = "the whole training (CPU seconds)"
+    log_axes(ax, (12, 120), (0.013, 0.3), ticks, seconds, DATA_ERROR, title)
+    shade_floor(ax, rows)
+    for a in sorted(errors, key=lambda a: a in sides):
+        named_point(ax, a, score(rows, a, "seconds"), errors[a], sides.get(a))
+    return figure
+
+
+def two_measures(rows: Sequence[Row], sides: Mapping[str, str], title: str) -> Figure:
+    """From 1 over 2 to 4 calls: the share of samples off the modes against sliced W₂."""
+    figure, axes = sheet(1, 1, 8.6, 4.4)
+    ax, ticks = axes[0, 0], (0.015, 0.02, 0.03, 0.04, 0.05, 0.06)
+    off = "share of the samples off the modes"
+    log_axes(ax, (0.0125, 0.068), (0.008, 0.16), ticks, DATA_ERROR, off, title)
+    shade_floor(ax, rows, down=False)
+    ax.axhline(float(np.exp(-4.5)), color=DATA.color, linestyle=":", linewidth=1.2)
+    ax.text(0.067, float(np.exp(-4.5)) * 1.05, "real data", fontsize=8.5, color=DATA.color,
+            ha="right")  # fmt: skip
+    for method, side in sides.items():
+        role = TAUGHT[ENTRIES[method].teacher]
+        law, near = by_calls(rows, method), by_calls(rows, method, name="near_mode")
+        x, y = [law[n].mean() for n in law], [1 - near[n].mean() for n in law]
+        ax.plot(x, y, color=role.color, linestyle=role.line, linewidth=1.2)
+        ax.plot(x[:2], y[:2], role.marker, color=role.color, markersize=4, alpha=0.6,
+                markerfacecolor=fill(role, method))  # fmt: skip
+        named_point(ax, method, law[4], 1 - near[4], side)
+    teacher_legend(ax, "upper right")
+    return figure
+
+
+def by_teacher(
+    rows: Sequence[Row], methods: Mapping[str, Sequence[str]], titles: Sequence[str]
+) -> Figure:
+    """One call of a method with each of its teachers: both distances, means with ranges."""
+    figure, (axes,) = sheet(1, 2, 9.6, 3.9)
+    words = {"sliced_w2": DATA_ERROR, "end": END_ERROR}
+    for ax, (name, up), title in zip(axes, words.items(), titles, strict=True):
+        top = 0.0
+        for k, (named, arms) in enumerate(methods.items()):
+            role = LOOK[arms[0]]
+            mean, low, high = np.array([spread(by_calls(rows, a, name=name)[1]) for a in arms]).T
+            x = [list(GROUPS).index(ENTRIES[a].teacher) + 0.07 * (k - 1) for a in arms]
+            ax.vlines(x, low, high, color=role.color, linewidth=3.5, alpha=0.35)
+            ax.plot(x, mean, color=role.color, marker=role.marker, linestyle=role.line,
+                    label=named)  # fmt: skip
+            top = max(top, high.max())
+        ax.set(xlim=(-0.4, len(GROUPS) - 0.6), ylim=(0, 1.25 * top))
+        ax.set_xticks(range(len(GROUPS)), ["no teacher", "batch mean", "exact denoiser"])
+        name_axes(ax, "teacher", up, title)
+        ax.legend(fontsize=8.5, loc="lower left" if name == "end" else "upper right")
+    real = score(rows, "truth", "sliced_w2", "truth", 0).max()
+    axes[0].axhspan(0, real, color=DATA.color, alpha=0.16, linewidth=0)
+    axes[0].text(-0.37, 0.0005, "the floor: real data", fontsize=8.5, color=DATA.color)
     return figure
