@@ -6,6 +6,7 @@ A run that failed (nan) counts as an infinite error.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -363,7 +364,7 @@ def named_point(
                     va="bottom" if dy > 0 else "top" if dy < 0 else "center")  # fmt: skip
 
 
-def teacher_legend(ax: Axes, place: str) -> None:
+def teacher_legend(ax: Axes, place: Literal["upper left", "upper right"]) -> None:
     """The three looks of points."""
     keys = [
         Line2D([], [], color=role.color, marker=role.marker, linestyle="", label=GROUPS[teacher],
