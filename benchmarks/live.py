@@ -18,12 +18,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browser.harness import FLAGS, chromium  # noqa: E402
 from cmlab_labs.live.page import live_figure, live_scripts  # noqa: E402
 
-DIGIT = """async () => {
+IMAGE = """async ([name, side, colours]) => {
     await new Promise((use) => { cmlabNetwork = (name, told) => use(window.told = told);
-        const script = document.createElement("script"); script.src = "digits.js";
+        const script = document.createElement("script"); script.src = `${name}.js`;
         document.head.append(script) });
-    const f = cmlab.denoiser(new cmlab.UNet(cmlab.unpacked(told.weights), 8), told.sigmaData);
-    const z = new cmlab.Random(0).normal(64).map((v) => 80 * v);
+    const net = new cmlab.UNet(cmlab.unpacked(told.weights), side, told.patch);
+    const f = cmlab.denoiser(net, told.sigmaData);
+    const z = new cmlab.Random(0).normal(colours * side ** 2).map((v) => 80 * v);
     window.act = () => f(z, 80, 3);
 }"""
 POINTS = """() => { const net = new cmlab.MLP(new cmlab.Machine(32), {}, 2048);
@@ -31,6 +32,8 @@ POINTS = """() => { const net = new cmlab.MLP(new cmlab.Machine(32), {}, 2048);
     net.initialise(p, new cmlab.Random(0));
     window.act = () => net.forward(p, x, c, 2048);
 }"""
+NETWORKS = (("a digit", IMAGE, ("digits", 8, 1), 100), ("2,048 points", POINTS, None, 20),
+            ("a photograph", IMAGE, ("photographs", 32, 3), 20))  # fmt: skip
 REPEAT = "n => { for (let i = 0; i < n; i++) act() }"
 TRAIN = """asked => { window.trainer = new cmlab.Trainer(asked);
     trainer.truth();
@@ -60,15 +63,18 @@ def cpu(page: Page, script: str, argument: object = None) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
-        for name, text in live_scripts().items():
-            (Path(work) / f"{name}.js").write_text(text, encoding="utf-8")
+        scripts = live_scripts()
+        for name, file in scripts.items():
+            (Path(work) / f"{name}.js").write_bytes(file)
+            print(f"{name}.js: {len(file) / 1e3:.0f} kB")
+        print(f"together {sum(map(len, scripts.values())) / 1e6:.2f} MB")
         index = Path(work) / "index.html"
         index.write_text(f'<!DOCTYPE html><body><script src="live.js" defer></script>'
-                         f"{live_figure('07')}", encoding="utf-8")  # fmt: skip
+                         f"{live_figure('07')}{live_figure('16')}", encoding="utf-8")  # fmt: skip
         page = playwright.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
         page.goto(index.as_uri())
-        for name, make, n in (("a digit", DIGIT, 100), ("2,048 points", POINTS, 20)):
-            page.evaluate(make)
+        for name, make, of, n in NETWORKS:
+            page.evaluate(make, of)
             cpu(page, REPEAT, 10)
             print(f"{name}: {1000 * cpu(page, REPEAT, n) / n:.1f} ms")
         for method, steps, rate in TRAININGS:
@@ -80,6 +86,10 @@ def main() -> None:
         page.get_by_role("button", name="Train", exact=True).click()
         page.wait_for_timeout(2000)
         print(f"longest pause of the page while a worker trains: {page.evaluate(PAUSES):.0f} ms")
+        page.reload()
+        page.locator("[data-live=photographs]").scroll_into_view_if_needed()
+        page.get_by_role("radio", name="4").check()  # ten photographs of four calls
+        print(f"and while one makes photographs: {page.evaluate(PAUSES):.0f} ms")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,18 @@ import torch
 from browser.harness import chromium, firefox, launched
 from cmlab_labs.lab02_consistency.explorer import dragged
 from cmlab_labs.lab13_inverse.explorer import EDITS, held_out_digit
-from cmlab_labs.live.page import DIGITS, EMBED, FLOWS, live_figure, live_scripts, packed, told
+from cmlab_labs.live.page import (
+    DIGITS,
+    EMBED,
+    FLOWS,
+    PHOTOGRAPHS,
+    halves,
+    live_figure,
+    live_scripts,
+    packed,
+    rounded,
+    told,
+)
 from cmlab_labs.live.widget import LiveFigure
 from cmlab_labs.tools.gallery.site import ASSETS
 from PIL import Image
@@ -40,7 +51,12 @@ SLOWER = 3.0  # how many times longer than alone a busy machine may take, of its
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def scripts():
+    return live_scripts()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, scripts):
     """One page with all live figures, opened from a disk; it asks for nothing elsewhere."""
     if chromium() is None and firefox() is None:
         pytest.skip("Chromium is not installed: on Debian, `apt-get install chromium`")
@@ -48,8 +64,8 @@ def page(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("live")
     (folder / "assets").mkdir()
-    for name, text in live_scripts().items():
-        (folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
+    for name, file in scripts.items():
+        (folder / "assets" / f"{name}.js").write_bytes(file)
     for name in ("style.css", "theme.js"):
         (folder / "assets" / name).write_bytes((ASSETS / name).read_bytes())
     (folder / "embed.html").write_text(EMBED, encoding="utf-8")
@@ -108,14 +124,6 @@ def generator():
     return model.eval().requires_grad_(False), recipe
 
 
-def rounded(model):
-    """The model with weights in float16, the frequencies apart."""
-    for name, weight in model.state_dict().items():
-        if not name.endswith("frequencies"):
-            weight.copy_(weight.half().float())
-    return model
-
-
 MAKE = """told => {
     const { UNet, unpacked, denoiser } = cmlab;
     window.f = denoiser(new UNet(unpacked(told.weights), 8), told.sigmaData);
@@ -136,6 +144,40 @@ def test_the_digits_network_equals_torchs_in_float16_and_float32(page, generator
     assert (found - exact).abs().max() < 2e-3
     with torch.no_grad():
         assert (found - rounded(model)(x_t, t, label).flatten(1)).abs().max() < 1e-5
+
+
+def test_the_photographs_network_equals_torchs_on_the_same_weights(page):
+    model = runs.load(PHOTOGRAPHS)[0].eval().requires_grad_(False)
+    z = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    t, label = torch.tensor([80.0, 2.0, 0.2]), torch.tensor([1, 7, 10])  # the last is "no class"
+    x_t = t.reshape(-1, 1, 1, 1) * z
+    found = torch.tensor(page.evaluate(
+        """([told, x, t, y]) => {
+            const { UNet, unpacked, denoiser } = cmlab;
+            const net = new UNet(unpacked(told.weights), 32, told.patch);
+            window.draw = denoiser(net, told.sigmaData);
+            return x.map((row, i) => [...draw(Float32Array.from(row), t[i], y[i])]);
+        }""",
+        [plain(told(PHOTOGRAPHS)), x_t.flatten(1).tolist(), t.tolist(), label.tolist()],
+    ))  # fmt: skip
+    exact = model(x_t, t, label).flatten(1)
+    assert (found - exact).square().mean().sqrt() < 0.005  # 8 bits, of pixels from -1 to 1
+    assert (found - rounded(model, large=True)(x_t, t, label).flatten(1)).abs().max() < 1e-5
+    loop = """() => { const z = new cmlab.Random(0).normal(3072).map((v) => 80 * v);
+        for (let i = 0; i < 8; i++) draw(z, 80, i) }"""
+    assert cpu_seconds(page, loop)[1] / 8 < 0.050 * SLOWER
+
+
+def test_weights_that_are_no_characters_are_refused():
+    for wrong in (128.0, -200.0, float("nan")):
+        with pytest.raises(ValueError, match="below 128"):
+            halves(torch.tensor([0.5, wrong]))
+
+
+def test_all_scripts_together_are_within_six_megabytes_and_the_first_within_one(scripts):
+    recorded = live_figure("front").encode()
+    first = scripts["live"] + (ASSETS / "style.css").read_bytes() + recorded
+    assert sum(map(len, scripts.values())) + 2 * len(recorded) < 6e6 and len(first) < 0.3e6
 
 
 def test_a_seed_gives_torchs_noise(page):
@@ -286,6 +328,43 @@ def test_a_click_on_the_noise_makes_another_digit_and_the_keyboard_another_class
     page.wait_for_function(says, arg="between the noises of seeds 4 and 5")
 
 
+ALL_CLASSES = """calls => new Promise((done) => {
+    const { live } = document.querySelector("[data-live=photographs]");
+    live.figure.querySelector(`input[value="${calls}"]`).click();
+    const made = () => live.now.all.filter(Boolean).length;
+    const wait = () => (made() === 10 ? done() : setTimeout(wait, 20));
+    wait();
+})"""
+
+
+def test_a_click_makes_another_photograph_in_a_worker_while_the_page_stays_awake(page):
+    place, says = shown(page, "photographs")
+    page.wait_for_function(says, arg="seed 7: 1 network call. This picture is recorded")
+    first = place.locator(".stage canvas").nth(1).screenshot()
+    place.get_by_role("radio", name="automobile").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(says, arg="A bird from the noise of seed 7: 1 network call. This")
+    came = "() => [...document.scripts].some(({ src }) => src.endsWith('photographs.js'))"
+    assert not page.evaluate(came)  # 2.8 MB, which nobody has asked for yet
+    place.get_by_role("button", name="New noise: draw another").click()
+    page.wait_for_function(says, arg="A bird from the noise of seed 8: 1 network call, ")
+    assert place.locator(".stage canvas").nth(1).screenshot() != first
+    place.get_by_role("slider").focus()
+    page.keyboard.press("PageUp")
+    page.wait_for_function(says, arg="between the noises of seeds 8 and 9")
+    _, took = cpu_seconds(page, ALL_CLASSES, 2)  # 20 calls
+    assert firefox() or took < 0.1 * SLOWER
+
+
+def test_without_webassembly_the_recorded_photographs_stay(page):
+    own = page.context.new_page()
+    own.add_init_script("delete globalThis.WebAssembly")
+    own.goto(page.url)
+    assert own.locator("[data-live=photographs] img").is_visible()
+    assert not own.locator("[data-live=photographs] .stage").count()
+    own.close()
+
+
 def shown(page, kind):
     """A live figure in view, and the condition that its reading holds certain words."""
     place = page.locator(f".live[data-live={kind}]")
@@ -390,6 +469,7 @@ def test_a_trained_map_keeps_most_points_in_the_mode_of_their_exact_path(page):
 STATES = {  # addresses, and what the figures say that they open
     "path?x=0.5&y=-0.25&level=80&data=your+own&own=0_0_0.2_1": "x_t = (0.50, -0.25) at t = 3.46",
     "digits?seed=7&digit=5&calls=2&share=0.25": "A 5 from the noise between the noises of seeds 7",
+    "photographs?seed=3&class=ship&calls=2&share=0.5": "A ship from the noise between",
     "ring?method=ECT&seed=4&data=two+modes": "ECT, step 0 of 1500",
     "map?method=cd&calls=2&seed=1": "CD, two calls",
     "flow?method=psd&from=30&to=4&jumps=2&seed=1": "from t = 0.750 to s = 0.100 in 2 jumps",
@@ -445,7 +525,8 @@ def carried(page, place, start, *, stop=""):
 
 @pytest.mark.skipif(bool(firefox()), reason="Playwright 1.58 reports no download in Firefox")
 def test_pictures_and_films_of_a_figure_can_be_carried_away(page):
-    for kind, marks in (("map", 2 * 2048), ("ring", 2 * 400), ("digits", 2 * 64)):
+    for kind, marks in (("map", 2 * 2048), ("ring", 2 * 400), ("digits", 2 * 64),
+                        ("photographs", 2 * 1024)):  # fmt: skip
         place = page.locator(f".live[data-live={kind}]")
         place.scroll_into_view_if_needed()
         page.wait_for_function(
@@ -499,7 +580,8 @@ def test_in_a_notebook_the_same_figure_is_a_widget_beside_the_picture_that_is_ke
         circle,
         torch.full((8,), 0.1).double(),
     )
-    for figure, words in ((LiveFigure("map"), "iCT, one call: 9"), (dragged(ring), "")):
+    drawing = LiveFigure("photographs"), "An automobile from the noise of seed 7: 1 network call, "
+    for figure, words in (drawing, (LiveFigure("map"), "iCT, one call: 9"), (dragged(ring), "")):
         state = figure.get_state()
         values = {key: state[key] for key in ("figure", "lab", "opened", "networks")}
         page.evaluate(RENDER, {"esm": state["_esm"], "values": plain(values)})

@@ -94,6 +94,25 @@ class Pixels extends Surface {
   }
 }
 
+/** An image of three colours, all pixels of one after those of the one before, from -1 to 1. */
+class Photograph extends Surface {
+  paint(values) {
+    const n = values.length / 3, side = Math.sqrt(n);
+    this.begin(side, 1);
+    const byte = (v) => Math.round(127.5 * (clamped(v, -1, 1) + 1));
+    if (!this.lent) {
+      const image = this.context.createImageData(side, side);
+      for (let i = 0; i < n; i++) image.data.set([byte(values[i]), byte(values[n + i]), byte(values[2 * n + i]), 255], 4 * i);
+      return this.context.putImageData(image, 0, 0);
+    }
+    const unit = this.size / side;
+    for (let i = 0; i < n; i++) {
+      this.context.fillStyle = `rgb(${byte(values[i])}, ${byte(values[n + i])}, ${byte(values[2 * n + i])})`;
+      this.context.fillRect((i % side) * unit, Math.floor(i / side) * unit, unit, unit);
+    }
+  }
+}
+
 /** The plane on a canvas: a square from -reach to reach, drawn sharply at the screen's own pixels. */
 class Plane extends Surface {
   constructor(canvas, reach, words) {

@@ -19,7 +19,7 @@ from cmlab.train.recipe import Recipe
 
 from ..tools.gallery.site import ASSETS
 from .onnx_file import export_onnx
-from .page import network, script
+from .page import network, rounded, script
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -68,10 +68,7 @@ def rounding(model: Denoiser, classes: int) -> float:
     x_t = level.reshape(-1, *(1,) * (z.ndim - 1)) * z
     label = torch.arange(8) if classes else None
     before = model.eval()(x_t, level, label)
-    for name, weight in model.state_dict().items():
-        if not name.endswith("frequencies"):
-            weight.copy_(weight.half().float())
-    return float((model(x_t, level, label) - before).abs().max())
+    return float((rounded(model)(x_t, level, label) - before).abs().max())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -63,7 +63,7 @@ class Ring extends Figure {
       this.later = setTimeout(() => this.begin(), 250); // while a Gaussian is dragged, nothing starts
     }, told);
     this.ghosts = [];
-    this.worker = new Worker(URL.createObjectURL(new Blob([`(${cmlabLive})(self)`], { type: "text/javascript" })));
+    this.worker = background("ring");
     this.worker.onmessage = ({ data }) => this.hear(data);
     this.build();
     this.follow(this.canvas);

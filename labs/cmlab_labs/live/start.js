@@ -11,20 +11,20 @@ function network(name, address, use) {
   if (!coming) document.head.append(make("script", { src: address }));
 }
 
-const FIGURES = { digits: Digits, retouch: Retouch, path: Path, ring: Ring, map: PlaneMap, flow: FlowMap };
+const SERVICES = { ring: serve, photographs: develop }; // what a worker does, by its name
+
+/** A worker that runs this very script, so that a page from a disk can have one. */
+const background = (name) => new Worker(URL.createObjectURL(new Blob([`(${cmlabLive})(self)`], { type: "text/javascript" })), { name });
+
+const FIGURES = { digits: Digits, photographs: Photographs, retouch: Retouch, path: Path, ring: Ring, map: PlaneMap, flow: FlowMap };
 const OPENED = /^#(\w+)\?(.*)$/; // the end of an address that opens a figure: its kind, and its state
 
-/** Makes the figure of a place, <div class="live"><figure></figure></div>. */
+/** Makes the figure of a place, <div class="live"><figure></figure></div>; in too old a browser, without SIMD, what is recorded stays. */
 function enliven(place, told = "") {
-  const figure = place.querySelector("figure");
-  try {
-    place.live = new FIGURES[place.dataset.live](figure, place.dataset, new URLSearchParams(told));
-    place.querySelector(".fallback")?.remove();
-    share(place);
-  } catch (error) {
-    if (!(error instanceof WebAssembly.CompileError)) throw error; // no SIMD: too old a browser
-    figure.hidden = true;
-  }
+  if (!self.WebAssembly?.validate(KERNEL)) return;
+  place.live = new FIGURES[place.dataset.live](place.querySelector("figure"), place.dataset, new URLSearchParams(told));
+  place.querySelector(".fallback")?.remove();
+  share(place);
 }
 
 /** The place of the figure that the address opens, as it is now: a page of one figure may take any. */
@@ -53,7 +53,7 @@ function begin(places) {
   places.filter((place) => place !== opened && place.dataset.live).forEach((place) => near.observe(place));
 }
 
-if (!self.document) serve(self);
-else if (self.WebAssembly) begin([...document.querySelectorAll(".live")].filter((place) => !place.live)); // a notebook enlivens its own
+if (!self.document) SERVICES[self.name](self);
+else begin([...document.querySelectorAll(".live")].filter((place) => !place.live)); // a notebook enlivens its own
 
 self.cmlab = { Chart, Machine, Mixture, MLP, Plane, PlaneMap, Random, Trainer, UNet, completed, denoiser, enliven, given, jumped, levelsOf, overall, ring, unpacked }; // for whoever builds on them

@@ -1,15 +1,19 @@
-// The digits' network, cmlab/nets/unet.py, for one image at a time: channels in rows, pixels across.
+// The networks of digits and photographs, cmlab/nets/unet.py and patches.py, for one image at a time:
+// channels in rows, pixels across. Levels and attention are those that the weights' names tell.
 
 const silu = (v) => v / (1 + Math.exp(-v));
 
 class UNet {
-  /** `weights` as `unpacked` gives them, `side` the pixels of a side. */
-  constructor(weights, side) {
-    this.w = weights;
-    this.side = side;
-    this.machine = new Machine(8);
+  /** `weights` as `unpacked` gives them, `side` the pixels of a side, `patch` those of a patch's. */
+  constructor(weights, side, patch = 1) {
+    this.w = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name.replace(/^inner\./, ""), tensor]));
+    Object.assign(this, { patch, side: side / patch });
+    this.levels = Object.keys(this.w).filter((name) => /^down\.\d+\.blocks\.0\.conv_1\.bias$/.test(name)).length;
+    const tensors = Object.values(this.w), count = tensors.reduce((sum, { data }) => sum + data.length, 0);
+    this.machine = new Machine(6 + Math.ceil(count / 2 ** 17)); // the weights, half as much again, and 6 MB
     this.kept = new Map(); // matrices in the machine's memory, and rooms for activations
-    this.columns = this.machine.floats(9 * 192 * side * side);
+    const inputs = Math.max(...tensors.map(({ shape }) => (shape.length === 4 ? shape[1] : 0)));
+    this.columns = this.machine.floats(9 * inputs * this.side ** 2);
   }
 
   named(name) {
@@ -138,19 +142,41 @@ class UNet {
     return told.map((v, i) => silu(v + labels[label * width + i]));
   }
 
-  /** F(x, c_noise, label) for one image x of side² pixels. */
-  call(x, cNoise, label) {
-    const e = this.conditioning(cNoise, label), n = this.side, half = n / 2;
-    const first = this.conv("first", x, n).slice();
-    const fine = this.block("down.0.blocks.0", first, e, n);
-    const coarse = this.block("down.1.blocks.0", halved(fine, n), e, half);
-    const channels = coarse.length / half ** 2;
-    let h = this.block("middle.blocks.0", coarse, e, half);
-    h = this.attention("middle.attention.0", h, channels, half);
-    h = this.block("up.0.blocks.0", joined(h, coarse), e, half);
-    h = this.block("up.1.blocks.0", joined(doubled(h, half), fine), e, n);
-    return this.conv("last.2", this.affine("last.0", h, h.length / n ** 2, n * n), n).slice();
+  /** A block, and attention where the level has it. */
+  level(name, h, e, n) {
+    const out = this.block(`${name}.blocks.0`, h, e, n), attention = `${name}.attention.0`;
+    return this.w[`${attention}.qkv.weight`] ? this.attention(attention, out, out.length / n ** 2, n) : out;
   }
+
+  /** F(x, c_noise, label) for one image x, all pixels of a channel after those of the one before. */
+  call(x, cNoise, label) {
+    const e = this.conditioning(cNoise, label), skips = [];
+    let n = this.side, h = this.conv("first", gathered(x, n, this.patch), n);
+    for (let i = 0; i < this.levels; i++) {
+      if (i) [h, n] = [halved(h, n), n / 2];
+      skips.push((h = this.level(`down.${i}`, h, e, n)));
+    }
+    h = this.level("middle", h, e, n);
+    for (let i = 0; i < this.levels; i++) {
+      if (i) [h, n] = [doubled(h, n), 2 * n];
+      h = this.level(`up.${i}`, joined(h, skips.pop()), e, n);
+    }
+    h = this.conv("last.2", this.affine("last.0", h, h.length / n ** 2, n * n), n);
+    return gathered(h, n, this.patch, true);
+  }
+}
+
+/** Space to depth: the pixels of each patch as channels of one pixel, n a side; or `back` again. */
+function gathered(h, n, patch, back = false) {
+  const out = new Float32Array(h.length), wide = n * patch;
+  for (let i = 0; i < h.length; i++) {
+    const x = i % wide, y = Math.floor(i / wide) % wide, channel = Math.floor(i / wide ** 2);
+    const deep = (channel * patch + (y % patch)) * patch + (x % patch);
+    const at = (deep * n + Math.floor(y / patch)) * n + Math.floor(x / patch);
+    if (back) out[i] = h[at];
+    else out[at] = h[i];
+  }
+  return out;
 }
 
 function joined(a, b) {

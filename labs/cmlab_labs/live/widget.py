@@ -13,7 +13,7 @@ import traitlets
 from ..common.explorer import Picture, reading_html
 from ..common.screen import Screen
 from ..tools.gallery.site import ASSETS
-from .page import ATLAS, DIGITS, FLOWS, PLANE, script, told
+from .page import ATLAS, DIGITS, FLOWS, PHOTOGRAPHS, PLANE, script, told
 
 RENDER = """
 export default {
@@ -28,6 +28,7 @@ export default {
 };
 """
 NETWORKS = {"digits": {"digits": DIGITS}, "retouch": {"digits": DIGITS},
+            "photographs": {"photographs": PHOTOGRAPHS},
             "map": {key: PLANE[key] for key in ATLAS},
             "flow": {key: PLANE[key] for key in FLOWS}}  # fmt: skip
 NOTEBOOK = """
@@ -54,7 +55,7 @@ class LiveFigure(anywidget.AnyWidget):
     """A live figure, which works in the page alone.
 
     Args:
-        figure: "digits", "retouch", "path", "ring", "map" or "flow".
+        figure: "digits", "photographs", "retouch", "path", "ring", "map" or "flow".
         lab: the lab in which it stands, for the figures that begin differently in two of them.
         opened: what it opens with, as in the address that its Share control tells on a web page.
         still: the picture of it that a notebook keeps.

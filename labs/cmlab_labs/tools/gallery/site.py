@@ -190,7 +190,8 @@ def front(
     said = paragraphs(readme)
     body = [
         f'<div class="masthead">{words.html("# " + said[0])}<div class="lead">',
-        words.html(said[1]), "</div></div>\n", live_figure("front"), ways_in(labs),
+        words.html(said[1]), "</div></div>\n",
+        f'<div class="side-by-side">\n{live_figure("front")}</div>\n', ways_in(labs),
         moving_figure(figures[HERO][0], autoplay=True),
         heading(words, 2, "The labs"), cards(labs, figures, files),
     ]  # fmt: skip
@@ -303,8 +304,8 @@ class Site:
         from plotly.offline import get_plotlyjs
 
         shutil.copytree(ASSETS, self.folder / "assets")
-        for name, text in {"plotly.min": get_plotlyjs(), **live_scripts()}.items():
-            (self.folder / "assets" / f"{name}.js").write_text(text, encoding="utf-8")
+        for name, file in {"plotly.min": get_plotlyjs().encode(), **live_scripts()}.items():
+            (self.folder / "assets" / f"{name}.js").write_bytes(file)
         (self.folder / "embed.html").write_text(EMBED, encoding="utf-8")
 
     def lab_page(self, one: Lab, before: Lab | None, after: Lab | None) -> Page:
