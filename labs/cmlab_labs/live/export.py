@@ -1,6 +1,7 @@
 """`cmlab export RUN`: a trained network as one HTML file that runs it, offline, or as ONNX."""
 
 import argparse
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import torch
 
 from cmlab.cli.evaluate import fitting
 from cmlab.cli.settings import Refused, say
+from cmlab.data.cifar10 import CIFAR10
 from cmlab.data.digits import Digits
 from cmlab.data.toy import Ring
 from cmlab.model import CMPrecond, Denoiser, EDMPrecond
 from cmlab.nets.mlp import MLPShape
+from cmlab.nets.norm import Grouped, ScaleShift
+from cmlab.nets.patches import PatchesShape
 from cmlab.nets.unet import UNetShape
 from cmlab.sampling import FewSteps
 from cmlab.train import checkpoint, runs
@@ -50,25 +54,42 @@ def figure_of(recipe: Recipe) -> str:
             plain = UNetShape(width=net.width, dropout=net.dropout, embed=net.embed, classes=10)
             if net == plain and isinstance(recipe.precond, EDMPrecond):
                 return "digits"
+        if draws_photographs(recipe):
+            return "photographs"
         if isinstance(net, MLPShape) and recipe.data == Ring() and net.depth == 3:
             return "map"
     raise Refused(
-        "a page shows runs such as digits.ect and, on the ring, toy.ct, toy.ict, toy.ect and "
-        "toy.cd: a UNet of two levels on digits, or an MLP of three layers on the ring, in noise "
-        "levels; `cmlab sample` draws the others"
+        "a page shows runs such as digits.ect, cifar10.ect-laptop and, on the ring, toy.ct, "
+        "toy.ict, toy.ect and toy.cd: a UNet of two levels on digits, one on patches for CIFAR-10 "
+        "with classes, or an MLP of three layers on the ring, in noise levels; `cmlab sample` "
+        "draws the others"
     )
 
 
+def draws_photographs(recipe: Recipe) -> bool:
+    """Whether unet.js knows the network of such a run, and the figure its classes."""
+    data, net = getattr(recipe.data, "data", recipe.data), recipe.net
+    if not isinstance(data, CIFAR10) or not isinstance(net, PatchesShape):
+        return False
+    inner = net.inner
+    known = isinstance(inner, UNetShape) and inner == replace(
+        inner, blocks=1, modulation=ScaleShift(), norm=Grouped()
+    )
+    return known and data.labelled and isinstance(recipe.precond, EDMPrecond)
+
+
 @torch.no_grad()
-def rounding(model: Denoiser, classes: int) -> float:
-    """The largest change of the model's answers by the page's float16, on fixed noise."""
-    shape = (8, 2) if not classes else (8, 1, 8, 8)
+def rounding(model: Denoiser, recipe: Recipe) -> float:
+    """The largest change of the model's answers by the page's weights, on fixed noise."""
+    large = isinstance(recipe.net, PatchesShape)
+    classes = large or getattr(recipe.net, "classes", 0)
+    shape = (8, *recipe.data.shape)
     z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     level = torch.logspace(-1, 1, 8)
     x_t = level.reshape(-1, *(1,) * (z.ndim - 1)) * z
     label = torch.arange(8) if classes else None
     before = model.eval()(x_t, level, label)
-    return float((rounded(model)(x_t, level, label) - before).abs().max())
+    return float((rounded(model, large)(x_t, level, label) - before).abs().max())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,9 +125,10 @@ def page(run: Path, path: Path) -> int:
     kind, name = figure_of(recipe), run.stem
     read = {part: (ASSETS / file).read_text(encoding="utf-8")
             for part, file in (("style", "style.css"), ("theme", "theme.js"))}  # fmt: skip
-    weights = network("digits" if kind == "digits" else "own", run)
+    weights = network("own" if kind == "map" else kind, run)
     text = PAGE.format(title=escape(name), kind=kind, weights=weights, script=script(), **read)
     checkpoint.replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    changed = rounding(model.float(), getattr(recipe.net, "classes", 0))
-    say({"wrote": str(path), "bytes": len(text.encode()), "float16_changes": changed})
+    changed = rounding(model.float(), recipe)
+    how = "eight_bits_change" if kind == "photographs" else "float16_changes"
+    say({"wrote": str(path), "bytes": len(text.encode()), how: changed})
     return 0

@@ -94,7 +94,7 @@ class Generated extends Figure {
     this.noise.canvas.setAttribute("aria-label", `${side} by ${side} pixels: ${this.name}`);
     this.between.setAttribute("aria-valuetext", this.name);
     if (this.now?.noise !== noise) this.now = { noise, z: noiseOf(this.state, colours * side ** 2), all: [] }; // `all`: its pictures by class
-    this.now.x = null;
+    Object.assign(this.now, { x: null, done: false });
     this.ask();
     this.paint();
   }

@@ -20,7 +20,7 @@ function develop(scope) {
 class Photographs extends Generated {
   constructor(figure, place, told) {
     super(figure, told, { side: PHOTOGRAPH, colours: 3, key: "class", classes: THINGS, opens: { seed: 7, asked: "automobile" },
-      caption: "One call of a larger network turns this noise into a photograph.", wait: "The network is on its way: 2.6 MB." });
+      caption: "One call of a network turns this noise into a photograph of 32 × 32 pixels.", wait: "The network is on its way: 2.8 MB." });
     this.wait.hidden = true;
     const strip = figure.parentNode.querySelector("img.recorded");
     if (!strip) this.show();
@@ -34,20 +34,25 @@ class Photographs extends Generated {
       this.tell(null, " This picture is recorded: any other is made on your own device.");
       return;
     }
-    if (!this.worker) this.begin();
+    if (!this.coming) this.begin();
     this.next();
   }
 
   /** Asks for the network, and hands it to a worker. */
   begin() {
-    this.worker = background("photographs");
-    this.worker.onmessage = ({ data }) => this.hear(data);
+    this.coming = true;
     this.wait.hidden = false;
+    this.wait.textContent = this.about.wait;
     network("photographs", "assets/photographs.js", (told) => {
+      this.worker = background("photographs");
+      this.worker.onmessage = ({ data }) => this.hear(data);
       this.worker.postMessage({ told });
       this.changed = told.changed;
       this.wait.hidden = true;
       this.next();
+    }, () => {
+      this.coming = false;
+      this.wait.textContent = "The network did not arrive. “New noise” asks for it again.";
     });
   }
 
@@ -55,8 +60,8 @@ class Photographs extends Generated {
    *  the picture of the class, then those of the others. */
   next() {
     const { now } = this, label = [this.label, ...THINGS.keys()].find((one) => !now.all[one]);
-    if (now.all[this.label] && !now.x) this.arrived(now.all[this.label]);
-    if (this.busy || !this.changed || label === undefined) return;
+    if (now.all[this.label] && !now.done) this.arrived(now.all[this.label]);
+    if (this.busy || !this.worker || label === undefined) return;
     this.busy = now;
     this.worker.postMessage({ state: this.state, label });
   }
@@ -72,8 +77,9 @@ class Photographs extends Generated {
   }
 
   arrived(x) {
+    this.now.done = true;
     this.got(x);
-    this.tell(this.now.took, ` Most of its weights have 8 bits: with those of lab 16, pixels would differ by about ${this.changed.toFixed(3)} (RMS, from -1 to 1).`);
+    this.tell(this.now.took, ` Most of its weights have 8 bits: with those that were trained, pixels would differ by about ${this.changed.toFixed(3)} (RMS, from -1 to 1).`);
   }
 }
 

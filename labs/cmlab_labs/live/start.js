@@ -3,12 +3,12 @@
 
 const waiting = {}, given = self.cmlabGiven ?? {}; // what an exported page or a notebook has in itself
 
-/** Asks for a network's weights, a script of their own, once: `use(told)` when they are there. */
-function network(name, address, use) {
+/** Asks for a network's weights, a script of their own, once: `use(told)` when they are there, `lost()` when they cannot come. */
+function network(name, address, use, lost = () => {}) {
   if (given[name]) return setTimeout(() => use(given[name]));
   const coming = name in waiting;
   (waiting[name] ??= []).push(use);
-  if (!coming) document.head.append(make("script", { src: address }));
+  if (!coming) document.head.append(make("script", { src: address, onerror: () => { delete waiting[name]; lost(); } }));
 }
 
 const SERVICES = { ring: serve, photographs: develop }; // what a worker does, by its name
