@@ -20,7 +20,7 @@ from cmlab_labs.live.page import live_figure, live_scripts  # noqa: E402
 
 IMAGE = """async ([name, side, colours]) => {
     await new Promise((use) => { cmlabNetwork = (name, told) => use(window.told = told);
-        const script = document.createElement("script"); script.src = `${name}.js`;
+        const script = document.createElement("script"); script.src = `assets/${name}.js`;
         document.head.append(script) });
     const net = new cmlab.UNet(cmlab.unpacked(told.weights), side, told.patch);
     const f = cmlab.denoiser(net, told.sigmaData);
@@ -65,11 +65,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
         scripts = live_scripts()
         for name, file in scripts.items():
-            (Path(work) / f"{name}.js").write_bytes(file)
+            path = Path(work) / "assets" / f"{name}.js"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(file)
             print(f"{name}.js: {len(file) / 1e3:.0f} kB")
         print(f"together {sum(map(len, scripts.values())) / 1e6:.2f} MB")
         index = Path(work) / "index.html"
-        index.write_text(f'<!DOCTYPE html><body><script src="live.js" defer></script>'
+        index.write_text(f'<!DOCTYPE html><body><script src="assets/live.js" defer></script>'
                          f"{live_figure('07')}{live_figure('16')}", encoding="utf-8")  # fmt: skip
         page = playwright.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
         page.goto(index.as_uri())
@@ -87,8 +89,9 @@ def main() -> None:
         page.wait_for_timeout(2000)
         print(f"longest pause of the page while a worker trains: {page.evaluate(PAUSES):.0f} ms")
         page.reload()
-        page.locator("[data-live=photographs]").scroll_into_view_if_needed()
-        page.get_by_role("radio", name="4").check()  # ten photographs of four calls
+        place = page.locator("[data-live=photographs]")
+        place.scroll_into_view_if_needed()
+        place.get_by_role("radio", name="4", exact=True).check()  # ten photographs of four calls
         print(f"and while one makes photographs: {page.evaluate(PAUSES):.0f} ms")
 
 
