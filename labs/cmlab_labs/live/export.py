@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -81,10 +82,9 @@ def draws_photographs(recipe: Recipe) -> bool:
 @torch.no_grad()
 def rounding(model: Denoiser, recipe: Recipe) -> float:
     """The largest change of the model's answers by the page's weights, on fixed noise."""
-    large = isinstance(recipe.net, PatchesShape)
+    large, data = isinstance(recipe.net, PatchesShape), cast(Any, recipe.data)
     classes = large or getattr(recipe.net, "classes", 0)
-    shape = (8, *recipe.data.shape)
-    z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(8, *data.shape, generator=torch.Generator().manual_seed(0))
     level = torch.logspace(-1, 1, 8)
     x_t = level.reshape(-1, *(1,) * (z.ndim - 1)) * z
     label = torch.arange(8) if classes else None
