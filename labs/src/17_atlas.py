@@ -127,8 +127,11 @@ predict("17.2")
 #
 # The batch mean comes from data alone, but it is a help that the papers of these methods do not have. On eight modes in the plane, 256 samples almost determine the exact denoiser; in many dimensions, their weighted mean is x itself except at high noise. LSD, ESD, PSD, MeanFlow and IMM have this teacher because it helped in the search for their settings, LSD more than all else that was tried (`docs/settings.md`). *No ranking below mixes the three groups*; only Finding 2 compares across them, and it is about the teacher.
 
-# %% tags=["hide-input"]
-near = lambda found, exact: float((found - exact).square().sum(1).mean().sqrt())
+# %%
+def rms(found, exact):
+    return float((found - exact).square().sum(1).mean().sqrt())
+
+
 ring, far = toy.RING, []
 with torch.random.fork_rng():
     torch.manual_seed(0)
@@ -136,9 +139,10 @@ with torch.random.fork_rng():
         x, z, t = ring.oracle.sample(256).float(), torch.randn(256, 2), torch.rand(256)
         x_t = (1 - t[:, None]) * x + t[:, None] * z
         exact = toy.exact_teacher().denoise(x_t, t)
-        far.append([near(x, exact), near(BatchTeacher()(x)(x_t, t), exact)])
+        far.append([rms(x, exact), rms(BatchTeacher()(x)(x_t, t), exact)])
 single, batch = np.mean(far, 0)
-print(f"RMS distance to the exact denoiser over uniform t: single samples {single:.2f}, the batch mean {batch:.2f} (means of 20 batches).")
+print("RMS distance to the exact denoiser over uniform t, means of 20 batches:")
+print(f"single samples {single:.2f}, the batch mean {batch:.2f}")
 
 # %% tags=["hide-input"]
 families = {
