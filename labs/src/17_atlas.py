@@ -201,7 +201,7 @@ lines += ["", f"- **Networks.** All have {' or '.join(f'{n:,}'.replace(',', ' ')
 lines += ["- **Samples.** ECT, TCM, sCD and DMD train another network or a first stage before; its samples are counted."]
 lines += [f"- **Seconds** are those of one thread, on a machine with other work: one and the same training took {again[0]:.0f} s and {again[1]:.0f} s. Smaller differences mean nothing. LSD (single) was timed later, on a busier machine, and its seconds cannot be compared."]
 lines += ["- **Memory** is the bytes of weights, gradients, optimizer and stored activations, added up. Methods whose gradient passes through a derivative along the path (LSD, ESD, LMD) or through a second jump (CTM), and those that train a second network beside the student, need about half as much again as most others."]
-lines += ["- **Search.** Settings were chosen on seeds 10 and 11, and not equally hard: `docs/settings.md` lists sixteen settings for sCD, ten each for iCT and IMM, nine for LSD, seven for sCT, six each for Shortcut and MeanFlow, and none for CT and EDM. ESD, PSD, CTM, α-Flow, Drifting and reflow take the settings of others."]
+lines += ["- **Search.** Settings were chosen on seeds 10 and 11 (IMM: 12 too), and not equally hard: `docs/settings.md` lists sixteen settings for sCD, ten each for iCT and IMM, nine for LSD, seven for sCT, six each for Shortcut and MeanFlow, and none for CT and EDM. ESD, PSD, CTM, α-Flow, Drifting and reflow take the settings of others."]
 folded("Protocol: papers, samples, seconds, memory, search", "\n".join(lines))
 
 # %% [markdown]
