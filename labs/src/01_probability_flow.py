@@ -34,7 +34,7 @@ from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_line import slope
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab01_flow import checks
-from cmlab_labs.lab01_flow.analysis import end_error, heun_on_path
+from cmlab_labs.lab01_flow.analysis import end_error, heun_on_path, step_errors
 from cmlab_labs.lab01_flow.explorer import explorer
 from cmlab_labs.lab01_flow.figures import (
     convergence_order,
@@ -121,7 +121,7 @@ quantile_paths(oracle, levels=(0.0, 0.4, 0.8, 1.2, 1.6, 2.0))
 
 # %% [markdown]
 # In grey you see the density of $x_t$ at six noise levels, each drawn sideways and scaled to its own peak; in black, five exact paths.
-# At every point the ODE prescribes one slope, so two paths can never cross. In one dimension, each path therefore **keeps its rank**: if 30 % of the points lie below it at
+# At every point with t > 0 the ODE prescribes one slope, so two paths can never cross. In one dimension, each path therefore **keeps its rank**: if 30 % of the points lie below it at
 # one noise level, 30 % lie below it at every level. So the ranks alone determine the path, and no ODE has to be solved. Let $F_t(x)$ be the share of noisy points below x at level t
 # (the distribution function), and $F_t^{-1}$ its inverse, which gives the point with a given rank. The path through $x_t$ passes, at any other level r, through the point with the same rank,
 #
@@ -134,7 +134,7 @@ for t, x_t, rank in zip(levels, path, oracle.cdf(path, levels), strict=True):
     print(f"t = {t:4.1f}   x_t = {x_t:6.3f}   rank F_t(x_t) = {rank:.4f}")
 
 # %% [markdown]
-# Noise has become data: the point 8.5 at t = 10 ends at the lower edge of the upper mode, and its rank has never changed. (The two lower modes hold 80 % of the data, so this path
+# The point 8.5 at t = 10 ends at the lower edge of the upper mode, and its rank has never changed. (The two lower modes hold 80 % of the data, so this path
 # runs close to the boundary between two modes, where a small error of a solver has a large effect at the end.) In two or more dimensions
 # there are no ranks, and the ODE has to be solved step by step.
 #
@@ -165,13 +165,13 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 # | $x_{i+1} = x_i + (t_{i+1} - t_i)\,\tfrac12 (d_i + d_i')$ | Heun's step, with the mean of both slopes | the last line of `heun` |
 # | if $t_{i+1} = 0$, keep Euler's step | at t = 0 the second slope would be 0/0 | `ode` |
 #
-# It remains to choose the noise levels. The paper spaces their ρ-th roots evenly, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
+# The paper spaces the ρ-th roots of the noise levels evenly, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
 # but the last are equally long; a larger ρ makes them shorter near the data:
 #
 # $$t_i = \Bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}\bigl(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\bigr)\Bigr)^{\rho} \quad (i = 0, \dots, N-1), \qquad t_N = 0.$$
 #
 # So N steps have N + 1 levels, the last of which is 0. Heun's method needs two slopes per step, except for the last step, which is Euler's. That makes
-# **2 N − 1 network calls**. Let us count them.
+# **2 N − 1 network calls**:
 
 # %% tags=["nbval-check-output"]
 grid, calls = KarrasGrid(sigma_min=0.002, sigma_max=10.0, rho=7.0), []
@@ -183,7 +183,7 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 # %% [markdown]
 # ## Explore
 #
-# Here is the solver from the beginning, now with all its controls. You can choose the solver, the spacing ρ of its noise levels, and the data themselves. (In this picture the middle
+# Here is the solver from the beginning, with all its controls. (In this picture the middle
 # mode always stays at 0, and its share is what the two outer modes leave.)
 #
 # Three things to try. How many Euler steps does it take to reach the right mode, and how many of Heun's?
@@ -223,7 +223,7 @@ print(
 #
 # ### Where the paths bend
 #
-# Here is the answer to the question under *Predict*. On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
+# On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
 # The right panel shows the *bend* alone, the size of the second derivative of the path.
 
 # %% tags=["hide-input"]
@@ -256,7 +256,7 @@ print("Median bend of the paths:", ", ".join(f"{near(at):.2g} at t = {at:g}" for
 # %% [markdown]
 # Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Where
 # the noise is about as wide as the data, a path turns towards its own mode. The error of a short step is half the bend times the square of the step's length.
-# The bend is largest near the data, where the paths turn into the narrow modes. But each step is so short there that it misses by next to nothing. The product is largest in the middle.
+# The bend is largest near the data, below the width s of a mode: there a path levels off, as $\sqrt{s^2 + t^2}$ does. But each step is so short there that it misses by next to nothing. The product is largest in the middle.
 #
 # ### The same in two dimensions
 #
@@ -418,6 +418,13 @@ folded("The errors of 18 Heun steps by ρ", "\n".join(head + rows))
 
 # %% tags=["hide-input"]
 gain = [row[0] / row[3] for row in table.values()]
+spreads = [  # of the steps above 0, each from the exact path
+    [step_errors(oracle, starts * top / 10, KarrasGrid(0.002, top, rho).down(18)[:-1]).log10().std() for rho in rhos]
+    for top in tops
+]
+uneven = [", ".join(f"{spread:.2f}" for spread in row) for row in spreads]
+most_even = [rhos[row.index(min(row))] for row in spreads]
+even_ok = "confirmed here: most even at ρ = 3, but not equal" if most_even == [3, 3] else "not seen here"
 best = ", ".join(str(rhos[row.index(min(row))]) for row in table.values())
 euler, heuns = errors_2d["Euler"], errors_2d["Heun"]
 claims = f"""
@@ -425,18 +432,19 @@ claims = f"""
 |---|---|---|
 | Heun's method is of second order, Euler's of first | slopes of the error {slope(steps, errors["Heun"]):.2f} and {slope(steps, errors["Euler"]):.2f} | confirmed here |
 | Heun's method has a smaller error for the same number of network calls | ring, about 32 calls: Euler {euler[3]:.2g}, Heun {heuns[3]:.2g}; about 16 calls: Euler {euler[2]:.2g}, Heun {heuns[2]:.2g} | partly: not with few calls |
-| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the median bend of the paths is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: nearly straight at large noise; at small noise the bend (the second derivative in t) is largest, but little of the path is left |
-| Steps should be shorter near the data: ρ = 7 | with 18 steps, the error for ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error for ρ = 7 | confirmed here |
-| ρ = 3 makes the errors of the steps equal, yet ρ from 5 to 10 makes better images | lowest error at ρ = {best} in the four rows above | not seen at this scale: the best ρ depends on σ_max, and there are no images to judge |
+| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the median bend of the paths is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | confirmed at large noise. At small noise it depends on the data: towards the two single points of the paper's sketch (Figure 3) paths are straight, and modes of width s bend them by about 1/s |
+| Steps should be shorter near the data (ρ above 1; the paper takes 7) | with 18 steps, the error for ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error for ρ = 7 | confirmed here |
+| ρ = 3 makes the errors of the steps nearly equal | standard deviation of log10 of the steps' own errors, line, ρ = {', '.join(map(str, rhos))}: {uneven[0]} (σ_max = 10), {uneven[1]} (80) | {even_ok} |
+| ρ from 5 to 10 makes better images | the error at the end is lowest at ρ = {best} in the four rows above | not tested here: there are no images to judge |
 | 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {table["line, σ_max = 10"][3] / oracle.sigma_data:.1%} of the spread of the data | partly: the number of calls is confirmed; no image was made |
 """
 Markdown(claims)
 
 # %% [markdown]
-# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; a solver's errors in the region between the two decide
-# whether it ends in the right place. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
+# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; a solver makes its largest errors in the region between the two,
+# where it is also decided in which mode a path ends. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
 #
 # ## Budget
 #
-# Network calls: 0, because the denoiser is exact. (A trained one would have been called as often as the counts above say.)
+# Network calls: 0, because the denoiser is exact.
 # Samples seen in training: 0. Run All takes 9 seconds on 2 CPU cores.

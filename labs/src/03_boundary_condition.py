@@ -26,8 +26,7 @@
 # 2. **write** the coefficients with which a consistency model mixes its input and the output of its network, and say what each is for;
 # 3. **check** whether a given parametrisation satisfies the boundary condition for every network at once.
 #
-# Most of this lab needs no training: its functions are exact, and its networks are random. One short demonstration
-# after the key figure does train, on a budget that it states.
+# Only one short demonstration trains, on a budget that it states. All other functions are exact, or networks with random weights.
 
 # %%
 from itertools import pairwise, product
@@ -83,7 +82,7 @@ predict("03.1")
 # $$\text{loss} = 0 \quad\Longleftrightarrow\quad f(x_t, t) = g\bigl(f^*(x_t, t)\bigr) \quad\text{for some function } g .$$
 #
 # The loss says nothing about g. With g = 0 we get the trivial solution, with g(x) = −x the mirror image of the truth, and with g(x) = x the truth.
-# So one more equation is needed in addition to the loss, and it is the **boundary condition**:
+# So one more equation is needed, the **boundary condition**:
 #
 # $$f(x, \varepsilon) = x .$$
 #
@@ -130,7 +129,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # Then, at ε, the skip term passes x through and the network contributes nothing, **whatever its weights are**.
 #
-# What are the coefficients at the other noise levels? EDM (Karras et al. 2022) derives them from three requirements. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
+# EDM (Karras et al. 2022) derives the coefficients at the other noise levels from three requirements. Write $\sigma_d$ for the standard deviation of the data (`sigma_data` in code), so that $x_t = x + t z$ has variance $\sigma_d^2 + t^2$:
 #
 # | requirement (EDM, Section 5) | consequence |
 # |---|---|
@@ -140,14 +139,13 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 #
 # The network's target is what F has to return for f to equal x. The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row is found by setting the derivative of the second with respect to $c_\text{skip}$ to 0.
 #
-# EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift them (Appendix C):
-#
-# $$c_\text{skip} = \frac{\sigma_d^2}{(t - \varepsilon)^2 + \sigma_d^2}, \qquad c_\text{out} = \frac{\sigma_d\,(t - \varepsilon)}{\sqrt{t^2 + \sigma_d^2}} .$$
+# EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift them (Appendix C). A t that stands for the distance to the boundary becomes t − ε;
+# in the two roots it stands for the noise in $x_t$, and stays. You will write this *CM form* in exercise A.
 #
 # ## Explore
 #
 # The large panel on the left shows three of the coefficients ($c_\text{noise}$ is not drawn) from t = ε upwards, with a marker at the boundary. The panels on the right show f for **five untrained networks**, at ε and at the two other noise levels that
-# are marked by dotted lines. The dashed line is f = x. (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
+# are marked by dotted lines. The dashed line is f = x.
 #
 # Three things to try. Go through the four forms: in which of them do all five networks agree at ε?
 # Raise ε with the EDM form: from which value on can you see its error? At ε = 0.002, compare the middle panels of the CM form and of the ε/t form ($c_\text{skip} = \varepsilon/t$, $c_\text{out} = 1 - \varepsilon/t$).
@@ -192,7 +190,7 @@ print(
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
-# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). Note that the sum grows with the number of levels.
+# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). For a fixed smooth f the sum hardly depends on the number of levels (for D it is 1.02 with these 18 and 1.04 with 144); if each level is wrong by the same amount, it grows with that number.
 # Without the boundary condition it bounds nothing: it is 0 for every constant. (D misses the boundary by very little. The identity and the untrained network satisfy it.)
 
 # %% tags=["hide-input"]
@@ -227,7 +225,7 @@ for name, found in pairs.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The constant has the smallest loss, D comes next, and the exact f does no better than a network that has learned nothing. On such pairs the size of the loss says little about f.
+# The constant has the smallest loss, D comes next, and the exact f does no better than a network that has learned nothing. On such pairs the size of the loss says little about f. (With a stop-gradient, training does not even follow its gradient.)
 #
 # ### A demonstration, with its budget
 #
@@ -279,17 +277,17 @@ table.append(f"| *exact f* | | {goal.std():.2g} | {goal.mean():.2g} | 0 | |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers. Read the table with care, because the result is not quite what one would expect.
+# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers.
 #
-# - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve. A low loss does not prove that anything was learned.
-# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (the row *stop-gradient, CM form*) only the answer at t moves, towards the mean of its targets, and nothing shrinks (lab 05).
-# - **Stop-gradient, CM form: the spread is kept**, close to that of the data at every level, and the answers come nearest to the exact f.
+# - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve.
+# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (the row *stop-gradient, CM form*) only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less: with all 18 levels at their best answer the spread would be 0.83 (0.92 with 144 levels; labs 05 and 09).
+# - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f.
 # - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
 # %% [markdown]
 # ### Unit variance, measured
 #
-# The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above: whatever the noise, the network should receive numbers of size 1 and be asked for numbers of size 1.
+# The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above.
 # We measure both for EDM's coefficients (those of the CM form differ from them by at most ε = 0.002) and eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
 # (EDM trains D with the loss $\lambda(t)\, \lVert D(x_t, t) - x \rVert^2$. Since $D - x$ is $c_\text{out}$ times the error of F, the weight $\lambda = 1/c_\text{out}^2$ lets the network's own error count equally at every level.)
 
@@ -325,8 +323,8 @@ print(
 )
 
 # %% [markdown]
-# The last printed line makes a point that is easy to miss. Towards the data the black line continues to fall, below the edge of the picture. EDM's requirements are about **denoising**, where the target is x. In general, the end of the path lies closer to $x_t$ than x does,
-# so near the data the skip term alone is almost right, and the network has almost nothing to add. The ε/t form makes no use of this: at t = 0.06 its network is responsible for 97 % of f.
+# Towards the data the black line continues to fall, below the edge of the picture. EDM's requirements are about **denoising**, where the target is x. Near the data x lies at a distance of order t from $x_t$, but the end of the path at one of order $t^2$, since the slope is $-t\,\nabla \ln p_t$.
+# Divided by $c_\text{out} \approx t$, this is a target of size t: the skip term alone is almost right. The ε/t form makes no use of this: at t = 0.06 it multiplies its network by 0.97 and the input by 0.03.
 
 # %% [markdown]
 # ## Exercises
@@ -353,7 +351,7 @@ checks.cm_coefficients(cm_coefficients)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Start from EDM's three formulas and ask of each t in them: is it the distance to the boundary, which is now t − ε, or the amount of noise in $x_t$, which is still t?
+# There are four t in EDM's three formulas, and two of them stand under a root. At t = ε, what must become of the other two?
 #
 # </details>
 
@@ -410,14 +408,14 @@ checks.anchored(anchored)
 # ```
 #
 # One of the cases copies x at ε only and leaves all other levels to the network. It satisfies the boundary condition. The paper mentions this form too (its equation 4),
-# but prefers coefficients that change smoothly, so that f can be differentiated at ε.
+# but takes coefficients that change smoothly, so that f can be differentiated at ε and networks of diffusion models can be used again.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Rows about trained or untrained networks have three seeds or more. The variances have three seeds of 20 000 samples at each level, and for the exact f three of 150 paths; they are given as the mean (lowest to highest). "Song" stands for the paper on consistency models, and "Karras" for the one on EDM.
+# Rows about trained or untrained networks have three seeds or more. The variances have three seeds of 20 000 samples at each level, and for the exact f three of 150 paths; they are given as the mean (lowest to highest).
 
 # %% tags=["hide-input"]
 low, at_eps = quantile_points(oracle, EPS, 200), torch.full((200,), EPS)
@@ -442,12 +440,12 @@ Markdown(f"""
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
 | input and target of the network have variance 1 (Karras, Section 5) | within {worst:.1%} at 12 levels | confirmed here, for denoising with the right σ_d |
 | the same for the target of a consistency function (*not claimed*) | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | does not hold: the variance is much smaller near the data |
-| smooth coefficients are better than copying x at ε alone (Song, Section 3) | nothing was compared | not tested here |
+| coefficients that change smoothly are preferred to copying x at ε alone (Song, Section 3) | nothing was compared | not tested here |
 """)
 
 # %% [markdown]
 # Three conclusions. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary condition is built in rather than learned: at ε, $c_\text{skip}$ is 1 and the network contributes nothing.
-# The coefficients at the other levels keep the network's numbers at size 1, for which they need the right $\sigma_d$.
+# The coefficients at the other levels keep the network's input at size 1, and a denoiser's target too, for which they need the right $\sigma_d$; a consistency function has a smaller target near the data.
 #
 # ## Budget
 #

@@ -9,7 +9,7 @@ import torch
 from cmlab_labs.common import plots_line
 from cmlab_labs.lab01_flow import checks, figures
 from cmlab_labs.lab01_flow import explorer as trajectory
-from cmlab_labs.lab01_flow.analysis import end_error
+from cmlab_labs.lab01_flow.analysis import end_error, step_errors
 from cmlab_labs.lab01_flow.checks import slips
 from exercises import answers, lab, solutions, stubs
 
@@ -127,6 +127,27 @@ def test_another_method_of_order_two_passes():
         return x + (r - t) * (middle - denoise(middle, half)) / half
 
     assert checks.heun_step(midpoint).passed
+
+
+def test_a_single_step_of_a_solver_of_order_k_misses_the_path_by_the_power_k_plus_1():
+    line, x = Bumps().oracle, torch.linspace(-8, 9, 40).double()[:, None]
+    for solver, power in ((ddim, 2), (heun, 3)):
+        whole, half = (
+            float(step_errors(line, x, torch.tensor([10.0, r]).double(), solver))
+            for r in (9.8, 9.9)
+        )
+        assert np.log2(whole / half) == pytest.approx(power, abs=0.1)
+
+
+@pytest.mark.parametrize("top", [10.0, 80.0])
+def test_rho_3_makes_the_errors_of_single_steps_most_nearly_equal(top):
+    line = Bumps().oracle
+    x = top * torch.special.ndtri((torch.arange(64).double() + 0.5) / 64)[:, None]
+    uneven = {
+        rho: step_errors(line, x, KarrasGrid(0.002, top, rho).down(18)[:-1]).log10().std()
+        for rho in (1, 3, 5, 7, 10)
+    }
+    assert min(uneven, key=uneven.get) == 3 and uneven[3] > 0.5
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,21 @@
 """Lab 03: its checks name each slip, its bench shows the boundary, its figures draw the losses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.common.plots_line import quantile_points
 from cmlab_labs.lab03_boundary import checks
 from cmlab_labs.lab03_boundary.checks import WRONG, slips
 from cmlab_labs.lab03_boundary.explorer import explorer, parametrisations, untrained
 from cmlab_labs.lab03_boundary.figures import FLOOR, boundary, collapse, variances
+from cmlab_labs.lab09_ect.figures import mean_functions
 from exercises import answers, lab, solutions, stubs
 
+from cmlab.data.toy import Bumps
 from cmlab.model import CMPrecond
+from cmlab.noise_levels import KarrasGrid
 
 LAB = lab("03")
 CHECKS = (checks.cm_coefficients, checks.anchored)
@@ -25,6 +31,31 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
     ):
         assert check(stub).state == "not attempted yet"
         assert check(solution).passed, check(solution)
+
+
+def test_the_bound_of_d_hardly_depends_on_the_number_of_levels():
+    line, sums = Bumps().oracle, {}
+    for n in (18, 144):
+        sums[n] = 0.0
+        for r, t in pairwise(KarrasGrid(0.002, 10.0).up(n)):
+            x_t = quantile_points(line, float(t), 500)
+            t, r = t.expand(500), r.expand(500)
+            change = line.denoise(x_t, t) - line.denoise(line.flow(x_t, t, r), r)
+            sums[n] += float(change.square().mean().sqrt())
+    said = f"for D it is {sums[18]:.2f} with these 18 and {sums[144]:.2f} with 144"
+    assert said in LAB.read_text()
+
+
+def test_means_of_scattered_targets_shrink_less_on_finer_grids():
+    line = Bumps().oracle
+    x, spread = quantile_points(line, 10.0, 300), {}
+    for n in (18, 144):
+        down = KarrasGrid(0.002, 10.0).up(n).flip(0).tolist()
+        spread[n] = float(mean_functions(line, down)[-1](x[:, 0].double()).std())
+    exact = float(line.consistency(x, row(10.0).expand(300)).std())
+    assert spread[18] < spread[144] < exact
+    text = LAB.read_text()
+    assert f"would be {spread[18]:.2f}" in text and f"({spread[144]:.2f} with 144 levels" in text
 
 
 SLIPS = [slip for slip, *_ in slips(row(1.0), 0.7, 0.1)]

@@ -18,6 +18,7 @@ from cmlab_labs.lab04_distillation.figures import (
     teachers,
 )
 from cmlab_labs.lab04_distillation.study import DenoiserObserver, cloud_noise, denoiser
+from cmlab_labs.lab09_ect.figures import mean_functions, median_answers
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps
@@ -225,6 +226,19 @@ def test_a_mean_over_ranks_is_the_mean_over_the_law(noise):
     assert float(noise.off(noise.ends)) == 0
     assert float(noise.off(noise.ends + 1)) == pytest.approx(1)
     assert noise.off(torch.stack([noise.ends, noise.ends + 2])).tolist() == pytest.approx([0, 2])
+
+
+def test_the_ideal_students_of_one_sample_are_as_far_from_f_as_the_text_says(noise):
+    x, mean, median = noise.x[:, 0].double(), [], []
+    for n in (5, 20, 80):
+        down = KarrasGrid(0.002, 10.0).up(n).flip(0).tolist()
+        mean.append(float(noise.off(mean_functions(LAW, down)[-1](x)[:, None])))
+        median.append(float(noise.off(median_answers(LAW, x, down)[:, None])))
+    text = LAB.read_text().replace("\n# ", " ")
+    for first, second, third in (mean, median):
+        assert f"{first:.3f}, {second:.3f} and {third:.3f}" in text
+    finer = KarrasGrid(0.002, 10.0).up(320).flip(0).tolist()
+    assert float(noise.off(median_answers(LAW, x, finer)[:, None])) > 0.9 * median[-1]
 
 
 def test_the_starts_are_the_noise_behind_every_cloud_and_behind_the_teachers_own_walks(noise):

@@ -101,7 +101,7 @@ def path_strip(
         ]
     )
     names = [f"t = {level:.2g}" for level in levels.tolist()]
-    title = "The exact path from noise ends in one of the training scans"
+    title = "The path from noise ends in one of the training scans"
     sides = ("on the path: $x_t$", "answer: $D(x_t, t)$")
     contact_sheet(ax, rows, [*names, "", "nearest scan"], sides, title)
     return figure
@@ -139,7 +139,7 @@ def generator_at_work(
     pair = torch.stack([calls[1][-1], scan])[None]
     contact_sheet(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
     names = [f"t = {level:.2g}" for level in levels.tolist()]
-    title = "Answers along one exact path: a perfect f would not change"
+    title = "Answers along one path: a perfect f would not change"
     contact_sheet(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
     return figure
 

@@ -1,5 +1,6 @@
-"""Analysis of lab 01: the global error of an ODE solver on the probability flow."""
+"""Analysis of lab 01: the errors of an ODE solver on the probability flow, local and global."""
 
+import torch
 from torch import Tensor
 
 from cmlab.ops import expand
@@ -24,6 +25,16 @@ def end_error(oracle: Oracle, x_t: Data, levels: Tensor, solver: Solver = heun) 
     *_, end = ode(VarianceExploding(), oracle.denoise, x_t, levels, solver)
     first, last = (level.to(x_t).expand(len(x_t)) for level in (levels[0], levels[-1]))
     return (end - oracle.flow(x_t, first, last)).flatten(1).norm(dim=1)
+
+
+def step_errors(oracle: Oracle, x_t: Data, levels: Tensor, solver: Solver = heun) -> Tensor:
+    """Local error (RMS) of each single step down the levels (m,), on the exact path: (m - 1,)."""
+    path = oracle.path(x_t, levels)
+    errors = [
+        end_error(oracle, x, step, solver).square().mean().sqrt()
+        for x, step in zip(path[:-1], levels.unfold(0, 2, 1), strict=True)
+    ]
+    return torch.stack(errors)
 
 
 def heun_on_path(oracle: Oracle) -> Solver:
