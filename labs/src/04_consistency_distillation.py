@@ -78,7 +78,7 @@ predict("04.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (In lab 01 N counted the steps; here, as in this paper, it counts the levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
+# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (In lab 01 N counted steps; here, as in this paper, levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
 # A student f whose loss is 0 gives the same answer before and after each step, and by its construction (lab 03) it satisfies the boundary condition:
 #
 # $$f(x, t_{n+1}) = f\bigl(S_n(x), t_n\bigr) \quad\text{for all } n, \qquad f(x, \varepsilon) = x .$$
@@ -231,7 +231,7 @@ for name, (_, errors) in found.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
+# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is larger, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
 # The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N, as it would if small errors were passed on from level to level and added up, as in the sum of lab 03. (Each level also receives fewer samples, with another weight.)
 # Longer training was not tried.
@@ -358,7 +358,7 @@ checks.ideal_student(ideal_student)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors are means over 512 noises at t = 10, from the recordings: the mean of three seeds (lowest to highest). LPIPS, in the last row, is a distance between pictures that is computed with a trained network.
+# Errors are means over 512 noises at t = 10, from the recordings: the mean of three seeds (lowest to highest).
 
 # %% tags=["hide-input"]
 means = {name: found[name][1].mean(1) for name in found}
@@ -382,7 +382,7 @@ Markdown(f"""
 | *not in the paper:* the student learns where the teacher's steps end, not what the teacher answers | Euler, N = 5, first seed: {from_walk:.3f} from the ends of the steps, {from_D:.2f} from D | confirmed here |
 | a learned teacher is good enough (*the paper uses no other*) | Heun, N = 80: {ranged(cost["learned"])} with a learned teacher, {ranged(cost["exact"])} with the exact one | {"confirmed here: the teacher's error is no larger than the network's own" if cost["learned"].mean() < 1.25 * cost["exact"].mean() else "partly: its own error is added"} |
 | one sample can replace the teacher, for small steps (Theorem 2) | N = 80: {ranged(cost["one-sample"])} with pseudo-Huber, {ranged(cost["one-sample, squared"])} with the squared distance; N = 5: {ranged(taught["one-sample"][1][0])} and {ranged(taught["one-sample, squared"][1][0])} | partly: with the squared distance the error falls with N. The theorem asks for bounded second derivatives of d; those of pseudo-Huber reach 1/c. See lab 05 |
-| LPIPS is the best distance (Figure 3) | needs pictures and a downloaded network | not tested here |
+| LPIPS is the best distance (Figure 3) | needs pictures and a trained network that compares them | not tested here |
 """)
 
 # %% [markdown]
@@ -404,6 +404,6 @@ print("Network calls per sample: 2 of the student, one of them with a gradient,"
 print("and none (one sample), 1 (Euler) or 2 (Heun) of the teacher.")
 
 # %% [markdown]
-# This notebook itself trains nothing, and takes 8 seconds on 2 CPU cores.
+# Run All takes 8 seconds on 2 CPU cores.
 #
 # **Next:** lab 05 takes the teacher away. When is a single sample enough in its place?
