@@ -118,7 +118,7 @@ routes(line, x_T, panels)
 #
 # ### Two questions about a sample
 #
-# Now take the ring of eight modes, and 4096 draws of noise at σ = 10. One may ask two different questions:
+# Take the ring of eight modes, and 4096 draws of noise at σ = 10. One may ask two different questions:
 #
 # - *Whose sample is it?* We measure the distance to the point where the exact path from the same noise ends.
 # - *Is it like the data?* We measure the sliced Wasserstein distance W₂ to fresh data, which ignores the noise from which a sample came. Even two independent sets of real data are a positive distance apart; we call this distance the floor.
@@ -144,7 +144,7 @@ for score, words in (("end", "distance to the exact end"), ("same", "same mode a
 print(f"floor of the sliced W₂, for ten sets of data: {floor:.2f} ({min(floors):.2f} to {max(floors):.2f})")
 
 # %% [markdown]
-# - **f\* with fresh noise** gives samples with the distribution of the data after any number of calls (up to the small difference between pure noise and noisy data at σ = 10). But after 8 calls a sample has practically nothing to do with the noise from which it came: it lies in the mode of the exact end no more often than a random guess among the eight modes would.
+# - **f\* with fresh noise** gives samples with the distribution of the data after any number of calls (up to the small difference between pure noise and noisy data at σ = 10). But after 8 calls a sample has practically nothing to do with its noise: it lies in the mode of the exact end no more often than a random guess among the eight modes would.
 # - **Exact phased jumps** give the sample of the ODE, for any number of calls.
 # - **DDIM** with the exact denoiser comes closer to both as its steps become smaller. (Each end is assigned to its nearest mode. With one call all ends lie near the centre, and *same mode* says only that the direction is right.)
 #
@@ -152,7 +152,7 @@ print(f"floor of the sliced W₂, for ten sets of data: {floor:.2f} ({min(floors
 #
 # ### A jump is not a small step
 #
-# In PCM the network is used like a denoiser: the jump from t to s is a DDIM step, along a line. But its output should not be E[x | x_t]. It should be whatever value makes the *line* end on the path. (An estimate of x and one of the noise z determine each other; the formulas are shorter for z.) With $x_t = \alpha_t x + \sigma_t z$ and the estimate $\hat\varepsilon$ of the noise z the line is
+# In PCM the network is used like a denoiser: the jump from t to s is a DDIM step, along a line. But its output should not be E[x | x_t]; it should make the *line* end on the path. (An estimate of x and one of the noise z determine each other; the formulas are shorter for z.) With $x_t = \alpha_t x + \sigma_t z$ and the estimate $\hat\varepsilon$ of the noise z the line is
 #
 # $$x_s = \frac{\alpha_s}{\alpha_t}\bigl(x_t - \sigma_t\, \hat\varepsilon\bigr) + \sigma_s\, \hat\varepsilon .$$
 #
@@ -188,10 +188,10 @@ print("DDIM from t = 1.5 in 1, 2, 4, … 32 calls: " + ", ".join(f"{x:.4f}" for 
 #
 # $$\mathcal L = \lambda\, \rho\bigl(X_\theta(x_t, t \to s),\; X_{\theta^-}(\hat x_r, r \to s)\bigr), \qquad s = \text{the edge below } t .$$
 #
-# Here ρ is a distance and λ a weight. $X_\theta(x_t, t \to s)$ is the point at s where the jump along the line of $f_\theta$ lands. And $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ in one step. Three points matter:
+# Here ρ is a distance and λ a weight. $X_\theta(x_t, t \to s)$ is the point at s where the jump along the line of $f_\theta$ lands. And $\hat x_r$ is the point that the teacher's solver reaches from $x_t$ (in the paper k steps of the grid lower, here one), and θ⁻ = θ, as in the authors' code. Three points matter:
 #
 # - **Both branches jump to the same edge**, the edge below t. If r is that edge, the second jump is the identity, and the target is the teacher's step itself. No boundary condition has to be built in for this.
-# - **The network is not given s.** Each t has one edge, so t is enough.
+# - **The network is not given s.** Each t has one edge, so t is enough. (Consistency trajectory models, [Kim et al. 2023](https://arxiv.org/abs/2310.02279), give it s and can jump to any s.)
 # - **With one phase, down to 0,** the jump is f, and the loss is that of consistency distillation.
 
 # %%
@@ -346,10 +346,10 @@ for name, net in nets.items():
     print(f"{name}: one call {score_ends(net, VarianceExploding(), ring, keep, 1)['sw']:.4f}; two calls with the level found by the search {asked[name][-1][1]:.4f}; two calls with the best of 30 levels, {grid[scores[name].index(least)]:.2f}: {least:.4f}.")
 
 # %% [markdown]
-# Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one. The search needs a curve with a single valley.
-# Moreover, the smallest of 30 scores is too favourable an estimate when it is measured on the same draws of noise by which it was chosen: for the good f this score and that of the search both lie below the mean floor, but inside its range, which is luck.
+# Look at the curve before you trust a search: if it has several dips, a ternary search may keep the wrong one.
+# The smallest of 30 scores is too favourable an estimate when it is measured on the same draws of noise by which it was chosen: for the good f this score and that of the search both lie below the mean floor, an effect of the choice.
 #
-# How much does the best middle level gain? A second call can only be as good as f is at the level of that call. The next cell prints the distance of each network from f\* at several noise levels:
+# How much can the best middle level gain? The second call makes the error of f at that level. The next cell prints the distance of each network from f\* at several noise levels:
 
 # %% tags=["hide-input"]
 points = truth(ring)
@@ -360,7 +360,7 @@ for name, net in nets.items():
     print(f"{name}       " + "".join(f"{off[i]:8.3f}" for i in some))
 
 # %% [markdown]
-# If the error at the middle levels is about as large as at the top, a second call cannot give a better answer than the first; it only draws another sample. More calls help a model whose errors grow strongly with the noise level. These two are no such models: from σ = 0.54 to 10 both rows are nearly flat. Below that the errors are smaller, but noise as weak as that hardly moves a sample, and at their left ends both curves stay near the score of one call. So the search gains little, as printed above: the bad f improves by 6 %, and the good f is at the floor already. A case in which the condition does hold is the student of digits below: called once, it has to jump far beyond its own edges and fails, and later calls at lower levels mend most of that.
+# If the error at the middle levels is about as large as at the top, there is no reason to expect more of a second call than another sample; more calls can be expected to help a model whose errors grow strongly with the noise level. (This is a rule of thumb: the distance from f\* is about single samples, and W₂ about the distribution, in which a common shift counts for more than an equal scatter.) These two are no such models: from σ = 0.54 to 10 both rows are nearly flat. Below that the errors are smaller, but noise as weak as that hardly moves a sample, and both curves stay near the score of one call. The search gains little: the bad f improves by 6 %, and the good f is at the floor already.
 #
 # ### The critic
 #
@@ -437,7 +437,7 @@ checks.multistep(several_calls)
 # %% [markdown]
 # ### B · on your own: the middle level
 #
-# `score(t)` falls and then rises. Find the place of its smallest value between `low` and `high`: in each of `rounds` rounds ask for the score at one third and at two thirds of the interval, and drop the third that cannot contain it. Return the middle of what is left.
+# `score(t)` falls and then rises. Find the place of its smallest value between `low` and `high`: in each of `rounds` rounds ask for the score at one third and at two thirds of the interval, and drop the third that cannot contain it. Return the middle of what is left. Before you run the check: draw a score with two valleys on which the search ends in the wrong one.
 
 # %% tags=["exercise"]
 def search(score, low, high, rounds):
@@ -468,9 +468,9 @@ checks.middle(search)
 #     return (low + high) / 2
 # ```
 #
-# A score that is measured from samples is noisy. Fix the noise, as the cell above does with a seed; otherwise the last rounds merely compare random fluctuations.
+# A score that is measured from samples is noisy. Fix the noise with a seed; otherwise the last rounds merely compare random fluctuations.
 #
-# For which curve of the figure does your search miss the lowest point? That of the good f, which has several dips. There scan a coarse grid of levels first, and search in the best third only.
+# Where a curve has several dips, scan a coarse grid of levels first, and search in the best third only.
 #
 # </details>
 
@@ -483,34 +483,34 @@ checks.middle(search)
 score = {name: runs[name].score("end") for name in ("m1", "m2", "m4", "m8")}
 rows = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 half = "confirmed here; the distance is " + ("at most half of that with one phase" if score["m4"].mean() <= score["m1"].mean() / 2 else "more than half of that with one phase")
-rows.append(f"| phases bring the sample closer to that of the ODE | distance to the exact end, 1, 2, 4, 8 phases: {', '.join(ranged(v) for v in score.values())} | {half if score['m4'].max() < score['m1'].min() else 'not seen at this scale'} |")
-rows.append("| … and each doubling of the phases brings it closer | distance to the exact end: {} | {} |".format(*compare_variants({"8 phases": score["m8"], "4 phases": score["m4"]}, "8 phases", "4 phases")))
+rows.append(f"| phases bring the sample closer to that of the ODE (PCM) | distance to the exact end, 1, 2, 4, 8 phases: {', '.join(ranged(v) for v in score.values())} | {half if score['m4'].max() < score['m1'].min() else 'not seen at this scale'} |")
+rows.append("| *our question:* each doubling of the phases brings it closer | distance to the exact end: {} | {} |".format(*compare_variants({"8 phases": score["m8"], "4 phases": score["m4"]}, "8 phases", "4 phases")))
 drift = [ranged(row("m1", 0, "same")[:, i], ".0%") for i in (1, 2, 3)]
 near, far = row("m1", 0, "same")[:, 0], row("m1", 0, "same")[:, 1:]
-rows.append(f"| stochastic multistep sampling drifts away from the ODE | in the mode of the exact end after 2, 4, 8 calls: {', '.join(drift)}; after one call {ranged(row('m1', 0, 'same')[:, 0], '.0%')} | {'confirmed here' if far.max() < near.min() else 'not seen at this scale'} |")
+rows.append(f"| stochastic multistep sampling drifts away from the ODE (PCM) | in the mode of the exact end after 2, 4, 8 calls: {', '.join(drift)}; after one call {ranged(row('m1', 0, 'same')[:, 0], '.0%')} | {'confirmed here' if far.max() < near.min() else 'not seen at this scale'} |")
 agree = [ranged(runs[f'm{n}'].score('same'), '.1%') for n in (2, 4, 8)]
 kept_modes = min(runs[f"m{n}"].score("same").min() for n in (2, 4, 8))
-rows.append(f"| phased sampling does not drift | the same with 2, 4, 8 phases: {', '.join(agree)} | {'confirmed here' if kept_modes >= near.min() else 'partly'} |")
+rows.append(f"| phased sampling does not drift (PCM) | the same with 2, 4, 8 phases: {', '.join(agree)} | {'confirmed here' if kept_modes >= near.min() else 'partly'} |")
 stochastic = {name: row(variant, 0, "sw") for name, variant in (("good f", "m1"), ("bad f", "bad"))}
 by_calls = {f"{name}, {n} call{'s' * (n > 1)}": values[:, i] for name, values in stochastic.items() for i, n in enumerate(CALLS)}
-rows.append("| more stochastic calls, at even shares of the grid, improve the samples (bad f) | sliced W₂: {} | {} |".format(*compare_variants(by_calls, "bad f, 8 calls", "bad f, 1 call")))
+rows.append("| more stochastic calls, at even shares of the grid, improve the samples (Song et al.; bad f) | sliced W₂: {} | {} |".format(*compare_variants(by_calls, "bad f, 8 calls", "bad f, 1 call")))
 rows.append("| more stochastic calls, at even shares of the grid, improve the samples (good f) | sliced W₂: {} | {} |".format(*compare_variants(by_calls, "good f, 8 calls", "good f, 1 call")))
 at_4 = {"4 phases": runs["m4"].score("sw"), "4 stochastic calls": by_calls["good f, 4 calls"]}
-rows.append("| at 4 calls phases have the better distribution | sliced W₂: {} | {} |".format(*compare_variants(at_4, "4 phases", "4 stochastic calls")))
+rows.append("| *our question:* at 4 calls phases have the better distribution | sliced W₂: {} | {} |".format(*compare_variants(at_4, "4 phases", "4 stochastic calls")))
 
 # %% tags=["hide-input"]
 if "m4-critic" in runs:
     found = {"with the critic": runs["m4-critic"].score("sw"), "without it": runs["m4"].score("sw")}
-    rows.append("| the adversarial term improves the samples (4 phases, ring) | sliced W₂: {} | {} |".format(*compare_variants(found, "with the critic", "without it")))
+    rows.append("| the adversarial term improves the samples (PCM; 4 phases, ring) | sliced W₂: {} | {} |".format(*compare_variants(found, "with the critic", "without it")))
 if "pcm" in digit_runs:
     fd = digit_runs["pcm"]["fd"]
     found = {"student": fd[:, 0, 2], "teacher": fd[:, 2, 2], "fresh noise": fd[:, 1, 2]}
-    rows.append("| digits, 4 calls: the student beats DDIM with its teacher | Fréchet distance: {} | {} |".format(*compare_variants(found, "student", "teacher")))
-    rows.append("| digits, 4 calls: the phased student's jumps beat fresh noise, for which it was not made | Fréchet distance: {} | {} |".format(*compare_variants(found | {"jumps": found["student"]}, "jumps", "fresh noise")))
+    rows.append("| *our question:* digits, 4 calls: the student, trained for 900 steps more, beats DDIM with its teacher | Fréchet distance: {} | {} |".format(*compare_variants(found, "student", "teacher")))
+    rows.append("| *our question:* digits, 4 calls: the phased student's jumps beat fresh noise, for which it was not made | Fréchet distance: {} | {} |".format(*compare_variants(found | {"jumps": found["student"]}, "jumps", "fresh noise")))
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The rows at even shares do not test what Song et al. do, who choose the levels by a search; the search above was made for one seed only, and scored on the draws that chose the level.
+# The rows at even shares do not test what Song et al. do, who choose the levels by a search; the search above was made for one seed only, and scored on the draws that chose the level. What the teacher of digits reaches with many calls was not recorded.
 #
 # ## Budget
 
@@ -524,8 +524,6 @@ print(f"Recorded: {len(kept)} variants with three seeds each; {spaced(seen)} sam
 print(f"They trained for {seconds:.0f} s on a machine that was also doing other work.")
 
 # %% [markdown]
-# *Run All* takes 17 seconds on 2 CPU cores.
-#
-# When do more steps help? A denoiser always gains, until its steps are small. A phased network gains up to its own number of calls. A consistency model gains only if its error is clearly smaller than at the top at some level that is still high enough to move a sample, and an exact one never does. Two more things to remember: fresh noise between the calls preserves the distribution but leads away from the exact end, whereas phased jumps stay close to it.
+# When do more steps help? The exact denoiser gained with every doubling. A phased network gains up to its own number of calls. A consistency model can be expected to gain if its error is clearly smaller than at the top at some level that is still high enough to move a sample; an exact one never does. With an exact f, fresh noise between the calls preserves the distribution but leads away from the exact end, whereas phased jumps stay on the path; trained ones stayed close to it.
 #
 # **Next:** lab 12 moves from pixels and points to latents, and deals with their outliers.

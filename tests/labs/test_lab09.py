@@ -18,6 +18,7 @@ from cmlab.noise_levels import LogNormal
 from cmlab.schedules import Constant
 
 LAB = lab("09")
+NOTEBOOK_00 = LAB.parents[1] / "00_start_here.ipynb"
 CHECKS = (checks.t_to_r, checks.resume)
 TOP = 10.0
 
@@ -135,6 +136,47 @@ def test_with_the_norm_stage_0_answers_the_posterior_median(law):
     weights, means, stds = figures.posterior(law, x, 2.0)
     below = (weights * torch.special.ndtr((median[:, None] - means) / stds)).sum(1)
     assert torch.allclose(below, row(0.5).expand(3), atol=1e-6)
+
+
+def test_the_mapping_is_not_shown_above_its_exercise_and_the_solution_says_where_r_is_zero():
+    above, below = LAB.read_text(encoding="utf-8").split("## Exercises")
+    assert "torch.sigmoid" not in above and "show_source(ECTMapping.ratio)" not in above
+    solution = below.index("def t_to_r", below.index("<details><summary>Solution"))
+    assert below.index("show_source(ECTMapping.ratio)") > solution
+    for a, q, K, b in ((1, 2, 8, 1), (2, 2, 8, 1), (1, 4, 7, 0.5), (2, 1.5, 3, 2)):
+        s = (q**a - 1) / K
+        assert denoising_limit(q**-a, K, b) == pytest.approx(math.log((1 - s) / s) / b)
+
+
+def test_walks_scatter_like_the_square_root_of_the_gap(law):
+    def scatter(a):
+        down, g = figures.level_sequence(stage(a), TOP, low=1.0), torch.Generator().manual_seed(0)
+        walks = figures.random_trajectories(law, row(4.0).expand(2000), down, g)
+        return float(walks[-1].std())
+
+    found = [scatter(a) for a in (4, 5, 6, 7)]
+    for wide, narrow in zip(found, found[1:], strict=False):
+        assert narrow / wide == pytest.approx(0.5**0.5, rel=0.1)
+
+
+def test_what_the_text_says_of_the_recorded_runs():
+    """Farther from f* on the ring, no worse in W₂; with the norm nearer to f* than the ideal."""
+    text = LAB.read_text(encoding="utf-8")
+    ring = plots_recordings.recorded_variants("tuning-toy")
+    for score, order in (("rmse", "higher"), ("sw2", "indistinguishable")):
+        found = [ring[name].score(score) for name in ("tuned", "scratch")]
+        assert plots_recordings.compare_seeds(*found) == order
+    assert "it ends farther from f" in text and "samples of two calls cannot be told apart" in text
+    law, run = Bumps().oracle, plots_recordings.recorded_variants("tuning-line")["norm"]
+    x = figures.quantile_points(law, TOP, 60)[:, 0]
+    exact = law.consistency(x[:, None], torch.full_like(x, TOP))[:, 0]
+    ideal = figures.median_answers(law, x, figures.level_sequence(stage(6), TOP))  # as stage 8
+    place = torch.from_numpy(run["place"][0]) * (TOP**2 + law.sigma_data**2) ** 0.5
+    for f in torch.from_numpy(run["map"][:, -1]):
+        off = figures.IdealFunction(TOP, place, f)(x) - exact
+        assert off.square().mean() < (ideal - exact).square().mean()
+    assert "a Fréchet distance of 325, lab 00" in text
+    assert "325 ± 0 after 1 call" in NOTEBOOK_00.read_text(encoding="utf-8")
 
 
 def test_the_ladder_ends_at_the_first_level_below_low():

@@ -9,13 +9,14 @@ from cmlab_labs.lab11_phases import checks
 from cmlab_labs.lab11_phases.analysis import ternary
 from cmlab_labs.lab11_phases.figures import ROWS, digit_rows
 from exercises import answers, lab, solutions, stubs
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.methods.pcm import Phases
 from cmlab.metrics.plots import STUDENT
 from cmlab.metrics.toy import ExactJumps, against, exact_ends
 from cmlab.process import VarianceExploding
-from cmlab.sampling import ddim, ode
+from cmlab.sampling import ddim, multistep, ode
 
 LAB = lab("11")
 CHECKS = (checks.multistep, checks.middle)
@@ -231,6 +232,38 @@ def test_the_key_figure_draws_means_and_leaves_zeros_out():
     asked = {"good f": [(0.5, 0.1), (0.7, 0.05)]}
     figure = plots_steps.intermediate_level([0.1, 1.0], {"good f": [0.2, 0.1]}, asked, "t")
     assert figure.axes[0].lines[-1].get_xdata() == pytest.approx([0.7])
+
+
+def test_the_titles_of_the_planner_fit_into_its_picture(seen):
+    turn(seen, way="DDIM, exact denoiser", calls=1)
+    figure = seen.picture.figure
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for ax in figure.axes:
+        box = ax._left_title.get_window_extent(renderer)
+        assert box.width and box.x1 < figure.bbox.x1 and box.y1 < figure.bbox.y1
+
+
+def test_an_error_as_large_at_the_second_call_does_not_rule_out_a_gain():
+    """The lab calls it a rule of thumb: data N(0, 1), f off by 0.2 at both levels."""
+
+    def f(x, t):
+        sign = torch.where(t > 5, 1.0, torch.sin(1000 * x).sign())
+        return x / (1 + t**2).sqrt() + 0.2 * sign
+
+    def w2(levels):
+        torch.manual_seed(0)
+        *_, x = multistep(VarianceExploding(), per_sample, start, torch.tensor(levels).double())
+        rank = (torch.arange(len(x)).double() + 0.5) / len(x)
+        return float((x[:, 0].sort().values - torch.special.ndtri(rank)).square().mean().sqrt())
+
+    def per_sample(x, t):
+        return f(x, t[:, None])
+
+    start = 101**0.5 * torch.randn(20000, 1, generator=torch.Generator().manual_seed(1)).double()
+    assert w2([10.0]) == pytest.approx(0.2, abs=0.02)
+    assert w2([10.0, 1.0]) == pytest.approx(0.2 / 2**0.5, abs=0.02)
+    text = LAB.read_text(encoding="utf-8")
+    assert "This is a rule of thumb" in text and "cannot give a better answer" not in text
 
 
 def test_the_figure_of_digits_has_a_row_for_each_way():

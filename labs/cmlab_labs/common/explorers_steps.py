@@ -69,7 +69,7 @@ def picture(way: str, calls: int, spread: str, **levels: float) -> Picture:
     found, ends = sample(chosen, steps), exact_endpoints()
     marks = cut(toy.GRID, POINTS, chosen.phases).edges[1:-1] if chosen.phases else ()
     numbers = against(toy.RING, found, ends)
-    title = f"Distance to the exact ends {numbers['end']:.2f}; sliced W₂ {numbers['sw']:.2f}"
+    title = f"Distance to the exact ends {numbers['end']:.2f}\nsliced W₂ {numbers['sw']:.2f}"
     figure = level_plan(
         steps, marks, chosen.renoised, found.numpy(), ends.exact.numpy(), chosen.role, title
     )

@@ -38,7 +38,7 @@ def level_plan(
     """Noise levels (n,) of the calls, a phased network's edges as marks, and samples (b, 2)."""
     figure, (axes,) = sheet(1, 2, 9.6, 3.9, ratios=(1.0, 1.15))
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
-    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.14, top=0.9, wspace=0.24)
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.14, top=0.87, wspace=0.24)
     level_steps(axes[0], levels, marks, renoised, role)
     end_points(axes[1], found, exact, role, title)
     return figure
@@ -178,7 +178,7 @@ def scores_by_calls(
         plain_score_ticks(ax)
         if floor > 0:
             ax.axhline(floor, color=DATA.color, linewidth=1, linestyle=":")
-            label(ax, 0.95, floor * 0.88, "two sets of real data", DATA.color)
+            label(ax, 0.95, floor * 0.78, "two sets of real data", DATA.color)
         name_axes(ax, "network calls", measure, title)
     return figure
 
