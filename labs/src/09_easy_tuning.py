@@ -167,7 +167,7 @@ ratios = [b / a for a, b in zip(squared[:-1], squared[1:], strict=True)]
 print("stage                " + "".join(f"{a:7d}" for a in pairs))
 print("squared: RMS to f*   " + "".join(f"{v:7.3f}" for v in squared))
 print("norm:    RMS to f*   " + "".join(f"{v:7.3f}" for v in norm))
-print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3:]):.2f} of the error;")
+print(f"From stage 4 on each stage leaves {min(ratios[3:]):.2f} to {max(ratios[3:]):.2f} of the error:")
 rank = (torch.arange(len(x)) + 0.5) / len(x)
 rise = torch.stack([(rank - (exact < border).double().mean()).abs() < 0.03 for border in (-0.5, 0.9)]).any(0)
 for part, where in ((rise, f"at the two rises ({rise.double().mean():.0%} of the noises)"), (~rise, "elsewhere")):
@@ -298,7 +298,7 @@ for name, found in finals.items():
         print(f"{name:7} not recorded yet.")
 for score, words in (("rmse_max", "RMS at t = 10"), ("sw2", "sliced W₂ of two calls")) if ring else ():
     a, b = (ring[variant].score(score) for variant in ("tuned", "scratch"))
-    print(f"ring, {words}: tuned {ranged(a, '.2g')}, from scratch {ranged(b, '.2g')}: {compare_seeds(a, b)}.")
+    print(f"ring, {words}: tuned {ranged(a, '.2g')}, from scratch {ranged(b, '.2g')}: tuning first is {compare_seeds(a, b)}.")
 
 # %% [markdown]
 # So tuning first does not win here. On the ring it ends farther from f\*, but the samples of two calls cannot be told apart; nor can the two on the digits.
