@@ -107,7 +107,7 @@ def test_live_figures_have_their_places_and_the_front_page_needs_little_to_be_dr
     """Less than a megabyte: plotly and the weights of networks come when a figure asks."""
     places = {name: [a["data-live"] for a in page.all("div") if "data-live" in a]
               for name, page in pages.items()}  # fmt: skip
-    assert places["index.html"] == ["digits"] and not places["15_music.html"]
+    assert places["index.html"] == ["digits", "photographs"] and not places["15_music.html"]
     assert places["02_consistency_function.html"] == ["path"]
     links = [a.get("href") or a.get("src", "") for a in pages["index.html"].all("link", "script")]
     files = {"index.html", *(link for link in links if link.startswith("assets/"))}

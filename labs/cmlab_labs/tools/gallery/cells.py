@@ -66,7 +66,7 @@ class StoredPicture:
     drawn: bool
 
 
-COLOURED, FEW, KINDS = 25, 0.06, 12  # least chroma of 255; a share of a picture; kinds of colour
+COLOURED, FEW, KINDS = 25, 0.06, 10  # least chroma of 255; a share of a picture; kinds of colour
 
 
 def is_drawn(image: Image) -> bool:
