@@ -279,7 +279,7 @@ print(f"At the highest noise level the weight 1/(t − r), when it is added, low
 # The weight takes emphasis away from high noise, and yet the error falls there too. A likely reason is the way in which consistency training learns: an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary.
 # An error near the data is passed on to all higher levels, so accuracy matters there first.
 #
-# With N = 11 the error stops falling: the long one-sample steps are biased, and more training hardly helps. The other three can hardly be told apart. One would expect the finest grid to suffer from more variance, but this effect is hard to see here.
+# With N = 11 the error stops falling: the long one-sample steps are biased, and more training hardly helps. The other three are hardly distinguishable. One would expect the finest grid to suffer from more variance, but this effect is hard to see here.
 #
 # ### Optional: iCT on digits
 #

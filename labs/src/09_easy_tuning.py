@@ -301,7 +301,7 @@ for score, words in (("rmse_max", "RMS at t = 10"), ("sw2", "sliced W₂ of two 
     print(f"ring, {words}: tuned {ranged(a, '.2g')}, from scratch {ranged(b, '.2g')}: tuning first is {compare_seeds(a, b)}.")
 
 # %% [markdown]
-# So tuning first does not win here. On the ring it ends farther from f\*, but the samples of two calls cannot be told apart; nor can the two on the digits.
+# So tuning first does not win here. On the ring it ends farther from f\*, but the samples of two calls are indistinguishable, and so are the two on the digits.
 # (The norm's own limit lies about 0.06 from f\* at t = 10, so this distance does not say which network has been trained further. With the squared distance it would; that was not recorded.)
 # If the denoiser's samples are not counted (compare *tuned* with *from scratch, short*), the two are indistinguishable on both data sets. What does help, on the ring, is to let the gap shrink instead of leaving r at t/2.
 #
