@@ -1,10 +1,13 @@
-"""Live figures in a real browser, from a file: networks equal torch's, f* is exact, and quick."""
+"""Live figures in a real browser, from a file and a server: networks equal torch's, and quick."""
 
+import functools
 import io
 import json
 import re
 import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from time import monotonic
 from xml.etree import ElementTree
 
@@ -20,6 +23,7 @@ from cmlab_labs.live.page import (
     EMBED,
     FLOWS,
     PHOTOGRAPHS,
+    PLANE,
     halves,
     live_figure,
     live_scripts,
@@ -56,12 +60,8 @@ def scripts():
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, scripts):
-    """One page with all live figures, opened from a disk; it asks for nothing elsewhere."""
-    if chromium() is None and firefox() is None:
-        pytest.skip("Chromium is not installed: on Debian, `apt-get install chromium`")
-    from playwright.sync_api import sync_playwright
-
+def folder(tmp_path_factory, scripts):
+    """One page with all live figures, and what it needs."""
     folder = tmp_path_factory.mktemp("live")
     (folder / "assets").mkdir()
     for name, file in scripts.items():
@@ -71,6 +71,16 @@ def page(tmp_path_factory, scripts):
     (folder / "embed.html").write_text(EMBED, encoding="utf-8")
     body = "".join(map(live_figure, ("front", "00", "02", "07", "17", "18")))
     (folder / "index.html").write_text(f"{HEAD}{body}</main></body></html>", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    """That page, opened from a disk; it asks for nothing elsewhere."""
+    if chromium() is None and firefox() is None:
+        pytest.skip("Chromium is not installed: on Debian, `apt-get install chromium`")
+    from playwright.sync_api import sync_playwright
+
     wrong = []
     with sync_playwright() as playwright:
         browser = launched(playwright)
@@ -85,6 +95,17 @@ def page(tmp_path_factory, scripts):
         yield page
         browser.close()
     assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    """The address of that page at a plain file server, which names no encoding of a script."""
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *words: None})
+    handler = functools.partial(quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/index.html"
+        server.shutdown()
 
 
 def plain(value):
@@ -166,6 +187,23 @@ def test_the_photographs_network_equals_torchs_on_the_same_weights(page):
     loop = """() => { const z = new cmlab.Random(0).normal(3072).map((v) => 80 * v);
         for (let i = 0; i < 8; i++) draw(z, 80, i) }"""
     assert cpu_seconds(page, loop)[1] / 8 < 0.050 * SLOWER
+
+
+READ = """name => new Promise((use, lost) => {
+    const script = document.createElement("script"), failed = () => lost("no weights came");
+    self.cmlabNetwork = (came, told) => came === name && use(told); // the page asks too
+    Object.assign(script, { src: `assets/${name}.js`, onerror: failed, onload: failed });
+    document.head.append(script);
+})"""
+
+
+@pytest.mark.parametrize("place", ["file", "server"])
+def test_a_page_reads_each_networks_very_weights(page, served, place):
+    own = page.context.new_page()
+    own.goto(page.url if place == "file" else served)
+    for name, path in {"digits": DIGITS, "photographs": PHOTOGRAPHS, **PLANE}.items():
+        assert own.evaluate(READ, name) == plain(told(path)), name
+    own.close()
 
 
 def test_weights_that_are_no_characters_are_refused():
@@ -357,6 +395,17 @@ def test_a_click_makes_another_photograph_in_a_worker_while_the_page_stays_awake
     page.wait_for_function(says, arg="between the noises of seeds 11 and 12")
     _, took = cpu_seconds(page, ALL_CLASSES, 2)  # 20 calls
     assert firefox() or took < 0.1 * SLOWER
+
+
+def test_from_a_server_digits_and_photographs_are_made_as_from_a_file(page, served):
+    own = page.context.new_page()
+    own.goto(served)
+    for kind, first, then in (("digits", "seed 3", "seed 4"), ("photographs", "seed 7", "seed 8")):
+        place, says = shown(own, kind)
+        own.wait_for_function(says, arg=first, timeout=60_000)
+        place.get_by_role("button", name="New noise: draw another").click()
+        own.wait_for_function(says, arg=then, timeout=60_000)
+    own.close()
 
 
 def test_without_webassembly_the_recorded_photographs_stay(page):
