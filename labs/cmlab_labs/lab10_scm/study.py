@@ -4,7 +4,8 @@
 and with a teacher (sCD).
 
 sct-…    4000 steps from random weights. `sct` has the time as it is, positional features, the
-         normalised tangent, a warm-up of 250 steps, the prior and the learned weight
+         normalised tangent, a warm-up of 250 steps, the prior and the learned weight;
+         `sct-start` has the start of sCD
 scd-…    2000 steps of diffusion, then 2000 with the exact teacher; `scd` clips the tangent
 fourier  random features in place of positional ones, of this scale; "log" gives the network
          ln(σ)/4 in place of the angle
@@ -39,6 +40,7 @@ from cmlab.nets.embedding import Embed, Fourier, Positional
 from cmlab.nets.mlp import MLPShape
 from cmlab.presets import toy
 from cmlab.schedules import Constant, Warmup
+from cmlab.teacher import SampleTeacher
 from cmlab.train.recipe import Recipe
 from cmlab.types import Bound, Prior, Schedule
 
@@ -81,11 +83,18 @@ class SCMVariant:
         return replace(recipe, method=method, net=net, precond=precond, start=start)
 
 
+def sct_after_diffusion(steps: int, seed: int) -> Recipe:
+    """sCT with the start of sCD, 2000 of its 4000 steps being diffusion, as in the paper."""
+    recipe = toy.scd(steps=steps, seed=seed)
+    return replace(recipe, method=replace(cast(SCM, recipe.method), teacher=SampleTeacher()))
+
+
 SCT, LOUD = SCMVariant("sCT"), Fourier(32, 16.0)
 SCD = SCMVariant("sCD, clipped", Clip(), preset=toy.scd)
 
 FROM_DATA = {
     "sct": SCT,
+    "sct-start": replace(SCT, title="after diffusion", preset=sct_after_diffusion),
     "sct-no-norm": replace(SCT, title="no normalisation", bound=Unbounded()),
     "sct-clip": replace(SCT, title="clipped", bound=Clip()),
     "sct-no-warmup": replace(SCT, title="no warm-up", warmup=NONE),
