@@ -7,11 +7,10 @@ the paper trains on it less and less often. With τ the share of the run that is
     sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²) restricted to [0, 1]
     L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  σ = the axis's level at u
 
-The paper's density is not known to us: this form is ours, and only its peak, near 0.3 of the way
-from data to noise, is as reported. Nor does 0.3 say much by itself. The paper's u is the timestep
-of a diffusion model over the number of timesteps (`ProcessTime`); here u runs over the quantiles
-of the proposal that EDM uses anyway (`Quantiles`), so that the uniform start is EDM, to the bit,
-and what is measured is the curriculum and not a change of axis.
+Nor does 0.3 say much by itself. The paper's u is the timestep of a diffusion model over the
+number of timesteps (`ProcessTime`); here u runs over the quantiles of the proposal that EDM uses
+anyway (`Quantiles`), so that the uniform start is EDM, to the bit, and what is measured is the
+curriculum and not a change of axis.
 
 MDLRC is momentum decay with learning-rate compensation:
 
@@ -20,9 +19,16 @@ MDLRC is momentum decay with learning-rate compensation:
 
 In Adam's kind of average, m ← β m + (1 - β) g, a new gradient enters with rate · (1 - β), and all
 that it adds later is β / (1 - β) times as much. So by the first line this later effect falls
-linearly to 0, and by the second the immediate effect of a gradient stays as it was. As reported:
-the paper's abstract was read, and the two formulas come second hand, from public code that names
-the paper.
+linearly to 0, and by the second the immediate effect of a gradient stays as it was. In a heavy
+ball, v ← β v + g, it enters with rate, and does rate / (1 - β) in sum: to keep that, the rate
+would have to rise as β falls.
+
+What is the paper's: of the paper its abstract was read, which has a schedule that reduces the
+frequency of easier timesteps, by their noise, and a momentum coefficient that decays. Its
+density is not known to us: the form of p_τ is ours, and only its peak, near 0.3 of the way from
+data to noise, is as reported. The two formulas of MDLRC come second hand, from public code that
+names the paper; the first is Demon's (Chen et al. 2019). For which momentum the paper means its
+compensation, heavy ball or Adam's average, is not known to us either: ours is for Adam's.
 """
 
 from dataclasses import dataclass

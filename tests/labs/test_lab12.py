@@ -26,7 +26,7 @@ from cmlab.presets import latent as study
 from cmlab.presets.latent import DIGITS
 
 LAB = lab("12")
-CHECKS = (checks.tight_cauchy, checks.denoising)
+CHECKS = (checks.measured_cauchy, checks.denoising)
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -37,42 +37,56 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
         assert check(solution).passed, check(solution)
 
 
-CAUCHY_SLIPS = list(checks.slips(torch.ones(2, 3), 21))
+CAUCHY_SLIPS = list(checks.slips(torch.ones(2, 3), *checks.CASES[0]))
 TERM_SLIPS = list(checks.wrong_terms(*checks.answered()))
 
 
 @pytest.mark.parametrize("slip", CAUCHY_SLIPS)
 def test_each_slip_in_the_cauchy_loss_gets_its_own_message(slip):
-    verdict = checks.tight_cauchy(lambda a, b, n: checks.slips(a - b, n)[slip])
+    verdict = checks.measured_cauchy(lambda a, b, n, seen: checks.slips(a - b, n, seen)[slip])
     assert verdict.state == "slip" and verdict.message == slip
 
 
-def two_logs(a, b, n):
-    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n - 1)
+def m_and_c(a, b, n, seen):
+    return (a - b).square().flatten(1).mean(1), checks.power(n, seen) / sqrt(2)
+
+
+def two_logs(*case):
+    m, c = m_and_c(*case)
     return (m / 2 + c * c).log() - 2 * log(c)
 
 
-def one_plus(a, b, n):
-    m, c = (a - b).square().flatten(1).mean(1), checks.c_of(n - 1)
+def one_plus(*case):
+    m, c = m_and_c(*case)
     return (1 + m / (2 * c * c)).log()
 
 
-def fixed_c(a, b, n):
-    return ((a - b).square().flatten(1).mean(1) / (2 * checks.c_of(20) ** 2)).log1p()
+def last_c(a, b, n, seen):
+    return one_plus(a, b, seen[1][0], seen)
 
 
 OTHER = {
     "torch.log1p keeps them": two_logs,
     "loses its digits": one_plus,
-    "at N = 161 yours is": fixed_c,
-    "shape (6,)": lambda a, b, n: checks.exact(a, b, n)[:, None],
+    "at N = 21 yours is": last_c,
+    "shape (6,)": lambda a, b, n, seen: checks.exact(a, b, n, seen)[:, None],
 }
 
 
 @pytest.mark.parametrize("message", OTHER)
 def test_other_wrong_losses_are_told_apart(message):
-    verdict = checks.tight_cauchy(OTHER[message])
+    verdict = checks.measured_cauchy(OTHER[message])
     assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+@pytest.mark.parametrize("seen", [checks.COARSE, checks.FINE])
+def test_a_measured_residual_lies_where_its_loss_pulls_hardest(seen):
+    for n, u in seen:
+        residual = torch.linspace(0.2, 5, 4801, dtype=torch.float64)[:, None] * u
+        residual.requires_grad_()
+        loss = checks.exact(residual, torch.zeros_like(residual), n, seen)
+        pull = torch.autograd.grad(loss.sum(), residual)[0]
+        assert float(residual.detach()[pull.argmax()]) == pytest.approx(u, rel=1e-3)
 
 
 @pytest.mark.parametrize("slip", TERM_SLIPS)
@@ -104,7 +118,7 @@ def test_c_of_the_bench_and_of_the_check_is_the_methods():
     for stage, shown in enumerate(POINTS[1:], start=1):
         step = stage * study.STEPS // 7
         assert points(step) == shown
-        assert c_of(shown - 1) == checks.c_of(shown - 1) == rule(step)
+        assert c_of(shown - 1) == rule(step)
 
 
 @pytest.fixture(scope="module")

@@ -64,12 +64,22 @@ def test_each_slip_in_the_pace_gets_its_own_message(number):
 
 def test_other_wrong_paces_are_told_by_a_property():
     assert "a linear fall has" in checks.schedule(lambda t, b: (b * (1 - t) ** 2, 1.0)).message
-    assert (
-        "a new gradient enters"
-        in checks.schedule(lambda t, b: (checks.exact(t, b)[0], 0.5)).message
-    )
+    half = checks.schedule(lambda t, b: (checks.exact(t, b)[0], 0.5))
+    assert "a gradient does" in half.message
     assert "must lie in [0, 1)" in checks.schedule(lambda t, b: (1.2, 1.0)).message
     assert "two numbers" in checks.schedule(lambda t, b: b).message
+    unguarded = checks.schedule(lambda t, b: (b ** (1 / (1 - t)), 1.0))
+    assert "divides by zero at τ = 1" in unguarded.message
+
+
+def test_in_the_heavy_ball_a_gradient_does_in_sum_what_the_exercise_says():
+    for tau, beta0 in ((0.0, 0.9), (0.5, 0.9), (0.9, 0.5)):
+        beta, factor = checks.exact(tau, beta0)
+        theta, v = 0.0, 1.0
+        for _ in range(400):
+            theta, v = theta + factor * v, beta * v
+        assert theta == pytest.approx(1 / (1 - beta0))
+        assert beta ** ((1 - tau) * checks.half_life(beta0)) == pytest.approx(0.5)
 
 
 def far(a, b, orders):

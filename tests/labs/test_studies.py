@@ -170,7 +170,8 @@ def test_outliers_are_judged_by_the_clean_law():
 def test_a_kept_recording_is_small_and_names_the_command_that_made_it(study, arm):
     recording, path = read(study, arm), path_of(study, arm)
     assert shlex.split(recording.record["command"])[:4] == ["cmlab", "record", study, arm]
-    assert recording.record["seeds"] == [0, 1, 2]
+    long = study == "twins-digits" and arm.startswith("long")  # ten times the steps, one seed
+    assert recording.record["seeds"] == ([0] if long else [0, 1, 2])
     most = 400_000 if "pictures" in recording.arrays else 120_000
     if "weights" in recording.arrays:  # 58 242 of each seed, in float16
         most = 140_000

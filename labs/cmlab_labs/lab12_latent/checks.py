@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from math import exp, log, log10, sqrt
+from math import log, sqrt
 
 import torch
 from torch import Tensor
@@ -78,7 +78,10 @@ def wrong_terms(f_t: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
     }
 
 
-CASES = (21, 161, 641)  # points of the grid
+Seen = tuple[tuple[int, float], tuple[int, float]]
+COARSE: Seen = ((11, 0.4), (81, 0.06))  # points of a grid, and the typical residual there
+FINE: Seen = ((641, 0.012), (21, 0.2))
+CASES: tuple[tuple[int, Seen], ...] = ((21, COARSE), (161, COARSE), (641, FINE), (41, FINE))
 
 
 def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
@@ -91,39 +94,46 @@ def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
 
 
 @exercise
-def tight_cauchy(answer: Callable[..., Tensor]) -> str:
-    """(a, b, N) -> (b,): values, the authors' c(N), its slope, and its digits at tiny errors."""
+def measured_cauchy(answer: Callable[..., Tensor]) -> str:
+    """(a, b, N, seen) -> (b,): values, the hump at both measurements, digits at tiny errors."""
     a, b = draws()
-    said = {n: torch.as_tensor(answer(a, b, n)).detach() for n in CASES}
-    wrong = {n: slips(a - b, n) for n in CASES}
+    said = {case: torch.as_tensor(answer(a, b, *case)).detach() for case in CASES}
+    wrong = {case: slips(a - b, *case) for case in CASES}
     for slip in wrong[CASES[0]]:
-        expect(not all(same(said[n], wrong[n][slip]) for n in CASES), slip)
-    for n in CASES:
-        shape = tuple(said[n].shape)
+        expect(not all(same(said[case], wrong[case][slip]) for case in CASES), slip)
+    for case in CASES:
+        n, shape = case[0], tuple(said[case].shape)
         expect(shape == (6,), f"one number for each sample: shape (6,), not {shape}")
-        right = exact(a, b, n)
-        expect(same(said[n], right), f"at N = {n} yours is {float(said[n][1]):.6g} for the second "
-               f"sample, and ln(1 + m / 2c²) is {float(right[1]):.6g}")  # fmt: skip
+        right = exact(a, b, *case)
+        expect(same(said[case], right), f"at N = {n} yours is {float(said[case][1]):.6g} for the "
+               f"second sample, and ln(1 + m / 2c²) is {float(right[1]):.6g}")  # fmt: skip
     u, v = (torch.full((1, 1), value, dtype=torch.float32) for value in (0.0, 1e-6))
-    tiny = float(torch.as_tensor(answer(u, v, 21)).detach())
-    right = float(exact(u.double(), v.double(), 21))
+    tiny = float(torch.as_tensor(answer(u, v, 21, COARSE)).detach())
+    right = float(exact(u.double(), v.double(), 21, COARSE))
     expect(abs(tiny / right - 1) < 1e-3,
            f"in float32 an error of 1e-6 gives {tiny:.3g} and must give {right:.3g}: adding 1 to "
            "a small number, or taking two logarithms apart, loses its digits; "
            "torch.log1p keeps them")  # fmt: skip
-    return "one number a sample, the authors' c(N) at three N, and no lost digits"
+    return "one number a sample, the hump at both measured residuals, and no lost digits"
 
 
-def exact(a: Tensor, b: Tensor, points: float) -> Tensor:
-    return Cauchy(c_of(points - 1) * sqrt(a[0].numel()))(a, b)
+def power(points: float, seen: Seen) -> float:
+    """The power law in the number of intervals through both measurements, at this many points."""
+    (n1, u1), (n2, u2) = seen
+    slope = log(u2 / u1) / log((n2 - 1) / (n1 - 1))
+    return u1 * ((points - 1) / (n1 - 1)) ** slope
 
 
-def slips(delta: Tensor, points: float) -> dict[str, Tensor]:
+def exact(a: Tensor, b: Tensor, points: float, seen: Seen) -> Tensor:
+    return Cauchy(power(points, seen) / sqrt(2) * sqrt(a[0].numel()))(a, b)
+
+
+def slips(delta: Tensor, points: float, seen: Seen) -> dict[str, Tensor]:
     """Mistakes: the message, and the loss that each gives for differences (b, *d)."""
-    flat, c = delta.flatten(1), c_of(points - 1)
+    flat, c = delta.flatten(1), power(points, seen) / sqrt(2)
     m = flat.square().mean(1)
     whole = "take the mean of the squares first, then one logarithm for the whole sample"
-    return slips_in_c(m, points - 1) | {
+    return slips_in_c(m, points, seen) | {
         f"you take a logarithm of each element: {whole}": cauchy(flat.square(), c).mean(1),
         f"you take a logarithm of each element and sum: {whole}": cauchy(flat.square(), c).sum(1),
         "m is the mean of the squares in this lab's convention, not their sum": (
@@ -145,18 +155,30 @@ def cauchy(m: Tensor, c: float) -> Tensor:
     return (m / (2 * c * c)).log1p()
 
 
-def slips_in_c(m: Tensor, intervals: float) -> dict[str, Tensor]:
+def slips_in_c(m: Tensor, points: float, seen: Seen) -> dict[str, Tensor]:
     """Mistakes in c and its place."""
-    c, grown = c_of(intervals), exp(1.15 * log(intervals) - 0.85)
-    ten = exp(-1.15 * log10(intervals) - 0.85)
+    (n1, u1), (n2, u2) = seen
+    u, root = power(points, seen), sqrt(2)
+    c = u / root
+    of_points = u1 * (points / n1) ** (log(u2 / u1) / log(n2 / n1))
+    line = u1 + (u2 - u1) * (points - n1) / (n2 - n1)
     return {
         "c is not squared: m / 2c has a unit": (m / (2 * c)).log1p(),
         "the 2 is missing: it is m / (2 c²)": (m / (c * c)).log1p(),
-        "c grows with N: the exponent is −1.15 ln(N − 1) − 0.85": cauchy(m, grown),
-        "c(N) is exp(−1.15 ln(N − 1) − 0.85) with the natural logarithm, not log10": cauchy(
-            m, ten
+        "this c is the residual itself: the pull is largest at √2 c, so c is smaller": (
+            cauchy(m, u)
         ),
-        "N points make N − 1 intervals: c(N) is that of the intervals": (
-            cauchy(m, c_of(intervals + 1))
+        "the √2 is on the wrong side: the pull is largest at √2 c, so c is smaller than the "
+        "residual": cauchy(m, root * u),
+        "c grows with N: the sign of the exponent": cauchy(m, u1 * u1 / u / root),
+        "N points make N − 1 intervals: the power law is in the number of intervals": (
+            cauchy(m, of_points / root)
+        ),
+        "this is a straight line in N: a power law is a straight line in the logarithms": (
+            cauchy(m, line / root)
+        ),
+        "this is the authors' c(N): take the two measurements": cauchy(m, c_of(points - 1)),
+        "this c does not follow the grid: it is that of the first measurement at every N": (
+            cauchy(m, u1 / root)
         ),
     }

@@ -98,7 +98,7 @@ def transport_bench() -> Explorer:
     """Knobs: `batch`, `t` the noise level, and `seed` of the draw."""
     knobs = {
         "batch": slider("batch", 64, 4, 256, 4),
-        "t": log_slider("noise level t (data units)", 0.8, 0.05, 5.0),
+        "t": log_slider("noise level t (data units)", 0.8, 0.05, 10.0),
         "seed": slider("draw", 0, 0, 20),
     }
     return Explorer(transport_picture, knobs)

@@ -57,7 +57,8 @@ def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
     set_ticks(axes[1], (2, 3, 5, 10, 20, 50, 100))
     name_axes(axes[0], f"share beyond the inner fence, {INNER:g} IQR (squares), and the outer, "
               f"{OUTER:g} IQR (triangles)", "", title or "Tails")  # fmt: skip
-    name_axes(axes[1], "kurtosis (normal distribution: 3)", "", "Kurtosis")
+    heaviest = max(rows, key=lambda name: rows[name].kurtosis)
+    name_axes(axes[1], "kurtosis (normal distribution: 3)", "", f"Highest kurtosis: {heaviest}")
     return figure
 
 
@@ -248,7 +249,7 @@ def transport_gains(
         role = COUPLING_ROLES[name]
         axes[1].plot(levels, values.mean(1), color=role.color, marker=role.marker,
                      linestyle=role.line)  # fmt: skip
-        label(axes[1], levels[0], float(values[0].mean()) * 1.8, name, role.color)
+        label(axes[1], levels[1] * 1.15, float(values[1].mean()) * 0.5, name, role.color)
     axes[1].set(xscale="log", yscale="log")
     name_axes(axes[1], "noise level t (data units)", "mean Var($x$ | $x_t$) (data units²)",
               "The target's variance falls")  # fmt: skip
@@ -266,6 +267,8 @@ def seed_scores(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> Non
                 ax.plot(
                     at, found[name], COUPLING_ROLES[name].marker, color=COUPLING_ROLES[name].color
                 )
+    for y, (name, role) in zip((0.83, 0.91), COUPLING_ROLES.items(), strict=True):
+        ax.text(0.98, y, name, color=role.color, fontsize=9, ha="right", transform=ax.transAxes)
     ax.set_xticks(place, list(scores))
     ax.set(xlim=(-0.5, len(scores) - 0.5), yscale="log")
     worse = all(found.get(b, np.array([np.nan])).min() > found.get(a, np.array([np.nan])).max()

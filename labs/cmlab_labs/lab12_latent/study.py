@@ -36,6 +36,8 @@ from cmlab.methods import ICT, SLCT
 from cmlab.methods.ict import PseudoHuber
 from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
 from cmlab.metrics.evaluators import decoded_samples
+from cmlab.metrics.toy import SAMPLES, answers
+from cmlab.metrics.wasserstein import sliced
 from cmlab.nets.norm import Grouped, NonScaling
 from cmlab.noise_levels import AdjacentLevels
 from cmlab.ops import expand, seeded, sum_squares
@@ -46,7 +48,7 @@ from cmlab.train.runs import evaluate_model
 from cmlab.train.trainer import Trainer
 from cmlab.types import Coupling, Data, Time
 
-from ..common.observers import Arrays
+from ..common.observers import Arrays, ErrorObserver
 from ..common.study import Study
 from .analysis import INNER, OUTER, kurtosis, share_beyond
 
@@ -205,4 +207,29 @@ TRANSPORT_ARMS: dict[str, Callable[[int], Recipe]] = {
     "ot": partial(paired, MinibatchOT()),
 }
 
-TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, observations=8)
+
+@dataclass(frozen=True)
+class Starts(ErrorObserver):
+    """The errors of a toy run, and one-call samples from starts that are paired in three ways.
+
+    starts (3,) sliced W₂ of 8192 samples to other data: from σ_max z; from x + σ_max z, z drawn
+           alone; and from x + σ_max z, z paired with x by optimal transport
+    """
+
+    @torch.no_grad()
+    def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
+        model, top = trainer.ema.model, recipe.sampler.sigma_max
+        with seeded(torch.device("cpu"), 3):
+            x, other = recipe.data.sample(SAMPLES)[0], recipe.data.sample(SAMPLES)[0]
+            z = torch.randn_like(x)
+        best = torch.cat(
+            [MinibatchOT()(*pair) for pair in zip(x.split(BATCH), z.split(BATCH), strict=True)]
+        )
+        found = [
+            sliced(answers(model, model.process, start, torch.full((SAMPLES,), top)), other)
+            for start in (top * z, x + top * z, x + top * best)
+        ]
+        return super().observe_end(trainer, recipe) | {"starts": np.array(found)}
+
+
+TRANSPORT_STUDY = Study("transport", TRANSPORT_ARMS, Starts(), observations=8)

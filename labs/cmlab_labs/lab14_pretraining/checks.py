@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations
+from math import inf, log
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cmlab.methods.faster_training import Compensation, MomentumDecay
+from cmlab.methods.faster_training import MomentumDecay
 
-from ..common.exercise import close, exercise, expect
+from ..common.exercise import Slip, close, exercise, expect
 from .analysis import pairwise_distances, shuffle_test
 
 same = partial(close, atol=1e-6)
@@ -22,36 +23,44 @@ Pairs = Sequence[tuple[float, float]]
 
 @exercise
 def schedule(answer: Callable[..., Any]) -> str:
-    """(tau, beta0) -> β, factor: the memory falls linearly, a new gradient counts as before."""
+    """(tau, beta0) -> β, factor: the half-life falls linearly, a gradient does as much in sum."""
     found = [pair(answer, *case) for case in CASES]
     for slip, wrong in slips():
         expect(not same(found, wrong), slip)
     for (tau, beta0), (beta, factor) in zip(CASES, found, strict=True):
-        where = f"at τ = {tau:g} with β0 = {beta0:g}"
+        where = f"at τ = {tau:g} with β₀ = {beta0:g}"
         expect(0 <= beta < 1, f"β is {beta:.4g} {where}: it must lie in [0, 1)")
-        memory, even = beta / (1 - beta), (1 - tau) * beta0 / (1 - beta0)
-        expect(abs(memory - even) < 1e-6,
-               f"the memory β/(1 − β) is {memory:.4f} {where}: a linear fall has "
+        even = (1 - tau) * half_life(beta0)
+        expect(abs(half_life(beta) - even) < 1e-6,
+               f"the half-life is {half_life(beta):.4f} {where}: a linear fall has "
                f"{even:.4f}")  # fmt: skip
-        new = factor * (1 - beta)
-        expect(abs(new - (1 - beta0)) < 1e-6,
-               f"a new gradient enters with factor · (1 − β) = {new:.4f} {where}: at the start "
-               f"of the run it was {1 - beta0:g}")  # fmt: skip
-    return "the memory falls linearly to 0 and a new gradient counts as before, in 12 cases"
+        total, before = factor / (1 - beta), 1 / (1 - beta0)
+        expect(abs(total - before) < 1e-6,
+               f"a gradient does factor/(1 − β) = {total:.4f} in sum {where}: at the start of the "
+               f"run it was {before:g}")  # fmt: skip
+    return "the half-life falls linearly to 0 and a gradient does as much in sum, in 12 cases"
 
 
 def pair(answer: Callable[..., Any], tau: float, beta0: float) -> tuple[float, float]:
     """The learner's β and factor as numbers."""
-    given = answer(tau, beta0)
+    try:
+        given = answer(tau, beta0)
+    except ZeroDivisionError:
+        raise Slip(f"your code divides by zero at τ = {tau:g}: there the half-life is 0, and so "
+                   "is β") from None  # fmt: skip
     expect(isinstance(given, tuple | list) and len(given) == 2, "return two numbers, β and factor")
     beta, factor = (float(v) for v in given)
     return beta, factor
 
 
+def half_life(beta: float) -> float:
+    """The number of steps h after which β^h = 1/2."""
+    return log(0.5) / log(beta) if beta > 0 else 0.0
+
+
 def exact(tau: float, beta0: float) -> tuple[float, float]:
-    momentum = MomentumDecay(beta0, 100)
-    step = round(100 * tau)
-    return momentum(step), Compensation(momentum)(step)
+    beta = beta0 ** (1 / (1 - tau)) if tau < 1 else 0.0
+    return beta, (1 - beta) / (1 - beta0)
 
 
 def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> Pairs:
@@ -59,29 +68,39 @@ def answered(f: Callable[[float, float, float, float], tuple[float, float]]) -> 
     return [f(*exact(*case), *case) for case in CASES]
 
 
+def with_factor(beta: Callable[[float, float], float]) -> Pairs:
+    """Another β(τ, β0) in all cases, and the factor that fits it."""
+    return [(b, (1 - b) / (1 - case[1])) for case in CASES for b in [beta(*case)]]
+
+
 def slips() -> list[tuple[str, Pairs]]:
     """Mistakes: the message, and the answers that each gives in all cases."""
 
     every = answered
     return [
-        ("the ratio is upside down: where β falls, 1 − β grows, and the rate must fall",
+        ("this factor is that of Adam's average, in which a gradient enters with 1 − β: in the "
+         "heavy ball it enters with 1 and does 1/(1 − β) in sum",
          every(lambda b, c, t, b0: (b, 1 / c))),
-        ("the ratio is squared: one factor of 1 − β is to be compensated",
+        ("the ratio is squared: the sum has one factor 1/(1 − β)",
          every(lambda b, c, t, b0: (b, c * c))),
-        ("there is a root too many: a gradient enters with 1 − β, not with its root",
+        ("there is a root too many: the sum of 1 + β + β² + … is 1/(1 − β), not its root",
          every(lambda b, c, t, b0: (b, c**0.5))),
-        ("β² is the factor of variances; the gradient itself enters with 1 − β",
-         every(lambda b, c, t, b0: (b, (1 - b0**2) / (1 - b**2)))),
+        ("the sum of squares 1 + β² + β⁴ + … is for variances; the effects themselves add up to "
+         "1/(1 − β)", every(lambda b, c, t, b0: (b, (1 - b**2) / (1 - b0**2)))),
         ("β and the factor are the other way round", every(lambda b, c, t, b0: (c, b))),
-        ("nothing compensates for the momentum: the factor is 1 throughout",
+        ("a factor of 1 keeps what a gradient does at once; what it does later shrinks with β",
          every(lambda b, c, t, b0: (b, 1.0))),
-        ("the factor follows β itself: what it must keep is factor · (1 − β)",
-         every(lambda b, c, t, b0: (b, b / b0))),
-        ("β falls linearly here: it is the memory β/(1 − β) that must",
-         every(lambda b, c, t, b0: (b0 * (1 - t), (1 - b0) / (1 - b0 * (1 - t))))),
-        ("this is the memory M: solve M = β/(1 − β) for β",
-         every(lambda b, c, t, b0: ((1 - t) * b0 / (1 - b0), c))),
-        ("the run goes backwards: τ = 0 is its beginning, where β = β0",
+        ("this keeps only what a gradient does later, β/(1 − β): the step at once belongs to the "
+         "sum", every(lambda b, c, t, b0: (b, b0 / (1 - b0) * (1 - b) / b if b else inf))),
+        ("here the memory β/(1 − β) falls linearly: it is the half-life that must",
+         with_factor(lambda t, b0: MomentumDecay(b0, 100)(round(100 * t)))),
+        ("β falls linearly here: it is the half-life that must",
+         with_factor(lambda t, b0: b0 * (1 - t))),
+        ("the exponent is upside down: with β₀^(1 − τ) the half-life grows",
+         with_factor(lambda t, b0: b0 ** (1 - t))),
+        ("this is the half-life h: solve β^h = 1/2 for β",
+         every(lambda b, c, t, b0: ((1 - t) * half_life(b0), c))),
+        ("the run goes backwards: τ = 0 is its beginning, where β = β₀",
          every(lambda b, c, t, b0: exact(1 - t, b0))),
     ]  # fmt: skip
 

@@ -39,6 +39,7 @@ PAIRS: dict[str, tuple[RecordedNetwork, RecordedNetwork]] = {
     ),
     "digits: two seeds": (digit_network("whole", 0), digit_network("whole", 1)),
     "digits: two halves of the scans": (digit_network("half-a", 0), digit_network("half-b", 0)),
+    "digits: two halves, trained longer": (digit_network("long-a", 0), digit_network("long-b", 0)),
 }
 
 

@@ -180,19 +180,24 @@ def speed_up_text(base: VariantScores, other: VariantScores) -> str:
 
 
 def claim_row(
-    text: str, found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g"
-) -> str:
-    """A row of a table: what is claimed, the scores of two variants, and the verdict."""
+    text: str, found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g",
+    ours: bool = False,
+) -> str:  # fmt: skip
+    """A row of a table: what is claimed, the scores of two variants, and the verdict.
+
+    With `ours` it is a claim of the paper, and the verdict holds for our form of its technique.
+    """
     a, b = variant_name(a), variant_name(b)
     found = {variant_name(key): values for key, values in found.items()}
-    return "| {} | {} | {} |".format(text, *compare_variants(found, a, b, form))
+    scores, verdict = compare_variants(found, a, b, form)
+    return f"| {text} | {scores} | {verdict}{', for our form' * ours} |"
 
 
 def variant_name(key: str) -> str:
-    """The name of a recorded variant, such as "curriculum-both"."""
+    """The name of a recorded variant such as "curriculum-both"; EDM's own levels go unnamed."""
     levels, _, schedule = key.partition("-")
-    levels = {"uniform": "EDM's levels"}.get(levels, levels)
-    return f"{levels}, {SCHEDULES.get(schedule, schedule)}" if schedule else key
+    said = SCHEDULES.get(schedule, schedule)
+    return said if levels == "uniform" else f"{levels}, {said}" if schedule else key
 
 
 def finding(what: str, variants: Mapping[str, VariantScores]) -> str:

@@ -19,6 +19,8 @@ whole   ring: as `pretraining-toy`'s uniform-constant; digits: all training scan
 narrow  ring: the same with half the width, so with a quarter of the weights
 half-a  digits: every other scan alone
 half-b  digits: the other scans, and other seeds, so that nothing is shared
+long-a  digits: as half-a, ten times as long; of these two, seed 0 alone is recorded
+long-b  digits: as half-b, ten times as long
 """
 
 from collections.abc import Callable
@@ -238,9 +240,9 @@ def narrow_ring(seed: int) -> Recipe:
     return replace(recipe, net=replace(recipe.net, width=recipe.net.width // 2))
 
 
-def scans(data: Part, seed: int) -> Recipe:
+def scans(data: Part, seed: int, steps: int = 400) -> Recipe:
     """A denoiser of some scans, without classes."""
-    recipe = faster.scan(seed=seed)
+    recipe = faster.scan(steps, seed)
     assert isinstance(recipe.net, UNetShape)
     return replace(recipe, data=data, net=replace(recipe.net, classes=0))
 
@@ -255,6 +257,8 @@ TWINS_DIGITS = Study(
         "whole": lambda seed: scans(Part(), seed),
         "half-a": lambda seed: scans(Part(Digits(), 0, 2), seed),
         "half-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER),
+        "long-a": lambda seed: scans(Part(Digits(), 0, 2), seed, 4000),
+        "long-b": lambda seed: scans(Part(Digits(), 1, 2), seed + OTHER, 4000),
     },
     SolverEnds(Digits(train=False), PICTURE_LEVELS, 60),
     observations=1,
