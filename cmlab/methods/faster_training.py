@@ -7,7 +7,7 @@ the paper trains on it less and less often. With τ the share of the run that is
     sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²) restricted to [0, 1]
     L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  σ = the axis's level at u
 
-Nor does 0.3 say much by itself. The paper's u is the timestep of a diffusion model over the
+The 0.3 alone does not say much. The paper's u is the timestep of a diffusion model over the
 number of timesteps (`ProcessTime`); here u runs over the quantiles of the proposal that EDM uses
 anyway (`Quantiles`), so that the uniform start is EDM, to the bit, and what is measured is the
 curriculum and not a change of axis.
@@ -23,12 +23,12 @@ linearly to 0, and by the second the immediate effect of a gradient stays as it 
 ball, v ← β v + g, it enters with rate, and does rate / (1 - β) in sum: to keep that, the rate
 would have to rise as β falls.
 
-What is the paper's: of the paper its abstract was read, which has a schedule that reduces the
-frequency of easier timesteps, by their noise, and a momentum coefficient that decays. Its
-density is not known to us: the form of p_τ is ours, and only its peak, near 0.3 of the way from
-data to noise, is as reported. The two formulas of MDLRC come second hand, from public code that
-names the paper; the first is Demon's (Chen et al. 2019). For which momentum the paper means its
-compensation, heavy ball or Adam's average, is not known to us either: ours is for Adam's.
+As reported: of the paper the abstract was read, which has timesteps drawn less often the easier
+they are, by their noise, and a momentum coefficient that decays. The paper's density is not known
+to us: the form of p_τ is ours, and only its peak, near 0.3 of the way from data to noise, is as
+reported. The two formulas of MDLRC come second hand, from public code that names the paper; the
+first is Demon's (Chen et al. 2019). For which momentum the paper means its compensation, heavy
+ball or Adam's average, is not known to us either: ours is for Adam's.
 """
 
 from dataclasses import dataclass

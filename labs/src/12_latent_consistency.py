@@ -122,7 +122,7 @@ impulse = torch.rand(400_000, generator=g) < 0.001
 samples = {"normal": z, "Student's t, 3 degrees": t3, "normal, 0.1 % of it × 50": torch.where(impulse, 50 * z, z)}
 known = {"normal": "0.70%, 0.0002%", "Student's t, 3 degrees": "5.5%, 1.28%", "normal, 0.1 % of it × 50": "0.80%, 0.097%"}
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 for name, x in samples.items():
     found = impulsiveness(x)
     print(f"{name:26} inner {found.inner:.1%}, outer {found.outer:.1%} (exact: {known[name]})")
@@ -160,7 +160,7 @@ folded("The numbers, and how far the farthest value lies from the median", "\n".
 
 # %% [markdown]
 # A hollow marker means that no element lies beyond that fence; the dotted lines are the values of a normal distribution.
-# These latents are *not* those of the large autoencoder that the paper studies, so do not expect tails as heavy as the paper's. With the adapter `cmlab.data.latents.PublicCoder`, which reads a public autoencoder from a folder, the same functions measure its latents.
+# These latents are *not* those of the large autoencoder that the paper studies, so do not expect tails as heavy as the paper's. (`cmlab.data.latents.PublicCoder` reads a public autoencoder from a folder, to measure its latents too.)
 #
 # For this reason the experiment has a second half, in which impulses are **injected**: 0.1 % of all latent elements are multiplied by 50, and iCT, its variant with the Cauchy loss, and sLCT are trained both with and without them. Squared L2 is trained only with them.
 
@@ -277,7 +277,7 @@ transport_bench()
 #
 # ## The key figure
 #
-# We now compare iCT and sLCT on the digits' 4 × 4 × 4 latents. Both start from random weights and use the same network (apart from its norm) and the same number of steps. The score is the Fréchet distance between 2000 decoded one-call samples and the 360 held-out digits, in the 32 features of a small classifier; lower is better. The dotted line is the floor: training digits that were encoded and decoded. Each marker is one seed, and each bar is a mean. *iCT with Cauchy loss* changes the loss alone, and *sLCT without transport* adds the denoising term and the norm. On the right only the training latents contain impulses; the score is again against clean digits.
+# We now compare iCT and sLCT on the digits' 4 × 4 × 4 latents. Both use the same network (apart from its norm) and the same number of steps. The score is the Fréchet distance between 2000 decoded one-call samples and the 360 held-out digits, in the 32 features of a small classifier; lower is better. The dotted line is the floor: training digits that were encoded and decoded. Each marker is one seed, and each bar is a mean. *iCT with Cauchy loss* changes the loss alone, and *sLCT without transport* adds the denoising term and the norm. On the right only the training latents contain impulses; the score is again against clean digits.
 #
 # Nothing was tuned for either method: the learning rate and the distribution of noise levels are those of iCT on pixels, and c(N) and the factor 5 are the authors'. One thing was changed after a look at another seed: transport pairs within each class only. The authors pair the whole batch, but their pictures have no labels. So the harm to labels is a problem of our setting, and so is the weaker transport. The figure does not say which method is better when both are tuned; it shows the effect of each part under equal conditions.
 
@@ -329,7 +329,7 @@ more = key_table | {"Fréchet distance, 2 calls": ("fd2", ".0f"), "memorised": (
 folded("All variants, with two calls and the share of memorised samples", scores(more, arms) + "\n\nThe *first c for this size* is the value that the authors' rule for the first of the seven stages, 0.00054 times the square root of the number of coordinates, gives for our 64 coordinates, 0.00432. sLCT has that of their 4 · 32 · 32 coordinates, 0.03456.")
 
 # %% [markdown]
-# With pairs across classes, 62 % of the samples do not show the class that was asked for. This is what a network would do that reads the class in the noise. But its pictures are also bad, and many may show no class at all. To separate the two, count in the recorded pictures how often the class that is shown is the one that the *noise* suggests to the simple classifier:
+# With pairs across classes, 62 % of the samples do not show the class that was asked for. This is what a network would do that reads the class in the noise. But its pictures are also bad, and many may show no class at all. To separate the two, count how often the class that is shown is the one that the *noise* suggests to the simple classifier:
 
 # %% tags=["hide-input"]
 with seeded(torch.device("cpu"), 0, 1):  # the noise of the recorded pictures
@@ -353,7 +353,7 @@ sample_images(some, shown, "Classes 0 to 9 in turn: pairs across classes give bl
 # %% [markdown]
 # ### Third measurement: the residuals, in units of c
 #
-# Why does the Cauchy loss not help here? The next figure shows the root mean square of $f_t - f_r$ per coordinate at each stage of training, for the run of sLCT (mean over the seeds; the bars extend from the 5th to the 95th percentile of 2048 pairs), together with the c(N) of that stage. Where residuals are far above c, the pull falls as a residual grows; where they are far below c, the loss is squared L2.
+# Why does the Cauchy loss not help here? The figure shows the root mean square of $f_t - f_r$ per coordinate at each stage of training, for sLCT (mean over the seeds; the bars extend from the 5th to the 95th percentile of 2048 pairs), and the c(N) of that stage. Where residuals are far above c, the pull falls as a residual grows; where they are far below, the loss is squared L2.
 
 # %% tags=["hide-input"]
 names = [f"{low:g} to {high:g}" for low, high in zip(BANDS, BANDS[1:], strict=False)]
@@ -534,7 +534,7 @@ table += [line("*not in the paper:* a c eight times larger is better than c(N)",
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The paper's own numbers are on another scale: for 256 × 256 faces it reports an FID of 7.27 in one call, where iCT on latents has 37.15. Nothing in this lab speaks for or against them. The verdicts hold for one network and one length of training, for autoencoders of at most 350 000 weights and small pictures, and nothing was tuned except c, in one variant.
+# The paper's own numbers are on another scale: for 256 × 256 faces it reports an FID of 7.27 in one call, where iCT on latents has 37.15. Nothing here speaks for or against them: the verdicts hold for one network and one length of training, small autoencoders and small pictures, and nothing was tuned except c, in one variant.
 #
 # ### What to remember
 #
@@ -555,7 +555,7 @@ Markdown("\n".join(table))
 # Did sLCT's remedies help? On these small latents none did: plain iCT ended ahead of sLCT, with and without outliers. How well did the three measurements predict that? The second predicted the direction: where the class could be guessed from the noise, fewer samples had the class asked for. The first predicted only half: without outliers a robust loss had little to do, but with outliers the Cauchy loss did not help either. The third named a plausible cause, which our one attempt at repair did not confirm. And that transport within classes does harm, none of them predicted. So treat them as necessary conditions: where they fail, expect no gain; where they hold, you still have to try.
 #
 # 1. **Measure the tails of the latents, and then those of the residuals.** The loss sees only residuals. Here they have a kurtosis of 6 even where the latents have 4.3.
-# 2. **Measure the size of the residuals before you adopt a c.** Here the typical residual lay far beyond the hump, which lets the loss turn away from ordinary samples; a larger c alone did not cure it.
+# 2. **Measure the size of the residuals before you adopt a c.** Here the typical residual lay far beyond the hump, which lets the loss turn away from ordinary samples.
 # 3. **Before you rely on permuted noise, try to guess the label from it.** If a simple classifier can, the network may, too.
 # 4. **Use a robust loss where there are impulses.** With them, squared L2 is far behind pseudo-Huber, which iCT uses anyway. How much of the distance is due to the impulses is not known, since squared L2 was not trained without them.
 #
@@ -573,7 +573,6 @@ seconds = sum(sum(run.record["seconds"]) for run in (*arms.values(), *plane.valu
 coded = {n: read_json(CHECKPOINTS / f"{n}-autoencoder.json") for n in ("digits", "shapes", "cifar10")}
 print(f"Recorded: {len(arms)} variants on digits and {len(plane)} on the ring, three seeds each; {max(steps.values(), default=0):,} samples per run on digits; {seconds / 60:.0f} minutes of training in all.")
 print("Autoencoders: " + "; ".join(f"{n} {r['samples']:,} pictures, {r['cpu_seconds']} CPU seconds" for n, r in coded.items()) + ". The generators see the same pictures again.")
-print("A sample costs one network call and one decoding; each score takes 2000 samples.")
 
 # %% [markdown]
 # **Next:** lab 13 leaves training aside and asks what a trained model knows about a picture of which only a part was measured.
