@@ -45,7 +45,7 @@ from cmlab_labs.lab14_pretraining.analysis import (
     stability_limit,
     stationary_variance,
 )
-from cmlab_labs.lab14_pretraining.explorer import available, compared, explorer, modes
+from cmlab_labs.lab14_pretraining.explorer import available, classes, compared, explorer, modes
 from cmlab_labs.lab14_pretraining.figures import (
     agreement_by_level,
     claim_row,
@@ -226,6 +226,7 @@ print(f"For comparison, scans differ from their mean by {rms(Digits().images - D
 # %% tags=["hide-input"]
 noise = starting_points(Digits(train=False), 60).at(80.0, 80.0)
 paths = [heun_samples(VarianceExploding(), D, noise, 80.0) for D in (exact_a, exact_b)]
+alike = label_agreement(*map(classes, paths))[0]
 
 
 def apart_in(kind):
@@ -235,7 +236,7 @@ def apart_in(kind):
         "the two networks": zip(a, b, strict=True),
         "a network and the exact path of its own half": [(x, paths[0]) for x in a] + [(x, paths[1]) for x in b],
         "a network and the exact path of the other half": [(x, paths[1]) for x in a] + [(x, paths[0]) for x in b],
-        "the two exact paths": [paths],
+        f"the two exact paths (of one class: {alike:.0%})": [paths],
     }
     return {name: ranged([agreement(x, y).ratio for x, y in each], ".0%") for name, each in pairs.items()}
 
@@ -268,7 +269,7 @@ predict("14.2")
 # $$\beta = \frac{\beta_0 (1-\tau)}{(1-\beta_0) + \beta_0(1-\tau)}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta}.$$
 
 # %% [markdown]
-# The memory falls linearly from 9 to 0 and the rate linearly from 1 to 0.1, while the immediate effect of a new gradient, rate · (1 − β), stays the same. In many libraries the momentum of gradient descent is another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1. It needs another compensation, which exercise B asks for. Which of the two momenta the paper means, we do not know.
+# For β₀ = 0.9 the memory falls linearly from 9 to 0 and the rate linearly from 1 to 0.1, while the immediate effect of a new gradient, rate · (1 − β), stays the same. In many libraries the momentum of gradient descent is another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1. It needs another compensation, which exercise B asks for. Which of the two momenta the paper means, we do not know.
 #
 # How large may the rate be? Take the quadratic loss $\tfrac12 h \theta^2$ with curvature h, as of one direction of a real loss. Its gradient is hθ, and two successive steps, with $\bar g$ eliminated, give
 #
