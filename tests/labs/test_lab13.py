@@ -12,7 +12,7 @@ from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.study import read
 from cmlab_labs.lab13_inverse import checks, explorer, figures
 from cmlab_labs.lab13_inverse import figures as races
-from cmlab_labs.lab13_inverse.analysis import Experiment, rings_experiment
+from cmlab_labs.lab13_inverse.analysis import Experiment, guided_scores, rings_experiment
 from cmlab_labs.lab13_inverse.study import compare_estimate
 from exercises import answers, lab, solutions, stubs
 from matplotlib.patches import Rectangle
@@ -22,7 +22,7 @@ from cmlab.methods.editing import slerp
 from cmlab.train import runs
 
 SOURCE = lab("13")
-CHECKS = (checks.edit_step, checks.push)
+CHECKS = (checks.noisy_edit, checks.guidance)
 
 
 def test_the_stubs_of_the_lab_are_not_attempted_yet():
@@ -35,90 +35,119 @@ def test_the_solutions_of_the_lab_pass():
         assert check(solution).passed, check(solution)
 
 
-def step(choose, noise=lambda x, r, z: x + r[:, None] * z):
-    def answer(f, x_t, t, r, y, missing, A, back, z):
-        x = choose(f(x_t, t), y, missing > 0, A, back)
-        return noise(x, r, z)
+def edited(choose):
+    """An answer from (f's, y's, keep, z) in the basis, its two noises, and the way back."""
+
+    def answer(f, x_t, t, r, y, missing, B, back, z, sigma_y):
+        r = r[:, None]
+        more = (r**2 - sigma_y**2).clamp(min=0).sqrt()
+        parts = B(f(x_t, t)), B(y), missing == 0, r >= sigma_y, B(z), r, more
+        return choose(*parts, back)
 
     return answer
 
 
-def right(x, y, on, A, back):
-    return back(torch.where(on, A(x), A(y)))
+def right(x, y, given, clean, z, r, more, back):
+    return back(torch.where(given & clean, y + more * z, x + r * z))
 
 
 EDITS = {
-    "the mask is inverted": step(lambda x, y, on, A, back: back(torch.where(on, A(y), A(x)))),
-    "still in the basis": step(lambda x, y, on, A, back: torch.where(on, A(x), A(y))),
-    "Ω is applied to the pixels": step(lambda x, y, on, A, back: torch.where(on, x, y)),
-    "y is taken as it is": step(lambda x, y, on, A, back: back(torch.where(on, A(x), y))),
-    "the given part is not put back": step(lambda x, y, on, A, back: x),
-    "no noise is added": step(right, lambda x, r, z: x),
-    "not scaled": step(right, lambda x, r, z: x + z),
-    "your answer has shape": step(right, lambda x, r, z: x[:2]),
-    "none of the usual mistakes": step(right, lambda x, r, z: 2 * x),
-    "noise is added before": lambda f, x_t, t, r, y, m, A, back, z: right(
-        f(x_t, t) + r[:, None] * z, y, m > 0, A, back
+    "the mask is inverted": edited(
+        lambda x, y, given, *rest: right(x, y, ~given, *rest)
     ),
-    "the noise has level t": lambda f, x_t, t, r, y, m, A, back, z: (
-        right(f(x_t, t), y, m > 0, A, back) + t[:, None] * z
+    "gets noise of level r on top": edited(
+        lambda x, y, given, clean, z, r, more, back: right(x, y, given, clean, z, r, r, back)
     ),
-    "f was never called": lambda f, x_t, t, r, y, m, A, back, z: (
-        right(x_t, y, m > 0, A, back) + r[:, None] * z
+    "noise levels were subtracted": lambda *a: edited(
+        lambda x, y, given, clean, z, r, more, back: right(
+            x, y, given, clean, z, r, r - a[-1], back
+        )
+    )(*a),
+    "below σ_y the given part is still y's": edited(
+        lambda x, y, given, clean, *rest: right(x, y, given, clean | True, *rest)
     ),
-}
+    "the given part gets no noise": edited(
+        lambda x, y, given, clean, z, r, more, back: right(x, y, given, clean, z, r, 0 * r, back)
+    ),
+    "the missing part gets": edited(
+        lambda x, y, given, clean, z, r, more, back: right(
+            x, y, given, clean, z, torch.where(clean, more, r), more, back
+        )
+    ),
+    "chosen in the pixels": lambda *a: edited(
+        lambda x, y, given, clean, z, r, more, back: (
+            back(torch.where(given & clean, y, x))
+            + torch.where(given & clean, more, r) * a[8]
+        )
+    )(*a),
+    "still in the basis": edited(lambda *parts: right(*parts[:-1], lambda a: a)),
+    "Ω is applied to the pixels": lambda f, x_t, t, r, y, m, B, back, z, s: right(
+        f(x_t, t), y, m == 0, r[:, None] >= s, z, r[:, None],
+        (r[:, None] ** 2 - s**2).clamp(min=0).sqrt(), lambda a: a,
+    ),
+    "y never counts": edited(lambda x, y, given, *rest: right(x, y, given & False, *rest)),
+    "f was never called": lambda f, x_t, *rest: edited(right)(lambda x, t: x, x_t, *rest),
+    "your answer has shape": edited(lambda *parts: right(*parts)[:2]),
+    "none of the usual mistakes": edited(lambda *parts: 2 * right(*parts)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("message", EDITS)
 def test_each_slip_in_editing_gets_its_own_message(message):
-    verdict = checks.edit_step(EDITS[message])
+    verdict = checks.noisy_edit(EDITS[message])
     assert verdict.state == "slip" and message in verdict.message, verdict
 
 
-def pushed(size, scale=lambda t, zeta: -zeta * t[:, None]):
-    def answer(f, A, y, x_t, t, zeta):
-        x_t = x_t.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(size(y - A(f(x_t, t))), x_t)
-        return scale(t, zeta) * gradient
+def test_a_noisy_part_that_is_kept_has_noise_of_level_r_in_all():
+    """Without data, y and z are noise alone; the answer then has standard deviation r."""
+    edit, g = next(iter(answers(SOURCE, solutions(SOURCE)))), torch.Generator().manual_seed(0)
+    z, noise = (torch.randn(50_000, 2, generator=g, dtype=torch.float64) for _ in range(2))
+    r, same = torch.full((50_000,), 0.7).double(), lambda a: a
+    made = edit(lambda x, t: 0 * x, z, r, r, 0.4 * noise, torch.tensor([0, 1]), same, same, z, 0.4)
+    assert made.std(0).tolist() == pytest.approx([0.7, 0.7], rel=0.02)
+
+
+def guided(spread=1.0, noise=1.0, power=2, by_h=False, scale=1.0, solve=torch.linalg.solve):
+    def answer(D, C, A, y, t, sigma_y):
+        S = spread * A @ C @ A.T + noise * sigma_y**2 * torch.eye(len(A)).to(A)
+        pulled = A.T @ solve(S, (y - D @ A.T)[..., None])
+        return scale * (pulled if by_h else C @ pulled)[..., 0] / t[:, None] ** power
 
     return answer
 
 
-def norms(off):
-    return off.flatten(1).norm(dim=1)
-
-
-def by_h(f, A, y, x_t, t, zeta):
-    h = f(x_t, t).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(norms(y - A(h)).sum(), h)
-    return -zeta * t[:, None] * gradient
-
-
-def through_nothing(f, A, y, x_t, t, zeta):
-    x_t = x_t.requires_grad_()
-    return -torch.autograd.grad(norms(y - A(f(x_t, t).detach())).sum(), x_t)[0]
-
-
-PUSHES = {
-    "the sign is wrong": pushed(lambda off: norms(off).sum(), lambda t, zeta: zeta * t[:, None]),
-    "the norm is squared:": pushed(lambda off: off.square().sum()),
-    "squared and halved": pushed(lambda off: off.square().sum() / 2),
-    "t is missing": pushed(lambda off: norms(off).sum(), lambda t, zeta: -zeta),
-    "t is squared": pushed(lambda off: norms(off).sum(), lambda t, zeta: -zeta * t[:, None] ** 2),
-    "ζ is missing": pushed(lambda off: norms(off).sum(), lambda t, zeta: -t[:, None]),
-    "over the whole batch": pushed(lambda off: off.norm()),
-    "the mean over the batch": pushed(lambda off: norms(off).mean()),
-    "the gradient is taken with respect to h": by_h,
-    "stopped with RuntimeError": through_nothing,
-    "one vector for each sample": lambda f, A, y, x_t, t, zeta: norms(y),
-    "none of the usual mistakes": lambda f, A, y, x_t, t, zeta: x_t,
+GUIDANCES = {
+    "the sign is wrong": guided(scale=-1.0),
+    "this is the point estimate": guided(spread=0.0),
+    "σ_y² is missing": guided(noise=0.0),
+    "σ_y is a standard deviation": guided(noise=1 / 0.4),
+    "the gradient is taken with respect to D": guided(by_h=True, power=0),
+    "t is missing": guided(power=0),
+    "t is not squared": guided(power=1),
+    "multiplied by the covariance": guided(solve=lambda S, e: S @ e),
+    "a factor of 2": guided(scale=2.0),
+    "a factor of 1/2": guided(scale=0.5),
+    "one vector for each sample": lambda D, C, A, y, t, sigma_y: t,
+    "none of the usual mistakes": guided(scale=3.0),
 }
 
 
-@pytest.mark.parametrize("message", PUSHES)
-def test_each_slip_in_the_push_gets_its_own_message(message):
-    verdict = checks.push(PUSHES[message])
+@pytest.mark.parametrize("message", GUIDANCES)
+def test_each_slip_in_the_guidance_gets_its_own_message(message):
+    verdict = checks.guidance(GUIDANCES[message])
     assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def test_the_derivative_of_the_posterior_mean_is_the_posteriors_covariance_over_its_level():
+    """Tweedie's second-order formula, for the mixture of the lab."""
+    oracle, t = rings_experiment(1).draw(0, 1), torch.tensor([0.6]).double()
+    x_t = torch.tensor([[0.3, -0.5]]).double()
+    J = torch.autograd.functional.jacobian(lambda x: oracle.denoise(x, t)[0], x_t)[:, 0]
+    below = plots_posterior.posterior(explorer.ORACLE, x_t, t)
+    off = below.means[0] - below.mean
+    cov = (below.weights[0, :, None, None] * off[:, :, None] * off[:, None]).sum(0)
+    cov += (below.weights[0] * below.stds[0] ** 2).sum() * torch.eye(2)
+    torch.testing.assert_close(J, cov / 0.36, rtol=1e-6, atol=1e-8)
 
 
 # explorers
@@ -238,6 +267,17 @@ def test_the_great_circle_of_the_figures_is_that_of_editing():
 
 def small() -> Experiment:
     return rings_experiment(32, 4)
+
+
+def test_a_step_at_a_time_the_strength_may_have_another_power_of_t():
+    """ζ t is what was recorded, and with another power the answer is another."""
+    experiment, one, found = rings_experiment(), torch.ones(1).double(), read("race-rings", "mean")
+    at = found.record["tasks"].index("radius"), list(found["steps"]).index(16)
+    zeta = found["zeta"][at] * one
+    again = guided_scores(experiment, "radius", "mean", 16, zeta, 0)["success"].mean()
+    assert float(again) == pytest.approx(found["success"][0][at], abs=1e-6)
+    other = guided_scores(experiment, "radius", "mean", 16, zeta, 0, 0.0)["success"].mean()
+    assert abs(float(other - again)) > 0.1
 
 
 def test_a_recording_of_a_race_holds_one_row_a_seed_and_the_whole_tuning():

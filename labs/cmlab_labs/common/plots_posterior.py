@@ -194,7 +194,10 @@ def operator_answers(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.9, wspace=0.16)
     draw_points(posterior_cloud(axes[0], places, drawn, x_t), points)
-    name_axes(axes[0], "$x_1$ (data units)", "$x_2$ (data units)", "Posterior samples: black")
+    mode = torch.cdist(torch.stack([*drawn, points["path's end"]]), places.to(drawn)).argmin(1)
+    share = float((mode[:-1] == mode[-1]).double().mean())
+    title = f"Posterior (black): {share:.0%} near the path's end"
+    name_axes(axes[0], "$x_1$ (data units)", "$x_2$ (data units)", title)
     answer_histogram(axes[1], answers, found, span)
     middle = float(answers.mean())
     best = min(found, key=lambda point: abs(found[point] - middle))

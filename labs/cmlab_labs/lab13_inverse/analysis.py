@@ -9,6 +9,7 @@ that exact posterior samples would be spread like the data, all measurements tak
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -92,16 +93,22 @@ class Experiment:
 
 
 def guided_scores(
-    experiment: Experiment, task: str, estimate: str, steps: int, zetas: Tensor, seed: int
-) -> Scores:
-    """Scores (ζ, samples) after this many guided steps; all ζ start from the same noise."""
+    experiment: Experiment, task: str, estimate: str, steps: int, zetas: Tensor, seed: int,
+    power: float = 1.0,
+) -> Scores:  # fmt: skip
+    """Scores (ζ, samples) after this many guided steps; all ζ start from the same noise.
+
+    The strength at level t is ζ t^power; 1 is that of `restore`.
+    """
     trial, tried = experiment.draw(seed, len(zetas)), experiment.tasks[task]
     measured, n = tried.measure(trial.truth), len(trial.truth) // len(zetas)
     with seeded(torch.device("cpu"), seed, 13):
         z = torch.randn_like(trial.truth[:n]).repeat(len(zetas), *[1] * (trial.truth.ndim - 1))
         down, zeta = experiment.levels.down(steps), zetas.repeat_interleave(n)
-        start, estimated = float(down[0]) * z, trial.estimates[estimate]
-        *_, x = restore(trial.denoise, estimated, measured, start, down, zeta)
+        x, estimated = float(down[0]) * z, trial.estimates[estimate]
+        for t, r in pairwise(down):
+            pair, strength = torch.stack([t, r]), zeta * t ** (power - 1)
+            *_, x = restore(trial.denoise, estimated, measured, x, pair, strength)
     found = experiment.evaluate(tried, trial, measured, x)
     return {name: value.double().reshape(len(zetas), n) for name, value in found.items()}
 

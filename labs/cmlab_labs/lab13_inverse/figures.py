@@ -42,8 +42,8 @@ def measured_digits(
     axes[1].set(yticks=range(len(far)), xlim=(0, 1.25 * max(*far.values(), 1e-3)))
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
-    least = min(far, key=lambda name: far[name])
-    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", f"The {least} has\nthe smallest mismatch")
+    title = "One draw: " + ", ".join(f"{value:.2f}" for value in far.values())
+    name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", title)
     return figure
 
 
@@ -62,7 +62,12 @@ def edited_digits(given: Tensor, made: Tensor, names: Sequence[str], title: str)
 def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -> Figure:
     """Images (n, 1, 8, 8) by row, each column with its name."""
     images = torch.stack(list(rows.values()))
-    figure, ((ax,),) = sheet(1, 1, 1.0 * images.shape[1] + 1.4, 0.95 * len(rows) + 0.6)
+    left, high, down = 0.3 + 0.075 * max(map(len, rows)), 0.9 * len(rows), 0.5  # inches
+    wide = left + 0.9 * images.shape[1] + 0.1
+    figure, ((ax,),) = sheet(1, 1, wide, high + down)
+    figure.set_layout_engine(None)  # it leaves no room for the rows' names
+    top = 1 - (down - 0.05) / (high + down)
+    figure.subplots_adjust(left=left / wide, right=1 - 0.1 / wide, bottom=0.01, top=top)
     contact_sheet(ax, images, columns, list(rows), title)
     return figure
 
@@ -138,7 +143,7 @@ def editing_error(
     left.set_xticks(list(steps), [str(s) for s in steps])
     left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
     left.minorticks_off()
-    name_axes(left, "calls of the exact f", "$W_1$ to the exact posterior (data units)",
+    name_axes(left, "calls of the path's end", "$W_1$ to the exact posterior (data units)",
               "More calls come nearer, but slowly")  # fmt: skip
     densities(axes[1], clouds)
     return figure
@@ -151,5 +156,6 @@ def densities(ax: Axes, clouds: Mapping[str, np.ndarray]) -> None:
         tall, edges = np.histogram(values, np.linspace(-2.6, 2.6, 40), density=True)
         ax.stairs(tall, edges, color=role.color, linestyle=line, linewidth=wide, label=name)
     ax.legend(loc="upper left", fontsize=9)
+    exact, *made = (f"{(values < 0).mean():.0%}" for values in clouds.values())
     name_axes(ax, "the missing coordinate (data units)", "density",
-              "The missing coordinate misses the posterior")  # fmt: skip
+              f"Below 0: exact {exact}, edited {' and '.join(made)}")  # fmt: skip
