@@ -30,7 +30,7 @@
 
 # %%
 import torch
-from cmlab_labs.common.explorer import show_source, start_lab
+from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.study import findings_table, ranged, read, recorded
 from cmlab_labs.lab18_maps import checks
@@ -135,7 +135,7 @@ who_notices(found)
 # - **Mirror image** preserves the distribution at every time, because z and −z have the same distribution. It even satisfies both conditions with derivatives, because the mirrored landing point also moves along a path, although along the wrong one. The map is detected by the jump of length zero, and by *split the jump*: two jumps change the sign twice.
 # - **Made for other data** is consistent with itself in every way. To see that it is wrong, one has to compare it with the velocity or the distribution of *our* data.
 #
-# So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. In most methods this is flow matching on the diagonal, where $u(x_t, t, t)$ is compared with $z - x$.
+# So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. In LSD, ESD, PSD and shortcut models this is flow matching on the diagonal, where $u(x_t, t, t)$ is compared with $z - x$. In MeanFlow, consistency training and IMM the condition itself contains the data, as $z - x$ or as two points made of the same x and z.
 # The next cell evaluates the three conditions for *made for other data*, first with the velocity of our data and then with the map's own velocity:
 
 # %%
@@ -188,11 +188,11 @@ print(
 # | the paper | here |
 # |---|---|
 # | $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$; time runs from noise (0) to data (1) | `jump`; time runs from data (0) to noise (1), so the signs change |
-# | LSD, the Lagrangian loss | `Lagrangian`: differentiates with respect to s alone, and takes the network's velocity at the landing point |
-# | ESD, the Eulerian loss | `Eulerian`: differentiates with respect to $x_t$ and t |
-# | PSD, the progressive loss | `Progressive`: two jumps, no derivative |
+# | LSD, the Lagrangian loss | `Lagrangian`, below: differentiates with respect to s alone, and takes the network's velocity at the landing point |
+# | ESD, the Eulerian loss | `Eulerian`: differentiates with respect to $x_t$ and t (exercise A) |
+# | PSD, the progressive loss | `Progressive`: two jumps, no derivative (exercise B) |
 #
-# A jump takes one call of the network, which is given the times of its start and of its end. In the losses `jvp(f, (a,), (da,))` returns `f(a)` and the derivative `f'(a) · da`.
+# A jump takes one call of the network, which is given the times of its start and of its end. In `Lagrangian`, `jvp(f, (a,), (da,))` returns `f(a)` and the derivative `f'(a) · da`.
 
 # %%
 show_source(jump)
@@ -200,14 +200,8 @@ show_source(jump)
 # %%
 show_source(Lagrangian.__call__)
 
-# %%
-show_source(Eulerian.__call__)
-
-# %%
-show_source(Progressive.__call__)
-
 # %% [markdown]
-# For the exact flow map each of these residuals is 0. They differ in what they need:
+# For the exact flow map each of the residuals is 0. They differ in what they need:
 #
 # | condition | derivative | where a velocity is needed | used by |
 # |---|---|---|---|
@@ -233,55 +227,58 @@ runs = {name: read("maps", name) for name in NAMES}
 trained(
     runs,
     {
-        "rmse1": "RMS to the exact map, one call",
-        "sw1": "sliced W₂ to fresh data, one call",
-        "rmse_velocity": "RMS error of the velocity",
+        "rmse1": ("one call from noise", "RMS to the exact end"),
+        "rmse_jump": ("jumps between random times", "RMS to the exact map"),
+        "rmse_velocity": ("velocity", "RMS error of the velocity"),
     },
 )
 
 # %% tags=["hide-input"]
 table = [
-    "| condition | one call, to the exact map | jump between random times, to the exact map | one call, to the distribution | four calls, to the distribution | velocity |",
+    "| condition | one call, to the exact end | random jumps, to the exact map | velocity | one call, to the distribution | four calls, to the distribution |",
     "|---" * 6 + "|",
 ]
-scores = ("rmse1", "rmse_jump", "sw1", "sw4", "rmse_velocity")
+scores = ("rmse1", "rmse_jump", "rmse_velocity", "sw1", "sw4")
 for name in sorted(runs, key=lambda name: runs[name].score("rmse1").mean()):
     table.append(
         f"| {NAMES[name]} | " + " | ".join(ranged(runs[name].score(key)) for key in scores) + " |"
     )
-Markdown("\n".join(table))
+about = "Means over the seeds (lowest to highest). The last two columns compare all samples together with fresh data (sliced W₂; between two fresh sets of data it is about 0.018)."
+folded("The same in numbers, and the distances to the distribution", "\n".join(table) + "\n\n" + about)
 
 # %% [markdown]
-# In the figure, each square is a seed, and each black stroke is the mean of three. In the table, each entry is the mean over the seeds (lowest to highest). The first column compares the landing points of jumps from noise to data with the exact ones, the second those of jumps between two random times. The third and fourth compare all samples together with fresh data (sliced W₂; between two fresh sets of data it is about 0.018).
+# Each square is a seed, and each black stroke is the mean of three. The left panel compares the landing points of jumps from noise to data with the exact ones, and the middle panel those of jumps between two random times.
 #
-# The columns answer different questions. No path and no velocity is written in IMM's loss, and yet after these 2000 steps its landing points from noise are the closest to the exact ones; those of its jumps between random times are the farthest. (It also saw four times as many jumps off the diagonal as the others, so part of the lead may be due to that. Equal steps are not equal cost, either: LSD, ESD and MeanFlow need a derivative along a tangent in each step.) With the presets, which train for 4000 steps and differ in targets and times too, LSD is ahead in one call as well: 0.068 against IMM's 0.085 (see below). IMM's velocity is poor, and more calls hardly help. One might think that this is because it never trains jumps of length zero; the table at the end says otherwise.
-# The other four rows have nearly the same velocity, since they all learn it on the diagonal. They differ in how they extend this velocity to long jumps.
+# The panels answer different questions. No path and no velocity is written in IMM's loss, and yet after these 2000 steps its landing points from noise are the closest to the exact ones. For jumps between two random times the order is the reverse: LSD is the nearest, and IMM the farthest. IMM's velocity is poor, too. One might think that this is because it never trains jumps of length zero; the table at the end says otherwise.
+# The other four methods have nearly the same velocity, since they all learn it on the diagonal. They differ in how they extend this velocity to long jumps.
+#
+# Two reservations. IMM saw four times as many jumps off the diagonal as the others, so part of its lead may be due to that. And equal steps are not equal cost: off the diagonal, a step of LSD, ESD or MeanFlow contains a derivative along a tangent, one of PSD three passes through the network and one of IMM two. At equal cost the order may differ. With the presets, which train for 4000 steps and differ in targets and times too, LSD is ahead in one call as well: 0.068 against IMM's 0.085 (see below).
 
 # %% [markdown]
 # ## Exercises
 #
-# ### A · guided: move the end
+# ### A · guided: move the start
 #
-# Write the residual of *move the end*, $\partial_s X - v(X, s)$, with one call of `torch.func.jvp`, which returns the value of a function and its derivative along a tangent, as above.
+# `Lagrangian` above differentiates with respect to one input, the end time. In *move the start* two inputs move at once: $x_t$ along its path, and t with it. Write the residual $\partial_t X + \partial_x X \cdot v(x_t, t)$ with **one** call of `torch.func.jvp`.
 # `X(x_t, t, s)` is a map and `v(x, t)` a velocity; `x_t` is (b, 1), `t` and `s` are (b,).
 
 
 # %% tags=["exercise"]
-def end_residual(X, v, x_t, t, s):
-    """∂X/∂s − v(X, s) for the jumps from x_t at t to s."""
-    # 1. a function of the end time alone
-    # 2. its value and derivative, with the tangent 1 for each sample
-    # 3. subtract the velocity, evaluated at the landing point and at the time s
+def start_residual(X, v, x_t, t, s):
+    """The rate at which the landing point moves while the start follows its path."""
+    # 1. a function of the two inputs that move
+    # 2. how fast each of them moves
+    # 3. the derivative of the function along these two tangents
     ...  # your code
 
 
 # %% tags=["check", "nbval-check-output"]
-checks.end_residual(end_residual)
+checks.start_residual(start_residual)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `torch.func.jvp(lambda s: X(x_t, t, s), (s,), (torch.ones_like(s),))` gives two tensors. The first one is the point at which v has to be evaluated.
+# `jvp(f, (a, b), (da, db))` takes a tuple of inputs and a tuple of tangents in the same order, and gives the value of f and its derivative. With which velocity does $x_t$ move, and at which rate does t?
 #
 # </details>
 
@@ -292,9 +289,11 @@ checks.end_residual(end_residual)
 # import torch
 #
 #
-# def end_residual(X, v, x_t, t, s):
-#     landing, rate = torch.func.jvp(lambda s: X(x_t, t, s), (s,), (torch.ones_like(s),))
-#     return rate - v(landing, s)
+# def start_residual(X, v, x_t, t, s):
+#     def start(x_t, t):
+#         return X(x_t, t, s)
+#
+#     return torch.func.jvp(start, (x_t, t), (v(x_t, t), torch.ones_like(t)))[1]
 # ```
 #
 # </details>
@@ -302,8 +301,8 @@ checks.end_residual(end_residual)
 # %% [markdown]
 # ### B · on your own: two jumps as a target
 #
-# Write the target that PSD and SplitMeanFlow use for $u(x_t, t, s)$: the mean velocity of two jumps, from t to m and from m to s, with t > m > s. No gradient may pass through a target.
-# `u(x_t, t, s)` is a mean velocity (b, 1). A public implementation of this target once had a sign error, and the check looks for it too.
+# PSD and SplitMeanFlow train $u(x_t, t, s)$ on a target that is made of two jumps of the network, from t to m and from m to s, with t > m > s. Derive it: write *split the jump* with $X = x_t - (t - s)\, u$, and solve for the velocity of the whole jump. Then program it; no gradient may pass through a target.
+# `u(x_t, t, s)` is a mean velocity (b, 1).
 
 
 # %% tags=["exercise"]
@@ -341,6 +340,15 @@ checks.split_target(split_target)
 # </details>
 
 # %% [markdown]
+# **Compare with the package.** `Eulerian` makes two derivatives of the one in exercise A. Their sum is the same; they are apart because the gradient of the loss passes through $\partial_t X$ only. `Progressive` draws m at random, and weights the two velocities with h = (m − s)/(t − s).
+
+# %%
+show_source(Eulerian.__call__)
+
+# %%
+show_source(Progressive.__call__)
+
+# %% [markdown]
 # ## What the paper claims, what you saw
 #
 # Results of training are means over the seeds 0, 1 and 2 (lowest to highest). The maps in one dimension were checked with three sets of 300 jumps.
@@ -375,23 +383,18 @@ Markdown(f"""
 | *not in the paper:* IMM, whose loss names no path, comes close to the exact end in one call (2000 untuned steps) | IMM {ranged(rmse1["imm"])}, LSD {ranged(rmse1["lsd"])} | {"confirmed here: nearer than LSD after 2000 steps; with the presets of 4000 steps it is farther, 0.085 against 0.068" if rmse1["imm"].max() < rmse1["lsd"].min() else "confirmed here: the ranges overlap" if imm_near else "partly: near it, with ranges apart"} |
 | … but not between random times | jumps: IMM {ranged(random_jump["imm"])}, LSD {ranged(random_jump["lsd"])} | {"confirmed here" if random_jump["imm"].min() > random_jump["lsd"].max() else "partly"} |
 | … and not in short jumps | velocity: IMM {ranged(velocity["imm"])}, LSD {ranged(velocity["lsd"])} | {"confirmed here" if velocity["imm"].min() > 2 * velocity["lsd"].max() else "partly"} |
-| *not in the paper:* … because of the noise of single samples, not because jumps of length zero are never trained | IMM whose step from t to r follows the batch's posterior mean, not the single x: velocity {ranged(quiet.score("rmse_velocity"))}, one call {ranged(quiet.score("rmse1"))}, sliced W₂ of four calls {ranged(quiet.score("sw4"))} | {"confirmed here" if quiet.score("rmse_velocity").max() < 0.5 * velocity["imm"].min() else "partly"} |
+| *not in the paper:* … because of the noise of single samples, not because jumps of length zero are never trained | IMM whose step from t to r follows the batch's posterior mean, not the single x: velocity {ranged(quiet.score("rmse_velocity"))}, random jumps {ranged(quiet.score("rmse_jump"))}, one call {ranged(quiet.score("rmse1"))}, sliced W₂ of four calls {ranged(quiet.score("sw4"))} | {"confirmed here" if quiet.score("rmse_velocity").max() < 0.5 * velocity["imm"].min() else "partly"} |
 | more calls help a flow map (four against one, to the distribution) | LSD {ranged(sw1["lsd"])} → {ranged(sw4["lsd"])}; MeanFlow {ranged(sw1["meanflow"])} → {ranged(sw4["meanflow"])}; PSD {ranged(sw1["psd"])} → {ranged(sw4["psd"])}; IMM {ranged(sw1["imm"])} → {ranged(sw4["imm"])} | {"confirmed here for MeanFlow and PSD" if all(sw4[n].max() < sw1[n].min() for n in ("meanflow", "psd")) else "partly: the means fall, but not all ranges are disjoint"} |
 """)
 
 # %% [markdown]
 # ### What an earlier study found (optional)
 #
-# Before the methods of this lab were written, prototypes of them were trained on the same ring, with a network of the same size and the same rate, for 4000 steps, with one seed or two. Each row states something that they showed, and compares it with three seeds of 2000 steps. *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others.
+# Before the methods of this lab were written, prototypes of them were trained on the same ring, with a network of the same size and the same rate, for 4000 steps, with one seed or two. Here are four of their results beside those of three seeds after 2000 steps. *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others.
 
 # %% tags=["hide-input"]
 all_runs = recorded("maps", METHODS)
-drifting = "| Drifting's samples are as well distributed as LSD's, and more than twice as far from the exact ends | sliced W₂ 0.031, LSD 0.028, 0.037; to the exact map 0.233, LSD 0.085, 0.094 | the presets in lab 17: sliced W₂ 0.034 (0.031 to 0.035), LSD 0.023 (0.022 to 0.023); to the exact map 0.271 (0.213 to 0.311), LSD 0.069 (0.067 to 0.073) | partly: the map is confirmed, the distribution is behind LSD's, ranges apart |"
-Markdown(
-    "<details><summary>What was found, and what three seeds say</summary>\n\n"
-    + "\n".join([findings_table(FINDINGS, all_runs, TITLES), drifting])
-    + "\n\n</details>"
-)
+folded("What was found, and what three seeds say", findings_table(FINDINGS, all_runs, TITLES))
 
 # %% [markdown]
 # These runs are half as long as those of the presets, and nothing was tuned for any method, so the order here holds for untuned methods. The presets `toy.lsd` and `toy.meanflow` use the posterior mean over the batch as the target of the velocity, stratified times, and half of the batch on the diagonal. In 4000 steps they reach 0.068 (0.063 to 0.071) and 0.085 (0.078 to 0.092). `toy.imm` takes its step from t to r along the same posterior mean, with a fixed ratio of η at r to η at t, and reaches 0.085 (0.074 to 0.090). Given the exact velocity, LSD's condition reaches 0.050 (0.043 to 0.057) (`toy.lmd`). Lab 17 compares all flow maps at equal budgets, on three seeds. On images the order may be different again: PSD was best in the first version of the paper, and LSD in the second.

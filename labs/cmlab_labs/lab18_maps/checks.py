@@ -1,4 +1,4 @@
-"""Exercise checks of lab 18: the residual of a moving end, and the target of a split jump."""
+"""Exercise checks of lab 18: the residual of a moving start, and the target of a split jump."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,73 +43,79 @@ def case(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(40, 1, generator=g).double(), t, s
 
 
-# A: the residual of the moving end
+# A: the residual of the moving start
 
 
-def moved(X: Jump, x_t: Tensor, t: Tensor, s: Tensor, end: bool = True) -> tuple[Tensor, Tensor]:
-    """X, and its derivative by the end of the jump or by the start's time alone."""
-
-    def ask(time: Tensor) -> Tensor:
-        return X(x_t, t, time) if end else X(x_t, time, s)
-
-    found = torch.func.jvp(ask, (s if end else t,), (torch.ones_like(s),))
+def moved(
+    X: Jump, x_t: Tensor, t: Tensor, s: Tensor, dx: Tensor, dt: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """X, and its derivative while x_t moves along dx and t at the rate dt."""
+    tangents = (dx, torch.full_like(t, dt))
+    found = torch.func.jvp(lambda x, time: X(x, time, s), (x_t, t), tangents)
     return found[0], found[1]
 
 
 def exact_residual(X: Jump, v: Any, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-    there, rate = moved(X, x_t, t, s)
-    return rate - v(there, s)
+    return moved(X, x_t, t, s, v(x_t, t))[1]
 
 
-def with_velocity(at: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A residual in which the velocity is taken elsewhere: at(v, X, x_t, t, s)."""
+def with_tangent(along: Callable[..., Tensor], dt: float = 1.0) -> Callable[..., Tensor]:
+    """A residual in which x_t moves otherwise: along(v, X, x_t, t, s), and t at the rate dt."""
 
     def wrong(X: Jump, v: Any, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        there, rate = moved(X, x_t, t, s)
-        return rate - at(v, there, x_t, t, s)
+        return moved(X, x_t, t, s, along(v, X(x_t, t, s), x_t, t, s), dt)[1]
 
     return wrong
 
 
-def by_start(X: Jump, v: Any, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-    there, rate = moved(X, x_t, t, s, end=False)
+def by_end(X: Jump, v: Any, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    there, rate = torch.func.jvp(lambda end: X(x_t, t, end), (s,), (torch.ones_like(s),))
     return rate - v(there, s)
 
 
-END_SLIPS: dict[str, Callable[..., Tensor]] = {
-    "the velocity is taken at the start of the jump: the end moves, so ask v at the landing X and "
-    "at time s": with_velocity(lambda v, X, x_t, t, s: v(x_t, t)),
-    "the velocity is taken at x_t: at time s the path is at X": with_velocity(
+START_SLIPS: dict[str, Callable[..., Tensor]] = {
+    "only t moves: x_t follows its path as well, so its tangent is v(x_t, t)": with_tangent(
+        lambda v, X, x_t, t, s: torch.zeros_like(x_t)
+    ),
+    "only x_t moves: t grows as well, at the rate 1": with_tangent(
+        lambda v, X, x_t, t, s: v(x_t, t), dt=0.0
+    ),
+    "x_t moves at the rate 1: it follows its path, so its tangent is v(x_t, t)": with_tangent(
+        lambda v, X, x_t, t, s: torch.ones_like(x_t)
+    ),
+    "the velocity is taken at the landing X: the start moves, so ask v at x_t and at time t":
+        with_tangent(lambda v, X, x_t, t, s: v(X, s)),
+    "the velocity is taken at time s: the start lies at time t": with_tangent(
         lambda v, X, x_t, t, s: v(x_t, s)
     ),
-    "the velocity is taken at time t: the landing X lies at time s": with_velocity(
-        lambda v, X, x_t, t, s: v(X, t)
+    "x_t moves backwards: while t grows, x_t moves with +v": with_tangent(
+        lambda v, X, x_t, t, s: -v(x_t, t)
     ),
-    "the sign is wrong: X moves with the velocity, so subtract v": with_velocity(
-        lambda v, X, x_t, t, s: -v(X, s)
+    "this is the other way round: the tangents are v and 1, not −v and −1": lambda *a: (
+        -exact_residual(*a)
     ),
-    "this is the other way round: ∂X/∂s − v, not v − ∂X/∂s": lambda *a: -exact_residual(*a),
-    "you differentiate with respect to t: hold the start, and move the end s": by_start,
-    "this is the derivative alone: subtract v(X, s)": with_velocity(
-        lambda v, X, x_t, t, s: torch.zeros_like(X)
-    ),
-}
+    "v is subtracted: here the landing X must stand still, so return the derivative alone":
+        lambda X, v, x_t, t, s: exact_residual(X, v, x_t, t, s) - v(X(x_t, t, s), s),
+    "this is move the end: hold s, and move the start (x_t, t)": by_end,
+    "this is X itself: torch.func.jvp gives X first, and then its derivative":
+        lambda X, v, x_t, t, s: X(x_t, t, s),
+}  # fmt: skip
 
 
 @exercise
-def end_residual(answer: Callable[..., Any]) -> str:
-    """(X, v, x_t, t, s) -> ∂_s X - v(X, s): 0 for the exact map, known for a wrong one."""
+def start_residual(answer: Callable[..., Any]) -> str:
+    """(X, v, x_t, t, s) -> ∂_t X + ∂_x X · v: 0 for the exact map, known for a wrong one."""
     cases = [case(seed) for seed in (0, 1)]
     said = [tensor_like(answer(wrong_map, gaussian_velocity, *c), c[0]) for c in cases]
     truth = [exact_residual(wrong_map, gaussian_velocity, *c) for c in cases]
     if not all(close(a, b, 1e-8, 1e-8) for a, b in zip(said, truth, strict=True)):
-        for slip, wrong in END_SLIPS.items():
+        for slip, wrong in START_SLIPS.items():
             rows = [wrong(wrong_map, gaussian_velocity, *c) for c in cases]
             same = all(close(a, b, 1e-8, 1e-8) for a, b in zip(said, rows, strict=True))
             expect(not same, slip)
         near = all(close(a, b, 1e-2, 1e-2) for a, b in zip(said, truth, strict=True))
         expect(not near, "nearly: a difference has an error of its own, torch.func.jvp has none")
-        expect(False, "not ∂X/∂s − v(X, s): compare each of the two terms with the formula")
+        expect(False, "not ∂X/∂t + ∂X/∂x · v: compare each of the two terms with the formula")
     zero = answer(gaussian_map, gaussian_velocity, *cases[0])
     expect(bool(zero.abs().max() < 1e-9), "for the exact map the residual must be 0")
     return "0 for the exact map of a Gaussian to 1e-9, and the right residual for a wrong map"

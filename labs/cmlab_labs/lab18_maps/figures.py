@@ -25,6 +25,7 @@ from cmlab.oracle import Mixture1D
 
 from ..common.study import Recording
 from .analysis import CONDITIONS, ZERO, Flow, FlowMap, data_estimate, points
+from .study import TITLES
 
 TIME = "time $t$ (0 data, 1 noise)"
 WHERE = "$x_t$ (data units)"
@@ -208,7 +209,7 @@ def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     label(ax, t - 0.3, 1.62, "D, the posterior mean", "#8a5c00")
     ax.set(xlim=(-0.03, t + 0.03), ylim=(-1.75, 1.9))
     name_axes(ax, "end of the jump $s$", f"$g(x_t, t, s)$ at $t = {t:g}$ (data units)",
-              "One function leads from the average to the path's end")  # fmt: skip
+              "One function leads from the\naverage to the path's end")  # fmt: skip
 
 
 def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
@@ -236,7 +237,7 @@ def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: i
         ax,
         "start of the jump $t$",
         "end of the jump $s$",
-        "Each kind of jump is a point of this triangle",
+        "Far from the diagonal,\ng is no longer the denoiser",
     )
 
 
@@ -251,12 +252,18 @@ NAMES = {
 }
 
 
-def trained(runs: Mapping[str, Recording], scores: Mapping[str, str]) -> Figure:
-    """One panel for each score; a mark for each seed, methods in the order of the first score."""
+def trained(runs: Mapping[str, Recording], scores: Mapping[str, tuple[str, str]]) -> Figure:
+    """One panel for each score, a mark for each seed; where the first score's best stands in all.
+
+    Args:
+        runs: by method; they stand in the order of the first score.
+        scores: by name, what is measured (for the title) and the name of the axis.
+    """
     figure, (axes,) = sheet(1, len(scores), 10.2, 0.42 * len(runs) + 1.3)
-    first = next(iter(scores))
-    order = sorted(runs, key=lambda name: -runs[name].score(first).mean())
-    for ax, (score, title) in zip(axes, scores.items(), strict=True):
+    means = {key: {name: run.score(key).mean() for name, run in runs.items()} for key in scores}
+    order = sorted(runs, key=next(iter(means.values())).__getitem__, reverse=True)
+    best = order[-1]
+    for ax, (score, (measured, axis)) in zip(axes, scores.items(), strict=True):
         for row, name in enumerate(order):
             values = runs[name].score(score)
             ax.plot(
@@ -269,12 +276,7 @@ def trained(runs: Mapping[str, Recording], scores: Mapping[str, str]) -> Figure:
         ax.set(xlim=(0, None), ylim=(-0.5, len(order) - 0.5))
         ax.locator_params(axis="x", nbins=4)
         ax.xaxis.set_major_formatter("{x:g}")
-        name_axes(ax, title, "")
-    best = order[-1]
-    axes[0].set_title(
-        f"One call after 2000 steps, nearest to the exact end:\n{NAMES[best]}",
-        loc="left",
-        fontsize=11,
-        fontweight="bold",
-    )
+        place = sorted(means[score], key=means[score].__getitem__).index(best)
+        stands = {0: "nearest", len(order) - 1: "farthest"}.get(place, f"number {place + 1}")
+        name_axes(ax, axis, "", f"{measured}:\n{TITLES[best]} is {stands}")
     return figure
