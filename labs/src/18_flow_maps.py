@@ -227,9 +227,9 @@ runs = {name: read("maps", name) for name in NAMES}
 trained(
     runs,
     {
-        "rmse1": ("one call from noise", "RMS to the exact end"),
-        "rmse_jump": ("jumps between random times", "RMS to the exact map"),
-        "rmse_velocity": ("velocity", "RMS error of the velocity"),
+        "rmse1": ("One call from noise", "RMS to the exact end"),
+        "rmse_jump": ("Jumps between random times", "RMS to the exact map"),
+        "rmse_velocity": ("Velocity", "RMS error of the velocity"),
     },
 )
 

@@ -25,7 +25,7 @@ from .figures import LOOP_NAMES, long_spectrogram
 from .preset import SAMPLER
 from .windows import starts
 
-CALLS = (1, 2, 4, 8)
+CALLS = (1, 2, 4, 8, 16)
 ROUNDS = 16  # of Griffin & Lim's algorithm: more are slower and sound the same
 
 

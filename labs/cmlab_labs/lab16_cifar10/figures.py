@@ -656,7 +656,7 @@ def draw_loss_bands(ax: Axes, run: TrainingRecord) -> None:
                     markevery=max(len(x) // 4, 1), label="" if later else name)  # fmt: skip
     ax.set_yscale("log")
     ax.legend(fontsize=8, title="noise level", title_fontsize=8)
-    name_axes(ax, "images seen (millions)", "loss", "Loss by noise level")
+    name_axes(ax, "images seen (millions)", "loss", "Loss by noise level, in two units")
 
 
 def running_median(
@@ -679,7 +679,9 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     ax.plot(run.seen / 1e6, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
-    name_axes(ax, "images seen (millions)", "patch distance", "Distance to real pictures")
+    near = score.values[-1] <= high
+    said = "By patches it ends as near as real pictures" if near else "Distance to real pictures"
+    name_axes(ax, "images seen (millions)", "patch distance", said)
 
 
 # Two pairs of CIFAR-10's training images that distances in pixels put in the wrong order
