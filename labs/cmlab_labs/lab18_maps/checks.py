@@ -69,8 +69,8 @@ def with_tangent(along: Callable[..., Tensor], dt: float = 1.0) -> Callable[...,
 
 
 def by_end(X: Jump, v: Any, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-    there, rate = torch.func.jvp(lambda end: X(x_t, t, end), (s,), (torch.ones_like(s),))
-    return rate - v(there, s)
+    found = torch.func.jvp(lambda end: X(x_t, t, end), (s,), (torch.ones_like(s),))
+    return found[1] - v(found[0], s)
 
 
 START_SLIPS: dict[str, Callable[..., Tensor]] = {
