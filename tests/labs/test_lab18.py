@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.study import Recording, read, recorded
+from cmlab_labs.common.study import Recording, ranged, read, recorded
+from cmlab_labs.lab17_atlas.benchmark import read_rows, score
 from cmlab_labs.lab18_maps import checks
 from cmlab_labs.lab18_maps.analysis import (
     CONDITIONS,
@@ -21,6 +22,8 @@ from cmlab_labs.lab18_maps.explorer import explorer, view
 from cmlab_labs.lab18_maps.figures import NAMES, faces, trained, who_notices
 from cmlab_labs.lab18_maps.study import FINDINGS, LINE, METHODS, trained_map
 from exercises import answers, lab, solutions, stubs
+
+from cmlab.discovery import ROOT
 
 LAB = lab("18")
 CHECKS = (checks.start_residual, checks.split_target)
@@ -181,7 +184,12 @@ VERDICTS = {  # of what prototypes showed
     "lsd rmse1 esd": "partly: ranges apart",
     "imm rmse1 lsd": "not seen at this scale: the first score is lower",
     "lsd rmse_velocity imm": "confirmed",
+    "meanflow rmse1 alpha-flow": "confirmed",
+    "imm sw1 imm": "confirmed",
+    "imm-16 rmse1 imm": "confirmed",
     "esd-whole rmse1 esd": "confirmed",
+    "psd rmse1 shortcut": "confirmed",
+    "psd rmse_jump shortcut": "confirmed",
 }
 
 
@@ -190,6 +198,17 @@ def test_what_prototypes_showed_is_confirmed_or_not_as_it_is_said_here():
     for one in FINDINGS:
         expected = VERDICTS[f"{one.first} {one.others[0].split()[0]}"]
         assert one.verdict(runs).startswith(expected), (one.claim, one.verdict(runs))
+
+
+def test_what_the_table_says_of_drifting_is_in_the_atlas():
+    rows = read_rows()
+    text = (ROOT / "labs" / "src" / "18_flow_maps.py").read_text(encoding="utf-8")
+    lsd, drifting = (
+        [score(rows, name, what, "jumps", 1) for what in ("sliced_w2", "end")]
+        for name in ("lsd", "drifting")
+    )
+    assert all(ranged(found) in text for found in (*lsd, *drifting))
+    assert lsd[0].max() < drifting[0].min() and 2 * lsd[1].max() < drifting[1].min()
 
 
 def test_without_the_noise_of_single_samples_imm_has_a_velocity():

@@ -125,7 +125,8 @@ def trained_map(seed: int = 0) -> Callable[..., torch.Tensor]:
 
 TITLES = {
     "lsd": "LSD", "esd": "ESD", "psd": "PSD", "imm": "IMM", "meanflow": "MeanFlow",
-    "esd-whole": "without",
+    "esd-whole": "without", "imm-16": "groups of 16", "shortcut": "Shortcut",
+    "alpha-flow": "α-Flow", "imm sw1": "1 call", "imm sw4": "4 calls",
 }  # fmt: skip
 FINDINGS = (
     Fact(
@@ -142,7 +143,27 @@ FINDINGS = (
         "LSD 0.070, 0.074; IMM 0.43, 0.45", "lsd rmse_velocity", ("imm rmse_velocity",), 2.0,
     ),
     Fact(
+        "… and groups of 16 are like groups of 4", "0.097; 0.095, 0.102",
+        "imm-16 rmse1", ("imm rmse1",), 0,
+    ),
+    Fact(
         "ESD without a stop-gradient trains like ESD", "without 0.137; ESD 0.146",
         "esd-whole rmse1", ("esd rmse1",), 0,
+    ),
+    Fact(
+        "α-Flow, its schedule as long as the run, is behind MeanFlow",
+        "MeanFlow 0.162, 0.172; α-Flow 0.208", "meanflow rmse1", ("alpha-flow rmse1",),
+    ),
+    Fact(
+        "PSD and Shortcut are alike in one call", "PSD 0.148, 0.154; Shortcut 0.155",
+        "psd rmse1", ("shortcut rmse1",), 0,
+    ),
+    Fact(
+        "… and Shortcut is behind in jumps off its grid", "PSD 0.044, 0.045; Shortcut 0.077",
+        "psd rmse_jump", ("shortcut rmse_jump",),
+    ),
+    Fact(
+        "four calls do not bring IMM nearer to the distribution",
+        "sliced W₂: 1 call 0.033, 0.039; 4 calls 0.050, 0.052", "imm sw1", ("imm sw4",), 0,
     ),
 )  # fmt: skip
