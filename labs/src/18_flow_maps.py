@@ -388,15 +388,15 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# ### What an earlier study found (optional)
+# ### Further comparisons (optional)
 #
-# Before the methods of this lab were written, prototypes of them were trained on the same ring, with a network of the same size and the same rate, for 4000 steps, with one seed or two. Their results stand here beside those of three seeds after 2000 steps. (Drifting is described in lab 17. α-Flow passes from flow matching to MeanFlow during training; here its schedule is as long as the run.) *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others.
+# The table compares more pairs of variants, with three seeds of 2000 steps each. *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others. (Drifting is described in lab 17. α-Flow passes from flow matching to MeanFlow during training; here its schedule is as long as the run.)
 
 # %% tags=["hide-input"]
 all_runs = recorded("maps", METHODS)
-drifting = "| Drifting's samples are as well distributed as LSD's, and more than twice as far from the exact ends | sliced W₂ 0.031, LSD 0.028, 0.037; to the exact map 0.233, LSD 0.085, 0.094 | the presets in lab 17: sliced W₂ 0.034 (0.031 to 0.035), LSD 0.023 (0.022 to 0.023); to the exact map 0.271 (0.213 to 0.311), LSD 0.069 (0.067 to 0.073) | partly: the map is confirmed, the distribution is behind LSD's, ranges apart |"
+drifting = "| Drifting's samples are as well distributed as LSD's, and more than twice as far from the exact ends | the presets in lab 17: sliced W₂ 0.034 (0.031 to 0.035), LSD 0.023 (0.022 to 0.023); to the exact map 0.271 (0.213 to 0.311), LSD 0.069 (0.067 to 0.073) | partly: the map is confirmed, the distribution is behind LSD's, ranges apart |"
 folded(
-    "What was found, and what three seeds say",
+    "Ten statements, and what three seeds say",
     "\n".join([findings_table(FINDINGS, all_runs, TITLES), drifting]),
 )
 

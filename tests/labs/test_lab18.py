@@ -180,7 +180,7 @@ def test_the_recordings_are_of_three_seeds_and_get_better():
         assert error.shape == (3, 41) and (error[:, -1] < error[:, 0] / 2).all()
 
 
-VERDICTS = {  # of what prototypes showed
+VERDICTS = {
     "lsd rmse1 esd": "partly: ranges apart",
     "imm rmse1 lsd": "not seen at this scale: the first score is lower",
     "lsd rmse_velocity imm": "confirmed",
@@ -193,7 +193,7 @@ VERDICTS = {  # of what prototypes showed
 }
 
 
-def test_what_prototypes_showed_is_confirmed_or_not_as_it_is_said_here():
+def test_each_statement_of_the_table_is_confirmed_or_not_as_it_is_said_here():
     runs = recorded("maps", METHODS)
     for one in FINDINGS:
         expected = VERDICTS[f"{one.first} {one.others[0].split()[0]}"]

@@ -234,14 +234,14 @@ def test_the_recordings_hold_what_the_text_reads():
         assert len(read("meanflow", name).score("rmse_velocity")) == 3
 
 
-VERDICTS = {  # of what prototypes showed
+VERDICTS = {
     "meanflow rmse_velocity later": "confirmed",
     "meanflow rmse1 later": "partly: the ranges overlap",
     "meanflow rmse1 scale-4": "partly: a factor of 2.7 in the mean, but 1.5 for the worst seeds",
 }
 
 
-def test_what_prototypes_showed_is_confirmed_or_not_as_it_is_said_here():
+def test_each_statement_of_the_table_is_confirmed_or_not_as_it_is_said_here():
     runs = {"meanflow": read("maps", "meanflow")} | recorded("meanflow", VARIANTS)
     for one in FINDINGS:
         key = f"{one.first} {one.others[0].split()[0]}"

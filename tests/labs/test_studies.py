@@ -254,7 +254,7 @@ def scored(*values):
 ])  # fmt: skip
 def test_a_finding_is_confirmed_where_the_ranges_of_the_seeds_say_so(other, times, words):
     runs = {"a": scored(0.1, 0.2), "b": scored(*other), "c": scored(0.1, 0.9)}
-    finding = Fact("a is lower", "0.1", "a rmse1", ("b rmse1",), times)
+    finding = Fact("a is lower", "a rmse1", ("b rmse1",), times)
     assert finding.verdict(runs).startswith(words)
     row = findings_table([finding], runs, {"a": "A", "b": "B"}).splitlines()[-1]
     assert "A 0.150 (0.100 to 0.200); B " in row and row.endswith(f"| {finding.verdict(runs)} |")

@@ -63,14 +63,12 @@ class Fact:
 
     Args:
         claim: the statement in words.
-        then: the numbers of the earlier study that made it.
         first: the score that is below the others, such as "lsd rmse1".
         others: the scores that it is compared with.
         times: how many times `first` the others are at least; 0 if they are like it.
     """
 
     claim: str
-    then: str
     first: str
     others: tuple[str, ...]
     times: float = 1.0
@@ -107,14 +105,14 @@ class Fact:
 def findings_table(
     findings: Sequence[Fact], runs: Mapping[str, Recording], titles: Mapping[str, str]
 ) -> str:
-    """A Markdown table: each finding, the numbers then and here, and the verdict."""
-    rows = ["| an earlier study found | there | here | verdict |", "|---" * 4 + "|"]
+    """A Markdown table: each statement, the numbers of the recorded seeds, and the verdict."""
+    rows = ["| statement | three seeds | verdict |", "|---" * 3 + "|"]
     for one in findings:
         here, verdict = "", "not run here"
         if all(name.split()[0] in runs for name in one.names):
             scores, verdict = one.scores(runs), one.verdict(runs)
             here = "; ".join(f"{title_of(n, titles)} {ranged(v)}" for n, v in scores.items())
-        rows.append(f"| {one.claim} | {one.then} | {here} | {verdict} |")
+        rows.append(f"| {one.claim} | {here} | {verdict} |")
     return "\n".join(rows)
 
 
