@@ -31,15 +31,18 @@
 # keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets can be used with the
 # mouse or the keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
 # check below it. The check answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what the check has shown. A hint and a solution are folded
-# under each exercise. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
+# under each exercise. *Level* goes from 1 to 3, and *part* is the place in the course; the [list of labs](../labs/README.md) has a path for one hour and a table of all symbols. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
 
 # %%
+import json
+
 import torch
 from cmlab_labs.common.exercise import RecordedCalls
 from cmlab_labs.common.explorer import start_lab
 from cmlab_labs.common.generators import GENERATOR, exact_denoiser, nearest_scan, noise
 from cmlab_labs.common.plots_samples import contrast_scaled
 from cmlab_labs.common.prediction import predict
+from cmlab_labs.common.study import ranged
 from cmlab_labs.lab00_start import checks
 from cmlab_labs.lab00_start.explorer import exact_reference, explorer, live_training, noise_slider
 from cmlab_labs.lab00_start.figures import one_beside_many, path_strip
@@ -63,7 +66,7 @@ start_lab(threads=1)  # the networks are small: a second thread would hardly hel
 # %% [markdown]
 # ## Try it first
 #
-# Our images are scanned digits of 8 × 8 pixels, so an image x is a list of 64 numbers. Noise z is another list of 64 numbers, drawn
+# Our images are scanned digits of 8 × 8 pixels, so an image x is a list of 64 numbers between −1 (white) and 1 (black). The *distance* between two images is the length of their difference. Noise z is another list of 64 numbers, drawn
 # at random from the standard normal distribution. Add the two, with the noise multiplied by a number t, the **noise level**:
 #
 # $$x_t = x + t\, z .$$
@@ -78,7 +81,7 @@ noise_slider()
 #
 # ## Predict
 #
-# A network was trained on 1437 scanned digits to turn noise into an image. It receives 64 pixels of pure noise, at noise level t = 80, and a
+# A network has been trained on 1437 scanned digits. It receives 64 pixels of pure noise, at noise level t = 80, and a
 # request for a 3. It is called **once**.
 
 # %%
@@ -95,8 +98,8 @@ predict("00.1")
 # $$D(x_t, t) = \mathrm{E}[x \mid x_t], \quad\text{the mean of x, given } x_t .$$
 #
 # (Here D, and f below, are also told which digit is wanted, and “scans” means the scans of that digit. The formulas leave this third argument out.)
-# A diffusion model is a network that was trained to compute this mean. For a finite set of scans, however, D is a plain formula, and we need no
-# network. We call it the *perfect denoiser* of the set.
+# A diffusion model is a network that was trained to compute this mean. For a finite set of scans $x_1, \dots, x_n$, however, D is a plain formula, and we need no
+# network: $D(x_t, t) = \sum_i w_i\, x_i$, with weights $w_i$ that are proportional to $\exp(-\lVert x_t - x_i\rVert^2/2t^2)$ and sum to 1. We call it the *perfect denoiser* of the set.
 #
 # A diffusion sampler starts from pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3. (Each
 # step calls D twice, except the last, which calls it once, so there are 35 calls in all.)
@@ -116,9 +119,9 @@ print(f"{len(D.calls)} calls of D on the way")
 print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 
 # %% [markdown]
-# The upper row shows the path from noise to image, and the lower row shows the answer of D at each point of the path. (Noisy images are drawn with the contrast of a
-# scan, so that you can see them. The start is far away because 64 numbers of noise have a length of about 8, and 80 times 8 is 640.) At t = 80 the denoiser's answer is practically the mean of all threes, whatever the noise is. Only on the way down
-# does the answer become one particular digit. The path ends **in a scan**: in the average the scan $x_i$ has a weight proportional to $\exp(-\lVert x_t - x_i\rVert^2/2t^2)$, so the lower the noise, the more the nearest scan outweighs all others.
+# The upper row shows the path from noise to image, and the lower row shows the answer of D at each point of the path. The start is far from all scans because a vector of 64 noise values has a length of about 8, and 80 times 8 is 640. At t = 80 the denoiser's answer is practically the mean of all threes, whatever the noise is. Only on the way down
+# does the answer become one particular digit. The path ends **in a scan**: the lower the noise, the more the weight of the nearest scan exceeds all others. Noisy images are drawn with the contrast of a
+# scan, so that you can see them.
 #
 # ### The consistency function
 #
@@ -136,29 +139,30 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # $$x \;\leftarrow\; f(x + \sigma_{\mathrm{mid}}\, z',\ \sigma_{\mathrm{mid}}).$$
 #
-# How does a network learn where paths end, without following them? Take a scan x, one draw of noise z, and two noise levels, t and a smaller one, r. Then
+# How does a network learn where paths end, without following them? Take a scan x, a noise vector z, and two noise levels, t and a smaller one, r. Then
 # require the network to give the **same answer** at both levels, by making the distance between its two answers small:
 #
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
 # The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it; the target itself is held fixed in the step (no gradient passes through it). Where r is 0, the answer is known: it is the scan itself,
 # and the network is built so that it gives this answer whatever its weights are (lab 03). The step from the one noisy point to the other follows the path only on average, because z was drawn at random.
-# For small steps and the squared distance this is enough (lab 05); with the plain distance, with which this network was trained, the limit lies near f, not at it (labs 08 and 09).
-# In the package it is `loss` in
+# Lab 05 shows why this is enough for small steps; labs 08 and 09 show that the way in which the distance is measured matters too.
+#
+# In the package the training loss is `loss` in
 # `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`. (The sampler is Algorithm 1 of the paper, which gives the fresh noise the level
 # $\sqrt{\sigma_{\mathrm{mid}}^2 - \varepsilon^2}$, where ε = 0.002 is the smallest noise level.)
 #
-# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09), and give it forty independent draws of noise (forty *noises*, for short).
+# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09), and give it forty independent noise vectors.
 
 # %% tags=["hide-input"]
 model, recipe, record = runs.load(GENERATOR)
 model.requires_grad_(False)
 weights = sum(p.numel() for p in model.parameters())
-print(f"{weights:,} weights, trained by `cmlab train {record['preset']}`:")
-print(f"{record['samples_seen']:,} training images seen, {record['seconds']:.0f} s")
+print(f"{weights:,} weights, trained by `cmlab train {record['preset']}`:".replace(",", " ", 1))
+print(f"{record['samples_seen']:,} training images seen".replace(",", " ") + f", {record['seconds']:.0f} s")
 
 # %%
-z, asked = noise(seed=0, n=40), torch.arange(40) % 10  # which digit each noise should become
+z, asked = noise(seed=0, n=40), torch.arange(40) % 10  # which digit each should become
 f = lambda x_t, t: model(x_t, t, asked)
 x = recipe.sampler(model.process, f, z, 1)  # one call of f: you will write this in exercise A
 image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
@@ -168,7 +172,7 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 #
 # Change the **seed** to draw other noise, ask for another **digit**, and spend 1, 2 or 4 **calls**. At the top right you see what was made, beside
 # the nearest of all training scans. Below are a path from the same noise (18 steps of the perfect denoiser), the mean D at each level, and the
-# network's answer f. A perfect f for this set of scans would give the same scan in all eight columns.
+# network's answer f. A perfect f for this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, which has paths of its own; so part of the change in the last row is the difference between two sets of paths, and only the rest is inconsistency.
 #
 # Three things to try. Find a seed that makes a bad digit, and give it 2 and 4 calls. Find a digit that is close to a scan.
 # Find the noise level at which the last row begins to change.
@@ -177,17 +181,26 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 explorer(model, recipe.sampler)
 
 # %% [markdown]
+# <details><summary>Answers</summary>
+#
+# Digit 3 with seed 81 is bad: the classifier below reads an 8. After 2 and after 4 calls it reads a 3. (Of the 1000 pairs of a digit and a seed, it misreads 11 after one call.)
+# Digit 1 with seed 43 is 0.8 from a scan; of the 1000 digits, 4 are as near to a scan as we demand of a copy.
+# For digit 3 and seed 0 the answer has moved by 0.5 at t = 1.9, by 1.5 at t = 0.59 and by 2.4 at t = 0.06: the last row begins to change near t = 1.
+#
+# </details>
+
+# %% [markdown]
 # ### Watch a network become consistent
 #
 # The scans are a sample from some distribution of digits, and nobody knows the true f of that distribution. For simple data the true f is known, and then the error of a
 # network can be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**, and watch three things for each exact path:
 #
 # - the square is the network's answer to pure noise, at the start of the path;
-# - the blue line joins its answers at all points of the path, down to the data;
+# - the blue line joins its answers at all points of the path, down to the data (the path itself is not drawn);
 # - the black dot marks where the path really ends.
 #
 # A consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on pairs of noisy points (lab 07), and the network starts from random weights. The network is shown only the data, not
-# the paths or the dots. On the right you see the error of the network at each noise level, that is, its distance from the exact f, which is written f*.
+# the paths or the dots. From here on the exact consistency function is written f*, and f is the network's. On the right you see, at each noise level, the error of the network, that is, its distance from f*.
 # The orange curve is the error that the denoiser D would have if its answer were taken for f. The error is an RMS, a root mean square: the square root of the mean squared distance. (*Data units* on an axis means that the number is in the unit of the data; the ring has radius 1.)
 
 # %%
@@ -203,7 +216,7 @@ for seed in range(3):
     found.append(against.stage(trainer.ema.model, trainer.step))
 start = against.stage(toy.ict(steps=1000).build(), 0)
 before, *after = [float(stage.error.square().mean().sqrt()) for stage in (start, *found)]
-print(f"RMS distance from the exact f over 12 noise levels: {before:.3f} before training,")
+print(f"RMS distance from f* over 12 noise levels: {before:.3f} before training,")
 print("after 1000 steps", ", ".join(f"{error:.3f}" for error in after), "(seeds 0, 1, 2)")
 
 # %% tags=["hide-input"]
@@ -212,11 +225,10 @@ against.picture(start, start, found[0]).figure
 # %% [markdown]
 # The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
 # point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the right end.
-# At the lowest noise levels there is hardly anything to learn, and there this network is a little worse than it was before training.
 #
 # ## The key figure
 #
-# Five noises, each turned into a digit twice: by one call of the network, and by 35 calls of the perfect denoiser.
+# Five noise vectors, each turned into a digit twice: by one call of the network, and by 35 calls of the perfect denoiser.
 
 # %% tags=["hide-input"]
 asked, z = torch.tensor([0, 2, 3, 5, 7]), noise(seed=0, n=5)
@@ -234,14 +246,14 @@ one_beside_many(left, torch.stack([z, mean, *seen], 1), ["noise", "1 call", "nea
 gaps = [", ".join(f"{v:.1f}" for v in distance_to_nearest(x, Digits().images)) for x in (one, path[-1])]
 unseen = distance_to_nearest(Digits(train=False).images, Digits().images)
 print(f"Left: one call makes a digit. Distances to the nearest scan, top to bottom: {gaps[0]}.")
-print(f"(Held-out scans: {unseen.median():.1f} in the median. Below {unseen.quantile(0.02):.1f} an image counts as a copy.)")
+print(f"(The median distance of held-out scans is {unseen.median():.1f}. An image nearer than {unseen.quantile(0.02):.1f} counts as a copy: only 2 % of the held-out scans are as near as that.)")
 print("Right: called once, the denoiser gives the mean of all scans of that digit.")
 print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {gaps[1]}.")
 
 # %% [markdown]
 # Why does a perfect denoiser copy scans, when a trained network does not? The perfect one is perfect *for this set of scans*: at low noise it answers
 # with one scan on one side of a narrow border, and with another scan on the other side. A network of limited size and training passes from one scan to the next more gradually,
-# and its answers between them are new. (So it is usually explained; it was not tested here. A network that reached the minimum of its loss on these scans would be the perfect denoiser, or close to its f, and would copy.)
+# and its answers between them are new. (This is the usual explanation; it was not tested here. A network that reached the minimum of its loss on these scans would copy them, too.)
 # So "exact" does not mean "best" here. To judge a generator we need two numbers, both measured below: the distance to held-out digits and the share of copies.
 # The distance alone favours the copier, because copied scans look like scans.
 #
@@ -282,6 +294,8 @@ checks.one_call(one_call)
 # %% [markdown]
 # **B (on your own). Spend a second call.** Add fresh noise of level $\sigma_{\mathrm{mid}}$ to the first answer, and call f again.
 # `fresh` is standard normal noise of the same shape as z. Both formulas are given under “The method”.
+#
+# Then without code: would the second call make better samples if f were exact?
 
 
 # %% tags=["exercise"]
@@ -310,6 +324,9 @@ checks.two_calls(two_calls)
 #     return f(x + sigma_mid * fresh, torch.full((len(z),), sigma_mid))
 # ```
 #
+# Without code: no. The exact f turns noise into samples that are distributed as the data are. With fresh noise on them they are distributed as noisy data are, and f turns those into data again: right before, right after.
+# What a second call gains therefore comes from the network's errors: the network decides the details anew, at a level at which its error is smaller.
+#
 # </details>
 
 # %% [markdown]
@@ -329,9 +346,9 @@ else:
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# One trained network made 2000 digits from each of three noise seeds. Their quality is measured by the Fréchet distance between these digits and 360
+# The recipe was trained three times, and each network made 2000 digits. Their quality is measured by the Fréchet distance between these digits and 360
 # held-out scans, which the network has not seen in training. A small classifier turns each image into features, the numbers in its last layer before the classes, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*: what
-# real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are images that are nearer to a training scan than 98 % of the held-out scans are; among new scans of digits, 2 % would count as copies.
+# real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are counted as above; among new scans of digits there would be 2 %.
 
 # %% tags=["hide-input"]
 asked, copies_2 = Digits(train=False).labels[torch.arange(2000) % 360], []
@@ -340,9 +357,12 @@ for seed in range(3):
         two = recipe.sampler(model.process, lambda x_t, t: model(x_t, t, asked), torch.randn(2000, 1, 8, 8), 2)
     copies_2.append(memorised(two.clamp(-1, 1)))
 scores = [DigitsEvaluator(2000, seed)(model, recipe.data, recipe.sampler) for seed in range(3)]
+runs_of_three = [json.loads(line) for line in (runs.ROOT / "docs" / "results.jsonl").open()]  # recorded
+runs_of_three = [run for run in runs_of_three if run["preset"] == record["preset"]]
 fd1, fd2, copies, read = (
-    torch.tensor([s[key] for s in scores]) for key in ("fd1", "fd2", "memorised", "accuracy")
+    torch.tensor([s[key] for s in runs_of_three]) for key in ("fd1", "fd2", "memorised", "accuracy")
 )
+own_fd1, own_fd2, own_copies = (torch.tensor([s[key] for s in scores]) for key in ("fd1", "fd2", "memorised"))
 
 # %% tags=["hide-input"]
 eye, held_out = load_classifier(), Digits(train=False).images
@@ -354,42 +374,50 @@ for seed in range(3):
     perfect.append([frechet(eye.features(x), truth) for x in pair])
     pile_copies.append([memorised(x) for x in pair])
 (mean_fd, walk_fd), (mean_copies, walk_copies) = torch.tensor(perfect).T, torch.tensor(pile_copies).T
+of_three = lambda v: ranged(v, ".1f")  # mean (lowest to highest)
+share_of = lambda v: ranged(100 * torch.as_tensor(v)[: 1 if max(v) == min(v) else 3], ".1f") + " %"
 
 # %% tags=["hide-input"]
 rows = ["| images | calls | distance to held-out digits | copies |", "|---|---|---|---|"]
 for name, calls, fd, share in (
-    ("the network", 1, fd1, copies), ("the network", 2, fd2, torch.tensor(copies_2)),
-    ("the perfect denoiser", 1, mean_fd, mean_copies), ("the perfect denoiser", 35, walk_fd, walk_copies),
+    ("three networks, one noise seed", 1, fd1, share_of(copies)),
+    ("the same, second call at σ_mid = 0.4", 2, fd2, "–"),
+    ("the network of this lab, three noise seeds", 1, own_fd1, share_of(own_copies)),
+    ("the same, second call at σ_mid = 0.4", 2, own_fd2, share_of(copies_2)),
+    ("the perfect denoiser, three noise seeds", 1, mean_fd, share_of(mean_copies)),
+    ("the perfect denoiser, three noise seeds", 35, walk_fd, share_of(walk_copies)),
 ):
-    rows.append(f"| {name} | {calls} | {fd.mean():.1f} ± {fd.std():.1f} | {share.mean():.1%} |")
-rows.insert(3, "| the same recipe, trained from seeds 1 and 2 | 1 | 19.8 and 17.8 (noise seed 0) | |")
+    rows.append(f"| {name} | {calls} | {of_three(fd)} | {share} |")
 rows.append(f"| the training scans themselves | | {scores[0]['fd_floor']:.1f}, the floor | all |")
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The number after a ± is the standard deviation over the noise seeds.
+# Each entry is a mean, with the lowest and the highest value in parentheses. The network of this lab is the best of the three trainings. (The scores of the three trainings were recorded when they were trained.)
 
 # %% tags=["hide-input"]
-one_ok = "confirmed here" if read.mean() > 0.9 and copies.max() < 0.02 else "partly"
-better = int((fd2 < fd1).sum())
-two_ok = {3: "confirmed here for this network and this level (0.4)", 0: "not seen at this scale"}.get(better, "partly")
+one_ok = "confirmed here" if read.min() > 0.9 and copies.max() < 0.02 else "partly"
+two_ok = "confirmed here for three trainings, at this level (0.4, chosen on another seed)" if fd2.max() < fd1.min() else "partly"
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| one call makes a sample | the classifier reads {read.mean():.1%} of the images as the requested digit; distance {fd1.mean():.1f} ± {fd1.std():.1f}, floor {scores[0]["fd_floor"]:.1f}; copies {copies.mean():.1%} | {one_ok} |
-| more calls make better samples | distance {fd1.mean():.1f} ± {fd1.std():.1f} with 1 call, {fd2.mean():.1f} ± {fd2.std():.1f} with 2; better for {better} of 3 seeds | {two_ok} |
-| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); the exact f would have 0 | partly: the error falls. More steps help (lab 07), but this loss has a limit of its own (lab 08) |
-| *not in the paper:* a denoiser cannot do it in one call | distance {mean_fd.mean():.0f} ± {mean_fd.std():.0f} after 1 call | confirmed here |
-| *not in the paper:* a perfect denoiser copies | distance {walk_fd.mean():.1f} ± {walk_fd.std():.1f} after 35 calls, and {walk_copies.mean():.0%} copies | confirmed here |
+| one call makes a sample | three trainings: the classifier reads {share_of(read)} of the images as the requested digit; distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {share_of(copies)} | {one_ok} |
+| more calls make better samples | three trainings: distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
+| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | partly: the error falls. More steps help (lab 07), but this loss has a limit of its own (lab 08) |
+| *not in the paper:* a denoiser cannot do it in one call | distance {of_three(mean_fd)} after 1 call | confirmed here |
+| *not in the paper:* a perfect denoiser copies | distance {of_three(walk_fd)} after 35 calls; copies {share_of(walk_copies)} | confirmed here |
 """)
 
 # %% [markdown]
-# The standard deviations over the noise seeds say nothing about how much other training runs would differ. The network used here (seed 0, 14.9 with noise seed 0) is the best of three, as the second row of the first table shows.
+# ### What to remember
+#
+# 1. A denoiser, called once, answers with a mean. A consistency function, called once, answers with the end of the path.
+# 2. A network learns it, approximately, from data alone: it has to give the same answer at two noise levels, and the data themselves where there is no noise.
+# 3. To judge a generator takes two numbers, the distance to held-out images and the share of copies. A perfect denoiser of a finite set copies it.
 #
 # ## Budget
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 10 000 for the tables. The perfect denoiser takes 35 calls per path. Training samples
-# on the ring: 3 × 256,000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images, with each scan counted every time it was used,
+# on the ring: 3 × 256 000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images, with each scan counted every time it was used,
 # including its pre-training as a diffusion model. Run All takes 24 seconds on 2 CPU cores.
 #
 # **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, take 02 and then 06, which sums up what it needs of the labs between.

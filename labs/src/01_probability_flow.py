@@ -16,7 +16,7 @@
 # | Paper | Karras, Aittala, Aila & Laine 2022, *Elucidating the Design Space of Diffusion-Based Generative Models* (EDM), [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
 # | Part | The object |
-# | Time | 40 minutes |
+# | Time | 45 minutes |
 # | Run All | 9 s on 2 CPU cores |
 # | You need | the normal distribution, derivatives, a little Python; no lab before this one |
 #
@@ -34,7 +34,12 @@ from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_line import slope
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab01_flow import checks
-from cmlab_labs.lab01_flow.analysis import end_error, heun_on_path, step_errors
+from cmlab_labs.lab01_flow.analysis import (
+    end_error,
+    heun_on_path,
+    share_errors,
+    step_errors,
+)
 from cmlab_labs.lab01_flow.explorer import explorer
 from cmlab_labs.lab01_flow.figures import (
     convergence_order,
@@ -46,6 +51,7 @@ from IPython.display import Markdown
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture1D
 from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, heun, ode
 
@@ -55,7 +61,7 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # %% [markdown]
 # ## Try it first
 #
-# Our data x are single numbers, and most of them lie near one of three values, the **modes**. Add noise to such a number: $x_t = x + t\,z$, where z is
+# Our data x are single numbers with three **modes**: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4 (with standard deviations 0.15, 0.25 and 0.1). Add noise to such a number: $x_t = x + t\,z$, where z is
 # drawn from the standard normal distribution and t is the **noise level**. In the picture t grows to the right, so noise is on the right and the data are on the
 # left. The darker the grey, the more likely a noisy number $x_t$ is at this noise level.
 #
@@ -67,11 +73,10 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 explorer().turn({}, hide=("rho", "lower", "upper", "below", "above", "width", "solver"))
 
 # %% [markdown]
-# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps. *Euler*, in the text below the picture, is the name of this solver; *The method* explains it.)
+# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps. *Euler*, in the text below the picture, is the name of this solver; *The method* explains it. The answer is folded under *Explore*.)
 #
 # ## Predict
 #
-# From here on our data are numbers with three modes, not quite those of the picture above: 30 % of them lie near −1.2, 50 % near 0.2, and 20 % near 1.4.
 # A solver starts from pure noise, at noise level t = 10, and goes down to the data at t = 0. Every step is a straight line, so where the path bends, the step misses it.
 # Suppose that every step removes a tenth of the noise that is left, that is, goes from t to 0.9 t.
 
@@ -155,23 +160,13 @@ print(f"the exact path passes through {oracle.flow(x, t, r).item():.3f}")
 
 # %% [markdown]
 # **Heun's method** goes on from there. It measures the slope a second time, at the point where Euler's step ends, and then repeats the step from $x_t$ with the mean of
-# the two slopes. This is Algorithm 1 of the EDM paper. In the paper's notation our process has the noise scale $\sigma(t) = t$ and the signal scale $s(t) = 1$; the noise levels are counted downwards, $t_0 > t_1 > \dots$:
+# the two slopes. (A step to t = 0 is left as Euler's, since the second slope would be 0/0.) This is Algorithm 1 of the EDM paper; exercise B asks you for it.
 #
-# | EDM, Algorithm 1 | in words | in `cmlab/sampling.py` |
-# |---|---|---|
-# | $d_i = (x_i - D(x_i; t_i)) / t_i$ | the slope at the start, an estimate of the noise z | `process.noise` |
-# | $x_{i+1} = x_i + (t_{i+1} - t_i)\, d_i$ | Euler's step | `ddim` |
-# | $d_i' = (x_{i+1} - D(x_{i+1}; t_{i+1})) / t_{i+1}$ | the slope at the end of Euler's step | `z_r` in `heun` |
-# | $x_{i+1} = x_i + (t_{i+1} - t_i)\,\tfrac12 (d_i + d_i')$ | Heun's step, with the mean of both slopes | the last line of `heun` |
-# | if $t_{i+1} = 0$, keep Euler's step | at t = 0 the second slope would be 0/0 | `ode` |
+# Which noise levels should the steps connect? The paper takes N levels $t_0 > t_1 > \dots > t_{N-1}$ **whose ρ-th roots are evenly spaced** from a largest level $\sigma_{\max}$ to a smallest one $\sigma_{\min}$, and then
+# $t_N = 0$. With ρ = 1 all steps but the last are equally long; a larger ρ makes them shorter near the data. Exercise A asks you for the formula.
 #
-# The paper spaces the ρ-th roots of the noise levels evenly, between a largest level $\sigma_{\max}$ and a smallest one $\sigma_{\min}$. With ρ = 1 all steps
-# but the last are equally long; a larger ρ makes them shorter near the data:
-#
-# $$t_i = \Bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}\bigl(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\bigr)\Bigr)^{\rho} \quad (i = 0, \dots, N-1), \qquad t_N = 0.$$
-#
-# So N steps have N + 1 levels, the last of which is 0. Heun's method needs two slopes per step, except for the last step, which is Euler's. That makes
-# **2 N − 1 network calls**:
+# So N steps have N + 1 levels. Heun's method needs two slopes per step, except for the last step. That makes
+# **2 N − 1 network calls**. (Here D is exact, and we count its calls as if it were a network. `VarianceExploding` is the name in code for noise of standard deviation t on an unscaled signal.)
 
 # %% tags=["nbval-check-output"]
 grid, calls = KarrasGrid(sigma_min=0.002, sigma_max=10.0, rho=7.0), []
@@ -183,8 +178,7 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 # %% [markdown]
 # ## Explore
 #
-# Here is the solver from the beginning, with all its controls. (In this picture the middle
-# mode always stays at 0, and its share is what the two outer modes leave.)
+# Here is the solver from the beginning, with all its controls. (The share of the middle mode is what the two outer modes leave.)
 #
 # Three things to try. How many Euler steps does it take to reach the right mode, and how many of Heun's?
 # Give Heun 2, 3 and 4 steps: is it still the better method there? Set both outer shares to 0, so that a single mode is left:
@@ -192,6 +186,16 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 
 # %%
 explorer()
+
+# %% [markdown]
+# <details><summary>Answers</summary>
+#
+# With ρ = 7, Euler's method needs 83 steps until it ends nearer to the upper mode than to the middle one: at 0.80, where the exact path ends at 1.13. Heun's needs 2 steps, but ends at 4.31, far from all data.
+# With 3 steps (5 calls) it ends at 2.28, with 4 (7 calls) at 0.87. Euler's method ends at 0.49 after 5 calls, with a smaller error than Heun's. So the right mode alone says little: look at the distance.
+#
+# With a single mode of width b the path is $0.2 + c\,\sqrt{b^2 + t^2}$, with c = 0.83 for this start: straight where t is much larger than b, level where it is much smaller, and with a bend of at most c/b. A narrower mode bends the path more sharply, and at lower noise.
+#
+# </details>
 
 # %% [markdown]
 # ## The key figure
@@ -210,53 +214,47 @@ convergence_order(oracle, steps, errors)
 
 # %% tags=["hide-input", "nbval-check-output"]
 for name in solvers:
-    print(
-        f"{name}: slope {slope(steps, errors[name]):.2f} from 16 steps on; with 16 steps the error is {errors[name][2]:.2g}."
-    )
+    print(f"{name}: slope −{-slope(steps, errors[name]):.2f} from 16 steps on; with 16 steps the error is {errors[name][2]:.2g}.")
 print(
     f"Four steps: Euler {errors['Euler'][0]:.2f}, Heun {errors['Heun'][0]:.2f}. A higher order helps only once the steps are short."
 )
 
 # %% [markdown]
-# On logarithmic axes an error that falls like $N^{-k}$ is a straight line of slope −k, and k is called the **order** of the solver. Doubling the number of steps divides Euler's error by two (order 1),
-# and Heun's by four (order 2), once the steps are short enough.
+# On logarithmic axes an error that falls like $N^{-k}$ is a straight line of slope −k, and k is called the **order** of the solver. Once the steps are short enough, doubling their number divides Euler's error by two (order 1)
+# and Heun's by four (order 2).
 #
 # ### Where the paths bend
 #
 # On each of 64 exact paths, and at each noise level, we compare one Euler step from t to 0.9 t with the exact path.
-# The right panel shows the *bend* alone, the size of the second derivative of the path.
+# The right panel shows the *bend* alone, the size of the second derivative of the path. The dashed lines are a control: the same for **one Gaussian** that has the mean and the spread of our data, but no modes.
 
 # %% tags=["hide-input"]
 t = torch.logspace(1, -2.5, 60)
-missed = []
-for level, x_t in zip(t, oracle.path(starts, t), strict=True):
-    now, then = level.repeat(64), 0.9 * level.repeat(64)
-    euler = ddim(VarianceExploding(), oracle.denoise, x_t, now, then)
-    missed.append((euler - oracle.flow(x_t, now, then)).abs())
-missed = torch.stack(missed)[..., 0]
-bends = 2 * missed / (0.1 * t[:, None]) ** 2  # a step of length h misses by half the bend times h²
-local_errors(t, missed, bends, oracle.sigma_data)
+center = (oracle.weights * oracle.components.means.flatten()).sum()
+one = Mixture1D(torch.ones(1), center[None], torch.tensor([oracle.sigma_data]))  # one Gaussian
+missed, alone = (share_errors(exact, starts, t) for exact in (oracle, one))
+# A step of length h misses by half the bend times h².
+bends, alone_bends = (2 * errors / (0.1 * t[:, None]) ** 2 for errors in (missed, alone))
+local_errors(t, missed, bends, (alone, alone_bends), oracle.sigma_data)
 
 # %% tags=["hide-input", "nbval-check-output"]
-middle = missed.median(1).values
+middle, control = missed.median(1).values, alone.median(1).values
 worst, region = t[middle.argmax()], t[middle > middle.max() / 2]
 bent = {float(level): float(b) for level, b in zip(t, bends.median(1).values, strict=True)}
 near = lambda level: bent[min(bent, key=lambda at: abs(at / level - 1))]
+print(f"The median step misses most at t = {worst:.1f}, and by more than half as much only from t = {region[0]:.1f} to t = {region[-1]:.1f}.")
 print(
-    f"The median step misses most at t = {worst:.1f}; the spread of the data is {oracle.sigma_data:.2f}."
+    f"At t = 10 its error is smaller by a factor of {middle.max() / middle[0]:.0f}, though the step is {10 / worst:.0f} times as long; at t = {t[-1]:.3f} by a factor of about {float(f'{middle.max() / middle[-1]:.0e}'):,.0f}.".replace(",000", " 000")
 )
-print(
-    f"Between t = {region[0]:.1f} and t = {region[-1]:.1f} it misses by more than half of this maximum; everywhere else by less."
-)
-print(
-    f"At t = 10 its error is smaller by a factor of {middle.max() / middle[0]:.0f}, though the step is {10 / worst:.0f} times as long; at t = {t[-1]:.3f} by a factor of about {float(f'{middle.max() / middle[-1]:.0e}'):,.0f}."
-)
+print(f"For one Gaussian the median step misses most at t = {t[control.argmax()]:.1f} too; its miss there is {control.max() / middle.max():.2f} times as large.")
 print("Median bend of the paths:", ", ".join(f"{near(at):.2g} at t = {at:g}" for at in (10, 1, 0.3, 0.1, 0.01)) + ".")
 
 # %% [markdown]
-# Far out the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Where
-# the noise is about as wide as the data, a path turns towards its own mode. The error of a short step is half the bend times the square of the step's length.
-# The bend is largest near the data, below the width s of a mode: there a path levels off, as $\sqrt{s^2 + t^2}$ does. But each step is so short there that it misses by next to nothing. The product is largest in the middle.
+# At high noise the noise dwarfs the data, D is nearly the mean of all data, and a path that heads for a fixed point is straight. Near the data a point hardly moves any more. In between, where
+# the noise is about as wide as the data, every path has to change from the one to the other. This needs no modes: the steps of one Gaussian miss most at the same level (exercise B asks you why). The modes add to it, since each path also turns towards its own mode.
+#
+# The error of a short step is half the bend times the square of the step's length.
+# The bend itself is largest near the data, where t is smaller than the width b of a mode: there a path levels off, as $\sqrt{b^2 + t^2}$ does. But each step is so short there that it misses by next to nothing.
 #
 # ### The same in two dimensions
 #
@@ -279,16 +277,16 @@ errors_2d = {
 solvers_on_ring(eight.path(far[:64], grid.down(60)), calls, errors_2d)
 
 # %% [markdown]
-# On the left are 64 exact paths and their ends. Far out every path heads for the centre, which is the mean of all data; then it turns to one mode, often from inside the ring (the sharp bends).
-# On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, for three reasons. Heun can afford only half as many steps. Its second slope is measured
-# where a long Euler step has ended, off the path. And over a very long step the mean of the slopes at both ends is not the mean slope on the way. To tell the second reason from the third, we measure Heun's second slope
+# On the left are 64 exact paths and their ends. At high noise every path heads for the centre, which is the mean of all data; then it turns to one mode, often from inside the ring (the sharp bends).
+# On the right is the mean distance to the exact end for 256 paths. With few calls Euler is ahead, and not only because Heun can afford half as many steps: with 4 steps each, Euler's error is smaller too. Heun's second slope is measured
+# where a long Euler step has ended, off the path. And over a very long step the mean of the slopes at both ends is not the mean slope on the way. To tell these two causes apart, we measure Heun's second slope
 # on the exact path instead, which no solver can do:
 
 # %% tags=["hide-input"]
 for n in (2, 4):
     there = float(end_error(eight, far, grid.down(n), heun_on_path(eight)).mean())
     heuns, euler = (errors_2d[name][k] for name, k in (("Heun", calls["Heun"].index(2 * n - 1)), ("Euler", n // 4)))
-    print(f"{n} steps of Heun, {2 * n - 1} calls: error {heuns:.2g}, with second slopes on the path {there:.2g}; Euler, {calls['Euler'][n // 4]} calls: {euler:.2g}.")
+    print(f"{n} steps of Heun, {2 * n - 1} calls: error {heuns:.2g}, with second slopes on the path {there:.2g}; {calls['Euler'][n // 4]} steps of Euler: {euler:.2g}.")
 print("So with 4 steps most of Heun's error comes from the place of the second slope, and with 2 steps from the averaging.")
 changes = []
 for seed in (1, 2, 3):
@@ -299,14 +297,53 @@ for seed in (1, 2, 3):
             levels = grid.down(n if solver is ddim else (n + 1) // 2)
             *_, end = ode(VarianceExploding(), eight.denoise, other, levels, solver)
             changes.append(float((end - exact).norm(dim=1).mean()) / error - 1)
-print(f"Three other draws of the 256 starting points change these errors by {min(changes):+.1%} to {max(changes):+.1%}.")
+print(f"Three other draws of the 256 starting points change these errors by {100 * min(changes):+.1f} % to {100 * max(changes):+.1f} %.".replace("-", "−"))
 
 # %% [markdown]
+# ### How should the levels be spaced?
+#
+# We now vary ρ. With 18 steps of Heun's method we start from two highest noise levels, 10 as in this lab and 80 as in the paper, on the line and on the ring.
+
+# %% tags=["hide-input"]
+rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
+table = {
+    f"error at the end, {name}, σ_max = {top:g}": [
+        float(end_error(exact, x * top / 10, KarrasGrid(0.002, top, rho).down(18)).mean())
+        for rho in rhos
+    ]
+    for name, exact, x in (("line", oracle, starts), ("ring", eight, far))
+    for top in tops
+}
+uneven = {  # of the steps above 0, each from the exact path
+    f"unevenness of the steps, line, σ_max = {top:g}": [
+        float(step_errors(oracle, starts * top / 10, KarrasGrid(0.002, top, rho).down(18)[:-1]).log10().std())
+        for rho in rhos
+    ]
+    for top in tops
+}
+gain = [row[0] / row[3] for row in table.values()]
+best = ", ".join(str(rhos[row.index(min(row))]) for row in table.values())
+print(f"The error at the end with ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error with ρ = 7. It is lowest at ρ = {best} in the first four rows of the folded table.")
+head = [
+    " | ".join(["| 18 steps of Heun", *(f"ρ = {rho}" for rho in rhos)]) + " |",
+    "|---" * 6 + "|",
+]
+rows = [
+    " | ".join([f"| {name}", *(format(value, form) for value in row)]) + " |"
+    for part, form in ((table, ".2g"), (uneven, ".2f"))
+    for name, row in part.items()
+]
+note = "\n\n*Unevenness* is the standard deviation of log₁₀ of the errors of single steps."
+folded("The errors of 18 Heun steps by ρ", "\n".join(head + rows) + note)
+
+# %% [markdown]
+# Steps of equal length (ρ = 1) waste most of them at high noise, where the paths are straight. Above ρ = 3 the choice matters less, and depends on the data and on where one starts.
+#
 # ## Exercises
 #
 # ### A · guided: the noise levels of a sampler
 #
-# Write the n levels from $\sigma_{\max}$ down to $\sigma_{\min}$, without the 0 at the end. The check requires exact ends, strictly decreasing levels,
+# Write the n levels whose ρ-th roots are evenly spaced from $\sigma_{\max}$ down to $\sigma_{\min}$, without the 0 at the end. The check requires exact ends, strictly decreasing levels,
 # even spacing for ρ = 1, and a finite answer for n = 1.
 
 
@@ -341,6 +378,8 @@ checks.karras_sigmas(karras_sigmas)
 #     return (first + share * (last - first)) ** rho
 # ```
 #
+# This is the paper's equation 5: $t_i = \bigl(\sigma_{\max}^{1/\rho} + \tfrac{i}{N-1}(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho})\bigr)^{\rho}$ for i from 0 to N − 1, and $t_N = 0$.
+#
 # </details>
 
 # %% [markdown]
@@ -348,6 +387,9 @@ checks.karras_sigmas(karras_sigmas)
 #
 # `denoise(x, t)` returns D, for x of shape (b, 1) and a number t. Write the step from level t to level r, with 0 < r < t.
 # The check follows 33 exact paths with your step, first in 32 steps and then in 64. With a method of order two, this divides the error by four.
+#
+# Then on paper, for a short step of Euler's method: the data are $N(0, \sigma_d^2)$, and the paths are those under *The exact object*. What is the bend of a path, and by how much does the step from t to 0.9 t miss?
+# At which t does it miss most? Compare with the dashed line in *Where the paths bend*.
 
 
 # %% tags=["exercise"]
@@ -379,11 +421,22 @@ checks.heun_step(heun_step)
 #     return x + (r - t) * (slope + slope_there) / 2
 # ```
 #
+# On paper: the bend of $x_t = c\,\sqrt{\sigma_d^2 + t^2}$ is $c\,\sigma_d^2/(\sigma_d^2 + t^2)^{3/2}$, and a step of length 0.1 t misses by half of it times $0.01\,t^2$. So the miss is proportional to $t^2/(\sigma_d^2 + t^2)^{3/2}$.
+# Its derivative is 0 where $2\,(\sigma_d^2 + t^2) = 3\,t^2$: the step misses most at $t = \sqrt2\,\sigma_d$, which is 1.33 for $\sigma_d = 0.94$. The figure, which looks at 60 levels, shows the maximum at the level next to it.
+#
 # </details>
 
 # %% [markdown]
-# This is the package's own step, to compare with yours. It works for other processes too, so it asks `process` for the scale of the signal (`alpha`, which is 1 here) and of the noise
+# This is the package's own step, to compare with yours and with the paper's Algorithm 1. It works for other processes too, so it asks `process` for the scale of the signal (`alpha`, which is 1 here) and of the noise
 # (`sigma`, which is t here).
+#
+# | EDM, Algorithm 1 | in words | in `cmlab/sampling.py` |
+# |---|---|---|
+# | $d_i = (x_i - D(x_i; t_i)) / t_i$ | the slope at the start, an estimate of the noise z | `process.noise` |
+# | $x_{i+1} = x_i + (t_{i+1} - t_i)\, d_i$ | Euler's step (for diffusion models it is known as DDIM) | `ddim` |
+# | $d_i' = (x_{i+1} - D(x_{i+1}; t_{i+1})) / t_{i+1}$ | the slope at the end of Euler's step | `z_r` in `heun` |
+# | $x_{i+1} = x_i + (t_{i+1} - t_i)\,\tfrac12 (d_i + d_i')$ | Heun's step, with the mean of both slopes | the last line of `heun` |
+# | if $t_{i+1} = 0$, keep Euler's step | at t = 0 the second slope would be 0/0 | `ode` |
 
 # %%
 show_source(heun)
@@ -391,60 +444,37 @@ show_source(heun)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The claims are those of Section 3 (and Appendix D.1) of the EDM paper and, for the 35 calls, of its abstract, in our words. One measurement is still missing:
-# the error of 18 Heun steps for several ρ, started from two highest noise levels, 10 as in this lab and 80 as in the paper, in one dimension (*line*) and on the ring.
+# The claims are those of Sections 3 and 4 (and Appendix D.1) of the EDM paper and, for the 35 calls, of its abstract, in our words.
 
 # %% tags=["hide-input"]
-rhos, tops = (1, 3, 5, 7, 10), (10.0, 80.0)
-table = {
-    f"{name}, σ_max = {top:g}": [
-        float(end_error(exact, x * top / 10, KarrasGrid(0.002, top, rho).down(18)).mean())
-        for rho in rhos
-    ]
-    for name, exact, x in (("line", oracle, starts), ("ring", eight, far))
-    for top in tops
-}
-
-# %% tags=["hide-input"]
-head = [
-    " | ".join(["| 18 steps of Heun", *(f"ρ = {rho}" for rho in rhos)]) + " |",
-    "|---" * 6 + "|",
-]
-rows = [
-    " | ".join([f"| {name}", *(f"{error:.2g}" for error in row)]) + " |"
-    for name, row in table.items()
-]
-folded("The errors of 18 Heun steps by ρ", "\n".join(head + rows))
-
-# %% tags=["hide-input"]
-gain = [row[0] / row[3] for row in table.values()]
-spreads = [  # of the steps above 0, each from the exact path
-    [step_errors(oracle, starts * top / 10, KarrasGrid(0.002, top, rho).down(18)[:-1]).log10().std() for rho in rhos]
-    for top in tops
-]
-uneven = [", ".join(f"{spread:.2f}" for spread in row) for row in spreads]
-most_even = [rhos[row.index(min(row))] for row in spreads]
-even_ok = "confirmed here: most even at ρ = 3, but not equal" if most_even == [3, 3] else "not seen here"
-best = ", ".join(str(rhos[row.index(min(row))]) for row in table.values())
+most_even = [rhos[row.index(min(row))] for row in uneven.values()]
+even_ok = "partly: most even at ρ = 3, but not nearly equal" if most_even == [3, 3] else "not seen at this scale"
+even = " and ".join(f"{min(row):.2f} from σ_max = {top:g}" for top, row in zip(tops, uneven.values(), strict=True))
 euler, heuns = errors_2d["Euler"], errors_2d["Heun"]
 claims = f"""
 | the paper claims | measured here, exactly | verdict |
 |---|---|---|
-| Heun's method is of second order, Euler's of first | slopes of the error {slope(steps, errors["Heun"]):.2f} and {slope(steps, errors["Euler"]):.2f} | confirmed here |
+| Heun's method is of second order, Euler's of first | slopes of the error −{-slope(steps, errors["Heun"]):.2f} and −{-slope(steps, errors["Euler"]):.2f} | confirmed here |
 | Heun's method has a smaller error for the same number of network calls | ring, about 32 calls: Euler {euler[3]:.2g}, Heun {heuns[3]:.2g}; about 16 calls: Euler {euler[2]:.2g}, Heun {heuns[2]:.2g} | partly: not with few calls |
-| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the median bend of the paths is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | confirmed at large noise. At small noise it depends on the data: towards the two single points of the paper's sketch (Figure 3) paths are straight, and modes of width s bend them by about 1/s |
+| Paths are nearly straight at large and at small noise and bend in a small region between | a step that removes a tenth of the noise misses most at t = {worst:.1f}, and more than half as much only from t = {region[0]:.1f} to {region[-1]:.1f}; the median bend of the paths is {near(10):.2g} at t = 10, {near(1):.2g} at t = 1, {near(0.01):.2g} at t = 0.01 | partly: confirmed at large noise. At small noise it depends on the data: towards the two single points of the paper's sketch (Figure 3) paths are straight, and modes of width b bend them by about 1/b |
 | Steps should be shorter near the data (ρ above 1; the paper takes 7) | with 18 steps, the error for ρ = 1 is {min(gain):.0f} to {max(gain):.0f} times the error for ρ = 7 | confirmed here |
-| ρ = 3 makes the errors of the steps nearly equal | standard deviation of log10 of the steps' own errors, line, ρ = {', '.join(map(str, rhos))}: {uneven[0]} (σ_max = 10), {uneven[1]} (80) | {even_ok} |
-| ρ from 5 to 10 makes better images | the error at the end is lowest at ρ = {best} in the four rows above | not tested here: there are no images to judge |
-| 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {table["line, σ_max = 10"][3] / oracle.sigma_data:.1%} of the spread of the data | partly: the number of calls is confirmed; no image was made |
+| ρ = 3 makes the errors of the steps nearly equal | on the line the errors of single steps vary least at ρ = 3: the standard deviation of their log₁₀ is {even} (folded table) | {even_ok} |
+| ρ from 5 to 10 makes better images | the error at the end is lowest at ρ = {best} in the four rows of the folded table | not run here: there are no images to judge |
+| stochastic sampling (Algorithm 2) can make better images | all steps of this lab are deterministic | not run here |
+| 35 network calls make a CIFAR-10 image | 18 steps of Heun are 35 calls, and leave an error of {100 * next(iter(table.values()))[3] / oracle.sigma_data:.1f} % of the spread of the data (line, σ_max = 10) | partly: the number of calls is confirmed; no image was made |
 """
 Markdown(claims)
 
 # %% [markdown]
-# Three conclusions. Noise becomes data along a path that an ODE determines. The path is easy to follow far out and close to the data; a solver makes its largest errors in the region between the two,
-# where it is also decided in which mode a path ends. Every step along it costs a network call. The next lab looks for a function that jumps to the end of the path in **one** call.
+# ### What to remember
+#
+# 1. Noise becomes data along a path that an ODE determines, and the slope of the path needs nothing but the denoiser D.
+# 2. The path is easy to follow at high noise and close to the data. A step misses most where the noise is about as wide as the data: there every path bends, with or without modes.
+# 3. A solver's order is a promise about short steps; with few calls the simpler method is ahead. Every step costs a network call.
 #
 # ## Budget
 #
-# Network calls: 0, because the denoiser is exact.
+# No network was called: the calls that this lab counts are calls of the exact denoiser, which stands in for one.
 # Samples seen in training: 0. Run All takes 9 seconds on 2 CPU cores.
+#
+# **Next:** lab 02 looks for a function that jumps to the end of the path in **one** call.

@@ -89,10 +89,10 @@ predict("02.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T (80 in lab 00; here 10 is enough) turns into
-# $p_\varepsilon$, the data with a trace of noise. (Paths end at a small noise level, here ε = 0.002, because at t = 0 the slope is 0/0. In the pictures this cannot be told from 0, and lab 00 wrote $x_0$ for the end.)
+# D is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T ($\sigma_{\max}$ in labs 00 and 01: 80 in lab 00, here 10 is enough) turns into
+# $p_\varepsilon$, the data with a trace of noise. Paths end at a small noise level ε ($\sigma_{\min}$ in lab 01), here 0.002, because at t = 0 the slope is 0/0. In the pictures ε cannot be told from 0, and lab 00 wrote $x_0$ for the end.
 #
-# We can now define the consistency function exactly. It gives the end of the path:
+# We can now define the consistency function exactly. It gives the end of the path (this lab is about the exact function, and writes f for it; where a learned f stands beside it, it is $f^*$):
 #
 # $$f(x_t, t) = x_\varepsilon .$$
 #
@@ -103,9 +103,9 @@ predict("02.1")
 #
 # ### Why paths cannot cross
 #
-# Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, whose slope is determined at each point and changes smoothly from point to point. Such an
+# (If you have read lab 01, you know the consequence for ranks; go on to the figure.) Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, whose slope is determined at each point and changes smoothly from point to point. Such an
 # equation has exactly one solution through a given point, in both directions: towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet,
-# and f(·, t) never sends two points to the same end: it can be undone.
+# so f(·, t) never sends two points to the same end, and the map can be inverted.
 #
 # In one dimension, that is, on a line, this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
 # along, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
@@ -153,7 +153,7 @@ explorer(oracle)
 #
 # 40 % of the paths lie below the separating one (the slider shows 39 and 41 on its two sides): f keeps ranks, and the lower mode holds 40 % of the data.
 # At t = 0.05 the path is short and almost straight, so f and D agree; only in the gap, where there are next to no noisy points, do they differ.
-# Between the modes f climbs almost vertically; the last section before the exercises says how steeply.
+# Between the modes f climbs almost vertically, with a slope of up to 3 · 10⁵ at t = 2 (*How steep is f?* shows why).
 #
 # </details>
 
@@ -187,15 +187,15 @@ x_t, t = quantile_points(oracle, 3.0, 2000), torch.full((2000,), 3.0)
 answers = oracle.consistency(x_t, t), oracle.denoise(x_t, t)
 in_gap = [between_modes(oracle, answer).double().mean() for answer in answers]
 print("The number on a path is the value of f along it. The more noise, the closer D is, on average, to the mean of all data.")
-print("White dotted lines join points with equal D (middle) or |f − D| (right). White area: practically no noisy points.")
-print("Hatched: at t = 3, {:.1f} % of the values of f and {:.1f} % of those of D lie in the gap.".format(*(100 * share for share in in_gap)))
+print("Dotted lines join points of equal D (middle) or of equal |f − D| (right). The white area contains practically no noisy points.")
+print("At t = 3, {:.1f} % of the values of f and {:.1f} % of those of D lie in the hatched gap.".format(*(100 * share for share in in_gap)))
 
 # %% [markdown]
 # ### Why not regress straight to the data?
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
-# to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, the lower mode
-# has the weight 0.413 and the upper one 0.587, and the average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
+# to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, Bayes' rule gives each mode a weight proportional to its share times the density of $N(\text{its mean},\ 0.2^2 + 2^2)$ at $x_t$: 0.413 for the lower one
+# and 0.587 for the upper one. The average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
 # average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is, while f is still spread like the data; so the distance between the two tends to the standard deviation of the data. The figure shows the root mean square (RMS) of f − D over all noisy points at each level.
 
 # %%
@@ -235,9 +235,9 @@ Markdown(
 
 # %% [markdown]
 # A basin holds as large a share of the noise as its mode holds of the data, up to sampling error in the table's 4000 draws. (Strictly, f is defined for data plus noise; at T = 10 noise alone is near enough.) That is how f turns noise into samples in
-# **one call** without losing a mode: it moves the noise, but neither adds nor removes any of it.
+# **one call** without losing a mode: the flow moves probability about, but creates and destroys none.
 #
-# Drag $x_t$ through the same plane. Where it crosses from one basin to the next, f leaps to another mode, while D passes smoothly between them. In the opening picture the path turns near (−0.8, 0.3): there $x_t$ has caught up with D and almost stands still, until D moves into mode 4 and the path follows. (With *Add a Gaussian* you change the data.)
+# Drag $x_t$ through the same plane. Where it crosses from one basin to the next, f leaps to another mode, while D passes smoothly between them. In the picture as it opens the path turns near (−0.8, 0.3). There $x_t$ nearly coincides with D, so the slope is nearly zero; at lower noise D moves towards mode 4, and the path follows.
 
 # %%
 dragged(ring)
@@ -314,6 +314,8 @@ checks.f_gaussian(f_gaussian)
 # f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
 # You are given only `cdf(x, level)`, the distribution function $F$ of the noisy points at a level, with one level for each x.
 # The check tests the identity f(x, t, t) = x, and that two moves in a row are equivalent to one: f(f(x, t, s), s, r) = f(x, t, r). Such a map is called a *flow map*; labs 18 and 19 build methods on it.
+#
+# Then on paper: with which s is the map the consistency function? And what is its derivative with respect to s, at s = t?
 
 
 # %% tags=["exercise"]
@@ -347,13 +349,15 @@ checks.two_time(two_time)
 #     return (low + high) / 2
 # ```
 #
+# On paper: with s = ε it is f. As s moves away from t, f(x, t, s) moves along the path, so its derivative at s = t is the slope there, $(x - D(x, t))/t$: the map contains the ODE as its shortest jumps, and f as its longest.
+#
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
 # W₁ measures the distance between two sets with the same number of points: both sets are sorted and paired in that order, and W₁ is the mean distance within the pairs. Two sets of 4000 draws from the same data differ too, mostly because chance decides how many of them fall into each mode.
-# Rows with W₁ have 40 seeds, other rows that depend on random draws have three, and the number after a ± is the standard deviation over the seeds.
+# Rows with W₁ rest on 40 seeds, and other rows with random draws on three. The number after a ± is the standard deviation over the seeds.
 
 # %% tags=["hide-input"]
 levels = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.002])
@@ -386,24 +390,24 @@ on_line, on_ring, at_end = (f"$10^{{{math.ceil(math.log10(max(v, 1e-16)))}}}$" f
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: under {on_line} on the line, under {on_ring} on the ring | true by definition: the numbers check our code and, on the ring, the solver |
-| f(x, ε) = x (boundary condition) | largest difference under {at_end} | true by definition: checked in the code |
+| f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: under {on_line} on the line, under {on_ring} on the ring | confirmed here, as it has to be by definition: the numbers check our code and, on the ring, the solver |
+| f(x, ε) = x (boundary condition) | largest difference under {at_end} | confirmed here, by definition |
 | one call of f turns noise into a sample | W₁ between the answers and 4000 data points: {w1.mean():.3f} ± {w1.std():.3f}; between two sets of data points: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as a second sample of the data is |
 | *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; at t = 10, {near_f:.1f} % of the answers of f lie within 0.6 of a mode, and {near_D:.1f} % of those of D | confirmed here |
 | *not in the paper:* f and D agree only with little noise | RMS of f − D: {small:.5f} at t = 0.01, {large:.2f} at t = 10 | confirmed here |
-| a network can learn f | nothing was trained | not tested here: see labs 04 and 05 |
+| a network can learn f | nothing was trained | not run here: see labs 04 and 05 |
 """)
 
 # %% [markdown]
 # ### What to remember
 #
 # 1. f is the end of the path, D the end of its tangent. They agree only with little noise.
-# 2. On the line, a noisy point and its f have the same rank. So one call of f turns noise into samples and loses no mode.
-# 3. Where neighbouring paths part for two modes, f has a cliff, which a network can only round off.
+# 2. The flow carries the noisy distribution onto the data, so one call of f turns noise into samples and loses no mode. On the line this means that a noisy point and its f have the same rank.
+# 3. Where neighbouring paths end in different modes, f has a cliff, which a network can only round off.
 #
 # ## Budget
 #
 # Network calls and training samples: 0. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
-# the comparison with data used 40 × 4000 noise samples at T = 10. The exact f is `consistency` in `cmlab/oracle.py`: on the line it solves $F_\varepsilon(f) = F_t(x_t)$, in the plane the ODE, to within 10⁻⁵.
+# the comparison with data used 40 × 4000 noise values at T = 10. The exact f is `consistency` in `cmlab/oracle.py`: on the line it solves $F_\varepsilon(f) = F_t(x_t)$, in the plane the ODE, to within 10⁻⁵.
 #
 # **Next:** lab 03 asks what a network learns if all it has to do is give consistent answers.

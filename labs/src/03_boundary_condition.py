@@ -16,7 +16,7 @@
 # | Papers | Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, Section 3 and Appendix C, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); Karras et al. 2022 (EDM), Section 5, [arXiv:2206.00364](https://arxiv.org/abs/2206.00364) |
 # | Level | 1 of 3 |
 # | Part | The object |
-# | Time | 30 minutes |
+# | Time | 35 minutes |
 # | Run All | 10 s on 2 CPU cores |
 # | You need | the consistency function f (lab 02), variances, square roots |
 #
@@ -54,8 +54,8 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The panels show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε, and the dashed line is f = x.
 #
-# A *form* is a formula that is put around the network and mixes its input into its answer; *none* leaves the network unchanged. With *none* the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
-# other two forms as well (EDM is the diffusion model of lab 01). Then move ε. Which property do some forms have, before the first training step, that the others lack?
+# A *parametrisation*, *form* for short, is a formula around the network that mixes the network's input into its answer. With *none* the network is left as it is, and the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
+# other two as well: the form of EDM, the diffusion model of lab 01, and a very short one, *ε/t*. Then move ε. Which property do some forms have, before the first training step, that the others lack?
 
 # %%
 explorer(coefficients=False).turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
@@ -86,7 +86,7 @@ predict("03.1")
 #
 # $$f(x, \varepsilon) = x .$$
 #
-# The table below follows four functions along one exact path. A row that does not change has loss 0. Only the last column, at ε, shows which of these rows is right. (D is the posterior mean of lab 02.)
+# The data of this lab are the three modes of lab 01, whose spread is 0.94 (only *Unit variance, measured* has others). The table below follows four functions along one exact path. A row that does not change has loss 0. Only the last column, at ε, shows which of these rows is right. (D is the posterior mean of lab 02.)
 
 # %% tags=["hide-input"]
 EPS, HIGH = 0.002, 10.0
@@ -114,7 +114,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # ## The method
 #
 # One could add a penalty to the loss for missing the boundary. Consistency models instead build the boundary condition into the network, so that it holds before the first training step and after every one.
-# Let F be a free network. It is not used alone, but inside a formula with four coefficients that depend on the noise level:
+# Let F be a free network (from here on F is no longer the distribution function $F_t$ of lab 02). It is not used alone, but inside a formula with four coefficients that depend on the noise level:
 #
 # $$f(x, t) = c_\text{skip}(t)\, x + c_\text{out}(t)\, F\bigl(c_\text{in}(t)\, x,\; c_\text{noise}(t)\bigr).$$
 #
@@ -135,12 +135,12 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # |---|---|
 # | the network's input has variance 1 | $c_\text{in} = 1/\sqrt{t^2 + \sigma_d^2}$ |
 # | the network's target, $(x - c_\text{skip}\, x_t)/c_\text{out}$, has variance 1 | $c_\text{out}^2 = (1 - c_\text{skip})^2 \sigma_d^2 + c_\text{skip}^2\, t^2$ |
-# | the network's errors are multiplied by as little as possible | the smallest such $c_\text{out}$: $c_\text{skip} = \sigma_d^2/(t^2 + \sigma_d^2)$, $\;c_\text{out} = \sigma_d\, t/\sqrt{t^2 + \sigma_d^2}$ |
+# | the network's errors are multiplied by as little as possible | of all $c_\text{skip}$, the one with the smallest $c_\text{out}$: exercise A asks you for both |
 #
-# The network's target is what F has to return for f to equal x. The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent. The third row is found by setting the derivative of the second with respect to $c_\text{skip}$ to 0.
+# The network's target is what F has to return for f to equal x. The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent.
+# (Since $D - x$ is $c_\text{out}$ times the error of F, EDM's loss $\lambda(t)\, \lVert D(x_t, t) - x \rVert^2$ with $\lambda = 1/c_\text{out}^2$ lets the network's own error count equally at every level.)
 #
-# EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift them (Appendix C). A t that stands for the distance to the boundary becomes t − ε;
-# in the two roots it stands for the noise in $x_t$, and stays. You will write this *CM form* in exercise A.
+# At t = 0 the smallest $c_\text{out}$ is 0, with $c_\text{skip} = 1$: EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift the coefficients (Appendix C). This is the *CM form*; you will write it in exercise A.
 #
 # ## Explore
 #
@@ -153,6 +153,15 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 
 # %%
 explorer()
+
+# %% [markdown]
+# <details><summary>Answers</summary>
+#
+# In the CM form and the ε/t form all five networks answer x at ε, exactly; in the EDM form nearly (they are off by at most 0.0055 at ε = 0.002); with no form not at all.
+# With the EDM form the lines begin to part at about ε = 0.02 (off by at most 0.05), and at ε = 0.1 nobody can miss it (0.2).
+# At t = 0.06 the networks in the CM form are still within 0.11 of x; in the ε/t form they are off by up to 3.2, as with no form, because the network is multiplied by 0.97.
+#
+# </details>
 
 # %% [markdown]
 # ## The key figure
@@ -179,9 +188,9 @@ print(
 )
 
 # %% [markdown]
-# ### With the boundary condition, a small loss means a small error
+# ### With the boundary condition, a small loss on exact paths means a small error
 #
-# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels, and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f is the sum of the changes on the way down and the error
+# Let $\varepsilon = t_1 < t_2 < \dots$ be the noise levels (counted upwards, as in the paper), and $x_{t_1}, x_{t_2}, \dots$ the points of one path. The exact $f^*$ is the same at all of them, namely $x_{t_1}$. So the error of f is the sum of the changes on the way down and the error
 # at ε. At the third level, for instance:
 #
 # $$f(x_{t_3}, t_3) - x_{t_1} = \bigl[f(x_{t_3}, t_3) - f(x_{t_2}, t_2)\bigr] + \bigl[f(x_{t_2}, t_2) - f(x_{t_1}, \varepsilon)\bigr] + \underbrace{f(x_{t_1}, \varepsilon) - x_{t_1}}_{0 \text{ by the boundary condition}} .$$
@@ -190,7 +199,7 @@ print(
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
-# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). For a fixed smooth f the sum hardly depends on the number of levels (for D it is 1.02 with these 18 and 1.04 with 144); if each level is wrong by the same amount, it grows with that number.
+# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). For a fixed smooth f the sum hardly depends on the number of levels: for D it is 1.02 with these 18 and 1.04 with 144. If each level is wrong by the same amount, however, the sum grows with that number.
 # Without the boundary condition it bounds nothing: it is 0 for every constant. (D misses the boundary by very little. The identity and the untrained network satisfy it.)
 
 # %% tags=["hide-input"]
@@ -205,7 +214,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher, the constant has the smallest loss of all
 #
-# A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
+# *Optional: this section and the next look ahead to lab 05, and you may come back to them then.* A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers and has a positive loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
@@ -225,13 +234,14 @@ for name, found in pairs.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The constant has the smallest loss, D comes next, and the exact f does no better than a network that has learned nothing. On such pairs the size of the loss says little about f. (With a stop-gradient, training does not even follow its gradient.)
+# The constant has the smallest loss, D comes next, and the exact f does no better than our one untrained network. (Another draw of its weights would give another number.) On such pairs the size of the loss says little about f. If the second answer is held fixed, as in the paper and below, the direction in which training moves is not even the gradient of this loss.
 #
 # ### A demonstration, with its budget
 #
 # Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others have no form, so that the output of the network is f itself. Each form is trained in two ways, from three seeds each.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training. (The paper also takes the second answer from a slow average of the weights, which is left out here.)
 # The budget of each run is 300 steps of the optimiser Adam with batches of 128, that is, 38 400 samples.
+# The table below is for t = 10, and each cell shows all three seeds; *spread* and *mean* are the standard deviation and the mean of the answers.
 
 # %% tags=["hide-input"]
 trained, last = {}, {}
@@ -271,17 +281,15 @@ for way, form in product(ways, ("CM form", "none")):
     ends = torch.stack([said[way, form, seed][-1] for seed in range(3)])
     cells = [ends.std(1), ends.mean(1), (ends - goal).square().mean(1).sqrt()]
     cells = [", ".join(f"{v:.2g}".replace("-", "−") for v in cell) for cell in cells]
-    cells.append(", ".join(f"{last[way, form, seed]:.0e}" for seed in range(3)))
+    cells.append(", ".join(f"{float(f'{last[way, form, seed]:.0e}'):.9f}".rstrip("0").rstrip(".") for seed in range(3)))
     table.append(" | ".join([f"| {way}", form, *cells]) + " |")
 table.append(f"| *exact f* | | {goal.std():.2g} | {goal.mean():.2g} | 0 | |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The table is for t = 10, and each cell shows all three seeds. *Spread* is the standard deviation of the answers.
-#
 # - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve.
-# - **Plain, CM form: right at ε, but too small further out.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers. With the stop-gradient (the row *stop-gradient, CM form*) only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less: with all 18 levels at their best answer the spread would be 0.83 (0.92 with 144 levels; labs 05 and 09).
-# - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f.
+# - **Plain, CM form: right at ε, but too small at high noise.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers.
+# - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f. Only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less: with all 18 levels at their best answer the spread would be 0.83 (0.92 with 144 levels; lab 05 shows why). These 300 steps have not come down to that limit.
 # - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
 # %% [markdown]
@@ -289,7 +297,6 @@ Markdown("\n".join(table))
 #
 # The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above.
 # We measure both for EDM's coefficients (those of the CM form differ from them by at most ε = 0.002) and eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
-# (EDM trains D with the loss $\lambda(t)\, \lVert D(x_t, t) - x \rVert^2$. Since $D - x$ is $c_\text{out}$ times the error of F, the weight $\lambda = 1/c_\text{out}^2$ lets the network's own error count equally at every level.)
 
 # %% tags=["hide-input"]
 data, scales, grid = Ring(), {"right": 1.0, "half": 0.5, "double": 2.0}, torch.logspace(-2.7, 1, 12)
@@ -311,27 +318,30 @@ asked["exact f"] = ((path[0] - skip * path) / out).square().reshape(12, 3, 300).
 variances(grid, given, asked)
 
 # %% tags=["hide-input"]
-worst = max((found["right"] - 1).abs().max() for found in (given, asked))
+worst = f"{100 * max((found['right'] - 1).abs().max() for found in (given, asked)):.1f} %"
 half, double = ([given[name][:, 0].mean(), asked[name][:, -1].mean()] for name in ("half", "double"))
 far, near = ranged(asked["exact f"][:, -1], ".2f"), ranged(asked["exact f"][:, 4])
-print(f"Right σ_d: all 3 × 24 variances are within {worst:.1%} of 1.")
+print(f"With the right σ_d, all 3 × 24 variances are within {worst} of 1.")
 print(
-    f"With half of it, the input has variance {half[0]:.2f} near the data, and the target {half[1]:.2f} far out. With twice the right value: {double[0]:.2f} and {double[1]:.2f}."
+    f"With half of it, the input has variance {half[0]:.2f} near the data, and the target {half[1]:.2f} at high noise. With twice the right value: {double[0]:.2f} and {double[1]:.2f}."
 )
 print(
-    f"Black line: if the network is asked for the exact f instead of x, the variance of its target is {far} far out and {near} at t = {grid[4]:.2f}."
+    f"The black line is for a network that is asked for the exact f instead of x: the variance of its target is {far} at t = 10, and {near} at t = {grid[4]:.2f}."
 )
 
 # %% [markdown]
 # Towards the data the black line continues to fall, below the edge of the picture. EDM's requirements are about **denoising**, where the target is x. Near the data x lies at a distance of order t from $x_t$, but the end of the path at one of order $t^2$, since the slope is $-t\,\nabla \ln p_t$.
-# Divided by $c_\text{out} \approx t$, this is a target of size t: the skip term alone is almost right. The ε/t form makes no use of this: at t = 0.06 it multiplies its network by 0.97 and the input by 0.03.
+# Divided by $c_\text{out}$, which is about t there, this is a target of size t: the skip term alone is almost right. The ε/t form makes no use of this: at t = 0.06 it multiplies its network by 0.97 and the input by 0.03.
 
 # %% [markdown]
 # ## Exercises
 #
 # ### A · guided: the coefficients of the CM form
 #
-# Write $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check requires the boundary condition to hold to 1e-7, an input of variance 1 on the ring
+# First on paper: find the $c_\text{skip}$ that makes $c_\text{out}^2$ smallest, in the second row of the table of requirements, and the $c_\text{out}$ that belongs to it. These are EDM's coefficients.
+# For the CM form, replace t by t − ε where it stands for the distance to the boundary: in $c_\text{skip}$, and in the factor t of $c_\text{out}$. Under a root it stands for the noise in $x_t$, and stays.
+#
+# Write the CM form's $c_\text{skip}$, $c_\text{out}$ and $c_\text{in}$ for a tensor of noise levels t. The check requires the boundary condition to hold to 1e-7, an input of variance 1 on the ring
 # (by simulation, within 2 %), and agreement with the paper.
 
 
@@ -340,7 +350,7 @@ def cm_coefficients(t, sigma_data, eps):
     """c_skip, c_out and c_in of the CM form at noise levels t (b,)."""
     # 1. the standard deviation of x_t, from σ_d and t
     # 2. c_skip: a ratio of variances, 1 at t = ε
-    # 3. c_out: 0 at t = ε, σ_d far out
+    # 3. c_out: 0 at t = ε, σ_d at high noise
     # 4. c_in: what brings x_t to size 1
     ...  # your code
 
@@ -351,7 +361,7 @@ checks.cm_coefficients(cm_coefficients)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# There are four t in EDM's three formulas, and two of them stand under a root. At t = ε, what must become of the other two?
+# The derivative of $(1 - c_\text{skip})^2 \sigma_d^2 + c_\text{skip}^2\, t^2$ with respect to $c_\text{skip}$ is 0 at the minimum; solve for $c_\text{skip}$ and insert it. There are four t in EDM's three formulas, and two of them stand under a root. At t = ε, what must become of the other two?
 #
 # </details>
 
@@ -366,6 +376,8 @@ checks.cm_coefficients(cm_coefficients)
 #     c_out = sigma_data * (t - eps) / size
 #     return c_skip, c_out, 1 / size
 # ```
+#
+# On paper: $-2\,(1 - c_\text{skip})\,\sigma_d^2 + 2\,c_\text{skip}\,t^2 = 0$ gives $c_\text{skip} = \sigma_d^2/(t^2 + \sigma_d^2)$. Then $c_\text{out}^2 = \sigma_d^2\,t^2/(t^2 + \sigma_d^2)$, so $c_\text{out} = \sigma_d\,t/\sqrt{t^2 + \sigma_d^2}$.
 #
 # </details>
 
@@ -434,18 +446,21 @@ Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
 | the CM form has f(x, ε) = x, whatever the network (Song, Section 3 and Appendix C) | five untrained networks, 200 points: largest error {miss["CM form"]:.1g} | confirmed here |
-| EDM's form does not, when ε is not 0 (Song, Appendix C) | 1 − c_skip(ε) = {1 - skip:.1e}, c_out(ε) = {out:.4f}; largest error {miss["EDM form"]:.1e} at ε = 0.002, {miss_at_0:.1g} at t = 0 | confirmed here, but at this ε the error is small |
+| EDM's form does not, when ε is not 0 (Song, Appendix C) | 1 − c_skip(ε) = {1e6 * (1 - skip):.1f} · 10⁻⁶, c_out(ε) = {out:.4f}; largest error {miss["EDM form"]:.4f} at ε = 0.002, {miss_at_0:.1g} at t = 0 | confirmed here, but at this ε the error is small |
 | the boundary condition rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
-| without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
+| without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift.replace("-", "−")} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
-| input and target of the network have variance 1 (Karras, Section 5) | within {worst:.1%} at 12 levels | confirmed here, for denoising with the right σ_d |
-| the same for the target of a consistency function (*not claimed*) | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | does not hold: the variance is much smaller near the data |
-| coefficients that change smoothly are preferred to copying x at ε alone (Song, Section 3) | nothing was compared | not tested here |
+| input and target of the network have variance 1 (Karras, Section 5) | within {worst} at 12 levels | confirmed here, for denoising with the right σ_d |
+| *not in the paper:* the same for the target of a consistency function | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | not seen at this scale: the variance is much smaller near the data |
+| coefficients that change smoothly are preferred to copying x at ε alone (Song, Section 3) | nothing was compared | not run here |
 """)
 
 # %% [markdown]
-# Three conclusions. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. The boundary condition is built in rather than learned: at ε, $c_\text{skip}$ is 1 and the network contributes nothing.
-# The coefficients at the other levels keep the network's input at size 1, and a denoiser's target too, for which they need the right $\sigma_d$; a consistency function has a smaller target near the data.
+# ### What to remember
+#
+# 1. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. With the boundary condition, a small loss on exact paths means a small error.
+# 2. The boundary condition is built in rather than learned: at ε, $c_\text{skip}$ is 1 and the network contributes nothing.
+# 3. The coefficients at the other levels keep the network's input at size 1, and a denoiser's target too, for which they need the right $\sigma_d$; a consistency function has a smaller target near the data.
 #
 # ## Budget
 #

@@ -9,12 +9,13 @@ import torch
 from cmlab_labs.common import plots_line
 from cmlab_labs.lab01_flow import checks, figures
 from cmlab_labs.lab01_flow import explorer as trajectory
-from cmlab_labs.lab01_flow.analysis import end_error, step_errors
+from cmlab_labs.lab01_flow.analysis import end_error, share_errors, step_errors
 from cmlab_labs.lab01_flow.checks import slips
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps, Ring
 from cmlab.noise_levels import KarrasGrid
+from cmlab.oracle import Mixture1D
 from cmlab.sampling import ddim, heun
 
 LAB = lab("01")
@@ -139,6 +140,19 @@ def test_a_single_step_of_a_solver_of_order_k_misses_the_path_by_the_power_k_plu
         assert np.log2(whole / half) == pytest.approx(power, abs=0.1)
 
 
+def test_eulers_step_on_one_gaussian_misses_most_at_its_spread_times_the_root_of_2():
+    row = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.1, 0.94))
+    t = torch.linspace(1.0, 1.7, 71).flip(0).double()
+    missed = share_errors(Mixture1D(*row), torch.tensor([[9.0]]).double(), t, 0.001)[:, 0]
+    assert t[missed.argmax()] == pytest.approx(2**0.5 * 0.94, abs=0.011)
+    levels = torch.tensor([2.0, 1.0]).double()
+    short, long = (
+        share_errors(Bumps().oracle, torch.tensor([[9.0]]).double(), levels, s)
+        for s in (0.001, 0.002)
+    )
+    assert long / short == pytest.approx(4 * torch.ones(2, 1), rel=0.01)
+
+
 @pytest.mark.parametrize("top", [10.0, 80.0])
 def test_rho_3_makes_the_errors_of_single_steps_most_nearly_equal(top):
     line = Bumps().oracle
@@ -200,7 +214,7 @@ def test_the_reading_says_what_the_picture_shows(explorer):
 
 
 def test_the_more_steps_the_nearer_the_end():
-    law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
+    law, _ = trajectory.mixture(((-1.0, 0.5, 0.2), (1.0, 0.5, 0.2)))
     x = torch.tensor([[4.0]]).double()
     exact = law.flow(x, torch.tensor([10.0]).double(), torch.zeros(1).double()).item()
     ends = [trajectory.solve(law, x, GRID.down(n), "Heun")[0][-1] for n in (8, 32, 128)]
@@ -209,7 +223,7 @@ def test_the_more_steps_the_nearer_the_end():
 
 
 def test_one_step_goes_straight_to_the_posterior_mean():
-    law, _ = trajectory.mixture(((-1.0, 0.5), (1.0, 0.5)), 0.2)
+    law, _ = trajectory.mixture(((-1.0, 0.5, 0.2), (1.0, 0.5, 0.2)))
     x, top = torch.tensor([[4.0]]).double(), torch.tensor([10.0]).double()
     walked, calls = trajectory.solve(law, x, GRID.down(1), "Heun")
     assert calls == 1 and torch.allclose(walked[-1], law.denoise(x, top))

@@ -168,11 +168,11 @@ def test_the_title_says_how_many_answers_of_f_and_d_lie_in_the_gap(law):
     x, t = quantile_points(law, 1.5, 4000), row(1.5).expand(4000)
     many = 100 * float(between_modes(law, law.denoise(x, t)).double().mean())
     words = seen.picture.figure.axes[1].get_title(loc="left").split()
-    assert words[:6] == ["D", "is", "in", "the", "gap", "for"] and words[-3:] == ["for", "0", "%"]
-    assert float(words[6]) == pytest.approx(many, abs=1)
+    assert words[1:5] == ["%", "of", "D", "and"] and words[5:8] == ["0", "%", "of"]
+    assert float(words[0]) == pytest.approx(many, abs=1)
     seen.knobs["mean"].value = False
     title = seen.picture.figure.axes[1].get_title(loc="left")
-    assert title == "f is in the gap for 0 % of the points"
+    assert title == "0 % of the answers of f lie in the gap"
 
 
 def test_across_from_one_distribution_function_to_the_other_is_f(law):

@@ -120,8 +120,9 @@ def filled_contours(
     where = as_image(t, t), as_image(x, t), as_image(values, t)
     shown = ax.contourf(*where, levels=edges.numpy(), cmap=cmap, extend="both")
     if lines:
-        drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="white", linewidths=1,
+        drawn = ax.contour(*where, levels=edges[::2].numpy(), colors="black", linewidths=1,
                            linestyles=":")  # fmt: skip
+        drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.7)])
         for text in ax.clabel(drawn, fontsize=8, fmt=one_decimal, inline=False, colors="black"):
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
             place = ax.transAxes.inverted().transform(ax.transData.transform(text.get_position()))
@@ -308,9 +309,9 @@ def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mea
     # f maps the noisy distribution to the data's, so its share in the gap is that of the data.
     few = 100 * share_in_gap(scene, x, x, torch.full_like(level, SIGMA_MIN))
     many = 100 * share_in_gap(scene, x, answers[-1][0], level)
-    said = f"f is in the gap for {few:.0f} % of the points"
+    said = f"{few:.0f} % of the answers of f lie in the gap"
     if mean:
-        said = f"D is in the gap for {many:.0f} %, f for {few:.0f} %"
+        said = f"{many:.0f} % of D and {few:.0f} % of f lie in the gap"
     name_axes(ax, NOISY_POINT, "answer (data units)", said)
 
 

@@ -139,7 +139,8 @@ def digit_reading(
 ) -> str:
     """The reading of the picture, in three lines."""
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
-    copy = "that is a copy" if away < held_out_distance() / 4 else "a copy would be at 0"
+    limit = held_out_distance(0.02)
+    copy = f"below {limit:.1f}: a copy" if away < limit else f"a copy is below {limit:.1f}"
     return "\n".join(
         (
             f"seed={seed}, digit {digit}: {len(times)} network call{'s' * (len(times) > 1)}, "

@@ -6,7 +6,7 @@ from torch import Tensor
 from cmlab.ops import expand
 from cmlab.oracle import Oracle
 from cmlab.process import Process, VarianceExploding
-from cmlab.sampling import heun, ode
+from cmlab.sampling import ddim, heun, ode
 from cmlab.types import Data, Denoise, PerSample, Solver, Time
 
 
@@ -35,6 +35,13 @@ def step_errors(oracle: Oracle, x_t: Data, levels: Tensor, solver: Solver = heun
         for x, step in zip(path[:-1], levels.unfold(0, 2, 1), strict=True)
     ]
     return torch.stack(errors)
+
+
+def share_errors(oracle: Oracle, x_t: Data, levels: Tensor, share: float = 0.1) -> Tensor:
+    """Local errors of Euler steps from each level t to (1 - share) t, on exact paths: (m, b)."""
+    steps = torch.stack([levels, (1 - share) * levels], 1)
+    ways = zip(oracle.path(x_t, levels), steps, strict=True)
+    return torch.stack([end_error(oracle, x, step, ddim) for x, step in ways])
 
 
 def heun_on_path(oracle: Oracle) -> Solver:

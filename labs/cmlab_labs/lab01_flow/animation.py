@@ -86,7 +86,7 @@ def path_frame(t: Tensor, path: Tensor, k: int, looks: tuple[list[str], list[str
 
 @animation
 def euler() -> Moving:
-    """Euler's method from the same noises in more and more steps, against the exact endpoints."""
+    """Euler's method from the same noise vectors in more and more steps, and the exact ends."""
     x = start_noise()[:64]
     ends = ORACLE.consistency(x, torch.full((64,), HIGH).double())
     paths = {n: solve(x, n) for n in STEPS}

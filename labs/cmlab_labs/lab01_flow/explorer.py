@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from cmlab.data.toy import Bumps
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Mixture1D
 from cmlab.process import VarianceExploding
@@ -16,6 +17,8 @@ from ..common.plots_line import SOLVER_STYLE
 from .figures import paths_from_noise, solver_path
 
 HIGH, LOW = 10.0, 0.002  # σ_max and σ_min
+DATA = Bumps()  # the explorer opens with the data of the lab
+Mode = tuple[float, float, float]  # position, share and width
 SOLVERS = {"Euler": ddim, "Heun": heun}
 
 
@@ -25,11 +28,11 @@ def explorer() -> Explorer:
         "start": slider("start x_t / 10", 0.85, -2.5, 2.5, 0.05),
         "steps": slider("steps N", 6, 1, 128),
         "rho": slider("ρ of the grid", 7, 1, 15),
-        "lower": slider("lower mode at", -1.2, -4.0, -0.5, 0.1),
-        "upper": slider("upper mode at", 1.4, 0.5, 4.0, 0.1),
-        "below": slider("share of the lower mode", 0.3, 0.0, 0.5, 0.05),
-        "above": slider("share of the upper mode", 0.2, 0.0, 0.5, 0.05),
-        "width": slider("width of every mode", 0.2, 0.05, 1.0, 0.05),
+        "lower": slider("lower mode at", DATA.means[0], -4.0, -0.5, 0.1),
+        "upper": slider("upper mode at", DATA.means[2], 0.5, 4.0, 0.1),
+        "below": slider("share of the lower mode", DATA.weights[0], 0.0, 0.5, 0.05),
+        "above": slider("share of the upper mode", DATA.weights[2], 0.0, 0.5, 0.05),
+        "width": slider("widths of the modes, times", 1.0, 0.25, 4.0, 0.25),
         "solver": choice("solver", tuple(SOLVERS)),
     }
     return Explorer(draw, knobs)
@@ -39,15 +42,17 @@ def draw(
     start: float, steps: int, rho: int, solver: str,
     lower: float, upper: float, below: float, above: float, width: float,
 ) -> Picture:  # fmt: skip
-    """The solver's path and the exact one. The middle mode is at 0 with the remaining weight."""
-    modes = (("lower", lower, below), ("middle", 0.0, 1 - below - above), ("upper", upper, above))
+    """The solver's path and the exact one. The middle mode has the remaining weight."""
+    places, shares = (lower, DATA.means[1], upper), (below, 1 - below - above, above)
+    widths = (width * std for std in DATA.stds)
+    modes = zip(("lower", "middle", "upper"), places, shares, widths, strict=True)
     kept = tuple(mode for mode in modes if mode[2] > 1e-9)
-    oracle, paths = mixture(tuple(mode[1:] for mode in kept), width)
+    oracle, paths = mixture(tuple(mode[1:] for mode in kept))
     x = HIGH * torch.tensor([[start]], dtype=torch.float64)
     grid = KarrasGrid(LOW, HIGH, rho).down(steps)
     exact = oracle.path(x, paths[0]).flatten()
     solved, calls = solve(oracle, x, grid, solver)
-    reach = 1.3 * max(-lower, upper) + 3 * width
+    reach = 1.3 * max(-lower, upper) + 3 * width * max(DATA.stds)
     spans = ((HIGH, 2.6 * HIGH), (2.0, max(reach, 2.0)))
     figure = solver_path(
         oracle, paths, (paths[0], exact), (grid, solved), SOLVER_STYLE[solver], spans
@@ -68,12 +73,10 @@ def draw(
 
 
 @lru_cache(maxsize=64)
-def mixture(
-    modes: tuple[tuple[float, float], ...], width: float
-) -> tuple[Mixture1D, tuple[Tensor, Tensor]]:
-    """The mixture with these (position, share) modes of one width, and its exact ODE paths."""
-    means, weights = torch.tensor(modes, dtype=torch.float64).T
-    oracle = Mixture1D(weights, means, torch.full_like(means, width))
+def mixture(modes: tuple[Mode, ...]) -> tuple[Mixture1D, tuple[Tensor, Tensor]]:
+    """The mixture of these modes, and its exact ODE paths."""
+    means, weights, stds = torch.tensor(modes, dtype=torch.float64).T
+    oracle = Mixture1D(weights, means, stds)
     return oracle, paths_from_noise(oracle, HIGH, 24)
 
 

@@ -110,7 +110,7 @@ def convergence_order(
     figure, axes = sheet(1, 2, 11.0, 4.4)
     ax, plot = axes[0]
     density_and_paths(ax, oracle, 3.0, 4.5, paths_from_noise(oracle, 10.0, 32, 300))
-    name_axes(ax, LEVEL, NOISY_SAMPLE, "The paths are straight far out, then turn into a mode")
+    name_axes(ax, LEVEL, NOISY_SAMPLE, "At high noise the paths are straight, then they bend")
     for name, error in errors.items():
         role, fitted = SOLVER_STYLE[name], slope(steps, error)
         plot.loglog(steps, error, color=role.color, marker=role.marker, linestyle=role.line)
@@ -126,18 +126,25 @@ def convergence_order(
     return figure
 
 
-def local_errors(levels: Tensor, errors: Tensor, bends: Tensor, width: float) -> Figure:
-    """Errors of one Euler step over a tenth of the noise, and bends: (m, paths) at levels (m,)."""
+def local_errors(
+    levels: Tensor, errors: Tensor, bends: Tensor, control: tuple[Tensor, Tensor], width: float
+) -> Figure:
+    """Errors of one Euler step over a tenth of the noise, and bends: (m, paths) at levels (m,).
+
+    `control` are the same two for one Gaussian of the same spread; `width` is that spread.
+    """
     figure, axes = sheet(1, 2, 10.0, 3.5)
-    for ax, values, role in zip(axes[0], (errors, bends), (TEACHER, TRUTH), strict=True):
+    rows = zip(axes[0], (errors, bends), control, (TEACHER, TRUTH), strict=True)
+    for ax, values, alone, role in rows:
         low, middle, high = np.quantile(values.numpy(), (0.1, 0.5, 0.9), axis=1)
         ax.fill_between(levels, low, high, color=role.color, alpha=0.2, linewidth=0)
         ax.loglog(levels, middle, color=role.color)
+        ax.loglog(levels, alone.median(1).values, color=DATA.color, linestyle="--")
         ax.axvline(width, color=DATA.color, linestyle=":")
     missed, bend = axes[0]
     top = float(errors.max())
     label(missed, width * 1.05, top / 3000, f"spread of the\ndata, {width:.2f}", DATA.color)
-    key = "line: median of the paths\nband: the middle 80 %"
+    key = "line: median of the paths\nband: the middle 80 %\ndashed: one Gaussian"
     label(missed, 1.2 * float(levels[-1]), top / 6, key)
     words = "error of one step (data units)"
     name_axes(missed, LEVEL, words, "A step misses most in the middle")

@@ -91,7 +91,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
         axes[2],
         LEVEL,
         "consistency loss (data units²)",
-        "The loss of a constant is as small as that of f",
+        "The loss of a constant is as small as that of the exact f",
     )
     return figure
 
@@ -131,7 +131,7 @@ def variances(levels: Tensor, inputs: Curves, targets: Curves) -> Figure:
     figure, (axes,) = plots.sheet(1, 2, 9.6, 3.4)
     titles = (
         "A wrong $\\sigma_d$ spoils the input near the data",
-        "A wrong $\\sigma_d$ spoils the target far from the data",
+        "A wrong $\\sigma_d$ spoils the target at high noise",
     )
     for ax, values, title in zip(axes, (inputs, targets), titles, strict=True):
         ax.axhline(1, color=DATA.color, linewidth=0.8)
