@@ -26,7 +26,8 @@
 # 2. **write** the distillation loss, and say which of its parts receive a gradient and which must not;
 # 3. **judge** a grid of noise levels for a solver, and say which of two errors dominates on it.
 #
-# Nothing is trained while you read. The trained networks are recordings: three seeds of each, made by `cmlab record distil all` and `cmlab record teacher all`, with their budget at the end.
+# Nothing is trained while you read. The trained networks are recordings of three seeds each; the budget at the end says how they were made. In this lab and all later ones, final errors and samples are those of a running average of a network's weights, as is usual for generators;
+# errors *during* training are those of the weights themselves.
 
 # %%
 import numpy as np
@@ -39,8 +40,9 @@ from cmlab_labs.lab04_distillation import checks
 from cmlab_labs.lab04_distillation.explorer import explorer
 from cmlab_labs.lab04_distillation.figures import (
     compositions,
+    error_panel,
     map_panel,
-    noise_samples,
+    noise_values,
     orders,
     teachers,
 )
@@ -78,7 +80,7 @@ predict("04.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (In lab 01 N counted steps; here, as in this paper, levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
+# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (Lab 01 wrote $\sigma_{\min}$ for ε and $\sigma_{\max}$ for T, and its N counted steps; here, as in this paper, it counts levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
 # A student f whose loss is 0 gives the same answer before and after each step, and by its construction (lab 03) it satisfies the boundary condition:
 #
 # $$f(x, t_{n+1}) = f\bigl(S_n(x), t_n\bigr) \quad\text{for all } n, \qquad f(x, \varepsilon) = x .$$
@@ -87,19 +89,18 @@ predict("04.1")
 #
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
-# So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 draws of noise (*noises*, for short) at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function, which we write $f^*$. (The data are one-dimensional, with three modes. Each noise has the weight
-# of the share of ranks that it stands for, so the mean hardly depends on which 512 noises were drawn.)
+# So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noise values at T = 10.
+# The table shows the mean distance of their ends from the exact consistency function $f^*$. (The data are the three modes of lab 01. Each noise value is weighted by the share of ranks that it represents, so that the mean hardly depends on which 512 were drawn.)
 
 # %%
-oracle, at = Bumps().oracle, noise_samples(Bumps())  # at.x: 512 noises at T = 10
+oracle, noise = Bumps().oracle, noise_values(Bumps())  # noise.x: 512 values at T = 10
 GRID, GRIDS = KarrasGrid(0.002, 10.0), (5, 10, 20, 40, 80)
 walks, ideal = {}, {}
 for name, solver in {"Euler": ddim, "Heun": heun}.items():
     for n in GRIDS:
         levels = GRID.up(n).flip(0)  # from T down to ε
-        *_, walks[name, n] = ode(VarianceExploding(), oracle.denoise, at.x, levels, solver)
-    ideal[name] = GRIDS, np.array([at.off(walks[name, n]) for n in GRIDS])
+        *_, walks[name, n] = ode(VarianceExploding(), oracle.denoise, noise.x, levels, solver)
+    ideal[name] = GRIDS, np.array([noise.mean_error(walks[name, n]) for n in GRIDS])
 
 # %% tags=["hide-input"]
 rows = ["| levels N | " + " | ".join(map(str, GRIDS)) + " | slope |", "|---" * 7 + "|"]
@@ -110,19 +111,19 @@ Markdown("\n".join(rows).replace("| -", "| −"))
 
 # %% [markdown]
 # The slope is fitted to the logarithms over the three finest grids. It is minus the **order** of the solver: with twice as many steps Euler's error is halved, and Heun's is divided by four.
-# Theorem 1 of the paper says that a student inherits this order (if its loss is exactly 0 and f is Lipschitz).
+# Theorem 1 of the paper says that a student inherits this order (if its loss is exactly 0 and it is nowhere steeper than some constant).
 #
 # Does a real network do what an ideal student would do? On the right is a network that was trained on Euler's steps over 5 levels.
 
 # %%
 shown = {"N = 5": walks["Euler", 5], "N = 20": walks["Euler", 20]}
-mean = oracle.denoise(at.x, torch.full((len(at.x),), 10.0))
+mean = oracle.denoise(noise.x, torch.full((len(noise.x),), 10.0))
 euler5 = torch.from_numpy(read("distil", "exact-euler-5")["cloud"][0])
-compositions(at, mean, shown, euler5)
+compositions(noise, mean, shown, euler5)
 
 # %% [markdown]
-# The exact $f^*$ (black) climbs steeply wherever a path that ends in one bump has a neighbour that ends in the next.
-# Five levels smear these cliffs out, and the trained network has learned the smeared version. D is something else altogether: at t = 10 it is nearly the same number for all noises.
+# The exact $f^*$ (black) has a cliff (lab 02) wherever a path that ends in one mode has a neighbour that ends in the next.
+# Five levels smear these cliffs out, and the trained network has learned the smeared version. D is something else altogether: at t = 10 it is nearly the same number for all noise values.
 #
 # ## The method, from its source
 #
@@ -131,19 +132,13 @@ compositions(at, mean, shown, euler5)
 #
 # | Algorithm 2 | in words | in the code |
 # |---|---|---|
-# | $x \sim p_\text{data}$, $\;n \sim U\{1, \dots, N-1\}$, $\;z \sim N(0, I)$ | draw a data point, a pair of neighbouring levels (n is drawn uniformly, each value with the same probability), and noise | `x`, `self.pairs`: `t` is $t_{n+1}$ and `r` is $t_n$ |
+# | $x \sim p_\text{data}$, $\;n \sim U\{1, \dots, N-1\}$, $\;z \sim N(0, I)$ | draw a data point, a pair of neighbouring levels (n uniformly), and noise | `x`, `self.pairs`: `t` is $t_{n+1}$ and `r` is $t_n$ |
 # | $x_{t_{n+1}} = x + t_{n+1}\, z$ | add the noise | `x_t`, by `process.perturb` |
 # | $\hat x_{t_n} = x_{t_{n+1}} + (t_n - t_{n+1})\, \Phi(x_{t_{n+1}}, t_{n+1}; \phi)$ | one step of the teacher; Φ is the slope that its solver uses | `x_r`, by `self.solver` and `self.teacher` |
-# | $\lambda(t_n)\, d\bigl(f_\theta(x_{t_{n+1}}, t_{n+1}),\, f_{\theta^-}(\hat x_{t_n}, t_n)\bigr)$ | the distance d between the two answers, times a weight λ | the last three lines |
+# | $\lambda(t_n)\, d\bigl(f_\theta(x_{t_{n+1}}, t_{n+1}),\, f_{\theta^-}(\hat x_{t_n}, t_n)\bigr)$ | the distance d between the two answers, times a weight λ | `self.metric`, `self.weight` |
 # | $\theta^- \leftarrow \text{stopgrad}(\mu\, \theta^- + (1 - \mu)\, \theta)$ | the target follows the student; μ = 0, the paper's choice for CIFAR-10, makes it the student itself (lab 06 asks what a larger μ does) | `self.target` |
 
-# %%
-show_source(CD.loss)
-
-# %% [markdown]
-# (`rewind_rng` lets a network with dropout drop the same units in both calls; here it plays no role.)
-#
-# The solvers are those of lab 01: Euler's step calls the teacher once, Heun's step calls it twice. We compare three teachers:
+# You will write this loss yourself in exercise A; the package's own version stands below it. The solvers are those of lab 01: Euler's step calls the teacher once, Heun's step calls it twice. We compare three teachers:
 #
 # | teacher | its answer at $x_t$ | in `cmlab/teacher.py` |
 # |---|---|---|
@@ -155,15 +150,26 @@ show_source(CD.loss)
 #
 # Here is the slow motion again, with all controls. A circle marks where the exact path is at level r, and a triangle where the teacher's step ends.
 #
-# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it gives the exact $f^*$, far out it still gives D, and it changes from one to the other at t = 0.7.
+# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it gives the exact $f^*$, at high noise it still gives D, and it changes from one to the other at t = 0.7.
 # The learned teacher is a recorded denoiser; between its recorded points its error is interpolated.
 #
-# Three things to try. Stay at sub-step 2 and go from N = 5 to N = 80, then from Euler to Heun: what happens to the distance between triangle and circle?
-# Go to sub-step 5 with t = 8 and N = 80: how much can be learned from this step when the target is as wrong as the student's answer?
-# Choose *one sample* and try a few draws: does $x_r$ stay near the path? (This is the teacher of lab 05.)
+# Three things to try:
+#
+# - The picture opens at sub-step 2 with N = 80. Go down to N = 20 and N = 5, then from Euler to Heun. What happens to the distance between triangle and circle?
+# - Go to sub-step 5 with t = 8 and N = 80. How much can be learned from this step when the target is as wrong as the student's answer?
+# - Choose *one sample* and try a few draws. Does $x_r$ stay near the path? (This is the teacher of lab 05.)
 
 # %%
-explorer()
+explorer().turn({"stage": 2, "points": 80})
+
+# %% [markdown]
+# <details><summary>Answers</summary>
+#
+# - Near t = 2.6 (first draw) Euler's step misses the path by 0.22 at N = 5, 0.012 at N = 20, and 0.0006 at N = 80. Heun's step misses by 0.08 at N = 5.
+# - Nearly nothing. For the first draw the two answers are 0.14 and 0.15, and the exact end is 1.31: both are still near D and agree on a wrong answer. What the student does not know yet has to arrive from below.
+# - No. At N = 5 it lies more than 1 to either side of the path in some of the first eight draws. Only its mean is right, for short steps.
+#
+# </details>
 
 # %% [markdown]
 # ## The key figure
@@ -175,38 +181,25 @@ explorer()
 predict("04.2")
 
 # %% [markdown]
-# Here is one student on each of three grids. The upper row shows where they are wrong; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
-# The lower row shows how this came about: the error by noise level (horizontally) and training step (upwards), over three seeds.
+# Here is one student on each of three grids; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
 
 # %%
 runs = {n: read("distil", f"exact-heun-{n}") for n in (5, 20, 80)}
 clouds = {n: torch.from_numpy(run["cloud"]) for n, run in runs.items()}
-titles = {n: f"N = {n}: mean error {at.off(cloud).mean():.3f}" for n, cloud in clouds.items()}
+titles = {n: f"N = {n}: mean error {noise.mean_error(cloud).mean():.3f}" for n, cloud in clouds.items()}
 map_panel(
     oracle,
     {titles[n]: run for n, run in runs.items()},
     {titles[n]: GRID.up(n) for n in runs},
 )
 
-# %% [markdown]
-# How to read it:
-
 # %% tags=["hide-input"]
-worst, settled = {}, {}
-for n, run in runs.items():
-    gap = (clouds[n] - at.ends).abs().squeeze(-1)
-    worst[n] = float((gap.sort(1).values[:, -51:].sum(1) / gap.sum(1)).mean())
-    if n > 5:  # the last look at which the error was over 0.1, at three levels
-        at_t = [np.abs(run["levels"][0] - t).argmin() for t in (0.25, 0.7, 10.0)]
-        far = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
-        settled[n] = ", ".join(str(run["steps"][0][row][-1]) for row in far.T)
-print(f"N = 5: at t = 10 the student is wrong almost everywhere. The worst tenth of the noises accounts for {worst[5]:.0%} of the error.")
-print(
-    f"N = 20 and 80: there the worst tenth accounts for {worst[20]:.0%} and {worst[80]:.0%}. The remaining error lies where f climbs to the next bump."
-)
-print(
-    f"Lower row: near the data the answer is right from the start, by the boundary condition. At t = 0.25, 0.7 and 10 the error is over 0.1 (white line) for the last time at step {settled[20]} (N = 20) and {settled[80]} (N = 80)."
-)
+worst = {}
+for n in runs:
+    gap = (clouds[n] - noise.ends).abs().squeeze(-1)
+    worst[n] = 100 * float((gap.sort(1).values[:, -51:].sum(1) / gap.sum(1)).mean())
+Markdown(f"""With N = 5 the student is wrong almost everywhere at t = 10: the worst tenth of the noise values accounts for {worst[5]:.0f} % of the error.
+With N = 20 and 80 it accounts for {worst[20]:.0f} % and {worst[80]:.0f} %: the remaining error lies at the cliffs.""")
 
 # %% [markdown]
 # ### Is a finer grid always better?
@@ -217,7 +210,7 @@ print(
 found = {}
 for name in ideal:
     recordings = [read("distil", f"exact-{name.lower()}-{n}") for n in GRIDS]
-    ends = [at.off(torch.from_numpy(run["cloud"])) for run in recordings]
+    ends = [noise.mean_error(torch.from_numpy(run["cloud"])) for run in recordings]
     found[name] = GRIDS, np.stack(ends)
 orders(ideal, found)
 
@@ -226,20 +219,33 @@ rows = ["| solver, levels | trained student: mean error at t = 10 | ideal studen
 for name, (_, errors) in found.items():
     for n, row, best in zip(GRIDS, errors, ideal[name][1], strict=True):
         cloud = torch.from_numpy(read("distil", f"exact-{name.lower()}-{n}")["cloud"])
-        apart = at.off(cloud, walks[name, n]).mean()
+        apart = noise.mean_error(cloud, walks[name, n]).mean()
         rows.append(f"| {name}, N = {n} | {ranged(row)} | {best:.4f} | {apart:.3f} |")
 Markdown("\n".join(rows))
 
 # %% [markdown]
 # Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is larger, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
-# The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N, as it would if small errors were passed on from level to level and added up, as in the sum of lab 03. (Each level also receives fewer samples, with another weight.)
-# Longer training was not tried.
-#
+# The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. Do small errors add up from level to level, as in the sum of lab 03, or does a fine grid only take longer? The next figure shows how the errors fell during training, by noise level (horizontally) and training step (upwards), over three seeds.
+
+# %%
+error_panel({f"Heun, N = {n}": run for n, run in runs.items()})
+
+# %% tags=["hide-input"]
+settled = {}
+for n in (20, 80):  # the last look at which the error was over 0.1, at three levels
+    run = runs[n]
+    at_t = [np.abs(run["levels"][0] - t).argmin() for t in (0.25, 0.7, 10.0)]
+    over = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
+    settled[n] = ", ".join(str(run["steps"][0][row][-1]) for row in over.T)
+Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the one below it. At t = 0.25, 0.7 and 10 the error is over 0.1 (white line) for the last time at step {settled[20]} with N = 20, and {settled[80]} with N = 80.
+So a finer grid does take longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, cannot be told from these runs: longer training was not tried.""")
+
+# %% [markdown]
 # ### Three teachers
 #
 # The *exact* teacher answers with E[x | x_t]. The *learned* one is a denoiser that was trained on the same data, with as many samples as the student; its own walks (thin line) end a little way from the truth. The *one-sample* teacher answers with the very x to which the noise was added. Its steps are
-# wrong individually, and right on average, so its targets scatter, and now the distance d matters: these students were trained twice, with pseudo-Huber like all others and with the squared distance.
+# wrong individually, and right on average, so its targets scatter, and the choice of d matters: these students were trained twice, with pseudo-Huber like all others and with the squared distance.
 
 # %% tags=["hide-input"]
 taught = {"exact": found["Heun"]}
@@ -249,9 +255,9 @@ for name, study, variant, grids in (
     ("one-sample, squared", "pairs", "shared", (5, 20, 80)),
 ):
     clouds_of = [torch.from_numpy(read(study, f"{variant}-{n}")["cloud"]) for n in grids]
-    taught[name] = grids, np.stack([at.off(cloud) for cloud in clouds_of])
+    taught[name] = grids, np.stack([noise.mean_error(cloud) for cloud in clouds_of])
 walked = torch.from_numpy(read("teacher", "denoiser")["walked"])  # (seeds, grids, n, 1)
-own = {"exact": ideal["Heun"], "learned": (GRIDS, at.off(walked).T.numpy())}
+own = {"exact": ideal["Heun"], "learned": (GRIDS, noise.mean_error(walked).T.numpy())}
 teachers(taught, own)
 
 # %% tags=["hide-input"]
@@ -259,35 +265,29 @@ rows = ["| learned teacher | error of the student | error of the teacher's steps
 for n, errors in zip(*taught["learned"], strict=True):
     cloud = torch.from_numpy(read("distil", f"learned-heun-{n}")["cloud"])
     mine = walked[:, GRIDS.index(n)]
-    off = errors.mean(), at.off(mine).mean(), at.off(cloud, mine).mean()
+    off = errors.mean(), noise.mean_error(mine).mean(), noise.mean_error(cloud, mine).mean()
     rows.append(f"| N = {n} | " + " | ".join(f"{v:.3f}" for v in off) + " |")
-at_n = lambda name: ", ".join(f"{taught[name][1][taught[name][0].index(n)].mean():.3f}" for n in (5, 20, 80))
-print(
-    f"One sample, mean error at N = 5, 20 and 80: {at_n('one-sample')} with pseudo-Huber, {at_n('one-sample, squared')} with the squared distance."
-)
 folded("The learned teacher: errors of its students and of its own steps", "\n".join(rows))
 
 # %% [markdown]
-# A learned teacher costs nothing that three seeds could show. With one sample the error is larger, but its ideal students are known, too: with the squared distance they answer with the mean of their targets, level by level, and are 0.328, 0.152 and 0.071
-# from f* on the three grids, which the trained ones nearly reach. With pseudo-Huber they aim at the median: 0.364, 0.184 and 0.170. So the distance hardly matters at N = 20, and accounts for about half of the increase at N = 80.
-# Lab 05 explains both parts, the distance and the missing teacher, with errors over all levels.
+# With three seeds, no loss from using a learned teacher can be shown. With one sample the error is larger, and at N = 80 it depends much on d; lab 05 says why.
 
 # %% [markdown]
 # ## Exercises
 #
 # ### A · guided: the loss
 #
-# Write the distillation loss with Euler's step and the squared distance. `f(x, level)` is the network, and `denoise(x, level)` is the teacher's D; both take levels of shape (b,).
+# Write the loss of Algorithm 2 with Euler's step, the squared distance and weight 1. `f(x, level)` is the network, and `denoise(x, level)` is the teacher's D; both take levels of shape (b,).
 # x and z have the shape (b, d), and t and r have the shape (b,), with r < t. The check looks at the values, at the gradient (through which answer does it flow?), and at the loss of the exact f, which is 0 when the teacher's steps stay on the path.
 
 
 # %% tags=["exercise"]
 def cd_loss(f, denoise, x, z, t, r):
     """The distillation loss of each sample, (b,)."""
-    # 1. x_t: add the noise z of level t to x
-    # 2. x_r: one Euler step from x_t at level t to level r; the slope is (x_t - D) / t
-    # 3. the online answer at (x_t, t), and the target at (x_r, r), held fixed
-    # 4. their squared distance, summed over the coordinates of each sample
+    # 1. the noisy point
+    # 2. where the teacher's step ends: at which point, and at which level, is D asked?
+    # 3. two answers of f: which of them receives no gradient?
+    # 4. one number for each sample
     ...  # your code
 
 
@@ -297,7 +297,7 @@ checks.cd_loss(cd_loss)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `t[:, None]` has the shape (b, 1) and can multiply a batch of shape (b, d). `with torch.no_grad():` around a call makes its answer a plain number, through which no gradient flows; `.detach()` on the answer does the same.
+# The slope of Euler's step is $(x_t - D(x_t, t))/t$. `t[:, None]` has the shape (b, 1) and can multiply a batch of shape (b, d). `with torch.no_grad():` around a call makes its answer a plain number, through which no gradient flows; `.detach()` on the answer does the same.
 #
 # </details>
 
@@ -317,10 +317,18 @@ checks.cd_loss(cd_loss)
 # </details>
 
 # %% [markdown]
+# This is the package's own version, to compare with yours. (`rewind_rng` lets a network with dropout drop the same units in both calls; here it plays no role.)
+
+# %%
+show_source(CD.loss)
+
+# %% [markdown]
 # ### B · on your own: the ideal student of a given teacher
 #
-# Write the ideal student: what a network with loss 0 would answer to x. `levels` (N,) **increase** from ε to the level at which x lies, as in the paper;
-# `denoise(x, level)` takes a number as level. Use Euler's step or Heun's, as you like: the check measures the order of your steps against the exact f, and reports it.
+# *On paper first:* take Euler's step and the coarsest grid, the two levels ε and T. Which function that you know is this ideal student, but for a small term? What does the answer say about a student with too few levels?
+#
+# Then write the ideal student for any grid: what a network with loss 0 would answer to x. `levels` (N,) **increase** from ε to the level at which x lies, as in the paper;
+# `denoise(x, level)` takes a number as level. Use Euler's step or Heun's, as you like: the check measures the order of your steps against $f^*$, and reports it.
 
 
 # %% tags=["exercise"]
@@ -353,12 +361,14 @@ checks.ideal_student(ideal_student)
 #
 # This is exactly a sampler. Distillation replaces the loop of a sampler by a single call.
 #
+# On paper: one Euler step from T to ε ends at $x + (\varepsilon - T)\,(x - D)/T = D + \tfrac{\varepsilon}{T}\,(x - D)$. With two levels the ideal student is the denoiser D, up to a term of size ε/T. Each further level moves it from D towards $f^*$: the smeared cliffs in the figure of the ideal students are on this way.
+#
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors are means over 512 noises at t = 10, from the recordings: the mean of three seeds (lowest to highest).
+# Errors are means over the 512 noise values at t = 10, from the recordings: the mean of three seeds (lowest to highest).
 
 # %% tags=["hide-input"]
 means = {name: found[name][1].mean(1) for name in found}
@@ -368,8 +378,8 @@ euler, heuns = found["Euler"][1], found["Heun"][1]
 over = heuns[-1].min() > heuns[means["Heun"].argmin()].max()  # beyond the range of the seeds
 ahead = [n for n, a, b in zip(GRIDS, heuns, euler, strict=True) if a.max() < b.min()]
 finest = means["Heun"][-1] / means["Heun"].min()
-from_D = at.off(euler5, mean).item()
-from_walk = at.off(euler5, walks["Euler", 5]).item()
+from_D = noise.mean_error(euler5, mean).item()
+from_walk = noise.mean_error(euler5, walks["Euler", 5]).item()
 
 # %% tags=["hide-input"]
 cost = {name: taught[name][1][-1] for name in taught}
@@ -380,14 +390,17 @@ Markdown(f"""
 | Heun's steps give better students than Euler's at equal N (Figure 3) | all three seeds are better at N = {", ".join(map(str, ahead))} (grids compared: N = {", ".join(map(str, GRIDS))}) | {"confirmed here" if len(ahead) == len(GRIDS) else "partly: not at N = " + ", ".join(str(n) for n in GRIDS if n not in ahead)} |
 | once N is large enough, more levels change little (Figure 3) | Heun: {ranged(heuns[-1])} at N = 80 against {ranged(heuns[means["Heun"].argmin()])} at N = {GRIDS[means["Heun"].argmin()]} | {"partly: little change, but" if over else "confirmed here:"} the error at N = 80 is {finest:.1f} times the smallest{", beyond the range of the seeds" * bool(over)} |
 | *not in the paper:* the student learns where the teacher's steps end, not what the teacher answers | Euler, N = 5, first seed: {from_walk:.3f} from the ends of the steps, {from_D:.2f} from D | confirmed here |
-| a learned teacher is good enough (*the paper uses no other*) | Heun, N = 80: {ranged(cost["learned"])} with a learned teacher, {ranged(cost["exact"])} with the exact one | {"confirmed here: the teacher's error is no larger than the network's own" if cost["learned"].mean() < 1.25 * cost["exact"].mean() else "partly: its own error is added"} |
+| a learned teacher is good enough (*the paper uses no other*) | Heun, N = 80: {ranged(cost["learned"])} with a learned teacher, {ranged(cost["exact"])} with the exact one | {"confirmed here, on the line, where the teacher's error is no larger than the network's own" if cost["learned"].mean() < 1.25 * cost["exact"].mean() else "partly: its own error is added"} |
 | one sample can replace the teacher, for small steps (Theorem 2) | N = 80: {ranged(cost["one-sample"])} with pseudo-Huber, {ranged(cost["one-sample, squared"])} with the squared distance; N = 5: {ranged(taught["one-sample"][1][0])} and {ranged(taught["one-sample, squared"][1][0])} | partly: with the squared distance the error falls with N. The theorem asks for bounded second derivatives of d; those of pseudo-Huber reach 1/c. See lab 05 |
 | LPIPS is the best distance (Figure 3) | needs pictures and a trained network that compares them | not tested here |
 """)
 
 # %% [markdown]
-# Three conclusions. A student ends where its teacher's steps end. The order of the solver is the order of the student, until the network's own errors take over.
-# More levels help only up to there: with Heun's steps the best of our five grids lies in between; with Euler's steps it is still the finest.
+# ### What to remember
+#
+# 1. A student ends where its teacher's steps end, not where the exact path ends. This ideal student can be computed before any training.
+# 2. The order of the solver is the order of the student, as long as the network's own error is the smaller one.
+# 3. More levels help only up to there. For this network and 3000 steps the best of our five grids is N = 20 with Heun's steps, and the finest, N = 80, with Euler's; whether longer training moves this point was not tried.
 #
 # ## Budget
 
@@ -397,8 +410,8 @@ records = [read("distil", name).record for name in variants] + [read("teacher", 
 seen = sum(record["samples"] * len(record["seeds"]) for record in records)
 before = sum(3 * records[0]["samples"] for name in variants if name.startswith("learned"))
 seconds = sum(sum(record["seconds"]) for record in records)
-print(f"{len(records)} recordings of 3 seeds: {seen / 1e6:.1f} million training samples (and three recordings of lab 05).")
-print(f"The learned teachers of the students: {before / 1e6:.1f} million more.")
+print(f"The {len(records)} recordings of this lab, with three seeds each, used {seen / 1e6:.1f} million training samples;")
+print(f"three further recordings come from lab 05. Training the learned teachers took another {before / 1e6:.1f} million.")
 print(f"Training took {seconds:.0f} s in all, on a machine that was busy with other work.")
 print("Network calls per sample: 2 of the student, one of them with a gradient,")
 print("and none (one sample), 1 (Euler) or 2 (Heun) of the teacher.")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cmlab_labs.common.prediction import predictions
 from cmlab_labs.common.studies_shared import GRIDS, LINE
 from cmlab_labs.common.study import Recording, Study
 from cmlab_labs.lab04_distillation import checks, explorer
@@ -12,19 +13,19 @@ from cmlab_labs.lab04_distillation.checks import euler
 from cmlab_labs.lab04_distillation.figures import (
     compositions,
     deviation,
+    error_panel,
     map_panel,
-    noise_samples,
+    noise_values,
     orders,
     teachers,
 )
 from cmlab_labs.lab04_distillation.study import DenoiserObserver, cloud_noise, denoiser
-from cmlab_labs.lab09_ect.figures import mean_functions, median_answers
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps
 from cmlab.noise_levels import KarrasGrid
 from cmlab.process import VarianceExploding
-from cmlab.sampling import heun, ode
+from cmlab.sampling import ddim, heun, ode
 
 LAB = lab("04")
 CHECKS = (checks.cd_loss, checks.ideal_student)
@@ -217,28 +218,54 @@ def test_the_pull_is_named_by_its_direction(seen):
 
 @pytest.fixture(scope="module")
 def noise():
-    return noise_samples(Bumps())
+    return noise_values(Bumps())
 
 
 def test_a_mean_over_ranks_is_the_mean_over_the_law(noise):
     assert float(noise.weight.sum()) == pytest.approx(1) and float(noise.weight.min()) > 0
     assert float((noise.rank * noise.weight).sum()) == pytest.approx(0.5, abs=1e-3)
-    assert float(noise.off(noise.ends)) == 0
-    assert float(noise.off(noise.ends + 1)) == pytest.approx(1)
-    assert noise.off(torch.stack([noise.ends, noise.ends + 2])).tolist() == pytest.approx([0, 2])
+    assert float(noise.mean_error(noise.ends)) == 0
+    assert float(noise.mean_error(noise.ends + 1)) == pytest.approx(1)
+    assert noise.mean_error(torch.stack([noise.ends, noise.ends + 2])).tolist() == pytest.approx(
+        [0, 2]
+    )
 
 
-def test_the_ideal_students_of_one_sample_are_as_far_from_f_as_the_text_says(noise):
-    x, mean, median = noise.x[:, 0].double(), [], []
-    for n in (5, 20, 80):
-        down = KarrasGrid(0.002, 10.0).up(n).flip(0).tolist()
-        mean.append(float(noise.off(mean_functions(LAW, down)[-1](x)[:, None])))
-        median.append(float(noise.off(median_answers(LAW, x, down)[:, None])))
-    text = LAB.read_text().replace("\n# ", " ")
-    for first, second, third in (mean, median):
-        assert f"{first:.3f}, {second:.3f} and {third:.3f}" in text
-    finer = KarrasGrid(0.002, 10.0).up(320).flip(0).tolist()
-    assert float(noise.off(median_answers(LAW, x, finer)[:, None])) > 0.9 * median[-1]
+def test_about_a_fifth_of_the_errors_of_four_euler_steps_cancels_as_the_reply_says(noise):
+    """What each step of the walk adds to the end, on the five levels of the prediction."""
+    down, x, added = KarrasGrid(0.002, 10.0).up(5).flip(0), noise.x, []
+    ends = [noise.ends]
+    for t, r in zip(down[:-1], down[1:], strict=True):
+        level, lower = t.expand(len(x)), r.expand(len(x))
+        x = ddim(VarianceExploding(), LAW.denoise, x, level, lower)
+        ends.append(LAW.consistency(x, lower))
+        added.append(ends[-1] - ends[-2])
+    steps = torch.stack(added)[..., 0]
+    both = ((steps > 1e-4).any(0) & (steps < -1e-4).any(0)).double()
+    assert float((both * noise.weight).sum()) > 0.7
+    whole = float((steps.abs().sum(0) * noise.weight).sum())
+    kept = float(noise.mean_error(ends[-1])) / whole
+    assert kept == pytest.approx(0.8, abs=0.02)
+    replies = predictions("04")["04.1"].replies
+    assert any("about four fifths" in reply for reply in replies.values())
+
+
+def test_the_answers_of_the_explorer_are_those_that_the_lab_folds_away():
+    text = LAB.read_text(encoding="utf-8")
+    by_grid = {
+        (n, solver): explorer.update(n, 2.6, 1, solver, "exact")
+        for n in (5, 20, 80)
+        for solver in ("Euler", "Heun")
+    }
+    miss = {which: abs(u.x_r - u.on_path) for which, u in by_grid.items()}
+    said = "by {:.2f} at N = 5, {:.3f} at N = 20, and {:.4f} at N = 80"
+    assert said.format(*(miss[n, "Euler"] for n in (5, 20, 80))) in text
+    assert f"Heun's step misses by {miss[5, 'Heun']:.2f} at N = 5" in text
+    high = explorer.update(80, 8.0, 1, "Euler", "exact")
+    assert f"{high.f_t:.2f} and {high.f_r:.2f}, and the exact end is {high.end:.2f}" in text
+    one = [explorer.update(5, 2.6, d, "Euler", "one sample") for d in range(1, 9)]
+    off = [u.x_r - u.on_path for u in one]
+    assert min(off) < -1 and max(off) > 1
 
 
 def test_the_starts_are_the_noise_behind_every_cloud_and_behind_the_teachers_own_walks(noise):
@@ -279,8 +306,9 @@ def test_the_map_shows_the_difference_to_the_exact_f():
     gap, *_ = deviation(LAW, recording())
     assert torch.allclose(gap, torch.full_like(gap, 0.3))
     figure = map_panel(LAW, {"a": recording(), "b": recording()}, {"b": row(0.1, 1.0, 10.0)})
-    titles = [ax.get_title(loc="left") for ax in figure.axes[:4]]
-    assert titles == ["a", "b", "", ""] and len(figure.axes) == 6
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:2]]
+    assert titles == ["a", "b"] and len(figure.axes) == 3
+    assert len(error_panel({"a": recording(), "b": recording()}).axes) == 3
     marks = [line for line in figure.axes[1].lines if line.get_marker() == "|"]
     assert list(marks[0].get_xdata()) == [0.1, 1.0, 10.0]
 
@@ -293,12 +321,11 @@ def test_the_curves_draw_what_they_were_given(noise):
     assert any("slope −1.00" in text.get_text() for text in figure.axes[0].texts)
     assert "N = 40" in figure.axes[0].get_title(loc="left")
     three = {name: found["Euler"] for name in ("exact", "learned", "one-sample")}
-    assert "a learned teacher 1.0 times" in teachers(three, {"exact": ideal["Euler"]}).axes[
-        0
-    ].get_title(loc="left")
+    title = teachers(three, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
+    assert title.endswith("a learned one by 1.0")
     *_, walk = ode(
         VarianceExploding(), LAW.denoise, noise.x, KarrasGrid(0.002, 10.0).up(5).flip(0)
     )
     drawn = compositions(noise, noise.ends, {"a": walk, "b": walk}, walk)
     said = [text.get_text() for text in drawn.axes[1].texts]
-    assert "(0.000 from the steps" in said[2] and f"{noise.off(walk):.2f} from" in said[2]
+    assert "(0.000 from the steps" in said[2] and f"{noise.mean_error(walk):.2f} from" in said[2]

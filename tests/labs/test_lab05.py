@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cmlab_labs.common.plots_line import quantile_points
+from cmlab_labs.common.plots_line import path_plane, quantile_points
 from cmlab_labs.common.study import ranged
 from cmlab_labs.lab05_training import checks
 from cmlab_labs.lab05_training.analysis import (
@@ -18,8 +18,13 @@ from cmlab_labs.lab05_training.analysis import (
     target,
     target_cdf,
 )
-from cmlab_labs.lab05_training.checks import bias, bias_slips
-from cmlab_labs.lab05_training.explorer import explorer, live_training
+from cmlab_labs.lab05_training.checks import (
+    bias_slips,
+    finite_slips,
+    moments,
+    scatter_slips,
+)
+from cmlab_labs.lab05_training.explorer import HIGH, explorer, live_training, place_of
 from cmlab_labs.lab05_training.figures import (
     bias_by_ratio,
     by_gap,
@@ -32,6 +37,7 @@ from cmlab_labs.lab05_training.figures import (
     networks_and_fixed_points,
     order,
     orders,
+    pairs,
     slopes,
     table,
     target_errors,
@@ -44,10 +50,10 @@ from exercises import answers, lab, solutions, stubs
 from cmlab.data.toy import Bumps
 from cmlab.metrics.plots import STUDENT, WRONG
 from cmlab.noise_levels import KarrasGrid
-from cmlab.oracle import Mixture1D
+from cmlab.oracle import Empirical, Mixture1D
 
 LAB = lab("05")
-CHECKS = (checks.ct_pair, checks.ct_bias)
+CHECKS = (checks.best_answer, checks.bias_and_scatter)
 
 
 def row(*values):
@@ -65,40 +71,30 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
         assert check(solution).passed, check(solution)
 
 
-def wide(level, x):
-    return level.reshape(-1, *(1,) * (x.ndim - 1))
+FINITE = (row(0.3, -0.4), 0.8, 0.5, torch.randn(7, 2).double())
+FINITE_SLIPS = list(finite_slips(*FINITE))
 
 
-def pair(x, z, t, r):
-    return x + wide(t, x) * z, x + wide(r, x) * z
+@pytest.mark.parametrize("number", range(len(FINITE_SLIPS)))
+def test_each_slip_in_the_mean_target_gets_its_own_message(number):
+    verdict = checks.best_answer(
+        lambda x_t, t, r, data, f_r: [*finite_slips(x_t, t, r, data).values()][number]
+    )
+    assert verdict.state == "slip" and verdict.message == FINITE_SLIPS[number], verdict
+    assert len(set(FINITE_SLIPS)) == len(FINITE_SLIPS)
 
 
-PAIR_SLIPS = {
-    "the order is swapped": lambda x, z, t, r: pair(x, z, r, t),
-    "noise in x_r is not z": lambda x, z, t, r: (
-        pair(x, z, t, r)[0], x + wide(r, x) * torch.randn_like(x)
-    ),
-    "give t trailing axes": lambda x, z, t, r: (x + t * z, x + r * z),
-    "over the last axis": lambda x, z, t, r: (
-        (x + t * z, x + r * z) if x.shape[-1] == len(t) else pair(x, z, t, r)
-    ),
-    "scaled by the gap": lambda x, z, t, r: pair(x, z, t, t - r),
-    "moved away from the data": lambda x, z, t, r: pair(x, z, t, 2 * t - r),
-    "both points are at level t": lambda x, z, t, r: pair(x, z, t, t),
-    "shrinks the data too": lambda x, z, t, r: (
-        pair(x, z, t, r)[0], pair(x, z, t, r)[0] * wide(r / t, x)
-    ),
-    "not by t² or √t": lambda x, z, t, r: pair(x, z, t**2, r**2),
-    "return two tensors": lambda x, z, t, r: pair(x, z, t, r)[0],
-    "must have x's shape": lambda x, z, t, r: tuple(v.flatten() for v in pair(x, z, t, r)),
-    "with the same x and the same z": lambda x, z, t, r: (x, z),
-}  # fmt: skip
+def test_other_wrong_answers_are_told_apart():
+    assert "of the shape of x_t" in checks.best_answer(lambda *given: torch.zeros(7)).message
+    assert "and yours is [0.0, 0.0]" in checks.best_answer(lambda *given: torch.zeros(2)).message
 
 
-@pytest.mark.parametrize("message", PAIR_SLIPS)
-def test_each_slip_in_the_pair_gets_its_own_message(message):
-    verdict = checks.ct_pair(PAIR_SLIPS[message])
-    assert verdict.state == "slip" and message in verdict.message, verdict
+def test_the_best_answer_on_finite_data_is_d_at_the_bottom_and_f_r_at_the_top():
+    answer, _ = answers(LAB, solutions(LAB))
+    x_t, t, _, data = FINITE
+    D = Empirical(data).denoise(x_t[None], row(t))[0]
+    assert torch.allclose(answer(x_t, t, 1e-9, data, lambda x: x), D)
+    assert torch.allclose(answer(x_t, t, t, data, torch.sin), torch.sin(x_t))
 
 
 def number_of(x_t, t, r):
@@ -107,21 +103,51 @@ def number_of(x_t, t, r):
 
 
 SLIPS = [slip for slip, _ in bias_slips(*number_of(0.4, 1.0, 0.5))]
+SCATTER = [slip for slip, _ in scatter_slips(*number_of(0.4, 1.0, 0.5))]
 
 
 @pytest.mark.parametrize("number", range(len(SLIPS)))
 def test_each_slip_in_the_bias_gets_its_own_message(number):
-    verdict = checks.ct_bias(
-        lambda x_t, t, r, density, f: bias_slips(*number_of(x_t, t, r))[number][1]
-    )
+    def wrong(x_t, t, r, density, f):
+        case = number_of(x_t, t, r)
+        return bias_slips(*case)[number][1], moments(*case)[1]
+
+    verdict = checks.bias_and_scatter(wrong)
     assert verdict.state == "slip" and verdict.message == SLIPS[number], verdict
     assert len(set(SLIPS)) == len(SLIPS)
 
 
-def test_other_wrong_biases_are_told_apart():
-    coarse = checks.ct_bias(lambda x_t, t, r, density, f: 0.9 * bias(*number_of(x_t, t, r)))
-    assert "is the grid wide" in coarse.message
-    assert "one number" in checks.ct_bias(lambda *given: torch.zeros(5)).message
+@pytest.mark.parametrize("number", range(len(SCATTER)))
+def test_each_slip_in_the_scatter_gets_its_own_message(number):
+    def wrong(x_t, t, r, density, f):
+        case = number_of(x_t, t, r)
+        return moments(*case)[0], scatter_slips(*case)[number][1]
+
+    verdict = checks.bias_and_scatter(wrong)
+    assert verdict.state == "slip" and verdict.message == SCATTER[number], verdict
+
+
+def test_other_wrong_moments_are_told_apart():
+    def scaled(a, b):
+        def wrong(x_t, t, r, density, f):
+            bias, scatter = moments(*number_of(x_t, t, r))
+            return a * bias, b * scatter
+
+        return checks.bias_and_scatter(wrong).message
+
+    assert "is the grid wide" in scaled(0.9, 1)
+    assert "the standard deviation of the target" in scaled(1, 0.9)
+    assert "two numbers" in checks.bias_and_scatter(lambda *given: torch.zeros(5)).message
+    assert "of shapes" in checks.bias_and_scatter(lambda *given: (torch.zeros(5), 1.0)).message
+
+
+def test_for_one_gaussian_bias_and_scatter_are_those_of_the_solution_on_paper():
+    s, x_t, t, r = 0.5, 1.3, 1.0, 0.7
+    found = moments(Mixture1D(row(1.0), row(0.0), row(s)), x_t, t, r)
+    v_t, v_r = s**2 + t**2, s**2 + r**2
+    slope = (1 - (t - r) * t / v_t) / v_r**0.5 - 1 / v_t**0.5
+    assert found[0] == pytest.approx(s * x_t * slope, rel=1e-3)
+    assert found[1] == pytest.approx((t - r) * s**2 / (v_t * v_r) ** 0.5, rel=1e-3)
 
 
 def test_the_law_of_a_neighbour_is_that_of_samples():
@@ -152,14 +178,14 @@ def test_the_mean_target_is_that_of_its_distribution_function():
     assert float(target(LAW, blend, r)[0]) == pytest.approx(by_parts, abs=1e-3)
 
 
-def test_at_a_typical_point_the_spread_is_of_order_one_and_the_bias_of_order_two():
+def test_at_a_typical_point_the_scatter_is_of_order_one_and_the_bias_of_order_two():
     gaps = [0.05, 0.025, 0.0125, 0.00625]
-    bias_, spread = ([median_of_points(v) for v in rows] for rows in by_gap(LAW, 1.0, gaps))
+    bias_, scatter = ([median_of_points(v) for v in rows] for rows in by_gap(LAW, 1.0, gaps))
     assert order(gaps, bias_) == pytest.approx(2, abs=0.1)
-    assert order(gaps, spread) == pytest.approx(1, abs=0.1)
+    assert order(gaps, scatter) == pytest.approx(1, abs=0.1)
 
 
-def test_the_two_losses_differ_by_the_spread_and_their_gradients_tend_to_the_same():
+def test_the_two_losses_differ_by_the_scatter_and_their_gradients_tend_to_the_same():
     x_t, t = quantile_points(LAW, 1.0, 60)[:, 0], torch.ones(60)
     (cd, ct, far), (_, _, near) = (
         losses(LAW, LAW.denoise, x_t, t, t * (1 - gap)) for gap in (0.05, 0.0125)
@@ -221,14 +247,24 @@ def test_the_typical_and_the_worst_error_of_a_fixed_point_are_those_of_samples()
     assert fine < coarse / 3.5 and narrow > 1.2 * wide  # the points improve, the cliffs remain
 
 
-@pytest.mark.parametrize(("near", "said"), [(1.0, "2.6 c"), (10.0, "0.3 c")])
-def test_on_icts_last_grid_targets_scatter_by_about_c_as_the_text_says(near, said):
-    levels = KarrasGrid(0.002, 10.0).up(1281).double()
-    i = int((levels - near).abs().argmin())
-    x, c = quantile_points(LAW, float(levels[i]), 200)[:, 0], 0.00054  # iCT's c on the line
-    here = target_errors(LAW, x, levels[i].expand(200), levels[i - 1].expand(200))
-    assert f"{float(here.spread.median()) / c:.1f} c" == said
-    assert said in LAB.read_text(encoding="utf-8")
+def test_pseudo_hubers_fixed_point_hardly_improves_as_the_text_says():
+    coarse, fine = (fixed_point_on_grid(median_of(shared), n).rms() for n in (20, 80))
+    assert f"only from {coarse:.2f} to {fine:.2f}" in LAB.read_text(encoding="utf-8")
+
+
+def test_the_answers_of_the_explorer_are_those_that_the_lab_folds_away():
+    text, scene = LAB.read_text(encoding="utf-8"), path_plane(LAW, HIGH)
+
+    def at(ratio, place=41, same=True):
+        return pairs(scene, place_of(LAW, place, 1.5), 1.5, ratio * 1.5, same)
+
+    near, far, fresh_ = at(0.8), at(0.4), at(0.8, same=False)
+    said = [f"D = {near.average:.2f}", f"({far.mean:.2f})", f"f* = {near.exact:.2f}",
+            f"scatter by {near.scatter:.2f}", f"scatter by {fresh_.scatter:.2f}",
+            f"mean is {fresh_.mean:.2f}"]  # fmt: skip
+    bias = [one.mean - one.exact for one in (at(0.9, place) for place in (29, 31, 79))]
+    said.append("the bias is {:.2f}, {:.2f} and {:.2f}".format(*bias))
+    assert [words for words in said if words.replace("-", "−") not in text] == []
 
 
 def test_every_arm_of_the_study_differs_in_its_grid_or_its_noise_alone():
@@ -268,10 +304,10 @@ def test_the_title_says_by_how_much_the_mean_target_misses_f(seen):
     _, ax = seen.picture.figure.axes
     exact, mean = (float(line.get_ydata()[0]) for line in ax.lines[:2])
     assert mean < exact
-    assert ax.get_title(loc="left") == f"The mean target is {exact - mean:.2f} below f"
+    assert ax.get_title(loc="left") == f"The mean target is {exact - mean:.2f} below f*"
     turn(seen, ratio=0.98)
     title = seen.picture.figure.axes[1].get_title(loc="left")
-    assert title == "The mean target is within 0.01 of f"
+    assert title == "The mean target is within 0.01 of f*"
 
 
 def test_fresh_noise_and_denoising_are_said_in_words(seen):
@@ -301,10 +337,10 @@ def test_the_figures_draw_what_they_were_given():
     panel = targets(LAW, 38, {5: "a", 20: "b"}).axes[1]
     assert panel.get_title(loc="left") == "N = 20: b"
     assert np.allclose(panel.lines[1].get_ydata(), targets_on_path(LAW, 38, 20)[1].mean)
-    (near,) = targets(LAW, 38, {80: "c"}).axes[0].child_axes  # where all is one line, magnified
-    assert panel.child_axes == [] and np.ptp(near.get_ylim()) < 0.2
+    fine = targets(LAW, 38, {5: "a", 80: "c"}).axes[1]  # where all is one line, enlarged 10 times
+    assert np.ptp(panel.get_ylim()) == pytest.approx(10 * np.ptp(fine.get_ylim()))
     seen = orders(LAW, 1.0, [0.05, 0.025, 0.0125, 0.00625]).axes[0].get_title(loc="left")
-    assert seen == "Typical point: bias of order 2, spread of order 1"
+    assert seen == "Typical point: bias of order 2, scatter of order 1"
     limit = fixed_point_on_grid(mean_of(shared), 5)
     figure = fixed_points({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
     assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))

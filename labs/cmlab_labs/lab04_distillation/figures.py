@@ -32,7 +32,7 @@ from cmlab.metrics.plots import (
 )
 from cmlab.oracle import Mixture1D
 
-from ..common.plots_line import SOLVER_STYLE, integer_ticks, quantile_points, slope
+from ..common.plots_line import SOLVER_STYLE, quantile_points, slope
 from ..common.study import Recording
 from .study import cloud_noise
 
@@ -53,27 +53,29 @@ def map_panel(
     trained: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """Error maps f_θ - f* with exact paths, and errors by step; a column for each recording.
+    """Error maps f_θ - f* with exact paths, of seed number `seed`; a column for each recording.
 
-    The map is that of the recording's seed number `seed`; the errors below are root mean squares
-    over its seeds. `trained` are the noise levels (N,) that a column's student was trained on,
-    marked along the top of its map.
+    `trained` are the noise levels (N,) that a column's student was trained on, marked along the
+    top of its map.
     """
-    figure, axes = sheet(2, len(runs), 3.15 * len(runs) + 0.9, 5.9)
-    maps = [
-        draw_difference(ax, oracle, run, seed)
-        for ax, run in zip(axes[0], runs.values(), strict=True)
-    ]
-    fronts = [draw_error(ax, run) for ax, run in zip(axes[1], runs.values(), strict=True)]
-    for column, title in enumerate(runs):
-        first = column == 0
-        name_axes(axes[0, column], PANEL_LEVEL, SCALED_POINT if first else "", title)
-        name_axes(axes[1, column], PANEL_LEVEL, "training step" if first else "")
+    figure, (axes,) = sheet(1, len(runs), 3.15 * len(runs) + 0.9, 3.4)
+    for ax, (title, run) in zip(axes, runs.items(), strict=True):
+        shown = draw_difference(ax, oracle, run, seed)
+        name_axes(ax, PANEL_LEVEL, SCALED_POINT if ax is axes[0] else "", title)
         if trained and title in trained:
-            mark_levels(axes[0, column], trained[title])
-    figure.colorbar(maps[-1], ax=axes[0], label=r"$f_\theta-f^*$ (data units)", ticks=GAPS)
-    said = r"RMS of $f_\theta-f^*$ (white line: 0.1)"
-    figure.colorbar(fronts[-1], ax=axes[1], label=said, ticks=ERRORS)
+            mark_levels(ax, trained[title])
+    figure.colorbar(shown, ax=axes, label=r"$f_\theta-f^*$ (data units)", ticks=GAPS)
+    return figure
+
+
+def error_panel(runs: Mapping[str, Recording]) -> Figure:
+    """The error by noise level and training step, RMS over seeds; a panel for each recording."""
+    figure, (axes,) = sheet(1, len(runs), 3.15 * len(runs) + 0.9, 3.0)
+    for ax, (title, run) in zip(axes, runs.items(), strict=True):
+        shown = draw_error(ax, run)
+        name_axes(ax, PANEL_LEVEL, "training step" if ax is axes[0] else "", title)
+    said = "RMS of $f_\\theta-f^*$\n(white line: 0.1)"
+    figure.colorbar(shown, ax=axes, label=said, ticks=ERRORS)
     return figure
 
 
@@ -142,7 +144,7 @@ def mark_levels(ax: Axes, levels: Tensor) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseSamples:
+class NoiseValues:
     """Noise x (n, 1) at one level, its ranks (n,) among all noise, and its exact ends (n, 1).
 
     `weight` (n,) is the share of all ranks that lie nearest to each: a mean with these weights is
@@ -154,13 +156,13 @@ class NoiseSamples:
     weight: Tensor
     ends: Tensor
 
-    def off(self, answers: Tensor, goal: Tensor | None = None) -> Tensor:
+    def mean_error(self, answers: Tensor, goal: Tensor | None = None) -> Tensor:
         """Mean distance of answers (…, n, 1) from a goal, the exact ends by default: (…)."""
         gap = (answers.double() - (self.ends if goal is None else goal)).abs().squeeze(-1)
         return (gap * self.weight).sum(-1)
 
 
-def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
+def noise_values(data: Bumps, level: float = 10.0) -> NoiseValues:
     """The noise from which every recording's `cloud` on the line was made."""
     x = cloud_noise(data).double()
     t = torch.full((len(x),), level, dtype=torch.float64)
@@ -169,7 +171,7 @@ def noise_samples(data: Bumps, level: float = 10.0) -> NoiseSamples:
     middle = (rank[order][1:] + rank[order][:-1]) / 2
     weight = torch.empty_like(rank)
     weight[order] = torch.cat([edge[:1], middle, edge[1:]]).diff()
-    return NoiseSamples(x, rank, weight, data.oracle.consistency(x, t))
+    return NoiseValues(x, rank, weight, data.oracle.consistency(x, t))
 
 
 # The endpoints of a teacher's steps, and the students trained on them
@@ -180,14 +182,14 @@ TEACHERS = {
     "one-sample": TEACHER,
     "one-sample, squared": WRONG,
 }
-STEPS, ERROR = "steps of the teacher, $N-1$", "mean error at $t=10$ (data units)"
+LEVELS, ERROR = "levels $N$", "mean error at $t=10$ (data units)"
 RANK, ANSWER = "rank of $x_T$ among the noise (%)", "answer at $t=10$ (data units)"
 DARK_MEAN = "#8a5c00"  # the mean's colour, dark enough for words
 Curve = tuple[Sequence[int], np.ndarray]  # grids (g,), and errors (g,) or (g, seeds)
 
 
 def compositions(
-    starts: NoiseSamples, mean: Tensor, solved: Mapping[str, Tensor], cloud: Tensor
+    starts: NoiseValues, mean: Tensor, solved: Mapping[str, Tensor], cloud: Tensor
 ) -> Figure:
     """Answers (n, 1) to noise at t = 10, by its rank: exact f, D, and the ends of two solvers.
 
@@ -202,17 +204,17 @@ def compositions(
     looks = ((TEACHER.line, "dash-dotted", -1.15), ((0, (1, 1)), "dotted", -1.55))
     for (name, ends), (line, look, y) in zip(solved.items(), looks, strict=True):
         axes[0, 0].plot(rank, ends[order], color=TEACHER.color, linestyle=line)
-        text = f"{look}: {name}, mean error {starts.off(ends):.2f}"
+        text = f"{look}: {name}, mean error {starts.mean_error(ends):.2f}"
         label(axes[0, 0], 99, y, text, TEACHER.color)
     axes[0, 0].plot(rank, mean[order], color=MEAN.color, linestyle=MEAN.line)
     label(axes[0, 0], 99, -0.35, "dashed: D, the teacher's answer", DARK_MEAN)
-    label(axes[0, 0], 99, -0.75, "black: the exact $f$")
+    label(axes[0, 0], 99, -0.75, "black: the exact $f^*$")
     (name, ends), *_ = solved.items()
     draw_trained(axes[0, 1], rank, ends[order], cloud[order])
-    off = starts.off(cloud, ends), starts.off(cloud)
+    off = starts.mean_error(cloud, ends), starts.mean_error(cloud)
     label(axes[0, 1], 99, -0.75, "dash-dotted: ends of Euler's steps", TEACHER.color)
     label(axes[0, 1], 99, -1.15, "squares: the network", STUDENT.color)
-    text = f"({off[0]:.3f} from the steps, {off[1]:.2f} from $f$)"
+    text = f"({off[0]:.3f} from the steps, {off[1]:.2f} from $f^*$)"
     label(axes[0, 1], 99, -1.55, text, STUDENT.color)
     for text in (*axes[0, 0].texts, *axes[0, 1].texts):
         text.set_ha("right")
@@ -242,10 +244,10 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
         role, middle = SOLVER_STYLE[name], curve[1].mean(1)
         error_bars(ax, curve, role, shift)
         label(ax, 40, middle[-2] * y, f"trained, {name}", role.color)
-    step_ticks(ax, max((points for points, _ in ideal.values()), key=len))
+    level_ticks(ax, max((points for points, _ in ideal.values()), key=len))
     best = {name: points[errors.mean(1).argmin()] for name, (points, errors) in found.items()}
     said = " and ".join(f"N = {n} ({name})" for name, n in best.items())
-    name_axes(ax, STEPS, ERROR, f"Trained students are best at {said}")
+    name_axes(ax, LEVELS, ERROR, f"Trained students are best at {said}")
     return figure
 
 
@@ -258,9 +260,10 @@ def error_bars(ax: Axes, curve: Curve, role: Role, shift: float = 1.0) -> None:
                 markersize=8, linestyle="", capsize=4, markeredgecolor="white")  # fmt: skip
 
 
-def step_ticks(ax: Axes, points: Sequence[int]) -> None:
-    """The numbers of steps along the axis, and plain numbers beside it."""
-    integer_ticks(ax, [n - 1 for n in points])
+def level_ticks(ax: Axes, points: Sequence[int]) -> None:
+    """The numbers N of levels along the axis of N - 1 steps, and plain numbers beside it."""
+    ax.set_xticks([n - 1 for n in points], [str(n) for n in points])
+    ax.set_xticks([], minor=True)
     low, high = ax.get_ylim()
     marks = [v for v in (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3) if low < v < high]
     ax.set_yticks(marks, [f"{v:g}" for v in marks])
@@ -285,14 +288,15 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
         middle = errors if errors.ndim == 1 else errors.mean(1)
         ax.plot(steps, middle, color=role.color, linestyle=role.line, linewidth=1.2)
         label(ax, 88, middle[-1] * 0.95, f"steps, {name} teacher", role.color)
-    step_ticks(ax, found["exact"][0])
+    level_ticks(ax, found["exact"][0])
     ax.set_xlim(3.4, 330)
     exact = found["exact"][1][-1].mean()
     times = {name: errors[-1].mean() / exact for name, (_, errors) in found.items()}
     one = sorted(value for name, value in times.items() if name.startswith("one-sample"))
-    n, cost = found["exact"][0][-1], f"{one[0]:.1f} to {one[-1]:.1f} times the error"
-    title = f"At N = {n} one sample costs {cost}, a learned teacher {times['learned']:.1f} times"
-    name_axes(ax, STEPS, ERROR, title)
+    n, cost = found["exact"][0][-1], f"{one[0]:.1f} to {one[-1]:.1f}"
+    title = f"At N = {n} a one-sample teacher multiplies the error by {cost},\n"
+    title += f"a learned one by {times['learned']:.1f}"
+    name_axes(ax, LEVELS, ERROR, title)
     return figure
 
 

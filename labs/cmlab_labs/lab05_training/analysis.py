@@ -134,9 +134,9 @@ def losses(
 
     x = x_t.double()[:, None]
     f_t, step = f(x, t)[:, 0], x + (r - t)[:, None] * oracle.velocity(x, t)
-    mean, spread = shared(oracle, x_t, t, r).expect(below)
+    mean, scatter = shared(oracle, x_t, t, r).expect(below)
     cd, ct = f_t - f(step, r)[:, 0], f_t - mean
-    square = (cd.square().mean(), (ct.square() + spread**2).mean(), (ct - cd).square().mean())
+    square = (cd.square().mean(), (ct.square() + scatter**2).mean(), (ct - cd).square().mean())
     return float(square[0]), float(square[1]), float((square[2] / square[0]).sqrt())
 
 

@@ -44,26 +44,26 @@ def targets_by_ratio() -> Moving:
         text_labels([T + 0.05], [x_t], ["x<sub>t</sub>"]),
         line([0, 1], [seen[0].exact] * 2, TRUTH, 1, 1.6),
         line([0, 1], [seen[0].average] * 2, MEAN, 1, 1.6),
-        text_labels([0.02], [seen[0].exact + 0.08], ["exact f"], panel=1),
+        text_labels([0.02], [seen[0].exact + 0.08], ["exact f*"], panel=1),
         text_labels([0.82], [seen[0].average - 0.12], ["mean D"], ink(MEAN), 1),
     ]
     panels = [
         Panel("noise level (data units)", "point (data units)", (-0.03, 1.75), (-2.2, 2.2)),
         Panel(RATIO, "target (data units)", (0, 1), (-1.6, 1.6)),
     ]
-    finding = "Targets average to D at r = 0, and to the exact f only as r comes close to t"
+    finding = "Targets average to D at r = 0, and to the exact f* only as r comes close to t"
     return moving("targets", finding, RATIO, panels, still, shots, 10, (0, 10))
 
 
 def frame(scene: PathPlane, found: Sequence[Pairs]) -> Shot:
-    """The pairs of the last ratio in the plane, and the mean target and its spread up to it."""
+    """The pairs of the last ratio in the plane, and the mean target and its scatter up to it."""
     now, ratio = found[-1], RATIOS[len(found) - 1]
     down = torch.linspace(now.r, SIGMA_MIN, 12).double()
     ends = scene.oracle.path(now.x_r[:, None], down)[..., 0].T
     to_pair = [[(now.t, now.x_t), (now.r, float(y))] for y in now.x_r]
     to_data = [[(now.r, float(y)), (0, float(x))] for y, x in zip(now.x_r, now.x, strict=True)]
     mean = [one.mean for one in found]
-    band = [[one.mean - one.spread, one.mean + one.spread] for one in found]
+    band = [[one.mean - one.scatter, one.mean + one.scatter] for one in found]
     bars = [[(x, low), (x, high)] for x, (low, high) in zip(RATIOS, band, strict=False)]
     traces = [
         polylines(to_pair, SOLID, 0, 1.1),
@@ -76,8 +76,11 @@ def frame(scene: PathPlane, found: Sequence[Pairs]) -> Shot:
     ]
     off = now.mean - now.exact
     reading = (
-        f"At r/t = {ratio:g} the targets spread by {now.spread:.2f} about a mean of "
-        f"{now.mean:.2f}, which is {abs(off):.2g} {'above' if off > 0 else 'below'} the exact f."
+        f"At r/t = {ratio:g} the targets scatter by {now.scatter:.2f} about a mean of "
+        f"{now.mean:.2f}, which is {abs(off):.2g} {'above' if off > 0 else 'below'} the exact f*."
     )
-    titles = f"Twenty pairs with r/t = {ratio:g}", f"Mean target {now.mean:.2f}, f {now.exact:.2f}"
+    titles = (
+        f"Twenty pairs with r/t = {ratio:g}",
+        f"Mean target {now.mean:.2f}, f* {now.exact:.2f}",
+    )
     return Shot(f"{ratio:g}", reading, titles, traces)

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 05: training pairs (x_t, x_r), and the bias of the target."""
+"""Exercise checks of lab 05: the mean target on finite data, and bias and scatter of one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cmlab.oracle import Mixture1D
 
-from ..common.exercise import Slip, close, exercise, expect
+from ..common.exercise import close, exercise, expect
 from .analysis import posterior, shared, target
 
 # The bias of the training target at one point: the exact value, and common mistakes
@@ -30,11 +30,24 @@ def exact_f(oracle: Mixture1D) -> F:
     ]
 
 
-def bias(oracle: Mixture1D, x_t: float, t: float, r: float) -> float:
-    """The exact bias, by the posterior's closed form, which the learner does not have."""
+def moments(oracle: Mixture1D, x_t: float, t: float, r: float) -> tuple[float, float]:
+    """The exact bias and scatter, by the posterior's closed form, which the learner lacks."""
     here, level, low = (torch.tensor([v], dtype=torch.float64) for v in (x_t, t, r))
-    mean, _ = target(oracle, shared(oracle, here, level, low), low, nodes=401)
-    return float(mean - oracle.consistency(here[:, None], level)[:, 0])
+    mean, scatter = target(oracle, shared(oracle, here, level, low), low, nodes=401)
+    return float(mean - oracle.consistency(here[:, None], level)[:, 0]), float(scatter)
+
+
+def scatter_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
+    """Common mistakes in the scatter: the message, and the number that comes out."""
+    off, scatter = moments(oracle, x_t, t, r)
+    mean = off + float(exact_f(oracle)(torch.tensor([x_t], dtype=torch.float64), t))
+    return [
+        ("this is the variance: the scatter is its root", scatter**2),
+        ("this is measured from the exact answer: take the deviations from the mean target",
+         (scatter**2 + off**2) ** 0.5),
+        ("this is √E[f²]: take the deviations from the mean target",
+         (scatter**2 + mean**2) ** 0.5),
+    ]  # fmt: skip
 
 
 def bias_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tuple[str, float]]:
@@ -92,98 +105,94 @@ def answer_slips(oracle: Mixture1D, x_t: float, t: float, r: float) -> list[tupl
     ]  # fmt: skip
 
 
-SHAPES = ((400,), (400, 2), (50, 1, 8, 8), (8, 1, 8, 8))
+# One level of the fixed point on a finite data set, and common mistakes in it
+
+POINTS = ((0.3, -0.4), 0.8, 0.5), ((-1.2, 2.0), 1.5, 0.3), ((0.9, 0.1), 0.6, 0.54)
+
+
+def bent(x: Tensor) -> Tensor:
+    """A function of points (m, d) that is not linear, as the f_r of the check."""
+    return torch.tanh(2 * x) + 0.3 * x.flip(-1)
+
+
+def finite_slips(x_t: Tensor, t: float, r: float, data: Tensor) -> dict[str, Tensor]:
+    """Common mistakes: the message, and the answer (d,) that comes out."""
+    square = (x_t - data).square().sum(1)
+    weight = (-square / (2 * t**2)).softmax(0)[:, None]
+    x_r, even = data + r * (x_t - data) / t, torch.full_like(weight, 1 / len(data))
+    wide, flat = (
+        (-s / (2 * v)).softmax(0)[:, None] for s, v in ((square, t), (square / len(x_t), t**2))
+    )
+    rest = data + (t - r) * (x_t - data) / t
+    return {
+        "this is D, the mean of the data: average the targets f_r(x_r)": (weight * data).sum(0),
+        "this is the mean of x_r: average the targets f_r(x_r)": (weight * x_r).sum(0),
+        "this is f_r at the mean of x_r: average the answers, not the points": bent(
+            (weight * x_r).sum(0, keepdim=True)
+        )[0],
+        "the targets are read at x: each x leads to a neighbour x_r of its own": (
+            weight * bent(data)
+        ).sum(0),
+        "x_r lies at noise level t − r: its noise is r z, with z = (x_t − x)/t": (
+            weight * bent(rest)
+        ).sum(0),
+        "all data count the same: given x_t, some are more probable than others": (
+            even * bent(x_r)
+        ).sum(0),
+        "only the most probable data point counts: average over all of them": bent(x_r)[
+            int(square.argmin())
+        ],
+        "the noise has variance t², not t: exp(−‖x_t − x‖² / (2 t²))": (wide * bent(x_r)).sum(0),
+        "the squares are averaged over the coordinates: ‖x_t − x‖² is their sum": (
+            flat * bent(x_r)
+        ).sum(0),
+        "the weights do not sum to 1: divide by their sum": (
+            (-square / (2 * t**2)).exp()[:, None] * bent(x_r)
+        ).sum(0),
+    }
 
 
 @exercise
-def ct_pair(answer: Callable[..., Any]) -> str:
-    """(x, z, t, r) -> x_t, x_r: one noise, two levels, any shape of sample."""
-    for shape in SHAPES:
-        g = torch.Generator().manual_seed(len(shape))
-        x, z = (torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(2))
-        t = 0.5 + 3 * torch.rand(shape[0], generator=g, dtype=torch.float64)
-        r = t * (0.1 + 0.8 * torch.rand(shape[0], generator=g, dtype=torch.float64))
-        x_t, x_r = two_points(answer, x, z, t, r)
-        right = same(x_t, perturbed(x, z, t)) and same(x_r, perturbed(x, z, r))
-        if not right:
-            pair_slips(x, z, t, r, x_t, x_r)
-    return "one noise, two levels (correlation 1), t > r, in 1 to 4 dimensions"
-
-
-def perturbed(x: Tensor, z: Tensor, level: Tensor) -> Tensor:
-    """x + level z, the level of each sample spread over its other axes."""
-    return x + level.reshape(-1, *(1,) * (x.ndim - 1)) * z
-
-
-def two_points(answer: Callable[..., Any], *given: Tensor) -> tuple[Tensor, Tensor]:
-    """The answer's two tensors, with the likely reason where there are none."""
-    x = given[0]
-    try:
-        found = answer(*given)
-    except RuntimeError as error:
-        flat = "size" in str(error) and x.ndim > 1
-        expect(not flat, f"t has shape ({len(x)},) and x {tuple(x.shape)}: give t trailing axes "
-               "of length 1, or use `expand` of cmlab.ops")  # fmt: skip
-        raise
-    pair = isinstance(found, tuple | list) and len(found) == 2
-    expect(pair, "return two tensors: x_t, x_r")
-    x_t, x_r = (torch.as_tensor(v).double() for v in found)
-    right = x_t.shape == x_r.shape == x.shape
-    expect(right, f"x_t and x_r must have x's shape {tuple(x.shape)}, not {tuple(x_t.shape)} and "
-           f"{tuple(x_r.shape)}")  # fmt: skip
-    return x_t, x_r
-
-
-def pair_slips(x: Tensor, z: Tensor, t: Tensor, r: Tensor, x_t: Tensor, x_r: Tensor) -> None:
-    """Raise the likely reason why a pair is wrong."""
-    right_t, right_r = perturbed(x, z, t), perturbed(x, z, r)
-    swapped = same(x_t, right_r) and same(x_r, right_t)
-    expect(not swapped, "the order is swapped: return the noisier point first, x_t then x_r")
-    last = x.ndim > 1 and x.shape[-1] == len(t) and same(x_t, x + t * z)
-    expect(not last, "t was spread over the last axis (the pixels), not over the batch: it only "
-           "ran because both have length 8")  # fmt: skip
-    expect(
-        not (same(x_t, right_t) and same(x_r, right_t)),
-        "both points are at level t: x_r needs the level r",
-    )
-    gap = same(x_r, perturbed(x, z, t - r))
-    expect(not gap, "x_r lies at noise level t − r: the noise is scaled by the gap, not by r")
-    further = same(x_r, perturbed(x, z, t + r)) or same(x_r, perturbed(x, z, 2 * t - r))
-    expect(not further, "x_r moved away from the data: r < t, so it has less noise than x_t")
-    shrunk = same(x_r, perturbed(x, z, t) * (r / t).reshape(-1, *(1,) * (x.ndim - 1)))
-    expect(
-        not shrunk, "x_r is x_t scaled by r/t: that shrinks the data too. Only the noise shrinks"
-    )
-    squared = same(x_t, perturbed(x, z, t**2)) or same(x_t, perturbed(x, z, t.sqrt()))
-    expect(not squared, "t is a standard deviation: multiply z by t itself, not by t² or √t")
-    one_noise(x, z, r, x_r)
-    raise Slip("x_t must be x + t z and x_r must be x + r z, with the same x and the same z")
-
-
-def one_noise(x: Tensor, z: Tensor, r: Tensor, x_r: Tensor) -> None:
-    """Raise if x_r was made with another noise than z."""
-    level = r.reshape(-1, *(1,) * (x.ndim - 1))
-    seen = (x_r - x) / level
-    turn = torch.corrcoef(torch.stack([seen.flatten(), z.flatten()]))[0, 1]
-    size = abs(float(seen.std()) - 1) < 0.1
-    expect(not (turn < 0.5 and size), f"the noise in x_r is not z: the correlation is {turn:.2f}, "
-           "not 1. Use the z that you were given for both points")  # fmt: skip
+def best_answer(answer: Callable[..., Any]) -> str:
+    """(x_t, t, r, data, f_r) -> the mean target on a finite data set, (d,)."""
+    data = torch.randn(7, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for point, t, r in POINTS:
+        x_t = torch.tensor(point, dtype=torch.float64)
+        said = torch.as_tensor(answer(x_t, t, r, data, bent)).double()
+        expect(said.shape == x_t.shape, "return one answer of the shape of x_t, "
+               f"{tuple(x_t.shape)}, not {tuple(said.shape)}")  # fmt: skip
+        weight = (-(x_t - data).square().sum(1) / (2 * t**2)).softmax(0)[:, None]
+        right = (weight * bent(data + r * (x_t - data) / t)).sum(0)
+        for slip, wrong in finite_slips(x_t, t, r, data).items():
+            expect(not same(said, wrong) or same(wrong, right), slip)
+        known, yours = ([round(v, 4) for v in row.tolist()] for row in (right, said))
+        expect(same(said, right), f"at x_t = {point}, t = {t:g}, r = {r:g} the mean target is "
+               f"{known}, and yours is {yours}")  # fmt: skip
+    return "the mean target at three points of the plane, for seven data points"
 
 
 @exercise
-def ct_bias(answer: Callable[..., Any]) -> str:
-    """(x_t, t, r, density, f) -> E[f(x_r, r) | x_t] - f(x_t, t), by the learner's quadrature."""
+def bias_and_scatter(answer: Callable[..., Any]) -> str:
+    """(x_t, t, r, density, f) -> bias and scatter of the target, by the learner's quadrature."""
     rows = ((0.3, 0.7), (-0.9, 0.8), (0.25, 0.35))
     oracle = Mixture1D(*(torch.tensor(row, dtype=torch.float64) for row in rows))
-    worst = 0.0
     for x_t, t, r in ((0.6, 1.0, 0.5), (-1.0, 1.6, 1.2), (2.5, 3.0, 1.0)):
-        said = torch.as_tensor(answer(x_t, t, r, density(oracle), exact_f(oracle))).double()
-        expect(said.numel() == 1, f"return one number, not a tensor of shape {tuple(said.shape)}")
-        truth = bias(oracle, x_t, t, r)
+        found = answer(x_t, t, r, density(oracle), exact_f(oracle))
+        pair = isinstance(found, tuple | list) and len(found) == 2
+        expect(pair, "return two numbers: the bias and the scatter")
+        said, scatter = (torch.as_tensor(v).double() for v in found)
+        expect(said.numel() == scatter.numel() == 1, "return two numbers, not tensors of shapes "
+               f"{tuple(said.shape)} and {tuple(scatter.shape)}")  # fmt: skip
+        truth, spread = moments(oracle, x_t, t, r)
+        where = f"at x_t = {x_t:g}, t = {t:g}, r = {r:g}"
         for slip, wrong in bias_slips(oracle, x_t, t, r):
             expect(not similar(float(said), wrong) or similar(wrong, truth), slip)
-        expect(similar(float(said), truth), f"at x_t = {x_t:g}, t = {t:g}, r = {r:g} the bias is "
-               f"{truth:.4f} and yours is {float(said):.4f}: is the grid wide and fine, and do "
-               "the weights sum to 1?")  # fmt: skip
-        worst = max(worst, abs(float(said) - truth))
+        expect(similar(float(said), truth), f"{where} the bias is {truth:.4f} and yours is "
+               f"{float(said):.4f}: is the grid wide and fine, and do the weights sum "
+               "to 1?")  # fmt: skip
+        for slip, wrong in scatter_slips(oracle, x_t, t, r):
+            expect(not similar(float(scatter), wrong) or similar(wrong, spread), slip)
+        expect(similar(float(scatter), spread), f"{where} the scatter is {spread:.4f} and yours "
+               f"is {float(scatter):.4f}: it is the standard deviation of the target, with the "
+               "weights of the mean")  # fmt: skip
     return "agrees with the closed form of p(x | x_t) at three points, within 2 %"

@@ -71,18 +71,19 @@ def reading(seen: Pairs) -> str:
     bias = seen.mean - seen.exact
     pair = (
         f"x_t = {seen.x_t:.2f} at t = {seen.t:.2f}, neighbours at r = {seen.r:.3f}. "
-        f"Exact f = {seen.exact:.3f}; mean of the data behind x_t: D = {seen.average:.3f}."
+        f"Exact f* = {seen.exact:.3f}; mean of the data behind x_t: D = {seen.average:.3f}."
     )
     error = (
-        f"Mean target {seen.mean:.3f}, spread {seen.spread:.3f}; bias (mean − exact) {bias:+.4f}."
+        f"Mean target {seen.mean:.3f}, scatter {seen.scatter:.3f}; "
+        f"bias (mean − exact) {bias:+.4f}."
     )
     if not seen.shared:
         fresh = "x_r has noise of its own, so x_t says little about the path through x_r."
         return f"{pair}\n{error}\n{fresh}"
     if seen.r <= 2 * SIGMA_MIN:
         return f"{pair}\n{error}\nAt the smallest r the target is x itself: this is denoising."
-    many = (seen.spread / max(abs(bias), 1e-12)) ** 2
-    enough = f"Targets to average until their noise is as small as the bias: {many:.2g}."
+    many = (seen.scatter / max(abs(bias), 1e-12)) ** 2
+    enough = f"Targets to average until their mean scatters as little as the bias: {many:.2g}."
     return f"{pair}\n{error}\n{enough}"
 
 
@@ -132,6 +133,6 @@ def training_reading(noise: str, points: int, step: int, to_f: float, to_limit: 
     """The reading of a moment of the live training, in three lines."""
     return (
         f"Step {step}, {noise} noise, N = {points} levels, squared distance.\n"
-        f"At t = 10 the network is {to_f:.2f} from the exact f (RMS over even ranks of x_t),\n"
+        f"At t = 10 the network is {to_f:.2f} from the exact f* (RMS over even ranks of x_t),\n"
         f"and {to_limit:.2f} from the fixed point of its own loss, which was computed beforehand."
     )

@@ -1,4 +1,4 @@
-"""Figures of lab 05: fixed points of training, bias and spread of targets, training pairs.
+"""Figures of lab 05: fixed points of training, bias and scatter of targets, training pairs.
 
 Everything here but the recorded networks is exact: the distributions come from `cmlab.oracle`,
 the targets from analysis.py.
@@ -83,7 +83,7 @@ def fixed_points(rows: Mapping[str, Sequence[FixedPoint]], roles: Sequence[Role]
     for ax, (title, row), role in zip(axes, rows.items(), roles, strict=True):
         x = torch.linspace(-24, 24, 600).double()
         exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
-        ax.plot(x, exact, color=TRUTH.color, linewidth=2.4, label="exact f")
+        ax.plot(x, exact, color=TRUTH.color, linewidth=2.4, label="exact f*")
         for limit, dash, width in zip(row, DASHES[::-1], (2.2, 1.4, 1.4, 1.8), strict=False):
             f, points = limit(x), len(limit.levels)
             color = MEAN.color if points == 2 else role.color
@@ -124,7 +124,7 @@ def networks_and_fixed_points(panels: Mapping[str, tuple[str, str, FixedPoint]])
         x = torch.from_numpy(seen["place"][0]) * (LIMITS_HIGH**2 + ORACLE.sigma_data**2) ** 0.5
         fine = torch.linspace(-24, 24, 600).double()
         exact = ORACLE.consistency(fine[:, None], torch.full_like(fine, LIMITS_HIGH))[:, 0]
-        ax.plot(fine, exact, color=TRUTH.color, linewidth=0.8, label="exact f")
+        ax.plot(fine, exact, color=TRUTH.color, linewidth=0.8, label="exact f*")
         for k, f in enumerate(seen["map"][:, -1]):
             name = "" if k else "networks"
             ax.plot(x, f, color=STUDENT.color, linewidth=3.5, alpha=0.3, label=name)
@@ -142,7 +142,7 @@ def errors(
     distilled: tuple[Mapping[int, FixedPoint], Mapping[int, np.ndarray]],
 ) -> Figure:
     """Error against N: fixed points as lines, three seeds each as marks; distillation on each."""
-    figure, (axes,) = sheet(1, len(panels), 9.8, 3.7)
+    figure, (axes,) = sheet(1, len(panels), 6.4 if len(panels) == 1 else 9.8, 3.7)
     for ax, (title, (predicted, trained)) in zip(axes, panels.items(), strict=True):
         draw_errors(ax, *distilled, TEACHER)
         draw_errors(ax, predicted, trained, STUDENT)
@@ -168,20 +168,20 @@ def draw_errors(
         ax.plot(points, found.mean(), role.marker, color=role.color, markersize=7)
 
 
-# Bias and spread of the target of a pair with shared noise
+# Bias and scatter of the target of a pair with shared noise
 
 GAP = "gap $(t-r)/t$"
 LOW, HIGH = 0.002, 10.0
-TARGET_STYLE = EXTRA  # a single target, and the spread of many
+TARGET_STYLE = EXTRA  # a single target, and the scatter of many
 
 
 @dataclass(frozen=True, eq=False)
 class TargetErrors:
-    """Targets at n points of level t: the exact f*, CT's mean and spread, CD's Euler step."""
+    """Targets at n points of level t: the exact f*, CT's mean and scatter, CD's Euler step."""
 
     exact: Tensor
     mean: Tensor
-    spread: Tensor
+    scatter: Tensor
     euler: Tensor
 
     @property
@@ -192,10 +192,10 @@ class TargetErrors:
 def target_errors(oracle: Mixture1D, x_t: Tensor, t: Tensor, r: Tensor) -> TargetErrors:
     """Targets (b,) for x_t (b,) at levels t (b,) with neighbours at r (b,), and the exact f*."""
     x = x_t.double()[:, None]
-    mean, spread = target(oracle, shared(oracle, x_t, t, r), r)
+    mean, scatter = target(oracle, shared(oracle, x_t, t, r), r)
     step = x + (r - t)[:, None] * oracle.velocity(x, t)
     exact = oracle.consistency(x, t)[:, 0]
-    return TargetErrors(exact, mean, spread, oracle.consistency(step, r)[:, 0])
+    return TargetErrors(exact, mean, scatter, oracle.consistency(step, r)[:, 0])
 
 
 def slopes(oracle: Mixture1D, t: float, x: Tensor, z: Tensor) -> Figure:
@@ -236,16 +236,13 @@ def targets(oracle: Mixture1D, rank: int, grids: Mapping[int, str]) -> Figure:
         seen = targets_on_path(oracle, rank, points)
         draw_targets(ax, seen, size=6 if points < 50 else 3)
         name_axes(ax, NOISE_LEVEL, "", f"N = {points}: {finding}")
-        ax.sharey(axes[0])
-        if (wide := float(seen[1].spread.max())) < 0.1:  # a line in the panel: magnified below it
-            near = ax.inset_axes((0.2, 0.04, 0.77, 0.38))
-            draw_targets(near, seen, size=2)
+        low, high = -1.05, 1.1
+        if float(seen[1].scatter.max()) < 0.1:  # a mere line in a panel like the others
             middle = float(seen[1].exact[0])
-            near.set(ylim=(middle - 1.5 * wide, middle + 1.5 * wide))
-            near.tick_params(labelsize=8)
-            near.xaxis.set_visible(False)
-            label(near, 0.035, middle + 0.9 * wide, "magnified", DATA.color)
-    axes[0].set(ylabel="target $f(x_r, r)$ (data units)", ylim=(-1.05, 1.1))
+            low, high = middle - 0.1075, middle + 0.1075
+            label(ax, 0.035, middle + 0.09, "vertical axis enlarged 10 times", DATA.color)
+        ax.set(ylim=(low, high))
+    axes[0].set(ylabel="target $f^*(x_r, r)$ (data units)")
     axes[0].legend(loc="upper left", fontsize=8, frameon=False)
     return figure
 
@@ -259,12 +256,12 @@ def targets_on_path(oracle: Mixture1D, rank: int, points: int) -> tuple[Tensor, 
 
 
 def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], size: int) -> None:
-    """Mean and spread of CT's target, and CD's, at levels t."""
+    """Mean and scatter of CT's target, and CD's, at levels t."""
     t, here = seen
-    low, high = here.mean - here.spread, here.mean + here.spread
+    low, high = here.mean - here.scatter, here.mean + here.scatter
     ax.fill_between(t, low, high, color=TARGET_STYLE.color, alpha=0.22, linewidth=0)
-    ax.plot(t, here.exact, color=TRUTH.color, linestyle=TRUTH.line, label="exact f")
-    lines = ((here.mean, TARGET_STYLE, "mean target ± spread"),
+    ax.plot(t, here.exact, color=TRUTH.color, linestyle=TRUTH.line, label="exact f*")
+    lines = ((here.mean, TARGET_STYLE, "mean target ± scatter"),
              (here.euler, TEACHER, "exact teacher, Euler step"))  # fmt: skip
     for values, role, name in lines:
         ax.plot(t, values, color=role.color, linestyle=role.line, marker=role.marker,
@@ -273,12 +270,12 @@ def draw_targets(ax: Axes, seen: tuple[Tensor, TargetErrors], size: int) -> None
 
 
 def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
-    """Bias and spread of CT's target at level t against the gap (t - r)/t, over 200 points x_t."""
-    bias, spread = by_gap(oracle, t, gaps)
+    """Bias and scatter of CT's target at level t against the gap (t - r)/t, at 200 points x_t."""
+    bias, scatter = by_gap(oracle, t, gaps)
     figure, (axes,) = sheet(1, 2, 9.8, 3.6)
     for ax, (name, over) in zip(axes, AVERAGES.items(), strict=True):
         powers = {}
-        for rows, role, what in ((bias, STUDENT, "bias"), (spread, TARGET_STYLE, "spread")):
+        for rows, role, what in ((bias, STUDENT, "bias"), (scatter, TARGET_STYLE, "scatter")):
             found = [over(row) for row in rows]
             ax.loglog(gaps, found, color=role.color, linestyle=role.line, marker=role.marker)
             powers[what] = order(gaps, found)
@@ -297,10 +294,10 @@ def orders(oracle: Mixture1D, t: float, gaps: Sequence[float]) -> Figure:
 def by_gap(
     oracle: Mixture1D, t: float, gaps: Sequence[float]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """|bias| and spread of CT's target at 200 evenly ranked x_t, for each gap: rows (200,)."""
+    """|bias| and scatter of CT's target at 200 evenly ranked x_t, for each gap: rows (200,)."""
     x, level = quantile_points(oracle, t, 200)[:, 0], torch.full((200,), t).double()
     seen = [target_errors(oracle, x, level, level * (1 - gap)) for gap in gaps]
-    return [s.bias.abs() for s in seen], [s.spread for s in seen]
+    return [s.bias.abs() for s in seen], [s.scatter for s in seen]
 
 
 def order(gaps: Sequence[float], values: Sequence[float]) -> float:
@@ -342,7 +339,7 @@ class Pairs:
     targets: Tensor
     shares: Tensor  # of all targets in each of the bars
     mean: float
-    spread: float
+    scatter: float
     exact: float
     average: float  # D, the mean of the data behind x_t
 
@@ -361,10 +358,10 @@ def pairs(scene: PathPlane, x_t: float, t: float, r: float, same: bool) -> Pairs
     z = (x_t - x) / t if same else torch.randn(20, generator=torch.Generator().manual_seed(0))
     neighbours = x + r * z
     ends = oracle.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
-    mean, spread = target(oracle, x_r, low, nodes=201)
+    mean, scatter = target(oracle, x_r, low, nodes=201)
     shares = target_cdf(oracle, x_r, r, BIN_EDGES)[0].diff()
     answer = float(oracle.consistency(here[:, None], level))
-    return Pairs(x_t, t, r, same, x, neighbours, ends, shares, float(mean), float(spread), answer,
+    return Pairs(x_t, t, r, same, x, neighbours, ends, shares, float(mean), float(scatter), answer,
                  float(behind.mean))  # fmt: skip
 
 
@@ -412,12 +409,12 @@ def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
 
 
 def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
-    """The distribution of the target, its mean, D, and the exact f."""
+    """The distribution of the target, its mean, D, and the exact f*."""
     ax.stairs(seen.shares.numpy(), BIN_EDGES.numpy(), orientation="horizontal", fill=True,
               color=seen.role.color, alpha=0.55)  # fmt: skip
     # In tenths, so that the axis stands still for most of a drag; no tick at its very end.
     top = math.ceil(13.5 * float(seen.shares.max())) / 10 - 0.02
-    lines = [(seen.exact, TRUTH, "exact f", "black"), (seen.mean, seen.role, "mean", "#333333"),
+    lines = [(seen.exact, TRUTH, "exact f*", "black"), (seen.mean, seen.role, "mean", "#333333"),
              (seen.average, MEAN, "D", "#8a5c00")]  # fmt: skip
     for y, role, *_ in lines:
         ax.plot([0, top], [y, y], color=role.color, linestyle=role.line, linewidth=1.6)
@@ -427,10 +424,10 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
         ax.text(1.02 * top, heights[name], said, color=color, fontsize=9, va="center")
     ax.set(xlim=(0, top), ylim=(-MAX_ANSWER, MAX_ANSWER))
     bias = seen.mean - seen.exact
-    said = f"The mean target is {abs(bias):.2f} {'above' if bias > 0 else 'below'} f"
+    said = f"The mean target is {abs(bias):.2f} {'above' if bias > 0 else 'below'} f*"
     if abs(bias) < 0.005:
-        said = "The mean target is within 0.01 of f"
-    name_axes(ax, "share of the pairs", "target $f(x_r, r)$ (data units)", said)
+        said = "The mean target is within 0.01 of f*"
+    name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
 
 
 # Why the bias of one point may rise first, and where the median of the targets leads
@@ -471,7 +468,7 @@ def draw_crossing(ax: Axes, oracle: Mixture1D, t: float, points: Sequence[float]
     x = torch.linspace(-3, 3, 301).double()
     level = torch.full_like(x, t)
     for values, role, name, place in (
-        (oracle.consistency(x[:, None], level)[:, 0], TRUTH, "exact $f$", (-2.6, -1.65)),
+        (oracle.consistency(x[:, None], level)[:, 0], TRUTH, "exact $f^*$", (-2.6, -1.65)),
         (oracle.denoise(x[:, None], level)[:, 0], MEAN, "$D$", (-2.9, -0.85)),
     ):
         ax.plot(x, values, color=role.color, linestyle=role.line)
@@ -484,7 +481,7 @@ def draw_crossing(ax: Axes, oracle: Mixture1D, t: float, points: Sequence[float]
         label(ax, value + 0.12, sum(ends) / 2 - 0.25, name, role.color)
     ax.set(xlim=(-3, 3), ylim=(-1.9, 1.9))
     name_axes(
-        ax, NOISY_POINT, "answer (data units)", f"At r = ε the bias is D − f (here t = {t:g})"
+        ax, NOISY_POINT, "answer (data units)", f"At r = ε the bias is D − f* (here t = {t:g})"
     )
 
 
@@ -553,7 +550,7 @@ class TrainingProgress:
 
 
 def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) -> Figure:
-    """A network's answers at t = 10 beside the fixed point's and the exact f, and its errors."""
+    """A network's answers at t = 10 beside the fixed point's and the exact f*, and its errors."""
     figure, (axes,) = sheet(1, 2, 9.8, 3.6, ratios=(1.3, 1))
     figure.set_layout_engine(None)  # finding a layout takes a third of the time of a redraw
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.14, top=0.91, wspace=0.2)
@@ -561,7 +558,7 @@ def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) ->
     ax.plot(seen.x, exact, color=TRUTH.color, linewidth=0.9)
     ax.plot(seen.x, limit(seen.x), color=EXTRA.color, linestyle=EXTRA.line, linewidth=2.6)
     ax.plot(seen.x, seen.answers, color=STUDENT.color, linewidth=1.8)
-    names = (("black: exact f", TRUTH), ("green: fixed point", EXTRA), ("blue: network", STUDENT))
+    names = (("black: exact f*", TRUTH), ("green: fixed point", EXTRA), ("blue: network", STUDENT))
     for k, (name, role) in enumerate(names):
         label(ax, -23, 1.6 - 0.3 * k, name, role.color)
     ax.set(xlim=(-24, 24), ylim=(-1.9, 1.9))
@@ -571,7 +568,7 @@ def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) ->
         "answer (data units)",
         f"Step {seen.steps[-1]}",
     )
-    rows = ((seen.to_f, TRUTH, "black: from the exact f"),
+    rows = ((seen.to_f, TRUTH, "black: from the exact f*"),
             (seen.to_limit, EXTRA, "green: from the fixed point"))  # fmt: skip
     last = max(seen.steps[-1], 100)
     for k, (values, role, name) in enumerate(rows):
@@ -585,6 +582,6 @@ def training_figure(seen: TrainingProgress, limit: FixedPoint, exact: Tensor) ->
         plot,
         "training step",
         "RMS difference at t = 10",
-        f"{seen.to_f[-1]:.2f} from f, {seen.to_limit[-1]:.2f} from the fixed point",
+        f"{seen.to_f[-1]:.2f} from f*, {seen.to_limit[-1]:.2f} from the fixed point",
     )
     return figure
