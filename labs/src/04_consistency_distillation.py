@@ -186,7 +186,8 @@ predict("04.2")
 # %%
 runs = {n: read("distil", f"exact-heun-{n}") for n in (5, 20, 80)}
 clouds = {n: torch.from_numpy(run["cloud"]) for n, run in runs.items()}
-titles = {n: f"N = {n}: mean error {noise.mean_error(cloud).mean():.3f}" for n, cloud in clouds.items()}
+means = {n: noise.mean_error(cloud).mean() for n, cloud in clouds.items()}
+titles = {n: f"N = {n}: mean error {error:.3f}" for n, error in means.items()}
 map_panel(
     oracle,
     {titles[n]: run for n, run in runs.items()},
@@ -325,7 +326,7 @@ show_source(CD.loss)
 # %% [markdown]
 # ### B · on your own: the ideal student of a given teacher
 #
-# *On paper first:* take Euler's step and the coarsest grid, the two levels ε and T. Which function that you know is this ideal student, but for a small term? What does the answer say about a student with too few levels?
+# *On paper first:* take Euler's step and the coarsest grid, the two levels ε and T. Which function that you know is this ideal student, but for a small term? What does this say about a student with too few levels?
 #
 # Then write the ideal student for any grid: what a network with loss 0 would answer to x. `levels` (N,) **increase** from ε to the level at which x lies, as in the paper;
 # `denoise(x, level)` takes a number as level. Use Euler's step or Heun's, as you like: the check measures the order of your steps against $f^*$, and reports it.
@@ -361,7 +362,7 @@ checks.ideal_student(ideal_student)
 #
 # This is exactly a sampler. Distillation replaces the loop of a sampler by a single call.
 #
-# On paper: one Euler step from T to ε ends at $x + (\varepsilon - T)\,(x - D)/T = D + \tfrac{\varepsilon}{T}\,(x - D)$. With two levels the ideal student is the denoiser D, up to a term of size ε/T. Each further level moves it from D towards $f^*$: the smeared cliffs in the figure of the ideal students are on this way.
+# On paper: one Euler step from T to ε ends at $x + (\varepsilon - T)\,(x - D)/T = D + \tfrac{\varepsilon}{T}\,(x - D)$. With two levels the ideal student is the denoiser D, up to a term of size ε/T. With more levels it moves from D towards $f^*$; the smeared cliffs of N = 5 are on this way.
 #
 # </details>
 

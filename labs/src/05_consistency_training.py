@@ -218,7 +218,11 @@ explorer(oracle)
 
 # %%
 PATH = 38  # the path with 38 % of all paths below it
-GRIDS = {5: "wide scatter, large bias", 20: "less scatter, less bias", 80: "scatter, bias almost gone"}
+GRIDS = {
+    5: "wide scatter, large bias",
+    20: "less scatter, less bias",
+    80: "small scatter, tiny bias",
+}
 targets(oracle, PATH, GRIDS)
 
 # %% tags=["hide-input", "nbval-check-output"]
@@ -228,7 +232,7 @@ for points in GRIDS:
     print(f"        after an exact teacher's Euler step the target is off by up to {(s.euler - s.exact).abs().max():.3f}.")
 
 # %% [markdown]
-# With more levels both shrink. From 5 to 20 levels the bias falls less than the spread, because a step is still longer than the cliff is wide; from 20 to 80 it falls much faster.
+# With more levels both shrink. From 5 to 20 levels the bias falls less than the scatter, because a step is still longer than the cliff is wide; from 20 to 80 it falls much faster.
 # The next figure shows both at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
 
 # %%
@@ -242,7 +246,7 @@ for name, over in (("typical point", median_of_points), ("RMS over all points", 
     b, s = [over(row) for row in bias], [over(row) for row in scatter]
     ratio = [float(f"{(q / p) ** 2:.3g}") for p, q in zip(b, s, strict=True)]
     rows.append(f"| (scatter/bias)², {name} | " + " | ".join(f"{v:,.15g}".replace(",", " ") for v in ratio) + " |")
-why = "The mean of n targets scatters by scatter/√n, which equals the bias when n = (scatter/bias)²."
+why = "The scatter of the mean of n targets is smaller by √n, and equals the bias when n = (scatter/bias)²."
 folded("How many targets must be averaged before their mean scatters as little as their bias?", "\n".join(rows) + f"\n\n{why}")
 
 # %% [markdown]
@@ -325,7 +329,7 @@ networks_and_fixed_points({
 # The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small (0.00054 on the line) that, as long as a target scatters by more than c, this is almost the plain absolute value.
 # The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
 #
-# The figure shows this at one point. On the left is the distribution of the slope of one sample: three humps, one for each mode of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes. (Thin lines: other exact and median paths.)
+# The figure shows this at one point. On the left is the distribution of the slope of one sample, with a peak for each of the three modes of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes. (Thin lines: other exact and median paths.)
 
 # %%
 mean_and_median(oracle, x_t=-1.3, t=2.0)
@@ -346,7 +350,7 @@ distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil",
 errors({"Up to N = 80 the networks end near the fixed point": squared}, distilled)
 
 # %% [markdown]
-# The markers show the mean and the range of three seeds. (The errors are over all levels; those of lab 04 are at t = 10 alone.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
+# The markers show the mean and the range of three seeds. (The errors are over all levels; those of lab 04 are at t = 10 alone. As there, the networks are judged by their averaged weights.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
 # With many levels their error stays above that of the fixed point, and the seeds differ more. In part this is due to the limits of the network: at N = 80 those with an exact teacher, whose targets do not scatter, stay above their fixed point too. The rest would be due to the **scatter** of single targets; we did not separate the two.
 
 # %% tags=["hide-input"]

@@ -1,6 +1,7 @@
 """Lab 06: the closed form is autograd's, checks name each slip, explorers replay what was seen."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from cmlab_labs.common.plots_recordings import spread_labels
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass
-from cmlab_labs.lab06_ema.checks import WRONG, parts
+from cmlab_labs.lab06_ema.checks import WRONG
 from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, springs
 from cmlab_labs.lab06_ema.figures import (
     DECAY_STYLE,
@@ -24,14 +25,14 @@ from cmlab_labs.lab06_ema.figures import (
     unlabelled_losses,
     wavefronts,
 )
-from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, variant_name
+from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, LossObserver, ict_variant, variant_name
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import Uniform
 from cmlab.noise_levels import KarrasGrid
 
 LAB = lab("06")
-CHECKS = (checks.ema_update, checks.rescaled_gradient)
+CHECKS = (checks.ema_update, checks.steps_to_go)
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -208,24 +209,15 @@ def test_each_slip_in_the_update_gets_its_own_message(message):
     assert verdict.state == "slip" and message in verdict.message, verdict
 
 
-def points_of(levels):
-    return len(levels)
-
-
 @pytest.mark.parametrize("message", WRONG)
-def test_each_slip_in_the_gradient_gets_its_own_message(message):
-    verdict = checks.rescaled_gradient(
-        lambda theta, target, xi, levels: WRONG[message](theta, target, xi, points_of(levels))
-    )
+def test_each_slip_in_the_number_of_steps_gets_its_own_message(message):
+    verdict = checks.steps_to_go(WRONG[message])
     assert verdict.state == "slip" and verdict.message == message
     assert len(set(WRONG)) == len(WRONG)
 
 
-def test_other_wrong_gradients_are_told_apart():
-    vector = checks.rescaled_gradient(lambda a, b, c, levels: parts(a, b, c, len(levels))[3])
-    assert "return one number" in vector.message
-    other = checks.rescaled_gradient(lambda a, b, c, levels: 3.0)
-    assert "you find 3" in other.message
+def test_other_wrong_numbers_of_steps_are_told_apart():
+    assert "you say 3 steps" in checks.steps_to_go(lambda a, b, mu: 3.0).message
 
 
 # The front and the figures
@@ -244,12 +236,17 @@ def run_of(error, loss=(np.nan, 1.0)):
 
 
 def test_arrival_says_when_the_front_stays_at_the_top_or_where_it_ends():
-    assert front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "at the top by step 100"
+    assert (
+        front_arrival(run_of([[[0, 0.5, 1], [0, 0.1, 0.1]]])) == "is at the top from step 100 on"
+    )
     assert front_arrival(run_of([[[0, 0.1, 0.1], [0, 0.1, 0.3]]])).startswith("reaches t = 0.3")
     early, late = [[0, 0.1, 0.1], [0, 0.1, 0.1]], [[0, 0.1, 0.25], [0, 0.1, 0.1]]
-    assert front_arrival(run_of([early, late])) == "at the top by step 0 (every seed by 100)"
+    assert (
+        front_arrival(run_of([early, late]))
+        == "is at the top from step 0 on (every seed from 100)"
+    )
     never = [[0, 0.1, 0.1], [0, 0.1, 0.25]]
-    assert front_arrival(run_of([early, never])) == "at the top by step 0 (not every seed)"
+    assert front_arrival(run_of([early, never])) == "is at the top from step 0 on (not every seed)"
 
 
 def test_the_figures_draw_what_they_were_given():
@@ -308,6 +305,23 @@ def test_inside_the_recipe_a_target_of_decay_0999_costs_more_than_four_times():
 def test_the_collapsed_run_has_the_lowest_loss_on_every_seed():
     last = {mu: read("target", variant_name(mu, 0))["loss"][:, -1] for mu in DECAYS}
     assert last[0.999].max() < min(last[mu].min() for mu in DECAYS[:3])
+
+
+def test_the_low_loss_of_the_collapsed_run_is_low_against_its_own_target_alone():
+    slow, plain = (read("loss-parts", variant_name(mu, 0))["parts"].T for mu in (0.999, 0.0))
+    own, itself, exact = slow
+    assert own.max() < 0.8 * itself.min() and itself.min() > plain[1].max() > exact.max()
+    assert np.array_equal(plain[0], plain[1])  # there the target is the network itself
+
+
+@pytest.mark.parametrize(("mu", "same"), [(0.0, True), (0.999, False)])
+def test_the_parts_of_the_loss_differ_where_the_target_lags(mu, same):
+    recipe = ict_variant(mu, 11)(0)
+    recipe = replace(recipe, train=replace(recipe.train, steps=20, batch=32))
+    trainer = recipe.trainer()
+    trainer.fit()
+    own, itself, exact = LossObserver(256).observe_end(trainer, recipe)["parts"]
+    assert (own == itself) == same and exact > 0
 
 
 def test_every_kind_of_run_is_there_with_three_seeds_and_the_same_moments():

@@ -1,71 +1,50 @@
-"""Exercise checks of lab 06: the EMA update, and the rescaled gradient on a point mass."""
+"""Exercise checks of lab 06: the EMA update, and how slow it makes the point mass."""
 
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from math import log, log10
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cmlab.noise_levels import KarrasGrid
-
 from ..common.exercise import NotAttempted, close, exercise, expect
 from .analysis import PointMass
 
-GRIDS = (11, 21, 41, 81, 161, 321, 641, 1281)
+GRIDS = (41, 161, 641)
 same = partial(close, rtol=1e-6, atol=1e-6)
 
-# The rescaled gradient of the point mass, and common mistakes in it
+# The number of steps of the point mass, and common mistakes in it
 
-
-def parts(theta: float, target: float, xi: float, points: int) -> tuple[Tensor, ...]:
-    """a_t, a_r, the gaps t - r, and the difference of the two answers."""
-    levels = KarrasGrid().up(points)
-    a = 1 - levels[0] / levels
-    return a[1:], a[:-1], levels.diff(), a[1:] * (theta - xi) - a[:-1] * (target - xi)
-
-
-def slip_of(make: Callable[..., Tensor]) -> Callable[..., float]:
-    """A wrong answer, as a number, from the parts of the right one."""
-    return lambda *case: float(make(*parts(*case)))
-
-
-def without_lag(theta: float, target: float, xi: float, points: int) -> float:
-    return PointMass(points).gradient(theta, theta, xi)
-
-
-def swapped_levels(theta: float, target: float, xi: float, points: int) -> float:
-    """Student and target at the wrong levels."""
-    a_t, a_r, gap, _ = parts(theta, target, xi, points)
-    return float((2 * a_r * (a_r * (theta - xi) - a_t * (target - xi)) / gap).mean())
-
-
-WRONG: dict[str, Callable[..., float]] = {
-    "the lag is missing: the second answer is the target's, so use θ⁻ there": without_lag,
-    "the outer factor is a_r, and should be a_t: θ stands at the noisier level t": slip_of(
-        lambda a_t, a_r, gap, d: (2 * a_r * d / gap).mean()
+TWENTY = log(20)
+WRONG: dict[str, Callable[[float, float, float], float]] = {
+    "this target moves all the way to θ at once: it closes only the share 1 − μ": (
+        lambda a, b, mu: TWENTY * (a + b) / b
     ),
-    "the levels are swapped: θ answers at t, the noisier of the two, and θ⁻ at r": swapped_levels,
-    "it is not rescaled: divide each interval's gradient by its gap t − r": slip_of(
-        lambda a_t, a_r, gap, d: (2 * a_t * d).mean()
+    "μ and 1 − μ are exchanged: μ near 1 must mean that the target hardly moves": (
+        lambda a, b, mu: TWENTY * (a + b) / (mu * b)
     ),
-    "you divide by the mean gap: each interval has a gap of its own": slip_of(
-        lambda a_t, a_r, gap, d: (2 * a_t * d).mean() / gap.mean()
+    "this target moves towards ξ itself: it follows θ, which is only a little nearer": (
+        lambda a, b, mu: TWENTY / (1 - mu)
     ),
-    "the gradient also runs through the target: θ⁻ is held fixed, so only a_t (θ − ξ) varies":
-        slip_of(lambda a_t, a_r, gap, d: (2 * (a_t - a_r) * d / gap).mean()),
-    "the 2 of the square's derivative is missing": slip_of(
-        lambda a_t, a_r, gap, d: (a_t * d / gap).mean()
+    "A and B are exchanged: B pulls towards ξ, and the finer the grid, the larger A/B": (
+        lambda a, b, mu: TWENTY * (a + b) / ((1 - mu) * a)
     ),
-    "this is the loss, not its derivative with respect to θ": slip_of(
-        lambda a_t, a_r, gap, d: (d**2 / gap).mean()
+    "B/A is the lag as a share of θ − ξ: here it is wanted as a share of θ⁻ − ξ": (
+        lambda a, b, mu: TWENTY * a / ((1 - mu) * b)
     ),
-    "the intervals are summed: take their mean": slip_of(
-        lambda a_t, a_r, gap, d: (2 * a_t * d / gap).sum()
+    "the first step's length is not kept: each step is the same share of what is left": (
+        lambda a, b, mu: 0.95 * (a + b) / ((1 - mu) * b)
     ),
-    "the sign is wrong: this is the step of descent, not the gradient": slip_of(
-        lambda a_t, a_r, gap, d: -(2 * a_t * d / gap).mean()
+    "after so many steps 1/e of the way is left: a twentieth needs ln 20 times as many": (
+        lambda a, b, mu: (a + b) / ((1 - mu) * b)
+    ),
+    "this is when 5 % of the way is done: ask when 5 % of it is left": (
+        lambda a, b, mu: log(1 / 0.95) * (a + b) / ((1 - mu) * b)
+    ),
+    "this logarithm has another base: the exponential needs the natural one": (
+        lambda a, b, mu: log10(20) * (a + b) / ((1 - mu) * b)
     ),
 }  # fmt: skip
 
@@ -164,22 +143,18 @@ def check_independence(target: TinyNetwork, answer: Callable[..., Any]) -> None:
 
 
 @exercise
-def rescaled_gradient(answer: Callable[..., Any]) -> str:
-    """(θ, θ⁻, ξ, levels) -> dL/dθ with λ = 1/(t - r): where its sign changes, and its limit."""
-
-    def said(theta: float, target: float, xi: float, points: int) -> float:
-        found = torch.as_tensor(answer(theta, target, xi, KarrasGrid().up(points))).detach()
-        expect(found.numel() == 1, "return one number, the mean over all intervals")
-        return float(found)
-
+def steps_to_go(answer: Callable[..., Any]) -> str:
+    """(A, B, μ) -> steps until 5 % of the way is left, against the descent on three grids."""
+    cases = [(n, *PointMass(n).pulls, mu) for n in GRIDS for mu in (0.99, 0.999)]
+    said = [float(answer(a, b, mu)) for _, a, b, mu in cases]
     for slip, wrong in WRONG.items():
-        cases = ((3.0, 3.4, 1.0, 41), (-0.5, -0.4, 2.0, 161))
-        agree = all(same(said(*case), wrong(*case)) for case in cases)
+        agree = all(same(x, wrong(*case[1:])) for x, case in zip(said, cases, strict=True))
         expect(not agree, slip)
-    for case in ((3.0, 3.4, 1.0, 41), (1.0, 1.05, 0.0, 321), (0.2, 0.2, 0.7, 11)):
-        found, right = said(*case), PointMass(case[3]).gradient(*case[:3])
-        expect(same(found, right), f"at θ, θ⁻, ξ = {case[:3]} and N = {case[3]} you find "
-               f"{found:.4g}, and the gradient is {right:.4g}")  # fmt: skip
-    turn = next(n for n in GRIDS if said(1.0, 1.05, 0.0, n) < 0)
-    limit = said(1.0, 1.0, 0.0, 10_241)
-    return f"5 % behind, the sign changes at N = {turn}; without a lag the limit is {limit:.1f}"
+    shares = []
+    for found, (n, _, _, mu) in zip(said, cases, strict=True):
+        counted = PointMass(n).steps_to_reach(mu)
+        shares.append(found / counted)
+        expect(abs(shares[-1] - 1) < 0.12, f"at N = {n} and μ = {mu:g} you say {found:.0f} steps, "
+               f"and the descent takes {counted}")  # fmt: skip
+    worst = 100 * max(abs(share - 1) for share in shares)
+    return f"within {worst:.0f} % of the descent, for two μ on the grids {GRIDS}"

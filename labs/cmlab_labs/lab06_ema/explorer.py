@@ -36,10 +36,8 @@ def recorded_run(mu: float, points: int) -> ErrorHistory:
 
 
 def unlabelled_runs() -> dict[str, ErrorHistory]:
-    """The four decays on the doubling grid, under letters."""
-    return {
-        letter: recorded_run(mu, 0) for letter, mu in zip("ABCD", SHUFFLED_DECAYS, strict=True)
-    }
+    """The four decays on the doubling grid, under numbers."""
+    return {f"Run {k}": recorded_run(mu, 0) for k, mu in enumerate(SHUFFLED_DECAYS, 1)}
 
 
 def explorer() -> Explorer:

@@ -86,7 +86,8 @@ def steps_by_points(
     label(ax, points[-3], unhindered[-1] * 1.3, "μ = 0, step size 0.1/B", DATA.color)
     ax.set(yscale="log")
     slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
-    title = f"At N = {points[-1]}, μ = {max(steps):g} needs {slow / fast:.0f} times the steps"
+    times = f"{slow / fast:.0f} times as many steps"
+    title = f"At N = {points[-1]}, μ = {max(steps):g} needs {times} as μ = {min(steps):g}"
     name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
     return figure
 
@@ -230,7 +231,8 @@ def wavefronts(runs: Mapping[str, ErrorHistory]) -> Figure:
         for line, width in [(f, 0.8) for f in run.fronts()] + [(mean_front(run), 2.4)]:
             edge = [withStroke(linewidth=width + 1.2, foreground="black")]  # on light maps too
             ax.plot(run.steps, line, color="white", linewidth=width, path_effects=edge)
-        title = f"{name}\n{front_arrival(run)}".replace(" (", "\n(")
+        arrival = front_arrival(run).split(" (")[0].replace(" from", "\nfrom")
+        title = f"{name}: the front\n{arrival}"
         name_axes(ax, STEP, WAVEFRONT_LEVEL if ax is axes[0, 0] else "", title)
         ax.title.set_fontsize(9)
     bar = figure.colorbar(shown, ax=list(axes[0]), label=ERROR, extend="both", pad=0.01)
@@ -260,8 +262,8 @@ def front_arrival(run: ErrorHistory, near: float = NEAR) -> str:
     if mean is None:
         return f"reaches t = {line[-1]:.2g}"
     known = [step for step in seeds if step is not None]
-    every = f"every seed by {max(known)}" if len(known) == len(seeds) else "not every seed"
-    return f"at the top by step {mean}" + (f" ({every})" if set(seeds) != {mean} else "")
+    every = f"every seed from {max(known)}" if len(known) == len(seeds) else "not every seed"
+    return f"is at the top from step {mean} on" + (f" ({every})" if set(seeds) != {mean} else "")
 
 
 def snapshot(run: ErrorHistory, now: int, beside: ErrorHistory | None = None) -> Figure:
@@ -333,15 +335,15 @@ GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", 
 
 
 def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] = ()) -> Figure:
-    """The loss of each run, mean over seeds, under a letter; the last quarter enlarged.
+    """The loss of each run, mean over seeds, without its decay; the last quarter enlarged.
 
     `switches` are the steps at which the grid doubles.
     """
     figure, axes = sheet(1, 2, 8.4, 3.3, (1.6, 1))
-    for (letter, run), line in zip(runs.items(), LINES, strict=False):
+    for (name, run), line in zip(runs.items(), LINES, strict=False):
         curve = run.loss.mean(0)
         for ax in axes[0]:
-            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5, label=letter)
+            ax.plot(run.steps, curve, color=INK, linestyle=line, linewidth=1.5, label=name)
     axes[0, 0].legend(loc="lower left", handlelength=3.5, frameon=False)
     for step in switches:
         axes[0, 0].axvline(step, color="#bbbbbb", linewidth=0.8, linestyle=":")
@@ -350,9 +352,9 @@ def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] 
     axes[0, 1].set(xlim=(0.75 * whole, 1.07 * whole), ylim=(low, high))
     axes[0, 1].set_xticks([0.75 * whole, 0.875 * whole, whole])
     ends = {k: float(run.loss.mean(0)[-1]) for k, run in runs.items()}
-    for letter, place in spread_labels(ends, 0.07 * (high - low)).items():
+    for name, place in spread_labels(ends, 0.07 * (high - low)).items():
         axes[0, 1].annotate(
-            letter, (whole, ends[letter]), (1.04 * whole, place), va="center", fontsize=9,
+            name, (whole, ends[name]), (1.04 * whole, place), va="center", fontsize=9,
             arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK},
         )  # fmt: skip
     name_axes(axes[0, 0], STEP, "loss (running mean)", "Four runs that differ in one number only")
