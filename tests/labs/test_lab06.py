@@ -312,6 +312,8 @@ def test_the_low_loss_of_the_collapsed_run_is_low_against_its_own_target_alone()
     own, itself, exact = slow
     assert own.max() < 0.8 * itself.min() and itself.min() > plain[1].max() > exact.max()
     assert np.array_equal(plain[0], plain[1])  # there the target is the network itself
+    own, itself, _ = read("loss-parts", variant_name(0.99, 161))["parts"].T
+    assert 0.97 < (own / itself).min() and (own / itself).max() < 0.99  # smaller, but not by much
 
 
 @pytest.mark.parametrize(("mu", "same"), [(0.0, True), (0.999, False)])

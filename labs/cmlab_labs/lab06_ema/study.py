@@ -92,7 +92,7 @@ class LossObserver:
 
 LOSS_PARTS = Study(
     "loss-parts",
-    {variant_name(mu, n): ict_variant(mu, n) for mu, n in ((0.0, 0), (0.999, 0))},
+    {variant_name(mu, n): ict_variant(mu, n) for mu, n in ((0.0, 0), (0.999, 0), (0.99, 161))},
     LossObserver(),
     observations=1,
 )
