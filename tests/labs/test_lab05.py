@@ -26,7 +26,6 @@ from cmlab_labs.lab05_training.checks import (
 )
 from cmlab_labs.lab05_training.explorer import HIGH, explorer, live_training, place_of
 from cmlab_labs.lab05_training.figures import (
-    bias_by_ratio,
     by_gap,
     draw_errors,
     fixed_point_on_grid,
@@ -38,6 +37,7 @@ from cmlab_labs.lab05_training.figures import (
     order,
     orders,
     pairs,
+    rms,
     slopes,
     table,
     target_errors,
@@ -367,13 +367,13 @@ def test_along_the_mean_slope_a_path_ends_at_f_and_along_the_median_elsewhere():
     assert float(drawn[0].get_xdata()[0]) == pytest.approx((-1.3 - D) / 2)
 
 
-def test_the_bias_starts_at_the_distance_of_d_from_f_and_ends_at_0():
-    _, plot = bias_by_ratio(LAW, 1.0, (0.9, -0.8, 1.6)).axes
-    x, one = row(0.9, -0.8, 1.6)[:, None], torch.ones(3).double()
-    gap = (LAW.denoise(x, one) - LAW.consistency(x, one)).abs()[:, 0].tolist()
-    seen = [line.get_ydata() for line in plot.lines[1:]]
-    assert [bias[0] for bias in seen] == pytest.approx(gap, abs=0.002)
-    assert max(bias[-1] for bias in seen) < 0.01
+def test_the_bias_over_all_points_starts_at_the_distance_of_d_from_f_and_falls_all_the_way():
+    x, one = quantile_points(LAW, 1.0, 100)[:, 0].double(), torch.ones(100).double()
+    levels = (0.002, 0.5, 0.8, 0.9, 0.95, 0.975)
+    seen = [rms(target_errors(LAW, x, one, r * one).bias) for r in levels]
+    gap = LAW.denoise(x[:, None], one) - LAW.consistency(x[:, None], one)
+    assert seen[0] == pytest.approx(rms(gap), abs=0.002)
+    assert seen == sorted(seen, reverse=True) and seen[-1] < 0.02
 
 
 @pytest.mark.parametrize("noise", ["shared", "fresh"])

@@ -430,59 +430,7 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
     name_axes(ax, "share of the pairs", "target $f^*(x_r, r)$ (data units)", said)
 
 
-# Why the bias of one point may rise first, and where the median of the targets leads
-
-
-def bias_by_ratio(oracle: Mixture1D, t: float, points: Sequence[float]) -> Figure:
-    """Bias of CT's target against r/t at noisy points x_t of level t, and its root mean square."""
-    figure, ((ax, plot),) = sheet(1, 2, 9.8, 3.6)
-    draw_crossing(ax, oracle, t, points)
-    ratios = torch.cat([torch.tensor([SIGMA_MIN / t]), torch.linspace(0.05, 0.99, 48)]).double()
-    ranked = quantile_points(oracle, t, 100)[:, 0]
-    everywhere = []
-    for ratio in ratios.tolist():
-        level = torch.full_like(ranked, t)
-        everywhere.append(rms(target_errors(oracle, ranked, level, ratio * level).bias))
-    plot.plot(ratios, everywhere, color=DATA.color, linewidth=3.5, alpha=0.5)
-    label(plot, 0.62, 0.2, "over all $x_t$ (RMS)", DATA.color)
-    for x, role, place in zip(
-        points, (TARGET_STYLE, STUDENT, TEACHER), (0.05, 0.6, 0.2), strict=True
-    ):
-        here = torch.full_like(ratios, x)
-        bias = target_errors(oracle, here, torch.full_like(ratios, t), ratios * t).bias.abs()
-        plot.plot(ratios, bias, color=role.color, linestyle=role.line)
-        name = f"$x_t$ = {x:g}".replace("-", "−")
-        label(plot, place, float(bias[int(place * 48)]) + 0.02, name, role.color)
-    plot.set(xlim=(0, 1), ylim=(0, None))
-    name_axes(
-        plot,
-        "ratio $r/t$",
-        "|bias| (data units)",
-        "The bias may start small, but always ends at 0",
-    )
-    return figure
-
-
-def draw_crossing(ax: Axes, oracle: Mixture1D, t: float, points: Sequence[float]) -> None:
-    """f and D over x_t at level t, and their distance at some points: the bias where r = ε."""
-    x = torch.linspace(-3, 3, 301).double()
-    level = torch.full_like(x, t)
-    for values, role, name, place in (
-        (oracle.consistency(x[:, None], level)[:, 0], TRUTH, "exact $f^*$", (-2.6, -1.65)),
-        (oracle.denoise(x[:, None], level)[:, 0], MEAN, "$D$", (-2.9, -0.85)),
-    ):
-        ax.plot(x, values, color=role.color, linestyle=role.line)
-        label(ax, *place, name, "#8a5c00" if role is MEAN else role.color)
-    for value, role in zip(points, (TARGET_STYLE, STUDENT, TEACHER), strict=True):
-        here, one = double([[value]]), double([t])
-        ends = [float(oracle.consistency(here, one)), float(oracle.denoise(here, one))]
-        ax.plot([value] * 2, ends, color=role.color, linewidth=3, marker=role.marker, markersize=5)
-        name = f"{value:g}".replace("-", "−")
-        label(ax, value + 0.12, sum(ends) / 2 - 0.25, name, role.color)
-    ax.set(xlim=(-3, 3), ylim=(-1.9, 1.9))
-    name_axes(
-        ax, NOISY_POINT, "answer (data units)", f"At r = ε the bias is D − f* (here t = {t:g})"
-    )
+# Where the median of the targets leads
 
 
 def mean_and_median(oracle: Mixture1D, x_t: float, t: float) -> Figure:
