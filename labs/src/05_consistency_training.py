@@ -214,7 +214,7 @@ PATH = 38  # the path with 38 % of all paths below it
 GRIDS = {
     5: "wide scatter, large bias",
     20: "less scatter, less bias",
-    80: "small scatter, tiny bias",
+    80: "little scatter or bias",
 }
 targets(oracle, PATH, GRIDS)
 
