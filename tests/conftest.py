@@ -1,10 +1,16 @@
 """What holds for every test of the package: checked shapes, one thread, its own random numbers."""
 
+import os
+
 import matplotlib
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 matplotlib.use("Agg")
+# Triton reads this when it is imported, and torch may import it long before a kernel's test does.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # Before cmlab is imported for the first time: from here on each call is checked against its
 # annotations, shapes included. The tower lets an int stand where a float is asked for.
@@ -15,8 +21,6 @@ install_import_hook(
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    import torch
-
     torch.set_num_threads(1)
 
 
@@ -26,7 +30,6 @@ def own_random_numbers():
     import random
 
     import numpy as np
-    import torch
 
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):

@@ -220,13 +220,11 @@ def test_the_measure_of_memory_is_right_where_it_can_be_known():
 
 @pytest.fixture
 def kernels(monkeypatch):
-    """The Triton kernel: on a GPU, or interpreted where Triton is installed without one.
+    """The Triton kernel: on a GPU, or interpreted (see conftest.py) where there is none.
 
     It is loaded under another name, past the hook that checks annotations: Triton reads the
     source of a function and must find the function itself.
     """
-    if not torch.cuda.is_available():
-        monkeypatch.setenv("TRITON_INTERPRET", "1")  # Triton reads it when it is imported
     pytest.importorskip("triton", reason="needs Triton")
     path = Path(code.__file__).with_name("attention_kernels.py")
     spec = importlib.util.spec_from_file_location("attention_kernels", path)

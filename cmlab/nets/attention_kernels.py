@@ -6,6 +6,7 @@ the scores never leave the chip.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import triton  # pyright: ignore[reportMissingImports]
@@ -31,8 +32,9 @@ def one_pass(
     b, heads, n_q, c = q.shape
     # With larger tiles a program's sums no longer fit into the registers.
     rows = 16 if q.dtype == torch.float32 and c > 32 else 32
+    launch: Any = through_all_keys  # whose arguments are the kernel's and the launcher's
     with torch.cuda.device_of(q):
-        through_all_keys[(b * heads, triton.cdiv(n_q, rows))](  # pyright: ignore[reportIndexIssue]
+        launch[(b * heads, triton.cdiv(n_q, rows))](
             *inputs[:3], *(inputs[3:] or inputs[:3]), y, lse, t_y, t_lse,
             n_q, k.shape[2], c**-0.5,
             C=c, ROWS=rows, KEYS=16, TANGENT=bool(tangents), num_warps=4, num_stages=1,

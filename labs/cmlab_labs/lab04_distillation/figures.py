@@ -245,7 +245,7 @@ def orders(ideal: Mapping[str, Curve], found: Mapping[str, Curve]) -> Figure:
         error_bars(ax, curve, role, shift)
         label(ax, 40, middle[-2] * y, f"trained, {name}", role.color)
     level_ticks(ax, max((points for points, _ in ideal.values()), key=len))
-    best = {name: points[errors.mean(1).argmin()] for name, (points, errors) in found.items()}
+    best = {name: points[int(errors.mean(1).argmin())] for name, (points, errors) in found.items()}
     said = " and ".join(f"N = {n} ({name})" for name, n in best.items())
     name_axes(ax, LEVELS, ERROR, f"Trained students are best at {said}")
     return figure
