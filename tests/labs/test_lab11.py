@@ -6,8 +6,7 @@ import torch
 from cmlab_labs.common import explorers_steps, plots_steps
 from cmlab_labs.common.studies_shared import phased_ring
 from cmlab_labs.lab11_phases import checks
-from cmlab_labs.lab11_phases.analysis import ternary
-from cmlab_labs.lab11_phases.figures import ROWS, digit_rows
+from cmlab_labs.lab11_phases.analysis import SecondCall, off_modes, ternary
 from exercises import answers, lab, solutions, stubs
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -19,7 +18,7 @@ from cmlab.process import VarianceExploding
 from cmlab.sampling import ddim, multistep, ode
 
 LAB = lab("11")
-CHECKS = (checks.multistep, checks.middle)
+CHECKS = (checks.phased_pair, checks.middle)
 TOP = 10.0
 
 
@@ -31,62 +30,35 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
         assert check(solution).passed, check(solution)
 
 
-def sampler(scale=lambda n, at: at[n], levels=lambda at: at, noise=None, end=0.0, first=0.0):
-    """The multistep sampler with one thing wrong."""
+def slipped(slip):
+    """The points of the loss with one thing wrong."""
 
-    def run(f, x_T, levels_):
-        at = levels(levels_)
-        x = f(x_T + first * torch.randn_like(x_T), at[0])
-        for n in range(1, len(at)):
-            z = torch.randn_like(x) if noise is None else noise(x_T)
-            x = f(x + scale(n, at) * z, at[n])
-        return x + end * torch.randn_like(x)
+    def run(f, step, x_t, t, r, edges):
+        points = checks.Points()
+        points.f, points.step = f, step
+        first, second = points.pair(x_t, t, r, edges, slip)
+        return first, second.detach()
 
     return run
 
 
-def twice_told(f, x_T, levels):
-    x = f(x_T, levels[0])
-    for level in levels:
-        x = f(x + level * torch.randn_like(x), level)
-    return x
+def changed(change):
+    """The right points, changed afterwards."""
+    return lambda *given: change(*slipped("")(*given))
 
 
-def frozen(f, x_T, levels):
-    torch.manual_seed(5)
-    return sampler()(f, x_T, levels)
-
-
-def not_last(f, x_T, levels):
-    kept = []
-    for level in levels:
-        x = x_T if not kept else kept[-1] + level * torch.randn_like(x_T)
-        kept.append(f(x, level))
-    return kept[-2] if len(kept) > 1 else kept[-1]
-
-
-MULTISTEP_SLIPS = {
-    "the order is wrong": sampler(levels=lambda at: at[::-1]),
-    "too few calls": sampler(levels=lambda at: at[:-1] if len(at) > 1 else at),
-    "too many calls": twice_told,
-    "noise was added after the last call": sampler(end=0.1),
-    "no noise was added": sampler(scale=lambda n, at: 0.0),
-    "the scale of the level before": sampler(scale=lambda n, at: at[n - 1]),
-    "x is clean": sampler(scale=lambda n, at: (at[n - 1] ** 2 - at[n] ** 2) ** 0.5),
-    "as its variance": sampler(scale=lambda n, at: at[n] ** 2),
-    "the root of the level": sampler(scale=lambda n, at: at[n] ** 0.5),
-    "the one from which you started": sampler(noise=lambda x_T: x_T / 9.0),
-    "should get x_T as it is": sampler(first=0.1),
-    "the same in every run": frozen,
-    "return the answer of the last": not_last,
-    "keep the shape": lambda f, x_T, levels: sampler()(f, x_T, levels)[:5],
-    "was never called": lambda f, x_T, levels: x_T,
+PAIR_SLIPS = {message: slipped(name) for name, message in checks.PAIR_SLIPS.items()} | {
+    "return two points": changed(lambda first, second: first),
+    "the student's point comes first": changed(lambda first, second: (second, first)),
+    "has lost its gradient": changed(lambda first, second: (first.detach(), second)),
+    "detach it": changed(lambda first, second: (first, first * 0 + second)),
+    "both times inside one phase": changed(lambda first, second: (first, second + 1)),
 }
 
 
-@pytest.mark.parametrize("message", MULTISTEP_SLIPS)
-def test_each_slip_in_the_sampler_gets_its_own_message(message):
-    verdict = checks.multistep(MULTISTEP_SLIPS[message])
+@pytest.mark.parametrize("message", PAIR_SLIPS)
+def test_each_slip_in_the_two_points_gets_its_own_message(message):
+    verdict = checks.phased_pair(PAIR_SLIPS[message])
     assert verdict.state == "slip" and message in verdict.message, verdict
 
 
@@ -229,9 +201,11 @@ def test_the_key_figure_draws_means_and_leaves_zeros_out():
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([0.3, 0.2, 0.2, 0.1])
     drawn = figure.axes[1].lines[0].get_ydata()
     assert np.isnan(drawn[0]) and drawn[1:] == pytest.approx([0.4, 1.0, 1.2])
-    asked = {"good f": [(0.5, 0.1), (0.7, 0.05)]}
-    figure = plots_steps.intermediate_level([0.1, 1.0], {"good f": [0.2, 0.1]}, asked, "t")
-    assert figure.axes[0].lines[-1].get_xdata() == pytest.approx([0.7])
+    asked, once = {"good f": [(0.5, 0.1), (0.7, 0.05)]}, {"good f": 0.3}
+    panel = plots_steps.LevelPanel("x", {"good f": [0.2, 0.1]}, once, asked, {}, 0.01)
+    figure = plots_steps.intermediate_level([0.1, 1.0], {"t": panel})
+    answers = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert answers == [pytest.approx([0.7])]
 
 
 def test_the_titles_of_the_planner_fit_into_its_picture(seen):
@@ -263,13 +237,17 @@ def test_an_error_as_large_at_the_second_call_does_not_rule_out_a_gain():
     assert w2([10.0]) == pytest.approx(0.2, abs=0.02)
     assert w2([10.0, 1.0]) == pytest.approx(0.2 / 2**0.5, abs=0.02)
     text = LAB.read_text(encoding="utf-8")
-    assert "This is a rule of thumb" in text and "cannot give a better answer" not in text
+    assert "no more than a rule of thumb" in text and "cannot give a better answer" not in text
 
 
-def test_the_figure_of_digits_has_a_row_for_each_way():
-    pictures = np.zeros((3, 3, 20, 1, 8, 8), np.uint8)
-    figure = digit_rows(pictures, "t")
-    assert [ax.get_ylabel() for ax in figure.axes] == list(ROWS)
+def test_of_the_exact_f_a_second_call_leaves_no_more_samples_off_the_modes_than_data_have():
+    two = SecondCall(explorers_steps.OraclePhasedModel(Phases((0.0, TOP))))
+    real = off_modes(two.x)
+    assert real == pytest.approx(np.exp(-4.5), abs=0.004)
+    assert two.once[1] == pytest.approx(real, abs=0.005)
+    assert two.scores(0.3)[1] == pytest.approx(real, abs=0.005)
+    assert two.from_data(0.3) == pytest.approx(real, abs=0.005)
+    torch.testing.assert_close(off_modes(torch.zeros(4, 2)), 1.0)
 
 
 def test_the_text_says_what_w_stands_beside():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -134,10 +135,7 @@ def routes(oracle: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]
         scale = (levels**2 + oracle.sigma_data**2).sqrt()[:, None]
         ax.plot(levels, oracle.path(x_t.double(), levels)[..., 0] / scale, color=TRUTH.color,
                 linewidth=3.5, alpha=0.28)  # fmt: skip
-        at = torch.tensor(route.levels, dtype=torch.float64)
-        size = (at**2 + oracle.sigma_data**2).sqrt()[:, None]
-        ax.plot(at.clamp_min(LOWEST), route.places / size, color=role.color, linestyle=role.line,
-                marker=role.marker, markersize=4.5, linewidth=1.2)  # fmt: skip
+        draw_route(ax, route, oracle.sigma_data, role)
         ax.set(xscale="log", xlim=(route.levels[0] * 1.15, LOWEST * 0.85))
         ax.set_xticks([10, 1, 0.1, LOWEST], ["10", "1", "0.1", "0"])
         ax.minorticks_off()
@@ -147,6 +145,20 @@ def routes(oracle: Oracle, x_t: Tensor, panels: Mapping[str, tuple[Route, Role]]
     for ax in axes:
         ax.set_ylim(min(low), max(high))
     return figure
+
+
+def draw_route(ax: Axes, route: Route, sigma_data: float, role: Role) -> None:
+    """A route's calls as solid arrows; if noise is added between them, dotted, one sample only."""
+    at = torch.tensor(route.levels, dtype=torch.float64)
+    places = (route.places / (at**2 + sigma_data**2).sqrt()[:, None]).numpy()
+    at, renoised = at.clamp_min(LOWEST).numpy(), bool((at.diff() > 0).any())
+    for k in range(places.shape[1]):
+        alpha = 1.0 if k == places.shape[1] - 1 or not renoised else 0.22
+        for (a, b), (x, y) in zip(pairwise(at), pairwise(places[:, k]), strict=True):
+            line = {"color": DATA.color, "linestyle": ":"} if b > a else {"color": role.color}
+            ax.annotate("", (b, y), (a, x), arrowprops={"arrowstyle": "->", "linewidth": 1.4,
+                        "alpha": alpha, "shrinkA": 0, "shrinkB": 0} | line)  # fmt: skip
+        ax.plot(at, places[:, k], role.marker, color=role.color, markersize=4, alpha=alpha)
 
 
 def score_curve(ax: Axes, calls: Sequence[int], values: np.ndarray, role: Role, text: str,
@@ -166,19 +178,20 @@ def scores_by_calls(
 
     `shifts` moves names of curves, by a factor, where they would lie on each other.
     """
-    figure, (axes,) = sheet(1, len(panels), 10.4, 4.1)
+    figure, (axes,) = sheet(1, len(panels), 10.8, 4.1)
     for ax, (title, curves), measure, floor, shift in zip(
         axes, panels.items(), measures, floors, shifts, strict=True
     ):
         for name, values in curves.items():
             values = np.where(values < HIDDEN, np.nan, np.atleast_2d(values))
             score_curve(ax, CALLS, values, SAMPLER_STYLE[name], name, shift.get(name, 1.0))
-        ax.set(xscale="log", yscale="log", xlim=(0.9, 15))
+        ax.set(xscale="log", yscale="log", xlim=(0.9, 18))
         ax.set_xticks(CALLS, [str(n) for n in CALLS])
         plain_score_ticks(ax)
         if floor > 0:
             ax.axhline(floor, color=DATA.color, linewidth=1, linestyle=":")
-            label(ax, 0.95, floor * 0.78, "two sets of real data", DATA.color)
+            ax.set_ylim(min(ax.get_ylim()[0], 0.72 * floor))
+            label(ax, 0.95, floor * 0.83, "real data", DATA.color)
         name_axes(ax, "network calls", measure, title)
     return figure
 
@@ -191,23 +204,46 @@ def plain_score_ticks(ax: Axes) -> None:
     ax.set_yticks(ticks, [f"{v:g}" for v in ticks])
 
 
-def intermediate_level(
-    levels: Sequence[float], curves: Mapping[str, Sequence[float]],
-    asked: Mapping[str, Sequence[tuple[float, float]]], title: str,
-) -> Figure:  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class LevelPanel:
+    """A score of two calls by the middle level, for each network by name.
+
+    Args:
+        measure: what is scored.
+        curves: the score at each level.
+        once: the score of one call.
+        asked: the (level, score) that a search asked for, its answer last.
+        noisy: the score of one call on data with noise of each level.
+        floor: the score of real data.
+    """
+
+    measure: str
+    curves: Mapping[str, Sequence[float]]
+    once: Mapping[str, float]
+    asked: Mapping[str, Sequence[tuple[float, float]]]
+    noisy: Mapping[str, Sequence[float]]
+    floor: float
+
+
+def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]) -> Figure:
     """The score of a two-call sampler by its intermediate noise level; marks of a search."""
-    figure, axes = sheet(1, 1, 8.0, 3.4)
-    ax = axes[0, 0]
-    for name, values in curves.items():
-        role = SAMPLER_STYLE[name]
-        ax.plot(levels, values, color=role.color, linestyle=role.line)
-        label(ax, levels[-1] * 1.05, values[-1], name, role.color)
-        places = np.array(asked.get(name, [])).reshape(-1, 2)
-        ax.plot(*places.T, role.marker, color=role.color, markersize=6, fillstyle="none")
-        if len(places):
-            ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
-    ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 1.9))
-    plain_score_ticks(ax)
-    ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
-    name_axes(ax, "middle " + STEPS_LEVEL, "sliced $W_2$ (data units)", title)
+    figure, (axes,) = sheet(1, len(panels), 10.4, 3.9)
+    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        for name, values in panel.curves.items():
+            role = SAMPLER_STYLE[name]
+            ax.axhline(panel.once[name], color=role.color, linewidth=0.8, linestyle=(0, (6, 4)))
+            if name in panel.noisy:
+                ax.plot(levels, panel.noisy[name], color=role.color, linewidth=1.3, linestyle=":")
+            ax.plot(levels, values, color=role.color, linewidth=2)
+            label(ax, levels[-1] * 1.1, values[-1], name, role.color)
+            places = np.array(panel.asked.get(name, [])).reshape(-1, 2)
+            ax.plot(*places.T, role.marker, color=role.color, markersize=5, fillstyle="none")
+            if len(places):
+                ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
+        ax.axhline(panel.floor, color=DATA.color, linewidth=1, linestyle=":")
+        label(ax, levels[-1] * 1.1, panel.floor, "real data", DATA.color)
+        ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 3.6))
+        plain_score_ticks(ax)
+        ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
+        name_axes(ax, "middle " + STEPS_LEVEL, panel.measure, title)
     return figure

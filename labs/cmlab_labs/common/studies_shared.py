@@ -155,7 +155,7 @@ class EndpointObserver:
 
     end      (4,) SCORES in as many calls as there are phases, of the weights as they train
     ends     (2, 4, 4) SCORES at the end by KEEPS and by 1, 2, 4, 8 calls, averaged weights
-    weights  (weights,) of the first seed's averaged network, float16; 0 for the others
+    weights  (weights,) of the averaged network, float16; 0 for phases on seeds other than 0
     """
 
     def observe(self, trainer: Trainer, recipe: Recipe) -> Arrays:
@@ -173,7 +173,8 @@ class EndpointObserver:
             [score_ends(model, model.process, data, way, n) for n in CALL_COUNTS] for way in ways
         ]
         ends = [[[found[name] for name in SCORES] for found in row] for row in rows]
-        kept = flat_weights(model) * (recipe.train.seed == 0)
+        one_phase = len(cast(PCM, recipe.method).phases) == 1  # lab 11 calls it on every seed
+        kept = flat_weights(model) * (one_phase or recipe.train.seed == 0)
         return {"ends": np.array(ends, np.float32), "weights": kept}
 
 
@@ -183,7 +184,7 @@ def flat_weights(model: nn.Module) -> np.ndarray:
 
 
 def restored_network(variant: str, row: np.ndarray) -> nn.Module:
-    """The network of a phased variant's first seed, from the weights in its recording."""
+    """A network of a phased variant, from its weights in the recording."""
     model = PHASES.variants[variant](0).build().requires_grad_(False).eval()
     nn.utils.vector_to_parameters(torch.from_numpy(row).float(), model.parameters())
     return model

@@ -1,6 +1,6 @@
 """Exercise checks of lab 11, steps and phases (PCM)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import log
 from typing import Any
@@ -8,98 +8,102 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..common.exercise import Slip, close, exercise, expect
+from ..common.exercise import close, exercise, expect
 from .analysis import ternary
 
 same = partial(close, atol=1e-5)
 
-LEVELS = (9.0, 4.0, 1.5, 0.3)
-OFTEN = 4000  # samples; a measured scale is within 3 % of the true one
+EDGES = (0.0, 0.5, 2.0, 8.0)
+TIMES = {  # t and r, by what is tried
+    "both times inside one phase": (1.5, 1.0),
+    "t on an edge": (2.0, 1.2),
+    "r on the edge below t": (1.5, 0.5),
+    "an edge between t and r": (2.5, 1.6),
+    "two edges between t and r": (4.0, 0.3),
+    "the lowest phase": (0.4, 0.1),
+}
 
 
-class RecordingDenoiser:
-    """A denoiser with constant answers, which records its inputs and times."""
+class Points:
+    """A network's estimate, a teacher's step, and the two points of the loss; slips by name.
 
-    def __init__(self, value: float = 0.7) -> None:
-        self.value, self.inputs, self.times = value, [], []
+    Args:
+        weight: of the network; it has a gradient.
+    """
 
-    def __call__(self, x_t: Tensor, t: Any) -> Tensor:
-        x_t, t = torch.as_tensor(x_t), torch.as_tensor(t)
-        self.inputs.append(x_t.detach().clone())
-        self.times.append(float(t.flatten()[0]))
-        return torch.full_like(x_t, self.value * len(self.times))
+    def __init__(self) -> None:
+        self.weight = torch.tensor(0.6, requires_grad=True)
+
+    def f(self, x: Tensor, level: float) -> Tensor:
+        return self.weight * torch.tanh(x + 0.1 * float(level))
+
+    def step(self, x_t: Tensor, t: float, r: float) -> Tensor:
+        share = float(r) / float(t)
+        return share * x_t + (1 - share) * torch.sin(x_t)
+
+    def jump(self, x: Tensor, level: float, s: float) -> Tensor:
+        found = self.f(x, level)
+        return found + s / level * (x - found)
+
+    def pair(
+        self, x_t: Tensor, t: float, r: float, edges: Sequence[float], slip: str = ""
+    ) -> tuple[Tensor, Tensor]:
+        """The two points, or those of a slip."""
+        s = max(e for e in edges if e < t or (slip == "own edge" and e == t))
+        low = r if slip == "no clip" else max(r, s)
+        x_r = x_t if slip == "no step" else self.step(x_t, t, low)
+        second = max(e for e in edges if e < r) if slip == "two edges" else s
+        if slip == "data":
+            return self.f(x_t, t), self.f(x_r, low)
+        return self.jump(x_t, t, s), self.jump(x_r, t if slip == "share" else low, second)
+
+
+PAIR_SLIPS = {
+    "own edge": "a time on an edge belongs to the phase below: from t the jump leads to the next "
+    "edge down, not to t itself",
+    "data": "these are jumps to the data: both have to end at the edge below t",
+    "two edges": "both jumps lead to the edge below t; yours leads to the edge below r",
+    "no clip": "r may lie beyond the edge below t: raise it to that edge, or the teacher and the "
+    "second jump leave the phase",
+    "no step": "the second point starts from where the teacher's step leads, not from x_t",
+    "share": "the second jump starts at r: its line is followed for the share s/r, not s/t",
+}
 
 
 @exercise
-def multistep(answer: Callable[..., Any]) -> str:
-    """(f, x_T, levels) -> x: as many calls as levels, in order, fresh noise of their scale."""
-    for levels in (LEVELS, LEVELS[:1], LEVELS[:2]):
-        model, g = RecordingDenoiser(), torch.Generator().manual_seed(3)
-        start = 9 * torch.randn(OFTEN, 2, generator=g)
-        torch.manual_seed(0)
-        end = torch.as_tensor(answer(model, start.clone(), list(levels)))
-        check_levels(model.times, levels)
-        expect(end.shape == start.shape, f"the samples should keep the shape of x_T, "
-               f"{tuple(start.shape)}; yours is {tuple(end.shape)}")  # fmt: skip
-        expect(torch.equal(model.inputs[0], start),
-               "the first call should get x_T as it is: it is at its level already")  # fmt: skip
-        for n in range(1, len(levels)):
-            check_noise(model, n, levels)
-        check_end(end, model.value * len(levels), levels)
-    torch.manual_seed(1)
-    again = RecordingDenoiser()
-    answer(again, start.clone(), list(levels))
-    expect(not torch.equal(again.inputs[1], model.inputs[1]),
-           "the noise is the same in every run: draw it afresh")  # fmt: skip
-    return (
-        f"{len(LEVELS)}, 1 and 2 calls in order, fresh noise of the right scale, none at the end"
-    )
+def phased_pair(answer: Callable[..., Any]) -> str:
+    """(f, step, x_t, t, r, edges) -> the two points that PCM's loss compares."""
+    points, found = Points(), {}
+    x_t = torch.linspace(-3, 3, 10).reshape(5, 2)
+    for name, (t, r) in TIMES.items():
+        mine = answer(points.f, points.step, x_t.clone(), t, r, list(EDGES))
+        expect(isinstance(mine, Sequence) and len(mine) == 2, "return two points: the student's "
+               "jump, and the one that starts from the teacher's step")  # fmt: skip
+        found[name] = tuple(torch.as_tensor(point) for point in mine)
+    said = {
+        name: all(matches(found[where], points.pair(x_t, *TIMES[where], EDGES, name))
+                  for where in TIMES)
+        for name in PAIR_SLIPS
+    }  # fmt: skip
+    for name, holds in said.items():
+        expect(not holds, PAIR_SLIPS[name])
+    for where, (t, r) in TIMES.items():
+        right = points.pair(x_t, t, r, EDGES)
+        expect(not matches(found[where], right[::-1]) or matches(found[where], right),
+               "the student's point comes first")  # fmt: skip
+        for name, mine, wanted in zip(("first", "second"), found[where], right, strict=True):
+            expect(same(mine, wanted), f"{where} (t = {t:g}, r = {r:g}, edges "
+                   f"{', '.join(f'{e:g}' for e in EDGES)}): the {name} point is "
+                   f"{mine[0].tolist()}, not {wanted[0].tolist()}")  # fmt: skip
+    first, second = found["both times inside one phase"]
+    expect(first.requires_grad, "the student's point has lost its gradient")
+    expect(not second.requires_grad, "the second point is the target: detach it")
+    return f"{len(TIMES)} places of t and r: inside a phase, on its edges, and across one or two"
 
 
-def check_levels(times: list[float], levels: tuple[float, ...]) -> None:
-    """Check that the calls came at these levels, in order."""
-    levels_text = f"{[round(t, 3) for t in times]}, not {list(levels)}"
-    expect(bool(times), "the model was never called")
-    backwards = len(levels) > 1 and same(times, list(levels[::-1]))
-    expect(not backwards, "the order is wrong: the first call is at the largest level")
-    expect(len(times) >= len(levels), f"too few calls: your levels were {levels_text}")
-    expect(len(times) == len(levels), f"too many calls: your levels were {levels_text}")
-    expect(all(abs(a - b) < 1e-5 for a, b in zip(times, levels, strict=True)),
-           f"the model was called at the levels {levels_text}")  # fmt: skip
-
-
-def check_noise(model: RecordingDenoiser, n: int, levels: tuple[float, ...]) -> None:
-    """Check the input of call n: the estimate of the call before, plus noise of this level."""
-    level, before, middle = levels[n], levels[n - 1], model.value * n
-    noise = model.inputs[n] - middle
-    std, mean = float(noise.std()), float(noise.mean())
-    where = f"before call {n + 1}"
-    expect(std > 1e-6, f"no noise was added {where}: the model would get a clean sample")
-    for wrong, slip in (
-        (before, f"the noise added {where} has the scale of the level before: use {level:g}"),
-        ((before**2 - level**2) ** 0.5,
-         f"the noise added {where} is what leads from one level to the other: x is clean, so "
-         f"its scale is the level itself"),
-        (level**2, f"the noise added {where} has the level as its variance: "
-         f"it should be its scale"),
-        (level**0.5, f"the noise added {where} has the root of the level as its scale"),
-    ):  # fmt: skip
-        far = abs(wrong / level - 1) > 0.1
-        expect(not (far and abs(std / wrong - 1) < 0.04 and abs(mean) < 0.2 * max(std, 1)), slip)
-    kept = float(torch.corrcoef(torch.stack([noise.flatten(), model.inputs[0].flatten()]))[0, 1])
-    expect(abs(kept) < 0.2, f"the noise {where} is the one from which you started: draw it afresh")
-    expect(abs(std / level - 1) < 0.05 and abs(mean) < 6 * level / OFTEN**0.5,
-           f"call {n + 1} should get the estimate of call {n} plus noise of scale {level:g}: the "
-           f"rest has scale {std:.3g} and mean {mean:.2g}")  # fmt: skip
-
-
-def check_end(end: Tensor, value: float, levels: tuple[float, ...]) -> None:
-    """Check that the samples are the last call's answer."""
-    spread = float((end - value).abs().max())
-    if spread > 1e-5:
-        noisy = float(end.std()) > 1e-3
-        raise Slip("noise was added after the last call: it would stay in the samples" if noisy
-                   else f"return the answer of the last of the {len(levels)} calls")  # fmt: skip
+def matches(mine: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Whether both points are the same."""
+    return all(same(a, b) for a, b in zip(mine, other, strict=True))
 
 
 class UnimodalScore:
