@@ -56,7 +56,13 @@ from cmlab_labs.common.prediction import predict
 from cmlab_labs.common.studies_shared import restored_network
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab11_phases import checks
-from cmlab_labs.lab11_phases.analysis import SecondCall, fixed_draws, off_by_calls, off_modes, ternary
+from cmlab_labs.lab11_phases.analysis import (
+    SecondCall,
+    fixed_draws,
+    off_by_calls,
+    off_modes,
+    ternary,
+)
 from IPython.display import Markdown
 
 from cmlab.data.toy import Bumps

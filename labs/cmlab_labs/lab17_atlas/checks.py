@@ -1,80 +1,92 @@
 """Exercise checks of lab 17, the atlas of methods."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..common.exercise import exercise, expect
-from .figures import beats, failed_as_infinite, front, unbeaten
+from .figures import beats, failed_as_infinite, front
 
-NAN = float("nan")
-Table = Mapping[str, Sequence[float]]
-Rule = Callable[[Table], list[str]]
+Draws = Sequence[float]
+LOWER, HIGHER, EQUAL = "lower", "higher", "indistinguishable"
+PAIRS: dict[str, tuple[Draws, Draws]] = {  # errors of two networks on the same ten test draws
+    "lower on every draw, in ranges that overlap": (
+        [0.20, 0.31, 0.24, 0.45, 0.29, 0.33, 0.22, 0.38, 0.27, 0.41],
+        [0.21, 0.33, 0.25, 0.47, 0.30, 0.35, 0.24, 0.39, 0.28, 0.43],
+    ),
+    "lower on nine, with the higher mean": (
+        [0.20, 0.31, 0.24, 0.45, 0.29, 0.33, 0.22, 0.38, 0.27, 0.91],
+        [0.21, 0.33, 0.25, 0.47, 0.30, 0.35, 0.24, 0.39, 0.28, 0.43],
+    ),
+    "lower on eight": (
+        [0.20, 0.31, 0.24, 0.45, 0.29, 0.33, 0.22, 0.38, 0.29, 0.44],
+        [0.21, 0.33, 0.25, 0.47, 0.30, 0.35, 0.24, 0.39, 0.28, 0.43],
+    ),
+    "nearly the same numbers in another order": (
+        [0.20, 0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, 0.28, 0.29],
+        [0.291, 0.281, 0.271, 0.261, 0.251, 0.241, 0.231, 0.221, 0.211, 0.201],
+    ),
+    "equal on every draw": ([0.2] * 10, [0.2] * 10),
+    "equal on two": (
+        [0.20, 0.31, 0.24, 0.45, 0.29, 0.33, 0.22, 0.38, 0.28, 0.43],
+        [0.21, 0.33, 0.25, 0.47, 0.30, 0.35, 0.24, 0.39, 0.28, 0.43],
+    ),
+}
+Judge = Callable[[Draws, Draws], str]
 
-TABLES: dict[str, Table] = {
-    "ranges apart": {"a": [0.10, 0.12, 0.11], "b": [0.30, 0.31, 0.29]},
-    "two that overlap": {"a": [0.13, 0.2, 0.15], "b": [0.3, 0.4, 0.35], "c": [0.14, 0.1, 0.12]},
-    "a wide range": {"a": [0.20, 0.21, 0.22], "b": [0.01, 0.30, 0.02], "c": [0.12, 0.14, 0.13]},
-    "one good seed": {"a": [0.1, 0.5, 0.6], "b": [0.2, 0.3, 0.3]},
-    "ranges that touch": {"a": [0.1, 0.2], "b": [0.2, 0.3]},
-    "a failed run": {"a": [0.1, NAN, 0.11], "b": [0.2, 0.3, 0.25]},
-    "nothing but failed runs": {"a": [NAN, NAN], "b": [0.2, 0.3]},
-    "one method": {"a": [0.4, 0.2]},
-    "no method": {},
+
+def paired_verdict(a: Draws, b: Draws, least: int = 9) -> str:
+    """Whether a is lower or higher than b on at least nine of ten draws."""
+    lower, higher = (sum(x < y for x, y in zip(*pair, strict=True)) for pair in ((a, b), (b, a)))
+    return LOWER if lower >= least else HIGHER if higher >= least else EQUAL
+
+
+def by_ranges(a: Draws, b: Draws) -> str:
+    """The rule of the lab, which ignores the pairing."""
+    return LOWER if beats(a, b) else HIGHER if beats(b, a) else EQUAL
+
+
+def by_means(a: Draws, b: Draws) -> str:
+    """The lower mean."""
+    return LOWER if np.mean(a) < np.mean(b) else HIGHER if np.mean(b) < np.mean(a) else EQUAL
+
+
+def swapped(a: Draws, b: Draws) -> str:
+    """The verdict on b."""
+    return paired_verdict(b, a)
+
+
+PAIR_SLIPS: dict[str, Judge] = {
+    "you compare the ranges: most of them is what both networks share, the draw of the test":
+        by_ranges,
+    "you compare the means: one bad draw decides": by_means,
+    "you sort before you compare: then the two numbers of a pair are of different draws":
+        lambda a, b: paired_verdict(sorted(a), sorted(b)),
+    "these are errors of a against b: lower is better": swapped,
+    "nine of ten are enough": partial(paired_verdict, least=10),
+    "eight of ten are too few: equal networks are that far apart in one case of nine":
+        partial(paired_verdict, least=8),
+    "a draw with equal errors speaks for neither":
+        lambda a, b: LOWER if sum(x <= y for x, y in zip(a, b, strict=True)) >= 9
+        else HIGHER if sum(x >= y for x, y in zip(a, b, strict=True)) >= 9 else EQUAL,
 }  # fmt: skip
 
 
-def rule_of(
-    beaten: Callable[[np.ndarray, np.ndarray], bool], read: Callable = failed_as_infinite
-) -> Rule:
-    """Keep what no other beats, by this rule of beating and this reading of errors."""
-
-    def rule(table: Table) -> list[str]:
-        scores = {name: read(errors) for name, errors in table.items()}
-        return [a for a in scores if not any(beaten(scores[b], scores[a]) for b in scores)]
-
-    return rule
-
-
-def beaten_by_lowest_mean(table: Table) -> list[str]:
-    """Those that the lowest mean does not beat."""
-    best = min(table, key=lambda name: failed_as_infinite(table[name]).mean(), default=None)
-    return [name for name in table if best and not beats(table[best], table[name])]
-
-
-def without_failed(errors: Sequence[float]) -> np.ndarray:
-    """The errors of runs that came to something."""
-    return np.array([e for e in errors if e == e] or [np.inf])
-
-
-SLIPS: dict[str, Rule] = {
-    "these are errors: lower is better": rule_of(lambda a, b: a.min() > b.max()),
-    "you return those that are beaten: return the others": lambda table: [
-        name for name in table if name not in unbeaten(table_of(table))
-    ],
-    "you compare the means alone: how far the seeds lie apart does not count":
-        rule_of(lambda a, b: a.mean() < b.mean()),
-    "you compare with the lowest mean alone: its range may be wide, and another method with a "
-    "narrow one beats what it does not": beaten_by_lowest_mean,
-    "ranges that touch are not apart: the worst seed must be below the best, not equal to it":
-        rule_of(lambda a, b: a.max() <= b.min() and a is not b),
-    "you leave failed runs out: a method that fails on one seed of three looks safe":
-        rule_of(lambda a, b: a.max() < b.min(), without_failed),
-    "max and min go astray when one of the errors is nan: count a failed run as an infinite error":
-        rule_of(lambda a, b: max(a) < min(b), list),
-    "nan is neither below nor above anything, so a method that always fails is never beaten: "
-    "count a failed run as an infinite error": rule_of(lambda a, b: a.max() < b.min(), np.array),
-    "you compare the best seeds alone: one lucky run decides":
-        rule_of(lambda a, b: a.min() < b.min()),
-    "you compare the worst seeds alone: one unlucky run decides":
-        rule_of(lambda a, b: a.max() < b.max()),
-}  # fmt: skip
-
-
-def table_of(table: Table) -> dict[str, np.ndarray]:
-    """Errors as arrays."""
-    return {name: np.asarray(errors, dtype=float) for name, errors in table.items()}
+@exercise
+def paired(answer: Callable[..., Any]) -> str:
+    """(a, b) -> "lower", "higher" or "indistinguishable", by at least nine of ten draws."""
+    both = [*PAIRS.values(), *(pair[::-1] for pair in PAIRS.values())]
+    found = [answer(list(a), list(b)) for a, b in both]
+    odd = [said for said in found if said not in (LOWER, HIGHER, EQUAL)]
+    expect(not odd, f"answer with {LOWER!r}, {HIGHER!r} or {EQUAL!r}; yours was {odd[:1]}")
+    right = [paired_verdict(a, b) for a, b in both]
+    for slip, judge in PAIR_SLIPS.items():
+        expect(found == right or found != [judge(a, b) for a, b in both], slip)
+    for name, mine, wanted in zip([*PAIRS, *PAIRS], found, right, strict=True):
+        expect(mine == wanted, f"{name}: a is {wanted}; yours says {mine}")
+    return f"{len(PAIRS)} pairs, both ways round: shared draws, one bad draw, ties"
 
 
 def as_names(found: Any) -> list[str]:
@@ -82,19 +94,6 @@ def as_names(found: Any) -> list[str]:
     expect(not isinstance(found, str), f"return a list of names, not the one name {found!r}")
     expect(hasattr(found, "__iter__"), f"return a list of names, not {found!r}")
     return [str(name) for name in found]
-
-
-@exercise
-def not_beaten(answer: Callable[..., Any]) -> str:
-    """(scores) -> the names that no other beats: ranges over the seeds lie apart."""
-    right = [sorted(unbeaten(table_of(table))) for table in TABLES.values()]
-    found = [sorted(as_names(answer({k: list(v) for k, v in t.items()}))) for t in TABLES.values()]
-    for slip, rule in SLIPS.items():
-        expect(found == right or found != [sorted(rule(t)) for t in TABLES.values()], slip)
-    for (name, table), mine, wanted in zip(TABLES.items(), found, right, strict=True):
-        expect(mine == wanted, f"with {name}, {dict(table)}, not beaten are {wanted}; "
-               f"yours are {mine}")  # fmt: skip
-    return f"{len(TABLES)} tables: overlapping and touching ranges, wide ones, failed runs"
 
 
 # By name: CPU seconds of a pre-training, those of the rest, errors over the seeds.
