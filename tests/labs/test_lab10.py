@@ -12,6 +12,7 @@ from cmlab_labs.lab10_scm.analysis import (
     along_exact_path,
     continuous_gradient,
     difference_errors,
+    direction,
     discrete_gradient,
     feature_speed,
     gaussian_consistency,
@@ -25,15 +26,13 @@ from cmlab_labs.lab10_scm.analysis import (
     time_derivative,
 )
 from cmlab_labs.lab10_scm.checks import SLIPS, WRONG, exact_g, settings
-from cmlab_labs.lab10_scm.explorer import secant_picture
+from cmlab_labs.lab10_scm.explorer import ExactNetwork, secant_picture
 from cmlab_labs.lab10_scm.figures import (
-    DerivativeErrors,
     TangentLengths,
     bracket_lengths,
     by_gap,
     comparison_table,
     decimal,
-    derivative_errors,
     effect,
     existing_recordings,
     first_and_last,
@@ -51,20 +50,22 @@ from cmlab_labs.lab10_scm.figures import (
     stabiliser_verdict,
     variant_scores,
 )
+from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Ring
 from cmlab.methods import SCM
 from cmlab.methods.scm import Unbounded
-from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond
+from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond, carried
 from cmlab.nets import MLP, Positional
 from cmlab.nets.embedding import Fourier
 from cmlab.oracle import Gaussian
+from cmlab.presets import toy
 from cmlab.process import TrigFlow
 from cmlab.schedules import Constant
 
 LAB = lab("10")
-CHECKS = (checks.trig_coefficients, checks.tangent)
+CHECKS = (checks.trig_network, checks.tangent)
 PLAIN = SCM(warmup=Constant(1.0), bound=Unbounded())
 
 
@@ -76,35 +77,22 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
         assert check(solution).passed, check(solution)
 
 
-def coefficients(t, sigma_data):
-    return {"c_skip": t.cos(), "c_out": -sigma_data * t.sin(),
-            "c_in": torch.ones_like(t) / sigma_data, "c_noise": t,
-            "factor": t.cos() * t.sin()}  # fmt: skip
-
-
-@pytest.mark.parametrize("name, slip", [(n, s) for n, row in SLIPS.items() for s in row])
-def test_each_slip_in_a_coefficient_gets_its_own_message(name, slip):
-    def answer(t, sigma_data):
-        wrong = SLIPS[name][slip](t, torch.full_like(t, sigma_data))
-        return tuple((coefficients(t, sigma_data) | {name: wrong}).values())
-
-    verdict = checks.trig_coefficients(answer)
+@pytest.mark.parametrize("slip", SLIPS)
+def test_each_slip_in_the_network_carried_over_gets_its_own_message(slip):
+    verdict = checks.trig_network(SLIPS[slip])
     assert verdict.state == "slip" and verdict.message == slip, verdict
 
 
-def test_other_wrong_coefficients_are_told_apart():
-    def several(change):
-        return checks.trig_coefficients(
-            lambda t, s: change(list(coefficients(t, s).values()))
-        ).message
-
-    assert "return five things" in several(lambda rows: rows[:3])
-    assert "one number for each t" in several(lambda rows: [row[:, None] for row in rows])
-    assert "c_out is wrong: at t = 0.8" in several(lambda rows: [rows[0], 2 * rows[1], *rows[2:]])
-    number = checks.trig_coefficients(
-        lambda t, s: (t.cos(), -s * t.sin(), 1 / s, t, t.cos() * t.sin())
-    )
-    assert number.passed  # a plain number for c_in will do
+def test_other_wrong_networks_are_told_apart_and_the_right_one_is_the_packages():
+    assert "on paper" in checks.trig_network(lambda F, u, t, s: -2 * F(u, s * t.tan())).message
+    assert "should have u's" in checks.trig_network(lambda F, u, t, s: F(u, t)[:, 0]).message
+    edm = toy.edm(seed=0).build().double()
+    trig = carried(edm, TrigPrecond(edm.precond.sigma_data, QuarterLog()))
+    u, t = torch.randn(8, 2).double(), torch.linspace(0.1, 1.5, 8).double()
+    s = edm.precond.sigma_data
+    size = s / t.cos()[:, None]
+    found = -edm.raw(size * u, s * t.tan())
+    torch.testing.assert_close(trig.raw(s * u, t), found)
 
 
 @pytest.mark.parametrize("slip", WRONG)
@@ -276,14 +264,17 @@ def test_the_figures_of_clocks_and_brackets_show_what_they_are_given():
     np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), 10)
 
 
-def test_the_figure_of_the_vee_rings_the_best_that_32_bits_can_do():
-    steps = [0.1, 0.01, 0.001, 1e-7]
-    rows = {"float64": [1e-2, 1e-4, 1e-6, 1e-9], "float32": [1e-2, 2e-4, 1e-3, 1]}
-    errors = DerivativeErrors(rows, {"float32": 1e-7})
-    figure = derivative_errors(steps, {"one": errors, "two": errors})
-    ring = figure.axes[0].lines[-1]
-    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (0.01, 2e-4)
-    assert "2000 times worse than forward mode" in figure.axes[1].get_title(loc="left")
+def test_the_direction_of_g_is_right_for_slow_features_and_nearly_random_for_fast_ones():
+    g = torch.Generator().manual_seed(0)
+    x, z = Ring().oracle.sample(256, g).double(), torch.randn(256, 2, generator=g).double()
+    mean = {}
+    for variant in ("sct", "sct-fourier-16"):
+        model = STUDIES["stabilisers"].variants[variant](0).build().double()
+        path = sample_path(model.process, x, z, 0.1 + 1.4 * torch.rand(256, generator=g).double())
+        D = Ring().oracle.denoise(path.x_t / path.t.cos()[:, None], model.process.level(path.t))
+        path = path._replace(dx_t=model.process.velocity(path.x_t, D, path.t))
+        mean[variant] = float(direction(model, ExactNetwork(), path).mean())
+    assert mean["sct"] > 0.8 and abs(mean["sct-fourier-16"]) < 0.3
 
 
 def a_recording(scores, steps=4):
@@ -310,13 +301,13 @@ def test_a_verdict_needs_ranges_that_are_apart():
     assert stabiliser_verdict(full, worse).endswith("better without")
     assert stabiliser_verdict(worse, full).startswith("partly")
     assert stabiliser_verdict(ruin, full).startswith("confirmed here")
-    assert first_and_last(np.ones((3, 4, 2))) == "1 (1 to 1) → 1 (1 to 1)"
+    assert first_and_last(np.ones((3, 4))) == "1 (1 to 1) → 1 (1 to 1)"
 
 
 def test_the_table_of_arms_names_them_and_says_how_far_they_are():
     text = comparison_table({"sct": FULL, "sct-fourier-16": RUIN}, "sct")
-    assert "| sCT | 0.06 (0.05 to 0.07) | 90% (90% to 90%) |  |" in text
-    assert "| Fourier scale 16 | 5.01 (5 to 5.02) |" in text and "×83.5" in text
+    assert "| sCT | 0.060 (0.050 to 0.070) | 90 (90 to 90) % |  |" in text
+    assert "| Fourier scale 16 | 5.0 (5.0 to 5.0) |" in text and "×83 to ×84" in text
 
 
 def test_the_figure_of_arms_has_a_mark_for_each_seed_and_one_log_axis():
@@ -371,7 +362,7 @@ def test_the_text_gives_the_factor_in_front_of_the_gradient_its_sign():
     f = torch.func.grad(lambda F: t.cos() * 0.4 - t.sin() * sigma_data * F)
     assert f(F) / (sigma_data * t.tan()) == pytest.approx(-t.cos().item(), rel=1e-12)
     text = lab("10").read_text(encoding="utf-8")
-    assert "the factors in front become $-\\cos t$" in text and "become cos t" not in text
+    assert "the factor in front becomes $-2\\cos t$" in text and "become cos t" not in text
 
 
 def test_along_a_path_f_star_is_constant_and_the_secant_of_d_tends_to_its_derivative():

@@ -214,7 +214,7 @@ class LevelPanel:
         once: the score of one call.
         asked: the (level, score) that a search asked for, its answer last.
         noisy: the score of one call on data with noise of each level.
-        floor: the score of real data.
+        floor: the lowest and the highest score of sets of real data.
     """
 
     measure: str
@@ -222,7 +222,7 @@ class LevelPanel:
     once: Mapping[str, float]
     asked: Mapping[str, Sequence[tuple[float, float]]]
     noisy: Mapping[str, Sequence[float]]
-    floor: float
+    floor: tuple[float, float]
 
 
 def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]) -> Figure:
@@ -240,8 +240,8 @@ def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]
             ax.plot(*places.T, role.marker, color=role.color, markersize=5, fillstyle="none")
             if len(places):
                 ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
-        ax.axhline(panel.floor, color=DATA.color, linewidth=1, linestyle=":")
-        label(ax, levels[-1] * 1.1, panel.floor, "real data", DATA.color)
+        ax.axhspan(*panel.floor, color=DATA.color, alpha=0.16, linewidth=0)
+        label(ax, levels[0], panel.floor[0] * 1.03, "real data", DATA.color)
         ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 3.6))
         plain_score_ticks(ax)
         ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])

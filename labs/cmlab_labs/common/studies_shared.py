@@ -183,9 +183,9 @@ def flat_weights(model: nn.Module) -> np.ndarray:
     return nn.utils.parameters_to_vector(model.parameters()).detach().half().numpy()
 
 
-def restored_network(variant: str, row: np.ndarray) -> nn.Module:
-    """A network of a phased variant, from its weights in the recording."""
-    model = PHASES.variants[variant](0).build().requires_grad_(False).eval()
+def restored_network(variant: str, row: np.ndarray, seed: int = 0) -> nn.Module:
+    """A network of a phased variant, from its weights in the recording of this seed."""
+    model = PHASES.variants[variant](seed).build().requires_grad_(False).eval()
     nn.utils.vector_to_parameters(torch.from_numpy(row).float(), model.parameters())
     return model
 

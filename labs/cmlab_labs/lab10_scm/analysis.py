@@ -143,6 +143,14 @@ def tangent_terms(model: Denoiser, path: PathPoints) -> tuple[Data, Data]:
     )
 
 
+def direction(model: Denoiser, exact: Denoise, path: PathPoints) -> PerSample:
+    """The cosine (b,) between g and F* - F, the way from the network to f*'s network `exact`."""
+    u = path.x_t / cast(TrigFlow, model.process).sigma_data
+    with torch.no_grad():
+        aim = exact(u, path.t) - model.raw(path.x_t, path.t)
+    return torch.cosine_similarity(sum(tangent_terms(model, path)), aim)
+
+
 def feature_speed(embed: Embed, time_input: TimeInput, process: TrigFlow, t: Time) -> PerSample:
     """|d features / dt| of a network with the time input c_noise(t). Frequencies are random."""
     waves = Waves(embed).to(t.dtype)

@@ -10,7 +10,6 @@ from torch import Tensor
 from cmlab.oracle import Gaussian
 
 from ..common.exercise import Slip, close, exercise, expect
-from .analysis import gaussian_consistency, gaussian_denoiser, noisy_std
 
 same = partial(close, rtol=1e-6, atol=1e-6)
 
@@ -140,103 +139,67 @@ def difference_tangent(
     return t.cos()[:, None] * (f(h) - f(-h)) / (2 * h)
 
 
-NAMES = ("c_skip", "c_out", "c_in", "c_noise", "factor")
+Edm = Callable[[Tensor, Tensor], Tensor]
+Carried = Callable[[Edm, Tensor, Tensor, float], Tensor]
+SLIPS: dict[str, Carried] = {
+    "the sign is EDM's: its network points at the data, TrigFlow's along dx_t/dt, away from them":
+        lambda F, u, t, s: F(u, s * t.tan()),
+    "tan t is the noise level for σ_d = 1: F_edm is given σ = σ_d tan t":
+        lambda F, u, t, s: -F(u, t.tan()),
+    "F_edm knows noise levels, not angles: give it σ = σ_d tan t": lambda F, u, t, s: -F(u, t),
+    "F_edm is given σ itself; it takes the logarithm on its own":
+        lambda F, u, t, s: -F(u, (s * t.tan()).log() / 4),
+    "u is c_in x_σ already: both networks have the same input":
+        lambda F, u, t, s: -F(u / t.cos()[:, None], s * t.tan()),
+    "c_in is c_out's counterpart, not a part of u: leave u as it is":
+        lambda F, u, t, s: -F(u / s, s * t.tan()),
+    "c_out is in front of both networks: no factor is left but the sign":
+        lambda F, u, t, s: -s * t.sin()[:, None] * F(u, s * t.tan()),
+    "both networks have unit variance: there is no σ_d between them":
+        lambda F, u, t, s: -s * F(u, s * t.tan()),
+}  # fmt: skip
 
 
 @exercise
-def trig_coefficients(answer: Callable[..., Any]) -> str:
-    """(t, sigma_data) -> c_skip, c_out, c_in, c_noise, and the factor of ∂F/∂c_noise in g."""
-    for sigma_data in (0.4, 0.5, 2.0):
-        t = torch.tensor([0.0, 0.05, 0.3, 0.8, 1.1, 1.5], dtype=torch.float64)
-        form = five_numbers(answer(t, sigma_data), t)
-        factor = t.cos() * t.sin()
-        right = t.cos(), -sigma_data * t.sin(), 1 / torch.full_like(t, sigma_data), t, factor
-        for name, found, exact in zip(NAMES, form, right, strict=True):
-            if not same(found, exact):
-                coefficient_slips(name, found, t, sigma_data)
-        check_on_gaussian(form[:4], t[1:], sigma_data)
-    return "f(x, 0) = x; D and f of a Gaussian agree with the exact ones, for three σ_d"
+def trig_network(answer: Callable[..., Any]) -> str:
+    """(F_edm, u, t, sigma_data) -> F_trig(u, t) with the same denoiser."""
+    cases = [(network(seed), *carried_case(seed)) for seed in range(3)]
+    found = [like_u(answer(*case), case[1]) for case in cases]
+    right = [-F(u, s * t.tan()) for F, u, t, s in cases]
+    for slip, wrong in SLIPS.items():
+        slipped = all(same(a, wrong(*case)) for a, case in zip(found, cases, strict=True))
+        expect(not slipped, slip)
+    for mine, exact, (*_, s) in zip(found, right, cases, strict=True):
+        expect(same(mine, exact), f"the two forms of D differ, for σ_d = {s:g}: set them equal on "
+               "paper, term by term")  # fmt: skip
+    std, (u, t, s) = 0.6, carried_case(3)
+    oracle, x_t = Gaussian(torch.zeros(2, dtype=torch.float64), std), s * u
+    cos, sin = t.cos()[:, None], t.sin()[:, None]
+
+    def edm(u: Tensor, sigma: Tensor) -> Tensor:
+        level = sigma[:, None]
+        size = (level**2 + s**2).sqrt()
+        D = oracle.denoise(size * u, sigma)
+        return (D - s**2 / size * u) / (level * s / size)
+
+    mine = cos * x_t - s * sin * like_u(answer(edm, u, t, s), u)
+    exact = oracle.denoise(x_t / cos, s * t.tan())
+    expect(same(mine, exact), "the denoiser is not the exact one for a Gaussian")
+    return "the same denoiser for three networks and three σ_d, and the exact one of a Gaussian"
 
 
-def five_numbers(found: Any, t: Tensor) -> list[Tensor]:
-    """The answer's five, each of t's shape."""
-    count = len(found) if isinstance(found, tuple | list) else 0
-    expect(count == 5, f"return five things, in this order: {', '.join(NAMES)}")
-    rows = [torch.as_tensor(v, dtype=torch.float64) for v in found]
-    for name, row in zip(NAMES, rows, strict=True):
-        fits = row.ndim == 0 or row.shape == t.shape
-        expect(fits, f"{name} has shape {tuple(row.shape)}: give one number for each t")
-    return [row.expand_as(t) for row in rows]
+def carried_case(seed: int) -> tuple[Tensor, Tensor, float]:
+    """Inputs u (n, 2), angles (n,) and a σ_d."""
+    _, x_t, _, t, _, sigma_data = settings(seed, 1.0)
+    return x_t / sigma_data, t, sigma_data
 
 
-def coefficient_slips(name: str, found: Tensor, t: Tensor, sigma_data: float) -> None:
-    """Raise the likely reason why one coefficient is wrong."""
-    for slip, wrong in SLIPS[name].items():
-        value = wrong(t, torch.full_like(t, sigma_data))
-        expect(not same(found[1:], value[1:]), slip)
-    raise Slip(f"{name} is wrong: at t = {t[3]:.1f} and σ_d = {sigma_data:g} it is {found[3]:.4f}")
-
-
-SLIPS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "c_skip": {
-        "sine and cosine are swapped: at t = 0 there is no noise, and f(x, 0) = x": (
-            lambda t, s: t.sin()
-        ),
-        "this is EDM's c_skip, for x + σ z. TrigFlow's x_t is cos t times as large": (
-            lambda t, s: t.cos() ** 2
-        ),
-        "the skip is cos t, not 1: x_t contains cos t times the data": lambda t, s: 0 * t + 1,
-    },
-    "c_out": {
-        "the sign of c_out is EDM's: TrigFlow's F points along dx_t/dt, towards the noise, and "
-        "the data lie the other way": lambda t, s: s * t.sin(),
-        "σ_d is missing in c_out: F has unit variance, and the velocity is σ_d F": (
-            lambda t, s: -t.sin()
-        ),
-        "sine and cosine are swapped: at t = 0 the network should not contribute": (
-            lambda t, s: -s * t.cos()
-        ),
-    },
-    "c_in": {
-        "x_t goes in as it is: its standard deviation is σ_d at every t, so divide by it": (
-            lambda t, s: 0 * t + 1
-        ),
-        "c_in multiplies by σ_d: the network's input should have unit variance": lambda t, s: s,
-        "this is EDM's c_in, for x + σ z, which grows with σ. x_t does not": (
-            lambda t, s: t.cos() / s
-        ),
-    },
-    "c_noise": {
-        "this is EDM's time input ln(σ)/4: the network is given the angle t itself": (
-            lambda t, s: (s * t.tan()).log() / 4
-        ),
-        "this is the noise level σ_d tan t: the network is given the angle t itself": (
-            lambda t, s: s * t.tan()
-        ),
-    },
-    "factor": {
-        "this is the factor in df/dt: g = cos t · df/dt has one more cos t": lambda t, s: t.sin(),
-        "this is the factor of ln(σ)/4: the angle has speed 1": lambda t, s: 0 * t + 0.25,
-        "this is the speed dc_noise/dt alone: in g it stands behind cos t sin t": (
-            lambda t, s: 0 * t + 1
-        ),
-        "leave out σ_d: it stands in front of the factor": lambda t, s: s * t.cos() * t.sin(),
-        "leave out the sign: it stands in front of the factor": lambda t, s: -t.cos() * t.sin(),
-    },
-}
-
-
-def check_on_gaussian(form: list[Tensor], t: Tensor, sigma_data: float) -> None:
-    """Put the exact F of round Gaussian data through the learner's coefficients."""
-    skip, out, inside, c_noise = (row[1:, None] for row in form)
-    std, x_t = 0.6, torch.linspace(-1.0, 1.4, len(t), dtype=torch.float64)[:, None]
-    oracle = Gaussian(torch.zeros(1, dtype=torch.float64), std)
-    D = oracle.denoise(x_t / t.cos()[:, None], sigma_data * t.tan())
-    f = std / noisy_std(t, std, sigma_data)[:, None] * x_t
-    exact = ((gaussian_denoiser(std, sigma_data), D), (gaussian_consistency(std, sigma_data), f))
-    for model, truth in exact:
-        found = skip * x_t + out * model.net(inside * x_t, c_noise[:, 0])
-        expect(same(found, truth), "the four do not give the exact answer for a Gaussian")
+def like_u(found: Any, u: Tensor) -> Tensor:
+    """The answer as a tensor like u."""
+    rows = torch.as_tensor(found).detach().double()
+    expect(rows.shape == u.shape, f"F_trig has shape {tuple(rows.shape)} and should have u's, "
+           f"{tuple(u.shape)}")  # fmt: skip
+    return rows
 
 
 @exercise

@@ -134,7 +134,7 @@ def loss_and_gradients(
         1.5 * reach,
         f"a dot for each of {len(ours):,} weights\nline: twice".replace(",", " "),
     )
-    name_axes(ax, "gradient of $w\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
+    name_axes(ax, "gradient of $\\lambda\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
               "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
               gradients_title(cosine, ratio))  # fmt: skip
     return figure
@@ -374,12 +374,12 @@ def variant_scores(panels: Mapping[str, tuple[Mapping[str, Recording], str]], lo
 
 
 def over_training(runs: Mapping[str, Recording]) -> Figure:
-    """Median length of the tangent, and the error, means over levels, by step and variant."""
+    """Median length of the tangent, a mean over levels, and RMS error, by step and variant."""
     figure, (axes,) = sheet(1, 2, 9.0, 3.4)
     for variant, run in runs.items():
         role, steps = LOOKS[variant], run["steps"].mean(0)
-        for ax, values in zip(axes, (run["tangent"][..., 0], run["error"]), strict=True):
-            by_seed = values.mean(2)
+        rows = run["tangent"][..., 0].mean(2), rms_over_levels(run["error"])
+        for ax, by_seed in zip(axes, rows, strict=True):
             ax.semilogy(steps, by_seed.mean(0), color=role.color, linestyle=role.line)
             ax.fill_between(steps, by_seed.min(0), by_seed.max(0), color=role.color, alpha=0.15,
                             linewidth=0)  # fmt: skip
@@ -389,7 +389,7 @@ def over_training(runs: Mapping[str, Recording]) -> Figure:
     axes[0].set_xlim(-200, 5600)
     axes[0].set_ylim(bottom=0.02)
     name_axes(axes[0], STEP, STABILISER_LENGTH, "Fast features lengthen g, a teacher shortens it")
-    name_axes(axes[1], STEP, f"{RMSE},\nmean over levels", "Only fast features let the error grow")
+    name_axes(axes[1], STEP, RMSE, "Only fast features let the error grow")
     return figure
 
 
@@ -438,9 +438,14 @@ def rmse(variant: str, study: str = "stabilisers") -> np.ndarray:
     return read(study, variant).score("rmse")
 
 
+def rms_over_levels(error: np.ndarray) -> np.ndarray:
+    """The RMS (seeds, moments) of errors (seeds, moments, levels)."""
+    return np.sqrt(np.square(error).mean(2))
+
+
 def first_and_last(values: np.ndarray) -> str:
-    """Text for values (seeds, moments, levels), averaged over levels, at both ends."""
-    ends = (values[:, moment].mean(1) for moment in (0, -1))
+    """Text for values (seeds, moments) at both ends."""
+    ends = (values[:, moment] for moment in (0, -1))
     return " → ".join(ranged(end, ".2g" if end.max() < 100 else ".0f") for end in ends)
 
 
@@ -455,7 +460,13 @@ def ratio_of_means(found: np.ndarray, base: np.ndarray) -> float:
 
 
 def effect(found: np.ndarray, base: np.ndarray) -> str:
-    """In words: the ratio of the means, and whether the ranges of the seeds are disjoint."""
+    """In words: the ratio of the means, and whether the ranges of the seeds are disjoint.
+
+    Of runs that diverged a mean says nothing: they have their lowest and highest ratio.
+    """
+    if found.mean() > 20 * base.mean():
+        low, high = found.min() / base.mean(), found.max() / base.mean()
+        return f"×{low:.0f} to ×{high:.0f}, the ranges are disjoint"
     if overlap(found, base):
         return f"×{ratio_of_means(found, base):.2f}, the ranges overlap"
     return f"×{ratio_of_means(found, base):.3g}, the ranges are disjoint"
@@ -484,8 +495,8 @@ def comparison_table(
         found = run.score("rmse")
         row = (
             title_of(study, variant),
-            ranged(found, ".3g"),
-            ranged(run.score("hq"), ".0%"),
+            ranged(found, ".3f" if found.max() < 1 else ".1f"),
+            ranged(100 * run.score("hq"), ".0f") + " %",
             "" if variant == beside else effect(found, base),
         )
         lines.append("| " + " | ".join(row) + " |")
@@ -588,10 +599,13 @@ def brackets(ax: Axes, terms: TangentTerms) -> None:
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
-    title = f"The longest g: mostly {which} bracket"
+    title = f"The {which} bracket makes the longest g"
     name_axes(
         ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
     )
+
+
+SAID = {"norm": "normalisation", "RMS": "normalisation by the RMS", "clip": "clipping"}
 
 
 def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
@@ -605,24 +619,27 @@ def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
     key_label(ax, 1, "● ‖g‖ before the bound", DATA)
     if bounded:
         cloud(ax, terms.t, after, EXTRA, 0.008)
-        key_label(ax, 2, f"✚ after the bound: {bound}", EXTRA)
+        key_label(ax, 2, f"✚ after {SAID.get(bound, bound)}", EXTRA)
     if g.max() < FLOOR:
         label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
-    title = f"Longest: {three_digits(g.max())}"
-    name_axes(ax, TIME, "", f"{title}, bounded {three_digits(after.max())}" if bounded else title)
+    longest, left = three_digits(g.max()), three_digits(after.max())
+    title = (
+        f"The bound takes {longest} down to {left}" if bounded else f"The longest g is {longest}"
+    )
+    name_axes(ax, TIME, "", title)
 
 
 def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     """The loss by time, the weight that evens it, and what the two make together."""
     weight = 1 / np.maximum(terms.loss, 1e-300)
     plot_row(ax, terms.t, terms.loss, STUDENT)
-    key_label(ax, 1, "■ loss E‖g‖²/d", STUDENT)
+    key_label(ax, 1, "■ loss E‖g‖²/dim", STUDENT)
     plot_row(ax, terms.t, weight, MEAN)
     key_label(ax, 2, "▼ best weight $e^{w^*}$ = 1/loss", MEAN)
     ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
-    title = f"The loss is uneven over t, × {three_digits(uneven)}"
+    title = f"The loss varies by a factor of {three_digits(uneven)}"
     gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weight" if gone else title)
 
@@ -699,54 +716,3 @@ def draw_run(
     label(axes[0], 0.0025, 45 if role is STUDENT else 18, name, role.color)
     axes[1].plot(run.steps, run.median, linestyle="-", **look)
     axes[1].plot(run.steps, run.longest, linestyle=(0, (5, 2)), **look)
-
-
-# Errors of finite differences by step, against the derivative in forward mode
-
-DIFFERENCE_STEP = "step $h$ of the difference (radians)"
-
-
-@dataclass(frozen=True, eq=False)
-class DerivativeErrors:
-    """Relative errors of dF/dt: differences by precision, each (steps,), and forward mode."""
-
-    differences: Mapping[str, Sequence[float]]
-    forward: Mapping[str, float]
-
-    def best(self, name: str, steps: Sequence[float]) -> tuple[float, float]:
-        """The step of least error, and that error."""
-        row = self.differences[name]
-        i = int(np.argmin(row))
-        return steps[i], row[i]
-
-
-def derivative_errors(steps: Sequence[float], panels: Mapping[str, DerivativeErrors]) -> Figure:
-    """One panel for each network; dotted: the derivative in forward mode, which has no step."""
-    figure, (axes,) = sheet(1, len(panels), 9.0, 3.5)
-    for ax, (name, errors) in zip(axes, panels.items(), strict=True):
-        for precision, row in errors.differences.items():
-            role = PRECISIONS[precision]
-            ax.loglog(steps, row, color=role.color, linestyle=role.line, marker=role.marker,
-                      markersize=4)  # fmt: skip
-        forward_error(ax, steps, errors)
-        h, least = errors.best("float32", steps)
-        worse = least / errors.forward["float32"]
-        title = f"{name}: in 32 bits the best difference\nis {worse:.0f} times worse"
-        name_axes(ax, DIFFERENCE_STEP, "", f"{title} than forward mode")
-        ax.set(xlim=(min(steps) / 2, max(steps) * 2), ylim=(5e-12, 90))
-        ax.plot(h, least, "o", markersize=13, markerfacecolor="none", color="black")
-    axes[0].set_ylabel("relative error of $dF/dt$")
-    return figure
-
-
-def forward_error(ax: Axes, steps: Sequence[float], errors: DerivativeErrors) -> None:
-    """The derivative's own error in 32 bits, and the names of the two curves."""
-    role, floor = PRECISIONS["float32"], errors.forward["float32"]
-    ax.axhline(floor, color=role.color, linewidth=1.6, linestyle=":")
-    label(ax, 1.2e-8, floor * 1.6, "forward mode, 32 bits: no step", role.color)
-    i = int(np.argmin(np.abs(np.log(np.asarray(steps) / 1e-7))))
-    label(ax, steps[i] / 30, errors.differences["float32"][i] * 0.03,
-          f"difference, {NAMED['float32']}", role.color)  # fmt: skip
-    j = int(np.argmin(errors.differences["float64"]))
-    label(ax, steps[j] * 0.02, errors.differences["float64"][j] * 0.12,
-          f"difference, {NAMED['float64']}", STUDENT.color)  # fmt: skip

@@ -113,7 +113,11 @@ FROM_DATA = {
         SCT, title="Fourier scale 16, ln(σ)/4", embed=LOUD, time_input=QuarterLog()
     ),
     "sct-fourier-16-bare": replace(
-        SCT, title="Fourier scale 16, no norm", embed=LOUD, bound=Unbounded(), warmup=NONE
+        SCT,
+        title="Fourier scale 16, no normalisation, no warm-up",
+        embed=LOUD,
+        bound=Unbounded(),
+        warmup=NONE,
     ),
 }
 WITH_TEACHER = {
