@@ -73,7 +73,6 @@ from cmlab.methods.scm import Clip, ConstantWeight, Unbounded, UnitNorm
 from cmlab.model import Angle, Denoiser, QuarterLog, TrigPrecond
 from cmlab.nets import MLP, Positional
 from cmlab.nets.embedding import Fourier
-from cmlab.ops import jvp
 from cmlab.schedules import Constant
 
 start_lab(threads=1)  # small networks: a second thread would only wait
@@ -204,7 +203,7 @@ limit_errors(gaps, errors, floor)
 # %% tags=["hide-input"]
 best = int(np.argmin(errors["float32"]))
 print(f"A tenth of the gap gives a tenth of the error: slope {loglog_slope(gaps, errors['float64'], 1e-4, 1e-1):.3f} between 10⁻⁴ and 10⁻¹, in 64 bits.")
-print(f"In 32 bits the best gap is {power(gaps[best])}, with an error of {power(errors['float32'][best])}; at a gap of 10⁻⁷ the error is {errors['float32'][gaps.index(1e-7)]:.0%}.")
+print(f"In 32 bits the best gap is {power(gaps[best])}, with an error of {power(errors['float32'][best])}; at a gap of 10⁻⁷ the error is {100 * errors['float32'][gaps.index(1e-7)]:.0f} %.")
 print(f"The limit itself, computed by forward mode in 32 bits, is off by {power(floor['float32'])}, and no gap has to be chosen.")
 
 # %% [markdown]
@@ -284,11 +283,6 @@ features = {name: sum(along.feature_speed(*c, process, grid) for _ in range(8)) 
 speeds, features = ({name: v.numpy() for name, v in part.items()} for part in (speeds, features))
 input_speeds(grid.numpy(), speeds, features)
 
-# %% tags=["hide-input"]
-in_slope = {name: np.sin(grid.numpy()) * v for name, v in {**speeds, **features}.items()}
-in_g = {name: np.cos(grid.numpy()) * v for name, v in in_slope.items()}
-folded("The largest factors", "| | in df/dt | in g |\n|---|---|---|\n" + "\n".join(f"| {name} | {in_slope[name].max():.2f} | {in_g[name].max():.2f} |" for name in in_g))
-
 # %% [markdown]
 # So in g the choice between t and ln(σ)/4 hardly matters, and the speed of the features does. In denoising nothing is differentiated with respect to t, so these speeds do not enter the target. Here dF/dt is *a part of* it.
 #
@@ -366,9 +360,6 @@ show_source(SCM.loss)
 #
 # The pass runs under `no_grad`, since g is held constant in the loss, beside an ordinary pass for F. None of its intermediate values has to be stored.
 
-# %% tags=["hide-input"]
-folded("`jvp`, from the package", f"```python\n{getsource(jvp)}```")
-
 # %% [markdown]
 # ## Explore
 #
@@ -418,7 +409,7 @@ tables = comparison_table(data | fast, "sct"), comparison_table(taught, "scd")
 folded("The numbers of the key figure", "From data alone:\n\n{}\n\nWith a teacher:\n\n{}".format(*tables))
 
 # %% [markdown]
-# In the figure each mark is one seed, and the band is the range of the recipe in the first row. The axes do not begin at 0, and that of the right panel is logarithmic. The folded tables have the means (lowest to highest). Two ranges are disjoint when the best seed of the worse variant is worse than every seed of the other. With three seeds this happens to one pair of equal variants in ten by chance, so a disjoint ×1.08 among a dozen rows means little.
+# Each mark is one seed, and the band is the range of the recipe in the first row. The axes do not begin at 0, and that of the right panel is logarithmic. With three seeds the ranges of two equal variants are disjoint in one case of ten by chance, so a disjoint ×1.08 among a dozen rows (folded) means little.
 #
 # **The stabilisers can largely replace one another.** If only the prior weight, or only the learned weight, is left out, nothing is lost: a normalised tangent is about equally long at all times, so there is little left to weight. Without the normalisation the error grows a little; without all four it doubles.
 # **The features are another matter.** With fast features the direction of g is hardly better than a random one before training (part 4), and no bound on its length corrects a direction. The input ln(σ)/4 with slow features, on the other hand, makes no difference that three seeds can show, as part 3 would lead one to expect.
@@ -487,7 +478,7 @@ for name, net in (("slow (positional) features", student), ("Fourier 16", loud))
     forward, best = along.relative_error(along.time_derivative(short.raw, low), exact), int(np.argmin(off))
     usual = usual if said else best  # the best step for slow features
     said.append(f"With {name} the best step is {power(steps[best])}, with an error of {power(off[best])}; forward mode is off by {power(forward)}, less by a factor of {off[best] / forward:.0f}.")
-said.append(f"With the step that is best for slow features, the derivative of the network with fast ones is off by {off[usual]:.0%}.".replace("%", " %"))
+said.append(f"With the step that is best for slow features, the derivative of the network with fast ones is off by {100 * off[usual]:.0f} %.")
 costs = {many: along.pass_costs(deepcopy(student).float().raw, low, many) for many in (256, 4096)}
 spent = [f"batch {many}: " + ", ".join(f"{name} {1e3 * s:.1f} ms (×{s / cost['one forward pass']:.1f})" for name, s in cost.items()) for many, cost in costs.items()]
 folded("One derivative: how small a step, and at what cost?", "A central difference needs two more passes of the network:" + r"""
@@ -596,7 +587,7 @@ rows.append(("‖F − F⁻ − g‖² has that gradient (App. D)", f"in all wei
 said = ", ".join(f"{v.min() / full.mean():.0f} to {v.max() / full.mean():.0f}" for v in wild16)
 rows.append(("fast time features make training unstable (Sec. 4.1)", f"Fourier 16: with the angle, with ln(σ)/4, and without normalisation and warm-up {said} times the error with slow features", stabiliser_verdict(np.concatenate(wild16), full) + ", with the stabilisers and without them"))
 log = rmse("sct-log")
-in_log = in_g["EDM's ln(σ)/4"].max()
+in_log = (np.sin(2 * grid.numpy()) / 2 * speeds["EDM's ln(σ)/4"]).max()
 rows.append(("ln(σ) as time input is unstable near pure noise (Sec. 4.1)", f"its factor has no bound in df/dt, but in g it is {in_log:.2f} at every t; trained, with slow features: {effect(log, full)}", "confirmed here for df/dt; in g the prior weight cancels it" + (", and in training no difference is seen" if overlap(log, full) else "")))
 
 # %% tags=["hide-input"]

@@ -115,7 +115,7 @@ def turn(seen, **values):
 
 def test_the_planner_keeps_the_sample_by_phases_and_loses_it_by_noise(seen):
     turn(seen, calls=4, spread=explorers_steps.EVEN_SHARES, way="phased, exact")
-    assert "mean distance 0.00" in seen.picture.reading and "100%" in seen.picture.reading
+    assert "mean distance 0.00" in seen.picture.reading and "100 %" in seen.picture.reading
     turn(seen, way="phased, network of 4")
     assert "the same mode for 9" in seen.picture.reading
     turn(seen, way="CM, exact f")

@@ -83,8 +83,8 @@ def reading(way: str, levels: Sequence[float], numbers: dict[str, float], found:
     return (
         f"{way}: {len(levels)} call{many}, at noise level{many} {at}.\n"
         f"Compared with the exact ends: mean distance {numbers['end']:.3f}; the same "
-        f"mode for {numbers['same']:.0%}.\n"
-        f"Compared with the data: {near:.0%} lie within 3 std of one of {modes} modes "
+        f"mode for {100 * numbers['same']:.0f} %.\n"
+        f"Compared with the data: {100 * near:.0f} % lie within 3 std of one of {modes} modes "
         f"(real data: 99 %); sliced W₂ {numbers['sw']:.3f} from {len(found)} points."
     )
 

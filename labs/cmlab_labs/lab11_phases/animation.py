@@ -81,11 +81,11 @@ def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     right, same = end_traces(renoised, exact, STUDENT, 1)
     calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{calls_text}: of {SHOWN} noises {kept:.0%} end in the mode of their exact path with "
-        f"phases, and {same:.0%} with fresh noise between the calls."
+        f"{calls_text}: of {SHOWN} noise vectors {100 * kept:.0f} % end in the mode of their exact "
+        f"path with phases, and {100 * same:.0f} % with fresh noise between the calls."
     )
     titles = (
-        f"{calls_text}, phased: {kept:.0%} keep their mode",
-        f"{calls_text}, fresh noise: {same:.0%}",
+        f"{calls_text}, phased: {100 * kept:.0f} % keep their mode",
+        f"{calls_text}, fresh noise: {100 * same:.0f} %",
     )
     return Shot(str(n), reading, titles, [*left, *right])
