@@ -81,8 +81,8 @@ def frame(n: int, phased: Tensor, renoised: Tensor, exact: Tensor) -> Shot:
     right, same = end_traces(renoised, exact, STUDENT, 1)
     calls_text = f"{n} call{'s' * (n > 1)}"
     reading = (
-        f"{calls_text}: of {SHOWN} noise vectors {100 * kept:.0f} % end in the mode of their exact "
-        f"path with phases, and {100 * same:.0f} % with fresh noise between the calls."
+        f"{calls_text}: of {SHOWN} noise vectors {100 * kept:.0f} % end in the mode of their "
+        f"exact path with phases, and {100 * same:.0f} % with fresh noise between the calls."
     )
     titles = (
         f"{calls_text}, phased: {100 * kept:.0f} % keep their mode",
