@@ -389,9 +389,9 @@ print(f"The level {good:.2f} was chosen on these draws. On new draws, the good f
 # - **For the good f there is a window between the two**, around σ = 0.1: it errs little there, and noise of this size is still enough to bring many strays to a mode.
 # - **For the bad f there is none.** Where its dotted curve lies low, its solid one is back at the value of one call: noise as weak as that leaves its strays where they are.
 #
-# So before you spend a second call, measure f on noisy data: there is something to gain only at levels where its error is clearly smaller than at the top. This is a necessary condition for the share off the modes, and for other measures no more than a rule of thumb: a common shift of all samples counts for more in W₂ than an equal scatter, and a second draw of noise can average it out.
+# So before you spend a second call, measure f on noisy data: there is something to gain only at levels where its error is clearly smaller than at the top. In this figure no solid curve lies clearly below its dotted one. For other measures this is no more than a rule of thumb: a common shift of all samples counts for more in W₂ than an equal scatter, and a second draw of noise can average it out.
 #
-# Look at the curve before you trust a search, too: the left curves have several dips of the size of the noise of the test, and a ternary search ends in one of them. A score that was measured on the draws by which it was chosen is too favourable; the last printed line uses new draws and other networks for this reason.
+# Look at the curve before you trust a search, too: the left curve of the good f has two dips, and a ternary search ends in one of them. A score that was measured on the draws by which it was chosen is too favourable; the last printed line uses new draws and other networks for this reason.
 #
 # ### On digits a second call helps
 #
