@@ -34,7 +34,7 @@ def slipped(slip):
     """The points of the loss with one thing wrong."""
 
     def run(f, step, x_t, t, r, edges):
-        points = checks.Points()
+        points = checks.PairCase()
         points.f, points.step = f, step
         first, second = points.pair(x_t, t, r, edges, slip)
         return first, second.detach()

@@ -148,7 +148,8 @@ def direction(model: Denoiser, exact: Denoise, path: PathPoints) -> PerSample:
     u = path.x_t / cast(TrigFlow, model.process).sigma_data
     with torch.no_grad():
         aim = exact(u, path.t) - model.raw(path.x_t, path.t)
-    return torch.cosine_similarity(sum(tangent_terms(model, path)), aim)
+    first, second = tangent_terms(model, path)
+    return torch.cosine_similarity(first + second, aim)
 
 
 def feature_speed(embed: Embed, time_input: TimeInput, process: TrigFlow, t: Time) -> PerSample:

@@ -24,7 +24,7 @@ TIMES = {  # t and r, by what is tried
 }
 
 
-class Points:
+class PairCase:
     """A network's estimate, a teacher's step, and the two points of the loss; slips by name.
 
     Args:
@@ -73,7 +73,7 @@ PAIR_SLIPS = {
 @exercise
 def phased_pair(answer: Callable[..., Any]) -> str:
     """(f, step, x_t, t, r, edges) -> the two points that PCM's loss compares."""
-    points, found = Points(), {}
+    points, found = PairCase(), {}
     x_t = torch.linspace(-3, 3, 10).reshape(5, 2)
     for name, (t, r) in TIMES.items():
         mine = answer(points.f, points.step, x_t.clone(), t, r, list(EDGES))

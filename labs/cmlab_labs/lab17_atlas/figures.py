@@ -137,14 +137,6 @@ def worth(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> tuple[int, int
     return max(beaten, default=0), min(better, default=None)
 
 
-def worth_text(found: tuple[int, int | None]) -> str:
-    """`worth` in words."""
-    most, fewest = found
-    if fewest is None:
-        return f"more than {most} calls, and none tried was better"
-    return f"more than {most}, fewer than {fewest} calls" if most else f"fewer than {fewest} calls"
-
-
 def grouped_text(names: Iterable[str]) -> str:
     """Contestants in words, their numbers of calls together."""
     found: dict[str, list[int]] = {}
