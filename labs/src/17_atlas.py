@@ -135,7 +135,7 @@ predict("17.2")
 #
 # How good is it? The cell measures it on the clock of labs 18 and 19, $x_t = (1 - t)\,x + t\,z$, with t from 0 (data) to 1 (noise).
 
-# %% tags=["hide-input"]
+# %%
 def rms(found, exact):
     return float((found - exact).square().sum(1).mean().sqrt())
 
