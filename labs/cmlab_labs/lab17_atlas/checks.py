@@ -139,7 +139,7 @@ FRONT_SLIPS: dict[str, Callable[[Priced], list[str]]] = {
         front_rule(allowed=lambda b, a: b >= a),
     "at equal prices the better one beats the other": front_rule(allowed=lambda b, a: b < a),
     "means alone decide: ranges that overlap do not beat":
-        front_rule(lambda b, a: b.mean() < a.mean()),
+        front_rule(lambda b, a: bool(b.mean() < a.mean())),
     "a more expensive method that is indistinguishable was not beaten: drop it for its price if "
     "you like, but say so": front_rule(lambda b, a: not beats(a, b)),
     "these are errors: lower is better": front_rule(lambda b, a: beats(a, b)),
