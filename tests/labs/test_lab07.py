@@ -7,6 +7,7 @@ from cmlab_labs.common.studies_shared import (
     CT_TO_ICT,
     DOUBLING,
     ICT_ABLATIONS,
+    LADDER_CONTROLS,
     LADDER_STEPS,
     SQRT,
     UNIFORM_INDEX,
@@ -19,6 +20,7 @@ from cmlab_labs.lab07_ict.figures import (
     dropout,
     effective_weight,
     effective_weights,
+    exact_differences,
     feature_similarity,
     features,
     grid_sizes,
@@ -26,12 +28,14 @@ from cmlab_labs.lab07_ict.figures import (
     label_places,
     ladder,
     on_digits,
+    pulled,
+    pulls,
     where_and_when,
 )
 from exercises import answers, lab, solutions, stubs
 
-from cmlab.losses import Uniform
-from cmlab.methods.ict import Doubling, InverseGap
+from cmlab.losses import SquaredL2, Uniform
+from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
 from cmlab.noise_levels import AdjacentLevels, LogNormal
 from cmlab.presets.toy import GRID, LEVELS, RING
 from cmlab.schedules import Constant
@@ -42,7 +46,10 @@ CHECKS = (checks.ict_steps, checks.level_masses)
 
 @pytest.fixture(scope="module")
 def rmse():
-    return {arm: read("ladder", arm).score("rmse") for arm in CT_TO_ICT | ICT_ABLATIONS}
+    return {
+        arm: read("ladder", arm).score("rmse")
+        for arm in CT_TO_ICT | ICT_ABLATIONS | LADDER_CONTROLS
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,14 @@ def test_the_prediction_is_answered_by_the_recordings(rmse):
     order = [rmse[arm].mean() for arm in ("ict-flat", "ict-l2", "ict-index", "lognormal", "ict")]
     assert order == sorted(order, reverse=True)
     assert rmse["huber"].mean() > rmse["no-ema"].mean()  # which the lab says, too
+
+
+def test_pseudo_huber_helps_with_the_weight_and_not_without_it(rmse):
+    for l2_flat, huber_flat, l2_weighed, huber_weighed in (
+        ("no-ema", "huber", "l2-weight", "weight"), ("ict-l2-flat", "ict-flat", "ict-l2", "ict"),
+    ):  # fmt: skip
+        assert rmse[huber_weighed].max() < rmse[l2_weighed].min()
+        assert rmse[huber_flat].mean() > 0.95 * rmse[l2_flat].mean()
 
 
 def test_what_the_lab_says_about_the_distance_and_the_weight_is_what_was_recorded():
@@ -95,13 +110,26 @@ def test_pairs_near_the_data_pull_hundreds_of_times_as_hard_and_squares_pull_in_
     assert min(length[1:3]) > 10 * length[0] and min(length[1:3]) > 5 * length[-1]
 
 
+def test_the_pull_is_the_product_with_the_mean_gradient_and_moves_to_low_noise():
+    made = four(41)
+    delta = exact_differences(RING, made["CT"].levels, each=32)
+    square, huber = (pulled(made["CT"], m, delta) for m in (SquaredL2(), PseudoHuber()))
+    assert torch.allclose(square.weight, 2 * delta.norm(dim=2).mean(1))
+    assert (huber.weight <= 1 + 1e-9).all() and huber.weight[20:].min() > 0.9
+    assert 0.5 < square.quantile(square.share, 0.5) < 1.3
+    seen = pulled(made["iCT"], PseudoHuber(), delta)
+    assert seen.quantile(seen.share, 0.5) < 0.05
+    drawn_four = pulls(dict.fromkeys(("a", "b", "c"), huber) | {"d": seen}).axes[0]
+    assert len(drawn_four.patches) == 4 and len(drawn_four.texts) == 4
+
+
 def test_a_verdict_needs_separate_ranges():
     low, high = np.array([1.0, 2.0]), np.array([3.0, 4.0])
     assert compare_scores(high, low) == "confirmed here"
     assert compare_scores(high, np.array([2.0, 3.5])).startswith("partly: lower for 2 of 2")
     assert (
         compare_scores(low, high)
-        == "the reverse here: higher for every seed, and the ranges do not overlap"
+        == "not seen at this scale: higher for every seed, and the ranges do not overlap"
     )
     assert compare_scores(low, low + 0.5).startswith("not seen at this scale: lower for 0 of 2")
 
@@ -303,9 +331,10 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     places = label_places([1.0, 1.01, 5.0], 1.2)
     assert places == pytest.approx([1.0, 1.2, 5.0])
     pictures = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
-    runs = {"iCT": np.geomspace(500, 20, 6) * np.ones((3, 1))}
-    figure = on_digits(np.arange(6) * 400, runs, {"ECT": np.array([15.0, 19.0])}, pictures)
-    assert len(figure.axes[0].lines) == 2 and figure.axes[1].images
+    course = np.geomspace(500, 20, 6) * np.ones((3, 1))
+    ends = {"iCT": course[:, -1], "ECT": np.array([15.0, 19.0])}
+    figure = on_digits(np.arange(6) * 400, course, ends, pictures)
+    assert len(figure.axes[1].lines) == 4 and figure.axes[2].images
 
 
 def steps_of(rings, count):

@@ -49,11 +49,12 @@ def decade_ticks(ax: Axes) -> None:
 
 VARIANT_STYLE = {
     "tuned": STUDENT, "scratch": plots.TEACHER, "scratch-short": plots.MEAN,
-    "denoiser": plots.NOISE, "fixed": plots.WRONG, "ict": plots.EXTRA,
+    "denoiser": plots.NOISE, "fixed": plots.WRONG, "ict": plots.EXTRA, "tuned-long": STUDENT,
 }  # fmt: skip
 VARIANT_NAMES = {
     "tuned": "tuned", "scratch": "from scratch", "scratch-short": "from scratch, short",
     "denoiser": "denoiser only", "fixed": "fixed ratio", "ict": "iCT",
+    "tuned-long": "tuned, long",
 }  # fmt: skip
 SAMPLES_SEEN = "training samples seen (thousands), pre-training included"
 DARK = {"#E69F00": "#8a5c00", "#999999": "#666666"}  # dark enough for text
@@ -168,9 +169,10 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], right: float) 
     """The variants' names beside their last points, spread so that they do not overlap."""
     low, high = np.log(ax.get_ylim())
     gap, last = 0.062 * (high - low), -np.inf
-    for variant, (_, y) in sorted(ends.items(), key=lambda item: item[1][1]):
+    for variant, (x, y) in sorted(ends.items(), key=lambda item: item[1][1]):
         last = max(np.log(y) - gap / 3, last + gap)
         color = VARIANT_STYLE[variant].color
+        ax.plot([x, 1.03 * right], [y, np.exp(last + gap / 3)], color=color, linewidth=0.6)
         name = VARIANT_NAMES.get(variant, variant)
         label(ax, 1.04 * right, float(np.exp(last)), name, DARK.get(color, color))
 

@@ -136,7 +136,13 @@ ICT_ABLATIONS = {  # iCT with one ingredient changed; N growing as in CT is "log
     "ict-fourier-16": CTVariant("Fourier scale 16", scale=16.0),
 }
 
-LADDER = Study("ladder", CT_TO_ICT | ICT_ABLATIONS)
+LADDER_CONTROLS = {  # the corners that distance and weight need, and CT with the features it had
+    "l2-weight": replace(NO_EMA, title="squared L2, weight 1/(t − r)", weight=InverseGap()),
+    "ict-l2-flat": CTVariant("squared L2, weight 1", metric=SquaredL2(), weight=Uniform()),
+    "ct-fourier-16": replace(CT_2023, title="CT 2023, Fourier scale 16", scale=16.0),
+}
+
+LADDER = Study("ladder", CT_TO_ICT | ICT_ABLATIONS | LADDER_CONTROLS)
 
 
 # Phased consistency models on the ring, with the exact teacher: m1 m2 m4 m8 have so many phases

@@ -1,7 +1,7 @@
 """Figures of lab 07: iCT's effective weight, ablations, time features, schedules, runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cmlab.data.toy import ToyData
 from cmlab.metrics.plots import (
     DATA,
     DIVERGING,
@@ -26,7 +27,7 @@ from cmlab.metrics.plots import (
     styled,
 )
 from cmlab.noise_levels import AdjacentLevels, KarrasGrid
-from cmlab.types import Schedule, Weight
+from cmlab.types import Metric, Schedule, Weight
 
 from ..common.plots_recordings import plain_ticks, spread_labels
 from ..common.plots_samples import contact_sheet
@@ -34,6 +35,7 @@ from ..common.plots_samples import contact_sheet
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
 
 LEVEL, PER_LOG = "noise level t (data units)", "share per unit of ln t"
+PULL_LABELS = ((1.7, 1.0), (4, 1.07), (0.0075, 0.95), (0.055, 0.9))
 SCHEDULE_STYLE = {"CT": TEACHER, "weight alone": EXTRA, "log-normal alone": MEAN, "iCT": STUDENT}
 
 INK = {MEAN: "#8a5c00"}  # dark enough for text
@@ -66,6 +68,42 @@ def effective_weight(pairs: AdjacentLevels, weight: Weight, step: int) -> Effect
     """Masses and weights on the grid that is in use at this step."""
     levels = pairs.grid.up(int(pairs.points(step)))
     return EffectiveWeight(levels, pairs.proposal.masses(levels), weight(levels[1:], levels[:-1]))
+
+
+def exact_differences(data: ToyData, levels: Tensor, each: int = 256, seed: int = 0) -> Tensor:
+    """f*(x_t, t) - f*(x_r, r) of pairs on each interval of a grid (N,): (N - 1, each, dim)."""
+    g = torch.Generator().manual_seed(seed)
+    t, r = (v.double().repeat_interleave(each) for v in (levels[1:], levels[:-1]))
+    x, f = data.sample(len(t), g)[0].double(), data.oracle.consistency
+    z = torch.randn(x.shape, generator=g).double()
+    return (f(x + t[:, None] * z, t) - f(x + r[:, None] * z, r)).reshape(len(levels) - 1, each, -1)
+
+
+def pulled(seen: EffectiveWeight, metric: Metric, difference: Tensor) -> EffectiveWeight:
+    """The same with λ(i) times the mean pull E ψ, the length of the metric's gradient."""
+    delta = difference.flatten(0, 1).requires_grad_()
+    slope = torch.autograd.grad(metric(delta, torch.zeros_like(delta)).sum(), delta)[0]
+    pull = slope.norm(dim=1).reshape(difference.shape[:2]).mean(1)
+    return replace(seen, weight=seen.weight * pull)
+
+
+def pulls(four: Mapping[str, EffectiveWeight], merged: int = 5) -> Figure:
+    """Where four recipes pull, the last one iCT's: p(i) λ(i) E ψ, so many intervals as one."""
+    figure, ((ax,),) = sheet(1, 1, 7.2, 3.4)
+    for role, (name, seen) in zip(BAND_STYLE, four.items(), strict=True):
+        share = seen.share.reshape(-1, merged).sum(1)
+        coarse = EffectiveWeight(seen.levels[::merged], share, torch.ones_like(share))
+        density = coarse.density(share)
+        draw_stairs(ax, coarse, density, role)
+        middle = seen.quantile(seen.share, 0.5)
+        ax.axvline(middle, ymax=0.04, color=role.color, linewidth=2.5)
+        place, size = PULL_LABELS[len(ax.texts)]
+        label(ax, place, size * float(density.max()), name, INK.get(role, role.color))
+    ax.set(xscale="log", xlim=(0.0015, 15), ylim=(0, None))
+    plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
+    title = "CT pulls at high noise, iCT near the data"
+    name_axes(ax, LEVEL, "share of the pull per unit of ln t", title)
+    return figure
 
 
 def effective_weights(four: Mapping[str, EffectiveWeight]) -> Figure:
@@ -137,7 +175,7 @@ def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray)
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
     worst = f"{order[list(order)[-1]].mean() / end.mean():.1f}"
-    name_axes(right, LADDER_ERROR, "", f"One change costs up to a factor of {worst}")
+    name_axes(right, LADDER_ERROR, "", f"One change: up to {worst} times the error")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
@@ -180,7 +218,7 @@ def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
     if after.max() < before.min():
         return "confirmed here"
     if after.min() > before.max():
-        return "the reverse here: higher for every seed, and the ranges do not overlap"
+        return "not seen at this scale: higher for every seed, and the ranges do not overlap"
     won = f"{int((after < before).sum())} of {len(after)} seeds"
     if after.mean() < before.mean():
         return f"partly: lower for {won}, but the ranges overlap"
@@ -449,26 +487,27 @@ def label_places(values: Sequence[float], factor: float) -> list[float]:
 
 
 def on_digits(
-    steps: np.ndarray, runs: Scores, beside: Mapping[str, np.ndarray], pictures: np.ndarray
+    steps: np.ndarray, course: np.ndarray, ends: Mapping[str, np.ndarray], pictures: np.ndarray
 ) -> Figure:
-    """Fréchet distance of one-call digits while training (seeds, looks), and digits at the end.
+    """Fréchet distance of iCT's digits while training (seeds, looks), ends, and iCT's digits.
 
-    `beside` are scores to compare with, one per seed; `pictures` (n, 1, h, w) are uint8, their
-    classes 0 to 9 in turn.
+    `ends` are final scores by name, one per seed; `pictures` (n, 1, h, w) are uint8, their classes
+    0 to 9 in turn.
     """
-    figure, ((left, right),) = sheet(1, 2, 10.4, 3.4, ratios=(1, 1.35))
-    for name, found in runs.items():  # the first look is at noise, far above the rest
-        draw_band(left, steps[1:], found[:, 1:], STUDENT)
-        label(left, 1.15 * steps[1], found[:, 1].mean(), name, STUDENT.color)
-    for i, (name, found) in enumerate(beside.items()):
-        x = (1.12 + 0.12 * i) * steps[-1]
-        left.plot([x] * len(found), found, TEACHER.marker, color=TEACHER.color)
-        y = found.max() * 1.08 if i else found.min() * 0.84  # the first below, the next above
-        label(left, x - 0.03 * steps[-1], y, name, TEACHER.color)
-    left.set_yscale("log")
-    left.set(xlim=(0, 1.75 * steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
-    plain_ticks(left.yaxis, (10, 20, 50, 100))
-    name_axes(left, STEP, "Fréchet distance, one call", "iCT comes nearer to the held-out digits")
+    figure, ((left, middle, right),) = sheet(1, 3, 11.2, 3.2, ratios=(1, 1, 1.35))
+    draw_band(left, steps[1:], course[:, 1:], STUDENT)  # the first look is at noise, far above
+    left.set(yscale="log", xlim=(0, steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
+    plain_ticks(left.yaxis, (20, 50, 100))
+    name_axes(left, STEP, "Fréchet distance, one call", "iCT approaches the held-out digits")
+    for row, found in enumerate(ends.values()):
+        role = TEACHER if row else STUDENT
+        middle.plot(
+            [found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3
+        )
+        middle.plot(found, [row] * len(found), role.marker, color=role.color, markersize=5)
+    middle.set_yticks(range(len(ends)), ends)
+    middle.set(ylim=(len(ends) - 0.4, -0.6), xlim=(0, None))
+    name_axes(middle, "Fréchet distance, one call", "", "At the end: three seeds each")
     ink = torch.from_numpy(pictures).float() / 127.5 - 1
     rows = ink.reshape(-1, 10, *ink.shape[1:])
     contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call per digit")

@@ -1,10 +1,10 @@
 """Analysis of lab 08: robust location estimates (M-estimates) by reweighted means (IRLS).
 
-The location is m = argmin Σ_i ρ(x_i - m). The slope of a loss is ψ = ρ', its influence; the weight
-of a point is w = ψ(r) / r. Where the sum is stationary, m is the mean of the points weighted by w.
-So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a convex loss the end is
-the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on whose slope the
-guess lies.
+The location is m = argmin Σ_i d(x_i - m). The slope of a loss is ψ = d', its influence; the weight
+of a point, ω in the lab, is w = ψ(r) / r. Where the sum is stationary, m is the mean of the points
+weighted by w. So guess m, weigh, average, and repeat (IRLS; Holland & Welsch 1977). For a convex
+loss the end is the minimum. For Cauchy's and Geman and McClure's it is a local minimum, the one on
+whose slope the guess lies.
 
 `differences` draws what the losses see in training, and `outlier_share` says who pulls.
 `norm_path_ends` asks for the same centre at every noise level: where does a network end whose
@@ -26,7 +26,7 @@ from .study import CLEAN
 
 
 def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
-    """ρ and w = ψ / r of differences (…, d): both (…). ρ must depend on ‖δ‖ alone."""
+    """d and w = ψ / r of differences (…, dim): both (…). d must depend on ‖δ‖ alone."""
     flat = (delta.detach().reshape(-1, delta.shape[-1]) + 1e-12).requires_grad_()  # r > 0
     value = metric(flat, torch.zeros_like(flat))
     slope = torch.autograd.grad(value.sum(), flat)[0].norm(dim=1)
@@ -36,7 +36,7 @@ def loss_and_weight(metric: Metric, delta: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class LocationEstimates:
-    """Location estimates, minima of Σ ρ, lowest first: `places` (k, d), mean ρ `heights` (k,)."""
+    """Location estimates, minima of Σ d, lowest first: `places` (k, dim), mean d `heights`."""
 
     places: Tensor
     heights: Tensor

@@ -54,7 +54,7 @@ def pull(frames: int = 33) -> Moving:
         text_labels([0.1], [3.7 - 0.3 * k], [n], text_color(n)) for k, n in enumerate(metrics(1.0))
     ]
     panels = [
-        Panel(SPAN, "loss ρ(ℓ) / ρ(1)", (0, 3), (0, 4)),
+        Panel(SPAN, "loss d(ℓ) / d(1)", (0, 3), (0, 4)),
         Panel(SPAN, "influence ψ(ℓ) / ψ(1)", (0, 3), (0, 2.4)),
     ]
     finding = "Below c every loss is a parabola; beyond c the losses treat outliers differently"

@@ -1,7 +1,7 @@
-"""Exercise checks of lab 08: the pseudo-Huber loss, and location estimates by IRLS."""
+"""Exercise checks of lab 08: losses of whole samples and of elements; location estimates."""
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,60 +12,36 @@ from ..common.exercise import close, exercise, expect
 from .analysis import location_estimates
 
 C = 0.3  # of the losses in the checks, in data units
-same = partial(close, rtol=1e-9, atol=1e-14)
 
 
 @exercise
-def pseudo_huber(answer: Callable[..., Tensor]) -> str:
-    """(a, b, c) -> (b,): its value, its limits ℓ²/2c and ℓ, and its gradient at a = b."""
-    g = torch.Generator().manual_seed(0)
-    a, b = torch.randn(2, 6, 3, 4, 4, generator=g, dtype=torch.float64)
-    said, delta = torch.as_tensor(answer(a, b, C)), a - b
-    for slip, wrong in slips(delta, C).items():
-        expect(not same(said, wrong), slip)
-    expect(said.shape == (6,), f"one number for each sample: shape (6,), not {tuple(said.shape)}")
-    u = delta / delta.flatten(1).norm(dim=1)[:, None, None, None]
-    for r, limit, words in ((1e-3, 1e-6 / (2 * C), "near 0 it should be ℓ²/(2c)"),
-                            (1e3, 1e3 - C, "far out it should be ℓ − c")):  # fmt: skip
-        found = answer(r * u, 0 * u, C)
-        right = same(found, torch.full_like(found, limit), rtol=1e-4 if r < 1 else 1e-5)
-        expect(right, f"{words}: at ℓ = {r:g} yours is {float(found[0]):.6g}, not {limit:.6g}")
-    expect(same(said, PseudoHuber(C)(a, b)), "right in both limits, wrong between them: "
-           "it is √(‖a − b‖² + c²) − c")  # fmt: skip
-    expect(same(answer(a, b, 1.7), PseudoHuber(1.7)(a, b)), "use the argument c")
-    at = a.clone().requires_grad_()
-    slope = torch.autograd.grad(answer(at, a, C).sum(), at)[0]
-    expect(bool(slope.isfinite().all()), "its gradient at a = b is not a number: √ of a sum that "
-           "is 0 has no slope, so add c² under the root before you take it")  # fmt: skip
-    return "one number per sample, ℓ²/2c near 0, ℓ − c far out, and gradient 0 at a = b"
+def turned(answer: Callable[..., Any]) -> str:
+    """(dim, c) -> δ (dim,): where the sum over elements has a gradient 60° or more off δ."""
+    angles = []
+    for dim, c in ((12, C), (3072, C), (3072, 0.03)):
+        said = torch.as_tensor(answer(dim, c)).detach().double()
+        expect(said.shape == (dim,), f"one difference of shape ({dim},), not {tuple(said.shape)}")
+        expect(bool(said.isfinite().all()), "an element is not finite")
+        size = said.abs()
+        expect(bool((size > 0).any()), "δ is 0: both gradients are 0, and have no direction")
+        expect(float(size.max()) > 0.1 * c, "every element is far below c, where the sum over "
+               "elements acts like a square: its gradient is parallel to δ")  # fmt: skip
+        expect(int((size > 0).sum()) > 1, "one element only: both gradients lie along its axis")
+        expect(not close(size, size.max().expand(dim)), "all elements have the same size: each "
+               "pulls alike, and the sum points along δ as well")  # fmt: skip
+        found = angle_of_sum(said, c)
+        expect(found >= 60, f"in {dim} dimensions, with c = {c:g}, the angle is {found:.0f}°: let "
+               "all elements pull alike, far above c, and δ point nearly along one "
+               "axis")  # fmt: skip
+        angles.append(f"{found:.0f}°")
+    return f"the sum over elements turns by {', '.join(angles)}; the norm of the whole not at all"
 
 
-def slips(delta: Tensor, c: float) -> dict[str, Tensor]:
-    """Common mistakes: the message, and the loss of differences (b, *d)."""
-    flat = delta.flatten(1)
-    s, r, parts = flat.square().sum(1), flat.norm(dim=1), (flat.square() + c * c).sqrt()
-    whole = "the norm is that of the whole sample: sum the squares first, then take one root"
-    return {
-        f"you apply it to each element and sum: {whole}": (parts - c).sum(1),
-        f"you apply it to each element and take the mean: {whole}": (parts - c).mean(1),
-        "you forgot − c: at a = b the loss should be 0": (s + c * c).sqrt(),
-        "you take the mean of the squares: ‖a − b‖² is their sum, and c is made for that": (
-            (s / flat.shape[1] + c * c).sqrt() - c
-        ),
-        "c is not squared under the root, so its unit is not that of ‖a − b‖²": (
-            (s + c).sqrt() - c
-        ),
-        "‖a − b‖ is not squared under the root": (r + c * c).sqrt() - c,
-        "you sum over the batch as well: give one number for each sample": (
-            ((s + c * c).sqrt() - c).sum()
-        ),
-        "you take one norm of the whole batch: sum each sample's squares, flatten(1).sum(1)": (
-            (s.sum() + c * c).sqrt() - c
-        ),
-        "you sum over the first axis of a sample only: flatten(1) takes all of them": (
-            (delta.square().sum(1) + c * c).sqrt() - c
-        ),
-    }  # fmt: skip
+def angle_of_sum(delta: Tensor, c: float) -> float:
+    """Degrees between a difference (dim,) and the gradient of the sum over its elements."""
+    slope = delta / (delta.square() + c * c).sqrt()
+    cosine = torch.cosine_similarity(slope, delta, dim=0).clamp(-1, 1)
+    return float(torch.rad2deg(cosine.acos()))
 
 
 def contaminated(seed: int) -> tuple[Tensor, Tensor]:
@@ -89,14 +65,14 @@ def irls_mean(answer: Callable[..., Tensor]) -> str:
             expect(not close(said, wrong, atol=1e-6), slip)
         exact = location_estimates(PseudoHuber(C), points, tolerance=1e-12).best
         off = float((said - exact).norm())
-        expect(off < 1e-3, f"your centre is {off:.2g} from the minimum of Σ ρ on seed {seed}: "
+        expect(off < 1e-3, f"your centre is {off:.2g} from that of the least sum on seed {seed}: "
                "repeat until it no longer moves, 100 rounds are plenty")  # fmt: skip
         start = points.mean(0) - clean.mean(0)
         moved.append(float((said - clean.mean(0)).norm() / start.norm()))
     other = location_estimates(PseudoHuber(2.0), points).best
     expect(close(answer(points, 2.0), other, atol=1e-3),
            "right for one c, wrong for another: use the argument c")  # fmt: skip
-    return f"the minimum of Σ ρ to 1e-3 on 3 seeds; outliers move it {max(moved):.0%} as far as the mean, or less"  # fmt: skip  # noqa: E501
+    return f"the minimum of the sum of losses to 1e-3 on 3 seeds; outliers move it {100 * max(moved):.0f} % as far as the mean, or less"  # fmt: skip  # noqa: E501
 
 
 def reweighted(points: Tensor, c: float, weigh: Callable[[Tensor], Tensor], rounds: int) -> Tensor:
@@ -128,7 +104,7 @@ def wrong_locations(points: Tensor, c: float) -> dict[str, Tensor]:
                 points, c, lambda d: (squared_norm(d) / (squared_norm(d) + c * c)).sqrt(), 100
             )
         ),
-        "your weight is ρ, which grows with the distance: it should be ψ / ℓ": (
+        "your weight is the loss, which grows with the distance: it should be ψ / ℓ": (
             reweighted(points, c, lambda d: (squared_norm(d) + c * c).sqrt() - c, 100)
         ),
         "your weight has no root, 1 / (ℓ² + c²): that is a redescending loss like Cauchy's": (

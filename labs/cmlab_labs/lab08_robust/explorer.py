@@ -30,7 +30,7 @@ NAMES = {
     "squared L2": "l2", "L1": "l1", "pseudo-Huber": "huber", "Cauchy": "cauchy",
     "Geman–McClure": "geman",
 }  # fmt: skip
-SHOWN = {f"{share:.0%}": share for share in SHARES}
+SHOWN = {f"{100 * share:.0f} %": share for share in SHARES}
 
 
 @lru_cache(maxsize=32)
@@ -72,7 +72,7 @@ def replay() -> Explorer:
     """Knobs: `loss`, `share` of outliers in training, and `seed` of the samples shown."""
     knobs = {
         "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
-        "share": choice("outliers", tuple(SHOWN), "5%"),
+        "share": choice("outliers", tuple(SHOWN), "5 %"),
         "seed": choice("seed of the samples", (0, 1, 2)),
     }
     return Explorer(recorded, knobs)
@@ -98,8 +98,8 @@ def runs_reading(
     whole = np.sqrt(np.square(floor).mean())
     return (
         f"{loss}, {share} outliers: RMS error to the clean f* {ranged(rmse)}; "
-        f"{ranged(near, '.0%')} of the samples lie at a mode.\n"
-        f"{far:.1%} of the samples shown lie more than {FAR:g} from the centre (crosses).\n"
+        f"{ranged(100 * near, '.0f')} % of the samples lie at a mode.\n"
+        f"{100 * far:.1f} % of these samples lie more than {FAR:g} from the centre (crosses).\n"
         f"The smallest mean error at this share: {best}. "
         f"The contaminated f* is {whole:.2f} from the clean one."
     )
@@ -114,7 +114,7 @@ class RobustTraining(ipw.VBox):
     def __init__(self) -> None:
         self.knobs: dict[str, Any] = {
             "loss": choice("loss", tuple(NAMES), "pseudo-Huber"),
-            "share": choice("outliers", tuple(SHOWN), "15%"),
+            "share": choice("outliers", tuple(SHOWN), "15 %"),
         }
         self.live = LiveTraining(self.trainer, self.draw)
         for name, knob in self.knobs.items():
@@ -152,7 +152,7 @@ class RobustTraining(ipw.VBox):
         return Picture(
             figure,
             f"Step {trainer.step}: {self.seen[-1]:.3f} from the clean f* (RMS over 12 levels).\n"
-            f"{far:.1%} of 512 samples lie more than {FAR:g} from the centre (crosses).\n"
+            f"{100 * far:.1f} % of 512 samples lie more than {FAR:g} from the centre (crosses).\n"
             f"The contaminated f* is {np.sqrt(np.square(floor).mean()):.2f} from it.",
         )
 
@@ -220,7 +220,7 @@ def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
     """The reading of the picture, in three lines."""
     off = {name: location_error(scene, name) for name in scene.minima}
     order = sorted(off, key=lambda name: off[name])
-    shown = [f"{name} {share:.1%}" for name, share in weights(scene, points, c).items()]
+    shown = [f"{name} {100 * share:.1f} %" for name, share in weights(scene, points, c).items()]
     wells = ", ".join(f"{name} {len(scene.minima[name])}" for name in ("Cauchy", "Geman–McClure"))
     return (
         f"The centre of {order[0]} is nearest to the clean mean (+), {off[order[0]]:.2f} off; "

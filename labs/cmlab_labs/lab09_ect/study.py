@@ -8,6 +8,7 @@ steps and rate are the same.
 tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
 scratch        ECT with random weights at the start, as many steps as both together
 scratch-short  ring, digits: the same, as many steps as the tuning alone
+tuned-long     ring: as `tuned`, from a denoiser with four times the samples of the tuning
 denoiser       ring, digits: EDM alone, as many steps as both together
 fixed          ring: as `tuned`, but r stays at t/2
 ict            digits: iCT, as many steps as both together
@@ -67,6 +68,12 @@ def scratch_plane(steps: int, seed: int) -> Recipe:
     return toy.plane(toy.RING, precond, ect(toy.LEVELS, steps), steps, seed)
 
 
+def tuned_long(seed: int) -> Recipe:
+    """The tuning of `toy.ect` from a denoiser that was trained for four times as long."""
+    recipe = toy.ect(steps=TOY_STEPS, seed=seed)
+    return replace(recipe, start=toy.edm(steps=4 * recipe.train.steps, seed=seed))
+
+
 def fixed(seed: int) -> Recipe:
     """ECT that never closes the gap."""
     method = ECT(pairs=ECTMapping(Constant(0.5), toy.LEVELS, K=0.0))
@@ -81,6 +88,7 @@ TOY = Study(
         "scratch-short": lambda seed: scratch_plane(3 * TOY_STEPS // 4, seed),
         "denoiser": lambda seed: toy.edm(steps=TOY_STEPS, seed=seed),
         "fixed": fixed,
+        "tuned-long": tuned_long,
     },
 )
 
