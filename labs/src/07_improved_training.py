@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | The methods |
 # | Time | 60 minutes |
-# | Run All | 8 s on 2 CPU cores |
+# | Run All | 11 s on 2 CPU cores |
 # | You need | consistency training (lab 05), the slow target (lab 06), logarithms |
 #
 # After this lab you can
@@ -511,6 +511,6 @@ nothing was pre-trained. On the digits each run had {next(iter(digits.values()))
 """)
 
 # %% [markdown]
-# *Run All* takes 8 seconds on 2 CPU cores.
+# *Run All* takes 11 seconds on 2 CPU cores.
 #
 # **Next:** lab 08 looks at the distance more closely. What does it do to outliers?
