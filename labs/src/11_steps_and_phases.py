@@ -371,7 +371,7 @@ kinds = [off_modes(ring.sample(len(two.x), torch.Generator().manual_seed(k))[0])
 real = [sliced(ring.sample(len(two.x), torch.Generator().manual_seed(k))[0], two.fresh) for k in range(10)]
 panel = lambda score: LevelPanel(measures[score], *kept[score], {"sw": (min(real), max(real)), "off": (min(kinds), max(kinds))}[score])
 good = found_level["good f", "off"]
-intermediate_level(grid, {"Sliced W₂: the good f is within real data": panel("sw"), f"Off the modes: the good f gains near σ = {good:.2f}": panel("off")})
+intermediate_level(grid, {"Sliced W₂: the good f is in the range of real data": panel("sw"), f"Off the modes: the good f gains near σ = {good:.2f}": panel("off")})
 
 # %% tags=["hide-input"]
 for name in nets:
