@@ -17,7 +17,7 @@
 # | Level | 2 of 3 |
 # | Part | Beyond |
 # | Time | 40 minutes |
-# | Run All | 35 s on 2 CPU cores |
+# | Run All | 25 s on 2 CPU cores |
 # | You need | the probability flow and its steps (lab 01), the consistency function (lab 02), distillation (lab 04); for one closed form the angle of lab 10 |
 #
 # After this lab you can
