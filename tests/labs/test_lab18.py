@@ -56,6 +56,27 @@ def test_a_map_of_other_data_keeps_all_conditions_with_its_own_velocity():
     assert float(JumpResiduals(LAW)(other, *start)["end"].abs().max()) > 0.5
 
 
+def test_a_turning_map_in_the_plane_breaks_only_the_conditions_with_a_velocity():
+    def scale(t):
+        return ((1 - t) ** 2 * 0.09 + t**2) ** 0.5  # of a round Gaussian with deviation 0.3
+
+    def turned(x, t, s):
+        a = torch.as_tensor(t - s)
+        turn = torch.stack([torch.stack([a.cos(), -a.sin()]), torch.stack([a.sin(), a.cos()])])
+        return scale(s) / scale(t) * x @ turn.T
+
+    g = torch.Generator().manual_seed(0)
+    x, t, m, s = torch.randn(50, 2, generator=g).double(), *torch.tensor([0.9, 0.5, 0.2]).double()
+    X = turned(x, t, s)
+    torch.testing.assert_close(turned(x, t, t), x)
+    torch.testing.assert_close(turned(turned(x, t, m), m, s), X)
+    torch.testing.assert_close(X.norm(dim=1) / scale(s), x.norm(dim=1) / scale(t))
+    moved = (turned(x, t, s + 1e-5) - turned(x, t, s - 1e-5)) / 2e-5
+    rate = (scale(s + 1e-5) - scale(s - 1e-5)) / (2e-5 * scale(s))
+    J = torch.tensor([[0.0, -1.0], [1.0, 0.0]]).double()
+    torch.testing.assert_close(moved, rate * X - X @ J.T, rtol=0, atol=1e-6)
+
+
 def test_the_data_estimate_is_the_denoiser_on_the_diagonal_and_f_at_zero():
     exact, t = Flow(LAW), torch.full((9,), 0.7).double()
     x_t = points(LAW, 0.7, 9)

@@ -64,7 +64,7 @@ def maps(oracle: Mixture1D) -> dict[str, FlowMap]:
 
 def all_maps() -> dict[str, FlowMap]:
     """The maps of the lab's two modes, and the recorded network that LSD trained on them."""
-    return {**maps(LINE.oracle), "trained (LSD)": trained_map()}
+    return {**maps(LINE.oracle), "trained network": trained_map()}
 
 
 def points(oracle: Mixture1D, t: float, n: int) -> Tensor:

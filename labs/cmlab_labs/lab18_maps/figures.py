@@ -241,6 +241,26 @@ def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: i
     )
 
 
+def where_trained() -> Figure:
+    """The triangle of times once more: at which of its points each method is trained."""
+    figure, ((ax,),) = sheet(1, 1, 7.2, 3.4)
+    ax.fill([0, 1, 1], [0, 0, 1], color=STUDENT.color, alpha=0.12, linewidth=0)
+    for length in (0.5, 0.25, 0.125):
+        ax.plot([length, 1], [0, 1 - length], color=EXTRA.color, linestyle="--", linewidth=1.2)
+    ax.plot([0, 1], [0, 1], color=MEAN.color, linewidth=4)
+    ax.plot([0, 1], [0, 0], color=TRUTH.color, linewidth=5)
+    label(ax, 0.02, 0.86, "diagonal: flow matching, denoisers", "#8a5c00")
+    label(ax, 1.03, 0.8, "shaded: LSD, ESD, PSD and\nMeanFlow, with the diagonal;\n"
+          "IMM, without it", STUDENT.color)  # fmt: skip
+    label(ax, 1.03, 0.42, "dashed: Shortcut, t − s = ½, ¼, …\nwith the diagonal", EXTRA.color)
+    label(ax, 1.03, 0.04, "s = 0: consistency models")
+    ax.set(xlim=(0, 1.75), ylim=(-0.02, 1.0), xticks=np.linspace(0, 1, 6))
+    ax.grid(False)
+    return name_axes(
+        ax, "start of the jump $t$", "end of the jump $s$", "Where each method is trained"
+    ).get_figure()  # type: ignore[return-value]
+
+
 # Trained on the ring
 
 NAMES = {
@@ -273,7 +293,10 @@ def trained(runs: Mapping[str, Recording], scores: Mapping[str, tuple[str, str]]
         ax.set_yticks(
             range(len(order)), [NAMES[n] for n in order] if ax is axes[0] else [""] * len(order)
         )
-        ax.set(xlim=(0, None), ylim=(-0.5, len(order) - 0.5))
+        ax.set(
+            xlim=(0, 1.06 * max(run.score(score).max() for run in runs.values())),
+            ylim=(-0.5, len(order) - 0.5),
+        )
         ax.locator_params(axis="x", nbins=4)
         ax.xaxis.set_major_formatter("{x:g}")
         place = sorted(means[score], key=means[score].__getitem__).index(best)
