@@ -29,9 +29,9 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
 
 @pytest.mark.parametrize("number", range(len(FUSE)))
 def test_each_slip_in_fusing_gets_its_own_message(number):
-    def wrong(windows, length, step):
+    def wrong(windows, length, step, weight):
         at = starts(length, windows[0].shape[-1], step)
-        return checks.fuse_slips(windows, at, length)[number][1]
+        return checks.fuse_slips(windows, at, length, weight)[number][1]
 
     verdict = checks.fuse(wrong)
     assert verdict.state == "slip" and verdict.message == FUSE[number]
@@ -39,14 +39,14 @@ def test_each_slip_in_fusing_gets_its_own_message(number):
 
 
 def test_a_canvas_that_grew_and_one_axis_alone_are_told():
-    def grown(windows, length, step):
+    def grown(windows, length, step, weight):
         at = [step * i for i in range(len(windows))]
-        return fuse(windows, at, at[-1] + len(windows[0]))
+        return fuse(windows, at, at[-1] + len(windows[0]), weight)
 
-    def one_axis(windows, length, step):
+    def one_axis(windows, length, step, weight):
         if windows[0].ndim > 1:
             return torch.zeros(length)
-        return fuse(windows, starts(length, len(windows[0]), step), length)
+        return fuse(windows, starts(length, len(windows[0]), step), length, weight)
 
     assert "not anchored" in checks.fuse(grown).message
     assert "last axis" in checks.fuse(one_axis).message

@@ -21,22 +21,23 @@ WEIGHTS = (0.0, 1.0, 2.0)
 
 @exercise
 def fuse(answer: Callable[..., Any]) -> str:
-    """(windows, length, step) -> the canvas: least squares, the last window at the end."""
+    """(windows, length, step, weight) -> the canvas: weighted least squares, the last anchored."""
     found = [canvas(answer, case) for case in CASES]
     for number, (slip, _) in enumerate(fuse_slips(*examples(CASES[0]))):
         wrong = [fuse_slips(*examples(case))[number][1] for case in CASES]
         expect(not all(map(same, found, wrong)), slip)
     for case, values in zip(CASES, found, strict=True):
-        windows, at, length = examples(case)
+        windows, at, length, weight = examples(case)
         rows = np.concatenate(
             [np.eye(length)[a : a + len(w)] for a, w in zip(at, windows, strict=True)]
         )
-        best = np.linalg.lstsq(rows, torch.cat(windows).numpy(), rcond=None)[0]
-        expect(same(values, torch.from_numpy(best)),
+        root = np.tile(weight.sqrt().numpy(), len(at))
+        best = np.linalg.lstsq(rows * root[:, None], torch.cat(windows).numpy() * root, rcond=None)
+        expect(same(values, torch.from_numpy(best[0])),
                f"a canvas of {length} with windows of {case[1]} at {at}: yours is not the "
                f"canvas that fits all windows best")  # fmt: skip
     whole = torch.randn(2, 3, 11, generator=torch.Generator().manual_seed(0)).double()
-    again = torch.as_tensor(answer(crops(whole, starts(11, 4, 3), 4), 11, 3))
+    again = torch.as_tensor(answer(crops(whole, starts(11, 4, 3), 4), 11, 3, weights(4)))
     expect(
         again.shape == whole.shape and same(again, whole),
         "windows cut from one canvas (2, 3, 11) do not give it back: work on the last axis",
@@ -44,16 +45,23 @@ def fuse(answer: Callable[..., Any]) -> str:
     return "least squares on 4 canvases, the last window anchored; cut and fused again is the same"
 
 
-def examples(case: tuple[int, int, int]) -> tuple[list[Tensor], list[int], int]:
-    """Windows with answers that differ, where they begin, and the canvas's length."""
+def weights(window: int) -> Tensor:
+    """A weight for each cell of a window, not symmetric."""
+    return 1 + torch.arange(window).double() ** 2 / window
+
+
+def examples(case: tuple[int, int, int]) -> tuple[list[Tensor], list[int], int, Tensor]:
+    """Windows with answers that differ, where they begin, the canvas's length, and weights."""
     length, window, step = case
     at = starts(*case)
-    return [torch.arange(window).double() + 10 * i for i in range(len(at))], at, length
+    windows = [torch.arange(window).double() + 10 * i for i in range(len(at))]
+    return windows, at, length, weights(window)
 
 
 def canvas(answer: Callable[..., Any], case: tuple[int, int, int]) -> Tensor:
-    windows, _, length = examples(case)
-    values = torch.as_tensor(answer([w.clone() for w in windows], length, case[2])).double()
+    windows, _, length, weight = examples(case)
+    given = answer([w.clone() for w in windows], length, case[2], weight.clone())
+    values = torch.as_tensor(given).double()
     expect(
         values.shape == (length,),
         f"the canvas has {length} cells, yours has the shape "
@@ -67,34 +75,44 @@ def same(a: Tensor, b: Tensor) -> bool:
     return close(a.nan_to_num(), b.nan_to_num(), 1e-6, 1e-9)
 
 
-def fuse_slips(windows: list[Tensor], at: list[int], length: int) -> list[tuple[str, Tensor]]:
+def fuse_slips(
+    windows: list[Tensor], at: list[int], length: int, weight: Tensor
+) -> list[tuple[str, Tensor]]:
     """Mistakes: the message, and the canvas that each gives."""
-    total, count, last = torch.zeros(length).double(), torch.zeros(length).double(), None
+    total, count, last = torch.zeros(3, length).double()
+    first_wins = torch.zeros(length).double()
     for first, part in zip(at, windows, strict=True):
-        total[first : first + len(part)] += part
-        count[first : first + len(part)] += 1
-    last, first_wins = total * 0, total * 0
-    for first, part in zip(at, windows, strict=True):
-        last[first : first + len(part)] = part
+        here = slice(first, first + len(part))
+        total[here] += weight * part
+        count[here] += 1
+        last[here] = part
     for first, part in reversed(list(zip(at, windows, strict=True))):
         first_wins[first : first + len(part)] = part
     return [
-        ("the windows are summed: divide each cell by the number of windows over it", total),
-        ("you divide by the number of all windows: each cell has a count of its own",
-         total / len(windows)),
-        ("a later window overwrites an earlier one: where two lie, take their mean", last),
-        ("the earlier window wins: where two lie, take their mean", first_wins),
+        ("the windows are only summed: divide each cell by the sum of the weights over it", total),
+        ("the weights have no effect in yours: this is the plain mean",
+         exact_fuse(windows, at, length)),
+        ("you divide by the number of windows: divide by the sum of their weights", total / count),
+        ("the weights are squared: the derivative of w (X − y)² is 2 w (X − y)",
+         exact_fuse(windows, at, length, weight**2)),
+        ("a later window overwrites an earlier one: where two lie, take their weighted mean",
+         last),
+        ("the earlier window wins: where two lie, take their weighted mean", first_wins),
         ("the last window is not anchored: it begins at length − window, whatever the step",
-         not_anchored(windows, at, length)),
+         not_anchored(windows, at, length, weight)),
     ]  # fmt: skip
 
 
-def not_anchored(windows: list[Tensor], at: list[int], length: int) -> Tensor:
+def not_anchored(windows: list[Tensor], at: list[int], length: int, weight: Tensor) -> Tensor:
     """Fused with the last window one step on, its end cut off; cells with no window are 0."""
     step = at[1] - at[0] if len(at) > 1 else 1
-    places = [step * i for i in range(len(at))]
-    return exact_fuse([w[: length - a] for a, w in zip(places, windows, strict=True)], places,
-                      length)  # fmt: skip
+    total, count = torch.zeros(2, length).double()
+    for i, part in enumerate(windows):
+        kept = min(len(part), length - step * i)
+        here = slice(step * i, step * i + kept)
+        total[here] += weight[:kept] * part[:kept]
+        count[here] += weight[:kept]
+    return total / count
 
 
 @exercise
