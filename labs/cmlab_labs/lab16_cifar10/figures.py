@@ -281,7 +281,7 @@ def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
     ax.set_ylim(0.62, 1.1)
     short = min(found["straight mix"])
     title = f"Half-way, the straight mix has {short:.2f} of the norm of noise"
-    name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{d}$", title)
+    name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{\mathrm{dim}}$", title)
     return figure
 
 
@@ -346,8 +346,12 @@ def generator_scene(scene: GeneratorScene) -> Figure:
     title = f"{count} network call{'s' * (count > 1)}"
     image_grid(left, calls, names, ("in: xₜ", "out: f"), title)
     four = padded(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
-    image_grid(right, four, (), (), "Made, and the nearest" if scene.distances else "Made")
-    name_grid(right, ["made", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP)
+    image_grid(
+        right, four, (), (), "Generated, and the nearest" if scene.distances else "Generated"
+    )
+    name_grid(
+        right, ["generated", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP
+    )
     ways = torch.stack([scene.round_way, scene.straight])
     names = [f"{share:.0%}" for share in scene.shares]
     image_grid(below, ways, names, ("great circle", "straight"),
@@ -456,9 +460,12 @@ def recorded_fids(record: Path) -> dict[str, str]:
 
 
 def results_table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
-    """The whole as Markdown: published rows, then ours."""
+    """The whole as Markdown: published rows, then those of our presets that have an FID."""
     rows = [published_cells(row) for row in ROWS]
-    rows += [preset_cells(preset, record) for preset, record in zip(OURS, records, strict=True)]
+    pairs = zip(OURS, records, strict=True)
+    rows += [
+        preset_cells(name, record) for name, record in pairs if record and recorded_fids(record)
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in (HEADS, *rows)]
     lines.insert(1, "|---|---:|---:|---:|---:|---|---|")
     return "\n".join(lines)
@@ -680,7 +687,11 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
     near = score.values[-1] <= high
-    said = "By patches it ends as near as real pictures" if near else "Distance to real pictures"
+    said = (
+        "A score of patches cannot tell\nthe last strip from real pictures"
+        if near
+        else "Distance to real pictures"
+    )
     name_axes(ax, "images seen (millions)", "patch distance", said)
 
 

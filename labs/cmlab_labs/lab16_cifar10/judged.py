@@ -55,7 +55,10 @@ def reading(record: Mapping[str, Any], name: str, of: str) -> Reading:
 def scores_table(record: Mapping[str, Any], calls: Sequence[str]) -> str:
     """A Markdown table: a row for each number of calls, the floor of real images last."""
     heads = " | ".join(COLUMNS.values())
-    lines = [f"| {record['n']:,} images each | {heads} |", "|---" + "|---:" * len(COLUMNS) + "|"]
+    lines = [
+        f"| {spaced(record['n'])} images each | {heads} |",
+        "|---" + "|---:" * len(COLUMNS) + "|",
+    ]
     for of in calls:
         cells = [with_error(name, reading(record, name, of)) for name in COLUMNS]
         lines.append(f"| {of} | " + " | ".join(cells) + " |")
@@ -75,17 +78,22 @@ def number(name: str, value: float) -> str:
     return f"{value:.1f}" if name == "fd" else f"{value:.3f}"
 
 
+def spaced(count: int) -> str:
+    """A count with a space between its thousands."""
+    return f"{count:,}".replace(",", " ")
+
+
 def nearest_table(record: Mapping[str, Any]) -> str:
     """A Markdown table: distances to the nearest training image, of samples and test images."""
     found = record["nearest"]
     names = {"generated": "samples, one call", "test": "test images"}
     quantiles = list(found["test"])
-    heads = " | ".join(f"{float(q):.0%} are nearer than" for q in quantiles)
+    heads = " | ".join(f"{100 * float(q):.0f} % are nearer than" for q in quantiles)
     rows = [
         f"| {name} | " + " | ".join(f"{found[key][q]:.1f}" for q in quantiles) + " |"
         for key, name in names.items()
     ]
-    head = f"| distance in the features of {found['space']}, {found['n']:,} each | {heads} |"
+    head = f"| distance in the features of {found['space']}, {spaced(found['n'])} each | {heads} |"
     return "\n".join([head, "|---" + "|---:" * len(quantiles) + "|", *rows])
 
 
