@@ -143,7 +143,7 @@ title = f"The round trip through sound alone changes a spectrogram by {rms:.1f} 
 spectrograms({"corpus": originals, "after the\nround trip": back}, LOOP_NAMES[:2], title, sound)
 
 # %% [markdown]
-# The attacks of the notes are smeared over a few columns, and silence is no longer quite silent. All the audio in this lab has passed through such a conversion, including the clips of the corpus.
+# The attacks of the notes are smeared, and silence is no longer quite silent. All the audio in this lab has passed through such a conversion, including the clips of the corpus.
 #
 # ### A long canvas: fusing is least squares
 #
@@ -168,7 +168,7 @@ print("least squares  ", [round(v, 6) + 0.0 for v in best.tolist()])
 print(f"There are {len(at)} = (10 − 4)/3 + 1 windows. On 11 cells they begin at {starts(11, 4, 3)}: the last one is anchored at the end.")
 
 # %% [markdown]
-# The paper's formula for the number of windows, as reported, lacks the + 1. Moreover, if the step does not divide the remaining length, a last window has to be placed at the very end; otherwise the last cells belong to no window.
+# The paper's formula for the number of windows, as reported, lacks the + 1. And if the step does not divide the remaining length, the last window has to be placed at the very end.
 #
 # ### What averaging does to the noise
 #
@@ -197,13 +197,13 @@ noise_std(
 #
 # $$D_w = D(x_t, t, c) + w\,\bigl(D(x_t, t, c) - D(x_t, t, \varnothing)\bigr),$$
 #
-# which moves the output away from what is common to all labels. Why should w > 0 help? With EDM's process $x_t = x + t z$, a denoiser is a score, $\nabla \ln p(x_t) = (D - x_t)/t^2$, and Bayes' rule says what the difference of the two is:
+# which moves the output away from what is common to all labels. Why should w > 0 help? With $x_t = x + t z$, a denoiser is a score, $\nabla \ln p(x_t) = (D - x_t)/t^2$, and Bayes' rule says what the difference of the two is:
 #
 # $$D(x_t, t, c) - D(x_t, t, \varnothing) = t^2\, \nabla \ln \frac{p(x_t \mid c)}{p(x_t)} = t^2\, \nabla \ln p(c \mid x_t),$$
 #
 # $$D_w = x_t + t^2\, \nabla \ln \bigl[\, p(x_t \mid c)\; p(c \mid x_t)^w \,\bigr] .$$
 #
-# So guidance moves $x_t$ towards clips from which the label can be told more clearly. (Taken at each t, this product is not the noised version of one distribution, so $D_w$ is a useful direction and not a posterior mean.) Guidance helps a teacher that has learned the labels only in part, but it reduces variety: clips with the label c that might also have another label become rare.
+# So guidance moves $x_t$ towards clips from which the label can be told more clearly, and clips that might also have another label become rare. (This product is not the noised version of one distribution, so $D_w$ is a useful direction and not a posterior mean.)
 #
 # Let $x_t$ be a noisy clip at one level of a grid. One DDIM step with this teacher leads to $\hat x_r$ at the next lower level, and the student learns to give the same output at both:
 #
@@ -223,7 +223,7 @@ noise_std(
 # | its hinge loss | in `Critic` |
 # | $L_G + 3\, L_\text{distil}$ | the last lines of `loss`; `share` is the weight of $L_G$ |
 #
-# In the paper, a text prompt specifies the music, and the critic uses a large network that was pre-trained on sound. Here a label specifies one of four loops, and the critic uses a small network that recognises notes. The paper works on latents of 10-second spectrograms, this lab on the spectrograms themselves. The student trained here also takes three settings from lab 07 and not from this paper: the weight 1/(t − r), noise levels from a log-normal distribution, and θ⁻ = θ.
+# In the paper, a text prompt specifies the music, the network works on latents of 10-second spectrograms, and the critic uses a large network that was pre-trained on sound. Here a label specifies one of four loops, the network works on the spectrograms themselves, and the critic uses a small network that recognises notes. The student also takes three settings from lab 07: the weight 1/(t − r), log-normal noise levels, and θ⁻ = θ.
 
 # %%
 show_source(MusicCM.loss)
@@ -241,7 +241,7 @@ show_source(fused_denoiser)
 #
 # ### Teacher and student
 #
-# Teacher and student start from the same noise: the guided teacher takes 50 DDIM steps (100 network calls), and the student makes 4 calls. The first row contains clips of the corpus with the same labels.
+# Teacher and student start from the same noise: the guided teacher takes 50 DDIM steps (100 network calls), and the student makes 4 calls. The first row shows the corpus.
 
 # %% tags=["hide-input"]
 teachers, students = read("music-teacher", "teacher"), read("music", "student")
@@ -263,7 +263,7 @@ Audio(np.concatenate(parts), rate=sound.rate)
 # %% [markdown]
 # ### How many steps?
 #
-# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as identified by the linear listener, is the one that the loop prescribes. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best; even clips that are compared with the wrong loop have a share well above 0, as printed above. Lines are means, and bands are ranges: over training runs for the students, over draws of noise for the one teacher. Dotted lines are for clips of the corpus itself: their distance is not 0, since two finite sets of clips are compared, one from the training pieces and one from the held-out ones.
+# The **spectral distance** is a Fréchet distance to held-out clips, between patches of 8 columns in their 24 leading principal components. The **pitch accuracy** is the share of columns whose chord, as identified by the linear listener, is the one that the loop prescribes. A clip may begin anywhere in the loop, so the loop is shifted to the place where it fits best. Lines are means, and bands are ranges: over training runs for the students, over draws of noise for the one teacher. Dotted lines are for clips of the corpus itself; their distance is not 0, since two finite sets are compared.
 
 # %% tags=["hide-input"]
 variants = recorded_variants("music")
@@ -284,7 +284,7 @@ print(f"Right chords, in % of the columns: {ranged(100 * scores['student'][1][:,
 # %% [markdown]
 # From 4 to 8 calls the student's distance rises, although more of its chords are right: the two scores disagree. Lab 11 explains why more calls of a sampler that adds fresh noise need not help.
 #
-# The chord panel favours the student: unlike the teacher, it was trained with a critic that recognises notes. So the comparison of the two in chords does not say what distillation alone does.
+# The chord panel favours the student: unlike the teacher, it was trained with a critic that recognises notes.
 #
 # ### Seams
 #
@@ -292,10 +292,10 @@ print(f"Right chords, in % of the columns: {ranged(100 * scores['student'][1][:,
 #
 # - *side by side*: each window is generated separately, from its own noise, and the clips are cut in the middle of an overlap;
 # - *fused*: the outputs are averaged after each call, and noise is drawn once for the canvas;
-# - *tapered* (our addition): as fused, with weights that fall to zero towards the ends of a window, so that its output does not drop out of the mean all at once. The result is again a least-squares solution, with weights (exercise A);
+# - *tapered* (our addition): as fused, with weights that fall to zero towards the ends of a window, so that its output does not drop out of the mean all at once. This is least squares with weights (exercise A);
 # - *own noise*: as fused, but each window draws its own noise, which is averaged too.
 #
-# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. At a seam error of 1 this measure cannot distinguish a border from other places; we call a clip seamless up to 1.1 (grey in the figure). It is computed on 32 clips of 5 seconds, made in 4 calls and always from the same set of noise samples. (The last window is anchored at the end, so even at an overlap of 0 the last two share half their columns, and the four ways differ.)
+# The **seam error** is the mean jump from one column to the next at the borders of windows, divided by the mean of all other jumps. We call a clip seamless up to 1.1 (grey in the figure). The 32 clips of 5 seconds are made in 4 calls, always from the same set of noise samples. (The last window is anchored at the end, so even at an overlap of 0 the last two share half their columns, and the four ways differ.)
 
 # %% tags=["hide-input"]
 seams = {way: students["seams"][:, k] for k, way in enumerate(WAYS)}
@@ -311,7 +311,7 @@ table += [f"| {way} | " + " | ".join(f"{v:.2f}" for v in seams[way].mean(0)) + f
 folded("All methods and overlaps in numbers", "\n".join(table))
 
 # %% [markdown]
-# A taper makes a low seam error nearly certain: the measure looks only at the ends of windows, and there the weight is zero. The disagreement is spread over the overlap, not removed, as the chords show next. (Tapering was first tried on the student of seed 0, one of the three shown, and nothing in it was tuned.)
+# A taper makes a low seam error nearly certain: the measure looks only at the ends of windows, and there the weight is zero. The disagreement is spread over the overlap, not removed, as the chords show next. (Nothing in it was tuned.)
 #
 # ### Do the windows agree on the music?
 #
@@ -321,7 +321,7 @@ folded("All methods and overlaps in numbers", "\n".join(table))
 #
 # <details><summary>How the controls were run</summary>
 #
-# The student in this repository and the guided teacher made 32 clips at an overlap of 32 from each of three sets of noise samples: `python benchmarks/music_seams.py --seeds 3`, and with `--teacher`. The teacher's seam error is 1.29 fused and 1.05 tapered, the student's 1.38 and 1.02. That more calls help the student, which receives fresh noise between them, but not the teacher, which does not, is a difference that we did not examine.
+# The student in this repository and the guided teacher made 32 clips at an overlap of 32 from each of three sets of noise samples: `python benchmarks/music_seams.py --seeds 3`, and with `--teacher`. The teacher's seam error is 1.29 fused and 1.05 tapered, the student's 1.38 and 1.02. Why more calls help the student, which receives fresh noise between them, and not the teacher was not examined.
 #
 # </details>
 #

@@ -187,9 +187,9 @@ folded("The preset in code", f"```python\n{source}```")
 # %% [markdown]
 # ### The training desk
 #
-# The desk trains in a separate process, so the notebook stays free and you may close it. **Nothing starts by itself.** *Forecast* times a few steps and says how long the run will take. *Start* starts it, and samples from fixed noise appear as it goes.
+# The desk trains in a separate process, so you may close the notebook. **Nothing starts by itself.** *Forecast* times a few steps and says how long the run will take. *Start* starts it, and samples from fixed noise appear as it goes.
 #
-# The files of CIFAR-10 must be on this machine: `cmlab data cifar10 --download`, or `--path` to a copy; `cmlab data cifar10` says what is there. Without a GPU the desk is set to a short version of the run above, which takes about ten minutes on two cores; with a GPU, to the sprint.
+# The files of CIFAR-10 must be on this machine: `cmlab data cifar10 --download`, or `--path` to a copy. Without a GPU the desk is set to a short version of the run above, which takes about ten minutes on two cores; with a GPU, to the sprint.
 
 # %%
 SHORT = ("steps=1700", "evaluator.n=1000")
@@ -214,14 +214,12 @@ at_work
 # cmlab train cifar10.ect-paper --devices 8 --nodes 2
 # ```
 #
-# The first command fetches the data; with `--path` it uses a copy that you have. `--plan` prints what the run will cost and trains nothing. Ctrl-C saves a checkpoint and stops the run, and `--resume` continues it. The last two lines are for eight GPUs of one machine, and for two such machines, on each of which the command is started.
+# `--plan` prints what the run will cost and trains nothing. Ctrl-C saves a checkpoint and stops the run, and `--resume` continues it. The last two lines are for eight GPUs of one machine, and for two such machines, on each of which the command is started.
 #
 # </details>
 #
 # **What is guaranteed.** A checkpoint is replaced as a whole: kill the run at any moment, and the last checkpoint is good. All randomness of a step is determined by the seed and the number of the step, so a resumed run draws the same batches, times and noise that it would have drawn. On one CPU it ends with the same bits (a test kills a run and compares).
-# A batch is divided into a fixed number of **parts**, each with its own randomness. Two processes share the parts and see the same images as one process; only the order of the sums differs, and with it the last digits. This was tested with two CPU processes; several GPUs were not run here.
-#
-# The run above was paused and resumed in this way several times.
+# Two processes share the parts of a batch and see the same images as one; only the order of the sums differs, and with it the last digits. This was tested with two CPU processes; several GPUs were not run here. The run above was paused and resumed several times.
 
 # %% [markdown]
 # ## The key figure
@@ -260,11 +258,11 @@ one, two = (reading(scores, "fd", calls).over(reading(scores, "fd", "35 calls"))
 print(f"Fréchet distance of one call: {one[0]:.2f} ± {one[1]:.2f} times that of 35 calls; of two calls: {two[0]:.2f} ± {two[1]:.2f} times.")
 
 # %% [markdown]
-# The bar is low here: the denoiser saw 2.6 million images, where EDM's saw 200 million. These ratios say nothing about a comparison with a well-trained diffusion model.
+# The bar is low here: the denoiser saw 2.6 million images, EDM's 200 million.
 #
-# In this table and in the two ratios ± is a standard error over fresh draws of the generated and of the real pictures. It says nothing about another training run, since there is only one, and it does not contain the bias of a distance between finite sets (see below).
+# ± is a standard error over fresh draws of the generated and of the real pictures. It says nothing about another training run, and it does not contain the bias of a distance between finite sets (see below).
 #
-# Look at the recall, too: four calls have a lower recall than two (0.46 against 0.54), and a distance that is lower by about two standard errors. The class that was asked for is read more often and the precision is the same, but the pictures are less varied.
+# Four calls have a lower recall than two (0.46 against 0.54), and a distance that is lower by about two standard errors. So their pictures are less varied.
 #
 # Read the precision with care, because blots lie among the real pictures too: the blurs that the denoiser gives in one call have the highest precision of the table. Only together with the recall, which is 0 for them, does it say anything.
 #

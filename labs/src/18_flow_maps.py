@@ -26,7 +26,7 @@
 # 2. **name** a wrong map that a given condition does not detect;
 # 3. **place** denoisers, consistency models and five other methods in one triangle of times.
 #
-# The maps in the first half of the lab are either exact or wrong on purpose, and nothing is trained for them. The networks in the second half were trained beforehand, with three seeds each.
+# The maps in the first half of the lab are exact or wrong on purpose. The networks in the second half were trained beforehand, with three seeds each.
 
 # %%
 import torch
@@ -144,7 +144,7 @@ found = missed(oracle, candidates)
 who_notices(found)
 
 # %% [markdown]
-# Only the row of the exact map contains no number. Now read down the columns: which wrong maps does each condition fail to detect?
+# Read down the columns: which wrong maps does each condition fail to detect?
 #
 # - **Stand still** satisfies *split the jump*, because two jumps that do nothing are the same as one. The data do not appear in this condition, so it cannot test whether the map fits them.
 # - **Mirror image** preserves the distribution at every time, because z and −z have the same distribution. It even satisfies both conditions with derivatives, because the mirrored landing point also moves along a path, although along the wrong one. The map is detected by the jump of length zero, and by *split the jump*: two jumps change the sign twice.
@@ -171,7 +171,7 @@ for whose, velocity in (("the data's", oracle), ("its own", other.oracle)):
 #
 # <details><summary>Answer</summary>
 #
-# Only the two with derivatives. The exact map multiplies $x_t$ by a number, so it can be interchanged with a rotation R. *No jump*: the angle is 0. *Split the jump*: the two angles add up to t − s. *Distribution*: a round Gaussian does not change under a rotation. But with $J$ the rotation by 90°, *move the end* gives $\partial_s X = v(X, s) - J X$, and *move the start* gives $\mathrm dX/\mathrm dt = J X$ in place of 0.
+# Only the two with derivatives. The exact map multiplies $x_t$ by a number, so it commutes with a rotation. *No jump*: the angle is 0. *Split the jump*: the two angles add up to t − s. *Distribution*: a round Gaussian does not change under a rotation. But with $J$ the rotation by 90°, *move the end* gives $\partial_s X = v(X, s) - J X$, and *move the start* gives $\mathrm dX/\mathrm dt = J X$ in place of 0.
 #
 # </details>
 #
@@ -205,8 +205,7 @@ print(
 )
 
 # %% [markdown]
-# In the left panel each line belongs to one $x_t$. As s falls from t to 0, the estimate moves from the mean of all data that may lie under $x_t$ to the single point at which its path ends. Lab 02 showed the two ends of these lines.
-# In the right panel each point of the triangle stands for the jumps from one t to one s. A denoiser is trained on the diagonal, that is, on jumps of length zero, and a consistency model on the lower edge. There *move the start* becomes $\mathrm d f/\mathrm d t = 0$, the equation of lab 10.
+# In the left panel each line belongs to one $x_t$. As s falls from t to 0, the estimate moves from the mean of all data that may lie under $x_t$ to the end of its path. In the right panel each point of the triangle stands for the jumps from one t to one s. A denoiser is trained on the diagonal, that is, on jumps of length zero, and a consistency model on the lower edge. There *move the start* becomes $\mathrm d f/\mathrm d t = 0$, the equation of lab 10.
 
 # %% [markdown]
 # ## The method, from its source
@@ -252,7 +251,7 @@ show_source(Lagrangian.__call__)
 # | split the jump | none | nowhere | PSD, Shortcut, SplitMeanFlow ([2507.16884](https://arxiv.org/abs/2507.16884)), CTM; consistency training |
 # | distribution, within groups | none | nowhere | IMM |
 #
-# (In consistency training the first of the two jumps follows the line of fixed x and z.) The column *derivative* determines the cost of a training step. *Where a velocity is needed* determines how noisy the targets are: $z - x$ is right only on average, and lab 19 shows what its noise does to a target.
+# (In consistency training the first jump follows the line of fixed x and z.) The column *derivative* determines the cost of a training step. *Where a velocity is needed* determines how noisy the targets are: $z - x$ is right only on average, and lab 19 shows what its noise does to a target.
 
 # %% [markdown]
 # ## The key figure
@@ -289,13 +288,11 @@ folded(
 )
 
 # %% [markdown]
-# Each square is a seed, and each black stroke is the mean of three. The left panel compares the landing points of jumps from noise to data with the exact ones, and the middle panel those of jumps between two random times.
-#
-# The panels answer different questions. IMM's loss contains neither a path nor a velocity, but its pairs do: $x_t$ and $x_r$ lie on one line of fixed x and z, whose slope is $z - x$. With groups of four it is close to consistency training, and after these 2000 steps its landing points from noise are the closest to the exact ones. For jumps between two random times LSD is the nearest, and IMM the farthest of all.
+# Each square is a seed, and each black stroke is the mean of three. The panels answer different questions. IMM's loss contains neither a path nor a velocity, but its pairs do: $x_t$ and $x_r$ lie on one line of fixed x and z, whose slope is $z - x$. With groups of four it is close to consistency training, and after these 2000 steps its landing points from noise are the closest to the exact ones. For jumps between two random times LSD is the nearest, and IMM the farthest of all.
 # IMM's velocity is poor, too. The cause is not that it never trains jumps of length zero: with the posterior mean in place of single samples its velocity error falls from 0.445 to 0.094, again without such jumps. One call then has the error 0.138 (0.119 to 0.153) in place of 0.117 (0.106 to 0.124), and the ranges overlap; so the noise of single samples explains the poor velocity and not the good single call.
 # The other four methods have nearly the same velocity, since they all learn it by flow matching. They differ in how they extend it to long jumps.
 #
-# Two reservations. IMM trained on four times as many long jumps as the others, so part of its lead may be due to that. And equal steps are not equal cost: off the diagonal, a step of LSD, ESD or MeanFlow contains a derivative along a tangent, one of PSD three passes through the network and one of IMM two. At equal cost the order may differ.
+# Two reservations. Part of IMM's lead may be due to its four times as many long jumps. And equal steps are not equal cost: off the diagonal, a step of LSD, ESD or MeanFlow contains a derivative along a tangent, one of PSD three passes through the network and one of IMM two.
 
 # %% [markdown]
 # ## Exercises
@@ -433,7 +430,7 @@ Markdown(f"""
 # %% [markdown]
 # ### Further comparisons (optional)
 #
-# The table compares more pairs of variants, with three seeds of 2000 steps each. *Confirmed here* means that no range overlaps with another where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others. (Drifting is described in lab 17. α-Flow passes from flow matching to MeanFlow during training; here its schedule is as long as the run.)
+# More pairs of variants, with three seeds of 2000 steps each. *Confirmed here* means that no ranges overlap where one score is said to be lower, and that all do where scores are said to be alike. Numbers are distances to the exact map in one call, unless the row names others. (Drifting is described in lab 17. α-Flow passes from flow matching to MeanFlow during training; here its schedule is as long as the run.)
 
 # %% tags=["hide-input"]
 all_runs = recorded("maps", METHODS)
