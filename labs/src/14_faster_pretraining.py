@@ -9,29 +9,28 @@
 # %% [markdown]
 # # 14 · Faster pre-training
 #
-# **Why do two networks agree, and does that help to train faster?**
+# **Does a curriculum over noise, or a decaying momentum, train a denoiser faster?**
 #
 # | | |
 # |---|---|
 # | Paper | Xu et al. 2024, *Towards Faster Training of Diffusion Models: An Inspiration of A Consistency Phenomenon*, [arXiv:2404.07946](https://arxiv.org/abs/2404.07946) |
 # | Level | 2 of 3 |
 # | Part | Beyond |
-# | Time | 65 minutes; 35 without the optional second part |
+# | Time | 60 minutes |
 # | Run All | 8 s on 2 CPU cores |
-# | You need | denoisers and the paths that lead from noise to data (lab 01), the consistency function (lab 02), Adam's momentum |
+# | You need | denoisers and the paths that lead from noise to data (lab 01), Adam's momentum |
 #
 # After this lab you can
 #
-# 1. **test** whether two networks agree by more than chance, with a permutation test of your own, and **explain** why they do;
+# 1. **test** whether two networks agree by more than chance, and **explain** why they do;
 # 2. **derive** the learning rate that compensates for a decaying momentum, and say what it preserves;
 # 3. **judge** a claimed speed-up: with which learning rate it was compared, along which axis of noise levels, and over how many seeds.
 #
-# The first part asks why two networks agree. The paper took this agreement as a hint at how to train faster; the second part, which is optional, tests the two techniques that came out of it. Nothing is trained while you wait: the denoisers were recorded, with three seeds each unless the text says otherwise.
+# Two networks that were trained independently turn the same noise into nearly the same sample. The paper took this as a hint at how to train faster, and proposes two techniques: a *curriculum* over noise levels, and a momentum that *decays*. We look at the agreement first, and then measure what each technique gains. Nothing is trained while you wait: the denoisers were recorded, with three seeds each unless the text says otherwise.
 #
-# Of the paper we have read the abstract only. The formulas of its momentum and rate are known to us at second hand, from public code that names the paper, and the density of its curriculum not at all. What is tested here is therefore *our form* of both techniques.
+# Of the paper we have read the abstract only. The formulas of its momentum and rate are known to us at second hand, from public code that names the paper, and the density of its curriculum not at all. What is tested here is therefore *our form* of both techniques, and so every verdict at the end is one on our form.
 
 # %%
-import numpy as np
 import torch
 from cmlab_labs.common.explorer import folded, show_source, start_lab
 from cmlab_labs.common.plots_recordings import compare_seeds, recorded_variants
@@ -40,21 +39,16 @@ from cmlab_labs.common.study import ranged
 from cmlab_labs.lab14_pretraining import checks
 from cmlab_labs.lab14_pretraining.analysis import (
     agreement,
-    exact_agreement,
     label_agreement,
-    stability_limit,
     stationary_variance,
 )
-from cmlab_labs.lab14_pretraining.explorer import available, classes, compared, explorer, modes
+from cmlab_labs.lab14_pretraining.explorer import classes, compared, explorer, modes
 from cmlab_labs.lab14_pretraining.figures import (
-    agreement_by_level,
     claim_row,
     curriculum_densities,
-    finding,
     image_pairs,
     mode_borders,
     momentum_decay,
-    pairs_and_test,
     score_curve,
     score_curves,
     scores_by_rate,
@@ -64,7 +58,6 @@ from cmlab_labs.lab14_pretraining.figures import (
 )
 from cmlab_labs.lab14_pretraining.study import (
     RING_LEVELS,
-    RecordedNetwork,
     recorded_ends,
     starting_points,
 )
@@ -99,10 +92,14 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %%
 explorer()
 
+# %% tags=["hide-input"]
+twins, least, narrow, halves = (compared(pair, start) for pair, start in (("ring: two seeds", 0), ("ring: two seeds", 4), ("ring: half the width", 0), ("digits: two halves of the scans", 0)))
+folded("Answers", f"From pure noise, the noise is all that the two networks have in common, and yet {twins.share:.0%} of the samples lie in the same mode (shuffled pairs: {twins.chance:.0%}). With little noise it is {least.share:.0%}, because the start itself shows the mode. With half the width it is {narrow.share:.0%}, from pure noise. The two halves of the scans give different pictures, but {halves.share:.0%} of them are of the same class (shuffled: {halves.chance:.0%}). In all four cases no shuffle of 999 is as close as the true pairs.")
+
 # %% [markdown]
 # ## Predict
 #
-# The two networks share their data, but not their weights or batches, and still their samples are nearly the same. The paper calls this the *consistency phenomenon*. It was described before, by Song et al. 2021 and by Zhang et al. 2023 ([arXiv:2310.05264](https://arxiv.org/abs/2310.05264)).
+# The paper calls this agreement the *consistency phenomenon*. It was described before, by Song et al. 2021 and by Zhang et al. 2023 ([arXiv:2310.05264](https://arxiv.org/abs/2310.05264)).
 
 # %%
 predict("14.1")
@@ -116,7 +113,7 @@ predict("14.1")
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x, \sigma)}{\sigma},$$
 #
-# which contains no randomness. A perfect denoiser therefore takes each noise to one definite end, which is the value of the consistency function of lab 02. So two networks agree *if both are close to this one function*. Are they? For the ring the exact denoiser is known. The table compares the paths from 512 noises, for three trained networks (mean, lowest and highest).
+# which contains no randomness. A perfect denoiser therefore takes each noise vector to one definite end, and two networks agree *if both are close to this one function*. Are they? For the ring the exact denoiser is known. The table compares the paths from 512 noise vectors, for three trained networks (mean, lowest and highest).
 
 # %% tags=["hide-input"]
 start, top = starting_points(toy.RING, 512), RING_LEVELS[0]
@@ -131,13 +128,16 @@ for name, pairs in rows.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Most pairs lie close together and a few lie far apart, which is why the mean is larger than the median. Where do these few come from? In the figure each dot is a noise (dark and light for even and odd modes), and the numbers name the modes in which the exact paths end. A cross marks a noise that two networks take to different modes.
+# Most pairs lie close together and a few lie far apart, which is why the mean is larger than the median. Where do these few come from? In the figure each dot is a noise vector (dark and light for even and odd modes), and the numbers name the modes in which the exact paths end. A cross marks a noise vector that two networks take to different modes. The printed angles, seen from the centre, lead to the nearest border between two modes.
 
 # %% tags=["hide-input"]
 split, z = modes(nets[0]) != modes(nets[1]), start.at(top, top)
 away = (torch.atan2(z[:, 1], z[:, 0]) / (torch.pi / 8)).double()  # borders lie at odd numbers
 angle = 22.5 * (away - (2 * ((away - 1) / 2).round() + 1)).abs()
-mode_borders(z, modes(exact), split, top, f"{int(split.sum())} of 512 noises split, near borders\n(median angle {angle[split].median():.1f}°, of all {angle.median():.1f}°)")
+mode_borders(z, modes(exact), split, top, f"{int(split.sum())} of 512 starts end in different modes,\nmost of them near a border")
+
+# %% tags=["hide-input"]
+print(f"Median angle to the nearest border: {angle[split].median():.1f}° where the two networks end in different modes, {angle.median():.1f}° for all.")
 
 # %% [markdown]
 # At a border, even a small error of one of the networks can change the mode. Elsewhere only a large error can.
@@ -148,45 +148,13 @@ mode_borders(z, modes(exact), split, top, f"{int(split.sum())} of 512 noises spl
 #
 # $$p = \frac{1 + \#\{\text{shuffles at least as close}\}}{1 + P}.$$
 #
-# The 1 stands for the true pairing: if shared noise meant nothing, it would be just one more shuffle. With four pairs all 24 orders can be tried, here for two sets of values that agree more and more:
-
-# %% tags=["hide-input", "nbval-check-output"]
-g = torch.Generator().manual_seed(3)
-a = torch.randn(4, 2, generator=g)
-for tie in (0.0, 0.5, 0.95):
-    b = tie * a + (1 - tie) * torch.randn(4, 2, generator=torch.Generator().manual_seed(8))
-    test = exact_agreement(a, b)
-    print(
-        f"agreement {tie:4}: orders at least as close: {round(test.p * 24):2d} of 24, p = {test.p:.3f}"
-    )
-
-# %% [markdown]
-# With four pairs p cannot fall below 1/24. With 512 pairs and 999 shuffles the smallest possible value is 1/1000.
-#
-# ## The key figure
-#
-# ### Two networks, one noise
+# The 1 stands for the true pairing: if shared noise meant nothing, it would be just one more shuffle. With 999 shuffles the smallest possible value is 1/1000, and the explorer shows that the ring's networks reach it. But with 512 pairs even a weak dependence would; how *large* the effect is, the ratio of the distances says.
 
 # %% tags=["hide-input"]
-twins = compared("ring: two seeds", 0)
-pairs_and_test(twins.a, twins.b, toy.RING.oracle.components.means, twins.test, ("Same noise: pairs lie close", "Shuffled pairs lie anywhere", f"No shuffle is as close (p = {twins.test.p:.3f})"))
-
-# %% tags=["hide-input"]
-print(f"With shared noise the mean distance is {twins.test.distance:.3f}; with shuffled pairs it is {float(twins.test.shuffled.mean()):.3f}. The ratio is {twins.test.ratio:.0%}.")
-print(f"The two samples lie in the same mode for {twins.share:.1%} of 512 pairs, and for {twins.chance:.1%} of shuffled pairs.")
-
-# %% [markdown]
-# Where the start contains no data, the shared noise is the only input that the two networks have in common; at lower levels the start itself contains information about the data. The next figure shows the agreement against the noise level of the shared start, with ranges over pairs of seeds.
-
-# %% tags=["hide-input"]
-every = recorded_ends("pretraining-toy", "uniform-constant")
-both = {"two seeds": [(every[i], every[j]) for i, j in ((0, 1), (0, 2), (1, 2))]}
-if RecordedNetwork("twins-toy", "narrow", 0).recorded:
-    narrow = recorded_ends("twins-toy", "narrow")
-    both["half the width"] = [(every[i], narrow[j]) for i, j in ((0, 1), (1, 2), (2, 0))]
-shares = {name: (RING_LEVELS, np.array([[label_agreement(modes(a[k]), modes(b[k]))[0] for k in range(5)] for a, b in pairs])) for name, pairs in both.items()}
-least = shares["two seeds"][1][:, 0].min()
-agreement_by_level(shares, twins.chance, f"Two seeds share the mode in at least {least:.0%} of the pairs")
+every = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]
+agree = [agreement(every[i], every[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+left = ranged([t.ratio for t in agree], ".1%")
+print(f"Ring: the mean distance of a pair is {left} of that of shuffled pairs; p = {max(t.p for t in agree):.3f} for each two of three seeds.")
 
 # %% [markdown]
 # ### Two networks without common data
@@ -194,20 +162,14 @@ agreement_by_level(shares, twins.chance, f"Two seeds share the mode in at least 
 # The next two networks were trained on digits, each on one half of the scans, as in an experiment of Kadkhodaie et al. 2024 ([arXiv:2310.02557](https://arxiv.org/abs/2310.02557)). They are not given the class, so the noise alone decides which digit results. Their training was short: 400 steps of 64, so that each network saw each of its scans about 36 times.
 
 # %% tags=["hide-input"]
-pair = "digits: two halves of the scans"
-if pair in available():
-    halves = compared(pair, 0)
-    shown = image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {halves.share:.0%} of one class (shuffled {halves.chance:.0%})", f"No shuffle is as close (p = {halves.test.p:.3f})"))
-else:
-    shown = "not recorded yet"
-shown
+image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {halves.share:.0%} of one class (shuffled {halves.chance:.0%})", f"No shuffle is as close (p = {halves.test.p:.3f})"))
 
 # %% [markdown]
-# Here the explanation by one common function fails: the exact denoisers of the two halves are different functions, and each of them leads to scans of its own half (lab 00). How different are they? Both are known exactly:
+# These two networks do not approximate one minimum of a loss: the exact denoisers of the two halves are different functions, and each leads to scans of its own half (lab 00). How different are they?
 
 # %% tags=["hide-input"]
-scans_of = [Digits().images[k::2] for k in (0, 1)]
-exact_a, exact_b = (BatchTeacher(VarianceExploding())(x) for x in scans_of)
+scans_of = [Digits().images[k::2] for k in (0, 1)] + [Digits().images]
+exact_a, exact_b, exact_all = (BatchTeacher(VarianceExploding())(x) for x in scans_of)
 held, rms = Digits(train=False).images, lambda v: float(v.square().mean().sqrt())
 z = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))
 apart = {}
@@ -219,14 +181,14 @@ print(f"RMS per pixel by which the two exact denoisers differ: {found}.")
 print(f"For comparison, scans differ from their mean by {rms(Digits().images - Digits().images.mean(0)):.2f}.")
 
 # %% [markdown]
-# At high noise levels the two exact denoisers are nearly the same function. For large σ the posterior mean is about $m + C\,(x_t - m)/\sigma^2$, with the mean m and the covariance C of the data, and two random halves have nearly the same m and C. So the exact paths begin together, and most of them end in the same class although no scan belongs to both halves. The *class* can agree without a common minimum of the loss; it is enough that the data look alike under noise.
+# At high noise they are nearly the same. For large σ the posterior mean is about $m + C\,(x_t - m)/\sigma^2$, with the mean m and the covariance C of the data, and two random halves have nearly the same m and C. So the exact paths begin together, and most of them end in the same *class*, although no scan belongs to both halves.
 #
-# The *picture* is another matter. The table has the mean distance of 60 pairs of pictures, relative to shuffled pairs, for networks trained as above (mean, lowest and highest of three seeds) and for one pair of networks that was trained ten times as long.
+# The *picture* is another matter. Is there a third function that both networks approximate? The candidate of Kadkhodaie et al. is the denoiser of the distribution from which both halves were drawn. It is not known; the nearest that can be computed is the exact denoiser of *all* scans. The table has the mean distance of 60 pairs of pictures, relative to shuffled pairs, for networks trained as above (mean, lowest and highest of three seeds) and for one pair of networks that was trained ten times as long.
 
 # %% tags=["hide-input"]
 noise = starting_points(Digits(train=False), 60).at(80.0, 80.0)
-paths = [heun_samples(VarianceExploding(), D, noise, 80.0) for D in (exact_a, exact_b)]
-alike = label_agreement(*map(classes, paths))[0]
+paths = [heun_samples(VarianceExploding(), D, noise, 80.0) for D in (exact_a, exact_b, exact_all)]
+alike = label_agreement(*map(classes, paths[:2]))[0]
 
 
 def apart_in(kind):
@@ -236,26 +198,29 @@ def apart_in(kind):
         "the two networks": zip(a, b, strict=True),
         "a network and the exact path of its own half": [(x, paths[0]) for x in a] + [(x, paths[1]) for x in b],
         "a network and the exact path of the other half": [(x, paths[1]) for x in a] + [(x, paths[0]) for x in b],
-        f"the two exact paths (of one class: {alike:.0%})": [paths],
+        "a network and the exact path of all scans": [(x, paths[2]) for x in (*a, *b)],
+        "the exact paths of the two halves": [paths[:2]],
+        "the exact path of one half and that of all scans": [(x, paths[2]) for x in paths[:2]],
     }
     return {name: ranged([agreement(x, y).ratio for x, y in each], ".0%") for name, each in pairs.items()}
 
 
 short, long = apart_in("half"), apart_in("long")
 table = ["| pair | after 400 steps | after 4000 steps |", "|---" * 3 + "|"]
-Markdown("\n".join(table + [f"| {name} | {short[name]} | {long[name]} |" for name in short]))
+table += [f"| {name} | {short[name]} | {long[name]} |" for name in short]
+Markdown("\n".join(table) + f"\n\nThe exact paths of the two halves end in the same class for {alike:.0%} of the noise vectors.")
 
 # %% [markdown]
-# After 400 steps a network is no nearer to the exact path of its own half than to that of the other: its samples do not show yet which scans it has seen. Ten times longer training moves the two networks apart, and each towards its own half. So their close agreement is partly that of networks which have not learned the details of their scans. Kadkhodaie et al. train to the end and vary the number of pictures: with few, two networks memorise and differ; with enough, they agree.
+# After 400 steps the two networks are much nearer to each other than to any of the three exact functions, and these are about equally far: the samples do not show yet which scans a network has seen. So the denoiser of all scans is not what the two networks have in common. (Its paths, too, end at scans, which a network that generalises does not reproduce; so the denoiser of the distribution is not excluded.) Ten times longer training moves the two networks apart, each towards its own half. So they agree closely at least in part because neither has yet learned the details of its scans. Kadkhodaie et al. train to the end and vary the number of pictures: with few, two networks memorise and differ; with enough, they agree.
 #
-# ## Optional second part: faster training
+# ## From agreement to two techniques
 #
 # Agreement tells us where training ends, but not how long it takes. The paper asks what makes networks agree, and derives a technique from each of its two answers:
 #
-# - **At high noise levels the task is easy.** There the best output hardly depends on the details of the data, so it is soon learned, and a *curriculum* spends fewer and fewer samples on these levels.
+# - **At high noise the task is easy.** There the best output hardly depends on the details of the data, so it is soon learned, and a *curriculum* spends fewer and fewer samples on these levels.
 # - **The loss is smooth**, so that runs which begin at different weights end close to one another. On a smooth loss a large momentum may carry the weights past the minimum again and again, so the *momentum decays*.
 #
-# Neither technique follows logically from the agreement, and each has to be tested separately. If you leave this part out, continue at *Exercises* with exercise A; exercise B and all but the first five rows of the final table belong to this part.
+# Neither technique follows logically from the agreement, and each has to be tested separately.
 
 # %%
 predict("14.2")
@@ -263,49 +228,58 @@ predict("14.2")
 # %% [markdown]
 # ### Momentum on a quadratic loss
 #
-# Adam averages the gradients, $\bar g \leftarrow \beta \bar g + (1-\beta)\, g$, and takes a step of rate · $\bar g$ (divided by a scale, which we leave out). A new gradient thus moves the weights by rate · (1−β) at once, and by β/(1−β) times as much later on. This ratio is the *memory* of the momentum.
-# The paper lets β decay to zero and changes the learning rate to compensate. With τ the fraction of the run that has been completed, our form is the following (the schedule of β is *Demon*, by Chen et al. 2019, [arXiv:1910.04952](https://arxiv.org/abs/1910.04952)):
+# Adam averages the gradients, $\bar g \leftarrow \beta \bar g + (1-\beta)\, g$, and takes a step of rate · $\bar g$ (divided by a scale, which we leave out). A new gradient thus moves the weights by rate · (1−β) at once. In the steps that follow it is multiplied by β, β², …, so its later effect is $\beta + \beta^2 + \dots = \beta/(1-\beta)$ times the immediate one. This ratio is the *memory* of the momentum.
 #
-# $$\beta = \frac{\beta_0 (1-\tau)}{(1-\beta_0) + \beta_0(1-\tau)}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta}.$$
-
-# %% [markdown]
-# For β₀ = 0.9 the memory falls linearly from 9 to 0 and the rate linearly from 1 to 0.1, while the immediate effect of a new gradient, rate · (1 − β), stays the same. In many libraries the momentum of gradient descent is another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1. It needs another compensation, which exercise B asks for. Which of the two momenta the paper means, we do not know.
+# The paper lets β decay to zero and changes the learning rate to compensate. Our form follows from two requirements. With τ the fraction of the run that has been completed,
 #
-# How large may the rate be? Take the quadratic loss $\tfrac12 h \theta^2$ with curvature h, as of one direction of a real loss. Its gradient is hθ, and two successive steps, with $\bar g$ eliminated, give
+# $$\frac{\beta}{1-\beta} = (1-\tau)\, \frac{\beta_0}{1-\beta_0}, \qquad \text{rate} \cdot (1-\beta) = \text{rate}_0\, (1-\beta_0):$$
+#
+# the memory falls linearly to 0, and the immediate effect of a gradient stays what it was at the start. Write M for the right-hand side of the first equation; then β = M/(1+M) and 1−β = 1/(1+M). With $1 + M = (1-\beta_0\tau)/(1-\beta_0)$ this gives
+#
+# $$\beta = \frac{\beta_0\, (1-\tau)}{1 - \beta_0 \tau}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta} = \text{rate}_0\, (1 - \beta_0 \tau).$$
+#
+# (This β is *Demon*, by Chen et al. 2019, [arXiv:1910.04952](https://arxiv.org/abs/1910.04952).) For β₀ = 0.9 the rate falls linearly from 1 to 0.1 times its start. In many libraries the momentum of gradient descent is another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1. It needs another compensation, which exercise B asks for. Which of the two momenta the paper means, we do not know.
+#
+# How large may the rate be? Take the quadratic loss $\tfrac12 h \theta^2$ with curvature h, as of one direction of a real loss. Its gradient is hθ, and descent diverges beyond
+#
+# $$\text{rate} \cdot h = \frac{2(1+\beta)}{1-\beta} .$$
+#
+# With momentum 0.9 this limit is 38 and without momentum it is 2, so a rate that was safe at the start can later be 19 times too large. With the compensation, more than half of the stable range remains.
+#
+# <details><summary>Why the limit has this form</summary>
+#
+# Two successive steps, with $\bar g$ eliminated, give
 #
 # $$\theta_{k+1} = a\, \theta_k - \beta\, \theta_{k-1}, \qquad a = 1 + \beta - \text{rate}\,(1-\beta)\, h .$$
 #
-# A solution $\theta_k = \lambda^k$ needs $\lambda^2 - a \lambda + \beta = 0$. The product of its two solutions is β < 1, so complex ones, both of size √β, stay inside the unit circle; a real one can leave it at +1 only if rate · h = 0. As the rate grows, the first λ therefore leaves it at −1, where
+# A solution $\theta_k = \lambda^k$ needs $\lambda^2 - a \lambda + \beta = 0$. The product of its two solutions is β < 1, so complex ones, both of size √β, stay inside the unit circle; a real one can leave it at +1 only if rate · h = 0. As the rate grows, the first λ therefore leaves it at −1, where $1 + a + \beta = 0$.
 #
-# $$1 + a + \beta = 0 \quad\Longleftrightarrow\quad \text{rate} \cdot h = \frac{2(1+\beta)}{1-\beta} .$$
-#
-# Beyond this limit descent diverges. With momentum 0.9 this limit is 38 and without momentum it is 2, so a rate that was safe at the start can later be 19 times too large. With the compensation, more than half of the stable range remains.
+# </details>
 
 # %% tags=["hide-input"]
 momentum_decay(MomentumDecay(0.9, 1000))
 
-# %% tags=["hide-input"]
-beta = MomentumDecay(0.9, 100)
-rate = Compensation(beta)
-lines = ["| τ | β | memory β/(1−β) | rate/rate₀ | (rate/rate₀)·(1−β) | limit of rate₀·h, momentum alone | limit of rate₀·h, with the rate |", "|---" * 7 + "|"]
-for step in (0, 25, 50, 75, 90, 100):
-    b, r = beta(step), rate(step)
-    lines.append(f"| {step / 100:.2f} | {b:.3f} | {b / (1 - b):.2f} | {r:.3f} | {r * (1 - b):.3f} | {stability_limit(b):.1f} | {stability_limit(b) / r:.1f} |")
-folded("The same in numbers", "\n".join(lines))
-
 # %% [markdown]
-# The noise of the gradients also matters. If it is white, the weights never come to rest, because each step also adds $-\text{rate}\,(1-\beta)$ times a fresh noise. Let V be the variance of θ and Γ the covariance of two successive θ. Once both have become constant, the recursion says
+# The noise of the gradients also matters. If it is white, with standard deviation s, the weights never come to rest; in the long run their variance is
 #
-# $$\Gamma = a V - \beta \Gamma, \qquad V = a^2 V + \beta^2 V - 2 a \beta\, \Gamma + \text{rate}^2 (1-\beta)^2\, \mathrm{noise}^2 .$$
+# $$\mathrm{Var}\,\theta = \frac{\text{rate}\,(1+\beta)\,s^2}{h\,\bigl(2(1+\beta) - \text{rate}\,(1-\beta)\,h\bigr)} .$$
 #
-# Eliminate Γ and insert a:
+# <details><summary>Why</summary>
 #
-# $$\mathrm{Var}\,\theta = \frac{\text{rate}\,(1+\beta)\,\mathrm{noise}^2}{h\,\bigl(2(1+\beta) - \text{rate}\,(1-\beta)\,h\bigr)} .$$
+# In the recursion of θ above, each step also adds $-\text{rate}\,(1-\beta)$ times a fresh noise value. Let V be the variance of θ and Γ the covariance of two successive θ. Once both have become constant, the recursion says
+#
+# $$\Gamma = a V - \beta \Gamma, \qquad V = a^2 V + \beta^2 V - 2 a \beta\, \Gamma + \text{rate}^2 (1-\beta)^2\, s^2 .$$
+#
+# Eliminate Γ and insert a.
+#
+# </details>
 
 # %% tags=["hide-input"]
 stationary_spread(1.0, MomentumDecay(0.9, 1000), 0.9)
 
 # %% tags=["hide-input", "nbval-check-output"]
+beta = MomentumDecay(0.9, 100)
+rate = Compensation(beta)
 flat = {
     name: stationary_variance(r, b, 0.01) / stationary_variance(1.0, 0.9, 0.01)
     for name, r, b in (
@@ -318,11 +292,11 @@ for name, ratio in flat.items():
     print(f"flat direction, τ = 0.9, {name:18}: {ratio:.3f} of the variance at the start")
 
 # %% [markdown]
-# In flat directions (small h), β cancels from the formula: changing the momentum alone does not reduce the variance at all, and the whole reduction comes from the rate. So the trained networks need a control: a decay of the rate alone.
+# In flat directions (small h), β cancels from the formula: changing the momentum alone does not reduce the variance, and the whole reduction comes from the rate. In steep directions momentum alone raises it. So the trained networks need a control: a decay of the rate alone.
 #
 # ### Which noise is easy, and along which axis?
 #
-# Near pure noise the best output is nearly the mean of all data, which is soon learned. The paper therefore draws such levels less and less often as training proceeds. The density used here is **ours**:
+# Near pure noise the best output is nearly the mean of all data. The curriculum draws such levels less and less often as training proceeds. Its density here is **ours**:
 #
 # $$p_\tau(u) = (1 - \tau) + \tau\, \mathcal N(u;\, 0.3,\, 0.25^2) \text{ restricted to } [0, 1],$$
 #
@@ -336,8 +310,13 @@ axes = {
 }
 curriculum_densities(NoiseCurriculum(Warmup(100)), (0, 25, 50, 75, 100), 100, axes)
 
+# %% tags=["hide-input"]
+third, middle = ([float(axis.at(torch.tensor([u], dtype=torch.float64))) for axis in axes.values()] for u in (0.3, 0.5))
+for name, low, half in zip(axes, third, middle, strict=True):
+    print(f"{name:22} u = 0.3 is the noise level {low:.2f}; half of all levels lie above {half:.2f} if u is uniform")
+
 # %% [markdown]
-# On the right of the figure, the same u = 0.3 is a noise level of 0.16, 1.24 or 0.32. Likewise, *uniform* stands for three baselines: half of all samples have a level above 3.4 if u is uniform over DDPM's timesteps, and above 0.30 if it is uniform over EDM's quantiles. A curriculum that helps a baseline with many high noise levels may have nothing to add to a baseline with few.
+# So *u = 0.3* means three noise levels, and *uniform* three baselines. (Karras's grid is that of lab 01, from 0.002 to 80.) A curriculum that helps a baseline with many high noise levels may have nothing to add to a baseline with few.
 #
 # ## The method, from its source
 #
@@ -358,16 +337,11 @@ show_source(MomentumDecay.__call__)
 show_source(Compensation.__call__)
 
 # %% [markdown]
-# `cmlab.presets.faster.decayed` turns a recipe without the second technique into one with it.
-
-# %% [markdown]
-# ## What training gains
+# ## The key figure
 #
 # ### On the ring
 #
-# Every run on the ring has 2000 steps of 256 samples, and the baseline is Adam with a constant learning rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here. The left panel compares four schedules, all with EDM's own distribution of noise levels: constant, momentum decay with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution, both at a constant rate.
-#
-# In the table (levels are EDM's where no curriculum is named), *speed* is the number of steps of the baseline, divided by the number of steps needed to reach the baseline's final excess loss, for each seed; values above 1 mean faster training. An entry such as *1 of 3 seeds* says how many seeds reach that loss at all.
+# Every run on the ring has 2000 steps of 256 samples with Adam, at a base rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here. The left panel compares four schedules, all with EDM's own distribution of noise levels: constant, momentum decay with its rate, the momentum alone, and the rate alone. The right panel compares the curriculum with that distribution, both at a constant rate.
 
 # %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
@@ -377,19 +351,41 @@ densities = {"EDM's levels": "uniform-constant", "curriculum": "curriculum-const
 densities = {word: score_curve(ring[key], "excess") for word, key in densities.items() if key in ring}
 ends = {word: curve.values[:, -1] for word, curve in schedules.items()}
 decay = compare_seeds(ends["rate alone"], ends["constant"]) == "lower" and compare_seeds(ends["rate alone"], ends["momentum and rate"]) == "indistinguishable"
-said = "What helps is the decay of the rate" if decay else finding("Schedule", schedules)
-score_curves({said: schedules, finding("Levels", densities): densities}, "excess loss (no unit)")
+said = "What helps is the decay of the rate" if decay else "Four schedules"
+gains = compare_seeds(*(curve.values[:, -1] for curve in reversed(densities.values()))) == "lower"
+score_curves({said: schedules, "The curriculum helps, too" if gains else "Two distributions of levels": densities}, "excess loss (no unit)")
+
+# %% [markdown]
+# ### Against which baseline?
+#
+# Before you believe a speed-up, ask whether the baseline's learning rate was a good one. The first two schedules were trained at other base rates, too:
 
 # %% tags=["hide-input"]
-found = {key: run.score("excess") for key, run in ring.items()}
-base = score_curve(ring["uniform-constant"], "excess")
+slow = recorded_variants("pretraining-rates")
+at = {word: {0.004: ring[f"uniform-{arm}"].score("excess")} for arm, word in WORDS.items()}
+for name, run in slow.items():
+    arm, thousandths = name.split("-")
+    at[WORDS[arm]][int(thousandths) / 1000] = run.score("excess")
+best = {word: min(rates, key=lambda lr: rates[lr].mean()) for word, rates in at.items()}
+behind = compare_seeds(at["constant"][best["constant"]], at["momentum and rate"][best["momentum and rate"]]) == "higher"
+scores_by_rate(at, "excess loss (no unit)", "At its best base rate, a constant rate stays behind" if behind else "Excess loss by base rate")
+
+# %% [markdown]
+# The best constant rate is 0.002; 0.004 is hardly worse, and 0.001 and 0.008 are much worse. So 0.002 is the baseline, although all other runs of the table have a base rate of 0.004. Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; values above 1 mean faster training. An entry such as *0 of 3 seeds* says how many seeds reach that loss at all.
+
+# %% tags=["hide-input"]
+BEST = f"constant-{round(1000 * best['constant'])}"
+found = {key: run.score("excess") for key, run in ring.items()} | {"best constant rate": slow[BEST].score("excess")}
+base = score_curve(slow[BEST], "excess")
 short = ["| ring | excess loss · 1000 | speed |", "|---" * 3 + "|"]
+short.append(f"| constant rate of {best['constant']:g}, the baseline | {ranged(1000 * slow[BEST].score('excess'), '.2f')} | {speed_up_text(base, base)} |")
 table = ["| ring | distance to the exact ends | energy distance · 1000 | excess loss · 1000, weights in training |", "|---" * 4 + "|"]
 for key, run in ring.items():
     raw = 1000 * run["excess"][:, -1].mean(1)
-    cells = [variant_name(key), ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f")]
+    name = "constant rate of 0.004" if key == "uniform-constant" else variant_name(key)
+    cells = [name, ranged(run.score("away"), ".3f"), ranged(1000 * run.score("ed"), ".2f"), ranged(raw, ".2f")]
     table.append("| " + " | ".join(cells) + " |")
-    short.append(f"| {variant_name(key)} | {ranged(1000 * run.score('excess'), '.2f')} | {speed_up_text(base, score_curve(run, 'excess'))} |")
+    short.append(f"| {name} | {ranged(1000 * run.score('excess'), '.2f')} | {speed_up_text(base, score_curve(run, 'excess'))} |")
 Markdown("\n".join(short))
 
 # %% tags=["hide-input"]
@@ -397,50 +393,20 @@ columns = "The *distance to the exact ends* is the RMS distance between the ends
 folded("Three more scores of the same runs", columns + "\n\n" + "\n".join(table))
 
 # %% [markdown]
-# Before you believe a speed-up, ask two questions. Would a plain decay of the rate have done the same (*rate alone*)? And was the baseline's learning rate a good one?
-
-# %% tags=["hide-input"]
-slow = recorded_variants("pretraining-rates")
-at = {word: {} for word in WORDS.values()}
-for arm, word in WORDS.items():
-    held = {0.004: ring.get(f"uniform-{arm}"), 0.002: slow.get(f"{arm}-2"), 0.008: slow.get(f"{arm}-8")}
-    at[word] = {lr: run.score("excess") for lr, run in held.items() if run}
-at = {word: rates for word, rates in at.items() if rates}
-best = {word: min(rates, key=lambda lr: rates[lr].mean()) for word, rates in at.items()}
-behind = compare_seeds(at["constant"][best["constant"]], at["momentum and rate"][best["momentum and rate"]]) == "higher"
-scores_by_rate(at, "excess loss (no unit)", "At its best base rate, a constant rate stays behind" if behind else "Excess loss by base rate")
-
-# %% tags=["hide-input"]
-for word, rates in at.items():
-    if len(rates) > 1:
-        print(f"{word}: best of {len(rates)} base rates {best[word]:g}, excess loss · 1000 = {ranged(1000 * rates[best[word]], '.2f')}")
-
-# %% [markdown]
-# It would: *rate alone* ends where *momentum and rate* ends. And the baseline's rate was not the cause: with its best of three rates it ends at 7.5 in place of 7.9, still far above both. The same holds for the curriculum, which was run at one rate: 6.3 against 7.5, with ranges apart. So what helps on the ring is the decay of the rate, and the curriculum; the momentum may stay as it was. (From a base rate of 0.002, *momentum and rate* ends at 13: a decaying rate wants a larger base than a constant one.)
+# *Rate alone* ends where *momentum and rate* ends. So what helps on the ring is the decay of the rate, and the curriculum; the momentum may stay as it was. *Momentum alone* ends higher than the same constant rate without any decay, most clearly in the weights without averaging (39 against 26, see the fold). This is what the quadratic loss says of steep directions; that it is the cause was not tested. (From a base rate of 0.002, *momentum and rate* ends at 13: here the decaying rate needed a larger base rate than the constant one.)
 #
 # ### Digits and shapes
 #
-# The digits were trained for 400 steps of 64 and the shapes for 200 steps of 32. The minimum of the loss is not known here, so samples made in 35 calls are scored too: digits by the Fréchet distance of 360 of them to the 360 held-out digits, in the 32 features of a small classifier. (The *floor* is that of the training digits.) The base rate is 0.004 on digits, the best of three for the *constant* schedule on another seed, and 0.002 on shapes, not tuned. The other schedules were run at this rate only.
+# The digits were trained for 400 steps of 64 and the shapes for 200 steps of 32. The minimum of the loss is not known here, so samples made in 35 calls are scored too: digits by the Fréchet distance of 360 of them to the 360 held-out digits, in the 32 features of a small classifier, and shapes by a distance of patches. The base rate is 0.004 on digits, the best of three for the *constant* schedule on another seed, and 0.002 on shapes, not tuned. The other schedules were run at this rate only.
 
 # %% tags=["hide-input"]
 scans, drawn = recorded_variants("pretraining-digits"), recorded_variants("pretraining-shapes")
-NAMES = {"neither": "uniform-constant", "momentum and rate": "uniform-both", "curriculum": "curriculum-constant", "both techniques": "curriculum-both"}
-picked = {word: score_curve(scans[arm], "fd35") for word, arm in NAMES.items() if arm in scans}
-loss = {word: score_curve(scans[arm], "loss") for word, arm in NAMES.items() if arm in scans}
-worse = compare_seeds(scans["curriculum-constant"].score("fd35"), scans["uniform-constant"].score("fd35")) == "higher"
-last = {word: curve.values[:, -1] for word, curve in loss.items()}
 floor = float(scans["uniform-constant"].score("fd_floor")[0])
-none = all(compare_seeds(v, last["neither"]) != "lower" for v in last.values())
-score_curves({"Samples: worse with the curriculum" if worse else finding("Samples", picked): picked, "Held-out loss: neither technique lowers it" if none else finding("Held-out loss", loss): loss}, f"Fréchet distance (floor: {floor:.1f}), and loss")
-
-# %% tags=["hide-input"]
-table = ["| data | variant | samples | distance of 35-call samples | loss on unseen pictures | speed, by the loss |", "|---" * 6 + "|"]
+table = ["| data | variant | distance of 35-call samples | loss on unseen pictures |", "|---" * 4 + "|"]
 for name, runs, score in (("digits", scans, "fd35"), ("shapes", drawn, "pd35")):
     for key, run in runs.items():
-        said = speed_up_text(score_curve(runs["uniform-constant"], "loss"), score_curve(run, "loss"))
-        count = f"{run.record['samples']:,}".replace(",", " ")
-        table.append(f"| {name} | {variant_name(key)} | {count} | {ranged(run.score(score), '.3g')} | {ranged(run.score('loss'), '.4f')} | {said} |")
-folded("All variants on digits and shapes", "\n".join(table))
+        table.append(f"| {name} | {variant_name(key)} | {ranged(run.score(score), '.3g')} | {ranged(run.score('loss'), '.4f')} |")
+Markdown("\n".join(table) + f"\n\nThe training digits themselves have a Fréchet distance of {floor:.1f} to the held-out ones.")
 
 # %% [markdown]
 # ## Exercises
@@ -479,8 +445,8 @@ checks.permutation_p(my_test)
 # %% [markdown]
 # ### B · on your own: a heavy ball that decays, and its rate
 #
-# Gradient descent with a heavy ball has $v \leftarrow \beta v + g$ and takes a step of rate · $v$. Write both schedules for it from their purpose. The *half-life* of a gradient in v, the number of steps h with $\beta^h = \tfrac12$, should fall linearly, from its value for β₀ at τ = 0 to 0 at τ = 1. And all that one gradient does to the weights, at once and later, should in sum stay what it was at the start (as if β and the rate stayed where they are).
-# Before you compute: must the rate rise or fall? (This exercise belongs to the optional second part.)
+# Gradient descent with a heavy ball has $v \leftarrow \beta v + g$ and takes a step of rate · $v$. Write both schedules for it from their purpose. The *half-life* of a gradient in v, the number of steps n with $\beta^n = \tfrac12$, should fall linearly, from its value for β₀ at τ = 0 to 0 at τ = 1. And all that one gradient does to the weights, at once and later, should in sum stay what it was at the start (as if β and the rate stayed where they are).
+# Before you compute: must the rate rise or fall?
 
 # %% tags=["exercise"]
 def my_schedule(tau, beta0):
@@ -493,7 +459,7 @@ checks.schedule(my_schedule)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Take the logarithm of β^h = ½, for β and for β₀. What is the sum of the geometric series 1 + β + β² + …? At τ = 1 one of your expressions may divide by zero.
+# Take the logarithm of βⁿ = ½, for β and for β₀. What is the sum of the geometric series 1 + β + β² + …? At τ = 1 one of your expressions may divide by zero.
 #
 # </details>
 
@@ -513,47 +479,46 @@ checks.schedule(my_schedule)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Trained numbers are means over three seeds, with the lowest and the highest in brackets. A claim is *confirmed here* only if the ranges do not overlap. The paper's speed-ups, 2 to 2.6 times as reported, are for large networks and long training.
+# Trained numbers are means over three seeds, with the lowest and the highest in brackets. A claim is *confirmed here*, for our form, only if the ranges do not overlap. Losses are compared with the best constant rate, 0.002. The paper's speed-ups, 2 to 2.6 times as reported, are for large networks and long training.
 
 # %% tags=["hide-input"]
-agree = [agreement(x[0], y[0]) for x, y in both["two seeds"]]
-left, common = ranged([t.ratio for t in agree], ".1%"), ranged(shares["two seeds"][1][:, 0], ".1%")
+common = ranged([label_agreement(modes(every[i]), modes(every[j]))[0] for i, j in ((0, 1), (0, 2), (1, 2))], ".1%")
 verdict = "confirmed here" if max(t.p for t in agree) <= 0.001 else "partly"
 table = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 table.append(f"| different weights and the same noise give close samples (ring) | distance {left} of that of shuffled pairs; same mode {common}, shuffled {twins.chance:.1%}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
 
 # %% tags=["hide-input"]
-ends_away = {key: run.score("away") for key, run in ring.items()}
-for name in available():
-    if name not in ("ring: two seeds", "ring: other training"):
-        t = compared(name, 0)
-        kind = "mode" if t.a.ndim == 2 else "class"
-        table.append(f"| … {name} (one pair) | distance {t.test.ratio:.1%} of that of shuffled pairs; same {kind} {t.share:.0%}, shuffled {t.chance:.0%}; p = {t.test.p:.3f} | {'confirmed here, for one pair' if t.test.p <= 0.01 else 'not seen at this scale'} |")
-table.append(claim_row("momentum decay with its rate trains faster (ring, excess loss)", found, "uniform-both", "uniform-constant", ours=True))
-table.append(claim_row("*not in the paper:* … faster than its rate alone (ring)", found, "uniform-both", "uniform-rate"))
-table.append(claim_row("the compensation is needed: decay alone is worse (ring, excess loss)", found, "uniform-both", "uniform-momentum", ours=True))
-table.append(claim_row("… and worse than no decay (ring)", found, "uniform-constant", "uniform-momentum"))
-table.append(claim_row("a curriculum over noise trains faster (ring, excess loss)", found, "curriculum-constant", "uniform-constant", ours=True))
-more = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
-more.append(claim_row("both techniques beat either alone: the curriculum (ring, excess loss)", found, "curriculum-both", "curriculum-constant", ours=True))
-more.append(claim_row("… and the momentum with its rate (ring, excess loss)", found, "curriculum-both", "uniform-both", ours=True))
-more.append(claim_row("… and in samples: their distance to the exact ends (ring)", ends_away, "curriculum-both", "uniform-constant"))
-for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
-    numbers = {key: run.score(score) for key, run in runs.items()}
-    more.append(claim_row(f"both techniques are better than neither ({name})", numbers, "curriculum-both", "uniform-constant", ".4g"))
+PICK = {"ring: half the width": "of them, half the width", "digits: two halves of the scans": "digits, no common scan", "digits: two halves, trained longer": "digits, no common scan, ten times longer"}
+for name, said in PICK.items():
+    t, kind = compared(name, 0), "mode" if name.startswith("ring") else "class"
+    table.append(f"| … {said} (one pair) | distance {t.test.ratio:.1%} of that of shuffled pairs; same {kind} {t.share:.0%}, shuffled {t.chance:.0%}; p = {t.test.p:.3f} | {'confirmed here, for one pair' if t.test.p <= 0.01 else 'not seen at this scale'} |")
+BASE = "best constant rate"
+table.append(claim_row("a curriculum over noise trains faster (ring, excess loss)", found, "curriculum-constant", BASE))
+faster = claim_row("momentum decay with its rate trains faster (ring, excess loss)", found, "uniform-both", BASE)
+table.append(faster.replace("confirmed here", "partly: faster, but so is the decay of the rate alone") if decay else faster)
+table.append(claim_row("*not in the paper:* … faster than the decay of the rate alone", found, "uniform-both", "uniform-rate"))
+table.append(claim_row("the compensation is needed: momentum alone is worse", found, "uniform-both", "uniform-momentum"))
+table.append(claim_row("both techniques together beat the curriculum alone", found, "curriculum-both", "curriculum-constant"))
+table.append(claim_row("… and momentum decay with its rate alone", found, "curriculum-both", "uniform-both"))
 Markdown("\n".join(table))
 
 # %% tags=["hide-input"]
-folded("Both techniques together, on the ring, the digits and the shapes", "\n".join(more))
+more = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
+ends_away = {key: run.score("away") for key, run in ring.items()} | {BASE: slow[BEST].score("away")}
+more.append(claim_row("both techniques are better than neither (ring, distance of samples to the exact ends)", ends_away, "curriculum-both", BASE))
+for name, runs, score in (("digits, Fréchet distance", scans, "fd35"), ("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
+    numbers = {key: run.score(score) for key, run in runs.items()}
+    more.append(claim_row(f"… ({name})", numbers, "curriculum-both", "uniform-constant", ".4g"))
+folded("Both techniques together, in samples and on digits and shapes", "\n".join(more))
 
 # %% [markdown]
-# No variant trains on the curriculum's final density from the first step. Where a curriculum gains, this table therefore cannot show whether the gain comes from the *change* over time or from a different choice of noise levels.
+# The gain of *momentum decay with its rate* is that of the rate, so it says little about the paper: whether the paper's compensation lowers the rate at all, we do not know. And no variant trains on the curriculum's final density from the first step. So these runs cannot show whether the curriculum gains from the *change* over time or from a different choice of noise levels.
 #
-# Why do two networks agree? On the ring both are close to the one exact function. On the digits, two networks that share no scan agree while their training is short; when it is longer they part, each towards its own half, though after 4000 steps they are still nearer to each other than to either exact path.
+# ### What to remember
 #
-# Does that help to train faster? On the ring the decay of the rate and the curriculum did, each by a factor of 1.3 in steps and both together by 1.55, measured by the excess loss; the distance of the samples to the exact ends did not improve beyond the seeds' range. Momentum decay added nothing to a plain decay of the rate. On digits and shapes neither technique helped, at a base rate that was chosen for the constant schedule (digits) or not at all (shapes); a decaying rate may want a larger one, as on the ring.
-#
-# Two rules remain for the judge of a speed-up: if the momentum is changed, the learning rate has to follow, and a decay of the rate alone is the control to beat; and a *uniform* choice of noise levels has a meaning only if the axis is named.
+# 1. **Two networks agree if both are close to one function.** On the ring this is the exact denoiser. Networks that share no scan agree, too, closely while their training is short; when it is longer they part, each towards its own half, though after 4000 steps they are still nearer to each other than to any of the exact paths.
+# 2. **A decay of the rate alone is the control that a decay of momentum has to beat.** Here momentum decay added nothing to it. If the momentum of Adam's average falls, the rate has to fall, too.
+# 3. **A speed-up has a baseline.** Against the best constant rate on the ring, the curriculum was 1.2 times as fast, the decay of the rate 1.3 times and both together 1.5 times, measured by the excess loss; the samples were not measurably better. On digits and shapes neither technique helped, at base rates that were chosen for the constant schedule or not at all. And a *uniform* choice of noise levels has a meaning only if the axis is named.
 #
 # ## Budget
 

@@ -217,9 +217,6 @@ def test_the_figures_draw_what_they_were_given():
     drawn, empty = figures.score_curves({"a": {"constant": arm}, "b": {}}, "m").axes
     assert drawn.lines[0].get_ydata()[-1] == pytest.approx(0.3)
     assert "not recorded" in empty.texts[0].get_text()
-    low = figures.VariantScores(arm.steps, arm.values / 10)
-    assert figures.finding("a", {"x": arm, "y": low}) == "a: y ends lowest"
-    assert "indistinguishable" in figures.finding("a", {"x": arm, "y": arm})
     at = {"constant": {0.002: np.array([1.0, 3.0]), 0.004: np.array([1.0, 1.0])}}
     assert figures.scores_by_rate(at, "m", "t").axes[0].lines[0].get_ydata() == pytest.approx(
         [2, 1]
@@ -241,10 +238,6 @@ def test_pairs_are_joined_and_the_test_is_marked():
     apart[:3] = True
     figure = figures.mode_borders(a, modes(a), apart, 1.0, "t")
     assert len(figure.axes[0].collections[-1].get_offsets()) == 3
-    shares = {"two seeds": ((10.0, 1.0), np.array([[0.9, 1.0], [0.7, 1.0]]))}
-    assert figures.agreement_by_level(shares, 0.1, "t").axes[0].lines[
-        0
-    ].get_ydata() == pytest.approx([0.8, 1])
 
 
 @pytest.fixture(scope="module")

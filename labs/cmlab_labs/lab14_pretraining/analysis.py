@@ -16,7 +16,6 @@ Two numbers make up the state, so stability and the spread at rest have formulas
 """
 
 from dataclasses import dataclass
-from itertools import permutations
 from math import inf
 
 import torch
@@ -75,13 +74,6 @@ def agreement(
     orders = torch.empty(shuffles, len(a), dtype=torch.long)
     orders[:, places] = (u + groups.double()).argsort(1)  # u < 1: groups stay together
     return shuffle_test(distances, orders)
-
-
-def exact_agreement(a: Tensor, b: Tensor) -> Agreement:
-    """The test with every order there is, for 8 answers at most; the one as it is counts once."""
-    require(len(a) <= 8, f"{len(a)} answers have too many orders to try: use `agreement`")
-    _, *others = permutations(range(len(a)))  # the first one leaves all as it is
-    return shuffle_test(pairwise_distances(a, b), torch.tensor(others))
 
 
 def label_agreement(a: Tensor, b: Tensor) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def pair(answer: Callable[..., Any], tau: float, beta0: float) -> tuple[float, f
 
 
 def half_life(beta: float) -> float:
-    """The number of steps h after which β^h = 1/2."""
+    """The number of steps n after which β^n = 1/2."""
     return log(0.5) / log(beta) if beta > 0 else 0.0
 
 
@@ -98,7 +98,7 @@ def slips() -> list[tuple[str, Pairs]]:
          with_factor(lambda t, b0: b0 * (1 - t))),
         ("the exponent is upside down: with β₀^(1 − τ) the half-life grows",
          with_factor(lambda t, b0: b0 ** (1 - t))),
-        ("this is the half-life h: solve β^h = 1/2 for β",
+        ("this is the half-life n: solve β^n = 1/2 for β",
          every(lambda b, c, t, b0: ((1 - t) * half_life(b0), c))),
         ("the run goes backwards: τ = 0 is its beginning, where β = β₀",
          every(lambda b, c, t, b0: exact(1 - t, b0))),

@@ -10,8 +10,8 @@ both        momentum to 0, and the rate that compensates
 momentum    momentum to 0, and the rate as it was
 rate        the compensating rate, and momentum as it was
 
-"pretraining-rates" has the first two schedules on the ring at half and twice the base rate, named
-schedule-rate in thousandths.
+"pretraining-rates" has the first two schedules on the ring at half and twice the base rate, and
+the constant one at a quarter, named schedule-rate in thousandths.
 
 "twins-…": networks that share nothing but the data distribution, on the same noise.
 
@@ -204,8 +204,8 @@ RATES = Study(
     "pretraining-rates",
     {
         f"{name}-{thousandths}": partial(at_rate, PACES[name], thousandths / 1000)
-        for name in ("constant", "both")
-        for thousandths in (2, 8)
+        for name, rates in (("constant", (1, 2, 8)), ("both", (2, 8)))
+        for thousandths in rates
     },
     ToySolverEnds(toy.RING, (10.0,), 512),
     observations=1,
