@@ -165,7 +165,7 @@ print(f"Ring: the mean distance of a pair is {left} of that of shuffled pairs; p
 image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {halves.share:.0%} of one class (shuffled {halves.chance:.0%})", f"No shuffle is as close (p = {halves.test.p:.3f})"))
 
 # %% [markdown]
-# These two networks do not approximate one minimum of a loss: the exact denoisers of the two halves are different functions, and each leads to scans of its own half (lab 00). How different are they?
+# The losses of these two networks have different minima, the exact denoisers of the two halves, and each of these leads to scans of its own half (lab 00). How different are they?
 
 # %% tags=["hide-input"]
 scans_of = [Digits().images[k::2] for k in (0, 1)] + [Digits().images]
@@ -358,7 +358,7 @@ score_curves({said: schedules, "The curriculum helps, too" if gains else "Two di
 # %% [markdown]
 # ### Against which baseline?
 #
-# Before you believe a speed-up, ask whether the baseline's learning rate was a good one. The first two schedules were trained at other base rates, too:
+# Before you believe a speed-up, ask whether the baseline's learning rate was a good one. *Constant* and *momentum and rate* were trained at other base rates, too:
 
 # %% tags=["hide-input"]
 slow = recorded_variants("pretraining-rates")

@@ -168,7 +168,7 @@ def test_the_pairing_bench_shows_every_pair():
     left, right = (ax.collections[0].get_segments() for ax in seen.picture.figure.axes[:2])
     lengths = [sum(np.square(a - b).sum() for a, b in lines) for lines in (left, right)]
     assert len(left) == len(right) == 16 and lengths[1] < lengths[0]
-    assert f"{lengths[1] / lengths[0]:.0%} of that of the pairs" in seen.picture.reading
+    assert f"{lengths[1] / lengths[0]:.0%} of that of independent pairs" in seen.picture.reading
 
 
 def test_transport_saves_less_in_more_dimensions():
@@ -225,10 +225,10 @@ def test_the_figures_draw_what_they_were_given():
     drawn = figures.residual_sizes([10, 20, 40], bands, [0.1, 0.05, 0.02], "t").axes[0]
     assert list(drawn.lines[-1].get_ydata()) == [0.1, 0.05, 0.02]
     two = np.ones((2, 3))
-    spread = {"as drawn": two, "optimal transport": two / 2}
-    score = {"as drawn": np.ones(3), "optimal transport": np.ones(3)}
+    spread = {"independent pairs": two, "optimal transport": two / 2}
+    score = {"independent pairs": np.ones(3), "optimal transport": np.ones(3)}
     figure = figures.transport_gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
-    assert "Cost saved: 50% in 2D" in figure.axes[0].get_title("left")
+    assert "Cost left: 50% in 2 dimensions" in figure.axes[0].get_title("left")
 
 
 def test_the_worked_example_of_shares_of_pull():

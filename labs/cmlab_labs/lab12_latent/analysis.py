@@ -75,7 +75,7 @@ def c_of(intervals: float) -> float:
 
 
 def cost_ratio(x: Tensor, z: Tensor) -> float:
-    """Σ ‖x - z‖² after optimal transport, as a share of that of the pairs as drawn."""
+    """Σ ‖x - z‖² after optimal transport, as a share of that of independent pairs."""
     return float(sum_squares(x - MinibatchOT()(x, z)).sum() / sum_squares(x - z).sum())
 
 
@@ -100,4 +100,4 @@ def paired_batches(
     return torch.cat([x for x, _ in found]), torch.cat([z for _, z in found])
 
 
-COUPLINGS = {"as drawn": Independent(), "optimal transport": MinibatchOT()}
+COUPLINGS = {"independent pairs": Independent(), "optimal transport": MinibatchOT()}

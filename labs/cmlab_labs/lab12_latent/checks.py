@@ -95,7 +95,7 @@ def draws(size: float = 0.02) -> tuple[Tensor, Tensor]:
 
 @exercise
 def measured_cauchy(answer: Callable[..., Tensor]) -> str:
-    """(a, b, N, seen) -> (b,): values, the hump at both measurements, digits at tiny errors."""
+    """(a, b, N, seen) -> (b,): values, the peak at both measurements, digits at tiny errors."""
     a, b = draws()
     said = {case: torch.as_tensor(answer(a, b, *case)).detach() for case in CASES}
     wrong = {case: slips(a - b, *case) for case in CASES}
@@ -114,7 +114,7 @@ def measured_cauchy(answer: Callable[..., Tensor]) -> str:
            f"in float32 an error of 1e-6 gives {tiny:.3g} and must give {right:.3g}: adding 1 to "
            "a small number, or taking two logarithms apart, loses its digits; "
            "torch.log1p keeps them")  # fmt: skip
-    return "one number a sample, the hump at both measured residuals, and no lost digits"
+    return "one number a sample, the peak at both measured residuals, and no lost digits"
 
 
 def power(points: float, seen: Seen) -> float:

@@ -119,10 +119,10 @@ def transport_picture(batch: int, t: float, seed: int) -> Picture:
     )
     return Picture(
         figure,
-        f"With transport the mean squared length of a pair is {ratio:.0%} of that of the pairs as "
-        "drawn.\n"
-        f"Variance of x among the {near} nearest points x + t z: {spread[0]:.3f} as drawn, "
-        f"{spread[1]:.3f} with transport.\n"
-        "The noises are the same, in another order: their distribution is unchanged, but "
+        f"With transport the mean squared length of a pair is {ratio:.0%} of that of independent "
+        "pairs.\n"
+        f"Variance of x among the {near} nearest points x + t z: {spread[0]:.3f} with independent "
+        f"pairs, {spread[1]:.3f} with transport.\n"
+        "The noise vectors are the same, in another order: their distribution is unchanged, but "
         "the joint distribution of data and noise is not.",
     )

@@ -116,6 +116,8 @@ def histogram(ax: Axes, elements: Tensor) -> None:
     for ranges, line in ((INNER, "--"), (OUTER, "-")):
         for fence in fences(elements, ranges):
             ax.axvline(fence, color=TRUTH.color, linestyle=line, linewidth=1)
+    for y, words in ((0.86, "dashed: inner fences"), (0.78, "solid: outer fences")):
+        ax.text(0.98, y, words, fontsize=9, ha="right", transform=ax.transAxes)
     ax.set(yscale="log", ylim=(0.5 / len(elements), 1), xlim=(-reach, reach))
     plain_ticks(ax.yaxis, (1e-4, 1e-3, 0.01, 0.1, 1))
 
@@ -125,7 +127,7 @@ def histogram(ax: Axes, elements: Tensor) -> None:
 VARIANT_NAMES = {
     "ict": "iCT", "cauchy": "iCT with Cauchy loss", "slct": "sLCT",
     "slct-independent": "sLCT without transport", "slct-across": "sLCT with pairs across classes",
-    "slct-8c": "sLCT with larger c", "slct-first": "sLCT with the first c for this size",
+    "slct-8c": "sLCT with larger c",
     "huber": "iCT", "l2": "iCT with squared L2",
 }  # fmt: skip
 VARIANT_NAMES |= {f"{name}-impulses": said for name, said in VARIANT_NAMES.items()}
@@ -153,7 +155,7 @@ def variant_scores(
             role = VARIANT_ROLES.get(variant, DATA)
             ax.plot(scores, np.full(len(scores), y), role.marker, color=role.color, markersize=7)
             ax.plot([scores.mean()] * 2, [y - 0.28, y + 0.28], color=role.color, linewidth=2)
-            ax.text(scores.max() * 1.07, y, f"{scores.mean():.0f}", va="center", fontsize=9)
+            ax.text(scores.max() * 1.16, y, f"{scores.mean():.0f}", va="center", fontsize=9)
         ax.axvline(floor, color=TRUTH.color, linestyle=":", linewidth=1)
         ax.set(xscale="log", ylim=(-0.6, len(variants) - 0.3))
         ax.set_yticks(place, [VARIANT_NAMES.get(variant, variant) for variant in variants])
@@ -168,7 +170,7 @@ def variant_scores(
 def residual_sizes(
     points: Sequence[int], quantiles: Mapping[str, np.ndarray], c: Sequence[float], title: str
 ) -> Figure:
-    """Root mean square residuals by stage: 5 to 95 % as bars, the median; and c(N).
+    """Root mean square residuals by stage: 5 to 95 % as bars, the median; c(N), and √2 c(N).
 
     quantiles  by band of the noise level: (stages, 3) 5 %, 50 %, 95 %
     """
@@ -180,9 +182,10 @@ def residual_sizes(
         ax.vlines(at, q[:, 0], q[:, 2], color=role.color, linewidth=2, alpha=0.6)
         ax.plot(at, q[:, 1], role.marker, color=role.color, markersize=6)
         label(ax, n[-1] * 1.5, float(q[-1, 1]), f"t {band}", role.color)
+    ax.plot(n, 2**0.5 * np.array(c), color=TRUTH.color, linewidth=1.2, linestyle="--")
     ax.plot(n, c, color=TRUTH.color, linewidth=2)
-    label(ax, n[-1] * 1.5, float(c[-1]) * 0.7, "c(N)", TRUTH.color)
-    ax.set(xscale="log", yscale="log", xlim=(7, 2400))
+    label(ax, n[-1] * 1.5, float(c[-1]) * 0.62, "c(N); dashed: √2 c(N)", TRUTH.color)
+    ax.set(xscale="log", yscale="log", xlim=(7, 3600))
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     ax.minorticks_off()
     name_axes(ax, "number of grid points N", "RMS residual per coordinate (data units)", title)
@@ -192,7 +195,7 @@ def residual_sizes(
 # Noise and data paired by optimal transport, and the gain by dimension
 
 X, Y = "x₁ (data units)", "x₂ (data units)"
-COUPLING_ROLES = {"as drawn": MEAN, "optimal transport": STUDENT}
+COUPLING_ROLES = {"independent pairs": MEAN, "optimal transport": STUDENT}
 
 
 def draw_pairs(ax: Axes, x: Tensor, z: Tensor, role: str) -> None:
@@ -216,7 +219,7 @@ def pairing(
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     for column, (name, z) in enumerate(pairs.items()):
         draw_pairs(axes[0, column], x, z, name)
-        axes[0, column].set_title(f"pairs, {name}", fontsize=10, loc="left")
+        axes[0, column].set_title(name, fontsize=10, loc="left")
         below = axes[0, 2 + column]
         below.scatter(
             *x_t[name].T, s=7, color=COUPLING_ROLES[name].color, marker=COUPLING_ROLES[name].marker
@@ -242,9 +245,9 @@ def transport_gains(
     axes[0].plot(dims, ratios.mean(1), color=STUDENT.color, marker=STUDENT.marker)
     axes[0].axhline(1, color=TRUTH.color, linestyle=":", linewidth=1)
     axes[0].set(xscale="log", ylim=(0, 1.08))
-    saved = 1 - ratios.mean(1)
-    name_axes(axes[0], "number of dimensions", "remaining share of the cost",
-              f"Cost saved: {saved[0]:.0%} in 2D, {saved[-1]:.1%} in {dims[-1]}D")  # fmt: skip
+    left = ratios.mean(1)
+    said = f"Cost left: {left[0]:.0%} in 2 dimensions,\n{left[-1]:.1%} in {dims[-1]}"
+    name_axes(axes[0], "number of dimensions", "remaining share of the cost", said)
     for name, values in spread.items():
         role = COUPLING_ROLES[name]
         axes[1].plot(levels, values.mean(1), color=role.color, marker=role.marker,

@@ -3,7 +3,7 @@
 "latents": iCT and sLCT on digits in latents, clean and with injected impulses, and ablations.
 
 ict, huber-impulses      iCT as it is, with its pseudo-Huber loss
-l2-impulses              iCT with squared L2
+l2, l2-impulses          iCT with squared L2
 cauchy, cauchy-impulses  iCT with the Cauchy loss and c(N), nothing else changed
 slct, slct-impulses      all of sLCT
 slct-independent         sLCT without optimal transport
@@ -15,7 +15,7 @@ Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean h
 
 "transport": consistency training on the ring, with noise paired by optimal transport or not.
 
-independent  iCT's loss, the noise as drawn
+independent  iCT's loss, independent noise
 ot           the same, the noise of each batch paired with its data by optimal transport
 
 Half of the toy presets' batch. RMS is against the f* of the data with independent noise.
@@ -172,15 +172,16 @@ def with_coupling(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
 
 
 ARMS: dict[str, Callable[[int], Recipe]] = {
+    "l2": partial(squared, DIGITS),
     "ict": partial(ict, DIGITS),
     "cauchy": partial(cauchy, DIGITS),
-    "slct": partial(slct, DIGITS),
     "slct-independent": partial(with_coupling, Independent(), True),
+    "slct": partial(slct, DIGITS),
     "slct-across": partial(with_coupling, MinibatchOT(), False),
     "slct-8c": partial(with_scaled_c, 8.0),
     "slct-first": with_first_c,
-    "huber-impulses": partial(ict, IMPULSES),
     "l2-impulses": partial(squared, IMPULSES),
+    "huber-impulses": partial(ict, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),
     "slct-impulses": partial(slct, IMPULSES),
 }
