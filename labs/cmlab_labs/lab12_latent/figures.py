@@ -58,6 +58,7 @@ def tails(rows: Mapping[str, Impulsiveness], title: str = "") -> Figure:
     name_axes(axes[0], f"share beyond the inner fence, {INNER:g} IQR (squares), and the outer, "
               f"{OUTER:g} IQR (triangles)", "", title or "Tails")  # fmt: skip
     heaviest = max(rows, key=lambda name: rows[name].kurtosis)
+    heaviest = " of ".join(reversed(heaviest.split(", ")))
     name_axes(axes[1], "kurtosis (normal distribution: 3)", "", f"Highest kurtosis: {heaviest}")
     return figure
 
