@@ -397,7 +397,7 @@ for name in ("ict", "huber-impulses", "slct", "slct-impulses"):
 Markdown("\n".join(table))
 
 # %% [markdown]
-# At these t nearly all residuals lie beyond the peak: the larger a residual is, the less the Cauchy loss pulls. And residuals have heavy tails even when the latents are clean, probably because they are differences of a function that is steep in places (lab 08 found the same on the ring). So clean latents alone do not tell you that there is nothing to be robust against; squared L2, far behind pseudo-Huber on clean latents too, agrees.
+# At these t nearly all residuals lie beyond the peak: the larger a residual is, the less the Cauchy loss pulls. And residuals have heavy tails even when the latents are clean, probably because they are differences of a function that is steep in places (lab 08 found the same on the ring). So clean latents alone do not tell you that there is nothing to be robust against. (On clean latents, too, squared L2 is far behind pseudo-Huber.)
 #
 # Their size suggests a larger c. The peak is at √2 c, so a residual of 12.2 c would lie on it if c were 12.2/√2 ≈ 8.6 times as large; we took 8. *sLCT with larger c* was this attempt, made after a look at these residuals and at one other seed. It did not help, so the scale is not the whole explanation.
 #
@@ -550,7 +550,7 @@ Markdown("\n".join(table))
 #
 # ### What to remember
 #
-# Did sLCT's remedies help? On these small latents none did: plain iCT ended ahead of sLCT, with and without outliers. How well did the three measurements predict that? The first predicted little: without outliers a robust loss was far better than squared L2 already (48 against 80), and with outliers the Cauchy loss did not help. The second predicted the direction: where the class could be guessed from the noise, fewer samples had the class asked for. The third named a plausible cause, which our one attempt at repair did not confirm. And that transport within classes does harm, none of them predicted. So treat them as warnings, not as predictions: none of them replaces a training run.
+# Did sLCT's remedies help? On these small latents none did: plain iCT ended ahead of sLCT, with and without outliers. How well did the three measurements predict that? The first predicted little: without outliers a robust loss was far better than squared L2 already (48 against 80), and with outliers the Cauchy loss did not help. The second predicted the direction: where the class could be guessed from the noise, fewer samples had the class asked for. The third named a plausible cause, which our one attempt at repair did not confirm. And that transport within classes does harm, none of them predicted. So treat the measurements as warnings, not as predictions: none replaces a training run.
 #
 # 1. **Measure the tails of the latents, and then those of the residuals.** The loss sees only residuals. Here they have a kurtosis of 6 even where the latents have 4.3. And there pseudo-Huber was far ahead of squared L2 without a single impulse. Impulses widened the gap: from 48 against 80 to 53 against 170. (That the tails of the residuals are the reason was not tested.)
 # 2. **Measure the size of the residuals before you adopt a c.** Here the typical residual lay far beyond the peak, which lets the loss turn away from ordinary samples.
