@@ -64,7 +64,7 @@ def test_two_modes_on_the_line_give_the_published_numbers(
 ):
     x_t, t, zero = row([0.3]), row(level), row(0.0)
     found = three_points(pair, x_t, t, torch.Generator().manual_seed(0))
-    D, f = found["posterior mean"], found["path's end"]
+    D, f = found["posterior mean"], found["endpoint"]
     assert float(D) == pytest.approx(mean, abs=1e-4) and float(f) == pytest.approx(end, abs=2e-4)
     below = posterior(pair, x_t, t)
     exact = (below.weights * (below.means[..., 0] ** 2 + below.stds**2)).sum()
@@ -83,7 +83,7 @@ def test_on_two_circles_the_mean_loses_its_radius_and_the_paths_end_does_not():
     assert table["posterior mean"][:, 0].tolist() == pytest.approx(
         [0.191, 0.353, 0.557, 0.691], abs=0.02
     )
-    for name in ("path's end", "posterior sample"):
+    for name in ("endpoint", "posterior sample"):
         assert table[name][:, 0].tolist() == pytest.approx([0.75] * 4, abs=0.02)
 
 
@@ -115,9 +115,9 @@ def test_for_a_linear_operator_the_mean_has_no_bias_and_no_scatter():
     found = measurement_errors(LAW, row(1.0)[0], A, 500)
     bias, rms = found["linear"]["posterior mean"]
     assert abs(bias) < 0.01 and rms < 0.04  # what is left is the reference's Monte Carlo
-    assert found["linear"]["path's end"][1] > 0.2
-    assert found["radius"]["posterior mean"][0] < -0.35 < found["radius"]["path's end"][0]
-    assert abs(found["radius"]["path's end"][0]) < 0.04
+    assert found["linear"]["endpoint"][1] > 0.2
+    assert found["radius"]["posterior mean"][0] < -0.35 < found["radius"]["endpoint"][0]
+    assert abs(found["radius"]["endpoint"][0]) < 0.04
 
 
 def test_the_solved_path_ends_where_the_exact_one_does_and_has_its_slope():

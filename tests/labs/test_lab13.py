@@ -247,9 +247,7 @@ def test_the_retouching_desk_keeps_what_is_given(model):
 
 def test_the_figures_draw_what_they_were_given():
     levels, rows = torch.tensor([0.1, 1.0]), torch.tensor([[0.5, 2.0], [0.3, 4.0]])
-    slopes = plots_posterior.jacobian_norms(
-        levels, {"posterior mean": rows, "path's end": 2 * rows}
-    )
+    slopes = plots_posterior.jacobian_norms(levels, {"posterior mean": rows, "endpoint": 2 * rows})
     assert np.allclose(slopes.axes[0].lines[3].get_ydata(), [4.0, 8.0])
     away = np.array([[0.5, 0.2], [0.7, 0.4]])
     sets = {name: np.zeros(9) for name in "abc"}

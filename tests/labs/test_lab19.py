@@ -79,7 +79,7 @@ def test_velocities_of_the_pairs_behind_a_point_have_its_velocity_as_their_mean(
     assert float(drawn.mean()) == pytest.approx(exact, abs=5 * float(drawn.std()) / 200)
 
 
-def test_the_fading_average_is_its_own_target():
+def test_the_weighted_average_is_its_own_target():
     """w + h dw/dt = v, by differences, and both v(t - h) and w are v - h v' to first order."""
     (t, h), d = one(0.8, 0.1), 1e-4
 
@@ -216,16 +216,17 @@ def test_figures_show_what_they_are_given():
     figure = learned(ends, exact, {"right": np.ones((3, 5)), "held": np.zeros((3, 5))})
     assert len(figure.axes[0].lines) == 9
     ratio = np.array([[0.5, 0.1], [np.nan, 2.0]])
-    draws = {str(k): torch.tensor([0.1, 0.2, 10.0]) for k in range(3)}
+    draws = {str(k): (torch.tensor([0.1, 0.2, 10.0]), torch.ones(3)) for k in range(3)}
     figure = noise_on_the_ring((0.5, 0.9), (0.0, 0.5), ratio, draws)
     assert "target is less noisy in 2 of 3 jumps" in figure.axes[0].get_title(loc="left")
-    assert figure.axes[1].get_title(loc="left").startswith("At least 67%")
+    assert figure.axes[1].get_title(loc="left") == "Most pairs lie below 1, the largest at 10"
+    assert float(figure.axes[1].lines[1].get_xdata()[0]) == pytest.approx(10.3 / 3)
     shifts = torch.linspace(0, 1, 4)
     figure = landscapes(shifts, {n: {p: shifts * p for p in (0.0, 0.5, 1.0)} for n in "ab"})
     assert [len(ax.lines) for ax in figure.axes] == [4, 4]
     t = torch.tensor([0.5, 0.6, 0.7, 0.8])
     figure = both_ratios({"a": (t, torch.tensor([0.5, 0.1, 0.1, 0.1])), "b": (t, t)})
-    assert "25%" in figure.axes[0].texts[0].get_text()
+    assert "25 %" in figure.axes[0].texts[0].get_text()
 
 
 def test_the_recordings_hold_what_the_text_reads():

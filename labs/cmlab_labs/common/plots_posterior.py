@@ -9,7 +9,7 @@ explains x_t:
     m_k = (s_k² x_t + σ² μ_k) / (s_k² + σ²),   w_k(x_t) ∝ w_k N(x_t; μ_k, (s_k² + σ²) I).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from cmlab.process import VarianceExploding
 from cmlab.sampling import ode
 from cmlab.types import Data, PerSample, Time
 
-POINT_NAMES = ("posterior mean", "path's end", "posterior sample")
+POINT_NAMES = ("posterior mean", "endpoint", "posterior sample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class PathEnd:
 
     def __call__(self, x_t: Data, t: Time) -> Data:
         top = float(t[0])
-        require(bool((t == t[0]).all()), "a path's end is solved for one level at a time")
+        require(bool((t == t[0]).all()), "an endpoint is solved for one level at a time")
         down = (
             KarrasGrid(self.low, top).down(self.steps)
             if top > self.low
@@ -107,7 +107,7 @@ class PathEnd:
 def three_points(
     oracle: Oracle, x_t: Data, level: Time, generator: torch.Generator
 ) -> dict[str, Data]:
-    """The posterior mean, the path's end, and one exact posterior sample for each x_t."""
+    """The posterior mean, the endpoint, and one exact posterior sample for each x_t."""
     drawn = posterior(oracle, x_t, level).sample(1, generator)[:, 0].reshape(x_t.shape)
     found = (oracle.denoise(x_t, level), oracle.consistency(x_t, level), drawn.to(x_t))
     return dict(zip(POINT_NAMES, found, strict=True))
@@ -133,7 +133,7 @@ def point_statistics(oracle: Oracle, x: Data, operator: Operator) -> PointStatis
 LEVEL = "noise level $\\sigma$ (data units)"
 DARK = {MEAN.color: "#8a5c00"}  # the mean's colour, dark enough for words
 POINT_STYLE: dict[str, Role] = {
-    "posterior mean": MEAN, "path's end": STUDENT, "posterior sample": TRUTH,
+    "posterior mean": MEAN, "endpoint": STUDENT, "posterior sample": TRUTH,
 }  # fmt: skip
 REACH = 1.45
 
@@ -173,17 +173,6 @@ def draw_points(ax: Axes, points: Mapping[str, Tensor]) -> None:
                     ha="left" if side > 0 else "right", fontsize=9, path_effects=halo)  # fmt: skip
 
 
-def posterior_planes(
-    places: Tensor, panels: Sequence[tuple[str, Tensor, Tensor, Mapping[str, Tensor]]]
-) -> Figure:
-    """Panels (title, posterior samples (n, 2), x_t, points by name) over the data's modes."""
-    figure, (axes,) = sheet(1, len(panels), 3.6 * len(panels), 3.9)
-    for ax, (title, drawn, x_t, points) in zip(axes, panels, strict=True):
-        draw_points(posterior_cloud(ax, places, drawn, x_t), points)
-        name_axes(ax, "$x_1$ (data units)", "$x_2$ (data units)" * (ax is axes[0]), title)
-    return figure
-
-
 def operator_answers(
     places: Tensor, drawn: Tensor, x_t: Tensor, points: Mapping[str, Tensor], answers: Tensor,
     found: Mapping[str, float], name: str, span: tuple[float, float],
@@ -194,9 +183,9 @@ def operator_answers(
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.9, wspace=0.16)
     draw_points(posterior_cloud(axes[0], places, drawn, x_t), points)
-    mode = torch.cdist(torch.stack([*drawn, points["path's end"]]), places.to(drawn)).argmin(1)
+    mode = torch.cdist(torch.stack([*drawn, points["endpoint"]]), places.to(drawn)).argmin(1)
     share = float((mode[:-1] == mode[-1]).double().mean())
-    title = f"Posterior (black): {share:.0%} near the path's end"
+    title = f"Posterior (black): {share:.0%} near the endpoint".replace("%", " %")
     name_axes(axes[0], "$x_1$ (data units)", "$x_2$ (data units)", title)
     answer_histogram(axes[1], answers, found, span)
     middle = float(answers.mean())
@@ -238,7 +227,7 @@ def statistics_by_level(
         where = len(levels) // 2
         if ax is axes[0]:
             for name, row in rows.items():
-                lift = 0.06 if name == "posterior sample" else -0.09 if name == "path's end" else 0
+                lift = 0.06 if name == "posterior sample" else -0.09 if name == "endpoint" else 0
                 label(
                     ax,
                     float(levels[where]),
@@ -264,12 +253,20 @@ def jacobian_norms(levels: Tensor, found: Mapping[str, Tensor]) -> Figure:
             ax.plot(levels, row, color=role.color, linestyle=line, linewidth=wide,
                     marker=role.marker, ms=4)  # fmt: skip
     (mean, end), last = found.items(), float(levels[-1]) * 1.1
-    label(ax, last, float(mean[1][-1, 0]), f"{mean[0]}, both", ink(POINT_STYLE[mean[0]]))
+    label(
+        ax,
+        last,
+        float(mean[1][-1, 0]),
+        f"{mean[0]}, median and 1 in 100",
+        ink(POINT_STYLE[mean[0]]),
+    )
     for column, word in ((0, "median"), (1, "1 in 100")):
         label(ax, last, float(end[1][-1, column]), f"{end[0]}, {word}", ink(POINT_STYLE[end[0]]))
-    ax.set(xscale="log", yscale="log", xlim=(0.9 * float(levels[0]), 90), ylim=(1e-3, 30))
+    ax.set(xscale="log", yscale="log", xlim=(0.9 * float(levels[0]), 300), ylim=(1e-3, 30))
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
     ax.minorticks_off()
-    title = "At high noise the mean passes every pull on alike; the path's end does not"
-    return name_axes(ax, LEVEL, "pull felt at $x_t$, $\\|J^\\top u\\|$", title).figure  # type: ignore
+    title = "At high noise the mean passes every pull on alike; the endpoint does not"
+    return name_axes(
+        ax, LEVEL.replace(r"\sigma", "t"), "pull felt at $x_t$, $\\|J^\\top u\\|$", title
+    ).figure  # type: ignore

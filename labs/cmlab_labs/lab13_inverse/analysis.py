@@ -1,6 +1,6 @@
 """Analysis for lab 13 (inverse problems): posterior sampling with two estimates in A(.).
 
-The estimates are the posterior mean and the path's end, each with its best strength ζ.
+The estimates are the posterior mean and the endpoint, each with its best strength ζ.
 
 ζ is chosen by the mean score on the tuning seeds, for each task, budget and estimate; what is
 reported comes from other seeds. Every sample has a truth of its own, measured without noise, so
@@ -41,7 +41,7 @@ from ..common.plots_posterior import (
     three_points,
 )
 
-# Comparison of estimates: the posterior mean or the path's end in A(.), each with its best ζ
+# Comparison of estimates: the posterior mean or the endpoint in A(.), each with its best ζ
 
 Scores = dict[str, Tensor]
 CALLS = {"mean": 1, "cm": 2}  # network calls a step: the mean's serves the sampler as well
@@ -144,7 +144,7 @@ def on_mode(oracle: Oracle, x: Data) -> Tensor:
 
 
 def rings_experiment(samples: int = 512, path_steps: int = 10) -> Experiment:
-    """The comparison in the plane, with the exact D and the exact path's end."""
+    """The comparison in the plane, with the exact D and the exact endpoint."""
     oracle = TwoRings().oracle
     end = PathEnd(oracle, path_steps)
     tasks = {

@@ -1,4 +1,4 @@
-"""Animation of lab 13: posterior samples, posterior mean and path's end of a noisy point."""
+"""Animation of lab 13: posterior samples, posterior mean and endpoint of a noisy point."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,11 +25,11 @@ from ..common.plots_posterior import POINT_STYLE, ink, posterior
 ORACLE, DRAWN = TwoRings().oracle, 260
 HERE = (0.66, 0.72)
 LEVEL = "noise level σ (data units)"
-MEAN, END = "posterior mean", "path's end"
+MEAN, END = "posterior mean", "endpoint"
 NAMED = (
     ("plain line: mean of the samples", INK),
     ("triangle, dashes: posterior mean D", ink(POINT_STYLE[MEAN])),
-    ("square: path's end f", ink(POINT_STYLE[END])),
+    ("square: endpoint f", ink(POINT_STYLE[END])),
 )
 PLANE = "x<sub>{}</sub> (data units)"
 
@@ -41,7 +41,7 @@ def mode_distance(x: Tensor) -> float:
 
 @animation
 def posterior_by_level(frames: int = 31) -> Moving:
-    """Posterior samples of one x_t, their mean, its path's end, and distances to the data."""
+    """Posterior samples of one x_t, their mean, its endpoint, and distances to the data."""
     levels = torch.logspace(-1.3, 0.7, frames).double()
     found = [posterior_at(level) for level in levels]
     shots = [frame(levels[: k + 1], found[: k + 1]) for k in range(frames)]
@@ -57,7 +57,7 @@ def posterior_by_level(frames: int = 31) -> Moving:
         Panel(LEVEL, "distance to a mode (data units)", (0.045, 5.6), (0, 0.6), "x",
               x_ticks=(0.1, 0.3, 1, 3)),
     ]  # fmt: skip
-    finding = "The mean of all possible x leaves the data; the path's end stays near them"
+    finding = "The mean of all possible x leaves the data; the endpoint stays near them"
     return moving("under", finding, LEVEL, panels, still, shots, 24)
 
 

@@ -14,14 +14,14 @@ from cmlab.metrics.feature_extractors import load_classifier
 from cmlab.model import Denoiser
 from cmlab.noise_levels import KarrasGrid
 from cmlab.ops import seeded
-from cmlab.types import Data
+from cmlab.types import Data, Time
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
 from ..common.generators import digit_oracle, exact_denoiser
 from ..common.plots_posterior import operator_answers, posterior
 from ..common.plots_samples import contrast_scaled
 from .analysis import parity_logits
-from .figures import edited_digits, measured_digits
+from .figures import ROLES, edited_digits, measured_digits
 
 # Measurement explorer in the plane: A at each point estimate and at posterior samples
 
@@ -56,7 +56,7 @@ def scene(level: float, seed: int) -> tuple[Tensor, Tensor, Tensor, dict[str, Da
     drawn = posterior(ORACLE, x_t, t).sample(DRAWN, g)[0]
     points = {
         "posterior mean": ORACLE.denoise(x_t, t)[0],
-        "path's end": ORACLE.consistency(x_t, t)[0],
+        "endpoint": ORACLE.consistency(x_t, t)[0],
     }
     return x[0], x_t[0], drawn, points
 
@@ -97,7 +97,7 @@ def reading(
         f"σ = {level:.2g}. A is {operator}, {kind}. For the true x, A(x) = {truth:.3f}.\n"
         f"E[A(x) | x_t] = {mean:.3f}, standard deviation {spread:.3f} ({DRAWN} exact samples).\n"
         f"{answers_text}.\n"
-        f"ln p(x) is {at_mean:.1f} at the mean and {at_end:.1f} at the path's end; for real data "
+        f"ln p(x) is {at_mean:.1f} at the mean and {at_end:.1f} at the endpoint; for real data "
         f"it is {typical_density():.1f} on average."
     )
 
@@ -169,6 +169,36 @@ def digit_explorer(model: Denoiser) -> Explorer:
     )
 
 
+def candidates(
+    model: Denoiser, x_t: Data, t: Time, digit: int, g: torch.Generator
+) -> dict[str, Data]:
+    """What can stand in for scans of this digit under noise: D, f, and a posterior sample."""
+    asked = torch.full((len(x_t),), digit)
+    drawn = posterior(digit_oracle(digit), x_t, t).sample(1, g).reshape(x_t.shape).to(x_t)
+    found = exact_denoiser(asked)(x_t, t), model(x_t, t, asked), drawn
+    return dict(zip(ROLES, found, strict=True))
+
+
+@torch.no_grad()
+def digit_statistics(model: Denoiser, level: float) -> dict[str, dict[str, float]]:
+    """By candidate, over all held-out scans: its contrast, and the mismatch for each operator."""
+    g, held_out, known = torch.Generator().manual_seed(0), Digits(train=False), operators()
+    found: dict[str, dict[str, list[Tensor]]] = {name: {} for name in ROLES}
+    for digit in range(10):
+        x = held_out.images[held_out.labels == digit]
+        t = torch.full((len(x),), level)
+        x_t = x + level * torch.randn(x.shape, generator=g)
+        for name, h in candidates(model, x_t, t, digit, g).items():
+            found[name].setdefault("contrast, ‖h‖ / ‖x‖", []).append(
+                h.flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)
+            )
+            for operator, A in known.items():
+                off = (A(h) - A(x)).flatten(1).norm(dim=1)
+                found[name].setdefault(f"mismatch, {operator}", []).append(off)
+    return {name: {what: float(torch.cat(parts).mean()) for what, parts in row.items()}
+            for name, row in found.items()}  # fmt: skip
+
+
 @torch.no_grad()
 def measurement_picture(
     model: Denoiser, name: str, A: Operator, level: float, digit: int, seed: int
@@ -179,10 +209,8 @@ def measurement_picture(
         held_out_digit(digit, seed),
         torch.tensor([level]),
     )
-    x_t, asked = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g), torch.tensor([digit])
-    drawn = posterior(digit_oracle(digit), x_t, t).sample(1, g)[:, 0].reshape(x.shape).to(x)
-    points = {"mean D": exact_denoiser(asked)(x_t, t), "network f": model(x_t, t, asked)}
-    points["posterior sample"] = drawn
+    x_t = x + level * torch.randn(1, 1, SIDE, SIDE, generator=g)
+    points = candidates(model, x_t, t, digit, g)
     images = torch.cat([x, contrast_scaled(x_t, t, Digits().sigma_data), *points.values()])
     measured = A(images)
     far = {n: float((A(h) - A(x)).norm()) for n, h in points.items()}
@@ -222,7 +250,7 @@ def editing_picture(model: Denoiser, task: str, calls: int, digit: int, seed: in
         else:
             given = EDITS[task].project(torch.zeros_like(x), x)
             *_, out = edit(model.process, f, EDITS[task], y, grid)
-    title = f"Six noises give six results ({calls} network call{'s' * (calls > 1)})"
+    title = f"Six noise samples give six results ({calls} network call{'s' * (calls > 1)})"
     figure = edited_digits(torch.cat([x, given]), out.clamp(-1, 1)[None], ("results",), title)
     return Picture(figure, edit_sentence(task, x, given, out, calls))
 

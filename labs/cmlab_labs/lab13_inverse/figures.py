@@ -42,7 +42,7 @@ def measured_digits(
     axes[1].set(yticks=range(len(far)), xlim=(0, 1.25 * max(*far.values(), 1e-3)))
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
-    title = "One draw: " + ", ".join(f"{value:.2f}" for value in far.values())
+    title = f"Here the {min(far, key=far.__getitem__)} is nearest"
     name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", title)
     return figure
 
@@ -74,7 +74,7 @@ def task_sheet(rows: Mapping[str, Tensor], columns: Sequence[str], title: str) -
 
 # Posterior sampling with two estimates, and the error of editing by calls
 
-ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "path's end")}
+ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "endpoint")}
 CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
 
 
@@ -143,7 +143,7 @@ def editing_error(
     left.set_xticks(list(steps), [str(s) for s in steps])
     left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
     left.minorticks_off()
-    name_axes(left, "calls of the path's end", "$W_1$ to the exact posterior (data units)",
+    name_axes(left, "calls of f", "$W_1$ to the exact posterior (data units)",
               "More calls come nearer, but slowly")  # fmt: skip
     densities(axes[1], clouds)
     return figure
@@ -154,8 +154,8 @@ def densities(ax: Axes, clouds: Mapping[str, np.ndarray]) -> None:
     looks = ((TRUTH, "-", 2.4), (STUDENT, "-", 1.6), (NOISE, "--", 1.6))
     for (role, line, wide), (name, values) in zip(looks, clouds.items(), strict=True):
         tall, edges = np.histogram(values, np.linspace(-2.6, 2.6, 40), density=True)
+        name = f"{name} ({100 * (values < 0).mean():.0f} % below 0)"
         ax.stairs(tall, edges, color=role.color, linestyle=line, linewidth=wide, label=name)
     ax.legend(loc="upper left", fontsize=9)
-    exact, *made = (f"{(values < 0).mean():.0%}" for values in clouds.values())
     name_axes(ax, "the missing coordinate (data units)", "density",
-              f"Below 0: exact {exact}, edited {' and '.join(made)}")  # fmt: skip
+              "Editing puts too many points on the wrong mode")  # fmt: skip

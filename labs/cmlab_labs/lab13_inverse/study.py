@@ -1,4 +1,4 @@
-"""Recordings of lab 13: posterior sampling with posterior mean or path's end, ζ tuned for each.
+"""Recordings of lab 13: posterior sampling with posterior mean or endpoint, ζ tuned for each.
 
 Nothing is trained, so there is no `Study`; `python scripts/posterior_race.py` makes the
 recordings, one for each estimate. Beside the scores on the reported seeds they hold the whole

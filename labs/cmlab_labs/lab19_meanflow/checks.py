@@ -31,9 +31,9 @@ def gaussian_u(x_t: Tensor, t: Tensor, r: Tensor) -> Tensor:
     return (x_t - X) / (t - r)[:, None]
 
 
-def told_the_ratio(x_t: Tensor, lam: Tensor, q: Tensor) -> Tensor:
-    """The same, told λ = ln t/(1 - t) and q = r/t."""
-    t = lam.sigmoid()
+def told_the_ratio(x_t: Tensor, kappa: Tensor, q: Tensor) -> Tensor:
+    """The same, told κ = ln t/(1 - t) and q = r/t."""
+    t = kappa.sigmoid()
     return gaussian_u(x_t, t, q * t)
 
 
@@ -63,7 +63,7 @@ def made(
     along: Callable[..., tuple[Tensor, ...]],
     join: Callable[..., Tensor] = lambda u, v, gap, du: u - (v - gap * du).detach(),
 ) -> Callable[..., Tensor]:
-    """A residual from the tangents (x_t, λ, q) that `along` gives; `join` puts it together."""
+    """A residual from the tangents (x_t, κ, q) that `along` gives; `join` puts it together."""
 
     def residual(u: Any, x_t: Tensor, t: Tensor, r: Tensor, v: Tensor) -> Tensor:
         inputs = x_t, (t / (1 - t)).log(), r / t
@@ -89,20 +89,20 @@ RESIDUAL_SLIPS: dict[str, Callable[..., Tensor]] = {
     "the tangent of q has the wrong sign: r is fixed and t grows, so q = r/t falls": made(
         lambda v, t, r: (v, 1 / (t * (1 - t)), r / t**2)
     ),
-    "the tangent of λ is not 1: differentiate ln t − ln(1 − t) with respect to t": made(
+    "the tangent of κ is not 1: differentiate ln t − ln(1 − t) with respect to t": made(
         lambda v, t, r: (v, torch.ones_like(t), -r / t**2)
     ),
-    "(v, 1, 1) is for a network that is told t and t − r; this one is told λ and q": made(
+    "(v, 1, 1) is for a network that is told t and t − r; this one is told κ and q": made(
         lambda v, t, r: (v, torch.ones_like(t), torch.ones_like(t))
     ),
-    "(v, 1, 0) is for a network that is told t and r; this one is told λ and q": made(
+    "(v, 1, 0) is for a network that is told t and r; this one is told κ and q": made(
         lambda v, t, r: (v, torch.ones_like(t), 0 * t)
     ),
-    "the network was told t and r: give it λ = ln t/(1 − t) and q = r/t": told_the_times,
+    "the network was told t and r: give it κ = ln t/(1 − t) and q = r/t": told_the_times,
     "x_t is held fixed: along the path it moves with the velocity v": made(
         lambda v, t, r: (0 * v, *right(v, t, r)[1:])
     ),
-    "time is held fixed: along the path t moves too, and with it λ and q": made(
+    "time is held fixed: along the path t moves too, and with it κ and q": made(
         lambda v, t, r: (v, 0 * t, 0 * t)
     ),
     "the sign of the derivative is wrong: the target is v − (t − r) du/dt": made(
@@ -122,7 +122,7 @@ RESIDUAL_SLIPS: dict[str, Callable[..., Tensor]] = {
 
 @exercise
 def meanflow_residual(answer: Callable[..., Any]) -> str:
-    """(u, x_t, t, r, v) -> u - stopgrad(v - (t - r) du/dt), u told λ and q."""
+    """(u, x_t, t, r, v) -> u - stopgrad(v - (t - r) du/dt), u told κ and q."""
     cases = [case(seed) for seed in (0, 1)]
     said = [tensor_like(answer(Student(), *c), c[0]) for c in cases]
     truth = [exact_residual(Student(), *c).detach() for c in cases]

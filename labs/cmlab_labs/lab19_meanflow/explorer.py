@@ -65,7 +65,7 @@ def reading(seen: TangentView, tangent: str, noise: bool) -> str:
     u = (x_t - X) / (t - r)
     lines = [
         f"Jump from t = {t:.2f} to r = {r:.2f}: v = {v:.2f} at the start, {v_end:.2f} at the end, "
-        f"and u = {u:.2f} in the mean.",
+        f"and the mean velocity is u = {u:.2f}.",
         f"Tangent “{tangent}”: the target is {target:.2f}, and its jump ends "
         f"{abs((t - r) * (target - u)):.2f} from the path.",
         f"Standard deviation of a single target: MeanFlow {seen.noise[0].std():.2f}, "
