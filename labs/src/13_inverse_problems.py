@@ -199,7 +199,7 @@ for what in next(iter(by_point.values())):
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Only the mean loses contrast, because it blends several digits. And yet it has the smallest average mismatch for all five operators, the classifier included: a sharp digit is often another one than the truth, and a blend is nearer to all of them. This is the RMS of the previous table again.
+# Only the mean loses contrast, because it blends several digits. And yet it has the smallest average mismatch for all five operators, the classifier included: a sharp digit of the right class may still have another shape than the truth, and a blend is not far from any of them.
 
 # %% [markdown]
 # ## The method, from its source
@@ -325,7 +325,7 @@ folded("Other factors, and more accurate paths", "Success in 32 steps, on 256 po
 #
 # $$J = \frac{\partial D}{\partial x_t} = \frac{\mathrm{Cov}[x \mid x_t]}{t^2} ,$$
 #
-# which is symmetric, never negative, and for large t nearly the same for all $x_t$: the variance of the data over t². (Tweedie's formula of second order: differentiate $D = \int x\, p(x \mid x_t)\, \mathrm dx$, with $\nabla_{x_t} \ln p(x \mid x_t) = (x - D)/t^2$.) This J belongs to Bayes' rule itself: for Gaussian data and a linear A the exact guidance passes through it (exercise B), and DPS only puts a number ζ for the covariance of y. The endpoint (here in 16 steps of Heun's method) has no such formula. Thick lines are medians of $\lVert J^\top u \rVert$ over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
+# which is symmetric, never negative, and for large t nearly the same for all $x_t$: the variance of the data over t². (Tweedie's formula of second order: differentiate $D = \int x\, p(x \mid x_t)\, \mathrm dx$, with $\nabla_{x_t} \ln p(x \mid x_t) = (x - D)/t^2$.) This J belongs to Bayes' rule itself: for Gaussian data and a linear A the exact guidance passes through it (exercise B), and DPS replaces the covariance of y by one number, ζ. The endpoint (here in 16 steps of Heun's method) has no such formula. Thick lines are medians of $\lVert J^\top u \rVert$ over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
 
 # %% tags=["hide-input"]
 quantiles = {"posterior mean": gradient_quantiles(rings, rings.denoise, levels), "endpoint": gradient_quantiles(rings, PathEnd(rings, 16), levels)}
@@ -620,7 +620,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join("| "
 # %% tags=["hide-input"]
 recorded = [*races.values(), *digits.values()]
 print(f"Trained here: nothing. Network calls for the figures: {4 * 4 * 21 + 4 * 21 + 180 * 3 * 31 + 30:,}, counted per image.")
-print(f"Recorded races: {sum(r.record['seconds'] for r in recorded):.0f} CPU seconds, tuning included; `python scripts/posterior_race.py` repeats them.")
+print(f"Recorded comparisons: {sum(r.record['seconds'] for r in recorded):.0f} CPU seconds, tuning included; `python scripts/posterior_race.py` repeats them.")
 
 # %% [markdown]
 # **Next:** lab 14 asks why two networks that were trained independently agree.
