@@ -26,7 +26,7 @@
 # 2. **decide** to which point an operator A(·) should be applied, a mean or a sample, and **measure** the error of each;
 # 3. **derive** guided sampling from Bayes' rule, and **judge** a claim about it by a comparison in which everything is known.
 #
-# In **an inverse problem** somebody has measured $y = A(x)$, and you want to find x. The operator A may hide pixels, blur them, lose their signs, or be a neural network. Many x fit the same y; how probable each of them is, is given by the posterior distribution $p(x \mid y)$.
+# In **an inverse problem** somebody has measured $y = A(x)$, and you want to find x. The operator A may hide pixels, blur them, lose their signs, or be a neural network. Many x fit the same y; the posterior distribution $p(x \mid y)$ says how probable each of them is.
 # No network is trained here. In the plane D is exact, and f is a path that is solved as accurately as is stated; the digits come from the generator that is part of this repository.
 #
 # We first ask to which point h the operator A should be applied. We then let A(h) guide a sampler towards y, and compare two choices of h. Finally we edit images, which needs no gradient.
@@ -178,14 +178,14 @@ Markdown("\n".join(lines))
 # Three observations:
 #
 # - **A linear A should be applied to the mean.** Its error there is zero, up to the Monte Carlo noise of the reference.
-# - **For the other operators the mean is biased, and the endpoint is practically unbiased.** This is the observation of Xu et al. It has to be so: the paths carry the distribution of $x_t$ onto that of the data, so the average of A(f) over all $x_t$ is E[A(x)], for every A. (For A(x) = x² the bias of the mean is exactly $-\mathrm{Var}[x \mid x_t]$, averaged over $x_t$, because $\mathrm{Var}[x \mid x_t] = \mathrm E[x^2 \mid x_t] - D^2$.)
-# - **For one given $x_t$, however, the error of the endpoint is 0.6 to 0.9 times that of one true sample.** For x² and |x| this is no less than the error of the biased mean. The endpoint is a *function* of $x_t$: it gives one answer where the posterior has many. That the bias vanishes on average says nothing about a single posterior.
+# - **For the other operators the mean is biased, and the endpoint is practically unbiased.** This is the observation of Xu et al. It has to be so: the paths carry the distribution of $x_t$ onto that of the data, so the average of A(f) over all $x_t$ is E[A(x)], for every A. (For A(x) = x² the bias of the mean is exactly the average of $-\mathrm{Var}[x \mid x_t] = D^2 - \mathrm E[x^2 \mid x_t]$.)
+# - **For one given $x_t$, however, the error of the endpoint is 0.6 to 0.9 times that of one true sample.** For x² and |x| this is no less than the error of the biased mean. It is a *function* of $x_t$: it gives one answer where the posterior has many.
 
 # %% [markdown]
 # ### The same on digits
 #
 # Now a held-out scan is hidden under noise. D is the exact mean over the training scans of that digit, a posterior sample is one of those scans, and f is the network's output. The operator *classifier* returns 32 features of a small neural network.
-# Raise σ: which of the three loses the contrast of a digit? The mismatches belong to one draw; the table below averages over all held-out scans.
+# Raise σ: which of the three loses the contrast of a digit? The mismatches belong to one draw; the table averages over all held-out scans.
 
 # %%
 model = runs.load(GENERATOR)[0].requires_grad_(False)
@@ -228,7 +228,7 @@ Markdown("\n".join(rows))
 #
 # $$x_r = \underbrace{D + \tfrac{r^2}{t^2}(x_t - D) + r\sqrt{1 - \tfrac{r^2}{t^2}}\; z}_{\text{ancestral Euler step}} \;-\; \zeta\, t\, \nabla_{x_t} \bigl\lVert y - A(h) \bigr\rVert_2 .$$
 #
-# The sampling step is not the Euler step of lab 01. An **ancestral** step goes further down than r, to noise of level $r^2/t$, and comes back up with fresh noise: $r^4/t^2 + r^2 (1 - r^2/t^2) = r^2$. The fresh noise covers part of what a push spoils, since after it what $x_r$ contains besides data is no longer noise of exactly its level. (How much this matters was not measured here.)
+# The sampling step is not the Euler step of lab 01. An **ancestral** step goes further down than r, to noise of level $r^2/t$, and comes back up with fresh noise: $r^4/t^2 + r^2 (1 - r^2/t^2) = r^2$. (The fresh noise covers part of what a push spoils; how much this matters was not measured here.)
 #
 # Xu et al. change one thing: **h is f instead of D**. Note that the norm is *not* squared, and that the gradient is taken with respect to $x_t$, so it passes through A and through the estimate. In the source, `pull` takes this gradient by autograd.
 
@@ -257,7 +257,7 @@ for name, h in ends.items():
         print(f"{name:10} ζ = {zeta:<4} x1 {a:5.2f} ± {c:.2f}   x2 {b:5.2f} ± {d:.2f}")
 
 # %% [markdown]
-# With a strong pull both estimates give the right answer, and the coordinate that was not measured is left alone (its spread comes out a little narrow, without guidance too, because there are only a hundred steps, and the 0.24 at ζ = 0 is in part an accident of these thousand noise vectors). With a weaker pull the result is a compromise that is not a posterior at all: ζ expresses how much you trust y, and not how noisy y is. (Exercise B finds a guidance that needs no ζ.)
+# With a strong pull both estimates give the right answer, and the coordinate that was not measured is left alone. (Its spread is a little narrow because there are only a hundred steps.) With a weaker pull the result is a compromise that is not a posterior at all: ζ expresses how much you trust y, and not how noisy y is.
 
 # %% [markdown]
 # ## The key figure
@@ -296,7 +296,7 @@ for k, task in enumerate(tasks):
 folded("Success rates at equal numbers of steps", "Mean / endpoint. ◄: the mean is higher on every seed; ►: the endpoint is.\n\n" + "\n".join(rows))
 
 # %% [markdown]
-# At **equal numbers of steps** the mean is higher on every seed in 22 of 24 cases, and the endpoint, which has then had twice as many calls, in two; at equal numbers of calls the mean is higher in all 20. Does the estimate with the better value of A(h) win? For one coordinate that is the mean, and it does win, except with 4 steps. For |x| and the radius the endpoint has the smaller bias, for the radius the smaller RMS as well, and yet it is ahead in only 1 of 12 cases. For the class it is ahead in none of 6.
+# At **equal numbers of steps** the mean is higher on every seed in 22 of 24 cases, and the endpoint, which has then had twice as many calls, in two; at equal numbers of calls the mean is higher in all 20. Does the estimate with the better value of A(h) win? For one coordinate that is the mean, and it does, except with 4 steps. For the radius it is the endpoint, in bias and in RMS, and it does not, except with 4 steps.
 
 # %% [markdown]
 # ## Why is the mean the better guide?
@@ -325,7 +325,7 @@ folded("Other factors, and more accurate paths", "Success in 32 steps, on 256 po
 #
 # $$J = \frac{\partial D}{\partial x_t} = \frac{\mathrm{Cov}[x \mid x_t]}{t^2} ,$$
 #
-# which is symmetric, never negative, and for large t nearly the same for all $x_t$: the variance of the data over t². (Tweedie's formula of second order: differentiate $D = \int x\, p(x \mid x_t)\, \mathrm dx$, with $\nabla_{x_t} \ln p(x \mid x_t) = (x - D)/t^2$.) This J belongs to Bayes' rule itself: for Gaussian data and a linear A the exact guidance passes through it (exercise B), and DPS replaces the covariance of y by one number, ζ. The endpoint (here in 16 steps of Heun's method) has no such formula. Thick lines are medians of $\lVert J^\top u \rVert$ over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
+# which is symmetric, never negative, and for large t nearly the same for all $x_t$: the variance of the data over t². (Tweedie's formula of second order: differentiate $D = \int x\, p(x \mid x_t)\, \mathrm dx$, with $\nabla_{x_t} \ln p(x \mid x_t) = (x - D)/t^2$.) This J is also the right one: for Gaussian data and a linear A the exact guidance passes through it (exercise B), and DPS replaces only the covariance of y, by ζ. The endpoint (here in 16 steps of Heun's method) has no such formula. Thick lines are medians of $\lVert J^\top u \rVert$ over $x_t$; one $x_t$ in a hundred exceeds the dotted lines.
 
 # %% tags=["hide-input"]
 quantiles = {"posterior mean": gradient_quantiles(rings, rings.denoise, levels), "endpoint": gradient_quantiles(rings, PathEnd(rings, 16), levels)}
@@ -334,8 +334,8 @@ print(f"t = 10, posterior mean: median {median:.4f}; the variance of a coordinat
 jacobian_norms(levels, quantiles)
 
 # %% [markdown]
-# At high noise the mean passes the pull on equally to every $x_t$. The endpoint does not: it stays in its mode until $x_t$ crosses the boundary beyond which the paths lead to another mode. There it jumps, and the gradient is large but says little about the direction in which to move. (Within a mode it moves a little with $x_t$; at very high noise even this little is more than the mean moves.)
-# This explanation fits the figures, but it is not a proof; and in many dimensions, or with operators that fail away from the data, the outcome may be different.
+# At high noise the mean passes the pull on equally to every $x_t$. The endpoint does not: it stays in its mode until $x_t$ crosses the boundary beyond which the paths lead to another mode. There it jumps, and the gradient is large but says little about the direction in which to move.
+# This explanation fits the figures, but it is not a proof; in many dimensions, or with operators that fail away from the data, the outcome may differ.
 #
 # The success rate has two limits. First, even for *one coordinate*, where A(D) is exactly the mean of A(x), the mean stays below the dotted line: with 128 steps 97 % of its results fit the measurement, but only 91 % lie on a mode. The likelihood needs the whole distribution of A(x) given $x_t$, and a point has no spread. Whether this is the whole reason was not tested.
 #
@@ -420,7 +420,7 @@ for n in (1, 2, 4, 8, 16):
     print(f"{n:2d} call{'s' * (n > 1):1}: RMS distance to the truth {ranged(off)}, spread {rows[n][1]:.3f}, √2 × spread {2**0.5 * rows[n][1]:.2f}")
 
 # %% [markdown]
-# For exact posterior samples the first number would be √2 times the spread, because truth and sample would then be two draws from one distribution. With one call it is a little larger, with 16 calls the two agree. Exact samples of the *class* would agree as well, without any use of the given part, so the test is necessary and far from sufficient. That the given part is used shows in the distance, which falls from 0.58 to 0.51; how far the true posterior would bring it down is not known here. (The last part of this section shows a case in which many calls are still wrong.)
+# For exact posterior samples the first number would be √2 times the spread, because truth and sample would then be two draws from one distribution. With one call it is a little larger, with 16 calls the two agree. But exact samples of the *class*, which ignore the given part, would agree as well: the test is necessary, and far from sufficient. That the given part is used shows in the distance, which falls from 0.58 to 0.51; how far the true posterior would bring it down is not known here.
 #
 # In the next figure, try *lower half missing* with 1 call and with 8. Then try *means of 4 × 4 blocks*, which keeps only four numbers: what is left of the digit, and how much do the six results differ?
 
@@ -430,12 +430,12 @@ explorer.editing_explorer(model)
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# With the digit 5 that is shown at the start, the lower halves differ less with 8 calls than with 1, by 0.15 per pixel in place of 0.21, and continue the strokes better; they are not nearer to the truth.
+# With the digit 5 that is shown at the start, the lower halves differ by 0.15 per pixel with 8 calls, by 0.21 with 1, and continue the strokes better; they are not nearer to the truth.
 # Four block means say little more than where the ink is, and the class does the rest: the six results of 8 calls differ by 0.27, and some of them hardly look like a 5.
 #
 # </details>
 #
-# *Optional.* Interpolation and denoising need no measurement at all. Interpolation makes a digit from each point on the great circle between two noise vectors (first two rows); denoising is one call at the level of the noise.
+# *Optional.* Interpolation makes a digit from each point on the great circle between two noise vectors (first two rows); denoising is one call at the level of the noise.
 
 # %% tags=["hide-input"]
 z1, z2 = (torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(s)) for s in (0, 5))
@@ -487,7 +487,7 @@ print(f" 40 calls, with paths in 40 steps of Heun's method: W₁ {ranged(finer)}
 editing_error(calls, away, floor, prior, shown)
 
 # %% [markdown]
-# With few calls many points end on the wrong mode: the first call decides which mode it is, and under so much noise the given number has hardly any influence on it. The authors' examples use all levels of a grid, 18 or 40, so 40 calls are the number to compare with. More calls do come nearer. A plausible reason, not a proof: at low levels each pass is a short random step towards higher density with one coordinate held fixed, and after many of them the point no longer depends on where it began.
+# With few calls many points end on the wrong mode: the first call decides which mode it is, and under so much noise the given number has hardly any influence on it. The authors' examples use all levels of a grid, 18 or 40, so 40 calls are the number to compare with. More calls do come nearer, plausibly because each pass at a low level is a short random step towards higher density, and after many of them the point no longer depends on where it began.
 #
 # ## The key figure
 #
@@ -609,11 +609,9 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join("| "
 # %% [markdown]
 # ### What to remember
 #
-# Can one step serve as a posterior sample? No: over all $x_t$ its results are distributed like the data, but for one $x_t$ it gives a single point.
-#
 # 1. **Apply a linear operator to the posterior mean.** For a non-linear one the value at the mean is in general biased.
-# 2. **No bias on average does not make a posterior sample.** The value of a deterministic map is one plausible point, and its error for one $x_t$ remains.
-# 3. **Test the forecast itself.** A correct argument about one quantity, the value of A(h), gave a wrong forecast about another: as a guide, which acts by its gradient, the endpoint was behind in 22 of 24 cases.
+# 2. **One step is no posterior sample.** Over all $x_t$ its results are distributed like the data, but for one $x_t$ it gives a single plausible point, and the error of that remains.
+# 3. **Test the forecast itself.** A correct argument about one quantity, the value of A(h), gave a wrong forecast about another: as a guide, by its gradient, the endpoint was behind in 22 of 24 cases.
 #
 # ## Budget
 

@@ -26,7 +26,7 @@
 # 2. **compute** the target that a wrong tangent produces, and the noise that single samples add to a target;
 # 3. **judge** when the adaptive weight with p = 1 is harmless, and **say** what "ratio 0.75" means in each of the two official implementations.
 #
-# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each. After the derivative come two other settings that are often copied, the adaptive weight and the share of r = t.
+# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each. At the end come two other settings that are often copied.
 
 # %%
 import numpy as np
@@ -160,11 +160,11 @@ for rank in (0.2, 0.45, 0.64):
 # %% [markdown]
 # ### What a network learns from the wrong target
 #
-# Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. Training moves $w$ towards its target, at a rate of $v - h\, \mathrm dw/\mathrm dt - w$ per unit of training time: values of $w$ travel along the path towards larger t, with speed h, and are forgotten on the way. (With the right tangent the speed is t − r, which is 0 at t = r. So nothing enters there from outside, and w = v.) What remains is a function that equals its own target: along the path, for each fixed h,
+# Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. Training moves $w$ towards its target, at a rate of $v - h\, \mathrm dw/\mathrm dt - w$ per unit of training time: values of $w$ travel along the path towards larger t, with speed h, and are forgotten on the way. What remains is a function that equals its own target: along the path, for each fixed h,
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
-# A jump of length h needs t ≥ h. Values enter at t = h, where r = 0, and nothing determines them; integrate from there:
+# A jump of length h needs t ≥ h. Values enter at t = h, where r = 0, and nothing determines them. (With the right tangent the speed is t − r; at t = r it is 0, so nothing enters, and w = v.) Integrate from there:
 #
 # $$w(t) = e^{-(t - h)/h}\, w(h) + \frac1h \int_h^t e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau .$$
 #
@@ -200,7 +200,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # Each distance is an RMS over a grid of jumps that end at t/2 or later, given as the mean of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the weighted average. For long jumps, at small r, the three seeds give three different results: w(h), which nothing determines, still matters there. The last column of the table is the standard deviation between the seeds.
-# The networks with the right tangent are not exact either: at r = 0 and between 0.5 and 0.8 they lie a little above u, for all three seeds alike. They were trained for only 2000 steps of 256, with 64 units a layer; whether more steps remove this was not tested.
+# The networks with the right tangent are not exact either: at r = 0 and between 0.5 and 0.8 they lie a little above u. They were trained for only 2000 steps of 256.
 #
 # ## The method, from its source
 #
@@ -235,7 +235,7 @@ predict("19.2")
 # %% [markdown]
 # ## The key figure
 #
-# The data are the ring of eight modes, with exact paths. The left panel shows the squared noise of MeanFlow's target relative to that of improved MeanFlow, $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$, as the median over 200 pairs of data and noise for each jump. The right panel shows how this ratio is distributed over 1500 pairs, for three jumps; a dot marks the ratio of the two *mean* squared noises. All this is for the exact u. During training $\partial_x u$ is the network's, which smooths the borders between the modes. (For data on a line, the first figure can show the noise.)
+# The data are the ring of eight modes, with exact paths. The left panel shows the squared noise of MeanFlow's target relative to that of improved MeanFlow, $\lVert \partial_x X\, \xi \rVert^2 / \lVert \xi \rVert^2$, as the median over 200 pairs of data and noise for each jump. The right panel shows how this ratio is distributed over 1500 pairs, for three jumps; a dot marks the ratio of the two *mean* squared noises. All this is for the exact u. During training $\partial_x u$ is the network's, which smooths the borders between the modes.
 
 # %%
 sides = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
@@ -250,7 +250,7 @@ noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
 # A number below 1 means that, for the typical pair, MeanFlow's target is less noisy than that of improved MeanFlow; all 21 numbers are. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is more than ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
-# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*; if ∂u/∂θ is not small there, they dominate the variance of a gradient as well. So two claims that seem to contradict each other are both true: the velocity of a single sample in the JVP adds noise on average, because of a few pairs, and removes noise for most pairs. Both hold for jumps that end near the data; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise on average as well.
+# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*; if ∂u/∂θ is not small there, they dominate the variance of a gradient as well. So the velocity of a single sample in the JVP adds noise on average, because of a few pairs, and removes noise for most pairs. Both hold for jumps that end near the data; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise on average as well.
 #
 # ## In training the noise matters, the choice of tangent does not
 #
@@ -278,8 +278,8 @@ Markdown("\n".join([*head, *(line(*row) for row in compared.items())]))
 #
 # (In this section c = 1e-3. If c were comparable with ℓ, the weight would hardly vary, and the effect would vanish.)
 # Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an output a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
-# In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our ring of eight modes this is nearly true; close to a mode the loss is even a little lower.
-# For an output off the centre the errors of the targets differ: on a circle the near ones have a small ℓ, and p = 1 gives them a large weight, which cancels the pull of the far ones. In 64 dimensions (32 such rings together) ℓ is a sum of 64 squares and therefore about the same for all samples, for an output off the mean too, and dividing by a constant changes nothing.
+# In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our ring of eight modes this is nearly true.
+# For an output off the centre the near targets have a small ℓ, and p = 1 gives them a large weight, which cancels the pull of the far ones. In 64 dimensions (32 such rings together) ℓ is a sum of 64 squares and therefore about the same for all samples, and dividing by a constant changes nothing.
 
 # %%
 shifts, powers = torch.linspace(0, 1.6, 60), (0.0, 0.5, 1.0)
@@ -295,7 +295,7 @@ weights = {"p = 0": plain, "p = 0.5": read("meanflow", "p-half"), "p = 1": read(
 Markdown("\n".join([*head, *(line(*row) for row in weights.items())]))
 
 # %% [markdown]
-# The velocity suffers most (its error is taken over all t, the calculation above was for t = 1); even p = 0.5 doubles its error. So for toy data in the plane use p = 0, as `toy.meanflow` does, if the velocity or short jumps matter. For one call alone p = 0.5 was better here, and the ranges do not overlap. (A possible reason is in the key figure: the weight tames the few pairs whose noise is hundreds of times larger. This was not tested.) For images, which have many more dimensions in which z − x is uncertain, the calculation gives no reason to expect such harm from the paper's p; this was not tested either.
+# The velocity suffers most; even p = 0.5 doubles its error. So for toy data in the plane use p = 0, as `toy.meanflow` does, if the velocity or short jumps matter. For one call alone p = 0.5 was better here, and the ranges do not overlap. (A possible reason is in the key figure: the weight tames the few pairs whose noise is hundreds of times larger. This was not tested.) For images, with their many dimensions, the calculation gives no reason to expect such harm; this was not tested either.
 #
 # The number that a training log shows for p = 1 is not the loss $\ln(\ell + c)$ but the weighted error $\ell/(\ell + c)$, which stays close to 1 as long as ℓ is well above c, however good the network is. So monitor ℓ itself.
 #
@@ -308,7 +308,7 @@ Markdown("\n".join([*head, *(line(*row) for row in weights.items())]))
 # | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
 # | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
 #
-# If you copy the number 0.75 from one to the other, you train with the opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ. (In the code below `LogNormal` is the distribution of σ = t/(1 − t); the logarithm of this σ is the logit of t, so t is logit-normal.)
+# So the same number means opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ. (In the code below `LogNormal` is the distribution of σ = t/(1 − t); the logarithm of this σ is the logit of t, so t is logit-normal.)
 
 # %%
 points = torch.zeros(3000, 2)
@@ -329,7 +329,7 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Smooth time features might make this possible. On the ring, features of eight times the frequency raise the error of one call from 0.18 to 0.50 (see *Further comparisons*), which agrees with this explanation but does not prove it.
+# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Smooth time features might make this possible. On the ring, features of eight times the frequency raise the error of one call from 0.18 to 0.50 (see *Further comparisons*), which agrees with this but does not prove it.
 
 # %% [markdown]
 # ## Exercises
