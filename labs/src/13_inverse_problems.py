@@ -488,10 +488,6 @@ editing_error(calls, away, floor, prior, shown)
 
 # %% [markdown]
 # With few calls many points end on the wrong mode: the first call decides which mode it is, and under so much noise the given number has hardly any influence on it. The authors' examples use all levels of a grid, 18 or 40, so 40 calls are the number to compare with. More calls do come nearer, plausibly because each pass at a low level is a short random step towards higher density, and after many of them the point no longer depends on where it began.
-#
-# ## The key figure
-#
-# The key figure shows one noisy point at three noise levels, with the exact posterior and the two estimates.
 
 # %% [markdown]
 # ## Exercises
