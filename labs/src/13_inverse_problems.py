@@ -179,7 +179,7 @@ Markdown("\n".join(lines))
 #
 # - **A linear A should be applied to the mean.** Its error there is zero, up to the Monte Carlo noise of the reference.
 # - **For the other operators the mean is biased, and the endpoint is practically unbiased.** This is the observation of Xu et al. It has to be so: the paths carry the distribution of $x_t$ onto that of the data, so the average of A(f) over all $x_t$ is E[A(x)], for every A. (For A(x) = x² the bias of the mean is exactly the average of $-\mathrm{Var}[x \mid x_t] = D^2 - \mathrm E[x^2 \mid x_t]$.)
-# - **For one given $x_t$, however, the error of the endpoint is 0.6 to 0.9 times that of one true sample.** For x² and |x| this is no less than the error of the biased mean. It is a *function* of $x_t$: it gives one answer where the posterior has many.
+# - **For one given $x_t$, however, the error of the endpoint is 0.6 to 0.9 times that of one true sample.** For x² and |x| this is no less than the error of the biased mean. The endpoint is a *function* of $x_t$: it gives one answer where the posterior has many.
 
 # %% [markdown]
 # ### The same on digits
@@ -339,7 +339,7 @@ jacobian_norms(levels, quantiles)
 #
 # The success rate has two limits. First, even for *one coordinate*, where A(D) is exactly the mean of A(x), the mean stays below the dotted line: with 128 steps 97 % of its results fit the measurement, but only 91 % lie on a mode. The likelihood needs the whole distribution of A(x) given $x_t$, and a point has no spread. Whether this is the whole reason was not tested.
 #
-# Second, success is not posterior sampling. For the other tasks the mean reaches or passes the rate of exact samples, so strong guidance is overconfident; whether it finds the modes in the right shares was not measured.
+# Second, success is not posterior sampling. For the other tasks the mean reaches the rate of exact samples or slightly exceeds it. But a sampler that always ended on the same fitting mode would have this rate, too; whether guidance finds the modes in the right shares was not measured.
 #
 # The result depends strongly on ζ. (The next figure shows the two seeds on which ζ was chosen, so its best rates can be higher than those above.)
 
@@ -593,7 +593,7 @@ rows = [
     ("the posterior mean lies off the data, the endpoint does not", f"mean radius at σ = 2: {radius}", said(abs(table[END][0, 0] - table[SAMPLE][0, 0]) < 0.05 < 0.3 < table[SAMPLE][0, 0] - table[D][0, 0])),
     ("for a linear A the mean is as good", f"RMS error of A(h) at σ = 1: mean {far['one coordinate'][0]}, endpoint {far['one coordinate'][1]}", "confirmed here, and more: it is nearer, and with 8 or more steps the better guide" if order[0][1:] == ["higher"] * 5 and said(far["one coordinate"][0] < far["one coordinate"][1]) == "confirmed here" else "partly"),
     ("for other A the endpoint is the better argument", f"bias: radius {bias['radius']:+.2f}, x² {bias['x²']:+.2f} (mean {errors['radius'][D][0]:+.2f}, {errors['x²'][D][0]:+.2f}); RMS: {far['radius'][1]}, {far['x²'][1]} (mean {far['radius'][0]}, {far['x²'][0]})", "partly: the bias disappears, the error for one x_t remains"),
-    ("the endpoint is an effective posterior sample (Xu et al., abstract of version 2)", f"RMS error at σ = 1: {min(relative):.1f} to {max(relative):.1f} times a true sample's", "not seen here: plausible, but one answer where the posterior has many"),
+    ("the endpoint is an effective posterior sample (Xu et al., abstract of version 2)", f"it lies where the data are (table of ln p above); RMS error at σ = 1: {min(relative):.1f} to {max(relative):.1f} times a true sample's", "partly: it lies where a posterior sample may lie, but it is one answer where the posterior has many"),
     ("so guidance by a consistency model solves more problems", f"circles, equal steps: the endpoint is higher in {more} of {n} cases, the mean in {less}", lead),
     ("… with a classifier or a network as A", f"circles, class: endpoint higher at {ordered_class.count('lower')} of {len(steps)} budgets; digits, features: {nearer_truth['features']}", neural),
     ("… and with a trained network as f", f"digits: nearer to the truth with f for {len(by_f)} of {len(names)} operators ({', '.join(by_f) or 'none'}); but that D can only end in a training scan", "not tested here: more differs than h"),

@@ -59,11 +59,12 @@ class NetworkCost:
     step: int  # of ECT: two forward passes, and the way back through one of them
     kept: int  # what one forward pass keeps for the way back, in float32
     samples: int  # of the whole run, its start counted
+    begun: int  # those of its start, as a denoiser: a step without the second forward pass
 
     @property
     def run(self) -> float:
-        """Operations of the run, counted as if every image of it had an ECT step."""
-        return float(self.step) * self.samples
+        """Operations of the run."""
+        return float(self.step) * self.samples - float(self.call) * self.begun
 
 
 def cost(recipe: Recipe) -> NetworkCost:
@@ -76,7 +77,8 @@ def cost(recipe: Recipe) -> NetworkCost:
         x, c_noise = torch.empty(FEW, *data.shape), torch.empty(FEW)
     call, there_and_back, kept = count_passes(bare, x, c_noise)
     weights = sum(p.numel() for p in whole.parameters())
-    return NetworkCost(weights, call, call + there_and_back, kept, recipe.samples)
+    begun = recipe.start.samples if recipe.start else 0
+    return NetworkCost(weights, call, call + there_and_back, kept, recipe.samples, begun)
 
 
 def without_classes(net: Any) -> Any:
