@@ -76,7 +76,7 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 #
 # A walk starts at noise level 10 and ends at the data. At each noise level it draws a data point from which the current noisy point could have come, and leaps part of the way towards it. At stage 0 it leaps the whole way at once; at each further stage the leaps are about half as long.
 #
-# Move the stage from 0 to 6, then the start. How does the scatter of the ends change, and how does their mean change?
+# (Noise is on the left and the data are on the right, unlike in labs 01 to 05.) Move the stage from 0 to 6, then the start. How does the scatter of the ends change, and how does their mean change?
 
 # %%
 walking()
@@ -185,7 +185,7 @@ for part, where in ((cliff, f"at the two cliffs ({100 * cliff.double().mean():.0
 # %% [markdown]
 # - **Stage 0 is a denoiser.** Each halving of the gap brings the ideal answer closer to f\*. From stage 4 on it removes about a quarter of the error, not a half, because of the cliffs between the modes. The walks scatter like the square root of the gap, and each cliff is blurred over this width; its squared error is proportional to the width, so its RMS falls like the fourth root of the gap, to 0.84 of its value at each stage. Elsewhere the error falls like the gap, to about one half. At stage 8 most of the error is at the cliffs.
 # - **Even the last stage has an error of its own**, which is not due to a network or to training. It is what a relative gap of 1/256 (and of up to 5/256 at small t) leaves.
-# - **With the norm the sequence ends somewhere else.** On the line $f_a$ increases, so the median of $f_a(x_r)$ is $f_a$ at the median of $x_r$: the ideal answer is the end of a path towards the median of x in place of its mean D. Where the data behind $x_t$ are lopsided the two differ, at every gap.
+# - **With the norm the sequence ends somewhere else.** The ideal answer is now the median of $f_a(x_r)$. On the line $f_a$ increases, so this is $f_a$ at the median of $x_r$; and $x_r$ increases with x, so this point lies on the way to the median of x. The answer is thus the end of a path that heads for the median of x in place of its mean D. Where the data behind $x_t$ are lopsided the two differ, at every gap.
 #   How far away the sequence ends depends on the data: 0.32 on this line, and only about 0.06 on the ring (lab 08, which also says what the norm is good for).
 #
 # ### Does this affect trained networks?
@@ -212,7 +212,7 @@ Markdown("\n".join(table))
 #
 # | the paper | here |
 # |---|---|
-# | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + K\,\mathrm{sigmoid}(-b t)$ | `ECTMapping`; the paper writes k for K |
+# | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + K\,\mathrm{sigmoid}(-b t)$ | `ECTMapping`; the paper writes k for K, a constant (in lab 07 K was the number of steps) |
 # | stage a grows by 1 after a fixed number of steps | `Stages`; here, as in the authors' code, training begins with a = 1 |
 # | $\lambda(t, r)\, d\bigl(f_\theta(x_t, t),\, f_{\theta^-}(x_r, r)\bigr)$ with a distance d; θ⁻ = θ, without gradient | the loss of lab 07, line for line; the paper writes w(t, r) for λ |
 
@@ -471,7 +471,7 @@ Markdown("\n".join(rows))
 #
 # ### What to remember
 #
-# 1. Denoising is consistency training at its widest gap, and each stage closes the gap further. A halving of the gap takes a quarter of the error away, not a half, because of the cliffs.
+# 1. Denoising is consistency training at its widest gap, and each stage closes the gap further. On the line, once the gap is small, halving it takes a quarter of the error away, not a half, because of the cliffs.
 # 2. Even the ideal answers need all the stages, and the distance decides where they lead: the square to f\*, the norm to another function.
 # 3. At this scale a denoiser was worth nothing to the tuning. With its samples counted, the tuned networks ended a little farther from f\* on the ring and were indistinguishable on the digits; with its samples free, they were indistinguishable on both, and on the ring also from a denoiser with four times the samples of the tuning.
 #
