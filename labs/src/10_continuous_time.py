@@ -127,12 +127,12 @@ predict("10.1")
 #
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
-# The first bracket asks whether F is the velocity, as in diffusion. The second contains the derivative, that is, how the network's answer changes as the point moves. For f* neither bracket has to be zero, only the sum of the two terms.
+# The first bracket asks whether F is the velocity, as in diffusion. (Training on it alone is called *velocity matching*; it gives a denoiser.) The second contains the derivative, that is, how the network's answer changes as the point moves. For f* neither bracket has to be zero, only the sum of the two terms.
 #
 # To use the equation one needs to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
 # In training df/dt comes with a factor cos t, which stems from the weight of the loss (part 2 of the next section). The factor changes the length of the vector but not where it is zero. We call the vector $g = \cos t \; \mathrm d f/\mathrm d t$ the **tangent**. (The paper uses the word for df/dt itself. It is not the tangent line of lab 02, at whose end D lies.)
 #
-# The figure below shows g for 40 000 samples of $\mathcal N(0, 0.25^2)$ at t = 0.9, for two functions: f* and the denoiser D. Compare the mean with the spread.
+# The figure below shows g for 40 000 samples of $\mathcal N(0, 0.25^2)$ at t = 0.9, with $\sigma_d = 0.5$ (with $\sigma_d = S$ every path would be level), for two functions: f* and the denoiser D. Compare the mean with the spread.
 
 # %% tags=["hide-input"]
 rng = torch.Generator().manual_seed(0)
@@ -371,18 +371,19 @@ show_source(SCM.loss)
 # - Choose the weights *f\* itself* and the exact teacher. What is left of g, and what happens if you take one sample instead?
 # - Set the time input to ln(σ)/4, then the prior weight to 1. In which of the two cases does g grow near π/2?
 # - Lower the warm-up κ to 0. Which bracket remains, and what would training then learn?
-#
+
+# %%
+explorer()
+
+# %% [markdown]
 # <details><summary>Answers</summary>
 #
 # - The second bracket grows at all times, most in the middle: at t = 0.73 its median goes from 0.44 to 6.8. After 50 steps of sCT it is over 500, although every g was normalised in these steps.
 # - With the exact teacher nothing is left of g: both brackets are there, equally long, and cancel. With one sample g scatters about zero, with a median of 0.32 at t = 0.73 and a longest g of 27, for the perfect f\*.
 # - With ln(σ)/4 alone next to nothing changes, since in g its factor is ¼ everywhere. With prior weight 1 the median of ‖g‖ near t = 1.5 goes from 0.06 to 0.58, with either time input.
-# - The first bracket remains. It is velocity matching, so training would learn a denoiser, not f.
+# - The first bracket remains, so training would be velocity matching, and learn a denoiser, not f.
 #
 # </details>
-
-# %%
-explorer()
 
 # %% [markdown]
 # ## The key figure
@@ -411,7 +412,7 @@ folded("The numbers of the key figure", "From data alone:\n\n{}\n\nWith a teache
 # %% [markdown]
 # Each mark is one seed, and the band is the range of the recipe in the first row. The axes do not begin at 0, and that of the right panel is logarithmic. With three seeds the ranges of two equal variants are disjoint in one case of ten by chance, so a disjoint ×1.08 among a dozen rows (folded) means little.
 #
-# **The stabilisers can largely replace one another.** If only the prior weight, or only the learned weight, is left out, nothing is lost: a normalised tangent is about equally long at all times, so there is little left to weight. Without the normalisation the error grows a little; without all four it doubles.
+# **No single stabiliser is needed here, but without all four the error doubles.** If only the prior weight, or only the learned weight, is left out, nothing is lost, probably because a normalised tangent is about equally long at all times, so that there is little left to weight. Without the normalisation the error grows a little.
 # **The features are another matter.** With fast features the direction of g is hardly better than a random one before training (part 4), and no bound on its length corrects a direction. The input ln(σ)/4 with slow features, on the other hand, makes no difference that three seeds can show, as part 3 would lead one to expect.
 #
 # **With a teacher** two parts of the recipe enlarge what has become small. Normalising enlarges single tangents: from ‖g‖ = 0.07, the length in sCD at the end, g/(‖g‖ + 0.1) makes 0.41. The learned weight enlarges all tangents at times whose loss is small.
@@ -424,7 +425,7 @@ folded("The numbers of the key figure", "From data alone:\n\n{}\n\nWith a teache
 #
 # ### The tangent during training
 #
-# The next figure follows the length of g, as a mean over the 32 noise levels, and the RMS error through training. (The weights are those in training; the key figure has their average.)
+# The next figure follows the length of g (the median over the samples, averaged over 32 noise levels) and the RMS error through training. (The weights are those in training; the key figure has their average.)
 
 # %%
 shown = existing_recordings("stabilisers", ["sct", "sct-fourier-16", "scd", "scd-norm"])
