@@ -198,7 +198,7 @@ print("DDIM from t = 1.5 in 1, 2, 4, … 32 calls: " + ", ".join(f"{x:.4f}" for 
 #
 # $$x \leftarrow f(x_T, T), \qquad \text{for } \tau_2 > \tau_3 > \dots: \quad \hat x \leftarrow x + \tau z, \quad x \leftarrow f(\hat x, \tau).$$
 #
-# T is the highest level and τ those of the later calls. In the paper the noise has the scale $\sqrt{\tau^2 - \varepsilon^2}$, with the smallest noise level ε = 0.002; the scale τ is that of ECT's code, which we follow here.
+# T is the highest level and τ those of the later calls. In the paper the noise has the scale $\sqrt{\tau^2 - \varepsilon^2}$, with the smallest noise level ε = 0.002; the scale τ is that of ECT's code, which we follow here. With two calls τ₂ is the $\sigma_\text{mid}$ of lab 00.
 #
 # ### Phased consistency models
 #
@@ -259,7 +259,11 @@ for name, methods in both.items():
 # - Compare "phased, exact" with "DDIM, exact denoiser" at 2 calls.
 # - Choose the network with 4 phases, and give it 3 calls, then 8. Why is it best with exactly 4?
 # - For the good network choose the levels yourself. Can two calls bring as many samples to the modes as eight do?
-#
+
+# %%
+explorer()
+
+# %% [markdown]
 # <details><summary>Answers</summary>
 #
 # - No: with one call 51 % of the bad network's samples are near a mode, with two to eight calls 40 to 45 %, and the sliced W₂ stays at 0.12 to 0.13. The distance to the exact end grows with every call, from 0.21 to 1.22.
@@ -269,13 +273,10 @@ for name, methods in both.items():
 #
 # </details>
 
-# %%
-explorer()
-
 # %% [markdown]
 # ## The key figure
 #
-# The figure answers both questions for the recorded networks (means and ranges of three seeds) and for the exact functions. *Exact f\**, *good f* and *bad f* use fresh noise between the calls, at even shares of the grid. *DDIM* uses the exact denoiser. *Phased* stands for the networks with as many phases as calls.
+# The figure answers both questions for the recorded networks (means and ranges of three seeds) and for the exact functions. *Exact f\**, *good f* and *bad f* use fresh noise between the calls, at even shares of the grid. *DDIM* uses the exact denoiser. *Phased* stands for the networks with as many phases as calls; with one phase it is the good f. (In the right panel there is seed 0 alone, which begins a little lower than the mean of the good f.)
 
 # %% tags=["hide-input"]
 runs = recorded_variants("phases")
@@ -293,9 +294,9 @@ phased_nets = {n: restored_network(f"m{n}", runs[f"m{n}"]["weights"][0]) for n i
 off["phased"] = np.array([[off_by_calls(phased_nets[n], keep, n) for n in CALLS]])
 real_off = exp(-4.5)  # beyond three standard deviations of a Gaussian in the plane
 mended = " and the ".join(name for name in nets if off[name][:, 3].max() < off[name][:, 0].min()) or "neither f"
-titles = ("Whose sample: phased jumps\nstay near the exact end", "Like the data, by W₂: good f\nand phases are at the floor", f"Off the modes: more calls\nbring the {mended} to the modes")
+titles = ("Whose sample: phased jumps\nstay near the exact end", "Like the data, by W₂: good f\nand phases are at the floor", f"Off the modes: with eight calls\nthe {mended} has fewer strays")
 scores_by_calls(
-    dict(zip(titles, (*curves.values(), off), strict=True)),
+    dict(zip(titles, (*curves.values(), {name + " (seed 0)" * (name == "phased"): v for name, v in off.items()}), strict=True)),
     ("mean distance to the exact end", "sliced $W_2$ to fresh data", "share of samples off the modes"), (0.0, floor, real_off),
     ({"exact f*": 1.25, "good f": 0.92, "bad f": 0.67}, {"phased": 1.12, "good f": 0.98, "exact f*": 0.85}, {}),
 )
@@ -311,7 +312,7 @@ print(f"Networks of 2, 4 and 8 phases (seed 0): {', '.join(percent(v) for v in o
 # %% [markdown]
 # (Exact phased jumps, and one call of f\*, have distance 0 in the left panel and cannot be drawn there.)
 #
-# By sliced W₂ the good f gains nothing from more calls. But it cannot: 4096 of its samples are already as near to the data as another set of data is, and a measure at its floor shows no improvement. The share off the modes is not at its floor, and it says something else. With one call about one sample in eight lies between the modes, and with eight calls clearly fewer. The bad f, on the other hand, does not gain by either measure. Phased networks have the fewest strays, and they keep the sample.
+# By sliced W₂ the good f gains nothing from more calls. But it cannot: 4096 of its samples are already as near to the data as another set of data is, and a measure at its floor shows no improvement. The share off the modes is not at its floor, and it says something else. With one call about one sample in eight lies between the modes, and with eight calls clearly fewer. The bad f, on the other hand, does not gain by either measure. The phased networks have the fewest strays (measured for seed 0 only), and they keep the sample.
 
 # %% tags=["hide-input"]
 table = ["| | calls | distance to the exact end | same mode | sliced W₂ | off the modes |", "|---" * 6 + "|"]
@@ -345,7 +346,7 @@ Markdown("\n".join(table))
 #
 # ### When does a second call help?
 #
-# With two calls of a consistency model there is one number to choose, the middle level. A second call at the level τ does two things. Its noise hides whatever the first call got wrong on a scale finer than τ, and f then decides that scale anew, with the errors that f makes *at τ*. These errors can be measured on their own: put noise of level τ on real data and call f once.
+# With two calls of a consistency model there is one number to choose, the middle level $\sigma_\text{mid}$. The second call does two things. Its noise hides whatever the first call got wrong on a scale finer than $\sigma_\text{mid}$, and f then decides that scale anew, with the errors that f makes *at this level*. These errors can be measured on their own: put noise of this level on real data and call f once.
 #
 # The figure shows two calls by their middle level (solid, seed 0), and one call (dashed); grey is the range of ten sets of real data. The dotted curves on the right are the share off the modes after one call of f on noisy *data*. Song et al. find the level by ternary search, on the assumption that the score falls and then rises. Open marks show the levels for which such a search asked, here on a logarithmic scale; the triangle is its answer.
 
@@ -371,7 +372,7 @@ kinds = [off_modes(ring.sample(len(two.x), torch.Generator().manual_seed(k))[0])
 real = [sliced(ring.sample(len(two.x), torch.Generator().manual_seed(k))[0], two.fresh) for k in range(10)]
 panel = lambda score: LevelPanel(measures[score], *kept[score], {"sw": (min(real), max(real)), "off": (min(kinds), max(kinds))}[score])
 good = found_level["good f", "off"]
-intermediate_level(grid, {"Sliced W₂: the good f is in the range of real data": panel("sw"), f"Off the modes: the good f gains near σ = {good:.2f}": panel("off")})
+intermediate_level(grid, {"Sliced W₂: the good f is in the range of real data": panel("sw"), f"Off the modes: the good f gains near $\\sigma_\\mathrm{{mid}}$ = {good:.2f}": panel("off")})
 
 # %% tags=["hide-input"]
 for name in nets:
@@ -384,9 +385,9 @@ print(f"The level {good:.2f} was chosen on these draws. On new draws, the good f
 # %% [markdown]
 # Look at the right panel, from high noise to low.
 #
-# - **At σ above about 0.5** the solid curve lies on the dotted one: so much noise hides the first call entirely, and only the errors of the second remain. For both networks these are about as large as those at the top, so nothing is gained.
+# - **At $\sigma_\text{mid}$ above about 0.5** the solid curve lies on the dotted one: so much noise hides the first call entirely, and only the errors of the second remain. For both networks these are about as large as those at the top, so nothing is gained.
 # - **Below, the dotted curves fall**, since near the data f has little to decide. But weak noise no longer hides what the first call did, and the solid curves leave the dotted ones.
-# - **For the good f there is a window between the two**, around σ = 0.1: it errs little there, and noise of this size is still enough to bring many strays to a mode.
+# - **For the good f there is a window between the two**, around $\sigma_\text{mid}$ = 0.1: it errs little there, and noise of this size is still enough to bring many strays to a mode.
 # - **For the bad f there is none.** Where its dotted curve lies low, its solid one is back at the value of one call: noise as weak as that leaves its strays where they are.
 #
 # So before you spend a second call, measure f on noisy data: there is something to gain only at levels where its error is clearly smaller than at the top. In this figure no solid curve lies clearly below its dotted one. For other measures this is no more than a rule of thumb: a common shift of all samples counts for more in W₂ than an equal scatter, and a second draw of noise can average it out.
@@ -395,7 +396,7 @@ print(f"The level {good:.2f} was chosen on these draws. On new draws, the good f
 #
 # ### On digits a second call helps
 #
-# The generators of labs 00, 07 and 09 were called once and twice, with the middle level 0.4. There is no exact f to compare with, so we cannot say where their errors lie; but the Fréchet distance to held-out digits is far from its floor, 7.1, and it falls.
+# The generators of labs 00, 07 and 09 were called once and twice, with $\sigma_\text{mid}$ = 0.4. There is no exact f to compare with, so we cannot say where their errors lie; but the Fréchet distance to held-out digits is far from its floor, 7.1, and it falls.
 
 # %% tags=["hide-input"]
 shipped = [json.loads(line) for line in (ROOT / "docs" / "results.jsonl").open()]
@@ -532,7 +533,7 @@ every = all((b < a).all() for a, b in digits.values())
 rows.append(f"| two calls beat one, on digits (Song et al. and labs 00, 07, 09) | the table of digits above | {'confirmed here' if apart == many else 'partly'}: the ranges are apart for {apart} of {many} recipes{', and two calls are better for every training' if every else ''} |")
 at_4 = {"4 phases": runs["m4"].score("sw"), "4 stochastic calls": row("m1", 0, "sw")[:, 2]}
 fewer = off["phased"][0, 2] < off["good f"][:, 2].min()
-rows.append(f"| *not in the paper:* at 4 calls phases have the better distribution | sliced W₂ {ranged(at_4['4 phases'])} against {ranged(at_4['4 stochastic calls'])}; off the modes {percent(off['phased'][:, 2])} (seed 0) against {percent(off['good f'][:, 2])} | {'partly' if fewer else 'not seen at this scale'}: by sliced W₂ {compare_seeds(at_4['4 phases'], at_4['4 stochastic calls'])}, by the share off the modes {'lower' if fewer else 'not lower'} |")
+rows.append(f"| *not in the paper:* at 4 calls phases have the better distribution | sliced W₂ {ranged(at_4['4 phases'])} against {ranged(at_4['4 stochastic calls'])}; off the modes {percent(off['phased'][:, 2])} (seed 0) against {percent(off['good f'][:, 2])} | {'partly' if fewer else 'not seen at this scale'}: by sliced W₂ {compare_seeds(at_4['4 phases'], at_4['4 stochastic calls'])}, by the share off the modes {'lower, but from one seed' if fewer else 'not lower'} |")
 found = {"with the critic": runs["m4-critic"].score("sw"), "without it": runs["m4"].score("sw")}
 rows.append("| the adversarial term improves the samples (PCM; 4 phases, ring) | sliced W₂: {} | {} |".format(*compare_variants(found, "with the critic", "without it", ".3f")))
 Markdown("\n".join(rows))

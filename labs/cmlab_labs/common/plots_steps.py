@@ -184,7 +184,8 @@ def scores_by_calls(
     ):
         for name, values in curves.items():
             values = np.where(values < HIDDEN, np.nan, np.atleast_2d(values))
-            score_curve(ax, CALLS, values, SAMPLER_STYLE[name], name, shift.get(name, 1.0))
+            style = SAMPLER_STYLE[name.split(" (")[0]]
+            score_curve(ax, CALLS, values, style, name, shift.get(name, 1.0))
         ax.set(xscale="log", yscale="log", xlim=(0.9, 18))
         ax.set_xticks(CALLS, [str(n) for n in CALLS])
         plain_score_ticks(ax)
@@ -245,5 +246,5 @@ def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]
         ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 3.6))
         plain_score_ticks(ax)
         ax.set_xticks([0.02, 0.1, 0.5, 2, 7], ["0.02", "0.1", "0.5", "2", "7"])
-        name_axes(ax, "middle " + STEPS_LEVEL, panel.measure, title)
+        name_axes(ax, r"middle noise level $\sigma_\mathrm{mid}$", panel.measure, title)
     return figure
