@@ -20,7 +20,7 @@
 # | Run All | 14 s on 2 CPU cores |
 # | You need | consistency training and distillation (labs 04, 05, 07), continuous time (lab 10), several calls (lab 11) |
 #
-# **Before labs 18 and 19, or after them.** The *flow maps* of those labs take part here, and some of them lead. Without these labs, follow the consistency functions: the left and the right panel of the key figure, and all findings, can be read with them alone. What needs a flow map is marked *for readers of lab 18*.
+# **Before labs 18 and 19, or after them.** The *flow maps* of those labs take part here, and some of them lead. Without these labs, pass over the brown lines (LSD, LMD), the middle panel of the key figure, and what is marked *for readers of lab 18*; the rest can be read without flow maps.
 #
 # After this lab you can
 #
@@ -192,7 +192,7 @@ families = {
     },
 }  # fmt: skip
 def methods_table(chosen):
-    lines = ["| method | teacher | what it learns | lab |", "|---|---|---|---|"]
+    lines = ["| method | teacher | what it learns | lab (–: in none) |", "|---|---|---|---|"]
     for family in chosen:
         lines.append(f"| ***{family}*** | | | |")
         for arm, (words, lab) in families[family].items():
@@ -200,10 +200,10 @@ def methods_table(chosen):
     return "\n".join(lines)
 
 
-Markdown(methods_table(list(families)[:2]))
+Markdown(methods_table([family for family in families if family != "Flow maps"]))
 
 # %% tags=["hide-input"]
-folded("Flow maps (for readers of lab 18) and others; “–” marks what no lab treats", methods_table(list(families)[2:]))
+folded("Flow maps (for readers of lab 18)", methods_table(["Flow maps"]))
 
 # %% tags=["hide-input"]
 lines = ["| method | arXiv | samples (pre-training) | learning rate | CPU seconds of the training | counted MB |", "|---" * 6 + "|"]
@@ -283,7 +283,7 @@ off = lambda arm, n: 1 - by_calls(rows, arm, name="near_mode")[n]
 most, fewest = worth(curve["edm"], at[1][""]["ict"])
 Markdown("\n".join(lines) + f"""
 
-- **What one call is worth.** One call of iCT beats {most} calls of EDM on all seeds, and is beaten by {fewest} calls (Heun's method). In between the ranges overlap (prediction 17.1).
+- **What one call is worth.** One call of iCT, {ranged(at[1][""]["ict"], ".4f")}, beats {most} calls of EDM on all seeds, and is beaten by {fewest} calls (Heun's method), {ranged(curve["edm"][fewest], ".4f")}. In between the ranges overlap (prediction 17.1).
 - **The order changes with the calls.** With one call CD beats PCM-4, whose error is {at[1][EXACT]["pcm-4"].mean():.2f}. With four calls PCM-4 beats CD, and no method of its group beats PCM-4 (prediction 17.2).
 - **More calls of a consistency function.** iCT in four calls, {ranged(at[4][""]["ict"])}, is {compare(at[4][""]["ict"], at[1][""]["ict"])} from iCT in one by this measure; by the share of samples off the modes (lab 11) it is {compare(off("ict", 4), off("ict", 1))}: {ranged(off("ict", 4))} against {ranged(off("ict", 1))}.
 - **A second call can do harm.** The error of sLCT rises from {at[1][""]["slct"].mean():.3f} with one call to {at[2][""]["slct"].mean():.3f} with two. A likely cause, which was not tested: in training its noise is *paired* with the data of the batch (lab 12), while the noise that the sampler adds before the second call is paired with nothing, so the network gets inputs that it hardly saw.
@@ -374,7 +374,7 @@ for draw in range(10):
             samples = sampler(arm)(*network(arm), z, n)
         draws.setdefault(f"{title(arm)}, {n} call{'s' * (n > 1)}", []).append(sliced(samples, fresh))
 lines = ["| sliced W₂ on ten draws | " + " | ".join(str(k + 1) for k in range(10)) + " |", "|---" * 11 + "|"]
-lines += [f"| {name} | " + " | ".join(f"{error:.3f}" for error in errors) + " |" for name, errors in draws.items()]
+lines += [f"| {name} | " + " | ".join(f"{error:.4f}" for error in errors) + " |" for name, errors in draws.items()]
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -530,11 +530,12 @@ folded("The numbers of each row, and claims on cost, curriculum and inverse prob
 # %% tags=["hide-input"]
 early = [a for members in families.values() for a, (_, lab) in members.items() if lab != "–" and int(lab) <= 15]
 asked = (("A", 1, "", "no teacher"), ("A", 1, BATCH, "with the batch mean"), ("B", 4, EXACT, "the exact denoiser"), ("C", 35, "", "no teacher"), ("C", 35, BATCH, "with the batch mean"))
-lines = []
+lines, advice = [], {}
 for project, most, told, words in asked:
     arms = [*taught[told], *(["edm", "edm-fast"] if told == "" else [])]
     races = {"sliced W₂": candidates(rows, arms, most), "the share off the modes": {name: 1 - near for name, near in candidates(rows, arms, most, "near_mode").items()}}
     kept = {measure: unbeaten(race) for measure, race in races.items()}
+    advice[project, told] = kept
     lines += [f"**{project}**, at most {most} call{'s' * (most > 1)}, {words}", ""]
     lines += [f"- by {measure}, beaten by none: {grouped_text(names)}; the lowest mean is {ranged(races[measure][names[0]])}" for measure, names in kept.items()]
     both = [name for name in kept["sliced W₂"] if name in kept["the share off the modes"]]
@@ -542,11 +543,14 @@ for project, most, told, words in asked:
     if (project, told) == ("A", ""):
         lines.append(f"- of the methods of labs 01 to 15 alone, by sliced W₂: {grouped_text(unbeaten(candidates(rows, [a for a in arms if a in early], most)))}")
     lines.append("")
+spent_calls = lambda name: int(name.rsplit(", ", 1)[1].split()[0])
+cheapest = lambda names: [name for name in names if spent_calls(name) == min(map(spent_calls, names))]
+kept_c = advice["C", ""]["sliced W₂"]
 keeps = {a: by_calls(rows, a, name="end")[4] for a in ("pcm-4", "lmd", "cd")}
 lines += ["**By which measure?**", ""]
-lines.append("- A shows every sample, and a stray between the modes is seen, so the share off the modes counts.")
-lines.append(f"- B edits, so it needs the map as well as the distribution. In four calls PCM-4 is {ranged(keeps['pcm-4'])} from the exact ends (LMD {ranged(keeps['lmd'])}); CD, which draws fresh noise between its calls, {ranged(keeps['cd'])}.")
-lines.append("- C's statistic asks for the cloud as a whole, so sliced W₂ counts; several methods are indistinguishable by it, and the number of calls decides.")
+lines.append(f"- A shows every sample, and a stray between the modes is seen, so the share off the modes counts. That speaks for {grouped_text(advice['A', '']['the share off the modes'])}.")
+lines.append(f"- B edits, so it needs the map as well as the distribution. PCM-4 in four calls is {ranged(keeps['pcm-4'])} from the exact ends, LMD in four {ranged(keeps['lmd'])}, CD in one {ranged(one('cd', 'end'))}. (More calls do not help CD: it draws fresh noise between them, and after four it is {ranged(keeps['cd'])} away.) That speaks for {grouped_text(advice['B', EXACT]['the share off the modes'])}.")
+lines.append(f"- C's statistic asks for the cloud as a whole, so sliced W₂ counts; several methods are indistinguishable by it, and the number of calls decides. That speaks for {grouped_text(cheapest(kept_c)).replace('; ', ' or ')}, where EDM needs {listed(map(str, sorted({spent_calls(name) for name in kept_c if name.startswith('EDM')})), 'or')}.")
 lines.append("")
 lines.append("Methods that are indistinguishable are equally defensible by their errors, and the cost may decide between them (exercise B). All of these answers hold for a ring in the plane only. For images the batch mean would be little help, so A's line without a teacher is the one to look at.")
 folded("What the table says", "\n".join(lines))

@@ -417,8 +417,10 @@ def two_measures(rows: Sequence[Row], sides: Mapping[str, str], title: str) -> F
         ax.plot(x, y, color=role.color, linestyle=role.line, linewidth=1.2)
         ax.plot(x[:2], y[:2], role.marker, color=role.color, markersize=4, alpha=0.6,
                 markerfacecolor=fill(role, method))  # fmt: skip
-        for n, place in zip((1, 2), zip(x, y, strict=True), strict=False):
-            ax.annotate(str(n), place, (0, 4), textcoords="offset points", fontsize=8, ha="center",
+        close = np.abs(np.log([x[1] / x[0], y[1] / y[0]])).max() < 0.02  # the marks coincide
+        names = ("1, 2",) if close else ("1", "2")
+        for n, place in zip(names, zip(x, y, strict=True), strict=False):
+            ax.annotate(n, place, (0, 4), textcoords="offset points", fontsize=8, ha="center",
                         color=role.color, path_effects=[HALO], annotation_clip=True)  # fmt: skip
         named_point(ax, method, law[4], 1 - near[4], side)
     teacher_legend(ax, "upper right")
