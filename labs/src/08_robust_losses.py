@@ -322,7 +322,7 @@ def score(key, name, title, exact):
 score_ranges(
     SHARES,
     (
-        score("hq", "share of samples at a mode", f"At 15 %, of the networks\n{leaders('hq', 0.15, -1)} keep most at a mode", hq),
+        score("hq", "share of samples at a mode", f"At 15 %, {leaders('hq', 0.15, -1)}\nlead among the networks", hq),
         score("rmse", "RMS distance from the clean f*", f"At 15 %, {leaders('rmse', 0.15)}\nstay closest to the clean f*", off),
     ),
 )
