@@ -599,7 +599,7 @@ def brackets(ax: Axes, terms: TangentTerms) -> None:
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
-    title = f"In the longest g the {which} bracket dominates"
+    title = f"Longest g: mostly {which} bracket"
     name_axes(
         ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
     )
