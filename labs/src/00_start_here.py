@@ -185,7 +185,7 @@ explorer(model, recipe.sampler)
 #
 # Digit 3 with seed 81 is bad: the classifier below reads an 8. After 2 and after 4 calls it reads a 3. (Of the 1000 pairs of a digit and a seed, it misreads 11 after one call.)
 # Digit 1 with seed 43 is 0.8 from a scan; of the 1000 digits, 4 are as near to a scan as we demand of a copy.
-# For digit 3 and seed 0 the answer has moved by 0.5 at t = 1.9, by 1.5 at t = 0.59 and by 2.4 at t = 0.06: the last row begins to change near t = 1.
+# For digit 3 and seed 0 the answer has moved, from the one at t = 80, by 0.5 at t = 1.9, by 1.5 at t = 0.59 and by 2.4 at t = 0.06: the last row begins to change near t = 1.
 #
 # </details>
 
@@ -253,9 +253,9 @@ print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {g
 # %% [markdown]
 # Why does a perfect denoiser copy scans, when a trained network does not? The perfect one is perfect *for this set of scans*: at low noise it answers
 # with one scan on one side of a narrow border, and with another scan on the other side. A network of limited size and training passes from one scan to the next more gradually,
-# and its answers between them are new. (This is the usual explanation; it was not tested here. A network that reached the minimum of its loss on these scans would copy them, too.)
-# So "exact" does not mean "best" here. To judge a generator we need two numbers, both measured below: the distance to held-out digits and the share of copies.
-# The distance alone favours the copier, because copied scans look like scans.
+# and its answers between them are new. (This is the usual explanation; it was not tested here. A denoiser that reached the minimum of its loss on these scans would copy them, and so would a consistency network that had learned their exact f.)
+# So "exact" does not mean "best" here. To judge a generator we need two numbers, both measured below: the share of copies, and how far the generated digits as a set are from held-out ones (the *Fréchet distance*, between two sets and not between two images).
+# The Fréchet distance alone favours the copier, because copied scans look like scans.
 #
 # ## Exercises
 #
@@ -378,7 +378,7 @@ of_three = lambda v: ranged(v, ".1f")  # mean (lowest to highest)
 share_of = lambda v: ranged(100 * torch.as_tensor(v)[: 1 if max(v) == min(v) else 3], ".1f") + " %"
 
 # %% tags=["hide-input"]
-rows = ["| images | calls | distance to held-out digits | copies |", "|---|---|---|---|"]
+rows = ["| images | calls | Fréchet distance to held-out digits | copies |", "|---|---|---|---|"]
 for name, calls, fd, share in (
     ("three networks, one noise seed", 1, fd1, share_of(copies)),
     ("the same, second call at σ_mid = 0.4", 2, fd2, "–"),
@@ -412,7 +412,7 @@ Markdown(f"""
 #
 # 1. A denoiser, called once, answers with a mean. A consistency function, called once, answers with the end of the path.
 # 2. A network learns it, approximately, from data alone: it has to give the same answer at two noise levels, and the data themselves where there is no noise.
-# 3. To judge a generator takes two numbers, the distance to held-out images and the share of copies. A perfect denoiser of a finite set copies it.
+# 3. To judge a generator takes two numbers, the Fréchet distance to held-out images and the share of copies. A perfect denoiser of a finite set copies it.
 #
 # ## Budget
 #
