@@ -89,14 +89,14 @@ predict("02.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T ($\sigma_{\max}$ in labs 00 and 01: 80 in lab 00, here 10 is enough) turns into
-# $p_\varepsilon$, the data with a trace of noise. Paths end at a small noise level ε ($\sigma_{\min}$ in lab 01), here 0.002, because at t = 0 the slope is 0/0. In the pictures ε cannot be told from 0, and lab 00 wrote $x_0$ for the end.
+# D is the denoiser of labs 00 and 01, and its exact value is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# $p_\varepsilon$, the data with a trace of noise. (T is $\sigma_{\max}$ of labs 00 and 01; here T = 10 is enough.) Paths end at a small noise level ε ($\sigma_{\min}$ in lab 01), here 0.002, because at t = 0 the slope is 0/0. In the pictures ε cannot be told from 0, and lab 00 wrote $x_0$ for the end.
 #
-# We can now define the consistency function exactly. It gives the end of the path (this lab is about the exact function, and writes f for it; where a learned f stands beside it, it is $f^*$):
+# We can now define the consistency function exactly. It gives the end of the path:
 #
 # $$f(x_t, t) = x_\varepsilon .$$
 #
-# Two properties define it.
+# (This lab is about the exact function and writes f for it; where a learned f stands beside it, the exact one is $f^*$.) Two properties define it.
 #
 # - **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points $x_t$ and $x_r$ on the same path, at noise levels t and r.
 # - **Boundary condition**: $f(x_\varepsilon, \varepsilon) = x_\varepsilon$. A point that is already at the end of its path stays there.
@@ -152,7 +152,7 @@ explorer(oracle)
 # <details><summary>Answers</summary>
 #
 # 40 % of the paths lie below the separating one (the slider shows 39 and 41 on its two sides): f keeps ranks, and the lower mode holds 40 % of the data.
-# At t = 0.05 the path is short and almost straight, so f and D agree; only in the gap, where there are next to no noisy points, do they differ.
+# At t = 0.05 so little of the path is left that its bend hardly matters, and f and D nearly agree; only in the gap, where there are next to no noisy points, do they differ.
 # Between the modes f climbs almost vertically, with a slope of up to 3 · 10⁵ at t = 2 (*How steep is f?* shows why).
 #
 # </details>
