@@ -55,7 +55,7 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε, and the dashed line is f = x.
 #
 # A *parametrisation*, *form* for short, is a formula around the network that mixes the network's input into its answer. With *none* the network is left as it is, and the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
-# other two as well: the form of EDM, the diffusion model of lab 01, and a very short one, *ε/t*. Then move ε. Which property do some forms have, before the first training step, that the others lack?
+# other two as well: the form of EDM, the diffusion model of lab 01, and a very short one, *ε/t*. Then move ε. Which property do some forms have, before the first training step, that the others lack? (The answer is folded under *Explore*.)
 
 # %%
 explorer(coefficients=False).turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
@@ -121,7 +121,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # - $c_\text{skip}$ says how much of the noisy input is passed on unchanged;
 # - $c_\text{out}$ says how much the network's output counts;
 # - $c_\text{in}$ brings the input to a size that a network handles well;
-# - $c_\text{noise}$ is the number that tells the network the noise level.
+# - $c_\text{noise}$ is the number that tells the network the noise level, here $\tfrac14 \ln t$.
 #
 # The boundary condition holds if
 #
@@ -265,8 +265,8 @@ truth = torch.stack([oracle.consistency(*at).std() for at in points])
 with torch.no_grad():
     said = {run: torch.stack([f(*at)[:, 0] for at in points]) for run, f in trained.items()}
 ways = {
-    "plain": "Plain: with no form, the answers collapse",
-    "stop-gradient": "Stop-gradient: with no form, they drift",
+    "plain": "Plain:\nwith no form, the answers collapse",
+    "stop-gradient": "Stop-gradient:\nwith no form, the spread is arbitrary",
 }
 spreads = {title: {} for title in ways.values()}
 for way, form in product(ways, ("CM form", "none")):
@@ -451,7 +451,7 @@ Markdown(f"""
 | without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift.replace("-", "−")} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
 | input and target of the network have variance 1 (Karras, Section 5) | within {worst} at 12 levels | confirmed here, for denoising with the right σ_d |
-| *not in the paper:* the same for the target of a consistency function | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | not seen at this scale: the variance is much smaller near the data |
+| *not in the paper:* the same for the target of a consistency function | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | partly: near 1 at high noise only; near the data it falls like t² |
 | coefficients that change smoothly are preferred to copying x at ε alone (Song, Section 3) | nothing was compared | not run here |
 """)
 

@@ -91,7 +91,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
         axes[2],
         LEVEL,
         "consistency loss (data units²)",
-        "The loss of a constant is as small as that of the exact f",
+        "A constant has loss 0, as the exact f has",
     )
     return figure
 
