@@ -227,25 +227,25 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is larger, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
-# The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. Do small errors add up from level to level, as in the sum of lab 03, or does a fine grid only take longer? The next figure shows how the errors fell during training, by noise level (horizontally) and training step (upwards), over three seeds.
+# The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. Do small errors add up from level to level, as in the sum of lab 03, or does a fine grid only take longer? The next figure shows how the errors fell during training, by training step (horizontally) and noise level (upwards), over three seeds.
 
 # %%
 error_panel({f"Heun, N = {n}": run for n, run in runs.items()})
 
 # %% tags=["hide-input"]
 settled = {}
-for n in (20, 80):  # the last look at which the error was over 0.1, at three levels
+for n in (20, 80):  # the first look at which the error was below 0.1, at three levels
     run = runs[n]
     at_t = [np.abs(run["levels"][0] - t).argmin() for t in (0.25, 0.7, 10.0)]
     over = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
-    settled[n] = ", ".join(str(run["steps"][0][row][-1]) for row in over.T)
-Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the one below it. At t = 0.25, 0.7 and 10 the error is over 0.1 (white line) for the last time at step {settled[20]} with N = 20, and {settled[80]} with N = 80.
-So a finer grid does take longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, cannot be told from these runs: longer training was not tried.""")
+    settled[n] = ", ".join(str(step) for step in run["steps"][0][over.argmin(0)])
+Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the one below it. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. (On both grids it rises above it again later, at some levels.)
+So the finer grid does take a little longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, cannot be told from these runs: longer training was not tried.""")
 
 # %% [markdown]
 # ### Three teachers
 #
-# The *exact* teacher answers with E[x | x_t]. The *learned* one is a denoiser that was trained on the same data, with as many samples as the student; its own walks (thin line) end a little way from the truth. The *one-sample* teacher answers with the very x to which the noise was added. Its steps are
+# The *exact* teacher answers with E[x | x_t]. The *learned* one is a denoiser that was trained on the same data, with as many samples as the student; its ideal student (thin dash-dotted line) ends a little way from the truth. The *one-sample* teacher answers with the very x to which the noise was added. Its steps are
 # wrong individually, and right on average, so its targets scatter, and the choice of d matters: these students were trained twice, with pseudo-Huber like all others and with the squared distance.
 
 # %% tags=["hide-input"]

@@ -320,9 +320,10 @@ def test_the_curves_draw_what_they_were_given(noise):
     figure = orders(ideal, found)
     assert any("slope −1.00" in text.get_text() for text in figure.axes[0].texts)
     assert "N = 40" in figure.axes[0].get_title(loc="left")
-    three = {name: found["Euler"] for name in ("exact", "learned", "one-sample")}
-    title = teachers(three, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
-    assert title.endswith("a learned one by 1.0")
+    names = ("exact", "learned", "one-sample", "one-sample, squared")
+    same = {name: found["Euler"] for name in names}
+    title = teachers(same, {"exact": ideal["Euler"]}).axes[0].get_title(loc="left")
+    assert title.endswith("a learned teacher by 1.0")
     *_, walk = ode(
         VarianceExploding(), LAW.denoise, noise.x, KarrasGrid(0.002, 10.0).up(5).flip(0)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -69,11 +70,11 @@ def map_panel(
 
 
 def error_panel(runs: Mapping[str, Recording]) -> Figure:
-    """The error by noise level and training step, RMS over seeds; a panel for each recording."""
+    """The error by training step and noise level, RMS over seeds; a panel for each recording."""
     figure, (axes,) = sheet(1, len(runs), 3.15 * len(runs) + 0.9, 3.0)
     for ax, (title, run) in zip(axes, runs.items(), strict=True):
         shown = draw_error(ax, run)
-        name_axes(ax, PANEL_LEVEL, "training step" if ax is axes[0] else "", title)
+        name_axes(ax, "training step", PANEL_LEVEL if ax is axes[0] else "", title)
     said = "RMS of $f_\\theta-f^*$\n(white line: 0.1)"
     figure.colorbar(shown, ax=axes, label=said, ticks=ERRORS)
     return figure
@@ -115,22 +116,23 @@ def draw_paths(ax: Axes, oracle: Mixture1D, level: Tensor, n: int = 11) -> None:
 
 
 def draw_error(ax: Axes, run: Recording) -> QuadContourSet:
-    """The error by noise level and step, root mean square over the seeds."""
+    """The error by step and noise level, root mean square over the seeds."""
     level, steps = run["levels"][0], run["steps"][0]
     error = np.sqrt((run["error"] ** 2).mean(0)).clip(1e-4)
     norm = BoundaryNorm(ERRORS, 256, extend="both")
-    where = (level, steps, error)
+    where = (steps, level, error.T)
     filled = ax.contourf(*where, levels=ERRORS, cmap=SEQUENTIAL, norm=norm, extend="both")
     ax.contour(*where, levels=[0.1], colors="white", linewidths=1.0)
-    log_level_axis(ax)
+    log_level_axis(ax, "y")
     return filled
 
 
-def log_level_axis(ax: Axes) -> None:
+def log_level_axis(ax: Axes, along: Literal["x", "y"] = "x") -> None:
     """The same logarithmic noise levels on every panel."""
-    ax.set(xscale="log", xlim=(LOW, 10))
-    ax.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    ax.set_xticks([], minor=True)
+    ax.set(**{f"{along}scale": "log", f"{along}lim": (LOW, 10)})
+    axis = ax.xaxis if along == "x" else ax.yaxis
+    axis.set_ticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.set_ticks([], minor=True)
     ax.grid(False)
 
 
@@ -287,15 +289,14 @@ def teachers(found: Mapping[str, Curve], solved: Mapping[str, Curve]) -> Figure:
         role, steps = TEACHERS[name], np.array(points) - 1
         middle = errors if errors.ndim == 1 else errors.mean(1)
         ax.plot(steps, middle, color=role.color, linestyle=role.line, linewidth=1.2)
-        label(ax, 88, middle[-1] * 0.95, f"steps, {name} teacher", role.color)
+        label(ax, 88, middle[-1] * 0.95, f"ideal student, {name} teacher", role.color)
     level_ticks(ax, found["exact"][0])
     ax.set_xlim(3.4, 330)
     exact = found["exact"][1][-1].mean()
     times = {name: errors[-1].mean() / exact for name, (_, errors) in found.items()}
-    one = sorted(value for name, value in times.items() if name.startswith("one-sample"))
-    n, cost = found["exact"][0][-1], f"{one[0]:.1f} to {one[-1]:.1f}"
-    title = f"At N = {n} a one-sample teacher multiplies the error by {cost},\n"
-    title += f"a learned one by {times['learned']:.1f}"
+    title = f"At N = {found['exact'][0][-1]} one sample as teacher multiplies the error\n"
+    title += f"by {times['one-sample']:.1f} (pseudo-Huber) or {times['one-sample, squared']:.1f} "
+    title += f"(squared), a learned teacher by {times['learned']:.1f}"
     name_axes(ax, LEVELS, ERROR, title)
     return figure
 
