@@ -48,7 +48,7 @@ from cmlab_labs.lab05_training.study import STUDY
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.data.toy import Bumps
-from cmlab.metrics.plots import STUDENT, WRONG
+from cmlab.metrics.plots import STUDENT
 from cmlab.noise_levels import KarrasGrid
 from cmlab.oracle import Empirical, Mixture1D
 
@@ -342,8 +342,10 @@ def test_the_figures_draw_what_they_were_given():
     seen = orders(LAW, 1.0, [0.05, 0.025, 0.0125, 0.00625]).axes[0].get_title(loc="left")
     assert seen == "Typical point: bias of order 2, scatter of order 1"
     limit = fixed_point_on_grid(mean_of(shared), 5)
-    figure = fixed_points({"a": [limit], "b": [limit]}, (STUDENT, WRONG))
-    assert np.allclose(figure.axes[0].lines[1].get_ydata(), limit(torch.linspace(-24, 24, 600)))
+    figure = fixed_points("a", [limit], STUDENT, near=2.4)
+    t = float(limit.levels[3])
+    drawn = figure.axes[0].lines[2].get_ydata()
+    assert np.allclose(drawn, limit(torch.linspace(-2.4 * t, 2.4 * t, 600), 3))
     found = np.array([0.1, 0.2, 0.3])
     assert ranged(found) == "0.200 (0.100 to 0.300)"
     assert "| 5 | 0.200 (0.100 to 0.300) | 0.2" in table({"a": ({5: limit}, {5: found})})

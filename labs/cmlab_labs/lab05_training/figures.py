@@ -77,22 +77,23 @@ def fixed_point_on_grid(rule: Rule, points: int) -> FixedPoint:
     )
 
 
-def fixed_points(rows: Mapping[str, Sequence[FixedPoint]], roles: Sequence[Role]) -> Figure:
-    """A panel for each titled row of fixed points, from few levels to many, at the highest."""
-    figure, (axes,) = sheet(1, len(rows), 9.8 if len(rows) > 1 else 5.6, 3.6)
-    for ax, (title, row), role in zip(axes, rows.items(), roles, strict=True):
-        x = torch.linspace(-24, 24, 600).double()
-        exact = ORACLE.consistency(x[:, None], torch.full_like(x, LIMITS_HIGH))[:, 0]
-        ax.plot(x, exact, color=TRUTH.color, linewidth=2.4, label="exact f*")
-        for limit, dash, width in zip(row, DASHES[::-1], (2.2, 1.4, 1.4, 1.8), strict=False):
-            f, points = limit(x), len(limit.levels)
-            color = MEAN.color if points == 2 else role.color
-            name = "N = 2: this is D" if points == 2 else f"N = {points}"
-            ax.plot(x, f, color=color, linestyle=dash, linewidth=width, label=name)
-        ax.legend(loc="lower right", fontsize=9, frameon=False)
-        name_axes(ax, NOISY_POINT, "", title)
-        ax.set(ylim=(-1.9, 1.9), xlim=(-24, 24))
-    axes[0].set_ylabel("answer at $t = 10$ (data units)")
+def fixed_points(
+    title: str, row: Sequence[FixedPoint], role: Role, near: float = LIMITS_HIGH
+) -> Figure:
+    """f*, D and fixed points, from few levels to many, at the level of the last nearest `near`."""
+    figure, ((ax,),) = sheet(1, 1, 5.6, 3.6)
+    t = float(min(row[-1].levels, key=lambda level: abs(level - near)))
+    x = torch.linspace(-2.4 * t, 2.4 * t, 600).double()
+    level = torch.full_like(x, t)
+    exact, mean = (f(x[:, None], level)[:, 0] for f in (ORACLE.consistency, ORACLE.denoise))
+    ax.plot(x, exact, color=TRUTH.color, linewidth=2.4, label="exact f*")
+    ax.plot(x, mean, color=MEAN.color, linestyle=DASHES[-1], linewidth=2.2, label="D")
+    for limit, dash in zip(row, DASHES[len(row) - 1 :: -1], strict=True):
+        f, name = limit(x, int((limit.levels - t).abs().argmin())), f"N = {len(limit.levels)}"
+        ax.plot(x, f, color=role.color, linestyle=dash, linewidth=1.6, label=name)
+    ax.legend(loc="lower right", fontsize=9, frameon=False)
+    name_axes(ax, NOISY_POINT, f"answer at $t = {t:.2g}$ (data units)", title)
+    ax.set(ylim=(-1.9, 1.9), xlim=(-2.4 * t, 2.4 * t))
     return figure
 
 
