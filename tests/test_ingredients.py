@@ -193,7 +193,7 @@ PRESET_NAMES = {
 }
 STUDY_NAMES = {
     "distil", "pairs", "teacher", "target", "ladder", "outliers", "outlier-scale",
-    "tuning-line", "tuning-toy", "tuning-digits", "tuning-shapes", "stabilisers",
+    "tuning-line", "tuning-toy", "tuning-digits", "stabilisers",
     "music-teacher", "music", "gap", "latents", "transport", "phases", "phased-digits",
     "pretraining-toy", "pretraining-rates", "pretraining-digits", "pretraining-shapes",
     "twins-toy", "twins-digits",

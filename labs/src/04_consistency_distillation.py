@@ -155,12 +155,12 @@ compositions(noise, mean, shown, euler5)
 #
 # Three things to try:
 #
-# - The picture opens at sub-step 2 with N = 80. Go down to N = 20 and N = 5, then from Euler to Heun. What happens to the distance between triangle and circle?
+# - Choose sub-step 2 and N = 80. Then go down to N = 20 and N = 5, then from Euler to Heun. What happens to the distance between triangle and circle?
 # - Go to sub-step 5 with t = 8 and N = 80. How much can be learned from this step when the target is as wrong as the student's answer?
 # - Choose *one sample* and try a few draws. Does $x_r$ stay near the path? (This is the teacher of lab 05.)
 
 # %%
-explorer().turn({"stage": 2, "points": 80})
+explorer()
 
 # %% [markdown]
 # <details><summary>Answers</summary>

@@ -3,9 +3,9 @@
 "tuning-line": ECT on the line from random weights with the metrics ‖·‖² and ‖·‖; pairs, weight,
 steps and rate are the same.
 
-"tuning-toy", "tuning-digits" and "tuning-shapes": ECT after pre-training against ECT without.
+"tuning-toy" and "tuning-digits": ECT after pre-training against ECT without.
 
-tuned          part of the steps is EDM (toy: a quarter, images: two fifths), the rest is ECT
+tuned          part of the steps is EDM (toy: a quarter, digits: two fifths), the rest is ECT
 scratch        ECT with random weights at the start, as many steps as both together
 scratch-short  ring, digits: the same, as many steps as the tuning alone
 tuned-long     ring: as `tuned`, from a denoiser with four times the samples of the tuning
@@ -24,7 +24,7 @@ from cmlab.methods.ect import ECTMapping, Stages
 from cmlab.methods.ict import PseudoHuber
 from cmlab.model import EDMPrecond
 from cmlab.noise_levels import LogNormal
-from cmlab.presets import digits, shapes, toy
+from cmlab.presets import digits, toy
 from cmlab.schedules import Constant
 from cmlab.train.recipe import Recipe
 from cmlab.types import Metric
@@ -54,7 +54,7 @@ STUDY = Study("tuning-line", ARMS, LineMapObserver(LINE), observations=8)
 
 # Pre-training: ECT from a denoiser against ECT from random weights
 
-TOY_STEPS, DIGIT_STEPS, SHAPE_STEPS = 4000, 2000, 1000
+TOY_STEPS, DIGIT_STEPS = 4000, 2000
 LEVELS = LogNormal(-1.4, 2.0)
 
 
@@ -102,16 +102,6 @@ DIGITS = Study(
         ),
         "denoiser": lambda seed: digits.edm(DIGIT_STEPS, seed),
         "ict": lambda seed: digits.ict(DIGIT_STEPS, seed),
-    },
-    ImageObserver(),
-    observations=5,
-)
-
-SHAPES = Study(
-    "tuning-shapes",
-    {
-        "tuned": lambda seed: shapes.ect(SHAPE_STEPS, seed),
-        "scratch": lambda seed: shapes.picture(ect(LEVELS, SHAPE_STEPS), SHAPE_STEPS, seed),
     },
     ImageObserver(),
     observations=5,
