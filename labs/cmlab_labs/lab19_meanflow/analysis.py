@@ -129,17 +129,6 @@ def squared_noises(data: Ring, t: float, r: float, n: int, seed: int) -> tuple[T
     return size * ((ahead - behind).norm(dim=1) / 0.02) ** 2, size
 
 
-def median_ratio(oracle: Mixture1D, t: float, r: float, ranks: int = 200) -> Tensor:
-    """(∂_z X)² at evenly spaced quantiles of x_t on the line, (ranks,)."""
-    share = (torch.arange(ranks, dtype=torch.float64) + 0.5) / ranks
-    z = torch.special.ndtri(share)[:, None]
-    one = torch.full((ranks,), LAST).double()
-    x_t = exact_jump(oracle, z, one, t * torch.ones_like(one))
-    return (
-        ExactJump(oracle, x_t, t * torch.ones_like(one), r * torch.ones_like(one)).slope[:, 0] ** 2
-    )
-
-
 # The adaptive weight
 
 
