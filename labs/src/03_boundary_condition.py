@@ -26,7 +26,7 @@
 # 2. **write** the coefficients with which a consistency model mixes its input and the output of its network, and say what each is for;
 # 3. **check** whether a given parametrisation satisfies the boundary condition for every network at once.
 #
-# Only one short demonstration trains, on a budget that it states. All other functions are exact, or networks with random weights.
+# Only one short demonstration trains anything, and it states its budget. All other functions are exact, or networks with random weights.
 
 # %%
 from itertools import pairwise, product
@@ -54,11 +54,11 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # Here are five networks that have learned nothing: their weights are random. Each one is asked for its answer f at three noise levels t. The panels show these answers
 # for all noisy points $x_t$ between −2 and 2, one line for each network; the smallest noise level is called ε, and the dashed line is f = x.
 #
-# A *parametrisation*, *form* for short, is a formula around the network that mixes the network's input into its answer. With *none* the network is left as it is, and the networks disagree everywhere. Choose the *CM form*, the one of consistency models (CM), and compare the
-# other two as well: the form of EDM, the diffusion model of lab 01, and a very short one, *ε/t*. Then move ε. Which property do some forms have, before the first training step, that the others lack? (The answer is folded under *Explore*.)
+# A *parametrisation*, *form* for short, is a formula around the network that mixes the network's input into its answer. A *bare* network has no such formula around it, and the five disagree everywhere. Choose the *CM form*, that of consistency models (CM), and compare the
+# other two as well: the form of EDM, the diffusion model of lab 01, and a very short one, *ε/t*. Then move ε. Which property do some forms have, before the first training step, that the others lack? The answer is folded under *Explore*.
 
 # %%
-explorer(coefficients=False).turn({"form": "none", "eps": 0.05}, hide=("sigma_data",))
+explorer(coefficients=False).turn({"form": "bare", "eps": 0.05}, hide=("sigma_data",))
 
 # %% [markdown]
 # ## Predict
@@ -86,7 +86,7 @@ predict("03.1")
 #
 # $$f(x, \varepsilon) = x .$$
 #
-# The data of this lab are the three modes of lab 01, whose spread is 0.94 (only *Unit variance, measured* has others). The table below follows four functions along one exact path. A row that does not change has loss 0. Only the last column, at ε, shows which of these rows is right. (D is the posterior mean of lab 02.)
+# The data of this lab are the three modes of lab 01, whose spread is 0.94 (except in *Unit variance, measured*). The table below follows four functions along one exact path; D is the posterior mean (lab 02). A row that does not change has loss 0. Only the last column, at ε, shows which of these rows is right.
 
 # %% tags=["hide-input"]
 EPS, HIGH = 0.002, 10.0
@@ -113,8 +113,8 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # %% [markdown]
 # ## The method
 #
-# One could add a penalty to the loss for missing the boundary. Consistency models instead build the boundary condition into the network, so that it holds before the first training step and after every one.
-# Let F be a free network (from here on F is no longer the distribution function $F_t$ of lab 02). It is not used alone, but inside a formula with four coefficients that depend on the noise level:
+# One could add a penalty for violating the boundary condition to the loss. Consistency models instead build the condition into the network, so that it holds before the first training step and after every one.
+# Let F be a network (no longer the distribution function $F_t$ of lab 02). It is used inside a formula with four coefficients that depend on the noise level:
 #
 # $$f(x, t) = c_\text{skip}(t)\, x + c_\text{out}(t)\, F\bigl(c_\text{in}(t)\, x,\; c_\text{noise}(t)\bigr).$$
 #
@@ -138,7 +138,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # | the network's errors are multiplied by as little as possible | of all $c_\text{skip}$, the one with the smallest $c_\text{out}$: exercise A asks you for both |
 #
 # The network's target is what F has to return for f to equal x. The second row follows from $x - c_\text{skip}\, x_t = (1 - c_\text{skip})\, x - c_\text{skip}\, t z$, since x and z are independent.
-# (Since $D - x$ is $c_\text{out}$ times the error of F, EDM's loss $\lambda(t)\, \lVert D(x_t, t) - x \rVert^2$ with $\lambda = 1/c_\text{out}^2$ lets the network's own error count equally at every level.)
+# For a denoiser $D_\theta$ of this form, $D_\theta - x$ is $c_\text{out}$ times the error of F. So EDM's loss $\lambda(t)\, \lVert D_\theta(x_t, t) - x \rVert^2$ with $\lambda = 1/c_\text{out}^2$ counts the error of F equally at every level.
 #
 # At t = 0 the smallest $c_\text{out}$ is 0, with $c_\text{skip} = 1$: EDM's coefficients satisfy the boundary condition at t = 0. Consistency models stop at ε, so Song et al. shift the coefficients (Appendix C). This is the *CM form*; you will write it in exercise A.
 #
@@ -147,9 +147,8 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # The large panel on the left shows three of the coefficients ($c_\text{noise}$ is not drawn) from t = ε upwards, with a marker at the boundary. The panels on the right show f for **five untrained networks**, at ε and at the two other noise levels that
 # are marked by dotted lines. The dashed line is f = x.
 #
-# Three things to try. Go through the four forms: in which of them do all five networks agree at ε?
-# Raise ε with the EDM form: from which value on can you see its error? At ε = 0.002, compare the middle panels of the CM form and of the ε/t form ($c_\text{skip} = \varepsilon/t$, $c_\text{out} = 1 - \varepsilon/t$).
-# Both satisfy the boundary condition (the ε/t form is the shortest formula that does), but one asks far more of the network just above it.
+# Two things to try. Raise ε with the EDM form: from which value on do the five lines part at ε? Then, at ε = 0.002, compare the middle panels of the CM form and of the ε/t form ($c_\text{skip} = \varepsilon/t$, $c_\text{out} = 1 - \varepsilon/t$).
+# Both satisfy the boundary condition, but just above ε one asks far more of the network. Which?
 
 # %%
 explorer()
@@ -157,9 +156,10 @@ explorer()
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# In the CM form and the ε/t form all five networks answer x at ε, exactly; in the EDM form nearly (they are off by at most 0.0055 at ε = 0.002); with no form not at all.
-# With the EDM form the lines begin to part at about ε = 0.02 (off by at most 0.05), and at ε = 0.1 nobody can miss it (0.2).
-# At t = 0.06 the networks in the CM form are still within 0.11 of x; in the ε/t form they are off by up to 3.2, as with no form, because the network is multiplied by 0.97.
+# *Try it first:* at ε all five networks answer x, exactly in the CM form and the ε/t form, nearly in the EDM form (off by at most 0.0055 at ε = 0.002); the bare networks do not.
+#
+# *Explore:* with the EDM form the lines begin to part at about ε = 0.02 (off by at most 0.05), and at ε = 0.1 the difference is plain (0.2).
+# At t = 0.06 the networks in the CM form are still within 0.11 of x. In the ε/t form they are off by up to 3.2, like the bare ones, because the network is multiplied by 0.97.
 #
 # </details>
 
@@ -180,11 +180,11 @@ for r, t in pairwise(levels):
 boundary(levels, held, losses)
 
 # %% tags=["hide-input", "nbval-check-output"]
-print("Left and middle: at ε (markers) the CM form and the ε/t form copy x. EDM's is off by too little to see.")
+print("Left and middle: at ε (markers) the CM form and the ε/t form copy x. EDM's form misses x by too little to see.")
 zero = [name for name, row in losses.items() if max(row) < 1e-15]
 print(f"Right: the loss is 0 at every level for {', '.join(zero[:-1])} and {zero[-1]}.")
 print(
-    f"At ε the constant 0 misses x by {oracle.sigma_data:.2f}, the whole spread of the data. Only the boundary condition distinguishes the three."
+    f"At ε the constant 0 misses x by {oracle.sigma_data:.2f}, the whole spread of the data. Only the boundary condition distinguishes these three functions."
 )
 
 # %% [markdown]
@@ -199,8 +199,8 @@ print(
 #
 # $$\mathrm{RMS}\bigl(f(x_t, t) - f^*(x_t, t)\bigr) \;\le\; \sum_{\text{levels up to } t} \sqrt{\text{loss}} .$$
 #
-# This is the idea of the proof of the paper's Theorem 1; there a solver takes the place of the exact path, and its error is added to each bracket (lab 04). For a fixed smooth f the sum hardly depends on the number of levels: for D it is 1.02 with these 18 and 1.04 with 144. If each level is wrong by the same amount, however, the sum grows with that number.
-# Without the boundary condition it bounds nothing: it is 0 for every constant. (D misses the boundary by very little. The identity and the untrained network satisfy it.)
+# The proof of the paper's Theorem 1 adds a solver's error to each bracket (lab 04). For a fixed smooth f the sum hardly depends on the number of levels: for D it is 1.02 with these 18 and 1.04 with 144. If each level is wrong by the same amount, however, the sum grows with their number.
+# Without the boundary condition the sum bounds nothing: it is 0 for every constant. D violates the condition only slightly; the identity and the untrained network satisfy it.
 
 # %% tags=["hide-input"]
 x_T, T = quantile_points(oracle, HIGH, 500), torch.full((500,), HIGH)
@@ -214,8 +214,8 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # ### Without a teacher, the constant has the smallest loss of all
 #
-# *Optional: this section and the next look ahead to lab 05, and you may come back to them then.* A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data and the same noise. The step from the one point to the other follows the path only on average,
-# so even the exact f gives two different answers and has a positive loss. A constant has none. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
+# *Optional: this section and the next look ahead to lab 05, and you may come back to them then.* A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data point and the same noise. The step from the one point to the other follows the path only on average,
+# so even the exact f gives two different answers and has a positive loss. That of a constant is 0. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
 n = torch.arange(17).repeat(300)
@@ -234,18 +234,18 @@ for name, found in pairs.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# The constant has the smallest loss, D comes next, and the exact f does no better than our one untrained network. (Another draw of its weights would give another number.) On such pairs the size of the loss says little about f. If the second answer is held fixed, as in the paper and below, the direction in which training moves is not even the gradient of this loss.
+# The constant has the smallest loss, D comes next, and the exact f does no better than our one untrained network. On such pairs the size of the loss says little about f. If the second answer is held fixed, as in the paper and below, the direction in which training moves is not even the gradient of this loss.
 #
 # ### A demonstration, with its budget
 #
-# Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others have no form, so that the output of the network is f itself. Each form is trained in two ways, from three seeds each.
-# *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training. (The paper also takes the second answer from a slow average of the weights, which is left out here.)
+# Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others are bare, so that the output of the network is f itself. Each kind is trained in two ways, from three seeds each.
+# *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training (whose slow average of the weights, lab 06, is left out here).
 # The budget of each run is 300 steps of the optimiser Adam with batches of 128, that is, 38 400 samples.
 # The table below is for t = 10, and each cell shows all three seeds; *spread* and *mean* are the standard deviation and the mean of the answers.
 
 # %% tags=["hide-input"]
 trained, last = {}, {}
-for way, name, seed in product(("plain", "stop-gradient"), ("CM form", "none"), range(3)):
+for way, name, seed in product(("plain", "stop-gradient"), ("CM form", "bare"), range(3)):
     model, g = untrained(held[name], seed), torch.Generator().manual_seed(seed)
     adam = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(300):
@@ -265,11 +265,11 @@ truth = torch.stack([oracle.consistency(*at).std() for at in points])
 with torch.no_grad():
     said = {run: torch.stack([f(*at)[:, 0] for at in points]) for run, f in trained.items()}
 ways = {
-    "plain": "Plain:\nwith no form, the answers collapse",
-    "stop-gradient": "Stop-gradient:\nwith no form, the spread is arbitrary",
+    "plain": "Plain:\nbare networks collapse to a constant",
+    "stop-gradient": "Stop-gradient:\nthe spread of bare networks is arbitrary",
 }
 spreads = {title: {} for title in ways.values()}
-for way, form in product(ways, ("CM form", "none")):
+for way, form in product(ways, ("CM form", "bare")):
     rows = [said[way, form, seed].std(1) for seed in range(3)]
     spreads[ways[way]][form] = torch.stack(rows)
 collapse(levels, truth, spreads)
@@ -277,7 +277,7 @@ collapse(levels, truth, spreads)
 # %% tags=["hide-input"]
 table = ["| training | form | spread | mean | RMS error | last loss |", "|---" * 6 + "|"]
 goal = oracle.consistency(*points[-1])[:, 0]
-for way, form in product(ways, ("CM form", "none")):
+for way, form in product(ways, ("CM form", "bare")):
     ends = torch.stack([said[way, form, seed][-1] for seed in range(3)])
     cells = [ends.std(1), ends.mean(1), (ends - goal).square().mean(1).sqrt()]
     cells = [", ".join(f"{v:.2g}".replace("-", "−") for v in cell) for cell in cells]
@@ -287,16 +287,16 @@ table.append(f"| *exact f* | | {goal.std():.2g} | {goal.mean():.2g} | 0 | |")
 Markdown("\n".join(table))
 
 # %% [markdown]
-# - **Plain, none: collapse.** Each seed ends in its own constant, at every level, and these three runs have by far the lowest loss of all twelve.
+# - **Plain, bare: collapse.** Each seed gives nearly one constant of its own, the same at every level, and these three runs have by far the lowest loss of all twelve.
 # - **Plain, CM form: right at ε, but too small at high noise.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers.
 # - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f. Only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less: with all 18 levels at their best answer the spread would be 0.83 (0.92 with 144 levels; lab 05 shows why). These 300 steps have not come down to that limit.
-# - **Stop-gradient, none: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
+# - **Stop-gradient, bare: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
 # %% [markdown]
 # ### Unit variance, measured
 #
-# The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve the requirements in the table above.
-# We measure both for EDM's coefficients (those of the CM form differ from them by at most ε = 0.002) and eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
+# The boundary condition fixes c_skip and c_out at one noise level. At all other levels they serve EDM's requirements.
+# We measure the variance of the network's input and target for EDM's coefficients (those of the CM form differ from them by at most ε = 0.002) and eight modes on a ring, with 20 000 samples at each of 12 levels and three seeds. Lines are means over the seeds and bands their range, which is hardly visible. For $\sigma_d$ we assume in turn the right value, half of it, and twice the right value.
 
 # %% tags=["hide-input"]
 data, scales, grid = Ring(), {"right": 1.0, "half": 0.5, "double": 2.0}, torch.logspace(-2.7, 1, 12)
@@ -323,7 +323,7 @@ half, double = ([given[name][:, 0].mean(), asked[name][:, -1].mean()] for name i
 far, near = ranged(asked["exact f"][:, -1], ".2f"), ranged(asked["exact f"][:, 4])
 print(f"With the right σ_d, all 3 × 24 variances are within {worst} of 1.")
 print(
-    f"With half of it, the input has variance {half[0]:.2f} near the data, and the target {half[1]:.2f} at high noise. With twice the right value: {double[0]:.2f} and {double[1]:.2f}."
+    f"With half the right value, the input has variance {half[0]:.2f} near the data, and the target {half[1]:.2f} at high noise. With twice the right value: {double[0]:.2f} and {double[1]:.2f}."
 )
 print(
     f"The black line is for a network that is asked for the exact f instead of x: the variance of its target is {far} at t = 10, and {near} at t = {grid[4]:.2f}."
@@ -331,7 +331,7 @@ print(
 
 # %% [markdown]
 # Towards the data the black line continues to fall, below the edge of the picture. EDM's requirements are about **denoising**, where the target is x. Near the data x lies at a distance of order t from $x_t$, but the end of the path at one of order $t^2$, since the slope is $-t\,\nabla \ln p_t$.
-# Divided by $c_\text{out}$, which is about t there, this is a target of size t: the skip term alone is almost right. The ε/t form makes no use of this: at t = 0.06 it multiplies its network by 0.97 and the input by 0.03.
+# Divided by $c_\text{out}$, which is about t there, this is a target of size t: the skip term alone is almost right. The ε/t form makes no use of this.
 
 # %% [markdown]
 # ## Exercises
@@ -382,7 +382,7 @@ checks.cm_coefficients(cm_coefficients)
 # </details>
 
 # %% [markdown]
-# This is the package's own version, to compare with yours. (`quarter_log` is $c_\text{noise} = \tfrac14 \ln t$.)
+# This is the package's own version, to compare with yours; `quarter_log` is $c_\text{noise} = \tfrac14 \ln t$.
 
 # %%
 show_source(CMPrecond.__call__)
@@ -420,14 +420,14 @@ checks.anchored(anchored)
 # ```
 #
 # One of the cases copies x at ε only and leaves all other levels to the network. It satisfies the boundary condition. The paper mentions this form too (its equation 4),
-# but takes coefficients that change smoothly, so that f can be differentiated at ε and networks of diffusion models can be used again.
+# but takes coefficients that change smoothly, so that f can be differentiated at ε and the networks of diffusion models can be reused.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Rows about trained or untrained networks have three seeds or more. The variances have three seeds of 20 000 samples at each level, and for the exact f three of 150 paths; they are given as the mean (lowest to highest).
+# Rows about networks have three seeds or more. The variances for the exact f are the mean of three seeds of 150 paths each (lowest to highest).
 
 # %% tags=["hide-input"]
 low, at_eps = quantile_points(oracle, EPS, 200), torch.full((200,), EPS)
@@ -436,10 +436,10 @@ with torch.no_grad():
     miss = {form: max((f(low, at_eps) - low).abs().max() for f in nets[form]) for form in nets}
     miss_at_0 = max((f(low, 0 * at_eps) - low).abs().max() for f in nets["EDM form"])
 skip, out, *_ = (c[0] for c in held["EDM form"](at_eps))
-flat = max(said["plain", "none", seed].std(1).max() for seed in range(3))
+flat = max(said["plain", "bare", seed].std(1).max() for seed in range(3))
 alive = min(said["stop-gradient", "CM form", seed].std(1).min() for seed in range(3))
 shrunk = min(said["plain", "CM form", seed].std(1).min() for seed in range(3))
-drift = ", ".join(f"{said['stop-gradient', 'none', seed][-1].mean():.1f}" for seed in range(3))
+drift = ", ".join(f"{said['stop-gradient', 'bare', seed][-1].mean():.1f}" for seed in range(3))
 
 # %% tags=["hide-input"]
 Markdown(f"""
@@ -448,7 +448,7 @@ Markdown(f"""
 | the CM form has f(x, ε) = x, whatever the network (Song, Section 3 and Appendix C) | five untrained networks, 200 points: largest error {miss["CM form"]:.1g} | confirmed here |
 | EDM's form does not, when ε is not 0 (Song, Appendix C) | 1 − c_skip(ε) = {1e6 * (1 - skip):.1f} · 10⁻⁶, c_out(ε) = {out:.4f}; largest error {miss["EDM form"]:.4f} at ε = 0.002, {miss_at_0:.1g} at t = 0 | confirmed here, but at this ε the error is small |
 | the boundary condition rules out the trivial solution f = 0 (Song, Section 4) | loss of the constant: {sum(losses["constant"]):.0f} at all levels; it misses x at ε by {oracle.sigma_data:.2f} | confirmed here |
-| without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, where that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift.replace("-", "−")} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
+| without it, training fails (Song, Section 3: the condition is crucial for training) | three seeds, plain: spread at most {flat:.3f} at every level, while that of the data is {oracle.sigma_data:.2f}; stop-gradient: no constant, but mean answers of {drift.replace("-", "−")} at t = 10 | partly: plain training collapses; with the stop-gradient the answers drift |
 | with it, training does not collapse | three seeds, stop-gradient: spread at least {alive:.2f} at every level; plain: down to {shrunk:.2f} | partly: no constant, but plain training shrinks the answers |
 | input and target of the network have variance 1 (Karras, Section 5) | within {worst} at 12 levels | confirmed here, for denoising with the right σ_d |
 | *not in the paper:* the same for the target of a consistency function | variance {near} at t = {grid[4]:.2f}, {far} at t = 10 | partly: near 1 at high noise only; near the data it falls like t² |
@@ -460,11 +460,10 @@ Markdown(f"""
 #
 # 1. Self-consistency says that f is constant along a path, and the boundary condition says which constant it is. With the boundary condition, a small loss on exact paths means a small error.
 # 2. The boundary condition is built in rather than learned: at ε, $c_\text{skip}$ is 1 and the network contributes nothing.
-# 3. The coefficients at the other levels keep the network's input at size 1, and a denoiser's target too, for which they need the right $\sigma_d$; a consistency function has a smaller target near the data.
+# 3. At the other levels the coefficients, with the right $\sigma_d$, keep the network's input and a denoiser's target at size 1; the target of a consistency function is smaller near the data.
 #
 # ## Budget
 #
-# The exact part: no training, no samples seen. The demonstration: 12 runs × 300 steps × 128 samples = 460 800 samples and twice as many network calls; nothing was pre-trained.
-# Run All takes 10 seconds on 2 CPU cores.
+# The demonstration: 12 runs × 300 steps × 128 samples = 460 800 samples and twice as many network calls.
 #
 # **Next:** with the boundary condition in place, f can be learned. Lab 04 has a teacher that knows the path; lab 05 has none.

@@ -60,10 +60,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# This is one training step, in slow motion. Click on the slider *sub-step* and walk through it with the right arrow key. Five things happen: a data point x receives noise and becomes the noisy point $x_t$; a **teacher**
-# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second. (*Online* and *target* are two roles of one network.)
+# This is one training step, in slow motion. Move the slider *sub-step* from 1 to 5. Five things happen: a data point x receives noise and becomes the noisy point $x_t$; a **teacher**
+# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second. *Online* and *target* are two roles of one network.
 #
-# The grey lines are exact paths from noise (right) to data (left). The black one (from sub-step 2 on) is the path through $x_t$; the curved lines only join a question to its answer. The panel on the right shows the answers once more, magnified.
+# The grey lines are exact paths from noise (right) to data (left). The black one (from sub-step 2 on) is the path through $x_t$; the curved lines only join an input to the answer. The panel on the right shows the answers once more, magnified.
 
 # %%
 explorer().turn({"stage": 1}, hide=("points", "level", "draw", "solver", "teacher"))
@@ -80,17 +80,17 @@ predict("04.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (Lab 01 wrote $\sigma_{\min}$ for ε and $\sigma_{\max}$ for T, and its N counted steps; here, as in this paper, it counts levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the upper level and returns the point where the solver's step ends.
+# Let $\varepsilon = t_1 < t_2 < \dots < t_N = T$ be the noise levels of a grid. (Lab 01 wrote $\sigma_{\min}$ for ε and $\sigma_{\max}$ for T, and its N counted steps; here, as in this paper, N counts levels.) Write $S_n$ for the teacher's step from level $t_{n+1}$ down to $t_n$: it takes a point at the higher level and returns the point where the solver's step ends.
 # A student f whose loss is 0 gives the same answer before and after each step, and by its construction (lab 03) it satisfies the boundary condition:
 #
 # $$f(x, t_{n+1}) = f\bigl(S_n(x), t_n\bigr) \quad\text{for all } n, \qquad f(x, \varepsilon) = x .$$
 #
-# Start at the top level T and use the first equation again and again:
+# Start at the highest level T and use the first equation again and again:
 #
 # $$f(x, T) = f\bigl(S_{N-1}(x), t_{N-1}\bigr) = f\bigl(S_{N-2}(S_{N-1}(x)), t_{N-2}\bigr) = \dots = S_1\bigl(S_2(\dots S_{N-1}(x))\bigr) .$$
 #
 # So we know the **ideal student** without any training: it is the teacher's whole walk. Below are the walks of an exact teacher, from 512 noise values at T = 10.
-# The table shows the mean distance of their ends from the exact consistency function $f^*$. (The data are the three modes of lab 01. Each noise value is weighted by the share of ranks that it represents, so that the mean hardly depends on which 512 were drawn.)
+# The table shows the mean distance of their ends from the exact consistency function $f^*$. The data are the three modes of lab 01; each noise value is weighted by the share of ranks that it represents, so that the mean hardly depends on which 512 were drawn.
 
 # %%
 oracle, noise = Bumps().oracle, noise_values(Bumps())  # noise.x: 512 values at T = 10
@@ -150,8 +150,8 @@ compositions(noise, mean, shown, euler5)
 #
 # Here is the slow motion again, with all controls. A circle marks where the exact path is at level r, and a triangle where the teacher's step ends.
 #
-# The student in this picture is not a network. It was made by hand to behave like one that is half trained: near the data it gives the exact $f^*$, at high noise it still gives D, and it changes from one to the other at t = 0.7.
-# The learned teacher is a recorded denoiser; between its recorded points its error is interpolated.
+# The student in this picture is not a network. It was made by hand to behave like a half-trained one: near the data it gives the exact $f^*$, at high noise still D, with the change at t = 0.7.
+# The learned teacher is a denoiser recorded at a set of points; between them its error is interpolated.
 #
 # Three things to try:
 #
@@ -166,8 +166,8 @@ explorer()
 # <details><summary>Answers</summary>
 #
 # - Near t = 2.6 (first draw) Euler's step misses the path by 0.22 at N = 5, 0.012 at N = 20, and 0.0006 at N = 80. Heun's step misses by 0.08 at N = 5.
-# - Nearly nothing. For the first draw the two answers are 0.14 and 0.15, and the exact end is 1.31: both are still near D and agree on a wrong answer. What the student does not know yet has to arrive from below.
-# - No. At N = 5 it lies more than 1 to either side of the path in some of the first eight draws. Only its mean is right, for short steps.
+# - Nearly nothing. For the first draw the two answers are 0.14 and 0.15, and the exact end is 1.31: both are still near D and agree on a wrong answer. What the student does not know yet has to come from lower levels.
+# - No. At N = 5 it is off the path by more than 1, on either side, in some of the first eight draws. Only its mean is right, for short steps.
 #
 # </details>
 
@@ -175,13 +175,13 @@ explorer()
 # ## The key figure
 #
 # On each grid, three students (one for each seed) were trained on the Heun steps of an exact teacher. All were trained equally long, for 3000 steps of 256 samples.
-# Their distance d is pseudo-Huber, $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with c = 0.00054, which is practically the plain distance $\lVert\cdot\rVert$; their weight is λ = 1/(t − r), and low levels are drawn more often than high ones. (All three are those of iCT, lab 07.)
+# The distance d is pseudo-Huber, $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with c = 0.00054, which is practically the plain distance $\lVert\cdot\rVert$; the weight is λ = 1/(t − r), and low levels are drawn more often than high ones. Distance, weight and levels are those of iCT (lab 07).
 
 # %%
 predict("04.2")
 
 # %% [markdown]
-# Here is one student on each of three grids; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point. (The point is divided by its standard deviation, so that all levels fit in one picture.) Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
+# Here is one student on each of three grids; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point, divided by its standard deviation so that all levels fit in one picture. Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
 
 # %%
 runs = {n: read("distil", f"exact-heun-{n}") for n in (5, 20, 80)}
@@ -200,7 +200,7 @@ for n in runs:
     gap = (clouds[n] - noise.ends).abs().squeeze(-1)
     worst[n] = 100 * float((gap.sort(1).values[:, -51:].sum(1) / gap.sum(1)).mean())
 Markdown(f"""With N = 5 the student is wrong almost everywhere at t = 10: the worst tenth of the noise values accounts for {worst[5]:.0f} % of the error.
-With N = 20 and 80 it accounts for {worst[20]:.0f} % and {worst[80]:.0f} %: the remaining error lies at the cliffs.""")
+With N = 20 and 80 the worst tenth accounts for {worst[20]:.0f} % and {worst[80]:.0f} %: the remaining error lies at the cliffs.""")
 
 # %% [markdown]
 # ### Is a finer grid always better?
@@ -225,9 +225,9 @@ for name, (_, errors) in found.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the teacher's error is larger, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
+# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the solver's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
-# The last column is the network's own share, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. Do small errors add up from level to level, as in the sum of lab 03, or does a fine grid only take longer? The next figure shows how the errors fell during training, by training step (horizontally) and noise level (upwards), over three seeds.
+# The last column is the network's own error, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. The next figure shows how the errors fell during training, by training step (horizontally) and noise level (upwards), over three seeds.
 
 # %%
 error_panel({f"Heun, N = {n}": run for n, run in runs.items()})
@@ -239,14 +239,14 @@ for n in (20, 80):  # the first look at which the error was below 0.1, at three 
     at_t = [np.abs(run["levels"][0] - t).argmin() for t in (0.25, 0.7, 10.0)]
     over = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
     settled[n] = ", ".join(str(step) for step in run["steps"][0][over.argmin(0)])
-Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the one below it. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. (On both grids it rises above it again later, at some levels.)
-So the finer grid does take a little longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, cannot be told from these runs: longer training was not tried.""")
+Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the next lower one. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. On both grids it later exceeds 0.1 again at some levels.
+So the finer grid does take a little longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, as in the sum of lab 03, cannot be told from these runs: longer training was not tried.""")
 
 # %% [markdown]
 # ### Three teachers
 #
-# The *exact* teacher answers with E[x | x_t]. The *learned* one is a denoiser that was trained on the same data, with as many samples as the student; its ideal student (thin dash-dotted line) ends a little way from the truth. The *one-sample* teacher answers with the very x to which the noise was added. Its steps are
-# wrong individually, and right on average, so its targets scatter, and the choice of d matters: these students were trained twice, with pseudo-Huber like all others and with the squared distance.
+# The *learned* denoiser was trained on the same data, with as many samples as the student; its ideal student (thin dash-dotted line) ends a little way from the truth. With *one sample* the steps are
+# wrong individually, and right on average, so the targets scatter, and the choice of d matters: these students were trained twice, with pseudo-Huber like all others and with the squared distance.
 
 # %% tags=["hide-input"]
 taught = {"exact": found["Heun"]}
@@ -271,7 +271,7 @@ for n, errors in zip(*taught["learned"], strict=True):
 folded("The learned teacher: errors of its students and of its own steps", "\n".join(rows))
 
 # %% [markdown]
-# With three seeds, no loss from using a learned teacher can be shown. With one sample the error is larger, and at N = 80 it depends much on d; lab 05 says why.
+# With three seeds, the learned teacher cannot be shown to be worse than the exact one. With one sample the error is larger, and at N = 80 it depends strongly on d; lab 05 says why.
 
 # %% [markdown]
 # ## Exercises
@@ -318,7 +318,7 @@ checks.cd_loss(cd_loss)
 # </details>
 
 # %% [markdown]
-# This is the package's own version, to compare with yours. (`rewind_rng` lets a network with dropout drop the same units in both calls; here it plays no role.)
+# This is the package's own version, to compare with yours. `rewind_rng`, which plays no role here, lets a network with dropout drop the same units in both calls.
 
 # %%
 show_source(CD.loss)
@@ -326,7 +326,7 @@ show_source(CD.loss)
 # %% [markdown]
 # ### B · on your own: the ideal student of a given teacher
 #
-# *On paper first:* take Euler's step and the coarsest grid, the two levels ε and T. Which function that you know is this ideal student, but for a small term? What does this say about a student with too few levels?
+# *On paper first:* take Euler's step and the coarsest grid, the two levels ε and T. Up to a small term, this ideal student is a function that you know: which? What does this say about a student with too few levels?
 #
 # Then write the ideal student for any grid: what a network with loss 0 would answer to x. `levels` (N,) **increase** from ε to the level at which x lies, as in the paper;
 # `denoise(x, level)` takes a number as level. Use Euler's step or Heun's, as you like: the check measures the order of your steps against $f^*$, and reports it.
@@ -344,7 +344,7 @@ checks.ideal_student(ideal_student)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Use $f(x, t_{n+1}) = f(S_n(x), t_n)$ from the top level down, until f is asked at ε. There $f(x, \varepsilon) = x$.
+# Use $f(x, t_{n+1}) = f(S_n(x), t_n)$ from the highest level down, until f is asked at ε. There $f(x, \varepsilon) = x$.
 #
 # </details>
 
@@ -360,9 +360,9 @@ checks.ideal_student(ideal_student)
 #     return x
 # ```
 #
-# This is exactly a sampler. Distillation replaces the loop of a sampler by a single call.
+# This is the loop of a sampler.
 #
-# On paper: one Euler step from T to ε ends at $x + (\varepsilon - T)\,(x - D)/T = D + \tfrac{\varepsilon}{T}\,(x - D)$. With two levels the ideal student is the denoiser D, up to a term of size ε/T. With more levels it moves from D towards $f^*$; the smeared cliffs of N = 5 are on this way.
+# On paper: one Euler step from T to ε ends at $x + (\varepsilon - T)\,(x - D)/T = D + \tfrac{\varepsilon}{T}\,(x - D)$. With two levels the ideal student is the denoiser D, up to a term of size ε/T. With more levels it moves from D towards $f^*$; the smeared cliffs of N = 5 are a stage on this way.
 #
 # </details>
 
@@ -393,7 +393,7 @@ Markdown(f"""
 | *not in the paper:* the student learns where the teacher's steps end, not what the teacher answers | Euler, N = 5, first seed: {from_walk:.3f} from the ends of the steps, {from_D:.2f} from D | confirmed here |
 | a learned teacher is good enough (*the paper uses no other*) | Heun, N = 80: {ranged(cost["learned"])} with a learned teacher, {ranged(cost["exact"])} with the exact one | {"confirmed here, on the line, where the teacher's error is no larger than the network's own" if cost["learned"].mean() < 1.25 * cost["exact"].mean() else "partly: its own error is added"} |
 | one sample can replace the teacher, for small steps (Theorem 2) | N = 80: {ranged(cost["one-sample"])} with pseudo-Huber, {ranged(cost["one-sample, squared"])} with the squared distance; N = 5: {ranged(taught["one-sample"][1][0])} and {ranged(taught["one-sample, squared"][1][0])} | partly: with the squared distance the error falls with N. The theorem asks for bounded second derivatives of d; those of pseudo-Huber reach 1/c. See lab 05 |
-| LPIPS is the best distance (Figure 3) | needs pictures and a trained network that compares them | not tested here |
+| LPIPS is the best distance (Figure 3) | needs pictures and a trained network that compares them | not run here |
 """)
 
 # %% [markdown]
@@ -401,7 +401,7 @@ Markdown(f"""
 #
 # 1. A student ends where its teacher's steps end, not where the exact path ends. This ideal student can be computed before any training.
 # 2. The order of the solver is the order of the student, as long as the network's own error is the smaller one.
-# 3. More levels help only up to there. For this network and 3000 steps the best of our five grids is N = 20 with Heun's steps, and the finest, N = 80, with Euler's; whether longer training moves this point was not tried.
+# 3. Beyond that point more levels no longer help. For this network and 3000 steps the best of our five grids is N = 20 with Heun's steps, and the finest, N = 80, with Euler's.
 #
 # ## Budget
 
@@ -418,6 +418,4 @@ print("Network calls per sample: 2 of the student, one of them with a gradient,"
 print("and none (one sample), 1 (Euler) or 2 (Heun) of the teacher.")
 
 # %% [markdown]
-# Run All takes 8 seconds on 2 CPU cores.
-#
-# **Next:** lab 05 takes the teacher away. When is a single sample enough in its place?
+# **Next:** lab 05 takes the teacher away. When can a single sample replace it?

@@ -26,7 +26,7 @@
 # 2. **compute** the bias and the scatter of the training target exactly, and say how each depends on the gap t − r;
 # 3. **explain** where training without a teacher ends, and how this depends on the number of levels N and on the distance d.
 #
-# For a first reading 60 minutes are enough: leave out the section that is marked *optional*, and leave the folded parts closed. You will miss nothing that later labs need.
+# For a first reading 60 minutes are enough: leave out the section marked *optional* and the folded parts, which no later lab needs.
 #
 # The first half is exact: it needs only a distribution on the line and some integrals. The second half compares recorded networks with the predictions of the first. As before, f* is the exact consistency function, and f, with whatever index, any other answer.
 
@@ -103,7 +103,7 @@ predict("05.1")
 #
 # $$\mathrm{E}\Bigl[\frac{x_t - x}{t} \,\Big|\, x_t\Bigr] = \frac{x_t - D(x_t, t)}{t} = \frac{\mathrm{d}x_t}{\mathrm{d}t} .$$
 #
-# The paper writes the same fact for the **score** $\nabla \ln p_t$, the gradient of the log-density of the noisy points. The slope is −t times the score, so divide by −t:
+# The paper states this for the **score** $\nabla \ln p_t$, the gradient of the log-density of the noisy points. The slope is −t times the score, so divide by −t:
 #
 # $$\nabla \ln p_t(x_t) = -\mathrm{E}\Bigl[\frac{x_t - x}{t^2} \,\Big|\, x_t\Bigr] .$$
 #
@@ -123,7 +123,7 @@ slopes(oracle, 1.0, x, z)
 # such a step. Its target is $f^*(x_r, r)$, and f* is not linear, so the mean of the target need not be the exact answer.
 #
 # On the line all of this can be computed. Given $x_t$, the distribution of x is a mixture of Gaussians. So is the distribution of $x_r$, and the mean and the scatter of the target are integrals over it.
-# The table gives them for $x_t = 0.9$ at t = 1, with r ever closer to t:
+# The table gives them for $x_t = 0.9$ at t = 1, with r ever closer to t. This point lies near a crossing of D and f\*, so that its bias first rises, from 0.03 to 0.17; over all points (last column) the bias falls throughout.
 
 # %% tags=["hide-input"]
 x_t, t = torch.tensor([0.9]), torch.tensor([1.0])
@@ -137,9 +137,8 @@ D = oracle.denoise(x_t[:, None], t).item()
 Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 
 # %% [markdown]
-# **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level ($\sigma_{\min}$ in lab 01), the neighbour is the data point, the target is x, and its mean is D: this is denoising. (The mean is 0.5023 and not 0.5015, because a trace of noise, ε z, is left.)
+# **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level ($\sigma_{\min}$ in lab 01), the neighbour is the data point, the target is x, and its mean is D, but for a trace of noise ε z: this is denoising.
 # With r close to t the mean target tends to f*. Denoising and consistency are the two ends of one family, and the ratio r/t selects a member of it. ECT (lab 09) starts from this idea.
-# (At $x_t = 0.9$ the bias first rises, from 0.03 to 0.17. At r = ε it is D − f*, and 0.9 happens to lie near a place where D and f* cross. Over all points, last column, it falls all the way.)
 
 # %% [markdown]
 # ## The method, from its source
@@ -158,7 +157,7 @@ Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 show_source(CT.loss)
 
 # %% [markdown]
-# Only one line differs from distillation, the one that makes $x_r$. Distillation asks a teacher for a denoised x and steps towards it. If the "teacher" answers with the data point itself (`SampleTeacher` in `cmlab/teacher.py`), its Euler step ends at $x + r z$.
+# Only one line differs from distillation, the one that makes $x_r$; `SampleTeacher` in `cmlab/teacher.py` is the teacher that makes the two the same.
 # The table compares three losses, with the same seed and the same network:
 
 # %% tags=["hide-input"]
@@ -183,7 +182,7 @@ Markdown("\n".join(rows))
 # ## Explore
 #
 # Here is the picture from the beginning with all its controls: the ratio r/t, and fresh noise instead of shared noise. The 20 pairs stand at evenly spaced quantiles of the data that may lie behind $x_t$.
-# It opens near a cliff of f*, where with r = t/2 the mean target is even farther from f* than D is.
+# The picture opens near a cliff of f*, where with r = t/2 the mean target is even farther from f* than D is.
 #
 # Three things to try:
 #
@@ -197,7 +196,7 @@ explorer(oracle)
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# - The mean target leaves D = −0.11 at once, is worst near r/t = 0.4 (−0.24), and from about 0.8 on agrees with f* = 0.01. Single targets still scatter by 0.08 there.
+# - The mean target leaves D = −0.11 at once, is farthest from f* near r/t = 0.4 (−0.24), and from about 0.8 on agrees with f* = 0.01. Single targets still scatter by 0.08 there.
 # - The pairs no longer lie on lines through $x_t$, the targets scatter by 0.92, almost as widely as the data, and their mean is −0.05.
 # - At the ranks 29, 31 and 79 the bias is 0.17, −0.19 and 0.12. There $x_t$ lies at a cliff.
 #
@@ -225,7 +224,7 @@ for points in GRIDS:
     print(f"        after an exact teacher's Euler step the target is off by up to {(s.euler - s.exact).abs().max():.3f}.")
 
 # %% [markdown]
-# With more levels both shrink. From 5 to 20 levels the bias falls less than the scatter, because a step is still longer than the cliff is wide; from 20 to 80 it falls much faster.
+# With more levels scatter and bias shrink. From 5 to 20 levels the bias falls less than the scatter, because a step is still longer than the cliff is wide; from 20 to 80 it falls much faster.
 # The next figure shows both at t = 1, over all $x_t$. A quantity that falls like the k-th power of the gap is said to be of *order* k.
 
 # %%
@@ -240,35 +239,36 @@ for name, over in (("typical point", median_of_points), ("RMS over all points", 
     ratio = [float(f"{(q / p) ** 2:.3g}") for p, q in zip(b, s, strict=True)]
     rows.append(f"| (scatter/bias)², {name} | " + " | ".join(f"{v:,.15g}".replace(",", " ") for v in ratio) + " |")
 why = "The scatter of the mean of n targets is smaller by √n, and equals the bias when n = (scatter/bias)²."
-folded("How many targets must be averaged before their mean scatters as little as their bias?", "\n".join(rows) + f"\n\n{why}")
+folded("How many targets must be averaged before the scatter of their mean equals the bias?", "\n".join(rows) + f"\n\n{why}")
 
 # %% [markdown]
 # - **At a typical point** (left: the median over all $x_t$) the scatter is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, each with a bias of order 2, so at a typical point all biases together are of order 1: **half the gap, half the total bias**.
-# - **Over all points** (right: the root mean square, in which the few worst points count most) the bias falls more slowly at first. f* has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target is a mixture of two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price is scatter.** Each time the gap is halved, about four times as many targets must be averaged, at a typical point, before their mean scatters as little as their bias. The finer the grid, the harder it is to see what is left of the bias.
+# - **Over all points** (right: the root mean square, in which the few worst points count most) the bias falls more slowly at first. f* has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target mixes two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
+# - **The price is scatter.** Each time the gap is halved, about four times as many targets must be averaged, at a typical point, before the scatter of their mean equals the bias. The finer the grid, the harder it is to see what is left of the bias.
 
 # %% [markdown]
 # ### The loss contains the scatter
 #
-# Take one noisy point $x_t$, the squared distance and weight 1. (The full loss is a mean over $x_t$.) Write $f_t = f_\theta(x_t, t)$ for the answer that is trained, as in the code, and $f_r(x_r) = f_{\theta^-}(x_r, r)$ for the target, a function of the random point $x_r$. Every mean E and every variance is taken given $x_t$. The loss is
+# Take one noisy point $x_t$ (the full loss is a mean over all of them), the squared distance and weight 1. Write $f_t = f_\theta(x_t, t)$ for the answer that is trained, as in the code, and $f_r(x_r) = f_{\theta^-}(x_r, r)$ for the target, a function of the random point $x_r$. Every mean E and every variance is taken given $x_t$. The loss is
 # $L_\text{CT} = \mathrm{E}\bigl[(f_t - f_r(x_r))^2\bigr]$. Subtract the mean target, $\bar f_r = \mathrm{E}[f_r(x_r)]$, and add it again inside the square; the cross term has mean 0, and what remains is the **variance decomposition**:
 #
 # $$L_\text{CT} = \underbrace{(f_t - \bar f_r)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r)\bigr]}_{\text{the scatter, squared}} .$$
 #
 # No amount of training removes the second term, so the **size** of a consistency training loss says little. With the target held fixed, the **gradient** contains only the first term.
+
 # %% [markdown]
 # ## Where training ends
 #
-# Suppose that the data, the training time and the network were unlimited. Then the network would answer at every point with the value that has the least loss there, the target being held fixed. For the squared distance this is the mean of its own targets: the variance decomposition above is least where its first term is 0.
+# Suppose that the data, the training time and the network were unlimited. Then the network would answer at every point with the value that has the least loss there, the target being held fixed. For the squared distance this is the mean of its own targets: by the decomposition above, the loss is least where the first term is 0.
 # Begin at the boundary, where f(x, ε) = x, and go up the grid level by level:
 #
 # $$f_N(x_t, t) = \mathrm{E}\bigl[f_N(x_r, r) \,\big|\, x_t\bigr] .$$
 #
-# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels: a network that has reached it is not moved any further by training, on average. (`mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.)
+# This is one integral per level, so the end of training can be computed without training. We call the function $f_N$ the **fixed point** of training with N levels: a network that has reached it is not moved any further by training, on average. `mean_of` and `fixed_point` in `labs/cmlab_labs/lab05_training/analysis.py` compute it.
 
 # %% tags=["hide-input"]
 with_shared = [fixed_point_on_grid(mean_of(shared), n) for n in (2, 5, 20, 80)]
-fixed_points("With shared noise, D turns into f* as N grows", with_shared[1:], STUDENT)
+fixed_points("With shared noise the fixed point tends to f* as N grows", with_shared[1:], STUDENT)
 
 # %% [markdown]
 # With two levels (r = ε) the fixed point is D, the answer of plain denoising. As N grows it tends to f*.
@@ -278,7 +278,7 @@ predict("05.2")
 
 # %% tags=["hide-input"]
 fresh_20 = fixed_point_on_grid(mean_of(fresh), 20)
-fixed_points("With fresh noise, D turns into a constant", [fresh_20], WRONG, near=2)
+fixed_points("With fresh noise the fixed point is nearly a constant", [fresh_20], WRONG, near=2)
 
 # %% tags=["hide-input", "nbval-check-output"]
 found = ", ".join(f"{limit.error():.2f} (N = {len(limit.levels)})" for limit in with_shared)
@@ -306,7 +306,7 @@ live_training("shared", 20)
 # %% [markdown]
 # ### Do all networks end at the fixed point?
 #
-# The next figure shows recordings of such trainings: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
+# The next figure shows recordings of such training runs: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
 # The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07); the fixed point there is that of the absolute value, which pseudo-Huber is close to.
 
 # %% tags=["hide-input"]
@@ -323,14 +323,14 @@ networks_and_fixed_points({
 # The middle panel may surprise you: the networks agree with each other, and they are wrong in the same way. The pseudo-Huber distance is $\sqrt{\|\cdot\|^2 + c^2} - c$. iCT chooses c so small (0.00054 on the line) that, as long as a target scatters by more than c, this is almost the plain absolute value.
 # The squared distance is least at the *mean* of the targets, but the absolute value is least at their **median**. The one-sample slope is right on average. Its median is a different slope, and it leads along different paths.
 #
-# The figure shows this at one point. On the left is the distribution of the slope of one sample, with a peak for each of the three modes of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes. (Thin lines: other exact and median paths.)
+# The figure shows this at one point. On the left is the distribution of the slope of one sample, with a peak for each of the three modes of the data behind $x_t$. On the right the exact path follows the mean slope, and the dotted path follows the median slope. Both start at the same point and end in different modes.
 
 # %%
 mean_and_median(oracle, x_t=-1.3, t=2.0)
 
 # %% [markdown]
-# This error does not come from the length of the steps. From N = 20 to N = 80 the error of the fixed point falls only from 0.22 to 0.20: the cliffs of the learned function are in the wrong places. On very fine grids, where the targets scatter by less than c, pseudo-Huber acts like the squared distance again (lab 08).
-# With a teacher the error cannot occur, because the target does not scatter. On the line mean and median differ much, because there are few modes; for images this is not measured here. Lab 08 also explains why pseudo-Huber is used all the same.
+# The error of the median does not come from the length of the steps. From N = 20 to N = 80 the error of the fixed point falls only from 0.22 to 0.20: the cliffs of the learned function are in the wrong places. On very fine grids, where the targets scatter by less than c, pseudo-Huber acts like the squared distance again (lab 08).
+# With a teacher the error cannot occur, because the target does not scatter. On the line mean and median differ considerably, because there are few modes; for images this is not measured here. Lab 08 also explains why pseudo-Huber is used all the same.
 #
 # ### Few levels give bias, many levels scatter
 #
@@ -344,8 +344,8 @@ distilled = {n: fixed_point_on_grid(euler, n) for n in N_LINE}, scores("distil",
 errors({"Without a teacher, the networks end\nnear the fixed point up to N = 80": squared}, distilled)
 
 # %% [markdown]
-# The markers show the mean and the range of three seeds. (The errors are over all levels; those of lab 04 are at t = 10 alone. As there, the networks are judged by their averaged weights.) With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
-# With many levels their error stays above that of the fixed point, and the seeds differ more. In part this is due to the limits of the network: at N = 80 those with an exact teacher, whose targets do not scatter, stay above their fixed point too. The rest would be due to the **scatter** of single targets; we did not separate the two.
+# The markers show the mean and the range of three seeds. The errors are over all levels; those of lab 04 are at t = 10 alone. With few levels the networks do what the integral predicts, to within a few percent: their error is **bias**.
+# With many levels their error stays above that of the fixed point, and the seeds differ more. In part this is due to the limits of the network: at N = 80 the error of those with an exact teacher, whose targets do not scatter, stays above that of their fixed point too. The rest may be due to the **scatter** of single targets; we did not separate the two.
 
 # %% tags=["hide-input"]
 rate = np.polyfit(np.log(list(squared[0])), np.log([limit.rms() for limit in squared[0].values()]), 1)[0]
@@ -358,13 +358,13 @@ columns = {"no teacher, squared distance": squared, "no teacher, pseudo-Huber": 
 folded(
     "The numbers, and those of pseudo-Huber",
     table(columns)
-    + "\n\nWith pseudo-Huber the error of the networks is as much as a fifth smaller than that of their fixed point, probably because they round off its misplaced cliffs.",
+    + "\n\nWith pseudo-Huber the error of the networks is up to a fifth smaller than that of their fixed point, probably because they round off its misplaced cliffs.",
 )
 
 # %% [markdown]
 # ## Optional: what Theorem 2 says, and what it does not
 #
-# Theorem 2 of the paper says $L_\text{CD} = L_\text{CT} + o(\Delta t)$: the loss of distillation and that of this method agree, up to a term $o(\Delta t)$ that becomes negligible beside the gap Δt of the grid as Δt goes to 0. (Δt² is such a term; Δt/2 is not.)
+# Theorem 2 of the paper says $L_\text{CD} = L_\text{CT} + o(\Delta t)$: the loss of distillation and that of this method agree, up to a term $o(\Delta t)$, such as Δt², that becomes negligible beside the gap Δt of the grid as Δt goes to 0.
 # That is true, but the loss itself is as small as the difference: both are of order Δt², and most of the difference is the variance of the target, which no training removes. What does agree is the **gradient**.
 #
 # <details><summary>How large is each term?</summary>
@@ -383,15 +383,13 @@ folded(
 # - $x_r - \hat x_r = -(t - r)\,(z - \mathrm{E}[z \mid x_t])$ is of order 1, so the variance is of order 2, like the loss.
 # - $\bar f_r - f_r(\hat x_r)$ is of order 2: to first order $f_r$ is a straight line, and the mean over a straight line is its value at the mean. Only the curvature of $f_r$ remains.
 #
-# The variance is therefore the largest term of the difference, and it is of the same order as the loss itself.
-#
 # The **gradients**, with the target held fixed, contain no variance, because only $f_t$ depends on θ:
 #
 # $$\nabla_\theta L_\text{CD} = 2\,\bigl(f_t - f_r(\hat x_r)\bigr)\,\nabla_\theta f_t, \qquad \nabla_\theta L_\text{CT} = 2\,(f_t - \bar f_r)\,\nabla_\theta f_t .$$
 #
 # The two brackets are of order 1, and they differ by $\bar f_r - f_r(\hat x_r)$, which is of order 2. So the relative difference of the gradients is of order 1.
 #
-# (The paper adds that the loss outweighs the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; its Theorem 6 covers that case.)
+# The paper adds that the loss outweighs the difference if $L_\text{CD}$ stays above 0 as the grid is refined. This condition fails when θ⁻ is θ itself, as here, because then $L_\text{CD}$ goes to 0; the paper's Theorem 6 covers that case.
 #
 # </details>
 
@@ -405,14 +403,14 @@ rows = ["| relative gap | 1000 $L_\\text{CD}$ | 1000 ($L_\\text{CT} - L_\\text{C
 for gap, cd, difference, relative in zip(gaps, L_CD, apart, pull, strict=True):
     rows.append(f"| {gap:g} | {1000 * cd:.3g} | {1000 * difference:.3g} | {100 * relative:.1f} % |")
 rows.append("| **fitted order** | {:.1f} | {:.1f} | {:.1f} |".format(*powers))
-folded("The numbers, for a function that is not yet right: D in place of f, at t = 1", "\n".join(rows))
+folded("The numbers, for a function that is not yet right: D instead of f, at t = 1", "\n".join(rows))
 
 # %% [markdown]
 # ## Exercises
 #
 # ### A · guided: one level of the fixed point
 #
-# Let the data be finite: the rows of `data` (n, d), each as probable as the others. A network has the answers `f_r` at level r (a function of points (m, d), one answer for each). Write the answer at the point `x_t` (d,) of level t that has the least squared loss when `f_r` is held fixed and the noise is shared.
+# Let the data be a finite set: the rows of `data` (n, d), all equally probable. A network has the answers `f_r` at level r (a function of points (m, d), one answer for each). For a point `x_t` (d,) at level t, write the answer with the least squared loss when `f_r` is held fixed and the noise is shared.
 # *On paper first:* what does it become for r → 0, and what for r → t?
 
 
@@ -446,7 +444,7 @@ checks.best_answer(best_answer)
 #     return weight @ f_r(x_r)
 # ```
 #
-# On paper: for r → 0 the neighbours are the data, where the boundary condition makes $f_r(x) = x$; the answer is D. For r → t all neighbours tend to $x_t$, whatever their weights, and the answer to $f_r(x_t)$.
+# On paper: for r → 0 the neighbours are the data, where the boundary condition makes $f_r(x) = x$; the answer is D. For r → t all neighbours tend to $x_t$, whatever their weights, and the answer tends to $f_r(x_t)$.
 #
 # </details>
 
@@ -539,7 +537,7 @@ Markdown(f"""
 | their gradients agree, with the target held fixed (Song, Theorem 6, in the limit) | relative difference of order {powers[2]:.1f} in the gap, {100 * pull[-1]:.1f} % at the finest | confirmed here |
 | *not in the paper:* bias of order 2 in the gap, scatter of order 1 | at a typical point {order(gaps, b):.2f} and {order(gaps, s):.2f}; where f* is steep the bias falls more slowly until the gap is very small | confirmed here at typical points |
 | no teacher is needed (Song, Section 5) | three networks, N = 20: {share}, predicted {mean_20.rms():.3f}; with an exact teacher {taught:.3f}; the best without one {trained[best].mean():.3f}, at N = {best} | confirmed here: f* is learned without a teacher, at a price |
-| small N is biased, large N is noisy (Song, Section 6: small N converges faster, to worse samples) | mean error {trained[5].mean():.3f} at N = 5, lowest at N = {best} ({trained[best].mean():.3f}), {trained[last].mean():.3f} at N = {last}; the range of the seeds is {100 * wide[5]:.0f} % of the mean at N = 5 and {100 * wide[last]:.0f} % at N = {last}; an error of 0.3 is passed by step {max(below)} on every grid | partly: small N is biased, and with large N the seeds differ more; that small N is faster is not seen at this scale |
+| small N is biased, large N is noisy (Song, Section 6: small N converges faster, to worse samples) | mean error {trained[5].mean():.3f} at N = 5, lowest at N = {best} ({trained[best].mean():.3f}), {trained[last].mean():.3f} at N = {last}; the range of the seeds is {100 * wide[5]:.0f} % of the mean at N = 5 and {100 * wide[last]:.0f} % at N = {last}; the error is below 0.3 by step {max(below)} on every grid | partly: small N is biased, and with large N the seeds differ more; that small N is faster is not seen at this scale |
 | *not in the paper:* the noise must be shared | fresh noise, N = 20: {strangers}, predicted {fresh_20.rms():.3f} | confirmed here |
 | *not in the paper:* with pseudo-Huber and its tiny c, networks go to a function other than f* at all N tried | {still}; fixed points {huber[0][20].rms():.2f} at N = 20, {huber[0][80].rms():.2f} at N = 80 | {stuck} |
 """)
@@ -549,7 +547,7 @@ Markdown(f"""
 #
 # 1. The noise that made $x_t$ is a one-sample estimate of the slope of the path, and it is right on average.
 # 2. The mean of f* differs from f* of the mean only to second order in the step, so short steps remove this bias. The scatter of single targets is of first order and shrinks more slowly.
-# 3. With the target held fixed and the squared distance, a network tends to the function that is, level by level, the mean of its own targets. This fixed point can be computed before training. (It is not the function with the least loss: flatter answers have a smaller one, lab 03.)
+# 3. With the target held fixed and the squared distance, a network tends to the function that is, level by level, the mean of its own targets. This fixed point can be computed before training. It is not the function with the least loss: flatter answers have a smaller one (lab 03).
 #
 # ## Budget
 
@@ -559,11 +557,9 @@ for name, by_n in (("sample", huber[1]), ("exact", distilled[1])):
     replayed += [("distil", f"{name}-euler-{n}") for n in by_n]
 runs = [read(*which).record for which in replayed]
 seeds = sum(len(record["seeds"]) for record in runs)
-print(f"Replayed: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.".replace(",", " "))
+print(f"Recorded: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.".replace(",", " "))
 print("Run All itself trains nothing; it makes 6 × 256 calls of one untrained network.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
-# Run All takes 16 seconds on 2 CPU cores.
-#
 # **Next:** the targets here come from the network's own weights. The paper takes them from a slow average of the weights. Lab 06 asks what that average does.

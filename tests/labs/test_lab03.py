@@ -131,12 +131,12 @@ def turn(seen, **values):
 
 def test_only_the_forms_with_a_boundary_hold_every_network_at_epsilon(seen):
     held = {}
-    for form in ("CM form", "EDM form", "ε/t form", "none"):
+    for form in ("CM form", "EDM form", "ε/t form", "bare"):
         turn(seen, form=form, sigma_data=0.5, eps=0.05)
         held[form], lines = at_boundary(seen)
         assert lines == 5
     assert max(held["CM form"], held["ε/t form"]) < 1e-12
-    assert 0.01 < held["EDM form"] < 0.3 < held["none"]
+    assert 0.01 < held["EDM form"] < 0.3 < held["bare"]
 
 
 def test_the_reading_says_what_the_bench_shows(seen):
@@ -145,7 +145,7 @@ def test_the_reading_says_what_the_bench_shows(seen):
     assert "nearly holds" in seen.picture.reading
     turn(seen, form="CM form")
     assert "holds for every network" in seen.picture.reading
-    turn(seen, form="none")
+    turn(seen, form="bare")
     assert "no boundary" in seen.picture.reading
 
 
@@ -160,7 +160,7 @@ def test_every_knob_changes_the_picture(seen, knob, value):
 
 
 def test_the_same_seed_is_the_same_network_whose_answers_are_of_size_one():
-    a, b = (untrained(parametrisations(0.5, 0.002)["none"], 3) for _ in range(2))
+    a, b = (untrained(parametrisations(0.5, 0.002)["bare"], 3) for _ in range(2))
     x, t = torch.randn(500, 1, dtype=torch.float64), torch.full((500,), 0.5, dtype=torch.float64)
     f = a(x, t).detach()
     assert torch.equal(f, b(x, t)) and 0.2 < float(f.square().mean().sqrt()) < 3
@@ -176,5 +176,5 @@ def test_the_figures_draw_what_they_were_given():
     assert [list(li.get_ydata()) for li in loss.lines] == [[FLOOR, FLOOR], [0.1, 0.2]]
     assert any("exactly 0: exact f" in text.get_text() for text in loss.texts)
     assert len(variances(row(1.0, 2.0), {"right": [1, 1]}, {"right": [1, 1]}).axes) == 2
-    spreads = {"a": {"none": row(0.1, 0.2).expand(3, 2)}, "b": {"CM form": row(1, 1)[None]}}
+    spreads = {"a": {"bare": row(0.1, 0.2).expand(3, 2)}, "b": {"CM form": row(1, 1)[None]}}
     assert len(collapse(row(1.0, 2.0), row(1.0, 1.0), spreads).axes[0].lines) == 4

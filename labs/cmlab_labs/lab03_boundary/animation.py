@@ -10,7 +10,7 @@ from .explorer import HIGH, NOISY_POINTS, parametrisations, untrained_answers
 EPS, FRAMES, NETWORKS = 0.002, 31, 5
 LEVEL = "noise level t (data units)"
 SHOWN = slice(0, None, 2)  # of the noisy points
-FORMS = {"CM form": STUDENT, "none": WRONG}
+FORMS = {"CM form": STUDENT, "bare": WRONG}
 
 
 @animation

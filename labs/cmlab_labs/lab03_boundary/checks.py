@@ -36,7 +36,7 @@ def parametrisations() -> list[tuple[bool, str, tuple[Number, Number], float]]:
         (False, "the EDM form", shifted(0.0), e),
         (False, "the EDM form", shifted(0.0), 0.002),
         (False, "the CM form made for 0.002", shifted(0.002), 0.3),
-        (False, "no form at all: c_skip = 0, c_out = 1", (lambda t: 0.0, lambda t: 1.0), e),
+        (False, "the bare network, c_skip = 0 and c_out = 1,", (lambda t: 0.0, lambda t: 1.0), e),
         (False, "c_skip = ε/t, c_out = 1", (lambda t: e / t, lambda t: 1.0), e),
         (False, "c_skip = 2, c_out = 1 − ε/t", (lambda t: 2.0, lambda t: 1 - e / t), e),
     ]  # fmt: skip

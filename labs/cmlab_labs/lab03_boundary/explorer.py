@@ -56,7 +56,7 @@ def parametrisations(sigma_data: float, sigma_min: float) -> dict[str, Precond]:
     """The four parametrisations by name."""
     both = (sigma_data, sigma_min)
     held = {"CM form": CMPrecond(*both), "EDM form": EDMPrecond(sigma_data)}
-    return held | {"ε/t form": RatioPrecond(*both), "none": BarePrecond(sigma_data)}
+    return held | {"ε/t form": RatioPrecond(*both), "bare": BarePrecond(sigma_data)}
 
 
 def untrained(precond: Precond, seed: int) -> Denoiser:
@@ -115,9 +115,11 @@ def untrained_answers(precond: Precond, t: Tensor, networks: int) -> Tensor:
 def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: float) -> str:
     """The reading of the picture, in three lines."""
     skip, out, c_in, _ = (c.tolist() for c in precond(levels))
-    held = "the boundary condition holds for every network" if off < 1e-9 else "no boundary at ε"
-    if 1e-9 <= off < 0.05:
+    held = "no boundary condition at ε"
+    if off < 0.05:
         held = "the boundary condition nearly holds"
+    if off < 1e-9:
+        held = "the boundary condition holds for every network"
     spread = c_in[0] * (0.94**2 + float(levels[0]) ** 2) ** 0.5
     return (
         f"c_skip(ε) = {skip[0]:.6g} and c_out(ε) = {out[0]:.3g}: {held}.\n"

@@ -12,7 +12,7 @@ from cmlab.metrics.plots import DATA, MEAN, NOISE, STUDENT, TEACHER, TRUTH, WRON
 
 LEVEL, POINT = "noise level $t$ (data units)", "$x_t$ (data units)"
 STYLE = {
-    "CM form": STUDENT, "EDM form": TEACHER, "ε/t form": plots.EXTRA, "none": WRONG,
+    "CM form": STUDENT, "EDM form": TEACHER, "ε/t form": plots.EXTRA, "bare": WRONG,
     "exact f": TRUTH, "minus f": plots.TARGET, "constant": WRONG, "mean D": MEAN,
     "identity": NOISE, "untrained": STUDENT, "right": STUDENT, "half": MEAN, "double": TEACHER,
 }  # fmt: skip
@@ -36,7 +36,7 @@ def parametrisation_figure(
     figure.subplots_adjust(left=0.035, right=0.99, bottom=0.165, top=0.9, wspace=0.22)
     if form:
         draw_coefficients(axes[0], form, levels)
-        title = "Coefficients without a form" if name == "none" else f"Coefficients ({name})"
+        title = f"Coefficients ({name})" if name != "bare" else "Coefficients (bare network)"
         name_axes(axes[0], LEVEL, "", title)
     for ax, t, f in zip(axes[-3:], levels.tolist(), answers, strict=True):
         ax.plot(x, f.T, color=STYLE[name].color, linewidth=1.2)
@@ -74,7 +74,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
             ax.plot(t[0], values[0], role.marker, color=role.color, markersize=8)
     label(axes[0], 0.018, 0.84, "CM and EDM", STUDENT.color)
     label(axes[0], 0.007, 0.3, "ε/t form", STYLE["ε/t form"].color)
-    label(axes[0], 0.1, 0.03, "none", WRONG.color)
+    label(axes[0], 0.1, 0.03, "bare", WRONG.color)
     name_axes(axes[0], LEVEL, "$c_{skip}$", "At ε, $c_{skip}$ must be 1")
     name_axes(axes[1], LEVEL, "$c_{out}$", "At ε, $c_{out}$ must be 0")
     draw_curves(axes[2], levels[1:], losses)
@@ -91,7 +91,7 @@ def boundary(levels: Tensor, forms: Mapping[str, Form], losses: Curves) -> Figur
         axes[2],
         LEVEL,
         "consistency loss (data units²)",
-        "A constant has loss 0, as the exact f has",
+        "A constant has loss 0, like the exact f",
     )
     return figure
 

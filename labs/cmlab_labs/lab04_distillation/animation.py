@@ -24,7 +24,7 @@ def students() -> Moving:
     exact = oracle.consistency(x[:, None], torch.full_like(x, top))
     still = [
         line(place, exact, TRUTH, width=1.6),
-        text_labels([-2.6], [1.75], ["thin line: exact f"]),
+        text_labels([-2.6], [1.75], ["thin line: exact f*"]),
         text_labels([-2.6], [1.5], ["thick line: the student"], STUDENT.color),
         text_labels([0.0024], [0.62], ["thin lines: all students"], DATA.color, 1),
         *(
@@ -38,8 +38,8 @@ def students() -> Moving:
               x_ticks=(0.01, 0.1, 1, 10), y_ticks=(0.001, 0.01, 0.1, 1)),
     ]  # fmt: skip
     shots = [student_frame(n, run, place) for n, run in runs.items()]
-    finding = "A student climbs where its teacher's steps climb: more levels, sharper cliffs"
-    return moving("students", finding, "grid points N", panels, still, shots)
+    finding = "A student's cliffs are those of its teacher's steps: more levels, sharper cliffs"
+    return moving("students", finding, "levels N", panels, still, shots)
 
 
 def student_frame(n: int, run: Recording, place: Tensor) -> Shot:

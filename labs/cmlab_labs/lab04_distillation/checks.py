@@ -125,7 +125,8 @@ def wrong_solutions(
          solve(x, down, lambda x, t, r: x - (r - t) * (x - D(x, t)) / t)),
         ("D is asked only once, which makes one step over the whole grid: ask again at each level",
          solve(x, down, lambda x, t, r: x + (r - t) * (x - once) / t)),
-        ("this is D, the teacher's answer at the top: a student learns where its steps end", once),
+        ("this is D, the teacher's answer at the highest level: a student learns where its "
+         "steps end", once),
     ]  # fmt: skip
 
 

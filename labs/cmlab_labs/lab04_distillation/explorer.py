@@ -64,7 +64,7 @@ def gradient_pull(u: Update, teacher: str) -> tuple[str, str]:
         f"Loss (f_θ − f_θ⁻)² = {gap**2:.2g}; its gradient in the online answer is {2 * gap:+.2g}, "
         f"so the update moves it {'down' if gap > 0 else 'up'}, towards the target.",
         f"At the target it would be {after:.2g} from the exact end, and now it is {before:.2g}: "
-        f"this draw pulls it {where} the truth.",
+        f"this draw moves it {where} the truth.",
     )
 
 

@@ -311,7 +311,7 @@ STAGES = (
     "the teacher's step",
     "the online answer",
     "the target, held fixed",
-    "the pull of the gradient",
+    "the direction of the update",
 )
 
 

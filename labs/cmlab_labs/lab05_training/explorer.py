@@ -83,7 +83,7 @@ def reading(seen: Pairs) -> str:
     if seen.r <= 2 * SIGMA_MIN:
         return f"{pair}\n{error}\nAt the smallest r the target is x itself: this is denoising."
     many = (seen.scatter / max(abs(bias), 1e-12)) ** 2
-    enough = f"Targets to average until their mean scatters as little as the bias: {many:.2g}."
+    enough = f"Targets to average until the scatter of their mean equals the bias: {many:.2g}."
     return f"{pair}\n{error}\n{enough}"
 
 

@@ -1,6 +1,6 @@
 """Study of lab 05: consistency training with squared L2 loss, shared and fresh noise, by N.
 
-shared-20 is `distil`'s sample-euler-20 with ‖·‖² in place of pseudo-Huber, so that the answer
+shared-20 is `distil`'s sample-euler-20 with ‖·‖² instead of pseudo-Huber, so that the answer
 with the least loss is the mean of the targets. fresh-20 draws a second noise for x_r.
 """
 
