@@ -240,7 +240,7 @@ Markdown("\n".join(rows))
 #
 # Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others are bare, so that the output of the network is f itself. Each kind is trained in two ways, from three seeds each.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training (whose slow average of the weights, lab 06, is left out here).
-# The budget of each run is 300 steps of the optimiser Adam with batches of 128, that is, 38 400 samples.
+# Each run takes 300 steps of the optimiser Adam with batches of 128.
 # The table below is for t = 10, and each cell shows all three seeds; *spread* and *mean* are the standard deviation and the mean of the answers.
 
 # %% tags=["hide-input"]

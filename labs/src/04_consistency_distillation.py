@@ -239,7 +239,7 @@ for n in (20, 80):  # the first look at which the error was below 0.1, at three 
     at_t = [np.abs(run["levels"][0] - t).argmin() for t in (0.25, 0.7, 10.0)]
     over = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
     settled[n] = ", ".join(str(step) for step in run["steps"][0][over.argmin(0)])
-Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the next lower one. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. On both grids it later exceeds 0.1 again at some levels.
+Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the next lower one. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. On both grids the error later exceeds 0.1 again at some levels.
 So the finer grid does take a little longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, as in the sum of lab 03, cannot be told from these runs: longer training was not tried.""")
 
 # %% [markdown]

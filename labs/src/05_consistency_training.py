@@ -306,7 +306,7 @@ live_training("shared", 20)
 # %% [markdown]
 # ### Do all networks end at the fixed point?
 #
-# The next figure shows recordings of such training runs: N = 20 levels, 3000 steps with batches of 256, from three seeds each.
+# The next figure shows recordings of such training runs with N = 20, from three seeds each.
 # The distance in the middle panel, pseudo-Huber, is that of iCT (lab 07); the fixed point there is that of the absolute value, which pseudo-Huber is close to.
 
 # %% tags=["hide-input"]
@@ -558,7 +558,7 @@ for name, by_n in (("sample", huber[1]), ("exact", distilled[1])):
 runs = [read(*which).record for which in replayed]
 seeds = sum(len(record["seeds"]) for record in runs)
 print(f"Recorded: {seeds} runs of {runs[0]['samples']:,} samples and {2 * runs[0]['samples']:,} network calls each; nothing was pre-trained.".replace(",", " "))
-print("Run All itself trains nothing; it makes 6 × 256 calls of one untrained network.")
+print("Run All itself trains nothing.")
 print(f"Each recording names its command, for example: {runs[0]['command']}")
 
 # %% [markdown]
