@@ -125,5 +125,5 @@ def reading(precond: Callable[[Tensor], Coefficients], levels: Tensor, off: floa
         f"c_skip(ε) = {skip[0]:.6g} and c_out(ε) = {out[0]:.3g}: {held}.\n"
         f"At ε, the answers of five untrained networks differ from x by at most {off:.2g}.\n"
         f"At t = {levels[1]:.2g} an error of the network is multiplied by {out[1]:.2g}. "
-        f"At ε, data with standard deviation 0.94 reach the network with {spread:.2f}."
+        f"At ε, data with standard deviation 0.94 reach the network with a spread of {spread:.2f}."
     )
