@@ -16,7 +16,7 @@
 # | Paper | the idea: Song, Dhariwal, Chen & Sutskever 2023, *Consistency Models*, [arXiv:2303.01469](https://arxiv.org/abs/2303.01469); the generator here was trained by the method of Geng et al. 2025, *Consistency Models Made Easy* (ECT), [arXiv:2406.14548](https://arxiv.org/abs/2406.14548) |
 # | Level | 1 of 3 |
 # | Part | The object |
-# | Time | 25 minutes, and 10 more for the exercises |
+# | Time | 40 minutes, exercises included |
 # | Run All | 24 s on 2 CPU cores |
 # | You need | to know what a mean and a neural network are, and a little Python for the exercises; no lab before this one |
 #
@@ -30,8 +30,8 @@
 # asked to *predict* it: choose an answer, commit to it, and read the reply. After a wrong answer you may try once more, and nobody
 # keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets can be used with the
 # mouse or the keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
-# check below it. The check answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what the check has shown. A hint and a solution are folded
-# under each exercise. *Level* goes from 1 to 3, and *part* is the place in the course; the [list of labs](../labs/README.md) has a path for one hour and a table of all symbols. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
+# check below it. It answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what it has shown. A hint and a solution are folded
+# under each exercise. *Level* goes from 1 to 3, and *part* is the place in the course; the [list of labs](../labs/README.md) has a one-hour selection and a table of all symbols. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
 
 # %%
 import json
@@ -97,7 +97,7 @@ predict("00.1")
 #
 # $$D(x_t, t) = \mathrm{E}[x \mid x_t], \quad\text{the mean of x, given } x_t .$$
 #
-# (Here D, and f below, are also told which digit is wanted, and “scans” means the scans of that digit. The formulas leave this third argument out.)
+# (Here D, and the functions f below, are also told which digit is wanted, and “scans” means the scans of that digit. The formulas leave this third argument out.)
 # A diffusion model is a network that was trained to compute this mean. For a finite set of scans $x_1, \dots, x_n$, however, D is a plain formula, and we need no
 # network: $D(x_t, t) = \sum_i w_i\, x_i$, with weights $w_i$ that are proportional to $\exp(-\lVert x_t - x_i\rVert^2/2t^2)$ and sum to 1. We call it the *perfect denoiser* of the set.
 #
@@ -115,19 +115,20 @@ path_strip(x_t, mean, t, Digits().sigma_data, nearest_scan(path[-1:])[0])
 
 # %% tags=["hide-input", "nbval-check-output"]
 away = distance_to_nearest(path, Digits().images)
-print(f"{len(D.calls)} calls of D on the way")
 print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 
 # %% [markdown]
 # The upper row shows the path from noise to image, and the lower row shows the answer of D at each point of the path. The start is far from all scans because a vector of 64 noise values has a length of about 8, and 80 times 8 is 640. At t = 80 the denoiser's answer is practically the mean of all threes, whatever the noise is. Only on the way down
-# does the answer become one particular digit. The path ends **in a scan**: the lower the noise, the more the weight of the nearest scan exceeds all others. Noisy images are drawn with the contrast of a
-# scan, so that you can see them.
+# does the answer become one particular digit. The path ends **in a scan**: the lower the noise, the more the weight of the nearest scan exceeds all the others. (Noisy images are drawn with the contrast of a
+# scan, so that you can see them.)
 #
 # ### The consistency function
 #
-# The **consistency function** f gives, from any point of the path and in a single call, the end of the path, $x_0$:
+# The **consistency function** $f^*$ gives, from any point of the path and in a single call, the end of the path, $x_0$:
 #
-# $$f(x_t, t) = x_0 .$$
+# $$f^*(x_t, t) = x_0 .$$
+#
+# Written without the star, f is a network that has learned to approximate it.
 #
 # ## The method
 #
@@ -148,11 +149,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # and the network is built so that it gives this answer whatever its weights are (lab 03). The step from the one noisy point to the other follows the path only on average, because z was drawn at random.
 # Lab 05 shows why this is enough for small steps; labs 08 and 09 show that the way in which the distance is measured matters too.
 #
-# In the package the training loss is `loss` in
-# `cmlab/methods/base.py`, and the sampler is `multistep` in `cmlab/sampling.py`. (The sampler is Algorithm 1 of the paper, which gives the fresh noise the level
-# $\sqrt{\sigma_{\mathrm{mid}}^2 - \varepsilon^2}$, where ε = 0.002 is the smallest noise level.)
-#
-# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09), and give it forty independent noise vectors.
+# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs. Give it forty independent noise vectors.
 
 # %% tags=["hide-input"]
 model, recipe, record = runs.load(GENERATOR)
@@ -172,7 +169,7 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 #
 # Change the **seed** to draw other noise, ask for another **digit**, and spend 1, 2 or 4 **calls**. At the top right you see what was made, beside
 # the nearest of all training scans. Below are a path from the same noise (18 steps of the perfect denoiser), the mean D at each level, and the
-# network's answer f. A perfect f for this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, which has paths of its own; so part of the change in the last row is the difference between two sets of paths, and only the rest is inconsistency.
+# network's answer f. The exact $f^*$ of this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, which has paths of its own; so part of the change in the last row is the difference between two sets of paths, and only the rest is inconsistency.
 #
 # Three things to try. Find a seed that makes a bad digit, and give it 2 and 4 calls. Find a digit that is close to a scan.
 # Find the noise level at which the last row begins to change.
@@ -184,15 +181,15 @@ explorer(model, recipe.sampler)
 # <details><summary>Answers</summary>
 #
 # Digit 3 with seed 81 is bad: the classifier below reads an 8. After 2 and after 4 calls it reads a 3. (Of the 1000 pairs of a digit and a seed, it misreads 11 after one call.)
-# Digit 1 with seed 43 is 0.8 from a scan; of the 1000 digits, 4 are as near to a scan as we demand of a copy.
-# For digit 3 and seed 0 the answer has moved, from the one at t = 80, by 0.5 at t = 1.9, by 1.5 at t = 0.59 and by 2.4 at t = 0.06: the last row begins to change near t = 1.
+# Digit 1 with seed 43 is 0.8 from a scan; of the 1000 digits, 4 count as copies (see the key figure).
+# For digit 3 and seed 0 the distance to the answer at t = 80 is 0.5 at t = 1.9, 1.5 at t = 0.59 and 2.4 at t = 0.06: the answer has begun to change by t = 1.9, and you can see it from about t = 1.
 #
 # </details>
 
 # %% [markdown]
 # ### Watch a network become consistent
 #
-# The scans are a sample from some distribution of digits, and nobody knows the true f of that distribution. For simple data the true f is known, and then the error of a
+# The scans are a sample from some distribution of digits, and nobody knows the $f^*$ of that distribution. For simple data $f^*$ is known, and then the error of a
 # network can be measured. Here the data are points in the plane, in eight clusters on a ring. Press **Start**, and watch three things for each exact path:
 #
 # - the square is the network's answer to pure noise, at the start of the path;
@@ -200,8 +197,8 @@ explorer(model, recipe.sampler)
 # - the black dot marks where the path really ends.
 #
 # A consistent network gives the same answer everywhere on a path, so the line should shrink into the dot. The method is iCT, an improved form of training on pairs of noisy points (lab 07), and the network starts from random weights. The network is shown only the data, not
-# the paths or the dots. From here on the exact consistency function is written f*, and f is the network's. On the right you see, at each noise level, the error of the network, that is, its distance from f*.
-# The orange curve is the error that the denoiser D would have if its answer were taken for f. The error is an RMS, a root mean square: the square root of the mean squared distance. (*Data units* on an axis means that the number is in the unit of the data; the ring has radius 1.)
+# the paths or the dots. On the right you see, at each noise level, the error of the network, that is, its distance from $f^*$, and in orange that of the denoiser D, if its answer is taken for $f^*$
+# (*RMS*: the square root of the mean squared distance; *data units*: the ring has radius 1).
 
 # %%
 live_training(toy.ict(steps=1000))
@@ -224,7 +221,7 @@ against.picture(start, start, found[0]).figure
 
 # %% [markdown]
 # The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
-# point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the right end.
+# point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the true end of the path.
 #
 # ## The key figure
 #
@@ -253,9 +250,8 @@ print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {g
 # %% [markdown]
 # Why does a perfect denoiser copy scans, when a trained network does not? The perfect one is perfect *for this set of scans*: at low noise it answers
 # with one scan on one side of a narrow border, and with another scan on the other side. A network of limited size and training passes from one scan to the next more gradually,
-# and its answers between them are new. (This is the usual explanation; it was not tested here. A denoiser that reached the minimum of its loss on these scans would copy them, and so would a consistency network that had learned their exact f.)
-# So "exact" does not mean "best" here. To judge a generator we need two numbers, both measured below: the share of copies, and how far the generated digits as a set are from held-out ones (the *Fréchet distance*, between two sets and not between two images).
-# The Fréchet distance alone favours the copier, because copied scans look like scans.
+# and its answers between them are new. (This is the usual explanation; it was not tested here.)
+# So "exact" does not mean "best" here, and to judge a generator we need two numbers: the percentage of copies, and how far the generated digits as a set are from held-out ones.
 #
 # ## Exercises
 #
@@ -295,7 +291,7 @@ checks.one_call(one_call)
 # **B (on your own). Spend a second call.** Add fresh noise of level $\sigma_{\mathrm{mid}}$ to the first answer, and call f again.
 # `fresh` is standard normal noise of the same shape as z. Both formulas are given under “The method”.
 #
-# Then without code: would the second call make better samples if f were exact?
+# Then without code: would the second call make better samples if f were the exact $f^*$?
 
 
 # %% tags=["exercise"]
@@ -324,7 +320,7 @@ checks.two_calls(two_calls)
 #     return f(x + sigma_mid * fresh, torch.full((len(z),), sigma_mid))
 # ```
 #
-# Without code: no. The exact f turns noise into samples that are distributed as the data are. With fresh noise on them they are distributed as noisy data are, and f turns those into data again: right before, right after.
+# Without code: no. $f^*$ turns noise into samples that are distributed as the data are. With fresh noise added they are distributed as noisy data are, and $f^*$ turns those into samples again, no better than before.
 # What a second call gains therefore comes from the network's errors: the network decides the details anew, at a level at which its error is smaller.
 #
 # </details>
@@ -346,9 +342,9 @@ else:
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# The recipe was trained three times, and each network made 2000 digits. Their quality is measured by the Fréchet distance between these digits and 360
+# The recipe was run three times, and each network made 2000 digits. Their quality is measured by the *Fréchet distance* between these digits and 360
 # held-out scans, which the network has not seen in training. A small classifier turns each image into features, the numbers in its last layer before the classes, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*: what
-# real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are counted as above; among new scans of digits there would be 2 %.
+# real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are counted as above. Of new scans of digits 2 % would count, so up to 2 % is no sign of copying.
 
 # %% tags=["hide-input"]
 asked, copies_2 = Digits(train=False).labels[torch.arange(2000) % 360], []
@@ -375,36 +371,36 @@ for seed in range(3):
     pile_copies.append([memorised(x) for x in pair])
 (mean_fd, walk_fd), (mean_copies, walk_copies) = torch.tensor(perfect).T, torch.tensor(pile_copies).T
 of_three = lambda v: ranged(v, ".1f")  # mean (lowest to highest)
-share_of = lambda v: ranged(100 * torch.as_tensor(v)[: 1 if max(v) == min(v) else 3], ".1f") + " %"
+percent = lambda v, digits=2: ranged(100 * torch.as_tensor(v).double()[: 1 if max(v) == min(v) else 3], f".{digits}f") + " %"
 
 # %% tags=["hide-input"]
 rows = ["| images | calls | Fréchet distance to held-out digits | copies |", "|---|---|---|---|"]
 for name, calls, fd, share in (
-    ("three networks, one noise seed", 1, fd1, share_of(copies)),
+    ("three networks, one noise seed", 1, fd1, percent(copies)),
     ("the same, second call at σ_mid = 0.4", 2, fd2, "–"),
-    ("the network of this lab, three noise seeds", 1, own_fd1, share_of(own_copies)),
-    ("the same, second call at σ_mid = 0.4", 2, own_fd2, share_of(copies_2)),
-    ("the perfect denoiser, three noise seeds", 1, mean_fd, share_of(mean_copies)),
-    ("the perfect denoiser, three noise seeds", 35, walk_fd, share_of(walk_copies)),
+    ("the network of this lab, three noise seeds", 1, own_fd1, percent(own_copies)),
+    ("the same, second call at σ_mid = 0.4", 2, own_fd2, percent(copies_2)),
+    ("the perfect denoiser, three noise seeds", 1, mean_fd, percent(mean_copies, 0)),
+    ("the perfect denoiser, three noise seeds", 35, walk_fd, percent(walk_copies, 0)),
 ):
     rows.append(f"| {name} | {calls} | {of_three(fd)} | {share} |")
 rows.append(f"| the training scans themselves | | {scores[0]['fd_floor']:.1f}, the floor | all |")
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Each entry is a mean, with the lowest and the highest value in parentheses. The network of this lab is the best of the three trainings. (The scores of the three trainings were recorded when they were trained.)
+# Each entry is a mean, with the lowest and the highest value in parentheses. The Fréchet distance alone favours the copier, because copied scans look like scans.
 
 # %% tags=["hide-input"]
 one_ok = "confirmed here" if read.min() > 0.9 and copies.max() < 0.02 else "partly"
-two_ok = "confirmed here for three trainings, at this level (0.4, chosen on another seed)" if fd2.max() < fd1.min() else "partly"
+two_ok = "confirmed here for three training runs, at this level (0.4, chosen on another seed)" if fd2.max() < fd1.min() else "partly"
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| one call makes a sample | three trainings: the classifier reads {share_of(read)} of the images as the requested digit; distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {share_of(copies)} | {one_ok} |
-| more calls make better samples | three trainings: distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
-| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | partly: the error falls. More steps help (lab 07), but this loss has a limit of its own (lab 08) |
+| one call makes a sample | three training runs: the classifier reads {percent(read, 1)} of the images as the requested digit; distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {percent(copies)} | {one_ok} |
+| more calls make better samples | three training runs: distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
+| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | partly: the error falls, but not to 0 (labs 07 and 08 say what is left) |
 | *not in the paper:* a denoiser cannot do it in one call | distance {of_three(mean_fd)} after 1 call | confirmed here |
-| *not in the paper:* a perfect denoiser copies | distance {of_three(walk_fd)} after 35 calls; copies {share_of(walk_copies)} | confirmed here |
+| *not in the paper:* a perfect denoiser copies | distance {of_three(walk_fd)} after 35 calls; copies {percent(walk_copies, 0)} | confirmed here |
 """)
 
 # %% [markdown]
@@ -412,12 +408,12 @@ Markdown(f"""
 #
 # 1. A denoiser, called once, answers with a mean. A consistency function, called once, answers with the end of the path.
 # 2. A network learns it, approximately, from data alone: it has to give the same answer at two noise levels, and the data themselves where there is no noise.
-# 3. To judge a generator takes two numbers, the Fréchet distance to held-out images and the share of copies. A perfect denoiser of a finite set copies it.
+# 3. Judging a generator takes two numbers. By the Fréchet distance alone the perfect denoiser, which copies, would win.
 #
 # ## Budget
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 10 000 for the tables. The perfect denoiser takes 35 calls per path. Training samples
-# on the ring: 3 × 256 000, in a few seconds. The generator was trained beforehand; the line printed where it is loaded says on how many images, with each scan counted every time it was used,
-# including its pre-training as a diffusion model. Run All takes 24 seconds on 2 CPU cores.
+# on the ring: 3 × 256 000, in a few seconds. The generator was trained beforehand; the number of images printed where it is loaded counts every use of a scan,
+# pre-training included. Run All takes 24 seconds on 2 CPU cores.
 #
-# **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, take 02 and then 06, which sums up what it needs of the labs between.
+# **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, go on to lab 02 and then to lab 06, which sums up what it needs from the labs in between.

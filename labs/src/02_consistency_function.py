@@ -89,25 +89,25 @@ predict("02.1")
 #
 # $$\frac{\mathrm{d}x_t}{\mathrm{d}t} = \frac{x_t - D(x_t, t)}{t}, \qquad D(x_t, t) = \mathrm{E}[x \mid x_t].$$
 #
-# D is the denoiser of labs 00 and 01, and its exact value is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. So $x_t - D$ is the estimated noise in $x_t$; divided by t, it estimates z. Along the paths, the distribution $p_T$ at the highest noise level T turns into
-# $p_\varepsilon$, the data with a trace of noise. (T is $\sigma_{\max}$ of labs 00 and 01; here T = 10 is enough.) Paths end at a small noise level ε ($\sigma_{\min}$ in lab 01), here 0.002, because at t = 0 the slope is 0/0. In the pictures ε cannot be told from 0, and lab 00 wrote $x_0$ for the end.
+# D is the denoiser of labs 00 and 01, and its exact value is the **posterior mean**: the average of all data x that may lie behind $x_t$, each weighted by how likely it is given $x_t$. Along the paths, the distribution $p_T$ at the highest noise level T turns into
+# $p_\varepsilon$, the data with a trace of noise. (T is $\sigma_{\max}$ of labs 00 and 01; here T = 10 is enough.) Paths end at a small noise level ε ($\sigma_{\min}$ in lab 01), here 0.002, because at t = 0 the slope is 0/0. In the pictures ε cannot be told from 0; lab 00 wrote $x_0$ for the end.
 #
 # We can now define the consistency function exactly. It gives the end of the path:
 #
 # $$f(x_t, t) = x_\varepsilon .$$
 #
-# (This lab is about the exact function and writes f for it; where a learned f stands beside it, the exact one is $f^*$.) Two properties define it.
+# (In this lab f without a star is the exact function, since there is no learned one.) Two properties define it.
 #
 # - **Self-consistency**: $f(x_t, t) = f(x_r, r)$ for any two points $x_t$ and $x_r$ on the same path, at noise levels t and r.
 # - **Boundary condition**: $f(x_\varepsilon, \varepsilon) = x_\varepsilon$. A point that is already at the end of its path stays there.
 #
 # ### Why paths cannot cross
 #
-# (If you have read lab 01, you know the consequence for ranks; go on to the figure.) Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, whose slope is determined at each point and changes smoothly from point to point. Such an
+# Suppose that two paths met at some point $(x, t)$. From there on, both would have to obey the same ODE, whose slope is determined at each point and changes smoothly from point to point. Such an
 # equation has exactly one solution through a given point, in both directions: towards lower noise and towards higher noise. So the two paths would be one and the same. Different paths never meet,
 # so f(·, t) never sends two points to the same end, and the map can be inverted.
 #
-# In one dimension, that is, on a line, this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
+# On a line this has a strong consequence. If paths cannot cross, they cannot change their order: a point that starts below another one stays below it. And because the flow carries the whole distribution $p_t$
 # along, the *share* of points below a given point stays the same as well. Call this share the **rank** of the point,
 #
 # $$F_t(x_t) = \text{the share of the distribution } p_t \text{ that lies below } x_t .$$
@@ -122,7 +122,7 @@ predict("02.1")
 quantile_map(oracle, t=2.0, points=(-2.6, 2.3))
 
 # %% [markdown]
-# The cell below follows the path of the prediction, which passes through −0.2 at t = 2, over four noise levels. Its position changes; its rank and its f do not.
+# The cell below follows the path of the prediction, through −0.2 at t = 2, over four noise levels. Its position changes; its rank and its f do not.
 
 # %% tags=["nbval-check-output"]
 levels = torch.tensor([0.002, 0.5, 1.0, 2.0])
@@ -132,15 +132,14 @@ for row in zip(levels, path, rank, f, strict=True):
     print("t = {:5.3f}   x_t = {:6.3f}   rank F_t(x_t) = {:.4f}   f = {:.4f}".format(*row))
 
 # %% [markdown]
-# For **one Gaussian** $N(m, \sigma_d^2)$, with mean m and standard deviation $\sigma_d$, the noisy points have the distribution $N(m, \sigma_d^2 + t^2)$. What equal rank means for two Gaussians gives
+# For **one Gaussian** $N(m, \sigma_d^2)$, with mean m and standard deviation $\sigma_d$, the noisy points have the distribution $N(m, \sigma_d^2 + t^2)$. Equal rank then gives
 # f in one line; exercise A asks you for it.
 #
 # ## Explore
 #
 # Choose a path, then slide the point **along** it with the second slider: $x_t$ and D change, f does not.
-# Then push it **off** the path with the third slider: f changes, and near the path that separates the two modes it leaps from one mode to the other.
+# Then push it **off** the path with the third slider: f changes, and near the path that separates the two modes it goes from one mode to the other within a tiny distance.
 # The density of the data is drawn at the left edge, and the panel on the right shows the answers for all $x_t$ at this noise level.
-# (Click on a slider and use the arrow keys, or Page Up and Page Down for larger steps.)
 #
 # Three things to try. Find the path that separates the modes: what share of the paths lies below it, and why exactly this share?
 # Set t to 0.05 and compare f with D. Hide D: how steeply does f climb between the modes?
@@ -177,7 +176,7 @@ print(f"end of the path f  {oracle.consistency(x, t).item():.4f}")
 # %% [markdown]
 # ## The key figure
 #
-# Compare the colours with the black lines, which are exact paths. Hatching marks answers that lie in the gap between the modes, where there are no data.
+# Compare the colours with the black lines, which are exact paths. Hatching marks answers in the gap between the modes, where the data have less than 1 % of their highest density.
 
 # %%
 maps(oracle)
@@ -195,7 +194,7 @@ print("At t = 3, {:.1f} % of the values of f and {:.1f} % of those of D lie in t
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
 # to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, Bayes' rule gives each mode a weight proportional to its share times the density of $N(\text{its mean},\ 0.2^2 + 2^2)$ at $x_t$: 0.413 for the lower one
-# and 0.587 for the upper one. The average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are no data. With little noise there is hardly anything to
+# and 0.587 for the upper one. The average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are next to no data. (D is 0.088: within each mode the data nearer to $x_t$ count more.) With little noise there is hardly anything to
 # average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is, while f is still spread like the data; so the distance between the two tends to the standard deviation of the data. The figure shows the root mean square (RMS) of f − D over all noisy points at each level.
 
 # %%
@@ -237,7 +236,7 @@ Markdown(
 # A basin holds as large a share of the noise as its mode holds of the data, up to sampling error in the table's 4000 draws. (Strictly, f is defined for data plus noise; at T = 10 noise alone is near enough.) That is how f turns noise into samples in
 # **one call** without losing a mode: the flow moves probability about, but creates and destroys none.
 #
-# Drag $x_t$ through the same plane. Where it crosses from one basin to the next, f leaps to another mode, while D passes smoothly between them. In the picture as it opens the path turns near (−0.8, 0.3). There $x_t$ nearly coincides with D, so the slope is nearly zero; at lower noise D moves towards mode 4, and the path follows.
+# Drag $x_t$ through the same plane. Where it crosses from one basin to the next, f goes to another mode almost at once, while D moves gradually.
 
 # %%
 dragged(ring)
@@ -265,7 +264,7 @@ print(f"steepest slope of f at t = 2: about {slope.max() / 1e5:.1f} · 10⁵, at
 
 # %% [markdown]
 # We call such a place a **cliff** of f. Its steepness depends on how empty the gap is: with modes half as wide it would be about 10²⁵.
-# A network of limited size, trained for a limited time, is less steep and rounds the cliff off. Expect its largest errors there; labs 04 and 05 show them.
+# What a network of limited size learns in a limited time is less steep: it rounds the cliff off. Expect its largest errors there; labs 04 and 05 show them.
 #
 # ## Exercises
 #
@@ -289,7 +288,7 @@ checks.f_gaussian(f_gaussian)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# In a Gaussian, points of equal rank are equally many standard deviations away from the mean. The standard deviation at level t is $\sqrt{\sigma_d^2 + t^2}$. How many of them is x away from m?
+# In a Gaussian, points of equal rank lie the same number of standard deviations from the mean. The standard deviation at level t is $\sqrt{\sigma_d^2 + t^2}$. How many of them is x away from m?
 #
 # </details>
 
@@ -302,7 +301,7 @@ checks.f_gaussian(f_gaussian)
 #     return mean + (x - mean) * shrink
 # ```
 #
-# D has the same form without the root and without ε: $m + (x - m)\,\sigma_d^2 / (\sigma_d^2 + t^2)$. Apart from ε, the square root is the only difference between the two. (In several dimensions there are no ranks, but the formula still solves the ODE, provided that the standard deviation is $\sigma_d$ in every direction.)
+# D has the same form without the root and without ε: $m + (x - m)\,\sigma_d^2 / (\sigma_d^2 + t^2)$. (In several dimensions there are no ranks, but the formula still solves the ODE, provided that the standard deviation is $\sigma_d$ in every direction.)
 #
 # With $a = \sigma_d / \sqrt{\sigma_d^2 + t^2}$ and ε = 0, $f - D = (x - m)(a - a^2)$, and the RMS of x − m is $\sigma_d / a$. So the RMS of f − D is $\sigma_d (1 - a)$: half of $\sigma_d$ where a = 1/2, at $t = \sqrt{3}\,\sigma_d$, and all of it for very strong noise.
 #
@@ -311,7 +310,7 @@ checks.f_gaussian(f_gaussian)
 # %% [markdown]
 # ### B · on your own: the map between any two noise levels
 #
-# f always goes down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
+# f always leads down to ε. Write the **two-time map** f(x, t, s), which carries x along its path from level t to any level s, lower or higher.
 # You are given only `cdf(x, level)`, the distribution function $F$ of the noisy points at a level, with one level for each x.
 # The check tests the identity f(x, t, t) = x, and that two moves in a row are equivalent to one: f(f(x, t, s), s, r) = f(x, t, r). Such a map is called a *flow map*; labs 18 and 19 build methods on it.
 #
@@ -349,7 +348,7 @@ checks.two_time(two_time)
 #     return (low + high) / 2
 # ```
 #
-# On paper: with s = ε it is f. As s moves away from t, f(x, t, s) moves along the path, so its derivative at s = t is the slope there, $(x - D(x, t))/t$: the map contains the ODE as its shortest jumps, and f as its longest.
+# On paper: with s = ε it is f. As s moves away from t, f(x, t, s) moves along the path, so its derivative at s = t is the slope there, $(x - D(x, t))/t$: its shortest jumps give the ODE, and its longest gives f.
 #
 # </details>
 
@@ -390,8 +389,7 @@ on_line, on_ring, at_end = (f"$10^{{{math.ceil(math.log10(max(v, 1e-16)))}}}$" f
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| f is the same at all points of one path (self-consistency) | largest change over 7 noise levels, 3 × 100 paths: under {on_line} on the line, under {on_ring} on the ring | confirmed here, as it has to be by definition: the numbers check our code and, on the ring, the solver |
-| f(x, ε) = x (boundary condition) | largest difference under {at_end} | confirmed here, by definition |
+| f is the same at all points of one path, and f(x, ε) = x | largest change over 7 noise levels, 3 × 100 paths: under {on_line} on the line, under {on_ring} on the ring; at ε under {at_end} | confirmed here, by definition: this checks our code and, on the ring, the solver |
 | one call of f turns noise into a sample | W₁ between the answers and 4000 data points: {w1.mean():.3f} ± {w1.std():.3f}; between two sets of data points: {floor.mean():.3f} ± {floor.std():.3f} | confirmed here, for the exact f: its answers are as near to the data as a second sample of the data is |
 | *not in the paper:* regression to x gives the average, not a sample | W₁ for D: {w1_D.mean():.3f} ± {w1_D.std():.3f}; at t = 10, {near_f:.1f} % of the answers of f lie within 0.6 of a mode, and {near_D:.1f} % of those of D | confirmed here |
 | *not in the paper:* f and D agree only with little noise | RMS of f − D: {small:.5f} at t = 0.01, {large:.2f} at t = 10 | confirmed here |
@@ -407,7 +405,7 @@ Markdown(f"""
 #
 # ## Budget
 #
-# Network calls and training samples: 0. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
-# the comparison with data used 40 × 4000 noise values at T = 10. The exact f is `consistency` in `cmlab/oracle.py`: on the line it solves $F_\varepsilon(f) = F_t(x_t)$, in the plane the ODE, to within 10⁻⁵.
+# No network was called or trained. All numbers come from exact distributions, in 8 seconds on 2 CPU cores;
+# the comparison with data used 40 × 4000 noise values at T = 10. On the line the exact f solves $F_\varepsilon(f) = F_t(x_t)$, in the plane the ODE, to within 10⁻⁵.
 #
 # **Next:** lab 03 asks what a network learns if all it has to do is give consistent answers.

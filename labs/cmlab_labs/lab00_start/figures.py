@@ -60,7 +60,7 @@ def draw_answers(ax: Axes, stage: Stage, ends: Tensor, modes: Tensor) -> None:
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     off = float((stage.along[0] - ends).square().sum(1).mean().sqrt())
-    title = f"Step {stage.step}: the squares are {off:.2f} off"
+    title = f"Step {stage.step}: the squares miss by {off:.2f}"
     name_axes(ax, "x₁ (data units)", "x₂ (data units)", title)
 
 

@@ -121,7 +121,7 @@ def convergence_order(
         plot.loglog(steps[-4:], guide / 2, color=TRUTH.color, linewidth=0.9, linestyle=":")
     label(plot, steps[0], min(errors["Heun"]), "dotted: slopes −1 and −2")
     integer_ticks(plot, steps)
-    title = "Doubling N halves Euler's error, quarters Heun's"
+    title = "Doubling N halves Euler's error and quarters Heun's"
     name_axes(plot, "steps $N$", "mean error at $t = 0$ (data units)", title)
     return figure
 
