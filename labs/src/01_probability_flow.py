@@ -178,14 +178,14 @@ print(f"end {end.item():.3f}, exact end {path[-1]:.3f}")
 # %% [markdown]
 # ## Explore
 #
-# Here is the solver from the beginning, with all its controls, set to Heun's method.
+# Here is the solver from the beginning, with all its controls.
 #
 # Three things to try. Give Heun's method 2, 3 and 4 steps, and Euler's 5 (as many calls as 3 of Heun's): which ends nearer to the end of the path?
 # How many steps does each need to end nearer to the right mode? Set both outer shares to 0, so that a single mode is left:
 # how does the bend change with the width of that mode?
 
 # %%
-explorer().turn({"solver": "heun", "steps": 3})
+explorer()
 
 # %% [markdown]
 # <details><summary>Answers</summary>

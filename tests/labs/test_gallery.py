@@ -48,7 +48,7 @@ from cmlab.metrics.plots import DATA
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [path for path in find(ROOT / "labs") if path.exists()]  # built so far
-COUNTS = ("training step", "variant", "network calls", "grid points N")  # these have no unit
+COUNTS = ("training step", "variant", "network calls", "levels N")  # these have no unit
 MOVING = animations()
 EVERYTHING = [make for makes in MOVING.values() for make in makes]
 
