@@ -23,12 +23,19 @@ linearly to 0, and by the second the immediate effect of a gradient stays as it 
 ball, v ← β v + g, it enters with rate, and does rate / (1 - β) in sum: to keep that, the rate
 would have to rise as β falls.
 
-As reported: of the paper the abstract was read, which has timesteps drawn less often the easier
-they are, by their noise, and a momentum coefficient that decays. The paper's density is not known
-to us: the form of p_τ is ours, and only its peak, near 0.3 of the way from data to noise, is as
-reported. The two formulas of MDLRC come second hand, from public code that names the paper; the
-first is Demon's (Chen et al. 2019). For which momentum the paper means its compensation, heavy
-ball or Adam's average, is not known to us either: ours is for Adam's.
+The paper's text was not at hand. Known are its abstract, three public reviews of an earlier
+version ("Why Diffusion Models Are Stable and How to Make Them Faster"), and public code by
+others.
+
+CLTS: the mixture of a uniform distribution of timesteps and a bell at 0.3 of them is as reported
+by a reimplementation (github.com/NUS-HPC-AI-Lab/SpeeD at f5650f9, with τ = step/50000), and a
+review has 0.3 as the best of the values compared; the width 0.25 is ours. (In that code's
+exponent T² is a factor instead of a divisor, so its bell is a single timestep.)
+
+MDLRC: both formulas are as reported by public code that names the paper; the first is Demon's
+(Chen et al. 2019). A review quotes that a decay of the momentum alone brings "over
+amplification". That is so in Adam's average, where the weight 1 - β of a new gradient grows as β
+falls, and not in a heavy ball; the compensation here is for Adam's average.
 """
 
 from dataclasses import dataclass
