@@ -9,6 +9,8 @@ from cmlab_labs.lab14_pretraining.analysis import (
     agreement,
     gradient_effect,
     momentum_descent,
+    pairwise_distances,
+    shuffle_test,
     stability_limit,
     stationary_variance,
 )
@@ -40,7 +42,7 @@ from cmlab.schedules import Warmup
 from cmlab.train.recipe import to_dict
 
 LAB = lab("14")
-CHECKS = (checks.permutation_p, checks.schedule)
+CHECKS = (checks.fair_p, checks.schedule)
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -82,42 +84,51 @@ def test_in_the_heavy_ball_a_gradient_does_in_sum_what_the_exercise_says():
         assert beta ** ((1 - tau) * checks.half_life(beta0)) == pytest.approx(0.5)
 
 
-def far(a, b, orders):
-    return (a - b).norm(dim=1).mean(), (a - b[orders]).norm(dim=2).mean(1)
-
-
 def p_slips():
-    def of(count):
-        def p(a, b, orders):
-            now, shuffled = far(a, b, orders)
-            return count((shuffled <= now).sum(), (shuffled >= now).sum(), len(orders))
+    def of(count, keep=lambda same: same.all(1), exponent=1):
+        def p(a, b, labels, orders):
+            fair = orders[keep(labels[orders] == labels)]
+            now = (a - b).norm(dim=1).pow(exponent).mean()
+            shuffled = (a - b[fair]).norm(dim=2).pow(exponent).mean(1)
+            return count((shuffled <= now).sum(), (shuffled >= now).sum(), len(fair))
 
         return p
 
-    def both(a, b, orders):
+    def counted(near, far, n):
+        return (1 + near) / (1 + n)
+
+    def both(a, b, labels, orders):
         now = (a - b).norm(dim=1).mean()
         shuffled = (a[orders] - b[orders]).norm(dim=2).mean(1)
         return (1 + (shuffled <= now * (1 + 1e-9)).sum()) / (1 + len(orders))
 
-    def squared(a, b, orders):
-        now, shuffled = (a - b).square().sum(1).mean(), (a - b[orders]).square().sum(2).mean(1)
-        return (1 + (shuffled <= now).sum()) / (1 + len(orders))
-
     return {
+        "shuffles across classes": of(counted, lambda same: same.all(1) | True),
+        "still in the denominator": of(lambda near, far, n: (1 + near) / 720),
+        "not any": of(counted, lambda same: same.any(1)),
         "add 1 above and below": of(lambda near, far, n: near / n),
         "the 1 is missing below": of(lambda near, far, n: (1 + near) / n),
         "the 1 is missing above": of(lambda near, far, n: near / (1 + n)),
         "the wrong side is counted": of(lambda near, far, n: (1 + far) / (1 + n)),
         "this doubles p": of(lambda near, far, n: min(1.0, 2 * (1 + near) / (1 + n))),
         "both sides were shuffled alike": both,
-        "squared distances": squared,
+        "squared distances": of(counted, exponent=2),
+        "and counting gives": of(lambda near, far, n: 0.5),
     }
 
 
 @pytest.mark.parametrize("message", p_slips())
 def test_each_slip_in_the_test_gets_its_own_message(message):
-    verdict = checks.permutation_p(p_slips()[message])
+    verdict = checks.fair_p(p_slips()[message])
     assert verdict.state == "slip" and message in verdict.message, verdict
+
+
+def test_a_fair_shuffle_is_right_where_the_noise_means_nothing_and_one_across_classes_is_not():
+    """Over many draws without any tie, p ≤ 0.1 for about a tenth of them, or for most."""
+    cases = [checks.asked(2 * seed, 0.0) for seed in range(60)]
+    fair = [checks.counted(*case) for case in cases]
+    across = [shuffle_test(pairwise_distances(a, b), orders).p for a, b, _, orders in cases]
+    assert np.mean(np.array(fair) <= 0.1) < 0.25 and np.mean(np.array(across) <= 0.1) > 0.8
 
 
 def test_the_spread_at_rest_is_that_of_a_long_walk():
@@ -211,8 +222,8 @@ def test_the_figures_draw_what_they_were_given():
     left, right = laws.momentum_decay(momentum).axes
     assert left.lines[0].get_ydata()[100] == pytest.approx(momentum(500))
     assert right.lines[2].get_ydata()[-1] == pytest.approx(2, rel=1e-6)
-    calm = laws.stationary_spread(1.0, momentum, 0.9).axes[0].lines[2].get_ydata()
-    assert calm[0] == pytest.approx(0.19 / 2, rel=0.01)
+    for drawn in laws.stationary_spread(1.0, momentum, 0.9).axes[0].lines[2:]:  # with the rate
+        assert drawn.get_ydata()[0] == pytest.approx(0.19 / 2, rel=0.01)
     arm = figures.VariantScores(np.array([0, 9]), np.array([[1.0, 0.2], [1.0, 0.4]]))
     drawn, empty = figures.score_curves({"a": {"constant": arm}, "b": {}}, "m").axes
     assert drawn.lines[0].get_ydata()[-1] == pytest.approx(0.3)

@@ -42,7 +42,7 @@ def measured_digits(
     axes[1].set(yticks=range(len(far)), xlim=(0, 1.25 * max(*far.values(), 1e-3)))
     axes[1].set_yticklabels(list(far), fontsize=9)
     axes[1].invert_yaxis()
-    title = f"Here the {min(far, key=far.__getitem__)} is nearest"
+    title = f"Nearest: {min(far, key=far.__getitem__)}"
     name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", title)
     return figure
 

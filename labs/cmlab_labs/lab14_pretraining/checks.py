@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations
 from math import inf, log
+from statistics import mean
 from typing import Any
 
 import torch
@@ -106,48 +107,69 @@ def slips() -> list[tuple[str, Pairs]]:
 
 
 @exercise
-def permutation_p(answer: Callable[..., Any]) -> str:
-    """(a, b, orders) -> the one-sided p of the mean distance, the pairs as they are included."""
-    cases = [answers(seed, tie) for seed in range(4) for tie in (0.0, 0.5, 0.9)]
+def fair_p(answer: Callable[..., Any]) -> str:
+    """(a, b, labels, orders) -> the one-sided p of the mean distance, shuffled within classes."""
+    cases = [asked(seed, tie) for seed in range(4) for tie in (0.0, 0.5, 0.9)]
     found = [float(answer(*case)) for case in cases]
     for slip, wrong in wrong_p(cases):
         expect(not same(found, wrong), slip)
-    truth = [shuffle_test(pairwise_distances(a, b), orders).p for a, b, orders in cases]
-    for mine, right in zip(found, truth, strict=True):
+    truth = [counted(*case) for case in cases]
+    for mine, right, (*_, labels, _) in zip(found, truth, cases, strict=True):
         expect(abs(mine - right) < 1e-6,
-               f"with 4 pairs and 23 shuffles yours is {mine:.4f}, and counting gives "
+               f"for the classes {labels.tolist()} yours is {mine:.4f}, and counting gives "
                f"{right:.4f}")  # fmt: skip
-    return f"equal to counting in {len(cases)} cases, and never 0"
+    across = [shuffle_test(pairwise_distances(a, b), orders).p for a, b, _, orders in cases[::3]]
+    return (f"equal to counting in {len(cases)} cases. In the four where the noise means nothing "
+            f"p is {mean(truth[::3]):.2f} on average; shuffles across classes would have said "
+            f"{mean(across):.2f}")  # fmt: skip
 
 
-def answers(seed: int, tie: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Answers (4, 2) of two networks, tied to one noise by this share, and all other orders."""
+def asked(seed: int, tie: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Samples (6, 2) of two networks, tied to one noise by this share; the classes that both were
+    given, far apart; and all orders but the true one."""
     g = torch.Generator().manual_seed(seed)
-    a, other = (torch.randn(4, 2, generator=g, dtype=torch.float64) for _ in range(2))
-    _, *orders = permutations(range(4))
-    return a, tie * a + (1 - tie) * other, torch.tensor(orders)
+    labels = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 1, 2, 2, 1, 2]][seed % 2])
+    a, other = (torch.randn(6, 2, generator=g, dtype=torch.float64) for _ in range(2))
+    _, *orders = permutations(range(6))
+    centre = 2.5 * labels[:, None]
+    return centre + a, centre + tie * a + (1 - tie) * other, labels, torch.tensor(orders)
 
 
-def wrong_p(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[str, list[float]]]:
+def fair(labels: Tensor, orders: Tensor) -> Tensor:
+    """The orders that leave every class in its places."""
+    return orders[(labels[orders] == labels).all(1)]
+
+
+def counted(a: Tensor, b: Tensor, labels: Tensor, orders: Tensor) -> float:
+    return shuffle_test(pairwise_distances(a, b), fair(labels, orders)).p
+
+
+def wrong_p(cases: Sequence[tuple[Tensor, ...]]) -> list[tuple[str, list[float]]]:
     """Mistakes: the message, and the answers that each gives in all cases."""
-    one, many = 1.0, [float(len(orders)) for *_, orders in cases]
-    tests = [shuffle_test(pairwise_distances(a, b), orders) for a, b, orders in cases]
-    near = [float((t.shuffled <= t.distance).sum()) for t in tests]
-    far = [float((t.shuffled >= t.distance).sum()) for t in tests]
-    squares = [shuffle_test(pairwise_distances(a, b).square(), orders).p for a, b, orders in cases]
-    counted = list(zip(near, far, many, strict=True))
-    return [
-        ("the true pairing belongs to the count: add 1 above and below, or p can be 0",
-         [n / m for n, _, m in counted]),
-        ("the 1 is missing below: there is one more arrangement than there are shuffles",
-         [(one + n) / m for n, _, m in counted]),
-        ("the 1 is missing above: the true pairing counts among those as near",
-         [n / (one + m) for n, _, m in counted]),
-        ("the wrong side is counted: agreement means a small distance",
-         [(one + f) / (one + m) for _, f, m in counted]),
-        ("this doubles p for two sides: only small distances speak for agreement",
-         [min(1.0, 2 * (one + n) / (one + m)) for n, _, m in counted]),
-        ("p is 1 whatever the answers: either both sides were shuffled alike, so that no pair "
-         "changed, or the mean was taken before the norm", [one] * len(cases)),
-        ("these are squared distances: take the norm of each pair, then the mean", squares),
-    ]  # fmt: skip
+    rows: list[list[float]] = []
+    for a, b, labels, orders in cases:
+        far = pairwise_distances(a, b)
+        test, own = shuffle_test(far, fair(labels, orders)), (labels[orders] == labels).any(1)
+        near, wide = ((sign * test.shuffled <= sign * test.distance).sum() for sign in (1, -1))
+        n, m, many = float(near), float(wide), float(len(test.shuffled))
+        rows.append([
+            shuffle_test(far, orders).p, (1 + n) / (1 + len(orders)),
+            shuffle_test(far, orders[own]).p, n / many, (1 + n) / many, n / (1 + many),
+            (1 + m) / (1 + many), min(1.0, 2 * (1 + n) / (1 + many)), 1.0,
+            shuffle_test(far.square(), fair(labels, orders)).p,
+        ])  # fmt: skip
+    said = (
+        "shuffles across classes are not fair: there the class alone makes the true pairs close",
+        "the shuffles that were left out are still in the denominator: it is 1 + the number of "
+        "fair ones",
+        "an order is fair only if every place keeps its class: all of them, not any",
+        "the true pairing belongs to the count: add 1 above and below, or p can be 0",
+        "the 1 is missing below: there is one more arrangement than there are shuffles",
+        "the 1 is missing above: the true pairing counts among those as near",
+        "the wrong side is counted: agreement means a small distance",
+        "this doubles p for two sides: only small distances speak for agreement",
+        "p is 1 whatever the answers: either both sides were shuffled alike, so that no pair "
+        "changed, or the mean was taken before the norm",
+        "these are squared distances: take the norm of each pair, then the mean",
+    )
+    return list(zip(said, map(list, zip(*rows, strict=True)), strict=True))

@@ -56,11 +56,13 @@ def curriculum_densities(
     left.set(xlim=(0, 1), ylim=(0, 2.05))
     name_axes(left, "$u$, from data (0) to noise (1)", "density $p_τ(u)$",
               "Levels near pure noise are drawn less and less often")  # fmt: skip
-    for (name, axis), role in zip(axes.items(), (STUDENT, TEACHER, WRONG), strict=False):
+    heights = (0.03, 0.77, 0.075)  # of the labels: below all curves, but for DDPM's
+    roles = (STUDENT, TEACHER, WRONG)
+    for (name, axis), role, y in zip(axes.items(), roles, heights, strict=True):
         right.plot(INNER, axis.at(INNER), color=role.color, linestyle=role.line)
         at = float(axis.at(torch.tensor([0.3], dtype=torch.float64)))
         right.plot(0.3, at, role.marker, color=role.color)
-        label(right, 0.32, at * 0.62, f"{name}: {at:.2f}", dark(role.color))
+        label(right, 0.33, y, f"{name}: {at:.2f}", dark(role.color))
     right.set(yscale="log", xlim=(0, 1), ylim=(0.002, 200))
     right.axvline(0.3, color=NOISE.color, linewidth=0.8, linestyle=":")
     name_axes(right, "$u$, from data (0) to noise (1)", "noise level $σ$ (data units)",
@@ -113,12 +115,13 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
     step = round(tau * beta.total)
     h = np.geomspace(0.01, 100, 400)
     cases = (("start", 1.0, beta.beta0, TEACHER), ("momentum alone", 1.0, beta(step), WRONG),
-             ("momentum and rate", Compensation(beta)(step), beta(step), STUDENT))  # fmt: skip
+             ("momentum and rate", Compensation(beta)(step), beta(step), STUDENT),
+             ("rate alone", Compensation(beta)(step), beta.beta0, MEAN))  # fmt: skip
     for number, (name, factor, b, role) in enumerate(cases):
         values = np.array([stationary_variance(rate * factor, b, v) * v for v in h])
         ax.plot(rate * h, values / rate, color=role.color, linestyle=role.line)
-        place = (260, 60, 60)[number]
-        label(ax, rate * h[place], values[place] / rate * (0.7, 1.12, 1.12)[number], name,
+        place, up = ((260, 0.7), (60, 1.12), (60, 1.12), (300, 0.68))[number]
+        label(ax, rate * h[place], values[place] / rate * up, name,
               dark(role.color))  # fmt: skip
     ax.set(xscale="log", yscale="log", ylim=(0.04, 20))
     name_axes(ax, "rate₀ · curvature (no unit)", "stationary variance · curvature / rate₀",
