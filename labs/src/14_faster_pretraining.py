@@ -24,7 +24,7 @@
 #
 # 1. **test** whether two networks agree by more than chance, and **explain** why they do;
 # 2. **derive** what momentum does to noisy gradients: its memory, its stability limit, and the variance that remains;
-# 3. **judge** a claimed speed-up by its control, its baseline, and its axis of noise levels.
+# 3. **judge** a claimed speed-up by its controls, its baseline, and its axis of noise levels.
 #
 # Two networks that were trained independently turn the same noise into nearly the same sample. Xu et al. took this as a hint at how to train faster, and propose a *curriculum* over noise levels and a momentum that *decays*. We measure the agreement against the exact answer, work out what momentum does on a quadratic loss, and then compare recorded trainings. Nothing is trained while you wait; every network was trained with three seeds unless the text says otherwise.
 #
@@ -216,7 +216,7 @@ table += [f"| {name} | {short[name]} | {long[name]} |" for name in short]
 Markdown("\n".join(table) + f"\n\nThe exact paths of the two halves end in the same class for {percent([alike])} of the noise vectors.")
 
 # %% [markdown]
-# After 400 steps the two networks are much nearer to each other than to any of the three exact functions, and these are about equally far: the samples do not show yet which scans a network has seen. Ten times longer training moves the two networks apart, and each is now somewhat nearer to its own half than to the other. So at least in part they agree because neither has yet learned the details of its scans. (Kadkhodaie et al. train to the end: with few pictures two networks memorise and differ, with enough they agree, on the denoiser of the distribution itself as they argue. For digits it is not known.)
+# After 400 steps the two networks are much nearer to each other than to any of the three exact functions, and these are about equally far: the samples do not show yet which scans a network has seen. Ten times longer training moves the two networks apart, and each comes nearer to the exact functions, to that of its own half and to that of all scans more than to that of the other half: which scans it has seen begins to show. So at least in part they agree because neither has yet learned the details of its scans. (Kadkhodaie et al. train to the end: with few pictures two networks memorise and differ, with enough they agree, on the denoiser of the distribution itself as they argue. For digits it is not known.)
 #
 # ## From agreement to two techniques
 #
@@ -321,7 +321,7 @@ for name, low, half in zip(axes, third, middle, strict=True):
     print(f"{name:22} u = 0.3 is the noise level {low:.2f}; half of all levels lie above {half:.2f} if u is uniform")
 
 # %% [markdown]
-# So *u = 0.3* means three noise levels, and *uniform* three baselines. (Karras's grid is that of lab 01, from 0.002 to 80.) A curriculum that helps a baseline with many high noise levels may have nothing to add to a baseline with few.
+# So *u = 0.3* means three noise levels, and *uniform* three baselines. (Karras's grid is that of lab 01, from 0.002 to 80.) A curriculum that helps a baseline with many high noise levels may have nothing to add to a baseline with few. And it, too, needs a **control: its last density, from the first step on**. If that does as well, it matters *where* one looks and not *when*.
 #
 # ## The method, from its source
 #
@@ -335,19 +335,20 @@ show_source(NoiseCurriculum.draw)
 #
 # ### On the ring
 #
-# Every run on the ring has 2000 steps of 256 samples with Adam, at a base rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here. Left: four schedules with EDM's own distribution of noise levels. Right: the curriculum against that distribution, both at a constant rate.
+# Every run on the ring has 2000 steps of 256 samples with Adam, at a base rate of 0.004. The *excess loss* is the loss of EDM, for the averaged weights, minus its minimum, which is known exactly here. Left: four schedules with EDM's own distribution of noise levels. Right: that distribution, the curriculum, and the curriculum's last density throughout, all at a constant rate.
 
 # %% tags=["hide-input"]
 WORDS = {"constant": "constant", "both": "momentum and rate", "momentum": "momentum alone", "rate": "rate alone"}
 ring = recorded_variants("pretraining-toy")
 schedules = {word: score_curve(ring[f"uniform-{key}"], "excess") for key, word in WORDS.items() if f"uniform-{key}" in ring}
-densities = {"EDM's levels": "uniform-constant", "curriculum": "curriculum-constant"}
+densities = {"EDM's levels": "uniform-constant", "curriculum": "curriculum-constant", "last density": "last-constant"}
 densities = {word: score_curve(ring[key], "excess") for word, key in densities.items() if key in ring}
 ends = {word: curve.values[:, -1] for word, curve in schedules.items()}
 decay = compare_seeds(ends["rate alone"], ends["constant"]) == "lower" and compare_seeds(ends["rate alone"], ends["momentum and rate"]) == "indistinguishable"
 said = "What helps is the decay of the rate" if decay else "Four schedules"
-gains = compare_seeds(*(curve.values[:, -1] for curve in reversed(densities.values()))) == "lower"
-score_curves({said: schedules, "The curriculum helps, too" if gains else "Two distributions of levels": densities}, "excess loss (no unit)")
+levels = {word: curve.values[:, -1] for word, curve in densities.items()}
+static = compare_seeds(levels["last density"], levels["EDM's levels"]) == "lower" and compare_seeds(levels["last density"], levels["curriculum"]) == "indistinguishable"
+score_curves({said: schedules, "The last density alone does as well" if static else "Three distributions of levels": densities}, "excess loss (no unit)")
 
 # %% [markdown]
 # ### Against which baseline?
@@ -365,7 +366,7 @@ behind = compare_seeds(at["constant"][best["constant"]], at["momentum and rate"]
 scores_by_rate(at, "excess loss (no unit)", "At its best base rate, a constant rate stays behind" if behind else "Excess loss by base rate")
 
 # %% [markdown]
-# The best constant rate is 0.002, so this is the baseline, although all other runs have a base rate of 0.004. Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; *0 of 3 seeds* says how many seeds reach that loss at all.
+# The best constant rate is 0.002, so this is the baseline, although all other runs have a base rate of 0.004 (a rate that falls needs a larger one). Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; *0 of 3 seeds* says how many seeds reach that loss at all.
 
 # %% tags=["hide-input"]
 BEST = f"constant-{round(1000 * best['constant'])}"
@@ -390,7 +391,9 @@ columns = "The *distance to the exact ends* is the RMS distance between the ends
 folded("All variants and scores", columns + "\n\n" + "\n".join(table))
 
 # %% [markdown]
-# **The control settles it:** *rate alone* ends where *momentum and rate* ends. What helps on the ring is the decay of the rate, and the curriculum; the momentum may stay as it was. *Momentum alone* ends higher than the same constant rate without any decay, most clearly in the weights without averaging (39 against 26, in the fold). This is what the quadratic loss says of steep directions; that it is the cause was not tested. (From a base rate of 0.002, *momentum and rate* ends at 13: here the decaying rate needed a larger base rate than the constant one.)
+# **Both controls do as well as the techniques.** *Rate alone* ends where *momentum and rate* ends, and the *last density throughout* where the curriculum ends, after reaching the baseline's loss sooner (speed 1.36 against 1.21). What helps on the ring is a falling rate and fewer high noise levels; the momentum may stay as it was, and to change the levels in time only delays the gain.
+#
+# *Momentum alone* ends higher than the same constant rate without any decay, most clearly in the weights without averaging (39 against 26, in the fold). This is what the quadratic loss says of steep directions; that it is the cause was not tested.
 #
 # ### Digits and shapes
 
@@ -498,16 +501,18 @@ common = percent([label_agreement(modes(every[i]), modes(every[j]))[0] for i, j 
 verdict = "confirmed here" if max(t.p for t in agree) <= 0.001 else "partly"
 table = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 table.append(f"| different weights and the same noise give close samples (ring) | distance {left} of that of shuffled pairs; same mode {common}, shuffled {percent([twins.chance])}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
-PICK = {"ring: half the width": "… with half the width", "digits: two halves of the scans": "*not in the paper:* … digits, no common scan", "digits: two halves, trained longer": "*not in the paper:* … digits, no common scan, ten times longer"}
+PICK = {"ring: half the width": "two networks agree: ring, half the width", "digits: two halves of the scans": "*not in the paper:* … digits, no common scan", "digits: two halves, trained longer": "*not in the paper:* … digits, no common scan, ten times longer"}
 pairs = {}
 for name, said in PICK.items():
     t, kind = compared(name, 0), "mode" if name.startswith("ring") else "class"
     pairs[name] = f"| {said} (one pair) | distance {percent([t.test.ratio])} of that of shuffled pairs; same {kind} {percent([t.share])}, shuffled {percent([t.chance])}; p = {t.test.p:.3f} | {'confirmed here, for one pair' if t.test.p <= 0.01 else 'not seen at this scale'} |"
-table += list(pairs.values())[:2]
+table.append(pairs["digits: two halves of the scans"])
 BASE, thousand = "best constant rate", {key: 1000 * values for key, values in found.items()}
 row = lambda claim, a, b, runs=thousand, form=".2f": claim_row(claim, runs, a, b, form)
 by_rate = compare_seeds(found["curriculum-rate"], found["curriculum-both"]) == "indistinguishable"
-table.append(row("a curriculum over noise trains faster (ring, excess loss)", "curriculum-constant", BASE))
+curriculum = row("a curriculum over noise trains faster (ring, excess loss)", "curriculum-constant", BASE)
+table.append(curriculum.replace("confirmed here", "partly: faster, but so is its last density throughout") if static else curriculum)
+table.append(row("*not in the paper:* … faster than its last density throughout", "curriculum-constant", "last-constant"))
 faster = row("momentum decay with its rate trains faster (ring, excess loss)", "uniform-both", BASE)
 table.append(faster.replace("confirmed here", "partly: faster, but so is the decay of the rate alone") if decay else faster)
 table.append(row("*not in the paper:* … faster than the decay of the rate alone", "uniform-both", "uniform-rate"))
@@ -518,7 +523,7 @@ table.append(row("… and give better samples (digits, Fréchet distance)", "cur
 Markdown("\n".join(table))
 
 # %% tags=["hide-input"]
-more = ["| claim | measured here | verdict |", "|---" * 3 + "|", pairs["digits: two halves, trained longer"]]
+more = ["| claim | measured here | verdict |", "|---" * 3 + "|", pairs["ring: half the width"], pairs["digits: two halves, trained longer"]]
 beats = row("both techniques together beat the curriculum alone", "curriculum-both", "curriculum-constant")
 more.append(beats.replace("confirmed here", "partly: better, but so is the curriculum with the rate alone") if by_rate else beats)
 more.append(row("*not in the paper:* … and the curriculum with the rate alone", "curriculum-both", "curriculum-rate"))
@@ -530,17 +535,15 @@ for name, runs, score in (("digits, loss", scans, "loss"), ("shapes, patch dista
 folded("More comparisons", "\n".join(more))
 
 # %% [markdown]
-# No variant trains on the curriculum's final density from the first step. So these runs cannot show whether the curriculum gains from the *change* over time or from a different choice of noise levels.
-#
 # ### What to remember
 #
 # 1. **Two networks agree where both are close to one function.** On the ring this is the exact denoiser, and they part at the borders between modes. Networks that share no scan agree closely, too, while their training is short; when it is longer they part (in the one pair that we trained).
-# 2. **Momentum decay has to beat its control, the same decay of the rate alone.** In flat directions of a quadratic loss the two cannot differ, and on the ring they did not. Without the rate, the decay of the momentum did harm (at the one base rate that was tried).
+# 2. **A technique has to beat its control.** That of a momentum decay is the same decay of the rate alone; in flat directions of a quadratic loss the two cannot differ. That of a curriculum is its last density throughout. On the ring both controls did as well as the techniques, and the second gained sooner.
 # 3. **A speed-up has a baseline, an axis and a score.** Against the best constant rate on the ring, the curriculum was 1.2 times as fast, the decay of the rate 1.3 times and both together 1.5 times, by the excess loss. The samples were not measurably better, and on digits the curriculum made them worse. And *uniform* noise levels mean nothing before the axis is named.
 #
 # <details><summary>To test yourself: on the ring, a curriculum with the rate of this lab reaches the final excess loss of a constant rate of 0.008 in half the steps, with one seed. What do you ask for?</summary>
 #
-# A better baseline: at 0.008 a constant rate ends at almost twice the loss that it has at 0.002, so any decay looks good against it. The curriculum without the decay, and the decay without the curriculum, or nobody knows which of them is fast. More seeds. And the axis along which the levels of the baseline are uniform.
+# A better baseline: at 0.008 a constant rate ends at almost twice the loss that it has at 0.002, so any decay looks good against it. The curriculum without the decay, and the decay without the curriculum, or nobody knows which of them is fast; then their controls, the rate alone and the last density throughout. More seeds. And the axis along which the levels of the baseline are uniform.
 #
 # </details>
 #

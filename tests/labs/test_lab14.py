@@ -172,6 +172,9 @@ def test_arms_differ_in_what_their_names_say():
         assert recipe.net == base.net and recipe.train.seed == 3
     assert set(PACES) <= {name.partition("-")[2] for name in arms}
     assert isinstance(base.method, EDM)
+    pairs, u = arms["last-constant"].method.pairs, torch.linspace(0, 1, 9).double()
+    for step in (0, 700, 2000):
+        assert torch.allclose(pairs.density(u, step), NormalDensity().density(u))
 
 
 def test_the_rates_are_the_paces_at_other_rates():

@@ -134,6 +134,7 @@ def stationary_spread(rate: float, beta: MomentumDecay, tau: float) -> Figure:
 LOOKS = {
     "constant": TEACHER, "momentum and rate": STUDENT, "momentum alone": WRONG,
     "rate alone": plots.MEAN, "EDM's levels": TEACHER, "curriculum": plots.EXTRA,
+    "last density": plots.MEAN,
 }  # fmt: skip
 
 
@@ -193,6 +194,7 @@ def claim_row(
 def variant_name(key: str) -> str:
     """The name of a recorded variant such as "curriculum-both"; EDM's own levels go unnamed."""
     levels, _, schedule = key.partition("-")
+    levels = "last density throughout" if levels == "last" else levels
     said = SCHEDULES.get(schedule, schedule)
     return said if levels == "uniform" else f"{levels}, {said}" if schedule else key
 

@@ -5,6 +5,7 @@ a distribution of noise levels and a schedule of momentum and rate.
 
 uniform     EDM's own distribution of levels: even over its quantiles
 curriculum  from there towards N(0.3, 0.25²) over the same quantiles
+last        N(0.3, 0.25²) from the first step on; on the ring, with a constant rate
 constant    momentum β0 and a constant rate
 both        momentum to 0, and the rate that compensates
 momentum    momentum to 0, and the rate as it was
@@ -33,6 +34,8 @@ from torch import Tensor
 
 from cmlab.data.digits import Digits, Part
 from cmlab.data.toy import ToyData
+from cmlab.methods.edm import EDM
+from cmlab.methods.faster_training import NoiseCurriculum
 from cmlab.metrics.denoiser import CPU, EDM_LEVELS, excess, heun_samples
 from cmlab.model import conditioned
 from cmlab.nets.mlp import MLPShape
@@ -189,13 +192,22 @@ def variants(base: Callable[[int], Recipe], target: LogNormal, paces: tuple[str,
     }
 
 
+def last_levels(recipe: Recipe) -> Recipe:
+    """The curriculum's last density throughout, with no curriculum."""
+    method = faster.eased(recipe, toy.LEVELS).method
+    assert isinstance(method, EDM) and isinstance(method.pairs, NoiseCurriculum)
+    pairs = replace(method.pairs, first=method.pairs.last)
+    return replace(recipe, method=replace(method, pairs=pairs))
+
+
 def at_rate(pace: Change, lr: float, seed: int) -> Recipe:
     return pace(faster.plane(seed=seed, lr=lr))
 
 
 TOY = Study(
     "pretraining-toy",
-    variants(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES)),
+    variants(lambda seed: faster.plane(seed=seed), toy.LEVELS, tuple(PACES))
+    | {"last-constant": lambda seed: last_levels(faster.plane(seed=seed))},
     ToySolverEnds(toy.RING, RING_LEVELS, 512),
     observations=8,
 )
