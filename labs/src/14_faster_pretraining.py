@@ -28,7 +28,7 @@
 #
 # Two networks that were trained independently turn the same noise into nearly the same sample. Xu et al. took this as a hint at how to train faster, and propose a *curriculum* over noise levels and a momentum that *decays*. We measure the agreement against the exact answer, work out what momentum does on a quadratic loss, and then compare recorded trainings. Nothing is trained while you wait; every network was trained with three seeds unless the text says otherwise.
 #
-# **What is the paper's, and what is ours.** We could read the paper's abstract, three reviews of an earlier version, and public code by others, but not the paper. So what is tested, and what every verdict is about, is the last column:
+# **What is the paper's, and what is ours.** We could read the paper's abstract, three reviews of an earlier version (*Why Diffusion Models Are Stable and How to Make Them Faster*), and public code by others, but not the paper. So what is tested, and what every verdict is about, is the last column:
 #
 # | | the paper, as far as it is known to us | here |
 # |---|---|---|
@@ -249,7 +249,7 @@ predict("14.2")
 #
 # $$\text{rate} \cdot h = \frac{2(1+\beta)}{1-\beta} .$$
 #
-# With momentum 0.9 this limit is 38 and without momentum it is 2, so a rate that was safe at the start can later be 19 times too large. With the compensation, more than half of the stable range remains (right panel).
+# With momentum 0.9 this limit is 38 and without momentum it is 2, so a rate that was safe at the start can later be 19 times too large. With the compensation, more than half of the stable range remains (right panel below).
 #
 # <details><summary>Why the limit has this form</summary>
 #
