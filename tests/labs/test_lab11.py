@@ -201,8 +201,8 @@ def test_the_key_figure_draws_means_and_leaves_zeros_out():
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([0.3, 0.2, 0.2, 0.1])
     drawn = figure.axes[1].lines[0].get_ydata()
     assert np.isnan(drawn[0]) and drawn[1:] == pytest.approx([0.4, 1.0, 1.2])
-    asked, once = {"good f": [(0.5, 0.1), (0.7, 0.05)]}, {"good f": 0.3}
-    panel = plots_steps.LevelPanel("x", {"good f": [0.2, 0.1]}, once, asked, {}, (0.01, 0.02))
+    found, once = {"good f": (0.7, 0.05)}, {"good f": 0.3}
+    panel = plots_steps.LevelPanel("x", {"good f": [0.2, 0.1]}, once, found, {}, (0.01, 0.02))
     figure = plots_steps.intermediate_level([0.1, 1.0], {"t": panel})
     answers = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     assert answers == [pytest.approx([0.7])]

@@ -22,7 +22,7 @@ from .studies_shared import restored_network
 from .study import read
 
 SIGMA_MAX, MAX_CALLS, POINTS, POINTS_SHOWN = 10.0, 8, 64, 384
-EVEN_SHARES, OWN_LEVELS = "even shares", "the sliders"
+EVEN_SHARES, OWN_LEVELS = "equal parts", "the sliders"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def explorer() -> Explorer:
         for n, level in enumerate(start, 2)
     }
     knobs = {
-        "way": choice("what answers", list(SAMPLERS), "CM, good network"),
+        "way": choice("function", list(SAMPLERS), "CM, good network"),
         "calls": slider("calls", 4, 1, MAX_CALLS),
         "spread": choice("noise levels", [EVEN_SHARES, OWN_LEVELS]),
     }

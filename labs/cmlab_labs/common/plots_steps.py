@@ -68,7 +68,7 @@ def level_steps(
     ax.set_xticks(range(1, 9))
     ax.minorticks_off()
     if len(marks):
-        label(ax, 5.6, 11.5, "dotted: its own edges", DATA.color)
+        label(ax, 5.6, 11.5, "dotted: its edges", DATA.color)
     said = (
         "Each call jumps to the data; noise leads up again"
         if renoised
@@ -213,7 +213,7 @@ class LevelPanel:
         measure: what is scored.
         curves: the score at each level.
         once: the score of one call.
-        asked: the (level, score) that a search asked for, its answer last.
+        found: the level that a search found, and its score.
         noisy: the score of one call on data with noise of each level.
         floor: the lowest and the highest score of sets of real data.
     """
@@ -221,13 +221,13 @@ class LevelPanel:
     measure: str
     curves: Mapping[str, Sequence[float]]
     once: Mapping[str, float]
-    asked: Mapping[str, Sequence[tuple[float, float]]]
+    found: Mapping[str, tuple[float, float]]
     noisy: Mapping[str, Sequence[float]]
     floor: tuple[float, float]
 
 
 def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]) -> Figure:
-    """The score of a two-call sampler by its intermediate noise level; marks of a search."""
+    """The score of a two-call sampler by its intermediate noise level; the level of a search."""
     figure, (axes,) = sheet(1, len(panels), 10.4, 3.9)
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         for name, values in panel.curves.items():
@@ -237,10 +237,8 @@ def intermediate_level(levels: Sequence[float], panels: Mapping[str, LevelPanel]
                 ax.plot(levels, panel.noisy[name], color=role.color, linewidth=1.3, linestyle=":")
             ax.plot(levels, values, color=role.color, linewidth=2)
             label(ax, levels[-1] * 1.1, values[-1], name, role.color)
-            places = np.array(panel.asked.get(name, [])).reshape(-1, 2)
-            ax.plot(*places.T, role.marker, color=role.color, markersize=5, fillstyle="none")
-            if len(places):
-                ax.plot(*places[-1], MEAN.marker, color=MEAN.color, markersize=9)
+            if name in panel.found:
+                ax.plot(*panel.found[name], MEAN.marker, color=MEAN.color, markersize=9)
         ax.axhspan(*panel.floor, color=DATA.color, alpha=0.16, linewidth=0)
         label(ax, levels[0], panel.floor[0] * 1.03, "real data", DATA.color)
         ax.set(xscale="log", yscale="log", xlim=(levels[0] * 0.9, levels[-1] * 3.6))

@@ -78,12 +78,12 @@ WRONG: dict[str, Callable[..., Tensor]] = {
     "F is compared with dx_t/dt in the first bracket: the velocity is σ_d F": g_with(unit=False),
     "σ_d is missing in front of dF/dt": g_with(outside=0),
     "σ_d is there twice in front of dF/dt": g_with(outside=2),
-    "u moves with du/dt = dx_t/dt / σ_d: your tangent for u lacks the 1/σ_d": g_with(inside=0),
-    "the tangent for u is divided by σ_d twice": g_with(inside=2),
+    "u moves with du/dt = dx_t/dt / σ_d: your direction for u lacks the 1/σ_d": g_with(inside=0),
+    "the direction for u is divided by σ_d twice": g_with(inside=2),
     "F is given x_t: it takes u = x_t / σ_d, and u moves with dx_t/dt / σ_d": g_with(
         primal=0, inside=0
     ),
-    "dF/dt lacks its explicit part: time moves too, with tangent 1": g_with(parts=(1, 0)),
+    "dF/dt lacks its explicit part: time moves too, with velocity 1": g_with(parts=(1, 0)),
     "dF/dt lacks the part through x_t: the point moves too": g_with(parts=(0, 1)),
     "the warm-up κ multiplies both brackets: only the second needs it": g_with(
         warm=(1, 1, 1)
@@ -92,7 +92,7 @@ WRONG: dict[str, Callable[..., Tensor]] = {
     "the warm-up κ multiplies dF/dt alone: x_t is in the same bracket": g_with(warm=(0, 0, 1)),
     "the warm-up κ multiplies x_t alone: dF/dt is in the same bracket": g_with(warm=(0, 1, 0)),
     "the warm-up κ is not used": g_with(warm=(0, 0, 0)),
-    "g is normalised already: return it as it is": g_with(bound=True),
+    "your g is normalised: return g before it is bounded": g_with(bound=True),
 }  # fmt: skip
 
 
@@ -151,7 +151,7 @@ SLIPS: dict[str, Carried] = {
         lambda F, u, t, s: -F(u, (s * t.tan()).log() / 4),
     "u is c_in x_σ already: both networks have the same input":
         lambda F, u, t, s: -F(u / t.cos()[:, None], s * t.tan()),
-    "c_in is c_out's counterpart, not a part of u: leave u as it is":
+    "u is divided by σ_d already: leave u as it is":
         lambda F, u, t, s: -F(u / s, s * t.tan()),
     "c_out is in front of both networks: no factor is left but the sign":
         lambda F, u, t, s: -s * t.sin()[:, None] * F(u, s * t.tan()),

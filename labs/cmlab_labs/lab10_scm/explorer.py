@@ -72,7 +72,7 @@ WATCH = TangentObserver(points=32)
 
 @lru_cache(maxsize=8)
 def recorded_tangents(variant: str) -> TrainingCurves | None:
-    """The recorded runs of a variant of the study "stabilisers", in the mean of their seeds.
+    """The recorded runs of a variant of the study "stabilisers", averaged over their seeds.
 
     None where there is no recording.
     """
@@ -197,10 +197,10 @@ def secant_picture(gap: float, t: float, function: str) -> Picture:
     )
     words = (
         f"From r = {t - gap:.2f} to t = {t:.2f} {function} changes by {here * gap:.3f}.\n"
-        f"Divided by the gap that is a slope of {here:.3f}; the slope of the curve at t is "
+        f"Divided by the gap, this is a slope of {here:.3f}; the slope of the curve at t is "
         f"{limit:.3f}.\n"
     )
-    flat = "It is the same at both times, as it is everywhere on the path: this is consistency."
+    flat = "The value is the same everywhere on the path: this is consistency."
     return Picture(figure, words + (flat if abs(limit) < 1e-3 else "Make the gap smaller."))
 
 
@@ -349,7 +349,7 @@ def tangents(
 
 
 def longest_sentence(terms: TangentTerms) -> str:
-    """The longest tangent, where it is and which bracket makes it."""
+    """The longest tangent, its time and its two brackets."""
     t = float(terms.t[terms.longest[0]])
     level = PRECOND.process.sigma_data * np.tan(t)
     lengths = [sample_lengths(v) for v in (terms.g, terms.first, terms.second)]
@@ -368,10 +368,10 @@ def remarks(terms: TangentTerms, weights: str, teacher: str) -> list[str]:
         return []
     says = "f* has no time features and no time input: the first two controls do nothing here."
     if sample_lengths(terms.g).max() < NOTHING:
-        return [f"{says} Along its exact path f* stays the same, and g is rounding alone."]
+        return [f"{says} Along the exact path f* does not change, so g is only rounding error."]
     if teacher == SAMPLE and terms.second.any():
-        return [f"{says} One sample does not give the exact velocity: that noise is all of g."]
-    return [f"{says} Only the two whole brackets cancel."]
+        return [f"{says} One sample lacks the exact velocity: with κ = 1 all of g is scatter."]
+    return [f"{says} The two brackets cancel only with κ = 1 and the exact teacher."]
 
 
 def bound_sentence(terms: TangentTerms, bound: str) -> str:
@@ -381,10 +381,10 @@ def bound_sentence(terms: TangentTerms, bound: str) -> str:
         f"Bound {bound}: longest {three_digits(g.max())} → {three_digits(after.max())}, "
         f"median {three_digits(float(np.median(g)))} → {three_digits(float(np.median(after)))}."
         if np.isfinite(terms.promise)
-        else "No bound: the tangents enter the gradient as they are."
+        else "No bound: the tangents enter the gradient unchanged."
     )
     low, high = three_digits(loss.min()), three_digits(loss.max())
-    return f"{lengths_text} E‖g‖²/d by time: {low} to {high}; multiplied by e^(w*) it is 1."
+    return f"{lengths_text} E‖g‖²/dim by time: {low} to {high}; multiplied by e^(w*) it is 1."
 
 
 def recorded_outcome(

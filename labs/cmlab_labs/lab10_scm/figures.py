@@ -132,7 +132,7 @@ def loss_and_gradients(
         ax,
         -0.9 * reach,
         1.5 * reach,
-        f"a dot for each of {len(ours):,} weights\nline: twice".replace(",", " "),
+        f"a dot for each of {len(ours):,} weights\nline: ratio 2".replace(",", " "),
     )
     name_axes(ax, "gradient of $\\lambda\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
               "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
@@ -164,7 +164,7 @@ def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> N
     ax.set(ylim=(-0.08 * tall, tall))
     label(ax, s[0], 1.04 * pulls[0] ** 2, "dotted: the first loss")
     label(ax, s[0], 0.92 * tall, "squares: $F$ at each step, by number", STUDENT.color)
-    label(ax, s[0], 0.82 * tall, "crosses: where it is pulled, $F^- + g$", EXTRA.color)
+    label(ax, s[0], 0.82 * tall, "crosses: the minimum, $F^- + g$", EXTRA.color)
     name_axes(
         ax,
         "answer $F$ of the network",
@@ -255,7 +255,9 @@ def input_speeds(
         place = float(np.interp(0.65, t, np.cos(t) * np.sin(t) * speed))
         label(right, 0.45, place * up, name, role.color)
     right.set(ylim=(0.03, 2e3), xlim=(0, END))
-    name_axes(right, ANGLE, "factor in $g$, by features", "In g the scale of the features decides")
+    name_axes(
+        right, ANGLE, "factor in $g$, by features", "In g the scale of the features matters most"
+    )
     return figure
 
 
@@ -294,7 +296,7 @@ def bracket_lengths(
         finding = "the second dominates" if ratio > 3 else "brackets of like size"
         name_axes(ax, ANGLE, "", f"{title}: {finding}")
     stabilised(axes[2], loud, after)
-    name_axes(axes[2], ANGLE, "", "Each stabiliser shortens a long g")
+    name_axes(axes[2], ANGLE, "", f"{titles[1]}: a long g is shortened")
     for ax in axes:
         ax.set(xlim=(0, END), ylim=(8e-3, 60))
         ax.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -318,7 +320,7 @@ def stabilised(ax: Axes, terms: TangentLengths, after: Mapping[str, np.ndarray])
 
 RMSE, STEP = "RMS distance from $f^*$ (data units)", "step"
 STABILISER_TICKS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-STABILISER_LENGTH = "median of $\\|\\cos t\\; df/dt\\|$ (data units)"
+STABILISER_LENGTH = "median of $\\|g\\|$ (data units)"
 LOOKS: dict[str, Role] = {
     "sct": STUDENT, "sct-no-norm": TARGET, "sct-fourier-16": WRONG, "scd": TEACHER,
     "scd-norm": MEAN, "scd-no-bound": EXTRA, "sct-fourier-16-bare": NOISE,
@@ -549,9 +551,10 @@ def sample_lengths(g: np.ndarray) -> np.ndarray:
     return np.linalg.norm(g, axis=-1)
 
 
-def three_digits(value: float) -> str:
-    """Three digits, and no powers of ten for large numbers."""
-    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
+def three_digits(value: float, digits: int = 3) -> str:
+    """Three digits (or two, for a title), and no powers of ten for large numbers."""
+    large = abs(value) >= 10**digits - 0.5
+    return f"{value:,.0f}".replace(",", " ") if large else f"{value:.{digits}g}"
 
 
 def microscope(terms: TangentTerms, bound: str) -> Figure:
@@ -599,7 +602,7 @@ def brackets(ax: Axes, terms: TangentTerms) -> None:
     key_label(ax, 2, f"■ second: {on}", STUDENT)
     parts = [sample_lengths(g)[terms.longest] for g in (terms.first, terms.second)]
     which = ("first", "second")[int(np.argmax(parts))]
-    title = f"Longest g: mostly {which} bracket"
+    title = f"Longest g: mostly the {which} bracket"
     name_axes(
         ax, TIME, LENGTH, "They cancel" if sample_lengths(terms.g).max() < NOTHING else title
     )
@@ -614,7 +617,7 @@ def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
     bounded = np.isfinite(terms.promise)
     if bounded:
         ax.axhspan(FLOOR / 10, terms.promise, color=EXTRA.color, alpha=0.13, linewidth=0)
-        label(ax, 0.05, FLOOR * 1.6, f"guaranteed: at most {terms.promise:.3g}", EXTRA.color)
+        label(ax, 0.05, FLOOR * 1.6, f"after the bound at most {terms.promise:.3g}", EXTRA.color)
     cloud(ax, terms.t, g, DATA, -0.008)
     key_label(ax, 1, "● ‖g‖ before the bound", DATA)
     if bounded:
@@ -622,10 +625,8 @@ def before_and_after(ax: Axes, terms: TangentTerms, bound: str) -> None:
         key_label(ax, 2, f"✚ after {SAID.get(bound, bound)}", EXTRA)
     if g.max() < FLOOR:
         label(ax, 0.05, 4 * FLOOR, f"all below {FLOOR:g}: at most {g.max():.1g}", DATA.color)
-    longest, left = three_digits(g.max()), three_digits(after.max())
-    title = (
-        f"The bound takes {longest} down to {left}" if bounded else f"The longest g is {longest}"
-    )
+    longest, left = three_digits(g.max(), 2), three_digits(after.max(), 2)
+    title = f"Longest g: {longest}, bounded to {left}" if bounded else f"Longest g: {longest}"
     name_axes(ax, TIME, "", title)
 
 
@@ -639,7 +640,7 @@ def loss_and_weight(ax: Axes, terms: TangentTerms) -> None:
     ax.plot(terms.t, terms.loss * weight, color=TRUTH.color, linestyle=":")
     key_label(ax, 3, "dotted: their product", TRUTH)
     uneven = terms.loss.max() / max(terms.loss.min(), 1e-300)
-    title = f"The loss varies by a factor of {three_digits(uneven)}"
+    title = f"The loss varies by a factor of {three_digits(uneven, 2)}"
     gone = terms.loss.max() < NOTHING**2
     name_axes(ax, TIME, "", "No loss left to weight" if gone else title)
 

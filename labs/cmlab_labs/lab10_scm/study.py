@@ -7,14 +7,14 @@ sct-…    4000 steps from random weights. `sct` has the time as it is, position
          normalised tangent, a warm-up of 250 steps, the prior and the learned weight;
          `sct-start` has the start of sCD
 scd-…    2000 steps of diffusion, then 2000 with the exact teacher; `scd` clips the tangent
-fourier  random features in place of positional ones, of this scale; "log" gives the network
-         ln(σ)/4 in place of the angle
+fourier  random features instead of positional ones, of this scale; "log" gives the network
+         ln(σ)/4 instead of the angle
 
 "gap": the discrete-time version of sCM at several gaps, and its limit.
 
 sct-…  from data alone and scd-… with the exact teacher, the limit being `sct` and `scd` of the
 study "stabilisers". Gaps are radians of TrigFlow's time. "difference" takes central differences
-of F along the path in place of its derivative.
+of F along the path instead of its derivative.
 """
 
 from collections.abc import Callable

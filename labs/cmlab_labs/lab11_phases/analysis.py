@@ -18,7 +18,7 @@ DRAWS = 8192
 
 
 def off_modes(x: Data) -> float:
-    """The share of samples x (n, 2) that are over three std from every mode of the ring."""
+    """The fraction of samples x (n, 2) that are over three std from every mode of the ring."""
     return 1 - coverage(x, toy.RING.oracle.components)[0]
 
 
@@ -32,7 +32,7 @@ def fixed_draws() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def off_by_calls(f: Denoise, sampler: Sampler, calls: int) -> float:
-    """The share off the modes of a sampler's answers in this number of calls."""
+    """The fraction off the modes of a sampler's answers in this number of calls."""
     with seeded(torch.device("cpu"), 8):
         return off_modes(sampler(VarianceExploding(), f, fixed_draws()[2], calls))
 
@@ -59,16 +59,16 @@ class SecondCall:
 
     @property
     def once(self) -> tuple[float, float]:
-        """After the first call: sliced W₂ to data, and the share off the modes."""
+        """After the first call: sliced W₂ to data, and the fraction off the modes."""
         return sliced(self.first, self.fresh), off_modes(self.first)
 
     def scores(self, level: float) -> tuple[float, float]:
-        """After a second call at this level: sliced W₂ to data, and the share off the modes."""
+        """After a second call at this level: sliced W₂ to data, and the fraction off the modes."""
         x = self.answer(self.first + level * self.z, level)
         return sliced(x, self.fresh), off_modes(x)
 
     def from_data(self, level: float) -> float:
-        """The share off the modes of one call, on data with noise of this level."""
+        """The fraction off the modes of one call, on data with noise of this level."""
         return off_modes(self.answer(self.x + level * self.z, level))
 
 

@@ -1,6 +1,6 @@
 """Animation of lab 11 (PCM): samples by network calls, with phases and with fresh noise.
 
-Phases keep the mode that a noise belongs to; fresh noise between the calls loses it.
+Phased jumps end in the mode of the exact end; fresh noise between the calls loses this mode.
 """
 
 from dataclasses import replace
@@ -37,7 +37,7 @@ PLANE = "x<sub>{}</sub> (data units)"
 
 @torch.no_grad()
 def samples(variant: str, calls: int, z: Data) -> Tensor:
-    """Samples of a variant's recorded network from noises z, with its own sampler."""
+    """Samples of a variant's recorded network from noise vectors z, with its own sampler."""
     recipe, model = (
         phased_ring(calls, 0),
         restored_network(variant, read("phases", variant)["weights"][0]),
@@ -61,7 +61,7 @@ def end_traces(x: Tensor, exact: Tensor, role: Role, panel: int) -> tuple[list, 
 
 @animation
 def calls() -> Moving:
-    """Samples of the same noises in 1 to 8 calls: phases, and one phase with fresh noise."""
+    """Samples of the same noise vectors in 1 to 8 calls: phases, or fresh noise with one."""
     ends = exact_ends(toy.RING, phased_ring(1, 0).sampler.sigma_max)
     z, exact = ends.z[:SHOWN], ends.exact[:SHOWN]
     shots = [frame(n, samples(f"m{n}", n, z), samples("m1", n, z), exact) for n in CALL_COUNTS]
@@ -71,7 +71,7 @@ def calls() -> Moving:
         text_labels([-1.58], [1.5], ["crosses: another mode"], ink(WRONG), 1),
     ]
     plane = Panel(PLANE.format(1), PLANE.format(2), (-1.7, 1.7), (-1.7, 1.7), square=True)
-    finding = "Phases keep the sample of the noise; fresh noise between the calls loses it"
+    finding = "Phased jumps end near the exact end; fresh noise leads to other modes"
     return moving("calls", finding, "network calls", [plane, plane], still, shots, 2, (1, 2))
 
 

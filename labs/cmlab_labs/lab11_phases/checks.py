@@ -61,12 +61,12 @@ class PairCase:
 PAIR_SLIPS = {
     "own edge": "a time on an edge belongs to the phase below: from t the jump leads to the next "
     "edge down, not to t itself",
-    "data": "these are jumps to the data: both have to end at the edge below t",
+    "data": "your jumps lead to the data: both have to end at the edge below t",
     "two edges": "both jumps lead to the edge below t; yours leads to the edge below r",
     "no clip": "r may lie beyond the edge below t: raise it to that edge, or the teacher and the "
     "second jump leave the phase",
-    "no step": "the second point starts from where the teacher's step leads, not from x_t",
-    "share": "the second jump starts at r: its line is followed for the share s/r, not s/t",
+    "no step": "the second jump starts at the point that the teacher's step reaches, not at x_t",
+    "share": "the second jump starts at r: of x − f(x, r) a fraction s/r is left, not s/t",
 }
 
 
@@ -125,9 +125,7 @@ def middle(answer: Callable[..., Any]) -> str:
     for place, steep in ((0.8, 3.0), (0.05, 0.2), (5.5, 1.0)):
         for rounds in (1, 4, 20):
             check_search(answer, UnimodalScore(place, steep), rounds)
-    return (
-        "3 valleys: each round leaves 2/3 of the interval, with 2 calls, around the lowest place"
-    )
+    return "3 scores: each round, with 2 evaluations, leaves 2/3 of the interval"
 
 
 def check_search(answer: Callable[..., Any], score: UnimodalScore, rounds: int) -> None:
