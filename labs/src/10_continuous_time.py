@@ -127,7 +127,7 @@ predict("10.1")
 #
 # The second line collects the terms with cos t and those with sin t. It is equation 6 of the paper.
 #
-# The first bracket asks whether F is the velocity, as in diffusion. (Training on it alone is called *velocity matching*; it gives a denoiser.) The second contains the derivative, that is, how the network's answer changes as the point moves. For f\* only the sum of the two terms has to be zero, not each bracket.
+# The first bracket asks whether F is the velocity, as in diffusion. (Training on it alone is called *velocity matching*; it gives a denoiser.) The second bracket contains the derivative, that is, how the network's answer changes as the point moves. For f\* only the sum of the two terms has to be zero, not each bracket.
 #
 # To use the equation, one has to know how $x_t$ moves. A teacher gives the velocity of the path itself, $\mathrm d x_t/\mathrm d t = \sigma_d F_\text{teacher}$ (sCD). One sample gives the velocity of its own mixture of data and noise, $\mathrm d x_t/\mathrm d t = \cos t\, \sigma_d z - \sin t\, x$ (sCT), which is right on average.
 # In training df/dt comes with a factor cos t, which stems from the weight of the loss (part 2 of the next section). The factor changes the length of df/dt, but not the points at which df/dt is zero. We call the vector $g = \cos t \; \mathrm d f/\mathrm d t$ the **tangent**. (The paper uses the word for df/dt itself. The tangent g is not the tangent line of lab 02.)
@@ -259,7 +259,7 @@ loss_and_gradients(places, pulls, ours.numpy(), theirs.numpy())
 #
 # $$\frac{\partial F}{\partial t} = \frac{\mathrm d c_\text{noise}}{\mathrm d t}\; \frac{\mathrm d\,\text{features}}{\mathrm d c_\text{noise}}\; \frac{\partial F}{\partial\,\text{features}} .$$
 #
-# The first two factors are the *speed of the time input* and the *speed of the features*. In df/dt the product is multiplied by $\sigma_d \sin t$, and in g by $\sigma_d \cos t \sin t$. For ln(σ)/4 it grows without bound near pure noise in df/dt, but not in g (left panel).
+# The first two factors are the *speed of the time input* and the *speed of the features*. In df/dt the product is multiplied by $\sigma_d \sin t$, and in g by $\sigma_d \cos t \sin t$. For ln(σ)/4 the product grows without bound near pure noise in df/dt, but not in g (left panel).
 #
 # <details><summary>Why the paper avoids ln(σ)/4, and why g does not grow with it</summary>
 #
@@ -377,7 +377,7 @@ explorer()
 # <details><summary>Answers</summary>
 #
 # - The second bracket grows at all times, most in the middle: at t = 0.73 its median goes from 0.44 to 6.8. After 50 steps of sCT it is over 500, although every g was normalised in these steps.
-# - With the exact teacher nothing is left of g: both brackets are there, equally long, and cancel. With one sample g scatters about zero even for the exact f\*: at t = 0.73 the median of ‖g‖ is 0.32, and the longest g is 27.
+# - With the exact teacher nothing is left of g: both brackets are there, equally long, and cancel. With one sample g scatters about zero even for the exact f\*: at t = 0.73 the median of ‖g‖ is 0.32, and the longest g of the batch has length 27.
 # - With ln(σ)/4 alone hardly anything changes, since in g its factor is ¼ everywhere. With prior weight 1 the median of ‖g‖ near t = 1.5 goes from 0.06 to 0.58, with either time input.
 # - The first bracket remains, so training would be velocity matching, and learn a denoiser, not f.
 #
@@ -417,7 +417,7 @@ folded("The numbers of the key figure", "From data alone:\n\n{}\n\nWith a teache
 # Either part alone does no harm here, nor does leaving out both; both together do harm, with every seed. Presumably the same residual is enlarged twice, so that late steps stay large although little is left to learn.
 # This is why the preset `toy.scd` clips the tangent. From data alone the question does not arise, because the tangent of one sample never becomes short.
 #
-# **The start.** With 2000 steps of diffusion and 2000 of sCT, the error is larger than with 4000 steps of sCT from random weights. So at this budget the paper's start from a diffusion model does not pay; with a diffusion model that exists already, or was trained for far longer, it may.
+# **The start.** With 2000 steps of diffusion and 2000 of sCT, the error is larger than with 4000 steps of sCT from random weights. So at this budget the paper's start from a diffusion model does not pay; it may pay with a diffusion model that exists already, or was trained for far longer.
 #
 # One caveat: normalising also changes the size of the steps, and all variants have the same learning rate. This may explain some of the small differences.
 #
