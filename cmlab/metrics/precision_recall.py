@@ -10,7 +10,8 @@ numbers only. A single real outlier has a large ball.
 
 Nearest neighbours show what a generated image may have been copied from. In pixels they find exact
 copies and little else: two versions of one photograph of CIFAR-10 lie at 6.98, an aeroplane and a
-ship at 5.50, but by the features of `CifarSpace` at 4.4 and 19.5. Judge copies by features.
+ship at 5.50, but by the features of `CifarSpace` at 4.4 and 19.5. Yet samples far away in pixels
+may come as near as 4.4. Find candidates by features, then compare pixels and look at both images.
 No two training images of one class are nearer in pixels than 6.97, 16 grey levels RMS, and just
 above that lie pairs of the same photograph; the mirror image of another comes as near as 1.7.
 """

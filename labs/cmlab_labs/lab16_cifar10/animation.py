@@ -1,4 +1,4 @@
-"""Animation of lab 16: pictures on the way from one noise to another, mixed in two manners."""
+"""Animation of lab 16: pictures from between two noise vectors, mixed in two ways."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..common.generators import Generator, shipped
 from .explorer import few_steps, noise
 from .figures import lerp
 
-PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))  # seeds of the two noises
+PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))  # seeds of the noise vectors
 ASKED = (0, 1, 7, 8, 9)  # the class of each pair
 FRAMES, QUALITY = 21, 88
 SHARE = "share of the second noise (no unit)"
@@ -76,7 +76,7 @@ def between_noises() -> Moving:
         Panel("", "", (-0.05, wide + 0.05), (-0.05, 3), square=True, bare=True),
         Panel(SHARE, "strength ‖z‖/√d (no unit)", (-0.02, 1.02), (0.6, 1.1)),
     ]
-    finding = "Between two noises lie pictures between two pictures; a straight mix is too weak"
+    finding = "Between two noise vectors lie pictures between two; a straight mix is too weak"
     return moving("between", finding, SHARE, panels, still, shots, 6, (0, 6))
 
 

@@ -1,4 +1,4 @@
-"""Explorer of lab 16: samples along the path between two noises, in one, two or four calls."""
+"""Explorer of lab 16: samples from between two noise vectors, in one, two or four calls."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -126,7 +126,8 @@ def reading(
     pool = generator.pool
     near = "The training pictures are not on this machine: no neighbours are shown."
     if pool:
-        near = (f"The nearest of {pool.name} is {distances[0]:.1f} away; for unseen real pictures "
-                f"the median is {pool.typical:.1f}, and an exact copy would be at 0.")  # fmt: skip
+        near = (f"In pixels, the nearest of {pool.name} is {distances[0]:.1f} away; for unseen "
+                f"real pictures the median is {pool.typical:.1f}, and an exact copy would be at "
+                "0.")  # fmt: skip
     way = f"Half-way between the two, the straight mix has {short:.2f} of the norm of noise."
     return "\n".join((f"{mix}: {calls}{lazy}", near, way))

@@ -5,7 +5,7 @@ unconditional, as published. Distances measured in this repository are in other 
 other tables.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cmlab.cli.ship import stacked, with_suffix
 from cmlab.gaussian_mixture import require
-from cmlab.methods.editing import slerp
 from cmlab.metrics.feature_extractors import CifarSpace
 from cmlab.metrics.frechet import frechet
 from cmlab.metrics.patches import patch_distance
@@ -114,8 +113,17 @@ def cost_table(costs: Mapping[str, NetworkCost]) -> str:
     return "\n".join(rows)
 
 
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def giga(operations: float) -> str:
     return f"{operations / 1e9:.3g} GFLOP"
+
+
+def power(number: float) -> str:
+    """A large number to two digits, such as 1.7 · 10¹⁶."""
+    digits, exponent = f"{number:.1e}".split("e")
+    return f"{digits} · 10" + str(int(exponent)).translate(SUPERSCRIPT)
 
 
 # Training curves of the training desk: loss, loss by noise level, and samples
@@ -252,39 +260,12 @@ def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     return figure
 
 
-# Interpolation between two noises: spherical (slerp) and straight (lerp)
-
-Mix = Callable[[Tensor, Tensor, float], Tensor]
+# Straight interpolation between two noises; the spherical one is `slerp`
 
 
 def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
     """(1 - s) z1 + s z2, the straight way."""
     return (1 - share) * z1 + share * z2
-
-
-def mix_norms(z1: Tensor, z2: Tensor, others: Tensor) -> Figure:
-    """‖z‖ / √d on both ways from z1 to z2, over where other noises (n, …) lie."""
-    shares, root = np.linspace(0, 1, 41), z1.numel() ** 0.5
-    ways: dict[str, Mix] = {"great circle": slerp, "straight mix": lerp}
-    found = {
-        name: [float(mix(z1, z2, float(s)).norm()) / root for s in shares]
-        for name, mix in ways.items()
-    }
-    lengths = others.flatten(1).norm(dim=1) / root
-    low, high = float(lengths.min()), float(lengths.max())
-    figure, ((ax,),) = sheet(1, 1, 7.6, 3.0)
-    ax.axhspan(low, high, color=NOISE.color, alpha=0.35, lw=0)
-    label(ax, 0.02, high + 0.012, f"all {len(others)} draws of noise: {low:.3f} to {high:.3f}")
-    for (name, values), role in zip(found.items(), (STUDENT, WRONG), strict=True):
-        ax.plot(shares, values, color=role.color, ls=role.line, marker=role.marker,
-                markevery=5, ms=5)  # fmt: skip
-        below = -0.045 if name == "great circle" else -0.05
-        label(ax, 0.52, values[20] + below, name, role.color)
-    ax.set_ylim(0.62, 1.1)
-    short = min(found["straight mix"])
-    title = f"Half-way, the straight mix has {short:.2f} of the norm of noise"
-    name_axes(ax, "share of the second noise", r"$\|z\|\,/\,\sqrt{\mathrm{dim}}$", title)
-    return figure
 
 
 # A generator's calls, nearest neighbours, and the path between two noises
@@ -425,7 +406,7 @@ ROWS = (
 )  # fmt: skip
 
 OURS = ("cifar10.ect-laptop", "cifar10.ect-sprint", "cifar10.ect-paper", "cifar10.ict-paper")
-HEADS = ("method", "FID, 1 call", "FID, 2 calls", "images before, M", "images, M", "how known",
+HEADS = ("method", "FID, 1 call", "FID, 2 calls", "pre-training images, M", "images, M", "source",
          "note")  # fmt: skip
 
 
@@ -683,16 +664,16 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     """The score of each sheet's pictures, over that of as many real ones."""
     low, high = score.floor
     ax.axhspan(low, high, color=DATA.color, alpha=0.2, lw=0)
-    count = f"{score.pictures} real pictures"
+    count = f"{score.pictures} photographs"
     label(ax, run.seen[0] / 1e6, low * 0.87, count, DATA.color)
     ax.plot(run.seen / 1e6, score.values, color=STUDENT.color, marker=STUDENT.marker, ms=4,
             markevery=max(len(run.seen) // 12, 1))  # fmt: skip
     ax.set_ylim(bottom=0)
     near = score.values[-1] <= high
     said = (
-        "A score of patches cannot tell\nthe last strip from real pictures"
+        "The patch distance cannot tell\nthe last strip from photographs"
         if near
-        else "Distance to real pictures"
+        else "Distance to photographs"
     )
     name_axes(ax, "images seen (millions)", "patch distance", said)
 
@@ -721,32 +702,33 @@ PAIRS = (
 )
 
 
-def photograph_pairs(images: Tensor | None) -> tuple[str, Figure | None]:
+def photograph_pairs(images: Tensor | None, *rows: str) -> tuple[str, Figure | None]:
     """The pairs' distances as a Markdown table, and both pairs as a figure.
 
     Args:
         images: CIFAR-10's training images (n, 3, 32, 32), uint8; without them the table holds the
             recorded distances, and there is no figure.
+        rows: more rows of the table, in Markdown.
 
     Raises:
         ValueError: if an image of a pair is not among them.
     """
     if images is None:
         note = "As recorded: CIFAR-10 is not on this machine, so the pictures are not shown."
-        return f"{pair_table(PAIRS)}\n\n{note}", None
+        return f"{pair_table(PAIRS, *rows)}\n\n{note}", None
     shown = torch.stack([pair_of(images, pair) for pair in PAIRS])
     found = [measured(pair, *two) for pair, two in zip(PAIRS, shown, strict=True)]
     names = [f"{p.name}:\n{p.pixels:.2f} in pixels, {p.features:.1f} in features" for p in found]
     figure, ((ax,),) = sheet(1, 1, 6.4, 1.8 * len(PAIRS))
     image_grid(ax, shown / 127.5 - 1, (), names).set_anchor("E")  # the names stand to the left
-    return pair_table(found), figure
+    return pair_table(found, *rows), figure
 
 
-def pair_table(pairs: Sequence[PhotographPair]) -> str:
-    """A Markdown table, one row a pair."""
+def pair_table(pairs: Sequence[PhotographPair], *more: str) -> str:
+    """A Markdown table, one row a pair, and then these rows."""
     rows = [f"| {pair.name} | {pair.pixels:.2f} | {pair.features:.1f} |" for pair in pairs]
-    head = "| two training images | distance in pixels | distance in features |"
-    return "\n".join([head, "|---|---:|---:|", *rows])
+    head = "| two pictures | distance in pixels | distance in features |"
+    return "\n".join([head, "|---|---:|---:|", *rows, *more])
 
 
 def measured(pair: PhotographPair, x: Tensor, y: Tensor) -> PhotographPair:

@@ -97,6 +97,18 @@ def nearest_table(record: Mapping[str, Any]) -> str:
     return "\n".join([head, "|---" + "|---:" * len(quantiles) + "|", *rows])
 
 
+def close_samples(record: Mapping[str, Any], within: float) -> list[dict[str, Any]]:
+    """The samples whose nearest training image is nearer than `within` in features.
+
+    Raises ValueError where the record lists too few to know all of them.
+    """
+    listed = record["nearest"]["closest"]
+    found = [row for row in listed if row["distance"] < within]
+    if len(found) == len(listed):
+        raise ValueError(f"all {len(listed)} samples of the record are nearer than {within:g}")
+    return found
+
+
 def unselected(weights: Path, title: str) -> Figure:
     """The sheet of the first samples of a seed, a class in each column.
 
