@@ -136,10 +136,10 @@ class SideBySide(ipw.VBox):
     """Live training of two rings with the same seed. Nothing runs before Start.
 
     `knobs` has a control for each ingredient; changing one stops both runs and sets them back to
-    step 0. Those named by `shown` are on the screen, or all. `live` is the training itself.
+    step 0. `live` is the training itself.
     """
 
-    def __init__(self, *shown: str, **start: str) -> None:
+    def __init__(self, **start: str) -> None:
         self.knobs: dict[str, Any] = {
             name: choice(LABELS[name], tuple(options), start.get(name))
             for name, options in CHANGES.items()
@@ -149,7 +149,7 @@ class SideBySide(ipw.VBox):
         for name, knob in self.knobs.items():
             knob.add_class(f"lab-race-{name}")
             knob.observe(lambda change: self.live.reset(), names="value")
-        super().__init__([ipw.VBox([self.knobs[name] for name in shown or CHANGES]), self.live])
+        super().__init__([ipw.VBox(list(self.knobs.values())), self.live])
 
     @property
     def changes(self) -> dict[str, str]:

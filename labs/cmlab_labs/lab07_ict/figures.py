@@ -101,8 +101,8 @@ def pulls(four: Mapping[str, EffectiveWeight], merged: int = 5) -> Figure:
         label(ax, place, size * float(density.max()), name, INK.get(role, role.color))
     ax.set(xscale="log", xlim=(0.0015, 15), ylim=(0, None))
     plain_ticks(ax.xaxis, (0.01, 0.1, 1, 10))
-    title = "CT pulls at high noise, iCT near the data"
-    name_axes(ax, LEVEL, "share of the pull per unit of ln t", title)
+    title = "CT pulls around t = 1, iCT near the data"
+    name_axes(ax, LEVEL, "share of the total pull per unit of ln t", title)
     return figure
 
 
@@ -214,15 +214,16 @@ def draw_cloud(ax: Axes, x: np.ndarray, modes: np.ndarray, title: str) -> None:
 
 
 def compare_scores(before: np.ndarray, after: np.ndarray) -> str:
-    """A verdict on two sets of scores (seeds,) of the same seeds: are the second ones lower?"""
+    """A verdict on two sets of scores (seeds,) of the same seeds: are the second ones lower?
+
+    Only ranges that do not overlap distinguish two recipes.
+    """
     if after.max() < before.min():
         return "confirmed here"
     if after.min() > before.max():
-        return "not seen at this scale: higher for every seed, and the ranges do not overlap"
+        return "not seen at this scale: higher for every seed"
     won = f"{int((after < before).sum())} of {len(after)} seeds"
-    if after.mean() < before.mean():
-        return f"partly: lower for {won}, but the ranges overlap"
-    return f"not seen at this scale: lower for {won} only, and the ranges overlap"
+    return f"not seen at this scale: indistinguishable, lower for {won}"
 
 
 # Sensitivity to a small step in noise level: Fourier features of time, and dropout
@@ -427,7 +428,7 @@ def two_rings(
     axes[2].set_xticks(past_steps[:: len(past_steps) // 2])
     plain_ticks(axes[2].yaxis, (0.05, 0.1, 0.2, 0.5, 1))
     ratio = float(runs[0].error[-1] / runs[1].error[-1])
-    title = f"Left over right: {ratio:.1f} times the error" if steps[-1] else "Press Start"
+    title = f"Left: {ratio:.1f} times the error" if steps[-1] else "Press Start"
     name_axes(axes[2], STEP, LADDER_ERROR, title)
     return figure
 
@@ -451,12 +452,12 @@ def where_and_when(
     plain_ticks(left.xaxis, (0.01, 0.1, 1, 10))
     before, after = (row.mean(0)[1:] for row in list(by_level.values())[1:3])
     where = "every level" if bool((after < before).all()) else "most levels"
-    name_axes(left, LEVEL, LADDER_ERROR, f"Adding the weight helps at {where}")
+    name_axes(left, LEVEL, LADDER_ERROR, f"The weight lowers the error at {where}")
     draw_bands(right, steps, by_step)
     right.set(xlim=(0, 1.3 * steps[-1]), xticks=steps[:: len(steps) // 2])
     plain_ticks(right.yaxis, (0.05, 0.1, 0.2, 0.4))
     ends = {name: v.mean(0)[-1] for name, v in by_step.items()}
-    title = f"{max(ends, key=ends.get)} stops improving"  # type: ignore[arg-type]
+    title = f"With {max(ends, key=ends.get)} the error stops falling"  # type: ignore[arg-type]
     name_axes(right, STEP, "", title)
     return figure
 
