@@ -23,47 +23,38 @@
 # After this lab you can
 #
 # 1. **derive** the direction in which a lagging target pulls, and how it depends on the grid;
-# 2. **read**, from a map of the error by noise level and training step, up to which level the network is right;
+# 2. **predict** how far a run with a slow target gets, and **read** from a map of the error where the rest lies;
 # 3. **judge** what the loss of a run tells you about its quality.
 #
-# **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. It makes two noisy points with the same noise, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
-# towards its answer at the second. The loss is a distance d between the two answers, times a weight λ that may depend on t and r. No gradient flows through the second answer. The step from the first of these points to the second follows a path only on average, so even for the exact consistency function the loss is not zero.
-# The network is built so that at the smallest noise level it returns its input, whatever its weights are; this is the *boundary condition*.
+# **What you need from labs 03 and 05.** Consistency training draws a data point x, noise z, and two neighbouring noise levels r < t from a grid of N levels. With the same noise it makes two noisy points, $x_t = x + t\,z$ and $x_r = x + r\,z$, and moves the network's answer at the first
+# towards its answer at the second, through which no gradient flows. The loss is a distance d between the two answers, times a weight λ. The points lie on one path only on average, so even the exact consistency function f* has a positive loss.
+# At the smallest noise level ε ($\sigma_{\min}$ in lab 01) the network returns its input, whatever its weights are: the *boundary condition*.
 #
-# **A note on words.** The second answer, $f_{\theta^-}(x_r, r)$, is given with weights $\theta^-$ that may be a slow moving average of the trained weights θ.
-# The iCT paper calls this second network the *EMA teacher* (EMA: exponential moving average). In this package a teacher is an outside source of truth, whereas $\theta^-$ is only the student's own past, so we call it the **target**.
-#
-# Two recipes occur below; lab 07 compares them piece by piece. Both have this course's network and optimizer.
-#
-# | | plain CT | iCT |
-# |---|---|---|
-# | paper | 2023 (which has LPIPS for d, a distance between features) | 2024 |
-# | target | average with decay μ(k) | θ⁻ = θ |
-# | distance d | squared L2, $\lVert\cdot\rVert^2$ | pseudo-Huber, $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with a tiny c: nearly the length |
-# | weight λ | 1 | 1/(t − r) |
-# | intervals of the grid | drawn uniformly | low levels more often |
-# | N | grows from 2 to 151 | doubles from 11 to 1281 |
+# **The target.** The second answer may be given with weights $\theta^-$ that are a slow moving average of the trained weights θ: after each step $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$, with a decay μ below 1.
+# The iCT paper calls this second network the *EMA teacher* (exponential moving average). Here a teacher is an outside source of truth, and $\theta^-$ is only the student's own past: we call it the **target**.
 
 # %%
+from functools import partial
+
 import numpy as np
-from cmlab_labs.common.explorer import folded, show_source, start_lab
+from cmlab_labs.common.explorer import folded, start_lab
 from cmlab_labs.common.prediction import predict
+from cmlab_labs.common.studies_shared import DOUBLING, SQRT, UNIFORM_INDEX
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
-from cmlab_labs.lab06_ema.analysis import PointMass
+from cmlab_labs.lab06_ema.analysis import PointMass, course
 from cmlab_labs.lab06_ema.explorer import (
     EMATraining,
     explorer,
+    recorded,
     recorded_run,
     springs,
     unlabelled_runs,
 )
 from cmlab_labs.lab06_ema.figures import (
-    error_by_decay,
-    front_arrival,
-    gradient_by_points,
     labelled_samples,
-    steps_by_points,
+    left_by_step,
+    share_left,
     unlabelled_losses,
     wavefronts,
 )
@@ -73,17 +64,17 @@ from IPython.display import Markdown
 
 from cmlab.data.toy import Ring
 from cmlab.losses import Uniform
-from cmlab.methods.ct import GridDecay, SqrtGrowth
+from cmlab.methods.ct import GridDecay
+from cmlab.schedules import Constant
 
 start_lab(threads=1)  # a small network: a second thread would only wait
 
 # %% [markdown]
 # ## Try it first
 #
-# Suppose that all data are the single number ξ (the Greek letter xi). The *student* is the model that is trained. It has one weight θ, which starts at distance 1 from ξ, and training pulls it with two springs. One is attached to the truth ξ.
-# The other is attached to the target θ⁻, which follows the student slowly: after each step it keeps a fraction μ of its old value. (In the picture the long spring leads to the truth. The short one above it leads to the target: it is stiff, and pulls almost as hard.)
+# Suppose that all data are the single number ξ (the Greek letter xi). The *student*, the model that is trained, has one weight θ, which starts at distance 1 from ξ. Two springs pull it: one towards the truth ξ, the other towards the target θ⁻. At each step the student moves to where the two pulls balance. Then the target, which keeps a fraction μ of its old value, follows.
 #
-# Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself, and compare. Then choose a finer grid of noise levels, with more points N. Which slows the student down: a slower target, a finer grid, or both? (The figure that counts the steps, below, answers this.)
+# Move the step with the slider or with the arrow keys. Then choose μ = 0, where the target is the student itself. Then choose a finer grid of noise levels, with more points N, which makes the spring to the target stiffer. Which slows the student down: a slower target, a finer grid, or both?
 
 # %%
 springs()
@@ -91,8 +82,7 @@ springs()
 # %% [markdown]
 # ## Predict
 #
-# Now the springs are replaced by a network. Four runs of consistency training (iCT but for its target) learn the ring of eight modes. They share the data, the network, the loss with its weight λ, the noise levels, the grids and the three seeds.
-# They differ in one number, the decay μ of the target. Below are their losses, averaged over the seeds; the vertical dotted lines are the steps at which the number of grid points doubles.
+# Now the springs are replaced by a network. Four runs of consistency training learn the ring of eight modes. They differ in one number, the decay μ of the target; data, network, loss, noise levels and the three seeds are the same. Below are their losses, averaged over the seeds. At the vertical dotted lines the number of grid points doubles.
 
 # %%
 unlabelled_losses(unlabelled_runs(), switches=range(500, 4000, 500))
@@ -103,112 +93,82 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. A single number θ defines a model, in the ε/t form of lab 03 (ε is the smallest noise level, $\sigma_{\min}$ in lab 01):
+# Let all data be one point ξ, as in the figure above. The paths are then straight lines into ξ. A single number θ defines a model, in the ε/t form of lab 03:
 #
 # $$f_\theta(x_t, t) = \frac{\varepsilon}{t}\, x_t + \Bigl(1 - \frac{\varepsilon}{t}\Bigr)\, \theta .$$
 #
-# It satisfies the boundary condition for every θ, and it is the exact consistency function when θ = ξ. Take two points with the same noise, $x_t = \xi + t z$ and $x_r = \xi + r z$ with t > r, and write $a_t = 1 - \varepsilon / t$.
-# Put $x_t$ into the model: $f_\theta(x_t, t) = \xi + \varepsilon z + a_t(\theta - \xi)$. Both answers contain the same term $\varepsilon z$, so the noise cancels in their difference:
+# It satisfies the boundary condition for every θ, and it is the exact consistency function when θ = ξ. Put in $x_t = \xi + t z$ and write $a_t = 1 - \varepsilon / t$: then $f_\theta(x_t, t) = \xi + \varepsilon z + a_t(\theta - \xi)$.
+# The answer at $x_r = \xi + r z$ contains the same term $\varepsilon z$, so the noise cancels in the difference:
 #
 # $$f_\theta(x_t, t) - f_{\theta^-}(x_r, r) = a_t(\theta - \xi) - a_r(\theta^- - \xi) = \underbrace{a_r(\theta - \theta^-)}_{\text{lag}} + \underbrace{(a_t - a_r)(\theta - \xi)}_{\text{what is to be learned}} .$$
 #
-# Square the difference, multiply it by a weight λ, take the mean over the N − 1 intervals of the grid (from ε = 0.002 to 80, as in the papers; the ring below has 10 as its highest level), and differentiate with the target held fixed:
+# Square the difference, multiply it by λ, take the mean over the intervals of the grid, and differentiate with the target held fixed:
 #
 # $$\nabla L = A\,(\theta - \theta^-) + B\,(\theta - \xi), \qquad A = 2\,\mathrm{E}[\lambda\, a_t a_r], \quad B = 2\,\mathrm{E}[\lambda\, a_t (a_t - a_r)] .$$
 #
-# These are the **two springs**. A ties θ to its own past, and B ties it to the truth. When the grid is refined, $a_t - a_r$ shrinks with the gap t − r, and so does B, while A does not. (In the code below, `proposal` says how often each interval is drawn, and its `masses` are these probabilities, here 1/(N − 1) each.)
-
-# %%
-show_source(PointMass.pulls.fget)
+# These are the **two springs**: A ties θ to its own past, and B ties it to the truth. They are computed below as the networks of this lab are trained: N levels from ε = 0.002 to 10, low ones drawn more often, and λ = 1/(t − r).
 
 # %% tags=["nbval-check-output"]
-print("          λ = 1                λ = 1/(t − r)")
-print("    N        A        B            A        B      B/A")
-for n in (11, 41, 161, 641, 2561):
-    (a, b), (a_w, b_w) = PointMass(n, Uniform()).pulls, PointMass(n).pulls
-    print(f"{n:5d} {a:8.4f} {b:8.4f}     {a_w:8.2f} {b_w:8.3f} {b_w / a_w:8.4f}")
+print("                                       steps until |θ − ξ| = 0.05, for μ =")
+print("    N        A       B      B/A   B − 0.05 A       0.9       0.99       0.999")
+points = (11, 21, 41, 81, 161, 1281)
+for n in points:
+    (a, b), steps = PointMass(n).pulls, [PointMass(n).steps_to_reach(mu) for mu in DECAYS[1:]]
+    row = f"{n:5d} {a:8.1f} {b:7.2f} {b / a:8.4f} {b - 0.05 * a:12.2f}"
+    print(row.replace("-", "−") + "".join(f"{k:11,d}" for k in steps).replace(",", " "))
 
 # %% [markdown]
-# With λ = 1 the whole signal B fades as the grid gets finer, with or without a lag. To get a finite limit one has to **rescale** the loss, that is, to divide it by the gap t − r. The weight of iCT, 1/(t − r), does so for each interval.
-# With this weight B stays finite, and A grows in proportion to N.
+# **A finer grid ties the student more tightly to its past.** In B there is the factor $a_t - a_r$, which shrinks with the gap t − r. The weight 1/(t − r) makes up for it, so B tends to a constant. A has no such factor and grows in proportion to N. (With λ = 1 it is the other way round: A stays, and B fades like 1/N.)
 #
-# Now suppose that θ is at distance 1 from ξ and that the target lags 5 % behind it: $\theta^- - \xi = 1.05$. The gradient is then B − 0.05 A. Once N is large enough it is negative,
-# and gradient descent pushes θ **away** from ξ, back to where the target is. Without a lag the gradient is B on every grid. (The vertical axis is linear between −10 and 10 and logarithmic beyond.)
-
-# %%
-points = (11, 21, 41, 81, 161, 321, 641, 1281)
-gradients = {lag: [PointMass(n).gradient(1, 1 + lag, 0) for n in points] for lag in (0, 0.01, 0.05)}
-gradient_by_points(points, gradients)
-
-# %% [markdown]
-# Does a slow target therefore lead the network to a wrong answer? It does not. Look at the two springs: both are slack when θ = θ⁻ = ξ, and only then, so the **fixed point is the truth** for every μ below 1.
-# This holds in general: at rest the target does not move, so θ⁻ = θ, and what is left is the condition for rest with μ = 0. The fixed points are those of lab 05, with their bias from the grid, whatever μ is.
+# **If the lag is given, the gradient on a fine grid points the wrong way.** This is the argument of the iCT paper. Let θ be at distance 1 from ξ and the target 5 % farther away. The gradient is then B − 0.05 A: from N = 81 on it is negative, and a step leads **away** from ξ. Without a lag the gradient is B on every grid.
 #
-# And how large is the lag in a real descent? θ runs ahead of its target until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$: this is a lag of B/A. From then on θ moves only as fast as the target follows.
-# Along the way the gradient of θ does not change sign. But whenever chance, or a good batch, carries θ further ahead than that, the gradient pulls it back, which is the wrong direction. (B/A also says from which grid on a lag of 5 % is too much: at N = 161 it is still 5.6 %.)
-
-# %% tags=["nbval-check-output"]
-toy = PointMass(161)
-a, b = toy.pulls
-print(f"N = 161: the pulls balance at a lag of B/A = {100 * b / a:.1f} %")
-print("         after 500 steps                               after a million steps")
-print("    μ    student − ξ    target − ξ     lag             student − ξ")
-for mu in DECAYS:
-    (theta, target), (end, _) = toy.after(mu, 500), toy.after(mu, 10**6)
-    lag = f"{100 * (target / theta - 1):.1f} %" if mu else "none"
-    left = "below 10⁻¹²" if abs(end) < 1e-12 else f"{end}"
-    print(f"{mu:5g} {theta:14.3f} {target:13.3f} {lag:>7} {left:>23}")
-
-# %% [markdown]
-# In short, **a slow target makes training slow but does not move the fixed point.** How slow? The next figure counts the steps of this model, with a step size of 0.1/(A + B) for every μ.
-
-# %%
-steps = {mu: [PointMass(n).steps_to_reach(mu) for n in points] for mu in DECAYS}
-balance = [sum(PointMass(n).pulls) / PointMass(n).pulls[1] for n in points]  # (A + B)/B
-free = [PointMass(n).steps_to_reach(0, rate=0.1 * k) for n, k in zip(points, balance, strict=True)]
-steps_by_points(points, steps, free)
-
-# %% [markdown]
-# With μ = 0, too, a finer grid takes more steps in this figure, but only because of this step size. Without a lag the gradient is B(θ − ξ) alone, and with a step size of 0.1/B the number of steps does not depend on N (thin line).
-# With a lag a larger step size hardly helps: at each step the target closes only a fraction 1 − μ of its distance from θ, and this distance shrinks like 1/N. (From a step size of about 2/(A + B) on the descent diverges.) So it is the **lag** that makes a fine grid slow; exercise B asks how slow.
+# **But the lag is not given.** Both springs are slack at θ = θ⁻ = ξ, and only there, so the **fixed point is the truth** for every μ below 1. (So it is for networks: at rest θ⁻ = θ, and what is left is the condition for rest with μ = 0. The fixed points are those of lab 05, with their bias from the grid.)
+# On its way θ runs ahead only until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$, which is a lag of B/A. From then on it moves as fast as the target follows: at each step the target closes a fraction 1 − μ of its distance from θ, and this distance shrinks like 1/N.
+# The last columns of the table count these steps (exercise B). **A slow target makes training slow, and slower the finer the grid, but it does not move the fixed point.**
 #
-# The networks below are trained with Adam, which divides each gradient by its own running size. The model says in which way a lag acts, not how many steps it costs a network.
+# Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. (In the springs above μ = 0, too, takes longer on a finer grid, but only because their step size is 1/(A + B).)
+#
+# ### What this predicts
+#
+# The networks are trained for 4000 steps, on the two fixed grids N = 11 and N = 161 and on a third. By the table, runs with μ = 0.9 arrive. With μ = 0.99 the one at N = 11 arrives, the one at N = 161 does not, and with μ = 0.999 neither does.
+#
+# The third grid, *doubling*, is iCT's own: it starts with N = 11 and doubles its intervals every 500 steps, up to N = 1281. While it is coarse, the student runs far ahead of a slow target. When it is refined, this lag is suddenly too large. Now it *is* given, and the gradient takes the student back: with μ = 0.999 the first doubling should undo part of what was learned (exercise A: how much?).
+#
+# A network has thousands of weights and is trained by Adam, which divides each gradient by its own running size. One weight can hardly predict more than the order of the runs.
 #
 # ## The method, from its source
 #
-# | | the paper | here |
+# Two recipes occur below; lab 07 compares them piece by piece. The runs of the prediction are iCT but for their target.
+#
+# | | plain CT (2023; the paper has LPIPS for d, a distance between features) | iCT (2024) |
 # |---|---|---|
-# | CT (2023) | $\theta^- \leftarrow \mu(k)\,\theta^- + (1 - \mu(k))\,\theta$ after step k | `EMATarget` |
-# | iCT (2024) | $\theta^- = \mathrm{stopgrad}(\theta)$, that is μ = 0 | `StopGrad` |
+# | target | `EMATarget`: average with decay μ(k) at step k | `StopGrad`: θ⁻ = θ, that is μ = 0 |
+# | distance d | squared L2, $\lVert\cdot\rVert^2$ | pseudo-Huber, $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with a tiny c: nearly the length |
+# | weight λ | 1 | 1/(t − r) |
+# | intervals of the grid | drawn uniformly | low levels more often |
+# | N | grows from 2 to 151 | doubles from 11 to 1281 |
 #
-# `EMATarget` keeps a second set of weights, and you will write its update yourself in exercise A. `StopGrad` needs none: it calls the student without recording a gradient.
+# Appendix C of the CT paper ties μ(k) to the number N(k) of grid points: $s_0 = 2$ is that of the first grid, and $\mu_0 = 0.9$ the decay on it.
 #
-# Where does CT take its μ(k) from? Appendix C of the paper ties it to the number N(k) of grid points at step k:
+# $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr)$$
 #
-# $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr), \qquad s_0 = 2,\; \mu_0 = 0.9 ,$$
-#
-# where $s_0$ is the number of points of the first grid, and $\mu_0$ the decay on it. An average with decay μ reaches back over about 1/(1 − μ) steps; the table below calls this its *memory*. By this rule, the finer the grid, the slower the target. The argument with the two springs calls for the opposite.
+# An average with decay μ reaches back over about 1/(1 − μ) steps, its *memory*. By this rule, the finer the grid, the slower the target. The two springs call for the opposite.
 
-# %%
-show_source(GridDecay.value)
-
-# %% tags=["hide-input", "nbval-check-output"]
-grid = SqrtGrowth(2, 150, 4000)
-mu = GridDecay(2, 0.9).on_grid(grid)
-for k in (0, 100, 1000, 2000, 4000):
-    memory = 1 / (1 - mu(k))
-    print(f"step {k:4d}: N = {grid(k):3.0f}   μ = {mu(k):.4f}   memory 1/(1 − μ) = {memory:3.0f} steps")
+# %% tags=["hide-input"]
+ct_decay = GridDecay(2, 0.9).on_grid(SQRT)
+memory = {k: 1 / (1 - ct_decay(k)) for k in (0, 4000)}
+Markdown(f"In a run of 4000 steps μ(k) rises from {ct_decay(0):.1f} at N = {SQRT(0):.0f}, a memory of {memory[0]:.0f} steps, to {ct_decay(4000):.4f} at N = {SQRT(4000):.0f}, a memory of {memory[4000]:.0f} steps.")
 
 # %% [markdown]
 # ## Explore
 #
-# Now a real network learns the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on three grids, with three seeds each. Two grids are fixed, with N = 11 and N = 161 points; the third, *doubling*, starts at N = 11 and doubles its intervals every 500 steps, up to N = 1281. Each run was measured 41 times during training.
+# Now networks learn the ring, whose exact consistency function f* is known. What you see was **recorded**: iCT with four decays μ on the three grids, with three seeds each.
 #
-# On the left is the distance to f* at each noise level and step, from dark blue (0.03 and less) to yellow (1 and more). The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
+# On the left is the distance to f* at each noise level and step. The white line is the **front**: below it the error is smaller than 0.2 (the ring has radius 1).
 # At the lowest noise levels f is right from the first step, thanks to the boundary condition. From there correct answers have to travel upwards, since each level learns from the one below it.
-# In the middle is the error by noise level at the step of the dotted line, and on the right the loss so far. Thin lines show μ = 0 at the same step.
+# In the middle is the error by noise level at the step of the dotted line, and on the right the loss so far. Thin lines show μ = 0.
 #
-# Two averages must not be confused. The target θ⁻ takes part in training, and μ is its decay. In every run, whatever μ is, a second average of θ is kept that has no influence on training: samples, and errors *at the end* of a run, are those of this second average. Maps and curves *during* training show θ itself.
+# (As in the other labs, samples and errors *at the end* are those of a second average of θ, which has no influence on training. Maps and curves *during* training show θ itself.)
 #
 # Three things to try:
 #
@@ -222,67 +182,63 @@ explorer()
 # %% [markdown]
 # <details><summary>What you should have seen</summary>
 #
-# The error falls first at the lower end, next to the data. With μ = 0.999 the front stops at t = 0.29 on the grid with N = 161, and not much higher, at 0.35, on the doubling one. With μ = 0.99 the lag does no harm at N = 11: for a point mass on the ring's levels B/A, the lag at which the pulls balance, is 0.46 there, and 0.015 at N = 161.
+# The error falls first at the lower end, next to the data. With μ = 0.999 the front stops at t = 0.29 on the grid with N = 161, and not much higher, at 0.35, on the doubling one. With μ = 0.99 the lag does no harm at N = 11, where the springs need 836 steps (at N = 161 they need 20 784). On the doubling grid most of the way is done while the grid is coarse.
 #
 # </details>
 
 # %% [markdown]
 # ## The key figure
 #
-# The maps compare four targets on a fixed grid of N = 161 points. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error. *At the top* means that the thick line stays at the highest level from then on.
+# How much of the way is left? For the springs (dashed) it is θ − ξ. For the networks (colours; mean and range of three seeds) it is the RMS error over all noise levels, counted from its first value, before training, down to where the run with μ = 0 on the same grid ends. **Nothing was fitted.**
 
 # %%
-fixed = {f"μ = {mu:g}": recorded_run(mu, 161) for mu in DECAYS}
-wavefronts(fixed)
+names = {n: f"N = {n}" if n else "Doubling" for n in GRIDS}
+runs = {n: {mu: recorded_run(mu, n) for mu in DECAYS} for n in GRIDS}
+growth = {n: Constant(n) if n else DOUBLING for n in GRIDS}
+model = {n: {mu: course(Constant(mu), growth[n], 4000)[:, 0] for mu in DECAYS[1:]} for n in GRIDS}
+left_by_step({names[n]: (runs[n], model[n]) for n in GRIDS})
 
 # %% tags=["hide-input"]
-rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
-print("RMS error at the end, all noise levels: " + ", ".join(f"{ranged(rmse[161][mu])} with μ = {mu:g}" for mu in (0.0, 0.999)))
+left = {n: {mu: share_left(runs[n][mu], runs[n][0.0]) for mu in DECAYS} for n in GRIDS}
+apart = {(n, mu): abs(left[n][mu][:, -1].mean() - model[n][mu][-1]) for n in GRIDS for mu in DECAYS[1:]}
+far = max(apart, key=apart.get)
+drawn = course(Constant(0.99), growth[161], 4000, partial(PointMass, proposal=UNIFORM_INDEX))[-1, 0]
+error = np.sqrt((runs[0][0.999].error ** 2).mean(-1))
+before, after = error[:, 5], error[:, 6]  # steps 500 and 600
+Markdown(f"""All nine runs with a lag end where the springs do, to within {100 * apart[far]:.0f} hundredths, and at N = 161 they go the same way. (On the coarse grid the springs are at the balance at once, and the networks need some time.) On the doubling grid the run with μ = 0.999 **unlearns**, as the springs do: within 100 steps of the first doubling its error rises from {ranged(before, ".2f")} to {ranged(after, ".2f")}, on each seed. At the end its mean is {error[:, -1].mean():.2f} again.
+
+So close an agreement is more than one weight can promise. It needs the networks' own draw of the levels (with a uniform one the springs leave {100 * drawn:.0f} % at N = 161 and μ = 0.99), and it does not hold for plain CT (below).""")
+
+# %% tags=["hide-input"]
+table = ["| grid | share left after 4000 steps | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS[1:]) + " |", "|---" * 5 + "|"]
+for n in GRIDS:
+    table.append(f"| {names[n]} | networks | " + " | ".join(ranged(left[n][mu][:, -1]).replace("-", "−") for mu in DECAYS[1:]) + " |")
+    table.append("| | springs | " + " | ".join(f"{model[n][mu][-1]:.3f}" for mu in DECAYS[1:]) + " |")
+folded("The nine runs in numbers", "\n".join(table))
 
 # %% [markdown]
-# The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. A slow target averages noise out, and a student that follows it moves little. With μ = 0.99 the front rises in the same way, but slowly, and with μ = 0.999 it hardly moves.
+# ### Where the rest lies: the front
 #
-# Whether a smooth rise makes up for the time lost depends on the grid. On the doubling grid a **small** lag does not delay the front: with μ = 0.9 it reaches the top even sooner than with μ = 0. With μ = 0.999 it never gets far.
+# The maps show the runs with N = 161. Thin lines are the fronts of the three seeds, and the thick line is the front of their mean error. *At the top* means that the thick line stays at the highest level from then on.
 
-# %% tags=["hide-input"]
-table = ["| grid | front for an error of | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS) + " |", "|---" * 6 + "|"]
-for n, near in ((161, 0.2), (161, 0.1), (0, 0.2), (0, 0.1)):
-    fronts = [front_arrival(recorded_run(mu, n), near) for mu in DECAYS]
-    table.append(f"| {f'N = {n}' if n else 'doubling'} | {near} | " + " | ".join(fronts) + " |")
-folded("When the front arrives, for two grids and two errors", "\n".join(table))
+# %%
+wavefronts({f"μ = {mu:g}": run for mu, run in runs[161].items()})
 
 # %% [markdown]
+# With μ = 0.99 the front climbs slowly, and with μ = 0.999 it hardly moves: what is left lies at high noise. The first map is noisy, and single seeds fall back several times; with μ = 0.9 the fronts rise steadily. This is the good side of an average: it takes noise out of the target.
+#
 # ### The trap: the lowest loss
 #
-# Back to the four runs of the prediction. Here are their one-call samples (first seed), and over their three seeds the mean error at the highest noise level and the mean final loss:
+# Back to the four runs of the prediction: one-call samples of the first seed, and means over the seeds.
 
 # %%
-runs = {f"{number}, μ = {run.mu:g}": run for number, run in unlabelled_runs().items()}
-clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in runs.items()}
-labelled_samples(runs, clouds, Ring().oracle.components.means.numpy())
+four = {f"{number}, μ = {run.mu:g}": run for number, run in unlabelled_runs().items()}
+clouds = {title: read("target", variant_name(run.mu, 0))["cloud"][0] for title, run in four.items()}
+labelled_samples(four, clouds, Ring().oracle.components.means.numpy())
 
 # %% [markdown]
-# All four were trained with the same weight on the same grid, so at a given step their losses are on the same scale. And yet the lowest loss goes with the largest error. Two things can make the loss of a slow run small.
-#
-# - **Its answers are flat.** The points $x + t z$ and $x + r z$ do not lie on one path, so that even f* has a positive loss, and flatter answers have a smaller one (lab 03: for a constant it is zero). How flat they are can be read from how far the samples spread; the RMS radius of the data is about 1.
-# - **Its target is its own past.** The loss compares the network not with itself, but with what it was a while ago.
-#
-# The table shows all four runs.
-
-# %% tags=["hide-input"]
-name = {run.mu: title for title, run in runs.items()}
-table = ["| | final loss | RMS radius of the samples | samples near a mode | RMS error to f*, all noise levels |", "|---" * 5 + "|"]
-for mu in DECAYS:
-    found = read("target", variant_name(mu, 0))
-    radius = np.sqrt((found["cloud"] ** 2).sum(-1).mean(1))
-    row = (found["loss"][:, -1], radius, found.score("hq"), rmse[0][mu])
-    table.append(f"| {name[mu]} | " + " | ".join(map(ranged, row)) + " |")
-Markdown("\n".join(table))
-
-# %% [markdown]
-# Each entry is the mean of three seeds (lowest to highest). *Samples near a mode* is the share of the samples that lie within three standard deviations of a mode.
-#
-# Which of the two causes is it? One more evaluation tells: compare the network at the end of run 3 with its own target and, on the same 65 536 pairs, with itself (θ⁻ = θ).
+# All four have the same weight on the same grid, so at a given step their losses are on the same scale. And yet the lowest loss goes with the largest error. There are two possible causes: **its answers are flat**, for flatter answers than f* have a smaller loss (lab 03: a constant has none), or **its target is its own past**, with which it is easy to agree.
+# To tell them apart, compare the network at the end of run 3 with its own target and, on the same 65 536 pairs, with itself (θ⁻ = θ).
 
 # %% tags=["hide-input"]
 parts = {mu: read("loss-parts", variant_name(mu, 0))["parts"].T for mu in (0.0, 0.999)}  # own target, θ⁻ = θ, f*
@@ -291,41 +247,37 @@ Markdown(f"""| run 3, with its own target | run 3, with θ⁻ = θ | run 2, wher
 |---|---|---|---|
 | {ranged(own)} | {ranged(itself)} | {ranged(parts[0.0][1])} | {exact[0]:.3f} |
 
-Compared with itself, run 3 has a higher loss than run 2 and than f*, on every seed. So its loss is not low because its own answers are flat: **it is low only against its own target**, the past with which the network agrees better than with its present answers.""")
+Compared with itself, run 3 has a higher loss than run 2 and than f*, on every seed. So its loss is **low only against its own target**, the past with which the network agrees better than with its present answers.""")
 
 # %% tags=["hide-input"]
-families = {f"N = {n}" if n else "doubling": [variant_name(mu, n) for mu in DECAYS] for n in GRIDS}
-families["plain CT"] = [f"ct-mu-{mu:g}" for mu in DECAYS]
-traps = []  # where the lowest loss goes with the largest error
-for title, variants in families.items():
-    losses = [read("target", variant)["loss"][:, -1].mean() for variant in variants]
-    errors = [read("target", variant).score("rmse").mean() for variant in variants]
-    traps += [title] if np.argmin(losses) == np.argmax(errors) else []
-mild_own, mild_itself, _ = read("loss-parts", variant_name(0.99, 161))["parts"].T
-Markdown(f"""Nor is the highest loss a safe sign: on the grid with N = 161 it belongs, for each seed, to μ = 0.99, a run that has failed as well. (There, too, the lag makes the loss smaller, but only a little: from {ranged(mild_itself)} with θ⁻ = θ to {ranged(mild_own)}.) And at N = 11 nothing in the losses shows that μ = 0.999 has an error of {rmse[11][0.999].mean():.2f} where the other three have {rmse[11][0.0].mean():.2f}.""")
+rmse = {n: {mu: read("target", variant_name(mu, n)).score("rmse") for mu in DECAYS} for n in GRIDS}
+Markdown(f"""Nor is the highest loss a safe sign: at N = 161 it belongs, on each seed, to μ = 0.99, a run that has failed as well. And at N = 11 nothing in the losses shows that μ = 0.999 has an error of {rmse[11][0.999].mean():.2f} where the other three have {rmse[11][0.0].mean():.2f}.""")
 
 # %% [markdown]
-# ### Finer grids, and the recipe of 2023
+# ### The recipe of 2023
 #
-# The two springs say that the harm of a lag grows with N. The left panel tests this. The right panel shows what happens without the average in plain CT, and with the paper's own μ(k). Each marker is one seed.
+# Plain CT has another loss and another grid. What do a lag and the paper's own μ(k) do there?
 
-# %%
-inside = {f"N = {n}" if n else "doubling": rmse[n] for n in GRIDS}
-plain = {mu: read("target", f"ct-mu-{mu:g}").score("rmse") for mu in DECAYS}
-paper = read("ladder", "ct").score("rmse")
-error_by_decay(inside, plain, paper)
+# %% tags=["hide-input"]
+ct = {f"μ = {mu:g}": ("target", f"ct-mu-{mu:g}", Constant(mu)) for mu in DECAYS} | {"the paper's μ(k)": ("ladder", "ct", ct_decay)}
+mass, free = partial(PointMass, weight=Uniform(), proposal=UNIFORM_INDEX), recorded(0.0, "ct-mu-0")
+plain = {name: read(study, variant).score("rmse") for name, (study, variant, _) in ct.items()}
+ct_left = {name: share_left(recorded(0.0, variant, study), free)[:, -1].mean() for name, (study, variant, _) in ct.items()}
+ct_model = {name: course(decay, SQRT, 4000, mass)[-1, 0] for name, (_, _, decay) in ct.items()}
+rows = {"RMS error": [ranged(score) for score in plain.values()]}
+for name, shares in (("share left", ct_left), ("share left, springs with this loss", ct_model)):
+    rows[name] = [f"{100 * share:.0f} %".replace("-", "−") for share in shares.values()]
+table = ["| | " + " | ".join(ct) + " |", "|---" * 6 + "|", *(f"| {name} | " + " | ".join(row) + " |" for name, row in rows.items())]
+Markdown("\n".join(table))
 
 # %% [markdown]
-# Inside iCT no lag that was tried lowers the final error by more than the range of the seeds, and a long one ruins the run. In plain CT a short memory (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in that recipe reduces the noise.
-# A long memory hurts there too, and the paper's own μ(k), which ends with a memory of 717 steps, is among the worst. Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
+# A short memory (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in that recipe reduces the noise. A long one hurts. The springs put the runs in the right order, but with μ = 0.99 the network is far ahead of them. And without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
 #
-# **This says more about short runs than about CT.** Our runs have 4000 steps, so μ = 0.9, 0.99 and 0.999 reach back over 0.25 %, 2.5 % and 25 % of a run, and CT's μ(k) over up to 18 %. In the paper's 800 000 steps the same μ(k) reaches back over less than 0.1 %, a shorter memory than any lag tried here.
-# Whether the share of the run counts, or the number of steps, has not been tested. Since the final answer is not biased, a run a hundred times as long should reach it all the same; this has not been tested on a network either.
+# **This says more about short runs than about CT.** In 4000 steps CT's μ(k) reaches back over up to 18 % of a run, in the paper's 800 000 over less than 0.1 %. Since the fixed point does not move, a longer run should arrive all the same; this has not been tested on a network.
 #
 # ### Train one yourself
 #
-# This is the same recipe with a seed that no recording has used. Choose μ and the grid, then press **Start**. The same button pauses the run, and **Reset** starts from the beginning. A whole run takes about half a minute.
-# The map grows as the network trains. Nothing runs until you ask for it.
+# This is the same recipe with a seed that no recording has used. Choose μ and the grid, then press **Start**; a whole run takes about half a minute. The same button pauses it, and **Reset** begins anew.
 
 # %%
 EMATraining()
@@ -333,27 +285,26 @@ EMATraining()
 # %% [markdown]
 # ## Exercises
 #
-# ### A · guided: move the target
+# ### A · guided: set back
 #
-# Write one update of the target, in place: $\theta^- \leftarrow \mu\,\theta^- + (1 - \mu)\,\theta$ for every parameter, and a plain copy of every buffer (buffers are a network's constants and counters, which are not trained). Return the target.
+# *On paper:* the two springs on the doubling grid, with μ so near 1 that the target stands still. The student is at the balance of the coarse grid when the grid is refined. By which factor does its distance from ξ grow? Write it as a function of the two springs before and after.
 
 # %% tags=["exercise"]
-def ema_update(target, online, mu):
-    """Move the parameters of `target` towards those of `online`; both are nn.Modules."""
-    # 1. no gradient history: which context manager?
-    # 2. pair up the parameters of the two, and write into the target's own tensors
-    # 3. pair up the buffers, and copy
-    # 4. return target
+def set_back(coarse, fine):
+    """θ − ξ after the refinement over θ − ξ before it; `coarse` and `fine` are pairs (A, B)."""
+    # 1. solve A (θ⁻ − θ) = B (θ − ξ) for θ − ξ, as a share of θ⁻ − ξ
+    # 2. do so for the coarse and for the fine grid: θ⁻ is in the same place
+    # 3. return the ratio of the two
     ...  # your code
 
 
 # %% tags=["check", "nbval-check-output"]
-checks.ema_update(ema_update)
+checks.set_back(set_back)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Put the update under `with torch.no_grad():` (after `import torch`). `target.parameters()` and `target.buffers()` iterate over the tensors of a network, and `zip` pairs them with those of `online`. `p = mu * p + …` makes a new tensor and leaves the target as it was. `p.mul_(mu).add_(…)` and `p.lerp_(q, fraction)` write into the tensor that is there. Which fraction does `lerp_` want, μ or 1 − μ? Try it with μ = 1, where nothing should move.
+# Write $\theta^- - \theta = (\theta^- - \xi) - (\theta - \xi)$ in the balance, and collect what multiplies θ − ξ. At N = 11, where A = 15.1 and B = 6.89, the student has 69 % of the target's distance left.
 #
 # </details>
 
@@ -361,25 +312,22 @@ checks.ema_update(ema_update)
 # <details><summary>Solution</summary>
 #
 # ```python
-# import torch
+# def set_back(coarse, fine):
+#     def share(A, B):
+#         return A / (A + B)
 #
-#
-# def ema_update(target, online, mu):
-#     with torch.no_grad():
-#         for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-#             slow.lerp_(fast, 1 - mu)
-#         for kept, new in zip(target.buffers(), online.buffers(), strict=True):
-#             kept.copy_(new)
-#     return target
+#     return share(*fine) / share(*coarse)
 # ```
+#
+# The first doubling, from N = 11 to 21, sets the student back by a quarter (×1.25), the second by 9 %, and each later one by less, because less of a lead is left to lose. In the key figure these are the upward steps of the dashed line for μ = 0.999. The network loses less: at step 500 it is not yet as far ahead as the springs are.
 #
 # </details>
 
 # %% [markdown]
 # ### B · on your own: how slow is slow?
 #
-# *On paper:* the point mass again, once the two pulls balance. How far is the target from θ, as a share of its own distance from ξ? By which factor does this distance shrink in one step? How many steps does it take until 5 % of the way is left, if the balance is there from the start?
-# Write the result as a function of A, B and μ. The check compares it with the descent itself, counted as for the figure of the steps, for μ = 0.99 and 0.999 on three grids.
+# *On paper:* the same springs on a fixed grid, with the student at the balance after every step. By which factor does the target's distance from ξ shrink in one step? How many steps does it take until 5 % of the way is left?
+# Write the result as a function of A, B and μ. The check compares it with the counted steps, as in the table above, for μ = 0.99 and 0.999 on three grids.
 
 # %% tags=["exercise"]
 def steps_to_go(A, B, mu):
@@ -393,7 +341,7 @@ checks.steps_to_go(steps_to_go)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# The balance $A(\theta^- - \theta) = B(\theta - \xi)$ can be solved for $\theta^- - \theta$ as a share of $\theta^- - \xi$. After a step $\theta^-$ has moved by $(1 - \mu)(\theta^- - \theta)$. A quantity that loses the small share q of itself at each step falls like $e^{-qk}$.
+# The balance can be solved for $\theta^- - \theta$ as a share of $\theta^- - \xi$. After a step $\theta^-$ has moved by $(1 - \mu)(\theta^- - \theta)$. A quantity that loses the small share q of itself at each step falls like $e^{-qk}$.
 #
 # </details>
 
@@ -410,45 +358,47 @@ checks.steps_to_go(steps_to_go)
 #     return math.log(20) / share
 # ```
 #
-# At N = 161, with A = 155.4 and B = 8.63, the target closes 1 − μ = 1 % of 5.3 % of its way at each step. That gives about 5700 steps for μ = 0.99; the descent takes 6086. As N grows, B tends to a constant and A grows like N: so does the number of steps.
+# At N = 161, with A = 297.9 and B = 4.34, the target closes 1 − μ = 1 % of 1.43 % of its way at each step. That gives about 20 900 steps for μ = 0.99; the count is 20 784. As N grows, B tends to a constant and A grows like N: so does the number of steps.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Results of training are means over the seeds 0, 1 and 2 (lowest to highest), from the recordings described below under Budget. “iCT” is the 2024 paper; the argument of its Section 3.2 (Proposition 1) is given here in our own derivation.
+# Results of training are means over three seeds (lowest to highest), from recordings (see Budget). The argument of iCT's Section 3.2 (Proposition 1) is given here in our own derivation.
 
 # %% tags=["hide-input"]
-flip = next(n for n, pull in zip(points, gradients[0.05], strict=True) if pull < 0)
-far = PointMass(10_241)
-slow = {n: rmse[n][0.999].mean() / rmse[n][0.0].mean() for n in GRIDS}
+flip = next(n for n in points if PointMass(n).gradient(1, 1.05, 0) < 0)
+near, fine = PointMass(11), PointMass(10_241)
+late = {n: format(PointMass(n).steps_to_reach(0.99), ",").replace(",", " ") for n in (11, 161)}
+slow = rmse[0][0.999].mean() / rmse[0][0.0].mean()
 mild = {n: rmse[n][0.99].mean() / rmse[n][0.0].mean() for n in GRIDS}
-apart = rmse[0][0.999].min() > rmse[0][0.0].max()
+clear = rmse[0][0.999].min() > rmse[0][0.0].max()
 short = {n: rmse[n][0.9].min() > rmse[n][0.0].max() for n in GRIDS}
-better_plain = plain[0.9].max() < plain[0.0].min()
+better_plain = plain["μ = 0.9"].max() < plain["μ = 0"].min()
+worse = plain["the paper's μ(k)"].min() > plain["μ = 0"].max()
 last = {mu: read("target", variant_name(mu, 0))["loss"][:, -1] for mu in DECAYS}
-trapped = last[0.999].max() < min(last[mu].min() for mu in (0.0, 0.9, 0.99))
-worse = paper.min() > plain[0.0].max()
+others = min(last[mu].min() for mu in (0.0, 0.9, 0.99))
 
 # %% tags=["hide-input"]
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {gradients[0.05][0]:.1f} at N = 11, negative from N = {flip}, −{abs(far.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {far.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
-| *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, N = 161: {steps[0.0][4]} steps with μ = 0, {format(steps[0.999][4], ",").replace(",", " ")} with μ = 0.999; after a million steps θ differs from ξ by less than 10⁻¹² | confirmed here: slow, not biased |
-| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow[0]:.1f}; {ranged(rmse[0][0.999])} against {ranged(rmse[0][0.0])} | {"confirmed here for a memory of a quarter of the run" if apart else "not seen at this scale"} |
-| iCT is better without the average even when its memory is short, 0.25 % of the run | μ = 0.9: {ranged(rmse[0][0.9])}; at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here" if short[0] else "partly: at N = 161, while on the doubling grid the ranges overlap; CT's own memory, in the paper, is shorter still" if short[161] else "not seen at this scale"} |
-| the finer the grid, the more a lag hurts (what the limit N → ∞ in iCT, Section 3.2, implies) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
-| plain CT is better without the average, too | its μ(k): {ranged(paper)}; μ = 0: {ranged(plain[0.0])}; μ = 0.9: {ranged(plain[0.9])} | {"partly: better than with μ(k), whose memory is long for a short run, but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
-| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others at least {min(last[mu].min() for mu in (0.0, 0.9, 0.99)):.3f}; compared with itself instead of its target: {ranged(itself)} | {"confirmed here, on all three seeds" if trapped else "partly"}; in the mean also for {" and for ".join(t for t in traps if t != "doubling") or "no other"} |
+| with a lagging target the rescaled gradient diverges as N grows, whatever ξ is; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {near.gradient(1, 1.05, 0):.1f} at N = 11, negative from N = {flip}, −{abs(fine.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {fine.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
+| *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, μ = 0.99: {late[11]} steps at N = 11, {late[161]} at N = 161 | confirmed here: slow, not biased |
+| *not in the paper:* two springs predict how much of the error a run leaves | nine runs of iCT: at most {100 * apart[far]:.0f} hundredths apart; plain CT, μ = 0.99: {100 * ct_model["μ = 0.99"]:.0f} % predicted, {100 * ct_left["μ = 0.99"]:.0f} % left | {"partly: confirmed here for iCT, for plain CT in their order only" if apart[far] < 0.05 else "partly"} |
+| *not in the paper:* a refinement under a slow target drives the student back | μ = 0.999, error at steps 500 and 600: {ranged(before)} and {ranged(after)} | {"confirmed here, on all three seeds" if (after > before).all() else "partly"} |
+| iCT is better without the average of the target (iCT, Section 3.2) | RMS error at μ = 0.999 over that at μ = 0: ×{slow:.1f}; μ = 0.9: {ranged(rmse[0][0.9])} against {ranged(rmse[0][0.0])}, and at N = 161 {ranged(rmse[161][0.9])} against {ranged(rmse[161][0.0])} | {"confirmed here for a memory of a quarter of the run" if clear else "not seen at this scale"}{"; for one of 0.25 % at N = 161 only" if short[161] and not short[0] else ""} |
+| the finer the grid, the more a lag hurts (implied by iCT, Section 3.2) | RMS error at μ = 0.99 over that at μ = 0: ×{mild[11]:.2f} at N = 11, ×{mild[161]:.2f} at N = 161 | {"confirmed here" if mild[161] > 2 * mild[11] else "not seen at this scale"} |
+| plain CT is better without the average, too | RMS error with its μ(k) over that at μ = 0: ×{plain["the paper's μ(k)"].mean() / plain["μ = 0"].mean():.1f}; μ = 0.9: ×{plain["μ = 0.9"].mean() / plain["μ = 0"].mean():.2f} | {"partly: better than with μ(k), but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
+| *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others at least {others:.3f}; compared with itself: {ranged(itself)} | {"confirmed here, on all three seeds" if last[0.999].max() < others else "partly"} |
 """)
 
 # %% [markdown]
 # ### What to remember
 #
-# 1. A slow target makes training slow, and slower the finer the grid. It does not move the fixed point; whether a network arrives there depends on the length of the run.
-# 2. Correct answers rise from the boundary as a front. With a long memory the front does not arrive within the run.
+# 1. A slow target makes training slow, and slower the finer the grid: the number of steps grows like N/(1 − μ). It does not move the fixed point; whether a network arrives there depends on the length of the run.
+# 2. Correct answers rise from the boundary as a front. With a long memory the front does not arrive within the run, and refining the grid can set it back.
 # 3. The loss is a distance to the run's own past. The run with the lowest loss may be the one that has learned least; compare runs by a measure that is the same for all of them.
 #
 # ## Budget

@@ -1,27 +1,32 @@
 """Lab 06: the closed form is autograd's, checks name each slip, explorers replay what was seen."""
 
-from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.plots_recordings import spread_labels
+from cmlab_labs.common.studies_shared import DOUBLING, SQRT, UNIFORM_INDEX
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
-from cmlab_labs.lab06_ema.analysis import PointMass
-from cmlab_labs.lab06_ema.checks import WRONG
-from cmlab_labs.lab06_ema.explorer import EMATraining, explorer, recorded_run, springs
+from cmlab_labs.lab06_ema.analysis import PointMass, course
+from cmlab_labs.lab06_ema.checks import BACK, WRONG
+from cmlab_labs.lab06_ema.explorer import (
+    EMATraining,
+    explorer,
+    recorded,
+    recorded_run,
+    springs,
+)
 from cmlab_labs.lab06_ema.figures import (
-    DECAY_STYLE,
     ErrorHistory,
-    error_by_decay,
     front,
     front_arrival,
-    gradient_by_points,
     labelled_samples,
+    left_by_step,
+    share_left,
     snapshot,
-    steps_by_points,
     unlabelled_losses,
     wavefronts,
 )
@@ -29,10 +34,15 @@ from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, LossObserver, ict_variant,
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import Uniform
-from cmlab.noise_levels import KarrasGrid, LogNormal
+from cmlab.methods.ct import GridDecay
+from cmlab.noise_levels import KarrasGrid, UniformIndex
+from cmlab.presets import toy
+from cmlab.schedules import Constant
 
 LAB = lab("06")
-CHECKS = (checks.ema_update, checks.steps_to_go)
+CHECKS = (checks.set_back, checks.steps_to_go)
+PAPERS = KarrasGrid()  # to 80
+papers_mass = partial(PointMass, weight=Uniform(), proposal=UniformIndex(PAPERS), grid=PAPERS)
 
 
 def test_the_stubs_are_not_attempted_and_the_solutions_pass():
@@ -52,7 +62,7 @@ def test_the_stubs_are_not_attempted_and_the_solutions_pass():
     (1281, 1.855312751, 7.882767392e-4),
 ])  # fmt: skip
 def test_the_pulls_of_the_unweighted_loss_are_the_reference_values(points, a, b):
-    assert PointMass(points, Uniform()).pulls == pytest.approx((a, b), rel=1e-8)
+    assert papers_mass(points).pulls == pytest.approx((a, b), rel=1e-8)
 
 
 @pytest.mark.parametrize("z", [0.0, 2.5])
@@ -66,147 +76,71 @@ def test_the_gradient_is_what_autograd_finds_for_any_noise(z):
 
     gap = f(theta, levels[1:]) - f(target, levels[:-1])
     gap.square().mean().backward()
-    assert PointMass(18, Uniform()).gradient(2.0, target, xi) == pytest.approx(float(theta.grad))
+    assert papers_mass(18).gradient(2.0, target, xi) == pytest.approx(float(theta.grad))
     assert float(theta.grad) == pytest.approx(0.8235409538992)
 
 
 def test_five_per_cent_behind_turns_the_gradient_round_and_no_lag_leaves_it_finite():
-    lag, none = ([PointMass(n).gradient(1, 1 + s, 0) for n in (161, 641, 2561)] for s in (0.05, 0))
-    assert lag == pytest.approx([0.86, -23.4, -117.3], rel=0.01)
-    assert none == pytest.approx([8.63, 7.86, 7.66], rel=0.01)
+    lag, none = ([PointMass(n).gradient(1, 1 + s, 0) for n in (41, 81, 161)] for s in (0.05, 0))
+    assert lag == pytest.approx([1.27, -2.89, -10.56], rel=0.01)  # "from N = 81 on", says the lab
+    assert none == pytest.approx([4.95, 4.54, 4.34], rel=0.01)
 
 
-def test_the_fixed_point_is_the_truth_for_every_mu():
-    for mu in DECAYS:
-        assert max(map(abs, PointMass(161).after(mu, 10**6))) < 1e-12
+def test_the_point_mass_has_the_levels_of_the_runs():
+    pairs = ict_variant(0.99, 161)(0).method.pairs
+    mass = PointMass(161)
+    assert (mass.proposal, mass.grid) == (pairs.proposal, pairs.grid) == (toy.LEVELS, toy.GRID)
+    assert type(mass.weight) is type(ict_variant(0.99, 161)(0).method.weight)
 
 
-def test_steps_to_reach_is_what_stepping_finds():
+def test_at_the_balance_the_gradient_is_zero_and_the_fixed_point_is_the_truth_alone():
+    for n in (11, 161):
+        toy_mass = PointMass(n)
+        assert toy_mass.gradient(toy_mass.balance * 1.7 + 0.3, 2.0, 0.3) == pytest.approx(
+            0, abs=1e-9
+        )
+        assert 0 < toy_mass.balance < 1  # so that each step leads nearer, whatever μ is below 1
+    assert PointMass(161).gradient(0.3, 0.3, 0.3) == 0
+
+
+@pytest.mark.parametrize("mu", DECAYS)
+def test_the_course_is_that_of_descent_to_the_lowest_loss_and_its_steps_are_counted_right(mu):
+    toy_mass, theta, target = PointMass(11), 1.0, 1.0
+    for seen in course(Constant(mu), Constant(11), 60)[1:]:
+        theta -= toy_mass.gradient(theta, target, 0.0) / sum(toy_mass.pulls)
+        target = mu * target + (1 - mu) * theta
+        assert seen == pytest.approx((theta, target))
+    counted = toy_mass.steps_to_reach(mu)
+    student = course(Constant(mu), Constant(11), counted)[:, 0]
+    assert student[counted] <= 0.05 < student[counted - 1]
+
+
+def test_slower_in_proportion_to_the_grid_and_to_the_memory():
+    steps = {
+        (n, mu): PointMass(n).steps_to_reach(mu) for n in (11, 161, 641) for mu in (0.99, 0.999)
+    }
+    assert (steps[11, 0.99], steps[161, 0.99]) == (836, 20784)  # as the lab says
+    assert steps[641, 0.99] / steps[161, 0.99] == pytest.approx(4, rel=0.05)
+    assert steps[161, 0.999] / steps[161, 0.99] == pytest.approx(10, rel=0.01)
     a, b = PointMass(161).pulls
-    theta = target = 1.0
-    steps = 0
-    while theta > 0.05:
-        theta -= 0.1 / (a + b) * (a * (theta - target) + b * theta)
-        target = 0.99 * target + 0.01 * theta
-        steps += 1
-    assert steps == PointMass(161).steps_to_reach(0.99) == 6086
-    assert PointMass(161).after(0.99, steps) == pytest.approx((theta, target))
+    assert np.log(20) * (a + b) / (b * 0.01) == pytest.approx(20900, rel=0.002)  # exercise B
+    assert (a, b, b / (a + b)) == pytest.approx((297.9, 4.34, 0.0143), rel=0.005)
 
 
-def test_without_a_lag_the_right_step_size_makes_every_grid_as_fast_and_a_lag_does_not():
-    pulls = {n: PointMass(n).pulls for n in (11, 161, 1281)}
-    free = {PointMass(n).steps_to_reach(0, rate=0.1 * (a + b) / b) for n, (a, b) in pulls.items()}
-    assert free == {29}
-    toy, (a, b) = PointMass(161), pulls[161]
-    assert toy.steps_to_reach(0.99, rate=1.9) > 0.9 * toy.steps_to_reach(0.99)
-    assert abs(toy.after(0.99, 1000, rate=2.2)[0]) > 1e6
-    assert np.log(20) * (a + b) / (b * 0.01) == pytest.approx(5700, rel=0.01)  # exercise B
+def test_a_refined_grid_takes_the_student_back_and_a_kept_one_never_does():
+    first = course(Constant(0.999), DOUBLING, 1100)[:, 0]
+    assert first[501] / first[500] == pytest.approx(1.25, rel=0.01)  # exercise A
+    assert first[1001] / first[1000] == pytest.approx(1.09, rel=0.01)
+    assert (np.diff(course(Constant(0.999), Constant(11), 1100)[:, 0]) < 0).all()
 
 
 # The checks
 
 
-def moved(edit):
-    """An answer that is right but for an edit: edit(slow, fast, μ) writes the parameters."""
-
-    @torch.no_grad()
-    def wrong(target, online, mu):
-        for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-            edit(slow, fast, mu)
-        for kept, new in zip(target.buffers(), online.buffers(), strict=True):
-            kept.copy_(new)
-        return target
-
-    return wrong
-
-
-def right(target, online, mu):
-    return moved(lambda slow, fast, mu: slow.lerp_(fast, 1 - mu))(target, online, mu)
-
-
-def swapped(target, online, mu):
-    right(online, target, mu)
-    return target
-
-
-def renamed(target, online, mu):
-    for p, q in zip(target.parameters(), online.parameters(), strict=True):
-        p = mu * p + (1 - mu) * q  # noqa: F841
-    return target
-
-
-def buffers(edit):
-    @torch.no_grad()
-    def wrong(target, online, mu):
-        for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-            slow.lerp_(fast, 1 - mu)
-        edit(target, online, mu)
-        return target
-
-    return wrong
-
-
-def averaged(target, online, mu):
-    target.scale.lerp_(online.scale, 1 - mu)
-
-
-def with_history(target, online, mu):
-    for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-        slow.mul_(mu).add_((1 - mu) * fast)
-    for kept, new in zip(target.buffers(), online.buffers(), strict=True):
-        kept.copy_(new)
-    return target
-
-
-def fresh(target, online, mu):
-    return right(deepcopy(target), online, mu)
-
-
-def reassigned(target, online, mu):
-    for key, q in online.named_parameters():
-        p = getattr(target, key)
-        setattr(target, key, torch.nn.Parameter((mu * p + (1 - mu) * q).detach()))
-    return target
-
-
-def tied(target, online, mu):
-    with torch.no_grad():
-        for key, q in online.named_parameters():
-            p = getattr(target, key)
-            p.lerp_(q, 1 - mu)
-        target.scale, target.seen = online.scale, online.seen
-    return target
-
-
-def silent(target, online, mu):
-    right(target, online, mu)
-
-
-EMA_SLIPS = {
-    "μ and 1 − μ are exchanged": moved(lambda slow, fast, mu: slow.lerp_(fast, mu)),
-    "the roles are swapped": swapped,
-    "copied as a whole": moved(lambda slow, fast, mu: slow.copy_(fast)),
-    "nothing moves": renamed,
-    "only the first parameter": moved(
-        lambda slow, fast, mu: slow.lerp_(fast, 1 - mu) if slow > 0 else None
-    ),
-    "the parameters are [2.0, -4.0]": moved(lambda slow, fast, mu: slow.mul_(1 + 4 * (1 - mu))),
-    "left behind": buffers(lambda target, online, mu: None),
-    "buffers are averaged": buffers(averaged),
-    "the buffers are [8.0, 3.0]": buffers(lambda t, o, mu: t.scale.copy_(o.scale)),
-    "gradient history": with_history,
-    "these are new tensors": fresh,
-    "code that holds": reassigned,
-    "shares memory": tied,
-    "end with `return target`": silent,
-    "not for 20 updates": moved(lambda slow, fast, mu: slow.lerp_(fast, 0.25)),
-}
-
-
-@pytest.mark.parametrize("message", EMA_SLIPS)
-def test_each_slip_in_the_update_gets_its_own_message(message):
-    verdict = checks.ema_update(EMA_SLIPS[message])
-    assert verdict.state == "slip" and message in verdict.message, verdict
+@pytest.mark.parametrize("message", BACK)
+def test_each_slip_in_the_set_back_gets_its_own_message(message):
+    verdict = checks.set_back(BACK[message])
+    assert verdict.state == "slip" and verdict.message == message
 
 
 @pytest.mark.parametrize("message", WRONG)
@@ -218,6 +152,7 @@ def test_each_slip_in_the_number_of_steps_gets_its_own_message(message):
 
 def test_other_wrong_numbers_of_steps_are_told_apart():
     assert "you say 3 steps" in checks.steps_to_go(lambda a, b, mu: 3.0).message
+    assert "from N = 11 to 21 you say 3.000" in checks.set_back(lambda coarse, fine: 3.0).message
 
 
 # The front and the figures
@@ -264,17 +199,12 @@ def test_the_figures_draw_what_they_were_given():
         .get_title(loc="left")
     )
     assert title == "a\nerror at t = 1: 0.10\nloss 1.000, the lowest"
-    scores = {mu: np.array([0.1, 0.2]) * (1 + place) for place, mu in enumerate(DECAY_STYLE)}
-    left, right = error_by_decay({"N = 1": scores, "N = 2": scores, "c": scores}, scores,
-                              np.array([0.1])).axes  # fmt: skip
-    assert list(left.lines[0].get_ydata()) == pytest.approx([0.15, 0.3, 0.45, 0.6])
-    said = right.get_title(loc="left")
-    assert said.endswith("μ = 0.9 does not help,\nμ = 0.999 multiplies the error by 4.0")
-    (pull,) = gradient_by_points((11, 21, 41), {0.05: [1.0, -1.0, -2.0]}).axes
-    assert "5 % flips the sign from N = 21" in pull.get_title(loc="left")
-    (pace,) = steps_by_points((11, 21, 41), {0.0: [5, 7, 10], 0.999: [10, 9, 40]}, [3, 3, 3]).axes
-    assert "needs 4 times" in pace.get_title(loc="left")
-    assert list(pace.lines[-1].get_ydata()) == [3, 3, 3]
+    free, slow = (run_of([[[0, 2, 2], [0, last, last]]] * 2) for last in (1, 1.5))
+    assert share_left(slow, free) == pytest.approx(np.array([[1, 0.5], [1, 0.5]]))
+    course_of = {0.9: np.linspace(1, 0.25, 101)}
+    (pace,) = left_by_step({"N = 5": ({0.0: free, 0.9: slow}, course_of)}).axes
+    assert pace.get_title("left") == "N = 5: μ = 0.9 leaves 50 %\n(the springs 25 %)"
+    assert list(pace.lines[1].get_ydata()) == pytest.approx([1, 0.5])
 
 
 def test_labels_that_would_meet_are_moved_apart():
@@ -289,14 +219,33 @@ def test_labels_that_would_meet_are_moved_apart():
 def test_the_folded_answers_and_the_traps_are_what_was_recorded():
     assert front_arrival(recorded_run(0.999, 161)) == "reaches t = 0.29"
     assert front_arrival(recorded_run(0.999, 0)) == "reaches t = 0.35"
-    ring = KarrasGrid(0.002, 10.0)
-    for n, seen in ((11, 0.46), (161, 0.015)):
-        a, b = PointMass(n, proposal=LogNormal(-1.1, 2.0), grid=ring).pulls
-        assert b / a == pytest.approx(seen, rel=0.04)
     last = np.stack([read("target", variant_name(mu, 161))["loss"][:, -1] for mu in DECAYS])
     assert set(last.argmax(0)) == {DECAYS.index(0.99)}  # for each seed, says the lab
     mild, none = (read("target", variant_name(mu, 161)).score("rmse") for mu in (0.99, 0.0))
     assert mild.min() > 3 * none.max()
+
+
+def test_two_springs_leave_what_the_runs_of_ict_leave_and_only_their_order_in_plain_ct():
+    for n in GRIDS:
+        for mu in DECAYS[1:]:
+            left = share_left(recorded_run(mu, n), recorded_run(0.0, n))[:, -1].mean()
+            springs_left = course(Constant(mu), Constant(n) if n else DOUBLING, 4000)[-1, 0]
+            assert left == pytest.approx(springs_left, abs=0.05)
+    mass = partial(PointMass, weight=Uniform(), proposal=UNIFORM_INDEX)
+    runs = [("target", f"ct-mu-{mu:g}", Constant(mu)) for mu in DECAYS[1:]]
+    runs.insert(2, ("ladder", "ct", GridDecay(2, 0.9).on_grid(SQRT)))
+    free = recorded(0.0, "ct-mu-0")
+    left = [share_left(recorded(0.0, name, study), free)[:, -1].mean() for study, name, _ in runs]
+    model = [course(decay, SQRT, 4000, mass)[-1, 0] for _, _, decay in runs]
+    assert sorted(left) == left and sorted(model) == model  # the same order
+    assert model[1] - left[1] > 0.4
+
+
+def test_under_a_slow_target_the_first_doubling_undoes_what_was_learned_on_every_seed():
+    error = {mu: np.sqrt((recorded_run(mu, 0).error ** 2).mean(-1)) for mu in (0.99, 0.999)}
+    assert (recorded_run(0.999, 0).steps[[5, 6]] == [500, 600]).all()
+    assert (error[0.999][:, 6] > error[0.999][:, 5] + 0.02).all()
+    assert (error[0.99][:, 6] < error[0.99][:, 5]).all()
 
 
 def test_inside_the_recipe_a_target_of_decay_0999_costs_more_than_four_times():
@@ -385,22 +334,12 @@ def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
     assert "μ = 0.9" in own.live.picture.reading
 
 
-@pytest.mark.parametrize("mu", DECAYS)
-def test_the_course_of_the_point_mass_goes_where_its_matrix_power_says(mu):
-    toy = PointMass(161)
-    course = toy.course(mu, 300)
-    assert course.shape == (301, 2) and course[0] == pytest.approx([1, 1])
-    assert course[[1, 40, 300]] == pytest.approx(
-        np.array([toy.after(mu, k) for k in (1, 40, 300)])
-    )
-
-
 def test_the_springs_say_how_far_the_student_is_and_how_far_it_would_be_without_a_lag():
     toy = springs()
     turn(toy, mu=0.99, points=161, step=500)
-    student, target = PointMass(161).after(0.99, 500)
+    student, target = course(Constant(0.99), Constant(161), 500)[-1]
     reading = toy.picture.reading
     assert f"{student:.2f} from the truth and the target {target:.2f}" in reading
-    assert f"would be {PointMass(161).after(0.0, 500)[0]:.2f} from" in reading
+    assert f"would be {PointMass(161).balance ** 500:.2f} from" in reading
     turn(toy, step=0)
     assert "100 % of the way" in toy.picture.figure.axes[0].get_title("left")

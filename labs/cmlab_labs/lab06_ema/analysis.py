@@ -10,29 +10,29 @@ x_t = ξ + t z and x_r = ξ + r z the noise cancels: with a_t = 1 - σ_min/t,
     f_θ(x_t, t) - f_θ⁻(x_r, r) = a_r (θ - θ⁻) + (a_t - a_r)(θ - ξ)
 """
 
-from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, log
 
 import numpy as np
 
 from cmlab.methods.ict import InverseGap
-from cmlab.noise_levels import KarrasGrid, Proposal, UniformIndex
-from cmlab.types import Weight
-
-GRID = KarrasGrid()
+from cmlab.noise_levels import KarrasGrid, Proposal
+from cmlab.presets import toy
+from cmlab.types import Schedule, Weight
 
 
 @dataclass(frozen=True)
 class PointMass:
     """The loss E[λ (f_θ(x_t, t) - f_θ⁻(x_r, r))²], t and r neighbours on a grid of N levels.
 
-    Distances to ξ start at 1.
+    Weight, levels and grid are by default those of iCT on the ring. Distances to ξ start at 1.
     """
 
     points: int
     weight: Weight = InverseGap()
-    proposal: Proposal = UniformIndex(GRID)
-    grid: KarrasGrid = GRID
+    proposal: Proposal = toy.LEVELS
+    grid: KarrasGrid = toy.GRID
 
     @property
     def pulls(self) -> tuple[float, float]:
@@ -47,30 +47,31 @@ class PointMass:
         to_target, to_truth = self.pulls
         return to_target * (theta - target) + to_truth * (theta - xi)
 
-    def after(self, mu: float, steps: int, rate: float = 0.1) -> tuple[float, float]:
-        """θ - ξ and θ⁻ - ξ after this many steps of gradient descent from 1, 1.
+    @property
+    def balance(self) -> float:
+        """(θ - ξ)/(θ⁻ - ξ) where the gradient is zero: A/(A + B)."""
+        to_target, to_truth = self.pulls
+        return to_target / (to_target + to_truth)
 
-        Each is θ ← θ - η dL/dθ, then θ⁻ ← μ θ⁻ + (1 - μ) θ. η is `rate` in units of 1/(A + B).
-        """
-        a, b = self.pulls
-        theta = np.array([1 - rate, rate * a / (a + b)])  # the new θ, from the old (θ, θ⁻)
-        once = np.stack([theta, mu * np.array([0.0, 1.0]) + (1 - mu) * theta])
-        end = np.linalg.matrix_power(once, steps).sum(1)
-        return float(end[0]), float(end[1])
+    def steps_to_reach(self, mu: float, near: float = 0.05) -> int:
+        """Steps k until θ - ξ ≤ near, with θ at the balance: θ - ξ = balance · share^{k-1}."""
+        share = mu + (1 - mu) * self.balance
+        return 1 + max(0, ceil(log(near / self.balance) / log(share)))
 
-    def course(self, mu: float, steps: int, rate: float = 0.1) -> np.ndarray:
-        """θ - ξ and θ⁻ - ξ after 0, 1, … steps of the same descent: (steps + 1, 2)."""
-        a, b = self.pulls
-        rows = [(1.0, 1.0)]
-        for _ in range(steps):
-            theta, target = rows[-1]
-            theta -= rate * (a * (theta - target) + b * theta) / (a + b)
-            rows.append((theta, mu * target + (1 - mu) * theta))
-        return np.array(rows)
 
-    def steps_to_reach(
-        self, mu: float, near: float = 0.05, rate: float = 0.1, most: int = 10**8
-    ) -> int:
-        """Steps of gradient descent until |θ - ξ| ≤ near. Distances only shrink, so we halve."""
-        reached = range(most)
-        return bisect_left(reached, True, key=lambda k: self.after(mu, k, rate)[0] <= near)
+def course(
+    mu: Schedule, points: Schedule, steps: int, model: Callable[[int], PointMass] = PointMass
+) -> np.ndarray:
+    """θ - ξ and θ⁻ - ξ after 0, 1, … steps, on a grid that may grow: (steps + 1, 2).
+
+    A step puts θ at the balance, where the loss is smallest for the present target; then
+    θ⁻ ← μ θ⁻ + (1 - μ) θ.
+    """
+    rows, balance = [(1.0, 1.0)], dict[int, float]()
+    for k in range(steps):
+        n, target = int(points(k)), rows[-1][1]
+        if n not in balance:
+            balance[n] = model(n).balance
+        theta = balance[n] * target
+        rows.append((theta, mu(k) * target + (1 - mu(k)) * theta))
+    return np.array(rows)

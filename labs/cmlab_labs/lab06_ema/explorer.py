@@ -8,12 +8,13 @@ import numpy as np
 
 from cmlab.data.toy import Ring
 from cmlab.metrics.toy import rmse_by_level, truth
+from cmlab.schedules import Constant
 from cmlab.train.trainer import Trainer
 
 from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
-from .analysis import PointMass
+from .analysis import PointMass, course
 from .figures import NEAR, ErrorHistory, mean_front, snapshot, two_springs
 from .study import DECAYS, ict_variant, variant_name
 
@@ -24,9 +25,9 @@ FRESH_SEED = 3  # the recordings have 0, 1 and 2
 
 
 @lru_cache(maxsize=32)
-def recorded(mu: float, variant: str) -> ErrorHistory:
-    """A variant of the study "target", by its decay and its name."""
-    found = read("target", variant)
+def recorded(mu: float, variant: str, study: str = "target") -> ErrorHistory:
+    """A variant of a study by its name; `mu` is the decay that the figures write beside it."""
+    found = read(study, variant)
     return ErrorHistory(mu, found["steps"][0], found["levels"][0], found["error"], found["loss"])
 
 
@@ -87,25 +88,24 @@ def springs() -> Explorer:
     knobs = {
         "step": slider("step of training", 300, 0, SPRING_STEPS, 20),
         "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
-        "points": choice("grid", (("N = 11", 11), ("N = 161", 161), ("N = 1281", 1281)), 161),
+        "points": choice("grid", (("N = 11", 11), ("N = 161", 161), ("N = 1281", 1281)), 11),
     }
     return Explorer(pulled, knobs, "springs()")
 
 
 def pulled(step: int, mu: float, points: int) -> Picture:
-    """Student and target of the point mass after this many steps of gradient descent."""
-    toy = PointMass(points)
-    student, target = toy.course(mu, step).T
-    alone = toy.course(0.0, step)[:, 0]
-    course = {"student": student, "target": target, "no lag": alone}
-    a, b = toy.pulls
+    """Student and target of the point mass after this many steps."""
+    student, target = course(Constant(mu), Constant(points), step).T
+    alone = course(Constant(0.0), Constant(points), step)[:, 0]
+    a, b = PointMass(points).pulls
     words = (
         f"Step {step}, μ = {mu:g}, N = {points}: the student is {student[-1]:.2f} from the truth "
         f"and the target {target[-1]:.2f}.\n"
-        f"The spring to the target is {a / b:.0f} times as stiff as the spring to the truth.\n"
+        f"The spring to the target is {a / b:.3g} times as stiff as the spring to the truth.\n"
         f"Without a lag (μ = 0) the student would be {alone[-1]:.2f} from the truth by now."
     )
-    return Picture(two_springs(course, step, SPRING_STEPS, toy.pulls), words)
+    seen = {"student": student, "target": target, "no lag": alone}
+    return Picture(two_springs(seen, step, SPRING_STEPS, (a, b)), words)
 
 
 class EMATraining(ipw.VBox):

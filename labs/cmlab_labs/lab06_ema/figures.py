@@ -1,4 +1,4 @@
-"""Figures of lab 06: an EMA target's gradient on a point mass, and error by level and step."""
+"""Figures of lab 06: two springs, error by level and step, and what a slow target leaves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from cmlab.metrics.plots import (
     STUDENT,
     TARGET,
     TRUTH,
-    WRONG,
     Role,
     label,
     name_axes,
@@ -24,73 +23,6 @@ from cmlab.metrics.plots import (
 )
 
 from ..common.plots_recordings import spread_labels
-
-LAG_STYLE = {0.0: TRUTH, 0.01: TARGET, 0.05: WRONG}
-POINTS = "grid points $N$"
-
-
-def over_points(points: Sequence[int]) -> tuple[Figure, Axes]:
-    """A figure of one panel, with numbers of grid points on its horizontal axis."""
-    figure, ((ax,),) = sheet(1, 1, 6.4, 3.4)
-    ax.set(xscale="log", xlim=(points[0] / 1.2, points[-1] * 2.6))
-    ax.set_xticks(points[::2], [str(n) for n in points[::2]])
-    ax.set_xticks([], minor=True)
-    return figure, ax
-
-
-def gradient_by_points(
-    points: Sequence[int], gradients: Mapping[float, Sequence[float]]
-) -> Figure:
-    """The rescaled gradient by N, one line per lag: positive towards ξ, negative away from it."""
-    figure, ax = over_points(points)
-    ax.axhspan(-1e4, 0, color="#f3e3ec", linewidth=0)
-    ax.axhline(0, color="#666666", linewidth=0.8)
-    for lag, values in gradients.items():
-        role = LAG_STYLE[lag]
-        ax.plot(points, values, color=role.color, linestyle=role.line, marker=role.marker,
-                markersize=5)  # fmt: skip
-        label(ax, points[-1] * 1.12, values[-1], f"lag {100 * lag:.0f} %", role.color)
-    lowest = min(min(values) for values in gradients.values())
-    ax.set_yscale("symlog", linthresh=10)
-    ax.set(ylim=(2 * min(lowest, -1), 30))
-    ax.set_yticks([-100, -10, 0, 10], ["−100", "−10", "0", "10"])
-    ax.set_yticks([], minor=True)
-    ax.text(0.03, 0.05, "shaded: the step leads away from ξ", transform=ax.transAxes, fontsize=9)
-    name_axes(ax, POINTS, "gradient at θ − ξ = 1", sign_change(points, gradients))
-    return figure
-
-
-def sign_change(points: Sequence[int], gradients: Mapping[float, Sequence[float]]) -> str:
-    """The N from which the largest lag turns the sign of the gradient, as a title."""
-    lag, values = max(gradients.items())
-    wrong = [n for n, value in zip(points, values, strict=True) if value < 0]
-    if not wrong:
-        return "No sign changes"
-    return f"A lag of {100 * lag:.0f} % flips the sign from N = {wrong[0]} on"
-
-
-def steps_by_points(
-    points: Sequence[int], steps: Mapping[float, Sequence[int]], unhindered: Sequence[int]
-) -> Figure:
-    """Steps of gradient descent until the distance to ξ is a twentieth of what it was, by N.
-
-    `unhindered` are the steps with μ = 0 and a step size that does without A.
-    """
-    figure, ax = over_points(points)
-    for mu, counts in steps.items():
-        role = DECAY_STYLE[mu]
-        ax.plot(points, counts, color=role.color, linestyle=role.line, marker=role.marker,
-                markersize=5)  # fmt: skip
-        label(ax, points[-1] * 1.12, counts[-1] * 0.85, f"μ = {mu:g}", role.color)
-    ax.plot(points, unhindered, color=DATA.color, linewidth=1)
-    label(ax, points[-3], unhindered[-1] * 1.3, "μ = 0, step size 0.1/B", DATA.color)
-    ax.set(yscale="log")
-    slow, fast = steps[max(steps)][-1], steps[min(steps)][-1]
-    times = f"{slow / fast:.0f} times as many steps"
-    title = f"At N = {points[-1]}, μ = {max(steps):g} needs {times} as μ = {min(steps):g}"
-    name_axes(ax, POINTS, "steps until |θ − ξ| = 0.05", title)
-    return figure
-
 
 # The point mass as two springs: where student and target stand, and how far they have come
 
@@ -331,7 +263,6 @@ def small_axes(profile: Axes, loss: Axes, run: ErrorHistory, now: int) -> None:
 
 INK = "#333333"
 LINES = ("-", "--", "-.", ":")
-GREYS = (Role("#999999", "o", ":"), Role("#555555", "D", "--"), Role("#000000", "s", "-"))
 
 
 def unlabelled_losses(runs: Mapping[str, ErrorHistory], switches: Sequence[int] = ()) -> Figure:
@@ -389,55 +320,44 @@ def labelled_samples(
     return figure
 
 
-Scores = Mapping[float, np.ndarray]  # μ -> the error of each seed at the end
+# What is left of the error, beside what the two springs leave
 
 
-def error_by_decay(inside: Mapping[str, Scores], plain: Scores, schedule: np.ndarray) -> Figure:
-    """The error by μ, in iCT's recipe on several grids and in plain CT. One marker per seed.
+def share_left(run: ErrorHistory, free: ErrorHistory) -> np.ndarray:
+    """What each seed has left of the way from the first error to the last of `free`: (seeds, T).
 
-    `schedule` has the errors of plain CT with the μ(k) of its paper.
+    `free` is the same run with θ⁻ = θ; errors are RMS over all noise levels.
     """
-    figure, axes = sheet(1, 2, 9.6, 3.7, (1.2, 1))
-    for (name, found), role in zip(inside.items(), GREYS, strict=True):
-        against_decay(axes[0, 0], name, found, role)
-    against_decay(axes[0, 1], "constant μ", plain, TRUTH)
-    seed_markers(axes[0, 1], 4, schedule, WRONG)
-    for ax in axes[0]:
-        ax.set(yscale="log", ylim=(0.035, 1), xlim=(-0.3, 4.4))
-        ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
-        ax.set_yticks([], minor=True)
-    ticks = [f"{mu:g}" for mu in DECAY_STYLE]
-    axes[0, 0].set_xticks(range(4), ticks)
-    axes[0, 1].set_xticks(range(5), [*ticks, "the paper's\nμ(k)"])
-    cost = {name: error_ratio(found, 0.99) for name, found in inside.items()}
-    low, high = (pick(cost, key=cost.__getitem__) for pick in (min, max))
-    title = f"In iCT, μ = 0.99 multiplies the error\nby {cost[low]:.1f} at {low}"
-    title += f", by {cost[high]:.1f} at {high}"
-    name_axes(axes[0, 0], "decay μ", "RMS distance from $f^*$ (data units)", title)
-    mild = "helps a little" if error_ratio(plain, 0.9) < 1 else "does not help"
-    strong = error_ratio(plain, 0.999)
-    title = f"In plain CT, μ = 0.9 {mild},\nμ = 0.999 multiplies the error by {strong:.1f}"
-    name_axes(axes[0, 1], "decay μ", "", title)
-    for ax in axes[0]:
+    error, reached = (np.sqrt((each.error**2).mean(-1)) for each in (run, free))
+    return (error - reached[:, -1:]) / (error[:, :1] - reached[:, -1:])
+
+
+Runs = Mapping[float, ErrorHistory]  # by μ, with 0 among them
+
+
+def left_by_step(grids: Mapping[str, tuple[Runs, Mapping[float, np.ndarray]]]) -> Figure:
+    """The share left by step, one panel for each grid: networks, and the course of two springs.
+
+    Each grid has its runs, and θ - ξ of the model by μ, after 0, 1, … steps.
+    """
+    figure, axes = sheet(1, len(grids), 3.35 * len(grids), 3.5)
+    for ax, (name, (runs, model)) in zip(axes[0], grids.items(), strict=True):
+        ends = {}
+        for mu, run in runs.items():
+            role, shares = DECAY_STYLE[mu], share_left(run, runs[0.0])
+            ax.fill_between(run.steps, shares.min(0), shares.max(0), color=role.color, alpha=0.2,
+                            linewidth=0)  # fmt: skip
+            ax.plot(run.steps, shares.mean(0), color=role.color, linewidth=2)
+            ends[mu] = float(shares[:, -1].mean())
+            if mu in model:
+                ax.plot(model[mu], color="black", linestyle=(0, (4, 2)), linewidth=1)
+        for mu, place in spread_labels(ends, 0.075).items():
+            label(ax, 1.03 * run.steps[-1], place - 0.02, f"μ = {mu:g}", DECAY_STYLE[mu].color)
+        said = min(model, key=lambda mu: abs(ends[mu] - 0.5))  # neither all nor nothing
+        found, predicted = 100 * ends[said], 100 * model[said][-1]
+        title = f"{name}: μ = {said:g} leaves {found:.0f} %\n(the springs {predicted:.0f} %)"
+        ax.set(xlim=(0, 1.32 * run.steps[-1]), ylim=(-0.05, 1.05))
+        ax.set_xticks([0, run.steps[-1] // 2, run.steps[-1]])
+        name_axes(ax, STEP, "share of the error left" if ax is axes[0, 0] else "", title)
         ax.title.set_fontsize(10)
     return figure
-
-
-def error_ratio(found: Scores, mu: float) -> float:
-    """The mean error at μ over that at μ = 0."""
-    return float(found[mu].mean() / found[0.0].mean())
-
-
-def against_decay(ax: Axes, name: str, found: Scores, role: Role) -> None:
-    """One line over the decays, evenly spaced, through the means."""
-    means = [float(scores.mean()) for scores in found.values()]
-    ax.plot(range(len(means)), means, color=role.color, linestyle=role.line)
-    for place, scores in enumerate(found.values()):
-        seed_markers(ax, place, scores, role)
-    label(ax, len(means) - 0.88, means[-1], name, role.color)
-
-
-def seed_markers(ax: Axes, place: float, scores: np.ndarray, role: Role) -> None:
-    """One marker per seed."""
-    ax.plot([place] * len(scores), scores, color=role.color, marker=role.marker, linestyle="",
-            markersize=5, alpha=0.8)  # fmt: skip
