@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.plots_recordings import spread_labels
-from cmlab_labs.common.studies_shared import DOUBLING, SQRT, UNIFORM_INDEX
+from cmlab_labs.common.studies_shared import CT_2023, DOUBLING
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass, course
@@ -30,11 +30,18 @@ from cmlab_labs.lab06_ema.figures import (
     unlabelled_losses,
     wavefronts,
 )
-from cmlab_labs.lab06_ema.study import DECAYS, GRIDS, LossObserver, ict_variant, variant_name
+from cmlab_labs.lab06_ema.study import (
+    DECAYS,
+    GRIDS,
+    LossObserver,
+    ct_variant,
+    ict_variant,
+    springs_left,
+    variant_name,
+)
 from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import Uniform
-from cmlab.methods.ct import GridDecay
 from cmlab.noise_levels import KarrasGrid, UniformIndex
 from cmlab.presets import toy
 from cmlab.schedules import Constant
@@ -229,14 +236,13 @@ def test_two_springs_leave_what_the_runs_of_ict_leave_and_only_their_order_in_pl
     for n in GRIDS:
         for mu in DECAYS[1:]:
             left = share_left(recorded_run(mu, n), recorded_run(0.0, n))[:, -1].mean()
-            springs_left = course(Constant(mu), Constant(n) if n else DOUBLING, 4000)[-1, 0]
-            assert left == pytest.approx(springs_left, abs=0.05)
-    mass = partial(PointMass, weight=Uniform(), proposal=UNIFORM_INDEX)
-    runs = [("target", f"ct-mu-{mu:g}", Constant(mu)) for mu in DECAYS[1:]]
-    runs.insert(2, ("ladder", "ct", GridDecay(2, 0.9).on_grid(SQRT)))
+            the_springs = springs_left(ict_variant(mu, n))[-1]
+            assert left == pytest.approx(the_springs, abs=0.05)
+    runs = [("target", f"ct-mu-{mu:g}", ct_variant(mu)) for mu in DECAYS[1:]]
+    runs.insert(2, ("ladder", "ct", CT_2023))
     free = recorded(0.0, "ct-mu-0")
     left = [share_left(recorded(0.0, name, study), free)[:, -1].mean() for study, name, _ in runs]
-    model = [course(decay, SQRT, 4000, mass)[-1, 0] for _, _, decay in runs]
+    model = [springs_left(variant)[-1] for _, _, variant in runs]
     assert sorted(left) == left and sorted(model) == model  # the same order
     assert model[1] - left[1] > 0.4
 

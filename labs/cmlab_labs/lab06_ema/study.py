@@ -6,6 +6,7 @@ at the end into the part that the target's lag explains and the rest.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,15 +17,16 @@ from cmlab.data.toy import ToyData
 from cmlab.methods import CT
 from cmlab.ops import seeded
 from cmlab.process import Process, VarianceExploding
-from cmlab.schedules import Constant
+from cmlab.schedules import Constant, GridSchedule
 from cmlab.teacher import StopGrad
 from cmlab.train.recipe import Recipe
 from cmlab.train.trainer import Trainer
 from cmlab.types import Data, Time
 
 from ..common.observers import Arrays
-from ..common.studies_shared import CT_2023, DOUBLING, CTVariant
+from ..common.studies_shared import CT_2023, DOUBLING, LADDER_STEPS, CTVariant
 from ..common.study import Study
+from .analysis import PointMass, course
 
 DECAYS = (0.0, 0.9, 0.99, 0.999)
 GRIDS = (11, 161, 0)  # points; 0 is the doubling grid
@@ -45,6 +47,15 @@ def ct_variant(mu: float) -> CTVariant:
 def variant_name(mu: float, points: int) -> str:
     """The name of iCT with this decay on a grid of so many points."""
     return f"mu-{mu:g}-n-{points}"
+
+
+def springs_left(variant: CTVariant) -> np.ndarray:
+    """θ - ξ after 0, 1, … steps of the point mass with the ingredients of this variant."""
+    decay = variant.decay or Constant(0.0)
+    if isinstance(decay, GridSchedule):
+        decay = decay.on_grid(variant.points)
+    mass = partial(PointMass, weight=variant.weight, proposal=variant.proposal)
+    return course(decay, variant.points, LADDER_STEPS, mass)[:, 0]
 
 
 ICT_VARIANTS = {
