@@ -116,7 +116,7 @@ for n in points:
 # On its way θ runs ahead only until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$, at a lag of B/A. From then on it waits for the target, which at each step closes a fraction 1 − μ of its distance from θ; and this distance shrinks like 1/N.
 # The last columns of the table count these steps (exercise B). **A slow target makes training slow, and slower the finer the grid, but it does not move the fixed point.**
 #
-# (Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. In the springs above μ = 0 takes longer on a finer grid only because their step size is 1/(A + B).)
+# (Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. In the springs above μ = 0 takes longer on a finer grid only because a step to the balance has size 1/(A + B).)
 #
 # ### What this predicts
 #
