@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cmlab_labs.common.plots_recordings import spread_labels
-from cmlab_labs.common.studies_shared import CT_2023, DOUBLING
+from cmlab_labs.common.studies_shared import CT_2023, DOUBLING, UNIFORM_INDEX
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass, course
@@ -120,6 +120,7 @@ def test_the_course_is_that_of_descent_to_the_lowest_loss_and_its_steps_are_coun
     counted = toy_mass.steps_to_reach(mu)
     student = course(Constant(mu), Constant(11), counted)[:, 0]
     assert student[counted] <= 0.05 < student[counted - 1]
+    assert student[1:] == pytest.approx([toy_mass.left(mu, k) for k in range(1, counted + 1)])
 
 
 def test_slower_in_proportion_to_the_grid_and_to_the_memory():
@@ -132,6 +133,17 @@ def test_slower_in_proportion_to_the_grid_and_to_the_memory():
     a, b = PointMass(161).pulls
     assert np.log(20) * (a + b) / (b * 0.01) == pytest.approx(20900, rel=0.002)  # exercise B
     assert (a, b, b / (a + b)) == pytest.approx((297.9, 4.34, 0.0143), rel=0.005)
+
+
+@pytest.mark.parametrize("n", [11, 161])
+def test_the_balance_of_lengths_is_where_their_sum_is_lowest(n):
+    levels, places = toy.GRID.up(n), torch.linspace(0.5, 1, 50_001, dtype=torch.float64)
+    a, mass = 1 - levels[0] / levels, toy.LEVELS.masses(levels) / levels.diff()
+    loss = (mass * (a[1:] * places[:, None] - a[:-1]).abs()).sum(1)
+    assert PointMass(n, squared=False).balance == pytest.approx(
+        float(places[loss.argmin()]), abs=2e-5
+    )
+    assert PointMass(n, squared=False).balance > PointMass(n).balance  # a smaller lag
 
 
 def test_a_refined_grid_takes_the_student_back_and_a_kept_one_never_does():
@@ -245,6 +257,18 @@ def test_two_springs_leave_what_the_runs_of_ict_leave_and_only_their_order_in_pl
     model = [springs_left(variant)[-1] for _, _, variant in runs]
     assert sorted(left) == left and sorted(model) == model  # the same order
     assert model[1] - left[1] > 0.4
+
+
+def test_other_draws_and_distances_leave_other_shares_in_the_same_order():
+    kinds = ({}, {"squared": False}, {"proposal": UNIFORM_INDEX})
+    left = [PointMass(161, **kind).left(0.99, 4000) for kind in kinds]
+    assert left == pytest.approx([0.555, 0.777, 0.242], abs=0.001)  # 78 % and 24 %, says the lab
+    runs = ((0.9, 161), (0.99, 0), (0.999, 11), (0.99, 161), (0.999, 0), (0.999, 161))
+    grids = {n: Constant(n) if n else DOUBLING for n in GRIDS}
+    for kind in kinds:
+        mass = partial(PointMass, **kind)
+        ends = [course(Constant(mu), grids[n], 4000, mass)[-1, 0] for mu, n in runs]
+        assert sorted(ends) == ends
 
 
 def test_under_a_slow_target_the_first_doubling_undoes_what_was_learned_on_every_seed():

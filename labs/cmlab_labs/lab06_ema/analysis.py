@@ -27,12 +27,14 @@ class PointMass:
     """The loss E[λ (f_θ(x_t, t) - f_θ⁻(x_r, r))²], t and r neighbours on a grid of N levels.
 
     Weight, levels and grid are by default those of iCT on the ring. Distances to ξ start at 1.
+    If not `squared`, the loss is E[λ |…|], which iCT's is but for a tiny c; its balance is known.
     """
 
     points: int
     weight: Weight = InverseGap()
     proposal: Proposal = toy.LEVELS
     grid: KarrasGrid = toy.GRID
+    squared: bool = True
 
     @property
     def pulls(self) -> tuple[float, float]:
@@ -49,12 +51,23 @@ class PointMass:
 
     @property
     def balance(self) -> float:
-        """(θ - ξ)/(θ⁻ - ξ) where the gradient is zero: A/(A + B)."""
-        to_target, to_truth = self.pulls
-        return to_target / (to_target + to_truth)
+        """(θ - ξ)/(θ⁻ - ξ) where the loss is lowest: A/(A + B), or a weighted median."""
+        if self.squared:
+            to_target, to_truth = self.pulls
+            return to_target / (to_target + to_truth)
+        levels = self.grid.up(self.points)
+        a = 1 - self.grid.sigma_min / levels
+        share, order = (a[:-1] / a[1:]).sort()  # |a_t θ - a_r θ⁻| = a_t |θ - (a_r/a_t) θ⁻|
+        mass = self.proposal.masses(levels) * self.weight(levels[1:], levels[:-1]) * a[1:]
+        below = mass[order].cumsum(0)
+        return float(share[(below < below[-1] / 2).sum()])
+
+    def left(self, mu: float, steps: int) -> float:
+        """θ - ξ after so many steps with θ at the balance, one at least."""
+        return float(self.balance * (mu + (1 - mu) * self.balance) ** (steps - 1))
 
     def steps_to_reach(self, mu: float, near: float = 0.05) -> int:
-        """Steps k until θ - ξ ≤ near, with θ at the balance: θ - ξ = balance · share^{k-1}."""
+        """Steps until what is `left` is near or less."""
         share = mu + (1 - mu) * self.balance
         return 1 + max(0, ceil(log(near / self.balance) / log(share)))
 
