@@ -106,7 +106,7 @@ for n in points:
     print(row.replace("-", "−") + "".join(f"{k:11,d}" for k in steps).replace(",", " "))
 
 # %% [markdown]
-# **A finer grid ties the student more tightly to its past.** In B there is the factor $a_t - a_r$, which shrinks with the gap t − r. The weight 1/(t − r) makes up for it, so B tends to a constant. A has no such factor and grows in proportion to N. (With λ = 1 it is the other way round: A stays, and B fades like 1/N.)
+# **A finer grid ties the student more tightly to its past.** In B there is the factor $a_t - a_r$, which shrinks with the gap t − r. The weight 1/(t − r) makes up for it, so B tends to a constant. A has no such factor and grows in proportion to N.
 #
 # **If the lag is given, the gradient on a fine grid points the wrong way.** This is the argument of the iCT paper. Let θ be at distance 1 from ξ and the target 5 % farther away. The gradient is then B − 0.05 A: from N = 81 on it is negative, and a step leads **away** from ξ. Without a lag it is B.
 #
@@ -114,7 +114,13 @@ for n in points:
 # On its way θ runs ahead only until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$, at a lag of B/A. From then on it waits for the target, which at each step closes a fraction 1 − μ of its distance from θ; and this distance shrinks like 1/N.
 # The last columns of the table count these steps (exercise B). **A slow target makes training slow, and slower the finer the grid, but it does not move the fixed point.**
 #
-# (Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. In the springs above μ = 0 takes longer on a finer grid only because a step to the balance has size 1/(A + B).)
+# <details><summary>Two side questions: μ = 0 on a fine grid, and λ = 1</summary>
+#
+# Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. In the springs above μ = 0 takes longer on a finer grid only because a step to the balance has size 1/(A + B).
+#
+# With λ = 1 the ratio B/A falls like 1/N as well, but it is B that fades, while A stays. The weight 1/(t − r) rescales the loss so that there is a limit.
+#
+# </details>
 #
 # ### What this predicts
 #
@@ -128,7 +134,7 @@ for n in points:
 #
 # Two recipes occur below; lab 07 compares them piece by piece. The runs of the prediction are iCT but for their target.
 #
-# | | plain CT (2023; the paper has LPIPS for d, a distance between features) | iCT (2024) |
+# | | plain CT (2023; but for d, which is LPIPS in the paper) | iCT (2024) |
 # |---|---|---|
 # | target | `EMATarget`: average with decay μ(k) at step k | `StopGrad`: θ⁻ = θ, that is μ = 0 |
 # | distance d | squared L2, $\lVert\cdot\rVert^2$ | pseudo-Huber, $\sqrt{\lVert\cdot\rVert^2 + c^2} - c$ with a tiny c: nearly the length |
@@ -170,7 +176,7 @@ explorer()
 # %% [markdown]
 # <details><summary>What you should have seen</summary>
 #
-# The error falls first at the lower end, next to the data. With μ = 0.999 the front stops at t = 0.29 on the grid with N = 161, and not much higher, at 0.35, on the doubling one. With μ = 0.99 the lag does no harm at N = 11, where the springs need 836 steps (at N = 161 they need 20 784). On the doubling grid most of the way is done while the grid is coarse.
+# The error falls first at the lower end. With μ = 0.999 the front stops at t = 0.29 on the grid with N = 161, and not much higher, at 0.35, on the doubling one. With μ = 0.99 the lag does no harm at N = 11, where the springs need 836 steps (at N = 161 they need 20 784). On the doubling grid most of the way is done while the grid is coarse.
 #
 # </details>
 
