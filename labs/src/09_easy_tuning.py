@@ -214,7 +214,7 @@ Markdown("\n".join(table))
 # |---|---|
 # | $r(t) = t \max\bigl(0,\; 1 - n(t)\, q^{-a}\bigr)$ with $n(t) = 1 + K\,\mathrm{sigmoid}(-b t)$ | `ECTMapping`; the paper writes k for K, a constant (in lab 07 K was the number of steps) |
 # | stage a grows by 1 after a fixed number of steps | `Stages`; here, as in the authors' code, training begins with a = 1 |
-# | $\lambda(t, r)\, d\bigl(f_\theta(x_t, t),\, f_{\theta^-}(x_r, r)\bigr)$ with a distance d; θ⁻ = θ, without gradient | the loss of lab 07, line for line; the paper writes w(t, r) for λ |
+# | $\lambda(t, r)\, d\bigl(f_\theta(x_t, t),\, f_{\theta^-}(x_r, r)\bigr)$ with a distance d; θ⁻ = θ, without gradient | the loss of lab 07 (listed in lab 05); the paper writes w(t, r) for λ |
 
 # %%
 show_source(Stages.__call__)
