@@ -1,5 +1,8 @@
 """Lab 17: its checks tell answers from slips, verdicts need ranges apart, its explorer draws."""
 
+from itertools import combinations, product
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +140,35 @@ def test_one_beats_another_only_if_every_run_does():
     assert not figures.beats([0.1, NAN], [0.3, 0.4]) and figures.beats([0.3], [NAN, NAN])
 
 
+def separated(a, b):
+    return figures.beats(a, b) or figures.beats(b, a)
+
+
+def test_two_of_twenty_divisions_of_six_runs_are_separated():
+    runs = np.random.default_rng(0).normal(size=6)
+    divisions = [(runs[list(k)], np.delete(runs, k)) for k in combinations(range(6), 3)]
+    assert (sum(separated(a, b) for a, b in divisions), len(divisions)) == (2, 20)
+
+
+def test_whatever_the_runs_of_a_seed_share_at_most_a_quarter_of_equal_pairs_is_separated():
+    """Equal methods: to exchange the two runs of a seed changes nothing, so count exchanges."""
+
+    def share(pairs):
+        sides = [np.array([p[::s] for p, s in zip(pairs, x, strict=True)]).T
+                 for x in product((1, -1), repeat=3)]  # fmt: skip
+        return sum(separated(a, b) for a, b in sides) / len(sides)
+
+    g = np.random.default_rng(0)
+    found = [share(g.normal(size=(3, 1)) * g.exponential() + g.normal(size=(3, 2)))
+             for _ in range(200)]  # fmt: skip
+    assert set(found) == {0, 1 / 4} and share(((0.0, 9.0), (1.0, 8.0), (2.0, 7.0))) == 1 / 4
+
+
+def test_the_methods_of_one_seed_are_tested_with_the_same_noise_and_fresh_data():
+    one, other = (exact_ends(toy.RING, top, 32, seed=2) for top in (toy.SIGMA_MAX, 1.0))
+    assert torch.equal(one.z, other.z) and torch.equal(one.fresh, other.fresh)
+
+
 def test_the_lowest_mean_is_never_beaten_and_beaten_ones_have_a_victor():
     g = np.random.default_rng(0)
     for _ in range(50):
@@ -246,17 +278,54 @@ def test_without_the_batch_mean_lsd_does_not_lead(rows):
     assert figures.beats(one(rows, "lmd", "end"), one(rows, "lsd", "end"))
     for name in ("cd", "scd"):
         assert figures.compare(lmd, one(rows, name)) == "indistinguishable"
+    assert figures.compare(one(rows, "cd"), one(rows, "scd")) == "indistinguishable"
 
 
 def test_two_measures_give_two_rankings(rows):
-    floor, real = score(rows, "truth", "sliced_w2", "truth").max(), float(np.exp(-4.5))
+    floor, real = score(rows, "truth", "sliced_w2", "truth"), float(np.exp(-4.5))
     for name, calls in (("pcm-4", 4), ("imm", 4), ("lmd", 4), ("cd", 1)):
-        assert one(rows, name, calls=calls).mean() < floor
+        assert figures.compare(one(rows, name, calls=calls), floor) == "indistinguishable"
         assert off(rows, name, calls).min() > 2 * real
+    assert figures.beats(floor, one(rows, "cd", calls=4))
     assert figures.compare(one(rows, "lsd"), one(rows, "lsd", calls=4)) == "indistinguishable"
     assert figures.beats(off(rows, "lsd"), off(rows, "lsd", 4))
     assert figures.compare(one(rows, "ict"), one(rows, "sct")) == "indistinguishable"
     assert figures.beats(off(rows, "sct"), off(rows, "ict"))
+    assert figures.beats(off(rows, "ict", 4), off(rows, "ict"))
+
+
+def test_a_method_may_be_indistinguishable_from_real_data_and_beaten(rows):
+    floor = score(rows, "truth", "sliced_w2", "truth")
+    for name in ("cd", "scd", "lmd"):
+        assert figures.compare(one(rows, name), floor) == "indistinguishable"
+    assert figures.beats(figures.by_calls(rows, "exact", "heun")[35], one(rows, "cd"))
+    errors = [e for a in figures.present(rows) if ENTRIES[a].parts and a not in GUESSES
+              for way, n in figures.evaluated_calls(rows, a)
+              for e in (score(rows, a, "sliced_w2", way, n),)]  # fmt: skip
+    for found in errors:  # so one run in the grey area is enough
+        grey = found.min() <= floor.max()
+        assert grey == (figures.compare(found, floor) == "indistinguishable")
+
+
+def test_from_no_teacher_to_the_exact_one_both_distances_fall(rows):
+    for student, alone in (("cd", "ict"), ("scd", "sct")):
+        for name in ("sliced_w2", "end"):
+            assert figures.beats(one(rows, student, name), one(rows, alone, name))
+    assert figures.beats(one(rows, "lsd"), one(rows, "sct"))
+    assert figures.compare(off(rows, "lsd"), off(rows, "sct")) == "indistinguishable"
+
+
+def test_the_solution_names_the_methods_that_are_worth_their_price(rows):
+    priced = figures.prices(rows, [a for a in figures.students(rows, "") if a != "lsd-sample"])
+    for free in (False, True):
+        methods = {ENTRIES[a].title: (before * (not free), rest, list(one(rows, a)))
+                   for a, (before, rest) in priced.items()}  # fmt: skip
+        kept = checks.exact_front(methods)
+        assert kept == ["TCM"] * free + ["Shortcut", "ECT", "iCT", "Drifting", "sCT"]
+    assert priced["tcm"][1] == pytest.approx(8, abs=0.5)
+    source = Path(__file__).parents[2] / "labs" / "src" / "17_atlas.py"
+    words = "It keeps Shortcut, ECT, iCT, Drifting and sCT."
+    assert words in source.read_text(encoding="utf-8")
 
 
 def test_the_answer_to_the_second_prediction_is_in_the_table(rows):

@@ -55,7 +55,7 @@ def picture(method: str, other: str, calls: int, seed: int) -> Picture:
         key = methods()[title]
         x = samples(key, calls, seed)
         far = float((x - exact).norm(dim=1).mean())
-        name = f"{title} in {calls} call{'s' * (calls > 1)} misses by {far:.2f}"
+        name = f"{title}, {calls} call{'s' * (calls > 1)}\nmean distance {far:.2f}"
         panels.append((name, x.numpy(), LOOK[key]))
         lines.append(method_sentence(title, x, exact, far, table_sentence(key, calls)))
     fresh = calls > 1 and any(

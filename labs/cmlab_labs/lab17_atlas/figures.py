@@ -39,7 +39,7 @@ def compare_samples(found: Sequence[tuple[str, np.ndarray, Role]], exact: np.nda
     """A panel for each (title, ends, look); ends (b, 2), and strokes from 60 of the exact ones."""
     figure, (axes,) = sheet(1, len(found), 4.75 * len(found), 3.9)
     figure.set_layout_engine(None)  # a fixed layout draws in half the time
-    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.13, top=0.92, wspace=0.2)
+    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.13, top=0.88, wspace=0.2)
     for ax, (title, ends, role) in zip(axes, found, strict=True):
         end_points(ax, ends, exact, role, title)
         ax.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
@@ -61,7 +61,7 @@ def failed_as_infinite(errors: Iterable[float]) -> np.ndarray:
 
 
 def beats(a: Iterable[float], b: Iterable[float]) -> bool:
-    """Every seed of a is below every seed of b."""
+    """Every run of a is below every run of b."""
     return bool(failed_as_infinite(a).max() < failed_as_infinite(b).min())
 
 
@@ -78,6 +78,16 @@ def front(costs: Mapping[str, float], scores: Scores) -> list[str]:
         if not any(costs[b] <= costs[a] and beats(scores[b], scores[a]) for b in scores)
     ]  # fmt: skip
     return sorted(found, key=lambda name: costs[name])
+
+
+def prices(rows: Sequence[Row], methods: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """CPU seconds of a method's pre-training, in proportion to its samples, and of the rest."""
+    found = {}
+    for method in methods:
+        seconds = score(rows, method, "seconds").mean()
+        share = score(rows, method, "pretraining").mean() / score(rows, method, "samples").mean()
+        found[method] = (share * seconds, (1 - share) * seconds)
+    return found
 
 
 def present(rows: Sequence[Row], methods: Iterable[str] = ENTRIES) -> list[str]:
@@ -290,7 +300,7 @@ def log_axes(ax: Axes, x: tuple[float, float], y: tuple[float, float], ticks: Se
 
 
 def shade_floor(ax: Axes, rows: Sequence[Row], down: bool = True) -> None:
-    """Nothing can be distinguished from real data below the highest distance of two real sets."""
+    """Below the highest distance of two real sets: a run there is as near to data as data are."""
     real = score(rows, "truth", "sliced_w2", "truth", 0).max()
     low = (ax.get_ylim() if down else ax.get_xlim())[0]
     shade = {"color": DATA.color, "alpha": 0.16, "linewidth": 0}
