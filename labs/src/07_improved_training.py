@@ -428,7 +428,7 @@ checks.level_masses(level_masses)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Errors are RMS distances from f\* on the ring, given as the mean over three seeds (lowest to highest). A claim counts as confirmed when the change lowers the error and the ranges do not overlap; with two equal recipes this happens by chance once in twenty. Where the ranges overlap, the recipes are indistinguishable. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
+# Errors are RMS distances from f\* on the ring, given as the mean over three seeds (lowest to highest). A claim counts as confirmed when the change lowers the error and the ranges do not overlap; with two equal recipes whose runs are independent this happens by chance once in twenty (if those of one seed share draws, at most once in eight: lab 17). Where the ranges overlap, the recipes are indistinguishable. The paper's experiments are on CIFAR-10 and ImageNet 64×64.
 
 # %% tags=["hide-input"]
 tested = {  # where it is introduced, in the paper's place first, and iCT without it

@@ -408,7 +408,7 @@ tables = comparison_table(data | fast, "sct"), comparison_table(taught, "scd")
 folded("The numbers of the key figure", "From data alone:\n\n{}\n\nWith a teacher:\n\n{}".format(*tables))
 
 # %% [markdown]
-# Each mark is one seed, and the band is the range of the recipe in the first row. The axes do not begin at 0, and that of the right panel is logarithmic. With three seeds the ranges of two equally good variants are disjoint by chance in one case out of ten, so among a dozen rows (folded) a factor of 1.08 with disjoint ranges means little.
+# Each mark is one seed, and the band is the range of the recipe in the first row. The axes do not begin at 0, and that of the right panel is logarithmic. With three seeds the ranges of two equally good variants are disjoint by chance in one case out of ten if their runs are independent (lab 17), so among a dozen rows (folded) a factor of 1.08 with disjoint ranges means little.
 #
 # **No single stabiliser is needed here, but without all four the error doubles.** Without the prior weight, or without the learned weight, nothing is lost, probably because normalised tangents are about equally long at all times, so that there is little left to weight. Without the normalisation the error grows a little.
 # **The features are another matter.** With fast features the direction of g is hardly better than random before training (part 4), and no bound on the length of g corrects its direction. With slow features, on the other hand, three seeds show no difference between the time inputs t and ln(σ)/4, as part 3 leads one to expect.
