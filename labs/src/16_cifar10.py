@@ -432,4 +432,4 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 print(f"The generator above: {record['samples_seen'] / 1e6:.2f} million images, {record['cpu_hours']:.1f} core-hours, the denoiser's included. The desk trains nothing until you press Start.")
 
 # %% [markdown]
-# **Next:** train your own. Lab 17 then compares the methods of this course.
+# **Next:** train your own. Lab 18 then turns to flow maps, of which the consistency function is a special case, and lab 17, best read last, compares the methods.
