@@ -81,7 +81,7 @@ noise_slider()
 #
 # ## Predict
 #
-# A network has been trained on 1437 scanned digits. It receives 64 pixels of pure noise, at noise level t = 80, and a
+# A consistency model has been trained on 1437 scanned digits. It receives 64 pixels of pure noise, at noise level t = 80, and a
 # request for a 3. It is called **once**.
 
 # %%
@@ -147,7 +147,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it; the target itself is held fixed in the step (no gradient passes through it). Where r is 0, the answer is known: it is the scan itself,
 # and the network is built so that it gives this answer whatever its weights are (lab 03). The step from the one noisy point to the other follows the path only on average, because z was drawn at random.
-# Lab 05 shows why this is enough for small steps; labs 08 and 09 show that the way in which the distance is measured matters too.
+# Lab 05 shows why this is enough for small steps.
 #
 # Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs. Give it forty independent noise vectors.
 
@@ -169,7 +169,7 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 #
 # Change the **seed** to draw other noise, ask for another **digit**, and spend 1, 2 or 4 **calls**. At the top right you see what was made, beside
 # the nearest of all training scans. Below are a path from the same noise (18 steps of the perfect denoiser), the mean D at each level, and the
-# network's answer f. The exact $f^*$ of this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, which has paths of its own; so part of the change in the last row is the difference between two sets of paths, and only the rest is inconsistency.
+# network's answer f. The exact $f^*$ of this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, with paths of its own, so only part of the change in the last row is inconsistency.
 #
 # Three things to try. Find a seed that makes a bad digit, and give it 2 and 4 calls. Find a digit that is close to a scan.
 # Find the noise level at which the last row begins to change.
@@ -180,8 +180,8 @@ explorer(model, recipe.sampler)
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# Digit 3 with seed 81 is bad: the classifier below reads an 8. After 2 and after 4 calls it reads a 3. (Of the 1000 pairs of a digit and a seed, it misreads 11 after one call.)
-# Digit 1 with seed 43 is 0.8 from a scan; of the 1000 digits, 4 count as copies (see the key figure).
+# Digit 3 with seed 81 is bad: the classifier below reads an 8. After 2 and after 4 calls it reads a 3. (Of 1000 digits made in one call, it reads 11 as another digit.)
+# Digit 1 with seed 43 is 0.8 from a scan; 4 of the 1000 count as copies (see the key figure).
 # For digit 3 and seed 0 the distance to the answer at t = 80 is 0.5 at t = 1.9, 1.5 at t = 0.59 and 2.4 at t = 0.06: the answer has begun to change by t = 1.9, and you can see it from about t = 1.
 #
 # </details>
@@ -236,7 +236,7 @@ calls, mean = len(D.calls), D.calls[0][2]
 steps = [5, 9, 11, 13, 18]  # of 18; two calls a step, and one for the last
 seen = [contrast_scaled(path[k], levels[k].float().expand(5), Digits().sigma_data) for k in steps]
 left = torch.stack([z, one, nearest_scan(one)], 1)
-names = ["noise", "D, 1 call", *(f"{min(2 * k, calls)} calls" for k in steps)]
+names = ["noise", "answer of D", *(f"{min(2 * k, calls)} calls" for k in steps)]
 one_beside_many(left, torch.stack([z, mean, *seen], 1), ["noise", "1 call", "nearest scan"], names)
 
 # %% tags=["hide-input"]
@@ -244,7 +244,7 @@ gaps = [", ".join(f"{v:.1f}" for v in distance_to_nearest(x, Digits().images)) f
 unseen = distance_to_nearest(Digits(train=False).images, Digits().images)
 print(f"Left: one call makes a digit. Distances to the nearest scan, top to bottom: {gaps[0]}.")
 print(f"(The median distance of held-out scans is {unseen.median():.1f}. An image nearer than {unseen.quantile(0.02):.1f} counts as a copy: only 2 % of the held-out scans are as near as that.)")
-print("Right: called once, the denoiser gives the mean of all scans of that digit.")
+print("Right: called once, the denoiser gives the mean of all scans of that digit; the other columns are points of the path.")
 print(f"Called {calls} times, it gives a scan. Distances to the nearest scan: {gaps[1]}.")
 
 # %% [markdown]
@@ -343,7 +343,7 @@ else:
 # ## What the paper claims, what you saw
 #
 # The recipe was run three times, and each network made 2000 digits. Their quality is measured by the *Fréchet distance* between these digits and 360
-# held-out scans, which the network has not seen in training. A small classifier turns each image into features, the numbers in its last layer before the classes, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*: what
+# held-out scans, which the network has not seen in training. A small classifier turns each image into features, the values of its last hidden layer, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*: what
 # real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are counted as above. Of new scans of digits 2 % would count, so up to 2 % is no sign of copying.
 
 # %% tags=["hide-input"]
@@ -388,7 +388,7 @@ rows.append(f"| the training scans themselves | | {scores[0]['fd_floor']:.1f}, t
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Each entry is a mean, with the lowest and the highest value in parentheses. The Fréchet distance alone favours the copier, because copied scans look like scans.
+# Each entry is a mean, with the lowest and the highest value in parentheses.
 
 # %% tags=["hide-input"]
 one_ok = "confirmed here" if read.min() > 0.9 and copies.max() < 0.02 else "partly"

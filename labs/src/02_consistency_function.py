@@ -142,7 +142,7 @@ for row in zip(levels, path, rank, f, strict=True):
 # The density of the data is drawn at the left edge, and the panel on the right shows the answers for all $x_t$ at this noise level.
 #
 # Three things to try. Find the path that separates the modes: what share of the paths lies below it, and why exactly this share?
-# Set t to 0.05 and compare f with D. Hide D: how steeply does f climb between the modes?
+# Set t to 0.05 and compare f with D. Set t to 2: how steeply does f climb between the modes?
 
 # %%
 explorer(oracle)
@@ -194,7 +194,7 @@ print("At t = 3, {:.1f} % of the values of f and {:.1f} % of those of D lie in t
 #
 # Give a network $x_t$, ask it for the x to which the noise was added, and penalise the squared error. Many x can lead
 # to the same $x_t$, and the answer with the least squared error is their average. So the network learns D, not f. For $x_t = -0.2$ at t = 2, for instance, Bayes' rule gives each mode a weight proportional to its share times the density of $N(\text{its mean},\ 0.2^2 + 2^2)$ at $x_t$: 0.413 for the lower one
-# and 0.587 for the upper one. The average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are next to no data. (D is 0.088: within each mode the data nearer to $x_t$ count more.) With little noise there is hardly anything to
+# and 0.587 for the upper one. The average is about 0.413 · (−1.2) + 0.587 · 1.0 ≈ 0.09, where there are next to no data. With little noise there is hardly anything to
 # average over, and the two agree. With very strong noise D is nearly a single point, the mean of all data, whatever $x_t$ is, while f is still spread like the data; so the distance between the two tends to the standard deviation of the data. The figure shows the root mean square (RMS) of f − D over all noisy points at each level.
 
 # %%
@@ -249,7 +249,7 @@ dragged(ring)
 #
 # $$p_\varepsilon(f)\, \frac{\partial f}{\partial x} = p_t(x) \qquad\text{and}\qquad \frac{\partial f}{\partial x} = \frac{p_t(x)}{p_\varepsilon(f)} .$$
 #
-# (In more dimensions the quotient is the determinant of the matrix of derivatives of f.) In the gap there are almost no data, $p_\varepsilon$ is almost 0, and the quotient is enormous.
+# (In several dimensions the quotient is the determinant of the matrix of derivatives of f.) In the gap there are almost no data, $p_\varepsilon$ is almost 0, and the quotient is enormous.
 
 # %%
 slope_of_f(oracle, levels=(0.5, 1.0, 2.0))

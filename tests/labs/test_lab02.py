@@ -170,7 +170,7 @@ def test_the_title_says_how_many_answers_of_f_and_d_lie_in_the_gap(law):
     x, t = quantile_points(law, 1.5, 4000), row(1.5).expand(4000)
     many = 100 * float(between_modes(law, law.denoise(x, t)).double().mean())
     title = seen.picture.figure.axes[1].get_title(loc="left")
-    shares = re.fullmatch(r"In the gap: (\d+) % of the answers of D, 0 % of those of f", title)
+    shares = re.fullmatch(r"In the gap: D (\d+) %, f 0 %", title)
     assert float(shares[1]) == pytest.approx(many, abs=1)
     seen.knobs["mean"].value = False
     title = seen.picture.figure.axes[1].get_title(loc="left")

@@ -311,7 +311,7 @@ def draw_slice(ax: Axes, scene: PathPlane, points: list[tuple[Point, Role]], mea
     many = 100 * share_in_gap(scene, x, answers[-1][0], level)
     said = f"{few:.0f} % of the answers of f lie in the gap"
     if mean:
-        said = f"In the gap: {many:.0f} % of the answers of D, {few:.0f} % of those of f"
+        said = f"In the gap: D {many:.0f} %, f {few:.0f} %"
     name_axes(ax, NOISY_POINT, "answer (data units)", said)
 
 

@@ -199,10 +199,11 @@ def slope_of_f(oracle: Mixture1D, levels: Sequence[float]) -> Figure:
         low, high = torch.full_like(ends, SIGMA_MIN), torch.full_like(ends, t)
         x = oracle.flow(ends[:, None], low, high)
         slope = (oracle.log_density(x, high) - oracle.log_density(ends[:, None], low)).exp()
-        top = f"{float(f'{float(slope.max()):.0e}'):,.0f}".replace(",", " ")  # one digit
+        top = float(f"{float(slope.max()):.1e}")  # two digits
+        said = f"{top:,.0f}".replace(",", " ")
         style = {"color": role.color, "linestyle": line, "linewidth": 1.6}
         ax.plot(x[:, 0], ends, label=f"t = {t:g}", **style)
-        plot.plot(x[:, 0], slope, label=f"t = {t:g}: at most {top}", **style)
+        plot.plot(x[:, 0], slope, label=f"t = {t:g}: up to {said}", **style)
     ax.legend(loc="upper left", handlelength=3, frameon=False, fontsize=9)
     plot.legend(loc="lower left", handlelength=2, frameon=False, fontsize=9)
     ax.set(xlim=(-4.5, 4.5), ylim=(-2.2, 2.3))
