@@ -10,6 +10,7 @@ from cmlab_labs.lab12_latent import study as lab12_study
 from cmlab_labs.lab12_latent.analysis import (
     cost_ratio,
     impulsiveness,
+    influence,
     paired_batches,
     target_variance,
 )
@@ -21,7 +22,9 @@ from exercises import answers, lab, solutions, stubs
 from cmlab.data.digits import Digits
 from cmlab.data.latents import Impulses
 from cmlab.data.toy import Ring
-from cmlab.methods.slct import Independent, MinibatchOT, Tightening
+from cmlab.losses import SquaredL2
+from cmlab.methods.ict import PseudoHuber
+from cmlab.methods.slct import Cauchy, Independent, MinibatchOT, Tightening
 from cmlab.presets import latent as study
 from cmlab.presets.latent import DIGITS
 
@@ -199,6 +202,31 @@ def test_the_arms_differ_in_what_they_say():
     assert isinstance(arms["slct-independent"].method.coupling, Independent)
     assert arms["cauchy"].method.denoising == 0 and arms["cauchy"].net == arms["ict"].net
     assert isinstance(arms["slct"].method.coupling, MinibatchOT)
+    parts = {
+        name: (arms[name].method.denoising, arms[name].net == arms["slct"].net)
+        for name in ("cauchy", "slct-no-denoising", "slct-no-norm", "slct-independent")
+    }
+    assert list(parts.values()) == [(0, False), (0, True), (5, False), (5, True)]
+
+
+def test_the_exchanged_weights_give_a_typical_residual_the_other_losss_pull():
+    """Of the whole sample u, at any level: ψ λ is that of the other loss, up to one factor."""
+    t = torch.logspace(-2.5, 1.8, 40, dtype=torch.float64)
+    gap = 0.1 * t
+    u = 8 * gap * 0.25 / (t**2 + 0.25)
+    two, huber = influence(SquaredL2(), u), influence(PseudoHuber(0.00432), u)
+    for mine, power, other in ((two, -1.0, huber), (huber, 1.0, two)):
+        ratio = mine * lab12_study.Levelled(power)(t, t - gap) / (other / gap)
+        assert torch.allclose(ratio, ratio[:1], rtol=1e-6)
+
+
+def test_a_loss_divides_its_pull_among_the_levels():
+    size = np.array([0.0003, 0.002, 0.003, 0.001])
+    two = lab12_study.shares_of_pull(size, SquaredL2(), 1049)
+    wide = lab12_study.shares_of_pull(size, Cauchy(1e3), 1049)
+    narrow = lab12_study.shares_of_pull(size, Cauchy(1e-3), 1049)
+    assert two.sum() == pytest.approx(1) and wide == pytest.approx(two, rel=1e-4)
+    assert narrow[0] > 2 * two[0] and narrow[2] < two[2] / 2
 
 
 def test_residuals_are_measured_by_band_and_empty_bands_are_nan():
@@ -227,6 +255,8 @@ def test_the_figures_draw_what_they_were_given():
     two = np.ones((2, 3))
     spread = {"independent pairs": two, "optimal transport": two / 2}
     score = {"independent pairs": np.ones(3), "optimal transport": np.ones(3)}
+    bars = figures.pull_by_level({"l2": np.array([0.25, 0.75])}, ["0 to 1", "1 to 2"], "t").axes[0]
+    assert [patch.get_width() for patch in bars.patches] == [0.25, 0.75]
     figure = figures.transport_gains([2, 64], two / 2, [0.1, 1.0], spread, {"RMS": score})
     assert "Cost left: 50% in 2 dimensions" in figure.axes[0].get_title("left")
 
@@ -235,25 +265,14 @@ def test_the_worked_example_of_shares_of_pull():
     """One residual of 50 among 127 of 0.05, with c = 0.03456."""
     lengths = torch.cat([torch.full((127,), 0.05), torch.tensor([50.0])])
     shares = {}
-    for name, metric in {
-        "L2": impulses_metric("SquaredL2"),
-        "Huber": impulses_metric("PseudoHuber"),
-        "Cauchy": impulses_metric("Cauchy"),
-    }.items():
-        force = figures.influence(metric, lengths)
+    losses = {"L2": SquaredL2(), "Huber": PseudoHuber(0.03456), "Cauchy": Cauchy(0.03456)}
+    for name, metric in losses.items():
+        force = influence(metric, lengths)
         shares[name] = float(force[-1] / force.sum())
     assert shares["L2"] == pytest.approx(0.887, abs=1e-3)
     assert shares["Huber"] == pytest.approx(0.0095, abs=1e-4)
     assert shares["Cauchy"] < 1e-4
     assert sqrt(2) * 0.03456 < 0.05  # beyond its largest pull already
-
-
-def impulses_metric(name):
-    from cmlab import losses
-    from cmlab.methods import ict, slct
-
-    kind = next(getattr(m, name) for m in (losses, ict, slct) if hasattr(m, name))
-    return kind() if name == "SquaredL2" else kind(0.03456)
 
 
 def test_the_text_cites_the_code_that_its_constants_are_from():

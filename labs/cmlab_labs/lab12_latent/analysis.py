@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from cmlab.data.toy import ToyData
 from cmlab.methods.slct import Independent, MinibatchOT, Tightening
 from cmlab.ops import sum_squares
-from cmlab.types import Coupling
+from cmlab.types import Coupling, Metric
 
 # Impulsive noise
 
@@ -69,6 +69,12 @@ def c_of(intervals: float) -> float:
     """The authors' c(N) for one coordinate, without the exception for the first stage."""
     rule = Tightening(first=None)
     return exp(rule.slope * log(intervals) + rule.intercept)
+
+
+def influence(metric: Metric, lengths: Tensor) -> Tensor:
+    """Influence function ψ(u), the derivative of the metric by the length u of a residual."""
+    u = lengths.double()[:, None].requires_grad_()
+    return torch.autograd.grad(metric(u, torch.zeros_like(u)).sum(), u)[0][:, 0]
 
 
 # Noise paired with data

@@ -14,8 +14,15 @@ from cmlab.ops import seeded
 from cmlab.presets.latent import DIGITS
 
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
-from .analysis import COUPLINGS, c_of, cost_ratio, impulsiveness, target_variance
-from .figures import ImpulseScene, impulses, influence, pairing
+from .analysis import (
+    COUPLINGS,
+    c_of,
+    cost_ratio,
+    impulsiveness,
+    influence,
+    target_variance,
+)
+from .figures import ImpulseScene, impulses, pairing
 
 CPU = torch.device("cpu")
 SAMPLES = 400

@@ -27,7 +27,7 @@ from cmlab.metrics.plots import (
 from cmlab.types import Metric
 
 from ..common.plots_recordings import plain_ticks
-from .analysis import INNER, OUTER, Impulsiveness, fences
+from .analysis import INNER, OUTER, Impulsiveness, fences, influence
 
 # Tails of data and residuals, and their influence on losses
 
@@ -79,12 +79,6 @@ class ImpulseScene:
     c: float
 
 
-def influence(metric: Metric, lengths: Tensor) -> Tensor:
-    """Influence function ψ(u), the derivative of the metric by the length u of a residual."""
-    u = lengths.double()[:, None].requires_grad_()
-    return torch.autograd.grad(metric(u, torch.zeros_like(u)).sum(), u)[0][:, 0]
-
-
 def impulses(scene: ImpulseScene, title: str) -> Figure:
     """The elements with their fences, and the influence of residuals by length."""
     figure, (axes,) = sheet(1, 2, 10.0, 3.5)
@@ -126,10 +120,14 @@ def histogram(ax: Axes, elements: Tensor) -> None:
 # Scores of runs on latents, and their residuals during training
 
 VARIANT_NAMES = {
-    "ict": "iCT", "cauchy": "iCT with Cauchy loss", "slct": "sLCT",
-    "slct-independent": "sLCT without transport", "slct-across": "sLCT with pairs across classes",
-    "slct-8c": "sLCT with larger c",
-    "huber": "iCT", "l2": "iCT with squared L2",
+    "l2": "squared L2", "ict": "iCT", "huber": "iCT", "cauchy": "Cauchy loss alone",
+    "slct-no-denoising": "Cauchy, norm", "slct-no-norm": "Cauchy, denoising",
+    "slct-independent": "sLCT without transport", "slct": "sLCT",
+    "slct-across": "sLCT, pairs across classes", "slct-8c": "sLCT, 8 times the c",
+    "slct-first": "sLCT with another first c",
+    "l2-levels": "squared L2, λ as if pseudo-Huber",
+    "ict-levels": "pseudo-Huber, λ as if squared L2",
+    "huber-levels": "pseudo-Huber, λ as if squared L2",
 }  # fmt: skip
 VARIANT_NAMES |= {f"{name}-impulses": said for name, said in VARIANT_NAMES.items()}
 
@@ -140,16 +138,21 @@ def full_name(variant: str) -> str:
 
 
 VARIANT_ROLES = {
-    "ict": STUDENT, "cauchy": TEACHER, "slct": EXTRA, "slct-independent": MEAN,
-    "slct-across": WRONG, "slct-8c": TARGET, "huber": STUDENT, "l2": WRONG,
+    "l2": WRONG, "ict": STUDENT, "huber": STUDENT, "cauchy": TEACHER, "slct-no-denoising": MEAN,
+    "slct-no-norm": MEAN, "slct-independent": MEAN, "slct": EXTRA, "slct-across": WRONG,
+    "slct-8c": TARGET,
 }  # fmt: skip
+
+
+LEVEL_ROLES = (TARGET, STUDENT, MEAN, WRONG)  # of the four bands of noise levels
 
 
 def variant_scores(
     panels: Mapping[str, Mapping[str, np.ndarray]], floor: float, name: str
 ) -> Figure:
     """Scores of variants, one marker per seed and a bar at the mean; panels share their axis."""
-    figure, (axes,) = sheet(1, len(panels), 9.6, 3.3)
+    rows = max(len(variants) for variants in panels.values())
+    figure, (axes,) = sheet(1, len(panels), 9.6, 0.27 * rows + 1.3)
     for ax, (title, variants) in zip(axes, panels.items(), strict=True):
         place = np.arange(len(variants))[::-1]
         for y, (variant, scores) in zip(place, variants.items(), strict=True):
@@ -176,7 +179,7 @@ def residual_sizes(
     quantiles  by band of the noise level: (stages, 3) 5 %, 50 %, 95 %
     """
     figure, axes = sheet(1, 1, 8.2, 3.8)
-    ax, roles = axes[0, 0], (TARGET, STUDENT, MEAN, WRONG)
+    ax, roles = axes[0, 0], LEVEL_ROLES
     n = np.array(points, dtype=float)
     for number, ((band, q), role) in enumerate(zip(quantiles.items(), roles, strict=False)):
         at = n * 1.1 ** (number - 1.5)
@@ -190,6 +193,25 @@ def residual_sizes(
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     ax.minorticks_off()
     name_axes(ax, "number of grid points N", "RMS residual per coordinate (data units)", title)
+    return figure
+
+
+def pull_by_level(shares: Mapping[str, np.ndarray], bands: Sequence[str], title: str) -> Figure:
+    """Bars of one length, a loss each: the bands' shares (bands,) of its whole pull."""
+    figure, axes = sheet(1, 1, 8.2, 0.36 * len(shares) + 1.4)
+    ax, roles, place = axes[0, 0], LEVEL_ROLES, np.arange(len(shares))[::-1]
+    left = np.zeros(len(shares))
+    for number, (band, role) in enumerate(zip(bands, roles, strict=False)):
+        width = np.array([share[number] for share in shares.values()])
+        ax.barh(place, width, 0.7, left, color=role.color, edgecolor="white", label=f"t {band}")
+        for y, start, w in zip(place, left, width, strict=True):
+            if w > 0.05:
+                ax.text(start + w / 2, y, f"{w:.0%}", ha="center", va="center", fontsize=9,
+                        color="white" if role is STUDENT else "black")  # fmt: skip
+        left += width
+    ax.set(xlim=(0, 1), yticks=place, yticklabels=list(shares), xticks=[])
+    ax.legend(ncols=len(bands), loc="upper center", bbox_to_anchor=(0.45, 0), frameon=False)
+    name_axes(ax, "", "", title)
     return figure
 
 

@@ -7,9 +7,13 @@ l2, l2-impulses          iCT with squared L2
 cauchy, cauchy-impulses  iCT with the Cauchy loss and c(N), nothing else changed
 slct, slct-impulses      all of sLCT
 slct-independent         sLCT without optimal transport
+slct-no-denoising        ... and without the denoising term
+slct-no-norm             ... and with the group norm of iCT in place of the non-scaling norm
 slct-across              sLCT whose optimal transport pairs across classes
 slct-8c                  sLCT with eight times the c
 slct-first               sLCT whose first c is that of the authors' script for 4 × 4 × 4
+l2-levels                squared L2 with the weights of the noise levels that pseudo-Huber has
+ict-levels               pseudo-Huber with those that squared L2 has; both also with impulses
 
 Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
@@ -38,19 +42,20 @@ from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
 from cmlab.metrics.evaluators import decoded_samples
 from cmlab.metrics.toy import SAMPLES, answers
 from cmlab.metrics.wasserstein import sliced
-from cmlab.nets.norm import Grouped, NonScaling
+from cmlab.nets.norm import BuildNorm, Grouped, NonScaling
 from cmlab.noise_levels import AdjacentLevels
 from cmlab.ops import expand, seeded, sum_squares
 from cmlab.presets import toy
 from cmlab.presets.latent import DIGITS, STEPS, digits_ict, digits_slct, grid, improved, latent
+from cmlab.process import VarianceExploding
 from cmlab.train.recipe import Recipe
 from cmlab.train.runs import evaluate_model
 from cmlab.train.trainer import Trainer
-from cmlab.types import Coupling, Data, Time
+from cmlab.types import Coupling, Data, Metric, PerSample, Time
 
 from ..common.observers import Arrays, ErrorObserver
 from ..common.study import Study
-from .analysis import INNER, OUTER, kurtosis, share_beyond
+from .analysis import INNER, OUTER, influence, kurtosis, share_beyond
 
 # Observer of runs on latents: residuals of the loss by stage, and the score
 
@@ -61,7 +66,9 @@ NONE = torch.full((6,), torch.nan)  # of a band that no pair fell into
 
 @dataclass(frozen=True)
 class Residuals:
-    """f_t - f_r of `n` pairs as in training, with the weights and the grid of the stage that ends.
+    """f_t - f_r of `n` pairs, with the weights and the grid of the stage that ends.
+
+    As in training, except that the noise is drawn independently in every variant.
 
     scores    (names,) the evaluator's scores of the averaged weights
     intervals ()       N, the number of intervals of the grid
@@ -91,7 +98,7 @@ class Residuals:
 
 @torch.no_grad()
 def residuals(trainer: Trainer, recipe: Recipe, step: int, n: int) -> tuple[Time, Time, Data]:
-    """t, r and f_t - f_r of n pairs, drawn as in training from a seed of their own."""
+    """t, r and f_t - f_r of n pairs with independent noise, from a seed of their own."""
     model = trainer.model.eval()
     with seeded(torch.device("cpu"), 2):
         x, labels = recipe.data.sample(n)
@@ -142,6 +149,30 @@ def squared(data: Decodable, seed: int) -> Recipe:
     return replace(ict(data, seed), method=ICT(grid(STEPS), SquaredL2()))
 
 
+@dataclass(frozen=True)
+class Levelled:
+    """λ = (u² + c²)^(power/2) / (t - r), where u = ‖f_t - f_r‖ of a typical sample.
+
+    Pseudo-Huber's pull is u / √(u² + c²), that of squared L2 is 2 u. So with power -1 squared L2
+    weights the noise levels like pseudo-Huber, and with +1 pseudo-Huber weights them like squared
+    L2; how a loss treats samples of the same level stays as it is. u is taken to be
+    √D (t - r) σ_d² / (t² + σ_d²): near the data f_t - f_r is (t - r) z, at high noise f is flat.
+    """
+
+    power: float
+    numbers: int = prod(DIGITS.shape)
+
+    def __call__(self, t: Time, r: Time) -> PerSample:
+        flat = DIGITS.sigma_data**2 / (t**2 + DIGITS.sigma_data**2)
+        u, c = self.numbers**0.5 * (t - r) * flat, 0.00054 * self.numbers**0.5
+        return (u**2 + c**2) ** (self.power / 2) / (t - r)
+
+
+def levelled(metric: Metric, power: float, data: Decodable, seed: int) -> Recipe:
+    """iCT with this loss and the other one's weights of the noise levels."""
+    return replace(ict(data, seed), method=ICT(grid(STEPS), metric, Levelled(power)))
+
+
 def cauchy(data: Decodable, seed: int) -> Recipe:
     """iCT with Cauchy and c(N): sLCT without its other parts."""
     method = replace(improved(STEPS), coupling=Independent(), denoising=0.0)
@@ -165,28 +196,52 @@ def with_first_c(seed: int) -> Recipe:
     return latent(replace(method, c=c), STEPS, seed, NonScaling(), DIGITS)
 
 
-def with_coupling(coupling: Coupling, by_class: bool, seed: int) -> Recipe:
-    """sLCT with its noise paired in another way."""
-    method = replace(improved(STEPS), coupling=coupling, by_class=by_class)
-    return latent(method, STEPS, seed, NonScaling(), DIGITS)
+def without_transport(denoising: float, norm: BuildNorm, seed: int) -> Recipe:
+    """sLCT without transport, and with this denoising term and norm."""
+    method = replace(improved(STEPS), coupling=Independent(), denoising=denoising)
+    return latent(method, STEPS, seed, norm, DIGITS)
+
+
+def across(seed: int) -> Recipe:
+    """sLCT whose transport pairs across classes."""
+    return latent(replace(improved(STEPS), by_class=False), STEPS, seed, NonScaling(), DIGITS)
 
 
 ARMS: dict[str, Callable[[int], Recipe]] = {
     "l2": partial(squared, DIGITS),
     "ict": partial(ict, DIGITS),
     "cauchy": partial(cauchy, DIGITS),
-    "slct-independent": partial(with_coupling, Independent(), True),
+    "slct-no-denoising": partial(without_transport, 0.0, NonScaling()),
+    "slct-no-norm": partial(without_transport, 5.0, Grouped()),
+    "slct-independent": partial(without_transport, 5.0, NonScaling()),
     "slct": partial(slct, DIGITS),
-    "slct-across": partial(with_coupling, MinibatchOT(), False),
+    "slct-across": across,
     "slct-8c": partial(with_scaled_c, 8.0),
     "slct-first": with_first_c,
+    "l2-levels": partial(levelled, SquaredL2(), -1.0, DIGITS),
+    "ict-levels": partial(levelled, PseudoHuber(), 1.0, DIGITS),
     "l2-impulses": partial(squared, IMPULSES),
     "huber-impulses": partial(ict, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),
     "slct-impulses": partial(slct, IMPULSES),
+    "l2-levels-impulses": partial(levelled, SquaredL2(), -1.0, IMPULSES),
+    "huber-levels-impulses": partial(levelled, PseudoHuber(), 1.0, IMPULSES),
 }
 
 STUDY = Study("latents", ARMS, Residuals(), observations=7)
+
+
+def shares_of_pull(size: np.ndarray, metric: Metric, step: int) -> np.ndarray:
+    """How a loss divides its pull Σ ψ(‖f_t - f_r‖) / (t - r) among the bands: (bands,), sum 1.
+
+    For the pairs of this step, each with the RMS residual `size` (bands,) of its band.
+    """
+    with seeded(torch.device("cpu"), 4):
+        t, r = grid(STEPS)(VarianceExploding(), torch.zeros(8192, 1), step)
+    which = torch.bucketize(t, torch.tensor(BANDS[1:-1]))
+    u = torch.as_tensor(size)[which] * prod(DIGITS.shape) ** 0.5
+    pull = influence(metric, u) / (t - r)
+    return (torch.bincount(which, pull, len(BANDS) - 1) / pull.sum()).numpy()
 
 
 # The study "transport"
