@@ -209,15 +209,14 @@ def test_the_arms_differ_in_what_they_say():
     assert list(parts.values()) == [(0, False), (0, True), (5, False), (5, True)]
 
 
-def test_the_exchanged_weights_give_a_typical_residual_the_other_losss_pull():
-    """Of the whole sample u, at any level: ψ λ is that of the other loss, up to one factor."""
+def test_squared_l2_with_the_other_losss_levels_pulls_a_typical_residual_as_pseudo_huber_does():
+    """At any level, up to one factor; so it is the same weighting of the levels."""
     t = torch.logspace(-2.5, 1.8, 40, dtype=torch.float64)
     gap = 0.1 * t
     u = 8 * gap * 0.25 / (t**2 + 0.25)
-    two, huber = influence(SquaredL2(), u), influence(PseudoHuber(0.00432), u)
-    for mine, power, other in ((two, -1.0, huber), (huber, 1.0, two)):
-        ratio = mine * lab12_study.Levelled(power)(t, t - gap) / (other / gap)
-        assert torch.allclose(ratio, ratio[:1], rtol=1e-6)
+    squared, huber = influence(SquaredL2(), u), influence(PseudoHuber(0.00432), u) / gap
+    ratio = squared * lab12_study.LikePseudoHuber()(t, t - gap) / huber
+    assert torch.allclose(ratio, ratio[:1], rtol=1e-6)
 
 
 def test_a_loss_divides_its_pull_among_the_levels():

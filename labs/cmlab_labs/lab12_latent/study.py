@@ -12,8 +12,8 @@ slct-no-norm             ... and with the group norm of iCT in place of the non-
 slct-across              sLCT whose optimal transport pairs across classes
 slct-8c                  sLCT with eight times the c
 slct-first               sLCT whose first c is that of the authors' script for 4 × 4 × 4
-l2-levels                squared L2 with the weights of the noise levels that pseudo-Huber has
-ict-levels               pseudo-Huber with those that squared L2 has; both also with impulses
+l2-levels                squared L2 with the weights of the noise levels that pseudo-Huber has,
+                         also l2-levels-impulses
 
 Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean held-out digits.
 
@@ -21,6 +21,7 @@ Impulses multiply 0.1 % of all latent elements by 50. Scored against the clean h
 
 independent  iCT's loss, independent noise
 ot           the same, the noise of each batch paired with its data by optimal transport
+...-long     three times as many steps
 
 Half of the toy presets' batch. RMS is against the f* of the data with independent noise.
 """
@@ -150,27 +151,25 @@ def squared(data: Decodable, seed: int) -> Recipe:
 
 
 @dataclass(frozen=True)
-class Levelled:
-    """λ = (u² + c²)^(power/2) / (t - r), where u = ‖f_t - f_r‖ of a typical sample.
+class LikePseudoHuber:
+    """λ = 1 / ((t - r) √(u² + c²)), where u = ‖f_t - f_r‖ of a typical sample and c is iCT's.
 
-    Pseudo-Huber's pull is u / √(u² + c²), that of squared L2 is 2 u. So with power -1 squared L2
-    weights the noise levels like pseudo-Huber, and with +1 pseudo-Huber weights them like squared
-    L2; how a loss treats samples of the same level stays as it is. u is taken to be
-    √D (t - r) σ_d² / (t² + σ_d²): near the data f_t - f_r is (t - r) z, at high noise f is flat.
+    Pseudo-Huber's pull is u / √(u² + c²), that of squared L2 is 2 u. So with this λ squared L2
+    weights the noise levels like pseudo-Huber, and samples of one level as before. u is taken to
+    be √D (t - r) σ_d² / (t² + σ_d²): f_t - f_r is (t - r) z near the data, and at high noise f is
+    flat.
     """
 
-    power: float
-    numbers: int = prod(DIGITS.shape)
-
     def __call__(self, t: Time, r: Time) -> PerSample:
+        root = prod(DIGITS.shape) ** 0.5
         flat = DIGITS.sigma_data**2 / (t**2 + DIGITS.sigma_data**2)
-        u, c = self.numbers**0.5 * (t - r) * flat, 0.00054 * self.numbers**0.5
-        return (u**2 + c**2) ** (self.power / 2) / (t - r)
+        u, c = root * (t - r) * flat, 0.00054 * root
+        return (u**2 + c**2) ** -0.5 / (t - r)
 
 
-def levelled(metric: Metric, power: float, data: Decodable, seed: int) -> Recipe:
-    """iCT with this loss and the other one's weights of the noise levels."""
-    return replace(ict(data, seed), method=ICT(grid(STEPS), metric, Levelled(power)))
+def levelled(data: Decodable, seed: int) -> Recipe:
+    """iCT with squared L2 and pseudo-Huber's weights of the noise levels."""
+    return replace(ict(data, seed), method=ICT(grid(STEPS), SquaredL2(), LikePseudoHuber()))
 
 
 def cauchy(data: Decodable, seed: int) -> Recipe:
@@ -218,14 +217,12 @@ ARMS: dict[str, Callable[[int], Recipe]] = {
     "slct-across": across,
     "slct-8c": partial(with_scaled_c, 8.0),
     "slct-first": with_first_c,
-    "l2-levels": partial(levelled, SquaredL2(), -1.0, DIGITS),
-    "ict-levels": partial(levelled, PseudoHuber(), 1.0, DIGITS),
+    "l2-levels": partial(levelled, DIGITS),
     "l2-impulses": partial(squared, IMPULSES),
     "huber-impulses": partial(ict, IMPULSES),
     "cauchy-impulses": partial(cauchy, IMPULSES),
     "slct-impulses": partial(slct, IMPULSES),
-    "l2-levels-impulses": partial(levelled, SquaredL2(), -1.0, IMPULSES),
-    "huber-levels-impulses": partial(levelled, PseudoHuber(), 1.0, IMPULSES),
+    "l2-levels-impulses": partial(levelled, IMPULSES),
 }
 
 STUDY = Study("latents", ARMS, Residuals(), observations=7)
@@ -249,9 +246,9 @@ def shares_of_pull(size: np.ndarray, metric: Metric, step: int) -> np.ndarray:
 TRANSPORT_STEPS, BATCH = 2000, 128
 
 
-def paired(coupling: Coupling, seed: int) -> Recipe:
+def paired(coupling: Coupling, steps: int, seed: int) -> Recipe:
     """sLCT with iCT's metric, no denoising term, and this coupling."""
-    recipe = toy.ict(steps=TRANSPORT_STEPS, seed=seed)
+    recipe = toy.ict(steps=steps, seed=seed)
     pairs = recipe.method.pairs
     assert isinstance(pairs, AdjacentLevels)
     method = SLCT(pairs, PseudoHuber(), c=None, coupling=coupling, denoising=0.0)
@@ -259,31 +256,34 @@ def paired(coupling: Coupling, seed: int) -> Recipe:
 
 
 TRANSPORT_ARMS: dict[str, Callable[[int], Recipe]] = {
-    "independent": partial(paired, Independent()),
-    "ot": partial(paired, MinibatchOT()),
+    "independent": partial(paired, Independent(), TRANSPORT_STEPS),
+    "ot": partial(paired, MinibatchOT(), TRANSPORT_STEPS),
+    "independent-long": partial(paired, Independent(), 3 * TRANSPORT_STEPS),
+    "ot-long": partial(paired, MinibatchOT(), 3 * TRANSPORT_STEPS),
 }
 
 
 @dataclass(frozen=True)
 class Starts(ErrorObserver):
-    """The errors of a toy run, and one-call samples from starts that are paired in three ways.
+    """The errors of a toy run, and one-call samples from starts that are paired or not.
 
-    starts (3,) sliced W₂ of 8192 samples to other data: from σ_max z; from x + σ_max z, z drawn
-           alone; and from x + σ_max z, z paired with x by optimal transport
+    starts (5,) sliced W₂ of 8192 samples to other data: from σ_max z; from x + σ_max z, z drawn
+           alone, and paired with x by optimal transport; and from x + σ_mid z, likewise
     """
 
     @torch.no_grad()
     def observe_end(self, trainer: Trainer, recipe: Recipe) -> Arrays:
-        model, top = trainer.ema.model, recipe.sampler.sigma_max
+        model, top, middle = trainer.ema.model, toy.SIGMA_MAX, toy.SIGMA_MID
         with seeded(torch.device("cpu"), 3):
             x, other = recipe.data.sample(SAMPLES)[0], recipe.data.sample(SAMPLES)[0]
             z = torch.randn_like(x)
         best = torch.cat(
             [MinibatchOT()(*pair) for pair in zip(x.split(BATCH), z.split(BATCH), strict=True)]
         )
+        starts = [(top, top * z), *((t, x + t * y) for t in (top, middle) for y in (z, best))]
         found = [
-            sliced(answers(model, model.process, start, torch.full((SAMPLES,), top)), other)
-            for start in (top * z, x + top * z, x + top * best)
+            sliced(answers(model, model.process, start, torch.full((SAMPLES,), t)), other)
+            for t, start in starts
         ]
         return super().observe_end(trainer, recipe) | {"starts": np.array(found)}
 
