@@ -26,9 +26,9 @@
 # 2. **measure**, before you train, what decides whether a part helps: the tails of the latents, the residuals in units of c, and what paired noise tells about the label;
 # 3. **explain** why a robust loss is also a weighting of the noise levels, and what optimal transport does to a network that is given labels.
 #
-# You measure what latents are like, meet the remedy that each property calls for, make a forecast, and compare it with networks trained with and without the part, on three seeds each.
+# You measure what latents are like, meet the remedy for each property, make a forecast, and compare it with networks trained with and without the part.
 #
-# The paper's equations were not available when this lab was written. Formulas and constants are those of the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9 (the docstring of `cmlab.methods.slct` lists departures from it), and the paper's may differ. The claims are those of the abstract and the figure captions.
+# The paper's equations were not at hand: formulas and constants are those of the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9 (departures are listed in `cmlab.methods.slct`), and the claims those of the abstract and the figure captions.
 
 # %%
 import re
@@ -86,10 +86,10 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # %% [markdown]
 # ## Try it first
 #
-# A large image generator rarely works on pixels. An autoencoder compresses a picture into a small array of **latents**, the generator learns these, and a decoder turns them back into pixels. Latents may contain **impulses**: rare values far away from all others.
+# Large image generators rarely work on pixels. An autoencoder compresses a picture into a small array of **latents**, the generator learns these, and a decoder turns them back into pixels. Latents may contain **impulses**: rare values far from all others.
 #
 # Consistency training compares the network's outputs at two neighbouring noise levels $t > r$. Their difference $f_t - f_r$ is the **residual** of a sample, and the loss is a function of its length.
-# The figure puts impulses into the latents of scanned digits. Left: the histogram of all elements, with the fences of a box plot, beyond which a value counts as an outlier. Right: the **pull** ψ of three losses, the derivative of the loss with respect to the length of a residual, which says how strongly that sample moves the network. (Each curve is divided by its largest value.) The grey band contains 90 % of the residuals. The Cauchy loss has a scale c that depends on N, the number of points of the noise grid; its pull is largest at the dotted line.
+# The figure puts impulses into the latents of scanned digits. Left: the histogram of all elements, with the fences of a box plot, beyond which a value counts as an outlier. Right: the **pull** ψ of three losses, the derivative of the loss with respect to the length of a residual: how strongly that sample moves the network. (Each curve is divided by its largest value; the grey band contains 90 % of the residuals.) The scale c of the Cauchy loss depends on N, the number of points of the noise grid; its pull is largest at the dotted line.
 #
 # Raise the share of impulses from 0 to 1 %, and read below the figure how much of the total pull comes from the samples that contain an impulse. Then raise N from 11 to 641: what happens to the *clean* residuals when c becomes too small for them?
 
@@ -118,11 +118,11 @@ predict("12.1")
 #
 # ### First measurement: do the data have outliers?
 #
-# The box of a box plot reaches from the first quartile to the third; its length is the interquartile range, IQR. The **inner fences** lie 1.5 IQR beyond the box, the **outer fences** 3 IQR. Of normally distributed numbers, 0.70 % lie outside the inner fence and two in a million outside the outer one. The **kurtosis** $\mathrm{E}(x-\mu)^4/\sigma^4$, with mean μ and standard deviation σ, is 3 for a normal distribution. It responds most to rare, large values: if one element in a thousand is multiplied by 50, the shares beyond the fences grow by a tenth of a percentage point, and the kurtosis becomes $3\,(0.999 + 0.001 \cdot 50^4)/(0.999 + 0.001 \cdot 50^2)^2 \approx 1500$.
+# The box of a box plot reaches from the first quartile to the third; its length is the interquartile range, IQR. The **inner fences** lie 1.5 IQR beyond the box, the **outer fences** 3 IQR. Of normally distributed numbers 0.70 % lie beyond the inner ones, two in a million beyond the outer ones, and their **kurtosis** $\mathrm{E}(x-\mu)^4/\sigma^4$ is 3. The kurtosis responds most to rare, large values: if one element in a thousand is multiplied by 50, the shares beyond the fences grow by a tenth of a percentage point, and the kurtosis becomes $3\,(0.999 + 0.001 \cdot 50^4)/(0.999 + 0.001 \cdot 50^2)^2 \approx 1500$.
 #
 # ### Three kinds of pictures, and their latents
 #
-# The repository has three small autoencoders: for scanned digits (8 × 8 pixels to 4 × 4 × 4 latents), for coloured shapes and for CIFAR-10 (both 32 × 32 × 3 pixels to 8 × 8 × 4 latents). Every channel of held-out pictures is scaled to mean 0 and standard deviation 1 before the measurement. (The networks below receive latents scaled to σ_d = 0.5.) The weight of the KL term, which draws latents towards a normal distribution, is 0.05 for the digits and 0.001 for the other two.
+# The repository has three small autoencoders: for scanned digits (8 × 8 pixels to 4 × 4 × 4 latents), coloured shapes and CIFAR-10 (both 32 × 32 × 3 pixels to 8 × 8 × 4 latents). Every channel is scaled to mean 0 and standard deviation 1 here, and to σ_d = 0.5 for the networks below. (The KL term, which draws latents towards a normal distribution, has a weight of 0.05 for the digits and 0.001 for the others.)
 
 # %% tags=["hide-input"]
 def standard(x):
@@ -148,19 +148,18 @@ table += [f"| {name} | {found.inner:.3%} | {found.outer:.4%} | {found.kurtosis:.
 folded("The numbers, and how far the farthest value lies from the median", "\n".join(table))
 
 # %% [markdown]
-# A hollow marker means that no element lies beyond that fence; the dotted lines are the values of a normal distribution.
-# These latents are *not* those of the paper's large autoencoder, whose tails may be heavier. (`cmlab.data.latents.PublicCoder` reads a public one from a folder, to measure it, too.) Because ours are light, the experiment has a second half, in which impulses are **injected**: 0.1 % of all latent elements are multiplied by 50.
+# A hollow marker means that no element lies beyond that fence; the dotted lines are the values of a normal distribution. The paper's large autoencoder may have heavier tails. (`cmlab.data.latents.PublicCoder` reads a public one from a folder, to measure it, too.) Because ours are light, the experiment has a second half, in which impulses are **injected**: 0.1 % of all latent elements are multiplied by 50.
 
 # %% tags=["hide-input"]
 torch.manual_seed(0)
 with_impulses = Impulses(DIGITS).sample(1437)[0]
 share = (with_impulses.flatten(1).abs().amax(1) > 10).double().mean()
-print(f"With injected impulses the kurtosis is {impulsiveness(with_impulses).kurtosis:.0f}; {share:.1%} of the samples contain a value beyond ±10, which is 20 standard deviations.")
+print(f"With injected impulses the kurtosis is {impulsiveness(with_impulses).kurtosis:.0f}; {share:.1%} of the samples contain a value beyond 20 standard deviations.")
 
 # %% [markdown]
 # ### Optimal transport, exactly
 #
-# Another difficulty is the variance of the target: many x are possible at one $x_t$. sLCT therefore does not pair each $x_i$ of a batch with an independent $z_i$, but permutes the noise vectors so that the total cost $\sum_i \lVert x_i - z_i\rVert^2$ is as small as possible. (This is an assignment problem, which scipy solves exactly.) With three points:
+# The target has a variance, too: many x are possible at one $x_t$. sLCT therefore permutes the noise vectors of a batch so that the total cost $\sum_i \lVert x_i - z_i\rVert^2$ is as small as possible, an assignment problem. With three points:
 
 # %% tags=["hide-input", "nbval-check-output"]
 x = torch.tensor([[0.0, 0], [1, 0], [0, 1]])
@@ -176,7 +175,7 @@ print(f"order {order}; cost {float((x - z).square().sum()):.2f}, against {float(
 predict("12.2")
 
 # %% [markdown]
-# If classes exchange noise vectors, these begin to carry information about the class. How much? A simple classifier guesses the class of a digit *from the noise alone*: it chooses the class whose mean latent is closest in direction to the noise.
+# How much does the noise tell about the class, if classes exchange noise vectors? A simple classifier guesses it *from the noise alone*: it chooses the class whose mean latent is closest in direction.
 
 # %% tags=["hide-input"]
 latents, labels = DIGITS.latents.flatten(1), DIGITS.labels
@@ -194,23 +193,23 @@ for name, method in ways.items():
     print(f"noise paired {name:14}: class guessed correctly in {torch.stack(right).mean():.0%} of 2560 cases; {torch.stack(cost).mean():.0%} of the cost remains")
 
 # %% [markdown]
-# By chance one guess in ten is correct. A network that can infer the class from the noise has no need of the label, and may ignore the one that a user gives. Pairing within each class removes the problem. But then each transport problem has about six points, and in 64 dimensions these save only a tenth of the cost. (The authors pair the whole batch: their pictures have no labels.)
+# By chance it is one in ten. A network that can infer the class from the noise may ignore the label that a user gives. Pairing within each class removes the problem, but then each transport problem has about six points, which in 64 dimensions save only a tenth of the cost. (The authors pair the whole batch: their pictures have no labels.)
 #
 # ## The method, from its source
 #
 # ### The loss
 #
-# $t > r$ are neighbouring levels of a grid of $N$ points, and $f_t = f_\theta(x + t z,\, t)$ and $f_r = f_{\theta^-}(x + r z,\, r)$ are the outputs of the network and of its copy without gradient; angle brackets are the mean over the coordinates of a sample. sLCT keeps the training loop of iCT, with the loss
+# $t > r$ are neighbouring levels of a grid of $N$ points, and $f_t = f_\theta(x + t z,\, t)$ and $f_r = f_{\theta^-}(x + r z,\, r)$ are the outputs of the network and of its copy without gradient; angle brackets are the mean over coordinates. sLCT is iCT with the loss
 #
 # $$L(\theta) = \mathrm{E}\left[\frac{1}{t - r}\, \ln\!\left(1 + \frac{m}{2\,c(N)^2}\right)\right] + 5\; \mathop{\mathrm{mean}}_{t \le 0.17} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \langle (f_t - x)^2 \rangle\right], \qquad m = \langle (f_t - f_r)^2 \rangle .$$
 #
-# Five parts are new, and each answers one property of latents or of their training:
+# Five parts are new, each with a reason:
 #
-# 1. **The Cauchy loss** $\ln(1 + m/2c^2)$ is there for *impulses*. Its pull (lab 08) is $\psi(u) = 2u/(2c^2 + u^2)$ with $u = \sqrt m$, the size of a residual: it grows like $u/c^2$ at first, is largest at $u = \sqrt 2\, c$, and *falls* like $2/u$ beyond. The pull of pseudo-Huber levels off instead, and that of squared L2 grows without bound.
-# 2. **The scale** $c(N) = e^{-0.85}\, (N - 1)^{-1.15}$, where $N - 1$ is the number of intervals, follows *residuals that shrink* as the grid is refined. With a fixed c they would end up far below the peak, where the Cauchy loss is squared L2. (The first stage of training has c = 0.03456.)
-# 3. **The denoising term** anchors the network where *the answer is known*. At small t, $x_t$ almost determines x, so x itself is a good target, and one that does not move. Its weight is that of EDM (lab 09).
+# 1. **The Cauchy loss** $\ln(1 + m/2c^2)$ is there for *impulses*. Its pull (lab 08) is $\psi(u) = 2u/(2c^2 + u^2)$ with $u = \sqrt m$, the size of a residual: largest at $u = \sqrt 2\, c$, it *falls* like $2/u$ beyond, where that of pseudo-Huber levels off and that of squared L2 keeps growing.
+# 2. **The scale** $c(N) = e^{-0.85}\, (N - 1)^{-1.15}$, where $N - 1$ is the number of intervals, follows *residuals that shrink* as the grid is refined. With a fixed c they would end up far below the peak, where the Cauchy loss is squared L2. (The first stage has c = 0.03456.)
+# 3. **The denoising term** anchors the network where *the answer is known*. At small t, $x_t$ almost determines x, so x is a good target, and one that does not move. (The weight is that of EDM, lab 09.)
 # 4. **Optimal transport** of the noise within each batch is to lower the *variance of the target*. (Pooladian et al. 2023 and Tong et al. 2023 use it in flow matching, which lab 18 meets.)
-# 5. **The non-scaling norm** normalises its input and learns a shift, but keeps the scale fixed at 1: an *impulse in a feature* would have a large effect on the gradient of a learned scale.
+# 5. **The non-scaling norm** learns a shift, but keeps its scale at 1: an *impulse in a feature* would have a large effect on the gradient of a learned scale.
 
 # %%
 show_source(SLCT.loss)
@@ -237,7 +236,7 @@ print(f"the same 64 losses: {torch.equal(*losses)}")
 # %% [markdown]
 # ### Third measurement: the residuals, in units of c
 #
-# What c(N) does depends on the size of the residuals, which a run of iCT shows before sLCT is trained. The figure gives the root mean square of $f_t - f_r$ per coordinate at each stage of its training, for four ranges of t: the median and the 5th to 95th percentile of 2048 pairs, averaged over three seeds. Above the dashed line, √2 c(N), the Cauchy pull falls as a residual grows; far below it, the loss is squared L2.
+# What c(N) does depends on the size of the residuals, which a run of iCT shows before sLCT is trained. The figure gives the root mean square of $f_t - f_r$ per coordinate at each stage of iCT, for four ranges of t (median and 5th to 95th percentile, averaged over three seeds). Above the dashed line, √2 c(N), the Cauchy pull falls as a residual grows.
 
 # %% tags=["hide-input"]
 arms = recorded_variants("latents")
@@ -259,7 +258,7 @@ print(f"At the smallest t it is {q[0, 0, 1] / rule[0]:.1f} c and {q[-1, 0, 1] / 
 print(f"The kurtosis of the elements of (f_t − f_r)/(t − r) for t from 0.2 to 2, at N = {stages[-1] + 1}: {ranged(tails_of, '.1f')}.")
 
 # %% [markdown]
-# First, residuals have heavier tails than the latents (a kurtosis of 6.3 against 4.3), probably because f is steep in places: light tails of the latents do not mean that there is nothing to be robust against. Second, **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*. But the medians of the four ranges of t differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull, $\sum \psi(\lVert f_t - f_r\rVert)/(t - r)$, among the ranges when each pair has the median residual of its range at N = 641. (The denoising term, which adds to t ≤ 0.17, is left out.)
+# First, residuals have heavier tails than the latents (a kurtosis of 6.3 against 4.3), probably because f is steep in places: light tails of the latents do not mean that there is nothing to be robust against. Second, **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*, but the medians of the four ranges differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull, $\sum \psi(\lVert f_t - f_r\rVert)/(t - r)$, when each pair has the median residual of its range at N = 641 (without the denoising term, which adds to t ≤ 0.17).
 
 # %% tags=["hide-input"]
 c = 8 * rule[-1]  # of the whole sample of 64 coordinates
@@ -269,13 +268,13 @@ left = shares["Cauchy, c(N)"][2:].sum()
 pull_by_level(shares, names, f"With c(N), the Cauchy loss leaves {left:.0%} of its pull to t > 0.2")
 
 # %% [markdown]
-# Why these shares? At small t a residual is close to $(t - r)\,z$, so with the factor $1/(t - r)$ all those levels have the same pull of squared L2. Beyond its c pseudo-Huber pulls no harder, which leaves $1/(t - r)$; the Cauchy pull falls like $2/u$, which leaves $1/(t - r)^2$. Gaps are small at small t, so these levels win.
+# Why? At small t a residual is close to $(t - r)\,z$, so with the factor $1/(t - r)$ squared L2 pulls alike at all those levels. Beyond its c pseudo-Huber pulls no harder, which leaves $1/(t - r)$; the Cauchy pull falls like $2/u$, which leaves $1/(t - r)^2$. So small gaps, those at small t, win.
 #
 # ### What to expect
 #
 # | part | what was measured | forecast |
 # |---|---|---|
-# | Cauchy loss with c(N) | no impulses in these latents; ordinary residuals beyond its peak | no gain on clean latents; with impulses possibly one |
+# | Cauchy loss with c(N) | no impulses; ordinary residuals beyond its peak | no gain on clean latents; with impulses possibly one |
 # | denoising term | nothing that concerns it | open |
 # | non-scaling norm | no impulses | no gain on clean latents |
 # | transport within classes | a tenth of the cost saved | little, in either direction |
@@ -283,7 +282,7 @@ pull_by_level(shares, names, f"With c(N), the Cauchy loss leaves {left:.0%} of i
 #
 # ## Explore
 #
-# What does pairing do to the noisy points? Below, the same batch of points from the ring is paired in both ways; the two panels on the right show $x_t = x + t\,z$.
+# What does pairing do to the noisy points? Here one batch from the ring is paired in both ways; the two panels on the right show $x_t = x + t\,z$.
 #
 # - Raise the batch size from 4 to 256. What happens to the remaining cost, and why?
 # - Set t to 5. Where does each point lie with transport?
@@ -301,9 +300,9 @@ transport_bench()
 #
 # ## The key figure
 #
-# Now the training, on the digits' 4 × 4 × 4 latents. All variants have the same network (apart from its norm) and the same number of steps. The score is the Fréchet distance between 2000 decoded one-call samples and the 360 held-out digits, in the 32 features of a small classifier; lower is better. The dotted line is the floor: encoded and decoded training digits. Each marker is one seed, each bar a mean. On the right the training latents contain impulses; the score is again against clean digits.
+# Now the training, on the digits' latents, with the same network (apart from its norm) and the same number of steps. The score is the Fréchet distance between 2000 decoded one-call samples and the 360 held-out digits, in the 32 features of a small classifier; the dotted line is that of encoded and decoded training digits. Each marker is one seed, each bar a mean. On the right the training latents contain impulses; the score is again against clean digits.
 #
-# The first three rows differ in the loss alone, the next three add the norm, the denoising term, or both to the Cauchy loss; *sLCT* adds transport within each class. The learning rate and the distribution of noise levels are those of iCT on pixels, c(N) and the factor 5 are the authors', and nothing was tuned (but transport within each class, and the larger c below, were chosen after a look at another seed). So the figure shows the effect of each part under equal conditions, not which method is better when both are tuned.
+# The first three rows differ in the loss alone, the next three add the norm, the denoising term, or both to the Cauchy loss; *sLCT* adds transport within each class. Nothing was tuned, except that transport within classes, and a larger c below, were chosen after a look at another seed. So the figure shows what each part does under equal conditions, not which tuned method is better.
 
 # %% tags=["hide-input"]
 shown = ("l2", "ict", "cauchy", "slct-no-denoising", "slct-no-norm", "slct-independent", "slct", "slct-across")
@@ -325,10 +324,8 @@ panels[f"Injected impulses:\n{verdict(bare, 'slct', 'huber')}"] = bare
 variant_scores(panels, floor, f"Fréchet distance (floor: {floor:.1f})")
 
 # %% [markdown]
-# Read the left panel from top to bottom; the ranges are those of three seeds.
-#
-# - **The loss.** The Cauchy loss with c(N) raises the distance from 48 (46 to 50) to 56 (54 to 59). With impulses it does not help either: 59 (57 to 62) against 53 (47 to 59) with pseudo-Huber, which lost little to them, while squared L2 more than doubled its distance.
-# - **The norm and the denoising term.** Added to the Cauchy loss alone, the norm gives 57 (55 to 60), the denoising term 60 (58 to 61), and both 58 (57 to 60). All these ranges overlap with that of the Cauchy loss: neither part has an effect on this score that three seeds can show, and neither hides the other's. (The share of obeyed labels, see below, falls with each by one or two percentage points.)
+# - **The loss.** The Cauchy loss with c(N) raises the distance from 48 (46 to 50) to 56 (54 to 59). Nor does it help with impulses: 59 (57 to 62) against 53 (47 to 59) with pseudo-Huber.
+# - **The norm and the denoising term.** Added to the Cauchy loss alone, the norm gives 57 (55 to 60), the denoising term 60 (58 to 61), and both 58 (57 to 60). All these ranges overlap with that of the Cauchy loss: neither has an effect on this score that three seeds can show, and neither hides the other's. (The share of obeyed labels falls with each by one or two percentage points.)
 # - **Transport** within classes adds 8, to 67 (65 to 69). Across classes it ruins the samples: 258 (207 to 295).
 #
 # ### Is the label obeyed?
@@ -354,7 +351,7 @@ more = key_table | {"Fréchet distance, 2 calls": ("fd2", ".0f"), "memorised": (
 folded("All variants, with two calls and the share of memorised samples", scores(more, arms))
 
 # %% [markdown]
-# With pairs across classes, 62 % of the samples do not show the class that was asked for, as forecast. (This does not prove that the network *reads* the class in the noise; the fold has a test.)
+# As forecast, labels are disobeyed with pairs across classes: in 62 % of the samples.
 
 # %% tags=["hide-input"]
 with seeded(torch.device("cpu"), 0, 1):  # the noise of the recorded pictures
@@ -379,7 +376,7 @@ sample_images(some, shown, "Classes 0 to 9 in turn: pairs across classes give bl
 #
 # ### Samples or noise levels: the two effects of a loss, apart
 #
-# Pseudo-Huber is far ahead of squared L2. Is that because it limits the pull of single samples, or because it weights the noise levels otherwise? The factor λ, which is 1/(t − r) in iCT, can separate the two. Squared L2 with $\lambda = 1/\big((t-r)\sqrt{\bar u^2 + c^2}\big)$, where $\bar u$ is the length of a typical residual at the level, divides its pull among the levels as pseudo-Huber does, and among the samples of a level as before. (We took $\bar u = \sqrt{\dim}\,(t - r)\,\sigma_d^2/(t^2 + \sigma_d^2)$, which is close to what was measured.)
+# Pseudo-Huber is far ahead of squared L2. Is that because it limits the pull of single samples, or because it weights the noise levels otherwise? The factor λ, which is 1/(t − r) in iCT, can separate the two. Squared L2 with $\lambda = 1/\big((t-r)\sqrt{\bar u^2 + c^2}\big)$ divides its pull among the levels as pseudo-Huber does, and among the samples of a level as before. (Here $\bar u = \sqrt{\dim}\,(t - r)\,\sigma_d^2/(t^2 + \sigma_d^2)$ is close to the typical residual at each level.)
 
 # %% tags=["hide-input"]
 table = ["| noise levels weighted as by | samples of a level weighted as by | clean latents | injected impulses |", "|---" * 4 + "|"]
@@ -392,13 +389,17 @@ for levels, samples, *both in (
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The two columns tell opposite stories. On clean latents the weights of the noise levels account for most of the gap: they alone bring 80 down to 56 (54 to 57), ranges apart. With impulses they change nothing that three seeds can show, 183 (167 to 200) against 170 (146 to 205), and the limit on single samples does it all. So robustness is what a robust loss contributes where there are outliers; elsewhere most of its gain is a weighting, which λ could supply as well. (The Cauchy loss shifts the weights in the same direction, and farther. That this is why it is behind pseudo-Huber is plausible, but was not tested.)
+# The two columns tell opposite stories. On clean latents the weights of the noise levels account for most of the gap: they alone bring 80 down to 56 (54 to 57), ranges apart. With impulses they change nothing that three seeds can show, 183 (167 to 200) against 170 (146 to 205), and the limit on single samples does it all. So a robust loss is robust where there are outliers; elsewhere most of its gain is a weighting, which λ could supply as well. (The Cauchy loss shifts the weights farther; whether that is why it is behind was not tested.)
 #
-# Would a larger c repair the Cauchy loss? A residual of 12.5 c would lie on the peak if c were 12.5/√2 ≈ 9 times as large; we took 8. *sLCT, 8 times the c* has a distance of 71 (65 to 76), against 67 (65 to 69). The bars above suggest why this is no gain: a larger c returns pull to t > 0.2 (14 %), but it does so by making the loss squared L2 again.
+# <details><summary>Would a larger c repair the Cauchy loss?</summary>
+#
+# With eight times c(N), which puts the peak near the residuals at t from 0.2 to 2, sLCT has 71 (65 to 76), against 67 (65 to 69). The bars above suggest why this is no gain: the loss becomes squared L2 again.
+#
+# </details>
 #
 # ### Transport: a better target for another function
 #
-# Left: the cost that remains after pairing 128 normally distributed points with 128 noise vectors, against their dimension. Middle, for the ring: the variance of the data point from which a given $x_t$ may come, which is the noise in the target. Right: networks that were trained on the ring for 6000 steps of 128 samples, their RMS distance to the exact consistency function f\* of independent noise, and the sliced W₂ distance between samples and data, with one call and with two.
+# Left: the cost that remains after pairing 128 normally distributed points, against their dimension: in many dimensions transport changes little. Middle, for the ring: the variance of the target at $x_t$. Right: networks trained on the ring for 6000 steps, their RMS distance to the exact consistency function f\* of independent noise, and the sliced W₂ distance between samples and data, with one call and with two.
 
 # %% tags=["hide-input"]
 dims, g = (2, 8, 64, 512, 3072), torch.Generator().manual_seed(1)
@@ -425,24 +426,22 @@ for arm, run in plane.items():
     name = f"{ways[arm.removesuffix('-long')]}, {6000 if 'long' in arm else 2000} steps"
     middle = [ranged(run["starts"][:, number]) for number in (4, 3)]
     table.append(f"| {name} | " + " | ".join([*(ranged(run.score(key)) for key in measures), *middle]) + " |")
-Markdown("\n".join(table))
+table.append("\nThe last two columns are the W₂ distance of the answers at points x + 0.8 z, with z paired by transport or not.")
+folded("All numbers with their ranges, and those after 2000 steps", "\n".join(table))
 
 # %% [markdown]
-# (The last two columns are the W₂ distance of the answers at points $x + 0.8\,z$, with $z$ paired by transport or not.) What transport does depends on where the networks are asked.
+# What transport does depends on where the networks are asked.
 #
-# - **Where the noise is paired, they answer better**: at t = 0.8 the distance is 0.018, against 0.024 of networks with independent pairs at their own points, ranges apart. So a target with less variance does help, on the distribution of training.
-# - **A sampler has no partner for its noise.** In the first call this hardly matters, since at t = 10 paired and unpaired points are nearly alike: 0.037 against 0.036. But the second call adds fresh noise at t = 0.8, and there the distance is 0.112 in place of 0.018. So two calls, which are to improve on one, give 0.118 against 0.033.
-# - **They aim at another function.** The pairing changes the joint distribution of $x$ and $z$, and with it the paths; the RMS distance to f\* counts this as an error.
-# - **They learn more slowly.** After 2000 steps one call was still worse, 0.062 against 0.046. We have not found out why; and whether the 8 that transport costs on the digits would also vanish with longer training was not tested.
-#
-# In many dimensions transport changes little: among 128 normally distributed points in 3072 dimensions it removes only 4.5 % of the cost. (The paper's latents have 4096 correlated coordinates; their effective dimension was not measured.)
+# - **Where the noise is paired, they answer better**: at $x + 0.8\,z$ the W₂ distance is 0.018 (0.017 to 0.018), against 0.024 (0.023 to 0.024) of networks with independent pairs at their points. So a target with less variance does help, on the distribution of training.
+# - **A sampler has no partner for its noise.** In the first call this hardly matters, since at t = 10 paired and unpaired points are nearly alike: 0.037 against 0.036, ranges overlapping. But the second call adds fresh noise at t = 0.8, where the distance is 0.112 in place of 0.018. So two calls give 0.118 against 0.033.
+# - **They aim at another function**, which the RMS distance to f\* counts as an error, **and learn more slowly**, we do not know why: after 2000 steps one call was still worse, 0.062 against 0.046. (Whether longer training would also undo the 8 that transport costs on the digits was not tested.)
 #
 # ## Exercises
 #
 # ### A · guided: a Cauchy loss whose c is measured
 #
-# The authors' c(N) was found on other latents. Write the Cauchy loss $\ln(1 + m/2c^2)$ with a c of your own. `seen` holds two measurements, $((N_1, u_1), (N_2, u_2))$: on a grid of N points the typical residual of a coordinate was u. Let c be a power law in the number of *intervals*, such that at both grids the typical residual lies exactly where the loss pulls hardest.
-# `a` and `b` are the network's outputs, of shape (b, …), on a grid of `N` points, and m is the mean of the squared differences over a whole sample. Return one number for each sample. Take care of small numbers: in float32, $1 + 10^{-8}$ is 1.
+# Write the Cauchy loss $\ln(1 + m/2c^2)$ with a c of your own. `seen` holds two measurements, $((N_1, u_1), (N_2, u_2))$: on a grid of N points the typical residual of a coordinate was u. Let c be a power law in the number of *intervals*, such that at both grids the typical residual lies exactly where the loss pulls hardest.
+# `a` and `b` are outputs of shape (b, …) on a grid of `N` points, m is the mean of the squared differences over a whole sample. Return one number for each sample, and mind that in float32 $1 + 10^{-8}$ is 1.
 
 # %% tags=["exercise"]
 def measured_cauchy(a, b, N, seen):
@@ -516,41 +515,38 @@ checks.denoising(denoising)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Trained numbers are means over three seeds, with the lowest and the highest in brackets. A claim is *confirmed here* only if the two ranges do not overlap.
+# Means over three seeds, with the lowest and the highest in brackets; on digits the Fréchet distance. A claim is *confirmed here* only if the ranges do not overlap.
 
 # %% tags=["hide-input"]
 def line(claim, found, *pairs, form=".1f"):
     """A row of the table: the claim that in each pair the first one's score is lower."""
-    said, orders = [], []
-    for a, b in pairs:
-        one, two = (VARIANT_NAMES.get(v, v) for v in (a, b))
-        said.append(f"{one} {ranged(found[a], form)}, {two} {ranged(found[b], form)}")
-        orders.append(compare_seeds(found[a], found[b]))
-    split = "partly: in one of the two" if "lower" in orders else f"not seen at this scale: {', then '.join(orders)}"
-    agreed = VERDICT[orders[0]] if len(set(orders)) == 1 else split
-    return f"| {claim} | {'; '.join(said)} | {agreed} |"
+    said = "; ".join(f"{ranged(found[a], form)} against {ranged(found[b], form)}" for a, b in pairs)
+    orders = [compare_seeds(found[a], found[b]) for a, b in pairs]
+    split = "not seen at this scale: " + ", then ".join(o.replace("higher", "the reverse") for o in orders)
+    verdict = VERDICT[orders[0]] if len(set(orders)) == 1 else "partly" if "lower" in orders else split
+    return f"| {claim} | {said} | {verdict} |"
 
 # %% tags=["hide-input"]
 k = {name: found.kurtosis for name, found in rows.items()}
 kinds = ", ".join(f"{n} {k[f'{n}, latents']:.1f} against {k[f'{n}, pixels']:.1f}" for n in KINDS.values())
 real = "confirmed here" if len(heavier) == 3 else f"partly: for {' and '.join(heavier)}; a kurtosis near 3 is that of a normal distribution" if heavier else "not seen at this scale"
-sw = {f"{way}, {n} call{'s' * (n > 1)}": plane[f"{arm}-long"].score(f"sw{n}") for arm, way in (("ot", "transport"), ("independent", "independent")) for n in (1, 2)}
-table = ["| claim | measured here | verdict |", "|---|---|---|", f"| Latents have heavier tails than pixels (paper, box plots of latents and of $f_t - f_r$) | kurtosis of latents: {kinds}; of $f_t - f_r$ (digits, iCT): {ranged(tails_of, '.1f')} | {real} |"]
-table += [line("sLCT is better than iCT on latents (paper)", fd1, ("slct", "ict")), line("… and with injected impulses", fd1, ("slct-impulses", "huber-impulses"))]
+sw = {f"{arm} {n}": plane[f"{arm}-long"].score(f"sw{n}") for arm in ("ot", "independent") for n in (1, 2)}
+table = ["| claim | measured here | verdict |", "|---|---|---|", f"| Latents have heavier tails than pixels (paper, box plots of latents and of $f_t - f_r$) | kurtosis of latents: {kinds}; of $f_t - f_r$: {ranged(tails_of, '.1f')} | {real} |"]
+table += [line("sLCT is better than iCT on latents (paper)", fd1, ("slct", "ict")), line("… with impulses", fd1, ("slct-impulses", "huber-impulses"))]
 table += [line("The Cauchy loss is better than pseudo-Huber", fd1, ("cauchy", "ict")), line("… with impulses", fd1, ("cauchy-impulses", "huber-impulses"))]
-table += [line("The denoising term lowers the distance, without and with the norm", fd1, ("slct-no-norm", "cauchy"), ("slct-independent", "slct-no-denoising"))]
-table += [line("The non-scaling norm lowers it, without and with the denoising term", fd1, ("slct-no-denoising", "cauchy"), ("slct-independent", "slct-no-norm"))]
-table += [line("Optimal transport lowers the error: digits", fd1, ("slct", "slct-independent")), line("… the ring, sliced W₂, one call and two", sw, ("transport, 1 call", "independent, 1 call"), ("transport, 2 calls", "independent, 2 calls"), form=".3f")]
+table += [line("The denoising term is better than none (without and with the norm)", fd1, ("slct-no-norm", "cauchy"), ("slct-independent", "slct-no-denoising"))]
+table += [line("The non-scaling norm is better than iCT's (without and with the term)", fd1, ("slct-no-denoising", "cauchy"), ("slct-independent", "slct-no-norm"))]
+table += [line("Transport is better than independent pairs: digits", fd1, ("slct", "slct-independent")), line("… the ring, W₂ with one call and with two", sw, ("ot 1", "independent 1"), ("ot 2", "independent 2"), form=".3f")]
 obeyed = {name: arms[name].score("accuracy") for name in ("slct-across", "slct")}
-table += [f"| *not in the paper:* pairing within classes keeps the label obeyed | sLCT {ranged(obeyed['slct'], '.0%')}, with pairs across classes {ranged(obeyed['slct-across'], '.0%')} | {VERDICT[compare_seeds(*obeyed.values())]} |"]
+table += [f"| *not in the paper:* the label is obeyed more with pairs within classes than across | {ranged(obeyed['slct'], '.0%')} against {ranged(obeyed['slct-across'], '.0%')} | {VERDICT[compare_seeds(*obeyed.values())]} |"]
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The paper's own numbers are on another scale: for 256 × 256 faces it reports an FID of 7.27 in one call, where iCT on latents has 37.15. Nothing here speaks for or against them: the verdicts hold for one network and one length of training, small autoencoders and small pictures, and nothing was tuned except c, in one variant.
+# The paper's own numbers are on another scale: an FID of 7.27 for 256 × 256 faces in one call, against 37.15 with iCT. Nothing here speaks for or against them: these verdicts hold for one network, one length of training, small autoencoders and small pictures.
 #
 # ### What to remember
 #
-# Which forecasts came true? On clean latents neither the Cauchy loss nor the norm brought a gain (the Cauchy loss cost 8), and pairs across classes left 38 % of the labels obeyed. With impulses the Cauchy loss brought none either, because pseudo-Huber loses little to them. The denoising term, of which no measurement spoke, changed nothing. That transport within classes would cost another 8 was not foreseen.
+# The forecasts for clean latents and for labels came true, except that transport within classes costs 8. With impulses, too, the Cauchy loss brought no gain: pseudo-Huber is robust enough.
 #
 # 1. **A robust loss sees residuals, not latents, and it weights noise levels as well as samples.** Beyond its scale, and for residuals that grow like t − r, the pull goes like $1/(t - r)$ for pseudo-Huber and like $1/(t - r)^2$ for the Cauchy loss, so levels with small gaps win. On clean latents this was most of what pseudo-Huber gains over squared L2, with impulses none of it. So measure residuals in units of c at all t before you adopt a c(N).
 # 2. **A target with less variance helps only where the network is asked as it was trained.** Pairing puts information about $x$ into the noise: about its label, if classes exchange noise, and about its place. The noise of a sampler has neither.
@@ -575,9 +571,7 @@ Markdown("\n".join(table))
 # %% tags=["hide-input"]
 steps = [run.record["samples"] for run in arms.values()]
 seconds = sum(sum(run.record["seconds"]) for run in (*arms.values(), *plane.values()))
-coded = {n: read_json(CHECKPOINTS / f"{n}-autoencoder.json") for n in ("digits", "shapes", "cifar10")}
-words = f"Recorded: {len(arms)} variants on digits and {len(plane)} on the ring, three seeds each; {max(steps):,} samples per run on digits, and {seconds / 60:.0f} minutes of training in all.\n"
-words += "Autoencoders: " + "; ".join(f"{KINDS[n]} {r['samples']:,} pictures in {r['cpu_seconds']} CPU seconds" for n, r in coded.items()) + ". The generators see the same pictures again."
+words = f"Recorded: {len(arms)} variants on digits and {len(plane)} on the ring, three seeds each; {max(steps):,} samples per run on digits, and {seconds / 60:.0f} minutes of training in all."
 print(re.sub(r"(?<=\d),(?=\d)", " ", words))
 
 # %% [markdown]
