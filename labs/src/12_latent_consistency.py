@@ -294,7 +294,7 @@ transport_bench()
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# Larger batches find closer partners. At t = 5 independent pairs have lost every trace of the ring, while with transport each point lies in the direction of its own mode, only farther out; so $x_t$ nearly determines $x$. At t = 10 the two clouds themselves are hard to tell apart: what differs is which $x$ belongs to which point. At t = 0.8 they differ: with transport hardly a point lies between the modes.
+# Larger batches find closer partners. At t = 5 independent pairs have lost every trace of the ring, while with transport each point lies in the direction of its own mode, only farther out; so $x_t$ nearly determines $x$. At t = 10 the two clouds themselves are hard to tell apart: what differs is which $x$ belongs to which point. At t = 0.8 they differ: with transport the middle of the ring is empty.
 #
 # </details>
 #
