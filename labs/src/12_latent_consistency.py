@@ -258,7 +258,7 @@ print(f"At the smallest t it is {q[0, 0, 1] / rule[0]:.1f} c and {q[-1, 0, 1] / 
 print(f"The kurtosis of the elements of (f_t − f_r)/(t − r) for t from 0.2 to 2, at N = {stages[-1] + 1}: {ranged(tails_of, '.1f')}.")
 
 # %% [markdown]
-# First, residuals have heavier tails than the latents (a kurtosis of 6.3 against 4.3), probably because f is steep in places: light tails of the latents do not mean that there is nothing to be robust against. Second, **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*, but the medians of the four ranges differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull, $\sum \psi(\lVert f_t - f_r\rVert)/(t - r)$, when each pair has the median residual of its range at N = 641 (without the denoising term, which adds to t ≤ 0.17).
+# This says two things. First, residuals have heavier tails than the latents (a kurtosis of 6.3 against 4.3), probably because f is steep in places: light tails of the latents do not mean that there is nothing to be robust against. Second, **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*, but the medians of the four ranges differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull, $\sum \psi(\lVert f_t - f_r\rVert)/(t - r)$, when each pair has the median residual of its range at N = 641 (without the denoising term, which adds to t ≤ 0.17).
 
 # %% tags=["hide-input"]
 c = 8 * rule[-1]  # of the whole sample of 64 coordinates
@@ -376,7 +376,7 @@ sample_images(some, shown, "Classes 0 to 9 in turn: pairs across classes give bl
 #
 # ### Samples or noise levels: the two effects of a loss, apart
 #
-# Pseudo-Huber is far ahead of squared L2. Is that because it limits the pull of single samples, or because it weights the noise levels otherwise? The factor λ, which is 1/(t − r) in iCT, can separate the two. Squared L2 with $\lambda = 1/\big((t-r)\sqrt{\bar u^2 + c^2}\big)$ divides its pull among the levels as pseudo-Huber does, and among the samples of a level as before. (Here $\bar u = \sqrt{\dim}\,(t - r)\,\sigma_d^2/(t^2 + \sigma_d^2)$ is close to the typical residual at each level.)
+# Pseudo-Huber is far ahead of squared L2. Is that because it limits the pull of single samples, or because it weights the noise levels otherwise? The factor λ, which is 1/(t − r) in iCT, can separate the two. Squared L2 with $\lambda = 1/\big((t-r)\sqrt{\bar u^2 + c^2}\big)$ divides its pull among the levels as pseudo-Huber does, and among the samples of a level as before. (Here c is pseudo-Huber's, and $\bar u = \sqrt{\dim}\,(t - r)\,\sigma_d^2/(t^2 + \sigma_d^2)$ is close to the typical residual at each level.)
 
 # %% tags=["hide-input"]
 table = ["| noise levels weighted as by | samples of a level weighted as by | clean latents | injected impulses |", "|---" * 4 + "|"]
