@@ -226,6 +226,8 @@ def test_a_loss_divides_its_pull_among_the_levels():
     narrow = lab12_study.shares_of_pull(size, Cauchy(1e-3), 1049)
     assert two.sum() == pytest.approx(1) and wide == pytest.approx(two, rel=1e-4)
     assert narrow[0] > 2 * two[0] and narrow[2] < two[2] / 2
+    alike = lab12_study.shares_of_pull(np.ones(4), SquaredL2(), 1049)
+    assert alike[0] > 0.4 > 4 * alike[2]  # the smallest gaps, though they are a tenth of the pairs
 
 
 def test_residuals_are_measured_by_band_and_empty_bands_are_nan():
