@@ -1,15 +1,15 @@
 """Does the order of lab 15's windows belong to the method, or to one set of noise samples?
 
     python benchmarks/music_seams.py [--seeds 6]
-    python benchmarks/music_seams.py --teacher [--seeds 3]
+    python benchmarks/music_seams.py --teacher [--fresh] [--seeds 3]
 
 The shipped student makes the long clips of the lab in 4 calls, from the noise of each seed; the
 recordings of the lab have the noise of seed 0. Prints one JSON line for each seed: seam error and
 share of right chords by overlap, for the ways that fuse windows, and at overlap 48 the mean jump
 between neighbouring columns in which windows overlap; and by network calls, at overlap 32, the
 share of right chords of windows side by side and fused. With --teacher the guided teacher makes
-the clips instead, in 50 DDIM steps at overlap 32: does averaging more often, by another model,
-make the windows agree?
+the clips instead, in 50 DDIM steps at overlap 32, with --fresh in steps with fresh noise: does
+averaging more often, by another model, make the windows agree?
 """
 
 import argparse
@@ -28,6 +28,7 @@ from cmlab_labs.lab15_music.analysis import (
 from cmlab_labs.lab15_music.data import COLUMNS, LOOPS
 from cmlab_labs.lab15_music.explorer import SAMPLER, shipped
 from cmlab_labs.lab15_music.preset import DATA, GRID
+from cmlab_labs.lab15_music.study import fresh_noise
 from cmlab_labs.lab15_music.windows import fused_denoiser, seams, side_by_side, taper
 from torch import Tensor
 
@@ -35,6 +36,7 @@ from cmlab.model import Denoiser
 from cmlab.ops import seeded
 from cmlab.sampling import ddim, ode
 from cmlab.teacher import Guided, NetworkTeacher
+from cmlab.types import Solver
 
 CALLS, CLIPS, OVERLAP = 4, 32, 48
 MORE_CALLS, HALF = (1, 4, 16, 32), 32
@@ -50,15 +52,17 @@ def jump_inside(x: Tensor, overlap: int) -> float:
 
 
 @torch.no_grad()
-def teacher_clip(model: Denoiser, way: str, labels: Tensor, seed: int) -> LongClip:
-    """Long clips of the guided teacher by DDIM, from one noise a canvas; HALF overlaps."""
+def teacher_clip(
+    model: Denoiser, way: str, labels: Tensor, seed: int, solver: Solver = ddim
+) -> LongClip:
+    """Long clips of the guided teacher by a solver, from one noise a canvas; HALF overlaps."""
     step, times = COLUMNS - HALF, GRID.down(STEPS)
     with seeded(torch.device("cpu"), seed):
         z = torch.randn(len(labels), *DATA.shape[:-1], LENGTH)
     guided = Guided(NetworkTeacher(model), SCALE, DATA.null)(z, labels)
 
     def alone(part: Tensor) -> Tensor:
-        *_, x = ode(model.process, guided, times[0] * torch.randn_like(part), times, ddim)
+        *_, x = ode(model.process, guided, times[0] * torch.randn_like(part), times, solver)
         return x
 
     if way == WAYS[0]:
@@ -66,13 +70,14 @@ def teacher_clip(model: Denoiser, way: str, labels: Tensor, seed: int) -> LongCl
             return LongClip(*side_by_side(alone, z, COLUMNS, step))
     weight = taper(COLUMNS) if way == WAYS[2] else None
     canvas = fused_denoiser(guided, COLUMNS, step, weight)
-    *_, x = ode(model.process, canvas, times[0] * z, times, ddim)
+    with seeded(torch.device("cpu"), seed + 1):  # of the fresh noise, if any
+        *_, x = ode(model.process, canvas, times[0] * z, times, solver)
     return LongClip(x, seams(LENGTH, COLUMNS, step))
 
 
-def teacher_row(model: Denoiser, labels: Tensor, seed: int) -> dict[str, object]:
+def teacher_row(model: Denoiser, labels: Tensor, seed: int, solver: Solver) -> dict[str, object]:
     """Seam error and right chords of the teacher's long clips, for three ways of WAYS."""
-    clips = {way: teacher_clip(model, way, labels, seed) for way in WAYS[:3]}
+    clips = {way: teacher_clip(model, way, labels, seed, solver) for way in WAYS[:3]}
     return {
         way: {"seam error": clip.seam_error, "right chords": pitch_accuracy(clip.x, labels)}
         for way, clip in clips.items()
@@ -83,13 +88,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--teacher", action="store_true")
+    parser.add_argument("--fresh", action="store_true", help="fresh noise after a teacher's steps")
     given = parser.parse_args()
     torch.set_num_threads(1)
     model, _ = shipped("music-teacher" if given.teacher else "music-student")
     labels = torch.arange(CLIPS) % len(LOOPS)
     for seed in range(given.seeds):
         if given.teacher:
-            row = {"seed": seed, **teacher_row(model, labels, seed)}
+            row = {
+                "seed": seed,
+                **teacher_row(model, labels, seed, fresh_noise if given.fresh else ddim),
+            }
             print(json.dumps(row), flush=True)
             continue
         seams, chords = by_overlap(model, SAMPLER, CALLS, CLIPS, seed)
