@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from cmlab_labs.common.plots_recordings import compare_seeds
+from cmlab_labs.common.study import read
 from cmlab_labs.lab15_music import checks, figures
 from cmlab_labs.lab15_music import explorer as synths
 from cmlab_labs.lab15_music.analysis import LENGTH, OVERLAPS, WAYS, LongClip
@@ -80,7 +82,10 @@ def test_the_figures_show_what_they_were_given():
     )
     rows = np.array([[3.0, 2.0], [4.0, 3.0]])
     taught, learned = ((2, 50), rows, rows / 5), ((1, 4), rows, rows / 5)
-    chart = figures.scores_by_steps({"teacher": taught}, {"student": learned}, (1.0, 0.9), "title")
+    chart = figures.scores_by_steps(
+        {"teacher": taught}, {"student": learned}, (1.0, 0.9), ("left", "right")
+    )
+    assert [ax.get_title(loc="left") for ax in chart.axes] == ["left", "right"]
     assert [li.get_ydata().tolist() for li in chart.axes[0].lines[:2]] == [[3.5, 2.5]] * 2
     curves = figures.seam_curves((0, 8), {way: rows for way in WAYS}, "title", sound)
     lines = curves.axes[0].lines
@@ -96,6 +101,39 @@ def test_a_bound_is_judged_over_the_seeds():
     assert figures.bound_verdict([1.0], 1.1) == "confirmed, on too few seeds"
     assert figures.bound_verdict([1.0, 1.0, 1.2], 1.1).startswith("partly")
     assert figures.bound_verdict([1.2, 1.3, 1.4], 1.1) == "not seen at this scale"
+
+
+LOW, HIGH = [1.0, 1.1, 1.2], [2.0, 2.1, 2.2]
+
+
+@pytest.mark.parametrize(("pairs", "verdict"), [
+    ([(LOW, HIGH), (LOW, HIGH)], "confirmed here"),
+    ([(LOW, HIGH), (LOW, LOW)], "partly: better by a, indistinguishable by b"),
+    ([(LOW, HIGH), (HIGH, LOW)], "partly: better by a, worse by b"),
+    ([(HIGH, LOW), (HIGH, LOW)], "not seen at this scale: worse by a and b"),
+    ([(LOW, LOW), (HIGH, HIGH)], "not seen at this scale: indistinguishable by a and b"),
+    ([(LOW[:2], HIGH[:2]), (LOW, HIGH)], "partly: better by b, too few seeds by a"),
+])  # fmt: skip
+def test_a_part_is_judged_by_every_measure(pairs, verdict):
+    assert figures.verdict_by_measure(dict(zip("ab", pairs, strict=True))) == verdict
+
+
+@pytest.mark.parametrize(("calls", "order"), [
+    (1, "indistinguishable"), (4, "lower"), (8, "lower"),
+])  # fmt: skip
+def test_the_critic_lowers_the_distance_and_leaves_the_chords_as_the_page_says(calls, order):
+    critic, without = (read("music", variant) for variant in ("student", "no-critic"))
+    assert compare_seeds(critic.score(f"sd{calls}"), without.score(f"sd{calls}")) == order
+    wrong = [1 - run.score(f"pitch{calls}") for run in (critic, without)]
+    assert compare_seeds(*wrong) == "indistinguishable"
+
+
+def test_fresh_noise_has_more_chords_right_than_guidance_or_the_student_as_the_page_says():
+    teacher, without = read("music-teacher", "teacher"), read("music", "no-critic")
+    unguided, guided = teacher["pitch"][:, 0, -1], teacher["pitch"][:, 1, -1]
+    for fewer, more in ((unguided, without.score("pitch4")), (guided, teacher["fresh"][:, 1])):
+        assert compare_seeds(1 - more, 1 - fewer) == "lower"
+    assert compare_seeds(1 - teacher["fresh"][:, 1], 1 - without.score("pitch4")) == "lower"
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_recordings import spread_labels
+from ..common.plots_recordings import compare_seeds, spread_labels
 from .data import LOOPS, Sound
 from .windows import starts
 
@@ -88,7 +88,7 @@ def scores_by_steps(
     teacher: Mapping[str, tuple[Sequence[int], np.ndarray, np.ndarray]],
     students: Mapping[str, tuple[Sequence[int], np.ndarray, np.ndarray]],
     floor: tuple[float, float],
-    title: str,
+    titles: tuple[str, str],
 ) -> Figure:
     """Spectral distance and pitch accuracy (runs, steps) against steps; the corpus's own, grey."""
     figure, (axes,) = sheet(1, 2, 9.5, 3.7)
@@ -105,10 +105,9 @@ def scores_by_steps(
         ax.set_xscale("log", base=2)
         ax.set_xticks([1, 2, 4, 8, 16, 32, 100], ["1", "2", "4", "8", "16", "32", "100"])
     axes[0].set_yscale("log")
-    name_axes(axes[0], "network calls", "spectral distance to held-out clips", title)
-    said = "At equal calls, the student\nhas more chords right"
-    right = name_axes(axes[1], "network calls", "pitch accuracy (share of columns)", said)
-    right.legend(loc="lower right", fontsize=9)
+    name_axes(axes[0], "network calls", "spectral distance to held-out clips", titles[0])
+    right = name_axes(axes[1], "network calls", "pitch accuracy (share of columns)", titles[1])
+    right.legend(loc="lower right", fontsize=8)
     return figure
 
 
@@ -118,6 +117,21 @@ def bound_verdict(values: ArrayLike, bound: float) -> str:
     if found.max() <= bound:
         return "confirmed here" if len(found) > 2 else "confirmed, on too few seeds"
     return "partly: on average" if found.mean() <= bound else "not seen at this scale"
+
+
+def verdict_by_measure(found: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> str:
+    """Verdict on whether a part helps: errors with it and without, one per seed, by measure."""
+    orders = {name: compare_seeds(*map(np.asarray, pair)) for name, pair in found.items()}
+    if set(orders.values()) == {"lower"}:
+        return "confirmed here"
+    said = {"lower": "better", "higher": "worse"}
+    parts = [
+        f"{said.get(order, order)} by {' and '.join(n for n in orders if orders[n] == order)}"
+        for order in ("lower", "higher", "indistinguishable", "too few seeds")
+        if order in orders.values()
+    ]
+    head = "partly" if "lower" in orders.values() else "not seen at this scale"
+    return f"{head}: {', '.join(parts)}"
 
 
 def long_spectrogram(x: Tensor, borders: Sequence[int], step: int, window: int, sound: Sound,
