@@ -101,7 +101,11 @@ predict("00.1")
 # A diffusion model is a network that was trained to compute this mean. For a finite set of scans $x_1, \dots, x_n$, however, D is a plain formula, and we need no
 # network: $D(x_t, t) = \sum_i w_i\, x_i$, with weights $w_i$ that are proportional to $\exp(-\lVert x_t - x_i\rVert^2/2t^2)$ and sum to 1. We call it the *perfect denoiser* of the set.
 #
-# A diffusion sampler starts from pure noise at t = 80 and follows D down to t = 0 in small steps (lab 01 shows how). Here are 18 such steps towards a 3. (Each
+# A diffusion sampler starts from pure noise at t = 80 and goes down to t = 0 in small steps. A simple step from level t to a lower level r keeps r/t of the difference from D:
+#
+# $$x_r = D + \tfrac{r}{t}\,(x_t - D) .$$
+#
+# The points that many such small steps visit form a **path**. Here are 18 steps, of a better kind (lab 01), towards a 3. (Each
 # step calls D twice, except the last, which calls it once, so there are 35 calls in all.)
 
 # %% tags=["hide-input"]
@@ -124,11 +128,11 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 #
 # ### The consistency function
 #
-# The **consistency function** $f^*$ gives, from any point of the path and in a single call, the end of the path, $x_0$:
+# The **consistency function** $f^*$ gives, from any point $x_t$ and in a single call, the end $x_0$ of the path through it:
 #
 # $$f^*(x_t, t) = x_0 .$$
 #
-# Written without the star, f is a network that has learned to approximate it.
+# (If $x_t$ was made from a scan x, $x_0$ is in general another image than x.) Written without the star, f is a network that has learned to approximate $f^*$.
 #
 # ## The method
 #
@@ -146,7 +150,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
 # The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it; the target itself is held fixed in the step (no gradient passes through it). Where r is 0, the answer is known: it is the scan itself,
-# and the network is built so that it gives this answer whatever its weights are (lab 03). The step from the one noisy point to the other follows the path only on average, because z was drawn at random.
+# and the network is built so that it gives this answer whatever its weights are (lab 03). The step from $x + t\,z$ to $x + r\,z$ is the sampler's step with the scan x in place of D, which is the mean of such scans: so it follows the path only on average.
 # Lab 05 shows why this is enough for small steps.
 #
 # Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs. Give it forty independent noise vectors.
@@ -344,7 +348,7 @@ else:
 #
 # The recipe was run three times, and each network made 2000 digits. Their quality is measured by the *Fréchet distance* between these digits and 360
 # held-out scans, which the network has not seen in training. A small classifier turns each image into features, the values of its last hidden layer, and the distance compares the means and the covariances of the two sets of features. Lower is better, and the distance of the training scans themselves is the *floor*: what
-# real scans reach. (The distance also depends a little on the number of images, 2000 here and 1437 for the floor, so do not compare decimals.) *Copies* are counted as above. Of new scans of digits 2 % would count, so up to 2 % is no sign of copying.
+# real scans reach. (It depends a little on the number of images, 2000 here and 1437 for the floor.) *Copies* are counted as above. Of new scans of digits 2 % would count, so up to 2 % is no sign of copying.
 
 # %% tags=["hide-input"]
 asked, copies_2 = Digits(train=False).labels[torch.arange(2000) % 360], []
@@ -414,6 +418,6 @@ Markdown(f"""
 #
 # Network calls: 40 for the forty digits, 5 in the key figure, 3 × 10 000 for the tables. The perfect denoiser takes 35 calls per path. Training samples
 # on the ring: 3 × 256 000, in a few seconds. The generator was trained beforehand; the number of images printed where it is loaded counts every use of a scan,
-# pre-training included. Run All takes 24 seconds on 2 CPU cores.
+# pre-training included.
 #
 # **Next:** lab 01 follows noise back to data, step by step; lab 02 asks what exactly f is. If you are in a hurry, go on to lab 02 and then to lab 06, which sums up what it needs from the labs in between.
