@@ -97,7 +97,7 @@ def test_each_slip_in_the_centre_gets_its_own_message(slip):
 
 def test_other_wrong_centres_are_told_apart():
     few = checks.irls_mean(lambda p, c: irls(PseudoHuber(c), p, p.mean(0, True), 4).best)
-    assert "that of the least sum" in few.message
+    assert "from the minimum of the sum" in few.message
     fixed = checks.irls_mean(lambda p, c: location_estimates(PseudoHuber(C), p).best)
     assert "use the argument c" in fixed.message
     flat = checks.irls_mean(lambda p, c: location_estimates(PseudoHuber(c), p).places)

@@ -7,8 +7,8 @@ loss the end is the minimum. For Cauchy's and Geman and McClure's it is a local 
 whose slope the guess lies.
 
 `differences` draws what the losses see in training, and `outlier_share` says who pulls.
-`norm_path_ends` asks for the same centre at every noise level: where does a network end whose
-targets are met by the norm instead of its square?
+`norm_path_ends` asks for the same centre at every noise level: where does a network end that is
+trained with the norm instead of its square?
 """
 
 from dataclasses import dataclass
@@ -125,8 +125,8 @@ def norm_path_ends(
 ) -> Tensor:
     """Ends (b, d) of paths from x (b, d) that follow the centre of the norm down the levels (m,).
 
-    Each step goes the share 1 - r/t of the way to the point of least mean distance from the data
-    that may lie under x_t; the probability flow goes to their mean. On a line, or where f
+    Each step goes a fraction 1 - r/t of the way to the point of least mean distance from the data
+    that may lie behind x_t; the probability flow goes to their mean. On a line, or where f
     stretches all directions alike, this is what the norm's loss asks for as the levels get closer.
     """
     c, draw = oracle.components, torch.Generator().manual_seed(0)

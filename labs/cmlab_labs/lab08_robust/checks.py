@@ -28,13 +28,14 @@ def turned(answer: Callable[..., Any]) -> str:
                "elements acts like a square: its gradient is parallel to δ")  # fmt: skip
         expect(int((size > 0).sum()) > 1, "one element only: both gradients lie along its axis")
         expect(not close(size, size.max().expand(dim)), "all elements have the same size: each "
-               "pulls alike, and the sum points along δ as well")  # fmt: skip
+               "pulls alike, and the gradient of the sum points along δ as well")  # fmt: skip
         found = angle_of_sum(said, c)
         expect(found >= 60, f"in {dim} dimensions, with c = {c:g}, the angle is {found:.0f}°: let "
                "all elements pull alike, far above c, and δ point nearly along one "
                "axis")  # fmt: skip
         angles.append(f"{found:.0f}°")
-    return f"the sum over elements turns by {', '.join(angles)}; the norm of the whole not at all"
+    angle = ", ".join(angles)
+    return f"the gradient of the sum is {angle} off δ; that of the whole-sample loss lies along δ"
 
 
 def angle_of_sum(delta: Tensor, c: float) -> float:
@@ -65,7 +66,7 @@ def irls_mean(answer: Callable[..., Tensor]) -> str:
             expect(not close(said, wrong, atol=1e-6), slip)
         exact = location_estimates(PseudoHuber(C), points, tolerance=1e-12).best
         off = float((said - exact).norm())
-        expect(off < 1e-3, f"your centre is {off:.2g} from that of the least sum on seed {seed}: "
+        expect(off < 1e-3, f"your centre is {off:.2g} from the minimum of the sum on seed {seed}: "
                "repeat until it no longer moves, 100 rounds are plenty")  # fmt: skip
         start = points.mean(0) - clean.mean(0)
         moved.append(float((said - clean.mean(0)).norm() / start.norm()))

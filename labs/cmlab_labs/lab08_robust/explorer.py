@@ -97,10 +97,10 @@ def runs_reading(
     far = (np.linalg.norm(points, axis=1) > FAR).mean()
     whole = np.sqrt(np.square(floor).mean())
     return (
-        f"{loss}, {share} outliers: RMS error to the clean f* {ranged(rmse)}; "
+        f"{loss}, {share} outliers: RMS distance from the clean f* {ranged(rmse)}; "
         f"{ranged(100 * near, '.0f')} % of the samples lie at a mode.\n"
         f"{100 * far:.1f} % of these samples lie more than {FAR:g} from the centre (crosses).\n"
-        f"The smallest mean error at this share: {best}. "
+        f"The smallest mean error with {share} outliers: {best}. "
         f"The contaminated f* is {whole:.2f} from the clean one."
     )
 
@@ -223,8 +223,8 @@ def reading(scene: OutlierCloud, points: Tensor, c: float) -> str:
     shown = [f"{name} {100 * share:.1f} %" for name, share in weights(scene, points, c).items()]
     wells = ", ".join(f"{name} {len(scene.minima[name])}" for name in ("Cauchy", "Geman–McClure"))
     return (
-        f"The centre of {order[0]} is nearest to the clean mean (+), {off[order[0]]:.2f} off; "
-        f"that of {order[-1]} is {off[order[-1]]:.2f} off.\n"
+        f"The centre of {order[0]} is nearest to the clean mean (+), {off[order[0]]:.2f} away; "
+        f"the centre of {order[-1]} is {off[order[-1]]:.2f} away.\n"
         f"Share of your outlier in the total weight, at each centre: {', '.join(shown)}.\n"
         f"Local minima found: {wells}; small hollow markers show those that are not the lowest. "
         "The other three losses are convex and have one."

@@ -138,7 +138,7 @@ def score_ranges(shares: Sequence[float], scores: Sequence[Score]) -> Figure:
             ax.plot(at, values.mean(1), color=role.color, linestyle=role.line, linewidth=1.2)
             ax.plot(at, values, role.marker, color=role.color, markersize=5)
         ax.set_xticks(place, [f"{100 * share:.0f} %" for share in shares])
-        name_axes(ax, "share of outliers in training", score.name, score.title)
+        name_axes(ax, "fraction of outliers in training", score.name, score.title)
     label(axes[0], 1.1, float(scores[0].faithful[1]) + 0.005, "contaminated f*")
     label_beside(axes[-1], {n: float(v[-1].mean()) for n, v in scores[-1].runs.items()}, 2.0, 1.25)
     return figure
@@ -245,7 +245,8 @@ def by_points(
         ax.plot(points, values.mean(1), color=role.color, linestyle=role.line, marker=role.marker,
                 markersize=3 if thin else 6, linewidth=0.9 if thin else 2)  # fmt: skip
         ax.vlines(points, values.min(1), values.max(1), color=role.color, linewidth=1)
-    ax.set(xscale="log", ylim=(0, None))
+    top = max(float(v.max()) for v in found.values())
+    ax.set(xscale="log", ylim=(0, 1.12 * top))  # room for the names below the title
     plain_ticks(ax.xaxis, points)
     ends = {n.replace("a tenth of c", "c/10"): float(v[-1].mean()) for n, v in found.items()}
     label_beside(ax, ends, max(points), 12 * max(points))
