@@ -178,7 +178,7 @@ def test_what_the_text_says_of_the_recorded_runs():
     for score, order in (("rmse", "higher"), ("hq", "lower"), ("sw1", "indistinguishable")):
         found = [ring[name].score(score) for name in ("tuned", "scratch")]
         assert plots_recordings.compare_seeds(*found) == order
-    assert "it ends farther from f" in text
+    assert "the tuned network ends farther from f" in text
     assert "fewer of its samples lie at a mode" in text
     for score in ("rmse", "sw1", "hq"):  # "no better by any of the three measures"
         found = [ring[name].score(score) for name in ("tuned-long", "scratch-short")]
@@ -216,13 +216,13 @@ def turn(seen, **values):
 
 def test_the_explorer_says_where_r_is_zero(seen):
     turn(seen, stage=1, q=2, K=8.0, b=1.0, proposal="ECT (−1.1, 2.0)")
-    assert "t up to 1.946: 81.1%" in seen.picture.reading  # ln 7
+    assert "t up to 1.946: 81.1 %" in seen.picture.reading  # ln 7
     turn(seen, stage=2)
-    assert "t up to 0.511: 58.5%" in seen.picture.reading  # ln 5/3
+    assert "t up to 0.511: 58.5 %" in seen.picture.reading  # ln 5/3
     turn(seen, stage=3)
     assert "r > 0 for every t" in seen.picture.reading
     turn(seen, stage=0)
-    assert "100.0%" in seen.picture.reading and "1 step." in seen.picture.reading
+    assert "100.0 %" in seen.picture.reading and "1 step." in seen.picture.reading
     turn(seen, q=256, stage=8)
     assert "or more" in seen.picture.reading
 

@@ -1,4 +1,4 @@
-"""Exercise checks of lab 09, easy consistency tuning (ECT): who denoises, and the random walk."""
+"""Exercise checks of lab 09, easy consistency tuning (ECT): the samples with r = 0, the walk."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def share_slips(
     s = (q**stage - 1) / K
     t = math.log((1 - s) / s) / b
     return {
-        "this is the share with r > 0: those that denoise lie below the boundary": (
+        "this is the share with r > 0: the samples that train a denoiser lie below the boundary": (
             1 - normal((math.log(t) - mean) / std)
         ),
         "it is ln t that is normal, not t": normal((t - mean) / std),
@@ -117,7 +117,7 @@ WALK_SLIPS: dict[str, Chances] = {
         lambda x, t, r: bayes(x, max(r, 1e-6)),
     "the 2 in the exponent is missing: it is (x_t − x)²/(2 t²)":
         lambda x, t, r: bayes(x, t / 2**0.5),
-    "the exponent has t in place of t²": lambda x, t, r: bayes(x, t**0.5),
+    "the exponent has t instead of t²": lambda x, t, r: bayes(x, t**0.5),
     "the square in the exponent is missing":
         lambda x, t, r: (-(x[:, None] - DATA).abs() / (2 * t * t)).softmax(1),
     "the sign of the exponent is wrong: near data points are more likely than far ones":

@@ -1,4 +1,4 @@
-"""Explorer of lab 09: ECT's mapping r(t) by stage, q, K and b, and which samples only denoise."""
+"""Explorer of lab 09: ECT's mapping r(t) by stage, q, K and b; which samples have r = 0."""
 
 import math
 
@@ -67,13 +67,14 @@ def reading(pairs: ECTMapping, distribution: LogNormal, stage: int) -> str:
     last = denoising_limit(pairs.gap(0), pairs.K, pairs.b)
     share = float(distribution.cdf(torch.tensor(last))) if last else 0.0
     upto = "every t" if last == math.inf else f"t up to {last:.3f}"
-    zero = f"r = 0 for {upto}: {share:.1%} of the samples train a denoiser (hatched)."
+    zero = f"r = 0 for {upto}: {100 * share:.1f} % of the samples train a denoiser (hatched)."
+    none = "r > 0 for every t, so no sample trains a denoiser."
     middle = torch.tensor(math.exp(distribution.mean), dtype=torch.float64)
     typical, far = (float(pairs.ratio(t, 0)) for t in (middle, torch.tensor(TOP).double()))
     steps = levels_to_data(pairs)
     many = f"{steps} step{'s' * (steps > 1)}" if steps < MANY else f"{MANY} steps or more"
     return (
-        f"Stage {stage}: {zero if last else 'r > 0 for every t, so no sample only denoises.'}\n"
+        f"Stage {stage}: {zero if last else none}\n"
         f"At the median t = {middle:.2f}, r/t = {typical:.4f}; at t = 80, r/t = {far:.4f}.\n"
         f"From t = 80 the sequence t → r → … reaches the data in {many}."
     )

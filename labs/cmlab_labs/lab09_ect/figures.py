@@ -250,10 +250,10 @@ def walks(levels: Sequence[float], way: Tensor, oracle: Mixture1D, title: str) -
     right = ends.get_xlim()[1]
     up = 1 if exact[-1] > mean else -1
     label(ends, 0.4 * right, float(exact[-1]) - 0.06 + 0.16 * up, "end of the exact path")
-    label(ends, 0.4 * right, mean - 0.06 - 0.16 * up, "mean end of the walks", "#8a5c00")
+    label(ends, 0.4 * right, mean - 0.06 - 0.22 * up, "mean end of the walks", "#8a5c00")
     ends.set(ylim=(-2.2, 2.4))
     off = abs(mean - float(exact[-1]))
-    name_axes(ends, "number of walks", "", f"Mean end: {off:.2f} off the path")
+    name_axes(ends, "number of walks", "", f"Mean end {off:.2f} from the exact end")
     return figure
 
 
