@@ -245,12 +245,12 @@ def scored(*values):
 
 @pytest.mark.parametrize(("other", "times", "words"), [
     ((0.3, 0.4), 1.0, "confirmed here"),
-    ((0.3, 0.4), 2.0, "partly: a factor of 2.3 in the mean, but 1.5 for the worst seeds"),
-    ((0.25, 0.3), 2.0, "partly: ranges apart, but by a factor of 1.8"),
+    ((0.3, 0.4), 2.0, "partly: a factor of 2.3 between the means, but only 1.5 between"),
+    ((0.25, 0.3), 2.0, "partly: the ranges are disjoint, but the factor is 1.8"),
     ((0.5, 0.6), 2.0, "confirmed here"), ((0.15, 0.4), 1.0, "partly: the ranges overlap"),
     ((0.1, 0.05), 1.0, "not seen"), ((0.15, 0.4), 0, "confirmed here"),
     ((0.3, 0.4), 0, "not seen at this scale: the first score is lower"),
-    ((0.01, 0.02), 0, "not seen at this scale: ranges apart"),
+    ((0.01, 0.02), 0, "not seen at this scale: disjoint ranges"),
 ])  # fmt: skip
 def test_a_finding_is_confirmed_where_the_ranges_of_the_seeds_say_so(other, times, words):
     runs = {"a": scored(0.1, 0.2), "b": scored(*other), "c": scored(0.1, 0.9)}

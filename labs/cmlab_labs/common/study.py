@@ -86,19 +86,18 @@ class Fact:
         first, *others = self.scores(runs).values()
         if self.times == 0:
             if any(first.max() < v.min() for v in others):
-                return "not seen at this scale: the first score is lower, ranges apart"
+                return "not seen at this scale: the first score is lower, the ranges disjoint"
             higher = any(v.max() < first.min() for v in others)
-            return "not seen at this scale: ranges apart" if higher else "confirmed here"
+            return "not seen at this scale: disjoint ranges" if higher else "confirmed here"
         least, factor = min(v.min() for v in others), min(v.mean() for v in others) / first.mean()
         if first.max() * self.times < least:
             return "confirmed here"
         if first.max() < least and factor < self.times:
-            return f"partly: ranges apart, but by a factor of {factor:.1f}"
+            return f"partly: the ranges are disjoint, but the factor is {factor:.1f}"
         if first.max() < least:
             near = least / first.max()
-            return (
-                f"partly: a factor of {factor:.1f} in the mean, but {near:.1f} for the worst seeds"
-            )
+            means = f"partly: a factor of {factor:.1f} between the means"
+            return f"{means}, but only {near:.1f} between the closest seeds"
         return "partly: the ranges overlap" if factor > 1 else "not seen at this scale"
 
 

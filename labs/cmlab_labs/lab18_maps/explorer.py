@@ -13,7 +13,7 @@ from .figures import SPOKEN, ZERO, JumpView, MapPicture
 from .study import LINE
 
 PLACES = 40  # of every curve
-RANKS = 400  # quantiles that the distribution is made of
+RANKS = 400  # quantiles of the distribution
 
 
 def explorer() -> Explorer:
@@ -79,4 +79,4 @@ def reading(seen: JumpView, name: str) -> str:
         f"Holds: {', '.join(holds) or 'nothing'}.",
         f"Broken: {', '.join(fails) or 'nothing'}.",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(" -", " −")

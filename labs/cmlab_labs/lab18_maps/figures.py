@@ -14,7 +14,6 @@ from cmlab.metrics.plots import (
     DATA,
     EXTRA,
     MEAN,
-    SEQUENTIAL,
     STUDENT,
     TRUTH,
     label,
@@ -92,7 +91,7 @@ class MapPicture:
         )
         self.key = self.plane.legend(
             [self.path, self.ends, self.starts, self.split],
-            ["exact path", "move the end", "move the start", "split"],
+            ["exact path", "move the end", "move the start", "split the jump"],
             loc="upper left", fontsize=8.5, ncols=2, columnspacing=1, handlelength=1.6,
         )  # fmt: skip
         (self.reached,) = self.across.step([], [], color=STUDENT.color)
@@ -100,7 +99,6 @@ class MapPicture:
         self.across.set(ylim=(-REACH, REACH), xlim=(0, 1.7), yticks=(-2, -1, 0, 1, 2))
         self.across.legend([self.wanted, self.reached], ["of $x_s$", "of all jumps"],
                            loc="upper right", fontsize=8.5, handlelength=1)  # fmt: skip
-        name_axes(self.across, "density", "", "")
         rows = np.arange(len(CONDITIONS))[::-1]
         (self.sizes,) = [
             self.bars.barh(rows, [LOWEST] * len(rows), height=0.4, color=STUDENT.color)
@@ -126,6 +124,8 @@ class MapPicture:
         for line, places in ((self.reached, view.reached), (self.wanted, view.wanted)):
             share = np.histogram(places.clip(-REACH, REACH), EDGES)[0] / len(places)
             line.set_data(share / (EDGES[1] - EDGES[0]), EDGES[1:])
+        right = view.missed["distribution"] < ZERO
+        name_axes(self.across, "density", "", "Right density" if right else "Wrong density")
         where = f"“{name}” lands {abs(there - exact):.2f} from the exact path"
         name_axes(self.plane, TIME, WHERE, where)
         for bar, word, key in zip(self.sizes, self.words, CONDITIONS, strict=True):
@@ -190,15 +190,8 @@ def who_notices(found: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def faces(oracle: Mixture1D, X: FlowMap, t: float = 0.8) -> Figure:
-    """Left: g of five points against the end s. Right: how far g is from the denoiser."""
-    figure, (axes,) = sheet(1, 2, 9.6, 3.7, ratios=(1.15, 1))
-    draw_between(axes[0], oracle, X, t)
-    draw_triangle(axes[1], oracle, X)
-    return figure
-
-
-def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     """g(x_t, t, s) from the posterior mean at s = t to the end of the path at s = 0."""
+    figure, ((ax,),) = sheet(1, 1, 6.4, 3.6)
     x_t, ends = points(oracle, t, 7), torch.linspace(0, t - 1e-3, 60).double()
     times = torch.full((7,), t).double()
     g = torch.stack([data_estimate(X, x_t, times, s.repeat(7))[:, 0] for s in ends])
@@ -209,40 +202,12 @@ def draw_between(ax: Axes, oracle: Mixture1D, X: FlowMap, t: float) -> None:
     label(ax, t - 0.3, 1.62, "D, the posterior mean", "#8a5c00")
     ax.set(xlim=(-0.03, t + 0.03), ylim=(-1.75, 1.9))
     name_axes(ax, "end of the jump $s$", f"$g(x_t, t, s)$ at $t = {t:g}$ (data units)",
-              "One function leads from the\naverage to the path's end")  # fmt: skip
-
-
-def draw_triangle(ax: Axes, oracle: Mixture1D, X: FlowMap, n: int = 30, ranks: int = 40) -> None:
-    """RMS of g - D over the triangle of times."""
-    side = (np.arange(n) + 0.5) / n
-    away = np.full((n, n), np.nan)
-    for i, t in enumerate(side):
-        x_t, t_b = points(oracle, t, ranks), torch.full((ranks,), t).double()
-        D = x_t - t_b[:, None] * Flow(oracle).velocity(x_t, t_b)
-        s = torch.from_numpy(side[:i]).repeat_interleave(ranks)
-        if i:
-            g = data_estimate(X, x_t.repeat(i, 1), t_b.repeat(i), s).reshape(i, ranks)
-            away[:i, i] = (g - D.T).square().mean(1).sqrt().numpy()
-            away[i, i] = 0
-    away[0, 0] = 0
-    drawn = ax.imshow(away, origin="lower", extent=(0, 1, 0, 1), cmap=SEQUENTIAL, aspect="auto")
-    ax.plot([0, 1], [0, 1], color=MEAN.color, linewidth=4)
-    ax.plot([0, 1], [0, 0], color=TRUTH.color, linewidth=5)
-    label(ax, 0.14, 0.55, "diagonal: denoisers", "#8a5c00")
-    label(ax, 0.3, 0.03, "s = 0: consistency models")
-    ax.grid(False)
-    figure = ax.figure
-    figure.colorbar(drawn, ax=ax, label="RMS of $g - D$ (data units)")
-    name_axes(
-        ax,
-        "start of the jump $t$",
-        "end of the jump $s$",
-        "Far from the diagonal,\ng is no longer the denoiser",
-    )
+              "One function leads from the average to the path's end")  # fmt: skip
+    return figure
 
 
 def where_trained() -> Figure:
-    """The triangle of times once more: at which of its points each method is trained."""
+    """The triangle of times: at which of its points each method is trained."""
     figure, ((ax,),) = sheet(1, 1, 7.2, 3.4)
     ax.fill([0, 1, 1], [0, 0, 1], color=STUDENT.color, alpha=0.12, linewidth=0)
     for length in (0.5, 0.25, 0.125):
@@ -257,7 +222,10 @@ def where_trained() -> Figure:
     ax.set(xlim=(0, 1.75), ylim=(-0.02, 1.0), xticks=np.linspace(0, 1, 6))
     ax.grid(False)
     return name_axes(
-        ax, "start of the jump $t$", "end of the jump $s$", "Where each method is trained"
+        ax,
+        "start of the jump $t$",
+        "end of the jump $s$",
+        "Consistency models are trained on one edge, flow maps inside",
     ).get_figure()  # type: ignore[return-value]
 
 

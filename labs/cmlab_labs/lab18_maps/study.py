@@ -130,19 +130,20 @@ TITLES = {
 }  # fmt: skip
 FINDINGS = (
     Fact(
-        "one call of LSD is the nearest to the exact map, MeanFlow's almost twice as far",
+        "one call of LSD ends nearest to the exact map, and one call of MeanFlow almost twice as "
+        "far away",
         "lsd rmse1", ("esd rmse1", "psd rmse1", "meanflow rmse1"), 1.6,
     ),
     Fact(
-        "IMM's one call is about as near as LSD's",
+        "one call of IMM ends about as near to the exact map as one call of LSD",
         "imm rmse1", ("lsd rmse1",), 0,
     ),
     Fact(
-        "… but its velocity is several times as far from the exact one",
+        "… but the velocity of IMM is several times as far from the exact one",
         "lsd rmse_velocity", ("imm rmse_velocity",), 2.0,
     ),
     Fact(
-        "… and groups of 16 are like groups of 4",
+        "… and groups of 16 do as well as groups of 4",
         "imm-16 rmse1", ("imm rmse1",), 0,
     ),
     Fact(
@@ -150,7 +151,7 @@ FINDINGS = (
         "esd-whole rmse1", ("esd rmse1",), 0,
     ),
     Fact(
-        "α-Flow, its schedule as long as the run, is behind MeanFlow",
+        "α-Flow, with a schedule as long as the run, ends farther away than MeanFlow",
         "meanflow rmse1", ("alpha-flow rmse1",),
     ),
     Fact(
@@ -158,7 +159,7 @@ FINDINGS = (
         "psd rmse1", ("shortcut rmse1",), 0,
     ),
     Fact(
-        "… and Shortcut is behind in jumps off its grid",
+        "… and Shortcut is worse in jumps off its grid",
         "psd rmse_jump", ("shortcut rmse_jump",),
     ),
     Fact(
