@@ -26,7 +26,7 @@
 # 2. **compute** the target that a wrong tangent produces, and the noise that single samples add to a target;
 # 3. **judge** when the adaptive weight with p = 1 is harmless, and **say** what "ratio 0.75" means in each of the two official implementations.
 #
-# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each. At the end come two other settings that are often copied.
+# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each. The last part examines two other settings that are often copied.
 
 # %%
 import numpy as np
@@ -69,7 +69,7 @@ torch.set_default_dtype(torch.float64)
 #
 # MeanFlow computes a target for $u$ from $v$ and a derivative. The slope of the thick blue line is that target. The direction along which the derivative is taken is called the *tangent*. (Lab 10 used the word *tangent* for the vector that pulls the network; here it is the input direction of a derivative.) At the beginning the right tangent is selected: the blue line covers the dashed one and ends in the circle.
 #
-# Move the start and the end of the jump, and read its three velocities in the left and in the middle panel: for which jumps is $u$ far from $v$? Keep the other tangents, and the noise, for later.
+# Move the start and the end of the jump, and read its three velocities in the left and in the middle panel: for which jumps is $u$ far from $v$? Leave the other tangents, and the noise, for later.
 
 # %%
 explorer()
@@ -108,27 +108,15 @@ predict("19.1")
 #
 # With a stop-gradient, the right-hand side becomes a training target. It contains a derivative of the network itself.
 #
-# ### What a JVP is, and which tangent it takes
+# ### Which tangent the JVP takes
 #
 # When $x_t$ and t change a little and r does not, the change of $u$ follows from the chain rule:
 #
 # $$\frac{\mathrm d u}{\mathrm d t} = \partial_x u \cdot \frac{\mathrm d x_t}{\mathrm d t} + \partial_t u \cdot 1 + \partial_r u \cdot 0
 # = \bigl(\partial_x u,\ \partial_t u,\ \partial_r u\bigr) \cdot (v,\, 1,\, 0).$$
 #
-# On the right is the matrix of all derivatives (the Jacobian) times one vector, the **tangent**: a *Jacobian-vector product*. Forward-mode differentiation computes the product in one pass, together with the value, without ever forming the matrix. (Lab 10 measures what such a pass costs.)
-# Here is such a product for a function of three numbers, compared with a finite difference:
-
-# %% tags=["nbval-check-output"]
-def curve(x, t, r):
-    return x**2 * t - r * t
-
-
-at, along = torch.tensor([0.5, 0.8, 0.3]), torch.tensor([2.0, 1.0, 0.0])
-value, product = torch.func.jvp(curve, tuple(at), tuple(along))[:2]
-ahead = curve(*(at + 1e-6 * along))
-print(f"value {value:.4f}   JVP {product:.4f}   difference {(ahead - value) / 1e-6:.4f}")
-
-# %% [markdown]
+# The **tangent** is the vector on the right; the product of the matrix of derivatives with it is a *Jacobian-vector product*, JVP (lab 10).
+#
 # MeanFlow's networks take t and h = t − r as inputs. Holding r fixed then means that **h grows as fast as t**, and the tangent on the inputs $(x_t, t, h)$ is $(v, 1, 1)$. In the code of this repository r is an argument of the jump and h is computed from it, so the change of h is taken into account automatically.
 #
 # ### What if h is held fixed?
@@ -155,26 +143,32 @@ for rank in (0.2, 0.45, 0.64):
     ends = [ExactJump(oracle, x_t + d * exact.v, t + d, r + d).u for d in (step, -step)]
     target = exact.v - 0.6 * (ends[0] - ends[1]) / (2 * step)
     row = target.item(), exact.v_end.item(), exact.u.item()
-    print("target {:.6f}   v at the end {:.6f}   u {:.6f}".format(*row))
+    print("target {:.6f}   v at the end {:.6f}   u {:.6f}".format(*row).replace("-", "−"))
 
 # %% [markdown]
 # ### What a network learns from the wrong target
 #
-# Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. Training moves $w$ towards its target, at a rate of $v - h\, \mathrm dw/\mathrm dt - w$ per unit of training time: values of $w$ travel along the path towards larger t, with speed h, and are forgotten on the way. What remains is a function that equals its own target: along the path, for each fixed h,
+# Equation (2) holds for the exact $u$. But a network that is trained towards this target soon differs from the exact $u$, and its derivative changes too. Write $w$ for what it has learned. Training moves $w$ towards its target, at a rate of $v - h\, \mathrm dw/\mathrm dt - w$ per unit of training time: values of $w$ travel along the path towards larger t, with speed h, and are forgotten on the way. What remains is a function that equals its own target: along the path, for each fixed h,
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
-# A jump of length h needs t ≥ h. Values enter at t = h, where r = 0, and nothing determines them. (With the right tangent the speed is t − r; at t = r it is 0, so nothing enters, and w = v.) Integrate from there:
+# Values enter at t = h, where r = 0, and nothing determines this w(h). Its influence fades as t grows, and what is then left is
+#
+# $$w(t) = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
+#
+# <details><summary>The integral, step by step</summary>
+#
+# A jump of length h needs t ≥ h. (With the right tangent the speed is t − r; at t = r it is 0, so no values enter, and w = v.) Integrate from t = h:
 #
 # $$w(t) = e^{-(t - h)/h}\, w(h) + \frac1h \int_h^t e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau .$$
 #
-# The influence of w(h) fades as t grows. If we continue v to earlier times, we can also begin at −∞, and with $\tau = t - h k$
+# The first term fades as t grows. If we continue v to earlier times, we can also start the integral at −∞ (the first term is then 0), and with $\tau = t - h k$ it becomes (3).
 #
-# $$w(t) = \frac1h \int_{-\infty}^{t} e^{-(t - \tau)/h}\, v(\tau)\, \mathrm d\tau = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
+# </details>
 #
-# So where the influence of w(h) has faded, that is, for jumps much shorter than t, the network does not settle at the velocity at the end of the jump (k = 1), but at an *exponentially weighted average* of the velocities at all earlier times. Write v′ for the derivative of v along the path. Since $\int_0^\infty e^{-k} k\, \mathrm dk = 1$, this average equals $v - h v'$ to first order in h, as the velocity at the end does; the mean velocity is $v - \frac h2 v'$.
+# So for jumps much shorter than t, where the influence of w(h) has faded, the network does not settle at the velocity at the end of the jump (k = 1), but at an *exponentially weighted average* of the velocities at all earlier times. Write v′ for the derivative of v along the path. Since $\int_0^\infty e^{-k} k\, \mathrm dk = 1$, this average equals $v - h v'$ to first order in h, as the velocity at the end does; the mean velocity is $v - \frac h2 v'$.
 #
-# We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed. The figure shows the jumps from one point, one standard deviation above the mean of $x_t$ at t = 0.91, to every end r; the table below has all starts. For (3) the formula is continued to negative times; a network has no such times, so at small r the dashed curve is no prediction.
+# We trained networks on a Gaussian, whose paths have a formula, with the right tangent and with h fixed. The figure shows the jumps from one point, one standard deviation above the mean of $x_t$ at t = 0.91, to every end r; the table below covers all starting points. For (3) the formula for v is continued to negative times, which a network never sees; so at small r the dashed curve is no prediction.
 
 # %% tags=["hide-input"]
 runs = {name: read("meanflow-line", name) for name in ("right", "held")}
@@ -192,14 +186,14 @@ whole = {k: v.numpy() for k, v in gaussian_velocities(T, S * T, P, GAUSSIAN).ite
 short = shares.numpy() >= 0.5  # jumps that end at t/2 or later
 apart = {n: {k: np.sqrt(((run["u"] - v)[:, :, short] ** 2).mean((1, 2, 3))) for k, v in whole.items()} for n, run in runs.items()}
 seeds = {n: run["u"].std(0)[:, 0].mean() for n, run in runs.items()}  # of jumps to r = 0
-lines = ["| tangent | to the mean velocity | to the velocity at the end | to the weighted average (3) | spread of the seeds at r = 0 |", "|---" * 5 + "|"]
+lines = ["| tangent | RMS distance to the mean velocity | to the velocity at the end | to the weighted average (3) | standard deviation between seeds at r = 0 |", "|---" * 5 + "|"]
 for name, title in (("right", "r held"), ("held", "t − r held")):
     row = [ranged(apart[name][k]) for k in ("mean", "end", "average")]
     lines.append(f"| {title} | " + " | ".join([*row, f"{seeds[name]:.3f}"]) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Each distance is an RMS over a grid of jumps that end at t/2 or later, given as the mean of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the weighted average. For long jumps, at small r, the three seeds give three different results: w(h), which nothing determines, still matters there. The last column of the table is the standard deviation between the seeds.
+# The distances are over a grid of jumps that end at t/2 or later, and means of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the weighted average. For long jumps, at small r, the three seeds give three different results: w(h), which nothing determines, still matters there.
 # The networks with the right tangent are not exact either: at r = 0 and between 0.5 and 0.8 they lie a little above u. They were trained for only 2000 steps of 256.
 #
 # ## The method, from its source
@@ -227,7 +221,7 @@ show_source(MeanFlow.residual)
 #
 # $$\text{MeanFlow's noise} = -\, \partial_x X \cdot \xi, \qquad\qquad \text{improved MeanFlow's noise} = -\, \xi .$$
 #
-# Improved MeanFlow reads the same residual as one of v: $V_\theta = u + (t - r)\, \text{stopgrad}(\mathrm du/\mathrm dt)$ is compared with z − x. For this to be a regression, $V_\theta$ must be a function of $x_t$ and the times alone, so the tangent must not contain z − x. The network's own velocity takes its place, and ξ appears only once. (In the authors' code a second head gives this velocity; guidance and conditioning, its other changes, are left out here.)
+# Improved MeanFlow reads the same residual as a residual for v: $V_\theta = u + (t - r)\, \text{stopgrad}(\mathrm du/\mathrm dt)$ is compared with z − x. For this to be a regression, $V_\theta$ must be a function of $x_t$ and the times alone, so the tangent must not contain z − x. The network's own velocity takes its place, and ξ appears only once. (In the authors' code a second head gives this velocity; guidance and conditioning, its other changes, are left out here.)
 
 # %%
 predict("19.2")
@@ -252,13 +246,13 @@ noise_on_the_ring(sides, lower, ratio, spread)
 # A number below 1 means that, for the typical pair, MeanFlow's target is less noisy than that of improved MeanFlow; all 21 numbers are. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is more than ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
 # But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*; if ∂u/∂θ is not small there, they dominate the variance of a gradient as well. So the velocity of a single sample in the JVP adds noise on average, because of a few pairs, and removes noise for most pairs. Both hold for jumps that end at the data; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise on average as well.
 #
-# ## In training the noise matters, the choice of tangent does not
+# ## In training the noise matters, but the choice of tangent does not
 #
-# The methods in the table differ in nothing else; the last one has the exact v in both places.
+# The methods in the table differ only in the velocities that they use; the last one has the exact v in both places.
 
 # %% tags=["hide-input"]
 plain, own = read("maps", "meanflow"), read("meanflow", "own-tangent")
-scores = {"one call, to the exact map": "rmse1", "one call, to the distribution": "sw1", "random jumps, to the exact map": "rmse_jump", "velocity": "rmse_velocity"}
+scores = {"RMS distance: one call to the exact map": "rmse1", "random jumps to the exact map": "rmse_jump", "velocity to the exact one": "rmse_velocity", "sliced W₂: one call to the data": "sw1"}
 head = ["| ring, 2000 steps of 256 | " + " | ".join(scores) + " |", "|---" * 5 + "|"]
 line = lambda title, run: f"| {title} | " + " | ".join(ranged(run.score(k)) for k in scores.values()) + " |"
 noiseless = read("meanflow", "exact")
@@ -295,7 +289,7 @@ weights = {"p = 0": plain, "p = 0.5": read("meanflow", "p-half"), "p = 1": read(
 Markdown("\n".join([*head, *(line(*row) for row in weights.items())]))
 
 # %% [markdown]
-# The velocity suffers most; even p = 0.5 doubles its error. So for toy data in the plane use p = 0, as `toy.meanflow` does, if the velocity or short jumps matter. For one call alone p = 0.5 was better here, and the ranges do not overlap. (A possible reason is in the key figure: the weight tames the few pairs whose noise is hundreds of times larger. This was not tested.) For images, with their many dimensions, the calculation gives no reason to expect such harm; this was not tested either.
+# The velocity suffers most; even p = 0.5 doubles its error. So for toy data in the plane use p = 0, as `toy.meanflow` does, if the velocity or short jumps matter. For one call alone p = 0.5 was better here, and the ranges do not overlap. Presumably the weight tames the few pairs whose noise is hundreds of times larger (key figure). For images, with their many dimensions, the calculation gives no reason to expect such harm (not tested).
 #
 # The number that a training log shows for p = 1 is not the loss $\ln(\ell + c)$ but the weighted error $\ell/(\ell + c)$, which stays close to 1 as long as ℓ is well above c, however good the network is. So monitor ℓ itself.
 #
@@ -305,10 +299,10 @@ Markdown("\n".join([*head, *(line(*row) for row in weights.items())]))
 #
 # | implementation | its name | what it is | on the diagonal |
 # |---|---|---|---|
-# | ImageNet (JAX) | `data_proportion` = 0.75 | the share with r = t | 75 % |
-# | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the share with r ≠ t | 25 % |
+# | ImageNet (JAX) | `data_proportion` = 0.75 | the fraction with r = t | 75 % |
+# | CIFAR-10 (PyTorch) | `ratio` = 0.75 | the fraction with r ≠ t | 25 % |
 #
-# So the same number means opposite proportions. Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ. (In the code below `LogNormal` is the distribution of σ = t/(1 − t); the logarithm of this σ is the logit of t, so t is logit-normal.)
+# Both implementations draw two times from a logit-normal distribution and sort them, but their distributions differ. (In the code below `LogNormal` is the distribution of σ = t/(1 − t); the logarithm of this σ is the logit of t, so t is logit-normal.)
 
 # %%
 points = torch.zeros(3000, 2)
@@ -329,7 +323,7 @@ for code, mean, std in (("ImageNet", -0.4, 1.0), ("CIFAR-10", -2.0, 2.0)):
 print(f"uniform times: {2 * 0.05 * 0.05:.1e}")
 
 # %% [markdown]
-# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Smooth time features might make this possible. On the ring, features of eight times the frequency raise the error of one call from 0.18 to 0.50 (see *Further comparisons*), which agrees with this but does not prove it.
+# The small circle in the corner of each panel marks (t, r) = (1, 0), the only jump that a one-step sampler uses. The ImageNet recipe hardly ever trains near it, so the network has to extrapolate to it. Smooth time features might make this possible. On the ring, features of eight times the frequency make one call much worse (see *Further comparisons*), which agrees with this but does not prove it.
 
 # %% [markdown]
 # ## Exercises
@@ -354,7 +348,7 @@ checks.meanflow_residual(meanflow_residual)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# A tangent is a derivative with respect to t: that of x_t is v. Differentiate ln t − ln(1 − t), and r/t with r held fixed. A tensor `y.detach()` has no gradient; `(t - r)[:, None]` has the shape of a factor for each sample.
+# A tangent is a derivative with respect to t: that of x_t is v. Differentiate ln t − ln(1 − t), and r/t with r held fixed. `y.detach()` passes no gradient on; `(t - r)[:, None]` has the right shape to multiply each sample.
 #
 # </details>
 
@@ -378,7 +372,7 @@ checks.meanflow_residual(meanflow_residual)
 # %% [markdown]
 # ### B · on your own: the tangent with the least noise
 #
-# The velocity of the summand stays that of the sample, v + ξ. Let the tangent be v + aξ instead: a = 1 is MeanFlow and a = 0 improved MeanFlow, and for every a the target is right on average. For which a is the mean square of the noise smallest, over all pairs of a batch?
+# The summand keeps the velocity of the sample, v + ξ. Let the tangent be v + aξ instead: a = 1 is MeanFlow and a = 0 improved MeanFlow, and for every a the target is right on average. For which a is the mean square of the noise smallest, over all pairs of a batch?
 # Return this a, one number, and the noise that is then left in the residual, (b, 1). `u(x_t, t, r)` is any mean velocity, exact or not, and `xi` (b, 1) is ξ.
 
 
@@ -412,7 +406,7 @@ checks.best_share(best_share)
 #     return a, a * w - xi
 # ```
 #
-# With one jump of a Gaussian, $\partial_x X$ is the same everywhere, and $a = 1/(1 - \partial_x X)$ leaves no noise at all. With many jumps, or several modes, no single a can do this. And in training ξ is not known, because v is not: this a can be computed only where the exact velocity is, or estimated.
+# For a single jump and Gaussian data, $\partial_x X$ is the same everywhere, and $a = 1/(1 - \partial_x X)$ leaves no noise at all. With many jumps, or several modes, no single a can do this. And in training ξ is not known, because v is not: this a can be computed only where the exact velocity is, or estimated.
 #
 # </details>
 
@@ -437,20 +431,18 @@ named = {"mean": "the mean velocity", "end": "the velocity at the end", "average
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| u = v − (t − r) du/dt, with the tangent (v, 1, 0) (MeanFlow, eq. 6) | learned u to the exact one, on a Gaussian, jumps that end at t/2 or later: {ranged(apart["right"]["mean"])} | confirmed here: derived, and for these jumps learned to within {apart["right"]["mean"].mean():.3f} |
+| u = v − (t − r) du/dt, with the tangent (v, 1, 0) (MeanFlow, eq. 6) | RMS distance of the learned u from the exact one, on a Gaussian, jumps that end at t/2 or later: {ranged(apart["right"]["mean"])} | confirmed here: derived, and for these jumps learned to within {apart["right"]["mean"].mean():.3f} |
 | *not in the paper:* with t − r held fixed the target of the exact u is the velocity at the end | derived; differences agree to 6 digits | confirmed here, exactly |
-| … and so a network with this mistake learns that velocity | jumps that end at t/2 or later: the learned function is from the velocity at the end {ranged(held["end"])}, from the weighted average {ranged(held["average"])}, from u {ranged(held["mean"])} | {"confirmed here" if nearest == "end" else f"not seen at this scale: it comes nearest to {named[nearest]}, as derived"} |
+| … and so a network with this mistake learns that velocity | jumps that end at t/2 or later, RMS distance of the learned function: {ranged(held["end"])} from the velocity at the end, {ranged(held["average"])} from the weighted average, {ranged(held["mean"])} from u | {"confirmed here" if nearest == "end" else f"not seen at this scale: it comes nearest to {named[nearest]}, as derived"} |
 | *often said:* the velocity of a single sample in the JVP makes the target noisier | jump (0.99, 0), squared noise: median of the ratio {ranged(medians, ".2f")}, ratio of the means {ranged(means, ".1f")} | partly: on average, because of a few pairs; the typical target is less noisy |
-| improved MeanFlow is better *(here in 2 dimensions, without guidance)* | one call: {ranged(own.score("rmse1"))} against {ranged(plain.score("rmse1"))} | {"not seen at this scale: indistinguishable" if same else "confirmed here" if own.score("rmse1").mean() < plain.score("rmse1").mean() else "not seen at this scale: it is worse"} |
-| *not in the paper:* with p = 1 the loss is flat inside a ring, in 2 dimensions | loss of an answer 0.6 off the mean (0 if it is flat, 0.36 for p = 0): {ranged(flat, ".4f")} in 2, {ranged(round_, ".3f")} in 64 dimensions | confirmed here |
+| improved MeanFlow is better *(here in 2 dimensions, without guidance)* | one call to the exact map, RMS distance: improved {ranged(own.score("rmse1"))}, MeanFlow {ranged(plain.score("rmse1"))} | {"not seen at this scale: indistinguishable" if same else "confirmed here" if own.score("rmse1").mean() < plain.score("rmse1").mean() else "not seen at this scale: it is worse"} |
+| *not in the paper:* with p = 1 the loss is flat inside a ring, in 2 dimensions | loss of an answer 0.6 off the mean (0 if it is flat, 0.36 for p = 0): {ranged(flat, ".3f").replace("-", "−")} in 2, {ranged(round_, ".3f")} in 64 dimensions | confirmed here |
 | … so that the learned velocity is much worse there | RMS error: p = 0 {ranged(v_error["p = 0"])}, p = 1 {ranged(v_error["p = 1"])} | {"confirmed here" if v_error["p = 1"].min() > 2 * v_error["p = 0"].max() else "partly"} |
-| the adaptive weight with p = 1 helps one-step generation (MeanFlow, Section 4.3, on images) | one call, to the exact map: p = 1 {ranged(rmse1["p = 1"])}, p = 0 {ranged(rmse1["p = 0"])} (p = 0.5: {ranged(rmse1["p = 0.5"])}) | {"confirmed here" if rmse1["p = 1"].max() < rmse1["p = 0"].min() else "not seen at this scale, where it is worse"} |
+| the adaptive weight with p = 1 helps one-step generation (MeanFlow, Section 4.3, on images) | one call to the exact map, RMS distance: p = 1 {ranged(rmse1["p = 1"])}, p = 0 {ranged(rmse1["p = 0"])} | {"confirmed here" if rmse1["p = 1"].max() < rmse1["p = 0"].min() else "not seen at this scale: it is worse"} |
 """)
 
 # %% [markdown]
 # ### Further comparisons (optional)
-#
-# Each variant differs from MeanFlow in one setting: for r = t the time is the later of two draws, as in the ImageNet code, in place of a single draw; or the time features have a higher frequency. All have three seeds of 2000 steps.
 
 # %% tags=["hide-input"]
 all_runs = {"meanflow": plain} | recorded("meanflow", VARIANTS)
@@ -459,10 +451,10 @@ long, short_ = ({k: [float(getattr(r, k)()) for r in seen[p]] for k in ("median"
 rows = [
     f"| jump (0.5, 0): MeanFlow's squared noise over improved MeanFlow's is below 1 for the typical pair and far above on average | median {ranged(long['median'], '.2f')}, mean {ranged(long['mean'], '.0f')} | {'confirmed here' if max(long['median']) < 1 < min(long['mean']) else 'partly'} |",
     f"| jump (0.9, 0.5), far above the scale of the data: it is below 1 on average too | median {ranged(short_['median'], '.2f')}, mean {ranged(short_['mean'], '.2f')} | {'confirmed here' if max(short_['mean']) < 1 else 'not seen'} |",
-    f"| of the jumps of the CIFAR-10 code's second recipe one in a hundred has t > 0.95 and r < 0.05; of the ImageNet recipe's four in a million | exactly {(1 - below(0.95, -0.6, 1.6)) * below(0.05, -4.0, 1.6):.1e}; {corner(-0.4, 1.0):.1e} | confirmed here |",
+    f"| t > 0.95 and r < 0.05: one jump in a hundred in a second recipe of the CIFAR-10 code, four in a million in the ImageNet recipe | exactly {(1 - below(0.95, -0.6, 1.6)) * below(0.05, -4.0, 1.6):.1e}; {corner(-0.4, 1.0):.1e} | confirmed here |",
 ]
 Markdown(
-    "<details><summary>Six statements, and what was measured</summary>\n\n"
+    "<details><summary>Six statements, and what was measured</summary>\n\nEach variant differs from MeanFlow in one setting: for r = t the time is the later of two draws, as in the ImageNet code, instead of a single draw; or the time features have a higher frequency. All have three seeds of 2000 steps.\n\n"
     + "\n".join([findings_table(FINDINGS, all_runs, TITLES), *rows])
     + "\n\n</details>"
 )
@@ -472,15 +464,15 @@ Markdown(
 #
 # 1. **The tangent is a part of the method.** A wrong one leads to another target, which is just as well defined; for short jumps training approaches a third function, and for long ones its result depends on the seed.
 # 2. **Right on average says nothing about noise.** Which target is noisier depends on the jump, and on whether you ask for the typical pair or the mean.
-# 3. **A weight belongs to a number of dimensions, and the name of a setting to an implementation.** Check both before you copy a value.
+# 3. **Whether a weight does harm depends on the number of dimensions, and what a setting means depends on the implementation.** Check both before you copy a value.
 #
 # ## Budget
 
 # %% tags=["hide-input"]
 record = [run.record for run in (*all_runs.values(), *runs.values())]
 total, seconds = sum(3 * r["samples"] for r in record), [s for r in record for s in r["seconds"]]
-print(f"Recorded: {len(record)} variants with 3 seeds each, {total:,} training samples in all; a run has 2000 steps of 256.")
-print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a busy machine; one command was {record[2]['command']}")
+print(f"Recorded: {len(record)} variants with 3 seeds each, {total / 1e6:.2f} million training samples in all; a run has 2000 steps of 256.")
+print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that was also doing other work; one command was {record[2]['command']}")
 
 # %% [markdown]
 # **Next:** this is the last lab. To go on from here, compare MeanFlow's target with the progressive one of lab 18, which contains no derivative. What noise does that target have?

@@ -71,4 +71,4 @@ def reading(seen: TangentView, tangent: str, noise: bool) -> str:
         f"Standard deviation of a single target: MeanFlow {seen.noise[0].std():.2f}, "
         f"improved MeanFlow {seen.noise[1].std():.2f}.",
     ]
-    return "\n".join(lines if noise else lines[:2])
+    return "\n".join(lines if noise else lines[:2]).replace(" -", " −")

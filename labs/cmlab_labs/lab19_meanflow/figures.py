@@ -136,6 +136,7 @@ class TangentPicture:
             self.plane, TIME, WHERE, f"The target misses the exact end by {abs(lands - X):.2f}"
         )
         said = f"Target {target:.2f}, mean velocity {(x_t - X) / (t - r):.2f}"
+        said = said.replace("-", "−")
         name_axes(self.rates, "end of the jump $r$", "velocity (data units)", said)
         found = f"MeanFlow's std: ×{ratio:.2f}"
         name_axes(self.spread, "error of one target", "density", found)
@@ -235,7 +236,7 @@ def draw_spread(ax: Axes, draws: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     ax.legend(loc="lower right", fontsize=9)
     most = "Most" if min(np.mean(row < 1) for row in rows) > 0.5 else "Not all"
     title = f"{most} pairs lie below 1, the largest at {max(row[-1] for row in rows):.0f}"
-    name_axes(ax, "‖∂X ξ‖² / ‖ξ‖² of one pair", "share of the pairs below", title)
+    name_axes(ax, "‖∂ₓX ξ‖² / ‖ξ‖², one pair", "fraction of the pairs below", title)
 
 
 # The adaptive weight

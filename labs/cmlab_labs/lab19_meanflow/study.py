@@ -118,7 +118,7 @@ LINE_STUDY = Study("meanflow-line", LINE_VARIANTS, VelocityObserver())
 TITLES = {"meanflow": "MeanFlow", "later": "the later of two", "scale-4": "scale 4"}
 FINDINGS = (
     Fact(
-        "with the later of two times on the diagonal the velocity is worse",
+        "with the later of two draws on the diagonal the velocity is worse",
         "meanflow rmse_velocity", ("later rmse_velocity",),
     ),
     Fact(
