@@ -285,7 +285,7 @@ explorer()
 # | from scratch | ECT from random weights, stages 1 to 8, with as many samples as both together |
 # | from scratch, short | as from scratch, with as many samples as the tuning alone |
 # | denoiser only | no tuning at all, with the samples of both together; its answer in one call |
-# | tuned, long | (ring) as tuned, from a denoiser with 3 072 000 samples, four times those of the tuning; not in the figure |
+# | tuned, long | (ring) as tuned, from a denoiser with 3 072 000 samples, four times as many as the tuning; not in the figure |
 # | fixed ratio | (ring) as tuned, but r stays at t/2 |
 # | iCT | (digits) iCT from random weights |
 #

@@ -152,7 +152,7 @@ for rank in (0.2, 0.45, 0.64):
 #
 # $$w = v - h\, \frac{\mathrm d w}{\mathrm d t} \qquad\Longrightarrow\qquad \frac{\mathrm d}{\mathrm d t}\Bigl[e^{t/h}\, w\Bigr] = \frac{e^{t/h}}{h}\, v .$$
 #
-# Values enter at t = h, where r = 0, and nothing determines this w(h). Its influence fades as t grows, and what is then left is
+# Values enter at t = h, where r = 0, and nothing determines this w(h). Its influence fades as t grows, and then
 #
 # $$w(t) = \int_0^\infty e^{-k}\, v(t - h k)\, \mathrm d k . \tag{3}$$
 #
@@ -209,7 +209,7 @@ Markdown("\n".join(lines))
 show_source(MeanFlow.residual)
 
 # %% [markdown]
-# ### One sample's velocity in place of v
+# ### The velocity of one sample instead of v
 #
 # In practice $v$ is not known. One replaces it by the velocity of a single sample, $z - x = v + \xi$, where the noise $\xi$ has mean 0 for each $x_t$. The replacement occurs in two places, as a summand and in the tangent. Insert both into the residual of the exact u:
 #

@@ -58,7 +58,7 @@ def frame(r: float, x_t: float, v: float, X: float) -> Shot:
     now = f"{r:.2f}"
     reading = (
         f"From t = {START:g} to r = {now} the mean velocity is {u:.2f}, and the velocity at the "
-        f"start {v:.2f}. A step with the latter ends {away:.2f} from the path."
+        f"start {v:.2f}. A step with the velocity at the start ends {away:.2f} from the path."
     ).replace("-", "−")
     traces = [
         line([START, r], [x_t, x_t - h * v], MEAN, 0, 2),
