@@ -351,7 +351,7 @@ folded("All numbers, for one call and for two", "\n".join(rows))
 
 # %%
 clouds = sample_clouds(ring, toy.RING.oracle.components.means)
-clouds.suptitle("Only the denoiser returns the mean", x=0.01, ha="left", fontsize=11, fontweight="bold")
+clouds.suptitle("Only the denoiser returns the mean", x=0.01, ha="left", fontweight="bold")
 clouds
 
 # %%
@@ -468,7 +468,7 @@ for where, (name, a, b) in claims.items():
 free = {where: compare_variants(finals[name], a, "scratch-short", form[name]) for where, (name, a, _) in claims.items()}
 numbers, says = ("; ".join(f"{where}: {row[k]}" for where, row in free.items()) for k in (0, 1))
 one_verdict = {row[1] for row in free.values()}
-says = f"{one_verdict.pop()} (both)" if len(one_verdict) == 1 else says
+says = f"{one_verdict.pop()} on both data sets" if len(one_verdict) == 1 else says
 rows.append(f"| *not in the paper:* a short denoiser for free, so that only the tuning counts, beats training from scratch | {numbers} | {says} |")
 rows.append("| tuning a denoiser that exists beats training from scratch (ring, RMS to f\\*; the denoiser has four times the samples of the tuning, for free) | {} | {} |".format(*compare_variants(finals["ring"], "tuned-long", "scratch-short", ".3f")))
 rows.append("| the gap has to shrink (ring; with the fixed ratio r stays at t/2) | {} | {} |".format(*compare_variants(finals["ring"], "tuned", "fixed", ".3f")))
