@@ -518,4 +518,4 @@ made = [row for row in rows if row["samples"]]
 print(f"Recorded: {len(made)} runs with {spaced(sum(row['samples'] for row in made))} samples in all, {spaced(sum(row['pretraining'] for row in made))} of them in pre-training; {sum(row['seconds'] for row in made):.0f} CPU seconds.")
 
 # %% [markdown]
-# **Next:** flow maps (labs 18 and 19), if you have not met them, or your own data. The [list of labs](../labs/README.md) shows where each method is treated.
+# **Next:** your own data. The [list of labs](../labs/README.md) shows where each method is treated.

@@ -475,4 +475,4 @@ print(f"Recorded: {len(record)} variants with 3 seeds each, {total / 1e6:.2f} mi
 print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that was also doing other work; one command was {record[2]['command']}")
 
 # %% [markdown]
-# **Next:** this is the last lab. To go on from here, compare MeanFlow's target with the progressive one of lab 18, which contains no derivative. What noise does that target have?
+# **Next:** lab 17 compares the methods of this course. Or compare MeanFlow's target with the progressive one of lab 18, which contains no derivative. What noise does that target have?
