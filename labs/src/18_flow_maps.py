@@ -26,7 +26,7 @@
 # 2. **name** a wrong map that a given condition does not detect;
 # 3. **place** denoisers, consistency models and five other methods in one triangle of times.
 #
-# The maps in the first half of the lab are exact or wrong on purpose. The networks in the second half were trained beforehand, with three seeds each.
+# The maps in the first half of the lab are exact or wrong on purpose, except one network. The networks in the second half were trained beforehand, with three seeds each.
 
 # %%
 from inspect import getsource
@@ -88,14 +88,14 @@ explorer()
 # <details><summary>Answers</summary>
 #
 # *Mirror image* has exactly the right distribution. Which conditions the other maps break is shown in the first figure below.
-# The trained network is worst in jumps to the data from paths beside the border between the modes: with the path slider at 38 % the jump from t = 1 to s = 0 lands 0.94 from the exact end, and at 64 % only 0.01. The jump from t = 1 to 0.5 lands 0.07 from the path at both. All paths near the border come close together there, and the exact map has to separate them.
+# The trained network is worst in jumps to the data from paths beside the border between the modes: with the path slider at 38 % the jump from t = 1 to s = 0 lands 0.94 from the exact end, and at 64 % only 0.01. The jump from t = 1 to 0.5 lands 0.07 from the path at both. The exact map to the data has to separate neighbouring points on the two sides of the border.
 #
 # </details>
 
 # %% [markdown]
 # ## Predict
 #
-# Suppose that you are given a map that satisfies *move the start*, *move the end* and *split the jump* exactly. But the velocity in the first two is the map's **own**, that of its very short jumps.
+# Suppose that you are given a map that satisfies *move the start*, *move the end* and *split the jump* exactly, where the velocity in the first two is the map's **own**, that of its very short jumps.
 
 # %%
 predict("18.1")
@@ -152,7 +152,7 @@ who_notices(found)
 # - **Mirror image** preserves the distribution at every time, because z and −z have the same distribution. It even satisfies both conditions with derivatives, because the mirrored landing point also moves along a path, although along the wrong one. The map is detected by the jump of length zero, and by *split the jump*: two jumps change the sign twice.
 # - **Made for other data** is consistent with itself in every way. To see that it is wrong, one has to compare it with the velocity or the distribution of *our* data.
 #
-# So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. Together these suffice. With the velocity of the data, *move the end* is a differential equation in s that starts at $x_t$, and for a smooth v it has one solution, the path. *Move the start* says that X is constant along each path, and at the time s it is $x_s$. And *split the jump*, applied many times, builds a long jump from very short ones. The next cell evaluates the three conditions for *made for other data*, first with the velocity of our data and then with the map's own velocity:
+# So a method needs a condition on the jumps, the boundary at s = t, **and** something that ties the map to the data. If this is the velocity of the data, they suffice. *Move the end* is then a differential equation in s that starts at $x_t$, and for a smooth v it has one solution, the path. *Move the start* says that X is constant along each path, and at the time s it is $x_s$. And *split the jump*, applied many times, builds a long jump from very short ones. The next cell evaluates the three conditions for *made for other data*, first with the velocity of our data and then with the map's own velocity:
 
 # %%
 other = candidates["made for other data"]
@@ -237,7 +237,7 @@ print(
 where_trained()
 
 # %% [markdown]
-# The paper counts time from noise (0) to data (1) and writes $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$; here time runs from data (0) to noise (1), so signs change. A jump takes one call of the network, which is given the times of its start and of its end. In `Lagrangian`, `jvp(f, (a,), (da,))` returns `f(a)` and the derivative `f'(a) · da`.
+# The paper counts time from noise (0) to data (1) and writes $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$; here time runs from data (0) to noise (1), so signs change. A jump takes one call of the network, which is given the times of its start and of its end: in `jump` the model returns $g$, and `transport` forms the weighted mean above. In `Lagrangian`, `jvp(f, (a,), (da,))` returns `f(a)` and the derivative `f'(a) · da`.
 
 # %%
 show_source(jump)
@@ -255,7 +255,7 @@ show_source(Lagrangian.__call__)
 # | split the jump | none | nowhere | PSD, Shortcut, SplitMeanFlow ([2507.16884](https://arxiv.org/abs/2507.16884)), CTM; consistency training |
 # | distribution, within groups | none | nowhere | IMM |
 #
-# (In consistency training the first jump follows the line of fixed x and z.) The column *derivative* determines the cost of a training step. *Where a velocity is needed* determines how noisy the targets are: $z - x$ is right only on average, and lab 19 shows what its noise does to a target.
+# The column *derivative* determines the cost of a training step. A target made with $z - x$ is right only on average (lab 19). The same noise enters consistency training and IMM, whose two points lie on one line of fixed x and z.
 
 # %% [markdown]
 # ## The key figure
@@ -292,8 +292,8 @@ folded(
 )
 
 # %% [markdown]
-# Each square is a seed, and each black stroke is the mean of three. The panels answer different questions. IMM's loss contains neither a path nor a velocity, but its pairs do: $x_t$ and $x_r$ lie on one line of fixed x and z, whose slope is $z - x$. With groups of four it is close to consistency training, and after these 2000 steps its landing points from noise are the closest to the exact ones. For jumps between two random times LSD is the nearest, and IMM the farthest of all.
-# IMM's velocity is poor, too. The cause is not that it never trains jumps of length zero: if the step from $x_t$ to $x_r$ follows the posterior mean over the batch instead of the single x, the error of the velocity falls from 0.445 to 0.094 and that of random jumps from 0.075 to 0.039, again without such jumps. One call then has the error 0.138 (0.119 to 0.153) instead of 0.117 (0.106 to 0.124), and the ranges overlap. So the noise of single samples explains the poor velocity, but not why a single call is good.
+# Each square is a seed, and each black stroke is the mean of three. The panels answer different questions. IMM's loss contains no velocity, but $x_t$ and $x_r$ lie on one line of fixed x and z, whose slope is $z - x$. With groups of four it is close to consistency training, and after these 2000 steps its landing points from noise are the closest to the exact ones. For jumps between two random times LSD is the nearest, and IMM the farthest of all.
+# IMM's velocity is poor, too. The cause is not that it never trains jumps of length zero: if the step from $x_t$ to $x_r$ follows the posterior mean over the batch instead of the single x, the error of the velocity falls from 0.445 to 0.094 and that of random jumps from 0.075 to 0.039, again without such jumps. One call then has the error 0.138 (0.119 to 0.153) instead of 0.117 (0.106 to 0.124), and the ranges overlap. So the noise of single samples explains the poor velocity. Why a single call is good remains open.
 # The other four methods have nearly the same velocity, since they all learn it by flow matching. They differ in how they extend it to long jumps; in one call LSD stands apart, and the ranges of the other three overlap.
 #
 # Two reservations. Part of IMM's lead may be due to its four times as many long jumps. And equal steps are not equal cost: off the diagonal, a step of LSD, ESD or MeanFlow contains a derivative along a tangent, one of PSD three passes through the network and one of IMM two.

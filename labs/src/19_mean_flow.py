@@ -26,7 +26,7 @@
 # 2. **compute** the target that a wrong tangent produces, and the noise that single samples add to a target;
 # 3. **judge** when the adaptive weight with p = 1 is harmless, and **say** what "ratio 0.75" means in each of the two official implementations.
 #
-# Most of the lab is exact: everything about the paths of its data (numbers with two modes, a Gaussian, the ring) is known. The networks were trained beforehand, with three seeds each. The last part examines two other settings that are often copied.
+# Most results of this lab are exact, because the paths of its data (numbers with two modes, a Gaussian, the ring) are known. The networks were trained beforehand, with three seeds each. The last part examines two other settings that are often copied.
 
 # %%
 import numpy as np
@@ -69,7 +69,7 @@ torch.set_default_dtype(torch.float64)
 #
 # MeanFlow computes a target for $u$ from $v$ and a derivative. The slope of the thick blue line is that target. The direction along which the derivative is taken is called the *tangent*. (Lab 10 used the word *tangent* for the vector that pulls the network; here it is the input direction of a derivative.) At the beginning the right tangent is selected: the blue line covers the dashed one and ends in the circle.
 #
-# Move the start and the end of the jump, and read its three velocities in the left and in the middle panel: for which jumps is $u$ far from $v$? Leave the other tangents, and the noise, for later.
+# Move the start and the end of the jump, and read its three velocities in both panels: for which jumps is $u$ far from $v$? Leave the other tangents for later.
 
 # %%
 explorer()
@@ -193,7 +193,7 @@ for name, title in (("right", "r held"), ("held", "t − r held")):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The distances are over a grid of jumps that end at t/2 or later, and means of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the weighted average. For long jumps, at small r, the three seeds give three different results: w(h), which nothing determines, still matters there.
+# The distances are over a grid of jumps that end at t/2 or later, and means of three seeds (lowest to highest). For short jumps, at the right end of the figure, the networks with the wrong tangent follow the weighted average. For long jumps, at small r, the seeds disagree: w(h), which nothing determines, still matters there.
 # The networks with the right tangent are not exact either: at r = 0 and between 0.5 and 0.8 they lie a little above u. They were trained for only 2000 steps of 256.
 #
 # ## The method, from its source
@@ -244,7 +244,7 @@ noise_on_the_ring(sides, lower, ratio, spread)
 
 # %% [markdown]
 # A number below 1 means that, for the typical pair, MeanFlow's target is less noisy than that of improved MeanFlow; all 21 numbers are. For the jump that one-step sampling needs, from t near 1 to 0, the squared noise of a typical pair is more than ten times smaller: paths converge on their way to the data, so $\partial_x X$ is small.
-# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*; if ∂u/∂θ is not small there, they dominate the variance of a gradient as well. So the velocity of a single sample in the JVP adds noise on average, because of a few pairs, and removes noise for most pairs. Both hold for jumps that end at the data; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise on average as well.
+# But look at the tail in the right panel. A few pairs lie between two modes, where neighbouring paths part, and there the squared noise is multiplied by hundreds. These few pairs dominate the *mean*; if ∂u/∂θ is not small there, they dominate the variance of a gradient as well. So the velocity of a single sample in the JVP adds noise on average, because of a few pairs, and removes noise for most pairs. Both hold for jumps that end at the data or near it; for the jump from 0.9 to 0.5, where paths have not yet parted, it removes noise on average as well.
 #
 # ## In training the noise matters, but the choice of tangent does not
 #
@@ -262,7 +262,7 @@ Markdown("\n".join([*head, *(line(*row) for row in compared.items())]))
 # %% [markdown]
 # Between the two tangents there is no measurable difference: all ranges overlap. The noise as a whole, however, costs something: without it, one call and random jumps are closer to the exact map, and the ranges do not overlap.
 #
-# ## Two settings that depend on where they are used
+# ## Two settings that do not carry over
 #
 # ### The adaptive weight, in 2 and in 64 dimensions
 #
@@ -272,7 +272,7 @@ Markdown("\n".join([*head, *(line(*row) for row in compared.items())]))
 #
 # (In this section c = 1e-3. If c were comparable with ℓ, the weight would hardly vary, and the effect would vanish.)
 # Take the jump of length zero at t = 1. There $x_t = z$ says nothing about the data. The targets $z - x$ lie on a ring around z, and the right answer is their mean, the centre of this ring. With p = 1 the loss of an output a is the average of $\ln \lVert y - a \rVert$ over the targets y, up to a factor 2 and the small c.
-# In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our ring of eight modes this is nearly true.
+# In the plane, the mean of $\ln \lVert y - a \rVert$ over a circle of radius R is ln R for every a inside. (The logarithm is the potential of a charged thread, and inside a uniformly charged tube there is no field.) So on a full circle p = 1 makes **every output inside the circle as good as the mean**. For our eight modes this is nearly true up to 0.6; beyond, the loss falls towards a mode and rises between two.
 # For an output off the centre the near targets have a small ℓ, and p = 1 gives them a large weight, which cancels the pull of the far ones. In 64 dimensions (32 such rings together) ℓ is a sum of 64 squares and therefore about the same for all samples, and dividing by a constant changes nothing.
 
 # %%
@@ -388,7 +388,7 @@ checks.best_share(best_share)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Write the noise as −ξ + a w, with a w that one JVP gives (its tangent is ξ on x_t, and the times do not move). The sum of squares is a parabola in a.
+# Write the noise as −ξ + a η, with an η that one JVP gives (its tangent is ξ on x_t, and the times do not move). The sum of squares is a parabola in a.
 #
 # </details>
 
@@ -401,9 +401,9 @@ checks.best_share(best_share)
 #
 # def best_share(u, x_t, t, r, xi):
 #     _, across = torch.func.jvp(lambda x: u(x, t, r), (x_t,), (xi,))
-#     w = (t - r)[:, None] * across
-#     a = (xi * w).sum() / (w * w).sum()
-#     return a, a * w - xi
+#     eta = (t - r)[:, None] * across
+#     a = (xi * eta).sum() / (eta * eta).sum()
+#     return a, a * eta - xi
 # ```
 #
 # For a single jump and Gaussian data, $\partial_x X$ is the same everywhere, and $a = 1/(1 - \partial_x X)$ leaves no noise at all. With many jumps, or several modes, no single a can do this. And in training ξ is not known, because v is not: this a can be computed only where the exact velocity is, or estimated.
@@ -462,8 +462,8 @@ Markdown(
 # %% [markdown]
 # ### What to remember
 #
-# 1. **The tangent is a part of the method.** A wrong one leads to another target, which is just as well defined; for short jumps training approaches a third function, and for long ones its result depends on the seed.
-# 2. **Right on average says nothing about noise.** Which target is noisier depends on the jump, and on whether you ask for the typical pair or the mean.
+# 1. **MeanFlow's derivative turns the velocity at the start into the mean velocity, if its tangent is right.** With t − r held, training approaches another function for short jumps, and for long ones its result depends on the seed.
+# 2. **A target that is right on average can still be noisy.** Which target is noisier depends on the jump, and on whether you ask for the typical pair or the mean.
 # 3. **Whether a weight does harm depends on the number of dimensions, and what a setting means depends on the implementation.** Check both before you copy a value.
 #
 # ## Budget
@@ -475,4 +475,4 @@ print(f"Recorded: {len(record)} variants with 3 seeds each, {total / 1e6:.2f} mi
 print(f"Each run took {min(seconds):.0f} to {max(seconds):.0f} s, on a machine that was also doing other work; one command was {record[2]['command']}")
 
 # %% [markdown]
-# **Next:** lab 17 compares the methods of this course. Or compare MeanFlow's target with the progressive one of lab 18, which contains no derivative. What noise does that target have?
+# **Next:** lab 17 compares the methods of this course.

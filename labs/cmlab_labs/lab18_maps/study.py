@@ -130,8 +130,8 @@ TITLES = {
 }  # fmt: skip
 FINDINGS = (
     Fact(
-        "one call of LSD ends nearest to the exact map, and one call of MeanFlow almost twice as "
-        "far away",
+        "of these four, one call of LSD ends nearest to the exact map, and one of MeanFlow almost "
+        "twice as far away",
         "lsd rmse1", ("esd rmse1", "psd rmse1", "meanflow rmse1"), 1.6,
     ),
     Fact(

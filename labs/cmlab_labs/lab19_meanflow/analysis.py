@@ -19,9 +19,9 @@ from cmlab.oracle import Mixture1D, Oracle
 LAST = 1 - 1e-6  # in place of t = 1, where the noise level is infinite
 MODES = Bumps((0.4, 0.6), (-1.2, 1.0), (0.2, 0.2))
 TANGENTS = {
-    "r is held: (v, 1, 0)": "right",
-    "t − r is held: (v, 1, 1)": "held",
-    "x_t is held: (0, 1, 0)": "still",
+    "r is held": "right",
+    "t − r is held": "held",
+    "x_t is held": "still",
     "right, but with the wrong sign": "sign",
 }
 
