@@ -234,11 +234,13 @@ def test_the_figure_of_the_limit_measures_its_slope_and_its_best_gap():
 
 def test_the_figure_of_the_pull_has_the_loss_at_g_squared_and_the_goal_at_its_bottom():
     theirs = np.linspace(-1, 1, 9)
-    figure = loss_and_gradients([0.0, -0.5], [-1.0, -0.8], 2 * theirs, theirs)
+    figure = loss_and_gradients([0.0, -0.5], [-1.0, -0.8], theirs, theirs)
     points = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     at = np.array([(p.get_xdata()[0], p.get_ydata()[0]) for p in points])
     np.testing.assert_allclose(at, [(0, 1), (-1, 0), (-0.5, 0.64), (-1.3, 0)], atol=1e-12)
-    assert "parallel, with ratio 2" in figure.axes[1].get_title(loc="left")
+    assert figure.axes[1].get_title(loc="left") == "The two gradients are equal"
+    double = loss_and_gradients([0.0, -0.5], [-1.0, -0.8], 2 * theirs, theirs)
+    assert "ratio 2.000000" in double.axes[1].get_title(loc="left")
     crooked = loss_and_gradients([0.0, -0.5], [-1.0, -0.8], theirs**2, theirs)
     assert "Cosine 0.000000" in crooked.axes[1].get_title(loc="left")
 
@@ -384,7 +386,7 @@ def test_along_a_path_f_star_is_constant_and_the_secant_of_d_tends_to_its_deriva
 
 def test_the_recordings_bear_out_the_findings_over_the_key_figure_and_the_claims():
     full, clip, norm = (rmse(name) for name in ("sct", "scd", "scd-norm"))
-    assert 1.9 < ratio_of_means(rmse("sct-bare"), full) < 2.3  # without all four it doubles
+    assert 1.9 < ratio_of_means(rmse("sct-bare"), full) < 2.3  # with none of the four it doubles
     for name in ("no-norm", "clip", "no-warmup", "no-norm-no-warmup", "even", "flat"):
         assert ratio_of_means(rmse(f"sct-{name}"), full) < 1.2
     assert norm.min() > max(clip.max(), rmse("scd-no-bound").max(), rmse("scd-norm-even").max())

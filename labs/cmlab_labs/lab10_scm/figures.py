@@ -122,29 +122,29 @@ def loss_and_gradients(
     figure, (axes,) = sheet(1, 2, 9.2, 3.5)
     loss_by_step(axes[0], places, pulls)
     ax, reach = axes[1], 1.1 * float(np.abs(theirs).max())
-    ax.plot([-reach, reach], [-2 * reach, 2 * reach], color=TRUTH.color, linewidth=1)
+    ax.plot([-reach, reach], [-reach, reach], color=TRUTH.color, linewidth=1)
     ax.plot(theirs, ours, ".", color=STUDENT.color, markersize=4)
-    ax.set(xlim=(-reach, reach), ylim=(-2 * reach, 2 * reach))
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.locator_params(axis="x", nbins=5)
     ratio = float(np.linalg.norm(ours) / np.linalg.norm(theirs))
     cosine = float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs))
     label(
         ax,
         -0.9 * reach,
-        1.5 * reach,
-        f"a dot for each of {len(ours):,} weights\nline: ratio 2".replace(",", " "),
+        0.75 * reach,
+        f"a dot for each of {len(ours):,} weights\nline: equal".replace(",", " "),
     )
-    name_axes(ax, "gradient of $\\lambda\\,\\langle f_\\theta,\\; df_{\\theta^-}/dt\\rangle$",
+    name_axes(ax, "the limit, $2\\lambda\\,\\nabla f_\\theta^\\top\\, df_{\\theta^-}/dt$",
               "gradient of $\\|F_\\theta - F_{\\theta^-} - g\\|^2$",
               gradients_title(cosine, ratio))  # fmt: skip
     return figure
 
 
 def gradients_title(cosine: float, ratio: float) -> str:
-    """Title: whether one gradient is a multiple of the other, and of which size."""
-    if cosine < 1 - 1e-6:
-        return f"Cosine {cosine:.6f}, ratio {ratio:.6f}"
-    return f"The gradients are parallel, with ratio {ratio:.5g}"
+    """Title: whether the two are equal."""
+    if cosine > 1 - 1e-6 and abs(ratio - 1) < 1e-5:
+        return "The two gradients are equal"
+    return f"Cosine {cosine:.6f}, ratio {ratio:.6f}"
 
 
 def loss_by_step(ax: Axes, places: Sequence[float], pulls: Sequence[float]) -> None:
