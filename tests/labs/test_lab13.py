@@ -12,11 +12,18 @@ from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.study import read
 from cmlab_labs.lab13_inverse import checks, explorer, figures
 from cmlab_labs.lab13_inverse import figures as races
-from cmlab_labs.lab13_inverse.analysis import Experiment, guided_scores, rings_experiment
+from cmlab_labs.lab13_inverse.analysis import (
+    Experiment,
+    exactly_guided,
+    given_coordinate,
+    guided_scores,
+    rings_experiment,
+)
 from cmlab_labs.lab13_inverse.study import compare_estimate
 from exercises import answers, lab, solutions, stubs
 from matplotlib.patches import Rectangle
 
+from cmlab.data.toy import TwoRings
 from cmlab.methods import editing
 from cmlab.methods.editing import slerp
 from cmlab.train import runs
@@ -278,6 +285,19 @@ def test_a_step_at_a_time_the_strength_may_have_another_power_of_t():
     assert abs(float(other - again)) > 0.1
 
 
+def test_the_mean_given_a_coordinate_is_the_denoiser_with_the_exact_guidance():
+    """E[x | x_t, x₁ = y] = D + t² ∇ ln p(y | x_t), and the sampler with it rarely fails."""
+    oracle, g = TwoRings().oracle, torch.Generator().manual_seed(0)
+    x, t = oracle.sample(64, g).double(), torch.full((64,), 0.7).double()
+    x_t = (x + 0.7 * torch.randn(x.shape, generator=g)).requires_grad_()
+    below = plots_posterior.posterior(oracle, x_t, t)
+    parts = torch.distributions.Normal(below.means[..., 0], below.stds).log_prob(x[:, :1])
+    (gradient,) = torch.autograd.grad((below.weights.log() + parts).logsumexp(1).sum(), x_t)
+    right = oracle.denoise(x_t.detach(), t) + 0.7**2 * gradient
+    torch.testing.assert_close(given_coordinate(oracle, x[:, 0])(x_t.detach(), t), right)
+    assert exactly_guided(16, seed=0, samples=200) > 0.95
+
+
 def test_a_recording_of_a_race_holds_one_row_a_seed_and_the_whole_tuning():
     found = compare_estimate("race-rings", small(), "cm", (4, 8), (0.0, 1.0))
     assert found["success"].shape == (3, 4, 2) and found["zeta"].shape == (4, 2)
@@ -299,7 +319,10 @@ def test_the_kept_races_were_tuned_on_other_seeds(name, arm):
 def test_the_race_is_drawn_from_its_recordings():
     runs_ = {arm: read("race-rings", arm) for arm in ("mean", "cm")}
     tasks = runs_["mean"].record["tasks"]
-    figure = races.success_by_calls(runs_, {task: "t" for task in tasks})
+    exact = np.full((3, len(runs_["mean"]["steps"])), 0.9)
+    figure = races.success_by_calls(runs_, "t", {"one coordinate": exact})
+    assert [ax.get_title(loc="left") for ax in figure.axes] == tasks
+    assert np.allclose(figure.axes[0].lines[0].get_ydata(), 0.9)
     line = figure.axes[1].lines[0]
     assert np.allclose(line.get_ydata(), runs_["mean"]["success"][:, 1].mean(0))
     mean, end = (np.asarray(drawn.get_xdata()) for drawn in figure.axes[1].lines[:2])

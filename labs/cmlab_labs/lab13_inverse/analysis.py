@@ -8,7 +8,7 @@ that exact posterior samples would be spread like the data, all measurements tak
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -163,6 +163,36 @@ def rings_experiment(samples: int = 512, path_steps: int = 10) -> Experiment:
         return {"success": on & met, "on": on, "met": met}
 
     return Experiment(draw, tasks, evaluate, "success", KarrasGrid(0.02, 10.0))
+
+
+def given_coordinate(oracle: Oracle, y: Tensor) -> Denoise:
+    """E[x | x_t, x₁ = y], y (b,), for a mixture in the plane.
+
+    It is D + t² ∇ ln p(y | x_t): the denoiser with the exact guidance.
+    """
+
+    def denoise(x_t: Data, t: Time) -> Data:
+        below = posterior(oracle, x_t, t)
+        spread = torch.distributions.Normal(below.means[..., 0], below.stds)
+        terms = oracle.components.log_terms(x_t.double(), t.double()[:, None]).T
+        weights = (terms + spread.log_prob(y[:, None])).softmax(1)
+        return torch.stack([y, (weights * below.means[..., 1]).sum(1)], 1)
+
+    return denoise
+
+
+def exactly_guided(steps: int, seed: int, samples: int = 512) -> float:
+    """Success at *one coordinate* with the exact p(y | x_t), with the sampler of the others."""
+    base = rings_experiment(samples)
+
+    def draw(seed: int, copies: int) -> Trial:
+        truth = base.draw(seed, copies).truth
+        exact = given_coordinate(TwoRings().oracle, truth[:, 0])
+        return Trial(truth, exact, {"exact": exact})
+
+    free = replace(base, draw=draw)
+    found = guided_scores(free, "one coordinate", "exact", steps, torch.zeros(1), seed)
+    return float(found["success"].mean())
 
 
 # Sensitivity of an estimate to x_t, and its error as an argument of A(.)

@@ -78,13 +78,25 @@ ESTIMATES = {"mean": (MEAN, "mean"), "cm": (STUDENT, "endpoint")}
 CEILING = 1 - np.exp(-4.5)  # of exact posterior samples: three standard deviations in the plane
 
 
-def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -> Figure:
-    """Success against network calls by task, means over seeds with their range."""
-    figure, (axes,) = sheet(1, len(titles), 2.6 * len(titles), 3.7)
-    for ax, (task, title) in zip(axes, titles.items(), strict=True):
+def success_by_calls(
+    runs: Mapping[str, Recording], title: str, exact: Mapping[str, np.ndarray]
+) -> Figure:
+    """Success against network calls by task, means over seeds with their range.
+
+    exact: by task, the success (seeds, steps) with the exact guidance, in one call a step.
+    """
+    tasks = runs["mean"].record["tasks"]
+    figure, (axes,) = sheet(1, len(tasks), 2.6 * len(tasks), 3.7)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    for ax, task in zip(axes, tasks, strict=True):
+        if task in exact:
+            steps, known = runs["mean"]["steps"], exact[task]
+            ax.plot(steps, known.mean(0), color=TRUTH.color, marker=TRUTH.marker, ms=4)
+            ax.fill_between(steps, known.min(0), known.max(0), color=TRUTH.color, alpha=0.2, lw=0)
+            label(ax, 11, 0.82, "exact\n$p(y\\,|\\,x_t)$", TRUTH.color)
         for estimate, run in runs.items():
             role, name = ESTIMATES[estimate]
-            seen = run["success"][:, run.record["tasks"].index(task)]
+            seen = run["success"][:, tasks.index(task)]
             calls = run["steps"] * run.record["calls a step"]
             ax.plot(calls, seen.mean(0), color=role.color, marker=role.marker, ls=role.line, ms=5)
             ax.fill_between(calls, seen.min(0), seen.max(0), color=role.color, alpha=0.25, lw=0)
@@ -98,7 +110,7 @@ def success_by_calls(runs: Mapping[str, Recording], titles: Mapping[str, str]) -
         ax.set(xscale="log", ylim=(0, 1.04))
         ax.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
         ax.minorticks_off()
-        name_axes(ax, "network calls", "success (share)" * (ax is axes[0]), f"{task}:\n{title}")
+        name_axes(ax, "network calls", "success (share)" * (ax is axes[0]), task)
     return figure
 
 
