@@ -26,7 +26,7 @@
 # 2. **derive** what momentum does to noisy gradients: its memory, its stability limit, and the variance that remains;
 # 3. **judge** a claimed speed-up by its controls, its baseline, and its axis of noise levels.
 #
-# Two networks that were trained independently turn the same noise into nearly the same sample. Xu et al. took this as a hint at how to train faster, and propose a *curriculum* over noise levels and a momentum that *decays*. We measure the agreement against the exact answer, work out what momentum does on a quadratic loss, and then compare recorded trainings. Nothing is trained while you wait; every network was trained with three seeds unless the text says otherwise.
+# Two networks that were trained independently turn the same noise into nearly the same sample. Xu et al. took this as a hint at how to train a denoiser, the teacher or the start of a consistency model, faster: by a *curriculum* over noise levels and a momentum that *decays*. We measure the agreement against the exact answer, work out what momentum does on a quadratic loss, and then compare recorded trainings. Nothing is trained while you wait; every network was trained with three seeds unless the text says otherwise.
 #
 # **What is the paper's, and what is ours.** We could read the paper's abstract, three reviews of an earlier version (*Why Diffusion Models Are Stable and How to Make Them Faster*), and public code by others, but not the paper. So what is tested, and what every verdict is about, is the last column:
 #
@@ -102,12 +102,12 @@ explorer()
 # %% tags=["hide-input"]
 twins, least, narrow, halves = (compared(pair, start) for pair, start in (("ring: two seeds", 0), ("ring: two seeds", 4), ("ring: half the width", 0), ("digits: two halves of the scans", 0)))
 percent = lambda shares, form=".0f": f"{ranged([100 * float(s) for s in shares], form)} %"
-folded("Answers", f"From pure noise, the noise is all that the two networks have in common, and yet {percent([twins.share])} of the samples lie in the same mode (shuffled pairs: {percent([twins.chance])}). With little noise it is {percent([least.share])}, because the start itself shows the mode. With half the width it is {percent([narrow.share])}, from pure noise. The two halves of the scans give different pictures, but {percent([halves.share])} of them are of the same class (shuffled: {percent([halves.chance])}). In all four cases no shuffle of 999 is as close as the true pairs.")
+folded("Answers", f"From pure noise, the noise is all that the two networks have in common, and yet {percent([twins.share])} of the samples lie in the same mode (shuffled pairs: {percent([twins.chance])}). With little noise it is {percent([least.share])}, because the start itself shows the mode. With half the width it is {percent([narrow.share])}, from pure noise. The two halves of the scans still give similar pictures: {percent([halves.share])} of the pairs have the same class (shuffled: {percent([halves.chance])}). In all four cases no shuffle of 999 is as close as the true pairs.")
 
 # %% [markdown]
 # ## Predict
 #
-# The paper calls this agreement the *consistency phenomenon*. It was described before, by Song et al. 2021 and by Zhang et al. 2023 ([arXiv:2310.05264](https://arxiv.org/abs/2310.05264)).
+# The paper calls this agreement the *consistency phenomenon*. It concerns two denoisers, not the consistency function, and was described before, by Song et al. 2021 and by Zhang et al. 2023 ([arXiv:2310.05264](https://arxiv.org/abs/2310.05264)).
 
 # %%
 predict("14.1")
@@ -136,7 +136,7 @@ for name, pairs in rows.items():
 Markdown("\n".join(table))
 
 # %% [markdown]
-# Most pairs lie close together and a few far apart, so the mean exceeds the median. In the figure each dot is a noise vector (dark and light for even and odd modes), and the numbers name the modes in which the exact paths end. A cross marks a noise vector that two networks take to different modes. The printed angles, seen from the centre, lead to the nearest border between two modes.
+# Most pairs lie close together and a few far apart, so the mean exceeds the median. In the figure each dot is a noise vector (dark and light for even and odd modes), and the numbers name the modes in which the exact paths end. A cross marks a noise vector that two networks take to different modes. The printed angles, measured at the centre, are those to the nearest border between two modes.
 
 # %% tags=["hide-input"]
 split, z = modes(nets[0]) != modes(nets[1]), start.at(top, top)
@@ -156,13 +156,13 @@ print(f"Median angle to the nearest border: {angle[split].median():.1f}° where 
 #
 # $$p = \frac{1 + \#\{\text{shuffles at least as close}\}}{1 + P}.$$
 #
-# The 1 stands for the true pairing: if shared noise meant nothing, it would be just one more shuffle. With 999 shuffles the smallest possible value is 1/1000. But with 512 pairs even a weak dependence would reach it; how *large* the effect is, the ratio of the distances says.
+# The 1 stands for the true pairing: if shared noise meant nothing, it would be just one more shuffle. With 999 shuffles the smallest possible value is 1/1000. But with 512 pairs even a weak dependence would reach it; the *size* of the effect is shown by the ratio of the distances.
 
 # %% tags=["hide-input"]
 every = recorded_ends("pretraining-toy", "uniform-constant")[:, 0]
 agree = [agreement(every[i], every[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
 left = percent([t.ratio for t in agree], ".1f")
-print(f"Ring: the mean distance of a pair is {left} of that of shuffled pairs; p = {max(t.p for t in agree):.3f} for each two of three seeds.")
+print(f"Ring: the mean distance of a pair is {left} of that of shuffled pairs; p = {max(t.p for t in agree):.3f} for every two of the three seeds.")
 
 # %% [markdown]
 # ### Two networks without common data
@@ -170,7 +170,7 @@ print(f"Ring: the mean distance of a pair is {left} of that of shuffled pairs; p
 # The next two networks were trained on digits, each on one half of the scans, as in an experiment of Kadkhodaie et al. 2024 ([arXiv:2310.02557](https://arxiv.org/abs/2310.02557)). They are not given the class, so the noise alone decides which digit results. Their training was short: 400 steps of 64, so that each network saw each of its scans about 36 times.
 
 # %% tags=["hide-input"]
-image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {percent([halves.share])} of one class (shuffled {percent([halves.chance])})", f"No shuffle is as close (p = {halves.test.p:.3f})"))
+image_pairs(halves.a[:16].clamp(-1, 1), halves.b[:16].clamp(-1, 1), halves.test, (f"Different scans, yet {percent([halves.share])} agree in class (shuffled {percent([halves.chance])})", f"No shuffle is as close (p = {halves.test.p:.3f})"))
 
 # %% [markdown]
 # The losses of these two networks have different minima: the exact denoisers of the two halves, each of which leads to scans of its own half (lab 00). How different are they?
@@ -222,7 +222,7 @@ Markdown("\n".join(table) + f"\n\nThe exact paths of the two halves end in the s
 #
 # Agreement tells us where training ends, but not how long it takes. The paper names two reasons for the agreement, and derives a technique from each:
 #
-# - **At high noise the task is easy**: the best output hardly depends on the details of the data. So a *curriculum* spends fewer and fewer samples there.
+# - **At high noise the task is easy** for a network that predicts the noise: its input is nearly the answer. So a *curriculum* spends fewer and fewer samples there. (EDM's network, with which we train, predicts the data at high noise.)
 # - **The loss is smooth**, and on a smooth loss a large momentum may carry the weights past the minimum again and again. So the *momentum decays*.
 #
 # Neither technique follows from the agreement, and each has to be tested separately.
@@ -303,9 +303,9 @@ print(f"Variance in a flat direction at τ = 0.9, relative to the start: {said}.
 #
 # The curriculum draws high noise less and less often. With u = 0 for data and u = 1 for noise, its density is
 #
-# $$p_\tau(u) = (1 - \tau) + \tau\, \mathcal N(u;\, 0.3,\, 0.25^2) \text{ restricted to } [0, 1].$$
+# $$p_\tau(u) = (1 - \tau) + \tau\, \mathcal N_{[0, 1]}(u;\, 0.3,\, 0.25^2), \qquad \text{the normal density truncated to } [0, 1].$$
 #
-# But 0.3 of the way along *which axis*? In the paper, u is the timestep of a diffusion model with the noise of DDPM. Here u is a quantile of the distribution of noise levels with which EDM trains anyway, so that the uniform density at τ = 0 is exactly EDM.
+# But 0.3 of the way along *which axis*? In the public code, u is the timestep of a diffusion model with the noise of DDPM. Here u is a quantile of the distribution of noise levels with which EDM trains anyway, so that the uniform density at τ = 0 is exactly EDM.
 
 # %% tags=["hide-input"]
 axes = {
@@ -366,7 +366,7 @@ behind = compare_seeds(at["constant"][best["constant"]], at["momentum and rate"]
 scores_by_rate(at, "excess loss (no unit)", "At its best base rate, a constant rate stays behind" if behind else "Excess loss by base rate")
 
 # %% [markdown]
-# The best constant rate is 0.002, so this is the baseline, although all other runs have a base rate of 0.004 (a rate that falls needs a larger one). Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; *0 of 3 seeds* says how many seeds reach that loss at all.
+# The best constant rate is 0.002, so this is the baseline, although all other runs have a base rate of 0.004, which suits a rate that falls; those whose rate stays constant might gain at 0.002, which was not tried. Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; *0 of 3 seeds* says how many seeds reach that loss at all.
 
 # %% tags=["hide-input"]
 BEST = f"constant-{round(1000 * best['constant'])}"
@@ -391,7 +391,7 @@ columns = "The *distance to the exact ends* is the RMS distance between the ends
 folded("All variants and scores", columns + "\n\n" + "\n".join(table))
 
 # %% [markdown]
-# **Both controls do as well as the techniques.** *Rate alone* ends where *momentum and rate* ends, and the *last density throughout* where the curriculum ends, after reaching the baseline's loss sooner (speed 1.36 against 1.21). What helps on the ring is a falling rate and fewer high noise levels; the momentum may stay as it was, and to change the levels in time only delays the gain.
+# **Both controls do as well as the techniques.** *Rate alone* ends where *momentum and rate* ends, and the *last density throughout* where the curriculum ends, after reaching the baseline's loss sooner (speed 1.36 against 1.21). What helps on the ring is a falling rate and fewer high noise levels; the momentum may stay as it was, and changing the levels during training only delays the gain.
 #
 # *Momentum alone* ends higher than the same constant rate without any decay, most clearly in the weights without averaging (39 against 26, in the fold). This is what the quadratic loss says of steep directions; that it is the cause was not tested.
 #
@@ -501,44 +501,38 @@ common = percent([label_agreement(modes(every[i]), modes(every[j]))[0] for i, j 
 verdict = "confirmed here" if max(t.p for t in agree) <= 0.001 else "partly"
 table = ["| claim | measured here | verdict |", "|---" * 3 + "|"]
 table.append(f"| different weights and the same noise give close samples (ring) | distance {left} of that of shuffled pairs; same mode {common}, shuffled {percent([twins.chance])}; p ≤ {max(t.p for t in agree):.3f} | {verdict} |")
-PICK = {"ring: half the width": "two networks agree: ring, half the width", "digits: two halves of the scans": "*not in the paper:* … digits, no common scan", "digits: two halves, trained longer": "*not in the paper:* … digits, no common scan, ten times longer"}
+PICK = {"ring: half the width": "two networks agree: ring, half the width", "digits: two halves of the scans": "*ours:* … digits, no common scan", "digits: two halves, trained longer": "*ours:* … digits, no common scan, ten times longer"}
 pairs = {}
 for name, said in PICK.items():
     t, kind = compared(name, 0), "mode" if name.startswith("ring") else "class"
     pairs[name] = f"| {said} (one pair) | distance {percent([t.test.ratio])} of that of shuffled pairs; same {kind} {percent([t.share])}, shuffled {percent([t.chance])}; p = {t.test.p:.3f} | {'confirmed here, for one pair' if t.test.p <= 0.01 else 'not seen at this scale'} |"
 table.append(pairs["digits: two halves of the scans"])
 BASE, thousand = "best constant rate", {key: 1000 * values for key, values in found.items()}
-row = lambda claim, a, b, runs=thousand, form=".2f": claim_row(claim, runs, a, b, form)
-by_rate = compare_seeds(found["curriculum-rate"], found["curriculum-both"]) == "indistinguishable"
-curriculum = row("a curriculum over noise trains faster (ring, excess loss)", "curriculum-constant", BASE)
-table.append(curriculum.replace("confirmed here", "partly: faster, but so is its last density throughout") if static else curriculum)
-table.append(row("*not in the paper:* … faster than its last density throughout", "curriculum-constant", "last-constant"))
-faster = row("momentum decay with its rate trains faster (ring, excess loss)", "uniform-both", BASE)
-table.append(faster.replace("confirmed here", "partly: faster, but so is the decay of the rate alone") if decay else faster)
-table.append(row("*not in the paper:* … faster than the decay of the rate alone", "uniform-both", "uniform-rate"))
-table.append(row("the compensation is needed: without it momentum decay is worse than none (base rate 0.004)", "uniform-constant", "uniform-momentum"))
-together = row("both techniques together train faster (ring, excess loss)", "curriculum-both", BASE)
-table.append(together.replace("confirmed here", "partly: faster, but so is the curriculum with the rate alone") if by_rate else together)
+row = lambda claim, a, b, runs=thousand, form=".2f", control="": claim_row(claim, runs, a, b, form, control)
+for claim, key, control in (
+    ("a curriculum over noise trains faster (ring, excess loss)", "curriculum-constant", "last-constant"),
+    ("momentum decay with its rate trains faster (ring, excess loss)", "uniform-both", "uniform-rate"),
+    ("both techniques together train faster (ring, excess loss)", "curriculum-both", "curriculum-rate"),
+):
+    table.append(row(claim, key, BASE, control=control))
 table.append(row("… and give better samples (digits, Fréchet distance)", "curriculum-both", "uniform-constant", {key: run.score("fd35") for key, run in scans.items()}, ".1f"))
+needed = row("the compensation is needed: without it momentum decay is worse than none", "uniform-constant", "uniform-momentum")
+table.append(needed.replace("confirmed here", "confirmed here at a base rate of 0.004, the only one tried"))
 Markdown("\n".join(table))
 
 # %% tags=["hide-input"]
 more = ["| claim | measured here | verdict |", "|---" * 3 + "|", pairs["ring: half the width"], pairs["digits: two halves, trained longer"]]
-beats = row("both techniques together beat the curriculum alone", "curriculum-both", "curriculum-constant")
-more.append(beats.replace("confirmed here", "partly: better, but so is the curriculum with the rate alone") if by_rate else beats)
-more.append(row("*not in the paper:* … and the curriculum with the rate alone", "curriculum-both", "curriculum-rate"))
+more.append(row("both techniques together beat the curriculum alone", "curriculum-both", "curriculum-constant", control="curriculum-rate"))
 more.append(row("… and momentum decay with its rate alone", "curriculum-both", "uniform-both"))
 ends_away = {key: run.score("away") for key, run in ring.items()} | {BASE: slow[BEST].score("away")}
 more.append(row("both techniques are better than neither (ring, distance of samples to the exact ends)", "curriculum-both", BASE, ends_away, ".3f"))
-for name, runs, score in (("digits, loss", scans, "loss"), ("shapes, patch distance", drawn, "pd35"), ("shapes, loss", drawn, "loss")):
-    more.append(row(f"… ({name})", "curriculum-both", "uniform-constant", {key: run.score(score) for key, run in runs.items()}, ".4f"))
 folded("More comparisons", "\n".join(more))
 
 # %% [markdown]
 # ### What to remember
 #
 # 1. **Two networks agree where both are close to one function.** On the ring this is the exact denoiser, and they part at the borders between modes. Networks that share no scan agree closely, too, while their training is short; when it is longer they part (in the one pair that we trained).
-# 2. **A technique has to beat its control.** That of a momentum decay is the same decay of the rate alone; in flat directions of a quadratic loss the two cannot differ. That of a curriculum is its last density throughout. On the ring both controls did as well as the techniques, and the second gained sooner.
+# 2. **A technique has to beat its control.** That of a momentum decay is the same decay of the rate alone; in flat directions of a quadratic loss the two cannot differ. That of a curriculum is its last density throughout. On the ring both controls did as well as the techniques, and the last density gained sooner.
 # 3. **A speed-up has a baseline, an axis and a score.** Against the best constant rate on the ring, the curriculum was 1.2 times as fast, the decay of the rate 1.3 times and both together 1.5 times, by the excess loss. The samples were not measurably better, and on digits the curriculum made them worse. And *uniform* noise levels mean nothing before the axis is named.
 #
 # <details><summary>To test yourself: on the ring, a curriculum with the rate of this lab reaches the final excess loss of a constant rate of 0.008 in half the steps, with one seed. What do you ask for?</summary>

@@ -290,3 +290,11 @@ def test_every_recorded_pair_can_be_shown_from_every_start(twin_nets, pair):
         turn(twin_nets, pair=pair, start=start)
         assert "p = " in twin_nets.picture.reading
     assert not RecordedNetwork("pretraining-toy", "nothing", 0).recorded
+
+
+def test_a_claim_is_confirmed_only_if_its_control_is_beaten_too():
+    scores = {"a": [1.0, 1.1, 1.2], "b": [2.0, 2.1, 2.2], "as good": [1.1, 1.2, 1.3]}
+    found = {key: np.array(values) for key, values in scores.items()} | {"worse": np.full(3, 3.0)}
+    assert figures.claim_row("c", found, "a", "b", ".1f", "worse").endswith("| confirmed here |")
+    row = figures.claim_row("c", found, "a", "b", ".1f", "as good")
+    assert row.endswith("; as good 1.2 (1.1 to 1.3) | partly: ahead, but not of *as good* |")

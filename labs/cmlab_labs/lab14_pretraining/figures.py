@@ -27,7 +27,13 @@ from cmlab.metrics.plots import (
     sheet,
 )
 
-from ..common.plots_recordings import DARK, compare_variants, decade_ticks, score_by_name
+from ..common.plots_recordings import (
+    DARK,
+    compare_seeds,
+    compare_variants,
+    decade_ticks,
+    score_by_name,
+)
 from ..common.study import Recording, ranged
 from .analysis import Agreement, stability_limit, stationary_variance
 
@@ -182,12 +188,21 @@ def speed_up_text(base: VariantScores, other: VariantScores) -> str:
 
 
 def claim_row(
-    text: str, found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g"
-) -> str:
-    """A row of a table: what is claimed, the scores of two variants, and the verdict."""
+    text: str, found: Mapping[str, np.ndarray], a: str, b: str, form: str = ".3g",
+    control: str = "",
+) -> str:  # fmt: skip
+    """A row of a table: what is claimed, the scores of two variants, and the verdict.
+
+    With a control, a third variant, the claim is confirmed only if the first is lower than both.
+    """
     a, b = variant_name(a), variant_name(b)
     found = {variant_name(key): values for key, values in found.items()}
     scores, verdict = compare_variants(found, a, b, form)
+    if control and a in found:
+        name = variant_name(control)
+        scores += f"; {name} {ranged(found[name], form)}"
+        if compare_seeds(found[a], found[name]) != "lower":
+            verdict = verdict.replace("confirmed here", f"partly: ahead, but not of *{name}*")
     return f"| {text} | {scores} | {verdict} |"
 
 
