@@ -273,7 +273,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The figure answers both questions for the recorded networks (means and ranges of three seeds) and for the exact functions. *Exact f\**, *good f* and *bad f* use fresh noise between the calls, at levels that divide the grid evenly. *DDIM* uses the exact denoiser. *Phased* stands for the networks with as many phases as calls; with one phase it is the good f. (In the right panel *phased* is seed 0 alone, which begins a little lower than the mean of the good f.)
+# The figure answers both questions for the recorded networks (means and ranges of three seeds) and for the exact functions. *Exact f\**, *good f* and *bad f* use fresh noise between the calls, at levels that divide the grid evenly. *DDIM* uses the exact denoiser. *Phased* stands for the networks with as many phases as calls; with one phase it is the good f. (In the right panel *phased* is seed 0 alone.)
 
 # %% tags=["hide-input"]
 runs = recorded_variants("phases")
@@ -302,7 +302,7 @@ scores_by_calls(
 # %% [markdown]
 # (Exact phased jumps, and one call of f\*, have distance 0 in the left panel and cannot be drawn there.)
 #
-# By sliced W₂ the good f gains little from more calls, for little can be gained: after one call 4096 of its samples are already about as near to the data as another set of data is. The fraction off the modes is far from its floor, and it shows a gain: with one call about one sample in eight lies between the modes, with eight calls clearly fewer. The bad f, on the other hand, does not gain by either measure. The phased networks have the fewest samples off the modes, and each sample stays near the end of its own path.
+# By sliced W₂ the good f gains little from more calls, for little can be gained: after one call its samples are about as near to the data as other data are. The fraction off the modes is far from its floor, and it shows a gain: with one call about one sample in eight lies between the modes, with eight calls clearly fewer. The bad f, on the other hand, does not gain by either measure. The phased networks have the fewest samples off the modes, and each sample stays near the end of its own path.
 
 # %% tags=["hide-input"]
 percent = lambda values: ranged(100 * np.asarray(values), ".1f") + " %"
@@ -366,12 +366,13 @@ intermediate_level(grid, {"By sliced W₂ the good f is in the range of real dat
 for name in nets:
     said = "; ".join(f"{words} {kept[score][1][name]:.3f} with one call, {kept[score][2][name][1]:.3f} with two, the second at {found_level[name, score]:.2f}" for score, words in (("sw", "sliced W₂"), ("off", "off the modes")))
     print(f"{name}, searched on seed 0: {said}.")
-fair = {}
+fair, said = {}, []
 for name, (_, *others) in nets.items():
     level = found_level[name, "off"]
     fair[name] = [(two.once[1], two.scores(level)[1]) for two in (SecondCall(net, seed=9) for net in others)]
     before, after = (" and ".join(f"{100 * v:.1f}" for v in column) for column in zip(*fair[name], strict=True))
-    print(f"On new draws, with the level {level:.2f} found above, the {name} of seeds 1 and 2 goes from {before} % off the modes with one call to {after} % with two.")
+    said.append(f"{name} {before} % with one call, {after} % with two")
+print(f"Off the modes on new draws, for seeds 1 and 2 at the level found on seed 0: {'; '.join(said)}.")
 
 # %% [markdown]
 # Look at the right panel, from high noise to low.
@@ -381,7 +382,7 @@ for name, (_, *others) in nets.items():
 # - **For the good f there is a window in between**, around $\sigma_\text{mid}$ = 0.1: f has small errors there, and noise of this size is still enough to bring many samples from between the modes to a mode.
 # - **For the bad f no such window holds up.** The level 1.60 helps seed 0 a little, but makes seeds 1 and 2 worse. At levels at which its dotted curve is low, its solid curve is back at the value of one call: noise as weak as that leaves the samples between the modes.
 #
-# So before you spend a second call, measure f on noisy data: there is something to gain only at levels at which the error of f is clearly smaller than at the top. (For other measures this is no more than a rule of thumb.) A score is too favourable on the very draws by which the level was chosen; for this reason the last two printed lines use new draws and other networks.
+# So before you spend a second call, measure f on noisy data: there is something to gain only at levels at which the error of f is clearly smaller than at the top. A score is too favourable on the very draws by which the level was chosen; for this reason the last printed line uses new draws and other networks.
 #
 # ### On digits a second call helps
 #
@@ -393,7 +394,7 @@ digits = {"the generator of lab 00 (ECT)": [np.array([run[n] for run in shipped 
 tuning = {words: read("tuning-digits", name) for words, name in (("iCT (lab 07)", "ict"), ("ECT (lab 09)", "tuned"), ("ECT without a pre-training (lab 09)", "scratch"))}
 digits |= {words: [found.score(n) for n in ("fd1", "fd2")] for words, found in tuning.items()}
 lines = ["| Fréchet distance, three trainings each | 1 call | 2 calls | lower with two |", "|---" * 4 + "|"]
-lines += [f"| {words} | {ranged(a, '.1f')} | {ranged(b, '.1f')} | for {int((b < a).sum())} of {len(a)}{'; ranges apart' if b.max() < a.min() else ''} |" for words, (a, b) in digits.items()]
+lines += [f"| {words} | {ranged(a, '.1f')} | {ranged(b, '.1f')} | for {int((b < a).sum())} of {len(a)} |" for words, (a, b) in digits.items()]
 Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
