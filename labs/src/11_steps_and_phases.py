@@ -250,7 +250,7 @@ folded("With one phase: iCT and distillation", "With one phase the loss of PCM m
 # ## Explore
 #
 # Plan a sampler: choose the function, the number of calls and their noise levels. The plan is on the left: solid arrows are calls, and dotted lines are fresh noise. On the right you see, as before, where 384 samples end (so few that the floor of the sliced W₂ is about 0.09).
-# *Equal parts* divides the grid of the solver evenly; with *the sliders* you set each level yourself (the first call is always at σ = 10). Click a slider and use the arrow keys.
+# *Equal parts* divides the grid of the solver evenly; with *the sliders* you set each level yourself (the first call is always at σ = 10).
 #
 # Three things to try:
 #
@@ -339,7 +339,7 @@ Markdown("\n".join(table))
 #
 # With two calls of a consistency model there is one number to choose, the middle level $\sigma_\text{mid}$. The noise of the second call hides whatever the first call got wrong on scales finer than $\sigma_\text{mid}$, and f then fills in these scales anew, with the errors that f makes *at this level*. These errors can be measured separately: add noise of this level to real data and call f once.
 #
-# The figure shows two calls by their middle level (solid, seed 0), and one call (dashed); grey is the range of ten sets of real data (of 8192 samples, so W₂ is lower than above). The dotted curves on the right are the fraction off the modes after one call of f on noisy *data*. Triangles mark the levels that a ternary search finds, as in Song et al. (exercise B).
+# The figure shows two calls by their middle level (solid, seed 0), and one call (dashed); grey is the range of ten sets of real data (of 8192 samples, so W₂ is lower than above). The dotted curves on the right are for one call of f on noisy *data*. Triangles mark the levels that a ternary search finds, as in Song et al. (exercise B).
 
 # %% tags=["hide-input"]
 grid = torch.logspace(log(0.02, 10), log(7, 10), 15).tolist()
@@ -382,7 +382,7 @@ print(f"Off the modes on new draws, for seeds 1 and 2 at the level found on seed
 # - **For the good f there is a window in between**, around $\sigma_\text{mid}$ = 0.1: f has small errors there, and noise of this size is still enough to bring many samples from between the modes to a mode.
 # - **For the bad f no such window holds up.** The level 1.60 helps seed 0 a little, but makes seeds 1 and 2 worse. At levels at which its dotted curve is low, its solid curve is back at the value of one call: noise as weak as that leaves the samples between the modes.
 #
-# So before you spend a second call, measure f on noisy data: there is something to gain only at levels at which the error of f is clearly smaller than at the top. A score is too favourable on the very draws by which the level was chosen; for this reason the last printed line uses new draws and other networks.
+# So before you spend a second call, measure f on noisy data: there is something to gain only at levels at which the error of f is clearly smaller than at the top. (For other measures this is no more than a rule of thumb.) A score is too favourable on the very draws by which the level was chosen; for this reason the last printed line uses new draws and other networks.
 #
 # ### On digits a second call helps
 #
