@@ -4,7 +4,7 @@
 (arXiv:2404.07946). CLTS is a curriculum over timesteps: nearly pure noise is easy to denoise, so
 the paper trains on it less and less often. With τ the share of the run that is done, here
 
-    sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²) restricted to [0, 1]
+    sample x, z, u ~ p_τ(u) = (1 - τ) · 1 + τ · N(u; 0.3, 0.25²), N truncated to [0, 1]
     L(θ) = λ(σ) ‖D_θ(x + σ z, σ) - x‖²,  σ = the axis's level at u
 
 The 0.3 alone does not say much. The paper's u is the timestep of a diffusion model over the
