@@ -37,12 +37,11 @@
 import numpy as np
 from cmlab_labs.common.explorer import folded, start_lab
 from cmlab_labs.common.prediction import predict
-from cmlab_labs.common.studies_shared import CT_2023, UNIFORM_INDEX
+from cmlab_labs.common.studies_shared import CT_2023
 from cmlab_labs.common.study import ranged, read
 from cmlab_labs.lab06_ema import checks, figures
 from cmlab_labs.lab06_ema.analysis import PointMass
 from cmlab_labs.lab06_ema.explorer import (
-    EMATraining,
     explorer,
     recorded,
     recorded_run,
@@ -94,7 +93,7 @@ predict("06.1")
 #
 # $$\nabla L = A\,(\theta - \theta^-) + B\,(\theta - \xi), \qquad A = 2\,\mathrm{E}[\lambda\, a_t a_r], \quad B = 2\,\mathrm{E}[\lambda\, a_t (a_t - a_r)] .$$
 #
-# These are the **two springs**: A ties θ to its own past, and B ties it to the truth. They are computed with what the networks below are trained with: N levels from ε = 0.002 to 10, low ones drawn more often, and λ = 1/(t − r).
+# These are the **two springs**: A ties θ to its own past, and B ties it to the truth. They are computed with the levels and the weight of the networks below (not with their distance): N levels from ε = 0.002 to 10, low ones drawn more often, and λ = 1/(t − r).
 
 # %% tags=["nbval-check-output"]
 print("                                       steps until |θ − ξ| = 0.05, for μ =")
@@ -108,17 +107,15 @@ for n in points:
 # %% [markdown]
 # **A finer grid ties the student more tightly to its past.** In B there is the factor $a_t - a_r$, which shrinks with the gap t − r. The weight 1/(t − r) makes up for it, so B tends to a constant. A has no such factor and grows in proportion to N.
 #
-# **If the lag is given, the gradient on a fine grid points the wrong way.** This is the argument of the iCT paper. Let θ be at distance 1 from ξ and the target 5 % farther away. The gradient is then B − 0.05 A: from N = 81 on it is negative, and a step leads **away** from ξ. Without a lag it is B.
+# **If the lag is given, the gradient on a fine grid points the wrong way.** This is the argument of the iCT paper (Proposition 1, which has λ = 1 and divides the gradient by the gap; here the weight does this). Let θ be at distance 1 from ξ and the target 5 % farther away. The gradient is then B − 0.05 A: from N = 81 on it is negative, and a step leads **away** from ξ. Without a lag it is B.
 #
 # **But the lag is not given.** Both springs are slack at θ = θ⁻ = ξ, and only there, so the **fixed point is the truth** for every μ below 1. (So it is for networks: at rest θ⁻ = θ, and what is left is the condition for rest with μ = 0. The fixed points are those of lab 05, with their bias from the grid.)
-# On its way θ runs ahead only until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$, at a lag of B/A. From then on it waits for the target, which at each step closes a fraction 1 − μ of its distance from θ; and this distance shrinks like 1/N.
+# On its way θ runs ahead only until the two pulls balance, $A(\theta^- - \theta) = B(\theta - \xi)$: the lag is then B/A of the way left. From then on it waits for the target, which at each step closes a fraction 1 − μ of its distance from θ; and this distance shrinks like 1/N.
 # The last columns of the table count these steps (exercise B). **A slow target makes training slow, and slower the finer the grid, but it does not move the fixed point.**
 #
-# <details><summary>Two side questions: μ = 0 on a fine grid, and λ = 1</summary>
+# <details><summary>A side question: μ = 0 on a fine grid</summary>
 #
 # Without a lag A plays no part: one step of size 1/B leads to ξ on every grid. In the springs above μ = 0 takes longer on a finer grid only because a step to the balance has size 1/(A + B).
-#
-# With λ = 1 the ratio B/A falls like 1/N as well, but it is B that fades, while A stays. The weight 1/(t − r) rescales the loss so that there is a limit.
 #
 # </details>
 #
@@ -128,11 +125,11 @@ for n in points:
 #
 # The third grid, *doubling*, is iCT's own: it starts with N = 11 and doubles its intervals every 500 steps, up to N = 1281. While it is coarse, the student runs far ahead of a slow target. When it is refined, this lag is suddenly too large. Now it *is* given, and the gradient takes the student back: with μ = 0.999 the first doubling should undo part of what was learned (exercise A: how much?).
 #
-# A network has thousands of weights and is trained by Adam, which divides each gradient by its own running size. One weight can hardly predict more than the order of the runs.
+# A network has thousands of weights and is trained by Adam, which divides each gradient by its own running size. And the distance of these runs is not the square. One weight can hardly predict more than the order of the runs and the setback.
 #
 # ## The method, from its source
 #
-# Two recipes occur below; lab 07 compares them piece by piece. The runs of the prediction are iCT but for their target.
+# Two recipes occur below; lab 07 compares them piece by piece. The runs of the prediction are iCT except for the target.
 #
 # | | plain CT (2023; but for d, which is LPIPS in the paper) | iCT (2024) |
 # |---|---|---|
@@ -142,7 +139,7 @@ for n in points:
 # | intervals of the grid | drawn uniformly | low levels more often |
 # | N | grows from 2 to 151 | doubles from 11 to 1281 |
 #
-# Appendix C of the CT paper ties μ(k) to the number N(k) of grid points: $s_0 = 2$ is that of the first grid, and $\mu_0 = 0.9$ the decay on it.
+# Appendix C of the CT paper ties μ(k) to the number N(k) of grid points: $s_0 = 2$ is their number on the first grid, and $\mu_0 = 0.9$ the decay there.
 #
 # $$\mu(k) = \exp\Bigl(\frac{s_0 \ln \mu_0}{N(k)}\Bigr)$$
 #
@@ -183,7 +180,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# How much of the way is left? For the springs (dashed) it is θ − ξ. For the networks (colours; mean and range of three seeds) it is the RMS error over all noise levels, counted from its first value, before training, down to where the run with μ = 0 on the same grid ends. **Nothing was fitted.**
+# How much of the way is left? For the springs (dashed) it is θ − ξ. For the networks (solid; mean and range of three seeds) it is the RMS error over all noise levels, scaled to 1 before training and to 0 at the end of the run with μ = 0 on the same grid.
 
 # %%
 names = {n: f"N = {n}" if n else "Doubling" for n in GRIDS}
@@ -195,12 +192,15 @@ figures.left_by_step({names[n]: (runs[n], model[n]) for n in GRIDS})
 left = {n: {mu: figures.share_left(runs[n][mu], runs[n][0.0]) for mu in DECAYS} for n in GRIDS}
 apart = {(n, mu): abs(left[n][mu][:, -1].mean() - model[n][mu][-1]) for n in GRIDS for mu in DECAYS[1:]}
 far = max(apart, key=apart.get)
-drawn, lengths = PointMass(161, proposal=UNIFORM_INDEX), PointMass(161, squared=False)
+distance = {key: abs(left[key[0]][key[1]][:, -1].mean() - springs_left(ict_variant(key[1], key[0]), squared=False)[-1]) for key in apart}
+lengths = PointMass(161, squared=False)
 error = np.sqrt((runs[0][0.999].error ** 2).mean(-1))
 before, after = error[:, 5], error[:, 6]  # steps 500 and 600
-Markdown(f"""All nine runs with a lag end where the springs do, to within {100 * apart[far]:.0f} hundredths, and at N = 161 they go the same way. (On the coarse grid the springs are at the balance at once, and the networks need some time.) On the doubling grid the run with μ = 0.999 **unlearns**, as the springs do: within 100 steps of the first doubling its error rises from {ranged(before, ".2f")} to {ranged(after, ".2f")}, on each seed. It ends at {error[:, -1].mean():.2f}.
+Markdown(f"""On the doubling grid the run with μ = 0.999 **unlearns**, as the springs do: within 100 steps of the first doubling its error rises from {ranged(before, ".2f")} to {ranged(after, ".2f")}, on each seed. It ends at {error[:, -1].mean():.2f}.
 
-So close an agreement is more than one weight can promise, and partly luck. At N = 161 and μ = 0.99 the springs would leave {100 * drawn.left(0.99, 4000):.0f} % if the intervals were drawn uniformly, and {100 * lengths.left(0.99, 4000):.0f} % with the bare length for d (which iCT's pseudo-Huber distance nearly is) in place of its square. What does not depend on such choices is N/(1 − μ), the order of the runs and the setback at a refinement.""")
+Of the nine runs with a lag four arrive, as the springs do; the other five end within {100 * apart[far]:.0f} hundredths of them. At N = 161 those with μ = 0.99 and 0.999 follow the springs throughout. (On the coarse grid the springs are at the balance at once, and the networks need some time.)
+
+That the *amounts* agree is luck. With the bare length for d, which iCT's pseudo-Huber distance nearly is, the springs would leave {100 * lengths.left(0.99, 4000):.0f} % at N = 161 and μ = 0.99, and miss the nine runs by up to {100 * max(distance.values()):.0f} hundredths. What does not depend on such choices is N/(1 − μ), the order of the runs and the setback at a refinement.""")
 
 # %% tags=["hide-input"]
 table = ["| grid | share left after 4000 steps | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS[1:]) + " |", "|---" * 5 + "|"]
@@ -218,7 +218,7 @@ folded("The nine runs in numbers", "\n".join(table))
 figures.wavefronts({f"μ = {mu:g}": run for mu, run in runs[161].items()})
 
 # %% [markdown]
-# With μ = 0.99 the front climbs slowly, and with μ = 0.999 it hardly moves: what is left lies at high noise. With μ = 0 single seeds fall back several times, and with μ = 0.9 they rise steadily. This is the good side of an average: it takes noise out of the target.
+# With μ = 0.99 the front climbs slowly, and with μ = 0.999 it hardly moves: what is left lies at high noise. With μ = 0 single seeds fall back several times, and with μ = 0.9 they rise steadily. Presumably the average takes noise out of the target; at the end the run with μ = 0.9 nevertheless has the larger error (last table).
 #
 # ### The trap: the lowest loss
 #
@@ -271,13 +271,6 @@ folded("The runs of plain CT in numbers", "\n".join(table))
 # Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
 #
 # **This says more about short runs than about CT.** In 4000 steps CT's μ(k) reaches back over up to 18 % of a run, in the paper's 800 000 over less than 0.1 %. Since the fixed point does not move, a longer run should arrive all the same; this has not been tested on a network.
-#
-# ### Train one yourself
-#
-# This is the same recipe with a seed that no recording has used. A whole run takes about half a minute.
-
-# %%
-EMATraining()
 
 # %% [markdown]
 # ## Exercises
@@ -362,7 +355,7 @@ checks.steps_to_go(steps_to_go)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Results of training are means over three seeds (lowest to highest), from recordings (see Budget). The argument of iCT's Section 3.2 (Proposition 1) is given here in our own derivation.
+# Results of training are means over three seeds (lowest to highest), from recordings (see Budget). The derivation of iCT's argument is ours.
 
 # %% tags=["hide-input"]
 flip = next(n for n in points if PointMass(n).gradient(1, 1.05, 0) < 0)
@@ -380,11 +373,11 @@ others = min(last[mu].min() for mu in (0.0, 0.9, 0.99))
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| with a lagging target the gradient diverges as N grows; without one it stays finite (iCT, Section 3.2) | closed form, 5 % behind: {near.gradient(1, 1.05, 0):.1f} at N = 11, negative from N = {flip}, −{abs(fine.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {fine.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
+| with a lagging target the gradient, divided by the gap, diverges as N grows; without one it stays finite (iCT, Proposition 1) | closed form, 5 % behind: {near.gradient(1, 1.05, 0):.1f} at N = 11, negative from N = {flip}, −{abs(fine.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {fine.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
 | *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, μ = 0.99: {late[11]} steps at N = 11, {late[161]} at N = 161 | confirmed here: slow, not biased |
-| *not in the paper:* two springs predict how much of the error a run leaves | nine runs of iCT: at most {100 * apart[far]:.0f} hundredths apart; plain CT, μ = 0.99: {100 * ct_model["μ = 0.99"]:.0f} % predicted, {100 * ct_left["μ = 0.99"]:.0f} % left | {"partly: here for iCT, in part by luck; for plain CT in their order only" if apart[far] < 0.05 else "partly"} |
+| *not in the paper:* two springs predict how much of the error a run leaves | nine runs of iCT: at most {100 * apart[far]:.0f} hundredths apart with the squared distance, {100 * max(distance.values()):.0f} with the length; plain CT, μ = 0.99: {100 * ct_model["μ = 0.99"]:.0f} % predicted, {100 * ct_left["μ = 0.99"]:.0f} % left | partly: their order; the amounts by luck |
 | *not in the paper:* a refinement under a slow target drives the student back | μ = 0.999, error at steps 500 and 600: {ranged(before)} and {ranged(after)} | {"confirmed here, on all three seeds" if (after > before).all() else "partly"} |
-| iCT is better without the average of the target (iCT, Section 3.2) | RMS error over that at μ = 0: ×{cost[0][0.999]:.1f} with μ = 0.999; ×{cost[0][0.9]:.2f} with μ = 0.9, and ×{cost[161][0.9]:.2f} at N = 161 | {"confirmed here for a memory of a quarter of the run" if clear else "not seen at this scale"}{"; for one of ten steps at N = 161 only" if short[161] and not short[0] else ""} |
+| iCT is better without the average of the target (iCT, Section 3.2) | RMS error relative to μ = 0: ×{cost[0][0.999]:.1f} with μ = 0.999; ×{cost[0][0.9]:.2f} with μ = 0.9 (×{cost[161][0.9]:.2f} at N = 161) | {"confirmed here for a memory of a quarter of the run" if clear else "not seen at this scale"}{"; for one of ten steps at N = 161 only" if short[161] and not short[0] else ""} |
 | the finer the grid, the more a lag hurts (implied by iCT, Section 3.2) | this ratio with μ = 0.99: ×{cost[11][0.99]:.2f} at N = 11, ×{cost[161][0.99]:.2f} at N = 161 | {"confirmed here" if cost[161][0.99] > 2 * cost[11][0.99] else "not seen at this scale"} |
 | plain CT is better without the average, too | this ratio with its μ(k): ×{plain["the paper's μ(k)"].mean() / plain["μ = 0"].mean():.1f}; μ = 0.9: ×{plain["μ = 0.9"].mean() / plain["μ = 0"].mean():.2f} | {"partly: better than with μ(k), but a short memory is best" if worse and better_plain else "confirmed here" if worse else "not seen at this scale"} |
 | *not in the paper:* the run that fails has the lowest loss | doubling grid, μ = 0.999: {ranged(last[0.999])}; the others at least {others:.3f} | {"confirmed here, on all three seeds" if last[0.999].max() < others else "partly"} |
@@ -407,7 +400,7 @@ print(f"Each run: 4000 steps of 256 samples; {min(seconds):.0f} to {max(seconds)
 print(f"One of the commands that made them: {record[0]['command']}")
 again = [read("loss-parts", variant).record for variant in STUDIES["loss-parts"].variants]
 print(f"Trained again for the loss against θ⁻ = θ: {len(again)} of these variants, {sum(3 * r['samples'] for r in again) / 1e6:.0f} million samples.")
-print("Also used: plain CT with its μ(k), from lab 07. Nothing is trained in this notebook until you press Start.")
+print("Also used: plain CT with its μ(k), from lab 07. Nothing is trained in this notebook.")
 
 # %% [markdown]
 # **Next:** lab 07 examines all of iCT's changes, one at a time.

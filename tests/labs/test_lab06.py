@@ -13,7 +13,6 @@ from cmlab_labs.lab06_ema import checks
 from cmlab_labs.lab06_ema.analysis import PointMass, course
 from cmlab_labs.lab06_ema.checks import BACK, WRONG
 from cmlab_labs.lab06_ema.explorer import (
-    EMATraining,
     explorer,
     recorded,
     recorded_run,
@@ -349,19 +348,6 @@ def test_the_explorer_shows_the_recording_at_the_step(seen):
     assert ranged(run.loss[:, 20]) in seen.picture.reading
     turn(seen, mu=0.0, step=0)
     assert len(profile(seen)) == 2 and "not measured yet" in seen.picture.reading
-
-
-def test_retraining_waits_for_start_and_a_turned_knob_begins_again():
-    own = EMATraining()
-    assert not own.live.running and own.live.trainer.step == 0
-    while own.live.trainer.step < 3:
-        own.live.work(0.01)
-    own.live.show()
-    assert len(own.seen) == 2 and np.isnan(own.run(4000).loss[0, -1])
-    own.knobs["mu"].value = 0.9
-    assert own.live.trainer.step == 0 and len(own.seen) == 1
-    assert own.live.trainer.method.target.decay(0) == 0.9
-    assert "μ = 0.9" in own.live.picture.reading
 
 
 def test_the_springs_say_how_far_the_student_is_and_how_far_it_would_be_without_a_lag():

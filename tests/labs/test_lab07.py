@@ -27,7 +27,6 @@ from cmlab_labs.lab07_ict.figures import (
     improvement_factors,
     label_places,
     ladder,
-    on_digits,
     pulled,
     pulls,
     where_and_when,
@@ -36,7 +35,9 @@ from exercises import answers, lab, solutions, stubs
 
 from cmlab.losses import SquaredL2, Uniform
 from cmlab.methods.ict import Doubling, InverseGap, PseudoHuber
+from cmlab.nets.embedding import Fourier, Waves
 from cmlab.noise_levels import AdjacentLevels, LogNormal
+from cmlab.ops import seeded
 from cmlab.presets.toy import GRID, LEVELS, RING
 from cmlab.schedules import Constant
 
@@ -287,12 +288,24 @@ def test_the_sign_slip_is_seen_on_the_bench(bench):
     assert centre[1] > 4 * centre[0]
 
 
-def test_likeness_is_the_cosine_between_the_features():
-    w = torch.linspace(-3, 3, 8).double()
-    t = torch.tensor([0.2, 0.5]).double()
-    a, b = (torch.cat([(w * c).cos(), (w * c).sin()]) for c in t.log() / 4)
-    cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
-    assert torch.allclose(feature_similarity(w, t[1] / t[0]), cosine)
+def test_likeness_is_the_mean_cosine_between_the_features():
+    with seeded(torch.device("cpu"), 7):
+        waves = Waves(Fourier(100_000, 16.0))
+    for ratio in (1.02, 1.05, 1.2):
+        a, b = waves(torch.tensor([0.2, 0.2 * ratio]).log() / 4)
+        cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
+        assert float(cosine) == pytest.approx(
+            float(feature_similarity(16.0, torch.tensor(ratio))), abs=0.01
+        )
+
+
+def test_at_scale_16_neighbours_share_little_even_on_a_fine_grid():
+    levels = {n: GRID.up(n) for n in (11, 161, 1281)}
+    near = {n: int((t < 0.3).sum()) for n, t in levels.items()}
+    alike = {
+        n: float(feature_similarity(16.0, t[near[n]] / t[near[n] - 1])) for n, t in levels.items()
+    }
+    assert alike[11] < 0.01 and 0.4 < alike[161] < 0.5 and alike[1281] > 0.95
 
 
 def drawn(line):
@@ -314,10 +327,11 @@ def test_the_ladder_draws_each_seed_and_each_cloud():
     scores = {"a": np.array([0.4, 0.5]), "b": np.array([0.1, 0.2])}
     assert improvement_factors(scores) == {"a": 1.0, "b": pytest.approx(1 / 3)}
     clouds = {name: np.random.default_rng(0).normal(size=(9, 2)) for name in scores}
-    left, right, *panels = ladder(scores, scores, clouds, np.zeros((1, 2))).axes
+    more = {"c": np.array([0.3])}
+    left, right, *panels = ladder(scores, scores, more, clouds, np.zeros((1, 2))).axes
     assert [list(drawn(line)[0]) for line in left.lines[1::2]] == [[0.4, 0.5], [0.1, 0.2]]
     assert "by a factor of 3.0" in left.get_title("left") and len(panels) == 2
-    assert [tick.get_text() for tick in right.get_yticklabels()] == ["b", "a"]
+    assert [tick.get_text() for tick in right.get_yticklabels()] == ["b", "a", "c"]
 
 
 def test_progress_says_where_and_when_and_keeps_labels_apart():
@@ -329,11 +343,6 @@ def test_progress_says_where_and_when_and_keeps_labels_apart():
     assert right.get_title("left").startswith("With e the error")
     places = label_places([1.0, 1.01, 5.0], 1.2)
     assert places == pytest.approx([1.0, 1.2, 5.0])
-    pictures = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
-    course = np.geomspace(500, 20, 6) * np.ones((3, 1))
-    ends = {"iCT": course[:, -1], "ECT": np.array([15.0, 19.0])}
-    figure = on_digits(np.arange(6) * 400, course, ends, pictures)
-    assert len(figure.axes[1].lines) == 4 and figure.axes[2].images
 
 
 def steps_of(rings, count):

@@ -1,27 +1,21 @@
-"""Explorers of lab 06: error by noise level and step for EMA decays μ, recorded and live."""
+"""Explorers of lab 06: error by noise level and step for EMA decays μ, and two springs."""
 
 from functools import lru_cache
-from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 
-from cmlab.data.toy import Ring
-from cmlab.metrics.toy import rmse_by_level, truth
 from cmlab.schedules import Constant
-from cmlab.train.trainer import Trainer
 
-from ..common.explorer import Explorer, LiveTraining, Picture, choice, slider
+from ..common.explorer import Explorer, Picture, choice, slider
 from ..common.studies_shared import DOUBLING
 from ..common.study import ranged, read
 from .analysis import PointMass, course
 from .figures import NEAR, ErrorHistory, mean_front, snapshot, two_springs
-from .study import DECAYS, ict_variant, variant_name
+from .study import DECAYS, variant_name
 
 GRID_NAMES = (("N = 11", 11), ("N = 161", 161), ("doubling, 11 to 1281", 0))
 DECAY_NAMES = tuple((f"{mu:g}", mu) for mu in DECAYS)
 SHUFFLED_DECAYS = (0.99, 0.0, 0.999, 0.9)
-FRESH_SEED = 3  # the recordings have 0, 1 and 2
 
 
 @lru_cache(maxsize=32)
@@ -106,62 +100,3 @@ def pulled(step: int, mu: float, points: int) -> Picture:
     )
     seen = {"student": student, "target": target, "no lag": alone}
     return Picture(two_springs(seen, step, SPRING_STEPS, (a, b)), words)
-
-
-class EMATraining(ipw.VBox):
-    """Live training with a chosen EMA decay μ and N. Nothing runs before Start.
-
-    `knobs` has `mu` and `points`; changing one stops the run and sets it back to step 0.
-    """
-
-    def __init__(self) -> None:
-        self.knobs: dict[str, Any] = {
-            "mu": choice("decay μ of the target", DECAY_NAMES, 0.99),
-            "points": choice("grid", GRID_NAMES, 161),
-        }
-        self.seen: list[tuple[int, np.ndarray, float]] = []
-        self.live = LiveTraining(self.fresh, self.look)
-        for knob_name, knob in self.knobs.items():
-            knob.add_class(f"lab-retrain-{knob_name}")
-            knob.observe(lambda change: self.live.reset(), names="value")
-        row = ipw.Layout(flex_flow="row wrap", grid_gap="4px 16px")
-        super().__init__([ipw.Box(list(self.knobs.values()), layout=row), self.live])
-
-    @property
-    def chosen(self) -> tuple[float, int]:
-        return self.knobs["mu"].value, self.knobs["points"].value
-
-    def fresh(self) -> Trainer:
-        """A trainer at step 0, with an empty history."""
-        self.seen.clear()
-        return ict_variant(*self.chosen)(FRESH_SEED).trainer()
-
-    def look(self, trainer: Trainer) -> Picture:
-        """Add the present error to the history and draw it."""
-        error = rmse_by_level(trainer.model.eval(), trainer.model.process, truth(Ring()))
-        trainer.model.train()
-        self.seen.append((trainer.step, error.numpy(), trainer.average))
-        _, points = self.chosen
-        run, old = self.run(trainer.config.steps), recorded_run(0.0, points)
-        now = len(self.seen) - 1
-        at = int(np.abs(old.steps - trainer.step).argmin())
-        return Picture(
-            snapshot(run, now), reading(run, now, points, None) + recorded_front(old, at)
-        )
-
-    def run(self, whole: int) -> ErrorHistory:
-        """The history so far; nan from here to the end of the run."""
-        steps, errors, losses = zip(*self.seen, strict=True)
-        ahead = np.arange(steps[-1], whole, whole // 40) + whole // 40
-        levels = truth(Ring()).levels.numpy()
-        error = np.stack(errors + (np.full(len(levels), np.nan),) * len(ahead))
-        loss = np.array(losses + (np.nan,) * len(ahead))
-        return ErrorHistory(
-            self.chosen[0], np.array([*steps, *ahead]), levels, error[None], loss[None]
-        )
-
-
-def recorded_front(old: ErrorHistory, at: int) -> str:
-    """The recorded front at the same step."""
-    front = mean_front(old)[at]
-    return f"\nIn the recording with μ = 0 the front is at t = {front:.2g} at this step."

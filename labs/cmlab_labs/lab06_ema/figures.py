@@ -347,10 +347,10 @@ def left_by_step(grids: Mapping[str, tuple[Runs, Mapping[float, np.ndarray]]]) -
             role, shares = DECAY_STYLE[mu], share_left(run, runs[0.0])
             ax.fill_between(run.steps, shares.min(0), shares.max(0), color=role.color, alpha=0.2,
                             linewidth=0)  # fmt: skip
-            ax.plot(run.steps, shares.mean(0), color=role.color, linewidth=2)
+            ax.plot(run.steps, shares.mean(0), color=role.color, linewidth=2.4, alpha=0.6)
             ends[mu] = float(shares[:, -1].mean())
             if mu in model:
-                ax.plot(model[mu], color="black", linestyle=(0, (4, 2)), linewidth=1)
+                ax.plot(model[mu], color=role.color, linestyle=(0, (4, 2)), linewidth=1.2)
         for mu, place in spread_labels(ends, 0.075).items():
             label(ax, 1.03 * run.steps[-1], place - 0.02, f"μ = {mu:g}", DECAY_STYLE[mu].color)
         said = min(model, key=lambda mu: abs(ends[mu] - 0.5))  # neither all nor nothing

@@ -49,12 +49,12 @@ def variant_name(mu: float, points: int) -> str:
     return f"mu-{mu:g}-n-{points}"
 
 
-def springs_left(variant: CTVariant) -> np.ndarray:
-    """θ - ξ after 0, 1, … steps of the point mass with the ingredients of this variant."""
+def springs_left(variant: CTVariant, squared: bool = True) -> np.ndarray:
+    """θ - ξ after 0, 1, … steps of the point mass with the levels, weight and target of this."""
     decay = variant.decay or Constant(0.0)
     if isinstance(decay, GridSchedule):
         decay = decay.on_grid(variant.points)
-    mass = partial(PointMass, weight=variant.weight, proposal=variant.proposal)
+    mass = partial(PointMass, weight=variant.weight, proposal=variant.proposal, squared=squared)
     return course(decay, variant.points, LADDER_STEPS, mass)[:, 0]
 
 

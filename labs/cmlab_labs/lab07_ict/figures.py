@@ -30,7 +30,6 @@ from cmlab.noise_levels import AdjacentLevels, KarrasGrid
 from cmlab.types import Metric, Schedule, Weight
 
 from ..common.plots_recordings import plain_ticks, spread_labels
-from ..common.plots_samples import contact_sheet
 
 # Effective weight: how often a noise level is sampled, how much it weighs, and the product
 
@@ -156,9 +155,12 @@ LADDER_ERROR = "RMS of $f - f^*$ (data units)"
 Scores = Mapping[str, np.ndarray]  # by name, one score per seed
 
 
-def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray) -> Figure:
+def ladder(
+    variants: Scores, old: Scores, others: Scores, clouds: Scores, modes: np.ndarray
+) -> Figure:
     """Errors from CT to iCT, errors of iCT with one ingredient changed, and samples.
 
+    `old` are changes back to CT's choices, drawn above `others`; each is sorted by its mean.
     `clouds` (points, 2) of the variants; `modes` (K, 2) of the data are drawn in grey under them.
     """
     with styled():
@@ -170,15 +172,24 @@ def ladder(variants: Scores, changes: Scores, clouds: Scores, modes: np.ndarray)
     score_rows(left, variants, improvement_factors(variants))
     gain = f"{list(variants.values())[0].mean() / end.mean():.1f}"
     name_axes(left, LADDER_ERROR, "", f"From CT to iCT the error falls by a factor of {gain}")
-    order = dict(sorted(changes.items(), key=lambda item: item[1].mean()))
+    order = {k: v for part in (old, others) for k, v in sorted(part.items(), key=by_mean)}
     score_rows(right, order, {name: v.mean() / end.mean() for name, v in order.items()})
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
-    worst = f"{order[list(order)[-1]].mean() / end.mean():.1f}"
+    right.axhline(len(old) - 0.5, color=DATA.color, linewidth=0.8)
+    for row, words in ((0, "put back to CT's choice"), (len(old), "other changes")):
+        label(right, 0.73, row - 0.1, words, DATA.color)
+        right.texts[-1].set_ha("right")
+    worst = f"{max(v.mean() for v in order.values()) / end.mean():.1f}"
     name_axes(right, LADDER_ERROR, "", f"One change: up to {worst} times the error")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
+
+
+def by_mean(item: tuple[str, np.ndarray]) -> float:
+    """The mean score of a named row."""
+    return float(item[1].mean())
 
 
 def improvement_factors(variants: Scores) -> dict[str, float]:
@@ -236,7 +247,7 @@ def features(
 ) -> Figure:
     """Time features by level, and how similar they are at two levels t and r.
 
-    `frequencies` (count,) by scale, applied to ln(t)/4; `gaps` are values of t/r - 1 to mark.
+    `frequencies` (count,) by scale, a draw for ln(t)/4; `gaps` are values of t/r - 1 to mark.
     """
     ratios = ["1"] * len(frequencies) + ["1.9"]
     figure, (axes,) = sheet(1, len(ratios), 11.2, 3.3, ratios=[float(r) for r in ratios])
@@ -248,22 +259,20 @@ def features(
         ax.grid(False)
         plain_ticks(ax.yaxis, (0.01, 0.1, 1, 10))
         name_axes(ax, "waves, slow to fast", LEVEL * (ax is axes[0]), f"Scale {scale:g}")
-    draw_similarity(axes[-1], frequencies, gaps)
+    draw_similarity(axes[-1], tuple(frequencies), gaps)
     return figure
 
 
-def feature_similarity(frequencies: Tensor, ratio: Tensor) -> Tensor:
-    """Cosine of the angle between the features at r · ratio and at r, the same for every r."""
-    return (ratio.log()[..., None] / 4 * frequencies).cos().mean(-1)
+def feature_similarity(scale: float, ratio: Tensor) -> Tensor:
+    """Cosine of the angle between the features at r · ratio and at r, in the mean over draws."""
+    return (-((2 * np.pi * scale * ratio.log() / 4) ** 2) / 2).exp()
 
 
-def draw_similarity(
-    ax: Axes, frequencies: Mapping[float, Tensor], gaps: Mapping[str, float]
-) -> None:
+def draw_similarity(ax: Axes, scales: Sequence[float], gaps: Mapping[str, float]) -> None:
     """How similar the features of neighbours are, against their spacing."""
     step = torch.logspace(-3, 1, 200, dtype=torch.float64)
-    for role, y, (scale, w) in zip(SCALES, (1.03, 0.82, 0.2), frequencies.items(), strict=True):
-        row = feature_similarity(w.double(), 1 + step)
+    for role, y, scale in zip(SCALES, (1.03, 0.82, 0.2), scales, strict=True):
+        row = feature_similarity(scale, 1 + step)
         ax.plot(step, row, color=role.color, linestyle=role.line)
         at = 0.0012 if y > 1 else float(step[int((row < y).int().argmax())]) * 1.2
         label(ax, at, y, f"scale {scale:g}", INK.get(role, role.color))
@@ -433,7 +442,7 @@ def two_rings(
     return figure
 
 
-# Errors of the recorded runs by noise level and by training step; iCT on digits
+# Errors of the recorded runs by noise level and by training step
 
 BAND_STYLE = (TEACHER, EXTRA, MEAN, STUDENT)  # the last one is iCT
 
@@ -485,31 +494,3 @@ def label_places(values: Sequence[float], factor: float) -> list[float]:
     logs = {i: float(np.log(value)) for i, value in enumerate(values)}
     spread = spread_labels(logs, float(np.log(factor)))
     return [float(np.exp(spread[i])) for i in range(len(values))]
-
-
-def on_digits(
-    steps: np.ndarray, course: np.ndarray, ends: Mapping[str, np.ndarray], pictures: np.ndarray
-) -> Figure:
-    """Fréchet distance of iCT's digits while training (seeds, looks), ends, and iCT's digits.
-
-    `ends` are final scores by name, one per seed; `pictures` (n, 1, h, w) are uint8, their classes
-    0 to 9 in turn.
-    """
-    figure, ((left, middle, right),) = sheet(1, 3, 11.2, 3.2, ratios=(1, 1, 1.35))
-    draw_band(left, steps[1:], course[:, 1:], STUDENT)  # the first look is at noise, far above
-    left.set(yscale="log", xlim=(0, steps[-1]), xticks=[0, steps[-1] // 2, steps[-1]])
-    plain_ticks(left.yaxis, (20, 50, 100))
-    name_axes(left, STEP, "Fréchet distance, one call", "iCT approaches the held-out digits")
-    for row, found in enumerate(ends.values()):
-        role = TEACHER if row else STUDENT
-        middle.plot(
-            [found.min(), found.max()], [row, row], color=role.color, linewidth=5, alpha=0.3
-        )
-        middle.plot(found, [row] * len(found), role.marker, color=role.color, markersize=5)
-    middle.set_yticks(range(len(ends)), ends)
-    middle.set(ylim=(len(ends) - 0.4, -0.6), xlim=(0, None))
-    name_axes(middle, "Fréchet distance, one call", "", "At the end: three seeds each")
-    ink = torch.from_numpy(pictures).float() / 127.5 - 1
-    rows = ink.reshape(-1, 10, *ink.shape[1:])
-    contact_sheet(right, rows, [str(k) for k in range(10)], title="iCT: one call per digit")
-    return figure
