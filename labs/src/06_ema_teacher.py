@@ -125,7 +125,7 @@ for n in points:
 #
 # The third grid, *doubling*, is iCT's own: it starts with N = 11 and doubles its intervals every 500 steps, up to N = 1281. While it is coarse, the student runs far ahead of a slow target. When it is refined, this lag is suddenly too large. Now it *is* given, and the gradient takes the student back: with μ = 0.999 the first doubling should undo part of what was learned (exercise A: how much?).
 #
-# A network has thousands of weights and is trained by Adam, which divides each gradient by its own running size. And the distance of these runs is not the square. One weight can hardly predict more than the order of the runs and the setback.
+# A network has thousands of weights and is trained by Adam, which divides each gradient by its own running size, and the distance of these runs is not squared L2. One weight can hardly predict more than the order of the runs and the setback.
 #
 # ## The method, from its source
 #
@@ -192,15 +192,15 @@ figures.left_by_step({names[n]: (runs[n], model[n]) for n in GRIDS})
 left = {n: {mu: figures.share_left(runs[n][mu], runs[n][0.0]) for mu in DECAYS} for n in GRIDS}
 apart = {(n, mu): abs(left[n][mu][:, -1].mean() - model[n][mu][-1]) for n in GRIDS for mu in DECAYS[1:]}
 far = max(apart, key=apart.get)
-distance = {key: abs(left[key[0]][key[1]][:, -1].mean() - springs_left(ict_variant(key[1], key[0]), squared=False)[-1]) for key in apart}
-lengths = PointMass(161, squared=False)
+bare = {(n, mu): springs_left(ict_variant(mu, n), squared=False)[-1] for n, mu in apart}
+missed = max(abs(left[n][mu][:, -1].mean() - bare[n, mu]) for n, mu in apart)
 error = np.sqrt((runs[0][0.999].error ** 2).mean(-1))
 before, after = error[:, 5], error[:, 6]  # steps 500 and 600
 Markdown(f"""On the doubling grid the run with μ = 0.999 **unlearns**, as the springs do: within 100 steps of the first doubling its error rises from {ranged(before, ".2f")} to {ranged(after, ".2f")}, on each seed. It ends at {error[:, -1].mean():.2f}.
 
 Of the nine runs with a lag four arrive, as the springs do; the other five end within {100 * apart[far]:.0f} hundredths of them. At N = 161 those with μ = 0.99 and 0.999 follow the springs throughout. (On the coarse grid the springs are at the balance at once, and the networks need some time.)
 
-That the *amounts* agree is luck. With the bare length for d, which iCT's pseudo-Huber distance nearly is, the springs would leave {100 * lengths.left(0.99, 4000):.0f} % at N = 161 and μ = 0.99, and miss the nine runs by up to {100 * max(distance.values()):.0f} hundredths. What does not depend on such choices is N/(1 − μ), the order of the runs and the setback at a refinement.""")
+That the *amounts* agree is luck. With the bare length for d, which iCT's pseudo-Huber distance nearly is, the springs would leave {100 * bare[161, 0.99]:.0f} % at N = 161 and μ = 0.99, and miss the nine runs by up to {100 * missed:.0f} hundredths. What does not depend on such choices is N/(1 − μ), the order of the runs and the setback at a refinement.""")
 
 # %% tags=["hide-input"]
 table = ["| grid | share left after 4000 steps | " + " | ".join(f"μ = {mu:g}" for mu in DECAYS[1:]) + " |", "|---" * 5 + "|"]
@@ -262,7 +262,7 @@ for name, shares in (("share left", ct_left), ("share left, springs with this lo
     rows[name] = [f"{100 * share:.0f} %".replace("-", "−") for share in shares.values()]
 table = ["| | " + " | ".join(ct) + " |", "|---" * 6 + "|", *(f"| {name} | " + " | ".join(row) + " |" for name, row in rows.items())]
 percent = {name: (f"{100 * ct_left[name]:.0f} %", f"{100 * ct_model[name]:.0f} %") for name in ct}
-Markdown(f"""A long memory hurts here, too: with μ = 0.999 {percent["μ = 0.999"][0]} of the error is left, and with the paper's own μ(k) {percent["the paper's μ(k)"][0]}. A short one (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in this recipe reduces the noise. The springs put the runs in the right order; but with μ = 0.99 the network, with {percent["μ = 0.99"][0]} left, is far ahead of them ({percent["μ = 0.99"][1]}).""")
+Markdown(f"""A long memory hurts here, too: with μ = 0.999 {percent["μ = 0.999"][0]} of the error is left, and with the paper's own μ(k) {percent["the paper's μ(k)"][0]}. A short one (μ = 0.9, ten steps) is even a little better than none, perhaps because nothing else in this recipe reduces the noise. The springs put the runs in the right order; but with μ = 0.99 the network, with {percent["μ = 0.99"][0]} left, is far ahead of them ({percent["μ = 0.99"][1]}), although this loss is the springs' own.""")
 
 # %% tags=["hide-input"]
 folded("The runs of plain CT in numbers", "\n".join(table))
@@ -375,7 +375,7 @@ Markdown(f"""
 |---|---|---|
 | with a lagging target the gradient, divided by the gap, diverges as N grows; without one it stays finite (iCT, Proposition 1) | closed form, 5 % behind: {near.gradient(1, 1.05, 0):.1f} at N = 11, negative from N = {flip}, −{abs(fine.gradient(1, 1.05, 0)):.0f} at N = 10 241; without a lag {fine.gradient(1, 1, 0):.1f} | confirmed here, for a lag that is given |
 | *not in the paper:* the fixed point is that of μ = 0 all the same, but it is reached late | closed form, μ = 0.99: {late[11]} steps at N = 11, {late[161]} at N = 161 | confirmed here: slow, not biased |
-| *not in the paper:* two springs predict how much of the error a run leaves | nine runs of iCT: at most {100 * apart[far]:.0f} hundredths apart with the squared distance, {100 * max(distance.values()):.0f} with the length; plain CT, μ = 0.99: {100 * ct_model["μ = 0.99"]:.0f} % predicted, {100 * ct_left["μ = 0.99"]:.0f} % left | partly: their order; the amounts by luck |
+| *not in the paper:* two springs predict how much of the error a run leaves | nine runs of iCT: at most {100 * apart[far]:.0f} hundredths apart with the squared distance, {100 * missed:.0f} with the length; plain CT, μ = 0.99: {100 * ct_model["μ = 0.99"]:.0f} % predicted, {100 * ct_left["μ = 0.99"]:.0f} % left | partly: the order; the amounts for iCT alone, and by luck |
 | *not in the paper:* a refinement under a slow target drives the student back | μ = 0.999, error at steps 500 and 600: {ranged(before)} and {ranged(after)} | {"confirmed here, on all three seeds" if (after > before).all() else "partly"} |
 | iCT is better without the average of the target (iCT, Section 3.2) | RMS error relative to μ = 0: ×{cost[0][0.999]:.1f} with μ = 0.999; ×{cost[0][0.9]:.2f} with μ = 0.9 (×{cost[161][0.9]:.2f} at N = 161) | {"confirmed here for a memory of a quarter of the run" if clear else "not seen at this scale"}{"; for one of ten steps at N = 161 only" if short[161] and not short[0] else ""} |
 | the finer the grid, the more a lag hurts (implied by iCT, Section 3.2) | this ratio with μ = 0.99: ×{cost[11][0.99]:.2f} at N = 11, ×{cost[161][0.99]:.2f} at N = 161 | {"confirmed here" if cost[161][0.99] > 2 * cost[11][0.99] else "not seen at this scale"} |

@@ -164,8 +164,9 @@ strength = {name: pulled(seen, metric, difference) for name, (seen, metric) in r
 pulls(strength)
 
 # %% tags=["hide-input", "nbval-check-output"]
+strength["iCT with squared L2"] = pulled(four["iCT"], SquaredL2(), difference)  # for lab 08
 for name, seen in strength.items():
-    print(f"{name:14} half of the total pull lies below t = {seen.quantile(seen.share, 0.5):.2g}")
+    print(f"{name:18} half of the total pull lies below t = {seen.quantile(seen.share, 0.5):.2g}")
 psi, t = strength["+ pseudo-Huber"].weight, four["CT"].levels  # here λ = 1
 print("E ψ of pseudo-Huber: " + ", ".join(f"{psi[i]:.2f} at t = {t[i]:.1g}" for i in (0, int((t < 0.01).sum()) - 1, int((t < 1).sum()) - 1)))
 
@@ -189,7 +190,7 @@ for points in (11, 161, 1281):
 features(waves, torch.logspace(-2.7, 1, 300), gaps)
 
 # %% [markdown]
-# At scale 16 two neighbours have nothing in common with N = 11, and less than half with N = 161, so what the network has learned at r is of little use to it at t. At scale 0.02 the features hardly change with the level, and the network has to amplify the small differences.
+# At scale 16 the features of two neighbours have nothing in common at N = 11, and a similarity below one half at N = 161, so what the network has learned at r is of little use to it at t. At scale 0.02 the features hardly change with the level, and the network has to amplify the small differences.
 #
 # ## The method, from its source
 #
@@ -248,7 +249,7 @@ explorer()
 # ## The key figure
 #
 # The data are the ring of lab 03. On the left, each recipe makes one change to the recipe above it. The first has CT's schedules, target, weight and squared L2. All have the same optimizer and a Fourier scale of 0.3; with CT's 16 the first would hardly differ (see the table at the end).
-# The order is ours: the paper adds the weight before it changes the target and the distance, and the log-normal levels last. On the right is iCT with one setting changed: above put back to CT's choice (the target to an average with constant μ, not to CT's μ(k)), below changed otherwise. Every run has 4000 steps, and every marker is one seed. Below are one-call samples of the first seed; the grey discs are the modes.
+# The order is ours: the paper adds the weight before it changes the target and the distance, and the log-normal levels last. On the right is iCT with one setting changed: above to CT's choice (but the target to an average with constant μ, not with CT's μ(k)), below otherwise. Every run has 4000 steps, and every marker is one seed. Below are one-call samples of the first seed; the grey discs are the modes.
 
 # %%
 OLD_CHOICES = ("ict-ema-0.999", "ict-flat", "ict-l2", "ict-index")

@@ -244,11 +244,16 @@ def test_the_folded_answers_and_the_traps_are_what_was_recorded():
 
 
 def test_two_springs_leave_what_the_runs_of_ict_leave_and_only_their_order_in_plain_ct():
+    far = []
     for n in GRIDS:
         for mu in DECAYS[1:]:
             left = share_left(recorded_run(mu, n), recorded_run(0.0, n))[:, -1].mean()
             the_springs = springs_left(ict_variant(mu, n))[-1]
             assert left == pytest.approx(the_springs, abs=0.05)
+            far.append(abs(left - springs_left(ict_variant(mu, n), squared=False)[-1]))
+            arrived = mu == 0.9 or (mu, n) == (0.99, 11)  # four runs, says the lab
+            assert (the_springs < 0.005) == (left < 0.025) == arrived
+    assert len(far) == 9 and 0.265 < max(far) < 0.275  # 27 hundredths, says the lab
     runs = [("target", f"ct-mu-{mu:g}", ct_variant(mu)) for mu in DECAYS[1:]]
     runs.insert(2, ("ladder", "ct", CT_2023))
     free = recorded(0.0, "ct-mu-0")
@@ -261,13 +266,21 @@ def test_two_springs_leave_what_the_runs_of_ict_leave_and_only_their_order_in_pl
 def test_other_draws_and_distances_leave_other_shares_in_the_same_order():
     kinds = ({}, {"squared": False}, {"proposal": UNIFORM_INDEX})
     left = [PointMass(161, **kind).left(0.99, 4000) for kind in kinds]
-    assert left == pytest.approx([0.555, 0.777, 0.242], abs=0.001)  # 78 % and 24 %, says the lab
+    assert left == pytest.approx([0.555, 0.777, 0.242], abs=0.001)  # 78 % of lengths, says the lab
     runs = ((0.9, 161), (0.99, 0), (0.999, 11), (0.99, 161), (0.999, 0), (0.999, 161))
     grids = {n: Constant(n) if n else DOUBLING for n in GRIDS}
     for kind in kinds:
         mass = partial(PointMass, **kind)
         ends = [course(Constant(mu), grids[n], 4000, mass)[-1, 0] for mu, n in runs]
         assert sorted(ends) == ends
+
+
+@pytest.mark.parametrize("kind", [{"squared": False}, {"proposal": UNIFORM_INDEX}])
+def test_with_any_distance_and_draws_a_refinement_sets_back_and_a_finer_grid_slows(kind):
+    ends = course(Constant(0.999), DOUBLING, 510, partial(PointMass, **kind))[:, 0]
+    assert ends[501] > 1.05 * ends[500]
+    slow, slower = (PointMass(n, **kind).steps_to_reach(0.99) for n in (161, 641))
+    assert slower / slow == pytest.approx(4, rel=0.1)
 
 
 def test_under_a_slow_target_the_first_doubling_undoes_what_was_learned_on_every_seed():

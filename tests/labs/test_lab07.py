@@ -290,12 +290,12 @@ def test_the_sign_slip_is_seen_on_the_bench(bench):
 
 def test_likeness_is_the_mean_cosine_between_the_features():
     with seeded(torch.device("cpu"), 7):
-        waves = Waves(Fourier(100_000, 16.0))
+        waves = Waves(Fourier(10_000, 16.0))
     for ratio in (1.02, 1.05, 1.2):
         a, b = waves(torch.tensor([0.2, 0.2 * ratio]).log() / 4)
         cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
         assert float(cosine) == pytest.approx(
-            float(feature_similarity(16.0, torch.tensor(ratio))), abs=0.01
+            float(feature_similarity(16.0, torch.tensor(ratio))), abs=0.02
         )
 
 

@@ -50,7 +50,7 @@ def variant_name(mu: float, points: int) -> str:
 
 
 def springs_left(variant: CTVariant, squared: bool = True) -> np.ndarray:
-    """θ - ξ after 0, 1, … steps of the point mass with the levels, weight and target of this."""
+    """θ - ξ after 0, 1, … steps of the point mass with the levels, weight and target of a run."""
     decay = variant.decay or Constant(0.0)
     if isinstance(decay, GridSchedule):
         decay = decay.on_grid(variant.points)

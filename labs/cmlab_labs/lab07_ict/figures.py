@@ -177,8 +177,8 @@ def ladder(
     right.axvline(end.mean(), color=STUDENT.color, linestyle="--", linewidth=1.2)
     label(right, end.mean() * 1.05, -0.62, "iCT", STUDENT.color)
     right.axhline(len(old) - 0.5, color=DATA.color, linewidth=0.8)
-    for row, words in ((0, "put back to CT's choice"), (len(old), "other changes")):
-        label(right, 0.73, row - 0.1, words, DATA.color)
+    for row, words in ((0, "changed to CT's choice"), (len(old), "changed otherwise")):
+        label(right, 0.73, row + 0.12, words, DATA.color)
         right.texts[-1].set_ha("right")
     worst = f"{max(v.mean() for v in order.values()) / end.mean():.1f}"
     name_axes(right, LADDER_ERROR, "", f"One change: up to {worst} times the error")
@@ -278,8 +278,8 @@ def draw_similarity(ax: Axes, scales: Sequence[float], gaps: Mapping[str, float]
         label(ax, at, y, f"scale {scale:g}", INK.get(role, role.color))
     for name, gap in gaps.items():
         ax.axvline(gap, color=DATA.color, linestyle=":", linewidth=1)
-        label(ax, gap * 1.05, -0.35, name, DATA.color)
-    ax.set(xscale="log", ylim=(-0.4, 1.15), xlim=(1e-3, 10))
+        label(ax, gap * 1.05, -0.14, name, DATA.color)
+    ax.set(xscale="log", ylim=(-0.2, 1.15), xlim=(1e-3, 10))
     plain_ticks(ax.xaxis, (0.001, 0.01, 0.1, 1, 10))
     name_axes(
         ax,
