@@ -309,7 +309,7 @@ pairs_said = [f"from {a:.3f} to {b:.3f} at t = {kept['ict']['levels'][0, i]:.2g}
 print(f"When the weight 1/(t − r) is added, it lowers the error {pairs_said[0]}, {pairs_said[1]} and {pairs_said[2]}.")
 
 # %% [markdown]
-# The weight takes emphasis away from high noise, and yet the error falls there too. This is iCT's own reason for the weight (Section 3.1): an answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary, so an error near the data is passed on to all higher levels. It cannot be all: at t = 0.1 both errors are still small, and most of the difference at high noise arises between 0.1 and 0.4. What else the weight does there was not tested.
+# The weight takes emphasis away from high noise, and yet the error falls there too. iCT gives this as the reason for the weight (Section 3.1): the levels near the data influence the higher ones. An answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary, and with it an error. It cannot be all: at t = 0.1 both errors are still small, and most of the difference at high noise arises between 0.1 and 0.4. What else the weight does there was not tested.
 #
 # With N = 11 the long one-sample steps are biased, and more training hardly helps. The other three are indistinguishable at the end.
 
