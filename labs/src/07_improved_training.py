@@ -256,7 +256,8 @@ OLD_CHOICES = ("ict-ema-0.999", "ict-flat", "ict-l2", "ict-index")
 kept = {name: read("ladder", name) for name in (CT_TO_ICT | ICT_ABLATIONS | LADDER_CONTROLS)}
 rmse = {name: recording.score("rmse") for name, recording in kept.items()}
 upwards = {CT_TO_ICT[name].title: rmse[name] for name in CT_TO_ICT}
-old = {ICT_ABLATIONS[name].title: rmse[name] for name in OLD_CHOICES} | {"N as in CT": rmse["lognormal"]}
+old = {ICT_ABLATIONS[name].title: rmse[name] for name in OLD_CHOICES}
+old["N as in CT"] = rmse["lognormal"]
 others = {v.title: rmse[name] for name, v in ICT_ABLATIONS.items() if name not in OLD_CHOICES}
 clouds = {CT_TO_ICT[name].title: kept[name]["cloud"][0] for name in CT_TO_ICT}
 ladder(upwards, old, others, clouds, RING.oracle.components.means.numpy())
