@@ -28,7 +28,7 @@
 #
 # The lab asks its question three times, each time closer to training: How hard does *one* outlier pull? How large is the share of all outliers in the *total pull*? And how does a trained network respond? The first two answers are computed, and together they predict most of the third, but not all of it.
 #
-# The curves, the centres and the distributions are exact. The trained networks are recordings with three seeds each. You can also train one yourself by pressing a button; *Run All* trains nothing.
+# The curves, the centres and the distributions are exact. The trained networks are recordings with three seeds each. You can also train one yourself by pressing a button.
 
 # %%
 from math import sqrt
@@ -81,7 +81,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # - **squared L2** grows like ℓ²; its centre is the mean;
 # - **L1** adds the absolute values of the coordinates; its centre is the median of each coordinate;
 # - **pseudo-Huber** has a scale c: it grows like ℓ² well below c, and like ℓ well above;
-# - **Cauchy** and **Geman–McClure** grow like ℓ² well below c, too, but above c they hardly grow any more.
+# - **Cauchy** and **Geman–McClure** grow like ℓ² well below c, too; well above, Cauchy grows like ln ℓ, and Geman–McClure hardly at all.
 #
 # The star is an outlier that you can move, and the diamonds are the other outliers. The coloured marks are the five centres, and the black plus is the mean of the clean points. Move the star away with the sliders or the arrow keys. Which centres follow it without bound, which stop, and which come back?
 
@@ -115,7 +115,7 @@ predict("08.1")
 #
 # $$\nabla_a\, d = \psi(\ell)\,\frac{a - b}{\ell} = \omega(\ell)\,(a - b), \qquad \psi = d', \quad \omega = \frac{\psi}{\ell} .$$
 #
-# ψ is the **pull** (in statistics, the *influence*): it says how hard one sample pulls. ω is the **weight of the sample** (λ is that of a noise level): in its gradient, each such loss acts like a squared L2 whose weight depends on the error. A loss whose pull falls to 0 for large ℓ is called **redescending**. (L1 is a function of ℓ alone only in one dimension; in the plane its row of the table holds for each coordinate.)
+# ψ is the **pull** (in statistics, the *influence*): it says how hard one sample pulls. ω is the **weight of the sample** (λ is that of a noise level): the gradient is that of a squared L2 whose weight depends on the error. A loss whose pull falls to 0 for large ℓ is called **redescending**. (L1 is a function of ℓ alone only in one dimension; in the plane its row of the table holds for each coordinate.)
 #
 # | loss | d(ℓ) | ψ(ℓ) | ψ is |
 # |---|---|---|---|
@@ -157,27 +157,27 @@ loss_curves(unit)
 # Two exact functions serve as yardsticks from here on. The *clean f\** belongs to the ring without outliers; it is what we want. The *contaminated f\** belongs to the data with their outliers; it is what a perfect learner of these data would find.
 #
 # An outlier among the data need not be an outlier for the loss. The loss sees $f(x_t, t) - f(x_r, r)$, so what counts is the distribution of *that* difference.
-# Take the exact $f^*$ of the clean ring, draw pairs as iCT does at N = 161, first from clean samples and then with 5 % of them replaced, and compare. The lines mark the values of c that the runs below use. A box holds the middle half of the pairs, with a line at the median; its whiskers reach from 1 % to 99 %, and the marker above is the largest of all.
+# Take the exact $f^*$ of the clean ring, draw pairs as iCT does at N = 161, first from clean samples and then with 15 % of them replaced, and compare. The lines mark the values of c that the runs below use. A box holds the middle half of the pairs, with a line at the median; its whiskers reach from 1 % to 99 %, and the marker above is the largest of all.
 
 # %% tags=["hide-input"]
 def percent(values, form=".1f"):
     return f"{ranged(100 * np.asarray(values), form)} %"
 
 
-t, _, _, clean, mixed = differences(0.05, 20_000, 161, seed=0)
+t, _, _, clean, mixed = differences(0.15, 20_000, 161, seed=0)
 sizes = {"clean": clean.norm(dim=1), "contaminated": mixed.norm(dim=1)}
 edges = torch.tensor([0.002, 0.02, 0.06, 0.2, 0.6, 2, 10])
 scales = {"pseudo-Huber": 0.00054 * sqrt(2), "Cauchy": 0.03, "Geman–McClure": 0.1}
 pair_distances(edges, t, sizes, scales)
 
 # %% [markdown]
-# Two things stand out. The differences have a long tail **even without outliers**: near the border between two modes a small change of $x_t$ changes the end of its path a lot. And two of the values of c are large: nearly all differences lie below them, where Cauchy and Geman–McClure are quadratic, like squared L2.
+# Two things stand out. The differences have a long tail **even without outliers**: near the border between two modes a small change of $x_t$ changes the end of its path a lot. And two of the values of c are large: about nine in ten differences or more lie below them, where Cauchy and Geman–McClure are quadratic, like squared L2.
 #
 # What does N change? The points $x_t$ and $x_r$ differ by $(t - r)\,z$, and f makes most differences smaller still. On a finer grid the differences shrink, and more of them fall below a fixed c:
 
 # %% tags=["hide-input"]
 points_asked = (11, 41, 161, 321, 641, 1281)
-drawn = {n: [differences(0.05, 4_000, n, seed) for seed in range(3)] for n in points_asked}
+drawn = {n: [differences(0.15, 4_000, n, seed) for seed in range(3)] for n in points_asked}
 below = {
     name: np.array([[float((pairs[3].norm(dim=1) < c).double().mean()) for pairs in rows] for rows in drawn.values()])
     for name, c in scales.items()
@@ -185,15 +185,15 @@ below = {
 by_points(points_asked, below, "clean pairs with a difference below c", f"At N = {points_asked[-1]} most differences lie below all three values of c", shares=True)
 
 # %% [markdown]
-# With iCT's small c pseudo-Huber is a norm on the first grids. At N = 321 a fifth of the pairs lie below its c, and at N = 1281 seven in ten: for most pairs the loss is then quadratic, and only for large differences is it still a norm.
+# With iCT's small c pseudo-Huber is practically a norm on the first grids. At N = 321 a fifth of the pairs lie below its c, and at N = 1281 seven in ten: for most pairs the loss is then quadratic, and only for large differences is it still a norm.
 #
-# How much of the total pull comes from the 5 % of outliers? The next figure gives their share of $\sum \lambda\,\psi$, with iCT's weight λ = 1/(t − r), for three draws of 4000 pairs at each N. A share of 5 % means that an outlier pulls as hard as any other sample.
+# How much of the total pull comes from the 15 % of outliers? The next figure gives their share of $\sum \lambda\,\psi$, with iCT's weight λ = 1/(t − r), for three draws of 4000 pairs at each N. A share of 15 % means that an outlier pulls as hard as any other sample.
 
 # %% tags=["hide-input"]
 asked = {name: LOSSES[NAMES[name]] for name in names}
 asked |= {"Cauchy, a tenth of c": Cauchy(0.003), "Geman–McClure, a tenth of c": GemanMcClure(0.01)}
 rows = {name: np.array([[outlier_share(metric, *pairs) for pairs in found] for found in drawn.values()]) for name, metric in asked.items()}
-by_points(points_asked, rows, "outliers' share of the total pull", "With a fixed c, outliers regain their pull as N grows", shares=True, even=0.05)
+by_points(points_asked, rows, "outliers' share of the total pull", "With a fixed c, outliers regain their pull as N grows", shares=True, even=0.15)
 
 # %% tags=["hide-input"]
 head = "| loss, c as in the runs | " + " | ".join(f"N = {n}" for n in points_asked) + " |\n"
@@ -202,7 +202,7 @@ folded("The shares in numbers", head + "|---" * (len(points_asked) + 1) + "|\n" 
 
 # %% [markdown]
 # On the coarsest grid the differences are large, and the two redescending losses give outliers the *smallest* share. As N grows the differences shrink below the c of these two losses, and both end near squared L2, even a little above it: they still limit the rare large differences of *clean* pairs near a border, which lowers the share of the clean samples.
-# Pseudo-Huber behaves much like L1 up to N = 161. At N = 1281 it, too, has begun to behave like squared L2, and the share of the outliers has doubled. A smaller c would lower the shares under Cauchy and Geman–McClure, as the thin lines show.
+# Pseudo-Huber behaves much like L1 up to N = 161. At N = 1281 it, too, has begun to behave like squared L2, and the share of the outliers has grown from 16 to 28 %. A smaller c would lower the shares under Cauchy and Geman–McClure, as the thin lines show.
 #
 # This gives a prediction for training: the redescending losses should lead at first, and fall back to the level of squared L2 at the end.
 
@@ -242,7 +242,7 @@ predict("08.2")
 # ## The key figure
 #
 # The figure shows samples by loss, with 5 % and 15 % outliers. The first column comes not from a network but from the contaminated f\*, applied to the same noise.
-# Each panel has 512 samples. Each title gives the fraction of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples; for networks they are means of three seeds. (For the sliced W₂ both sets of points are projected onto many directions. In each direction the projections are sorted and paired, as for W₁ in lab 02, and the root mean square of all differences is taken.)
+# Each panel has 512 samples; the number in it counts those beyond radius 1.5 (crosses), also outside the frame. Each title gives the fraction of samples within 3 standard deviations of a mode, and the sliced W₂ distance to the clean ring, both from 8192 samples; for networks they are means of three seeds. (For the sliced W₂ both sets of points are projected onto many directions. In each direction the projections are sorted and paired, as for W₁ in lab 02, and the root mean square of all differences is taken.)
 
 # %% tags=["hide-input"]
 g = torch.Generator().manual_seed(0)
@@ -358,11 +358,11 @@ for name, found in seen_at.items():
 folded("The errors in numbers", "\n".join(table))
 
 # %% [markdown]
-# While the grid is coarse the redescending losses are clearly ahead. Then the differences fall below their c, the losses turn into squared L2, and the errors grow, as the shares of the pull predicted.
+# While the grid is coarse the redescending losses are clearly ahead. Then the differences fall below their c, the losses turn into squared L2, and the errors grow, as the shares of the pull predicted, but later.
 #
 # If that is the reason, a smaller c should help. The thin lines are this test: a tenth of each c, 15 % outliers, three seeds, **one try and no search**.
 # The smaller c does help: both losses end far ahead of pseudo-Huber. But it has a cost. With the smaller c Geman–McClure starts slowly, and on the finest grid both lose ground again.
-# And the share of the pull does not predict everything. Under Cauchy at N = 161, and with the small c at N = 1281, outliers have a larger share than under pseudo-Huber, and yet the errors are smaller. The share describes the pull at one moment; a network that has just moved to a finer grid presumably retains what it learned on the coarser ones. A c that follows the grid, as in sLCT (lab 12), would be the natural remedy (not tried here).
+# And the share of the pull does not predict everything. Under Cauchy and Geman–McClure it is larger than under pseudo-Huber from N = 41 on (from 641 with the small c), yet their errors are smaller up to N = 161 (to the end with the small c). The share describes the pull at one moment; a network that has just moved to a finer grid presumably retains what it learned on the coarser ones. A c that follows the grid, as in sLCT (lab 12), would be the natural remedy (not tried here).
 #
 # ### Does robustness cost anything?
 #
@@ -542,13 +542,13 @@ Markdown(f"""
 # %% tags=["hide-input"]
 folded("What else was measured, not claimed in the papers", f"""
 {head}
-| *not in the paper:* more samples lie at a mode than with squared L2 | samples at a mode, 5 %: {at_mode} | confirmed here |
-| *not in the paper:* outliers are no longer generated | beyond 1.5, 5 %: pseudo-Huber {percent(far["pseudo-Huber"][0.05])}, contaminated f\\* {100 * beyond[0.05]:.1f} %; their root mean square distances are {np.mean(inward[1]):.1f} and {inward[0]:.1f}; 15 %: {percent(far["pseudo-Huber"][0.15])} and {100 * beyond[0.15]:.1f} % | not seen at this scale: they are still generated, though fewer of them at 15 %, and nearer to the ring |
-| *not in the paper:* squared L2 is misled by outliers | 5 %: {ranged(rmse["squared L2"][0.05], ".2f")} from the clean f\\*, and the contaminated f\\* is {off[0.05]:.2f} from it; 15 %: {ranged(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f} | partly: it learns mostly what its data say |
-| *not in the paper:* squared L2 comes near the contaminated f\\* | RMS distance of samples, same noise: {ranged(from_own("squared L2", 0.0), ".2f")} without outliers, {ranged(from_own("squared L2", 0.05), ".2f")} at 5 % (pseudo-Huber {ranged(from_own("pseudo-Huber", 0.05), ".2f")}) | partly: nearer than any other loss, but less near than without outliers |
-| *not in the paper:* pseudo-Huber beats L1 | 5 %: {said("pseudo-Huber", "L1", 0.05, form=".3f")}; 15 %: {said("pseudo-Huber", "L1", 0.15, form=".3f")} | not seen at this scale: indistinguishable |
-| *not in the paper:* Geman–McClure is more robust than pseudo-Huber: 5 %, at the end | {against_huber(rmse["Geman–McClure"][0.05], rmse["pseudo-Huber"][0.05])}
-| *not in the paper:* Geman–McClure with c = 0.01 is more robust than pseudo-Huber: 15 %, at the end | {small["Geman–McClure"]}
+| more samples lie at a mode than with squared L2 | samples at a mode, 5 %: {at_mode} | confirmed here |
+| outliers are no longer generated | beyond 1.5, 5 %: pseudo-Huber {percent(far["pseudo-Huber"][0.05])}, contaminated f\\* {100 * beyond[0.05]:.1f} %; their root mean square distances are {np.mean(inward[1]):.1f} and {inward[0]:.1f}; 15 %: {percent(far["pseudo-Huber"][0.15])} and {100 * beyond[0.15]:.1f} % | not seen at this scale: they are still generated, though fewer of them at 15 %, and nearer to the ring |
+| squared L2 is misled by outliers | 5 %: {ranged(rmse["squared L2"][0.05], ".2f")} from the clean f\\*, and the contaminated f\\* is {off[0.05]:.2f} from it; 15 %: {ranged(rmse["squared L2"][0.15], ".2f")} and {off[0.15]:.2f} | partly: it learns mostly what its data say |
+| squared L2 comes near the contaminated f\\* | RMS distance of samples, same noise: {ranged(from_own("squared L2", 0.0), ".2f")} without outliers, {ranged(from_own("squared L2", 0.05), ".2f")} at 5 % (pseudo-Huber {ranged(from_own("pseudo-Huber", 0.05), ".2f")}) | partly: nearer than any other loss, but less near than without outliers |
+| pseudo-Huber beats L1 | 5 %: {said("pseudo-Huber", "L1", 0.05, form=".3f")}; 15 %: {said("pseudo-Huber", "L1", 0.15, form=".3f")} | not seen at this scale: indistinguishable |
+| Geman–McClure is more robust than pseudo-Huber: 5 %, at the end | {against_huber(rmse["Geman–McClure"][0.05], rmse["pseudo-Huber"][0.05])}
+| Geman–McClure with c = 0.01 is more robust than pseudo-Huber: 15 %, at the end | {small["Geman–McClure"]}
 """)
 
 # %% [markdown]
@@ -560,7 +560,7 @@ folded("What else was measured, not claimed in the papers", f"""
 #
 # ## Budget
 #
-# *Run All* trains nothing. The recordings have 17 settings × 3 seeds × 4000 steps × 256 samples = 52 million samples, with two network calls for each; nothing was pre-trained.
-# A run takes about 20 seconds on one idle CPU core. *Run All* takes 11 seconds on 2 CPU cores.
+# The recordings have 17 settings × 3 seeds × 4000 steps × 256 samples = 52 million samples, with two network calls for each; nothing was pre-trained.
+# A run takes about 20 seconds on one idle CPU core.
 #
 # **Next:** the loss, the schedule and the grid are chosen; lab 09 asks where to start from.

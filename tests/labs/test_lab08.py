@@ -195,6 +195,8 @@ def test_the_replay_shows_the_recording_it_names():
     turn(shown, loss="Cauchy", share="15 %", seed=2)
     cloud = recording("Cauchy", 0.15)["cloud"][2]
     dots = np.concatenate([c.get_offsets() for c in shown.picture.figure.axes[0].collections[1:]])
+    words = [text.get_text() for text in shown.picture.figure.axes[0].texts]
+    assert f"{(np.linalg.norm(cloud, axis=1) > 1.5).sum()} far" in words
     assert len(dots) == 512 and np.isclose(np.sort(dots[:, 0]), np.sort(cloud[:, 0])).all()
     assert f"{recording('Cauchy', 0.15).score('rmse').mean():.3f}" in shown.picture.reading
     image = shown.image.value
@@ -277,7 +279,7 @@ def test_paths_to_the_median_end_at_f_for_one_gaussian_and_elsewhere_for_unequal
 
 def test_pseudo_huber_is_a_norm_on_a_coarse_grid_and_a_square_for_most_pairs_on_the_last():
     c, metric = 0.00054 * 2**0.5, PseudoHuber()
-    coarse, fine = (differences(0.05, 600, n, seed=0) for n in (41, 1281))
+    coarse, fine = (differences(0.15, 600, n, seed=0) for n in (41, 1281))
     below = [float((pairs[3].norm(dim=1) < c).double().mean()) for pairs in (coarse, fine)]
     assert below[0] < 0.03 and 0.6 < below[1] < 0.8  # "seven in ten"
     shares = [outlier_share(metric, *pairs) for pairs in (coarse, fine)]

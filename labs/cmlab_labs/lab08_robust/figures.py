@@ -108,11 +108,12 @@ def sample_panels(
 
 
 def scatter(ax: Axes, points: np.ndarray, truth: Tensor, reach: float = 4.0) -> None:
-    """Samples as dots, those beyond FAR as crosses; the clean distribution in grey."""
+    """Samples as dots, those beyond FAR as crosses, with their number; the clean data in grey."""
     far = np.linalg.norm(points, axis=1) > FAR
     ax.scatter(*truth.T, s=2, color=DATA.color, alpha=0.12, linewidths=0)
     ax.scatter(*points[~far].T, s=3, color=STUDENT.color, linewidths=0, antialiased=False)
     ax.scatter(*points[far].T, s=9, marker="x", color=TEACHER.color, linewidths=0.8)
+    label(ax, 0.03 * reach - reach, 0.87 * reach, f"{far.sum()} far", TEACHER.color)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set(xticks=(-3, 0, 3), yticks=(-3, 0, 3))
 
