@@ -84,7 +84,7 @@ walking()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# From the start at 7 the standard deviation of the ends falls from 0.93 at stage 0 to 0.30 at stage 6. Their mean moves from 0.13, the posterior mean D, towards the end of the exact path at 0.54, though not steadily: 0.47, 0.55, 0.69, 0.68, 0.67, 0.64.
+# From the start at −8 the standard deviation of the ends falls from 0.94 at stage 0 to 0.17 at stage 6. Their mean moves from near the posterior mean D, −0.05, steadily towards the end of the exact path at −1.12. From other starts it can pass that end and turn back: from 7 it is 0.69 at stage 3 and 0.64 at stage 6, and the path ends at 0.54.
 #
 # </details>
 
@@ -195,7 +195,7 @@ folded("How much of the error each stage leaves, at the cliffs and elsewhere", "
 # ### Does this affect trained networks?
 #
 # In the recorded runs ECT is trained on this line from random weights, once with each distance. The table gives the fraction of the noise values at t = 10 that each function sends to each mode.
-# Compare a trained row with the ideal row of the same distance, and then with f\*. (With the norm the networks end nearer to f\* than their ideal answer is, because they have not reached it.)
+# Compare a trained row with the ideal row of the same distance, and then with f\*. (With the norm the networks end nearer to f\* than their ideal answer is, as in lab 05.)
 
 # %% tags=["hide-input"]
 modes = {"left": (-9.0, -0.5), "middle": (-0.5, 0.9), "right": (0.9, 9.0)}
@@ -232,8 +232,6 @@ show_source(ECTMapping.ratio)
 # - **q** is the factor by which the gap shrinks from one stage to the next.
 # - **K** widens the gap at small noise levels. Since sigmoid(0) = ½, n(0) = 1 + K/2, which is 5 with the paper's K = 8. At large t, n is 1.
 # - **b** sets where the gap passes from the first of these values to the second: around t = 1/b.
-#
-# So n(t) holds the small noise levels back: there the network is trained as a denoiser for longer.
 #
 # The code skips stage 0, since the run starts from a trained denoiser. But even at stage 1 most samples still train a denoiser (one whose best answer, with ECT's norm, is the median; that of the pre-trained denoiser is the mean):
 
@@ -326,7 +324,7 @@ Markdown("\n".join(table))
 # So training a denoiser first does not pay here if its samples are counted. On the ring the tuned network ends farther from f\*. (The norm's own limit lies about 0.06 from f\* at t = 10, so this distance alone does not say which network is the better one. But fewer of its samples lie at a mode, too; the sliced W₂ is indistinguishable.) On the digits the ranges overlap.
 # What does help, on the ring, is to let the gap shrink instead of leaving r at t/2.
 #
-# **And if the denoiser is free?** Compare *tuned* with *from scratch, short*: the two are indistinguishable on both data sets. But this denoiser had seen only a third as many samples as the tuning, whereas the paper's had seen four to fifteen times as many. *Tuned, long* starts from a denoiser that has seen four times as many, and its scores in the table are no better by any of the three measures. On the ring three seeds show no benefit from starting with a denoiser. (On the digits only the short denoiser was tried.)
+# **And if the denoiser is free?** Compare *tuned* with *from scratch, short*: the two are indistinguishable on both data sets. But these denoisers had seen only a third (ring) and two thirds (digits) as many samples as the tuning, the paper's four to fifteen times as many. *Tuned, long* starts from a denoiser that has seen four times as many, and its scores in the table are no better by any of the three measures. In one call, three seeds on the ring show no benefit from starting with a denoiser. In two, *tuned, long* is better than *tuned*, but still indistinguishable from *from scratch, short*. (On the digits only the short denoiser was tried.)
 #
 # **Why not?** The first stages of ECT mostly train a denoiser, with the norm instead of the square: at stage 1, 81 % of the samples have r = 0, and at stage 2 still more than half. A run from scratch therefore contains a pre-training. This is the likely reason; testing it would take a run from scratch that begins at stage 3.
 #
@@ -482,7 +480,7 @@ Markdown("\n".join(rows))
 #
 # 1. Denoising is consistency training at its widest gap, and each stage closes the gap further. On the line, once the gap is small, halving it takes a quarter of the error away, not a half, because of the cliffs.
 # 2. Even the ideal answers need all the stages, and the distance decides where they lead: the square to f\*, the norm to another function.
-# 3. At this scale starting from a denoiser did not pay. If its samples are counted, the tuned networks ended a little farther from f\* than those from scratch on the ring, and the two were indistinguishable on the digits; if they are not counted, the two were indistinguishable on both data sets; on the ring this was so even with a denoiser trained on four times the samples of the tuning.
+# 3. At this scale starting from a denoiser did not pay. With its samples counted, tuned networks were a little farther from f\* on the ring and indistinguishable on the digits; with its samples for free, they were indistinguishable on both.
 #
 # ## Budget
 

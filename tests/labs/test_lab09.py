@@ -9,7 +9,13 @@ import torch
 from cmlab_labs.common import plots_recordings
 from cmlab_labs.common.study import Recording, ranged, write
 from cmlab_labs.lab09_ect import checks, figures
-from cmlab_labs.lab09_ect.explorer import WALKERS, denoising_limit, explorer, walking_picture
+from cmlab_labs.lab09_ect.explorer import (
+    WALKERS,
+    denoising_limit,
+    explorer,
+    walking,
+    walking_picture,
+)
 from cmlab_labs.registry import STUDIES
 from exercises import answers, lab, solutions, stubs
 
@@ -317,17 +323,22 @@ def test_the_figures_draw_what_they_were_given(law):
 
 
 def test_walks_of_one_leap_end_at_the_posterior_mean_and_short_leaps_follow_the_path(law):
+    begin = walking().knobs["start"].value
+
     def ends(stage):
-        bars = walking_picture(stage, 7.0).figure.axes[1].patches
+        bars = walking_picture(stage, begin).figure.axes[1].patches
         count = np.array([bar.get_width() for bar in bars])
         middle = np.array([bar.get_y() + bar.get_height() / 2 for bar in bars])
         mean = (count * middle).sum() / count.sum()
         return mean, np.sqrt((count * (middle - mean) ** 2).sum() / count.sum())
 
-    level, start = torch.full((1,), TOP), torch.full((1, 1), 7.0)
+    level, start = torch.full((1,), TOP), torch.full((1, 1), begin)
     mean, spread = ends(0)
     denoised = float(law.denoise(start.double(), level.double()))
     assert mean == pytest.approx(denoised, abs=4 * spread / WALKERS**0.5)
     near, narrow = ends(5)
     assert near == pytest.approx(float(law.consistency(start.double(), level.double())), abs=0.2)
-    assert narrow < spread / 2 and "1 leap " in walking_picture(0, 7.0).reading
+    words = walking_picture(0, begin).reading
+    assert narrow < spread / 2 and "1 leap " in words and "-0.00" not in words
+    means = [ends(stage)[0] for stage in range(7)]
+    assert means == sorted(means, reverse=True)  # "steadily"

@@ -89,7 +89,7 @@ def walking() -> Explorer:
     """An explorer of random walks. Knobs: `stage` and the `start` at noise level 10."""
     knobs = {
         "stage": slider("stage a", 1, 0, DEEPEST),
-        "start": slider("start (data units)", 7.0, -15.0, 15.0, 0.5),
+        "start": slider("start (data units)", -8.0, -15.0, 15.0, 0.5),
     }
     return Explorer(walking_picture, knobs, "walking()")
 
@@ -105,7 +105,7 @@ def walking_picture(stage: int, start: float) -> Picture:
     return Picture(
         walks(levels, way, LINE, title),
         f"{title} from noise level 10 to the data, starting at {start:g}.\n"
-        f"The walks end at {way[-1].mean():.2f} on average, with a standard deviation of "
+        f"The walks end at {way[-1].mean():z.2f} on average, with a standard deviation of "
         f"{way[-1].std():.2f}.\n"
         f"The exact path ends at {exact:.2f}.",
     )

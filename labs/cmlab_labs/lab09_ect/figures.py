@@ -249,7 +249,7 @@ def walks(levels: Sequence[float], way: Tensor, oracle: Mixture1D, title: str) -
     ends.axhline(mean, color=MEAN.color, linestyle=MEAN.line, linewidth=2)
     right = ends.get_xlim()[1]
     up = 1 if exact[-1] > mean else -1
-    label(ends, 0.4 * right, float(exact[-1]) - 0.06 + 0.16 * up, "end of the exact path")
+    label(ends, 0.4 * right, float(exact[-1]) - 0.1 + 0.2 * up, "end of the exact path")
     label(ends, 0.4 * right, mean - 0.06 - 0.22 * up, "mean end of the walks", "#8a5c00")
     ends.set(ylim=(-2.2, 2.4))
     off = abs(mean - float(exact[-1]))
