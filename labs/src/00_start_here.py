@@ -18,7 +18,7 @@
 # | Part | The object |
 # | Time | 30 minutes, and 10 more for the exercises |
 # | Run All | 24 s on 2 CPU cores |
-# | You need | to know what a mean and a neural network are, and a little Python for the exercises; no lab before this one |
+# | You need | means, the normal distribution, what a neural network is, and a little Python for the exercises; no lab before this one |
 #
 # After this lab you can
 #
@@ -31,7 +31,7 @@
 # keeps a score. Code that only prepares or prints something is folded; click on it if you want to read it. Widgets can be used with the
 # mouse or the keyboard: press Tab to reach a slider, then use the arrow keys. In the exercises you replace `...` with code and run the
 # check below it. It answers ○ (not attempted yet), ✗ with the likely mistake, or ✓ with what it has shown. A hint and a solution are folded
-# under each exercise. *Level* goes from 1 to 3, and *part* is the place in the course; the [list of labs](../labs/README.md) has a one-hour selection and a table of all symbols. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
+# under each exercise. The [list of labs](../labs/README.md) has a one-hour selection and a table of all symbols. If something does not run, type `cmlab doctor` in a terminal: it says what is missing.
 
 # %%
 import json
@@ -150,7 +150,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # $$\lVert f(x + t\,z,\ t) - f(x + r\,z,\ r)\rVert .$$
 #
 # The answer at r, which is nearer to the data, serves as the target, and the answer at t is moved towards it; the target itself is held fixed in the step (no gradient passes through it). Where r is 0, the answer is known: it is the scan itself,
-# and the network is built so that it gives this answer whatever its weights are (lab 03). The step from $x + t\,z$ to $x + r\,z$ is the sampler's step with the scan x in place of D, which is the mean of such scans: so it follows the path only on average.
+# and the network is built so that it gives this answer whatever its weights are (lab 03). The step from $x + t\,z$ to $x + r\,z$ is the sampler's step with one scan x instead of the mean D, so it follows the path only on average.
 # Lab 05 shows why this is enough for small steps.
 #
 # Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs. Give it forty independent noise vectors.
@@ -225,7 +225,7 @@ against.picture(start, start, found[0]).figure
 
 # %% [markdown]
 # The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
-# point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the true end of the path.
+# point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the true end of most paths.
 #
 # ## The key figure
 #
@@ -325,7 +325,7 @@ checks.two_calls(two_calls)
 # ```
 #
 # Without code: no. $f^*$ turns noise into samples that are distributed as the data are. With fresh noise added they are distributed as noisy data are, and $f^*$ turns those into samples again, no better than before.
-# What a second call gains therefore comes from the network's errors: the network decides the details anew, at a level at which its error is smaller.
+# So a second call can only correct errors of the network: it decides the details anew, at a level at which its error is smaller.
 #
 # </details>
 

@@ -26,7 +26,7 @@
 # 2. **rank** iCT's changes by their effect on the error, both where each is introduced and within the finished recipe;
 # 3. **spot** two easy mistakes: a schedule that depends on its own history, and a wrong sign in the distribution of the noise levels.
 #
-# Song & Dhariwal changed several settings of consistency training at once, and the error fell to a fraction of its former value. To find out what one change does, make it alone, twice: add it on the way from the old recipe to the new one, and take it away from the new one. Sections marked *optional* can wait for a second reading.
+# Song & Dhariwal changed several settings of consistency training at once, and the error fell to a fraction of its former value. To find out what one change does, test it twice: add it on the way from the old recipe to the new one, and take it out of the finished one. Sections marked *optional* can wait for a second reading.
 #
 # Nothing is trained unless you press **Start**; all other runs were recorded beforehand, with three seeds each. As before, f\* is the exact consistency function and f the network's.
 
@@ -152,7 +152,7 @@ print(f"iCT's largest weight λ is about {round(float(ratio), -2):.0f} times its
 # ### How hard: the pull of the distance
 #
 # The four curves above hold for one and the same distance. Two distances differ in the length of their gradient, the *pull* ψ of a pair: for squared L2 it is twice the difference of the answers, for pseudo-Huber nearly 1 wherever the difference is well above c.
-# So what a recipe does at a noise level is the product of all three, p(i) λ(i) E ψ, the *total pull*. Here it is for CT, and for iCT's distance, weight and levels, put in one after the other; f\* of the ring stands in for the network. The short bars mark the medians.
+# So what a recipe does at a noise level is the product of all three, p(i) λ(i) E ψ, the *total pull*. Here it is for CT, and for iCT's distance, weight and levels, put in one after the other; f\* of the ring stands in for the network, with N = 161. Short bars mark the medians.
 
 # %% tags=["hide-input"]
 recipes = {"CT": (four["CT"], SquaredL2())} | {
@@ -241,7 +241,7 @@ explorer()
 #
 # - The median of the product moves from 0.018 to 0.30, the median of p: with weight 1 the product *is* p.
 # - The median of p moves from 0.30 to 1.5 (not to $e^{1.1} = 3$, because the grid ends at 10), that of the product from 0.018 to 0.10. λ hides most of the mistake. It does not make it harmless: near the data few pairs are drawn, each with a large λ.
-# - λ grows with N, since the gaps shrink. The product keeps its shape: its median is 0.018 from N = 11 to 1281. So the doubling changes how good the targets are, and not where the network learns.
+# - λ grows with N, since the gaps shrink. The product keeps its shape: its median is 0.018 from N = 11 to 1281. (The total pull moves: on fine grids the differences fall below c, and its median rises from 0.018 to 0.051.)
 #
 # </details>
 
@@ -310,9 +310,9 @@ pairs_said = [f"from {a:.3f} to {b:.3f} at t = {kept['ict']['levels'][0, i]:.2g}
 print(f"When the weight 1/(t − r) is added, it lowers the error {pairs_said[0]}, {pairs_said[1]} and {pairs_said[2]}.")
 
 # %% [markdown]
-# The weight takes emphasis away from high noise, and yet the error falls there too. iCT gives this as the reason for the weight (Section 3.1): the levels near the data influence the higher ones. An answer at t is copied from its neighbour at r, that one from the next, and so on down to the boundary, and with it an error. It cannot be all: at t = 0.1 both errors are still small, and most of the difference at high noise arises between 0.1 and 0.4. What else the weight does there was not tested.
+# The weight takes emphasis away from high noise, and yet the error falls there too. iCT gives this as the reason for the weight (Section 3.1): the levels near the data influence the higher ones. An answer at t is copied, with its error, from its neighbour at r, that one from the next, and so on down to the boundary. This cannot be the whole reason: at t = 0.1 both errors are still small, and most of the difference at high noise arises between 0.1 and 0.4. What else the weight does there was not tested.
 #
-# With N = 11 the long one-sample steps are biased, and more training hardly helps. The other three are indistinguishable at the end.
+# With N = 11 the long one-sample steps are biased, and more training hardly helps.
 
 # %% [markdown]
 # ## Exercises

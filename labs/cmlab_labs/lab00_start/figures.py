@@ -139,7 +139,7 @@ def generator_at_work(
     pair = torch.stack([calls[1][-1], scan])[None]
     contact_sheet(right, pair, ("made just now", "nearest training scan"), title="New, or a copy?")
     names = [f"t = {level:.2g}" for level in levels.tolist()]
-    title = "Answers along one path: a perfect f would not change"
+    title = "Answers along a path of the perfect denoiser"
     contact_sheet(below, along, names, ("on the path: xₜ", "mean: D", "network: f"), title)
     return figure
 
