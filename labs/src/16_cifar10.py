@@ -34,7 +34,7 @@ from cmlab_labs.common.explorer import folded, start_lab
 from cmlab_labs.common.generators import CIFAR_GENERATOR, shipped
 from cmlab_labs.common.prediction import predict
 from cmlab_labs.lab16_cifar10 import checks, figures
-from cmlab_labs.lab16_cifar10.explorer import explorer, halfway_contrast
+from cmlab_labs.lab16_cifar10.explorer import explorer
 from cmlab_labs.lab16_cifar10.figures import (
     distance_by_size,
     distance_curves,
@@ -73,12 +73,12 @@ print(f"It has {weights / 1e6:.2f} million weights, in a file of {CIFAR_GENERATO
 denoised = generator.recipe.start.samples / 1e6
 print(f"It saw {denoised:.2f} million images as a denoiser and {record['samples_seen'] / 1e6 - denoised:.2f} million in consistency training (ECT), in {record['cpu_hours']:.1f} core-hours (hours times cores).")
 command = f"cmlab train {record['preset']} {' '.join('--set ' + s for s in record['settings'])}"
-folded("The command that made it", f"`{command}`\n\nOf the 8500 steps 4500 are ECT, as in the preset; the `start` options set those of the denoiser, on the schedule of a longer run.")
+folded("The command that made it", f"`{command}`\n\nECT has 4500 steps (9/17 of `steps`, as in the preset), the denoiser 20 137, on the schedule of a longer run.")
 
 # %% [markdown]
-# Choose a class. At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right is the generated picture, beside the nearest photographs of the training set if CIFAR-10 is on this machine. At the bottom are pictures on the way from one noise vector to another, along a great circle and along a straight line.
+# Choose a class. At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right are the nearest photographs of the training set, if CIFAR-10 is on this machine. At the bottom are pictures on the way from one noise vector to another, along a great circle, on which the norm stays that of noise.
 #
-# Four things to try. Ask for another **class** with the same noise: what stays the same? Set the **calls** to 2 and move the **noise level of the last call**: where does the second call repair the picture, and where does it invent a new one? Move the **share** from 0 to 1: does the picture jump? And compare the two **rows** at the bottom, at their ends and half-way.
+# Three things to try. Ask for another **class** with the same noise: what stays the same? Set the **calls** to 2 and move the **noise level of the last call**: where does the second call repair the picture, and where does it invent a new one? And move the **share** from 0 to 1: does the picture jump?
 
 # %%
 explorer(generator)
@@ -89,15 +89,8 @@ explorer(generator)
 # Levels and correlations are means over the seeds 0 to 19, for aeroplanes. **Class:** layout and colours stay (the pixels correlate by 0.75 to 0.79 with those of a car, a cat and a horse from the same noise vector, and not at all with those from another), and the object is drawn into them.
 # **Level:** at 0.2 the second call changes next to nothing (correlation with the first picture 0.98). At 0.8 it repairs: the layout stays and edges become clear (0.91). From about 5 on it invents: only coarse colours remain (0.63, and 0.34 at 20).
 # **Share:** the picture changes smoothly. From seed 0 to seed 1, no step of 5 % changes the pixels by more than 0.09 (root mean square), while the two ends are 0.70 apart.
-# **Rows:** the ends are the same; half-way, the straight mix gives a paler picture.
 #
 # </details>
-
-# %% tags=["hide-input"]
-round_way, straight = halfway_contrast(generator, 50)
-folded("Why does the straight mix give a paler picture?", f"""In 3072 dimensions nearly all noise vectors have the same norm, √3072 = 55.4 within a few percent, and at σ_max the network was trained on nothing else. Half-way, the straight mix of two of them has only √0.5 = 0.71 of this norm; on the great circle every point has the full norm.
-
-For Gaussian data f is linear (lab 02), and the picture would have 0.71 of the contrast. For photographs the standard deviation of the pixels is {straight.mean():.2f} with the straight mix and {round_way.mean():.2f} on the great circle, {straight.mean() / round_way.mean():.2f} times (means of 50 pairs of noise vectors; the straight mix is the paler one in {100 * (straight < round_way).double().mean():.0f} % of them).""")
 
 # %% [markdown]
 # ### A hundred pictures
@@ -111,7 +104,7 @@ unselected(CIFAR_GENERATOR, f"A classifier finds the class asked for in {100 * a
 # %% [markdown]
 # ## Predict
 #
-# You have trained a generator of digits of 8 × 8 pixels (lab 00). Now you want to generate photographs of 32 × 32 pixels, in colour.
+# A generator of photographs begins as a denoiser. How much does the consistency training add to its cost?
 
 # %%
 predict("16.1")
@@ -136,7 +129,7 @@ Markdown(figures.cost_table(found))
 ratio = found["cifar10.ect-paper"].step / found["cifar10.ect-paper"].call
 print(f"An ECT step costs {ratio:.2f} calls and a denoiser's step {ratio - 1:.2f}, so the ratio is {ratio / (ratio - 1):.2f}.")
 digits, laptop, paper = (found[name].run for name in ("digits.ect", "cifar10.ect-laptop", "cifar10.ect-paper"))
-print(f"With its start as a denoiser cifar10.ect-laptop takes {figures.power(laptop)} operations, {laptop / digits:.0f} times those of the digits, and cifar10.ect-paper {figures.power(paper)}.")
+print(f"With its start as a denoiser cifar10.ect-laptop takes {figures.power(laptop)} operations, about {float(f'{laptop / digits:.2g}'):.0f} times those of the digits, and cifar10.ect-paper {figures.power(paper)}.")
 before = (found["cifar10.ect-paper"].step - found["cifar10.ect-paper"].call) * found["cifar10.ect-paper"].begun
 print(f"In cifar10.ect-paper the consistency training adds {100 * (paper / before - 1):.0f} % to the operations of its denoiser.")
 for name, batch in (("cifar10.ect-laptop", 128), ("cifar10.ect-paper", 128)):
@@ -150,8 +143,10 @@ own, begun = found["cifar10.ect-laptop"], generator.recipe.start.samples
 spent = (own.step - own.call) * begun + own.step * (record["samples_seen"] - begun)
 pace = spent / (record["cpu_hours"] * 3600)
 print(f"The run above performed {figures.power(spent)} operations, {figures.power(pace)} per second on each core.")
+a100 = found["cifar10.ect-paper"].step * 8000 * 128 / 3600
+print(f"ECT's hour on one A100 (8000 steps of 128 images in float32, as reported) makes {figures.power(a100)} operations per second. At this speed, and at 10¹⁴ (a third of an A100's peak in bf16), not run here:")
 for name in ("cifar10.ect-laptop", "cifar10.ect-sprint", "cifar10.ect-paper"):
-    print(f"{name}: {float(f'{found[name].run / 1e14 / 3600:.2g}'):g} hours at 10¹⁴ operations per second (a GPU; not run here)")
+    print(f"{name}: {figures.hours(found[name].run / a100)}, and {figures.hours(found[name].run / 1e14)}")
 
 # %% [markdown]
 # *On paper:* at the pace of the run above, how many hours does the whole *laptop* take on two cores?
@@ -164,7 +159,7 @@ folded("Answer", f"{figures.power(laptop)} operations, divided by 2 · {figures.
 #
 # Nothing changes in the method. The loss is that of lab 05 and of the digits, with ECT's pairs of levels, distance and weight (lab 09):
 #
-# $$L(\theta) = \lambda(t, r)\; d\bigl(f_\theta(x + t z,\, t),\ f_{\mathrm{sg}(\theta)}(x + r z,\, r)\bigr)$$
+# $$L(\theta) = \mathrm{E}\Bigl[\lambda(t, r)\; d\bigl(f_\theta(x + t z,\, t),\ f_{\mathrm{sg}(\theta)}(x + r z,\, r)\bigr)\Bigr]$$
 #
 # What changes is the recipe around it: data, network, batch size, budget and number format. The network of *laptop* works on patches of 2 × 2 pixels, so that most of the arithmetic is done at 16 × 16; what was tried before it was chosen is in `docs/settings.md`.
 #
@@ -183,7 +178,7 @@ else:
 at_work
 
 # %% [markdown]
-# What do ten minutes give? The short run was made once for this lab (seed 0, 16 core-minutes). With 1 000 pictures, the Fréchet distance of one call is 218 in the features of `cmlab-cifar`, a small classifier of CIFAR-10 that comes with this course; pictures of pure noise have 307 and other photographs 8. There are colours and a layout, but hardly any objects: the classifier reads the class asked for in 15 % of the pictures, and 10 % would be chance.
+# What do ten minutes give? The short run was made once for this lab (seed 0, 16 core-minutes). Its Fréchet distance in one call is 218, in the features of `cmlab-cifar`, a small classifier of CIFAR-10 that comes with this course. With 1 000 pictures, as here, the generator above has 103, pure noise 307 and other photographs 8. (With another number of pictures these distances change; see *A distance of n samples*.) There are colours and a layout, but hardly any objects: the classifier reads the class asked for in 15 % of the pictures, and 10 % would be chance.
 #
 # <details><summary>The same in a terminal</summary>
 #
@@ -217,7 +212,7 @@ sharpening(run, score, title)
 print(f"The patch distance of 8 pictures is {before:.3f} for the denoiser's last strip and {after:.3f} at the end; for 8 photographs against 8 others it is {score.floor[0]:.3f} to {score.floor[1]:.3f}.")
 
 # %% [markdown]
-# On the left is the loss by noise level, whose unit changes where the method changes. On the right is a score for each strip, the *patch distance*: the sliced Wasserstein distance between small patches of the generated pictures and of photographs, at several scales.
+# Below the strips is a score for each, the *patch distance*: the sliced Wasserstein distance between small patches of the generated pictures and of photographs, at several scales.
 # It cannot distinguish the last strip from photographs, although you can: eight pictures are few, and patches say nothing about objects.
 #
 # ## How good is it?
@@ -271,7 +266,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} times the error bar, which doe
 
 # %% [markdown]
 # The dotted lines mark the exact distances. Even with 4 000 samples the curves lie above them, and so does that of the real samples, whose exact distance is 0. The bias is about proportional to 1/n + 1/20 000: at n = 4 000 five sixths of it come from the 4 000 samples; the last sixth remains for any n, because the 20 000 are a finite set as well.
-# So a run at home with 5 000 samples gets a larger number than a paper with 50 000, although its model may be no worse. A Fréchet distance means something only together with its **feature space**, its **n**, its **reference set** and its **floor** (the value for real pictures), and it can be compared only with distances that share all of these. `cmlab` prints them with each number.
+# So a run at home with 5 000 samples gets a larger number than a paper with 50 000, although its model may be no worse; the generator above has 103 with 1 000 pictures and 95 with 5 000. Compare Fréchet distances only in the same **feature space**, at the same **n**, against the same **reference set**, and beside their **floor** (the value for real pictures). `cmlab` prints all four with each number. Even so, a small difference decides nothing: the bias depends on the generator, too ([Chong & Forsyth 2020](https://arxiv.org/abs/1911.07023)).
 #
 # ### Published scores, and what they cost
 #
@@ -284,7 +279,7 @@ Markdown(figures.results_table((CIFAR_GENERATOR.with_suffix(".json"), None, None
 # %% tags=["hide-input"]
 plan, lean, full = record["samples_seen"] / 1e6, found["cifar10.ect-laptop"], found["cifar10.ect-paper"]
 print(f"The run above saw {plan:.1f} million images in all, 1/{212.8 / plan:.0f} of ECT's shortest row (212.8 million with its denoiser).")
-print(f"Its network has {lean.weights / full.weights:.2f} of the weights, and {lean.call / full.call:.4f} of the operations in a call.")
+print(f"Its network has 1/{full.weights / lean.weights:.0f} of the weights, and 1/{float(f'{full.call / lean.call:.2g}'):.0f} of the operations in a call.")
 
 # %% [markdown]
 # ## New pictures, or copies?
@@ -316,7 +311,7 @@ pairs
 # %% [markdown]
 # Neither distance decides alone. An aeroplane in the sky and a ship at sea are both small, with uniform surroundings: in pixels (‖x − y‖ over 3072 values in [−1, 1]) they are nearer than two versions of one photograph of a car. The five samples are near in features and far away in pixels. **Find candidates by features, then compare their pixels, and look at both pictures.**
 #
-# By this rule no sample is a plain copy. A shifted or recoloured one would be far away in pixels too; there only the eye decides, and the five pairs were not looked at here. Nor is the test a hard one: pictures as imperfect as these are far from every photograph. The better samples of two and four calls were not tested.
+# By this rule no sample of one call is a copy. A shifted or recoloured one would be far away in pixels too, so the five pairs were made again from the recorded seed and looked at once, outside this notebook: each photograph is a ship at sea, each sample a blurred shape before a horizon, with another outline and in other colours. Nor is the test a hard one: pictures as imperfect as these are far from every photograph.
 #
 # ## Exercises
 #
@@ -358,7 +353,7 @@ checks.decay(decay)
 #
 # Suppose that paper A reports a distance of 12.1 with 5 000 samples and paper B one of 11.8 with 50 000, in the same feature space and against the same reference set. Which generator is better? Paper A also gives 14.7 with 2 500 samples.
 #
-# On average the distance of n samples is about $d_\infty + b/n$. Solve for $d_\infty$, given distances `d1` and `d2` at two sizes `n1` and `n2`, and program it. Then answer the question; b is about the same for both generators.
+# On average the distance of n samples is about $d_\infty + b/n$ (Chong & Forsyth 2020). Solve for $d_\infty$, given distances `d1` and `d2` at two sizes `n1` and `n2`, and program it. Then answer the question. The paper's point is that b depends on the generator, and paper B gives no second distance: take A's b for B first, and then say how large B's would have to be for B to be the better one.
 
 # %% tags=["exercise"]
 def at_infinity(n1, d1, n2, d2):
@@ -383,17 +378,18 @@ checks.at_infinity(at_infinity)
 #     return (n2 * d2 - n1 * d1) / (n2 - n1)
 # ```
 #
-# For A this gives 2 · 12.1 − 14.7 = 9.5, with b = 5 000 · (12.1 − 9.5) = 13 000. With the same b, B has 11.8 − 13 000/50 000 = 11.5. So A is the better one, although its published number is larger. (An extrapolation amplifies errors: with error bars of 0.3 on both of A's distances, the 9.5 has one of 0.7.)
+# For A this gives 2 · 12.1 − 14.7 = 9.5, with b = 5 000 · (12.1 − 9.5) = 13 000. With the same b, B has 11.8 − 13 000/50 000 = 11.5. B would be the better one only if its b were above 50 000 · (11.8 − 9.5) = 115 000, nine times A's. So A is probably better, although its published number is larger. (An extrapolation amplifies errors: with error bars of 0.3 on both of A's distances, the 9.5 has one of 0.7.)
 #
 # </details>
 
 # %% tags=["hide-input"]
 for name in list(contrast)[1:]:
     d1, d2 = drifts[name].mean[[3, 5]]
-    print(f"{name}, extrapolated from n = {sizes[3]} and {sizes[5]}: {(sizes[5] * d2 - sizes[3] * d1) / (sizes[5] - sizes[3]):.4f}; exact {exact[name]:.4f}")
+    limit = (sizes[5] * d2 - sizes[3] * d1) / (sizes[5] - sizes[3])
+    print(f"{name}, extrapolated from n = {sizes[3]} and {sizes[5]}: {limit:.4f} (exact {exact[name]:.4f}), with b = {sizes[3] * (d1 - limit):.0f}")
 
 # %% [markdown]
-# For the two generators of the figure the formula restores the order. What is left is mostly the bias of the reference set of 20 000.
+# For the two generators of the figure, which are much alike and have nearly the same b, the formula restores the order. What is left is mostly the bias of the reference set of 20 000.
 
 # %% [markdown]
 # ## What the paper claims, what you saw
@@ -424,7 +420,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 #
 # 1. The loss for photographs is the loss for digits. Data, network, batch and budget change.
 # 2. What a training run costs can be counted before it starts. How good its result will be cannot.
-# 3. A distance means something with its feature space, its n, its reference set and its floor, and an FID with the images behind it.
+# 3. A distance means something only with its feature space, n, reference set and floor, and an FID only with the number of training images.
 #
 # ## Budget
 

@@ -24,12 +24,16 @@ from ..common.animation import (
 )
 from ..common.generators import Generator, shipped
 from .explorer import few_steps, noise
-from .figures import lerp
 
 PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))  # seeds of the noise vectors
 ASKED = (0, 1, 7, 8, 9)  # the class of each pair
 FRAMES, QUALITY = 21, 88
 SHARE = "share of the second noise (no unit)"
+
+
+def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
+    """(1 - s) z1 + s z2, the straight way."""
+    return (1 - share) * z1 + share * z2
 
 
 Norms = dict[str, list[float]]  # the strength of the noise at each share, by way

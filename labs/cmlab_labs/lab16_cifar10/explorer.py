@@ -18,7 +18,7 @@ from ..common.exercise import RecordedCalls
 from ..common.explorer import Explorer, Picture, choice, log_slider, slider
 from ..common.generators import Generator, ReferenceImages
 from ..common.plots_samples import contrast_scaled
-from .figures import GeneratorScene, generator_scene, lerp
+from .figures import GeneratorScene, generator_scene
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -62,13 +62,10 @@ def picture(
         sampler(generator.model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     near, distances = neighbours(generator.pool, x_out[-1:])
-    ways = interpolations(generator, seed, other, label)
-    scene = GeneratorScene(
-        (contrast_scaled(x_in, times, data.sigma_data), x_out), x_out[-1], near, distances,
-        *ways, SHARES,
-    )  # fmt: skip
-    short = float(lerp(noise(seed, data.shape), noise(other, data.shape), 0.5).norm() / z.norm())
-    text = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}", short)
+    between = interpolations(generator, seed, other, label)
+    inside = contrast_scaled(x_in, times, data.sigma_data)
+    scene = GeneratorScene((inside, x_out), x_out[-1], near, distances, between, SHARES)
+    text = reading(generator, times, distances, f"seed={seed}, {share:.0%} of seed {other}")
     return Picture(generator_scene(scene), text)
 
 
@@ -79,32 +76,13 @@ def answers(generator: Generator, label: int, n: int) -> Denoise:
 
 @lru_cache(maxsize=32)
 @torch.no_grad()
-def interpolations(
-    generator: Generator, seed: int, other: int, label: int
-) -> tuple[Tensor, Tensor]:
-    """One-call pictures at each of SHARES, on the great circle and on the straight way."""
+def interpolations(generator: Generator, seed: int, other: int, label: int) -> Tensor:
+    """One-call pictures at each of SHARES of the great circle between two noise vectors."""
     data = generator.data
     ends = noise(seed, data.shape), noise(other, data.shape)
-    mixed = [slerp(*ends, s) for s in SHARES] + [lerp(*ends, s) for s in SHARES[1:-1]]
-    process, z = generator.model.process, torch.cat(mixed)
-    made = generator.recipe.sampler(process, answers(generator, label, len(z)), z, 1)
-    round_way, inner = made[: len(SHARES)], made[len(SHARES) :]
-    return round_way, torch.cat([round_way[:1], inner, round_way[-1:]])
-
-
-@torch.no_grad()
-def halfway_contrast(generator: Generator, pairs: int, label: int = 0) -> tuple[Tensor, Tensor]:
-    """Standard deviation of the pixels of one-call pictures half-way between two noises.
-
-    Returns:
-        Those on the great circle (pairs,), and on the straight way.
-    """
-    shape = generator.data.shape
-    ends = [(noise(2 * k, shape), noise(2 * k + 1, shape)) for k in range(pairs)]
-    z = torch.cat([mix(*two, 0.5) for mix in (slerp, lerp) for two in ends])
-    made = few_steps(generator)(generator.model.process, answers(generator, label, len(z)), z, 1)
-    round_way, straight = made.flatten(1).std(1).split(pairs)
-    return round_way, straight
+    z = torch.cat([slerp(*ends, s) for s in SHARES])
+    f = answers(generator, label, len(z))
+    return generator.recipe.sampler(generator.model.process, f, z, 1)
 
 
 def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[float]]:
@@ -115,10 +93,8 @@ def neighbours(pool: ReferenceImages | None, x: Tensor) -> tuple[Tensor, list[fl
     return pool.images[which[0]].float() / 127.5 - 1, distances[0].tolist()
 
 
-def reading(
-    generator: Generator, times: Tensor, distances: Sequence[float], mix: str, short: float
-) -> str:
-    """Three lines of text on the picture."""
+def reading(generator: Generator, times: Tensor, distances: Sequence[float], mix: str) -> str:
+    """Two lines of text on the picture."""
     at = ", ".join(f"{t:.3g}" for t in times.tolist())
     one = len(times) == 1
     calls = f"{len(times)} network call{'s' * (not one)}, at noise level{'s' * (not one)} {at}."
@@ -129,5 +105,4 @@ def reading(
         near = (f"In pixels, the nearest of {pool.name} is {distances[0]:.1f} away; for unseen "
                 f"real pictures the median is {pool.typical:.1f}, and an exact copy would be at "
                 "0.")  # fmt: skip
-    way = f"Half-way between the two, the straight mix has {short:.2f} of the norm of noise."
-    return "\n".join((f"{mix}: {calls}{lazy}", near, way))
+    return f"{mix}: {calls}{lazy}\n{near}"

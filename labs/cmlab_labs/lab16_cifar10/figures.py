@@ -27,7 +27,6 @@ from cmlab.metrics.frechet import frechet
 from cmlab.metrics.patches import patch_distance
 from cmlab.metrics.plots import (
     DATA,
-    MEAN,
     NOISE,
     STUDENT,
     TEACHER,
@@ -124,6 +123,12 @@ def power(number: float) -> str:
     """A large number to two digits, such as 1.7 · 10¹⁶."""
     digits, exponent = f"{number:.1e}".split("e")
     return f"{digits} · 10" + str(int(exponent)).translate(SUPERSCRIPT)
+
+
+def hours(seconds: float) -> str:
+    """A time to two digits, in minutes below two hours."""
+    value, unit = (seconds / 60, "minutes") if seconds < 7200 else (seconds / 3600, "hours")
+    return f"{float(f'{value:.2g}'):g} {unit}"
 
 
 # Training curves of the training desk: loss, loss by noise level, and samples
@@ -260,18 +265,10 @@ def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
     return figure
 
 
-# Straight interpolation between two noises; the spherical one is `slerp`
-
-
-def lerp(z1: Tensor, z2: Tensor, share: float) -> Tensor:
-    """(1 - s) z1 + s z2, the straight way."""
-    return (1 - share) * z1 + share * z2
-
-
-# A generator's calls, nearest neighbours, and the path between two noises
+# A generator's calls, nearest neighbours, and the great circle between two noises
 
 GAP = 3  # dots between two pictures
-WIDE, HIGH = 8.8, 6.4  # inches
+WIDE, HIGH = 8.8, 5.1  # inches
 
 
 @dataclass(frozen=True)
@@ -282,8 +279,7 @@ class GeneratorScene:
     made: Tensor  # (3, h, w)
     near: Tensor  # (k, 3, h, w), k ≤ 3: its nearest neighbours
     distances: Sequence[float]
-    round_way: Tensor  # one for each of `shares`, mixed on the great circle
-    straight: Tensor  # the same, mixed straight
+    between: Tensor  # one for each of `shares`, mixed on the great circle
     shares: Sequence[float]
 
 
@@ -321,23 +317,22 @@ def padded(pictures: Tensor, count: int) -> Tensor:
 
 
 def generator_scene(scene: GeneratorScene) -> Figure:
-    """The calls, the neighbours, and the ways from one noise to another."""
+    """The calls, the neighbours where there are any, and the way from one noise to another."""
     figure, (left, right, below) = three_grids(len(scene.shares))
     calls = torch.stack([padded(pictures, 4) for pictures in scene.calls])
     count = len(scene.calls[0])
     names = [f"call {i + 1}" for i in range(count)]
     title = f"{count} network call{'s' * (count > 1)}"
     image_grid(left, calls, names, ("in: xₜ", "out: f"), title)
-    four = padded(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
-    image_grid(
-        right, four, (), (), "Generated, and the nearest" if scene.distances else "Generated"
-    )
-    name_grid(
-        right, ["generated", *(f"{d:.1f} away" for d in scene.distances)], four.shape[-1] + GAP
-    )
-    ways = torch.stack([scene.round_way, scene.straight])
+    if scene.distances:
+        four = padded(torch.cat([scene.made[None], scene.near]), 4).unflatten(0, (2, 2))
+        image_grid(right, four, (), (), "Generated, and the nearest")
+        away = [f"{d:.1f} away" for d in scene.distances]
+        name_grid(right, ["generated", *away], four.shape[-1] + GAP)
+    else:
+        right.set_axis_off()
     names = [f"{share:.0%}" for share in scene.shares]
-    image_grid(below, ways, names, ("great circle", "straight"),
+    image_grid(below, scene.between[None], names, ("f",),
           "From the first noise to the second, one call each")  # fmt: skip
     return figure
 
@@ -351,16 +346,16 @@ def name_grid(ax: Axes, names: Sequence[str], side: int) -> None:
 
 
 def three_grids(columns: int) -> tuple[Figure, list[Axes]]:
-    """Boards of 4 × 2, 2 × 2 and `columns` × 2 pictures, those above in one scale."""
+    """Boards of 4 × 2, 2 × 2 and `columns` × 1 pictures, those above in one scale."""
     with styled():
         figure = Figure(figsize=(WIDE, HIGH), dpi=100)
     left, unit = 0.105, 0.134  # shares of the width
     tall = unit * WIDE / HIGH
     low = min(0.885 / columns, 0.148)
     boxes = (
-        (left, 0.92 - 2 * tall, 4 * unit, 2 * tall),
-        (left + 4.35 * unit, 0.92 - 2 * tall, 2 * unit, 2 * tall),
-        (left, 0.02, columns * low, 2 * low * WIDE / HIGH),
+        (left, 0.9 - 2 * tall, 4 * unit, 2 * tall),
+        (left + 4.35 * unit, 0.9 - 2 * tall, 2 * unit, 2 * tall),
+        (left, 0.02, columns * low, low * WIDE / HIGH),
     )
     return figure, [figure.add_axes(box, anchor="NW") for box in boxes]
 
@@ -454,16 +449,14 @@ def results_table(records: Sequence[Path | None] = (None,) * len(OURS)) -> str:
     return "\n".join(lines)
 
 
-# The log of a shipped run with its start: losses, and sheets of samples
+# The log of a shipped run with its start: sheets of samples
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Training record: losses and sheets of samples of one run, its start included."""
+    """Training record: sheets of samples of one run, its start included."""
 
     before: int  # images seen by the start
-    samples: np.ndarray  # (rows,) images seen, the start's counted
-    losses: np.ndarray  # (rows, levels), NaN where no image had that noise
     seen: np.ndarray  # (sheets,) images seen at each sheet
     sheets: np.ndarray  # (sheets, rows of calls, h, w, 3) uint8
 
@@ -478,8 +471,6 @@ def read_training_record(path: Path) -> TrainingRecord:
     rows = [row for row in read_log(with_suffix(path, ".jsonl")) if row.get("stage") in (0, 1)]
     if not rows:
         raise BadFile(f"{path}.jsonl is no log of a run; make it with `cmlab ship RUN --out NAME`")
-    samples = np.array([row["samples"] for row in rows])
-    losses = [[np.nan if v is None else v for v in row["by_level"]] for row in rows]
     first = [row["samples"] for row in rows if row["stage"] < rows[-1]["stage"]]
     try:
         whole = stacked([with_suffix(path, ".png")])
@@ -487,7 +478,7 @@ def read_training_record(path: Path) -> TrainingRecord:
         sheets = whole.reshape(len(seen), len(CALLS), -1, *whole.shape[1:])
     except (ValueError, TypeError) as error:
         raise BadFile(f"{path}.png does not fit its record; restore the files") from error
-    return TrainingRecord(max(first, default=0), samples, np.array(losses, float), seen, sheets)
+    return TrainingRecord(max(first, default=0), seen, sheets)
 
 
 # Bias of a Fréchet distance by the number of samples
@@ -584,25 +575,25 @@ def patch_distances(run: TrainingRecord, real: Tensor, calls: int = 1) -> PatchD
 
 # Samples from fixed noise during training, read from the run's log
 
-# Which of LEVELS are averaged into one curve: noise below, about and above the data's own size.
-BANDS = {"t < 0.1": (0, 4), "0.1 to 5": (4, 9), "t > 5": (9, 12)}
-SHARPENING_WIDE, BELOW = 8.8, 3.2  # inches: of the figure, and of its lower part
+SHARPENING_WIDE, BELOW = 8.8, 2.9  # inches: of the figure, and of its lower part
 
 
 def chosen_sheets(seen: np.ndarray, count: int, before: int) -> list[int]:
-    """Indices of `count` sheets at most: half of them up to the start's end, and the last one."""
-    stages = [(0, before), (before, int(seen[-1]))] if before else [(0, int(seen[-1]))]
+    """Indices of `count` sheets at most, half of them the start's; each training's last is one."""
+    stages = [(before, int(seen[-1]), count - count // 2)]
+    stages = [(0, before, count // 2), *stages] if before else [(0, int(seen[-1]), count)]
     found: set[int] = set()
-    for low, high in stages:
-        marks = low + np.geomspace((high - low) / 12, high - low, count // len(stages))
-        found |= {int(np.abs(seen - mark).argmin()) for mark in marks}
+    for low, high, few in stages:
+        own = np.flatnonzero((seen > low) & (seen <= high))
+        marks = low + np.geomspace((high - low) / 12, high - low, few)
+        found |= {int(own[np.abs(seen[own] - mark).argmin()]) for mark in marks if len(own)}
     return sorted(found)
 
 
 def sharpening(
-    run: TrainingRecord, score: PatchDistances, title: str, count: int = 6, calls: int = 1
+    run: TrainingRecord, score: PatchDistances, title: str, count: int = 5, calls: int = 1
 ) -> Figure:
-    """Strips of samples at `count` moments, over the loss by noise level and a score of each."""
+    """Strips of samples at `count` moments, over a score of each."""
     picked = chosen_sheets(run.seen, count, run.before)
     strips = [run.strip(index, calls) for index in picked]
     above = 0.86 * SHARPENING_WIDE * sum(len(strip) for strip in strips) / strips[0].shape[1]
@@ -610,16 +601,13 @@ def sharpening(
     with styled():
         figure = Figure(figsize=(SHARPENING_WIDE, high), dpi=100)
         top = figure.add_axes((0.13, BELOW / high, 0.86, above / high))
-        left = figure.add_axes((0.08, 0.5 / high, 0.4, 2.2 / high))
-        right = figure.add_axes((0.58, 0.5 / high, 0.4, 2.2 / high))
+        below = figure.add_axes((0.13, 0.5 / high, 0.86, 1.9 / high))
     stack_strips(top, strips, [sheet_name(run, index) for index in picked], title)
-    draw_loss_bands(left, run)
-    draw_distances(right, run, score)
-    for ax in (left, right):
-        ax.plot(run.seen[picked] / 1e6, [0.03] * len(picked), "|", color="black", ms=7,
-                transform=ax.get_xaxis_transform())  # fmt: skip
-        if run.before:
-            ax.axvline(run.before / 1e6, color=NOISE.color, lw=1.2, ls="--")
+    draw_distances(below, run, score)
+    below.plot(run.seen[picked] / 1e6, [0.03] * len(picked), "|", color="black", ms=7,
+               transform=below.get_xaxis_transform())  # fmt: skip
+    if run.before:
+        below.axvline(run.before / 1e6, color=NOISE.color, lw=1.2, ls="--")
     return figure
 
 
@@ -637,29 +625,6 @@ def stack_strips(ax: Axes, strips: Sequence[np.ndarray], names: Sequence[str], t
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", x=-0.145)
 
 
-def draw_loss_bands(ax: Axes, run: TrainingRecord) -> None:
-    """The loss in each of BANDS, a running median over the log."""
-    for (name, bins), role in zip(BANDS.items(), (STUDENT, MEAN, TEACHER), strict=True):
-        for later in (False, True):  # the two losses have two units: no line joins them
-            x, y = running_median(run, bins, later)
-            ax.plot(x, y, color=role.color, ls=role.line, marker=role.marker, ms=5,
-                    markevery=max(len(x) // 4, 1), label="" if later else name)  # fmt: skip
-    ax.set_yscale("log")
-    ax.legend(fontsize=8, title="noise level", title_fontsize=8)
-    name_axes(ax, "images seen (millions)", "loss", "Loss by noise level, in two units")
-
-
-def running_median(
-    run: TrainingRecord, bins: tuple[int, int], later: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Millions of images and a running median of the loss in these bins, of one training."""
-    mean = np.ma.masked_invalid(run.losses[:, slice(*bins)]).mean(1).filled(np.nan)
-    kept = np.isfinite(mean) & ((run.samples > run.before) == later)
-    values = mean[kept]
-    smooth = [np.median(values[max(i - 3, 0) : i + 4]) for i in range(len(values))]
-    return run.samples[kept] / 1e6, np.array(smooth)
-
-
 def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None:
     """The score of each sheet's pictures, over that of as many real ones."""
     low, high = score.floor
@@ -671,7 +636,7 @@ def draw_distances(ax: Axes, run: TrainingRecord, score: PatchDistances) -> None
     ax.set_ylim(bottom=0)
     near = score.values[-1] <= high
     said = (
-        "The patch distance cannot tell\nthe last strip from photographs"
+        "The patch distance cannot tell the last strip from photographs"
         if near
         else "Distance to photographs"
     )
