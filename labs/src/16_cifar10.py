@@ -144,9 +144,9 @@ spent = (own.step - own.call) * begun + own.step * (record["samples_seen"] - beg
 pace = spent / (record["cpu_hours"] * 3600)
 print(f"The run above performed {figures.power(spent)} operations, {figures.power(pace)} per second on each core.")
 a100 = found["cifar10.ect-paper"].step * 8000 * 128 / 3600
-print(f"ECT's hour on one A100 (8000 steps of 128 images in float32, as reported) makes {figures.power(a100)} operations per second. At this speed, and at 10¹⁴ (a third of an A100's peak in bf16), not run here:")
+print(f"ECT's hour on one A100 (8000 steps of 128 images in float32, as reported) makes {figures.power(a100)} operations per second. A run would take, at this speed or at 10¹⁴ (a third of an A100's peak in bf16), not run here:")
 for name in ("cifar10.ect-laptop", "cifar10.ect-sprint", "cifar10.ect-paper"):
-    print(f"{name}: {figures.hours(found[name].run / a100)}, and {figures.hours(found[name].run / 1e14)}")
+    print(f"{name}: {figures.hours(found[name].run / a100)}, or {figures.hours(found[name].run / 1e14)}")
 
 # %% [markdown]
 # *On paper:* at the pace of the run above, how many hours does the whole *laptop* take on two cores?

@@ -331,8 +331,8 @@ def generator_scene(scene: GeneratorScene) -> Figure:
         name_grid(right, ["generated", *away], four.shape[-1] + GAP)
     else:
         right.set_axis_off()
-    names = [f"{share:.0%}" for share in scene.shares]
-    image_grid(below, scene.between[None], names, ("f",),
+    names = [f"{100 * share:.0f} %" for share in scene.shares]
+    image_grid(below, scene.between[None], names, ("out: f",),
           "From the first noise to the second, one call each")  # fmt: skip
     return figure
 
