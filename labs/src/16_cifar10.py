@@ -76,7 +76,7 @@ command = f"cmlab train {record['preset']} {' '.join('--set ' + s for s in recor
 folded("The command that made it", f"`{command}`\n\nECT has 4500 steps (9/17 of `steps`, as in the preset), the denoiser 20 137, on the schedule of a longer run.")
 
 # %% [markdown]
-# Choose a class. At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right are the nearest photographs of the training set, if CIFAR-10 is on this machine. At the bottom are pictures on the way from one noise vector to another, along a great circle, on which the norm stays that of noise.
+# Choose a class. At the top left you see the input and the output of each network call (the noise is drawn with reduced contrast). At the top right are the nearest photographs of the training set, if CIFAR-10 is on this machine. At the bottom are pictures on the way from one noise vector to another, along a great circle.
 #
 # Three things to try. Ask for another **class** with the same noise: what stays the same? Set the **calls** to 2 and move the **noise level of the last call**: where does the second call repair the picture, and where does it invent a new one? And move the **share** from 0 to 1: does the picture jump?
 
@@ -178,7 +178,7 @@ else:
 at_work
 
 # %% [markdown]
-# What do ten minutes give? The short run was made once for this lab (seed 0, 16 core-minutes). Its Fréchet distance in one call is 218, in the features of `cmlab-cifar`, a small classifier of CIFAR-10 that comes with this course. With 1 000 pictures, as here, the generator above has 103, pure noise 307 and other photographs 8. (With another number of pictures these distances change; see *A distance of n samples*.) There are colours and a layout, but hardly any objects: the classifier reads the class asked for in 15 % of the pictures, and 10 % would be chance.
+# What do ten minutes give? The short run was made once for this lab (seed 0, 16 core-minutes). Its Fréchet distance in one call is 218, in the features of `cmlab-cifar`, a small classifier of CIFAR-10 that comes with this course. With 1 000 pictures, as here, the generator above has 103, pure noise 307 and other photographs 8. (At another number they change: see *A distance of n samples*.) There are colours and a layout, but hardly any objects: the classifier reads the class asked for in 15 % of the pictures, and 10 % would be chance.
 #
 # <details><summary>The same in a terminal</summary>
 #
@@ -217,8 +217,7 @@ print(f"The patch distance of 8 pictures is {before:.3f} for the denoiser's last
 #
 # ## How good is it?
 #
-# The next table judges the generator with more pictures, against as many photographs of the test set. The second call is at noise level 0.821, that of iCT and ECT as reported; four calls are at 80, 24, 5.4 and 0.82, a Karras grid. Neither was tuned on these scores. All distances are in the features of `cmlab-cifar`, so no number here can be compared with a published FID. The same classifier reads which class a picture shows. *Precision* is the share of generated pictures that lie among the photographs in feature space (within the distance of some photograph to its third neighbour), and *recall* the share of photographs that lie, in the same sense, among the generated pictures. Neither the classifier nor its features were used in the training, in the search for settings or in the choice of a checkpoint.
-# Two rows belong to the denoiser from which the consistency training started: as a sampler (35 calls of Heun's method), and in a single call.
+# The next table judges the generator with more pictures, against as many photographs of the test set. The second call is at noise level 0.821, that of iCT and ECT as reported; four calls are at 80, 24, 5.4 and 0.82, a Karras grid. Neither was tuned on these scores. All distances are in the features of `cmlab-cifar`, so no number here can be compared with a published FID. The same classifier reads which class a picture shows. *Precision* is the share of generated pictures that lie among the photographs in feature space (within the distance of some photograph to its third neighbour), and *recall* the share of photographs that lie, in the same sense, among the generated pictures. Neither the classifier nor its features were used in the training, in the search for settings or in the choice of a checkpoint. Two rows belong to the denoiser at the start of the consistency training: as a sampler (35 calls of Heun's method), and in one call.
 
 # %% tags=["hide-input"]
 CALLS = ("1 call", "2 calls", "4 calls", "35 calls", "1 call of the denoiser")
@@ -236,8 +235,6 @@ print(f"The Fréchet distance of one call is {one[0]:.2f} ± {one[1]:.2f} times 
 # Read the precision together with the recall: the blurs that the denoiser gives in one call have the highest precision of the table, because each lies near some photograph, and a recall of 0.
 #
 # ### A distance of n samples
-#
-# The table of scores states the number of pictures behind its distances. Why does that matter?
 
 # %%
 predict("16.2")
@@ -266,12 +263,11 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} times the error bar, which doe
 
 # %% [markdown]
 # The dotted lines mark the exact distances. Even with 4 000 samples the curves lie above them, and so does that of the real samples, whose exact distance is 0. The bias is about proportional to 1/n + 1/20 000: at n = 4 000 five sixths of it come from the 4 000 samples; the last sixth remains for any n, because the 20 000 are a finite set as well.
-# So a run at home with 5 000 samples gets a larger number than a paper with 50 000, although its model may be no worse; the generator above has 103 with 1 000 pictures and 95 with 5 000. Compare Fréchet distances only in the same **feature space**, at the same **n**, against the same **reference set**, and beside their **floor** (the value for real pictures). `cmlab` prints all four with each number. Even so, a small difference decides nothing: the bias depends on the generator, too ([Chong & Forsyth 2020](https://arxiv.org/abs/1911.07023)).
+# So the generator above has 103 with 1 000 pictures and 95 with 5 000 (each against as many photographs), and a paper with 50 000 has a head start. Compare Fréchet distances only in the same **feature space**, at the same **n**, against the same **reference set**, and beside their **floor** (the value for real pictures). `cmlab` prints all four with each number. Even so, a small difference decides nothing: the bias depends on the generator, too ([Chong & Forsyth 2020](https://arxiv.org/abs/1911.07023)).
 #
 # ### Published scores, and what they cost
 #
 # The table gives published FIDs for one and two calls on CIFAR-10, unconditional, in the feature space of the Inception network, with 50 000 samples against the training set. *Read in the paper* means that we read the number there; *as reported* means that we have it at second hand. Images are given in millions, and a dash stands for what we do not know.
-# Our own distances use other feature spaces and are not in this table.
 
 # %% tags=["hide-input"]
 Markdown(figures.results_table((CIFAR_GENERATOR.with_suffix(".json"), None, None, None)))
@@ -309,9 +305,9 @@ display(Markdown(table))
 pairs
 
 # %% [markdown]
-# Neither distance decides alone. An aeroplane in the sky and a ship at sea are both small, with uniform surroundings: in pixels (‖x − y‖ over 3072 values in [−1, 1]) they are nearer than two versions of one photograph of a car. The five samples are near in features and far away in pixels. **Find candidates by features, then compare their pixels, and look at both pictures.**
+# Neither distance decides alone. An aeroplane in the sky and a ship at sea are both small, with uniform surroundings: in pixels (‖x − y‖ over 3072 values in [−1, 1]) they are nearer than two versions of one photograph of a car. The five samples are near in features and far away in pixels, as a shifted or recoloured copy would be. **Find candidates by features, then compare their pixels, and look at both pictures.**
 #
-# By this rule no sample of one call is a copy. A shifted or recoloured one would be far away in pixels too, so the five pairs were made again from the recorded seed and looked at once, outside this notebook: each photograph is a ship at sea, each sample a blurred shape before a horizon, with another outline and in other colours. Nor is the test a hard one: pictures as imperfect as these are far from every photograph.
+# The five pairs were looked at once, by eye and outside this notebook (the samples were made again from the recorded seed): each photograph is a ship at sea, each sample a blurred shape before a horizon, with another outline and in other colours. By this rule no sample of one call is a copy. But the test is not a hard one: pictures as imperfect as these are far from every photograph.
 #
 # ## Exercises
 #
@@ -353,7 +349,7 @@ checks.decay(decay)
 #
 # Suppose that paper A reports a distance of 12.1 with 5 000 samples and paper B one of 11.8 with 50 000, in the same feature space and against the same reference set. Which generator is better? Paper A also gives 14.7 with 2 500 samples.
 #
-# On average the distance of n samples is about $d_\infty + b/n$ (Chong & Forsyth 2020). Solve for $d_\infty$, given distances `d1` and `d2` at two sizes `n1` and `n2`, and program it. Then answer the question. The paper's point is that b depends on the generator, and paper B gives no second distance: take A's b for B first, and then say how large B's would have to be for B to be the better one.
+# On average the distance of n samples is about $d_\infty + b/n$ (Chong & Forsyth 2020). Solve for $d_\infty$, given distances `d1` and `d2` at two sizes `n1` and `n2`, and program it. Then answer the question. In general b depends on the generator, and paper B gives no second distance: take A's, then say how large B's would have to be for B to be better.
 
 # %% tags=["exercise"]
 def at_infinity(n1, d1, n2, d2):
@@ -389,7 +385,7 @@ for name in list(contrast)[1:]:
     print(f"{name}, extrapolated from n = {sizes[3]} and {sizes[5]}: {limit:.4f} (exact {exact[name]:.4f}), with b = {sizes[3] * (d1 - limit):.0f}")
 
 # %% [markdown]
-# For the two generators of the figure, which are much alike and have nearly the same b, the formula restores the order. What is left is mostly the bias of the reference set of 20 000.
+# For the two generators of the figure, which have nearly the same b, the formula restores the order. What is left is mostly the bias of the reference set of 20 000.
 
 # %% [markdown]
 # ## What the paper claims, what you saw
