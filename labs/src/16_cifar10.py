@@ -104,7 +104,7 @@ unselected(CIFAR_GENERATOR, f"A classifier finds the class asked for in {100 * a
 # %% [markdown]
 # ## Predict
 #
-# A generator of photographs begins as a denoiser. How much does the consistency training add to its cost?
+# How much does consistency training add to the cost of a denoiser?
 
 # %%
 predict("16.1")
@@ -230,7 +230,7 @@ print(f"The Fréchet distance of one call is {one[0]:.2f} ± {one[1]:.2f} times 
 # %% [markdown]
 # The denoiser sets a low bar: it saw 2.6 million images, EDM's 200 million. ± is a standard error over fresh draws of the generated pictures and of the photographs. It says nothing about another training run, and it does not contain the bias that the next section is about.
 #
-# Four calls have a lower recall than two (0.46 against 0.54), and a distance that is lower by about two standard errors. By this score their pictures are less varied than those of two calls.
+# Four calls have a lower recall than two (0.46 against 0.54), and a distance that is lower by about two standard errors.
 #
 # Read the precision together with the recall: the blurs that the denoiser gives in one call have the highest precision of the table, because each lies near some photograph, and a recall of 0.
 #
@@ -421,7 +421,7 @@ Markdown("| claim | measured here | verdict |\n|---|---|---|\n" + "\n".join(f"| 
 # ## Budget
 
 # %% tags=["hide-input"]
-print(f"The generator above: {record['samples_seen'] / 1e6:.2f} million images, {record['cpu_hours']:.1f} core-hours, the denoiser's included. The desk trains nothing until you press Start.")
+print(f"The generator above: {record['samples_seen'] / 1e6:.2f} million images, {record['cpu_hours']:.1f} core-hours, the denoiser's included.")
 
 # %% [markdown]
 # **Next:** train your own. Lab 18 then turns to flow maps, of which the consistency function is a special case, and lab 17, best read last, compares the methods.
