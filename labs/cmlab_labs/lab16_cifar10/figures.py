@@ -268,7 +268,7 @@ def sample_strip(pixels: np.ndarray, title: str, columns: int = 8) -> Figure:
 # A generator's calls, nearest neighbours, and the great circle between two noises
 
 GAP = 3  # dots between two pictures
-WIDE, HIGH = 8.8, 5.1  # inches
+WIDE, HIGH = 8.8, 5.25  # inches
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ def three_grids(columns: int) -> tuple[Figure, list[Axes]]:
         figure = Figure(figsize=(WIDE, HIGH), dpi=100)
     left, unit = 0.105, 0.134  # shares of the width
     tall = unit * WIDE / HIGH
-    low = min(0.885 / columns, 0.148)
+    low = min(0.885 / columns, 0.177)
     boxes = (
         (left, 0.9 - 2 * tall, 4 * unit, 2 * tall),
         (left + 4.35 * unit, 0.9 - 2 * tall, 2 * unit, 2 * tall),
