@@ -153,7 +153,7 @@ print(f"start: {away[0]:.0f} from the nearest scan; end: {away[-1]:.4f}")
 # and the network is built so that it gives this answer whatever its weights are (lab 03). The step from $x + t\,z$ to $x + r\,z$ is the sampler's step with one scan x instead of the mean D, so it follows the path only on average.
 # Lab 05 shows why this is enough for small steps.
 #
-# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs. Give it forty independent noise vectors.
+# Now load a network that was trained in this way, after a short pre-training as a denoiser (lab 09). It is the best of three training runs by the table at the end. Give it forty independent noise vectors.
 
 # %% tags=["hide-input"]
 model, recipe, record = runs.load(GENERATOR)
@@ -400,11 +400,11 @@ two_ok = "confirmed here for three training runs, at this level (0.4, chosen on 
 Markdown(f"""
 | claim | measured here | verdict |
 |---|---|---|
-| one call makes a sample | three training runs: the classifier reads {percent(read, 1)} of the images as the requested digit; distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {percent(copies)} | {one_ok} |
-| more calls make better samples | three training runs: distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
+| one call makes a sample | three training runs: the classifier reads {percent(read, 1)} of the images as the requested digit; Fréchet distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {percent(copies)} | {one_ok} |
+| more calls make better samples (here a second one) | three training runs: Fréchet distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
 | f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | partly: the error falls, but not to 0 (labs 07 and 08 say what is left) |
-| *not in the paper:* a denoiser cannot do it in one call | distance {of_three(mean_fd)} after 1 call | confirmed here |
-| *not in the paper:* a perfect denoiser copies | distance {of_three(walk_fd)} after 35 calls; copies {percent(walk_copies, 0)} | confirmed here |
+| *not in the paper:* a denoiser cannot do it in one call | Fréchet distance {of_three(mean_fd)} after 1 call | confirmed here |
+| *not in the paper:* a perfect denoiser copies | Fréchet distance {of_three(walk_fd)} after 35 calls; copies {percent(walk_copies, 0)} | confirmed here |
 """)
 
 # %% [markdown]

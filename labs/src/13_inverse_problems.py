@@ -207,7 +207,7 @@ Markdown("\n".join(lines))
 #
 # $$x_r = \underbrace{D + \tfrac{r^2}{t^2}(x_t - D) + r\sqrt{1 - \tfrac{r^2}{t^2}}\; z}_{\text{ancestral Euler step}} \;-\; \zeta\, t\, \nabla_{x_t} \bigl\lVert y - A(h) \bigr\rVert_2 .$$
 #
-# An **ancestral** step goes further down than r, to noise of level $r^2/t$, and comes back up with fresh noise: $r^4/t^2 + r^2 (1 - r^2/t^2) = r^2$. Xu et al. change one thing: **h is f instead of D**. Note that the norm is *not* squared, and that the gradient is taken with respect to $x_t$, so it passes through A and through the estimate. In the source, `pull` takes it by autograd.
+# An **ancestral** step goes further down than r, to noise of level $r^2/t$, and comes back up with fresh noise: $r^4/t^2 + r^2 (1 - r^2/t^2) = r^2$. Xu et al. put **f in place of D** (and for a network as A they add a little noise to h, which we do not). Note that the norm is *not* squared, and that the gradient is taken with respect to $x_t$, so it passes through A and through the estimate. In the source, `pull` takes it by autograd.
 
 # %% tags=["hide-input"]
 folded("`restore`, from the package", f"```python\n{getsource(restore)}```")
@@ -232,7 +232,7 @@ folded("Guided sampling of a Gaussian", said + "\n\n" + "\n".join(rows))
 # %% [markdown]
 # ## The key figure
 #
-# Now we guide the sampler through A(D) or through A(f), each with its own best ζ, and count how often it ends at a point that fits the measurement.
+# Now we guide the sampler through A(D) or through A(f), each with its own best ζ, and count how often it ends on a mode, at a point that fits the measurement.
 
 # %%
 predict("13.2")
@@ -286,7 +286,7 @@ jacobian_norms(levels, quantiles)
 
 # %% [markdown]
 # At high noise the mean passes the pull on equally to every $x_t$. The endpoint does not: it stays in its mode until $x_t$ crosses the boundary beyond which the paths lead to another mode. There it jumps, and the gradient is large but says little about the direction in which to move.
-# This explanation fits the figures, but it is not a proof; in many dimensions, or with operators that fail away from the data, the outcome may differ. Two conditions of the comparison might favour the mean: the factor t in ζ t was made for it, and the path is not solved exactly. The fold varies both; the mean stays ahead, though hardly for the class without any factor, and more accurate paths change the rate of the radius by about 0.01.
+# This explanation fits the figures, but it is not a proof; in many dimensions, or with operators that fail away from the data, the outcome may differ. Two conditions of the comparison might favour the mean: the factor t in ζ t, and the path, which is not solved exactly. The fold varies both; the mean stays ahead, though hardly for the class without any factor, and more accurate paths change the rate of the radius by about 0.01.
 
 # %% tags=["hide-input"]
 trial, zetas = rings_experiment(256), torch.as_tensor(races["mean"]["zetas"][1:])

@@ -221,7 +221,7 @@ def test_the_figures_draw_what_they_were_given():
     assert share_left(slow, free) == pytest.approx(np.array([[1, 0.5], [1, 0.5]]))
     course_of = {0.9: np.linspace(1, 0.25, 101)}
     (pace,) = left_by_step({"N = 5": ({0.0: free, 0.9: slow}, course_of)}).axes
-    assert pace.get_title("left") == "N = 5: μ = 0.9 leaves 50 %\n(the springs 25 %)"
+    assert pace.get_title("left") == "N = 5: μ = 0.9 leaves 50 %"
     assert list(pace.lines[1].get_ydata()) == pytest.approx([1, 0.5])
 
 

@@ -354,8 +354,7 @@ def left_by_step(grids: Mapping[str, tuple[Runs, Mapping[float, np.ndarray]]]) -
         for mu, place in spread_labels(ends, 0.075).items():
             label(ax, 1.03 * run.steps[-1], place - 0.02, f"μ = {mu:g}", DECAY_STYLE[mu].color)
         said = min(model, key=lambda mu: abs(ends[mu] - 0.5))  # neither all nor nothing
-        found, predicted = 100 * ends[said], 100 * model[said][-1]
-        title = f"{name}: μ = {said:g} leaves {found:.0f} %\n(the springs {predicted:.0f} %)"
+        title = f"{name}: μ = {said:g} leaves {100 * ends[said]:.0f} %"
         ax.set(xlim=(0, 1.32 * run.steps[-1]), ylim=(-0.05, 1.05))
         ax.set_xticks([0, run.steps[-1] // 2, run.steps[-1]])
         name_axes(ax, STEP, "share of the error left" if ax is axes[0, 0] else "", title)

@@ -180,8 +180,9 @@ def ladder(
     for row, words in ((0, "changed to CT's choice"), (len(old), "changed otherwise")):
         label(right, 0.73, row + 0.12, words, DATA.color)
         right.texts[-1].set_ha("right")
-    worst = f"{max(v.mean() for v in order.values()) / end.mean():.1f}"
-    name_axes(right, LADDER_ERROR, "", f"One change: up to {worst} times the error")
+    name, worst = max(old.items(), key=by_mean)
+    times = f"{worst.mean() / end.mean():.1f}"
+    name_axes(right, LADDER_ERROR, "", f"Of CT's choices, “{name}” costs most: × {times}")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
