@@ -177,6 +177,21 @@ def test_the_explorer_opens_on_a_start_that_ends_in_the_wrong_mode(explorer):
     assert "6 network calls" in explorer.picture.reading
 
 
+def test_the_errors_that_the_lab_folds_away_are_those_of_the_explorer(explorer):
+    text, opened = LAB.read_text(encoding="utf-8"), {n: k.value for n, k in explorer.knobs.items()}
+
+    def errors(solver, start, steps):
+        knobs = opened | {"solver": solver, "start": start}
+        seen = [trajectory.draw(**knobs | {"steps": n}).reading for n in steps]
+        *first, last = (line.split("error ")[1].split(".\n")[0] for line in seen)
+        return f"{', '.join(first)} and {last}"
+
+    for solver, start, steps in (("Euler", 0.85, (6, 12, 24, 48, 96)),
+                                 ("Euler", 0.3, (6, 12, 24, 48, 96)),
+                                 ("Heun", 0.85, (8, 16, 32, 64))):  # fmt: skip
+        assert errors(solver, start, steps) in text
+
+
 MIDDLE = {"start": 0.3, "steps": 18, "rho": 3, "solver": "Heun", "lower": -2.0, "upper": 2.5,
           "below": 0.1, "above": 0.4, "width": 0.5}  # fmt: skip
 
