@@ -113,7 +113,7 @@ for name in ("exact f", "minus f", "constant", "mean D"):
 # %% [markdown]
 # ## The method
 #
-# One could add a penalty for violating the boundary condition to the loss. Consistency models instead build the condition into the network, so that it holds before the first training step and after every one.
+# One could add to the loss a penalty for violating the boundary condition. Consistency models instead build the condition into the network, so that it holds before the first training step and after every one.
 # Let F be a network (no longer the distribution function $F_t$ of lab 02). It is used inside a formula with four coefficients that depend on the noise level:
 #
 # $$f(x, t) = c_\text{skip}(t)\, x + c_\text{out}(t)\, F\bigl(c_\text{in}(t)\, x,\; c_\text{noise}(t)\bigr).$$
@@ -156,7 +156,7 @@ explorer()
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# *Try it first:* at ε all five networks answer x, exactly in the CM form and the ε/t form, nearly in the EDM form (off by at most 0.0055 at ε = 0.002); the bare networks do not.
+# *Try it first:* at ε all five networks answer x, exactly in the CM form and the ε/t form, nearly in the EDM form (off by about 0.005 at ε = 0.002); the bare networks do not.
 #
 # *Explore:* with the EDM form the lines begin to part at about ε = 0.02 (off by at most 0.05), and at ε = 0.1 the difference is plain (0.2).
 # At t = 0.06 the networks in the CM form are still within 0.11 of x. In the ε/t form they are off by up to 3.2, like the bare ones, because the network is multiplied by 0.97.
@@ -166,7 +166,7 @@ explorer()
 # %% [markdown]
 # ## The key figure
 #
-# The cell below computes the full loss of six functions, over 17 pairs of neighbouring noise levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken to make room for 0.
+# The cell below computes the full loss of the four functions above, the identity f = x, and an untrained network in the CM form, over 17 pairs of neighbouring levels and 500 exact paths with evenly spaced ranks. The vertical axis of the right panel is broken to make room for 0.
 
 # %%
 levels = KarrasGrid(EPS, HIGH).up(18)
@@ -204,7 +204,7 @@ print(
 
 # %% tags=["hide-input"]
 x_T, T = quantile_points(oracle, HIGH, 500), torch.full((500,), HIGH)
-rows = ["| function | Σ √loss (the bound) | error at t = 10 | is the error below the bound? |", "|---" * 4 + "|"]
+rows = ["| function | Σ √loss (the bound) | error at t = 10 | does the bound hold? |", "|---" * 4 + "|"]
 for name, f in functions.items():
     error = (f(x_T, T) - oracle.consistency(x_T, T)).square().mean().sqrt().item()
     bound = sum(loss**0.5 for loss in losses[name])
@@ -212,9 +212,9 @@ for name, f in functions.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# ### Without a teacher, the constant has the smallest loss of all
+# ### Optional: without a teacher, the constant has the smallest loss of all
 #
-# *Optional: this section and the next look ahead to lab 05, and you may come back to them then.* A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data point and the same noise. The step from the one point to the other follows the path only on average,
+# A *teacher* is a source of information about the paths (lab 04). Consistency training (Algorithm 3, lab 05) has none. It takes $x + t z$ and $x + r z$, with the same data point and the same noise. The step from the one point to the other follows the path only on average,
 # so even the exact f gives two different answers and has a positive loss. That of a constant is 0. The table shows the mean loss over all levels; ± is the standard deviation over three seeds.
 
 # %% tags=["hide-input"]
@@ -236,7 +236,7 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # The constant has the smallest loss, D comes next, and the exact f does no better than our one untrained network. On such pairs the size of the loss says little about f. If the second answer is held fixed, as in the paper and below, the direction in which training moves is not even the gradient of this loss.
 #
-# ### A demonstration, with its budget
+# ### Optional: a demonstration, with its budget
 #
 # Does training fall into this trap? Twelve small networks learn from such pairs. Half of them have the CM form; the others are bare, so that the output of the network is f itself. Each kind is trained in two ways, from three seeds each.
 # *Plain* training follows the gradient of both answers. With a *stop-gradient*, the second answer is treated as a fixed number, as in the paper's training (whose slow average of the weights, lab 06, is left out here).
@@ -289,7 +289,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # - **Plain, bare: collapse.** Each seed gives nearly one constant of its own, the same at every level, and these three runs have by far the lowest loss of all twelve.
 # - **Plain, CM form: right at ε, but too small at high noise.** The boundary condition rules the constant out. Still, such pairs favour small answers, because even the exact f has a positive loss on them, and plain training may lower it by shrinking both answers.
-# - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f. Only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less: with all 18 levels at their best answer the spread would be 0.83 (0.92 with 144 levels; lab 05 shows why). These 300 steps have not come down to that limit.
+# - **Stop-gradient, CM form: the spread is nearly kept** at every level, and the answers come nearest to the exact f. Only the answer at t moves, towards the mean of its targets. Means of scattered targets shrink too, but less (lab 05).
 # - **Stop-gradient, bare: no collapse, but useless.** Nothing ties the answers to the data, and in these 300 steps they drift away, each seed to a different place. The stop-gradient does not replace the boundary condition.
 
 # %% [markdown]

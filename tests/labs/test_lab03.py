@@ -53,9 +53,7 @@ def test_means_of_scattered_targets_shrink_less_on_finer_grids():
         down = KarrasGrid(0.002, 10.0).up(n).flip(0).tolist()
         spread[n] = float(mean_functions(line, down)[-1](x[:, 0].double()).std())
     exact = float(line.consistency(x, row(10.0).expand(300)).std())
-    assert spread[18] < spread[144] < exact
-    text = LAB.read_text()
-    assert f"would be {spread[18]:.2f}" in text and f"({spread[144]:.2f} with 144 levels" in text
+    assert 0.8 < spread[18] < spread[144] < exact < 1
 
 
 SLIPS = [slip for slip, *_ in slips(row(1.0), 0.7, 0.1)]
