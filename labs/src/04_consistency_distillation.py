@@ -61,7 +61,7 @@ start_lab(threads=1)  # small tensors: a second thread would only wait
 # ## Try it first
 #
 # This is one training step, in slow motion. Move the slider *sub-step* from 1 to 5. Five things happen: a data point x receives noise and becomes the noisy point $x_t$; a **teacher**
-# moves $x_t$ a little way down its path, to $x_r$; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second. *Online* and *target* are two roles of one network.
+# moves $x_t$ one solver step down, to $x_r$, near the path; the **student** answers at $x_t$ (its *online* answer); the same student answers at $x_r$ (the *target*); and the first answer is pulled towards the second. *Online* and *target* are two roles of one network.
 #
 # The grey lines are exact paths from noise (right) to data (left). The black one (from sub-step 2 on) is the path through $x_t$; the curved lines only join an input to the answer. The panel on the right shows the answers once more, magnified.
 
@@ -181,7 +181,7 @@ explorer()
 predict("04.2")
 
 # %% [markdown]
-# Here is one student on each of three grids; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$ over the noise level and the noisy point, divided by its standard deviation so that all levels fit in one picture. Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
+# Here is one student on each of three grids; the titles give the mean error at t = 10 over all three seeds. Colours and contours show $f_\theta - f^*$; the vertical axis is $x_t$ divided by its standard deviation. Black lines are exact paths, and the short strokes along the top mark the levels on which the student was trained.
 
 # %%
 runs = {n: read("distil", f"exact-heun-{n}") for n in (5, 20, 80)}
@@ -225,7 +225,7 @@ for name, (_, errors) in found.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the solver's error is the larger one, the markers lie on the line: **the student is as good as its teacher's solver, no better and no worse**.
+# Lines are ideal students, and markers are trained ones; bars, where they are visible, give the range of three seeds. As long as the solver's error is the larger one, the markers lie on the line or little above it: **the student is about as good as its teacher's solver**.
 # Then the network's own error takes over, and more levels no longer help. With Heun's steps they even hurt a little: the range of the seeds at N = 80 lies above the range at N = 20.
 # The last column is the network's own error, its distance from the ends of its teacher's steps. From N = 10 on it grows with N. The next figure shows how the errors fell during training, by training step (horizontally) and noise level (upwards), over three seeds.
 
@@ -240,7 +240,7 @@ for n in (20, 80):  # the first look at which the error was below 0.1, at three 
     over = np.sqrt((run["error"][..., at_t] ** 2).mean(0)) > 0.1
     settled[n] = ", ".join(str(step) for step in run["steps"][0][over.argmin(0)])
 Markdown(f"""Near the data the answer is right from the start, by the boundary condition, and correct answers spread from there to higher noise: each level learns from the next lower one. At t = 0.25, 0.7 and 10 the error first falls below 0.1 (white line) at step {settled[20]} with N = 20, and {settled[80]} with N = 80. On both grids the error later exceeds 0.1 again at some levels.
-So the finer grid does take a little longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, as in the sum of lab 03, cannot be told from these runs: longer training was not tried.""")
+So the finer grid takes one or two recordings (75 steps each) longer. Whether 3000 steps are too few for N = 80, or whether the small errors of its many levels add up, as in the sum of lab 03, cannot be told from these runs: longer training was not tried.""")
 
 # %% [markdown]
 # ### Three teachers
@@ -266,12 +266,12 @@ rows = ["| learned teacher | error of the student | error of the teacher's steps
 for n, errors in zip(*taught["learned"], strict=True):
     cloud = torch.from_numpy(read("distil", f"learned-heun-{n}")["cloud"])
     mine = walked[:, GRIDS.index(n)]
-    off = errors.mean(), noise.mean_error(mine).mean(), noise.mean_error(cloud, mine).mean()
-    rows.append(f"| N = {n} | " + " | ".join(f"{v:.3f}" for v in off) + " |")
+    off = errors, noise.mean_error(mine), noise.mean_error(cloud, mine)
+    rows.append(f"| N = {n} | " + " | ".join(map(ranged, off)) + " |")
 folded("The learned teacher: errors of its students and of its own steps", "\n".join(rows))
 
 # %% [markdown]
-# With three seeds, the learned teacher cannot be shown to be worse than the exact one. With one sample the error is larger, and at N = 80 it depends strongly on d; lab 05 says why.
+# With three seeds, the students of the learned and of the exact teacher are indistinguishable. With one sample the error is larger, and at N = 80 it depends strongly on d; lab 05 says why.
 
 # %% [markdown]
 # ## Exercises
