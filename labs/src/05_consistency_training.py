@@ -76,7 +76,7 @@ torch.set_default_dtype(torch.float64)  # exact results need double precision
 # The black dot is one noisy point $x_t = x + t\,z$ at noise level t. You cannot know from which data point x it was made, and with which noise z, so the picture shows twenty possibilities, all of which lead to the same $x_t$. For each of them a green line shows what happens if the noise is reduced from t to r = t/2,
 # with the same x and the same z. It leads to the neighbour $x_r = x + r\,z$. From there the path through $x_r$ runs to the data.
 #
-# These paths end on the right, where the distribution of their ends is drawn. Consistency training uses one of these ends, picked at random, as its target. The right answer would be the end of the black path. Here the mean of the targets is close to it, and D, the mean of the data behind $x_t$, is not. Move $x_t$ and t: is the mean of the targets always close to the right answer?
+# The panel on the right shows the distribution of the ends of these paths. Consistency training uses one of these ends, picked at random, as its target. The right answer would be the end of the black path. Here the mean of the targets is close to it, and D, the mean of the data behind $x_t$, is not. Move $x_t$ and t: is the mean of the targets always close to the right answer?
 
 # %%
 oracle = Bumps().oracle  # three modes on the line, known exactly at every noise level
@@ -123,10 +123,10 @@ slopes(oracle, 1.0, x, z)
 # such a step. Its target is $f^*(x_r, r)$, and f* is not linear, so the mean of the target need not be the exact answer.
 #
 # On the line all of this can be computed. Given $x_t$, the distribution of x is a mixture of Gaussians. So is the distribution of $x_r$, and the mean and the scatter of the target are integrals over it.
-# The table gives them for $x_t = 0.9$ at t = 1, with r ever closer to t. This point lies near a crossing of D and f\*, so that its bias first rises, from 0.03 to 0.17; over all points (last column) the bias falls throughout.
+# The table gives them for $x_t = -1.3$ at t = 1, with r ever closer to t; the last column is over all points.
 
 # %% tags=["hide-input"]
-x_t, t = torch.tensor([0.9]), torch.tensor([1.0])
+x_t, t = torch.tensor([-1.3]), torch.tensor([1.0])
 everywhere, one = quantile_points(oracle, 1.0, 100)[:, 0], torch.ones(100)
 rows = ["| r | exact f* | mean target | bias | scatter | bias over all $x_t$ (RMS) |", "|---" * 6 + "|"]
 for r in (0.002, 0.5, 0.8, 0.9, 0.95, 0.975):
@@ -134,7 +134,7 @@ for r in (0.002, 0.5, 0.8, 0.9, 0.95, 0.975):
     bias_rms = rms(target_errors(oracle, everywhere, one, r * one).bias)
     rows.append(f"| {r:g} | {s.exact.item():.4f} | {s.mean.item():.4f} | {s.bias.item():.5f} | {s.scatter.item():.4f} | {bias_rms:.3f} |")
 D = oracle.denoise(x_t[:, None], t).item()
-Markdown("\n".join(rows) + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
+Markdown("\n".join(rows).replace("| -", "| −") + f"\n\nThe posterior mean is $D(x_t, t) = {D:.4f}$.")
 
 # %% [markdown]
 # **Why not regress straight to the data?** That is the first row. With r = ε, the smallest noise level ($\sigma_{\min}$ in lab 01), the neighbour is the data point, the target is x, and its mean is D, but for a trace of noise ε z: this is denoising.
@@ -244,7 +244,7 @@ folded("How many targets must be averaged before the scatter of their mean equal
 # %% [markdown]
 # - **At a typical point** (left: the median over all $x_t$) the scatter is of order 1 in the gap and the bias of order 2. A path has about 1/gap steps, each with a bias of order 2, so at a typical point all biases together are of order 1: **half the gap, half the total bias**.
 # - **Over all points** (right: the root mean square, in which the few worst points count most) the bias falls more slowly at first. f* has cliffs (lab 02), and where the two points of a pair lie on different sides of one, the mean target mixes two modes. Only when a step is shorter than the cliff is wide does the bias reach order 2.
-# - **The price is scatter.** Each time the gap is halved, about four times as many targets must be averaged, at a typical point, before the scatter of their mean equals the bias. The finer the grid, the harder it is to see what is left of the bias.
+# - **The scatter falls more slowly.** Each time the gap is halved, about four times as many targets must be averaged, at a typical point, before the scatter of their mean equals the bias. The finer the grid, the harder it is to see what is left of the bias.
 
 # %% [markdown]
 # ### The loss contains the scatter
@@ -254,7 +254,7 @@ folded("How many targets must be averaged before the scatter of their mean equal
 #
 # $$L_\text{CT} = \underbrace{(f_t - \bar f_r)^2}_{\text{distance to the mean target}} + \underbrace{\mathrm{Var}\bigl[f_r(x_r)\bigr]}_{\text{the scatter, squared}} .$$
 #
-# No amount of training removes the second term, so the **size** of a consistency training loss says little. With the target held fixed, the **gradient** contains only the first term.
+# No choice of $f_t$ changes the second term, so the **size** of the loss says little. With the target held fixed, the **gradient** contains only the first term.
 
 # %% [markdown]
 # ## Where training ends
@@ -330,9 +330,9 @@ mean_and_median(oracle, x_t=-1.3, t=2.0)
 
 # %% [markdown]
 # The error of the median does not come from the length of the steps. From N = 20 to N = 80 the error of the fixed point falls only from 0.22 to 0.20: the cliffs of the learned function are in the wrong places. On very fine grids, where the targets scatter by less than c, pseudo-Huber acts like the squared distance again (lab 08).
-# With a teacher the error cannot occur, because the target does not scatter. On the line mean and median differ considerably, because there are few modes; for images this is not measured here. Lab 08 also explains why pseudo-Huber is used all the same.
+# With a teacher the error cannot occur, because the target does not scatter. On the line mean and median differ considerably (on a ring less, lab 08); for images this is not measured here. Lab 08 also explains why pseudo-Huber is used all the same.
 #
-# ### Few levels give bias, many levels scatter
+# ### Few levels give bias, many levels an error of another kind
 #
 # Back to the squared distance. The last figure compares networks and fixed points on grids of 5 to 1280 levels, with those of an exact teacher beside them.
 
@@ -365,7 +365,7 @@ folded(
 # ## Optional: what Theorem 2 says, and what it does not
 #
 # Theorem 2 of the paper says $L_\text{CD} = L_\text{CT} + o(\Delta t)$: the loss of distillation and that of this method agree, up to a term $o(\Delta t)$, such as Δt², that becomes negligible beside the gap Δt of the grid as Δt goes to 0.
-# That is true, but the loss itself is as small as the difference: both are of order Δt², and most of the difference is the variance of the target, which no training removes. What does agree is the **gradient**.
+# That is true, but the loss itself is as small as the difference: both are of order Δt², and most of the difference is the variance of the target, which does not depend on $f_t$. What does agree is the **gradient**.
 #
 # <details><summary>How large is each term?</summary>
 #

@@ -378,6 +378,18 @@ def test_the_bias_over_all_points_starts_at_the_distance_of_d_from_f_and_falls_a
     assert seen == sorted(seen, reverse=True) and seen[-1] < 0.02
 
 
+def test_at_the_point_of_the_table_bias_and_scatter_fall_all_the_way_to_f():
+    levels, (x, one) = (0.002, 0.5, 0.8, 0.9, 0.95, 0.975), (row(-1.3), row(1.0))
+    seen = [target_errors(LAW, x, one, row(r)) for r in levels]
+    bias, scatter = (
+        [float(v) for v in column]
+        for column in ((s.bias for s in seen), (s.scatter for s in seen))
+    )
+    assert bias == sorted(bias, reverse=True) and scatter == sorted(scatter, reverse=True)
+    assert bias[-2] / bias[-1] == pytest.approx(4, abs=0.2)
+    assert scatter[-2] / scatter[-1] == pytest.approx(2, abs=0.1)
+
+
 @pytest.mark.parametrize("noise", ["shared", "fresh"])
 def test_live_training_moves_towards_the_fixed_point_of_its_own_loss(noise):
     watched = live_training(noise, points=5)
