@@ -87,6 +87,8 @@ def test_the_figures_show_what_they_were_given():
     )
     assert [ax.get_title(loc="left") for ax in chart.axes] == ["left", "right"]
     assert [li.get_ydata().tolist() for li in chart.axes[0].lines[:2]] == [[3.5, 2.5]] * 2
+    top = chart.axes[0].get_ylim()[1]
+    assert chart.axes[0].get_ylabel().endswith(f"(cut at {top:g})")
     curves = figures.seam_curves((0, 8), {way: rows for way in WAYS}, "title", sound)
     lines = curves.axes[0].lines
     assert [li.get_ydata().tolist() for li in lines[:3]] == [[3.5, 2.5]] * 3
@@ -134,6 +136,18 @@ def test_fresh_noise_has_more_chords_right_than_guidance_or_the_student_as_the_p
     for fewer, more in ((unguided, without.score("pitch4")), (guided, teacher["fresh"][:, 1])):
         assert compare_seeds(1 - more, 1 - fewer) == "lower"
     assert compare_seeds(1 - teacher["fresh"][:, 1], 1 - without.score("pitch4")) == "lower"
+
+
+def test_the_distance_puts_the_student_between_the_guided_teacher_and_fresh_noise():
+    teacher, without = read("music-teacher", "teacher"), read("music", "no-critic").score("sd4")
+    assert compare_seeds(teacher["distance"][:, 1, -1], without) == "lower"
+    assert compare_seeds(without, teacher["fresh"][:, 0]) == "lower"
+
+
+def test_fused_windows_have_more_chords_right_than_side_by_side_and_fewer_than_one_window():
+    student = read("music", "student")
+    side, fused = (student["long_pitch"][:, WAYS.index(way), 3] for way in WAYS[:2])
+    assert side.max() < fused.min() and fused.max() < student.score("pitch4").min() - 0.2
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from .windows import starts
 
 LOOP_NAMES = tuple("–".join(loop) for loop in LOOPS)
 TICKS = (250, 500, 1000, 2000, 3000)  # Hz
+DISTANCES = (0.5, 1, 2, 5)  # ticks of the spectral distance; the axis ends at the last
 
 
 def draw_spectrogram(ax: Axes, x: Tensor, sound: Sound, title: str = "") -> Axes:
@@ -90,7 +91,11 @@ def scores_by_steps(
     floor: tuple[float, float],
     titles: tuple[str, str],
 ) -> Figure:
-    """Spectral distance and pitch accuracy (runs, steps) against steps; the corpus's own, grey."""
+    """Spectral distance and pitch accuracy (runs, steps) against steps; the corpus's own, dotted.
+
+    Distances above the last of DISTANCES, those of a teacher in a few steps, are left out.
+    """
+    top = DISTANCES[-1]
     figure, (axes,) = sheet(1, 2, 9.5, 3.7)
     roles = (
         *((n, v, r) for (n, v), r in zip(teacher.items(), (TEACHER, DATA), strict=False)),
@@ -105,7 +110,11 @@ def scores_by_steps(
         ax.set_xscale("log", base=2)
         ax.set_xticks([1, 2, 4, 8, 16, 32, 100], ["1", "2", "4", "8", "16", "32", "100"])
     axes[0].set_yscale("log")
-    name_axes(axes[0], "network calls", "spectral distance to held-out clips", titles[0])
+    axes[0].set_ylim(0.45, top)
+    axes[0].set_yticks(DISTANCES, map(str, DISTANCES))
+    axes[0].yaxis.set_minor_formatter("")
+    cut = f"spectral distance to held-out clips (cut at {top})"
+    name_axes(axes[0], "network calls", cut, titles[0])
     right = name_axes(axes[1], "network calls", "pitch accuracy (share of columns)", titles[1])
     right.legend(loc="lower right", fontsize=8)
     return figure

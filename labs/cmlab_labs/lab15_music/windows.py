@@ -4,7 +4,7 @@
 
 The least squares have a closed form: each cell is the mean of the answers of the windows over it,
 weighted by w (MultiDiffusion, Bar-Tal et al. 2023; MusicCM, Fei et al. 2024: there w = 1). A w
-that falls to nothing at a window's ends, `taper`, leaves no jump where it ends; that is ours.
+that falls nearly to 0 at a window's ends, `taper`, leaves little of a jump there; that w is ours.
 `fused_denoiser` makes a denoiser of it, so every sampler takes it, and noise is drawn once, on the
 canvas: the mean of k windows' own noises would have 1/√k of the size. The canvas runs along the
 last axis.
