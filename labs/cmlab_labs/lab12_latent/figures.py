@@ -26,7 +26,7 @@ from cmlab.metrics.plots import (
 )
 from cmlab.types import Metric
 
-from ..common.plots_recordings import decade_ticks, plain_ticks
+from ..common.plots_recordings import plain_ticks
 from .analysis import INNER, OUTER, Impulsiveness, fences, influence
 
 # Tails of data and residuals, and their influence on losses
@@ -258,7 +258,7 @@ def transport_gains(
     dims: Sequence[int], ratios: np.ndarray, levels: Sequence[float],
     spread: Mapping[str, np.ndarray], scores: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Figure:  # fmt: skip
-    """The cost that is left by dimension, the target's spread by level, and trained errors.
+    """The cost that is left by dimension, the variance of x by level, and trained errors.
 
     ratios (dims, draws), spread by pairing (levels, draws), scores by name and pairing (seeds,)
     """
@@ -276,7 +276,7 @@ def transport_gains(
         label(axes[1], levels[1] * 1.15, float(values[1].mean()) * 0.5, name, role.color)
     axes[1].set(xscale="log", yscale="log")
     name_axes(axes[1], "noise level t (data units)", "mean Var($x$ | $x_t$) (data units²)",
-              "The target's variance falls")  # fmt: skip
+              "The variance of $x$ falls")  # fmt: skip
     seed_scores(axes[2], scores)
     return figure
 
@@ -291,8 +291,7 @@ def seed_scores(ax: Axes, scores: Mapping[str, Mapping[str, np.ndarray]]) -> Non
     for y, (name, role) in zip((0.83, 0.91), COUPLING_ROLES.items(), strict=True):
         ax.text(0.5, y, name, color=role.color, fontsize=9, ha="center", transform=ax.transAxes)
     ax.set_xticks(place, list(scores))
-    ax.set(xlim=(-0.5, len(scores) - 0.5), yscale="log")
-    decade_ticks(ax)
+    ax.set(xlim=(-0.5, len(scores) - 0.5), ylim=(0, None))
     alone, paired = COUPLING_ROLES
     worse = sum(bool(found[paired].min() > found[alone].max()) for found in scores.values())
     title = f"Yet {worse} of {len(scores)} errors rise"

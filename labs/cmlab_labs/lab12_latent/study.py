@@ -43,6 +43,7 @@ from cmlab.methods.slct import Independent, MinibatchOT, Tightening, first_c
 from cmlab.metrics.evaluators import decoded_samples
 from cmlab.metrics.toy import SAMPLES, answers
 from cmlab.metrics.wasserstein import sliced
+from cmlab.model import CMPrecond
 from cmlab.nets.norm import BuildNorm, Grouped, NonScaling
 from cmlab.noise_levels import AdjacentLevels
 from cmlab.ops import expand, seeded, sum_squares
@@ -229,15 +230,17 @@ STUDY = Study("latents", ARMS, Residuals(), observations=7)
 
 
 def shares_of_pull(size: np.ndarray, metric: Metric, step: int) -> np.ndarray:
-    """How a loss divides its pull Σ ψ(‖f_t - f_r‖) / (t - r) among the bands: (bands,), sum 1.
+    """How a loss divides its pull on the network F among the bands: (bands,), sum 1.
 
-    For the pairs of this step, each with the RMS residual `size` (bands,) of its band.
+    Σ c_out(t) ψ(‖f_t - f_r‖) / (t - r) for the pairs of this step, each with the RMS residual
+    `size` (bands,) of its band.
     """
     with seeded(torch.device("cpu"), 4):
         t, r = grid(STEPS)(VarianceExploding(), torch.zeros(8192, 1), step)
     which = torch.bucketize(t, torch.tensor(BANDS[1:-1]))
     u = torch.as_tensor(size)[which] * prod(DIGITS.shape) ** 0.5
-    pull = influence(metric, u) / (t - r)
+    _, c_out, *_ = CMPrecond(DIGITS.sigma_data, BANDS[0])(t)
+    pull = c_out * influence(metric, u) / (t - r)
     return (torch.bincount(which, pull, len(BANDS) - 1) / pull.sum()).numpy()
 
 
