@@ -542,7 +542,7 @@ table += [f"| *not in the paper:* the label is obeyed more with pairs within cla
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The paper's own numbers are on another scale: an FID of 7.27 for 256 × 256 faces in one call, against 37.15 with iCT. Nothing here speaks for or against them: these verdicts hold for one network, one length of training, small autoencoders and small pictures.
+# The paper's own numbers are on another scale: an FID of 7.27 for 256 × 256 faces in one call, against 37.15 with iCT. These verdicts hold for one network, one length of training, small autoencoders and small pictures.
 #
 # ### What to remember
 #
@@ -556,7 +556,7 @@ Markdown("\n".join(table))
 #
 # $$\mathrm{E}\left[\frac{1}{t - r} \ln\!\left(1 + \frac{\langle (f_t - f_r)^2 \rangle}{2\,c(N)^2}\right)\right] + 5 \mathop{\mathrm{mean}}_{t \le 0.17} \left[\left(\frac{1}{t^2} + \frac{1}{\sigma_d^2}\right) \langle (f_t - x)^2 \rangle\right], \quad c(N) = e^{-0.85} (N - 1)^{-1.15},$$
 #
-# where $x_t = x + t z$ and $x_r = x + r z$ share a $z$ that transport has permuted within the batch (here: within each class), and the network's norms have no learned scale. Reasons: the logarithm, so that an impulse pulls less than an ordinary sample; c(N), because residuals shrink with the gaps; the second term, because x is a good target at small t; transport, for a target with less variance; the norm, so that an impulse in a feature does not move a learned scale. Each reason is sound where the property exists; whether it does is what you measure.
+# where $x_t = x + t z$ and $x_r = x + r z$ share a $z$ that transport has permuted within the batch (here: within each class), and the network's norms have no learned scale. Reasons: the logarithm, so that an impulse pulls less than an ordinary sample; c(N), because residuals shrink with the gaps; the second term, because x is a good target at small t; transport, for a target with less variance; the norm, so that an impulse in a feature does not move a learned scale.
 #
 # </details>
 #

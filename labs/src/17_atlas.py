@@ -39,6 +39,8 @@
 # This lab trains nothing. `cmlab bench` trained all methods on one distribution, the ring of eight modes, with three seeds each; the numbers come from its record.
 
 # %% tags=["hide-input"]
+from itertools import combinations
+
 import numpy as np
 import torch
 from cmlab_labs.common.explorer import folded, show_source, start_lab
@@ -100,7 +102,7 @@ floor = score(rows, "truth", "sliced_w2", "truth", 0)
 explorer()
 
 # %% [markdown]
-# In one call a denoiser (EDM) stays in the middle of the ring. More calls bring it nearer to its circles, but this is not so for every method.
+# In one call EDM, CT and PCM-4 miss the ring, TCM and DMD blur it, and Drifting covers it but not its circles. More calls bring EDM nearer to its circles, but not every method.
 #
 # ## Predict
 #
@@ -144,11 +146,11 @@ families = {
         "ict": ("CT with finer grids, another loss, no EMA target", "07"),
         "ect": ("starts as a denoiser, then narrows the gap", "09"),
         "sct": ("consistency training in continuous time", "10"),
-        "slct": ("iCT with noise paired with data and a more robust loss", "12"),
+        "slct": ("iCT with paired noise and a more robust loss (here without its norm)", "12"),
         "tcm": ("ECT, then a second stage at high noise alone", "–"),
         "cd": ("consistency distillation, here with iCT's loss", "04"),
         "scd": ("consistency distillation in continuous time", "10"),
-        "pcm-2": ("leads to the next of 2 edges only", "11"),
+        "pcm-2": ("leads to the next of 2 edges (here without its critic)", "11"),
         "pcm-4": ("the same with 4 phases", "11"),
         "musiccm": ("distillation with a critic", "15"),
         "musiccm-plain": ("the same without the critic", "15"),
@@ -186,7 +188,7 @@ def methods_table(chosen):
 
 
 Markdown(f"""\
-The batch mean comes from data alone, but it is a help that the papers of these methods do not have. On this ring it is nearly the exact denoiser: at $x_t = (1 - t)\\,x + t\\,z$ with uniform t the RMS distance between the two is {batch:.2f}; that of the single sample x is {single:.2f}. In many dimensions the weighted mean is x itself except at high noise. Five of the flow maps have this teacher because it helped in the search for their settings, LSD more than anything else that was tried. *No ranking below mixes the three groups*; only Finding 2 compares across them.
+The batch mean comes from data alone, but it is a help that the papers of these methods do not have. On this ring it is nearly the exact denoiser: at $x_t = (1 - t)\\,x + t\\,z$ with uniform t the RMS distance between the two is {batch:.2f}; that of the single sample x is {single:.2f}. In many dimensions the weighted mean is x itself except at high noise. Five of the flow maps have this teacher because it helped in the search for their settings; LSD gained more from it than from anything else tried. *No ranking below mixes the three groups*; only Finding 2 and the advice for A compare across them.
 
 """ + methods_table(main))
 
@@ -230,18 +232,17 @@ show_source(beats)
 # If neither beats the other, the two are **indistinguishable**, however their means compare; they need not be equal.
 
 # %% tags=["hide-input"]
-g, shared = np.random.default_rng(0), {}
-for share in (0.0, 0.5):  # of the variance
-    common, own = g.normal(size=(100_000, 3, 1)), g.normal(size=(100_000, 3, 2))
-    a, b = np.moveaxis(share**0.5 * common + (1 - share) ** 0.5 * own, 2, 0)
-    shared[share] = 2 * (a.max(1) < b.min(1)).mean()
+g = np.random.default_rng(0)
+common, own = g.normal(size=(100_000, 3, 1)), g.normal(size=(100_000, 3, 2))
+a, b = np.moveaxis(common + own, 2, 0)  # half of the variance is shared
+shared = 2 * (a.max(1) < b.min(1)).mean()
 untrained = ", ".join(f"{error:.3f}" for error in walk["heun"][35])
 Markdown(f"""\
-**How often does the rule separate two equal methods?** If their six runs were independent, in one case of ten: of the 20 ways to divide six runs into two groups of three, one gives A the three lowest errors and one gives B. But all methods with one seed are tested with the same noise and the same fresh data, and most start from the same weights. The draw alone matters: the exact denoiser, which is not trained, has the errors {untrained} in 35 calls.
+**How often does the rule separate two equal methods?** If their six runs were independent, in one case of ten: of the 20 ways to divide six runs into two groups of three, one gives A the three lowest errors and one gives B. But all methods with one seed are tested with the same noise and the same fresh data, and most start from the same weights. The draw alone matters: the exact denoiser, which is not trained, has the errors {untrained} in 35 calls. What the runs of a seed share moves both ranges alike and makes a separation rarer: if it is half of the variance (of normal errors), {100 * shared:.0f} %.
 
-Whatever the runs of a seed share, A can beat B only if its error is lower with each of the three seeds. For equal methods each seed is a fair coin, and three equal outcomes have the chance 2 · (1/2)³: **at most one pair in four** is separated. (So a comparison seed by seed is weak with three seeds; exercise A has ten pairs.) What the runs of a seed share makes it rarer, since it moves both ranges alike: if it is half of the variance (of normal errors), {100 * shared[0.5]:.0f} % of equal pairs are separated, against {100 * shared[0.0]:.0f} % without it. The lab has many pairs, so *some* are separated by chance, and a narrow win is weak evidence.
+In no case is it more than **one in four**: A has to be lower with each of the three seeds, and for equal methods three equal outcomes have the chance 2 · (1/2)³. The lab has many pairs, so *some* are separated by chance, and a narrow win is weak evidence.
 
-**Real data under the same rule.** By sliced W₂ a method is indistinguishable from real data if one of its runs lies in the grey area. It need not be perfect: CD in one call is, yet the exact denoiser in 35 calls beats it.""")
+**Real data under the same rule.** By sliced W₂ a method is indistinguishable from real data if one of its runs lies in the grey area. It need not be perfect: CD in one call passes, yet the exact denoiser in 35 calls beats it.""")
 
 # %%
 compare(by_calls(rows, "cd")[1], floor)  # try other methods and calls
@@ -271,14 +272,16 @@ panels = [StudentPanel(f"{heads[told]}\n{listed(best[told])} lead{'s' * (len(bes
 errors_by_calls(rows, panels)
 
 # %% tags=["hide-input"]
-curve = by_calls(rows, "edm", "ddim") | by_calls(rows, "edm", "heun")
+ict = at[1][""]["ict"]
+ddim, heun = (by_calls(rows, "edm", way) for way in ("ddim", "heun"))
+overlap = [str(n) for n in ddim if compare(ddim[n], ict) == "indistinguishable"]
 off = lambda arm, n: 1 - by_calls(rows, arm, name="near_mode")[n]
-most, fewest = worth(curve, at[1][""]["ict"])
+fewest = worth(heun, ict)[1]
 Markdown(f"""\
-- **What one call is worth.** One call of iCT, {ranged(at[1][""]["ict"], ".4f")}, beats {most} calls of EDM, and is beaten, narrowly, by {fewest} calls of Heun's method, {ranged(curve[fewest], ".4f")}. In between the ranges overlap.
+- **What one call is worth.** One call of iCT, {ranged(ict, ".4f")}, beats EDM with {worth(ddim, ict)[0]} calls of DDIM or {worth(heun, ict)[0]} of Heun's method, overlaps with {listed(overlap)} of DDIM, and is beaten, narrowly, by {fewest} of Heun's, {ranged(heun[fewest], ".4f")}.
 - **The order changes with the calls.** With one call CD beats PCM-4, whose error is {at[1][EXACT]["pcm-4"].mean():.2f}. With four calls PCM-4 beats CD, and no method of its group beats PCM-4.
-- **More calls of a consistency function.** iCT in four calls is {compare(at[4][""]["ict"], at[1][""]["ict"])} from iCT in one by this measure; by the share of samples off the modes (lab 11) it beats it: {ranged(off("ict", 4))} against {ranged(off("ict", 1))}.
-- **A second call can do harm.** The error of sLCT rises from {at[1][""]["slct"].mean():.3f} with one call to {at[2][""]["slct"].mean():.3f} with two. A likely cause, not tested: in training its noise is *paired* with the data of the batch (lab 12), while the noise added before the second call is paired with nothing.""")
+- **More calls of a consistency function.** For iCT four calls are {compare(at[4][""]["ict"], ict)} from one by this measure; by the share of samples off the modes (lab 11) they beat it: {ranged(off("ict", 4))} against {ranged(off("ict", 1))}.
+- **A second call can do harm.** The error of sLCT rises from {at[1][""]["slct"].mean():.3f} with one call to {at[2][""]["slct"].mean():.3f} with two. In training its noise is *paired* with the data of the batch, while the noise added before the second call is paired with nothing: lab 12 measures what this costs.""")
 
 # %% tags=["hide-input"]
 lines = ["| method | 1 call | 2 calls | 4 calls |", "|---" * 4 + "|"]
@@ -287,7 +290,7 @@ for told in GROUPS:
     for arm in sorted(taught[told], key=lambda a: at[1][told][a].mean()):
         cells = ["–" if arm not in at[n][told] else f"**{ranged(at[n][told][arm])}**" if arm in leads[n, told] else ranged(at[n][told][arm]) for n in at]
         lines.append(f"| {title(arm)} | {' | '.join(cells)} |")
-folded("All methods in 1, 2 and 4 calls (bold: beaten by none of the group)", "\n".join(lines))
+folded("All methods in 1, 2 and 4 calls (bold: beaten by none of the group, before rounding)", "\n".join(lines))
 
 # %% [markdown]
 # ## Three more findings
@@ -307,7 +310,7 @@ Markdown(f"""\
 - **From method to method, with equal help.** By sliced W₂ iCT and sCT are indistinguishable, and so are CD and sCD.
 - **A teacher in the settings.** LSD has the lowest mean of all methods that need data alone, {ranged(one("lsd"))}. But iCT and sCT were not given its batch mean. With single samples, {ranged(one("lsd-sample"))}, it is {compare(one("lsd-sample"), one("ict"))} from both; whether they would do as well with the batch mean is open.
 
-On this ring the teacher matters more than the choice among these methods. For distillation from a trained network, which makes errors, this is no evidence.""")
+On this ring the teacher matters more than the choice among these methods. For a trained teacher, which makes errors, this is no evidence: by the published FIDs in one call sCD is behind sCT on CIFAR-10, 3.66 against 2.85 (lab 16), and ahead on ImageNet 512 (arXiv:2410.11081).""")
 
 # %% [markdown]
 # *Your projects:* A and C have data alone. Would the batch mean be of use to them?
@@ -362,10 +365,11 @@ def tested(arm, calls, draw, n, directions=128):
 
 
 draws = {f"{title(a)}, {n} call{'s' * (n > 1)}": [tested(a, n, k, 8192) for k in range(10)] for a, n in (("ict", 1), ("ict", 2), ("sct", 1))}
-large = np.array([tested("ict", 1, k, 32768, 32) for k in range(10)])
+large = [tested("ict", 1, k, 32768, 32) for k in range(10)]
+span = np.mean([np.ptp(three) for three in combinations(large, 3)])
 lines = ["| sliced W₂ on ten draws | " + " | ".join(str(k + 1) for k in range(10)) + " |", "|---" * 11 + "|"]
 lines += [f"| {name} | " + " | ".join(f"{error:.4f}" for error in errors) + " |" for name, errors in draws.items()]
-Markdown("\n".join([*lines, "", f"With 32 768 samples, as in the figures, the network of iCT has {ranged(large)} on ten draws in one call; the three networks in the figures have {ranged(at[1]['']['ict'])}, each on one draw."]))
+Markdown("\n".join([*lines, "", f"With 32 768 samples, as in the figures, three of ten draws of the network of iCT in one call span {span:.3f} on average; the three networks in the figures, each on one draw, span {np.ptp(ict):.3f}."]))
 
 # %% [markdown]
 # Write the verdict. `a` and `b` are the errors of two networks on the same ten draws. Return "lower" if a is below b on at least nine of them, "higher" if it is above b on at least nine, and else "indistinguishable".
@@ -398,7 +402,7 @@ checks.paired(paired)
 #
 # On paper: 1 + 10 patterns have at least nine heads, and as many nine tails, so 22 of 1024: once in 47.
 #
-# Along a row only the test changes, and the errors differ by up to a factor of two. With 32 768 samples the ten draws of one network have a wider range than the three training runs of the figures: most of that range can be the test. All rows change together, and pairing removes this common part. So iCT's error is lower in two calls than in one, although their ranges in the figures overlap; iCT and sCT in one call remain indistinguishable.
+# Along a row only the test changes, and the errors differ by up to a factor of two. With 32 768 samples three draws of one network span about as much as the three training runs of the figures: most of that range can be the test. All rows change together, and pairing removes this common part. So iCT's error is lower in two calls than in one, although their ranges in the figures overlap; iCT and sCT in one call remain indistinguishable.
 # But each row is *one* training run. Ten draws decide about two networks; only several training runs can decide about methods, best of all with many draws each.
 #
 # </details>
@@ -409,13 +413,13 @@ checks.paired(paired)
 # For each name, `methods` gives a tuple: the CPU seconds of its pre-training (0 if it has none), the CPU seconds of the rest, and its errors over the seeds.
 # A method is worth its price if nothing that costs *as much or less, all included,* beats it, by the rule above. Return the names of those methods, the cheapest first.
 #
-# Then try your function on `price_list`, the methods of the figure and CT, which lies above it: which does it keep, and would it keep the same ones if pre-training were free? (The seconds of a pre-training are estimated in proportion to its samples; LSD (single), timed on a busier machine, is left out.)
+# Then try your function on `price_list`, the methods of the figure and CT, which lies above it: which does it keep, and would it keep the same ones if pre-training were free? (The seconds of a pre-training are estimated in proportion to its samples; LSD (single) was timed on a busier machine.)
 
 # %% tags=["hide-input"]
-priced = prices(rows, [a for a in taught[""] if a != "lsd-sample"])
+priced = prices(rows, taught[""])
 price_list = {title(a): (*priced[a], at[1][""][a].tolist()) for a in priced}
-sides = dict.fromkeys(priced, "right") | {"ict": "below", "ctm": "above", "slct": "above"}
-errors_by_cost(rows, {a: at[1][""][a] for a in priced}, sides, "No teacher, one call: longer training does not always mean a smaller error")
+sides = dict.fromkeys(priced, "right") | {"ict": "below", "sct": "below", "ctm": "above", "slct": "above"}
+errors_by_cost(rows, {a: at[1][""][a] for a in priced}, sides, "No teacher, one call: slower training does not always mean a smaller error")
 
 # %% tags=["exercise"]
 def worth_the_price(methods):
@@ -443,7 +447,7 @@ checks.worth_the_price(worth_the_price)
 #     return sorted((a for a in methods if not dropped(a)), key=lambda a: price[a])
 # ```
 #
-# It keeps Shortcut, ECT, iCT, Drifting and sCT. An expensive method that is indistinguishable from a cheap one stays, since it was not beaten; to prefer the cheap one is a decision about cost and not a finding about errors.
+# It keeps Shortcut, ECT, iCT, Drifting, sCT and LSD (single). The last three stay because no cheaper method beats them. ECT stays only because its 23 s are less than the 25 s of iCT, which beats it; a clock that gives one training 27 s and 22 s cannot tell them apart.
 # If pre-training were free, TCM would cost only its second stage, 8 s. It would be the cheapest and would be kept, with the highest error of those kept; the others remain the same.
 #
 # </details>
@@ -498,10 +502,10 @@ for project, calls, told in asked:
 spent_calls = lambda name: int(name.rsplit(", ", 1)[1].split()[0])
 cheapest = lambda names: [name for name in names if spent_calls(name) == min(map(spent_calls, names))]
 kept_c = advice["C", ""][0]
-keeps = {a: by_calls(rows, a, name="end")[4] for a in ("pcm-4", "lmd", "cd")}
+keeps = {a: by_calls(rows, a, name="end")[n] for a, n in (("pcm-4", 4), ("pcm-2", 2))}
 lines += ["", f"- **A** shows every sample, and a stray between the modes is seen, so the share off the modes counts: {grouped_text(advice['A', ''][1])}. On this ring the batch mean would help: by this share LSD, {ranged(off('lsd', 1))}, is {compare(off('lsd', 1), off('sct', 1))} from sCT, {ranged(off('sct', 1))}, and by sliced W₂ it beats sCT. For images it would help little."]
-lines.append(f"- **B** edits, so it needs the map as well as the distribution: {grouped_text(advice['B', EXACT][1])}. It is {ranged(keeps['pcm-4'])} from the exact ends, LMD in four calls {ranged(keeps['lmd'])}, CD in one {ranged(one('cd', 'end'))}. (CD in four is {keeps['cd'].mean():.2f} away: it draws fresh noise between them.)")
-lines.append(f"- **C**'s statistic asks for the cloud as a whole, so sliced W₂ counts. Several methods are indistinguishable by it, and the number of calls decides: {grouped_text(cheapest(kept_c)).replace('; ', ' or ')}, where EDM needs {listed(map(str, sorted({spent_calls(name) for name in kept_c if name.startswith('EDM')})), 'or')}.")
+lines.append(f"- **B** edits, so it needs the map as well as the distribution: {grouped_text(advice['B', EXACT][1])}. It is {ranged(keeps['pcm-4'])} from the exact ends. PCM-2 in two calls, {ranged(keeps['pcm-2'])}, is {compare(*keeps.values())} from it by the map and by sliced W₂, and beaten by the share off the modes.")
+lines.append(f"- **C**'s statistic asks for the cloud as a whole, so sliced W₂ counts. Of the indistinguishable, the fewest calls: {grouped_text(cheapest(kept_c)).replace('; ', ' or ')}, where EDM needs {listed(map(str, sorted({spent_calls(name) for name in kept_c if name.startswith('EDM')})), 'or')}. (One call of iCT is beaten by {ict.min() - heun[35].max():.4f}.)")
 folded("What the table says", "\n".join(lines))
 
 # %% [markdown]
@@ -514,7 +518,7 @@ folded("What the table says", "\n".join(lines))
 # ## Budget
 
 # %% tags=["hide-input"]
-made = [row for row in rows if row["samples"]]
+made = [row for row in rows if row["arm"] in every]
 print(f"Recorded: {len(made)} runs with {spaced(sum(row['samples'] for row in made))} samples in all, {spaced(sum(row['pretraining'] for row in made))} of them in pre-training; {sum(row['seconds'] for row in made):.0f} CPU seconds.")
 
 # %% [markdown]

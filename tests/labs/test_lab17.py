@@ -199,7 +199,7 @@ def test_a_verdict_needs_three_seeds_and_every_comparison():
     low, high = np.array([0.1, 0.2, 0.1]), np.array([0.3, 0.4, 0.5])
     assert figures.verdict([(low, high), (low, high)]) == "confirmed here"
     assert figures.verdict([(low, high), (low, low)]).startswith("partly: 1 of 2")
-    assert figures.verdict([(high, low)]) == "not seen at this scale: higher on every seed"
+    assert figures.verdict([(high, low)]) == "not seen at this scale: beaten"
     assert figures.verdict([(low[:2], high)]) == "too few seeds yet"
 
 
@@ -220,8 +220,11 @@ def rows():
 
 
 def test_the_answer_to_the_first_prediction_is_in_the_table(rows):
-    curve = figures.by_calls(rows, "edm", "ddim") | figures.by_calls(rows, "edm", "heun")
-    assert figures.worth(curve, figures.by_calls(rows, "ict")[1]) == (9, 35)
+    ddim, heun = (figures.by_calls(rows, "edm", way) for way in ("ddim", "heun"))
+    assert figures.worth(heun, one(rows, "ict")) == (17, 35)
+    assert figures.worth(ddim, one(rows, "ict")) == (8, None)
+    for calls in (16, 32):
+        assert figures.compare(ddim[calls], one(rows, "ict")) == "indistinguishable"
     assert prediction("17.1").right == "Between nine and thirty-five"
 
 
@@ -307,6 +310,13 @@ def test_a_method_may_be_indistinguishable_from_real_data_and_beaten(rows):
         assert grey == (figures.compare(found, floor) == "indistinguishable")
 
 
+def test_the_advice_for_b_names_what_is_indistinguishable_from_it(rows):
+    for name in ("sliced_w2", "end"):
+        found = one(rows, "pcm-2", name, 2), one(rows, "pcm-4", name, 4)
+        assert figures.compare(*found) == "indistinguishable"
+    assert figures.beats(off(rows, "pcm-4", 4), off(rows, "pcm-2", 2))
+
+
 def test_from_no_teacher_to_the_exact_one_both_distances_fall(rows):
     for student, alone in (("cd", "ict"), ("scd", "sct")):
         for name in ("sliced_w2", "end"):
@@ -316,15 +326,16 @@ def test_from_no_teacher_to_the_exact_one_both_distances_fall(rows):
 
 
 def test_the_solution_names_the_methods_that_are_worth_their_price(rows):
-    priced = figures.prices(rows, [a for a in figures.students(rows, "") if a != "lsd-sample"])
+    priced = figures.prices(rows, figures.students(rows, ""))
     for free in (False, True):
         methods = {ENTRIES[a].title: (before * (not free), rest, list(one(rows, a)))
                    for a, (before, rest) in priced.items()}  # fmt: skip
         kept = checks.exact_front(methods)
-        assert kept == ["TCM"] * free + ["Shortcut", "ECT", "iCT", "Drifting", "sCT"]
+        named = ["Shortcut", "ECT", "iCT", "Drifting", "sCT", "LSD (single)"]
+        assert kept == ["TCM"] * free + named
     assert priced["tcm"][1] == pytest.approx(8, abs=0.5)
     source = Path(__file__).parents[2] / "labs" / "src" / "17_atlas.py"
-    words = "It keeps Shortcut, ECT, iCT, Drifting and sCT."
+    words = "It keeps Shortcut, ECT, iCT, Drifting, sCT and LSD (single)."
     assert words in source.read_text(encoding="utf-8")
 
 

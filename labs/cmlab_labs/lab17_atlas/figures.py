@@ -180,7 +180,7 @@ def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     if set(words) == {"lower"}:
         return "confirmed here"
     rest = ", ".join(dict.fromkeys(word for word in words if word != "lower"))
-    rest = rest.replace("higher", "higher on every seed")
+    rest = rest.replace("higher", "beaten")
     held = words.count("lower")
     return (f"partly: {held} of {len(words)}, the rest {rest}" if held
             else f"not seen at this scale: {rest}")  # fmt: skip
