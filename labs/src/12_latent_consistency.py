@@ -28,7 +28,7 @@
 #
 # You measure what latents are like, meet the remedy for each property, make a forecast, and compare it with networks trained with and without the part.
 #
-# Formulas and constants are not read from the paper but from the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9 (departures are listed in `cmlab.methods.slct`), and the claims those of the abstract and the figure captions.
+# Formulas and constants are not read from the paper but from the authors' development code, [quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9 (departures are listed in `cmlab.methods.slct`), and the claims from its abstract and figure captions.
 
 # %%
 import re

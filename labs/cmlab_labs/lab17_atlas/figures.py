@@ -140,7 +140,7 @@ def candidates(rows: Sequence[Row], methods: Iterable[str], most: int,
 
 def worth(curve: Mapping[int, np.ndarray], errors: np.ndarray) -> tuple[int, int | None]:
     """Against errors by calls: the most calls that are beaten, all fewer ones with them, and the
-    fewest that beat (None: none that was tried). In between the ranges overlap.
+    fewest that beat (None: none that was tried). The curve is that of one solver.
     """
     beaten = [n for n in curve if all(beats(errors, curve[m]) for m in curve if m <= n)]
     better = [n for n in curve if beats(curve[n], errors)]
