@@ -105,8 +105,7 @@ predict("00.1")
 #
 # $$x_r = D + \tfrac{r}{t}\,(x_t - D) .$$
 #
-# The points that many such small steps visit form a **path**. Here are 18 steps, of a better kind (lab 01), towards a 3. (Each
-# step calls D twice, except the last, which calls it once, so there are 35 calls in all.)
+# The points that many such small steps visit form a **path**. Here are eight points of 18 steps of a better kind (lab 01), towards a 3; they take 35 calls of D.
 
 # %% tags=["hide-input"]
 z, asked, levels = noise(seed=0), torch.tensor([3]), KarrasGrid().down(18)
@@ -175,7 +174,7 @@ image_sheets([z, x], ["in: noise", "out: one network call"], columns=10)
 # the nearest of all training scans. Below are a path from the same noise (18 steps of the perfect denoiser), the mean D at each level, and the
 # network's answer f. The exact $f^*$ of this set of scans would give the same scan in all eight columns. The network has learned a smoother distribution, with paths of its own, so only part of the change in the last row is inconsistency.
 #
-# Three things to try. Find a seed that makes a bad digit, and give it 2 and 4 calls. Find a digit that is close to a scan.
+# Three things to try. Ask for a 3 with seed 81, and give it 2 and 4 calls. Ask for a 1 with seed 43: is it a copy?
 # Find the noise level at which the last row begins to change.
 
 # %%
@@ -225,7 +224,7 @@ against.picture(start, start, found[0]).figure
 
 # %% [markdown]
 # The figure is for seed 0: the titles give the RMS distance of the squares from the dots, and the largest error over the levels. Before training, one call from pure noise gives a
-# point near the middle, as the exact mean D (dashed) would. After 1000 steps it lands near the true end of most paths.
+# point near the middle, as the exact mean D would (its error is dashed). After 1000 steps it lands near the true end of most paths.
 #
 # ## The key figure
 #
@@ -402,7 +401,7 @@ Markdown(f"""
 |---|---|---|
 | one call makes a sample | three training runs: the classifier reads {percent(read, 1)} of the images as the requested digit; Fréchet distance {of_three(fd1)}, floor {scores[0]["fd_floor"]:.1f}; copies {percent(copies)} | {one_ok} |
 | more calls make better samples (here a second one) | three training runs: Fréchet distance {of_three(fd1)} with 1 call, {of_three(fd2)} with 2 | {two_ok} |
-| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | partly: the error falls, but not to 0 (labs 07 and 08 say what is left) |
+| f can be learned from data alone, with no diffusion model to imitate | ring: error {before:.2f} before, {sum(after) / 3:.2f} after 1000 steps (3 seeds); f* itself would have 0 | confirmed here, approximately (labs 07 and 08 say what is left) |
 | *not in the paper:* a denoiser cannot do it in one call | Fréchet distance {of_three(mean_fd)} after 1 call | confirmed here |
 | *not in the paper:* a perfect denoiser copies | Fréchet distance {of_three(walk_fd)} after 35 calls; copies {percent(walk_copies, 0)} | confirmed here |
 """)
@@ -411,7 +410,7 @@ Markdown(f"""
 # ### What to remember
 #
 # 1. A denoiser, called once, answers with a mean. A consistency function, called once, answers with the end of the path.
-# 2. A network learns it, approximately, from data alone: it has to give the same answer at two noise levels, and the data themselves where there is no noise.
+# 2. A network learns it, approximately, from data alone: for the same scan and noise it has to give the same answer at two levels, and at level 0 the scan itself.
 # 3. Judging a generator takes two numbers. By the Fréchet distance alone the perfect denoiser, which copies, would win.
 #
 # ## Budget

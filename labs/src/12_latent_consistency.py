@@ -159,7 +159,7 @@ print(f"With injected impulses the kurtosis is {impulsiveness(with_impulses).kur
 # %% [markdown]
 # ### Optimal transport, exactly
 #
-# The target has a variance, which comes from that of x: many x are possible at one $x_t$. sLCT therefore permutes the noise vectors of a batch so that the total cost $\sum_i \lVert x_i - z_i\rVert^2$ is as small as possible. For x = (0, 0), (1, 0), (0, 1) and z = (0.9, 0.2), (0.1, 0.8), (−0.2, −0.1):
+# Many x are possible at one $x_t$, so the target has a variance. sLCT therefore permutes the noise vectors of a batch so that the total cost $\sum_i \lVert x_i - z_i\rVert^2$ is as small as possible. For x = (0, 0), (1, 0), (0, 1) and z = (0.9, 0.2), (0.1, 0.8), (−0.2, −0.1):
 
 # %% tags=["hide-input", "nbval-check-output"]
 x = torch.tensor([[0.0, 0], [1, 0], [0, 1]])
@@ -206,7 +206,7 @@ for name, method in ways.items():
 # Five parts are new, each with a reason:
 #
 # 1. **The Cauchy loss** $\ln(1 + m/2c^2)$ is there for *impulses*. Its pull (lab 08) is $\psi(u) = 2u/(2c^2 + u^2)$ with $u = \sqrt m$, the size of a residual: largest at $u = \sqrt 2\, c$, it *falls* like $2/u$ beyond, where that of pseudo-Huber levels off and that of squared L2 keeps growing.
-# 2. **The scale** $c(N) = e^{-0.85}\, (N - 1)^{-1.15}$, where $N - 1$ is the number of intervals, follows *residuals that shrink* as the grid is refined. With a fixed c they would end up far below the peak, where the Cauchy loss is squared L2. (The first stage has c = 0.03456.)
+# 2. **The scale** $c(N) = e^{-0.85}\, (N - 1)^{-1.15}$, where $N - 1$ is the number of intervals, follows *residuals that shrink* as the grid is refined. With a fixed c they would end up far below the peak, where the Cauchy loss is squared L2. (The first stage has c = 0.03456. The paper's constants may differ from the code's.)
 # 3. **The denoising term** anchors the network where *the answer is known*. At small t, $x_t$ almost determines x, so x is a good target, and one that does not move. (The weight is that of EDM, lab 09.)
 # 4. **Optimal transport** of the noise within each batch is to lower the *variance of the target*. (Pooladian et al. 2023 and Tong et al. 2023 use it in flow matching, which lab 18 meets.)
 # 5. **The non-scaling norm** learns a shift, but keeps its scale at 1: an *impulse in a feature* would have a large effect on the gradient of a learned scale.
@@ -258,7 +258,7 @@ print(f"At the smallest t it is {q[0, 0, 1] / rule[0]:.1f} c and {q[-1, 0, 1] / 
 print(f"The kurtosis of the elements of (f_t − f_r)/(t − r) for t from 0.2 to 2, at N = {stages[-1] + 1}: {ranged(tails_of, '.1f')}.")
 
 # %% [markdown]
-# This says two things. First, residuals have heavier tails than the latents (a kurtosis of 6.3 against 4.3), probably because f is steep in places: light tails of the latents do not mean that there is nothing to be robust against. Second, **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*, but the medians of the four ranges differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull on the network F (lab 03), $\sum c_\mathrm{out}(t)\,\psi(\lVert f_t - f_r\rVert)/(t - r)$, when each pair has the median residual of its range at N = 641 (without the denoising term, which adds to t ≤ 0.17).
+# The kurtosis says little about outliers: from t = 0.2 to 2 the size of $(f_t - f_r)/(t - r)$ falls by a factor of 15, and normally distributed residuals of such mixed sizes would have 5.5. But **a robust loss is also a weighting of the noise levels**. It is meant to turn away from strange *samples*, but the medians of the four ranges differ by a factor of ten, so it turns away from whole *levels*. The figure shows how each loss divides its pull on the network F (lab 03), $\sum c_\mathrm{out}(t)\,\psi(\lVert f_t - f_r\rVert)/(t - r)$, when each pair has the median residual of its range at N = 641 (without the denoising term, which adds to t ≤ 0.17).
 
 # %% tags=["hide-input"]
 c = 8 * rule[-1]  # of the whole sample of 64 coordinates
@@ -272,6 +272,10 @@ pull_by_level(shares, names, f"Squared L2 puts {high['squared L2']:.0%} of its p
 #
 # ### What to expect
 #
+# What do you expect of each of the five parts? Decide, then compare.
+#
+# <details><summary>Our forecast</summary>
+#
 # | part | what was measured | forecast |
 # |---|---|---|
 # | Cauchy loss with c(N) | no impulses; ordinary residuals beyond its peak | no gain on clean latents; with impulses possibly one |
@@ -279,6 +283,8 @@ pull_by_level(shares, names, f"Squared L2 puts {high['squared L2']:.0%} of its p
 # | non-scaling norm | no impulses | no gain on clean latents |
 # | transport within classes | a tenth of the cost saved | little, in either direction |
 # | transport across classes | the class guessed from the noise in 32 % of the cases | labels disobeyed |
+#
+# </details>
 #
 # ## Explore
 #
@@ -372,7 +378,7 @@ some = {fill(full_name(n), 18): arms[n] for n in ("ict", "slct", "slct-across")}
 sample_images(some, shown, "Classes 0 to 9 in turn: pairs across classes give blends")
 
 # %% [markdown]
-# ## Why did the remedies not help?
+# ## What the loss and the transport each do
 #
 # ### Samples or noise levels: the two effects of a loss, apart
 #
@@ -389,11 +395,11 @@ for levels, samples, *both in (
 Markdown("\n".join(table))
 
 # %% [markdown]
-# The two columns tell opposite stories. On clean latents the weights of the noise levels account for most of the gap: they alone bring 80 down to 56 (54 to 57), ranges apart. With impulses they change nothing that three seeds can show, 183 (167 to 200) against 170 (146 to 205), and the limit on single samples does it all. So here the limit on single samples matters only with outliers; without them most of pseudo-Huber's gain is a weighting, which λ could supply as well. (The Cauchy loss shifts the weights farther; whether that is why it is behind was not tested.)
+# The two columns tell opposite stories. On clean latents the weights of the noise levels account for most of the gap: they alone bring 80 down to 56 (54 to 57), ranges apart. With impulses they change nothing that three seeds can show, 183 (167 to 200) against 170 (146 to 205), and the limit on single samples does it all. So with outliers the limit on single samples is what counts; without them most of pseudo-Huber's gain is a weighting, which λ could supply as well. (The Cauchy loss shifts the weights farther; whether that is why it is behind was not tested.)
 #
 # <details><summary>Would a larger c repair the Cauchy loss?</summary>
 #
-# With eight times c(N), which puts the peak near the residuals at t from 0.2 to 2, sLCT has 71 (65 to 76), against 67 (65 to 69).
+# With eight times c(N), which puts the peak near the residuals at t from 0.2 to 2, sLCT scores 71 (65 to 76), against 67 (65 to 69).
 #
 # </details>
 #
@@ -432,8 +438,8 @@ folded("All numbers with their ranges, and those after 2000 steps", "\n".join(ta
 # %% [markdown]
 # The effect of transport depends on the input.
 #
-# - **Where the noise is paired, they answer well**: at $x + 0.8\,z$ the W₂ distance is 0.018 (0.017 to 0.018), as that of x itself. (All distances here are of one draw.)
-# - **A sampler has no partner for its noise.** In the first call this hardly matters, since at t = 10 paired and unpaired points are nearly alike: 0.037 against 0.036, ranges overlapping. But the second call adds fresh noise at t = 0.8, where the distance is 0.112 in place of 0.018. So two calls give 0.118 against 0.033.
+# - **Where the noise is paired, networks trained with it answer well**: at $x + 0.8\,z$ the W₂ distance is 0.018 (0.017 to 0.018), like that of x itself. (All distances here are of one draw.)
+# - **A sampler has no partner for its noise.** In the first call this hardly matters, since at t = 10 paired and unpaired points are nearly alike: 0.037 against 0.036, ranges overlapping. But the second call adds fresh noise at t = 0.8, where the distance is 0.112 instead of 0.018. So two calls give 0.118 against 0.033.
 # - **They aim at another function**, which the RMS distance to f\* counts as an error, **and learn more slowly** (we do not know why): after 2000 steps one call was still worse, 0.062 against 0.046. With the Cauchy loss, on one seed, transport *lowers* the error of one call, from 0.240 to 0.044 (`docs/settings.md`).
 #
 # ## Exercises
@@ -531,7 +537,7 @@ k = {name: found.kurtosis for name, found in rows.items()}
 kinds = ", ".join(f"{n} {k[f'{n}, latents']:.1f} against {k[f'{n}, pixels']:.1f}" for n in KINDS.values())
 real = "confirmed here" if len(heavier) == 3 else f"partly: for {' and '.join(heavier)}; a kurtosis near 3 is that of a normal distribution" if heavier else "not seen at this scale"
 sw = {f"{arm} {n}": plane[f"{arm}-long"].score(f"sw{n}") for arm in ("ot", "independent") for n in (1, 2)}
-table = ["| claim | measured here | verdict |", "|---|---|---|", f"| Latents have heavier tails than pixels (paper, box plots of latents and of $f_t - f_r$) | kurtosis of latents: {kinds}; of $f_t - f_r$: {ranged(tails_of, '.1f')} | {real} |"]
+table = ["| claim | measured here | verdict |", "|---|---|---|", f"| Latents have heavier tails than pixels (paper, box plots of latents and of $f_t - f_r$) | kurtosis of latents: {kinds} | {real} |"]
 table += [line("sLCT is better than iCT on latents (paper)", fd1, ("slct", "ict")), line("… with impulses", fd1, ("slct-impulses", "huber-impulses"))]
 table += [line("The Cauchy loss is better than pseudo-Huber", fd1, ("cauchy", "ict")), line("… with impulses", fd1, ("cauchy-impulses", "huber-impulses"))]
 table += [line("The denoising term is better than none (clean latents; without and with the norm)", fd1, ("slct-no-norm", "cauchy"), ("slct-independent", "slct-no-denoising"))]
@@ -546,9 +552,9 @@ Markdown("\n".join(table))
 #
 # ### What to remember
 #
-# No remedy helped on these latents, nor with impulses. One could have known it of the Cauchy loss, the norm and transport across classes, if the latents are clean; not of the denoising term, nor of the 8 that transport within classes costs.
+# No remedy helped on the clean latents; with impulses neither the Cauchy loss nor all of sLCT did (the norm alone was not tested). For the Cauchy loss, the norm and transport across classes the measurements foretold it on clean latents; for the denoising term and transport within classes they did not.
 #
-# 1. **A robust loss sees residuals, not latents, and it weights noise levels as well as samples.** Beyond its scale, and for residuals that grow like t − r, the pull at f goes like $1/(t - r)$ for pseudo-Huber and like $1/(t - r)^2$ for the Cauchy loss, so it moves to small gaps. On clean latents this was most of what pseudo-Huber gains over squared L2, with impulses none of it. So measure residuals in units of c at all t before you adopt a c(N).
+# 1. **A robust loss sees residuals, not latents, and it weights noise levels as well as samples.** Beyond its scale, and for residuals that grow like t − r, the pull at f goes like $1/(t - r)$ for pseudo-Huber and like $1/(t - r)^2$ for the Cauchy loss, so it moves to small gaps. On clean latents this was most of what pseudo-Huber gains over squared L2, with impulses none of it. Residuals in units of c, at all t, show where a loss will put its pull; not yet whether that helps.
 # 2. **With transport a network answers well only on inputs like those of training.** Pairing puts information about $x$ into the noise: about its label, if classes exchange noise, and about its place. The noise of a sampler has neither.
 # 3. **Judge parts one at a time.** Only a comparison that differs in one part, over several seeds, gives that part a number.
 #
@@ -560,9 +566,9 @@ Markdown("\n".join(table))
 #
 # </details>
 #
-# <details><summary>And: the latents have kurtosis 3.1 and the residuals 6, the median residual is 10 c, and the class is guessed from the noise in 30 % of the cases, with ten classes. Which parts of sLCT would you switch on?</summary>
+# <details><summary>And: the latents have kurtosis 3.1, the median residual is 10 c, and the class is guessed from the noise in 30 % of the cases, with ten classes. Which parts of sLCT would you switch on?</summary>
 #
-# Not the Cauchy loss unchanged: ordinary samples lie beyond its peak. Not the norm: the latents have no impulses. Not transport across classes: chance is 10 %, so the noise gives the class away. None of the numbers speaks about the denoising term; only a training run can.
+# Not the Cauchy loss: there are no impulses to limit (and a larger c did not repair it here). Not the norm: the latents have no impulses. Not transport across classes: chance is 10 %, so the noise gives the class away. None of the numbers speaks about the denoising term; only a training run can.
 #
 # </details>
 #

@@ -294,7 +294,7 @@ flat = {
     )
 }
 said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in flat.items())
-print(f"Variance in a flat direction at τ = 0.9, relative to the start: {said}.")
+print(f"Long-run variance in a flat direction with the settings of τ = 0.9, relative to the start: {said}.")
 
 # %% [markdown]
 # In flat directions (small h), β cancels from the formula: momentum alone does not reduce the variance, and the whole reduction comes from the rate. In steep directions momentum alone raises it. So whoever claims a gain of momentum decay needs a **control: the same decay of the rate, alone**.
@@ -366,7 +366,7 @@ behind = compare_seeds(at["constant"][best["constant"]], at["momentum and rate"]
 scores_by_rate(at, "excess loss (no unit)", "At its best base rate, a constant rate stays behind" if behind else "Excess loss by base rate")
 
 # %% [markdown]
-# The constant rate with the lowest mean, 0.002, is the baseline (0.004 is indistinguishable from it). All other runs have a base rate of 0.004; for those whose rate stays constant 0.002 was not tried. Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed; *0 of 3 seeds* says how many seeds reach that loss at all.
+# The constant rate with the lowest mean, 0.002, is the baseline (0.004 is indistinguishable from it). All other runs have a base rate of 0.004; for those whose rate stays constant 0.002 was not tried. Levels are EDM's where no curriculum is named. *Speed* is the baseline's number of steps, 2000, divided by the number of steps needed to reach its final excess loss, for each seed (a decay planned for 2000 steps is unfinished there, so a shorter plan may be faster); *0 of 3 seeds* says how many seeds reach that loss at all.
 
 # %% tags=["hide-input"]
 BEST = f"constant-{round(1000 * best['constant'])}"
@@ -516,7 +516,7 @@ for claim, key, control in (
 ):
     table.append(row(claim, key, BASE, control=control))
 table.append(row("… and give better samples (digits, Fréchet distance)", "curriculum-both", "uniform-constant", {key: run.score("fd35") for key, run in scans.items()}, ".1f"))
-needed = row("the compensation is needed: without it momentum decay is worse than none", "uniform-constant", "uniform-momentum")
+needed = row("*quoted in a review:* the compensation is needed: without it momentum decay is worse than none", "uniform-constant", "uniform-momentum")
 table.append(needed.replace("confirmed here", "confirmed here at a base rate of 0.004, the only one tried"))
 Markdown("\n".join(table))
 
@@ -532,7 +532,7 @@ folded("More comparisons", "\n".join(more))
 # ### What to remember
 #
 # 1. **Two networks agree where both are close to one function.** On the ring this is the exact denoiser, and they part at the borders between modes. Networks that share no scan agree closely, too, while their training is short; when it is longer they part (in the one pair that we trained).
-# 2. **A technique has to beat its control.** That of a momentum decay is the same decay of the rate alone; in flat directions of a quadratic loss the two cannot differ. That of a curriculum is its last density throughout. On the ring both controls did as well as the techniques, and the last density gained sooner.
+# 2. **A technique has to beat its control.** That of a momentum decay is the same decay of the rate alone; in flat directions of a quadratic loss both end with the same variance, in the long run. That of a curriculum is its last density throughout. On the ring both controls did as well as the techniques, and the last density gained sooner.
 # 3. **A speed-up has a baseline, an axis and a score.** Against the best constant rate on the ring, the curriculum was 1.2 times as fast, the decay of the rate 1.3 times and both together 1.5 times, by the excess loss. The samples were not measurably better, and on digits the curriculum made them worse. And *uniform* noise levels mean nothing before the axis is named.
 #
 # <details><summary>To test yourself: on the ring, a curriculum with the rate of this lab reaches the final excess loss of a constant rate of 0.008 in half the steps, with one seed. What do you ask for?</summary>

@@ -200,11 +200,11 @@ noise_std(
 #
 # $$D_w = x_t + t^2\, \nabla \ln \bigl[\, p(x_t \mid c)\; p(c \mid x_t)^w \,\bigr] .$$
 #
-# So guidance moves $x_t$ towards clips from which the label can be told more clearly, and clips that might also have another label become rare. (This product is not the noised version of one distribution, so $D_w$ is a useful direction and not a posterior mean.)
+# So guidance moves $x_t$ towards clips whose label is easier to recognise; clips that could have another label become rare. (This product is not the noised version of one distribution, so $D_w$ is a useful direction and not a posterior mean.)
 #
 # Let $x_t$ be a noisy clip at one level of a grid. One DDIM step with this teacher leads to $\hat x_r$ at the next lower level, and the student learns to give the same output at both:
 #
-# $$L_\text{distil} = d\bigl(f_\theta(x_t, t, c),\; f_{\theta^-}(\hat x_r, r, c)\bigr) .$$
+# $$L_\text{distil} = \lambda\, d\bigl(f_\theta(x_t, t, c),\; f_{\theta^-}(\hat x_r, r, c)\bigr) .$$
 #
 # The critic $C_\psi$ is trained to give high values to real clips and low values to the student's; the student, the generator, is rewarded for high values:
 #
@@ -219,7 +219,7 @@ noise_std(
 # | critic $C_\psi$: light heads on a frozen network | `critic`, in `lab15_music/networks.py`; its loss in `Critic` |
 # | $L_G + 3\, L_\text{distil}$ | the last lines of `loss`: `on_fake` trains the student alone, `critic` the critic alone |
 #
-# In the paper a text prompt specifies the music, the network works on latents of 10-second spectrograms, and the critic uses a large network pre-trained on sound. Here these are one of four labels, the spectrograms themselves, and a small network that recognises notes. The student also takes three settings from lab 07: the weight 1/(t − r) (which turns the 3 into 0.5 at the highest levels and 260 at the lowest), log-normal noise levels, and θ⁻ = θ. Its distance d is pseudo-Huber with c = 0.001.
+# The paper's text prompt is here one of four labels, its latents of 10-second spectrograms are the spectrograms themselves, and the critic's large network pre-trained on sound is a small one that recognises notes. The student also takes three settings from lab 07: the weight λ = 1/(t − r) (1 in the paper; it turns the 3 into 0.5 at the highest levels and 260 at the lowest), log-normal noise levels, and θ⁻ = θ. Its distance d is pseudo-Huber with c = 0.001.
 
 # %%
 show_source(MusicCM.loss)
@@ -279,15 +279,15 @@ titles = (
 scores_by_steps({"teacher, guided": ([2 * n for n in SOLVER_STEPS], *guided), "teacher, unguided": (SOLVER_STEPS, *plain)}, {names[n]: (CALLS, *s) for n, s in scores.items()}, floor, titles)
 
 # %% tags=["hide-input"]
-table = ["| | 1 call | 4 calls |", "|---" * 3 + "|"]
-for measure, kind, size, form in (("distance", 0, 1, ".2f"), ("right chords in %", 1, 100, ".1f")):
-    for name, found in scores.items():
-        table.append(f"| {measure}, {names[name]} | " + " | ".join(ranged(size * found[kind][:, k], form) for k in (0, 2)) + " |")
-of = "; ".join(f"{word} {ranged(sd[:, -1], '.2f')} and {ranged(100 * pitch[:, -1], '.1f')} %" for word, (sd, pitch) in (("guided", guided), ("unguided", plain), ("unguided with fresh noise", [rows[:, None] for rows in teachers["fresh"].T])))
-Markdown("\n".join(table) + f"\n\nTeacher in 50 steps, distance and right chords: {of}. The corpus itself: {floor[0]:.2f} and {100 * floor[1]:.1f} %.")
+table, fresh = ["| | distance | right chords in % |", "|---" * 3 + "|"], [rows[:, None] for rows in teachers["fresh"].T]
+made = {f"{names[name]}, {CALLS[k]} call{'s' * (k > 0)}": (sd[:, k], pitch[:, k]) for name, (sd, pitch) in scores.items() for k in (0, 2)}
+for word, of in (("guided", guided), ("unguided", plain), ("unguided, with fresh noise", fresh)):
+    made[f"teacher in 50 steps, {word}"] = tuple(found[:, -1] for found in of)
+table += [f"| {name} | {ranged(sd, '.2f')} | {ranged(100 * pitch, '.1f')} |" for name, (sd, pitch) in made.items()]
+Markdown("\n".join([*table, f"| the corpus itself | {floor[0]:.2f} | {100 * floor[1]:.1f} |"]))
 
 # %% [markdown]
-# **What does the critic contribute?** The students without it saw the same clips in equally many steps, with $L_\text{distil}$ alone. With the critic the distance in 4 calls is smaller (in 1 the ranges overlap), but no more chords are right, although it recognises notes: it is asked whether a clip is real, not which chord it has. Like the distance, it compares clips with the corpus; $L_\text{distil}$ compares them with the teacher's. (A step with the critic takes longer, and its weight was chosen among a few values, on seed 0 too.)
+# **What does the critic contribute?** The students without it saw the same clips in equally many steps, with $L_\text{distil}$ alone. With the critic the distance in 4 calls is smaller (in 1 the ranges overlap), but no more chords are right, although it recognises notes: it is asked whether a clip is real, not which chord it has. Like the distance, it compares clips with the corpus; $L_\text{distil}$ compares them with the teacher's. (A step with the critic takes longer, and the critic's weight was chosen partly on seed 0, one of those shown.)
 #
 # **And guidance?** Even without the critic the student has more chords right in 4 calls than the unguided teacher in 50 steps. But the student's sampler also adds fresh noise, and if the unguided teacher does so after each step (the ancestral steps of lab 13), 92 % of its chords are right, more than with guidance. So the chords do not show that the student has learned guidance. The distance suggests it: 1.69 without the critic, against 1.87 of that teacher. A student of the unguided teacher would decide; none was trained.
 #
@@ -322,7 +322,7 @@ folded("All methods and overlaps in numbers", "\n".join(table))
 #
 # ### Do the windows agree on the music?
 #
-# Hardly. At an overlap of 32 columns, 59 % of the chords of a fused clip are right, against 52 % side by side, where nothing couples the windows, and 88 % in a single clip of 2 seconds. The windows start at different places of the loop, and only the averaging after each call couples them.
+# Hardly. At an overlap of 32 columns, 59 % of the chords of a fused clip are right, against 52 % side by side, where nothing couples the windows, and 88 % in a single clip of 2 seconds. Nothing tells a window where in the loop its neighbour is; only the averaging after each call couples them.
 #
 # Are too few calls to blame? With 16 and 32 calls the student has 65 % and 67 % in fused clips: 8 of the 29 missing points, for eight times as many calls. The control that decides is the *teacher*, fused in 50 steps: **58 %** of its chords are right (54 to 61 %; with fresh noise after each step 61 %), against 90 % in single clips. So most of the missing points are lost by the fusion, not by the consistency model.
 #
@@ -334,7 +334,7 @@ folded("All methods and overlaps in numbers", "\n".join(table))
 #
 # ### Does averaged noise matter?
 #
-# Averaged noise is certainly too small. Do you hear it (*own noise* in the explorer)? Inside the overlaps, neighbouring columns differ slightly less, by 0.31 against 0.33, as if the network removed too much noise. The chords show no harm. The seam error does, a little: at overlaps of 16, 32 and 48 it is larger in 12 of 15 comparisons with other sets of noise samples, though smaller in the set of the figure.
+# Averaged noise is certainly too small. Can you hear it (*own noise* in the explorer)? Inside the overlaps, neighbouring columns differ slightly less, by 0.31 against 0.33, as if the network removed too much noise. The chords show no harm, and the seam error does not decide: at overlaps of 16, 32 and 48 it is larger in 12 of 18 comparisons over six sets of noise samples, but smaller in the set of the figure.
 #
 # <details><summary>How the six sets were compared</summary>
 #
@@ -456,7 +456,7 @@ rows.append(f"| … and coherent ones (our test: right chords, overlap 32, 4 cal
 rows.append(f"| *not in the paper:* … without seams, if windows count less towards their ends | by overlap {each} | {bound_verdict(tapered.max(1), 1.1).replace('confirmed here', 'partly: within the bound, but up to 1.14 with five other sets of noise; and the taper nearly forces a low value')} |")
 rows.append("| *not in the paper:* long clips lose chords because the calls are few | right chords at an overlap of 32: student in 4, 16 and 32 calls 59, 65 and 67 %; the guided teacher in 50 steps 58 %, with fresh noise 61 %; one window 88 and 90 % | partly: the smaller part |")
 found = "; ".join(f"{name} {ranged(100 * chords[way][:, 4], '.1f')} %" for name, way in (("shared noise", "fused"), ("own noise", "own noise")))
-rows.append(f"| *not in the paper:* noise must be drawn once for the canvas | right chords at an overlap of 48: {found} | partly: with *own noise* the seam error is larger in 12 of 15 comparisons with other sets of noise samples, but more chords are right in five of six sets |")
+rows.append(f"| *not in the paper:* noise must be drawn once for the canvas | right chords at an overlap of 48: {found} | not seen at this scale: with *own noise* the seam error is larger in 12 of 18 comparisons over six sets of noise samples, but more chords are right in five of the six |")
 Markdown("\n".join(rows))
 
 # %% [markdown]

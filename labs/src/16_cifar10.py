@@ -112,7 +112,7 @@ predict("16.1")
 # %% [markdown]
 # ## The exact object
 #
-# How good a run will be is not known before. What it will **cost** can be counted, without training and without a GPU: a network whose tensors have shapes but no content still goes through the same operations.
+# How good a run will be cannot be known beforehand. What it will **cost** can be counted, without training and without a GPU: a network whose tensors have shapes but no content still goes through the same operations.
 #
 # - **One call:** the multiplications and additions of one forward pass, for one image.
 # - **One ECT step:** two forward passes, at t and at r, and a backward pass through the first of them. A backward pass costs about as much as two forward passes, so a step costs 4 calls; the step of a denoiser costs 3.
@@ -144,7 +144,7 @@ spent = (own.step - own.call) * begun + own.step * (record["samples_seen"] - beg
 pace = spent / (record["cpu_hours"] * 3600)
 print(f"The run above performed {figures.power(spent)} operations, {figures.power(pace)} per second on each core.")
 a100 = found["cifar10.ect-paper"].step * 8000 * 128 / 3600
-print(f"ECT's hour on one A100 (8000 steps of 128 images in float32, as reported) makes {figures.power(a100)} operations per second. A run would take, at this speed or at 10¹⁴ (a third of an A100's peak in bf16), not run here:")
+print(f"ECT's hour on one A100 (8000 steps of 128 images, as reported) makes {figures.power(a100)} operations per second, above the chip's 2 · 10¹³ in plain float32, so presumably TF32. At this speed, or at 10¹⁴ (a third of an A100's peak in bf16), a run would take (not run here):")
 for name in ("cifar10.ect-laptop", "cifar10.ect-sprint", "cifar10.ect-paper"):
     print(f"{name}: {figures.hours(found[name].run / a100)}, or {figures.hours(found[name].run / 1e14)}")
 
@@ -217,7 +217,7 @@ print(f"The patch distance of 8 pictures is {before:.3f} for the denoiser's last
 #
 # ## How good is it?
 #
-# The next table judges the generator with more pictures, against as many photographs of the test set. The second call is at noise level 0.821, that of iCT and ECT as reported; four calls are at 80, 24, 5.4 and 0.82, a Karras grid. Neither was tuned on these scores. All distances are in the features of `cmlab-cifar`, so no number here can be compared with a published FID. The same classifier reads which class a picture shows. *Precision* is the share of generated pictures that lie among the photographs in feature space (within the distance of some photograph to its third neighbour), and *recall* the share of photographs that lie, in the same sense, among the generated pictures. Neither the classifier nor its features were used in the training, in the search for settings or in the choice of a checkpoint. Two rows belong to the denoiser at the start of the consistency training: as a sampler (35 calls of Heun's method), and in one call.
+# The next table judges the generator with more pictures, against as many photographs of the test set. The second call is at noise level 0.821, that of iCT and ECT as reported; four calls are at 80, 24, 5.4 and 0.82, a Karras grid. Neither was tuned on these scores. All distances are in the features of `cmlab-cifar`, so no number here can be compared with a published FID. The same classifier reads which class a picture shows. *Precision* is the share of generated pictures that lie among the photographs in feature space (within the distance of some photograph to its third neighbour), and *recall* the share of photographs that lie, in the same sense, among the generated pictures. Neither the classifier nor its features were used in the training, in the search for settings or in the choice of a checkpoint. The denoiser is the one that consistency training started from (35 calls: Heun's method).
 
 # %% tags=["hide-input"]
 CALLS = ("1 call", "2 calls", "4 calls", "35 calls", "1 call of the denoiser")
@@ -263,7 +263,7 @@ print(f"At n = {a.sizes[0]} the bias is {off:.0f} times the error bar, which doe
 
 # %% [markdown]
 # The dotted lines mark the exact distances. Even with 4 000 samples the curves lie above them, and so does that of the real samples, whose exact distance is 0. The bias is about proportional to 1/n + 1/20 000: at n = 4 000 five sixths of it come from the 4 000 samples; the last sixth remains for any n, because the 20 000 are a finite set as well.
-# So the generator above has 103 with 1 000 pictures and 95 with 5 000 (each against as many photographs), and a paper with 50 000 has a head start. Compare Fréchet distances only in the same **feature space**, at the same **n**, against the same **reference set**, and beside their **floor** (the value for real pictures). `cmlab` prints all four with each number. Even so, a small difference decides nothing: the bias depends on the generator, too ([Chong & Forsyth 2020](https://arxiv.org/abs/1911.07023)).
+# So the generator above has 103 with 1 000 pictures and 95 with 5 000 (each against as many photographs), and a paper with 50 000 has a head start. Compare Fréchet distances only in the same **feature space** (weights and resizing included), with or without labels alike, at the same **n**, against the same **reference set**, and beside their **floor** (the value for real pictures). `cmlab` prints all four with each number. Even so, a small difference decides nothing: the bias depends on the generator, too ([Chong & Forsyth 2020](https://arxiv.org/abs/1911.07023)).
 #
 # ### Published scores, and what they cost
 #
@@ -307,7 +307,7 @@ pairs
 # %% [markdown]
 # Neither distance decides alone. An aeroplane in the sky and a ship at sea are both small, with uniform surroundings: in pixels (‖x − y‖ over 3072 values in [−1, 1]) they are nearer than two versions of one photograph of a car. The five samples are near in features and far away in pixels, as a shifted or recoloured copy would be. **Find candidates by features, then compare their pixels, and look at both pictures.**
 #
-# The five pairs were looked at once, by eye and outside this notebook (the samples were made again from the recorded seed): each photograph is a ship at sea, each sample a blurred shape before a horizon, with another outline and in other colours. By this rule no sample of one call is a copy. But the test is not a hard one: pictures as imperfect as these are far from every photograph.
+# The five pairs were looked at once, by eye and outside this notebook (the samples were made again from the recorded seed): each photograph is a ship at sea, each sample a blurred shape before a horizon, with another outline and in other colours. None of the five is a copy; the other samples were not looked at. And the test is not a hard one: pictures as imperfect as these are far from every photograph.
 #
 # ## Exercises
 #

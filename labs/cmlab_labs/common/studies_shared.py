@@ -127,6 +127,7 @@ ICT_ABLATIONS = {  # iCT with one ingredient changed; N growing as in CT is "log
     "ict-l2": CTVariant("squared L2", metric=SquaredL2()),
     "ict-index": CTVariant("uniform levels", proposal=UNIFORM_INDEX),
     "ict-flat": CTVariant("weight 1", weight=Uniform()),
+    "ict-ema-ct": CTVariant("slow average as in CT", decay=GridDecay(2, 0.9)),
     "ict-ema-0.99": CTVariant("slow average, μ = 0.99", decay=Constant(0.99)),
     "ict-ema-0.999": CTVariant("slow average, μ = 0.999", decay=Constant(0.999)),
     "ict-n-11": CTVariant("N = 11", points=Constant(11)),

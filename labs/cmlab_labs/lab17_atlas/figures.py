@@ -182,7 +182,8 @@ def verdict(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     rest = ", ".join(dict.fromkeys(word for word in words if word != "lower"))
     rest = rest.replace("higher", "beaten")
     held = words.count("lower")
-    return (f"partly: {held} of {len(words)}, the rest {rest}" if held
+    others = "the other" if len(words) == held + 1 else "the rest"
+    return (f"partly: {held} of {len(words)}, {others} {rest}" if held
             else f"not seen at this scale: {rest}")  # fmt: skip
 
 
