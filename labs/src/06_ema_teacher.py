@@ -80,7 +80,7 @@ predict("06.1")
 # %% [markdown]
 # ## The exact object
 #
-# Let all data be one point ξ, as above. The paths are then straight lines into ξ. A single number θ defines a model, in the ε/t form of lab 03:
+# The example is iCT's: all data are one point ξ. The paths are then straight lines into ξ. A single number θ defines a model, in the ε/t form of lab 03:
 #
 # $$f_\theta(x_t, t) = \frac{\varepsilon}{t}\, x_t + \Bigl(1 - \frac{\varepsilon}{t}\Bigr)\, \theta .$$
 #
@@ -269,7 +269,7 @@ Markdown(f"""A long memory hurts here, too: with μ = 0.999 {percent["μ = 0.999
 folded("The runs of plain CT in numbers", "\n".join(table))
 
 # %% [markdown]
-# Without any lag plain CT still falls far short of iCT: the target was one flaw among several (lab 07).
+# Without any lag plain CT still falls short of iCT: the target was one flaw among several (lab 07).
 #
 # **This says more about short runs than about CT.** In 4000 steps CT's μ(k) reaches back over up to 18 % of a run, in the paper's 800 000 over less than 0.1 %. Since the fixed point does not move, a longer run should arrive all the same; this has not been tested on a network.
 
@@ -356,7 +356,7 @@ checks.steps_to_go(steps_to_go)
 # %% [markdown]
 # ## What the paper claims, what you saw
 #
-# Results of training are means over three seeds (lowest to highest), from recordings (see Budget). The derivation of iCT's argument is ours.
+# Results of training are means over three seeds (lowest to highest), from recordings (see Budget). The example is iCT's; the two springs and their dynamics are ours.
 
 # %% tags=["hide-input"]
 flip = next(n for n in points if PointMass(n).gradient(1, 1.05, 0) < 0)
@@ -387,7 +387,7 @@ Markdown(f"""
 # %% [markdown]
 # ### What to remember
 #
-# 1. A slow target makes training slow, and slower the finer the grid: the number of steps grows like N/(1 − μ). It does not move the fixed point; whether a network arrives there depends on the length of the run.
+# 1. A slow target makes training slow, and slower the finer the grid: on fine grids the number of steps grows like N/(1 − μ). It does not move the fixed point; whether a network arrives there depends on the length of the run.
 # 2. Correct answers rise from the boundary as a front. With a long memory the front does not arrive within the run, and refining the grid can set it back.
 # 3. The loss is a distance to the run's own past. The run with the lowest loss may be the one that has learned least; compare runs by a measure that is the same for all of them.
 #

@@ -152,7 +152,7 @@ print(f"iCT's largest weight λ is about {round(float(ratio), -2):.0f} times its
 # ### How hard: the pull of the distance
 #
 # The four curves above hold for one and the same distance. Two distances differ in the length of their gradient, the *pull* ψ of a pair: for squared L2 it is twice the difference of the answers, for pseudo-Huber nearly 1 wherever the difference is well above c.
-# So what a recipe does at a noise level is the product of all three, p(i) λ(i) E ψ, the *total pull*. Here it is for CT, and for iCT's distance, weight and levels, put in one after the other; f\* of the ring stands in for the network, with N = 161. Short bars mark the medians.
+# So the pull on f at a noise level is the product of all three, p(i) λ(i) E ψ, the *total pull* (the network F receives it times $c_\text{out}(t)$, which is about t near the data). Here it is for CT, and for iCT's distance, weight and levels, put in one after the other; f\* of the ring stands in for the network, with N = 161. Short bars mark the medians.
 
 # %% tags=["hide-input"]
 recipes = {"CT": (four["CT"], SquaredL2())} | {
@@ -171,7 +171,7 @@ psi, t = strength["+ pseudo-Huber"].weight, four["CT"].levels  # here λ = 1
 print("E ψ of pseudo-Huber: " + ", ".join(f"{psi[i]:.2f} at t = {t[i]:.1g}" for i in (0, int((t < 0.01).sum()) - 1, int((t < 1).sum()) - 1)))
 
 # %% [markdown]
-# CT pulls where the differences of f\* are largest, between t = 0.3 and 2. With pseudo-Huber and λ = 1 the total pull follows the levels, except below t = 0.01 or so, where with N = 161 many differences are shorter than c. With λ = 1/(t − r) a pair near the data counts hundreds of times as much as one at high noise.
+# CT pulls where the differences of f\* are largest, between t = 0.3 and 2. With pseudo-Huber and λ = 1 the total pull follows the levels, except below t = 0.01 or so, where with N = 161 many differences are shorter than c. With λ = 1/(t − r) in the pull on f a pair near the data counts hundreds of times as much as one at high noise.
 #
 # ### Optional: the Fourier scale
 #
@@ -249,7 +249,7 @@ explorer()
 # ## The key figure
 #
 # The data are the ring of lab 03. On the left, each recipe makes one change to the recipe above it. The first has CT's schedules, target, weight and squared L2. All have the same optimizer and a Fourier scale of 0.3; with CT's 16 the first would hardly differ (see the table at the end).
-# The order is ours: the paper adds the weight before it changes the target and the distance, and the log-normal levels last. On the right is iCT with one setting changed: above to CT's choice, below otherwise. Every run has 4000 steps, and every marker is one seed. Below are one-call samples of the first seed; the grey discs are the modes.
+# The order is ours: the paper adds the weight before it changes the target and the distance, and the log-normal levels last. On the right is iCT with one setting changed: above one of the five settings to CT's choice, below otherwise (Fourier scale 16 is CT's as well). Every run has 4000 steps, and every marker is one seed. Below are one-call samples of the first seed; the grey discs are the modes.
 
 # %%
 OLD_CHOICES = ("ict-ema-ct", "ict-flat", "ict-l2", "ict-index")
@@ -447,8 +447,8 @@ Markdown(f"""
 # ### What to remember
 #
 # 1. What a change is worth depends on the rest of the recipe.
-# 2. On the ring, in short runs, a target with a memory of a quarter of the run does the most harm, and weight 1 comes second. Pseudo-Huber helps only together with the weight 1/(t − r); the log-normal levels help a little, and the doubling hardly.
-# 3. Draw the total pull, p(i) λ(i) E ψ, before you train: it shows at which levels a recipe pulls. It does not predict the error.
+# 2. On the ring, in short runs, a target with a memory of a quarter of the run does the most harm; of CT's own five settings, weight 1 does. Pseudo-Huber helps only together with the weight 1/(t − r); the log-normal levels help a little, and the doubling hardly.
+# 3. Draw p(i) λ(i) before you train; E ψ needs residuals, here those of f\*, otherwise those of a run (lab 12). They show where a recipe pulls, not what the error will be.
 #
 # ## Budget
 

@@ -34,7 +34,7 @@
 # |---|---|---|
 # | agreement | other initial weights, even another architecture, give similar outputs from the same noise | the same question, with a permutation test and with the exact paths |
 # | curriculum (CLTS) | timesteps with much noise are easy and are drawn less and less often; in code by [Wang et al. 2024](https://arxiv.org/abs/2405.17403), a mixture that turns from all timesteps alike into a bell at 0.3 of them | the same mixture; the width of the bell and the axis, EDM's noise levels, are ours |
-# | momentum decay (MDLRC) | the momentum decays, and the learning rate compensates for it; in public code, two formulas | the same formulas, derived from two requirements of ours |
+# | momentum decay (MDLRC) | the momentum decays, and the learning rate compensates for it; in public code, two formulas | the same formulas, derived from Demon's requirement and one of ours |
 # | gain | training 2 to 2.6 times as fast, with large networks on photographs | the ring, digits and shapes |
 
 # %%
@@ -148,7 +148,7 @@ mode_borders(z, modes(exact), split, top, f"{int(split.sum())} of 512 starts end
 print(f"Median angle to the nearest border: {angle[split].median():.1f}° where the two networks end in different modes, {angle.median():.1f}° for all.")
 
 # %% [markdown]
-# At a border, even a small error of one of the networks can change the mode. Elsewhere only a large error can.
+# Near a border (at the centre all meet) a small error can change the mode; elsewhere only a large one can.
 #
 # ### Do they agree by more than chance?
 #
@@ -243,7 +243,7 @@ predict("14.2")
 #
 # $$\beta = \frac{\beta_0\, (1-\tau)}{1 - \beta_0 \tau}, \qquad \text{rate} = \text{rate}_0\, \frac{1-\beta_0}{1-\beta} = \text{rate}_0\, (1 - \beta_0 \tau).$$
 #
-# (This β is *Demon*, by Chen et al. 2019, [arXiv:1910.04952](https://arxiv.org/abs/1910.04952).) For β₀ = 0.9 the rate falls linearly from 1 to 0.1 times its start. The momentum of gradient descent is often another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1; it needs another compensation (exercise B). A review of the earlier version quotes why a compensation is needed: a decay of the momentum alone brings an "over amplification". This fits Adam's average, where the weight 1−β of a new gradient grows from 0.1 to 1, and not the heavy ball.
+# (The first requirement and this β are *Demon*'s, by Chen et al. 2019, [arXiv:1910.04952](https://arxiv.org/abs/1910.04952).) For β₀ = 0.9 the rate falls linearly from 1 to 0.1 times its start. The momentum of gradient descent is often another one, the *heavy ball* $v \leftarrow \beta v + g$, in which a gradient enters with weight 1; there the second requirement keeps the rate constant (exercise B keeps something else). A review of the earlier version quotes why a compensation is needed: a decay of the momentum alone brings an "over amplification". This fits Adam's average, where the weight 1−β of a new gradient grows from 0.1 to 1, and not the heavy ball.
 #
 # How large may the rate be? Take the quadratic loss $\tfrac12 h \theta^2$ with curvature h, as of one direction of a real loss. Its gradient is hθ, and descent diverges beyond
 #
@@ -487,7 +487,7 @@ checks.schedule(my_schedule)
 #     return beta, (1 - beta) / (1 - beta0)
 # ```
 #
-# A gradient does rate · (1 + β + β² + …) = rate/(1 − β) in sum, so the rate *rises*, to ten times its start for β₀ = 0.9. With Adam's average the sum is the rate itself, whatever β is, and the compensation of this lab keeps the immediate effect and *lowers* the rate. So before you copy a compensation, ask which momentum it was made for.
+# A gradient does rate · (1 + β + β² + …) = rate/(1 − β) in sum, so the rate *rises*, to ten times its start for β₀ = 0.9. With Adam's average the sum is the rate itself, whatever β is, and the compensation of this lab keeps the immediate effect and *lowers* the rate. So before you copy a compensation, ask which momentum it was made for, and what it keeps.
 #
 # </details>
 

@@ -310,7 +310,7 @@ Markdown(f"""\
 - **From method to method, with equal help.** By sliced W₂ iCT and sCT are indistinguishable, and so are CD and sCD.
 - **A teacher in the settings.** LSD has the lowest mean of all methods that need data alone, {ranged(one("lsd"))}. But iCT and sCT were not given its batch mean. With single samples, {ranged(one("lsd-sample"))}, it is {compare(one("lsd-sample"), one("ict"))} from both; whether they would do as well with the batch mean is open.
 
-On this ring the teacher matters more than the choice among these methods. For a trained teacher, which makes errors, this is no evidence: by the published FIDs in one call sCD is behind sCT on CIFAR-10, 3.66 against 2.85 (lab 16), and ahead on ImageNet 512 (arXiv:2410.11081).""")
+On this ring the teacher matters more than the choice between iCT, sCT and LSD (single). For a trained teacher, which makes errors, this is no evidence: by the published FIDs in one call sCD is behind sCT on CIFAR-10, 3.66 against 2.85 (lab 16), and ahead on ImageNet 512 (arXiv:2410.11081).""")
 
 # %% [markdown]
 # *Your projects:* A and C have data alone. Would the batch mean be of use to them?
@@ -502,7 +502,7 @@ cheapest = lambda names: [name for name in names if spent_calls(name) == min(map
 kept_c = advice["C", ""][0]
 keeps = {a: by_calls(rows, a, name="end")[n] for a, n in (("pcm-4", 4), ("pcm-2", 2))}
 lost = [by_calls(rows, a, name="end")[2].mean() for a in ("cd", "scd")]
-lines += ["", f"- **A** shows every sample, and a stray between the modes is seen, so the share off the modes counts: {grouped_text(advice['A', ''][1])}. With the batch mean LSD, {ranged(off('lsd', 1))}, is {compare(off('lsd', 1), off('sct', 1))} from sCT, {ranged(off('sct', 1))}, by this share, although by sliced W₂ it beats sCT. For images the batch mean would help little."]
+lines += ["", f"- **A** shows every sample, and a stray between the modes is seen, so the share off the modes counts: {grouped_text(advice['A', ''][1])}. With the batch mean LSD, {ranged(off('lsd', 1))}, is {compare(off('lsd', 1), off('sct', 1))} from sCT, {ranged(off('sct', 1))}, by this share, although by sliced W₂ it beats sCT. For images the batch mean would help little, and the order of the others is open (published FIDs: lab 16)."]
 lines.append(f"- **B** edits, so it needs the map as well as the distribution: {grouped_text(advice['B', EXACT][1])}. It is {ranged(keeps['pcm-4'])} from the exact ends. PCM-2 in two calls, {ranged(keeps['pcm-2'])}, is {compare(*keeps.values())} from it by the map and by sliced W₂, and beaten by the share off the modes. A second call of CD or sCD adds fresh noise and loses the map ({lost[0]:.2f} and {lost[1]:.2f} from the exact ends), so of these only one call counts; LMD in four keeps it, {ranged(by_calls(rows, 'lmd', name='end')[4])}.")
 lines.append(f"- **C**'s statistic asks for the cloud as a whole, so sliced W₂ counts. Of the indistinguishable, the fewest calls: {grouped_text(cheapest(kept_c)).replace('; ', ' or ')}, where EDM needs {listed(map(str, sorted({spent_calls(name) for name in kept_c if name.startswith('EDM')})), 'or')}. (One call of iCT is beaten by {ict.min() - heun[35].max():.4f}.)")
 folded("What the table says", "\n".join(lines))

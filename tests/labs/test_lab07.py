@@ -333,7 +333,7 @@ def test_the_ladder_draws_each_seed_and_each_cloud():
     assert [list(drawn(line)[0]) for line in left.lines[1::2]] == [[0.4, 0.5], [0.1, 0.2]]
     assert "by a factor of 3.0" in left.get_title("left") and len(panels) == 2
     assert [tick.get_text() for tick in right.get_yticklabels()] == ["b", "a", "c"]
-    assert right.get_title("left") == "CT's “a” costs most: × 3.0"
+    assert right.get_title("left") == "Of CT's five, a costs most: × 3.0"
 
 
 def test_progress_says_where_and_when_and_keeps_labels_apart():

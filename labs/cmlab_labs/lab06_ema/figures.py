@@ -351,8 +351,13 @@ def left_by_step(grids: Mapping[str, tuple[Runs, Mapping[float, np.ndarray]]]) -
             ends[mu] = float(shares[:, -1].mean())
             if mu in model:
                 ax.plot(model[mu], color=role.color, linestyle=(0, (4, 2)), linewidth=1.2)
-        for mu, place in spread_labels(ends, 0.075).items():
-            label(ax, 1.03 * run.steps[-1], place - 0.02, f"μ = {mu:g}", DECAY_STYLE[mu].color)
+        arrived = [mu for mu, end in sorted(ends.items()) if end < 0.03]
+        names = {mu: f"μ = {mu:g}" for mu in ends if mu not in arrived or len(arrived) == 1}
+        if len(arrived) > 1:  # one label for the runs whose ends coincide
+            label(ax, 1.03 * run.steps[-1], -0.02, f"μ = {', '.join(f'{mu:g}' for mu in arrived)}",
+                  DATA.color)  # fmt: skip
+        for mu, place in spread_labels({mu: ends[mu] for mu in names}, 0.075).items():
+            label(ax, 1.03 * run.steps[-1], place - 0.02, names[mu], DECAY_STYLE[mu].color)
         said = min(model, key=lambda mu: abs(ends[mu] - 0.5))  # neither all nor nothing
         title = f"{name}: μ = {said:g} leaves {100 * ends[said]:.0f} %"
         ax.set(xlim=(0, 1.32 * run.steps[-1]), ylim=(-0.05, 1.05))

@@ -182,7 +182,7 @@ def ladder(
         right.texts[-1].set_ha("right")
     name, worst = max(old.items(), key=by_mean)
     times = f"{worst.mean() / end.mean():.1f}"
-    name_axes(right, LADDER_ERROR, "", f"CT's “{name}” costs most: × {times}")
+    name_axes(right, LADDER_ERROR, "", f"Of CT's five, {name} costs most: × {times}")
     for ax, (name, x) in zip(panels, clouds.items(), strict=True):
         draw_cloud(ax, x, modes, name)
     return figure
