@@ -372,3 +372,12 @@ def test_every_option_of_the_rings_is_a_run_and_the_first_is_icts(name):
     assert CHANGES[name][first] == {}
     rings = SideBySide(**{name: others[-1]})
     assert rings.changes == {name: others[-1]} and others[-1] in rings.live.picture.reading
+
+
+def test_the_total_pull_moves_up_on_a_fine_grid_as_the_answer_says():
+    """Differences fall below c there: half of the total pull lies below 0.018, then 0.051."""
+    for points, median in ((11, 0.018), (1281, 0.051)):
+        pairs = AdjacentLevels(Constant(points), LEVELS, GRID)
+        seen = effective_weight(pairs, InverseGap(), 0)
+        found = pulled(seen, PseudoHuber(), exact_differences(RING, seen.levels))
+        assert found.quantile(found.share, 0.5) == pytest.approx(median, rel=0.05)

@@ -299,3 +299,12 @@ def test_the_text_cites_the_code_that_its_constants_are_from():
     text = LAB.read_text(encoding="utf-8")
     assert "[quandao10/LCT](https://github.com/quandao10/LCT) at commit 34661b9" in text
     assert "code, as reported" not in text
+
+
+def test_normal_residuals_of_such_mixed_sizes_have_the_kurtosis_that_the_text_says():
+    """The size of (f_t - f_r)/(t - r) over t from 0.2 to 2, at the log-normal levels of iCT."""
+    u = torch.linspace(log(0.2), log(2), 20_001).double()
+    weight, size = (-(((u + 1.1) / 2) ** 2) / 2).exp(), 0.25 / (0.25 + (2 * u).exp())
+    fourth, second = ((weight * size**k).sum() / weight.sum() for k in (4, 2))
+    assert float(3 * fourth / second**2) == pytest.approx(5.5, abs=0.02)
+    assert float(size[0] / size[-1]) == pytest.approx(15, abs=0.5)

@@ -80,7 +80,7 @@ class MixtureBatch:
 
 Neighbour = Callable[
     [Mixture1D, Tensor, Tensor, Tensor], MixtureBatch
-]  # (law, x_t, t, r) -> of x_r
+]  # (distribution, x_t, t, r) -> of x_r
 
 
 def posterior(oracle: Mixture1D, x_t: Tensor, t: Tensor) -> MixtureBatch:
