@@ -161,52 +161,29 @@ ALIASES: dict[str, str] = {
     "times.UniformIndex": "cmlab.noise_levels.UniformIndex",
 }
 
-# Names that records held for a few hours between the two sides above, by their left side. Those
-# left sides with "cmlab." before them were written in that time too.
-INTERIM: dict[str, str] = {
-    "cmlab.data.latents.Pixels": "data.coder.Pixels",
-    "cmlab.data.latents.Shipped": "data.coder.Shipped",
-    "cmlab.methods.ect.Shrink": "times.Shrink",
-    "cmlab.methods.faster_training.Bump": "curriculum.Bump",
-    "cmlab.methods.faster_training.Clock": "curriculum.Clock",
-    "cmlab.methods.faster_training.Easing": "curriculum.Easing",
-    "cmlab.methods.faster_training.Flat": "curriculum.Flat",
-    "cmlab.methods.faster_training.Times": "momentum.Times",
-    "cmlab.methods.faster_training.UniformShare": "curriculum.Flat",
-    "cmlab.methods.scm.Adaptive": "balance.Adaptive",
-    "cmlab.methods.scm.Difference": "tangent.Difference",
-    "cmlab.methods.scm.Even": "balance.Even",
-    "cmlab.methods.scm.Flat": "tangent.Flat",
-    "cmlab.methods.scm.Secant": "tangent.Secant",
-    "cmlab.methods.scm.Tangent": "tangent.Tangent",
-    "cmlab.metrics.denoiser.AgainstExactWalk": "by_walk.AgainstExactWalk",
-    "cmlab.metrics.denoiser.FreshWalk": "by_walk.FreshWalk",
-    "cmlab.metrics.denoiser.HeldOutWalk": "by_walk.HeldOutWalk",
-    "cmlab.metrics.evaluators.AgainstExactWalk": "by_walk.AgainstExactWalk",
-    "cmlab.metrics.evaluators.AgainstFresh": "judge.AgainstFresh",
-    "cmlab.metrics.evaluators.AgainstHeldOut": "judge.AgainstHeldOut",
-    "cmlab.metrics.evaluators.AgainstOracle": "judge.AgainstOracle",
-    "cmlab.metrics.evaluators.AgainstTest": "judge.AgainstTest",
-    "cmlab.metrics.evaluators.ByEnds": "by_ends.ByEnds",
-    "cmlab.metrics.evaluators.DecodedFresh": "decoded.DecodedFresh",
-    "cmlab.metrics.evaluators.DecodedHeldOut": "decoded.DecodedHeldOut",
-    "cmlab.metrics.evaluators.DigitsByCalls": "by_ends.DigitsByCalls",
-    "cmlab.metrics.evaluators.FreshWalk": "by_walk.FreshWalk",
-    "cmlab.metrics.evaluators.HeldOutWalk": "by_walk.HeldOutWalk",
-    "cmlab.metrics.latent.DecodedFresh": "decoded.DecodedFresh",
-    "cmlab.metrics.latent.DecodedHeldOut": "decoded.DecodedHeldOut",
-    "cmlab.nets.pretrained.Shipped": "nets.shipped.Shipped",
-    "cmlab.noise_levels.Neighbours": "times.Neighbours",
-    "cmlab.noise_levels.ToData": "times.ToData",
-    "cmlab.noise_levels.Together": "times.Together",
-    "cmlab.teacher.AsBegun": "guide.AsBegun",
-    "cmlab.teacher.Exact": "guide.Exact",
-    "cmlab.teacher.MovingAverage": "guide.MovingAverage",
-    "cmlab.teacher.OneSample": "guide.OneSample",
-    "cmlab.teacher.Pretrained": "guide.Pretrained",
-    "cmlab_labs.lab15_music.analysis.AgainstTunes": "evaluate.music.AgainstTunes",
-    "cmlab_labs.lab15_music.networks.EarCriticShape": "nets.ear.EarCriticShape",
+# Names that records held for a few hours between the two sides above: a module, and the left sides
+# whose classes it had. Those left sides with "cmlab." before them were written in that time too.
+_MODULES: dict[str, str] = {
+    "cmlab.data.latents": "data.coder.Pixels data.coder.Shipped",
+    "cmlab.methods.ect": "times.Shrink",
+    "cmlab.methods.faster_training": "curriculum.Bump curriculum.Clock curriculum.Easing "
+    "curriculum.Flat momentum.Times",
+    "cmlab.methods.scm": "balance.Adaptive balance.Even tangent.Difference tangent.Flat "
+    "tangent.Secant tangent.Tangent",
+    "cmlab.metrics.denoiser": "by_walk.AgainstExactWalk by_walk.FreshWalk by_walk.HeldOutWalk",
+    "cmlab.metrics.evaluators": "by_ends.ByEnds by_ends.DigitsByCalls by_walk.AgainstExactWalk "
+    "by_walk.FreshWalk by_walk.HeldOutWalk decoded.DecodedFresh decoded.DecodedHeldOut "
+    "judge.AgainstFresh judge.AgainstHeldOut judge.AgainstOracle judge.AgainstTest",
+    "cmlab.metrics.latent": "decoded.DecodedFresh decoded.DecodedHeldOut",
+    "cmlab.nets.pretrained": "nets.shipped.Shipped",
+    "cmlab.noise_levels": "times.Neighbours times.ToData times.Together",
+    "cmlab.teacher": "guide.AsBegun guide.Exact guide.MovingAverage guide.OneSample "
+    "guide.Pretrained",
+    "cmlab_labs.lab15_music.analysis": "evaluate.music.AgainstTunes",
+    "cmlab_labs.lab15_music.networks": "nets.ear.EarCriticShape",
 }
+INTERIM = {f"{m}.{k.rpartition('.')[2]}": k for m, ks in _MODULES.items() for k in ks.split()}
+INTERIM["cmlab.methods.faster_training.UniformShare"] = "curriculum.Flat"
 
 # Fields by the recorded kind, the left side of the tables here: earlier name -> name today.
 FIELDS: dict[str, dict[str, str]] = {

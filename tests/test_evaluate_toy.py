@@ -7,13 +7,11 @@ import torch
 
 from cmlab.data.toy import TOYS, Bumps, Checkerboard, Ring
 from cmlab.metrics.toy import (
-    along_path,
     answers,
     coverage,
     floor,
     rmse_by_level,
     score_toy,
-    spread,
     truth,
 )
 from cmlab.metrics.wasserstein import sliced, wasserstein
@@ -191,6 +189,18 @@ def test_answers_are_asked_in_the_clock_of_the_process(process):
         return x_t / expand(alpha, x_t)
 
     torch.testing.assert_close(answers(model, process, x, level), x.double(), rtol=1e-5, atol=1e-5)
+
+
+def along_path(denoise, process, oracle, x_t, levels):
+    """The model's values (m, b, *d) along the exact paths through x_t, which are at levels[0]."""
+    path = oracle.path(x_t.double(), levels.double())
+    found = answers(denoise, process, path.flatten(0, 1), levels.repeat_interleave(len(x_t)))
+    return found.reshape(path.shape)
+
+
+def spread(along):
+    """The distance (m, b) of each value to that at the last level."""
+    return (along - along[-1]).flatten(2).norm(dim=2)
 
 
 def test_along_an_exact_path_the_truth_says_one_thing_and_the_mean_many():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cmlab.metrics import precision_recall as module
-from cmlab.metrics.precision_recall import nearest_features, nearest_images
+from cmlab.metrics.precision_recall import nearest_images, search
 
 
 def pictures(n):
@@ -45,7 +45,7 @@ def test_one_byte_beside_a_copy_costs_its_distance():
 
 def test_features_have_neighbours_too():
     known = torch.randn(300, 5)
-    distances, indices = nearest_features(known[[4, 9]] + 1e-3, known, k=3)
+    distances, indices = search(known[None, [4, 9]] + 1e-3, known, k=3)
     assert indices[:, 0].tolist() == [4, 9]
     assert torch.allclose(distances[:, 0], torch.tensor(1e-3 * 5**0.5), rtol=1e-3)
     assert (distances.diff(dim=1) > 0).all()
@@ -55,4 +55,4 @@ def test_more_neighbours_than_images_are_one_sentence():
     with pytest.raises(ValueError, match="give k from 1 to 5"):
         nearest_images(torch.zeros(1, 3, 8, 8), pictures(5), k=6)
     with pytest.raises(ValueError, match="give k from 1 to 5"):
-        nearest_features(torch.zeros(1, 2), torch.zeros(5, 2), k=0)
+        search(torch.zeros(1, 1, 2), torch.zeros(5, 2), k=0)

@@ -5,6 +5,7 @@ tensors by their published names; no layer of cmlab is used in it.
 """
 
 import pickle
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from test_own_code import answer, blocks, commands, here, refusal  # noqa: F401 
 from torch.nn.functional import avg_pool2d, conv2d, group_norm, linear, silu
 
 from cmlab.cli.main import main
+from cmlab.cli.train import started
 from cmlab.nets import PAPER
+from cmlab.presets import cifar10_paper
 from cmlab.train import runs
 from cmlab.train.checkpoint import BadFile
+from cmlab.train.recipe import to_dict
 
 PAGE = "published-weights.md"
 MULTS, BLOCKS, WIDTH, ATTENTION = (2, 2, 1), 1, 8, (16,)  # a small one; 8 has groups of 4 channels
@@ -143,6 +147,9 @@ def test_the_denoiser_answers_as_the_published_code_does(
         torch.testing.assert_close(model(x, t), expected, rtol=1e-4, atol=1e-4)
     assert expected.std() > 0.1 and record["published"]["file"] == "network.pkl"
     assert recipe.net.mults == MULTS and recipe.net.attention == (1,)
+    tuned = replace(cifar10_paper.ect(), net=replace(recipe.net, dropout=0.2))
+    begun = started(tuned, tmp_path / "edm.safetensors")
+    assert to_dict(begun.start) == to_dict(recipe) and begun.net.dropout == 0.2
 
 
 def test_the_papers_network_has_a_place_for_each_tensor_of_cmlabs():

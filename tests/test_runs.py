@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from history import History
 
 from cmlab.methods import ict
 from cmlab.nets import MLPShape
@@ -13,7 +14,6 @@ from cmlab.schedules import Constant
 from cmlab.train import checkpoint, runs
 from cmlab.train.checkpoint import BadFile, process_place
 from cmlab.train.recipe import change, to_dict
-from cmlab.train.run_log import History
 
 
 def tiny(build=toy.ict, steps=6, seed=0):

@@ -9,6 +9,7 @@ from math import inf, isnan, nan
 
 import pytest
 import torch
+from history import History
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,7 +28,7 @@ from cmlab.train import checkpoint
 from cmlab.train.config import Adam, RAdam, TrainConfig
 from cmlab.train.distributed import skip_updates_when
 from cmlab.train.nonfinite import NotFinite
-from cmlab.train.run_log import LOG, History, JsonlLogger, Progress, every
+from cmlab.train.run_log import LOG, JsonlLogger, Progress, every
 from cmlab.train.trainer import Trainer
 
 CONFIG = TrainConfig(steps=12, batch=8, rate=WarmupCosine(12, 3), seed=3)

@@ -66,7 +66,10 @@ def with_suffix(out: Path, suffix: str) -> Path:
 
 def history(run: Path) -> tuple[list[dict[str, Any]], list[tuple[int, Path]]]:
     """Log lines and sheets, each with the training samples seen by then, all starts included."""
-    before, rows, sheets = 0, [], []
+    rows: list[dict[str, Any]] = []
+    sheets: list[tuple[int, Path]] = []
+    first = trainings(run)[0]  # that of a file which was given has no log
+    before = 0 if (first / LOG).exists() or first == run else load(first)[1].samples
     for stage, folder in enumerate(f for f in trainings(run) if (f / LOG).exists()):
         if not (mine := read_log(folder / LOG)):
             continue

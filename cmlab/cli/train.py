@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -14,13 +15,15 @@ from lightning_fabric import Fabric
 
 from ..data.toy import ToyData
 from ..discovery import SHIPPED
+from ..model import carried
 from ..presets import PRESETS
-from ..train import cost, runs
+from ..train import checkpoint, cost, runs
 from ..train.checkpoint import BadFile
 from ..train.control import RunControl, Stopped, stop_on_signal
 from ..train.distributed import BF16_MIXED, Engine, device_and_precision, launcher_mismatch
 from ..train.lock import hold_folder, is_begun
-from ..train.recipe import Recipe
+from ..train.recipe import Recipe, to_dict
+from ..train.run_log import LOG, STRIPS
 from ..train.trainer import Trainer
 from ..types import Range
 from .lengthen import lengthen, stretch
@@ -35,6 +38,7 @@ from .settings import (
     say,
     whole,
 )
+from .ship import trainings
 
 STOPPED = 3  # exit status of a run that was stopped on request
 DEVICES = Range("[1, 1024]")
@@ -53,14 +57,13 @@ def add_train(train: argparse.ArgumentParser) -> None:
     option("--continue", dest="parent", type=Path, metavar="RUN",
            help="go on from a finished run, with more steps, as a new run in another folder: "
                 "--set train.steps=8000 --continue runs/toy.ict-0")  # fmt: skip
+    option("--start", type=Path, metavar="MODEL",
+           help="start from a trained model instead of training the preset's own start: a "
+                "finished run's folder or a .safetensors file")  # fmt: skip
     option("--data", type=Path, help="folder or archive of a data set that is read from files")
     option("--devices", type=whole(DEVICES), default=1, help="number of devices on each machine")
-    option(
-        "--nodes",
-        type=whole(DEVICES),
-        default=1,
-        help="number of machines; start this command on each",
-    )
+    option("--nodes", type=whole(DEVICES), default=1,
+           help="number of machines; start this command on each")  # fmt: skip
     option("--accelerator", help="cpu, cuda or auto; default: the preset's")
     option("--compile", action="store_true", help="use torch.compile where it works")
     option("--plan", action="store_true", help="estimate memory and time, and do not train")
@@ -91,22 +94,53 @@ def train(args: argparse.Namespace) -> int:
         )
     if args.accelerator:
         recipe = with_accelerator(recipe, args.accelerator)
-    folder = args.out or default_folder(args.preset, args.seed, settings)
+    words = [*settings, *([f"start={args.start.stem}"] if args.start else [])]
+    folder = args.out or default_folder(args.preset, args.seed, words)
+    to_train = recipe  # here: with its start, unless that is given
+    if source := runs.given(folder) or args.start:
+        recipe = started(recipe, source)
+        to_train = replace(recipe, start=None)
     if args.plan:
-        check_memory(recipe, cost.FEW)
-        say(cost.table(cost.forecast(recipe, engine.processes)))
+        check_memory(to_train, cost.FEW)
+        say(cost.table(cost.forecast(to_train, engine.processes)))
         return 0
     if folder.exists() and not folder.is_dir():
         raise Refused(f"{folder} is a file; choose another --out")
     first = first_process()
     with stop_on_signal(), hold_folder(folder) if first else nullcontext():
         if first:
-            check_folder(folder, args.resume, args.parent)
-            dry_run(recipe)
+            check_folder(folder, args.resume, args.parent, args.start)
+            dry_run(to_train)
+            if args.start and not (args.parent or (folder / runs.CHECKPOINT).exists()):
+                copy_start(args.start, folder / "start")
         recipe = with_parts(stretch(recipe, args.parent, folder), engine, args.parent or folder)
         if first and args.parent and not (folder / runs.CHECKPOINT).exists():
             sys.stderr.write(f"{lengthen(recipe, args.parent, folder)}.\n")
         return train_and_evaluate(args, settings, recipe, folder, engine)
+
+
+def started(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe with a trained model as its start. Raises Refused if that has another network."""
+    model, start, _ = runs.load(path)
+    try:
+        recipe.build().net.load_state_dict(carried(model, recipe.precond).net.state_dict())
+    except (ValueError, RuntimeError) as error:
+        other = runs.difference(to_dict(start.net), to_dict(recipe.net), "net")
+        why = f"it has a model {other}" if other else error
+        raise Refused(f"{path} is no start for this run: {why}") from error
+    return replace(recipe, start=start)
+
+
+def copy_start(source: Path, start: Path) -> None:
+    """Copy a trained model into a run's folder: weights, log and sheets, its start's too."""
+    if (start / runs.MODEL).exists():
+        return
+    files = {start / runs.MODEL: source}
+    if source.is_dir():
+        parts = [(f / LOG, *(f / STRIPS).glob("*.png"), f / runs.MODEL) for f in trainings(source)]
+        files = {start / p.relative_to(source): p for part in parts for p in part if p.exists()}
+    for path, old in files.items():  # the weights last: without them it is not there
+        checkpoint.replace(path, lambda part, old=old: shutil.copyfile(old, part))
 
 
 def default_folder(preset: str, seed: int, settings: list[str]) -> Path:
@@ -126,10 +160,12 @@ def with_accelerator(recipe: Recipe, accelerator: str) -> Recipe:
     return replace(recipe, train=replace(recipe.train, accelerator=accelerator), start=start)
 
 
-def check_folder(folder: Path, resume: bool, parent: Path | None = None) -> None:
+def check_folder(
+    folder: Path, resume: bool, parent: Path | None = None, start: Path | None = None
+) -> None:
     """Raise Refused if the run may not be written into this folder."""
-    if parent and parent.resolve() == folder.resolve():
-        raise Refused(f"{folder} is the run to continue; give the new one another --out")
+    if folder.resolve() in {place.resolve() for place in (parent, start) if place}:
+        raise Refused(f"{folder} is the run to go on from; give the new one another --out")
     if (folder / runs.PARENT).exists() and not (folder / runs.CHECKPOINT).exists() and not parent:
         raise Refused(f"{folder} was to continue another run and has not begun; give --continue")
     if folder.exists() and is_begun(folder) and not resume:
@@ -155,7 +191,7 @@ def train_and_evaluate(
         trainer = runs.fit(recipe, folder, bar=bar, fabric=fabric, compiled=args.compile)
     if not fabric.is_global_zero:
         return 0
-    control = RunControl(folder, (2, 2) if recipe.start else (1, 1))
+    control = RunControl(folder, runs.stage_of(recipe, folder))
     control.write_state("scoring", trainer)
     try:
         found = scores(trainer, recipe)

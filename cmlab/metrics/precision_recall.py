@@ -117,13 +117,6 @@ def nearest_images(
     return distances / 127.5, indices
 
 
-def nearest_features(
-    x: Float[Tensor, "b d"], known: Float[Tensor, "n d"], k: int = 8
-) -> tuple[Float[Tensor, "b k"], Int64[Tensor, "b k"]]:
-    """Nearest neighbours in features: distances in their unit, ascending, and indices."""
-    return search(x[None].to(known.device).float(), known, k)
-
-
 def search(x: Tensor, known: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k nearest of `known` (n, d) to b queries, each in v versions (v, b, d)."""
     n = len(known)

@@ -87,31 +87,6 @@ def rmse_by_level(denoise: Denoise, process: Process, exact: ExactConsistency) -
     return gap.flatten(2).square().sum(2).mean(1).sqrt()
 
 
-def along_path(
-    denoise: Denoise, process: Process, oracle: Oracle, x_t: Data, levels: Tensor
-) -> Tensor:
-    """Self-consistency: the model's values along the exact paths through x_t.
-
-    Args:
-        denoise: the model.
-        process: its process.
-        oracle: the exact distribution.
-        x_t: points (b, *d) at levels[0].
-        levels: noise levels (m,).
-
-    Returns:
-        (m, b, *d). A consistency function has the same value along each path.
-    """
-    path = oracle.path(x_t.double(), levels.double())
-    found = answers(denoise, process, path.flatten(0, 1), levels.repeat_interleave(len(x_t)))
-    return found.reshape(path.shape)
-
-
-def spread(along: Tensor) -> Tensor:
-    """‖f(x_t) - f(x_r)‖, t each of m levels along a path and r the last one: (m, b)."""
-    return (along - along[-1]).flatten(2).norm(dim=2)
-
-
 # Scores of samples
 
 SAMPLES = 8192

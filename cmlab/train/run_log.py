@@ -72,21 +72,6 @@ def loss_by_level(trainer: Trainer) -> list[float | None]:
     return [float(f"{bin.mean():.4g}") if len(bin) else None for bin in bins]
 
 
-class History:
-    """A callback that keeps a curve in memory, by default the running mean of the loss."""
-
-    def __init__(
-        self, measure: Callable[[Trainer], float] = lambda trainer: trainer.average
-    ) -> None:
-        self.measure = measure
-        self.steps: list[int] = []
-        self.values: list[float] = []
-
-    def __call__(self, trainer: Trainer) -> None:
-        self.steps.append(trainer.step)
-        self.values.append(self.measure(trainer))
-
-
 # In the run's folder
 
 LOG, STRIPS = "log.jsonl", "strips"

@@ -7,7 +7,8 @@ checkpoint.safetensors  everything that resuming needs, replaced whole
 model.safetensors       the averaged weights with the record in the header: what is shipped
 log.jsonl, strips/      the run log, see run_log.py
 state.json, want        run control, see control.py
-start/                  the run that was trained first, if the recipe has one
+start/                  the run that was trained first, if the recipe has one; of a model that
+                        was given in its place, its weights, log and strips
 parent.json             the finished run that this one goes on from, see lengthen.py
 run.lock                the process that writes here, while one does, see lock.py
 """
@@ -20,6 +21,7 @@ from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from math import ceil, isfinite
 from pathlib import Path
@@ -102,9 +104,17 @@ PARENT = "parent.json"
 
 
 def parent_of(folder: Path) -> dict[str, Any]:
-    """The part of a record that names the run which this one goes on from; empty without one."""
-    path = folder / PARENT
-    return {"parent": checkpoint.read_json(path)} if path.exists() else {}
+    """The part of a record that names what this run goes on from: a run, or a given model."""
+    path, model = folder / PARENT, given(folder)
+    found = {"parent": checkpoint.read_json(path)} if path.exists() else {}
+    return found | ({"start_sha256": sha256(model.read_bytes()).hexdigest()} if model else {})
+
+
+def given(folder: Path) -> Path | None:
+    """The file of the trained model that a run was given as its start, if it was given one."""
+    start = folder / "start"
+    lone = (start / MODEL).exists() and not (start / CHECKPOINT).exists()
+    return start / MODEL if lone else None
 
 
 def samples_seen(trainer: Trainer, recipe: Recipe) -> int:
@@ -124,8 +134,12 @@ def cpu_hours(trainer: Trainer, recipe: Recipe, folder: Path) -> float:
 
 def _before(recipe: Recipe, folder: Path, name: str) -> float:
     """What the checkpoints of a run's start, and of that one's own start, have of a number."""
-    place = folder / "start"
-    if recipe.start is None or not (place / CHECKPOINT).exists():  # 0 steps leave none
+    place, model = folder / "start", given(folder)
+    if model:  # also of a start of 0 steps, which leaves no checkpoint
+        spent = {"seconds": 0.0, "cpu_hours": 0.0} | checkpoint.read(model)[1]
+        checkpoint.with_fields(spent, {"seconds": float, "cpu_hours": float}, str(model))
+        return spent["seconds"] if name == "seconds" else 3600 * spent["cpu_hours"]
+    if recipe.start is None or not (place / CHECKPOINT).exists():
         return 0.0
     return read_state(place / CHECKPOINT)[1][name] + _before(recipe.start, place, name)
 
@@ -307,7 +321,9 @@ def with_parts(recipe: Recipe, processes: int, folder: Path | None = None) -> Re
         parts_per_process(parts, processes)
     elif parts % processes:
         parts = processes
-    start = recipe.start and with_parts(recipe.start, processes, folder and folder / "start")
+    start = recipe.start
+    if start and not (folder and given(folder)):
+        start = with_parts(start, processes, folder and folder / "start")
     return replace(recipe, train=replace(recipe.train, parts=parts), start=start)
 
 
@@ -376,21 +392,29 @@ def begin(
     """The model at step 0: initialised, or with the averaged weights of the trained start."""
     model = recipe.build()
     if recipe.start:
-        place = folder / "start" if folder else None
-        first = replace(control, stage=(1, 2)) if control else None
-        train = partial(fit, keep=keep, bar=bar, fabric=fabric, compiled=compiled)
-        before = train(recipe.start, place, control=first)
-        if place and not (place / MODEL).exists():
-            seen = samples_seen(before, recipe.start)
-            finish(before, recipe.start, place, {"samples_seen": seen})
-        average = before.ema.model.cpu()
+        if folder and (file := given(folder)):
+            average = load(file)[0]
+        else:
+            place = folder / "start" if folder else None
+            first = replace(control, stage=(1, 2)) if control else None
+            train = partial(fit, keep=keep, bar=bar, fabric=fabric, compiled=compiled)
+            before = train(recipe.start, place, control=first)
+            if place and not (place / MODEL).exists():
+                seen = samples_seen(before, recipe.start)
+                finish(before, recipe.start, place, {"samples_seen": seen})
+            average = before.ema.model.cpu()
         model.net.load_state_dict(carried(average, recipe.precond).net.state_dict())
     return model
 
 
+def stage_of(recipe: Recipe, folder: Path) -> tuple[int, int]:
+    """That this training is the k-th of n in the folder, (k, n)."""
+    return (2, 2) if recipe.start and not given(folder) else (1, 1)
+
+
 def _new_control(folder: Path, recipe: Recipe) -> RunControl:
     """Run control of the folder, without a request that an earlier run left behind."""
-    control = RunControl(folder, (2, 2) if recipe.start else (1, 1))
+    control = RunControl(folder, stage_of(recipe, folder))
     control.ask("")
     return control
 
