@@ -188,7 +188,7 @@ PRESET_NAMES = {
     "shapes": "edm ect sct edm-fast slct",
     "music": "edm cd",
     "cifar10": "edm-sprint ect-sprint ict-sprint sct-sprint scd-sprint "
-    "edm-laptop ect-laptop edm-paper ect-paper ict-paper sct-paper scd-paper",
+    "edm-laptop ect-laptop cd-laptop edm-paper ect-paper ict-paper sct-paper scd-paper",
     "images": "edm ect edm-gpu ect-gpu",
 }
 STUDY_NAMES = {

@@ -106,9 +106,6 @@ def decimals(values: Tensor) -> str:
     return " ".join(f"{value:.3f}" for value in values.tolist())
 
 
-# Data of one's own
-
-
 def pack_own(args: argparse.Namespace) -> int:
     """Look at pictures or points, and pack them into one file; a picture of them beside it."""
     if args.download or not args.path:

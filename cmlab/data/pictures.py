@@ -162,9 +162,6 @@ def checked(
     return labels, known
 
 
-# One picture
-
-
 def opened(where: str, read: Callable[[], bytes]) -> Image.Image:
     """A picture as 8-bit RGB. Raises BadFile, naming it, for a file that is no single picture."""
     try:
@@ -216,9 +213,6 @@ def resized(picture: Image.Image, size: int) -> np.ndarray:
     if picture.size != (size, size):
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(picture).transpose(2, 0, 1)
-
-
-# Arrays
 
 
 def in_arrays(path: Path) -> Pictures:

@@ -158,9 +158,6 @@ def steps_of(count: Tensor, x: Data) -> tuple[Time, Time]:
     return (left / count).to(x.dtype), ((left - 1) / count).to(x.dtype)
 
 
-# Sampling
-
-
 @ingredient
 @dataclass(frozen=True)
 class Jumps:

@@ -81,8 +81,6 @@ def frechet(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
     return frechet_gaussians(a.mean(0), a.T.cov(), b.mean(0), b.T.cov())
 
 
-# Standard errors
-
 PARTS = 10
 
 
@@ -127,8 +125,6 @@ def frechet_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     without = zip(moments_without(a, centre), moments_without(b, centre), strict=True)
     return jackknife(torch.tensor([frechet_gaussians(*x, *y) for x, y in without]).double())
 
-
-# Kernel distance
 
 ROWS = 1024  # rows of the kernel matrix that are in memory at a time
 

@@ -101,9 +101,6 @@ def one_array(path: Path) -> Tensor:
         raise BadFile(f"{path} holds no single array of samples; give .npy or .npz") from error
 
 
-# Scores
-
-
 @torch.no_grad()
 def judge(x: Tensor, data: Any, space: Space | None = None, seed: int = 0) -> dict[str, float]:
     """Scores of samples x (n, *d) on their data, as listed at the top.
@@ -168,9 +165,6 @@ def score_in_space(x: Tensor, data: Any, space: Space, seed: int) -> dict[str, f
         name = row["name"]
         found |= {name: row["value"], f"{name}_error": row["error"], f"{name}_floor": row["floor"]}
     return found
-
-
-# Calls, counted
 
 
 @dataclass

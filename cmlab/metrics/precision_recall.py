@@ -27,8 +27,6 @@ from ..types import PerSample
 from .feature_extractors import pixels
 from .frechet import check_finite, parts, scatter
 
-# Precision and recall
-
 ROWS = 1000  # rows of the distance matrix that are in memory at a time
 NEIGHBOURS = 3
 
@@ -88,8 +86,6 @@ def precision_recall_error(
     good, reached = torch.tensor(pairs).double().T
     return scatter(good), scatter(reached)
 
-
-# Nearest training images
 
 NEIGHBOUR_ROWS = 4096  # images that are in memory as floats at a time
 

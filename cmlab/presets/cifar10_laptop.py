@@ -11,6 +11,7 @@ from typing import cast
 from ..data.cifar10 import CIFAR10
 from ..data.digits import Labelled, Unlabelled
 from ..methods.base import Method
+from ..methods.cd import CD
 from ..methods.ect import ECT, ECTMapping, Stages
 from ..methods.edm import EDM, EDMWeight
 from ..metrics.evaluators import CIFAR10Evaluator
@@ -19,8 +20,9 @@ from ..nets.embedding import Fourier
 from ..nets.patches import PatchesShape
 from ..nets.unet import UNetShape
 from ..noise_levels import DenoisingPairs, LogNormal
-from ..sampling import FewSteps
+from ..sampling import FewSteps, ddim
 from ..schedules import PowerDecay
+from ..teacher import Guided, InitialModelTeacher
 from ..train.config import Adam
 from ..train.recipe import Recipe
 from . import cosine_training, preset
@@ -62,7 +64,27 @@ def edm(steps: int = NIGHT, seed: int = 0) -> Recipe:
 def ect(steps: int = NIGHT, seed: int = 0) -> Recipe:
     """cmlab train cifar10.ect-laptop: eight seventeenths are EDM, the rest ECT."""
     before = 8 * steps // 17
-    stage = max((steps - before) // 6, 1)
-    pairs = ECTMapping(Stages(2.0, stage, last=6), LogNormal(-1.1, 2.0))
-    tuned = recipe(ECT(pairs=pairs), steps - before, 5e-4, seed)
-    return replace(tuned, start=edm(before, seed))
+    return tuning(ECT(pairs=mapping(steps - before)), steps - before, seed, edm(before, seed))
+
+
+@preset("cifar10.cd-laptop")
+def cd(steps: int = NIGHT, seed: int = 0) -> Recipe:
+    """cmlab train cifar10.cd-laptop: as long; distils the denoiser with guidance, w = 1.
+
+    Its times, metric and weight are those of `ect`.
+    """
+    before = 8 * steps // 17
+    teacher = Guided(InitialModelTeacher(), 1.0, null=DATA.classes - 1)
+    like = ECT(pairs=mapping(steps - before))
+    method = CD(teacher, ddim, like.pairs, like.metric, like.weight)
+    return tuning(method, steps - before, seed, edm(before, seed))
+
+
+def mapping(steps: int) -> ECTMapping:
+    """ECT's pairs of times, in six stages."""
+    return ECTMapping(Stages(2.0, max(steps // 6, 1), last=6), LogNormal(-1.1, 2.0))
+
+
+def tuning(method: Method, steps: int, seed: int, start: Recipe) -> Recipe:
+    """A consistency model, from a denoiser."""
+    return replace(recipe(method, steps, 5e-4, seed), start=start)

@@ -441,9 +441,6 @@ def _writers(
     return [*written, every(after, Autosave(checkpoint_now)), obey]
 
 
-# Evaluation
-
-
 def evaluate_model(model: Denoiser, recipe: Recipe) -> dict[str, float | None]:
     """The scores of a model by its recipe's evaluator; None for one that is not finite.
 

@@ -116,9 +116,6 @@ class Batches:
         return worst > 0
 
 
-# The loss
-
-
 class Objective(nn.Module):
     """Model and method as one module whose forward pass is the loss, one number per sample.
 
