@@ -14,13 +14,14 @@ from cifar_files import write_binary
 from cmlab.cli.settings import read_from
 from cmlab.methods.scm import UnitNorm
 from cmlab.presets import PRESETS
+from cmlab.teacher import InitialModelTeacher
 from cmlab.train import runs
 from cmlab.train.checkpoint import read
 from cmlab.train.recipe import from_dict, to_dict
 
 NAMES = [
     f"cifar10.{m}-{b}" for m in ("edm", "ect", "ict", "sct", "scd") for b in ("sprint", "paper")
-]
+] + ["cifar10.edm-laptop", "cifar10.ect-laptop", "cifar10.cd-laptop"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,6 +52,16 @@ def test_a_sprint_is_six_million_images_its_start_included(name):
     with torch.device("meta"):
         weights = sum(p.numel() for p in recipe.net.build().parameters())
     assert 10e6 < weights < 20e6 and recipe.train.precision == "bf16-mixed"
+
+
+def test_the_laptops_distillation_is_its_tuning_but_for_the_guided_denoiser():
+    ect, cd = (PRESETS[f"cifar10.{m}-laptop"](170, 3) for m in ("ect", "cd"))
+    assert cd.method.teacher.null == cd.net.inner.classes - 1 == cd.data.classes - 1 == 10
+    assert isinstance(cd.method.teacher.teacher, InitialModelTeacher)  # the averaged start
+    mine, theirs = to_dict(cd), to_dict(ect)
+    for name in ("pairs", "metric", "weight", "target"):
+        assert mine["method"][name] == theirs["method"][name]
+    assert mine | {"method": 0} == theirs | {"method": 0}
 
 
 def test_the_papers_tables():
