@@ -122,7 +122,7 @@ def pack_own(args: argparse.Namespace) -> int:
     checkpoint.replace(out.with_suffix(".png"), lambda part: part.write_bytes(picture()))
     megabytes = out.stat().st_size / 1e6
     lines += [f"wrote {out} ({megabytes:.1f} MB), and a picture of them beside it"]
-    preset = "images.ect-small" if args.set == "images" else "toy.ict"
+    preset = "images.ect-small" if args.set == "images" else "toy.ict --out runs/points"
     lines += [f"next: cmlab train {preset} --data {out}"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
