@@ -2,6 +2,7 @@
 
 import pytest
 from browser.harness import ENOUGH_INK, ink, open_and_run, settle
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +33,7 @@ def test_arrow_keys_turn_a_knob_and_picture_and_words_answer(page, jupyter, name
         slider.focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
+        expect(picture).not_to_have_attribute("src", before[0], timeout=10_000)
         settle(page)
         after = picture.get_attribute("src"), words.inner_text()
         assert after[0] != before[0], f"{name}: the picture of {knob}"

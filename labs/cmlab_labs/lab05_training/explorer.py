@@ -60,6 +60,7 @@ def starts(oracle: Mixture1D) -> list[float]:
     return quantile_points(oracle, HIGH, 50)[:, 0].tolist()
 
 
+@functools.lru_cache(maxsize=16)  # of a drag of r, x_t stays
 def place_of(oracle: Mixture1D, place: int, t: float) -> float:
     """The quantile `place` (in %) of the noisy points at level t."""
     start = double([[starts(oracle)[place // 2]]])

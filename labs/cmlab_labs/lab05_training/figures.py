@@ -4,6 +4,7 @@ Everything here but the recorded networks is exact: the distributions come from 
 the targets from analysis.py.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -329,7 +330,7 @@ NEIGHBOURS = {True: shared, False: fresh}
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """A point x_t and 20 pairs that share it: data x, neighbours x_r and targets, all (20,)."""
+    """A point x_t and 20 pairs that share it: data x and neighbours x_r, both (20,)."""
 
     x_t: float
     t: float
@@ -337,7 +338,6 @@ class Pairs:
     shared: bool
     x: Tensor
     x_r: Tensor
-    targets: Tensor
     shares: Tensor  # of all targets in each of the bars
     mean: float
     scatter: float
@@ -353,17 +353,24 @@ def pairs(scene: PathPlane, x_t: float, t: float, r: float, same: bool) -> Pairs
     """Pairs with this x_t at level t and neighbours at r, their noise shared or fresh."""
     oracle, here, level, low = scene.oracle, double([x_t]), double([t]), double([r])
     x_r = NEIGHBOURS[same](oracle, here, level, low)
-    behind = posterior(oracle, here, level)
-    ranks = (torch.arange(20).double() + 0.5) / 20
-    x = quantiles(behind, ranks)
+    x, average, answer, _ = about(oracle, x_t, t)
     z = (x_t - x) / t if same else torch.randn(20, generator=torch.Generator().manual_seed(0))
     neighbours = x + r * z
-    ends = oracle.consistency(neighbours[:, None], torch.full_like(neighbours, r))[:, 0]
     mean, scatter = target(oracle, x_r, low, nodes=201)
     shares = target_cdf(oracle, x_r, r, BIN_EDGES)[0].diff()
+    return Pairs(x_t, t, r, same, x, neighbours, shares, float(mean), float(scatter), answer,
+                 average)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=16)  # while r is dragged, x_t stays
+def about(oracle: Mixture1D, x_t: float, t: float) -> tuple[Tensor, float, float, Tensor]:
+    """Quantiles and mean D of the data behind x_t, the exact f*, and the exact path down (30,)."""
+    here, level = double([x_t]), double([t])
+    behind = posterior(oracle, here, level)
+    x = quantiles(behind, (torch.arange(20).double() + 0.5) / 20)
     answer = float(oracle.consistency(here[:, None], level))
-    return Pairs(x_t, t, r, same, x, neighbours, ends, shares, float(mean), float(scatter), answer,
-                 float(behind.mean))  # fmt: skip
+    down = torch.linspace(t, SIGMA_MIN, 30).double()
+    return x, float(behind.mean), answer, oracle.path(here[:, None], down)[:, 0, 0]
 
 
 def quantiles(blend: MixtureBatch, ranks: Tensor) -> Tensor:
@@ -402,7 +409,7 @@ def draw_pairs(ax: Axes, scene: PathPlane, seen: Pairs) -> None:
     lines = [torch.stack([down, path], 1).numpy() for path in positions]
     ax.add_collection(LineCollection(lines, colors=seen.role.color, linewidths=0.9, alpha=0.8))
     levels = torch.linspace(seen.t, SIGMA_MIN, 30).double()
-    ax.plot(levels, scene.oracle.path(double([[seen.x_t]]), levels)[:, 0, 0], color=TRUTH.color)
+    ax.plot(levels, about(scene.oracle, seen.x_t, seen.t)[3], color=TRUTH.color)
     ax.plot(r, seen.x_r, seen.role.marker, color=seen.role.color, markersize=5)
     ax.plot(seen.t, seen.x_t, TRUTH.marker, color=TRUTH.color, markersize=9)
     label(ax, min(seen.t + 0.06, 2.8), seen.x_t - 0.15, "$x_t$")
