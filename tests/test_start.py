@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-import torch
+from test_lengthen import files, record, same
 
 from cmlab.cli import train
 from cmlab.cli.main import main
@@ -26,19 +26,6 @@ def denoiser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("start") / "denoiser"
     assert main([*EDM, "--out", str(folder)]) == 0
     return folder
-
-
-def files(folder):
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def same(a, b, name=runs.MODEL):
-    one, two = read(a / name)[0], read(b / name)[0]
-    return one.keys() == two.keys() and all(torch.equal(one[n], two[n]) for n in one)
-
-
-def record(folder):
-    return json.loads((folder / runs.RECORD).read_text())
 
 
 @pytest.mark.parametrize("name", [".", runs.MODEL])
