@@ -75,6 +75,7 @@ def drag(page, knob):
             break
         page.mouse.move(left + 0.8 * width * abs(now % SECONDS - SECONDS / 2), level)
         time.sleep(0.01)
+    page.mouse.move(left + 0.8 * width, level)  # no slider starts there
     page.mouse.up()
     return now
 

@@ -1,6 +1,7 @@
 """Pictures while a slider is dragged: quick ones of the newest values, then a sharp one."""
 
 import asyncio
+import time
 from importlib import import_module
 from io import BytesIO
 
@@ -10,6 +11,7 @@ from cmlab_labs.common import screen
 from cmlab_labs.common.explorer import Explorer, Picture, slider
 from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.screen import DENSITY, INCH, Brush, Redraws
+from matplotlib.axis import XAxis
 from PIL import Image
 
 from cmlab.data.toy import Bumps
@@ -57,10 +59,10 @@ def test_a_quick_picture_shows_what_a_sharp_one_does(lab):
     assert brush.still, "some of it is not drawn again"
 
 
-def dots(values):
+def dots(values, end=2):
     figure, ((ax,),) = sheet()
     ax.plot([0, 1], values, "o")
-    ax.set(xlim=(-1, 2), ylim=(-1, 2))
+    ax.set(xlim=(-1, end), ylim=(-1, 2))
     ax.text(0.5, 1.5, "still")
     name_axes(ax, "x", "y", "Dots")
     return figure
@@ -74,6 +76,22 @@ def test_what_moves_leaves_no_trace_and_what_stays_stays():
             seen.append(np.array(brush.paint(dots(values))))
     assert all(np.array_equal(picture, seen[0]) for picture in (*seen[1:5], seen[-1]))
     assert not np.array_equal(seen[5], seen[0]) and not np.array_equal(seen[6], seen[0])
+
+
+def test_axes_that_come_back_are_copied_and_few_are_kept(monkeypatch):
+    drawn, draw = [], XAxis.draw
+    monkeypatch.setattr(XAxis, "draw", lambda axis, to: drawn.append(axis) or draw(axis, to))
+    brush, seen = Brush(), {}
+    for end in (2, 3, 2, 3, 2):
+        with reusing(brush.sheets):
+            picture = np.array(brush.paint(dots([0, 1], end)))
+        assert np.array_equal(seen.setdefault(end, picture), picture)
+    assert len(drawn) == 2 and not np.array_equal(seen[2], seen[3])
+    for end in np.linspace(4, 5, 2 * screen.FRAMES):
+        with reusing(brush.sheets):
+            brush.paint(figure := dots([0, 1], end))
+    assert len(brush.frames[figure.axes[0]]) == screen.FRAMES
+    assert len(drawn) == 2 + 2 * screen.FRAMES
 
 
 def test_two_figures_in_turn_are_not_mixed_up():
@@ -175,6 +193,27 @@ def test_a_slow_redraw_waits_for_rest(monkeypatch):
 
     asyncio.run(drag())
     assert hand.drawn == [("quick", 19), ("rest", 19)]
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_a_redraw_waits_for_rest_after_two_slow_ones_and_not_after_one(monkeypatch, slow):
+    monkeypatch.setattr(screen, "SLOW", 0.05)
+    monkeypatch.setattr(screen, "REST", 60.0)
+    hand = Hand()
+
+    async def turn_thrice():
+        quick = hand.redraws.quick
+        for turn in range(3):
+            hand.redraws.quick = lambda: (time.sleep(0.1 * (turn < slow)), quick())
+            hand.turn(turn)
+            await asyncio.wait_for(until(lambda: hand.drawn[-1:] == [("quick", turn)]), 5)
+
+    if slow == 1:
+        asyncio.run(turn_thrice())
+        return
+    with pytest.raises(TimeoutError):
+        asyncio.run(turn_thrice())
+    assert hand.drawn == [("quick", 0), ("quick", 1)]
 
 
 def test_slow_redraws_come_while_the_drag_goes_on(monkeypatch):

@@ -1,6 +1,7 @@
 """Explorers: interactive figures with sliders, live training, and source code."""
 
 import asyncio
+import gc
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -302,6 +303,7 @@ class LiveTraining(WidgetColumn):
 def start_lab(threads: int = 2) -> None:
     """Set up a notebook: cells that end in a figure show it, with this many CPU threads."""
     torch.set_num_threads(threads)
+    gc.freeze()  # to look through all that is loaded for garbage stops a drag for 0.3 s
     shell = get_ipython()
     if shell is None:
         return

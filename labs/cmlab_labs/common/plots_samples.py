@@ -17,9 +17,9 @@ def contrast_scaled(x_t: Tensor, level: Tensor, sigma_data: float) -> Tensor:
 
 
 def image_sheet(images: Tensor) -> np.ndarray:
-    """Images (rows, columns, 1, h, w) in [-1, 1] as one array, ink dark, each in a thin frame.
+    """Images (rows, columns, 1, h, w) in [-1, 1] as one RGB array, ink dark, each in a thin frame.
 
-    Images of NaN are left out.
+    Images of NaN are left out. Bytes, since matplotlib takes twice as long to draw numbers.
     """
     ink = (1 - images[:, :, 0].clamp(-1, 1)) / 2
     big = ink.repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3).float()
@@ -28,7 +28,8 @@ def image_sheet(images: Tensor) -> np.ndarray:
     edge = torch.where(ink[:, :, :1, :1].isnan(), 1.0, EDGE)
     out[:, :, 1 : height + 3, 1 : width + 3] = edge.expand(-1, -1, height + 2, width + 2)
     out[:, :, 2 : height + 2, 2 : width + 2] = big.nan_to_num(1.0)
-    return out.permute(0, 2, 1, 3).reshape(rows * (height + GAP), -1).numpy()
+    grey = (255 * out).round().to(torch.uint8).permute(0, 2, 1, 3)
+    return grey.reshape(rows * (height + GAP), -1, 1).repeat(1, 1, 3).numpy()
 
 
 def contact_sheet(
@@ -41,7 +42,7 @@ def contact_sheet(
     picture = image_sheet(images)
     down, across = images.shape[:2]
     high, wide = picture.shape[0] / down, picture.shape[1] / across
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    ax.imshow(picture, interpolation="none")
     ax.set_axis_off()
     for k, name in enumerate(columns):
         annotate_at(ax, ((k + 0.5) * wide, 0), name, (0, 2), ("center", "bottom"))

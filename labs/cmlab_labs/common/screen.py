@@ -29,9 +29,10 @@ from cmlab.metrics.plots import Sheets, png
 INCH = 100  # pixels of the page
 DENSITY = 2  # pixels of a sharp picture to one of the page
 COLORS = 128  # of a quick picture
+FRAMES = 12  # kept of each axes
 YOUNG = 3  # pictures after which what looks the same goes to the background
 PAUSE, REST = 0.004, 0.3  # seconds without a change: until a quick picture, and until a sharp one
-SLOW = 0.4  # seconds: after a redraw that takes longer the next one waits as long as for rest
+SLOW = 0.4  # seconds: after two redraws that take longer the next one waits as long as for rest
 
 
 class Screen(ipw.Image):
@@ -62,14 +63,15 @@ class Screen(ipw.Image):
 class Brush:
     """Draws figures as pixels, and keeps what has not changed from one to the next.
 
-    Kept are the frames of axes (ticks, their labels, grid and names), and a background: all frames
-    with those artists that have looked the same for a while. `sheets` are those of
-    `plots.reusing`: of a new figure everything is new.
+    Kept are the latest frames of axes (ticks, their labels, grid and names), since a slider that
+    comes back brings back its axes too, and a background: all frames with those artists that have
+    looked the same for a while. `sheets` are those of `plots.reusing`: of a new figure everything
+    is new.
     """
 
     def __init__(self) -> None:
         self.sheets: Sheets = {}
-        self.frames: WeakKeyDictionary[Axes, tuple] = WeakKeyDictionary()
+        self.frames: WeakKeyDictionary[Axes, dict] = WeakKeyDictionary()  # the last one is shown
         self.ages: dict[Hashable, int] = {}  # in pictures, by the looks of an artist
         self.still: set[Hashable] = set()  # the looks of what is in the background
         self.figure: Figure | None = None
@@ -104,7 +106,7 @@ class Brush:
         return moved
 
     def _moved(self, ax: Axes) -> bool:
-        return ax not in self.frames or self.frames[ax][0] != frame_looks(ax)
+        return ax not in self.frames or next(reversed(self.frames[ax])) != frame_looks(ax)
 
     def _background(self, figure: Figure, renderer: RendererAgg, still: list[Artist]) -> None:
         """Draw all frames and what is still."""
@@ -116,14 +118,21 @@ class Brush:
         self.background = renderer.copy_from_bbox(figure.bbox)
 
     def _frame(self, ax: Axes, renderer: RendererAgg) -> None:
-        """Draw the frame of axes, or copy it from the last time."""
-        if not self._moved(ax):
-            renderer.restore_region(self.frames[ax][1])
-            return
-        draw_all(frame(ax) if ax.axison else (), renderer)
-        boxes = [ax.bbox, *(axis.get_tightbbox(renderer) for axis in (ax.xaxis, ax.yaxis))]
-        box = Bbox.union([box for box in boxes if box is not None]).padded(2)
-        self.frames[ax] = frame_looks(ax), renderer.copy_from_bbox(box)
+        """Draw the frame of axes, or copy it from the last time that it looked the same."""
+        kept, looks = self.frames.setdefault(ax, {}), frame_looks(ax)
+        pixels = kept.pop(looks, None)
+        if pixels is not None:
+            renderer.restore_region(pixels)
+        else:
+            boxes = [ax.bbox]
+            if ax.axison:
+                draw_all(frame(ax), renderer)
+                boxes += [axis.get_tightbbox(renderer) for axis in (ax.xaxis, ax.yaxis)]
+            box = Bbox.union([box for box in boxes if box is not None]).padded(2)
+            pixels = renderer.copy_from_bbox(box)
+        kept[looks] = pixels
+        if len(kept) > FRAMES:
+            del kept[next(iter(kept))]
 
 
 def frame(ax: Axes) -> list[Artist]:
@@ -217,7 +226,7 @@ class Redraws:
         self.quick, self.rest, self.now = quick, rest, now
         self.next: asyncio.TimerHandle | None = None
         self.waiting = False  # for a redraw of values that changed
-        self.seconds = 0.0  # that the last one took
+        self.seconds = 0.0, 0.0  # that the last two took; the first of all may take far longer
 
     def ask(self) -> None:
         """A value has changed."""
@@ -230,7 +239,8 @@ class Redraws:
             return
         self.cancel()
         self.waiting = True
-        self.next = loop.call_later(REST if self.seconds > SLOW else PAUSE, self._draw, loop)
+        wait = REST if min(self.seconds) > SLOW else PAUSE
+        self.next = loop.call_later(wait, self._draw, loop)
 
     def cancel(self) -> None:
         """Forget what waits: everything has been drawn."""
@@ -242,6 +252,6 @@ class Redraws:
     def _draw(self, loop: asyncio.AbstractEventLoop) -> None:
         start, self.waiting = perf_counter(), False
         self.quick()
-        self.seconds = perf_counter() - start
+        self.seconds = self.seconds[1], perf_counter() - start
         if not self.waiting:  # for a value that changed meanwhile
             self.next = loop.call_later(REST, self.rest)

@@ -121,8 +121,9 @@ def digit_picture(
         sampler(model.process, f, z, calls)
     x_in, times, x_out = (torch.cat(part) for part in zip(*f.calls, strict=True))
     levels = GRID[list(SHOWN)].to(z)
+    down = GRID[: SHOWN[-1] + 1]
     path = torch.cat(
-        list(ode(VarianceExploding(), exact_denoiser(asked), GRID[0].to(z) * z, GRID))
+        list(ode(VarianceExploding(), exact_denoiser(asked), GRID[0].to(z) * z, down))
     )[list(SHOWN)]
     mean, answer = exact_denoiser(asked.expand(len(path)))(path, levels), f.denoise(path, levels)
     scan = nearest_scan(x_out[-1:])[0]

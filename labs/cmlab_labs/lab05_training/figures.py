@@ -420,8 +420,8 @@ def draw_plane_targets(ax: Axes, seen: Pairs) -> None:
     """The distribution of the target, its mean, D, and the exact f*."""
     ax.stairs(seen.shares.numpy(), BIN_EDGES.numpy(), orientation="horizontal", fill=True,
               color=seen.role.color, alpha=0.55)  # fmt: skip
-    # In tenths, so that the axis stands still for most of a drag; no tick at its very end.
-    top = math.ceil(13.5 * float(seen.shares.max())) / 10 - 0.02
+    # In quarters, so that the axis stands still for most of a drag; no tick at its very end.
+    top = math.ceil(5.4 * float(seen.shares.max())) / 4 - 0.02
     lines = [(seen.exact, TRUTH, "exact f*", "black"), (seen.mean, seen.role, "mean", "#333333"),
              (seen.average, MEAN, "D", "#8a5c00")]  # fmt: skip
     for y, role, *_ in lines:
