@@ -365,7 +365,7 @@ def test_a_damaged_table_and_a_missing_library_are_named(tmp_path, capsys, monke
     write(tmp_path / "x.parquet", b"PAR1 and no more")
     words = ("data", "images", "--path", tmp_path, "--out", tmp_path / "p.safetensors")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "which pyarrow reads: pip install 'cmlab[parquet]'" in refusal(capsys, *words)
+    assert "which pyarrow reads: pip install pyarrow" in refusal(capsys, *words)
     monkeypatch.undo()
     pytest.importorskip("pyarrow")
     assert "is no whole parquet file" in refusal(capsys, *words)

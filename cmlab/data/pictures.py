@@ -263,7 +263,7 @@ def in_tables(root: Path) -> Pictures:
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise BadFile(
-            f"{root} holds parquet files, which pyarrow reads: pip install 'cmlab[parquet]'"
+            f"{root} holds parquet files, which pyarrow reads: pip install pyarrow"
         ) from error
     try:
         schema = parquet.ParquetFile(files[0]).schema_arrow

@@ -30,7 +30,7 @@ from cmlab.ops import expand, seeded
 from cmlab.train import checkpoint
 from cmlab.train.recipe import Recipe, to_dict
 
-MISSING = "--onnx needs onnx, onnxscript and onnxruntime: pip install 'cmlab[onnx]'"
+MISSING = "--onnx needs three more libraries: pip install onnx onnxscript onnxruntime"
 LARGEST = 2**31  # bytes of one file in ONNX's format
 CLOSE = 1e-4  # of the largest answer: how far the file may be from torch, both in float32
 
