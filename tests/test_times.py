@@ -1,8 +1,10 @@
 """Proposals, grids and pairs against the papers' tables and against their own laws."""
 
+from math import erfc, log
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from cmlab.methods.ect import ECTMapping, Stages
@@ -95,12 +97,25 @@ def test_icts_masses_are_the_log_normals():
 
 @settings(deadline=None)
 @given(points=some.integers(2, 1500), mean=some.floats(-2, 0), std=some.floats(0.8, 3))
+@example(points=877, mean=-1.9921875, std=0.8)
 def test_the_masses_of_a_proposal_are_positive_and_sum_to_one(points, mean, std):
     grid = KarrasGrid()
     for proposal in (LogNormal(mean, std), UniformIndex(grid)):
         masses = proposal.masses(grid.up(points))
         assert len(masses) == points - 1 and bool((masses > 0).all())
         assert masses.sum().item() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("mean", [-10.0, 5.0])
+def test_a_mass_in_a_tail_is_as_exact_as_one_in_the_middle(mean):
+    levels = KarrasGrid().up(41)
+    z = [(log(level) - mean) / (0.8 * 2**0.5) for level in levels.tolist()]
+    pairs = zip(z[1:], z[:-1], strict=True)
+    tails = [erfc(-a) - erfc(-b) if b < 0 else erfc(b) - erfc(a) for a, b in pairs]
+    assert min(tails) < 1e-30, "here the distribution function itself is 0 or 1 to float64"
+    torch.testing.assert_close(
+        LogNormal(mean, 0.8).masses(levels), double(tails) / sum(tails), rtol=1e-11, atol=0
+    )
 
 
 def test_the_mass_between_the_ends_does_not_depend_on_the_grid():
