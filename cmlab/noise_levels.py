@@ -67,8 +67,8 @@ class LogNormal:
     def masses(self, levels: Tensor) -> Tensor:
         """p(i) ∝ erf((ln σ_{i+1} - mean)/√2 std) - erf((ln σ_i - mean)/√2 std). iCT, eq. 10."""
         z = (levels.double().log() - self.mean) / self.std
-        # 1 - F above the median: there the differences of F cancel. By erfc, since torch's ndtr is
-        # 0 below -8.3.
+        # 1 - F above the median: there the differences of F cancel. By erfc, since torch's ndtr,
+        # (1 + erf)/2, cancels in its lower tail.
         low, high = torch.special.erfc(-z / 2**0.5).diff(), -torch.special.erfc(z / 2**0.5).diff()
         mass = torch.where(z[:-1] > 0, high, low)
         return mass / mass.sum()

@@ -45,9 +45,7 @@ def digits(run: Path, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def pictures(ax: Axes, images: Tensor, words: str) -> None:
     """A sheet of framed images, with words below it."""
-    ax.imshow(
-        image_sheet(images.reshape(ROWS, COLUMNS, *images.shape[1:])), cmap="gray", vmin=0, vmax=1
-    )
+    ax.imshow(image_sheet(images.reshape(ROWS, COLUMNS, *images.shape[1:])))
     ax.set_axis_off()
     below(ax, words)
 

@@ -147,7 +147,7 @@ def test_a_broken_transfer_is_one_sentence(stub, monkeypatch):
 def test_without_the_extra_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.setitem(sys.modules, feature_extractors.LIBRARY, None)
-    with pytest.raises(ValueError, match=r"pip install torch-fidelity"):
+    with pytest.raises(ValueError, match=r"pip install 'torch-fidelity<0.5' torchvision"):
         InceptionSpace().features(torch.zeros(1, 3, 8, 8))
 
 

@@ -112,7 +112,7 @@ def test_a_mass_in_a_tail_is_as_exact_as_one_in_the_middle(mean):
     z = [(log(level) - mean) / (0.8 * 2**0.5) for level in levels.tolist()]
     pairs = zip(z[1:], z[:-1], strict=True)
     tails = [erfc(-a) - erfc(-b) if b < 0 else erfc(b) - erfc(a) for a, b in pairs]
-    assert min(tails) < 1e-30, "here the distribution function itself is 0 or 1 to float64"
+    assert min(tails) < 1e-30, "here torch's ndtr is 0 or 1"
     torch.testing.assert_close(
         LogNormal(mean, 0.8).masses(levels), double(tails) / sum(tails), rtol=1e-11, atol=0
     )

@@ -260,7 +260,7 @@ MEGABYTES = 96
 class InceptionSpace(Space):
     """The 2048 features of Inception v3 (FID), through torch-fidelity.
 
-    Install it with `pip install torch-fidelity`.
+    Install it with `pip install 'torch-fidelity<0.5'`.
 
     Images are resized to 299 × 299 by the network's own rule: a quarter of a second each on one
     CPU core.
@@ -299,7 +299,7 @@ def library() -> ModuleType:
     except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
         raise ValueError(
             "the space inception needs torch-fidelity and a torchvision that fits this torch "
-            f"({str(error).splitlines()[0]}): pip install torch-fidelity"
+            f"({str(error).splitlines()[0]}): pip install 'torch-fidelity<0.5' torchvision"
         ) from error
 
 

@@ -41,7 +41,7 @@ NET = PatchesShape(
     ),
     size=2,
 )
-NIGHT = 136_000  # steps of 128 images, EDM's included: 20 core-hours on a Zen 5, 36 on a Zen 4
+NIGHT = 136_000  # steps of 128 images, EDM's included: 21 core-hours on a Zen 5, 36 on a Zen 4
 
 
 def recipe(method: Method, steps: int, lr: float, seed: int) -> Recipe:

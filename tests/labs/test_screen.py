@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+import weakref
 from functools import partial
 from importlib import import_module
 from io import BytesIO
@@ -14,7 +15,7 @@ from cmlab_labs.common import screen
 from cmlab_labs.common.explorer import Explorer, Picture, slider, start_lab
 from cmlab_labs.common.generators import GENERATOR
 from cmlab_labs.common.screen import DENSITY, INCH, Brush, Redraws
-from matplotlib.axis import XAxis
+from matplotlib.axis import XAxis, YAxis
 from PIL import Image
 
 from cmlab.data.toy import Bumps
@@ -27,13 +28,14 @@ def generator():
     return model.requires_grad_(False), recipe.sampler
 
 
-DRAGGED = {  # of each lab: what its explorer is made from, and values of one slider
+DRAGGED = {  # of each explorer: what it is made from, and values of one slider
     "lab00_start": (generator, "seed", range(7)),
     "lab01_flow": (tuple, "start", (0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)),
     "lab02_consistency": (lambda: (Bumps().oracle,), "offset", (0, 0.1, 0.2, 0.3, 0.2, 0.1, 0)),
     "lab05_training": (lambda: (Bumps().oracle,), "ratio", (0.5, 0.4, 0.3, 0.2, 0.1, 0, 0.9)),
     "lab06_ema": (tuple, "step", (0, 100, 200, 300, 400, 1200, 4000)),
     "lab10_scm": (tuple, "r", (1, 0.9, 0.8, 0.7, 0.6, 0.5, 0)),
+    "lab13_inverse:digit_explorer": (lambda: generator()[:1], "digit", range(4)),
 }
 
 
@@ -44,7 +46,8 @@ def pixels(encoded):
 @pytest.mark.parametrize("lab", DRAGGED)
 def test_a_quick_picture_shows_what_a_sharp_one_does(lab):
     make, knob, values = DRAGGED[lab]
-    one = import_module(f"cmlab_labs.{lab}.explorer").explorer(*make())
+    module, _, name = lab.partition(":")
+    one = getattr(import_module(f"cmlab_labs.{module}.explorer"), name or "explorer")(*make())
     one.turning = True  # it draws when it is told to
     brush, figures = one.image.brush, set()
     for value in values:
@@ -95,6 +98,32 @@ def test_axes_that_come_back_are_copied_and_few_are_kept(monkeypatch):
             brush.paint(figure := dots([0, 1], end))
     assert len(brush.frames[figure.axes[0]]) == screen.FRAMES
     assert len(drawn) == 2 + 2 * screen.FRAMES
+
+
+def test_axes_with_other_tick_labels_are_drawn_anew():
+    brush, seen = Brush(), []
+    for names in (("low", "high"), ("a", "b"), ("low", "high")):
+        with reusing(brush.sheets):
+            figure = dots([0, 1])
+            figure.axes[0].set_xticks([0, 1], names)
+            seen.append(np.array(brush.paint(figure)))
+    assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])
+
+
+def test_after_an_interrupted_drawing_the_next_one_is_whole(monkeypatch):
+    brush, expected = Brush(), np.array(Brush().paint(dots([0, 1], 3)))
+    for end in (2, 3):
+        with reusing(brush.sheets):
+            figure = dots([0, 1], end)
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(YAxis, "draw", interrupted)
+                brush.paint(figure)
+    with reusing(brush.sheets):
+        assert np.array_equal(brush.paint(dots([0, 1], 3)), expected)
+
+
+def interrupted(axis, renderer):
+    raise KeyboardInterrupt
 
 
 def test_two_figures_in_turn_are_not_mixed_up():
@@ -209,7 +238,7 @@ def test_a_redraw_waits_for_rest_after_two_slow_ones_and_not_after_one(monkeypat
         for seconds in (0.1, 0.1 * (slow - 1), 0.0):
             hand.redraws.quick = partial(lambda wait: (time.sleep(wait), quick()), seconds)
             hand.turn(hand.value + 1)
-            await asyncio.wait_for(until(partial(shown, hand.value)), 5)
+            await asyncio.wait_for(until(partial(shown, hand.value)), 5 if slow == 1 else 1)
 
     def shown(value):
         return hand.drawn[-1:] == [("quick", value)]
@@ -289,6 +318,12 @@ def test_what_is_loaded_at_the_start_is_never_searched_for_garbage():
     try:
         start_lab()
         assert gc.get_freeze_count() > 100_000, "torch and matplotlib alone have more"
+        later = Hand()  # its methods refer to it: a cycle
+        gone = weakref.ref(later)
+        start_lab()  # the first cell run again
+        del later
+        gc.collect()
+        assert gone() is None
     finally:
         gc.unfreeze()
         torch.set_num_threads(before)

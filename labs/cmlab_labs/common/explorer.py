@@ -303,7 +303,9 @@ class LiveTraining(WidgetColumn):
 def start_lab(threads: int = 2) -> None:
     """Set up a notebook: cells that end in a figure show it, with this many CPU threads."""
     torch.set_num_threads(threads)
-    gc.freeze()  # to look through all that is loaded for garbage stops a drag for 0.3 s
+    if not gc.get_freeze_count():  # once: an explorer of an earlier cell can become garbage
+        gc.collect()
+        gc.freeze()  # to look through all that is loaded for garbage stops a drag for 0.3 s
     shell = get_ipython()
     if shell is None:
         return

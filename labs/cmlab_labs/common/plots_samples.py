@@ -19,7 +19,7 @@ def contrast_scaled(x_t: Tensor, level: Tensor, sigma_data: float) -> Tensor:
 def image_sheet(images: Tensor) -> np.ndarray:
     """Images (rows, columns, 1, h, w) in [-1, 1] as one RGB array, ink dark, each in a thin frame.
 
-    Images of NaN are left out. Bytes, since matplotlib takes twice as long to draw numbers.
+    Images of NaN are left out. Bytes, since matplotlib takes twice as long to draw floats.
     """
     ink = (1 - images[:, :, 0].clamp(-1, 1)) / 2
     big = ink.repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3).float()

@@ -84,13 +84,14 @@ class Brush:
         figure.set_dpi(INCH)
         renderer = cast(FigureCanvasAgg, figure.canvas).get_renderer()
         moved = self._lay_out(figure) or figure is not self.figure
-        self.figure = figure
+        self.figure = None  # until its background is drawn: an interrupted kernel stops anywhere
         artists = {look: artist for ax in figure.axes for look, artist in contents(ax)}
         self.ages = {look: self.ages.get(look, 0) + 1 for look in artists}
         old = {look for look, age in self.ages.items() if age > YOUNG}
         if moved or not self.still <= artists.keys() or not old <= self.still:
             self.still = old
             self._background(figure, renderer, [artists[look] for look in old])
+        self.figure = figure
         renderer.restore_region(self.background)
         draw_all([artist for look, artist in artists.items() if look not in self.still], renderer)
         draw_all([*figure.texts, *figure.legends], renderer)
@@ -119,7 +120,7 @@ class Brush:
 
     def _frame(self, ax: Axes, renderer: RendererAgg) -> None:
         """Draw the frame of axes, or copy it from the last time that it looked the same."""
-        kept, looks = self.frames.setdefault(ax, {}), frame_looks(ax)
+        kept, looks = self.frames.get(ax, {}), frame_looks(ax)
         pixels = kept.pop(looks, None)
         if pixels is not None:
             renderer.restore_region(pixels)
@@ -133,6 +134,7 @@ class Brush:
         kept[looks] = pixels
         if len(kept) > FRAMES:
             del kept[next(iter(kept))]
+        self.frames[ax] = kept
 
 
 def frame(ax: Axes) -> list[Artist]:
@@ -162,7 +164,7 @@ def frame_looks(ax: Axes) -> tuple:
 def axis_looks(axis: Axis) -> tuple:
     """Name, scale, range and ticks of an axis, with the labels that it was given."""
     ticks = tuple(axis.get_majorticklocs())
-    labels = tuple(getattr(axis.get_major_formatter(), "seq", ()))
+    labels = tuple(axis.get_major_formatter().format_ticks(ticks))
     return axis.get_label_text(), axis.get_scale(), *axis.get_view_interval(), ticks, labels
 
 

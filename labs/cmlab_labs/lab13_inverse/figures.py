@@ -41,7 +41,7 @@ def measured_digits(
         axes[1].text(value, place, f" {value:.2f}", va="center", fontsize=9, color=ink(role))
     axes[1].set(yticks=range(len(far)), xlim=(0, 1.25 * max(*far.values(), 1e-3)))
     axes[1].set_yticklabels(list(far), fontsize=9)
-    axes[1].invert_yaxis()
+    axes[1].yaxis.set_inverted(True)  # invert_yaxis would turn a reused sheet back
     title = f"Nearest: {min(far, key=far.__getitem__)}"
     name_axes(axes[1], r"mismatch $\|y - A(h)\|$", "", title)
     return figure
