@@ -35,6 +35,8 @@ DRAGGED = {  # of each explorer: what it is made from, and values of one slider
     "lab05_training": (lambda: (Bumps().oracle,), "ratio", (0.5, 0.4, 0.3, 0.2, 0.1, 0, 0.9)),
     "lab06_ema": (tuple, "step", (0, 100, 200, 300, 400, 1200, 4000)),
     "lab10_scm": (tuple, "r", (1, 0.9, 0.8, 0.7, 0.6, 0.5, 0)),
+    "lab04_distillation": (tuple, "stage", (1, 2, 3, 4, 5, 5, 5, 5)),
+    "lab09_ect:walking": (tuple, "stage", (0, 1, 2, 3, 4, 5, 6)),
     "lab13_inverse:digit_explorer": (lambda: generator()[:1], "digit", range(4)),
 }
 
@@ -124,6 +126,19 @@ def test_after_an_interrupted_drawing_the_next_one_is_whole(monkeypatch):
 
 def interrupted(axis, renderer):
     raise KeyboardInterrupt
+
+
+def test_what_lies_above_something_that_moves_is_not_hidden():
+    brush = Brush()
+    for height in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        with reusing(brush.sheets):
+            figure = dots([0, 0])
+            figure.axes[0].axhspan(height, 1.8, color="black", zorder=0)
+            quick = np.array(brush.paint(figure))
+        figure = dots([0, 0])
+        figure.axes[0].axhspan(height, 1.8, color="black", zorder=0)
+        assert np.array_equal(quick, Brush().paint(figure))
+    assert len(brush.still) == 1, "the title: words and dots lie above the bar that moves"
 
 
 def test_two_figures_in_turn_are_not_mixed_up():

@@ -21,7 +21,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 from PIL import Image
 
 from cmlab.metrics.plots import Sheets, png
@@ -85,10 +85,11 @@ class Brush:
         renderer = cast(FigureCanvasAgg, figure.canvas).get_renderer()
         moved = self._lay_out(figure) or figure is not self.figure
         self.figure = None  # until its background is drawn: an interrupted kernel stops anywhere
-        artists = {look: artist for ax in figure.axes for look, artist in contents(ax)}
+        panels = [dict(contents(ax)) for ax in figure.axes]
+        artists = {look: artist for panel in panels for look, artist in panel.items()}
         self.ages = {look: self.ages.get(look, 0) + 1 for look in artists}
-        old = {look for look, age in self.ages.items() if age > YOUNG}
-        if moved or not self.still <= artists.keys() or not old <= self.still:
+        old = {look for panel in panels for look in self._settled(panel, renderer)}
+        if moved or old != self.still:
             self.still = old
             self._background(figure, renderer, [artists[look] for look in old])
         self.figure = figure
@@ -105,6 +106,15 @@ class Brush:
         for ax in figure.axes:
             ax.apply_aspect()
         return moved
+
+    def _settled(self, panel: dict[Hashable, Artist], renderer: RendererAgg) -> Iterator[Hashable]:
+        """Of a panel's artists in order: the old ones that nothing below hides by moving."""
+        moving: list[BboxBase] = []
+        for look, artist in panel.items():
+            if self.ages[look] > YOUNG and not (moving and hidden(artist, moving, renderer)):
+                yield look
+            else:
+                moving.append(extent(artist, renderer))
 
     def _moved(self, ax: Axes) -> bool:
         return ax not in self.frames or next(reversed(self.frames[ax])) != frame_looks(ax)
@@ -143,11 +153,25 @@ def frame(ax: Axes) -> list[Artist]:
 
 
 def contents(ax: Axes) -> Iterator[tuple[Hashable, Artist]]:
-    """All other artists in axes, each with its looks."""
+    """All other artists in axes, each with its looks, those of low order first."""
     fixed = frame(ax)
-    for artist in ax.get_children():
-        if artist not in fixed and not (isinstance(artist, Text) and not artist.get_text()):
+    for artist in sorted(ax.get_children(), key=lambda artist: artist.get_zorder()):
+        empty = isinstance(artist, Text) and not artist.get_text()
+        if artist not in fixed and not (empty and not getattr(artist, "arrow_patch", None)):
             yield (ax, appearance(artist)), artist
+
+
+def hidden(artist: Artist, boxes: list[BboxBase], renderer: RendererAgg) -> bool:
+    """Whether an artist lies, at least in part, in one of the boxes."""
+    box = extent(artist, renderer)
+    return any(box.overlaps(other) for other in boxes)
+
+
+def extent(artist: Artist, renderer: RendererAgg) -> BboxBase:
+    """A box in pixels that holds the artist: that of its axes but for words and images."""
+    if isinstance(artist, Text | AxesImage):
+        return artist.get_window_extent(renderer)
+    return cast(Axes, artist.axes).bbox
 
 
 def draw_all(artists: Iterable[Artist], renderer: RendererAgg) -> None:
@@ -163,9 +187,9 @@ def frame_looks(ax: Axes) -> tuple:
 
 def axis_looks(axis: Axis) -> tuple:
     """Name, scale, range and ticks of an axis, with the labels that it was given."""
-    ticks = tuple(axis.get_majorticklocs())
+    ticks = list(axis.get_majorticklocs())
     labels = tuple(axis.get_major_formatter().format_ticks(ticks))
-    return axis.get_label_text(), axis.get_scale(), *axis.get_view_interval(), ticks, labels
+    return axis.get_label_text(), axis.get_scale(), *axis.get_view_interval(), *ticks, labels
 
 
 def appearance(artist: Artist) -> Hashable:
