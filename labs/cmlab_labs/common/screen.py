@@ -91,7 +91,7 @@ class Brush:
         old = {look for panel in panels for look in self._settled(panel, renderer)}
         if moved or old != self.still:
             self.still = old
-            self._background(figure, renderer, [artists[look] for look in old])
+            self._background(figure, renderer, [artists[look] for look in artists if look in old])
         self.figure = figure
         renderer.restore_region(self.background)
         draw_all([artist for look, artist in artists.items() if look not in self.still], renderer)
@@ -111,10 +111,11 @@ class Brush:
         """Of a panel's artists in order: the old ones that nothing below hides by moving."""
         moving: list[BboxBase] = []
         for look, artist in panel.items():
-            if self.ages[look] > YOUNG and not (moving and hidden(artist, moving, renderer)):
+            box = extent(artist, renderer)
+            if self.ages[look] > YOUNG and not any(box.overlaps(other) for other in moving):
                 yield look
             else:
-                moving.append(extent(artist, renderer))
+                moving.append(box)
 
     def _moved(self, ax: Axes) -> bool:
         return ax not in self.frames or next(reversed(self.frames[ax])) != frame_looks(ax)
@@ -159,12 +160,6 @@ def contents(ax: Axes) -> Iterator[tuple[Hashable, Artist]]:
         empty = isinstance(artist, Text) and not artist.get_text()
         if artist not in fixed and not (empty and not getattr(artist, "arrow_patch", None)):
             yield (ax, appearance(artist)), artist
-
-
-def hidden(artist: Artist, boxes: list[BboxBase], renderer: RendererAgg) -> bool:
-    """Whether an artist lies, at least in part, in one of the boxes."""
-    box = extent(artist, renderer)
-    return any(box.overlaps(other) for other in boxes)
 
 
 def extent(artist: Artist, renderer: RendererAgg) -> BboxBase:

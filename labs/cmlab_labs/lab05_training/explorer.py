@@ -49,7 +49,7 @@ def explorer(oracle: Mixture1D) -> Explorer:
 
 def picture(scene: PathPlane, noise: str, t: float, ratio: float, place: int) -> Picture:
     """The pairs whose noisier point x_t has this rank."""
-    x_t = float(place_of(scene.oracle, place, t))
+    x_t = place_of(scene.oracle, place, t)
     seen = pairs(scene, x_t, t, max(ratio * t, SIGMA_MIN), noise == SHARED)
     return Picture(pair_plane(scene, seen), reading(seen))
 
