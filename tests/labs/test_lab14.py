@@ -7,8 +7,6 @@ from cmlab_labs.lab14_pretraining import checks, figures
 from cmlab_labs.lab14_pretraining import figures as laws
 from cmlab_labs.lab14_pretraining.analysis import (
     agreement,
-    gradient_effect,
-    momentum_descent,
     pairwise_distances,
     shuffle_test,
     stability_limit,
@@ -131,11 +129,21 @@ def test_a_fair_shuffle_is_right_where_the_noise_means_nothing_and_one_across_cl
     assert np.mean(np.array(fair) <= 0.1) < 0.25 and np.mean(np.array(across) <= 0.1) > 0.8
 
 
+def momentum_descent(rates, betas, h, noise, start=0.0):
+    """θ after each of k steps on h θ² / 2: rates and betas (k,), gradient noise (k, n)."""
+    theta, m, seen = torch.full_like(noise[0], start), torch.zeros_like(noise[0]), []
+    for rate, beta, z in zip(rates, betas, noise, strict=True):
+        m = beta * m + (1 - beta) * (h * theta + z)
+        theta = theta - rate * m
+        seen.append(theta)
+    return torch.stack(seen)
+
+
 def test_the_spread_at_rest_is_that_of_a_long_walk():
     rate, beta, h = 0.8, 0.7, 1.5
     noise = torch.randn(400, 20_000, dtype=torch.float64)
     steps = torch.ones(400, dtype=torch.float64)
-    theta = momentum_descent(rate * steps, beta * steps, h, noise, start=0.0)[-1]
+    theta = momentum_descent(rate * steps, beta * steps, h, noise)[-1]
     assert float(theta.var()) == pytest.approx(stationary_variance(rate, beta, h), rel=0.05)
 
 
@@ -143,11 +151,10 @@ def test_the_spread_at_rest_is_that_of_a_long_walk():
 def test_beyond_the_limit_the_walk_runs_away_and_below_it_not(beta):
     steps, still = torch.ones(3000, dtype=torch.float64), torch.zeros(3000, 1).double()
     for factor, runs_away in ((0.98, False), (1.02, True)):
-        theta = momentum_descent(factor * stability_limit(beta) * steps, beta * steps, 1.0, still)
+        rate = factor * stability_limit(beta)
+        theta = momentum_descent(rate * steps, beta * steps, 1.0, still, start=1.0)
         assert (float(theta[-1].abs()) > 1) == runs_away
-        assert (
-            np.isinf(stationary_variance(factor * stability_limit(beta), beta, 1.0)) == runs_away
-        )
+        assert np.isinf(stationary_variance(rate, beta, 1.0)) == runs_away
 
 
 def test_with_the_compensation_a_new_gradient_does_at_once_what_it_did():
@@ -155,7 +162,9 @@ def test_with_the_compensation_a_new_gradient_does_at_once_what_it_did():
     beta = torch.tensor([momentum(k) for k in range(4000)], dtype=torch.float64)
     rate = torch.tensor([Compensation(momentum)(k) for k in range(4000)], dtype=torch.float64)
     for first in (0, 1000, 2000, 3000):
-        moved = gradient_effect(rate, beta, first)
+        gradient = torch.zeros(4000 - first, 1, dtype=torch.float64)
+        gradient[0] = -1.0  # and none after it
+        moved = momentum_descent(rate[first:], beta[first:], 0.0, gradient)
         assert float(moved[0]) == pytest.approx(0.1)
         memory = float(beta[first] / (1 - beta[first]))
         assert float(moved[-1] / moved[0] - 1) == pytest.approx(memory, rel=0.02)

@@ -99,28 +99,3 @@ def stationary_variance(rate: float, beta: float, h: float, noise: float = 1.0) 
     """
     room = 2 * (1 + beta) - rate * (1 - beta) * h
     return rate * (1 + beta) * noise**2 / (h * room) if room > 0 else inf
-
-
-def momentum_descent(
-    rates: Tensor, betas: Tensor, h: float, noise: Tensor, start: float = 1.0
-) -> Tensor:
-    """θ after each of k steps (k, n), from rates and betas (k,) and gradient noise (k, n)."""
-    theta, m, seen = torch.full_like(noise[0], start), torch.zeros_like(noise[0]), []
-    for rate, beta, z in zip(rates, betas, noise, strict=True):
-        m = beta * m + (1 - beta) * (h * theta + z)
-        theta = theta - rate * m
-        seen.append(theta)
-    return torch.stack(seen)
-
-
-def gradient_effect(rates: Tensor, betas: Tensor, first: int) -> Tensor:
-    """Effect of the gradient of step `first` on θ by each later step: (k - first,).
-
-    A unit gradient at that step, and none at any other; rates and betas (k,).
-    """
-    m, moved, seen = 1 - betas[first], torch.zeros(()), []
-    for k in range(first, len(rates)):
-        m = m if k == first else betas[k] * m
-        moved = moved + rates[k] * m
-        seen.append(moved)
-    return torch.stack(seen)
