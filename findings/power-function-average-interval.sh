@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ema-pytorch 0.8.3: KarrasEMA, the power-function average of Karras et al. 2024 (arXiv:2312.02696), with update_every=100, its default.
+# ema-pytorch 0.8.3: KarrasEMA, the power-function average of Karras et al. 2024 (arXiv:2312.02696),
+# with update_every=100, its default.
 # Guess: with sigma_rel = 0.10 the average of a run of 10,000 steps has the relative width 0.10, and its centre at (γ + 1)/(γ + 2) = 0.888
 # of the run, whether the weights are updated at every step or at every hundredth, since the decay takes account of the interval.
 # Seen: the decay is that of a single step, (1 - 1/(k + 1))^(γ + 1), at each update, however many steps lie between two of them. The average
@@ -20,9 +21,10 @@ from ema_pytorch.post_hoc_ema import KarrasEMA
 STEPS = 10_000
 torch.set_num_threads(1)
 
+
 @torch.no_grad()
 def profile(sigma_rel, every):
-    """Centre and width of the average, as shares of the run: the weights are the time and its square."""
+    """Centre and width of the average, as shares of the run, from weights t and t²."""
     net = torch.nn.Linear(1, 2, bias=False).double()
     average = KarrasEMA(net, sigma_rel=sigma_rel, update_every=every)
     for step in range(1, STEPS + 1):
@@ -31,11 +33,11 @@ def profile(sigma_rel, every):
     centre, square = average.ema_model.weight.flatten().tolist()
     return average.gamma, centre, max(square - centre**2, 0.0) ** 0.5
 
+
 for sigma_rel in (0.05, 0.10):
     found = {every: profile(sigma_rel, every) for every in (1, 10, 100)}
     gamma = found[1][0]
     wanted = (gamma + 1) / (gamma + 2)
-
     first, second = (f"{found[every][1]:.3f}, {found[every][2]:.3f}" for every in (10, 100))
     print(f"sigma_rel {sigma_rel:.2f}, gamma {gamma:.2f}, centre {wanted:.3f}: every step {found[1][1]:.3f}, "
           f"width {found[1][2]:.3f}; every 10th {first}; every 100th {second}")
