@@ -1,7 +1,7 @@
 """Judge a generator of photographs on CIFAR-10: scores, nearest training images, 100 samples.
 
-python scripts/judge_photographs.py data/checkpoints/cifar10-ect.safetensors --denoiser RUN/start
-    [--data PATH] [--n 10000] [--nearest 2000] [--seed 0]
+python scripts/judge_photographs.py data/checkpoints/cifar10-photographs.safetensors
+    --denoiser RUN/start [--data PATH] [--n 10000] [--nearest 2000] [--seed 0]
 
 Beside NAME.safetensors it writes NAME-scores.json, the table of scores with error bars and floors,
 the distances to the nearest training images and the patch distance of each strip of samples that
@@ -32,7 +32,7 @@ from cmlab.metrics.report import Table, draws, sample_images
 from cmlab.train import checkpoint, runs
 
 QUANTILES = (0.01, 0.1, 0.5)
-CLOSEST, SIDE = 6, 10  # pairs that are named; samples a side of the sheet
+CLOSEST, SIDE = 12, 10  # pairs that are named; samples a side of the sheet
 SETS, PICTURES = 20, 8  # sets of real pictures that the strips of eight are compared with
 CPU = torch.device("cpu")
 

@@ -64,7 +64,7 @@ def noise(seed: int, n: int = 1) -> Tensor:
 
 # The shipped generator of photographs, and images to compare its own with
 
-CIFAR_GENERATOR = CHECKPOINTS / "cifar10-ect.safetensors"
+CIFAR_GENERATOR = CHECKPOINTS / "cifar10-photographs.safetensors"
 FRESH = 2048  # pictures of an endless source that stand in for a training set
 
 
@@ -128,8 +128,7 @@ def shipped(path: Path = CIFAR_GENERATOR) -> Generator:
     """Load the generator of photographs. Raises BadFile if it is not there."""
     if not path.exists():
         raise BadFile(
-            f"{path.name} is not in {path.parent}; remake it with `cmlab train cifar10.ect-laptop "
-            f"--out DIR` and `cmlab ship DIR --out {path.with_suffix('')}`"
+            f"{path.name} is not in {path.parent}; data/README.md has the commands that make it"
         )
     model, recipe, record = runs.load(path)
     return Generator(model.requires_grad_(False), recipe, record)

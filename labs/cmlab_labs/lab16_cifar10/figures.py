@@ -112,6 +112,29 @@ def cost_table(costs: Mapping[str, NetworkCost]) -> str:
     return "\n".join(rows)
 
 
+# What a step is of, and its network calls for an image.
+STEPS = {
+    "EDM": ("denoiser (EDM)", 3),
+    "ECT": ("consistency tuning (ECT)", 4),
+    "CD": ("distillation (CD) with guidance", 6),
+}
+
+
+def trainings_table(recipe: Recipe) -> str:
+    """The trainings of a run, its start's first, as Markdown: images and network calls."""
+    rows = ["| training | images | calls for each |", "|---|---:|---:|"]
+    for part in recipe.trainings:
+        name, calls = STEPS[type(part.method).__name__]
+        rows.append(f"| {name} | {part.train.steps * part.train.batch / 1e6:.2f} M | {calls} |")
+    return "\n".join(rows)
+
+
+def calls_made(recipe: Recipe) -> int:
+    """Network calls of a run, its start's counted; a backward pass counts as two."""
+    parts = ((STEPS[type(p.method).__name__][1], p.train) for p in recipe.trainings)
+    return sum(calls * train.steps * train.batch for calls, train in parts)
+
+
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

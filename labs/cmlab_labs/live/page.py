@@ -201,7 +201,7 @@ def recorded_photographs() -> str:
 
 
 DIGITS = CHECKPOINTS / "digits-ect.safetensors"
-PHOTOGRAPHS = CHECKPOINTS / "cifar10-ect.safetensors"
+PHOTOGRAPHS = CHECKPOINTS / "cifar10-photographs.safetensors"
 ATLAS = {"ict": "iCT", "ct": "CT", "ect": "ECT", "cd": "CD", "edm": "EDM, a denoiser"}
 FLOWS = {  # one for each condition of lab 18
     "lsd": "LSD: move the end",
