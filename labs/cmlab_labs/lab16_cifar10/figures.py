@@ -120,19 +120,24 @@ STEPS = {
 }
 
 
+def trainings(recipe: Recipe) -> list[tuple[str, int, int]]:
+    """Name, images and calls for each image of a run's trainings, its start's first."""
+    return [
+        (name, part.train.steps * part.train.batch, calls)
+        for part in recipe.trainings
+        for name, calls in [STEPS[type(part.method).__name__]]
+    ]
+
+
 def trainings_table(recipe: Recipe) -> str:
-    """The trainings of a run, its start's first, as Markdown: images and network calls."""
-    rows = ["| training | images | calls for each |", "|---|---:|---:|"]
-    for part in recipe.trainings:
-        name, calls = STEPS[type(part.method).__name__]
-        rows.append(f"| {name} | {part.train.steps * part.train.batch / 1e6:.2f} M | {calls} |")
-    return "\n".join(rows)
+    """The trainings of a run as Markdown."""
+    rows = [f"| {name} | {n / 1e6:.2f} M | {calls} |" for name, n, calls in trainings(recipe)]
+    return "\n".join(["| training | images | calls for each |", "|---|---:|---:|", *rows])
 
 
 def calls_made(recipe: Recipe) -> int:
     """Network calls of a run, its start's counted; a backward pass counts as two."""
-    parts = ((STEPS[type(p.method).__name__][1], p.train) for p in recipe.trainings)
-    return sum(calls * train.steps * train.batch for calls, train in parts)
+    return sum(n * calls for _, n, calls in trainings(recipe))
 
 
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
