@@ -238,7 +238,7 @@ print(f"The Fréchet distance of one call is {one[0]:.2f} ± {one[1]:.2f} times 
 #
 # Four calls have a distance that is lower than that of two by about two standard errors, and no higher recall (0.45 and 0.47).
 #
-# Read the precision together with the recall: the blurs that the denoiser gives in one call have the highest precision of the table, because each lies near some photograph, and a recall of 0. The generator's precision is above that of real photographs, too: guidance moves pictures towards what is typical of their class, and costs recall.
+# Read the precision together with the recall: the blurs that the denoiser gives in one call have the highest precision of the table, because each lies near some photograph, and a recall of 0. The generator's precision is above that of real photographs, too. Guidance has a part in that: it moves pictures towards what is typical of their class, and raises the precision of the denoiser's 35 calls from 0.87 to 0.93 at n = 1 000.
 #
 # ### A distance of n samples
 
